@@ -1,0 +1,60 @@
+"""calibtool: measure, fix, see and gate the calibration of classifiers.
+
+>>> import calibtool as ct
+>>> p = ct.Predictions.from_probs([[0.8, 0.2], [0.4, 0.6]], [0, 1])
+>>> round(ct.evaluate(p, metrics=["brier"], ci="none")["brier"].value, 6)
+0.2
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from calibtool.version import __version__
+
+if TYPE_CHECKING:
+    from calibtool.calibrators import fit, load_calibrator
+    from calibtool.errors import CalibtoolError
+    from calibtool.evaluation import evaluate
+    from calibtool.files import load
+    from calibtool.gate import check
+    from calibtool.predictions import Predictions
+    from calibtool.report import Estimate, Report
+
+# name -> the module it lives in; loaded when first used, so that importing calibtool is cheap
+_HOME = {
+    "CalibtoolError": "calibtool.errors",
+    "Estimate": "calibtool.report",
+    "Predictions": "calibtool.predictions",
+    "Report": "calibtool.report",
+    "check": "calibtool.gate",
+    "evaluate": "calibtool.evaluation",
+    "fit": "calibtool.calibrators",
+    "load": "calibtool.files",
+    "load_calibrator": "calibtool.calibrators",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'calibtool' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, "__version__"])
+
+
+__all__ = [
+    "CalibtoolError",
+    "Estimate",
+    "Predictions",
+    "Report",
+    "__version__",
+    "check",
+    "evaluate",
+    "fit",
+    "load",
+    "load_calibrator",
+]

@@ -1,0 +1,7 @@
+"""python -m calibtool."""
+
+import sys
+
+from calibtool.cli import main
+
+sys.exit(main())

@@ -1,0 +1,134 @@
+"""The command line: the only place that knows click, exit codes and the terminal.
+
+The table of commands is read without importing any of them: `calibtool --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import click
+
+from calibtool.calibrators import METHODS
+from calibtool.errors import CalibtoolError
+from calibtool.version import __version__
+
+OK = 0
+FAILED = 1  # a gate failed
+BAD = 2  # bad use or bad input
+INTERRUPTED = 130
+CLOSED = 141  # whoever read our output stopped reading, as by `| head`
+
+# title -> name -> (module of calibtool.cli, one line)
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Measure": {
+        "evaluate": ("evaluate", "Calibration metrics of a file of predictions, with intervals."),
+        "check": ("check", "Hold predictions to requirements: exit 0 passed, 1 failed, 2 error."),
+        "plot": ("plot", "Draw a reliability diagram."),
+        "inspect": ("inspect", "What would be read from a file, and what is odd about it."),
+    },
+    "Fix": {
+        **{f"fit-{name}": ("fit", line.summary) for name, line in METHODS.items()},
+        "apply": ("apply", "Write the predictions that a fitted calibrator makes of a file."),
+    },
+    "Learn": {
+        "metrics": ("metrics", "The table of metrics, with definitions."),
+        "example": ("example", "Write small real predictions to try the commands on."),
+    },
+}
+
+
+class Commands(click.Group):
+    """Commands by the table, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in COMMANDS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        for section in COMMANDS.values():
+            if name in section:
+                module = import_module(f"calibtool.cli.{section[name][0]}")
+                made: click.Command = module.command(name)
+                return made
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, line) for name, (_, line) in section.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
+            import difflib
+
+            known = self.list_commands(ctx)
+            close = difflib.get_close_matches(args[0], known, n=2)
+            advice = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+            raise click.UsageError(f"there is no command {args[0]!r}; {advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", message="calibtool %(version)s")
+def group() -> None:
+    """Measure, fix, see and gate the calibration of a classifier.
+
+    Reads logits or probabilities and labels from npz, npy, parquet, Arrow, Feather or csv.
+    Start with: calibtool example demo/
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. Every error ends here, and none as a traceback."""
+    try:
+        return _run(lambda: group.main(arguments, prog_name="calibtool", standalone_mode=False))
+    except BrokenPipeError:
+        # nobody reads any more; keep Python from complaining when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return CLOSED
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def _run(command: Callable[[], object]) -> int:
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code if isinstance(code, int) else OK
+    except CalibtoolError as error:
+        return _say(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return BAD
+    except click.ClickException as error:
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f"\nTry '{error.ctx.command_path} --help'."
+        return _say(f"{error.format_message()}{hint}")
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("calibtool: interrupted", err=True)
+        return INTERRUPTED
+    except MemoryError:
+        return _say("out of memory; read fewer rows at once, or draw fewer --resamples")
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if os.environ.get("CALIBTOOL_TRACEBACK"):
+            raise
+        return _say(
+            f"internal error: {type(error).__name__}: {error}\n"
+            "This is a bug in calibtool. CALIBTOOL_TRACEBACK=1 shows where; please report it."
+        )
+
+
+def _say(message: str) -> int:
+    click.echo(f"calibtool: {message}", err=True)
+    return BAD

@@ -1,0 +1,57 @@
+"""calibtool apply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from calibtool.cli import options as shared
+
+
+def command(name: str) -> click.Command:
+    """The command."""
+    return apply
+
+
+@click.command()
+@click.argument("calibrator")
+@click.argument("file")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="npz, parquet, feather, arrow or csv."
+)
+@click.option(
+    "--write",
+    type=click.Choice(["probs", "logits"]),
+    default="probs",
+    show_default=True,
+    help="What to write; logits only where the calibrator gives them.",
+)
+@shared.reading
+def apply(calibrator: str, file: str, output: str, write: str, **options: Any) -> None:
+    """Write what CALIBRATOR makes of the predictions in FILE.
+
+    Labels are not needed. Labels, weights and other columns are carried along.
+
+    \b
+    calibtool apply temperature.json test.npz -o calibrated.npz
+    """
+    from calibtool.calibrators import load_calibrator
+    from calibtool.errors import UsageError
+    from calibtool.files import open_source, write_predictions
+    from calibtool.predictions import KIND_NAMES
+    from calibtool.views import to_probs
+
+    fitted = load_calibrator(calibrator)
+    choice = shared.choice(options)
+    source = open_source(file, choice, need_labels=False)
+    used = {*source.roles.columns(), "classes"}
+    rest = [c.name for c in source.table.columns.values() if c.rows == source.rows]
+    extra = tuple(name for name in rest if name not in used)
+    after = fitted(open_source(file, choice, need_labels=False, extra=extra).load())
+    if write == "probs":
+        after = to_probs(after)
+    elif after.kind != "logits":
+        raise UsageError(f"{file}: holds {KIND_NAMES[after.kind]}; there are no logits to write")
+    write_predictions(after, output)
+    click.echo(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}", err=True)

@@ -1,0 +1,34 @@
+"""calibtool inspect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from calibtool.cli import options as shared
+
+
+def command(name: str) -> click.Command:
+    """The command."""
+    return inspect
+
+
+@click.command()
+@click.argument("file")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table",
+              show_default=True)
+@shared.reading
+def inspect(file: str, format_: str, **options: Any) -> None:
+    """What would be read from FILE, what is left alone, and what is odd about it."""
+    from dataclasses import asdict
+
+    from calibtool import inspection
+    from calibtool.cli import out
+    from calibtool.render import to_json
+
+    found = inspection.inspect(file, shared.choice(options))
+    if format_ == "json":
+        out.emit(to_json.document("calibtool-inspection", asdict(found)), None)
+        return
+    out.emit(inspection.text(found), None)

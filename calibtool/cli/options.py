@@ -1,0 +1,83 @@
+"""Options that commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from calibtool.files import Choice, Source
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+READING = ("logits", "probs", "score", "labels", "labels_file", "confidence", "correct")
+READING += ("predictions", "weights", "classes", "renormalize")
+
+
+def stack(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in the order they are listed."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+reading = stack(
+    click.option("--logits", metavar="KEY", help="Key or columns that hold logits."),
+    click.option("--probs", metavar="KEY", help="Key or columns that hold probabilities."),
+    click.option("--score", metavar="KEY", help="Column of P(class 1), for two classes."),
+    click.option("--labels", metavar="KEY", help="Key or column of the labels."),
+    click.option("--labels-file", metavar="NPY", help="Labels in a file of their own."),
+    click.option("--confidence", metavar="KEY", help="Column of top-label confidences."),
+    click.option("--correct", metavar="KEY", help="Column of 0 and 1: was the top label right?"),
+    click.option("--predictions", metavar="KEY", help="Column of predicted classes."),
+    click.option("--weights", metavar="KEY", help="Column of row weights."),
+    click.option("--classes", metavar="A,B,...", help="Class names, in the order of the columns."),
+    click.option("--renormalize", is_flag=True, help="Accept probabilities that do not sum to 1."),
+)
+
+intervals = stack(
+    click.option(
+        "--ci",
+        type=click.Choice(["inverted", "percentile", "basic", "none"]),
+        default="inverted",
+        show_default=True,
+        help="How the intervals are made.",
+    ),
+    click.option("--resamples", type=int, default=1000, show_default=True, metavar="N"),
+    click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE"),
+    click.option("--seed", type=int, default=0, show_default=True, metavar="N"),
+)
+
+output = stack(
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["table", "json", "csv", "markdown"]),
+        default="table",
+        show_default=True,
+    ),
+    click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all."),
+)
+
+
+def choice(options: dict[str, Any]) -> Choice:
+    """The reading options, taken out of a command's options."""
+    from calibtool.files import Choice
+
+    found = {name: options.pop(name) for name in READING if name in options}
+    names = found.pop("classes", None)
+    classes = tuple(name.strip() for name in names.split(",")) if names else ()
+    return Choice(**found, classes=classes)
+
+
+def source(path: str, options: dict[str, Any], **how: Any) -> Source:
+    """The file, open, with the reading options taken out of a command's options."""
+    from calibtool.files import open_source
+
+    return open_source(path, choice(options), **how)

@@ -1,0 +1,21 @@
+"""The one tree of errors. Each message says what was wrong, where, and what to do."""
+
+
+class CalibtoolError(Exception):
+    """Something a user can put right; the command line prints it and exits with 2."""
+
+
+class InputError(CalibtoolError):
+    """The data are not what they should be: a file, a key, a row."""
+
+
+class UsageError(CalibtoolError):
+    """An option, a metric's spec or a requirement cannot be understood or cannot be met."""
+
+
+class NotAvailableError(CalibtoolError):
+    """The data lack what a metric or a calibrator needs (a whole probability row, say)."""
+
+
+class FitError(CalibtoolError):
+    """A calibrator has no finite optimum on these data, or did not reach it."""

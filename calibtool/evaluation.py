@@ -1,0 +1,306 @@
+"""Evaluate: read the predictions once, collect what the metrics need, compute, put intervals on
+the numbers, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from calibtool import intervals
+from calibtool.cells import Cells
+from calibtool.collect import EXACT_ROWS, Collected, Draws, collect, cores, unit
+from calibtool.errors import InputError, UsageError
+from calibtool.measure import Measured, Progress, Settings, measure
+from calibtool.predictions import Kind, Predictions
+from calibtool.reading import read
+from calibtool.report import Data, Estimate, Report
+from calibtool.scores import Scores
+from calibtool.spec import Spec, parse_list
+from calibtool.version import __version__
+from calibtool.views import Rows
+
+MAX_CLASS_DRAWS = 1 << 30  # bytes of replicates that the class view may take
+
+
+class Calibrator(Protocol):
+    """What `evaluate` needs of a calibrator."""
+
+    def __call__(self, predictions: Predictions) -> Predictions: ...
+
+    def describe(self) -> str: ...
+
+
+class Readable(Protocol):
+    """Predictions in memory, or a source that reads them in blocks."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def classes(self) -> int | None: ...
+    @property
+    def one_column(self) -> bool: ...
+    def blocks(self, rows: int) -> Iterator[Predictions]: ...
+
+
+def evaluate(
+    predictions: Readable,
+    metrics: str | Iterable[str | Spec] = "default",
+    *,
+    calibrator: Calibrator | None = None,
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure predictions.
+
+    Args:
+        predictions: `Predictions`, or a `Source` to be read in blocks.
+        metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
+        calibrator: also measure what it makes of the predictions, and the paired difference.
+        ci: "inverted" (covers), "percentile", "basic" or "none". Scores always get a plain
+            bootstrap: percentile, unless "basic" is asked for.
+        resamples: bootstrap replicates.
+        level: of the intervals, in (0, 1).
+        seed: of the replicates; the digits depend on nothing else.
+        threads: None for as many as there are cores. It changes no digit.
+        progress: called now and then with what is being done and the share that is done.
+
+    Raises InputError, UsageError.
+
+    >>> p = Predictions.from_probs([[0.8, 0.2], [0.4, 0.6]], [0, 1])
+    >>> round(evaluate(p, ["ece"], ci="none")["ece"].value, 6)
+    0.3
+    """
+    if ci not in intervals.METHODS:
+        raise UsageError(f"--ci {ci!r}: there are {', '.join(intervals.METHODS)}")
+    if not 0 < level < 1:
+        raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
+    if ci != "none" and resamples < 20:
+        raise UsageError(f"--resamples must be at least 20, not {resamples}; --ci none for none")
+    if seed < 0:
+        raise UsageError(f"--seed must not be negative, not {seed}")
+    settings = Settings(
+        ci,
+        None if ci == "none" else Draws(resamples, seed),
+        level,
+        threads or cores(),
+        progress or _silent,
+    )
+    specs = [_settle(spec, predictions) for spec in parse_list(metrics)]
+    lowest = _lowest_edge(specs, predictions)
+    draw = settings.draw if lowest is not None and predictions.rows <= EXACT_ROWS else None
+    if lowest is not None and settings.draw is not None:
+        _require_memory(specs, predictions, settings.draw)
+    systems = [_same] if calibrator is None else [_same, calibrator]
+    blocks = _watched(predictions, unit(predictions.classes), settings.progress)
+    collected = collect(blocks, systems, lowest=lowest, draw=draw, threads=settings.threads)
+    rows = collected[0].rows
+    if rows.weights is not None and not rows.weights.any():
+        raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
+    view = _main_view(specs, predictions)
+    measured, bias = measure(specs, collected, settings, view)
+    data = Data(
+        predictions.source,
+        len(rows.confidence),
+        predictions.classes,
+        predictions.kind,
+        rows.weights is not None,
+    )
+    return _report(specs, measured, settings, data, collected, calibrator, _bias(bias, view, settings))
+
+
+def _same(block: Predictions) -> Predictions:
+    return block
+
+
+def _silent(stage: str, share: float) -> None:
+    pass
+
+
+def _settle(spec: Spec, predictions: Readable) -> Spec:
+    """The spec with its automatic view decided by the shape of the data, never by their values."""
+    if spec.view != "auto":
+        return spec
+    return replace(spec, view="positive" if predictions.one_column else "top")
+
+
+def _lowest_edge(specs: Sequence[Spec], predictions: Readable) -> float | None:
+    if predictions.classes is None:
+        return None
+    return min((float(s.edges(Cells.empty())[0]) for s in specs if s.view == "class"), default=None)
+
+
+def _require_memory(specs: Sequence[Spec], predictions: Readable, draw: Draws) -> None:
+    for spec in specs:
+        if spec.view == "class":
+            cells = len(spec.edges(Cells.empty())) * (predictions.classes or 0)
+            if cells * draw.replicates * 8 > MAX_CLASS_DRAWS:
+                fits = MAX_CLASS_DRAWS // (cells * 8)
+                raise UsageError(
+                    f"{spec.name}: {draw.replicates:,} resamples of {cells:,} class bins do not "
+                    f"fit in memory; ask for --resamples {fits:,} or fewer, or fewer bins"
+                )
+
+
+def _main_view(specs: Sequence[Spec], predictions: Readable) -> str:
+    """The view that the reading speaks of: that of the first calibration error with scores."""
+    own = "positive" if predictions.one_column else "top"
+    return next((spec.view for spec in specs if spec.view in ("top", "positive")), own)
+
+
+def _watched(
+    predictions: Readable, size: int, progress: Progress
+) -> Iterator[Predictions]:
+    done = 0
+    for block in predictions.blocks(size):
+        if block.kind != "confidence" and block.labels is None:
+            raise InputError(f"{predictions.source}: there are no labels to measure against")
+        yield block
+        done += block.rows
+        progress("reading", done / max(predictions.rows, 1))
+
+
+# ------------------------------------------------------------------ the report
+
+
+def _report(
+    specs: Sequence[Spec],
+    measured: Sequence[Sequence[Measured]],
+    settings: Settings,
+    data: Data,
+    collected: Sequence[Collected],
+    calibrator: Calibrator | None,
+    bias: Estimate,
+) -> Report:
+    said, was = _means(collected[0].rows, bias.view)
+    report = Report(
+        data,
+        tuple(
+            _estimate(spec, one, settings, data)
+            for spec, one in zip(specs, measured[0], strict=True)
+        ),
+        level=None if settings.draw is None else settings.level,
+        bias=bias,
+        said=said,
+        was=was,
+        warnings=tuple(_warnings(collected)),
+    )
+    if calibrator is not None:
+        label = calibrator.describe()
+        after = tuple(
+            _estimate(spec, one, settings, data, label)
+            for spec, one in zip(specs, measured[1], strict=True)
+        )
+        pairs = zip(report.estimates, after, *measured, strict=True)
+        change = tuple(_change(a, b, x, y, settings) for a, b, x, y in pairs)
+        report = replace(report, after=after, change=change, calibrator=label)
+    return replace(report, reading=read(report))
+
+
+def _means(rows: Rows, view: str) -> tuple[float, float]:
+    """Mean score and mean outcome."""
+    score, outcome = rows.view(view)
+    wide = score.astype(np.float64)
+    return (
+        Scores.from_rows(wide, rows.weights).mean,
+        Scores.from_rows(outcome, rows.weights).mean,
+    )
+
+
+def _bias(measured: Measured, view: str, settings: Settings) -> Estimate:
+    estimate = Estimate("bias", measured.value, view=view, better="")
+    if measured.value is None or measured.replicates is None:
+        return estimate
+    low, high = intervals.plain("percentile", measured.value, measured.replicates, settings.level)
+    return replace(estimate, low=low, high=high)
+
+
+def _estimate(
+    spec: Spec, measured: Measured, settings: Settings, data: Data, calibrator: str = ""
+) -> Estimate:
+    plain = "basic" if settings.ci == "basic" else "percentile"
+    method = settings.ci if spec.is_error else plain
+    estimate = Estimate(
+        spec.name,
+        measured.value,
+        view=spec.view,
+        better=spec.metric.better,
+        missing=measured.missing,
+        signature=_signature(spec, method, settings, data, calibrator),
+    )
+    if measured.value is None or measured.replicates is None:
+        return estimate
+    if measured.inverse is not None:
+        found = measured.inverse
+        return replace(
+            estimate,
+            low=found.low,
+            high=found.high,
+            unbiased=found.unbiased,
+            p_value=found.p_value,
+        )
+    low, high = intervals.plain(method, measured.value, measured.replicates, settings.level)
+    return replace(estimate, low=low, high=high)
+
+
+def _change(
+    before: Estimate, after: Estimate, a: Measured, b: Measured, settings: Settings
+) -> Estimate:
+    """After minus before; its interval is of the same draws, so the noise they share cancels."""
+    estimate = Estimate(
+        before.name,
+        None,
+        view=before.view,
+        better=before.better,
+        signature=f"{after.signature}|minus:before",
+    )
+    if before.value is None or after.value is None:
+        return replace(estimate, missing=before.missing or after.missing)
+    value = after.value - before.value
+    estimate = replace(estimate, value=value)
+    if a.replicates is None or b.replicates is None:
+        return estimate
+    drawn = b.replicates - a.replicates
+    if before.unbiased is None or after.unbiased is None:
+        low, high = intervals.plain("percentile", value, drawn, settings.level)
+        return replace(estimate, low=low, high=high)
+    centre = after.unbiased - before.unbiased
+    low, high = intervals.centred(centre, drawn, settings.level)
+    return replace(estimate, unbiased=centre, low=low, high=high)
+
+
+def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrator: str) -> str:
+    parts = [spec.signature()]
+    if settings.draw is not None:
+        drawn = "rows" if data.rows <= EXACT_ROWS else "normal"
+        parts += [
+            f"ci:{method}-{settings.level * 100:g}",
+            f"R:{settings.draw.replicates}",
+            f"seed:{settings.draw.seed}",
+            f"draws:{drawn}",
+        ]
+    parts.append(f"n:{data.rows}")
+    if calibrator:
+        parts.append(f"after:{calibrator}")
+    return "|".join([*parts, f"calibtool:{__version__}"])
+
+
+def _warnings(collected: Sequence[Collected]) -> Iterator[str]:
+    for found, which in zip(collected, ("", " after the calibrator"), strict=False):
+        log_prob = found.rows.log_prob
+        if log_prob is not None and np.isneginf(log_prob).any():
+            rows = np.flatnonzero(np.isneginf(log_prob))
+            yield (
+                f"{len(rows):,} rows give their label a probability of 0{which} (the first is row "
+                f"{rows[0]}, counting from 0): their NLL is infinite, and so is the mean"
+            )

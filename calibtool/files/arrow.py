@@ -1,0 +1,171 @@
+"""Parquet, Arrow IPC (Feather) and csv, one file, a folder or a glob, through pyarrow.dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+from pyarrow import csv, fs
+
+from calibtool.errors import InputError
+from calibtool.files.table import Column
+from calibtool.predictions import Array
+
+
+class ArrowTable:
+    """Files of one format as one table, in the order of their names."""
+
+    def __init__(self, source: str, paths: Sequence[Path], kind: str) -> None:
+        self.source = source
+        format_: Any = kind
+        if kind in ("csv", "tsv"):
+            options = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",")
+            format_ = pads.CsvFileFormat(parse_options=options)
+        with _errors(source):
+            self._dataset = pads.dataset(
+                [str(path) for path in paths],
+                format=format_,
+                filesystem=fs.LocalFileSystem(use_mmap=kind == "ipc"),
+                partitioning=None if len(paths) == 1 else "hive",
+                partition_base_dir=source if Path(source).is_dir() else None,
+            )
+        self._mapped = kind == "ipc"
+
+    @cached_property
+    def rows(self) -> int:
+        with _errors(self.source):
+            return int(self._dataset.count_rows())
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        return {
+            field.name: Column(
+                field.name,
+                str(field.type),
+                _width(field.type),
+                self.rows,
+                nested=_is_list(field.type),
+                mapped=self._mapped,
+            )
+            for field in self._dataset.schema
+        }
+
+    def names_of(self, column: str) -> tuple[str, ...] | None:
+        """The dictionary of a dictionary column: class names in the order of their codes."""
+        if not pa.types.is_dictionary(self._dataset.schema.field(column).type):
+            return None
+        with _errors(self.source):
+            for batch in self._dataset.to_batches(columns=[column]):
+                if batch.num_rows:
+                    names = batch.column(0).dictionary.to_pylist()
+                    return tuple(names) if names and isinstance(names[0], str) else None
+        return None
+
+    def strings(self, column: str) -> tuple[str, ...]:
+        table = self._dataset.to_table(columns=[column])
+        return tuple(str(value) for value in table.column(0).to_pylist())
+
+    def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
+        """Blocks are cut by row number alone, whatever the files' own row groups are."""
+        held: list[dict[str, Array]] = []
+        count = start = 0
+        with _errors(self.source):
+            for batch in self._dataset.to_batches(columns=list(names), batch_size=size):
+                if not batch.num_rows:
+                    continue
+                held.append(
+                    {
+                        name: to_numpy(batch.column(name), f"{self.source}: {name}", start)
+                        for name in names
+                    }
+                )
+                start += batch.num_rows
+                count += batch.num_rows
+                while count >= size:
+                    block, held = _cut(held, names, size, self.source)
+                    count -= size
+                    yield block
+        if count:
+            yield _cut(held, names, count, self.source)[0]
+
+
+class _errors:
+    """Arrow's own errors as ours."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (pa.ArrowException, OSError)):
+            first = str(error).split("\n", 1)[0].strip()
+            raise InputError(f"{self.source}: cannot be read: {first}") from error
+
+
+def _cut(
+    held: list[dict[str, Array]], names: Sequence[str], size: int, source: str
+) -> tuple[dict[str, Array], list[dict[str, Array]]]:
+    try:
+        whole = {
+            name: held[0][name]
+            if len(held) == 1
+            else np.concatenate([part[name] for part in held])
+            for name in names
+        }
+    except ValueError as error:
+        raise InputError(f"{source}: rows differ in their number of values ({error})") from error
+    rest = {name: array[size:] for name, array in whole.items()}
+    left = [rest] if any(len(array) for array in rest.values()) else []
+    return {name: array[:size] for name, array in whole.items()}, left
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _width(kind: pa.DataType) -> int | None:
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size)
+    return None if _is_list(kind) else 1
+
+
+def to_numpy(column: pa.Array, where: str, start: int) -> Array:
+    """A column as an array, (n,) or (n, width); nulls and ragged rows are errors."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if column.null_count:
+        row = start + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise InputError(f"{where}: row {row} (counting from 0) is null; drop or fill such rows")
+    kind = column.type
+    if _is_list(kind):
+        return _nested(column, where, start)
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return np.asarray(column.to_pylist(), dtype=str)
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+def _nested(column: pa.Array, where: str, start: int) -> Array:
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    if lengths.size and (lengths != lengths[0]).any():
+        row = int(np.argmax(lengths != lengths[0]))
+        raise InputError(
+            f"{where}: row {start + row} (counting from 0) has {lengths[row]} values, "
+            f"others have {lengths[0]}"
+        )
+    width = int(lengths[0]) if lengths.size else 0
+    return to_numpy(column.flatten(), where, start * max(width, 1)).reshape(len(column), width)

@@ -1,0 +1,149 @@
+"""A source: a file whose columns have their parts, read as blocks of validated predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from calibtool.errors import InputError
+from calibtool.files.roles import Choice, Roles
+from calibtool.files.table import Table
+from calibtool.predictions import Array, Kind, Place, Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Predictions in a file, not read yet.
+
+    Attributes:
+        table: the open file.
+        roles: which column plays which part.
+        choice: what the user said.
+        side_labels: labels from a file of their own, or None.
+        extra: names of further columns to carry along.
+    """
+
+    table: Table
+    roles: Roles
+    choice: Choice
+    side_labels: Array | None = None
+    extra: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """What to call it in reports."""
+        return self.table.source
+
+    @property
+    def kind(self) -> Kind:
+        """What the values are."""
+        return self.roles.kind
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """K names, if known."""
+        return self.roles.class_names
+
+    @property
+    def rows(self) -> int:
+        """N, from the file's own record."""
+        return self.table.columns[self.roles.values[0]].rows
+
+    @cached_property
+    def width(self) -> int:
+        """Values a row; a list column's is that of its first row."""
+        if len(self.roles.values) > 1:
+            return len(self.roles.values)
+        known = self.table.columns[self.roles.values[0]].width
+        if known is not None:
+            return known
+        for block in self.table.blocks(self.roles.values, 1):
+            return int(block[self.roles.values[0]].shape[1])
+        return 1
+
+    @property
+    def classes(self) -> int | None:
+        """K, the number of classes; None where only confidences are known."""
+        return None if self.kind == "confidence" else max(self.width, 2)
+
+    @property
+    def one_column(self) -> bool:
+        """Whether a two-class problem is given by the column of class 1 alone."""
+        return self.kind != "confidence" and self.width == 1
+
+    def blocks(self, rows: int) -> Iterator[Predictions]:
+        """Validated predictions, `rows` at a time, in file order."""
+        start = 0
+        whole = self.rows <= rows
+        if self.rows == 0:
+            raise InputError(f"{self.source}: there are no rows; nothing can be measured")
+        if self.side_labels is not None and len(self.side_labels) != self.rows:
+            raise InputError(
+                f"{self.choice.labels_file}: {len(self.side_labels):,} labels for {self.rows:,} "
+                f"rows of {self.source}"
+            )
+        names = list(dict.fromkeys([*self.roles.columns(), *self.extra]))
+        for columns in self.table.blocks(names, rows):
+            place = Place(
+                source=self.source,
+                values=self.roles.values[0],
+                labels=self.choice.labels_file or self.roles.labels or "labels",
+                weights=self.roles.weights or "weights",
+                first_row=start,
+                whole=whole,
+            )
+            block = self._block(columns, place)
+            yield replace(block, extra={name: columns[name] for name in self.extra})
+            start += block.rows
+
+    def load(self) -> Predictions:
+        """The whole file as one `Predictions`; mapped values stay mapped."""
+        return next(self.blocks(max(self.rows, 1)))
+
+    def _block(self, columns: dict[str, Array], place: Place) -> Predictions:
+        roles = self.roles
+        weights = columns[roles.weights] if roles.weights else None
+        if len(roles.values) == 1:
+            values = columns[roles.values[0]]
+        else:
+            values = np.stack([columns[name] for name in roles.values], axis=1)
+        if roles.kind == "confidence":
+            place = replace(place, labels=roles.correct or "correct")
+            correct = self._correct(columns, place)
+            return Predictions.from_confidence(values, correct, weights=weights, place=place)
+        labels = self._labels(columns, place)
+        if roles.kind == "logits":
+            return Predictions.from_logits(
+                values, labels, weights=weights, class_names=roles.class_names, place=place
+            )
+        return Predictions.from_probs(
+            values,
+            labels,
+            weights=weights,
+            class_names=roles.class_names,
+            renormalize=self.choice.renormalize,
+            place=place,
+        )
+
+    def _labels(self, columns: dict[str, Array], place: Place) -> Array | None:
+        if self.side_labels is not None:
+            rows = len(columns[self.roles.values[0]])
+            return self.side_labels[place.first_row : place.first_row + rows]
+        return columns[self.roles.labels] if self.roles.labels else None
+
+    def _correct(self, columns: dict[str, Array], place: Place) -> Array:
+        if self.roles.correct:
+            return columns[self.roles.correct]
+        assert self.roles.predictions is not None
+        predictions, labels = columns[self.roles.predictions], self._labels(columns, place)
+        assert labels is not None
+        numbers = [array.dtype.kind in "iufb" for array in (predictions, labels)]
+        if numbers[0] != numbers[1]:
+            raise place.error(
+                self.roles.predictions,
+                f"{predictions.dtype} predictions cannot be compared with {labels.dtype} labels",
+            )
+        return np.asarray(predictions == labels)

@@ -1,0 +1,104 @@
+"""The reading: what a report's numbers say, in plain words, and no more than they show."""
+
+from __future__ import annotations
+
+from calibtool.report import Estimate, Report
+
+
+def read(report: Report) -> str:
+    """A sentence or two about calibration, and the next step."""
+    lead = _lead(report.estimates)
+    sentence = _state(report, lead, report.bias)
+    if report.calibrator:
+        return f"{_effect(report, lead)} Before: {sentence}"
+    if lead is None or lead.p_value is None or lead.p_value >= _alpha(report):
+        return sentence
+    return f"{sentence} {_next(report)}"
+
+
+def _lead(estimates: tuple[Estimate, ...]) -> Estimate | None:
+    """The calibration error that the reading speaks of: the first in the table."""
+    return next((e for e in estimates if e.view and e.value is not None), None)
+
+
+def _alpha(report: Report) -> float:
+    return 1 - (report.level or 0.95)
+
+
+def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
+    says = _says(report, bias)
+    if lead is None or lead.p_value is None or lead.high is None:
+        return f"{says}." if says else ""
+    if lead.p_value >= _alpha(report):
+        return (
+            f"No miscalibration visible at n = {report.data.rows:,} (p = {lead.p_value:.2f}); "
+            f"{_title(lead)} of up to {lead.high:.2g} would go unseen."
+        )
+    p = p_text(lead.p_value)
+    if bias is None or bias.low is None or bias.high is None or bias.low <= 0 <= bias.high:
+        return (
+            f"Miscalibrated ({p}): {_title(lead)} lies between {lead.low:.3g} and {lead.high:.3g}, "
+            "too high in some bins, too low in others."
+        )
+    side = _SIDE[lead.view == "positive", bias.low > 0]
+    return f"{side}: {says[0].lower()}{says[1:]} ({p})."
+
+
+_SIDE = {
+    (False, True): "Overconfident",
+    (False, False): "Underconfident",
+    (True, True): "Class 1 is over-predicted",
+    (True, False): "Class 1 is under-predicted",
+}
+
+
+def _says(report: Report, bias: Estimate | None) -> str:
+    if bias is None or report.said is None or report.was is None:
+        return ""
+    if bias.view == "positive":
+        return (
+            f"P(class 1) is {_percent(report.said)} on average, "
+            f"{_percent(report.was)} of the rows are class 1"
+        )
+    return f"Says {_percent(report.said)}, is right {_percent(report.was)} of the time"
+
+
+def _effect(report: Report, lead: Estimate | None) -> str:
+    after = _lead(report.after)
+    change = next((c for c in report.change if lead and c.name == lead.name), None)
+    if lead is None or after is None or change is None or lead.value is None:
+        return f"{report.calibrator}."
+    text = f"{report.calibrator}: {lead.name} {lead.value:.4f} to {after.value:.4f}"
+    if change.low is None or change.high is None:
+        return f"{text}."
+    verdict = "no visible change" if change.low <= 0 <= change.high else (
+        "better" if change.high < 0 else "worse"
+    )
+    if after.p_value is None:
+        return f"{text}, {verdict}."
+    still = (
+        f"miscalibration is still visible ({p_text(after.p_value)})"
+        if after.p_value < _alpha(report)
+        else f"none is visible any more ({p_text(after.p_value)})"
+    )
+    return f"{text}, {verdict}; {still}."
+
+
+def _next(report: Report) -> str:
+    if report.data.kind == "confidence":
+        return f"Next: calibtool plot reliability {report.data.source} -o reliability.png"
+    return "Next: calibtool fit-temperature VALIDATION_FILE -o temperature.json"
+
+
+def _title(estimate: Estimate) -> str:
+    article = "an" if estimate.name[0] in "aeio" else "a"
+    return f"{article} {estimate.name}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def p_text(p: float) -> str:
+    """A p-value as it is printed."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"

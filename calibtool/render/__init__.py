@@ -1,0 +1,19 @@
+"""Ink. Each renderer is a function of a finished record; the table names them by format."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+FORMATS = {
+    "table": "calibtool.render.to_table",
+    "json": "calibtool.render.to_json",
+    "csv": "calibtool.render.to_csv",
+    "markdown": "calibtool.render.to_markdown",
+}
+
+
+def render(kind: str, record: Any, format: str, **terminal: Any) -> str:
+    """A `report` or an `outcome` in a format; a table also takes `width` and `colour`."""
+    function = getattr(import_module(FORMATS[format]), kind)
+    return str(function(record, **terminal) if format == "table" else function(record))

@@ -1,0 +1,147 @@
+"""Reliability diagrams in ink. `calibtool.diagram` computes what is drawn."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calibtool.diagram import Curve, Reliability
+from calibtool.errors import UsageError
+from calibtool.files import whole_file
+from calibtool.render.numbers import interval, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".svg", ".pdf")
+# Okabe & Ito 2008: told apart by colour-blind readers, and by lightness in grey
+COLOURS = ("#0072B2", "#D55E00")
+MARKERS = ("o", "s")
+AXES = {
+    "top": ("Confidence", "Accuracy"),
+    "positive": ("P(class 1)", "Frequency of class 1"),
+}
+
+
+def require_suffix(path: str | Path) -> None:
+    """Whether the format of a picture is one that we write."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"{path}: cannot draw {Path(path).suffix or 'without a suffix'}; "
+            f"there are {', '.join(SUFFIXES)}"
+        )
+
+
+def save(data: Reliability, path: str | Path, *, width: float, title: str | None) -> None:
+    """Draw and write a picture, whole or not at all; the same data give the same bytes."""
+    require_suffix(path)
+    kind = Path(path).suffix.lower().removeprefix(".")
+    drawn = figure(data, width=width, title=title)
+    metadata: dict[str, dict[str, Any]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": "calibtool"},
+        "pdf": {"CreationDate": None, "Creator": "calibtool", "Producer": None},
+    }
+    out = BytesIO()
+    drawn.savefig(out, format=kind, dpi=200, metadata=metadata[kind])
+    with whole_file(path) as file:
+        file.write(out.getvalue())
+
+
+def figure(data: Reliability, *, width: float = 4.0, title: str | None = None) -> Figure:
+    """The diagram above, the histogram of scores below, small print at the foot."""
+    import matplotlib as mpl
+
+    style: dict[str, Any] = {
+        "font.size": 8,
+        "axes.linewidth": 0.6,
+        "svg.hashsalt": "calibtool",
+        "svg.fonttype": "none",
+        "pdf.fonttype": 42,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with mpl.rc_context(style):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        drawn = Figure(figsize=(width, width * 1.25), layout="constrained")
+        FigureCanvasAgg(drawn)
+        upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        _diagram(upper, data)
+        _histogram(lower, data)
+        if title:
+            upper.set_title(title)
+        small = _small_print(data, width)
+        drawn.supxlabel(small, fontsize=5, color="0.35", x=0.01, ha="left")
+        return drawn
+
+
+def _diagram(axes: Axes, data: Reliability) -> None:
+    axes.plot([0, 1], [0, 1], color="0.5", lw=0.8, ls=(0, (4, 3)), zorder=1)
+    axes.text(
+        0.97, 0.94, "perfect", rotation=45, rotation_mode="anchor", ha="right", va="bottom",
+        fontsize=6, color="0.4", transform_rotates_text=True,
+    )
+    for index, curve in enumerate(data.curves):
+        _curve(axes, curve, index, several=len(data.curves) > 1)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal", ylabel=AXES[data.view][1])
+    axes.tick_params(labelbottom=False)
+    axes.legend(loc="upper left", frameon=False, fontsize=7, handlelength=1.4, borderaxespad=0.2)
+
+
+def _curve(axes: Axes, curve: Curve, index: int, *, several: bool) -> None:
+    colour = COLOURS[index]
+    some = np.isfinite(curve.outcome)
+    x, y = curve.score[some], curve.outcome[some]
+    if not several:
+        lows = np.concatenate([[0.0], curve.edges[:-1]])[some]
+        widths = curve.edges[some] - lows
+        axes.bar(lows, y, widths, align="edge", color=colour, alpha=0.18, lw=0, zorder=0)
+        axes.bar(
+            lows, x - y, widths, bottom=y, align="edge", facecolor="none", edgecolor=colour,
+            alpha=0.55, hatch="/////", lw=0, zorder=0,
+        )
+        axes.bar([0], [0], facecolor="none", edgecolor=colour, alpha=0.55, hatch="/////", lw=0,
+                 label="gap")
+    low, high = np.minimum(curve.low[some], y), np.maximum(curve.high[some], y)
+    axes.errorbar(
+        x, y, yerr=[y - low, high - y], color=colour, marker=MARKERS[index],
+        ms=3.2, mfc="white" if index else colour, mew=0.9, lw=1.0 if several else 0, elinewidth=0.9,
+        capsize=0, zorder=3 + index, label=_legend(curve, several),
+    )
+
+
+def _legend(curve: Curve, several: bool) -> str:
+    estimate = curve.estimate
+    name = f"{curve.label}: " if several else ""
+    return f"{name}ECE {number(estimate.value)} {interval(estimate.low, estimate.high)}"
+
+
+def _histogram(axes: Axes, data: Reliability) -> None:
+    for index, curve in enumerate(data.curves):
+        lows = np.concatenate([[0.0], curve.edges[:-1]])
+        if len(data.curves) == 1:
+            axes.bar(lows, curve.mass, curve.edges - lows, align="edge", color=COLOURS[0], alpha=0.6,
+                     lw=0)
+        else:
+            axes.stairs(curve.mass, np.append(lows, 1.0), color=COLOURS[index], lw=1.1,
+                        ls="-" if index == 0 else (0, (3, 1.5)))
+    axes.set(xlim=(0, 1), xlabel=AXES[data.view][0], ylabel="Share of rows")
+    axes.set_ylim(0, None)
+
+
+def _small_print(data: Reliability, width: float) -> str:
+    import textwrap
+
+    level = f"{100 * (data.report.level or 0.95):g} % intervals"
+    lines = [f"{data.report.data.describe()}; {level}"]
+    if data.report.calibrator:
+        lines.append(f"after: {data.report.calibrator}")
+    lines.append(data.curves[0].estimate.signature)
+    room = int(width * 30)
+    return "\n".join(part for line in lines for part in textwrap.wrap(line, room))

@@ -1,0 +1,47 @@
+"""CSV: a line a metric (and a system), nothing rounded."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from io import StringIO
+
+from calibtool.gate import Outcome
+from calibtool.report import Estimate, Report
+
+_COLUMNS = [field.name for field in fields(Estimate)]
+
+
+def report(found: Report) -> str:
+    """Lines of `system` (before, after, change; empty without a calibrator) and the estimate."""
+    systems = {"": found.estimates}
+    if found.after:
+        systems = {"before": found.estimates, "after": found.after, "change": found.change}
+    rows = [
+        {"system": system, **asdict(estimate)}
+        for system, estimates in systems.items()
+        for estimate in estimates
+    ]
+    return write(["system", *_COLUMNS], rows)
+
+
+def outcome(found: Outcome) -> str:
+    """A line a requirement."""
+    rows = [
+        {
+            "requirement": verdict.requirement.text,
+            "verdict": "passed" if verdict.passed else "failed",
+            **asdict(verdict.estimate),
+        }
+        for verdict in found.verdicts
+    ]
+    return write(["requirement", "verdict", *_COLUMNS], rows)
+
+
+def write(columns: list[str], rows: Sequence[Mapping[str, object]]) -> str:
+    out = StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()

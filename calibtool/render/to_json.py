@@ -1,0 +1,80 @@
+"""JSON: stable and versioned; docs/json.md describes it. Nothing is rounded."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from calibtool.gate import Outcome
+from calibtool.report import Estimate, Report
+from calibtool.version import __version__
+
+VERSION = 1  # 1: the first
+
+
+def report(found: Report) -> str:
+    """A report as a document of format "calibtool-report"."""
+    return _dump(_head("calibtool-report") | _report(found))
+
+
+def outcome(found: Outcome) -> str:
+    """A gate's outcome as a document of format "calibtool-check"."""
+    verdicts = [
+        {
+            "requirement": verdict.requirement.text,
+            "metric": verdict.requirement.spec.name,
+            "relation": verdict.requirement.relation,
+            "threshold": verdict.requirement.threshold,
+            "measured": estimate(verdict.estimate),
+            "verdict": "passed" if verdict.passed else "failed",
+        }
+        for verdict in found.verdicts
+    ]
+    head = _head("calibtool-check") | {"passed": found.passed, "requirements": verdicts}
+    return _dump(head | {"report": _report(found.report)})
+
+
+def estimate(found: Estimate) -> dict[str, Any]:
+    """A metric's estimate."""
+    return {key: finite(value) for key, value in asdict(found).items()}
+
+
+def document(kind: str, body: dict[str, Any]) -> str:
+    """Any other document of ours."""
+    return _dump(_head(kind) | body)
+
+
+def finite(value: Any) -> Any:
+    """JSON has no infinity: "inf", "-inf" and "nan" are texts."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _head(kind: str) -> dict[str, Any]:
+    return {"format": kind, "version": VERSION, "calibtool": __version__}
+
+
+def _report(found: Report) -> dict[str, Any]:
+    metrics = []
+    for index, one in enumerate(found.estimates):
+        entry = estimate(one)
+        if found.after:
+            entry["after"] = estimate(found.after[index])
+            entry["change"] = estimate(found.change[index])
+        metrics.append(entry)
+    return {
+        "data": asdict(found.data),
+        "level": found.level,
+        "calibrator": found.calibrator or None,
+        "metrics": metrics,
+        "bias": estimate(found.bias) if found.bias else None,
+        "reading": found.reading,
+        "warnings": list(found.warnings),
+    }
+
+
+def _dump(body: dict[str, Any]) -> str:
+    return json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,58 @@
+"""Markdown: the table of a report or a gate, for pull requests and model cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calibtool.gate import Outcome
+from calibtool.render.numbers import interval, number, percent, signed
+from calibtool.report import Report
+
+
+def report(found: Report) -> str:
+    """A table, and the reading below it."""
+    lines = [escape(found.data.describe()), ""]
+    if found.after:
+        titles = ["metric", "view", "before", "after", "change", f"{percent(found.level)} interval"]
+        rows = [
+            [a.name, a.view or "-", number(a.value), number(b.value), signed(c.value),
+             interval(c.low, c.high, sign=True)]
+            for a, b, c in zip(found.estimates, found.after, found.change, strict=True)
+        ]
+    else:
+        titles = ["metric", "view", "value", f"{percent(found.level)} interval", "unbiased"]
+        rows = [
+            [e.name, e.view or "-", number(e.value) or f"not available: {e.missing}",
+             interval(e.low, e.high), number(e.unbiased)]
+            for e in found.estimates
+        ]
+    lines += table(titles, rows)
+    lines += [line for warning in found.warnings for line in ("", f"Warning: {escape(warning)}")]
+    if found.reading:
+        lines += ["", escape(found.reading)]
+    return "\n".join(lines) + "\n"
+
+
+def outcome(found: Outcome) -> str:
+    """A table of verdicts."""
+    titles = ["required", "view", "measured", f"{percent(found.report.level)} interval", "verdict"]
+    rows = [
+        [v.requirement.text, v.estimate.view or "-", number(v.estimate.value),
+         interval(v.estimate.low, v.estimate.high), "passed" if v.passed else "**failed**"]
+        for v in found.verdicts
+    ]
+    return "\n".join([escape(found.report.data.describe()), "", *table(titles, rows)]) + "\n"
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a pipe table: the first two columns to the left, numbers to the right."""
+    rule = ["---" if index < 2 else "---:" for index in range(len(titles))]
+    escaped = [[escape(cell) for cell in row] for row in rows]
+    return [f"| {' | '.join(cells)} |" for cells in (titles, rule, *escaped)]
+
+
+def escape(text: str) -> str:
+    """Text that Markdown leaves as it is, in a cell or outside."""
+    for character in "\\|<>`":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("\n", " ")

@@ -1,0 +1,131 @@
+"""The table for people: 80 columns, one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from calibtool.gate import Outcome
+from calibtool.render.numbers import interval, number, percent, signed
+from calibtool.report import Estimate, Report
+
+
+def report(found: Report, *, width: int, colour: bool) -> str:
+    """What was read, the metrics, what they say."""
+    if found.after:
+        table = _table("metric", "view", "before", "after", "change", _title(found, "of the change"))
+        for before, after, change in zip(found.estimates, found.after, found.change, strict=True):
+            table.add_row(
+                before.name,
+                before.view or "-",
+                number(before.value),
+                number(after.value),
+                signed(change.value),
+                interval(change.low, change.high, sign=True),
+            )
+    else:
+        titles = ["metric", "view", "value"]
+        if found.level is not None:
+            titles += [_title(found), "unbiased"]
+        table = _table(*titles)
+        for estimate in found.estimates:
+            if not estimate.missing:
+                table.add_row(*_row(estimate, len(titles)))
+    parts: list[object] = [Text(found.data.describe(), style="bold"), table]
+    parts += [Text(line, style="dim") for line in _not_available(found.estimates)]
+    parts += [Text(f"Warning: {warning}", style="yellow") for warning in found.warnings]
+    if found.reading:
+        parts.append(Text(found.reading))
+    return _print(parts, width, colour)
+
+
+def outcome(found: Outcome, *, width: int, colour: bool) -> str:
+    """What was required, measured and decided."""
+    table = _table("required", "view", "measured", _title(found.report), "verdict")
+    for verdict in found.verdicts:
+        style = "green" if verdict.passed else "bold red"
+        table.add_row(
+            verdict.requirement.text,
+            verdict.estimate.view or "-",
+            number(verdict.estimate.value),
+            interval(verdict.estimate.low, verdict.estimate.high),
+            Text("passed" if verdict.passed else "FAILED", style=style),
+        )
+    failed = sum(not verdict.passed for verdict in found.verdicts)
+    total = len(found.verdicts)
+    summary = (
+        Text(f"Passed: {total} of {total} requirements met.", style="green")
+        if not failed
+        else Text(f"Failed: {failed} of {total} requirements not met.", style="bold red")
+    )
+    calibrated = f", after {found.report.calibrator}" if found.report.calibrator else ""
+    head = Text(f"{found.report.data.describe()}{calibrated}", style="bold")
+    warnings = [Text(f"Warning: {w}", style="yellow") for w in found.report.warnings]
+    return _print([head, table, *warnings, summary], width, colour)
+
+
+def listing(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int, colour: bool) -> str:
+    """A plain list with titles."""
+    table = _table(*titles, fold=len(titles) - 1)
+    for row in rows:
+        table.add_row(*row)
+    return _print([table], width, colour)
+
+
+def _title(found: Report, of: str = "interval") -> str:
+    return f"{percent(found.level)} {of}" if found.level is not None else ""
+
+
+def _row(estimate: Estimate, columns: int) -> list[str]:
+    cells = [estimate.name, estimate.view or "-", number(estimate.value)]
+    if columns > 3:
+        cells += [interval(estimate.low, estimate.high), number(estimate.unbiased)]
+    return cells
+
+
+def _not_available(estimates: Sequence[Estimate]) -> list[str]:
+    """One line a reason, so that nothing is dropped in silence."""
+    reasons: dict[str, list[str]] = {}
+    for estimate in estimates:
+        if estimate.missing:
+            reasons.setdefault(estimate.missing, []).append(estimate.name)
+    return [f"Not available: {', '.join(names)} ({why})" for why, names in reasons.items()]
+
+
+def _table(*titles: str, fold: int | None = None) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    for index, title in enumerate(titles):
+        left = fold is not None or index < 2 or title == "verdict"
+        table.add_column(
+            title,
+            justify="left" if left else "right",
+            no_wrap=fold != index and index > 0,
+            overflow="fold",
+        )
+    return table
+
+
+def _print(parts: Sequence[object], width: int, colour: bool) -> str:
+    out = StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        no_color=None if colour else True,
+        color_system="standard" if colour else None,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        legacy_windows=False,
+    )
+    for index, part in enumerate(parts):
+        if index:
+            console.print()
+        console.print(part)
+    lines = out.getvalue().split("\n")
+    return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"

@@ -1,0 +1,159 @@
+"""What one pass over a block of predictions leaves behind, and the views taken of it.
+
+A view turns a K-class problem into scores between 0 and 1 beside outcomes of 0 and 1:
+`top` is the confidence of the predicted class and whether it was right, `positive` is P(class 1)
+of a two-class problem, `class` is every class one-vs-rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from calibtool.errors import NotAvailableError
+from calibtool.predictions import Array, Predictions
+
+CACHE_VALUES = 1 << 17  # values worked on at a time: half a megabyte of float32, within L2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A value a row; None where the predictions do not hold it.
+
+    Attributes:
+        confidence: probability of the predicted class, in the scores' own precision.
+        correct: whether the predicted class is the label.
+        positive, outcome: P(class 1) and whether the label is 1; two classes only.
+        log_prob: natural logarithm of the label's probability, float64.
+        squares: sum over classes of probability squared, float64.
+        prob: the label's probability, float64.
+        weights: float64, or None for 1 a row.
+    """
+
+    confidence: Array
+    correct: Array
+    positive: Array | None = None
+    outcome: Array | None = None
+    log_prob: Array | None = None
+    prob: Array | None = None
+    squares: Array | None = None
+    weights: Array | None = None
+
+    def view(self, name: str) -> tuple[Array, Array]:
+        """Scores and outcomes of a view with one score a row."""
+        if name == "top":
+            return self.confidence, self.correct
+        if self.positive is None or self.outcome is None:
+            raise NotAvailableError("the positive view needs two classes and their probabilities")
+        return self.positive, self.outcome
+
+    @staticmethod
+    def concatenate(parts: Iterable[Rows]) -> Rows:
+        parts = list(parts)
+        columns = {}
+        for field in fields(Rows):
+            arrays = [getattr(part, field.name) for part in parts]
+            columns[field.name] = None if arrays[0] is None else np.concatenate(arrays)
+        return Rows(**columns)
+
+
+Visit = Callable[[Array, slice], None]
+
+
+def reduce_rows(block: Predictions, visit: Visit | None = None) -> Rows:
+    """The pass: one look at each value, in pieces that stay in the cache.
+
+    `visit`, if given, receives the probabilities of each piece, (rows, K), and its slice.
+    """
+    if block.kind == "confidence":
+        assert block.correct is not None
+        return Rows(np.minimum(block.values, 1), block.correct, weights=block.weights)
+    step = max(1, CACHE_VALUES // block.values.shape[1])
+    parts = [
+        _reduce(block.take(slice(start, start + step)), slice(start, start + step), visit)
+        for start in range(0, block.rows, step)
+    ]
+    return Rows.concatenate(parts)
+
+
+def to_probs(predictions: Predictions) -> Predictions:
+    """The same predictions as probabilities, in the logits' precision (float32 at least)."""
+    if predictions.kind != "logits":
+        return predictions
+    values = predictions.matrix()
+    wide = values if values.itemsize > 2 else values.astype(np.float32)
+    with np.errstate(under="ignore", over="ignore"):
+        probs = wide - wide.max(axis=1, keepdims=True)
+        np.exp(probs, out=probs)
+    probs /= probs.sum(axis=1, keepdims=True)
+    kept = probs[:, 1:] if predictions.one_column else probs
+    return replace(predictions, kind="probs", values=kept)
+
+
+def _reduce(piece: Predictions, at: slice, visit: Visit | None) -> Rows:
+    # few classes: a contiguous column a class, so that loops run over rows
+    matrix, labels = piece.matrix(), piece.labels
+    assert labels is not None
+    axis = 1 if matrix.shape[1] > 32 else 0
+    values = matrix if axis else np.ascontiguousarray(matrix.T)
+    predicted = _argmax(values, axis)
+    if piece.kind == "logits":
+        probs, confidence, log_prob = _softmax(values, axis, predicted, labels)
+    else:
+        probs = values
+        confidence = _pick(values, axis, predicted)
+        with np.errstate(divide="ignore"):
+            log_prob = np.log(_pick(values, axis, labels).astype(np.float64))
+    if visit is not None:
+        visit(probs if axis else probs.T, at)
+    wide = probs if probs.itemsize > 2 else probs.astype(np.float32)
+    squares = np.einsum("ij,ij->i" if axis else "ij,ij->j", wide, wide).astype(np.float64)
+    binary = matrix.shape[1] == 2
+    return Rows(
+        confidence=confidence,
+        correct=predicted == labels,
+        positive=_pick(probs, axis, np.ones(1, np.int64)) if binary else None,
+        outcome=labels == 1 if binary else None,
+        log_prob=log_prob,
+        prob=np.exp(log_prob),
+        squares=squares,
+        weights=piece.weights,
+    )
+
+
+def _softmax(
+    values: Array, axis: int, predicted: Array, labels: Array
+) -> tuple[Array, Array, Array]:
+    """Probabilities in the logits' precision; confidence and log-probability in float64."""
+    if values.itemsize < 4:
+        values = values.astype(np.float32)
+    highest = _pick(values, axis, predicted)
+    with np.errstate(under="ignore", over="ignore"):
+        probs = values - np.expand_dims(highest, axis)
+        np.exp(probs, out=probs)
+        total = probs.sum(axis=axis).astype(np.float64)
+        probs *= np.expand_dims((1 / total).astype(probs.dtype), axis)
+    gap = _pick(values, axis, labels).astype(np.float64) - highest.astype(np.float64)
+    return probs, 1 / total, gap - np.log(total)
+
+
+def _pick(values: Array, axis: int, index: Array) -> Array:
+    """The value of one class a row."""
+    if len(index) == 1:
+        return np.array(values[:, index[0]] if axis else values[index[0]])
+    rows = np.arange(len(index))
+    return np.asarray(values[rows, index] if axis else values[index, rows])
+
+
+def _argmax(values: Array, axis: int) -> Array:
+    """The class of the highest value a row, the first among equals."""
+    if axis:
+        return np.asarray(values.argmax(axis=1))
+    best = values[0].copy()
+    where = np.zeros(len(best), np.int64)
+    for k in range(1, len(values)):
+        np.copyto(where, k, where=values[k] > best)
+        np.maximum(best, values[k], out=best)
+    return where
