@@ -54,17 +54,15 @@ class Cells:
 
     def __add__(self, other: Cells) -> Cells:
         """The cells of both: a cell wherever either has one."""
-        at, inverse = np.unique(np.concatenate([self.at, other.at]), return_inverse=True)
+        at = np.union1d(self.at, other.at)
 
         def merge(a: Array, b: Array) -> Array:
-            both = np.concatenate([a, b], axis=-1)
-            out = np.zeros((*both.shape[:-1], len(at)))
-            np.add.at(out, (..., inverse), both)
+            out = np.zeros((*a.shape[:-1], len(at)))
+            out[..., np.searchsorted(at, self.at)] += a
+            out[..., np.searchsorted(at, other.at)] += b
             return out
 
-        return Cells(
-            at, merge(self.n, other.n), merge(self.p, other.p), merge(self.y, other.y)
-        )
+        return Cells(at, merge(self.n, other.n), merge(self.p, other.p), merge(self.y, other.y))
 
     def pool(self, edges: Array) -> Cells:
         """Coarser cells: (lo, hi] between consecutive upper `edges`, 0 in the first.

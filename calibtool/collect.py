@@ -78,9 +78,7 @@ class ClassView:
         p[:, 0] = self.total - p[:, 1:].sum(axis=1)
         return Cells(edges, n, p, y)
 
-    def replicates(
-        self, edges: Array, threads: int, tick: Tick = _silent
-    ) -> tuple[Array, Array]:
+    def replicates(self, edges: Array, threads: int, tick: Tick = _silent) -> tuple[Array, Array]:
         """Gaps and masses of every class as shares of all rows, in each replicate: (R, K, M)."""
         assert self.draws is not None
         assert self.totals is not None
@@ -97,6 +95,7 @@ class ClassView:
             assert self.totals is not None
             drawn = _weights(self.draws.seed, 0, len(self.labels), group, self.weights)
             total = drawn.sum(axis=0, dtype=np.float64)
+            total[total == 0] = np.nan
             flat = (size[0] * size[1], drawn.shape[1])
             n, p = (sums.reshape(*size, -1) for sums in _sums(entries, drawn, flat, 2))
             (y,) = (sums.reshape(*size, -1) for sums in _sums(labels, drawn, flat, 1))
@@ -111,7 +110,8 @@ class ClassView:
             groups = draws.groups(self.draws.replicates)
             for done, _ in enumerate(pool.map(work, groups), start=1):
                 tick(done / len(groups))
-        return gap, mass
+        some = np.isfinite(mass[:, 0, 0])  # a few rows may all weigh nothing
+        return (gap, mass) if some.all() else (gap[some], mass[some])
 
     def _entries(self, edges: Array) -> tuple[Array, Array, Array]:
         """Cell, row and probability of the entries above the first bin."""
@@ -164,9 +164,7 @@ def collect(
             part.row = part.row + start
             kept[k].append(part)
         start += len(parts[0].rows.confidence)
-    return [
-        _joined(parts, lowest, total, draw) for parts, total in zip(kept, totals, strict=True)
-    ]
+    return [_joined(parts, lowest, total, draw) for parts, total in zip(kept, totals, strict=True)]
 
 
 def resample(
@@ -180,7 +178,8 @@ def resample(
     """Replicates of the sums of any per-row columns: (R, C) float64.
 
     Args:
-        columns: for a slice of rows, the (n, C) float32 values that are summed.
+        columns: for a slice of rows, the (n, C) float32 values that are summed; the first
+            column is 1, so that its sum is the weight of a replicate.
         rows: N.
         weights: (N,) row weights, which multiply the columns.
     """
@@ -201,7 +200,7 @@ def resample(
         for done, part in enumerate(ordered(exact, slices, threads), start=1):
             total = total + part.astype(np.float64)
             tick(done / len(slices))
-        return np.asarray(total)
+        return _not_empty(np.asarray(total))
 
     def moments(at: slice) -> tuple[Array, Array]:
         x = weighted(at)
@@ -218,6 +217,11 @@ def resample(
         (draw.replicates, len(values))
     )
     return np.asarray(first + normal @ root.T)
+
+
+def _not_empty(sums: Array) -> Array:
+    """Without the replicates in which no row has a weight: of a few rows, that happens."""
+    return sums[sums[:, 0] > 0]
 
 
 def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterator[T]:

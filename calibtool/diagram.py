@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.cells import Cells
-from calibtool.collect import collect, cores, unit
+from calibtool.collect import Apply, collect, cores, unit
 from calibtool.evaluation import Calibrator, Readable, evaluate
 from calibtool.measure import Progress, effective_rows
 from calibtool.metrics.profiles import equal_width
@@ -71,7 +71,7 @@ def reliability(
         progress=progress,
     )
     view = report.estimates[0].view
-    systems = [_same] if calibrator is None else [_same, calibrator]
+    systems: list[Apply] = [_same] if calibrator is None else [_same, calibrator]
     blocks = predictions.blocks(unit(predictions.classes))
     found = collect(blocks, systems, lowest=None, draw=None, threads=cores())
     labels = ["as given"] if calibrator is None else ["before", "after"]

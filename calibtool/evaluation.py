@@ -11,7 +11,7 @@ import numpy as np
 
 from calibtool import intervals
 from calibtool.cells import Cells
-from calibtool.collect import EXACT_ROWS, Collected, Draws, collect, cores, unit
+from calibtool.collect import EXACT_ROWS, Apply, Collected, Draws, collect, cores, unit
 from calibtool.errors import InputError, UsageError
 from calibtool.measure import Measured, Progress, Settings, measure
 from calibtool.predictions import Kind, Predictions
@@ -101,7 +101,7 @@ def evaluate(
     draw = settings.draw if lowest is not None and predictions.rows <= EXACT_ROWS else None
     if lowest is not None and settings.draw is not None:
         _require_memory(specs, predictions, settings.draw)
-    systems = [_same] if calibrator is None else [_same, calibrator]
+    systems: list[Apply] = [_same] if calibrator is None else [_same, calibrator]
     blocks = _watched(predictions, unit(predictions.classes), settings.progress)
     collected = collect(blocks, systems, lowest=lowest, draw=draw, threads=settings.threads)
     rows = collected[0].rows
@@ -116,7 +116,9 @@ def evaluate(
         predictions.kind,
         rows.weights is not None,
     )
-    return _report(specs, measured, settings, data, collected, calibrator, _bias(bias, view, settings))
+    return _report(
+        specs, measured, settings, data, collected, calibrator, _bias(bias, view, settings)
+    )
 
 
 def _same(block: Predictions) -> Predictions:
@@ -158,9 +160,7 @@ def _main_view(specs: Sequence[Spec], predictions: Readable) -> str:
     return next((spec.view for spec in specs if spec.view in ("top", "positive")), own)
 
 
-def _watched(
-    predictions: Readable, size: int, progress: Progress
-) -> Iterator[Predictions]:
+def _watched(predictions: Readable, size: int, progress: Progress) -> Iterator[Predictions]:
     done = 0
     for block in predictions.blocks(size):
         if block.kind != "confidence" and block.labels is None:

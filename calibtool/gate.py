@@ -19,7 +19,14 @@ from calibtool.spec import Spec, parse
 RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
 _REQUIREMENT = re.compile(r"\s*(.+?)\s*(<=|>=|<|>)\s*([^<>=]+?)\s*(%?)\s*", re.DOTALL)
 
-SETTINGS = {"file": str, "calibrator": str, "resamples": int, "level": float, "seed": int, "ci": str}
+SETTINGS = {
+    "file": str,
+    "calibrator": str,
+    "resamples": int,
+    "level": float,
+    "seed": int,
+    "ci": str,
+}
 
 
 @dataclass(frozen=True)
@@ -150,12 +157,16 @@ def _config(where: str, table: dict[str, Any]) -> Config:
     if isinstance(require, str):
         require = [require]
     if not isinstance(require, list) or not all(isinstance(item, str) for item in require):
-        raise UsageError(f"{where}: `require` must be a list of texts such as \"ece <= 0.03\"")
+        raise UsageError(f'{where}: `require` must be a list of texts such as "ece <= 0.03"')
     for key, value in table.items():
         if key not in SETTINGS:
             known = ", ".join(["require", *SETTINGS])
-            raise UsageError(f"{where}: [tool.calibtool.check] has no key {key!r}; there are {known}")
+            raise UsageError(
+                f"{where}: [tool.calibtool.check] has no key {key!r}; there are {known}"
+            )
         wanted = (int, float) if SETTINGS[key] is float else SETTINGS[key]
         if not isinstance(value, wanted) or isinstance(value, bool):
-            raise UsageError(f"{where}: {key} must be of type {SETTINGS[key].__name__}, not {value!r}")
+            raise UsageError(
+                f"{where}: {key} must be of type {SETTINGS[key].__name__}, not {value!r}"
+            )
     return Config(tuple(require), table)

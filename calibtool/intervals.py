@@ -145,7 +145,7 @@ def invert(
             return seen[key]
 
         def solve(curve: Curve, share: float) -> float:
-            """The error on a curve under which `share` of the replicates fall below the observed."""
+            """The error on a curve that puts `share` of the replicates below the observed one."""
 
             def excess(u: float) -> float:
                 return float(np.quantile(errors(curve, u), share)) - error

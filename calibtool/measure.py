@@ -20,7 +20,6 @@ from calibtool.scores import Scores
 from calibtool.spec import Spec
 from calibtool.views import Rows
 
-
 Progress = Callable[[str, float], None]
 
 
@@ -89,8 +88,6 @@ class _Plan:
                 return self.mean(spec.rows(system.rows), system.rows.weights)
             if spec.view != "class":
                 return self._bins_of(spec, system.rows)
-            if system.classes is None:
-                raise NotAvailableError("needs whole probability rows")
             return self._classes(spec, system.classes)
         except NotAvailableError as error:
             missing = Measured(missing=str(error))
@@ -168,7 +165,9 @@ class _Plan:
 
         return finish
 
-    def _classes(self, spec: Spec, view: ClassView) -> Finish:
+    def _classes(self, spec: Spec, view: ClassView | None) -> Finish:
+        if view is None:
+            raise NotAvailableError("needs whole probability rows")
         edges = spec.edges(Cells.empty())
         cells = view.cells(edges)
         value = float(spec.value(profile(cells)))
@@ -183,7 +182,9 @@ class _Plan:
                 tick = self.settings.progress
                 drawn = Profile(
                     *view.replicates(
-                        edges, self.settings.threads, lambda share: tick("resampling classes", share)
+                        edges,
+                        self.settings.threads,
+                        lambda share: tick("resampling classes", share),
                     )
                 )
             return self._error(spec, value, cells, drawn, view.weights)

@@ -164,9 +164,7 @@ class Predictions:
             )
         checked = None if labels is None else as_labels(labels, len(values), classes, names, place)
         weighted = _weights(weights, len(values), place)
-        return cls(
-            kind, values, checked, weights=weighted, class_names=names, source=place.source
-        )
+        return cls(kind, values, checked, weights=weighted, class_names=names, source=place.source)
 
     @property
     def rows(self) -> int:
@@ -285,10 +283,7 @@ def _require_distribution(values: Array, renormalize: bool, place: Place) -> Arr
     total = values.sum(axis=1, dtype=np.float64)
     off = np.abs(total - 1)
     tolerance = SUM_TOLERANCE[values.itemsize]
-    if renormalize:
-        bad = total <= 0
-    else:
-        bad = off > tolerance
+    bad = total <= 0 if renormalize else off > tolerance
     if bad.any():
         row = int(np.argmax(bad))
         advice = (

@@ -11,7 +11,7 @@ def read(report: Report) -> str:
     sentence = _state(report, lead, report.bias)
     if report.calibrator:
         return f"{_effect(report, lead)} Before: {sentence}"
-    if lead is None or lead.p_value is None or lead.p_value >= _alpha(report):
+    if lead is None or not _visible(lead):
         return sentence
     return f"{sentence} {_next(report)}"
 
@@ -21,15 +21,16 @@ def _lead(estimates: tuple[Estimate, ...]) -> Estimate | None:
     return next((e for e in estimates if e.view and e.value is not None), None)
 
 
-def _alpha(report: Report) -> float:
-    return 1 - (report.level or 0.95)
+def _visible(error: Estimate) -> bool:
+    """Whether the interval of a calibration error excludes 0."""
+    return error.low is not None and error.low > 0
 
 
 def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
     says = _says(report, bias)
     if lead is None or lead.p_value is None or lead.high is None:
         return f"{says}." if says else ""
-    if lead.p_value >= _alpha(report):
+    if not _visible(lead):
         return (
             f"No miscalibration visible at n = {report.data.rows:,} (p = {lead.p_value:.2f}); "
             f"{_title(lead)} of up to {lead.high:.2g} would go unseen."
@@ -71,15 +72,17 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     text = f"{report.calibrator}: {lead.name} {lead.value:.4f} to {after.value:.4f}"
     if change.low is None or change.high is None:
         return f"{text}."
-    verdict = "no visible change" if change.low <= 0 <= change.high else (
-        "better" if change.high < 0 else "worse"
+    verdict = (
+        "no visible change"
+        if change.low <= 0 <= change.high
+        else ("better" if change.high < 0 else "worse")
     )
     if after.p_value is None:
         return f"{text}, {verdict}."
     still = (
         f"miscalibration is still visible ({p_text(after.p_value)})"
-        if after.p_value < _alpha(report)
-        else f"none is visible any more ({p_text(after.p_value)})"
+        if _visible(after)
+        else f"none is visible any more (p = {after.p_value:.2f})"
     )
     return f"{text}, {verdict}; {still}."
 

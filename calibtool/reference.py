@@ -16,7 +16,11 @@ def metrics(format_: str, **terminal: Any) -> str:
     """Every metric: its options with their defaults, its definition and its source."""
     rows = [_row(metric) for metric in METRICS.values()]
     if format_ == "table":
-        return to_table.listing(TITLES, rows, **terminal)
+        items = [
+            (metric.name, metric.title, [metric.definition, *(text for text in row[1::2] if text)])
+            for metric, row in zip(METRICS.values(), rows, strict=True)
+        ]
+        return to_table.entries(items, **terminal)
     if format_ == "markdown":
         return "\n".join(to_markdown.table(TITLES, rows)) + "\n"
     entries = [dict(zip(TITLES, row, strict=True)) for row in rows]
@@ -43,7 +47,9 @@ def page() -> str:
         "",
     ]
     for title, table in (("view", VIEWS), ("profile", PROFILES), ("norm", NORMS)):
-        rows = [[name, what if isinstance(what, str) else _first(what)] for name, what in table.items()]
+        rows = [
+            [name, what if isinstance(what, str) else _first(what)] for name, what in table.items()
+        ]
         lines += [*to_markdown.table((title, "what it is"), rows), ""]
     lines += [
         "Without `view=`, a calibration error looks at `positive` where two classes are given as",

@@ -1,4 +1,4 @@
-"""Scores: per-row quantities whose weighted mean is the metric (NLL, Brier, accuracy and the like)."""
+"""Scores: per-row quantities whose weighted mean is the metric: NLL, Brier, accuracy."""
 
 from __future__ import annotations
 

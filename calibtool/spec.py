@@ -38,7 +38,7 @@ class Spec:
     """A metric with its options settled.
 
     Attributes:
-        name: the canonical spec string: the metric's name, and the options that differ from its own.
+        name: the canonical spec string: the metric's name, and what differs from its defaults.
         metric: its line in the table.
         view, profile, norm: for a calibration error; a view of "auto" is settled by the data.
         options: keyword arguments of the profile rule or of the score's function.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Rows:
     @staticmethod
     def concatenate(parts: Iterable[Rows]) -> Rows:
         parts = list(parts)
-        columns = {}
+        columns: dict[str, Any] = {}
         for field in fields(Rows):
             arrays = [getattr(part, field.name) for part in parts]
             columns[field.name] = None if arrays[0] is None else np.concatenate(arrays)

@@ -84,8 +84,7 @@ def load_calibrator(path: str | Path) -> Any:
     from calibtool.calibrators import file
 
     classes = {
-        name: getattr(import_module(line.module), line.calibrator)
-        for name, line in METHODS.items()
+        name: getattr(import_module(line.module), line.calibrator) for name, line in METHODS.items()
     }
     return file.load(path, classes)
 

@@ -30,14 +30,14 @@ class Fitted:
 
 
 def fingerprint(predictions: Predictions) -> str:
-    """A digest of the labels, the weights and each row's values at its label and at its highest:
-    enough to tell data sets apart, without reading every value again."""
+    """A digest of the labels, the weights and each row's value at its label: enough to tell data
+    sets apart, without reading every value again."""
     digest = hashlib.sha256(f"{predictions.kind} {predictions.values.shape}".encode())
     values, labels = predictions.values, predictions.labels
     if labels is not None:
-        digest.update(np.ascontiguousarray(labels))
+        digest.update(labels.tobytes())
         column = np.minimum(labels, values.shape[1] - 1)
-        digest.update(np.ascontiguousarray(values[np.arange(len(labels)), column]))
+        digest.update(values[np.arange(len(labels)), column].tobytes())
     if predictions.weights is not None:
-        digest.update(predictions.weights)
+        digest.update(predictions.weights.tobytes())
     return f"sha256:{digest.hexdigest()}"

@@ -120,10 +120,7 @@ def fit(predictions: Predictions, *, objective: str = "nll") -> Temperature:
         require_classes(predictions, 0)
     if predictions.labels is None:
         raise NotAvailableError(f"{predictions.source}: a fit needs labels")
-    if objective == "ece":
-        temperature = _grid_search(predictions)
-    else:
-        temperature = 1 / _optimum(predictions)
+    temperature = _grid_search(predictions) if objective == "ece" else 1 / _optimum(predictions)
     fitted = Fitted(
         rows=predictions.rows,
         objective=objective,
@@ -131,9 +128,7 @@ def fit(predictions: Predictions, *, objective: str = "nll") -> Temperature:
         nll_after=_moments(predictions, 1 / temperature)[0],
         fingerprint=fingerprint(predictions),
     )
-    return Temperature(
-        temperature, int(predictions.classes or 2), predictions.class_names, fitted
-    )
+    return Temperature(temperature, int(predictions.classes or 2), predictions.class_names, fitted)
 
 
 # ------------------------------------------------------------------ the likelihood

@@ -68,7 +68,9 @@ class Commands(click.Group):
 
             known = self.list_commands(ctx)
             close = difflib.get_close_matches(args[0], known, n=2)
-            advice = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+            advice = (
+                f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+            )
             raise click.UsageError(f"there is no command {args[0]!r}; {advice}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -32,6 +32,7 @@ def command(name: str) -> click.Command:
 @click.pass_context
 def check(
     ctx: click.Context,
+    /,
     file: str | None,
     require: tuple[str, ...],
     config: str | None,

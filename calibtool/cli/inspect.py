@@ -16,8 +16,9 @@ def command(name: str) -> click.Command:
 
 @click.command()
 @click.argument("file")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table",
-              show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
 @shared.reading
 def inspect(file: str, format_: str, **options: Any) -> None:
     """What would be read from FILE, what is left alone, and what is odd about it."""

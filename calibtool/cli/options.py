@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-READING = ("logits", "probs", "score", "labels", "labels_file", "confidence", "correct")
-READING += ("predictions", "weights", "classes", "renormalize")
+READING = (
+    *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
+    *("predictions", "weights", "classes", "renormalize"),
+)
 
 
 def stack(*options: Callable[[F], F]) -> Callable[[F], F]:

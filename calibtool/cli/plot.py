@@ -22,13 +22,18 @@ def plot() -> None:
 @plot.command()
 @click.argument("file")
 @click.option(
-    "-o", "--output", default="reliability.png", show_default=True, metavar="FILE",
+    "-o",
+    "--output",
+    default="reliability.png",
+    show_default=True,
+    metavar="FILE",
     help="png, svg or pdf.",
 )
 @click.option("--calibrator", metavar="JSON", help="Overlay the diagram after this calibrator.")
 @click.option("--bins", type=click.IntRange(1, 1000), default=15, show_default=True)
-@click.option("--width", type=click.FloatRange(2, 20), default=4.0, show_default=True,
-              metavar="INCHES")
+@click.option(
+    "--width", type=click.FloatRange(2, 20), default=4.0, show_default=True, metavar="INCHES"
+)
 @click.option("--title", help="A title; there is none by default.")
 @click.option("--resamples", type=int, default=1000, show_default=True, metavar="N")
 @click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE")

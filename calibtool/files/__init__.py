@@ -49,8 +49,9 @@ def open_table(path: str | Path) -> Table:
 
         return ArrowTable(text, paths, ARROW_FORMATS[suffix])
     if len(paths) > 1:
-        raise InputError(f"{text}: {len(paths)} {suffix} files; several are read only in parquet,"
-                         " Arrow and csv")
+        raise InputError(
+            f"{text}: {len(paths)} {suffix} files; several are read only in parquet, Arrow and csv"
+        )
     return npz.read_npz(paths[0]) if suffix == ".npz" else npz.read_npy(paths[0])
 
 

@@ -27,7 +27,7 @@ class ArrowTable:
         if kind in ("csv", "tsv"):
             options = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",")
             format_ = pads.CsvFileFormat(parse_options=options)
-        with _errors(source):
+        with _Errors(source):
             self._dataset = pads.dataset(
                 [str(path) for path in paths],
                 format=format_,
@@ -39,7 +39,7 @@ class ArrowTable:
 
     @cached_property
     def rows(self) -> int:
-        with _errors(self.source):
+        with _Errors(self.source):
             return int(self._dataset.count_rows())
 
     @cached_property
@@ -60,7 +60,7 @@ class ArrowTable:
         """The dictionary of a dictionary column: class names in the order of their codes."""
         if not pa.types.is_dictionary(self._dataset.schema.field(column).type):
             return None
-        with _errors(self.source):
+        with _Errors(self.source):
             for batch in self._dataset.to_batches(columns=[column]):
                 if batch.num_rows:
                     names = batch.column(0).dictionary.to_pylist()
@@ -75,7 +75,7 @@ class ArrowTable:
         """Blocks are cut by row number alone, whatever the files' own row groups are."""
         held: list[dict[str, Array]] = []
         count = start = 0
-        with _errors(self.source):
+        with _Errors(self.source):
             for batch in self._dataset.to_batches(columns=list(names), batch_size=size):
                 if not batch.num_rows:
                     continue
@@ -95,7 +95,7 @@ class ArrowTable:
             yield _cut(held, names, count, self.source)[0]
 
 
-class _errors:
+class _Errors:
     """Arrow's own errors as ours."""
 
     def __init__(self, source: str) -> None:
@@ -115,9 +115,7 @@ def _cut(
 ) -> tuple[dict[str, Array], list[dict[str, Array]]]:
     try:
         whole = {
-            name: held[0][name]
-            if len(held) == 1
-            else np.concatenate([part[name] for part in held])
+            name: held[0][name] if len(held) == 1 else np.concatenate([part[name] for part in held])
             for name in names
         }
     except ValueError as error:

@@ -159,7 +159,9 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
     return shape, fortran, dtype
 
 
-def _require_size(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], found: int) -> None:
+def _require_size(
+    where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], found: int
+) -> None:
     need = dtype.itemsize
     for n in shape:
         need *= n

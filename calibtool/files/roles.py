@@ -192,9 +192,7 @@ def _per_class(
     return tuple(hits), tuple(hits.values())
 
 
-def _named(
-    source: str, columns: Mapping[str, Column], part: str, key: str | None
-) -> str | None:
+def _named(source: str, columns: Mapping[str, Column], part: str, key: str | None) -> str | None:
     if key is None:
         found = _by_name(columns, part)
         return found[0][0] if found else None

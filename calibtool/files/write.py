@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import UsageError
 from calibtool.predictions import Array, Predictions
 
 
@@ -59,7 +59,9 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
     writer = WRITERS.get(target.suffix.lower())
     if writer is None:
         known = ", ".join(WRITERS)
-        raise UsageError(f"{target}: cannot write {target.suffix or 'no suffix'}; there are {known}")
+        raise UsageError(
+            f"{target}: cannot write {target.suffix or 'no suffix'}; there are {known}"
+        )
     columns = {**predictions.extra, **_columns(predictions)}
     with whole_file(target) as file:
         writer(file, columns, predictions.class_names)

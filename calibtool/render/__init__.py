@@ -13,7 +13,7 @@ FORMATS = {
 }
 
 
-def render(kind: str, record: Any, format: str, **terminal: Any) -> str:
+def render(kind: str, record: Any, format_: str, **terminal: Any) -> str:
     """A `report` or an `outcome` in a format; a table also takes `width` and `colour`."""
-    function = getattr(import_module(FORMATS[format]), kind)
-    return str(function(record, **terminal) if format == "table" else function(record))
+    function = getattr(import_module(FORMATS[format_]), kind)
+    return str(function(record, **terminal) if format_ == "table" else function(record))

@@ -56,7 +56,7 @@ def figure(data: Reliability, *, width: float = 4.0, title: str | None = None) -
     """The diagram above, the histogram of scores below, small print at the foot."""
     import matplotlib as mpl
 
-    style: dict[str, Any] = {
+    style: Any = {
         "font.size": 8,
         "axes.linewidth": 0.6,
         "svg.hashsalt": "calibtool",
@@ -69,9 +69,9 @@ def figure(data: Reliability, *, width: float = 4.0, title: str | None = None) -
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        drawn = Figure(figsize=(width, width * 1.25), layout="constrained")
+        drawn = Figure(figsize=(width, width * 1.4), layout="constrained")
         FigureCanvasAgg(drawn)
-        upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(4.2, 1))
         _diagram(upper, data)
         _histogram(lower, data)
         if title:
@@ -83,15 +83,21 @@ def figure(data: Reliability, *, width: float = 4.0, title: str | None = None) -
 
 def _diagram(axes: Axes, data: Reliability) -> None:
     axes.plot([0, 1], [0, 1], color="0.5", lw=0.8, ls=(0, (4, 3)), zorder=1)
-    axes.text(
-        0.97, 0.94, "perfect", rotation=45, rotation_mode="anchor", ha="right", va="bottom",
-        fontsize=6, color="0.4", transform_rotates_text=True,
-    )
     for index, curve in enumerate(data.curves):
         _curve(axes, curve, index, several=len(data.curves) > 1)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal", ylabel=AXES[data.view][1])
+    axes.set(xlim=(0, 1), ylim=(0, 1.015), ylabel=AXES[data.view][1])
     axes.tick_params(labelbottom=False)
-    axes.legend(loc="upper left", frameon=False, fontsize=7, handlelength=1.4, borderaxespad=0.2)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles if len(data.curves) > 1 else handles[::-1],
+        labels if len(data.curves) > 1 else labels[::-1],
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        frameon=False,
+        fontsize=7,
+        handlelength=1.6,
+        borderaxespad=0.1,
+    )
 
 
 def _curve(axes: Axes, curve: Curve, index: int, *, several: bool) -> None:
@@ -103,16 +109,46 @@ def _curve(axes: Axes, curve: Curve, index: int, *, several: bool) -> None:
         widths = curve.edges[some] - lows
         axes.bar(lows, y, widths, align="edge", color=colour, alpha=0.18, lw=0, zorder=0)
         axes.bar(
-            lows, x - y, widths, bottom=y, align="edge", facecolor="none", edgecolor=colour,
-            alpha=0.55, hatch="/////", lw=0, zorder=0,
+            lows,
+            x - y,
+            widths,
+            bottom=y,
+            align="edge",
+            facecolor="none",
+            edgecolor=colour,
+            alpha=0.55,
+            hatch="/////",
+            lw=0,
+            zorder=0,
         )
-        axes.bar([0], [0], facecolor="none", edgecolor=colour, alpha=0.55, hatch="/////", lw=0,
-                 label="gap")
+        label = f"gap between {AXES['top'][0].lower()} and {AXES['top'][1].lower()}"
+        if several is False and curve.estimate.view == "positive":
+            label = "gap between prediction and frequency"
+        axes.bar(
+            [0],
+            [0],
+            facecolor="none",
+            edgecolor=colour,
+            alpha=0.55,
+            hatch="/////",
+            lw=0,
+            label=label,
+        )
     low, high = np.minimum(curve.low[some], y), np.maximum(curve.high[some], y)
     axes.errorbar(
-        x, y, yerr=[y - low, high - y], color=colour, marker=MARKERS[index],
-        ms=3.2, mfc="white" if index else colour, mew=0.9, lw=1.0 if several else 0, elinewidth=0.9,
-        capsize=0, zorder=3 + index, label=_legend(curve, several),
+        x,
+        y,
+        yerr=[y - low, high - y],
+        color=colour,
+        marker=MARKERS[index],
+        ms=3.2,
+        mfc="white" if index else colour,
+        mew=0.9,
+        lw=0,
+        elinewidth=0.9,
+        capsize=0,
+        zorder=3 + index,
+        label=_legend(curve, several),
     )
 
 
@@ -126,11 +162,23 @@ def _histogram(axes: Axes, data: Reliability) -> None:
     for index, curve in enumerate(data.curves):
         lows = np.concatenate([[0.0], curve.edges[:-1]])
         if len(data.curves) == 1:
-            axes.bar(lows, curve.mass, curve.edges - lows, align="edge", color=COLOURS[0], alpha=0.6,
-                     lw=0)
+            axes.bar(
+                lows,
+                curve.mass,
+                curve.edges - lows,
+                align="edge",
+                color=COLOURS[0],
+                alpha=0.6,
+                lw=0,
+            )
         else:
-            axes.stairs(curve.mass, np.append(lows, 1.0), color=COLOURS[index], lw=1.1,
-                        ls="-" if index == 0 else (0, (3, 1.5)))
+            axes.stairs(
+                curve.mass,
+                np.append(lows, 1.0),
+                color=COLOURS[index],
+                lw=1.1,
+                ls="-" if index == 0 else (0, (3, 1.5)),
+            )
     axes.set(xlim=(0, 1), xlabel=AXES[data.view][0], ylabel="Share of rows")
     axes.set_ylim(0, None)
 
@@ -142,6 +190,8 @@ def _small_print(data: Reliability, width: float) -> str:
     lines = [f"{data.report.data.describe()}; {level}"]
     if data.report.calibrator:
         lines.append(f"after: {data.report.calibrator}")
-    lines.append(data.curves[0].estimate.signature)
-    room = int(width * 30)
-    return "\n".join(part for line in lines for part in textwrap.wrap(line, room))
+    room = int(width * 28)
+    wrapped = [part for line in lines for part in textwrap.wrap(line, room)]
+    signature = data.curves[0].estimate.signature.replace("|", "| ")
+    wrapped += [part.replace("| ", "|") for part in textwrap.wrap(signature, room)]
+    return "\n".join(wrapped)

@@ -40,6 +40,7 @@ def outcome(found: Outcome) -> str:
 
 
 def write(columns: list[str], rows: Sequence[Mapping[str, object]]) -> str:
+    """Lines under a head."""
     out = StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()

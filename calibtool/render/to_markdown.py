@@ -15,15 +15,26 @@ def report(found: Report) -> str:
     if found.after:
         titles = ["metric", "view", "before", "after", "change", f"{percent(found.level)} interval"]
         rows = [
-            [a.name, a.view or "-", number(a.value), number(b.value), signed(c.value),
-             interval(c.low, c.high, sign=True)]
+            [
+                a.name,
+                a.view or "-",
+                number(a.value),
+                number(b.value),
+                signed(c.value if c.unbiased is None else c.unbiased),
+                interval(c.low, c.high, sign=True),
+            ]
             for a, b, c in zip(found.estimates, found.after, found.change, strict=True)
         ]
     else:
         titles = ["metric", "view", "value", f"{percent(found.level)} interval", "unbiased"]
         rows = [
-            [e.name, e.view or "-", number(e.value) or f"not available: {e.missing}",
-             interval(e.low, e.high), number(e.unbiased)]
+            [
+                e.name,
+                e.view or "-",
+                number(e.value) or f"not available: {e.missing}",
+                interval(e.low, e.high),
+                number(e.unbiased),
+            ]
             for e in found.estimates
         ]
     lines += table(titles, rows)
@@ -37,8 +48,13 @@ def outcome(found: Outcome) -> str:
     """A table of verdicts."""
     titles = ["required", "view", "measured", f"{percent(found.report.level)} interval", "verdict"]
     rows = [
-        [v.requirement.text, v.estimate.view or "-", number(v.estimate.value),
-         interval(v.estimate.low, v.estimate.high), "passed" if v.passed else "**failed**"]
+        [
+            v.requirement.text,
+            v.estimate.view or "-",
+            number(v.estimate.value),
+            interval(v.estimate.low, v.estimate.high),
+            "passed" if v.passed else "**failed**",
+        ]
         for v in found.verdicts
     ]
     return "\n".join([escape(found.report.data.describe()), "", *table(titles, rows)]) + "\n"

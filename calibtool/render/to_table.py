@@ -7,6 +7,7 @@ from io import StringIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,16 +19,14 @@ from calibtool.report import Estimate, Report
 def report(found: Report, *, width: int, colour: bool) -> str:
     """What was read, the metrics, what they say."""
     if found.after:
-        table = _table("metric", "view", "before", "after", "change", _title(found, "of the change"))
+        titles = ["metric", "view", "before", "after", "change"]
+        table = _table(*titles, *([_title(found)] if found.level is not None else []))
         for before, after, change in zip(found.estimates, found.after, found.change, strict=True):
-            table.add_row(
-                before.name,
-                before.view or "-",
-                number(before.value),
-                number(after.value),
-                signed(change.value),
-                interval(change.low, change.high, sign=True),
-            )
+            if not change.missing:
+                best = change.value if change.unbiased is None else change.unbiased
+                cells = [before.name, before.view or "-", number(before.value), number(after.value)]
+                cells += [signed(best), interval(change.low, change.high, sign=True)]
+                table.add_row(*cells[: len(table.columns)])
     else:
         titles = ["metric", "view", "value"]
         if found.level is not None:
@@ -37,6 +36,8 @@ def report(found: Report, *, width: int, colour: bool) -> str:
             if not estimate.missing:
                 table.add_row(*_row(estimate, len(titles)))
     parts: list[object] = [Text(found.data.describe(), style="bold"), table]
+    if any(change.unbiased is not None for change in found.change):
+        parts.append(Text("Changes of calibration errors are corrected for bias.", style="dim"))
     parts += [Text(line, style="dim") for line in _not_available(found.estimates)]
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in found.warnings]
     if found.reading:
@@ -69,12 +70,13 @@ def outcome(found: Outcome, *, width: int, colour: bool) -> str:
     return _print([head, table, *warnings, summary], width, colour)
 
 
-def listing(titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int, colour: bool) -> str:
-    """A plain list with titles."""
-    table = _table(*titles, fold=len(titles) - 1)
-    for row in rows:
-        table.add_row(*row)
-    return _print([table], width, colour)
+def entries(items: Sequence[tuple[str, str, Sequence[str]]], *, width: int, colour: bool) -> str:
+    """A name and a title a line, with indented lines below."""
+    parts: list[object] = []
+    for name, title, lines in items:
+        parts.append(Text.assemble((name, "bold cyan"), f"  {title}"))
+        parts += [Padding(Text(line), (0, 0, 0, 4)) for line in lines]
+    return _print(parts, width, colour, gap=False)
 
 
 def _title(found: Report, of: str = "interval") -> str:
@@ -97,20 +99,17 @@ def _not_available(estimates: Sequence[Estimate]) -> list[str]:
     return [f"Not available: {', '.join(names)} ({why})" for why, names in reasons.items()]
 
 
-def _table(*titles: str, fold: int | None = None) -> Table:
+def _table(*titles: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     for index, title in enumerate(titles):
-        left = fold is not None or index < 2 or title == "verdict"
+        left = index < 2 or title == "verdict"
         table.add_column(
-            title,
-            justify="left" if left else "right",
-            no_wrap=fold != index and index > 0,
-            overflow="fold",
+            title, justify="left" if left else "right", no_wrap=index > 0, overflow="fold"
         )
     return table
 
 
-def _print(parts: Sequence[object], width: int, colour: bool) -> str:
+def _print(parts: Sequence[object], width: int, colour: bool, *, gap: bool = True) -> str:
     out = StringIO()
     console = Console(
         file=out,
@@ -124,7 +123,7 @@ def _print(parts: Sequence[object], width: int, colour: bool) -> str:
         legacy_windows=False,
     )
     for index, part in enumerate(parts):
-        if index:
+        if index and gap:
             console.print()
         console.print(part)
     lines = out.getvalue().split("\n")
