@@ -76,7 +76,7 @@ def stratified_folds(labels: Array, folds: int, seed: int) -> Array:
     rank = np.argsort(np.argsort(first))  # classes in the order in which they first occur
     codes = rank[codes]
     in_turn = np.sort(codes)
-    random = np.random.RandomState(seed)  # noqa: NPY002  the stream that scikit-learn draws from
+    random = np.random.RandomState(seed)
     fold = np.empty(len(labels), np.int64)
     for k in range(len(first)):
         share = [np.count_nonzero(in_turn[i::folds] == k) for i in range(folds)]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.cells import Cells
-from calibtool.collect import Apply, collect, cores, unit
+from calibtool.collect import Apply, collect, unit
 from calibtool.evaluation import Calibrator, Readable, evaluate
 from calibtool.measure import Progress, effective_rows
 from calibtool.metrics.profiles import equal_width
 from calibtool.predictions import Array, Predictions
 from calibtool.report import Estimate, Report
 from calibtool.spec import parse
+from calibtool.threads import cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def reliability(
     view = report.estimates[0].view
     systems: list[Apply] = [_same] if calibrator is None else [_same, calibrator]
     blocks = predictions.blocks(unit(predictions.classes))
-    found = collect(blocks, systems, lowest=None, draw=None, threads=cores())
+    found = collect(blocks, systems, lowest=None, draws=None, threads=cores())
     labels = ["as given"] if calibrator is None else ["before", "after"]
     estimates = [report.estimates[0], *report.after[:1]]
     curves = []

@@ -11,7 +11,8 @@ import numpy as np
 
 from calibtool import intervals
 from calibtool.cells import Cells
-from calibtool.collect import EXACT_ROWS, Apply, Collected, Draws, collect, cores, unit
+from calibtool.collect import Apply, Collected, collect, unit
+from calibtool.draws import Draws
 from calibtool.errors import InputError, UsageError
 from calibtool.measure import Measured, Progress, Settings, measure
 from calibtool.predictions import Kind, Predictions
@@ -19,6 +20,7 @@ from calibtool.reading import read
 from calibtool.report import Data, Estimate, Report
 from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
+from calibtool.threads import cores
 from calibtool.version import __version__
 from calibtool.views import Rows
 
@@ -91,19 +93,19 @@ def evaluate(
         raise UsageError(f"--seed must not be negative, not {seed}")
     settings = Settings(
         ci,
-        None if ci == "none" else Draws(resamples, seed),
+        None if ci == "none" else Draws(resamples, seed, predictions.rows),
         level,
         threads or cores(),
         progress or _silent,
     )
     specs = [_settle(spec, predictions) for spec in parse_list(metrics)]
     lowest = _lowest_edge(specs, predictions)
-    draw = settings.draw if lowest is not None and predictions.rows <= EXACT_ROWS else None
-    if lowest is not None and settings.draw is not None:
-        _require_memory(specs, predictions, settings.draw)
+    draws = settings.draws if lowest is not None else None
+    if draws is not None:
+        _require_memory(specs, predictions, draws)
     systems: list[Apply] = [_same] if calibrator is None else [_same, calibrator]
     blocks = _watched(predictions, unit(predictions.classes), settings.progress)
-    collected = collect(blocks, systems, lowest=lowest, draw=draw, threads=settings.threads)
+    collected = collect(blocks, systems, lowest=lowest, draws=draws, threads=settings.threads)
     rows = collected[0].rows
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
@@ -142,14 +144,14 @@ def _lowest_edge(specs: Sequence[Spec], predictions: Readable) -> float | None:
     return min((float(s.edges(Cells.empty())[0]) for s in specs if s.view == "class"), default=None)
 
 
-def _require_memory(specs: Sequence[Spec], predictions: Readable, draw: Draws) -> None:
+def _require_memory(specs: Sequence[Spec], predictions: Readable, draws: Draws) -> None:
     for spec in specs:
         if spec.view == "class":
             cells = len(spec.edges(Cells.empty())) * (predictions.classes or 0)
-            if cells * draw.replicates * 8 > MAX_CLASS_DRAWS:
+            if cells * draws.replicates * 8 > MAX_CLASS_DRAWS:
                 fits = MAX_CLASS_DRAWS // (cells * 8)
                 raise UsageError(
-                    f"{spec.name}: {draw.replicates:,} resamples of {cells:,} class bins do not "
+                    f"{spec.name}: {draws.replicates:,} resamples of {cells:,} class bins do not "
                     f"fit in memory; ask for --resamples {fits:,} or fewer, or fewer bins"
                 )
 
@@ -189,7 +191,7 @@ def _report(
             _estimate(spec, one, settings, data)
             for spec, one in zip(specs, measured[0], strict=True)
         ),
-        level=None if settings.draw is None else settings.level,
+        level=None if settings.draws is None else settings.level,
         bias=bias,
         said=said,
         was=was,
@@ -281,12 +283,12 @@ def _change(
 
 def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrator: str) -> str:
     parts = [spec.signature()]
-    if settings.draw is not None:
-        drawn = "rows" if data.rows <= EXACT_ROWS else "normal"
+    if settings.draws is not None:
+        drawn = "units" if settings.draws.grouped else "rows"
         parts += [
             f"ci:{method}-{settings.level * 100:g}",
-            f"R:{settings.draw.replicates}",
-            f"seed:{settings.draw.seed}",
+            f"R:{settings.draws.replicates}",
+            f"seed:{settings.draws.seed}",
             f"draws:{drawn}",
         ]
     parts.append(f"n:{data.rows}")

@@ -34,10 +34,10 @@ Curve: TypeAlias = Callable[[Array, float], Array]
 def plain(method: str, value: float, replicates: Array, level: float) -> tuple[float, float]:
     """Percentile or basic interval of a metric whose replicates centre on its value.
 
-    >>> plain("percentile", 0.0, np.arange(101.0), 0.9)
-    (5.0, 95.0)
-    >>> plain("basic", 50.0, np.arange(101.0), 0.9)
-    (5.0, 95.0)
+    >>> plain("percentile", 0.0, np.arange(101.0), 0.5)
+    (25.0, 75.0)
+    >>> plain("basic", 40.0, np.arange(101.0), 0.5)
+    (5.0, 55.0)
     """
     low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2]).tolist()
     return (2 * value - high, 2 * value - low) if method == "basic" else (low, high)

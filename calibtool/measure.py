@@ -12,7 +12,9 @@ import numpy as np
 
 from calibtool import intervals
 from calibtool.cells import Cells, locate
-from calibtool.collect import ClassView, Collected, Draws, resample
+from calibtool.classview import ClassView
+from calibtool.collect import Collected, resample
+from calibtool.draws import Draws
 from calibtool.errors import NotAvailableError
 from calibtool.metrics.profiles import Profile, profile
 from calibtool.predictions import Array
@@ -29,7 +31,7 @@ class Settings:
     how many threads may work, and whom to tell how far it is."""
 
     ci: str
-    draw: Draws | None
+    draws: Draws | None
     level: float
     threads: int
     progress: Progress
@@ -95,12 +97,11 @@ class _Plan:
 
     def resample(self, rows: Rows) -> Array | None:
         """The replicates of all columns' sums, (R, columns)."""
-        if self.settings.draw is None or not self.builders:
+        if self.settings.draws is None or not self.builders:
             return None
         return resample(
             self._build,
-            len(rows.confidence),
-            self.settings.draw,
+            self.settings.draws,
             self.settings.threads,
             rows.weights,
             lambda share: self.settings.progress("resampling", share),
@@ -173,20 +174,13 @@ class _Plan:
         value = float(spec.value(profile(cells)))
 
         def finish(sums: Array | None) -> Measured:
-            draw = self.settings.draw
-            if draw is None:
-                return Measured(value)
             if view.draws is None:
-                drawn = Profile(*_normal(cells, effective_rows(cells, view.weights), draw))
-            else:
-                tick = self.settings.progress
-                drawn = Profile(
-                    *view.replicates(
-                        edges,
-                        self.settings.threads,
-                        lambda share: tick("resampling classes", share),
-                    )
-                )
+                return Measured(value)
+            tick = self.settings.progress
+            gap, mass = view.replicates(
+                edges, self.settings.threads, lambda share: tick("resampling classes", share)
+            )
+            drawn = Profile(gap, mass)
             return self._error(spec, value, cells, drawn, view.weights)
 
         return finish
@@ -198,7 +192,7 @@ class _Plan:
         replicates = spec.value(drawn).astype(np.float64)
         if self.settings.ci != "inverted":
             return Measured(value, replicates=replicates)
-        assert self.settings.draw is not None
+        assert self.settings.draws is not None
         seen = profile(cells)
         inverse = intervals.invert(
             seen.gap,
@@ -209,7 +203,7 @@ class _Plan:
             lambda gap, mass: spec.value(Profile(gap, mass)),
             rows=effective_rows(cells, weights),
             level=self.settings.level,
-            seed=self.settings.draw.seed,
+            seed=self.settings.draws.seed,
             threads=self.settings.threads,
         )
         return Measured(value, replicates=replicates, inverse=inverse)
@@ -220,19 +214,3 @@ def effective_rows(cells: Cells, weights: Array | None) -> float:
     if weights is None:
         return float(np.asarray(cells.total).flat[0])
     return float(weights.sum() ** 2 / (weights**2).sum())
-
-
-def _normal(cells: Cells, rows: float, draw: Draws) -> tuple[Array, Array]:
-    """Gaps and masses drawn from their normal limit, bin by bin: for numbers of rows at which
-    drawing every row of every class is out of reach."""
-    seen = profile(cells)
-    rate = np.divide(cells.y, cells.n, out=np.zeros_like(cells.y), where=cells.n > 0)
-    spread = np.sqrt(seen.mass * rate * (1 - rate) / rows)
-    wobble = np.sqrt(seen.mass * (1 - seen.mass) / rows)
-    normal = np.random.Generator(np.random.SFC64([draw.seed, 1]))
-    shape = (draw.replicates, *seen.mass.shape)
-    change = wobble * normal.standard_normal(shape, np.float32)
-    mass = np.maximum(seen.mass + change, 0).astype(np.float32)
-    share = np.divide(seen.gap, seen.mass, out=np.zeros_like(seen.gap), where=seen.mass > 0)
-    gap = share * mass + spread * normal.standard_normal(shape, np.float32)
-    return gap.astype(np.float32), mass

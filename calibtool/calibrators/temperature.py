@@ -12,22 +12,24 @@ derivative makes them Halley's, and two or three passes over the data suffice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from calibtool.calibrators.file import save
 from calibtool.calibrators.fitted import Fitted, fingerprint
-from calibtool.collect import cores, ordered
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.predictions import Array, Predictions
+from calibtool.threads import cores, ordered
 from calibtool.views import CACHE_VALUES
 
-START_ROWS = 4096  # a sample this large gives Newton its start
-TOLERANCE = 1e-12  # relative error of T at which the search stops
+START_ROWS = 1024  # a sample of about so many rows gives Newton its start
+TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
+SLABS = 64  # pieces of work that threads share
 STEPS = 100
+SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
 GRID = np.arange(1, 101) / 10  # of the focal-loss paper: 0.1 to 10 by 0.1
 
 
@@ -120,12 +122,18 @@ def fit(predictions: Predictions, *, objective: str = "nll") -> Temperature:
         require_classes(predictions, 0)
     if predictions.labels is None:
         raise NotAvailableError(f"{predictions.source}: a fit needs labels")
-    temperature = _grid_search(predictions) if objective == "ece" else 1 / _optimum(predictions)
+    if objective == "ece":
+        temperature = _grid_search(predictions)
+        before, after = (_moments(predictions, b).loss for b in (1.0, 1 / temperature))
+    else:
+        start = _start(predictions)
+        b, after, before = _optimum(predictions, start)
+        temperature = 1 / b
     fitted = Fitted(
         rows=predictions.rows,
         objective=objective,
-        nll_before=_moments(predictions, 1.0)[0],
-        nll_after=_moments(predictions, 1 / temperature)[0],
+        nll_before=before,
+        nll_after=after,
         fingerprint=fingerprint(predictions),
     )
     return Temperature(temperature, int(predictions.classes or 2), predictions.class_names, fitted)
@@ -134,32 +142,49 @@ def fit(predictions: Predictions, *, objective: str = "nll") -> Temperature:
 # ------------------------------------------------------------------ the likelihood
 
 
-def _optimum(predictions: Predictions) -> float:
-    """The b = 1/T at which L'(b) = 0."""
-    _require_optimum(predictions)
-    start = 1.0
-    if predictions.rows > 4 * START_ROWS:
-        step = predictions.rows // START_ROWS
-        sample = predictions.take(slice(None, None, step))
-        try:
-            start = _optimum(sample)
-        except FitError:
-            start = 1.0
-    b, low, high = start, 0.0, np.inf
-    for _ in range(STEPS):
-        _, slope, curve, third = _moments(predictions, b)
-        low, high = (b, high) if slope < 0 else (low, b)
-        if slope == 0:
-            return b
-        step_ = -slope / curve if curve > 0 else np.inf
-        bend = 1 - slope * third / (2 * curve * curve) if curve > 0 else 1.0
-        step_ = step_ / bend if bend > 0.5 else step_
-        new = b + step_
-        if not low < new < high:
+class _Moments(NamedTuple):
+    """L(b), its first three derivatives, L(1), and what tells whether there is an optimum: the
+    mean lead of the highest logit over the label's, the weight of labels of probability 0."""
+
+    loss: float
+    slope: float
+    curve: float
+    third: float
+    loss_at_1: float
+    lead: float
+    impossible: float
+
+
+def _start(predictions: Predictions) -> float:
+    """Where to begin: the optimum of a sample, if there are rows to spare."""
+    if predictions.rows <= 4 * START_ROWS:
+        return 1.0
+    sample = predictions.take(slice(None, None, predictions.rows // START_ROWS))
+    try:
+        return _optimum(sample, 1.0)[0]
+    except FitError:
+        return 1.0
+
+
+def _optimum(predictions: Predictions, start: float) -> tuple[float, float, float]:
+    """The b = 1/T at which L'(b) = 0, with L there and L(1)."""
+    b, low, high, before = start, 0.0, np.inf, np.nan
+    for taken in range(STEPS):
+        at = _moments(predictions, b, and_at_1=taken == 0)
+        before = at.loss_at_1 if taken == 0 else before
+        _require_optimum(predictions, at, b)
+        low, high = (b, high) if at.slope < 0 else (low, b)
+        step = -at.slope / at.curve if at.curve > 0 else np.inf
+        bend = 1 - at.slope * at.third / (2 * at.curve**2) if at.curve > 0 else 1.0
+        step = step / bend if bend > 0.5 else step
+        new = b + step
+        if not low <= new <= high:
             new = (low + high) / 2 if np.isfinite(high) else 4 * b
+        d = new - b
         # Halley's error is of the order of the step cubed
-        if abs(new - b) ** 3 <= TOLERANCE * b**3 or abs(new - b) <= 4e-16 * b:
-            return float(new)
+        if abs(d) ** 3 <= TOLERANCE * b**3:
+            after = at.loss + d * (at.slope + d * (at.curve / 2 + d * at.third / 6))
+            return new, after, before
         b = new
     raise FitError(
         f"{predictions.source}: the fit did not converge in {STEPS} passes; it reached "
@@ -167,32 +192,20 @@ def _optimum(predictions: Predictions) -> float:
     )
 
 
-def _require_optimum(predictions: Predictions) -> None:
-    """Whether L has a minimum at a finite T > 0, seen from its slopes at b = 0 and b = infinity."""
-    at_zero = at_infinity = impossible = 0.0
-    for values, labels, weights in _pieces(predictions):
-        rows = np.arange(len(labels))
-        label = values[rows, labels].astype(np.float64)
-        weight = np.ones(len(labels)) if weights is None else weights
-        with np.errstate(invalid="ignore"):
-            # at b = 0 every class of positive probability counts the same
-            possible = values > _NEVER
-            mean = np.where(possible, values, 0).sum(axis=1, dtype=np.float64)
-            at_zero += float((weight * (mean / possible.sum(axis=1) - label)).sum())
-        at_infinity += float((weight * (values.max(axis=1) - label)).sum())
-        impossible += float(weight[label <= _NEVER].sum())
+def _require_optimum(predictions: Predictions, at: _Moments, b: float) -> None:
+    """Whether L has a minimum at a finite T > 0."""
     source = predictions.source
-    if impossible:
+    if at.impossible:
         raise FitError(
             f"{source}: some rows give their label a probability of exactly 0; no temperature "
             "can repair that. Fit on logits, or drop or repair those rows"
         )
-    if at_infinity == 0:
+    if at.lead == 0:
         raise FitError(
             f"{source}: every row is right, so the likelihood rises for ever as T falls to 0; "
             "fit on data that the model has not been trained on, or on more rows"
         )
-    if at_zero >= 0:
+    if b < 1e-8:
         raise FitError(
             f"{source}: labels score no better than the average class, so the likelihood rises "
             "for ever as T grows; are the labels in the order of the columns?"
@@ -202,60 +215,67 @@ def _require_optimum(predictions: Predictions) -> None:
 _NEVER = -1e18  # stands for the logarithm of a probability of 0
 
 
-def _moments(predictions: Predictions, b: float) -> tuple[float, float, float, float]:
-    """L(b) and its first three derivatives, per unit of weight.
+def _moments(predictions: Predictions, b: float, *, and_at_1: bool = True) -> _Moments:
+    """One pass. Pieces stay in the cache; sums are float64."""
+    values = predictions.values
+    # rounding of float32 logits averages out over many values; over few it is seen
+    single = values.itemsize < 8 and values.size > SINGLE and predictions.kind == "logits"
+    # a b that float32 holds exactly, so that no row is scaled by another number
+    exact = float(np.float32(b)) if single else b
+    step = max(1, CACHE_VALUES // values.shape[1])
+    slab = step * max(1, predictions.rows // (step * SLABS))
 
-    Arithmetic is in the logits' precision, on pieces that stay in the cache; sums are float64.
-    """
-    own = np.float32 if predictions.values.itemsize < 8 else np.float64
-    # float32 data: a b that float32 holds exactly, so that no row is scaled by another number
-    exact = float(own(b))
+    def work(rows: Predictions) -> Array:
+        pieces = rows.blocks(step)
+        buffers = [np.empty((step, max(2, values.shape[1])), np.float32 if single else np.float64)]
+        buffers.append(np.empty_like(buffers[0]))
+        return np.sum([_piece(piece, exact, buffers, and_at_1) for piece in pieces], axis=0)
 
-    def work(piece: tuple[Array, Array, Array | None]) -> Array:
-        return _piece_moments(*piece, exact)
-
-    sums = np.zeros(5)
-    for part in ordered(work, _pieces(predictions), cores()):
-        sums += part
-    loss, slope, curve, third = (float(x) for x in sums[:4] / sums[4])
-    d = b - exact  # a step of at most float32's rounding, by the expansion
-    return (
+    sums = np.sum(list(ordered(work, predictions.blocks(slab), cores())), axis=0)
+    loss, slope, curve, third, at_1, lead, impossible = (float(x) for x in sums[:-1] / sums[-1])
+    d = b - exact  # what float32 rounded away from b, by the expansion
+    return _Moments(
         loss + d * (slope + d / 2 * curve),
         slope + d * (curve + d / 2 * third),
         curve + d * third,
         third,
+        at_1,
+        lead,
+        impossible,
     )
 
 
-def _piece_moments(values: Array, labels: Array, weights: Array | None, b: float) -> Array:
-    rows = np.arange(len(labels))
-    shifted = values - values.max(axis=1, keepdims=True)
-    label = shifted[rows, labels].astype(np.float64)
+def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -> Array:
+    """Weighted sums over a few rows, in the order of `_Moments`, and of the weights."""
+    assert piece.labels is not None
+    values = as_logits(piece)
+    shifted, power = (buffer[: len(values)] for buffer in buffers)
+    np.subtract(values, values.max(axis=1, keepdims=True), out=shifted)
+    label = shifted[np.arange(len(values)), piece.labels].astype(np.float64)
+    at_1 = np.zeros(len(values))
     with np.errstate(under="ignore"):
-        power = np.exp(shifted * shifted.dtype.type(b))
+        if and_at_1:
+            at_1 = np.log(np.exp(shifted, out=power).sum(axis=1).astype(np.float64)) - label
+        np.exp(np.multiply(shifted, shifted.dtype.type(b), out=power), out=power)
         total = power.sum(axis=1).astype(np.float64)
+        first = np.vecdot(power, shifted).astype(np.float64) / total
         power *= shifted
-        first = power.sum(axis=1).astype(np.float64) / total
-        second = np.einsum("ij,ij->i", power, shifted).astype(np.float64) / total
+        second = np.vecdot(power, shifted).astype(np.float64) / total
         power *= shifted
-        cube = np.einsum("ij,ij->i", power, shifted).astype(np.float64) / total
-    variance = second - first * first
-    skew = cube - 3 * first * second + 2 * first**3
+        cube = np.vecdot(power, shifted).astype(np.float64) / total
     columns = np.stack(
-        [np.log(total) - b * label, first - label, variance, skew, np.ones(len(labels))]
+        [
+            np.log(total) - b * label,
+            first - label,
+            second - first * first,
+            cube - 3 * first * second + 2 * first**3,
+            at_1,
+            -label,
+            label <= _NEVER / 2,
+            np.ones(len(label)),
+        ]
     )
-    return np.asarray(columns.sum(axis=1) if weights is None else columns @ weights)
-
-
-def _pieces(predictions: Predictions) -> Iterator[tuple[Array, Array, Array | None]]:
-    """Logits (or log-probabilities), labels and weights, piece by piece."""
-    assert predictions.labels is not None
-    width = predictions.values.shape[1]
-    step = max(1, CACHE_VALUES // width)
-    for start in range(0, predictions.rows, step):
-        piece = predictions.take(slice(start, start + step))
-        assert piece.labels is not None
-        yield as_logits(piece), piece.labels, piece.weights
+    return np.asarray(columns.sum(axis=1) if piece.weights is None else columns @ piece.weights)
 
 
 def as_logits(predictions: Predictions) -> Array:

@@ -45,9 +45,7 @@ def test_a_calibrated_set_refits_to_about_the_identity(method, overconfident):
 
 def test_monotone_ones_keep_the_predicted_class(method, overconfident):
     after = ct.fit(method, overconfident)(overconfident)
-    np.testing.assert_array_equal(
-        after.values.argmax(axis=1), overconfident.values.argmax(axis=1)
-    )
+    np.testing.assert_array_equal(after.values.argmax(axis=1), overconfident.values.argmax(axis=1))
 
 
 def test_logits_and_probabilities_lead_to_the_same_fit(method, overconfident):

@@ -1,0 +1,303 @@
+"""How often calibtool's nominal 95 % intervals contain the truth: python benchmarks/coverage.py
+
+Data sets are drawn from populations whose true calibration errors are known, and each is measured
+by `calibtool.evaluate`, as a user would. Writes results/coverage.csv and docs/coverage.md, after
+every cell, so that what is there of an interrupted run is whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+import calibtool as ct
+from calibtool.calibrators.temperature import Temperature
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+HERE = Path(__file__).parent
+CLASSES, BINS = 10, 15
+SIGMA = 4.3  # of the true logits: an accuracy of about 90 %
+TOP = ("ece", "mce", "ada-ece", "rmsce")
+METRICS = (*TOP, "classwise-ece")
+CHANGE = "ece, after minus before"
+SIZES = (500, 2_000, 10_000)
+# scenario -> the temperature that the calibrator of the paired difference divides by
+SCENARIOS = {
+    "T=1": 1 / 1.1,
+    "T=1.1": 1.1,
+    "T=1.3": 1.3 / 1.1,
+    "T=2": 2.0,
+    "T=0.7": 0.7,
+    "wiggly": 1.1,
+    "half": 1.2,
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was found for a metric in a scenario at a size; shares are of all simulations."""
+
+    metric: str
+    scenario: str
+    n: int
+    simulations: int
+    truth: float
+    inverted: float
+    percentile: float | None
+    above: float  # the interval lies wholly above the truth
+    below: float
+    width: float
+    rejected: float | None  # p < 0.05 of perfect calibration
+    seconds: float
+
+
+# ------------------------------------------------------------------ populations and their truth
+
+
+def population(rng: np.random.Generator, n: int, scenario: str) -> tuple[Floats, Floats]:
+    """Reported and true probabilities of n rows."""
+    z = SIGMA * rng.standard_normal((n, CLASSES))
+    true = softmax(z)
+    if scenario.startswith("T="):
+        return softmax(float(scenario[2:]) * z), true
+    reported, rows, top = true, np.arange(n), true.argmax(1)
+    p = reported[rows, top]
+    if scenario == "wiggly":
+        q = np.clip(p + 0.05 * np.sin(8 * np.pi * p), 0.001, 0.999)
+    else:  # half: calibrated up to 0.7, overconfident above
+        q = np.where(p <= 0.7, p, 0.7 + 0.6 * (p - 0.7))
+    true = reported * ((1 - q) / (1 - p + 1e-12))[:, None]
+    true[rows, top] = q
+    return reported, true / true.sum(1, keepdims=True)
+
+
+def softmax(z: Floats) -> Floats:
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def cooled(p: Floats, temperature: float) -> Floats:
+    """What temperature scaling makes of probabilities."""
+    return softmax(np.log(p) / temperature)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Errors of a population, by its gaps and masses in BINS bins of equal width."""
+
+    gap: Floats
+    mass: Floats
+    ada: float
+    classwise: float
+
+    def of(self, metric: str, n: int) -> float:
+        if metric == "mce":  # over the bins that a data set of n rows can be expected to see
+            seen = self.mass >= 1 / n
+            return float((np.abs(self.gap[seen]) / self.mass[seen]).max())
+        if metric == "rmsce":
+            used = self.mass > 0
+            return float(np.sqrt((self.gap[used] ** 2 / self.mass[used]).sum()))
+        if metric in ("ada-ece", "classwise-ece"):
+            return self.ada if metric == "ada-ece" else self.classwise
+        return float(np.abs(self.gap).sum())
+
+
+def truth(scenario: str, temperature: float = 1.0, rows: int = 2_000_000) -> Truth:
+    """By drawing rows, not outcomes: the error of a gap is about 0.1 / sqrt(rows)."""
+    rng = np.random.default_rng(99)
+    gap, mass = np.zeros(BINS), np.zeros(BINS)
+    class_gap = np.zeros(CLASSES * BINS)
+    scores, gaps = [], []
+    chunk = 100_000
+    for _ in range(rows // chunk):
+        p, q = population(rng, chunk, scenario)
+        if temperature != 1:
+            p = cooled(p, temperature)
+        top = p.argmax(1)[:, None]
+        score, delta = (np.take_along_axis(x, top, 1)[:, 0] for x in (p, q - p))
+        gap += np.bincount(bins(score), delta, BINS) / rows
+        mass += np.bincount(bins(score), minlength=BINS) / rows
+        at = bins(p) + BINS * np.arange(CLASSES)
+        class_gap += np.bincount(at.ravel(), (q - p).ravel(), CLASSES * BINS) / rows
+        scores.append(score)
+        gaps.append(delta)
+    order = np.argsort(np.concatenate(scores))
+    ada = sum(abs(part.sum()) for part in np.array_split(np.concatenate(gaps)[order], BINS)) / rows
+    return Truth(gap, mass, float(ada), float(np.abs(class_gap).sum() / CLASSES))
+
+
+def bins(p: Floats) -> Ints:
+    return np.clip(np.ceil(p * BINS).astype(np.int64) - 1, 0, BINS - 1)
+
+
+# ------------------------------------------------------------------ simulations
+
+Interval = tuple[float, float, float | None]  # low, high, p-value
+
+
+def simulate(
+    rng: np.random.Generator, n: int, scenario: str, resamples: int, seed: int
+) -> dict[str, tuple[Interval, Interval | None]]:
+    """A data set, and by metric its inverted and its percentile interval."""
+    p, q = population(rng, n, scenario)
+    y = (q.cumsum(1) < rng.random((n, 1))).sum(1).clip(0, CLASSES - 1)
+    data = ct.Predictions.from_probs(p, y)
+    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "threads": 1}
+    inverted = ct.evaluate(data, METRICS, **options)
+    percentile = ct.evaluate(data, METRICS, ci="percentile", **options)
+    after = Temperature(SCENARIOS[scenario], CLASSES)
+    change = ct.evaluate(data, ["ece"], calibrator=after, **options).change[0]
+    found = {m: (interval(inverted[m]), interval(percentile[m])) for m in METRICS}
+    return {**found, CHANGE: (interval(change), None)}
+
+
+def interval(estimate: Any) -> Interval:
+    return estimate.low, estimate.high, estimate.p_value
+
+
+def cells(scenario: str, n: int, simulations: int, resamples: int) -> Iterator[Cell]:
+    """All metrics in one scenario at one size."""
+    start = time.perf_counter()
+    rng = np.random.default_rng([0, list(SCENARIOS).index(scenario), n])
+    found = [simulate(rng, n, scenario, resamples, seed) for seed in range(simulations)]
+    seconds = time.perf_counter() - start
+    own = truth(scenario)
+    shift = truth(scenario, SCENARIOS[scenario]).of("ece", n) - own.of("ece", n)
+    for metric in found[0]:
+        true = shift if metric == CHANGE else own.of(metric, n)
+        low, high, p = (
+            np.array([x[metric][0][k] for x in found], dtype=float) for k in range(3)
+        )
+        plain = np.array([x[metric][1] or (np.nan,) * 3 for x in found], dtype=float)
+        yield Cell(
+            metric,
+            scenario,
+            n,
+            simulations,
+            round(true, 6),
+            share((low <= true) & (true <= high)),
+            None if metric == CHANGE else share((plain[:, 0] <= true) & (true <= plain[:, 1])),
+            share(low > true),
+            share(high < true),
+            round(float((high - low).mean()), 6),
+            None if metric == CHANGE else share(p < 0.05),
+            round(seconds, 1),
+        )
+
+
+def share(hits: NDArray[np.bool_]) -> float:
+    return round(float(hits.mean()), 4)
+
+
+# ------------------------------------------------------------------ the page
+
+
+def page(found: Sequence[Cell], resamples: int) -> str:
+    """docs/coverage.md."""
+    counts = sorted({c.simulations for c in found})
+    error = 100 * np.sqrt(0.95 * 0.05 / counts[0])
+    many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    versions = f"calibtool {ct.__version__}, NumPy {np.__version__}, SciPy {scipy.__version__}"
+    lines = [
+        "# Coverage of the intervals",
+        "",
+        f"Made by `{' '.join(['python', *sys.argv])}` on {time.strftime('%Y-%m-%d')} with",
+        f"{versions}; do not edit. Data sets come from seeds [0, scenario, n], the replicates of",
+        f"the i-th from seed i; {resamples} resamples; {many} data sets a cell, so that a coverage",
+        f"of 95 % is known to within {error:.1f} points (one standard error).",
+        "",
+        "How often does a nominal 95 % interval contain the true value? Data sets are drawn from",
+        f"populations of {CLASSES} classes whose true errors are known, and measured by",
+        "`calibtool.evaluate` with its defaults; `[percentile]` is what `--ci percentile` covers",
+        "on the same data. `width` is the mean width of the default interval, `p < .05` how often",
+        "its p-value rejects perfect calibration: at T=1 that should be 5 %, elsewhere it is power.",
+        "",
+        "T=t reports the logits of a calibrated model times t: above 1 it is overconfident.",
+        "`wiggly` is off by 5 points, up and down in turn, `half` is calibrated up to 0.7 and",
+        "overconfident above. The true MCE is that of the bins that hold at least 1/n of the",
+        "population: no data tell about a bin that is never seen.",
+    ]
+    for metric in (*METRICS, CHANGE):
+        own = [c for c in found if c.metric == metric]
+        if own:
+            lines += ["", f"## {metric}", "", *(_change_text() if metric == CHANGE else [])]
+            lines += table(own)
+    low = sorted((c for c in found if c.inverted < 0.93), key=lambda c: c.inverted)
+    lines += ["", "## Cells below 93 %", ""]
+    lines += [
+        f"- {c.metric}, {c.scenario}, n = {c.n:,}: {100 * c.inverted:.1f} % (misses: "
+        f"{100 * c.above:.1f} % too high, {100 * c.below:.1f} % too low)"
+        for c in low
+    ] or ["None."]
+    return "\n".join(lines) + "\n"
+
+
+def _change_text() -> list[str]:
+    return [
+        "The paired difference that `--calibrator` reports, ECE after minus before, where the",
+        "calibrator divides by a fixed temperature (in brackets).",
+        "",
+    ]
+
+
+def table(own: Sequence[Cell]) -> list[str]:
+    sizes = sorted({c.n for c in own})
+    head = ["scenario", *(f"n = {n:,}" for n in sizes), "width", "p < .05"]
+    head = head[: None if own[0].rejected is not None else -1]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for scenario in dict.fromkeys(c.scenario for c in own):
+        row = {c.n: c for c in own if c.scenario == scenario}
+        ordered = [row[n] for n in sizes if n in row]
+        after = "" if own[0].rejected is not None else f" (/{SCENARIOS[scenario]:.3g})"
+        coverage = [_coverage(row.get(n)) for n in sizes]
+        width = " / ".join(f"{c.width:.3g}" for c in ordered)
+        rejected = " / ".join(f"{100 * (c.rejected or 0):.0f}" for c in ordered)
+        line = [f"{scenario}{after}", *coverage, width, rejected][: len(head)]
+        lines.append(f"| {' | '.join(line)} |")
+    return lines
+
+
+def _coverage(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    plain = "" if cell.percentile is None else f" [{100 * cell.percentile:.0f}]"
+    return f"{100 * cell.inverted:.1f}{plain}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--simulations", type=int, default=300, help="data sets a cell")
+    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="some of %(default)s")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="rows a data set")
+    parser.add_argument("--out", type=Path, help="a folder for both, instead of their places")
+    options = parser.parse_args()
+    results = (options.out or HERE / "results") / "coverage.csv"
+    text = (options.out or HERE.parent / "docs") / "coverage.md"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    found: list[Cell] = []
+    for n in map(int, options.sizes.split(",")):
+        for scenario in options.scenarios.split(","):
+            for cell in cells(scenario, n, options.simulations, options.resamples):
+                found.append(cell)
+                print(*asdict(cell).values(), flush=True)
+            with results.open("w", newline="") as file:
+                writer = csv.DictWriter(file, [field.name for field in fields(Cell)])
+                writer.writeheader()
+                writer.writerows(asdict(c) for c in found)
+            text.write_text(page(found, options.resamples))
+
+
+if __name__ == "__main__":
+    main()
