@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ class Truth:
         return float(np.abs(self.gap).sum())
 
 
+@cache
 def truth(scenario: str, temperature: float = 1.0, rows: int = 2_000_000) -> Truth:
     """By drawing rows, not outcomes: the error of a gap is about 0.1 / sqrt(rows)."""
     rng = np.random.default_rng(99)
@@ -176,9 +178,7 @@ def cells(scenario: str, n: int, simulations: int, resamples: int) -> Iterator[C
     shift = truth(scenario, SCENARIOS[scenario]).of("ece", n) - own.of("ece", n)
     for metric in found[0]:
         true = shift if metric == CHANGE else own.of(metric, n)
-        low, high, p = (
-            np.array([x[metric][0][k] for x in found], dtype=float) for k in range(3)
-        )
+        low, high, p = (np.array([x[metric][0][k] for x in found], dtype=float) for k in range(3))
         plain = np.array([x[metric][1] or (np.nan,) * 3 for x in found], dtype=float)
         yield Cell(
             metric,

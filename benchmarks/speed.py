@@ -287,7 +287,9 @@ def nll(z: Floats, y: Ints, temperature: float) -> float:
         at = slice(low, low + 1000)
         scaled = z[at].astype(np.float64) / temperature
         scaled -= scaled.max(1, keepdims=True)
-        total += float((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(scaled)), y[at]]).sum())
+        total += float(
+            (np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(scaled)), y[at]]).sum()
+        )
     return total / len(z)
 
 

@@ -6,14 +6,14 @@ from calibtool.report import Estimate, Report
 
 
 def read(report: Report) -> str:
-    """A sentence or two about calibration, and the next step."""
+    """A sentence or two about calibration and, on a line of its own, the next step."""
     lead = _lead(report.estimates)
     sentence = _state(report, lead, report.bias)
     if report.calibrator:
         return f"{_effect(report, lead)} Before: {sentence}"
     if lead is None or not _visible(lead):
         return sentence
-    return f"{sentence} {_next(report)}"
+    return f"{sentence}\n{_next(report)}"
 
 
 def _lead(estimates: tuple[Estimate, ...]) -> Estimate | None:

@@ -40,7 +40,7 @@ def report(found: Report) -> str:
     lines += table(titles, rows)
     lines += [line for warning in found.warnings for line in ("", f"Warning: {escape(warning)}")]
     if found.reading:
-        lines += ["", escape(found.reading)]
+        lines += [part for line in found.reading.split("\n") for part in ("", escape(line))]
     return "\n".join(lines) + "\n"
 
 

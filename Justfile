@@ -1,0 +1,25 @@
+# The daily commands. Without `just`, type what stands below a name.
+
+# install for development
+install:
+    pip install -e '.[test]'
+
+# run the tests
+test *ARGS:
+    python -m pytest {{ARGS}}
+
+# style, types, layers, and docs that have rotted
+lint:
+    ruff check .
+    ruff format --check .
+    mypy
+    python tools/layers.py
+    python tools/docs.py --check
+
+# make the pages and outputs that come from the code
+docs:
+    python tools/docs.py
+
+# measure speed, memory and coverage (benchmarks/README.md)
+bench:
+    python benchmarks/speed.py
