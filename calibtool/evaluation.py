@@ -272,13 +272,24 @@ def _change(
     estimate = replace(estimate, value=value)
     if a.replicates is None or b.replicates is None:
         return estimate
-    drawn = b.replicates - a.replicates
-    if before.unbiased is None or after.unbiased is None:
+    if a.inverse is None or b.inverse is None:
+        drawn = b.replicates - a.replicates
         low, high = intervals.plain("percentile", value, drawn, settings.level)
         return replace(estimate, low=low, high=high)
-    centre = after.unbiased - before.unbiased
-    low, high = intervals.centred(centre, drawn, settings.level)
+    low, high = intervals.difference(a.inverse, b.inverse, _correlation(a, b))
+    centre = b.inverse.unbiased - a.inverse.unbiased
     return replace(estimate, unbiased=centre, low=low, high=high)
+
+
+def _correlation(a: Measured, b: Measured) -> float:
+    """Of two metrics' replicates; 0 where one of them never varies."""
+    assert a.replicates is not None
+    assert b.replicates is not None
+    if np.array_equal(a.replicates, b.replicates):
+        return 1.0
+    if not (np.ptp(a.replicates) and np.ptp(b.replicates)):
+        return 0.0
+    return min(float(np.corrcoef(a.replicates, b.replicates)[0, 1]), 1.0)
 
 
 def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrator: str) -> str:

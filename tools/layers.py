@@ -60,7 +60,7 @@ def _mistakes(tree: ast.Module, own: str, inside: str) -> list[tuple[int, str]]:
     for node in ast.walk(tree):
         for name in _imported(node):
             other = name.split(".")[1] if name.startswith("calibtool.") else None
-            if other is None or other == own or other == "__init__":
+            if other is None or other in (own, "__init__"):
                 continue
             if LEVEL.get(other, len(LAYERS)) >= LEVEL[own]:
                 found.append((node.lineno, f"{own} may not import {other}, which is not below it"))

@@ -23,11 +23,11 @@ from calibtool.calibrators.fitted import Fitted, fingerprint
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.predictions import Array, Predictions
 from calibtool.threads import cores, ordered
-from calibtool.views import CACHE_VALUES
 
 START_ROWS = 1024  # a sample of about so many rows gives Newton its start
 TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
-SLABS = 64  # pieces of work that threads share
+SLABS = 16  # pieces of work that threads share
+PIECE = 1 << 18  # values worked on at a time
 STEPS = 100
 SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
 GRID = np.arange(1, 101) / 10  # of the focal-loss paper: 0.1 to 10 by 0.1
@@ -159,7 +159,8 @@ def _start(predictions: Predictions) -> float:
     """Where to begin: the optimum of a sample, if there are rows to spare."""
     if predictions.rows <= 4 * START_ROWS:
         return 1.0
-    sample = predictions.take(slice(None, None, predictions.rows // START_ROWS))
+    every = predictions.rows // START_ROWS
+    sample = predictions.take(np.arange(0, predictions.rows, every))
     try:
         return _optimum(sample, 1.0)[0]
     except FitError:
@@ -222,7 +223,7 @@ def _moments(predictions: Predictions, b: float, *, and_at_1: bool = True) -> _M
     single = values.itemsize < 8 and values.size > SINGLE and predictions.kind == "logits"
     # a b that float32 holds exactly, so that no row is scaled by another number
     exact = float(np.float32(b)) if single else b
-    step = max(1, CACHE_VALUES // values.shape[1])
+    step = max(1, PIECE // values.shape[1])
     slab = step * max(1, predictions.rows // (step * SLABS))
 
     def work(rows: Predictions) -> Array:
