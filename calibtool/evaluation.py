@@ -276,6 +276,8 @@ def _change(
         drawn = b.replicates - a.replicates
         low, high = intervals.plain("percentile", value, drawn, settings.level)
         return replace(estimate, low=low, high=high)
+    if np.array_equal(a.replicates, b.replicates):  # the same in every replicate
+        return replace(estimate, unbiased=0.0, low=0.0, high=0.0)
     low, high = intervals.difference(a.inverse, b.inverse, _correlation(a, b))
     centre = b.inverse.unbiased - a.inverse.unbiased
     return replace(estimate, unbiased=centre, low=low, high=high)
@@ -285,8 +287,6 @@ def _correlation(a: Measured, b: Measured) -> float:
     """Of two metrics' replicates; 0 where one of them never varies."""
     assert a.replicates is not None
     assert b.replicates is not None
-    if np.array_equal(a.replicates, b.replicates):
-        return 1.0
     if not (np.ptp(a.replicates) and np.ptp(b.replicates)):
         return 0.0
     return min(float(np.corrcoef(a.replicates, b.replicates)[0, 1]), 1.0)
