@@ -24,7 +24,8 @@ from calibtool.threads import cores
 from calibtool.version import __version__
 from calibtool.views import Rows
 
-MAX_CLASS_DRAWS = 1 << 30  # bytes of replicates that the class view may take
+MAX_DRAWS = 1 << 30  # bytes of replicates that a metric may take
+FEW_ROWS = 10  # below, no interval is given
 
 
 class Calibrator(Protocol):
@@ -93,7 +94,9 @@ def evaluate(
         raise UsageError(f"--seed must not be negative, not {seed}")
     settings = Settings(
         ci,
-        None if ci == "none" else Draws(resamples, seed, predictions.rows),
+        None
+        if ci == "none" or predictions.rows < FEW_ROWS
+        else Draws(resamples, seed, predictions.rows),
         level,
         threads or cores(),
         progress or _silent,
@@ -101,8 +104,8 @@ def evaluate(
     specs = [_settle(spec, predictions) for spec in parse_list(metrics)]
     lowest = _lowest_edge(specs, predictions)
     draws = settings.draws if lowest is not None else None
-    if draws is not None:
-        _require_memory(specs, predictions, draws)
+    if settings.draws is not None:
+        _require_memory(specs, predictions, settings.draws)
     systems: list[Apply] = [_same] if calibrator is None else [_same, calibrator]
     blocks = _watched(predictions, unit(predictions.classes), settings.progress)
     collected = collect(blocks, systems, lowest=lowest, draws=draws, threads=settings.threads)
@@ -133,6 +136,11 @@ def _silent(stage: str, share: float) -> None:
 
 def _settle(spec: Spec, predictions: Readable) -> Spec:
     """The spec with its automatic view decided by the shape of the data, never by their values."""
+    if spec.view == "positive" and predictions.classes not in (2, None):
+        raise UsageError(
+            f"{predictions.source}: {spec.name}: the positive view needs two classes, there are "
+            f"{predictions.classes}"
+        )
     if spec.view != "auto":
         return spec
     return replace(spec, view="positive" if predictions.one_column else "top")
@@ -146,19 +154,21 @@ def _lowest_edge(specs: Sequence[Spec], predictions: Readable) -> float | None:
 
 def _require_memory(specs: Sequence[Spec], predictions: Readable, draws: Draws) -> None:
     for spec in specs:
-        if spec.view == "class":
-            cells = len(spec.edges(Cells.empty())) * (predictions.classes or 0)
-            if cells * draws.replicates * 8 > MAX_CLASS_DRAWS:
-                fits = MAX_CLASS_DRAWS // (cells * 8)
-                raise UsageError(
-                    f"{spec.name}: {draws.replicates:,} resamples of {cells:,} class bins do not "
-                    f"fit in memory; ask for --resamples {fits:,} or fewer, or fewer bins"
-                )
+        classes = (predictions.classes or 0) if spec.view == "class" else 1
+        cells = spec.options.get("bins", 1) * classes
+        if cells * draws.replicates * 8 > MAX_DRAWS:
+            fits = MAX_DRAWS // (cells * 8)
+            raise UsageError(
+                f"{spec.name}: {draws.replicates:,} resamples of {cells:,} bins do not fit in "
+                f"memory; ask for --resamples {fits:,} or fewer, or for fewer bins"
+            )
 
 
 def _main_view(specs: Sequence[Spec], predictions: Readable) -> str:
     """The view that the reading speaks of: that of the first calibration error with scores."""
     own = "positive" if predictions.one_column else "top"
+    if predictions.classes is None:
+        return own
     return next((spec.view for spec in specs if spec.view in ("top", "positive")), own)
 
 
@@ -195,7 +205,7 @@ def _report(
         bias=bias,
         said=said,
         was=was,
-        warnings=tuple(_warnings(collected)),
+        warnings=tuple(_warnings(collected, settings)),
     )
     if calibrator is not None:
         label = calibrator.describe()
@@ -308,12 +318,15 @@ def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrat
     return "|".join([*parts, f"calibtool:{__version__}"])
 
 
-def _warnings(collected: Sequence[Collected]) -> Iterator[str]:
+def _warnings(collected: Sequence[Collected], settings: Settings) -> Iterator[str]:
+    rows = len(collected[0].rows.confidence)
+    if rows < FEW_ROWS and settings.ci != "none":
+        yield f"{rows} rows are too few for intervals; {FEW_ROWS} are the least"
     for found, which in zip(collected, ("", " after the calibrator"), strict=False):
         log_prob = found.rows.log_prob
         if log_prob is not None and np.isneginf(log_prob).any():
-            rows = np.flatnonzero(np.isneginf(log_prob))
+            zero = np.flatnonzero(np.isneginf(log_prob))
             yield (
-                f"{len(rows):,} rows give their label a probability of 0{which} (the first is row "
-                f"{rows[0]}, counting from 0): their NLL is infinite, and so is the mean"
+                f"{len(zero):,} rows give their label a probability of 0{which} (the first is row "
+                f"{zero[0]}, counting from 0): their NLL is infinite, and so is the mean"
             )

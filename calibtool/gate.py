@@ -144,7 +144,9 @@ def read_config(path: str | Path) -> Config:
         raise UsageError(f"{where}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{where}: not valid TOML: {error}") from error
-    table = document.get("tool", {}).get("calibtool", {}).get("check")
+    table: Any = document
+    for key in ("tool", "calibtool", "check"):
+        table = table.get(key) if isinstance(table, dict) else None
     if table is None and Path(path).name != "pyproject.toml":
         table = document.get("check")
     if not isinstance(table, dict):

@@ -124,11 +124,12 @@ class _Plan:
         if not np.isfinite(mean):
             return lambda sums: Measured(mean)
         finite = np.where(np.isfinite(values), values, mean)  # rows of weight 0 may be infinite
-        centred = (finite - mean).astype(np.float32)
+        scale = float(np.abs(finite - mean).max()) or 1.0  # float32 would overflow at 3e38
+        centred = ((finite - mean) / scale).astype(np.float32)
         at = self._note(1, lambda part: centred[part, None]).start
 
         def finish(sums: Array | None) -> Measured:
-            drawn = None if sums is None else mean + sums[:, at] / sums[:, 0]
+            drawn = None if sums is None else mean + scale * sums[:, at] / sums[:, 0]
             return Measured(mean, replicates=drawn)
 
         return finish

@@ -25,6 +25,9 @@ KIND_NAMES = {"logits": "logits", "probs": "probabilities", "confidence": "confi
 SUM_TOLERANCE = {2: 4e-3, 4: 1e-5, 8: 1e-5}
 
 
+HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
+
+
 @dataclass(frozen=True)
 class Place:
     """Where values came from, for the messages: a source, its keys, the number of the first row.
@@ -162,6 +165,9 @@ class Predictions:
             raise place.error(
                 "classes", f"{len(names)} class names for {classes} classes; give one name a class"
             )
+        if names is not None and len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise place.error("classes", f"the class name {twice!r} is given twice")
         checked = None if labels is None else as_labels(labels, len(values), classes, names, place)
         weighted = _weights(weights, len(values), place)
         return cls(kind, values, checked, weights=weighted, class_names=names, source=place.source)
@@ -259,9 +265,11 @@ def _require_finite(values: Array, key: str, place: Place) -> None:
     )
 
 
-def _require_unit(values: Array, place: Place) -> None:
+def _require_unit(values: Array, place: Place, slack: float | None = None) -> None:
+    """Whether values lie in [0, 1 + slack], by default within float rounding."""
     low, high = values.min(), values.max()
-    slack = SUM_TOLERANCE[values.itemsize] if high > 1 else 0.0
+    if slack is None:
+        slack = SUM_TOLERANCE[values.itemsize]
     if low >= 0 and high <= 1 + slack:
         return
     bad = (values < 0) | (values > 1 + slack)
@@ -277,7 +285,7 @@ def _require_unit(values: Array, place: Place) -> None:
 
 def _require_distribution(values: Array, renormalize: bool, place: Place) -> Array:
     """Rows of probabilities that sum to 1 in their own type, or `InputError`."""
-    _require_unit(values, place)
+    _require_unit(values, place, np.inf if renormalize and values.shape[1] > 1 else None)
     if values.shape[1] == 1:
         return np.minimum(values, 1) if values.max() > 1 else values
     total = values.sum(axis=1, dtype=np.float64)
@@ -311,9 +319,10 @@ def as_labels(
     key = place.labels
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if len(array.shape) == 0 or len(array) != rows:
-        found = len(array) if array.ndim else "a single value"
-        raise place.error(key, f"{found} labels for {rows:,} rows of {place.values}")
+    if not array.ndim:
+        raise place.error(key, "a single value, expected one label a row")
+    if len(array) != rows:
+        raise place.error(key, f"{len(array):,} labels for {rows:,} rows of {place.values}")
     if array.ndim == 2:
         return _from_one_hot(array, classes, place)
     if array.ndim != 1:
@@ -342,7 +351,7 @@ def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Ar
     if names is None:
         raise place.error(
             place.labels,
-            f"labels are names ({array[0]!r}, ...), but the order of the classes is not known; "
+            f"labels are names ({str(array[0])!r}, ...), but the order of the classes is not known; "
             "give it with --classes NAME,NAME,... or a key 'classes' in the file",
         )
     found, codes = np.unique(array.astype(str), return_inverse=True)
@@ -420,6 +429,12 @@ def _weights(weights: ArrayLike | None, rows: int, place: Place) -> Array | None
             place.weights,
             f"{int((array < 0).sum()):,} weights are negative, the first in {place.row(row)}: "
             f"{array[row]:g}",
+        )
+    if array.max() > HEAVIEST or (array[array > 0].min(initial=1) < 1 / HEAVIEST):
+        raise place.error(
+            place.weights,
+            f"weights must lie between {1 / HEAVIEST:g} and {HEAVIEST:g}, or be 0; these run from "
+            f"{array[array > 0].min():g} to {array.max():g}. Only their ratios matter: rescale them",
         )
     if place.whole and not array.any():
         raise place.error(place.weights, "all weights are zero; nothing can be measured")

@@ -31,9 +31,10 @@ def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
     if lead is None or lead.p_value is None or lead.high is None:
         return f"{says}." if says else ""
     if not _visible(lead):
+        unseen = f"{_title(lead)} of up to {lead.high:.2g} would go unseen"
         return (
-            f"No miscalibration visible at n = {report.data.rows:,} (p = {lead.p_value:.2f}); "
-            f"{_title(lead)} of up to {lead.high:.2g} would go unseen."
+            f"No miscalibration visible at n = {report.data.rows:,} (p = {lead.p_value:.2f})"
+            f"{f'; {unseen}' if lead.high > 0 else ''}."
         )
     p = p_text(lead.p_value)
     if bias is None or bias.low is None or bias.high is None or bias.low <= 0 <= bias.high:

@@ -166,7 +166,8 @@ def _options(
     }
     for key in given:
         if key not in defaults:
-            raise UsageError(f"{text!r}: there is no option {key!r}{near(key, defaults)}")
+            known = near(key, defaults) if defaults else "; it takes no options"
+            raise UsageError(f"{text!r}: there is no option {key!r}{known}")
     options = {
         key: _number(text, key, given[key], default) if key in given else default
         for key, default in defaults.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import simulate
+from simulated import simulate
 
 import calibtool as ct
 from calibtool.errors import NotAvailableError, UsageError

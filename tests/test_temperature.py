@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from conftest import simulate
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from simulated import simulate
 
 import calibtool as ct
 from calibtool.calibrators import temperature as module

@@ -42,21 +42,21 @@ def load(path: str | Path, methods: dict[str, Any]) -> Any:
         raise InputError(f"{where}: not a calibrator file: it is not text") from error
     try:
         document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{where}: not a whole calibrator file ({error}); it may be truncated"
         ) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"{where}: not a calibrator file (no format {FORMAT!r} in it)")
     version = document.get("version")
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise InputError(f"{where}: the calibrator file's version is {version!r}, not a number")
     if version > VERSION:
         raise InputError(
             f"{where}: is of version {version}, this calibtool reads up to {VERSION}; "
             "update calibtool"
         )
-    if document.get("method") not in methods:
+    if not isinstance(document.get("method"), str) or document["method"] not in methods:
         raise InputError(
             f"{where}: its method is {document.get('method')!r}; this calibtool knows "
             f"{', '.join(methods)}"
@@ -75,6 +75,9 @@ def _build(document: dict[str, Any], calibrator: Any) -> Any:
     names = document.get("class_names")
     if names is not None and (not isinstance(names, list) or len(names) != classes):
         raise ValueError(f"class_names must be {classes} names or null")
+    for key in ("parameters", "fitted"):
+        if not isinstance(document.get(key, {} if key == "fitted" else None), dict):
+            raise TypeError(f"{key} must be an object of names and values")
     known = Fitted.__dataclass_fields__
     fitted = Fitted(**{key: v for key, v in document.get("fitted", {}).items() if key in known})
     _require_finite(document["parameters"])

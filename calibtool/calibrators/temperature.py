@@ -29,6 +29,7 @@ TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
 SLABS = 16  # pieces of work that threads share
 PIECE = 1 << 18  # values worked on at a time
 STEPS = 100
+EXTREME = 1e6  # a temperature beyond, or below one over it, means that something is wrong
 SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
 GRID = np.arange(1, 101) / 10  # of the focal-loss paper: 0.1 to 10 by 0.1
 
@@ -67,7 +68,7 @@ class Temperature:
 
     def describe(self) -> str:
         """For reports."""
-        return f"temperature scaling (T = {self.temperature:.4f})"
+        return f"temperature scaling (T = {self.temperature:.5g})"
 
     def parameters(self) -> dict[str, float]:
         """What the calibrator file keeps."""
@@ -82,10 +83,14 @@ class Temperature:
         fitted: Fitted,
     ) -> Temperature:
         """The inverse of `parameters`; raises ValueError where they make no calibrator."""
-        temperature = float(parameters["temperature"])
-        if not (np.isfinite(temperature) and temperature > 0):
-            raise ValueError(f"temperature must be positive and finite, not {temperature}")
-        return cls(temperature, classes, class_names, fitted)
+        temperature = parameters["temperature"]
+        if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
+            raise TypeError(f"temperature must be a number, not {temperature!r}")
+        if not 1 / EXTREME <= temperature <= EXTREME:
+            raise ValueError(
+                f"temperature must lie between {1 / EXTREME:g} and {EXTREME:g}, not {temperature:g}"
+            )
+        return cls(float(temperature), classes, class_names, fitted)
 
 
 def require_classes(predictions: Predictions, classes: int) -> None:
@@ -185,6 +190,11 @@ def _optimum(predictions: Predictions, start: float) -> tuple[float, float, floa
         # Halley's error is of the order of the step cubed
         if abs(d) ** 3 <= TOLERANCE * b**3:
             after = at.loss + d * (at.slope + d * (at.curve / 2 + d * at.third / 6))
+            if new > EXTREME:
+                raise FitError(
+                    f"{predictions.source}: the best temperature is {1 / new:g}, as good as 0: "
+                    "nearly every row is right; fit on more rows"
+                )
             return new, after, before
         b = new
     raise FitError(
@@ -201,12 +211,17 @@ def _require_optimum(predictions: Predictions, at: _Moments, b: float) -> None:
             f"{source}: some rows give their label a probability of exactly 0; no temperature "
             "can repair that. Fit on logits, or drop or repair those rows"
         )
+    if at.curve == 0 and at.lead == 0:
+        raise FitError(
+            f"{source}: every row has the same value for all its classes; a temperature has no "
+            "effect on them"
+        )
     if at.lead == 0:
         raise FitError(
             f"{source}: every row is right, so the likelihood rises for ever as T falls to 0; "
             "fit on data that the model has not been trained on, or on more rows"
         )
-    if b < 1e-8:
+    if b < 1 / EXTREME:
         raise FitError(
             f"{source}: labels score no better than the average class, so the likelihood rises "
             "for ever as T grows; are the labels in the order of the columns?"

@@ -5,9 +5,10 @@ The table of commands is read without importing any of them: `calibtool --help` 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -88,11 +89,21 @@ def group() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. Every error ends here, and none as a traceback."""
     try:
-        return _run(lambda: group.main(arguments, prog_name="calibtool", standalone_mode=False))
+        code = _command(sys.argv[1:] if arguments is None else list(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
-        # nobody reads any more; keep Python from complaining when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _silence()
         return CLOSED
+    except OSError as error:
+        if error.errno is None:
+            return _say(f"internal error: {error}")
+        _silence()
+        return _say(f"standard output cannot be written: {error.strerror}")
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return INTERRUPTED
+    return code
 
 
 def run() -> None:
@@ -100,28 +111,25 @@ def run() -> None:
     sys.exit(main())
 
 
-def _run(command: Callable[[], object]) -> int:
+def _command(arguments: list[str]) -> int:
     try:
-        code = command()
-        sys.stdout.flush()
-        return code if isinstance(code, int) else OK
+        with group.make_context("calibtool", arguments) as context:
+            code = group.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except CalibtoolError as error:
         return _say(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return BAD
+        return _say(error.format_message(), prefix="")
     except click.ClickException as error:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f"\nTry '{error.ctx.command_path} --help'."
         return _say(f"{error.format_message()}{hint}")
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("calibtool: interrupted", err=True)
-        return INTERRUPTED
-    except MemoryError:
-        return _say("out of memory; read fewer rows at once, or draw fewer --resamples")
-    except BrokenPipeError:
+    except (OSError, KeyboardInterrupt, click.Abort):
         raise
+    except MemoryError:
+        return _say("out of memory; draw fewer --resamples, or ask for fewer bins")
     except Exception as error:
         if os.environ.get("CALIBTOOL_TRACEBACK"):
             raise
@@ -129,8 +137,17 @@ def _run(command: Callable[[], object]) -> int:
             f"internal error: {type(error).__name__}: {error}\n"
             "This is a bug in calibtool. CALIBTOOL_TRACEBACK=1 shows where; please report it."
         )
+    return code if isinstance(code, int) else OK
 
 
-def _say(message: str) -> int:
-    click.echo(f"calibtool: {message}", err=True)
+def _say(message: str, prefix: str = "calibtool: ") -> int:
+    """An error for people, if anybody still reads standard error."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(f"{prefix}{message}", err=True)
     return BAD
+
+
+def _silence() -> None:
+    """Nobody reads standard output any more: keep Python from failing when it flushes at exit."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -39,15 +39,20 @@ def apply(calibrator: str, file: str, output: str, write: str, **options: Any) -
     from calibtool.calibrators import load_calibrator
     from calibtool.errors import UsageError
     from calibtool.files import open_source, write_predictions
+    from calibtool.files.roles import has_part
     from calibtool.predictions import KIND_NAMES
     from calibtool.views import to_probs
 
     fitted = load_calibrator(calibrator)
     choice = shared.choice(options)
     source = open_source(file, choice, need_labels=False)
-    used = {*source.roles.columns(), "classes"}
+    used = source.roles.columns()
     rest = [c.name for c in source.table.columns.values() if c.rows == source.rows]
-    extra = tuple(name for name in rest if name not in used)
+    rest = [name for name in rest if name not in used]
+    # a further column that has a part by name would be taken for the result, or for its labels
+    extra = tuple(name for name in rest if not has_part(name))
+    for name in sorted({*rest} - {*extra, "classes"}):
+        click.echo(f"Left out: {name} (its name is that of a part; rename it to keep it)", err=True)
     after = fitted(open_source(file, choice, need_labels=False, extra=extra).load())
     if write == "probs":
         after = to_probs(after)

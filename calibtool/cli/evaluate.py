@@ -48,6 +48,7 @@ def evaluate(
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
     from calibtool.evaluation import evaluate as measure
+    from calibtool.render import render
     from calibtool.spec import parse_list
 
     specs = parse_list(metrics)
@@ -55,8 +56,8 @@ def evaluate(
     fitted = load_calibrator(calibrator) if calibrator else None
     with out.progress() as progress:
         report = measure(source, specs, calibrator=fitted, progress=progress, **options)
-    out.show("report", report, format_, output)
-    if signatures and format_ == "table":
+    text = render("report", report, format_, **out.terminal(output))
+    if signatures and format_ in ("table", "markdown"):
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
-        if output is None:
-            click.echo("\n" + "\n".join(lines))
+        text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
+    out.emit(text, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -17,6 +18,13 @@ PATIENCE = 0.5  # seconds before a progress bar appears
 def emit(text: str, output: str | None) -> None:
     """Print, or write a file whole."""
     if output is None or output == "-":
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        encoding = sys.stdout.encoding or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:  # a terminal of few letters
+            text = text.replace("─", "-").encode(encoding, "replace").decode(encoding)
         click.echo(text, nl=False)
         return
     from calibtool.files import write_text

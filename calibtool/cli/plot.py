@@ -31,9 +31,7 @@ def plot() -> None:
 )
 @click.option("--calibrator", metavar="JSON", help="Overlay the diagram after this calibrator.")
 @click.option("--bins", type=click.IntRange(1, 1000), default=15, show_default=True)
-@click.option(
-    "--width", type=click.FloatRange(2, 20), default=4.0, show_default=True, metavar="INCHES"
-)
+@click.option("--width", type=float, default=4.0, show_default=True, metavar="INCHES")
 @click.option("--title", help="A title; there is none by default.")
 @click.option("--resamples", type=int, default=1000, show_default=True, metavar="N")
 @click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE")
@@ -60,6 +58,7 @@ def reliability(
     from calibtool.render import reliability as ink
 
     ink.require_suffix(output)
+    ink.require_width(width)
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
     with out.progress() as progress:

@@ -99,6 +99,16 @@ def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Pred
 
 
 def _paths(text: str) -> list[Path]:
+    """The files that are meant, in the order of their names."""
+    if not text.strip() or "\0" in text:
+        raise InputError(f"{text!r}: no file can have this name")
+    try:
+        return _found(text)
+    except OSError as error:
+        raise InputError(f"{text}: {error.strerror or error}") from error
+
+
+def _found(text: str) -> list[Path]:
     path = Path(text)
     if path.is_dir():
         found = [p for p in path.rglob("*") if p.suffix.lower() in ARROW_FORMATS and p.is_file()]

@@ -27,6 +27,8 @@ class ArrowTable:
         if kind in ("csv", "tsv"):
             options = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",")
             format_ = pads.CsvFileFormat(parse_options=options)
+        if kind == "parquet":
+            _require_distinct(source, paths[0])
         with _Errors(source):
             self._dataset = pads.dataset(
                 [str(path) for path in paths],
@@ -44,6 +46,8 @@ class ArrowTable:
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
+        with _Errors(self.source):
+            schema = list(self._dataset.schema)
         return {
             field.name: Column(
                 field.name,
@@ -53,7 +57,7 @@ class ArrowTable:
                 nested=_is_list(field.type),
                 mapped=self._mapped,
             )
-            for field in self._dataset.schema
+            for field in schema
         }
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
@@ -95,6 +99,17 @@ class ArrowTable:
             yield _cut(held, names, count, self.source)[0]
 
 
+def _require_distinct(source: str, path: Path) -> None:
+    """Whether every column has a name of its own."""
+    from pyarrow import parquet
+
+    with _Errors(source):
+        names = parquet.read_schema(path).names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{source}: two columns are called {twice[0]!r}; rename one of them")
+
+
 class _Errors:
     """Arrow's own errors as ours."""
 
@@ -105,7 +120,7 @@ class _Errors:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (pa.ArrowException, OSError)):
+        if isinstance(error, (pa.ArrowException, OSError, UnicodeDecodeError)):
             first = str(error).split("\n", 1)[0].strip()
             raise InputError(f"{self.source}: cannot be read: {first}") from error
 
@@ -137,12 +152,16 @@ def _width(kind: pa.DataType) -> int | None:
     return None if _is_list(kind) else 1
 
 
-def to_numpy(column: pa.Array, where: str, start: int) -> Array:
-    """A column as an array, (n,) or (n, width); nulls and ragged rows are errors."""
+def to_numpy(column: pa.Array, where: str, start: int, width: int = 1) -> Array:
+    """A column as an array, (n,) or (n, width); nulls and ragged rows are errors.
+
+    `start` is the number of the first row, `width` how many values of `column` a row has.
+    """
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if column.null_count:
-        row = start + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        null = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+        row = start + int(null[0]) // width
         raise InputError(f"{where}: row {row} (counting from 0) is null; drop or fill such rows")
     kind = column.type
     if _is_list(kind):
@@ -166,4 +185,4 @@ def _nested(column: pa.Array, where: str, start: int) -> Array:
             f"others have {lengths[0]}"
         )
     width = int(lengths[0]) if lengths.size else 0
-    return to_numpy(column.flatten(), where, start * max(width, 1)).reshape(len(column), width)
+    return to_numpy(column.flatten(), where, start, max(width, 1)).reshape(len(column), width)

@@ -7,6 +7,7 @@ import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -16,6 +17,10 @@ from calibtool.files.table import Column
 from calibtool.predictions import Array
 
 _LOCAL_HEADER = struct.Struct("<4s22sHH")
+_HEADER_ERRORS = (
+    *(ValueError, TypeError, SyntaxError, EOFError, TokenError),
+    *(OverflowError, RecursionError, MemoryError),
+)
 _DEFLATE_LIMIT = 1100  # deflate cannot expand further than 1,032 to 1
 
 
@@ -51,6 +56,9 @@ class ArrayTable:
         return tuple(str(value) for value in self._arrays[column].ravel().tolist())
 
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
+        for name in names:
+            if not self._arrays[name].ndim:
+                raise InputError(f"{self.source}: {name}: a single value, expected one a row")
         rows = max((len(self._arrays[name]) for name in names), default=0)
         for name in names:
             if len(self._arrays[name]) != rows:
@@ -122,6 +130,8 @@ def _member(
         offset = file.tell()
         _require_size(where, shape, dtype, declared - offset)
         if member.compress_type != zipfile.ZIP_STORED:
+            if 0 in shape or dtype.itemsize == 0:
+                return np.zeros(shape, dtype)
             data = file.read()
             flat = np.frombuffer(data, dtype=dtype)
             return flat.reshape(shape, order="F" if fortran else "C")
@@ -146,11 +156,13 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
         if read is None:
             raise InputError(f"{where}: npy format {version} is not known")
         shape, fortran, dtype = read(file)
-    except ValueError as error:
+    except _HEADER_ERRORS as error:
         raise InputError(
-            f"{where}: not an npy array ({error}); pickles are never read, "
-            "save arrays with np.save or np.savez"
+            f"{where}: not a whole npy array; it may be truncated, or a pickle, which is never "
+            "read. Save arrays with np.save or np.savez"
         ) from error
+    if any(not 0 <= n < 1 << 48 for n in shape):
+        raise InputError(f"{where}: the header's shape {shape} makes no sense; is it damaged?")
     if dtype.hasobject:
         raise InputError(
             f"{where}: an object array, that is a pickle, which is never read; save it "

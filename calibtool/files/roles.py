@@ -83,6 +83,13 @@ class Roles:
         return list(dict.fromkeys([*self.values, *(name for name in singles if name)]))
 
 
+def has_part(name: str) -> bool:
+    """Whether a column of this name would be read without being asked for."""
+    return any(name.lower() in names for names in ALIASES.values()) or any(
+        pattern.fullmatch(name) for pattern in _PER_CLASS.values()
+    )
+
+
 def resolve(table: Table, choice: Choice, *, need_labels: bool = True) -> Roles:
     """Settle the roles of a table's columns, or raise InputError saying what is missing."""
     columns = table.columns
@@ -107,7 +114,8 @@ def resolve(table: Table, choice: Choice, *, need_labels: bool = True) -> Roles:
             f"{table.source}: found no labels; name them with --labels KEY or "
             f"--labels-file FILE.npy; {_listing(columns)}"
         )
-    names = _class_names(table, choice, labels, suffixes)
+    width = len(values) if len(values) > 1 else columns[values[0]].width
+    names = _class_names(table, choice, labels, suffixes, 2 if width == 1 else width)
     return Roles(kind, values, labels=labels, weights=weights, class_names=names)
 
 
@@ -121,14 +129,14 @@ def _values(
         "score": choice.score,
         "confidence": choice.confidence,
     }
-    given = [name for name, key in flags.items() if key]
+    given = [name for name, key in flags.items() if key is not None]
     if len(given) > 1:
         raise UsageError(f"--{given[0]} and --{given[1]} exclude each other; give one of them")
     if given:
         part = given[0]
         found = _chosen(source, columns, part, str(flags[part]))
     else:
-        by_name = {part: _by_name(columns, part) for part in flags}
+        by_name = {part: _by_name(source, columns, part) for part in flags}
         if by_name["logits"] and by_name["probs"]:
             raise InputError(
                 f"{source}: has both logits ({by_name['logits'][0][0]}) and probabilities "
@@ -157,24 +165,24 @@ def _chosen(
     if len(several) > 1 and all(name in columns for name in several):
         return several, None
     pattern = re.compile(re.escape(key) + r"[_.]?(.+)")
-    found = _per_class(columns, pattern) if part in _PER_CLASS else None
+    found = _per_class(source, columns, pattern) if key and part in _PER_CLASS else None
     if found:
         return found
     raise InputError(f"{source}: there is no {key!r}; {_listing(columns)}")
 
 
 def _by_name(
-    columns: Mapping[str, Column], part: str
+    source: str, columns: Mapping[str, Column], part: str
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
     lower = {name.lower(): name for name in columns}
     for alias in ALIASES[part]:
         if alias in lower:
             return (lower[alias],), None
-    return _per_class(columns, _PER_CLASS[part]) if part in _PER_CLASS else None
+    return _per_class(source, columns, _PER_CLASS[part]) if part in _PER_CLASS else None
 
 
 def _per_class(
-    columns: Mapping[str, Column], pattern: re.Pattern[str]
+    source: str, columns: Mapping[str, Column], pattern: re.Pattern[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
     """One column a class: numbered 0 to K-1 (in any order), or named by class (in file order)."""
     hits = {name: match[1] for name in columns if (match := pattern.fullmatch(name))}
@@ -185,7 +193,7 @@ def _per_class(
         numbers = [int(hits[name]) for name in ordered]
         if numbers != list(range(len(numbers))):
             raise InputError(
-                f"columns {ordered[0]} ... {ordered[-1]} are not numbered 0 to {len(numbers) - 1} "
+                f"{source}: columns {ordered[0]} ... {ordered[-1]} are not numbered 0 to {len(numbers) - 1} "
                 "without gaps; name them in order with --logits or --probs A,B,C"
             )
         return tuple(ordered), None
@@ -194,7 +202,7 @@ def _per_class(
 
 def _named(source: str, columns: Mapping[str, Column], part: str, key: str | None) -> str | None:
     if key is None:
-        found = _by_name(columns, part)
+        found = _by_name(source, columns, part)
         return found[0][0] if found else None
     if key not in columns:
         raise InputError(f"{source}: there is no {key!r} (--{part}); {_listing(columns)}")
@@ -202,12 +210,16 @@ def _named(source: str, columns: Mapping[str, Column], part: str, key: str | Non
 
 
 def _class_names(
-    table: Table, choice: Choice, labels: str | None, suffixes: tuple[str, ...] | None
+    table: Table,
+    choice: Choice,
+    labels: str | None,
+    suffixes: tuple[str, ...] | None,
+    width: int | None,
 ) -> tuple[str, ...] | None:
     if choice.classes:
         return choice.classes
     key = _named(table.source, table.columns, "classes", None)
-    if key is not None and table.columns[key].rows != table.rows:
+    if key is not None and (width is None or table.columns[key].rows == width):
         return table.strings(key)
     if suffixes:
         return suffixes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,28 +19,38 @@ from calibtool.predictions import Array, Predictions
 def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that takes `path`'s place only when the block ends without an error."""
     target = Path(path)
+    try:
+        real, beside = _places(target)
+        try:
+            with beside.open("wb") as file:
+                yield file
+                file.flush()
+                if beside != real:
+                    os.fsync(file.fileno())
+            if beside != real:
+                beside.replace(real)
+        finally:
+            if beside != real:
+                with suppress(OSError):
+                    beside.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _places(target: Path) -> tuple[Path, Path]:
+    """The file that is meant, and the neighbour that is written first: the same for a device."""
+    if "\0" in str(target):
+        raise UsageError(f"{str(target)!r}: no file can have this name")
     if target.is_dir():
         raise UsageError(f"{target}: is a folder; give the name of a file")
-    special = target.exists() and not target.is_file()  # a device or a pipe: nothing to rename
-    real = target.resolve() if target.is_symlink() else target
     if target.exists() and not os.access(target, os.W_OK):
         raise UsageError(f"{target}: is read-only; give another name or change its permissions")
-    beside = real if special else real.with_name(f".{real.name}.{secrets.token_hex(4)}.part")
-    try:
-        with beside.open("wb") as file:
-            yield file
-            file.flush()
-            if not special:
-                os.fsync(file.fileno())
-        if not special:
-            beside.replace(real)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise UsageError(f"{target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if not special:
-            beside.unlink(missing_ok=True)
+    real = target.resolve() if target.is_symlink() else target
+    if real.exists() and not real.is_file():  # a device or a pipe: nothing to rename
+        return real, real
+    return real, real.with_name(f".{real.name}.{secrets.token_hex(4)}.part")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -63,6 +73,12 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
             f"{target}: cannot write {target.suffix or 'no suffix'}; there are {known}"
         )
     columns = {**predictions.extra, **_columns(predictions)}
+    deep = [name for name, array in columns.items() if array.ndim > 2]
+    if deep and target.suffix.lower() != ".npz":
+        raise UsageError(
+            f"{target}: column {deep[0]!r} has {columns[deep[0]].ndim} dimensions; "
+            "only npz holds those"
+        )
     with whole_file(target) as file:
         writer(file, columns, predictions.class_names)
 

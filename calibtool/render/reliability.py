@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,25 @@ SUFFIXES = (".png", ".svg", ".pdf")
 # Okabe & Ito 2008: told apart by colour-blind readers, and by lightness in grey
 COLOURS = ("#0072B2", "#D55E00")
 MARKERS = ("o", "s")
+STYLE: Any = {
+    "font.size": 8,
+    "axes.linewidth": 0.6,
+    "svg.hashsalt": "calibtool",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 AXES = {
     "top": ("Confidence", "Accuracy"),
     "positive": ("P(class 1)", "Frequency of class 1"),
 }
+
+
+def require_width(width: float) -> None:
+    """Whether a picture can be that wide."""
+    if not 2 <= width <= 20:
+        raise UsageError(f"--width must lie between 2 and 20 inches, not {width:g}")
 
 
 def require_suffix(path: str | Path) -> None:
@@ -38,37 +54,31 @@ def require_suffix(path: str | Path) -> None:
 
 def save(data: Reliability, path: str | Path, *, width: float, title: str | None) -> None:
     """Draw and write a picture, whole or not at all; the same data give the same bytes."""
+    from matplotlib import rc_context
+
     require_suffix(path)
     kind = Path(path).suffix.lower().removeprefix(".")
-    drawn = figure(data, width=width, title=title)
     metadata: dict[str, dict[str, Any]] = {
         "png": {"Software": None},
         "svg": {"Date": None, "Creator": "calibtool"},
         "pdf": {"CreationDate": None, "Creator": "calibtool", "Producer": None},
     }
     out = BytesIO()
-    drawn.savefig(out, format=kind, dpi=200, metadata=metadata[kind])
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # letters the font lacks become boxes
+        drawn = figure(data, width=width, title=title)
+        drawn.savefig(out, format=kind, dpi=200, metadata=metadata[kind])
     with whole_file(path) as file:
         file.write(out.getvalue())
 
 
 def figure(data: Reliability, *, width: float = 4.0, title: str | None = None) -> Figure:
     """The diagram above, the histogram of scores below, small print at the foot."""
-    import matplotlib as mpl
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    style: Any = {
-        "font.size": 8,
-        "axes.linewidth": 0.6,
-        "svg.hashsalt": "calibtool",
-        "svg.fonttype": "none",
-        "pdf.fonttype": 42,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-    with mpl.rc_context(style):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
+    with rc_context(STYLE):
         drawn = Figure(figsize=(width, width * 1.4), layout="constrained")
         FigureCanvasAgg(drawn)
         upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(4.2, 1))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+import calibtool as ct
 from calibtool.cli import main
 
 
@@ -77,7 +78,7 @@ def process() -> Callable[..., subprocess.CompletedProcess[str]]:
         else:
             command = [*tool, *line]
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, **options
+            command, capture_output=True, text=True, check=False, **{"timeout": 60, **options}
         )
 
     return call
@@ -109,7 +110,7 @@ def good(data: Data) -> Path:
 
 
 @pytest.fixture
-def calibrator(good: Path, run: Callable[..., Result]) -> Path:
+def calibrator(data: Data) -> Path:
     """A calibrator fitted on the good file."""
-    assert run("fit-temperature", good, "-o", "cal.json", "--ci", "none").code == 0
+    ct.fit("temperature", ct.Predictions.from_logits(data.logits, data.labels)).save("cal.json")
     return Path("cal.json")

@@ -33,19 +33,7 @@ def measured(run, *arguments):
     """The estimates of a run that must succeed, by name."""
     result = run("evaluate", *arguments, "--format", "json")
     assert result.code == 0, result.err
-    return {e["name"]: e["value"] for e in _estimates(json.loads(result.out))}
-
-
-def _estimates(found):
-    """The list of estimates, wherever the schema keeps it."""
-    if isinstance(found, dict):
-        for value in found.values():
-            hit = _estimates(value)
-            if hit:
-                return hit
-    if isinstance(found, list) and found and isinstance(found[0], dict) and "value" in found[0]:
-        return found
-    return []
+    return {e["name"]: e["value"] for e in json.loads(result.out)["metrics"]}
 
 
 # ------------------------------------------------------------------ files that are no files
@@ -578,7 +566,19 @@ def test_logits_given_as_probabilities(refused, data):
         (lambda y: y.astype(np.uint64) + np.uint64(2**63), ("row 0 ", "0 to 2")),
         (lambda y: y.astype(float) * 1e300, ("0 to 2",)),
     ],
-    ids=["3", "-1", "-100", "1-based", "1-based-float", "1-based-uint8", "half", "nan", "inf", "uint64", "1e300"],
+    ids=[
+        "3",
+        "-1",
+        "-100",
+        "1-based",
+        "1-based-float",
+        "1-based-uint8",
+        "half",
+        "nan",
+        "inf",
+        "uint64",
+        "1e300",
+    ],
 )
 def test_labels_that_are_no_class_ids(change, says, refused, data):
     write("y.npz", logits=data.logits, labels=change(data.labels))
@@ -698,7 +698,7 @@ def test_one_row_has_no_narrow_interval(probs, label, run):
     write("one.npz", probs=np.array([probs]), labels=np.array([label]))
     result = run("evaluate", "one.npz", "--metrics", "ece", "--format", "json")
     assert result.code == 0
-    (ece,) = _estimates(json.loads(result.out))
+    (ece,) = json.loads(result.out)["metrics"]
     assert ece["low"] is None or ece["high"] - ece["low"] > 0.3
 
 
@@ -845,7 +845,6 @@ def test_options_that_make_no_sense(options, says, refused, good):
     "options",
     [
         ["--metrics", "ece", "--resamples", "2000000000"],
-        ["--metrics", "nll", "--resamples", "100000000000"],
         ["--metrics", "ece(bins=100000)", "--resamples", "1000000"],
         ["--metrics", "classwise-ece", "--resamples", "1000000000"],
     ],
@@ -853,15 +852,14 @@ def test_options_that_make_no_sense(options, says, refused, good):
 )
 def test_more_resamples_than_memory_is_said_at_once(options, process, good):
     limit = 6 << 30
-    began = time.monotonic()
     result = process(
         ["evaluate", str(good), *options],
+        timeout=8,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
     assert result.returncode == 2
     assert "--resamples" in result.stderr
     assert "Traceback" not in result.stderr
-    assert time.monotonic() - began < 5
 
 
 def test_the_view_that_is_not_there_names_the_file(refused, good):
@@ -1128,7 +1126,7 @@ def test_an_output_that_exists_is_replaced_whole(suffix, run, good, calibrator, 
     assert sorted(p.name for p in folder.iterdir()) == ["cal.json", "good.npz", target.name]
 
 
-@pytest.mark.parametrize("suffix", WRITTEN)
+@pytest.mark.parametrize("suffix", ["json", "npz", "png", "cal"])
 @pytest.mark.parametrize("why", ["folder", "missing", "below-a-file", "long", "null-byte"])
 def test_an_output_that_cannot_be(why, suffix, refused, run, good, calibrator):
     if why == "folder":
@@ -1173,7 +1171,7 @@ def test_a_read_only_folder_is_an_error_also_where_nobody_checks_permissions(
     refused("evaluate", good, *QUICK, "-o", "out.txt", says=("out.txt", "Permission denied"))
 
 
-@pytest.mark.parametrize("suffix", WRITTEN)
+@pytest.mark.parametrize("suffix", ["json", "npz", "parquet", "csv", "png"])
 def test_a_full_disk_leaves_the_old_file(suffix, process, good, calibrator, folder):
     target = Path(f"out.{suffix}")
     target.write_text("old")
@@ -1249,15 +1247,23 @@ def test_ctrl_c_while_writing_leaves_the_old_file(
     assert sorted(p.name for p in folder.iterdir()) == before
 
 
+def busy(pid):
+    """Seconds of work that a process has done: long past its imports, or not."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 def test_ctrl_c_in_the_middle_of_the_work(good, folder):
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(100_000, 10)).astype(np.float32)
-    write("long.npz", logits=logits, labels=rng.integers(0, 10, 100_000))
+    logits = rng.normal(size=(400_000, 3)).astype(np.float32)
+    write("long.npz", logits=logits, labels=rng.integers(0, 3, 400_000))
     before = sorted(p.name for p in folder.iterdir())
-    command = [sys.executable, "-m", "calibtool", "evaluate", "long.npz", "--resamples", "50000"]
+    command = [sys.executable, "-m", "calibtool", "evaluate", "long.npz", "--resamples", "8000"]
     command += ["--metrics", "ece,nll", "-o", "out.json", "--format", "json"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(1.5)
+    while child.poll() is None and busy(child.pid) < 1.2:
+        time.sleep(0.02)
     assert child.poll() is None, "it was done before it could be interrupted"
     child.send_signal(signal.SIGINT)
     began = time.monotonic()

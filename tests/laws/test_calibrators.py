@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import simulate
+from simulated import simulate
 
 import calibtool as ct
 from calibtool.calibrators import METHODS
