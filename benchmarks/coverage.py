@@ -245,7 +245,8 @@ def page(found: Sequence[Cell]) -> str:
         f"Made by `python benchmarks/coverage.py --simulations {fewest} --resamples {resamples}`",
         f"on {dates} with {versions}; do not edit.",
         "The data sets of a cell come from seed [0, scenario, n], the replicates of the i-th from",
-        f"seed i. {_counts(found)}: a coverage of 95 % is known to within {error:.1f}",
+        f"seed i. They are {resamples:,} a data set; a user gets 1,000 by default.",
+        f"With {_counts(found)}, a coverage of 95 % is known to within {error:.1f}",
         "points (one standard error). `benchmarks/results/coverage.csv` has the sides on which the",
         "intervals miss, and when each cell was made.",
     ]

@@ -288,7 +288,7 @@ def _change(
         return replace(estimate, low=low, high=high)
     if np.array_equal(a.replicates, b.replicates):  # the same in every replicate
         return replace(estimate, unbiased=0.0, low=0.0, high=0.0)
-    low, high = intervals.difference(a.inverse, b.inverse, _correlation(a, b))
+    low, high = intervals.difference(a.inverse, b.inverse, _correlation(a, b), settings.level)
     centre = b.inverse.unbiased - a.inverse.unbiased
     return replace(estimate, unbiased=centre, low=low, high=high)
 

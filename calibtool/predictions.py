@@ -222,6 +222,11 @@ class Predictions:
 def _numeric(values: ArrayLike, key: str, place: Place) -> Array:
     """A native float array without copying where it already is one; integers become float64."""
     array = np.asanyarray(values)
+    if array.dtype.kind == "U" and array.ndim:
+        row = next((i for i, text in enumerate(array.ravel()) if not _is_number(text)), 0)
+        width = array.size // max(len(array), 1)
+        found = f"the text {str(array.ravel()[row])!r} in {place.row(row // max(width, 1))}"
+        raise place.error(key, f"expected numbers, found {found}")
     if array.dtype.kind not in "fiub":
         raise place.error(key, f"expected numbers, found {array.dtype} values")
     if array.dtype.kind != "f":
@@ -229,6 +234,14 @@ def _numeric(values: ArrayLike, key: str, place: Place) -> Array:
     if array.dtype.itemsize > 8 or not array.dtype.isnative:
         return array.astype(np.dtype(f"f{min(array.dtype.itemsize, 8)}"))
     return array
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _matrix(values: ArrayLike, place: Place) -> Array:
@@ -351,8 +364,8 @@ def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Ar
     if names is None:
         raise place.error(
             place.labels,
-            f"labels are names ({str(array[0])!r}, ...), but the order of the classes is not known; "
-            "give it with --classes NAME,NAME,... or a key 'classes' in the file",
+            f"labels are names ({str(array[0])!r}, ...), but the order of the classes is not "
+            "known; give it with --classes NAME,NAME,... or a key 'classes' in the file",
         )
     found, codes = np.unique(array.astype(str), return_inverse=True)
     position = {name: index for index, name in enumerate(names)}
@@ -433,8 +446,8 @@ def _weights(weights: ArrayLike | None, rows: int, place: Place) -> Array | None
     if array.max() > HEAVIEST or (array[array > 0].min(initial=1) < 1 / HEAVIEST):
         raise place.error(
             place.weights,
-            f"weights must lie between {1 / HEAVIEST:g} and {HEAVIEST:g}, or be 0; these run from "
-            f"{array[array > 0].min():g} to {array.max():g}. Only their ratios matter: rescale them",
+            f"weights must lie between {1 / HEAVIEST:g} and {HEAVIEST:g}, or be 0; these run "
+            f"from {array[array > 0].min():g} to {array.max():g}. Only ratios matter: rescale them",
         )
     if place.whole and not array.any():
         raise place.error(place.weights, "all weights are zero; nothing can be measured")

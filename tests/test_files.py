@@ -622,7 +622,8 @@ def test_class_names_of_any_letters_survive(suffix, names):
     found = ct.load(f"out.{suffix}")
     np.testing.assert_array_equal(found.labels, LABELS)
     np.testing.assert_allclose(found.values, LOGITS)
-    assert found.class_names == names
+    # in csv a column named logit_10 would be that of class 10: such names are not kept
+    assert found.class_names == (None if suffix == "csv" and "10" in names else names)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "npz"])

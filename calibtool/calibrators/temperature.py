@@ -88,7 +88,7 @@ class Temperature:
             raise TypeError(f"temperature must be a number, not {temperature!r}")
         if not 1 / EXTREME <= temperature <= EXTREME:
             raise ValueError(
-                f"temperature must lie between {1 / EXTREME:g} and {EXTREME:g}, not {temperature:g}"
+                f"temperature must be positive, {1 / EXTREME:g} to {EXTREME:g}, not {temperature:g}"
             )
         return cls(float(temperature), classes, class_names, fitted)
 

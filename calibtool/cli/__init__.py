@@ -88,6 +88,8 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. Every error ends here, and none as a traceback."""
+    if sys.stdout is None:
+        return _say("standard output is closed; there is nowhere to print to")
     try:
         code = _command(sys.argv[1:] if arguments is None else list(arguments))
         if sys.stdout is not None:

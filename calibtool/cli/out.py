@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -18,8 +17,6 @@ PATIENCE = 0.5  # seconds before a progress bar appears
 def emit(text: str, output: str | None) -> None:
     """Print, or write a file whole."""
     if output is None or output == "-":
-        if sys.stdout is None:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         encoding = sys.stdout.encoding or "utf-8"
         try:
             text.encode(encoding)
@@ -54,7 +51,7 @@ def terminal(output: str | None = None) -> dict[str, Any]:
 @contextmanager
 def progress() -> Iterator[Callable[[str, float], None]]:
     """A callback for long work: a bar on a terminal after a moment, silence elsewhere."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda stage, share: None
         return
     began = time.monotonic()

@@ -17,6 +17,8 @@ from calibtool.errors import InputError
 from calibtool.files.table import Column
 from calibtool.predictions import Array
 
+CSV_BLOCK = 1 << 30  # bytes
+
 
 class ArrowTable:
     """Files of one format as one table, in the order of their names."""
@@ -25,8 +27,13 @@ class ArrowTable:
         self.source = source
         format_: Any = kind
         if kind in ("csv", "tsv"):
-            options = csv.ParseOptions(delimiter="\t" if kind == "tsv" else ",")
-            format_ = pads.CsvFileFormat(parse_options=options)
+            # types are settled by the first block: make it the file, so that a column of whole
+            # numbers may turn to fractions further down
+            largest = max(path.stat().st_size for path in paths)
+            format_ = pads.CsvFileFormat(
+                parse_options=csv.ParseOptions(delimiter="\t" if kind == "tsv" else ","),
+                read_options=csv.ReadOptions(block_size=min(largest + 1, CSV_BLOCK)),
+            )
         if kind == "parquet":
             _require_distinct(source, paths[0])
         with _Errors(source):
@@ -47,18 +54,17 @@ class ArrowTable:
     @cached_property
     def columns(self) -> Mapping[str, Column]:
         with _Errors(self.source):
-            schema = list(self._dataset.schema)
-        return {
-            field.name: Column(
-                field.name,
-                str(field.type),
-                _width(field.type),
-                self.rows,
-                nested=_is_list(field.type),
-                mapped=self._mapped,
-            )
-            for field in schema
-        }
+            return {
+                field.name: Column(
+                    field.name,
+                    str(field.type),
+                    _width(field.type),
+                    self.rows,
+                    nested=_is_list(field.type),
+                    mapped=self._mapped,
+                )
+                for field in self._dataset.schema
+            }
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
         """The dictionary of a dictionary column: class names in the order of their codes."""

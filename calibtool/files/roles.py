@@ -193,8 +193,9 @@ def _per_class(
         numbers = [int(hits[name]) for name in ordered]
         if numbers != list(range(len(numbers))):
             raise InputError(
-                f"{source}: columns {ordered[0]} ... {ordered[-1]} are not numbered 0 to {len(numbers) - 1} "
-                "without gaps; name them in order with --logits or --probs A,B,C"
+                f"{source}: columns {ordered[0]} ... {ordered[-1]} are not numbered 0 to "
+                f"{len(numbers) - 1} without gaps; "
+                "name them in order with --logits or --probs A,B,C"
             )
         return tuple(ordered), None
     return tuple(hits), tuple(hits.values())

@@ -133,6 +133,8 @@ def _csv(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] |
     import pyarrow as pa
     from pyarrow import csv
 
+    if names and any(name.isdigit() for name in names):
+        names = None  # a column logit_10 would be that of class 10
     flat = {}
     for name, array in columns.items():
         if array.ndim == 2:

