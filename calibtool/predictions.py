@@ -223,10 +223,14 @@ def _numeric(values: ArrayLike, key: str, place: Place) -> Array:
     """A native float array without copying where it already is one; integers become float64."""
     array = np.asanyarray(values)
     if array.dtype.kind == "U" and array.ndim:
-        row = next((i for i, text in enumerate(array.ravel()) if not _is_number(text)), 0)
-        width = array.size // max(len(array), 1)
-        found = f"the text {str(array.ravel()[row])!r} in {place.row(row // max(width, 1))}"
-        raise place.error(key, f"expected numbers, found {found}")
+        texts = array.ravel().tolist()
+        at = next((i for i, text in enumerate(texts) if not _is_number(text)), None)
+        if at is None:
+            raise place.error(
+                key, "the column is text: further down, a value is no number; repair or drop it"
+            )
+        row = at * len(array) // max(len(texts), 1)
+        raise place.error(key, f"expected numbers, found {texts[at]!r} in {place.row(row)}")
     if array.dtype.kind not in "fiub":
         raise place.error(key, f"expected numbers, found {array.dtype} values")
     if array.dtype.kind != "f":
