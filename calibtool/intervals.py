@@ -27,7 +27,7 @@ import numpy as np
 from calibtool.predictions import Array
 
 METHODS = ("inverted", "percentile", "basic", "none")
-_AT_ONCE = 1 << 18  # values of replicates worked on at a time: within the cache
+_AT_ONCE = 1 << 19  # values of replicates worked on at a time
 
 Norm: TypeAlias = Callable[[Array, Array], Array]
 Curve: TypeAlias = Callable[[Array, float], Array]

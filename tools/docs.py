@@ -1,12 +1,13 @@
 """Docs that can rot are made from the code: python tools/docs.py [--check].
 
-- docs/metrics.md and docs/commands.md are written whole;
+- docs/metrics.md, docs/commands.md and docs/speed.md are written whole;
 - in README.md and docs/*.md, what stands below a `$ calibtool ...` line of a console block is
   replaced by what the command prints, run in order in an empty folder that holds docs/examples.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from calibtool import reference
 from calibtool.cli import COMMANDS
+from calibtool.render import to_markdown
 
 ROOT = Path(__file__).parents[1]
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
@@ -41,7 +43,11 @@ def main() -> int:
 
 def made() -> dict[Path, str]:
     """Every made page."""
-    pages = {ROOT / "docs" / "metrics.md": reference.page(), ROOT / "docs" / "commands.md": helps()}
+    pages = {
+        ROOT / "docs" / "metrics.md": reference.page(),
+        ROOT / "docs" / "commands.md": helps(),
+        ROOT / "docs" / "speed.md": speed(),
+    }
     for path in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]):
         if path not in pages:
             pages[path] = with_output(path.read_text(encoding="utf-8"))
@@ -71,6 +77,47 @@ def helps() -> str:
             text = run(["calibtool", *words, "--help"], ROOT)
             lines += [f"### calibtool {' '.join(words)}", "", "```text", text.rstrip(), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def speed() -> str:
+    """docs/speed.md: what benchmarks/speed.py measured last."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "speed.json").read_text())
+    about = record["made_with"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    rows = []
+    for row in record["rows"]:
+        ours, theirs = row["ours"], row["theirs"]
+        unit = row["unit"]
+        digits = ".0f" if unit == "MB" else ".3f"
+        times = f"{theirs / ours:.1f}x" if theirs and "numpy" not in row["yardstick"] else ""
+        if theirs and not times:
+            times = f"1/{ours / theirs:.1f}"
+        met = {True: "yes", False: "no", None: ""}[row["met"]]
+        beside = f"{theirs:{digits}} {unit}" if theirs else ""
+        cells = [row["what"], f"{ours:{digits}} {unit}", row["yardstick"], beside, times]
+        rows.append([*cells, row["target"], met, row["note"]])
+    titles = ("what", "calibtool", "beside", "its time", "ratio", "target", "met", "note")
+    return (
+        "\n".join(
+            [
+                "# Speed",
+                "",
+                "Made from `benchmarks/results/speed.json` by `just docs`; do not edit.",
+                "",
+                "L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, S is 10,000 x 10.",
+                "Everything was measured in one run; medians. `ratio` is the other's time over ours.",
+                "",
+                *to_markdown.table(titles, [[c.replace("`", "") for c in row] for row in rows]),
+                "",
+                f"Run on {about['date']}: {about['cores']} shared cores, load {about['load_at_start']} "
+                f"at the start, Python {about['python']}, {versions}.",
+                "",
+                "netcal on float32 logits stops at T = 1 without a word, so its time there is no fit.",
+                "Times move with the machine; the ratios are what to look at.",
+            ]
+        )
+        + "\n"
+    )
 
 
 def with_output(text: str) -> str:
