@@ -16,7 +16,7 @@ import numpy as np
 from calibtool.errors import NotAvailableError
 from calibtool.predictions import Array, Predictions
 
-CACHE_VALUES = 1 << 17  # values worked on at a time: half a megabyte of float32, within L2
+CACHE_VALUES = 1 << 18  # values worked on at a time: a megabyte of float32, within L2
 
 
 @dataclass(frozen=True)

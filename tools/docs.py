@@ -21,6 +21,20 @@ from calibtool.cli import COMMANDS
 from calibtool.render import to_markdown
 
 ROOT = Path(__file__).parents[1]
+SPEED = """# Speed
+
+Made from `benchmarks/results/speed.json` by `just docs`; do not edit.
+
+L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, S is 10,000 x 10.
+Everything was measured in one run; medians. `ratio` is the other's time over ours.
+
+{table}
+
+{made}
+
+netcal on float32 logits stops at T = 1 without a word, so its time there is no fit.
+Times move with the machine; the ratios are what to look at.
+"""
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"```(?:toml|json) title=(\S+)\n(.*?)```", re.DOTALL)
 PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "CALIBTOOL_TRACEBACK": "", "TERM": "dumb"}
@@ -97,27 +111,12 @@ def speed() -> str:
         cells = [row["what"], f"{ours:{digits}} {unit}", row["yardstick"], beside, times]
         rows.append([*cells, row["target"], met, row["note"]])
     titles = ("what", "calibtool", "beside", "its time", "ratio", "target", "met", "note")
-    return (
-        "\n".join(
-            [
-                "# Speed",
-                "",
-                "Made from `benchmarks/results/speed.json` by `just docs`; do not edit.",
-                "",
-                "L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, S is 10,000 x 10.",
-                "Everything was measured in one run; medians. `ratio` is the other's time over ours.",
-                "",
-                *to_markdown.table(titles, [[c.replace("`", "") for c in row] for row in rows]),
-                "",
-                f"Run on {about['date']}: {about['cores']} shared cores, load {about['load_at_start']} "
-                f"at the start, Python {about['python']}, {versions}.",
-                "",
-                "netcal on float32 logits stops at T = 1 without a word, so its time there is no fit.",
-                "Times move with the machine; the ratios are what to look at.",
-            ]
-        )
-        + "\n"
+    table = to_markdown.table(titles, [[c.replace("`", "") for c in row] for row in rows])
+    made = (
+        f"Run on {about['date']}: {about['cores']} shared cores, load {about['load_at_start']} at "
+        f"the start, Python {about['python']}, {versions}."
     )
+    return SPEED.format(table="\n".join(table), made=made)
 
 
 def with_output(text: str) -> str:
