@@ -29,7 +29,7 @@ def _visible(error: Estimate) -> bool:
 def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
     says = _says(report, bias)
     if lead is None or lead.p_value is None or lead.high is None:
-        return f"{says}." if says else ""
+        return f"{says[0].upper()}{says[1:]}." if says else ""
     if not _visible(lead):
         unseen = f"{_title(lead)} of up to {lead.high:.2g} would go unseen"
         return (
@@ -43,7 +43,7 @@ def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
             "too high in some bins, too low in others."
         )
     side = _SIDE[lead.view == "positive", bias.low > 0]
-    return f"{side}: {says[0].lower()}{says[1:]} ({p})."
+    return f"{side}: {says} ({p})."
 
 
 _SIDE = {
@@ -62,7 +62,7 @@ def _says(report: Report, bias: Estimate | None) -> str:
             f"P(class 1) is {_percent(report.said)} on average, "
             f"{_percent(report.was)} of the rows are class 1"
         )
-    return f"Says {_percent(report.said)}, is right {_percent(report.was)} of the time"
+    return f"says {_percent(report.said)}, is right {_percent(report.was)} of the time"
 
 
 def _effect(report: Report, lead: Estimate | None) -> str:

@@ -54,7 +54,7 @@ class Temperature:
 
     def __call__(self, predictions: Predictions) -> Predictions:
         """Calibrated predictions: logits stay logits, probabilities stay probabilities."""
-        require_classes(predictions, self.classes)
+        require_classes(predictions, self.classes, self.class_names)
         if predictions.kind == "logits":
             values = predictions.values
             wide = values if values.itemsize > 2 else values.astype(np.float32)
@@ -93,8 +93,10 @@ class Temperature:
         return cls(float(temperature), classes, class_names, fitted)
 
 
-def require_classes(predictions: Predictions, classes: int) -> None:
-    """Whether a calibrator of K classes fits these predictions."""
+def require_classes(
+    predictions: Predictions, classes: int, names: tuple[str, ...] | None = None
+) -> None:
+    """Whether a calibrator of K classes, of these names if they are known, fits predictions."""
     if predictions.classes is None:
         raise NotAvailableError(
             f"{predictions.source}: only confidences are known; temperature scaling needs whole "
@@ -104,6 +106,13 @@ def require_classes(predictions: Predictions, classes: int) -> None:
         raise UsageError(
             f"{predictions.source}: has {predictions.classes} classes, the calibrator was fitted "
             f"for {classes}"
+        )
+    if names and predictions.class_names and names != predictions.class_names:
+        pairs = zip(names, predictions.class_names, strict=True)
+        ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+        raise UsageError(
+            f"{predictions.source}: its class {theirs!r} stands where the calibrator was fitted on "
+            f"{ours!r}; bring the columns into the same order"
         )
 
 

@@ -145,7 +145,7 @@ def _curve(axes: Axes, curve: Curve, index: int, *, several: bool) -> None:
             label=label,
         )
     low, high = np.minimum(curve.low[some], y), np.maximum(curve.high[some], y)
-    axes.errorbar(
+    container = axes.errorbar(
         x,
         y,
         yerr=[y - low, high - y],
@@ -160,6 +160,7 @@ def _curve(axes: Axes, curve: Curve, index: int, *, several: bool) -> None:
         zorder=3 + index,
         label=_legend(curve, several),
     )
+    container.lines[0].set_clip_on(False)  # points on the frame are shown whole
 
 
 def _legend(curve: Curve, several: bool) -> str:

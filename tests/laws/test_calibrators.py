@@ -73,3 +73,13 @@ def test_another_number_of_classes_is_an_error(method, overconfident):
 def test_confidences_alone_are_an_error(method):
     with pytest.raises(ct.CalibtoolError, match="whole rows"):
         ct.fit(method, ct.Predictions.from_confidence([0.5, 0.6], [0, 1]))
+
+
+def test_class_names_in_another_order_are_an_error(method):
+    p = simulate(500, 3)
+    named = ct.Predictions.from_logits(p.values, p.labels, class_names=("a", "b", "c"))
+    turned = ct.Predictions.from_logits(p.values, p.labels, class_names=("a", "c", "b"))
+    fitted = ct.fit(method, named)
+    assert fitted(p).rows == 500
+    with pytest.raises(ct.CalibtoolError, match="'c' stands where"):
+        fitted(turned)
