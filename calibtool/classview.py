@@ -1,7 +1,7 @@
 """The class view: every class one-vs-rest, in the only form in which a thousand of them fit.
 
 Nearly all probabilities of K classes lie in the lowest bin. So only the entries above the lowest
-edge that anybody asks for are kept, and the lowest bin is what the class totals leave over.
+edge that anybody asks for are kept one by one; of the others, all in the first bin, the sums do.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class ClassView:
     Attributes:
         row, index, value: of each entry above the lowest edge: its row, class and probability.
         labels, label_prob: (N,) each row's label and the label's probability.
-        total: (K,) sum of w * probability, float64.
+        low: (K,) sum of w * probability over the other entries, float64.
         weights: (N,) or None.
-        totals: (R, K) the same sums in each replicate, or None.
+        lows: (R, K) the same sums in each replicate, or None.
         draws: how the replicates are drawn, or None.
     """
 
@@ -37,32 +37,32 @@ class ClassView:
     value: Array
     labels: Array
     label_prob: Array
-    total: Array
+    low: Array
     weights: Array | None
-    totals: Array | None
+    lows: Array | None
     draws: Draws | None
 
     def cells(self, edges: Array) -> Cells:
         """Cells of every class at these edges, (K, M)."""
         at, row, value = self._entries(edges)
-        size = (len(self.total), len(edges))
+        size = (len(self.low), len(edges))
         weight = self._weight()
         flat = size[0] * size[1]
         n = np.bincount(at, weight[row], flat).reshape(size)
         p = np.bincount(at, weight[row] * value, flat).reshape(size)
         y = np.bincount(self._label_cells(edges), weight, flat).reshape(size)
         n[:, 0] = weight.sum() - n[:, 1:].sum(axis=1)
-        p[:, 0] = self.total - p[:, 1:].sum(axis=1)
+        p[:, 0] += self.low
         return Cells(edges, n, p, y)
 
     def replicates(
         self, edges: Array, threads: int, tick: Callable[[float], None]
     ) -> tuple[Array, Array]:
         """Gaps and masses of every class as shares of all rows, in each replicate: (R, K, M)."""
-        draws, totals = self.draws, self.totals
+        draws, lows = self.draws, self.lows
         assert draws is not None
-        assert totals is not None
-        size = (len(self.total), len(edges))
+        assert lows is not None
+        size = (len(self.low), len(edges))
         gap = np.empty((draws.replicates, *size), np.float32)
         mass = np.empty((draws.replicates, *size), np.float32)
         unit = draws.units(0, len(self.labels)) if draws.grouped else None
@@ -84,7 +84,7 @@ class ClassView:
             (total,) = _sums(whole, drawn, 1)
             total[total == 0] = np.nan
             n[:, 0] = total - n[:, 1:].sum(axis=1)
-            p[:, 0] = totals[group].T - p[:, 1:].sum(axis=1)
+            p[:, 0] += lows[group].T
             y -= p
             y /= total
             n /= total
@@ -99,11 +99,9 @@ class ClassView:
         return np.ones(len(self.labels)) if self.weights is None else self.weights
 
     def _entries(self, edges: Array) -> tuple[Array, Array, Array]:
-        """Cell, row and probability of the entries above the first bin."""
-        above = self.value > edges[0].astype(self.value.dtype)
-        value = self.value[above]
-        at = self.index[above].astype(np.int64) * len(edges) + locate(value, edges)
-        return at, self.row[above], value.astype(np.float64)
+        """Cell, row and probability of the entries that are kept one by one."""
+        at = self.index.astype(np.int64) * len(edges) + locate(self.value, edges)
+        return at, self.row, self.value.astype(np.float64)
 
     def _label_cells(self, edges: Array) -> Array:
         return np.asarray(self.labels * len(edges) + locate(self.label_prob, edges))

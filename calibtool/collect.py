@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.classview import ClassView
-from calibtool.draws import BLOCK, UNITS, Draws, sum_by
+from calibtool.draws import BLOCK, UNITS, Draws, on_grid, sum_by
 from calibtool.predictions import Array, Predictions
 from calibtool.threads import ordered
 from calibtool.views import Rows, reduce_rows
@@ -73,7 +73,7 @@ def resample(
     """Replicates of the sums of any per-row columns: (R, C) float64.
 
     Args:
-        columns: for a slice of rows, the (n, C) float32 values that are summed; the first
+        columns: for a slice of rows, the (n, C) float64 values that are summed; the first
             column is 1, so that its sum is the weight of a replicate.
         draws: the replicates to draw.
         threads: how many chunks to work on at a time.
@@ -85,15 +85,16 @@ def resample(
     def work(at: slice) -> Array:
         x = columns(at)
         if weights is not None:
-            x = x * weights[at, None].astype(np.float32)
+            x = x * weights[at, None]
         if draws.grouped:
             return sum_by(draws.units(at.start, at.stop), x, UNITS)
+        x = on_grid(x, len(x))
         drawn = (draws.weights(at.start, at.stop, group) for group in draws.groups)
-        return np.concatenate([w.T @ x for w in drawn])
+        return np.concatenate([w.T.astype(np.float64) @ x for w in drawn])
 
     total: Array | float = 0.0
     for done, part in enumerate(ordered(work, slices, threads), start=1):
-        total = total + part.astype(np.float64)
+        total = total + part
         tick(done / len(slices))
     sums = _of_units(np.asarray(total), draws) if draws.grouped else np.asarray(total)
     return sums[sums[:, 0] > 0]  # of a few rows, all may weigh nothing
@@ -107,7 +108,8 @@ def unit(classes: int | None) -> int:
 
 @dataclass(eq=False)
 class _Part:
-    """A block, reduced. `probs` is kept until the replicates have seen it."""
+    """A block, reduced. `probs`, with 0 for the entries that are kept one by one, stays until the
+    replicates have seen it."""
 
     rows: Rows
     row: Array
@@ -133,17 +135,21 @@ def _reduce(block: Predictions, lowest: float | None, *, keep: bool) -> _Part:
         labels = block.labels[at] if block.labels is not None else none
         count = len(piece)
         weight = np.ones(count) if block.weights is None else block.weights[at]
-        own = piece if piece.itemsize > 2 else piece.astype(np.float32)
-        np.add(total, weight.astype(own.dtype) @ own, out=total)
         contiguous = np.ascontiguousarray(piece)
         flat = np.flatnonzero(contiguous.ravel() > np.asarray(lowest).astype(piece.dtype))
         at_row, at_class = np.divmod(flat, classes)
+        own = contiguous if piece.itemsize > 2 else contiguous.astype(np.float32)
+        high = weight[at_row] * own.ravel()[flat]
+        np.add(total, _column_sums(own, block.weights is not None, weight), out=total)
+        np.subtract(total, np.bincount(at_class, high, classes), out=total)
         row.append((at_row + at.start).astype(np.int32))
         index.append(at_class.astype(np.int32))
         value.append(contiguous.ravel()[flat])
         label_prob.append(contiguous[np.arange(count), labels])
         if probs is not None:
-            probs[at.start : at.start + count] = own
+            low = probs[at.start : at.start + count]
+            low[...] = own
+            low.reshape(-1)[flat] = 0
 
     rows = reduce_rows(block, visit)
     return _Part(
@@ -158,8 +164,19 @@ def _reduce(block: Predictions, lowest: float | None, *, keep: bool) -> _Part:
     )
 
 
+def _column_sums(probs: Array, weighted: bool, weight: Array) -> Array:
+    """Weighted sums by class: of 32 rows in the probabilities' precision, of those in float64."""
+    if weighted:
+        probs = probs * weight[:, None].astype(probs.dtype)
+    some = np.add.reduceat(probs, np.arange(0, len(probs), 32), axis=0)
+    return np.asarray(some.sum(axis=0, dtype=np.float64))
+
+
 def _add_totals(totals: Array | None, part: _Part, start: int, draws: Draws) -> Array:
-    """Class totals of the replicates (or of the units), with a block's share added."""
+    """Class totals of the replicates (or of the units), with a block's share added.
+
+    What rounding to a grid takes from a total is given back in proportion to its weight.
+    """
     probs, weights = part.probs, part.rows.weights
     assert probs is not None
     stop = start + len(probs)
@@ -169,15 +186,21 @@ def _add_totals(totals: Array | None, part: _Part, start: int, draws: Draws) -> 
         totals = np.zeros((UNITS if draws.grouped else draws.replicates, probs.shape[1]))
     if draws.grouped:
         return totals + sum_by(draws.units(start, stop), probs, UNITS)
-    single = probs.astype(np.float32, copy=False)
-    for group in draws.groups:
-        totals[group] += draws.weights(start, stop, group).T @ single
+    for low in range(0, len(probs), _CHUNK):
+        rows = slice(low, low + _CHUNK)
+        single = probs[rows].astype(np.float32, copy=False)
+        grid = on_grid(single, len(single))
+        lost = np.add.reduce(single - grid, axis=0, dtype=np.float64) / len(single)
+        for group in draws.groups:
+            drawn = draws.weights(start + low, start + low + len(single), group)
+            totals[group] += drawn.T @ grid + drawn.sum(axis=0, dtype=np.float64)[:, None] * lost
     return totals
 
 
 def _of_units(sums: Array, draws: Draws) -> Array:
     """Sums of the units to sums of the replicates."""
-    return np.concatenate([draws.unit_weights(group).T @ sums for group in draws.groups])
+    grid = on_grid(sums, UNITS)
+    return np.concatenate([draws.unit_weights(group).T @ grid for group in draws.groups])
 
 
 def _joined(parts: list[_Part], totals: Array | None, draws: Draws | None) -> Collected:
@@ -190,9 +213,9 @@ def _joined(parts: list[_Part], totals: Array | None, draws: Draws | None) -> Co
         value=np.concatenate([part.value for part in parts]),
         labels=np.concatenate([part.labels for part in parts if part.labels is not None]),
         label_prob=np.concatenate([part.label_prob for part in parts]),
-        total=np.sum([part.total for part in parts], axis=0),
+        low=np.sum([part.total for part in parts], axis=0),
         weights=rows.weights,
-        totals=totals,
+        lows=totals,
         draws=draws,
     )
     return Collected(rows, view)

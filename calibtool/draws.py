@@ -13,6 +13,7 @@ sums tells the same to within two per cent.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,22 @@ def _as_weights(drawn: Array) -> Array:
     for cut in _CUTS[1:]:
         weight += (drawn >= cut).view(np.uint8)
     return weight
+
+
+def on_grid(values: Array, terms: int) -> Array:
+    """Values rounded to a grid so coarse that sums of `terms` of them, weighted, are exact in
+    their own precision: BLAS may then add in any order, in any number of threads.
+
+    >>> on_grid(np.array([0.1, 1.0], np.float32), 1024)
+    array([0.09960938, 1.        ], dtype=float32)
+    """
+    largest = float(np.abs(values).max(initial=0)) or 1.0
+    bits = np.finfo(values.dtype).nmant - math.ceil(math.log2(largest * terms * (len(SHARES) - 1)))
+    scale = values.dtype.type(2.0**bits)
+    rounded = values * scale
+    np.rint(rounded, out=rounded)
+    rounded /= scale
+    return rounded
 
 
 def sum_by(unit: Array, columns: Array, count: int) -> Array:

@@ -108,7 +108,7 @@ class _Plan:
         )
 
     def _build(self, at: slice) -> Array:
-        ones = np.ones((at.stop - at.start, 1), np.float32)
+        ones = np.ones((at.stop - at.start, 1))
         return np.concatenate([ones, *(build(at) for build in self.builders)], axis=1)
 
     def _note(self, width: int, build: Callable[[slice], Array]) -> slice:
@@ -124,8 +124,8 @@ class _Plan:
         if not np.isfinite(mean):
             return lambda sums: Measured(mean)
         finite = np.where(np.isfinite(values), values, mean)  # rows of weight 0 may be infinite
-        scale = float(np.abs(finite - mean).max()) or 1.0  # float32 would overflow at 3e38
-        centred = ((finite - mean) / scale).astype(np.float32)
+        scale = float(np.abs(finite - mean).max()) or 1.0
+        centred = (finite - mean) / scale
         at = self._note(1, lambda part: centred[part, None]).start
 
         def finish(sums: Array | None) -> Measured:
@@ -146,10 +146,10 @@ class _Plan:
         bins = len(edges)
         if key not in self._bins:
             where = locate(score, edges)
-            residual = (outcome - score.astype(np.float64)).astype(np.float32)
+            residual = outcome - score.astype(np.float64)
 
             def build(part: slice) -> Array:
-                out = np.zeros((part.stop - part.start, 2 * bins), np.float32)
+                out = np.zeros((part.stop - part.start, 2 * bins))
                 row = np.arange(len(out))
                 out[row, where[part]] = residual[part]
                 out[row, bins + where[part]] = 1
