@@ -48,8 +48,9 @@ class ClassView:
         size = (len(self.low), len(edges))
         weight = self._weight()
         flat = size[0] * size[1]
-        n = np.bincount(at, weight[row], flat).reshape(size)
-        p = np.bincount(at, weight[row] * value, flat).reshape(size)
+        # of no entries at all, bincount makes whole numbers
+        n = np.bincount(at, weight[row], flat).astype(np.float64).reshape(size)
+        p = np.bincount(at, weight[row] * value, flat).astype(np.float64).reshape(size)
         y = np.bincount(self._label_cells(edges), weight, flat).reshape(size)
         n[:, 0] = weight.sum() - n[:, 1:].sum(axis=1)
         p[:, 0] += self.low
