@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.predictions import Array
+from calibtool.checks import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.cells import Cells, locate
+from calibtool.checks import Array
 from calibtool.draws import UNITS, Draws
-from calibtool.predictions import Array
 from calibtool.threads import ordered
 
 _AT_ONCE = 1 << 12  # entries gathered at a time

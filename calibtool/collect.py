@@ -7,15 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.classview import ClassView
 from calibtool.draws import BLOCK, UNITS, Draws, on_grid, sum_by
-from calibtool.predictions import Array, Predictions
+from calibtool.predictions import Predictions
 from calibtool.threads import ordered
 from calibtool.views import Rows, reduce_rows
 
 _CHUNK = 8 * BLOCK  # rows whose replicates are summed in one matrix product
 
 Apply = Callable[[Predictions], Predictions]
+
+
+def unchanged(block: Predictions) -> Predictions:
+    """The system that is measured where nothing is applied."""
+    return block
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.errors import FitError, InputError
-from calibtool.predictions import Array, Predictions
+from calibtool.predictions import Predictions
 
 FOLDS = 5
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.cells import Cells
-from calibtool.collect import Apply, collect, unit
+from calibtool.checks import Array
+from calibtool.collect import Apply, collect, unchanged, unit
 from calibtool.evaluation import Calibrator, Readable, evaluate
 from calibtool.measure import Progress, effective_rows
 from calibtool.metrics.profiles import equal_width
-from calibtool.predictions import Array, Predictions
 from calibtool.report import Estimate, Report
 from calibtool.spec import parse
 from calibtool.threads import cores
@@ -72,7 +72,7 @@ def reliability(
         progress=progress,
     )
     view = report.estimates[0].view
-    systems: list[Apply] = [_same] if calibrator is None else [_same, calibrator]
+    systems: list[Apply] = [unchanged] if calibrator is None else [unchanged, calibrator]
     blocks = predictions.blocks(unit(predictions.classes))
     found = collect(blocks, systems, lowest=None, draws=None, threads=cores())
     labels = ["as given"] if calibrator is None else ["before", "after"]
@@ -111,10 +111,6 @@ def wilson(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
-
-
-def _same(block: Predictions) -> Predictions:
-    return block
 
 
 __all__ = ["Curve", "Reliability", "curve", "reliability", "wilson"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.predictions import Array
+from calibtool.checks import Array
 
 EXACT_ROWS = 1 << 20
 UNITS = 1024

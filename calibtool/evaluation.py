@@ -11,7 +11,7 @@ import numpy as np
 
 from calibtool import intervals
 from calibtool.cells import Cells
-from calibtool.collect import Apply, Collected, collect, unit
+from calibtool.collect import Apply, Collected, collect, unchanged, unit
 from calibtool.draws import Draws
 from calibtool.errors import InputError, UsageError
 from calibtool.measure import Measured, Progress, Settings, measure
@@ -106,7 +106,7 @@ def evaluate(
     draws = settings.draws if lowest is not None else None
     if settings.draws is not None:
         _require_memory(specs, predictions, settings.draws)
-    systems: list[Apply] = [_same] if calibrator is None else [_same, calibrator]
+    systems: list[Apply] = [unchanged] if calibrator is None else [unchanged, calibrator]
     blocks = _watched(predictions, unit(predictions.classes), settings.progress)
     collected = collect(blocks, systems, lowest=lowest, draws=draws, threads=settings.threads)
     rows = collected[0].rows
@@ -124,10 +124,6 @@ def evaluate(
     return _report(
         specs, measured, settings, data, collected, calibrator, _bias(bias, view, settings)
     )
-
-
-def _same(block: Predictions) -> Predictions:
-    return block
 
 
 def _silent(stage: str, share: float) -> None:

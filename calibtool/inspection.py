@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.collect import unit
 from calibtool.errors import CalibtoolError
 from calibtool.files import Choice, Source, open_source, open_table
 from calibtool.files.roles import Roles
-from calibtool.predictions import KIND_NAMES, Array, Predictions
+from calibtool.predictions import KIND_NAMES, Predictions
 
 
 @dataclass(frozen=True)

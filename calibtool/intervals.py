@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from calibtool.predictions import Array
+from calibtool.checks import Array
 
 METHODS = ("inverted", "percentile", "basic", "none")
 _AT_ONCE = 1 << 19  # values of replicates worked on at a time

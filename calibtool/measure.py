@@ -12,12 +12,12 @@ import numpy as np
 
 from calibtool import intervals
 from calibtool.cells import Cells, locate
+from calibtool.checks import Array
 from calibtool.classview import ClassView
 from calibtool.collect import Collected, resample
 from calibtool.draws import Draws
 from calibtool.errors import NotAvailableError
 from calibtool.metrics.profiles import Profile, profile
-from calibtool.predictions import Array
 from calibtool.scores import Scores
 from calibtool.spec import Spec
 from calibtool.views import Rows

@@ -8,45 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from calibtool.errors import InputError
+from calibtool.checks import (
+    Array,
+    Place,
+    as_labels,
+    distribution,
+    hits,
+    matrix,
+    numeric,
+    require_finite,
+    require_rows,
+    require_unit,
+    row_weights,
+)
 
-Array: TypeAlias = NDArray[Any]
 Kind: TypeAlias = Literal["logits", "probs", "confidence"]
 
 KIND_NAMES = {"logits": "logits", "probs": "probabilities", "confidence": "confidence only"}
-
-# A row of probabilities may miss 1 by this much: rounding of the type it was stored in. Wider
-# types are held to float32 rounding too, for most "float64" rows were float32 once.
-SUM_TOLERANCE = {2: 4e-3, 4: 1e-5, 8: 1e-5}
-
-
-HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where values came from, for the messages: a source, its keys, the number of the first row.
-
-    `whole` is False for a block of a longer file, of which nothing is asked as a whole.
-    """
-
-    source: str = "predictions"
-    values: str = ""
-    labels: str = "labels"
-    weights: str = "weights"
-    first_row: int = 0
-    whole: bool = True
-
-    def row(self, index: int) -> str:
-        return f"row {self.first_row + index} (counting from 0)"
-
-    def error(self, key: str, what: str) -> InputError:
-        return InputError(f"{self.source}: {key}: {what}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +77,8 @@ class Predictions:
         2
         """
         place = place or Place(values="logits")
-        values = _matrix(logits, place)
-        _require_finite(values, place.values, place)
+        values = matrix(logits, place)
+        require_finite(values, place.values, place)
         return cls._build("logits", values, labels, weights, class_names, place)
 
     @classmethod
@@ -117,9 +100,9 @@ class Predictions:
         2
         """
         place = place or Place(values="probs")
-        values = _matrix(probs, place)
-        _require_finite(values, place.values, place)
-        values = _require_distribution(values, renormalize, place)
+        values = matrix(probs, place)
+        require_finite(values, place.values, place)
+        values = distribution(values, renormalize, place)
         return cls._build("probs", values, labels, weights, class_names, place)
 
     @classmethod
@@ -138,15 +121,15 @@ class Predictions:
         True
         """
         place = place or Place(values="confidence", labels="correct")
-        values = _numeric(confidence, place.values, place)
+        values = numeric(confidence, place.values, place)
         if values.ndim != 1:
             raise place.error(place.values, f"expected one value a row, found shape {values.shape}")
-        _require_rows(values, place)
-        _require_finite(values, place.values, place)
-        _require_unit(values, place)
-        hits = _hits(correct, len(values), place)
-        checked = _weights(weights, len(values), place)
-        return cls("confidence", values, correct=hits, weights=checked, source=place.source)
+        require_rows(values, place)
+        require_finite(values, place.values, place)
+        require_unit(values, place)
+        correct_ = hits(correct, len(values), place)
+        checked = row_weights(weights, len(values), place)
+        return cls("confidence", values, correct=correct_, weights=checked, source=place.source)
 
     @classmethod
     def _build(
@@ -158,7 +141,7 @@ class Predictions:
         class_names: tuple[str, ...] | None,
         place: Place,
     ) -> Predictions:
-        _require_rows(values, place)
+        require_rows(values, place)
         classes = max(values.shape[1], 2)
         names = tuple(str(name) for name in class_names) if class_names is not None else None
         if names is not None and len(names) != classes:
@@ -169,7 +152,7 @@ class Predictions:
             twice = next(name for name in names if names.count(name) > 1)
             raise place.error("classes", f"the class name {twice!r} is given twice")
         checked = None if labels is None else as_labels(labels, len(values), classes, names, place)
-        weighted = _weights(weights, len(values), place)
+        weighted = row_weights(weights, len(values), place)
         return cls(kind, values, checked, weights=weighted, class_names=names, source=place.source)
 
     @property
@@ -214,245 +197,3 @@ class Predictions:
         """These predictions in slices of `rows` rows; what `evaluate` iterates over."""
         for start in range(0, self.rows, rows):
             yield self.take(slice(start, start + rows))
-
-
-# ------------------------------------------------------------------ checks at the door
-
-
-def _numeric(values: ArrayLike, key: str, place: Place) -> Array:
-    """A native float array without copying where it already is one; integers become float64."""
-    array = np.asanyarray(values)
-    if array.dtype.kind == "U" and array.ndim:
-        texts = array.ravel().tolist()
-        at = next((i for i, text in enumerate(texts) if not _is_number(text)), None)
-        if at is None:
-            raise place.error(
-                key, "the column is text: further down, a value is no number; repair or drop it"
-            )
-        row = at * len(array) // max(len(texts), 1)
-        raise place.error(key, f"expected numbers, found {texts[at]!r} in {place.row(row)}")
-    if array.dtype.kind not in "fiub":
-        raise place.error(key, f"expected numbers, found {array.dtype} values")
-    if array.dtype.kind != "f":
-        return array.astype(np.float64)
-    if array.dtype.itemsize > 8 or not array.dtype.isnative:
-        return array.astype(np.dtype(f"f{min(array.dtype.itemsize, 8)}"))
-    return array
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _matrix(values: ArrayLike, place: Place) -> Array:
-    array = _numeric(values, place.values, place)
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise place.error(
-            place.values,
-            f"expected rows x classes (or one column for two classes), found shape {array.shape}",
-        )
-    return array
-
-
-def _require_rows(values: Array, place: Place) -> None:
-    if len(values) == 0:
-        raise place.error(place.values, "there are no rows; nothing can be measured")
-
-
-def _require_finite(values: Array, key: str, place: Place) -> None:
-    with np.errstate(all="ignore"):  # a sum that overflows is looked at again below
-        if np.isfinite(values.sum(dtype=np.float32 if values.itemsize <= 4 else None)):
-            return
-    bad = ~np.isfinite(values)
-    count = int(np.count_nonzero(bad))
-    if count == 0:
-        return
-    row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
-    nans = int(np.count_nonzero(np.isnan(values)))
-    raise place.error(
-        key,
-        f"{count:,} values are not finite ({nans:,} NaN, {count - nans:,} infinite), "
-        f"the first in {place.row(row)}; drop or repair those rows",
-    )
-
-
-def _require_unit(values: Array, place: Place, slack: float | None = None) -> None:
-    """Whether values lie in [0, 1 + slack], by default within float rounding."""
-    low, high = values.min(), values.max()
-    if slack is None:
-        slack = SUM_TOLERANCE[values.itemsize]
-    if low >= 0 and high <= 1 + slack:
-        return
-    bad = (values < 0) | (values > 1 + slack)
-    row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
-    found = values[row][bad[row]].flat[0] if values.ndim == 2 else values[row]
-    raise place.error(
-        place.values,
-        f"{int(np.count_nonzero(bad)):,} values lie outside [0, 1], the first in "
-        f"{place.row(row)}: {found:g}; probabilities were expected"
-        " (if these are logits, say so with --logits KEY)",
-    )
-
-
-def _require_distribution(values: Array, renormalize: bool, place: Place) -> Array:
-    """Rows of probabilities that sum to 1 in their own type, or `InputError`."""
-    _require_unit(values, place, np.inf if renormalize and values.shape[1] > 1 else None)
-    if values.shape[1] == 1:
-        return np.minimum(values, 1) if values.max() > 1 else values
-    total = values.sum(axis=1, dtype=np.float64)
-    off = np.abs(total - 1)
-    tolerance = SUM_TOLERANCE[values.itemsize]
-    bad = total <= 0 if renormalize else off > tolerance
-    if bad.any():
-        row = int(np.argmax(bad))
-        advice = (
-            "there is nothing to renormalise"
-            if renormalize
-            else "pass --renormalize if they were rounded or are unnormalised on purpose"
-        )
-        raise place.error(
-            place.values,
-            f"{int(bad.sum()):,} rows do not sum to 1, the first is {place.row(row)}: "
-            f"it sums to {total[row]:.6g}; {advice}",
-        )
-    if not (total.astype(values.dtype) != 1).any():
-        return values
-    # leave rows alone that sum to 1 in their own precision: their scores stay on bin edges
-    divisor = np.where(total.astype(values.dtype) == 1, 1.0, total)
-    return np.asarray(values / divisor[:, None], dtype=values.dtype)
-
-
-def as_labels(
-    labels: ArrayLike, rows: int, classes: int, names: tuple[str, ...] | None, place: Place
-) -> Array:
-    """Labels as int64 class ids in [0, classes): from ids, names, one-hot rows or booleans."""
-    array = np.asanyarray(labels)
-    key = place.labels
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if not array.ndim:
-        raise place.error(key, "a single value, expected one label a row")
-    if len(array) != rows:
-        raise place.error(key, f"{len(array):,} labels for {rows:,} rows of {place.values}")
-    if array.ndim == 2:
-        return _from_one_hot(array, classes, place)
-    if array.ndim != 1:
-        raise place.error(key, f"expected one label a row, found shape {array.shape}")
-    if array.dtype.kind in "USOT":
-        return _from_names(array, names, place)
-    return _from_ids(array, classes, place)
-
-
-def _from_one_hot(array: Array, classes: int, place: Place) -> Array:
-    if array.shape[1] != classes:
-        raise place.error(
-            place.labels, f"one-hot labels have {array.shape[1]} columns for {classes} classes"
-        )
-    binary = ((array == 0) | (array == 1)).all(axis=1) & (array.sum(axis=1) == 1)
-    if not binary.all():
-        row = int(np.argmin(binary))
-        raise place.error(
-            place.labels,
-            f"{place.row(row)} is not one-hot (a single 1, the rest 0); soft labels are not read",
-        )
-    return np.asarray(array.argmax(axis=1), dtype=np.int64)
-
-
-def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Array:
-    if names is None:
-        raise place.error(
-            place.labels,
-            f"labels are names ({str(array[0])!r}, ...), but the order of the classes is not "
-            "known; give it with --classes NAME,NAME,... or a key 'classes' in the file",
-        )
-    found, codes = np.unique(array.astype(str), return_inverse=True)
-    position = {name: index for index, name in enumerate(names)}
-    unknown = [name for name in found.tolist() if name not in position]
-    if unknown:
-        row = int(np.flatnonzero(array.astype(str) == unknown[0])[0])
-        raise place.error(
-            place.labels,
-            f"{unknown[0]!r} in {place.row(row)} is not among the classes "
-            f"({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})",
-        )
-    return np.array([position[name] for name in found.tolist()], dtype=np.int64)[codes]
-
-
-def _from_ids(array: Array, classes: int, place: Place) -> Array:
-    key = place.labels
-    if array.dtype.kind == "f":
-        broken = ~np.isfinite(array) | (array != np.floor(array))
-        if broken.any():
-            row = int(np.argmax(broken))
-            raise place.error(
-                key,
-                f"{int(broken.sum()):,} labels are not whole numbers, the first in "
-                f"{place.row(row)}: {array[row]:g}; labels are class ids 0 to {classes - 1}",
-            )
-    elif array.dtype.kind not in "iub":
-        raise place.error(key, f"expected class ids, found {array.dtype} values")
-    low, high = array.min(), array.max()
-    if low >= 0 and high < classes:
-        return array.astype(np.int64, copy=False)
-    bad = (array < 0) | (array >= classes)
-    row = int(np.argmax(bad))
-    if low >= 1 and high == classes:
-        advice = "the labels seem to be 1-based: subtract 1"
-    elif low < 0:
-        advice = "negative labels often mark unlabelled rows: drop those rows"
-    else:
-        advice = "is a class missing among the columns?"
-    raise place.error(
-        key,
-        f"{int(bad.sum()):,} labels lie outside 0 to {classes - 1}, the first in "
-        f"{place.row(row)}: {array[row]:g}; {advice}",
-    )
-
-
-def _hits(correct: ArrayLike, rows: int, place: Place) -> Array:
-    array = np.asanyarray(correct)
-    key = place.labels
-    if array.ndim != 1 or len(array) != rows:
-        raise place.error(key, f"shape {array.shape} for {rows:,} rows of {place.values}")
-    if array.dtype.kind not in "fiub":
-        raise place.error(key, f"expected 0 and 1, found {array.dtype} values")
-    bad = ~((array == 0) | (array == 1))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise place.error(
-            key,
-            f"{int(bad.sum()):,} values are neither 0 nor 1, the first in "
-            f"{place.row(row)}: {array[row]:g}",
-        )
-    return array.astype(bool)
-
-
-def _weights(weights: ArrayLike | None, rows: int, place: Place) -> Array | None:
-    if weights is None:
-        return None
-    array = _numeric(weights, place.weights, place).astype(np.float64)
-    if array.shape != (rows,):
-        raise place.error(place.weights, f"shape {array.shape} for {rows:,} rows")
-    _require_finite(array, place.weights, place)
-    if array.min() < 0:
-        row = int(np.argmax(array < 0))
-        raise place.error(
-            place.weights,
-            f"{int((array < 0).sum()):,} weights are negative, the first in {place.row(row)}: "
-            f"{array[row]:g}",
-        )
-    if array.max() > HEAVIEST or (array[array > 0].min(initial=1) < 1 / HEAVIEST):
-        raise place.error(
-            place.weights,
-            f"weights must lie between {1 / HEAVIEST:g} and {HEAVIEST:g}, or be 0; these run "
-            f"from {array[array > 0].min():g} to {array.max():g}. Only ratios matter: rescale them",
-        )
-    if place.whole and not array.any():
-        raise place.error(place.weights, "all weights are zero; nothing can be measured")
-    return array

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.predictions import Array
+from calibtool.checks import Array
 
 
 @dataclass(frozen=True)

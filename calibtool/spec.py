@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calibtool.cells import Cells
+from calibtool.checks import Array
 from calibtool.errors import UsageError
 from calibtool.metrics import (
     DEFAULT,
@@ -27,7 +28,6 @@ from calibtool.metrics import (
     Score,
 )
 from calibtool.metrics.profiles import Profile
-from calibtool.predictions import Array
 from calibtool.views import Rows
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)

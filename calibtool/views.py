@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.errors import NotAvailableError
-from calibtool.predictions import Array, Predictions
+from calibtool.predictions import Predictions
 
 CACHE_VALUES = 1 << 18  # values worked on at a time: a megabyte of float32, within L2
 

@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "calibtool"
 # from the bottom up; a folder is one entry, and inside it files may import one another
 LAYERS = (
     ("errors", "version"),
-    ("predictions", "threads"),
+    ("checks", "threads"),
+    ("predictions",),
     ("draws", "cells", "scores", "views", "files"),
     ("classview", "metrics"),
     ("collect", "calibrators"),

@@ -20,8 +20,9 @@ import numpy as np
 
 from calibtool.calibrators.file import save
 from calibtool.calibrators.fitted import Fitted, fingerprint
+from calibtool.checks import Array
 from calibtool.errors import FitError, NotAvailableError, UsageError
-from calibtool.predictions import Array, Predictions
+from calibtool.predictions import Predictions
 from calibtool.threads import cores, ordered
 
 START_ROWS = 1024  # a sample of about so many rows gives Newton its start

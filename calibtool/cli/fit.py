@@ -34,14 +34,7 @@ def command(name: str) -> click.Command:
         *[_option(p) for p in own],
         click.option("--test", metavar="FILE", help="Report what it does to this file."),
         shared.intervals,
-        click.option(
-            "--format",
-            "format_",
-            type=click.Choice(["table", "json", "csv", "markdown"]),
-            default="table",
-            show_default=True,
-            help="Of the report.",
-        ),
+        shared.form,
         shared.reading,
     )(run)
     return click.command(name)(decorated)

@@ -56,14 +56,16 @@ intervals = stack(
     click.option("--seed", type=int, default=0, show_default=True, metavar="N"),
 )
 
+form = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json", "csv", "markdown"]),
+    default="table",
+    show_default=True,
+)
+
 output = stack(
-    click.option(
-        "--format",
-        "format_",
-        type=click.Choice(["table", "json", "csv", "markdown"]),
-        default="table",
-        show_default=True,
-    ),
+    form,
     click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all."),
 )
 

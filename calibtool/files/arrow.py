@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from pyarrow import csv, fs
 
+from calibtool.checks import Array
 from calibtool.errors import InputError
 from calibtool.files.table import Column
-from calibtool.predictions import Array
 
 CSV_BLOCK = 1 << 30  # bytes
 

@@ -12,9 +12,9 @@ from typing import IO
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.errors import InputError
 from calibtool.files.table import Column
-from calibtool.predictions import Array
 
 _LOCAL_HEADER = struct.Struct("<4s22sHH")
 _HEADER_ERRORS = (

@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from calibtool.checks import Array, Place
 from calibtool.errors import InputError
 from calibtool.files.roles import Choice, Roles
 from calibtool.files.table import Table
-from calibtool.predictions import Array, Kind, Place, Predictions
+from calibtool.predictions import Kind, Predictions
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from calibtool.predictions import Array
+from calibtool.checks import Array
 
 
 @dataclass(frozen=True)

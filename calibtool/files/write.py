@@ -11,8 +11,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.errors import UsageError
-from calibtool.predictions import Array, Predictions
+from calibtool.predictions import Predictions
 
 
 @contextmanager

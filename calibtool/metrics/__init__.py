@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from calibtool.checks import Array
 from calibtool.metrics import norms, profiles, proper
 from calibtool.metrics.profiles import Profile
-from calibtool.predictions import Array
 from calibtool.views import Rows
 
 VIEWS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.metrics.profiles import Profile
-from calibtool.predictions import Array
 
 
 def l1(q: Profile) -> Array:

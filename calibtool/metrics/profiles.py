@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.cells import Cells
-from calibtool.predictions import Array
+from calibtool.checks import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from calibtool.checks import Array
 from calibtool.errors import NotAvailableError
-from calibtool.predictions import Array
 from calibtool.views import Rows
 
 
