@@ -177,7 +177,7 @@ def invert(
             def excess(u: float) -> float:
                 return float(np.quantile(errors(curve, u), share)) - error
 
-            u = _root(excess)
+            u = _root(excess, [at for name, at in seen if name in (curve.__name__, "both")])
             return 0.0 if u == 1.0 else float(norm(candidate(curve, u) * mass, mass))
 
         tail = (1 - level) / 2
@@ -197,7 +197,8 @@ def _noise(
     noise = drawn_mass * -delta.astype(drawn_gap.dtype)
     noise += drawn_gap
     noise /= mass.astype(noise.dtype)
-    bootstrap = noise.std(axis=0, dtype=np.float64)
+    squares = np.einsum("r...,r...->...", noise, noise).astype(np.float64) / len(noise)
+    bootstrap = np.sqrt(np.maximum(squares - noise.mean(axis=0, dtype=np.float64) ** 2, 0))
     noise *= (1 / np.maximum(bootstrap, unit)).astype(noise.dtype)
     fill = np.sqrt(np.maximum(1 - (bootstrap / unit) ** 2, 0)).astype(noise.dtype)
     short = (fill > 0) & (drawn_mass.max(axis=0) > 0)
@@ -207,19 +208,26 @@ def _noise(
     return noise
 
 
-def _root(f: Callable[[float], float], tolerance: float = 1e-5) -> float:
+def _root(f: Callable[[float], float], known: list[float], tolerance: float = 1e-5) -> float:
     """Where a decreasing function crosses 0, in (-16, 1]; 1 if it never falls below 0 before.
 
-    Regula falsi with the Illinois rule (Dowell & Jarratt 1971).
+    Regula falsi with the Illinois rule (Dowell & Jarratt 1971), from the nearest of the points at
+    which the function is known already.
     """
     high, at_high = 1.0, f(1.0)
     if at_high >= 0:
         return 1.0
     low, at_low = 0.0, f(0.0)
+    for u in known:
+        value = f(u)
+        if value >= 0 and (u > low or at_low < 0):
+            low, at_low = u, value
+        elif value < 0 and u < high:
+            high, at_high = u, value
     while at_low < 0:
         if low <= -16:
             return low
-        high, at_high = low, at_low
+        high, at_high = min((high, at_high), (low, at_low))
         low = 2 * low - 0.05
         at_low = f(low)
     side = 0
