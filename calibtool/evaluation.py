@@ -84,23 +84,8 @@ def evaluate(
     >>> round(evaluate(p, ["ece"], ci="none")["ece"].value, 6)
     0.3
     """
-    if ci not in intervals.METHODS:
-        raise UsageError(f"--ci {ci!r}: there are {', '.join(intervals.METHODS)}")
-    if not 0 < level < 1:
-        raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
-    if ci != "none" and resamples < 20:
-        raise UsageError(f"--resamples must be at least 20, not {resamples}; --ci none for none")
-    if seed < 0:
-        raise UsageError(f"--seed must not be negative, not {seed}")
-    settings = Settings(
-        ci,
-        None
-        if ci == "none" or predictions.rows < FEW_ROWS
-        else Draws(resamples, seed, predictions.rows),
-        level,
-        threads or cores(),
-        progress or _silent,
-    )
+    drawing = Draws(resamples, seed, predictions.rows)
+    settings = _settings(ci, drawing, level, threads or cores(), progress or _silent)
     specs = [_settle(spec, predictions) for spec in parse_list(metrics)]
     lowest = _lowest_edge(specs, predictions)
     draws = settings.draws if lowest is not None else None
@@ -124,6 +109,22 @@ def evaluate(
     return _report(
         specs, measured, settings, data, collected, calibrator, _bias(bias, view, settings)
     )
+
+
+def _settings(ci: str, draws: Draws, level: float, threads: int, progress: Progress) -> Settings:
+    """How intervals are made, if they can be."""
+    if ci not in intervals.METHODS:
+        raise UsageError(f"--ci {ci!r}: there are {', '.join(intervals.METHODS)}")
+    if not 0 < level < 1:
+        raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
+    if ci != "none" and draws.replicates < 20:
+        raise UsageError(
+            f"--resamples must be at least 20, not {draws.replicates}; --ci none for none"
+        )
+    if draws.seed < 0:
+        raise UsageError(f"--seed must not be negative, not {draws.seed}")
+    none = ci == "none" or draws.rows < FEW_ROWS
+    return Settings(ci, None if none else draws, level, threads, progress)
 
 
 def _silent(stage: str, share: float) -> None:
