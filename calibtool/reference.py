@@ -22,7 +22,7 @@ def metrics(format_: str, **terminal: Any) -> str:
         ]
         return to_table.entries(items, **terminal)
     if format_ == "markdown":
-        return "\n".join(to_markdown.table(TITLES, rows)) + "\n"
+        return "\n".join(to_markdown.table(TITLES, rows, words=True)) + "\n"
     entries = [dict(zip(TITLES, row, strict=True)) for row in rows]
     if format_ == "csv":
         return to_csv.write(list(TITLES), entries)
@@ -39,7 +39,7 @@ def page() -> str:
         "A metric is written as a spec: `ece`, `ece(bins=20)`, `ece(profile=equal_mass,norm=l2)`.",
         "The same text is the argument of `--metrics`, the key of a report and the name in JSON.",
         "",
-        *to_markdown.table(TITLES, [_row(metric) for metric in METRICS.values()]),
+        *to_markdown.table(TITLES, [_row(metric) for metric in METRICS.values()], words=True),
         "",
         "## The grammar of calibration errors",
         "",

@@ -120,7 +120,9 @@ def speed() -> str:
         cells = [row["what"], f"{ours:{digits}} {unit}", row["yardstick"], beside, times]
         rows.append([*cells, row["target"], met, row["note"]])
     titles = ("what", "calibtool", "beside", "its time", "ratio", "target", "met", "note")
-    table = to_markdown.table(titles, [[c.replace("`", "") for c in row] for row in rows])
+    table = to_markdown.table(
+        titles, [[c.replace("`", "") for c in row] for row in rows], words=True
+    )
     made = (
         f"Run on {about['date']}: {about['cores']} shared cores, load {about['load_at_start']} at "
         f"the start, Python {about['python']}, {versions}."

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -117,12 +117,12 @@ def require_classes(
         )
 
 
-def fit(predictions: Predictions, *, objective: str = "nll") -> Temperature:
+def fit(predictions: Predictions, *, objective: Literal["nll", "ece"] = "nll") -> Temperature:
     """Fit T.
 
     Args:
         predictions: N rows of logits or probabilities, with labels.
-        objective: "nll" for the exact minimum of the negative log-likelihood; "ece" for the grid
+        objective: nll for the exact minimum of the negative log-likelihood; ece for the grid
             search of Mukhoti et al. 2020 (0.1 to 10 by 0.1, the first T of least 15-bin ECE).
 
     Raises FitError where there is no finite optimum, NotAvailableError for confidences alone.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
@@ -18,8 +19,10 @@ def command(name: str) -> click.Command:
     """The command of a calibrator; its own options are read off its `fit`."""
     method = name.removeprefix("fit-")
     line = METHODS[method]
-    parameters = inspect.signature(import_module(line.module).fit).parameters.values()
+    function = import_module(line.module).fit
+    parameters = inspect.signature(function).parameters.values()
     own = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    hints, told = get_type_hints(function), inspect.getdoc(function) or ""
 
     def run(**options: Any) -> None:
         _fit(method, line, {p.name: options.pop(p.name) for p in own}, options)
@@ -31,7 +34,7 @@ def command(name: str) -> click.Command:
     decorated = shared.stack(
         click.argument("file"),
         click.option("-o", "--output", metavar="JSON", help="Where the calibrator is written."),
-        *[_option(p) for p in own],
+        *[_option(p, hints[p.name], told) for p in own],
         click.option("--test", metavar="FILE", help="Report what it does to this file."),
         shared.intervals,
         shared.form,
@@ -40,14 +43,17 @@ def command(name: str) -> click.Command:
     return click.command(name)(decorated)
 
 
-def _option(parameter: inspect.Parameter) -> Any:
-    default = parameter.default
+def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
+    """An option of `fit`, with its choices from the type and its help from the docstring."""
+    choices = get_args(hint) if get_origin(hint) is Literal else None
+    line = re.search(rf"^ +{parameter.name}: (.+(?:\n {{8}}.+)*)", told, re.MULTILINE)
     return click.option(
         f"--{parameter.name.replace('_', '-')}",
         parameter.name,
-        type=type(default),
-        default=default,
+        type=click.Choice(choices) if choices else type(parameter.default),
+        default=parameter.default,
         show_default=True,
+        help=" ".join(line[1].split()) if line else None,
     )
 
 

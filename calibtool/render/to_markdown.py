@@ -60,9 +60,12 @@ def outcome(found: Outcome) -> str:
     return "\n".join([escape(found.report.data.describe()), "", *table(titles, rows)]) + "\n"
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a pipe table: the first two columns to the left, numbers to the right."""
-    rule = ["---" if index < 2 else "---:" for index in range(len(titles))]
+def table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False
+) -> list[str]:
+    """The lines of a pipe table: numbers to the right from the third column on, unless all of
+    them are words."""
+    rule = ["---" if words or index < 2 else "---:" for index in range(len(titles))]
     escaped = [[escape(cell) for cell in row] for row in rows]
     return [f"| {' | '.join(cells)} |" for cells in (titles, rule, *escaped)]
 
