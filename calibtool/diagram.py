@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -104,13 +105,8 @@ def wilson(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:
     >>> float(low[0].round(3)), float(high[0].round(3))
     (0.237, 0.763)
     """
-    from statistics import NormalDist
-
     z = NormalDist().inv_cdf((1 + level) / 2)
     n = np.where(rows > 0, rows, np.nan)
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
-
-
-__all__ = ["Curve", "Reliability", "curve", "reliability", "wilson"]
