@@ -40,6 +40,15 @@ class Place:
     def row(self, index: int) -> str:
         return f"row {self.first_row + index} (counting from 0)"
 
+    def first(self, key: str, bad: Array, values: Array, what: str, advice: str = "") -> InputError:
+        """How many of one value a row are bad, and which is the first."""
+        row = int(np.argmax(bad))
+        return self.error(
+            key,
+            f"{int(bad.sum()):,} {what}, the first in {self.row(row)}: {values[row]:g}"
+            f"{f'; {advice}' if advice else ''}",
+        )
+
     def error(self, key: str, what: str) -> InputError:
         return InputError(f"{self.source}: {key}: {what}")
 
@@ -217,30 +226,21 @@ def _from_ids(array: Array, classes: int, place: Place) -> Array:
     if array.dtype.kind == "f":
         broken = ~np.isfinite(array) | (array != np.floor(array))
         if broken.any():
-            row = int(np.argmax(broken))
-            raise place.error(
-                key,
-                f"{int(broken.sum()):,} labels are not whole numbers, the first in "
-                f"{place.row(row)}: {array[row]:g}; labels are class ids 0 to {classes - 1}",
-            )
+            advice = f"labels are class ids 0 to {classes - 1}"
+            raise place.first(key, broken, array, "labels are not whole numbers", advice)
     elif array.dtype.kind not in "iub":
         raise place.error(key, f"expected class ids, found {array.dtype} values")
     low, high = array.min(), array.max()
     if low >= 0 and high < classes:
         return array.astype(np.int64, copy=False)
     bad = (array < 0) | (array >= classes)
-    row = int(np.argmax(bad))
     if low >= 1 and high == classes:
         advice = "the labels seem to be 1-based: subtract 1"
     elif low < 0:
         advice = "negative labels often mark unlabelled rows: drop those rows"
     else:
         advice = "is a class missing among the columns?"
-    raise place.error(
-        key,
-        f"{int(bad.sum()):,} labels lie outside 0 to {classes - 1}, the first in "
-        f"{place.row(row)}: {array[row]:g}; {advice}",
-    )
+    raise place.first(key, bad, array, f"labels lie outside 0 to {classes - 1}", advice)
 
 
 def hits(correct: ArrayLike, rows: int, place: Place) -> Array:
@@ -253,12 +253,7 @@ def hits(correct: ArrayLike, rows: int, place: Place) -> Array:
         raise place.error(key, f"expected 0 and 1, found {array.dtype} values")
     bad = ~((array == 0) | (array == 1))
     if bad.any():
-        row = int(np.argmax(bad))
-        raise place.error(
-            key,
-            f"{int(bad.sum()):,} values are neither 0 nor 1, the first in "
-            f"{place.row(row)}: {array[row]:g}",
-        )
+        raise place.first(key, bad, array, "values are neither 0 nor 1")
     return array.astype(bool)
 
 
@@ -271,12 +266,7 @@ def row_weights(weights: ArrayLike | None, rows: int, place: Place) -> Array | N
         raise place.error(place.weights, f"shape {array.shape} for {rows:,} rows")
     require_finite(array, place.weights, place)
     if array.min() < 0:
-        row = int(np.argmax(array < 0))
-        raise place.error(
-            place.weights,
-            f"{int((array < 0).sum()):,} weights are negative, the first in {place.row(row)}: "
-            f"{array[row]:g}",
-        )
+        raise place.first(place.weights, array < 0, array, "weights are negative")
     if array.max() > HEAVIEST or (array[array > 0].min(initial=1) < 1 / HEAVIEST):
         raise place.error(
             place.weights,

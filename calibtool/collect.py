@@ -46,7 +46,7 @@ def collect(
         blocks: predictions in file order, a multiple of BLOCK rows each but the last.
         systems: what to make of a block before it is measured: itself, or calibrated.
         lowest: the lowest bin edge of the class view, or None if it is not needed.
-        draws: the replicates of the class totals to draw, or None.
+        draws: the replicates of the class view to draw, or None.
         threads: how many blocks to work on at a time.
     """
 
@@ -54,19 +54,19 @@ def collect(
         return [_reduce(system(block), lowest, keep=draws is not None) for system in systems]
 
     kept: list[list[_Part]] = [[] for _ in systems]
-    totals: list[Array | None] = [None for _ in systems]
+    lows: list[Array | None] = [None for _ in systems]
     start = 0
     for parts in ordered(work, blocks, threads):
         for k, part in enumerate(parts):
             if draws is not None and part.probs is not None:
-                totals[k] = _add_totals(totals[k], part, start, draws)
+                lows[k] = _add_lows(lows[k], part, start, draws)
                 part.probs = None
             part.row = part.row + start
             kept[k].append(part)
         start += len(parts[0].rows.confidence)
     if draws is not None and draws.grouped:
-        totals = [None if t is None else _of_units(t, draws) for t in totals]
-    return [_joined(own, total, draws) for own, total in zip(kept, totals, strict=True)]
+        lows = [None if low is None else _of_units(low, draws) for low in lows]
+    return [_joined(own, low, draws) for own, low in zip(kept, lows, strict=True)]
 
 
 def resample(
@@ -123,7 +123,7 @@ class _Part:
     value: Array
     labels: Array | None
     label_prob: Array
-    total: Array
+    low: Array
     probs: Array | None
 
 
@@ -135,27 +135,31 @@ def _reduce(block: Predictions, lowest: float | None, *, keep: bool) -> _Part:
     wide = np.float64 if block.values.itemsize == 8 else np.float32
     probs = np.empty((block.rows, classes), wide) if keep else None
     row, index, value, label_prob = [], [], [], []
-    total = np.zeros(classes)
+    low = np.zeros(classes)
 
     def visit(piece: Array, at: slice) -> None:
         labels = block.labels[at] if block.labels is not None else none
         count = len(piece)
-        weight = np.ones(count) if block.weights is None else block.weights[at]
         contiguous = np.ascontiguousarray(piece)
         flat = np.flatnonzero(contiguous.ravel() > np.asarray(lowest).astype(piece.dtype))
         at_row, at_class = np.divmod(flat, classes)
         own = contiguous if piece.itemsize > 2 else contiguous.astype(np.float32)
-        high = weight[at_row] * own.ravel()[flat]
-        np.add(total, _column_sums(own, block.weights is not None, weight), out=total)
-        np.subtract(total, np.bincount(at_class, high, classes), out=total)
+        high = own.ravel()[flat].astype(np.float64)
+        if block.weights is not None:
+            weight = block.weights[at]
+            high *= weight[at_row]
+            np.add(low, _column_sums(own * weight[:, None].astype(own.dtype)), out=low)
+        else:
+            np.add(low, _column_sums(own), out=low)
+        np.subtract(low, np.bincount(at_class, high, classes), out=low)
         row.append((at_row + at.start).astype(np.int32))
         index.append(at_class.astype(np.int32))
         value.append(contiguous.ravel()[flat])
         label_prob.append(contiguous[np.arange(count), labels])
         if probs is not None:
-            low = probs[at.start : at.start + count]
-            low[...] = own
-            low.reshape(-1)[flat] = 0
+            kept = probs[at.start : at.start + count]
+            kept[...] = own
+            kept.reshape(-1)[flat] = 0
 
     rows = reduce_rows(block, visit)
     return _Part(
@@ -165,33 +169,31 @@ def _reduce(block: Predictions, lowest: float | None, *, keep: bool) -> _Part:
         np.concatenate(value),
         block.labels,
         np.concatenate(label_prob),
-        total,
+        low,
         probs,
     )
 
 
-def _column_sums(probs: Array, weighted: bool, weight: Array) -> Array:
-    """Weighted sums by class: of 32 rows in the probabilities' precision, of those in float64."""
-    if weighted:
-        probs = probs * weight[:, None].astype(probs.dtype)
+def _column_sums(probs: Array) -> Array:
+    """Sums by class: of 32 rows in the probabilities' precision, of those in float64."""
     some = np.add.reduceat(probs, np.arange(0, len(probs), 32), axis=0)
     return np.asarray(some.sum(axis=0, dtype=np.float64))
 
 
-def _add_totals(totals: Array | None, part: _Part, start: int, draws: Draws) -> Array:
-    """Class totals of the replicates (or of the units), with a block's share added.
+def _add_lows(lows: Array | None, part: _Part, start: int, draws: Draws) -> Array:
+    """The replicates' (or the units') sums of what is not kept one by one, with a block's added.
 
-    What rounding to a grid takes from a total is given back in proportion to its weight.
+    What rounding to a grid takes from a sum is given back in proportion to its weight.
     """
     probs, weights = part.probs, part.rows.weights
     assert probs is not None
     stop = start + len(probs)
     if weights is not None:
         probs = probs * weights[:, None].astype(probs.dtype)
-    if totals is None:
-        totals = np.zeros((UNITS if draws.grouped else draws.replicates, probs.shape[1]))
+    if lows is None:
+        lows = np.zeros((UNITS if draws.grouped else draws.replicates, probs.shape[1]))
     if draws.grouped:
-        return totals + sum_by(draws.units(start, stop), probs, UNITS)
+        return lows + sum_by(draws.units(start, stop), probs, UNITS)
     for low in range(0, len(probs), _CHUNK):
         rows = slice(low, low + _CHUNK)
         single = probs[rows].astype(np.float32, copy=False)
@@ -199,8 +201,8 @@ def _add_totals(totals: Array | None, part: _Part, start: int, draws: Draws) -> 
         lost = np.add.reduce(single - grid, axis=0, dtype=np.float64) / len(single)
         for group in draws.groups:
             drawn = draws.weights(start + low, start + low + len(single), group)
-            totals[group] += drawn.T @ grid + drawn.sum(axis=0, dtype=np.float64)[:, None] * lost
-    return totals
+            lows[group] += drawn.T @ grid + drawn.sum(axis=0, dtype=np.float64)[:, None] * lost
+    return lows
 
 
 def _of_units(sums: Array, draws: Draws) -> Array:
@@ -209,7 +211,7 @@ def _of_units(sums: Array, draws: Draws) -> Array:
     return np.concatenate([draws.unit_weights(group).T @ grid for group in draws.groups])
 
 
-def _joined(parts: list[_Part], totals: Array | None, draws: Draws | None) -> Collected:
+def _joined(parts: list[_Part], lows: Array | None, draws: Draws | None) -> Collected:
     rows = Rows.concatenate(part.rows for part in parts)
     if parts[0].labels is None:
         return Collected(rows, None)
@@ -219,9 +221,9 @@ def _joined(parts: list[_Part], totals: Array | None, draws: Draws | None) -> Co
         value=np.concatenate([part.value for part in parts]),
         labels=np.concatenate([part.labels for part in parts if part.labels is not None]),
         label_prob=np.concatenate([part.label_prob for part in parts]),
-        low=np.sum([part.total for part in parts], axis=0),
+        low=np.sum([part.low for part in parts], axis=0),
         weights=rows.weights,
-        lows=totals,
+        lows=lows,
         draws=draws,
     )
     return Collected(rows, view)

@@ -21,6 +21,14 @@ def numbers(report_after):
     return {estimate.name: estimate.value for estimate in report_after}
 
 
+def hold(predictions, found, ce, top, positive):
+    """The printed digits: normalised cross-entropy, and ECEs in per cent."""
+    assert round(found["nll"] / prior_entropy(predictions.labels), 3) == ce
+    assert round(100 * found["ece"], 1) == top
+    if positive:
+        assert round(100 * found["ece(view=positive)"], 1) == positive
+
+
 RAW = [
     ("sst2_gpt2", 0.917, 20.0, 27.3),
     ("fvcaus_plda", 1.966, 1.8, 8.6),
@@ -34,10 +42,7 @@ def test_raw_columns_of_ferrer_and_ramos(shared, name, ce, top, positive):
     p = ct.load(shared / f"{name}.npz")
     metrics = ["nll", "ece"] + (["ece(view=positive)"] if positive else [])
     found = numbers(ct.evaluate(p, metrics, ci="none"))
-    assert round(found["nll"] / prior_entropy(p.labels), 3) == ce
-    assert round(100 * found["ece"], 1) == top
-    if positive:
-        assert round(100 * found["ece(view=positive)"], 1) == positive
+    hold(p, found, ce, top, positive)
 
 
 CROSS_FITTED = [
@@ -54,10 +59,7 @@ def test_cross_fitted_columns_of_ferrer_and_ramos(shared, name, ce, top, positiv
     numbered, judge = cross_fit(partial(ct.fit, "temperature"), p, "temperature scaling")
     metrics = ["nll", "ece"] + (["ece(view=positive)"] if positive else [])
     found = numbers(ct.evaluate(numbered, metrics, calibrator=judge, ci="none").after)
-    assert round(found["nll"] / prior_entropy(p.labels), 3) == ce
-    assert round(100 * found["ece"], 1) == top
-    if positive:
-        assert round(100 * found["ece(view=positive)"], 1) == positive
+    hold(p, found, ce, top, positive)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from calibtool.checks import Array
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.predictions import Predictions
 from calibtool.threads import cores, ordered
+from calibtool.views import reduce_rows, to_probs
 
 START_ROWS = 1024  # a sample of about so many rows gives Newton its start
 TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
@@ -133,7 +134,7 @@ def fit(predictions: Predictions, *, objective: Literal["nll", "ece"] = "nll") -
     """
     if objective not in ("nll", "ece"):
         raise UsageError(f"--objective {objective!r}: there are nll, ece")
-    if predictions.kind == "confidence" or predictions.classes is None:
+    if predictions.classes is None:
         require_classes(predictions, 0)
     if predictions.labels is None:
         raise NotAvailableError(f"{predictions.source}: a fit needs labels")
@@ -316,20 +317,15 @@ def as_logits(predictions: Predictions) -> Array:
 
 def _power(predictions: Predictions, b: float) -> Array:
     """p**b, renormalised; in the probabilities' own precision, float32 at least."""
-    logs = as_logits(predictions) * b
-    logs -= logs.max(axis=1, keepdims=True)
-    with np.errstate(under="ignore"):
-        np.exp(logs, out=logs)
-    logs /= logs.sum(axis=1, keepdims=True)
-    own = np.promote_types(predictions.values.dtype, np.float32)
-    return logs[:, 1:].astype(own) if predictions.one_column else logs.astype(own)
+    logs = replace(predictions, kind="logits", values=as_logits(predictions) * b)
+    probs = to_probs(logs).values.astype(np.promote_types(predictions.values.dtype, np.float32))
+    return probs[:, 1:] if predictions.one_column else probs
 
 
 def _grid_search(predictions: Predictions) -> float:
     from calibtool.cells import Cells
     from calibtool.metrics.norms import l1
     from calibtool.metrics.profiles import equal_width, profile
-    from calibtool.views import reduce_rows
 
     best, error = 1.0, np.inf
     for temperature in GRID.tolist():

@@ -36,6 +36,8 @@ def apply(calibrator: str, file: str, output: str, write: str, **options: Any) -
     \b
     calibtool apply temperature.json test.npz -o calibrated.npz
     """
+    from dataclasses import replace
+
     from calibtool.calibrators import load_calibrator
     from calibtool.errors import UsageError
     from calibtool.files import open_source, write_predictions
@@ -53,7 +55,7 @@ def apply(calibrator: str, file: str, output: str, write: str, **options: Any) -
     extra = tuple(name for name in rest if not has_part(name))
     for name in sorted({*rest} - {*extra, "classes"}):
         click.echo(f"Left out: {name} (its name is that of a part; rename it to keep it)", err=True)
-    after = fitted(open_source(file, choice, need_labels=False, extra=extra).load())
+    after = fitted(replace(source, extra=extra).load())
     if write == "probs":
         after = to_probs(after)
     elif after.kind != "logits":
