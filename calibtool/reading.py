@@ -26,10 +26,21 @@ def _visible(error: Estimate) -> bool:
     return error.low is not None and error.low > 0
 
 
+def _borderline(error: Estimate, report: Report) -> bool:
+    """Whether the p-value, one-sided, rejects perfect calibration, and the interval does not."""
+    rejected = error.p_value is not None and error.p_value < 1 - (report.level or 0.95)
+    return rejected and not _visible(error)
+
+
 def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
     says = _says(report, bias)
     if lead is None or lead.p_value is None or lead.high is None:
         return f"{says[0].upper()}{says[1:]}." if says else ""
+    if _borderline(lead, report):
+        return (
+            f"Borderline at n = {report.data.rows:,} ({p_text(lead.p_value)}): "
+            f"{_title(lead)} of 0 is not excluded, nor is one of {lead.high:.2g}."
+        )
     if not _visible(lead):
         unseen = f"{_title(lead)} of up to {lead.high:.2g} would go unseen"
         return (
@@ -80,11 +91,12 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     )
     if after.p_value is None:
         return f"{text}, {verdict}."
-    still = (
-        f"miscalibration is still visible ({p_text(after.p_value)})"
-        if _visible(after)
-        else f"none is visible any more (p = {after.p_value:.2f})"
-    )
+    if _borderline(after, report):
+        still = f"what is left is borderline ({p_text(after.p_value)})"
+    elif _visible(after):
+        still = f"miscalibration is still visible ({p_text(after.p_value)})"
+    else:
+        still = f"none is visible any more (p = {after.p_value:.2f})"
     return f"{text}, {verdict}; {still}."
 
 

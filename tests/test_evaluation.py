@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from calibtool.files import open_source
 from calibtool.intervals import invert
 from calibtool.metrics.norms import l1
 from calibtool.metrics.profiles import Profile
+from calibtool.reading import read
 
 
 def digits(report):
@@ -203,6 +205,20 @@ def test_the_reading_claims_no_more_than_the_interval_shows():
     assert under.reading.startswith("Underconfident: says ")
     silent = ct.evaluate(simulate(5000, 3, scale=2.0), ci="none")
     assert "verconfident" not in silent.reading
+
+
+def test_a_p_value_and_an_interval_that_disagree_are_called_borderline(examples):
+    report = ct.evaluate(
+        ct.load(examples / "fashion_test.npz"),
+        ["ece"],
+        calibrator=ct.fit("temperature", ct.load(examples / "fashion_val.npz")),
+    )
+    after = report.after[0]
+    assert after.low == 0
+    assert 0.025 <= after.p_value < 0.05
+    assert "what is left is borderline (p = 0.0" in report.reading
+    alone = replace(report, estimates=report.after, after=(), change=(), calibrator="")
+    assert read(alone).startswith("Borderline at n = 5,000 (p = 0.0")
 
 
 def test_a_metric_that_needs_whole_rows_says_so_for_confidences_alone():
