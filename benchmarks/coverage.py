@@ -21,7 +21,8 @@ import scipy
 from numpy.typing import NDArray
 
 import calibtool as ct
-from calibtool.calibrators.temperature import Temperature
+from calibtool.calibrators.calibrator import Calibrator
+from calibtool.calibrators.maps import Power
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -170,7 +171,7 @@ def simulate(
         percentile = ct.evaluate(data, errors, ci="percentile", **options)
         found = {m: (interval(inverted[m]), interval(percentile[m])) for m in errors}
     if CHANGE in metrics:
-        after = Temperature(SCENARIOS[scenario], CLASSES)
+        after = Calibrator("temperature", Power(SCENARIOS[scenario]), CLASSES)
         change = ct.evaluate(data, ["ece"], calibrator=after, **options).change[0]
         found[CHANGE] = interval(change), None
     return found

@@ -133,7 +133,7 @@ def temperature(large: Path, small: Path) -> Iterator[Row]:
     z, y = arrays(large)
     predictions = ct.Predictions.from_logits(z, y)
     (seen,) = alternately(lambda: ct.fit("temperature", predictions), times=5)
-    own = ct.fit("temperature", predictions).temperature
+    own = ct.fit("temperature", predictions).map.temperature
     best = nll(z, y, own)
     for name, what, times, fit in (
         ("scikit-learn", "", 15, sklearn_temperature),

@@ -36,6 +36,8 @@ class Cells:
         >>> Cells.from_rows(np.array([0.5, 0.2, 0.5]), np.array([1, 0, 0])).n
         array([1., 2.])
         """
+        if weights is None and 4 * np.count_nonzero(outcome) < len(score):
+            return cls._of_few(score, np.asarray(outcome, bool))
         order = np.argsort(score, kind="stable")  # rows of equal score add up in file order
         at = score[order]
         starts = np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
@@ -46,6 +48,16 @@ class Cells:
             n = np.add.reduceat(weights[order], starts)
             y = np.add.reduceat(weights[order] * outcome[order], starts)
         return cls(at[starts], n, n * at[starts].astype(np.float64), y)
+
+    @classmethod
+    def _of_few(cls, score: Array, outcome: Array) -> Cells:
+        """The same where few outcomes are 1: only they are looked up."""
+        at = np.sort(score)
+        starts = np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
+        n = np.diff(starts, append=len(at)).astype(np.float64)
+        at = at[starts]
+        y = np.bincount(np.searchsorted(at, score[outcome]), minlength=len(at)).astype(np.float64)
+        return cls(at, n, n * at.astype(np.float64), y)
 
     @classmethod
     def empty(cls) -> Cells:

@@ -10,9 +10,11 @@ import numpy as np
 
 from calibtool.checks import Array
 from calibtool.errors import FitError, InputError
-from calibtool.predictions import Predictions
+from calibtool.folds import stratified_folds
+from calibtool.predictions import Kind, Predictions
 
 FOLDS = 5
+ROW = "row of the cross-fit"
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,15 +22,18 @@ class CrossFitted:
     """A calibrator for `numbered` predictions alone: each row by the fit of the other folds.
 
     Attributes:
+        kind: of the calibrated values.
         values: calibrated values, row by row.
         title: what to call it in reports.
     """
 
+    kind: Kind
     values: Array
     title: str
 
     def __call__(self, predictions: Predictions) -> Predictions:
-        return replace(predictions, values=self.values[predictions.extra["row"]])
+        values = self.values[predictions.extra[ROW]]
+        return replace(predictions, kind=self.kind, values=values)
 
     def describe(self) -> str:
         return self.title
@@ -49,39 +54,26 @@ def cross_fit(
         )
     fold = stratified_folds(predictions.labels, FOLDS, seed)
     values: Array | None = None
+    kind = predictions.kind
     for k in range(FOLDS):
         test = np.flatnonzero(fold == k)
         try:
             calibrator = fit(predictions.take(np.flatnonzero(fold != k)))
         except FitError as error:
             raise FitError(f"{error} (in fold {k + 1} of {FOLDS} of the cross-fit)") from error
-        after = calibrator(predictions.take(test)).values
+        after = calibrator(predictions.take(test))
         if values is None:
-            values = np.empty((predictions.rows, *after.shape[1:]), after.dtype)
-        values[test] = after
+            values, kind = (
+                np.empty((predictions.rows, *after.values.shape[1:]), after.values.dtype),
+                after.kind,
+            )
+        values[test] = after.values
     assert values is not None
-    numbered = replace(predictions, extra={"row": np.arange(predictions.rows)})
-    return numbered, CrossFitted(values, f"{title}, cross-fitted in {FOLDS} folds")
+    return numbered(predictions), CrossFitted(
+        kind, values, f"{title}, cross-fitted in {FOLDS} folds"
+    )
 
 
-def stratified_folds(labels: Array, folds: int, seed: int) -> Array:
-    """A fold for each row; every class is spread over the folds as evenly as can be.
-
-    These are the folds of scikit-learn's StratifiedKFold(folds, shuffle=True, random_state=seed),
-    so that a cross-fit can be repeated elsewhere.
-
-    >>> stratified_folds(np.array([0, 1] * 5), 5, seed=0).tolist().count(0)
-    2
-    """
-    _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))  # classes in the order in which they first occur
-    codes = rank[codes]
-    in_turn = np.sort(codes)
-    random = np.random.RandomState(seed)
-    fold = np.empty(len(labels), np.int64)
-    for k in range(len(first)):
-        share = [np.count_nonzero(in_turn[i::folds] == k) for i in range(folds)]
-        own = np.repeat(np.arange(folds), share)
-        random.shuffle(own)
-        fold[codes == k] = own
-    return fold
+def numbered(predictions: Predictions) -> Predictions:
+    """Predictions whose rows know their number."""
+    return replace(predictions, extra={**predictions.extra, ROW: np.arange(predictions.rows)})

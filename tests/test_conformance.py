@@ -43,7 +43,7 @@ def test_agrees_with_the_peer(hashes, entry):
         assert sha256(array) == hashes[name][key], f"{name}.{key} is not what the peer was given"
     p = predictions(name)
     if entry["agrees_with"] == "temperature":
-        ours = ct.fit("temperature", p).temperature
+        ours = ct.fit("temperature", p).map.temperature
     else:
         ours = ct.evaluate(p, [entry["agrees_with"]], ci="none").estimates[0].value
     assert ours == pytest.approx(entry["value"], abs=entry["tolerance"])

@@ -86,7 +86,7 @@ TEMPERATURES = [
 def test_temperatures_of_the_whole_files(shared, name, temperature, before, after, nll):
     p = ct.load(shared / f"{name}.npz")
     cal = ct.fit("temperature", p)
-    assert round(cal.temperature, 4) == temperature
+    assert round(cal.map.temperature, 4) == temperature
     if before is not None:
         report = ct.evaluate(p, ["ece", "nll"], calibrator=cal, ci="none")
         assert round(report["ece"].value, 5) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from simulated import simulate
 
 import calibtool as ct
 from calibtool.calibrators import temperature as module
+from calibtool.calibrators.maps import Power
 from calibtool.errors import FitError, InputError
 
 
@@ -47,12 +49,12 @@ def reference(p):
 def test_the_optimum_is_exact(seed, classes, scale, dtype):
     p = simulate(400, classes, scale=scale, seed=seed)
     p = ct.Predictions.from_logits(p.values.astype(dtype), p.labels)
-    assert ct.fit("temperature", p).temperature == pytest.approx(reference(p), rel=1e-8)
+    assert ct.fit("temperature", p).map.temperature == pytest.approx(reference(p), rel=1e-8)
 
 
 def test_the_optimum_is_exact_where_a_sample_gives_the_start():
     p = simulate(6 * module.START_ROWS, 5, scale=3.0)
-    assert ct.fit("temperature", p).temperature == pytest.approx(reference(p), rel=1e-8)
+    assert ct.fit("temperature", p).map.temperature == pytest.approx(reference(p), rel=1e-8)
 
 
 def test_many_float32_logits_are_worked_on_as_they_are_and_exact(monkeypatch):
@@ -61,8 +63,8 @@ def test_many_float32_logits_are_worked_on_as_they_are_and_exact(monkeypatch):
     double = ct.fit("temperature", p)
     monkeypatch.setattr(module, "SINGLE", 1000)
     single = ct.fit("temperature", p)
-    assert single.temperature != double.temperature
-    assert single.temperature == pytest.approx(double.temperature, rel=1e-8)
+    assert single.map.temperature != double.map.temperature
+    assert single.map.temperature == pytest.approx(double.map.temperature, rel=1e-8)
     assert single.fitted.nll_after == pytest.approx(double.fitted.nll_after, abs=1e-8)
 
 
@@ -71,14 +73,16 @@ def test_weights_are_respected(seed):
     p = simulate(300, 3, seed=seed)
     weights = np.random.Generator(np.random.PCG64(seed)).random(p.rows)
     p = ct.Predictions.from_logits(p.values, p.labels, weights=weights)
-    assert ct.fit("temperature", p).temperature == pytest.approx(reference(p), rel=1e-8)
+    assert ct.fit("temperature", p).map.temperature == pytest.approx(reference(p), rel=1e-8)
 
 
 def test_one_column_is_fitted_like_two():
     p = simulate(500, 2)
     one = ct.Predictions.from_logits(p.values[:, 1] - p.values[:, 0], p.labels)
     two = ct.fit("temperature", p)
-    assert ct.fit("temperature", one).temperature == pytest.approx(two.temperature, rel=1e-10)
+    assert ct.fit("temperature", one).map.temperature == pytest.approx(
+        two.map.temperature, rel=1e-10
+    )
 
 
 def test_probabilities_of_zero_are_no_obstacle_unless_they_are_the_labels():
@@ -106,12 +110,14 @@ def test_all_wrong_has_no_finite_optimum():
 def test_the_grid_of_the_paper_minimises_ece():
     p = simulate(3000, 5)
     cal = ct.fit("temperature", p, objective="ece")
-    assert cal.temperature * 10 == pytest.approx(round(cal.temperature * 10))
+    assert cal.map.temperature * 10 == pytest.approx(round(cal.map.temperature * 10))
 
     def ece(t):
-        return ct.evaluate(p, ["ece"], calibrator=type(cal)(t, 5), ci="none").after[0].value
+        return (
+            ct.evaluate(p, ["ece"], calibrator=replace(cal, map=Power(t)), ci="none").after[0].value
+        )
 
-    assert ece(cal.temperature) == min(ece(k / 10) for k in range(10, 40))
+    assert ece(cal.map.temperature) == min(ece(k / 10) for k in range(10, 40))
 
 
 def test_the_file_says_how_it_was_fitted(tmp_path):

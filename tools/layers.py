@@ -16,7 +16,7 @@ LAYERS = (
     ("errors", "version"),
     ("checks", "threads"),
     ("predictions",),
-    ("draws", "cells", "scores", "views", "files"),
+    ("draws", "cells", "scores", "views", "folds", "files"),
     ("classview", "metrics"),
     ("collect", "calibrators"),
     ("spec", "report", "intervals"),

@@ -1,9 +1,8 @@
 """The table of calibrators. A calibrator is a module and a line here: `calibtool fit-NAME` and
 `ct.fit("NAME", ...)` pick it up.
 
-A calibrator module has `fit(predictions, *, options) -> calibrator` and the calibrator's class,
-with `method`, `classes`, `class_names`, `fitted`, `__call__`, `describe`, `parameters` and
-`from_parameters`. This table imports none of them: `calibtool --help` reads it.
+A calibrator's module has `fit(predictions, *, options) -> Calibrator`, whose map is one of
+`calibtool.calibrators.maps`. This table imports none of them: `calibtool --help` reads it.
 """
 
 from __future__ import annotations
@@ -16,46 +15,199 @@ from typing import TYPE_CHECKING, Any
 from calibtool.errors import UsageError
 
 if TYPE_CHECKING:
+    from calibtool.calibrators.calibrator import Calibrator
     from calibtool.predictions import Predictions
 
 
 @dataclass(frozen=True)
 class Method:
-    """A line of the table.
+    """A line of the table; its module is named like it, with _ for -.
 
     Attributes:
-        module: where `fit` and the class live.
-        calibrator: the class's name.
+        title: what it is called in prose.
         summary: one line, for the list of commands.
         when: two sentences, for --help: when to use it.
-        title: what it is called in prose.
+        source: author and year.
+        binary: whether it fits curves of one score, which wrappers put together for K classes.
+        keeps_order: whether a row's classes keep their order, and so the predicted class.
+        any_form: whether logits and their probabilities lead to the same fit.
     """
 
-    module: str
-    calibrator: str
+    title: str
     summary: str
     when: str
-    title: str
+    source: str
+    binary: bool = False
+    keeps_order: bool = False
+    any_form: bool = True
 
 
 METHODS: dict[str, Method] = {
     "temperature": Method(
-        "calibtool.calibrators.temperature",
-        "Temperature",
-        "Fit temperature scaling: one parameter, the predicted class never changes.",
+        "temperature scaling",
+        "Temperature scaling: one parameter, the predicted class never changes.",
         "Use it first: it needs few rows, cannot overfit, and repairs a network that is over- or "
         "underconfident throughout. It cannot repair classes that are off in different directions.",
-        "temperature scaling",
+        "Guo et al. 2017",
+        keeps_order=True,
+    ),
+    "ensemble-temperature": Method(
+        "ensemble temperature scaling",
+        "Mix temperature scaling with the plain and the uniform probabilities.",
+        "Use it where some rows are off by far, such as labels that are wrong at random: the "
+        "uniform part takes them. It keeps the predicted class and has three parameters.",
+        "Zhang et al. 2020",
+        keeps_order=True,
+    ),
+    "bias-corrected-temperature": Method(
+        "bias-corrected temperature scaling",
+        "Temperature scaling with a bias a class.",
+        "Use it where, besides overconfidence, some classes are predicted too often and others too "
+        "seldom. It needs tens of rows a class.",
+        "Alexandari et al. 2020",
+    ),
+    "order-preserving": Method(
+        "order-preserving scaling",
+        "One rising curve of log-probabilities for all classes.",
+        "Use it where a temperature is too stiff but the predicted class must stay. It needs a "
+        "thousand rows or so, however many classes there are.",
+        "Rahimi et al. 2020",
+        keeps_order=True,
+    ),
+    "structured-vector": Method(
+        "structured vector scaling",
+        "Vector scaling whose penalty shrinks as rows come in.",
+        "Use it where vector scaling would overfit: it starts at temperature scaling and moves as "
+        "far as the rows justify. It is a good second after temperature.",
+        "Berta et al. 2025",
+    ),
+    "structured-matrix": Method(
+        "structured matrix scaling",
+        "Matrix scaling whose penalties shrink as rows come in.",
+        "Use it where classes are mistaken for one another in a pattern: it starts at temperature "
+        "scaling and moves as far as the rows justify. Expect gains from hundreds of rows a class.",
+        "Berta et al. 2025",
+    ),
+    "vector": Method(
+        "vector scaling",
+        "A slope and a bias a class.",
+        "Use it where each class has hundreds of rows and is off in its own direction. With fewer, "
+        "structured-vector is safer.",
+        "Guo et al. 2017",
+        any_form=False,
+    ),
+    "matrix": Method(
+        "matrix scaling",
+        "A matrix and a bias a class, on logits, with the ODIR penalty.",
+        "Use it with few classes and thousands of rows, to compare with papers that use it. "
+        "structured-matrix chooses its penalty by itself.",
+        "Guo et al. 2017, Kull et al. 2019",
+        any_form=False,
+    ),
+    "dirichlet": Method(
+        "Dirichlet calibration",
+        "A matrix and a bias a class, on log-probabilities, with the ODIR penalty.",
+        "Use it with few classes and thousands of rows where only probabilities are known, or to "
+        "compare with papers that use it. structured-matrix chooses its penalty by itself.",
+        "Kull et al. 2019",
+    ),
+    "platt": Method(
+        "Platt scaling",
+        "A sigmoid of the log-odds: two parameters a class.",
+        "Use it for two classes with few rows: a slope for overconfidence and a shift for a base "
+        "rate that is off. For few rows, or classes told apart perfectly, add --smoothing.",
+        "Platt 1999",
+        binary=True,
+    ),
+    "beta": Method(
+        "beta calibration",
+        "A curve with one slope near 0 and another near 1: three parameters a class.",
+        "Use it for two classes where Platt's sigmoid is too symmetric: it can also leave scores "
+        "as they are. It needs a hundred rows or so.",
+        "Kull et al. 2017",
+        binary=True,
+    ),
+    "spline": Method(
+        "monotone spline",
+        "A smooth rising curve of the log-odds.",
+        "Use it for two classes with a thousand rows or more, where a sigmoid is too stiff and "
+        "isotonic regression too jagged. It keeps ranks wherever its slope is above 0.",
+        "Ramsay 1988",
+        binary=True,
+    ),
+    "isotonic": Method(
+        "isotonic regression",
+        "The best rising curve, in flat pieces.",
+        "Use it for two classes with thousands of rows: it fits any rising shape. It makes ties, "
+        "which --centred avoids, and probabilities of 0 and 1, whose NLL can be infinite.",
+        "Zadrozny & Elkan 2002",
+        binary=True,
+    ),
+    "venn-abers": Method(
+        "Venn-Abers",
+        "Two isotonic regressions that bracket the probability.",
+        "Use it where you want to know how sure the calibrator itself is: it gives an interval, "
+        "one end of which is calibrated on any data. It is never 0 or 1.",
+        "Vovk et al. 2015",
+        binary=True,
+    ),
+    "histogram": Method(
+        "histogram binning",
+        "The share of positives in each bin.",
+        "Use it where calibration must be provable: a bin's error is that of counting its rows. It "
+        "throws away the order inside bins.",
+        "Zadrozny & Elkan 2001",
+        binary=True,
+    ),
+    "scaling-binning": Method(
+        "scaling-binning",
+        "Platt's sigmoid, averaged in bins.",
+        "Use it where calibration must be measurable with fewer rows than histogram binning needs. "
+        "Its outputs take few values.",
+        "Kumar et al. 2019",
+        binary=True,
+    ),
+    "bbq": Method(
+        "BBQ",
+        "Bayesian binning into quantiles: many binnings, averaged.",
+        "Use it where histogram binning is wanted without choosing the bins. It is smoother, and "
+        "needs no rows of a class.",
+        "Naeini et al. 2015",
+        binary=True,
+    ),
+    "enir": Method(
+        "ENIR",
+        "Near-isotonic regressions, averaged: the curve may fall a little.",
+        "Use it where scores are not quite in the right order, with thousands of rows. Like "
+        "isotonic regression it fits any shape, and averages over how strictly it must rise.",
+        "Naeini & Cooper 2016",
+        binary=True,
     ),
 }
 
 
-def fit(method: str, predictions: Predictions, **options: Any) -> Any:
+def module_of(method: str) -> Any:
+    """The module of a calibrator; UsageError for a name that is not in the table."""
+    if method not in METHODS:
+        import difflib
+
+        close = difflib.get_close_matches(method, METHODS, n=2, cutoff=0.5)
+        advice = (
+            f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(METHODS)}"
+        )
+        raise UsageError(f"there is no calibrator {method!r}; {advice}")
+    return import_module(f"calibtool.calibrators.{method.replace('-', '_')}")
+
+
+def fit(
+    method: str, predictions: Predictions, *, by: str | None = None, **options: Any
+) -> Calibrator:
     """Fit a calibrator by name.
 
     Args:
         method: a key of METHODS, such as "temperature".
         predictions: with labels.
+        by: a column of `predictions.extra`; each of its values gets a calibrator of its own.
         options: the method's own, such as objective="ece".
 
     Returns a calibrator: call it on predictions, save it with `.save(path)`.
@@ -64,32 +216,32 @@ def fit(method: str, predictions: Predictions, **options: Any) -> Any:
     >>> from calibtool.predictions import Predictions
     >>> z = np.log([[0.8, 0.2]] * 5)
     >>> cal = fit("temperature", Predictions.from_logits(2 * z, [0, 0, 0, 0, 1]))
-    >>> round(cal.temperature, 6)
+    >>> round(cal.map.temperature, 6)
     2.0
     """
-    line = _line(method)
+    function = module_of(method).fit
+    if predictions.weights is not None and predictions.weights.any():
+        predictions = predictions.take(predictions.weights > 0)
+    if by is not None:
+        from calibtool.calibrators.groups import fit_groups
+
+        return fit_groups(method, predictions, by, lambda p: fit(method, p, **options))
     try:
-        return import_module(line.module).fit(predictions, **options)
+        fitted: Calibrator = function(predictions, **options)
     except TypeError as error:
         if "keyword argument" in str(error):
             raise UsageError(f"fit {method}: {error}") from error
         raise
+    return fitted
 
 
-def load_calibrator(path: str | Path) -> Any:
+def load_calibrator(path: str | Path) -> Calibrator:
     """Read a calibrator file. Loading runs no code of the file.
 
     Raises InputError for a file that is no calibrator, truncated, or of a newer version.
     """
     from calibtool.calibrators import file
+    from calibtool.calibrators.calibrator import Calibrator
 
-    classes = {
-        name: getattr(import_module(line.module), line.calibrator) for name, line in METHODS.items()
-    }
-    return file.load(path, classes)
-
-
-def _line(method: str) -> Method:
-    if method not in METHODS:
-        raise UsageError(f"there is no calibrator {method!r}; there are {', '.join(METHODS)}")
-    return METHODS[method]
+    loaded: Calibrator = file.load(path, Calibrator, METHODS)
+    return loaded

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from calibtool.calibrators.fitted import Fitted
+from calibtool.calibrators.maps import from_document, to_document
 from calibtool.errors import InputError
 from calibtool.files.write import write_text
 from calibtool.version import __version__
 
 FORMAT = "calibtool-calibrator"
 VERSION = 1  # 1: the first
+_NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a list of nothing but numbers
 
 
 def save(calibrator: Any, path: str | Path) -> None:
@@ -25,13 +29,13 @@ def save(calibrator: Any, path: str | Path) -> None:
         "method": calibrator.method,
         "classes": calibrator.classes,
         "class_names": list(calibrator.class_names) if calibrator.class_names else None,
-        "parameters": calibrator.parameters(),
+        **to_document(calibrator.map),
         "fitted": asdict(calibrator.fitted) | {"calibtool": __version__},
     }
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, _compact(document) + "\n")
 
 
-def load(path: str | Path, methods: dict[str, Any]) -> Any:
+def load(path: str | Path, make: Callable[..., Any], methods: Iterable[str]) -> Any:
     """Read a calibrator; InputError for anything that is not one, whole and of a known version."""
     where = str(path)
     try:
@@ -62,13 +66,19 @@ def load(path: str | Path, methods: dict[str, Any]) -> Any:
             f"{', '.join(methods)}"
         )
     try:
-        return _build(document, methods[document["method"]])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        return _build(document, make)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{where}: not a whole calibrator file: {reason}") from error
 
 
-def _build(document: dict[str, Any], calibrator: Any) -> Any:
+def _compact(document: dict[str, Any]) -> str:
+    """JSON to read: a key a line, but a list of numbers on one."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
+
+
+def _build(document: dict[str, Any], make: Callable[..., Any]) -> Any:
     classes = document["classes"]
     if not isinstance(classes, int) or isinstance(classes, bool) or classes < 2:
         raise ValueError(f"classes must be a whole number of at least 2, not {classes!r}")
@@ -79,10 +89,16 @@ def _build(document: dict[str, Any], calibrator: Any) -> Any:
         if not isinstance(document.get(key, {} if key == "fitted" else None), dict):
             raise TypeError(f"{key} must be an object of names and values")
     known = Fitted.__dataclass_fields__
-    fitted = Fitted(**{key: v for key, v in document.get("fitted", {}).items() if key in known})
+    kept = {key: v for key, v in document.get("fitted", {}).items() if key in known}
+    kept |= {key: tuple(kept[key]) for key in ("prior", "notes") if key in kept}
+    fitted = Fitted(**kept)
     _require_finite(document["parameters"])
-    return calibrator.from_parameters(
-        document["parameters"], classes, tuple(map(str, names)) if names else None, fitted
+    return make(
+        document["method"],
+        from_document(document, classes),
+        classes,
+        tuple(map(str, names)) if names else None,
+        fitted,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.predictions import Predictions
 
 
@@ -16,9 +18,13 @@ class Fitted:
 
     Attributes:
         rows: how many rows it was fitted on.
-        objective: what was minimised.
-        nll_before, nll_after: mean negative log-likelihood of those rows, in nats. In-sample: not
-            a result.
+        objective: what was minimised, if it was one thing.
+        nll_before, nll_after: mean negative log-likelihood of those rows, in nats, where the fit
+            computes it. In-sample: not a result.
+        gradient: the largest slope of what was minimised, where the search stopped.
+        prior: (K,) shares of the classes.
+        options: of the fit, by name.
+        notes: what a user should know of this fit.
         fingerprint: of the data, by `fingerprint`.
     """
 
@@ -26,7 +32,19 @@ class Fitted:
     objective: str = ""
     nll_before: float | None = None
     nll_after: float | None = None
+    gradient: float | None = None
+    prior: tuple[float, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     fingerprint: str = ""
+
+
+def class_shares(predictions: Predictions) -> Array:
+    """(K,) weight of each class among the labels, as a share."""
+    assert predictions.labels is not None
+    classes = int(predictions.classes or 0)
+    counts = np.bincount(predictions.labels, predictions.weights, minlength=classes)
+    return np.asarray(counts / counts.sum())
 
 
 def fingerprint(predictions: Predictions) -> str:

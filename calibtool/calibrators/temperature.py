@@ -12,113 +12,28 @@ derivative makes them Halley's, and two or three passes over the data suffice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from calibtool.calibrators.file import save
-from calibtool.calibrators.fitted import Fitted, fingerprint
+from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.maps import EXTREME, Power
 from calibtool.checks import Array
-from calibtool.errors import FitError, NotAvailableError, UsageError
+from calibtool.errors import FitError, UsageError
 from calibtool.predictions import Predictions
 from calibtool.threads import cores, ordered
-from calibtool.views import reduce_rows, to_probs
+from calibtool.views import reduce_rows
 
 START_ROWS = 1024  # a sample of about so many rows gives Newton its start
 TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
 SLABS = 16  # pieces of work that threads share
 PIECE = 1 << 18  # values worked on at a time
 STEPS = 100
-EXTREME = 1e6  # a temperature beyond, or below one over it, means that something is wrong
 SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
 GRID = np.arange(1, 101) / 10  # of the focal-loss paper: 0.1 to 10 by 0.1
 
 
-@dataclass(frozen=True)
-class Temperature:
-    """softmax(logits / temperature); class probabilities p become p**(1/T) renormalised.
-
-    Attributes:
-        temperature: T > 0; above 1 it lowers confidence.
-        classes: K.
-        class_names: K names, if known.
-        fitted: how it was fitted.
-    """
-
-    temperature: float
-    classes: int
-    class_names: tuple[str, ...] | None = None
-    fitted: Fitted = field(default_factory=Fitted)
-
-    method = "temperature"
-
-    def __call__(self, predictions: Predictions) -> Predictions:
-        """Calibrated predictions: logits stay logits, probabilities stay probabilities."""
-        require_classes(predictions, self.classes, self.class_names)
-        if predictions.kind == "logits":
-            values = predictions.values
-            wide = values if values.itemsize > 2 else values.astype(np.float32)
-            scaled = wide * wide.dtype.type(1 / self.temperature)
-            return replace(predictions, values=scaled)
-        return replace(predictions, values=_power(predictions, 1 / self.temperature))
-
-    def save(self, path: str | Path) -> None:
-        """Write a calibrator file (JSON), whole or not at all."""
-        save(self, path)
-
-    def describe(self) -> str:
-        """For reports."""
-        return f"temperature scaling (T = {self.temperature:.5g})"
-
-    def parameters(self) -> dict[str, float]:
-        """What the calibrator file keeps."""
-        return {"temperature": self.temperature}
-
-    @classmethod
-    def from_parameters(
-        cls,
-        parameters: dict[str, float],
-        classes: int,
-        class_names: tuple[str, ...] | None,
-        fitted: Fitted,
-    ) -> Temperature:
-        """The inverse of `parameters`; raises ValueError where they make no calibrator."""
-        temperature = parameters["temperature"]
-        if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
-            raise TypeError(f"temperature must be a number, not {temperature!r}")
-        if not 1 / EXTREME <= temperature <= EXTREME:
-            raise ValueError(
-                f"temperature must be positive, {1 / EXTREME:g} to {EXTREME:g}, not {temperature:g}"
-            )
-        return cls(float(temperature), classes, class_names, fitted)
-
-
-def require_classes(
-    predictions: Predictions, classes: int, names: tuple[str, ...] | None = None
-) -> None:
-    """Whether a calibrator of K classes, of these names if they are known, fits predictions."""
-    if predictions.classes is None:
-        raise NotAvailableError(
-            f"{predictions.source}: only confidences are known; temperature scaling needs whole "
-            "rows of logits or probabilities"
-        )
-    if predictions.classes != classes:
-        raise UsageError(
-            f"{predictions.source}: has {predictions.classes} classes, the calibrator was fitted "
-            f"for {classes}"
-        )
-    if names and predictions.class_names and names != predictions.class_names:
-        pairs = zip(names, predictions.class_names, strict=True)
-        ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
-        raise UsageError(
-            f"{predictions.source}: its class {theirs!r} stands where the calibrator was fitted on "
-            f"{ours!r}; bring the columns into the same order"
-        )
-
-
-def fit(predictions: Predictions, *, objective: Literal["nll", "ece"] = "nll") -> Temperature:
+def fit(predictions: Predictions, *, objective: Literal["nll", "ece"] = "nll") -> Calibrator:
     """Fit T.
 
     Args:
@@ -129,30 +44,32 @@ def fit(predictions: Predictions, *, objective: Literal["nll", "ece"] = "nll") -
     Raises FitError where there is no finite optimum, NotAvailableError for confidences alone.
 
     >>> z = np.log([[0.8, 0.2]] * 5)
-    >>> round(fit(Predictions.from_logits(2 * z, [0, 0, 0, 0, 1])).temperature, 6)
+    >>> round(fit(Predictions.from_logits(2 * z, [0, 0, 0, 0, 1])).map.temperature, 6)
     2.0
     """
     if objective not in ("nll", "ece"):
         raise UsageError(f"--objective {objective!r}: there are nll, ece")
-    if predictions.classes is None:
-        require_classes(predictions, 0)
-    if predictions.labels is None:
-        raise NotAvailableError(f"{predictions.source}: a fit needs labels")
+    require_fit(predictions)
     if objective == "ece":
         temperature = _grid_search(predictions)
         before, after = (_moments(predictions, b).loss for b in (1.0, 1 / temperature))
     else:
-        start = _start(predictions)
-        b, after, before = _optimum(predictions, start)
-        temperature = 1 / b
-    fitted = Fitted(
-        rows=predictions.rows,
+        temperature, before, after = best(predictions)
+    return finish(
+        "temperature",
+        predictions,
+        Power(temperature),
         objective=objective,
         nll_before=before,
         nll_after=after,
-        fingerprint=fingerprint(predictions),
+        options={"objective": objective},
     )
-    return Temperature(temperature, int(predictions.classes or 2), predictions.class_names, fitted)
+
+
+def best(predictions: Predictions) -> tuple[float, float, float]:
+    """T of the least NLL, the NLL without it and with it."""
+    b, after, before = _optimum(predictions, _start(predictions))
+    return 1 / b, before, after
 
 
 # ------------------------------------------------------------------ the likelihood
@@ -275,7 +192,7 @@ def _moments(predictions: Predictions, b: float, *, and_at_1: bool = True) -> _M
 def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -> Array:
     """Weighted sums over a few rows, in the order of `_Moments`, and of the weights."""
     assert piece.labels is not None
-    values = as_logits(piece)
+    values = _as_logits(piece)
     shifted, power = (buffer[: len(values)] for buffer in buffers)
     np.subtract(values, values.max(axis=1, keepdims=True), out=shifted)
     label = shifted[np.arange(len(values)), piece.labels].astype(np.float64)
@@ -305,7 +222,7 @@ def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -
     return np.asarray(columns.sum(axis=1) if piece.weights is None else columns @ piece.weights)
 
 
-def as_logits(predictions: Predictions) -> Array:
+def _as_logits(predictions: Predictions) -> Array:
     """Logits, or log-probabilities where only probabilities are known, with K columns."""
     values = predictions.matrix()
     if predictions.kind == "logits":
@@ -315,13 +232,6 @@ def as_logits(predictions: Predictions) -> Array:
     return np.maximum(logs, _NEVER)
 
 
-def _power(predictions: Predictions, b: float) -> Array:
-    """p**b, renormalised; in the probabilities' own precision, float32 at least."""
-    logs = replace(predictions, kind="logits", values=as_logits(predictions) * b)
-    probs = to_probs(logs).values.astype(np.promote_types(predictions.values.dtype, np.float32))
-    return probs[:, 1:] if predictions.one_column else probs
-
-
 def _grid_search(predictions: Predictions) -> float:
     from calibtool.cells import Cells
     from calibtool.metrics.norms import l1
@@ -329,7 +239,7 @@ def _grid_search(predictions: Predictions) -> float:
 
     best, error = 1.0, np.inf
     for temperature in GRID.tolist():
-        scaled = Temperature(temperature, int(predictions.classes or 2))(predictions)
+        scaled = Power(temperature)(predictions)
         rows = reduce_rows(scaled)
         cells = Cells.from_rows(*rows.view("top"), rows.weights)
         found = float(l1(profile(cells.pool(equal_width(cells)))))

@@ -69,15 +69,17 @@ def check(
         typed = ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
         if typed or key not in given:
             given[key] = value
-    chosen, fitted = given.pop("file"), given.pop("calibrator")
+    chosen, calibrated = given.pop("file"), given.pop("calibrator")
     if not chosen:
         raise UsageError("no FILE to check; name it, or set `file` in [tool.calibtool.check]")
     source = shared.source(chosen, given)
+    fitted = load_calibrator(calibrated) if calibrated else None
+    source = source.also(fitted.columns) if fitted else source
     with out.progress() as progress:
         found = gate.check(
             source,
             wanted,
-            calibrator=load_calibrator(fitted) if fitted else None,
+            calibrator=fitted,
             progress=progress,
             **given,
         )

@@ -54,6 +54,7 @@ def evaluate(
     specs = parse_list(metrics)
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
+    source = source.also(fitted.columns) if fitted else source
     with out.progress() as progress:
         report = measure(source, specs, calibrator=fitted, progress=progress, **options)
     text = render("report", report, format_, **out.terminal(output))

@@ -61,6 +61,7 @@ def reliability(
     ink.require_width(width)
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
+    source = source.also(fitted.columns) if fitted else source
     with out.progress() as progress:
         data = diagram.reliability(
             source, bins=bins, calibrator=fitted, progress=progress, **options

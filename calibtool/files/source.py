@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -74,6 +74,14 @@ class Source:
     def one_column(self) -> bool:
         """Whether a two-class problem is given by the column of class 1 alone."""
         return self.kind != "confidence" and self.width == 1
+
+    def also(self, names: Iterable[str]) -> Source:
+        """The same source, with further columns carried along in `extra`."""
+        for name in names:
+            if name not in self.table.columns:
+                known = ", ".join(list(self.table.columns)[:20])
+                raise InputError(f"{self.source}: there is no column {name!r}; there are {known}")
+        return replace(self, extra=tuple(dict.fromkeys([*self.extra, *names])))
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
         """Validated predictions, `rows` at a time, in file order."""

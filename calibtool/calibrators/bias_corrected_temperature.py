@@ -1,0 +1,23 @@
+"""Bias-corrected temperature scaling: softmax(z / T + b) (Alexandari et al. 2020, sec. 4)."""
+
+from __future__ import annotations
+
+from calibtool.calibrators.affine import fit_affine
+from calibtool.calibrators.calibrator import Calibrator
+from calibtool.calibrators.descent import Scalar
+from calibtool.predictions import Predictions
+
+
+def fit(predictions: Predictions) -> Calibrator:
+    """Fit T and b, by maximum likelihood.
+
+    Args:
+        predictions: N rows of logits or probabilities, with labels.
+
+    Raises FitError where there is no optimum.
+
+    >>> p = Predictions.from_logits([-1.0, 1.0] * 5, [0, 1] * 4 + [1, 0])
+    >>> fit(p)(p).values.ravel().round(4)[:2].tolist()  # right 4 times in 5
+    [-1.3863, 1.3863]
+    """
+    return fit_affine("bias-corrected-temperature", predictions, Scalar(), look="logits")

@@ -1,0 +1,140 @@
+"""The calibrator: a fitted map, with the classes it was fitted for and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from calibtool.calibrators import METHODS
+from calibtool.calibrators.file import save
+from calibtool.calibrators.fitted import Fitted, class_shares, fingerprint
+from calibtool.calibrators.maps import Curves, Map, Shifted, columns_of, placed_at_prior
+from calibtool.checks import Array
+from calibtool.errors import NotAvailableError, UsageError
+from calibtool.predictions import Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrator:
+    """Call it on predictions.
+
+    Attributes:
+        method: a name of the table of calibrators.
+        map: what it does to a row, with its parameters: `cal.map.temperature`, say.
+        classes: K.
+        class_names: K names, if known.
+        fitted: how it was fitted.
+    """
+
+    method: str
+    map: Map
+    classes: int
+    class_names: tuple[str, ...] | None = None
+    fitted: Fitted = field(default_factory=Fitted)
+
+    def __call__(self, predictions: Predictions) -> Predictions:
+        """Calibrated predictions. Logits stay logits where the map works on logits; probabilities
+        stay probabilities.
+
+        Raises UsageError for other classes, NotAvailableError for confidences alone.
+        """
+        require_classes(predictions, self.classes, self.class_names)
+        return self.map(predictions)
+
+    def interval(self, predictions: Predictions) -> tuple[Array, Array]:
+        """(N, K) lower and upper probabilities, class by class; of Venn-Abers calibrators.
+
+        Raises NotAvailableError for all others.
+        """
+        require_classes(predictions, self.classes, self.class_names)
+        if not isinstance(self.map, Curves) or not hasattr(self.map.curves[0], "interval"):
+            raise NotAvailableError(f"{self.describe()} gives no intervals; venn-abers does")
+        return self.map.interval(predictions)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that predictions must carry in `extra`: those it was fitted by."""
+        return columns_of(self.map)
+
+    def placed_at_prior(self, predictions: Predictions) -> int:
+        """How many rows get 0 for every class, and so the class shares of the fit data."""
+        return placed_at_prior(self.map, predictions)
+
+    def for_prior(self, target: ArrayLike) -> Calibrator:
+        """The same calibrator where the classes have other shares: (K,) that sum to 1.
+
+        Raises UsageError for shares that make no distribution.
+        """
+        shares = np.asarray(target, np.float64)
+        if shares.shape != (self.classes,):
+            raise UsageError(
+                f"--target-prior: {shares.size} shares for {self.classes} classes; give one a class"
+            )
+        if not (np.isfinite(shares).all() and (shares > 0).all() and abs(shares.sum() - 1) < 1e-6):
+            raise UsageError("--target-prior: the shares must be positive and sum to 1")
+        prior = np.array(self.fitted.prior)
+        if len(prior) != self.classes or not (prior > 0).all():
+            raise UsageError(
+                "--target-prior: the class shares of the fit data are not known, or one is 0"
+            )
+        return replace(self, map=Shifted(self.map, prior, shares / shares.sum()))
+
+    def save(self, path: str | Path) -> None:
+        """Write a calibrator file (JSON), whole or not at all."""
+        save(self, path)
+
+    def describe(self) -> str:
+        """For reports."""
+        return f"{METHODS[self.method].title} ({self.map.describe()})"
+
+    def parameters(self) -> dict[str, Any]:
+        """What the calibrator file keeps of the map."""
+        return self.map.parameters()
+
+
+def require_classes(
+    predictions: Predictions, classes: int, names: tuple[str, ...] | None = None
+) -> None:
+    """Whether a calibrator of K classes, of these names if they are known, fits predictions."""
+    if predictions.classes is None:
+        raise NotAvailableError(
+            f"{predictions.source}: only confidences are known; a calibrator needs whole rows of "
+            "logits or probabilities"
+        )
+    if predictions.classes != classes:
+        raise UsageError(
+            f"{predictions.source}: has {predictions.classes} classes, the calibrator was fitted "
+            f"for {classes}"
+        )
+    if names and predictions.class_names and names != predictions.class_names:
+        pairs = zip(names, predictions.class_names, strict=True)
+        ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+        raise UsageError(
+            f"{predictions.source}: its class {theirs!r} stands where the calibrator was fitted on "
+            f"{ours!r}; bring the columns into the same order"
+        )
+
+
+def require_fit(predictions: Predictions) -> int:
+    """Whether a calibrator can be fitted to predictions at all; K."""
+    if predictions.classes is None:
+        require_classes(predictions, 0)
+    if predictions.labels is None:
+        raise NotAvailableError(f"{predictions.source}: a fit needs labels")
+    return int(predictions.classes or 0)
+
+
+def finish(method: str, predictions: Predictions, made: Map, **record: Any) -> Calibrator:
+    """The calibrator of a map that was fitted to predictions, with the record of the fit."""
+    fitted = Fitted(
+        rows=predictions.rows,
+        prior=tuple(class_shares(predictions).tolist()),
+        fingerprint=fingerprint(predictions),
+        **record,
+    )
+    classes = int(predictions.classes or 0)
+    return Calibrator(method, made, classes, predictions.class_names, fitted)

@@ -1,0 +1,63 @@
+"""Histogram binning: a bin's score becomes the share of positives in it (Zadrozny & Elkan 2001)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from calibtool.calibrators.binning import after, mass_cuts, sums
+from calibtool.calibrators.calibrator import Calibrator
+from calibtool.calibrators.curves import Steps
+from calibtool.calibrators.logistic import require_both
+from calibtool.calibrators.wrappers import Multiclass, fit_curves
+from calibtool.cells import Cells
+from calibtool.errors import UsageError
+from calibtool.metrics.profiles import equal_width
+from calibtool.predictions import Predictions
+
+
+def fit(
+    predictions: Predictions,
+    *,
+    bins: int = 15,
+    binning: Literal["equal-width", "equal-mass"] = "equal-width",
+    multiclass: Multiclass = "one-vs-rest",
+) -> Calibrator:
+    """Count.
+
+    Args:
+        predictions: N rows of logits or probabilities, with labels.
+        bins: how many.
+        binning: equal-width for bins of one width, in which a bin without rows keeps its midpoint;
+            equal-mass for as many rows a bin.
+        multiclass: how K classes are put together.
+
+    Raises FitError for a class without rows.
+
+    >>> p = Predictions.from_probs([0.9, 0.8, 0.7, 0.2], [1, 0, 1, 0])
+    >>> fit(p, bins=2, binning="equal-width")(p).values[:, 0].round(6).tolist()
+    [0.666667, 0.666667, 0.666667, 0.0]
+    """
+    if bins < 1:
+        raise UsageError(f"--bins must be at least 1, not {bins}")
+    return fit_curves(
+        "histogram",
+        predictions,
+        lambda cells: curve(cells, bins=bins, binning=binning),
+        look="probs",
+        multiclass=multiclass,
+        options={"bins": bins, "binning": binning},
+    )
+
+
+def curve(cells: Cells, *, bins: int = 15, binning: str = "equal-width") -> Steps:
+    """The steps of cells of probabilities."""
+    require_both(cells.n, cells.y, "fit on more rows, or use a method that needs none, such as bbq")
+    if binning == "equal-mass":
+        cuts = mass_cuts(cells, bins)
+        return Steps(after(cells, cuts), sums(cells.y, cuts) / sums(cells.n, cuts))
+    edges = equal_width(cells, bins=bins)
+    pooled = cells.pool(edges)
+    middle = edges - 0.5 / bins
+    return Steps(edges[:-1], np.divide(pooled.y, pooled.n, out=middle, where=pooled.n > 0))

@@ -1,0 +1,74 @@
+"""Isotonic regression: the best rising curve (Zadrozny & Elkan 2002).
+
+The curve is constant on each pooled block of scores and straight between blocks. Centred, a block
+is one point at its mean score, so that scores inside it keep their order (Oron & Flournoy 2017).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.calibrators.calibrator import Calibrator
+from calibtool.calibrators.curves import Line
+from calibtool.calibrators.logistic import require_both
+from calibtool.calibrators.wrappers import Multiclass, fit_curves
+from calibtool.cells import Cells
+from calibtool.checks import Array
+from calibtool.predictions import Predictions
+
+
+def fit(
+    predictions: Predictions, *, centred: bool = False, multiclass: Multiclass = "one-vs-rest"
+) -> Calibrator:
+    """Fit the rising curve of least squares, which is that of the largest likelihood too.
+
+    Args:
+        predictions: N rows of logits or probabilities, with labels.
+        centred: a block of equal values becomes a point, so that scores inside it keep their order.
+        multiclass: how K classes are put together.
+
+    Raises FitError for a class without rows.
+
+    >>> p = Predictions.from_probs([0.1, 0.2, 0.3, 0.4], [0, 1, 0, 1])
+    >>> fit(p)(p).values[:, 0].tolist()
+    [0.0, 0.5, 0.5, 1.0]
+    """
+    return fit_curves(
+        "isotonic",
+        predictions,
+        lambda cells: curve(cells, centred=centred),
+        look="probs",
+        multiclass=multiclass,
+        options={"centred": centred},
+    )
+
+
+def curve(cells: Cells, *, centred: bool = False) -> Line:
+    """The line of cells of probabilities."""
+    require_both(cells.n, cells.y, "fit on more rows, or use a method that needs none, such as bbq")
+    first, values = pooled(cells)
+    last = np.append(first[1:], len(cells.n)) - 1
+    at = cells.at.astype(np.float64)
+    if centred:
+        mass, score = (np.add.reduceat(x, first) for x in (cells.n, cells.n * at))
+        return Line(*_distinct(score / mass, values))
+    x, y = np.stack([at[first], at[last]], axis=1).ravel(), np.repeat(values, 2)
+    return Line(*_distinct(x, y))
+
+
+def pooled(cells: Cells) -> tuple[Array, Array]:
+    """The first cell of each block of the isotonic regression, and the block's value."""
+    from scipy.optimize import isotonic_regression
+
+    share = np.divide(cells.y, cells.n, out=np.zeros_like(cells.y), where=cells.n > 0)
+    runs = np.flatnonzero(np.concatenate([[True], share[1:] != share[:-1]]))
+    n, y = np.add.reduceat(cells.n, runs), np.add.reduceat(cells.y, runs)
+    alive = n > 0  # cells whose rows weigh nothing join a neighbour
+    runs, n, y = np.append(0, runs[alive][1:]), n[alive], y[alive]
+    found = isotonic_regression(y / n, weights=n)
+    return runs[found.blocks[:-1]], np.clip(found.x[found.blocks[:-1]], 0, 1)
+
+
+def _distinct(x: Array, y: Array) -> tuple[Array, Array]:
+    keep = np.concatenate([[True], x[1:] > x[:-1]])
+    return x[keep], y[keep]

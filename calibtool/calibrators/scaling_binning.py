@@ -1,0 +1,54 @@
+"""Scaling-binning: Platt's sigmoid, then a bin's mean of it (Kumar et al. 2019, sec. 4.1).
+
+Its output takes few values, as in histogram binning, so that its calibration can be measured; and
+they vary less, being means of a fitted function and not of outcomes.
+"""
+
+from __future__ import annotations
+
+from calibtool.calibrators import binning, platt
+from calibtool.calibrators.calibrator import Calibrator
+from calibtool.calibrators.curves import Steps
+from calibtool.calibrators.wrappers import Multiclass, fit_curves
+from calibtool.cells import Cells
+from calibtool.errors import UsageError
+from calibtool.predictions import Predictions
+
+
+def fit(
+    predictions: Predictions, *, bins: int = 10, multiclass: Multiclass = "confidence"
+) -> Calibrator:
+    """Fit the sigmoid, cut it at equal mass, average it in each bin; all on the same rows, as the
+    authors' code does.
+
+    Args:
+        predictions: N rows of logits or probabilities, with labels.
+        bins: how many, of equal mass.
+        multiclass: how K classes are put together.
+
+    Raises FitError where the sigmoid has no finite optimum.
+
+    >>> p = Predictions.from_probs([0.8] * 5 + [0.2] * 5, [1, 1, 1, 1, 0, 0, 0, 0, 0, 1])
+    >>> fit(p, bins=2)(p).values[[0, 5], 0].round(6).tolist()
+    [0.8, 0.2]
+    """
+    if bins < 1:
+        raise UsageError(f"--bins must be at least 1, not {bins}")
+    return fit_curves(
+        "scaling-binning",
+        predictions,
+        lambda cells: curve(cells, bins=bins),
+        look="log-odds",
+        multiclass=multiclass,
+        options={"bins": bins},
+    )
+
+
+def curve(cells: Cells, *, bins: int = 10) -> Steps:
+    """The steps of cells of log-odds; their edges lie halfway between scores."""
+    from scipy.special import expit
+
+    scaled = platt.curve(cells)(cells.at)
+    cuts = binning.mass_cuts(cells, bins)
+    means = binning.sums(cells.n * scaled, cuts) / binning.sums(cells.n, cuts)
+    return Steps(expit(binning.after(cells, cuts)), means)

@@ -1,0 +1,26 @@
+"""Vector scaling: softmax(w * z + b), a slope and a bias a class (Guo et al. 2017, sec. 4.2)."""
+
+from __future__ import annotations
+
+from calibtool.calibrators.affine import fit_affine
+from calibtool.calibrators.calibrator import Calibrator
+from calibtool.calibrators.descent import Diagonal
+from calibtool.predictions import Predictions
+
+
+def fit(predictions: Predictions) -> Calibrator:
+    """Fit w and b, by maximum likelihood.
+
+    z are logits as they were saved, or log-probabilities where there are no logits. These are not
+    the same model: a constant added to a row's logits changes w * z.
+
+    Args:
+        predictions: N rows of logits or probabilities, with labels.
+
+    Raises FitError where there is no optimum.
+
+    >>> p = Predictions.from_logits([-1.0, 1.0] * 5, [0, 1] * 4 + [1, 0])
+    >>> fit(p)(p).values.ravel().round(4)[:2].tolist()  # right 4 times in 5
+    [-1.3863, 1.3863]
+    """
+    return fit_affine("vector", predictions, Diagonal(), look="logits")

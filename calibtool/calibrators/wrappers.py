@@ -1,0 +1,139 @@
+"""From binary calibrators to K classes: the same few ways for all of them.
+
+A binary calibrator is a function of cells (score, rows, positives) that answers with a curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from calibtool.calibrators import inputs
+from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.curves import Curve
+from calibtool.calibrators.fitted import class_shares
+from calibtool.calibrators.maps import LOOKS, Curves, top_scores
+from calibtool.cells import Cells
+from calibtool.checks import Array
+from calibtool.errors import FitError
+from calibtool.predictions import Predictions
+from calibtool.threads import cores, ordered
+
+Multiclass: TypeAlias = Literal["one-vs-rest", "shared", "top-label", "confidence"]
+MOST = 1 << 24  # numbers that a calibrator may hold
+
+FitCurve: TypeAlias = Callable[[Cells], Curve]
+
+
+def fit_curves(
+    method: str,
+    predictions: Predictions,
+    fit: FitCurve,
+    *,
+    look: str,
+    multiclass: Multiclass,
+    options: dict[str, Any],
+) -> Calibrator:
+    """Fit a binary calibrator to the classes of predictions.
+
+    Args:
+        method: its name in the table of calibrators.
+        predictions: with labels.
+        fit: cells to a curve; its FitErrors are told with the class.
+        look: what the scores are: "probs" or "log-odds".
+        multiclass: see `Curves`.
+        options: of the fit, for its record.
+    """
+    classes = require_fit(predictions)
+    floor = inputs.floor_of(predictions)
+    notes: list[str] = []
+    if multiclass in ("top-label", "confidence"):
+        curves = _of_top(predictions, fit, look, floor, multiclass, notes)
+    else:
+        curves = _of_classes(predictions, fit, look, floor, multiclass, classes)
+    made = Curves(multiclass, curves, floor, class_shares(predictions))
+    if made.count() > MOST:
+        raise FitError(
+            f"{predictions.source}: the calibrator would hold {made.count():,} numbers; fit on "
+            "fewer rows, or with --multiclass confidence"
+        )
+    if look == "log-odds":
+        notes += inputs.note_of_zeros(predictions, floor)
+    return finish(
+        method,
+        predictions,
+        made,
+        options={**options, "multiclass": multiclass},
+        notes=tuple(notes),
+    )
+
+
+def _of_classes(
+    predictions: Predictions, fit: FitCurve, look: str, floor: float, multiclass: str, classes: int
+) -> tuple[Curve, ...]:
+    scores = inputs.by_class(LOOKS[look], predictions, floor)
+    labels, weights = predictions.labels, predictions.weights
+    assert labels is not None
+    if multiclass == "shared" and classes > 2:
+        outcome = labels == np.arange(classes)[:, None]
+        repeated = None if weights is None else np.tile(weights, classes)
+        return (
+            _named(fit, Cells.from_rows(scores.ravel(), outcome.ravel(), repeated), predictions),
+        )
+    own = range(1, 2) if classes == 2 else range(classes)
+
+    def one(k: int) -> Curve:
+        cells = Cells.from_rows(scores[k], labels == k, weights)
+        return _named(
+            fit, cells, predictions, "" if classes == 2 else f"class {_name(predictions, k)}"
+        )
+
+    return tuple(ordered(one, own, cores()))
+
+
+def _of_top(
+    predictions: Predictions,
+    fit: FitCurve,
+    look: str,
+    floor: float,
+    multiclass: str,
+    notes: list[str],
+) -> tuple[Curve, ...]:
+    top, score = top_scores(predictions, look, floor)
+    right, weights = top == predictions.labels, predictions.weights
+
+    def cells(at: Array | slice) -> Cells:
+        return Cells.from_rows(score[at], right[at], None if weights is None else weights[at])
+
+    if multiclass == "confidence":
+        return (_named(fit, cells(slice(None)), predictions),)
+    curves: list[Curve] = []
+    missing = []
+    for k in range(predictions.classes or 0):
+        at = np.flatnonzero(top == k)
+        if not len(at):
+            missing.append(_name(predictions, k))
+            at = np.arange(len(top))
+        curves.append(
+            _named(fit, cells(at), predictions, f"predicted class {_name(predictions, k)}")
+        )
+    if missing:
+        notes.append(
+            f"{len(missing)} classes are never predicted in the fit data and get the curve of all "
+            f"rows: {', '.join(missing[:5])}"
+        )
+    return tuple(curves)
+
+
+def _named(fit: FitCurve, cells: Cells, predictions: Predictions, which: str = "") -> Curve:
+    try:
+        return fit(cells)
+    except FitError as error:
+        where = f"{predictions.source}: {which}: " if which else f"{predictions.source}: "
+        raise FitError(f"{where}{error}") from error
+
+
+def _name(predictions: Predictions, k: int) -> str:
+    return repr(predictions.class_names[k]) if predictions.class_names else str(k)
