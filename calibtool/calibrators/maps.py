@@ -109,7 +109,7 @@ class Affine:
     def describe(self) -> str:
         if self.weight.ndim == 0:
             return f"T = {1 / float(self.weight):.5g}, {len(self.bias)} biases"
-        return f"{self.weight.size + self.bias.size} parameters"
+        return f"{self.count():,} parameters"
 
     def count(self) -> int:
         """Numbers that were fitted."""
@@ -283,7 +283,7 @@ class Curves:
 
     def describe(self) -> str:
         if len(self.prior) == 2 and self.multiclass == "one-vs-rest":
-            return f"{self.count()} parameters"
+            return f"{self.count():,} parameters"
         return f"{self.multiclass}, {self.count():,} parameters"
 
     def count(self) -> int:

@@ -64,6 +64,7 @@ def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
     line = re.search(rf"^ +{parameter.name}: (.+(?:\n {{8}}.+)*)", told, re.MULTILINE)
     name = f"--{parameter.name.replace('_', '-')}"
     told = " ".join(line[1].split()) if line else ""
+    told = told[:1].upper() + told[1:]
     if hint is bool:
         return click.option(name, parameter.name, is_flag=True, help=told)
     kinds = [kind for kind in get_args(hint) if kind is not type(None)]
