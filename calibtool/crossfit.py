@@ -47,11 +47,8 @@ def cross_fit(
     Returns the predictions with numbered rows, and what `evaluate` takes as their calibrator.
     Raises FitError where a fold has no fit.
     """
-    if predictions.labels is None or predictions.rows < 2 * FOLDS:
-        raise InputError(
-            f"{predictions.source}: {predictions.rows} rows are too few to cross-fit in {FOLDS} "
-            "folds; give a test file with --test"
-        )
+    require_foldable(predictions)
+    assert predictions.labels is not None
     fold = stratified_folds(predictions.labels, FOLDS, seed)
     values: Array | None = None
     kind = predictions.kind
@@ -72,6 +69,15 @@ def cross_fit(
     return numbered(predictions), CrossFitted(
         kind, values, f"{title}, cross-fitted in {FOLDS} folds"
     )
+
+
+def require_foldable(predictions: Predictions) -> None:
+    """Whether there are rows enough for folds."""
+    if predictions.labels is None or predictions.rows < 2 * FOLDS:
+        raise InputError(
+            f"{predictions.source}: {predictions.rows} rows are too few to cross-fit in {FOLDS} "
+            f"folds, {2 * FOLDS} are the least; give a test file with --test"
+        )
 
 
 def numbered(predictions: Predictions) -> Predictions:

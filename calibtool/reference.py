@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from calibtool.calibrators import METHODS
 from calibtool.metrics import METRICS, NORMS, PROFILES, VIEWS, CalibrationError, Metric
 from calibtool.render import to_csv, to_json, to_markdown, to_table
 from calibtool.spec import parse
@@ -61,6 +62,16 @@ def page() -> str:
         "together, on the side of the cut on which most of them lie. Empty bins count for nothing.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def calibrators() -> list[str]:
+    """The table of calibrators, in Markdown."""
+    rows = [
+        [name, line.when, line.numbers, "kept" if line.keeps_order else "", line.source]
+        for name, line in METHODS.items()
+    ]
+    titles = ("name", "when to use it", "numbers", "order", "source")
+    return to_markdown.table(titles, rows, words=True)
 
 
 def _row(metric: Metric) -> list[str]:

@@ -110,3 +110,13 @@ def test_one_column_and_two_columns_agree(shared):
     for a, b in zip(two, single, strict=True):
         assert a.value == pytest.approx(b.value, abs=1e-6), a.name
     assert replace(one, labels=None).one_column
+
+
+@pytest.mark.parametrize(("name", "ce"), [("sst2_gpt2", 0.478), ("fvcaus_plda", 0.006)])
+def test_isotonic_on_the_same_data(shared, name, ce):
+    """The `calp` column: NLL over the entropy of the class shares, fitted and scored in-sample."""
+    p = ct.load(shared / f"{name}.npz")
+    share = p.labels.mean()
+    entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+    report = ct.evaluate(p, ["nll"], calibrator=ct.fit("isotonic", p), ci="none")
+    assert round(report.after[0].value / entropy, 3) == ce

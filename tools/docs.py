@@ -1,6 +1,7 @@
 """Docs that can rot are made from the code: python tools/docs.py [--check].
 
 - docs/metrics.md, docs/commands.md and docs/speed.md are written whole;
+- between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->` stands what MADE makes of NAME;
 - in README.md and docs/*.md, what stands below a `$ calibtool ...` line of a console block is
   replaced by what the command prints, run in order in an empty folder that holds docs/examples.
 """
@@ -15,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from calibtool import reference
+from calibtool.calibrators import METHODS
 from calibtool.cli import COMMANDS
 from calibtool.render import to_markdown
 
@@ -38,6 +41,7 @@ evaluate as a process lay between 2.2x and 3.3x of the numpy pass (0.12 to 0.15 
 are imports, of NumPy above all, which `--version` does not need.
 """
 NUMBER = re.compile(r"\d+\.\d+")
+INSIDE = re.compile(r"(<!-- made by tools/docs.py: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"```(?:toml|json) title=(\S+)\n(.*?)```", re.DOTALL)
 PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "CALIBTOOL_TRACEBACK": "", "TERM": "dumb"}
@@ -75,8 +79,43 @@ def made() -> dict[Path, str]:
     }
     for path in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]):
         if path not in pages:
-            pages[path] = with_output(path.read_text(encoding="utf-8"))
+            text = with_output(path.read_text(encoding="utf-8"))
+            pages[path] = INSIDE.sub(lambda at: f"{at[1]}{MADE[at[2]]()}{at[3]}", text)
     return pages
+
+
+def calibrators() -> str:
+    """The table of calibrators."""
+    return "\n".join(["", *reference.calibrators(), "", ""])
+
+
+def quality() -> str:
+    """What benchmarks/calibrators.py measured last on real predictions."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "calibrators.json").read_text())
+    sets = record["quality"]
+    names = list(dict.fromkeys(name for one in sets for name in one["scores"]))
+    names.sort(key=lambda name: list(METHODS).index(name) if name in METHODS else -1)
+
+    def cell(one: dict[str, Any], name: str) -> str:
+        found = one["scores"].get(name)
+        if found is None:
+            return "not fitted"
+        text = f"{found['nll']} / {found['ece']}"
+        return f"**{text}**" if name == one["best"] else text
+
+    rows = [[name, *(cell(one, name) for one in sets)] for name in names]
+    rows.append(["chosen", *(one["chosen"] for one in sets)])
+    rows.append(["seconds", *(f"{one['seconds']:.0f}" for one in sets)])
+    titles = ["NLL / ECE", *(f"{one['name']}, {one['rows']:,} x {one['classes']}" for one in sets)]
+    rule = ["---", *("---:" for _ in sets)]
+    table = ["| " + " | ".join(cells) + " |" for cells in (titles, rule, *rows)]
+    about = record["quality_made_with"]
+    return "\n".join(
+        ["", *table, "", f"Measured on {about['date']}, {about['cores']} shared cores.", "", ""]
+    )
+
+
+MADE = {"calibrators": calibrators, "quality": quality}
 
 
 def pictures() -> None:
@@ -90,6 +129,7 @@ def pictures() -> None:
         draw = ["calibtool", "plot", "reliability", test, "-o"]
         run([*draw, str(images / "reliability.png")], ROOT)
         run([*draw, str(images / "after.png"), "--calibrator", fitted], ROOT)
+        run(["calibtool", "select", val, "--figure", str(images / "skill.png")], ROOT)
 
 
 def helps() -> str:

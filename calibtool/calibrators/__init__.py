@@ -28,6 +28,7 @@ class Method:
         summary: one line, for the list of commands.
         when: two sentences, for --help: when to use it.
         source: author and year.
+        numbers: how many the fitted calibrator keeps, for K classes and N rows.
         binary: whether it fits curves of one score, which wrappers put together for K classes.
         keeps_order: whether a row's classes keep their order, and so the predicted class.
         any_form: whether logits and their probabilities lead to the same fit.
@@ -37,6 +38,7 @@ class Method:
     summary: str
     when: str
     source: str
+    numbers: str
     binary: bool = False
     keeps_order: bool = False
     any_form: bool = True
@@ -49,6 +51,7 @@ METHODS: dict[str, Method] = {
         "Use it first: it needs few rows, cannot overfit, and repairs a network that is over- or "
         "underconfident throughout. It cannot repair classes that are off in different directions.",
         "Guo et al. 2017",
+        "1",
         keeps_order=True,
     ),
     "ensemble-temperature": Method(
@@ -57,14 +60,16 @@ METHODS: dict[str, Method] = {
         "Use it where some rows are off by far, such as labels that are wrong at random: the "
         "uniform part takes them. It keeps the predicted class and has three parameters.",
         "Zhang et al. 2020",
+        "3",
         keeps_order=True,
     ),
-    "bias-corrected-temperature": Method(
+    "bias-corrected": Method(
         "bias-corrected temperature scaling",
         "Temperature scaling with a bias a class.",
         "Use it where, besides overconfidence, some classes are predicted too often and others too "
         "seldom. It needs tens of rows a class.",
         "Alexandari et al. 2020",
+        "K + 1",
     ),
     "order-preserving": Method(
         "order-preserving scaling",
@@ -72,6 +77,7 @@ METHODS: dict[str, Method] = {
         "Use it where a temperature is too stiff but the predicted class must stay. It needs a "
         "thousand rows or so, however many classes there are.",
         "Rahimi et al. 2020",
+        "8",
         keeps_order=True,
     ),
     "structured-vector": Method(
@@ -80,6 +86,7 @@ METHODS: dict[str, Method] = {
         "Use it where vector scaling would overfit: it starts at temperature scaling and moves as "
         "far as the rows justify. It is a good second after temperature.",
         "Berta et al. 2025",
+        "2 K",
     ),
     "structured-matrix": Method(
         "structured matrix scaling",
@@ -87,6 +94,7 @@ METHODS: dict[str, Method] = {
         "Use it where classes are mistaken for one another in a pattern: it starts at temperature "
         "scaling and moves as far as the rows justify. Expect gains from hundreds of rows a class.",
         "Berta et al. 2025",
+        "K (K + 1)",
     ),
     "vector": Method(
         "vector scaling",
@@ -94,6 +102,7 @@ METHODS: dict[str, Method] = {
         "Use it where each class has hundreds of rows and is off in its own direction. With fewer, "
         "structured-vector is safer.",
         "Guo et al. 2017",
+        "2 K",
         any_form=False,
     ),
     "matrix": Method(
@@ -102,6 +111,7 @@ METHODS: dict[str, Method] = {
         "Use it with few classes and thousands of rows, to compare with papers that use it. "
         "structured-matrix chooses its penalty by itself.",
         "Guo et al. 2017, Kull et al. 2019",
+        "K (K + 1)",
         any_form=False,
     ),
     "dirichlet": Method(
@@ -110,6 +120,7 @@ METHODS: dict[str, Method] = {
         "Use it with few classes and thousands of rows where only probabilities are known, or to "
         "compare with papers that use it. structured-matrix chooses its penalty by itself.",
         "Kull et al. 2019",
+        "K (K + 1)",
     ),
     "platt": Method(
         "Platt scaling",
@@ -117,6 +128,7 @@ METHODS: dict[str, Method] = {
         "Use it for two classes with few rows: a slope for overconfidence and a shift for a base "
         "rate that is off. For few rows, or classes told apart perfectly, add --smoothing.",
         "Platt 1999",
+        "2/class",
         binary=True,
     ),
     "beta": Method(
@@ -125,6 +137,7 @@ METHODS: dict[str, Method] = {
         "Use it for two classes where Platt's sigmoid is too symmetric: it can also leave scores "
         "as they are. It needs a hundred rows or so.",
         "Kull et al. 2017",
+        "3/class",
         binary=True,
     ),
     "spline": Method(
@@ -133,6 +146,7 @@ METHODS: dict[str, Method] = {
         "Use it for two classes with a thousand rows or more, where a sigmoid is too stiff and "
         "isotonic regression too jagged. It keeps ranks wherever its slope is above 0.",
         "Ramsay 1988",
+        "7/class",
         binary=True,
     ),
     "isotonic": Method(
@@ -141,6 +155,7 @@ METHODS: dict[str, Method] = {
         "Use it for two classes with thousands of rows: it fits any rising shape. It makes ties, "
         "which --centred avoids, and probabilities of 0 and 1, whose NLL can be infinite.",
         "Zadrozny & Elkan 2002",
+        "tens/class",
         binary=True,
     ),
     "venn-abers": Method(
@@ -149,6 +164,7 @@ METHODS: dict[str, Method] = {
         "Use it where you want to know how sure the calibrator itself is: it gives an interval, "
         "one end of which is calibrated on any data. It is never 0 or 1.",
         "Vovk et al. 2015",
+        "up to 4 N/class",
         binary=True,
     ),
     "histogram": Method(
@@ -157,6 +173,7 @@ METHODS: dict[str, Method] = {
         "Use it where calibration must be provable: a bin's error is that of counting its rows. It "
         "throws away the order inside bins.",
         "Zadrozny & Elkan 2001",
+        "15/class",
         binary=True,
     ),
     "scaling-binning": Method(
@@ -165,6 +182,7 @@ METHODS: dict[str, Method] = {
         "Use it where calibration must be measurable with fewer rows than histogram binning needs. "
         "Its outputs take few values.",
         "Kumar et al. 2019",
+        "10 in all",
         binary=True,
     ),
     "bbq": Method(
@@ -173,6 +191,7 @@ METHODS: dict[str, Method] = {
         "Use it where histogram binning is wanted without choosing the bins. It is smoother, and "
         "needs no rows of a class.",
         "Naeini et al. 2015",
+        "up to N/class",
         binary=True,
     ),
     "enir": Method(
@@ -181,6 +200,7 @@ METHODS: dict[str, Method] = {
         "Use it where scores are not quite in the right order, with thousands of rows. Like "
         "isotonic regression it fits any shape, and averages over how strictly it must rise.",
         "Naeini & Cooper 2016",
+        "tens/class",
         binary=True,
     ),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.descent import Diagonal, Form, Full, Problem
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.maps import Affine
@@ -88,11 +88,6 @@ def require_every_class(predictions: Predictions) -> None:
             "row a class is needed. Use temperature, ensemble-temperature, order-preserving or "
             "structured-vector, or fit on more rows"
         )
-
-
-def name_of(predictions: Predictions, k: int) -> str:
-    """A class, for messages."""
-    return repr(predictions.class_names[k]) if predictions.class_names else str(k)
 
 
 def total(predictions: Predictions) -> float:

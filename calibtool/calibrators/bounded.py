@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from calibtool.checks import Array
 from calibtool.errors import FitError
 
 STEPS = 200
-ENOUGH = 1e-13
+ENOUGH = 1e-13  # what a further step would gain
+NEAR = 1e-10  # a parameter so near its bound lies on it
+
+Objective: TypeAlias = Callable[[Array], tuple[float, Array, Array]]
 
 
-def minimise(
-    objective: Callable[[Array], tuple[float, Array, Array]], start: Array, lower: Array
-) -> tuple[Array, float, float]:
+def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, float, float]:
     """The v >= lower that minimises a convex function (projected Newton, Bertsekas 1982, sec. 2).
 
     Args:
@@ -28,28 +30,39 @@ def minimise(
     v = start
     value, slope, curve = objective(v)
     for _ in range(STEPS):
-        free = ~((v <= lower + 1e-10) & (slope > 0))
+        free = ~((v <= lower + NEAR) & (slope > 0))
         step = np.zeros_like(v)
         own = curve[np.ix_(free, free)]
         ridge = 1e-12 * max(float(np.trace(own)) / max(len(own), 1), 1e-300)
         step[free] = np.linalg.solve(own + ridge * np.eye(len(own)), -slope[free])
-        share = 1.0
-        while True:
-            new = np.maximum(v + share * step, lower)
-            gain = -float(slope @ (new - v))
-            if gain <= ENOUGH:
-                return v, value, float(np.abs(slope[free]).max(initial=0))
-            found = objective(new)
-            if found[0] <= value - 1e-4 * gain:
-                break
-            share /= 2
-            if share < 1e-9:
-                return v, value, float(np.abs(slope[free]).max(initial=0))
-        v, (value, slope, curve) = new, found
+        if -float(slope @ step) <= ENOUGH:
+            return v, value, float(np.abs(slope[free]).max(initial=0))
+        found = _search(objective, v, value, slope, step, lower)
+        if found is None:  # Newton's step leads out of bounds: straight downhill instead
+            found = _search(objective, v, value, slope, np.where(free, -slope, 0), lower)
+        if found is None:  # rounding is all that is left
+            return v, value, float(np.abs(slope[free]).max(initial=0))
+        v, (value, slope, curve) = found
     raise FitError(
         f"the fit did not converge in {STEPS} steps; it reached an objective of {value:.9g} with "
         f"a slope of {np.abs(slope[free]).max():.2g}"
     )
+
+
+def _search(
+    objective: Objective, v: Array, value: float, slope: Array, step: Array, lower: Array
+) -> tuple[Array, tuple[float, Array, Array]] | None:
+    """A point along a step, kept above the bounds, that is better by what the slope promises."""
+    share = 1.0
+    while share > 1e-12:
+        new = np.maximum(v + share * step, lower)
+        gain = -float(slope @ (new - v))
+        if gain > 0:
+            found = objective(new)
+            if found[0] <= value - 1e-4 * gain:
+                return new, found
+        share /= 2
+    return None
 
 
 def bend_basis(score: Array, knots: Array) -> Array:

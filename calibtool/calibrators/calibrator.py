@@ -17,6 +17,8 @@ from calibtool.checks import Array
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.predictions import Predictions
 
+PIECE = 1 << 24  # values that are calibrated at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Calibrator:
@@ -43,7 +45,12 @@ class Calibrator:
         Raises UsageError for other classes, NotAvailableError for confidences alone.
         """
         require_classes(predictions, self.classes, self.class_names)
-        return self.map(predictions)
+        rows = max(1, PIECE // predictions.values.shape[1])
+        if predictions.rows <= rows:
+            return self.map(predictions)
+        parts = [self.map(block) for block in predictions.blocks(rows)]
+        values = np.concatenate([part.values for part in parts])
+        return replace(predictions, kind=parts[0].kind, values=values)
 
     def interval(self, predictions: Predictions) -> tuple[Array, Array]:
         """(N, K) lower and upper probabilities, class by class; of Venn-Abers calibrators.
@@ -138,3 +145,8 @@ def finish(method: str, predictions: Predictions, made: Map, **record: Any) -> C
     )
     classes = int(predictions.classes or 0)
     return Calibrator(method, made, classes, predictions.class_names, fitted)
+
+
+def name_of(predictions: Predictions, k: int) -> str:
+    """A class, for messages."""
+    return repr(predictions.class_names[k]) if predictions.class_names else str(k)

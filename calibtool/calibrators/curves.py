@@ -22,6 +22,7 @@ class Curve(Protocol):
     look: ClassVar[str]
 
     def __call__(self, score: Array) -> Array: ...
+    def count(self) -> int: ...
     def parameters(self) -> dict[str, Any]: ...
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self: ...
@@ -52,6 +53,10 @@ class _Record:
 
     def check(self) -> None:
         """Raise ValueError for parameters that make no curve."""
+
+    def count(self) -> int:
+        """Numbers that were fitted."""
+        return sum(int(np.size(value)) for value in self.parameters().values())
 
 
 def number(name: str, value: Any) -> float:
@@ -95,6 +100,10 @@ class Sigmoid(_Record):
             return np.asarray(expit(self.a * score + self.c))
         return np.asarray(expit(self.a * log_expit(score) - self.b * log_expit(-score) + self.c))
 
+    def count(self) -> int:
+        """Numbers that were fitted."""
+        return 2 if self.a == self.b else 3
+
 
 @dataclass(frozen=True, eq=False)
 class Steps(_Record):
@@ -106,9 +115,11 @@ class Steps(_Record):
     values: Array
 
     def __call__(self, score: Array) -> Array:
-        if not len(self.edges):
-            return np.full(len(score), self.values[0])
-        return np.asarray(self.values[locate(score, np.append(self.edges, np.inf))])
+        out = np.full(len(score), self.values[0])
+        if len(self.edges):  # of many classes, most scores lie in the first bin
+            at = np.flatnonzero(score > self.edges[0].astype(score.dtype))
+            out[at] = self.values[locate(score[at], np.append(self.edges, np.inf))]
+        return out
 
     def check(self) -> None:
         _require(len(self.values) == len(self.edges) + 1, "values must be one more than the edges")
@@ -132,7 +143,14 @@ class Line(_Record):
     y: Array
 
     def __call__(self, score: Array) -> Array:
-        return np.interp(score, self.x, self.y)
+        out = np.full(len(score), self.y[0])
+        turns = np.flatnonzero(self.y != self.y[0])
+        if not len(turns):
+            return out
+        # of many classes, most scores lie on the first flat
+        at = np.flatnonzero(score > self.x[turns[0] - 1])
+        out[at] = np.interp(score[at], self.x, self.y)
+        return out
 
     def check(self) -> None:
         _require(len(self.x) == len(self.y) > 0, "x and y must be as long as one another")
@@ -234,6 +252,10 @@ class Crossed:
     def __call__(self, score: Array) -> Array:
         low, high = self.interval(score)
         return np.asarray(high / (1 - low + high))
+
+    def count(self) -> int:
+        """Numbers that were fitted."""
+        return sum(pair.count() for pair in self.pairs)
 
     def parameters(self) -> dict[str, Any]:
         """What the calibrator file keeps."""

@@ -27,6 +27,8 @@ T = TypeVar("T")
 STEPS = 100  # Newton's
 INNER = 100  # conjugate gradients' in each
 ENOUGH = 1e-13  # what a further step would gain, in nats, where the search stops
+NEARLY = 1e-8  # the same in single precision
+SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
 FAR = 1e4  # parameters beyond mean that there is no optimum
 PIECE = 1 << 17  # values worked on at a time
 SMALL = 1 << 20  # fewer values are not worth threads
@@ -161,19 +163,25 @@ class Problem:
     def solve(self) -> Found:
         """Minimise; raises FitError where there is no optimum, or it is not reached."""
         at = self._settled(self.start)
-        now = self._look(at)
+        # many float32 values: the way there in their precision, the arrival in twice that
+        rough = self.z.dtype == np.float32 and self.z.size > SINGLE
+        now = self._look(at, rough)
         before = now.nll
         for step in range(STEPS):
-            direction = self._direction(now, at)
+            direction = self._direction(now)
             gain = -float(np.vdot(now.slope, direction))
+            if rough and gain <= NEARLY:
+                rough = False
+                now = self._look(at, rough)
+                continue
             if gain <= ENOUGH:
                 self._require_mistakes(now)
                 return Found(at, before, now.nll, float(np.abs(now.slope).max()), step)
             share = 1.0
             while True:
                 new = self._settled(at + share * direction)
-                then = self._look(new)
-                if then.value <= now.value - 1e-4 * share * gain + 1e-15:
+                then = self._look(new, rough)
+                if then.value <= now.value - 1e-4 * share * gain + (1e-8 if rough else 1e-15):
                     break
                 share /= 2
                 if share < 1e-9:
@@ -182,24 +190,25 @@ class Problem:
             self._require_near(at, now)
         raise FitError(self._stuck(STEPS, now))
 
-    def _look(self, v: Array) -> _Look:
+    def _look(self, v: Array, rough: bool) -> _Look:
         """A pass: the objective, its slope and the predicted classes at v."""
+        dtype = np.float32 if rough else np.float64
         probs = np.empty(self.z.shape, np.float32)
 
         def work(part: slice) -> tuple[float, float, Array]:
-            z = self.z[part].astype(np.float64, copy=False)
+            z = self.z[part].astype(dtype, copy=False)
             s = self.form.scores(v, z)
             rows, labels = np.arange(len(s)), self.labels[part]
             s -= s.max(axis=1, keepdims=True)
-            label = s[rows, labels]
+            label = s[rows, labels].astype(np.float64)
             wrong = float((self.weights[part] * (label < 0)).sum())
             with np.errstate(under="ignore"):
                 np.exp(s, out=s)
-            total = s.sum(axis=1)
-            s /= total[:, None]
+            total = s.sum(axis=1).astype(np.float64)
+            s *= (1 / total).astype(dtype)[:, None]
             probs[part] = s
             s[rows, labels] -= 1
-            s *= self.weights[part, None]
+            s *= self.weights[part, None].astype(dtype)
             nll = float(self.weights[part] @ (np.log(total) - label))
             return nll, wrong, self.form.pull(s, z)
 
@@ -210,7 +219,7 @@ class Problem:
         value = nll + float(np.sum(self.penalty * away**2))
         return _Look(value, nll, slope, probs, wrong)
 
-    def _direction(self, now: _Look, at: Array) -> Array:
+    def _direction(self, now: _Look) -> Array:
         """Newton's step, nearly."""
         solve = self.form.solver(self._curves(now.probs))
         gap = -now.slope

@@ -16,6 +16,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
+from calibtool.calibrators.isotonic import lowest_positive
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.cells import Cells
 from calibtool.checks import Array
@@ -35,16 +36,24 @@ def fit(predictions: Predictions, *, multiclass: Multiclass = "one-vs-rest") -> 
     >>> fit(p)(p).values[0].tolist()
     [0.5]
     """
-    return fit_curves("enir", predictions, curve, look="probs", multiclass=multiclass, options={})
+    return fit_curves(
+        "enir",
+        predictions,
+        curve,
+        look="probs",
+        multiclass=multiclass,
+        options={},
+        coarse=lowest_positive,
+    )
 
 
 def curve(cells: Cells) -> Line:
     """The average of the near-isotonic curves of cells of probabilities."""
     alive = cells.n > 0
-    at, n, y = cells.at[alive].astype(np.float64), cells.n[alive], cells.y[alive]
+    at, n, y, p = (x[alive].astype(np.float64) for x in (cells.at, cells.n, cells.y, cells.p))
     share = y / n
     runs = np.flatnonzero(np.concatenate([[True], share[1:] != share[:-1]]))
-    n, y, said = (np.add.reduceat(x, runs) for x in (n, y, n * at))
+    n, y, said = (np.add.reduceat(x, runs) for x in (n, y, p))
     curves = list(_path(y / n, n, np.log(n.sum()) + np.log(2 * np.pi), y))
     bic = np.array([one for one, _, _ in curves])
     weight = np.exp((bic.min() - bic) / 2)
@@ -62,9 +71,9 @@ def curve(cells: Cells) -> Line:
     first, last = at[runs], at[np.append(runs[1:], len(at)) - 1]
     new = np.flatnonzero(np.concatenate([[True], mean[1:] != mean[:-1]]))
     ends = np.append(new[1:], len(mean)) - 1
-    x, p = np.stack([first[new], last[ends]], axis=1).ravel(), np.repeat(mean[new], 2)
+    x, height = np.stack([first[new], last[ends]], axis=1).ravel(), np.repeat(mean[new], 2)
     keep = np.concatenate([[True], x[1:] > x[:-1]])
-    return Line(x[keep], np.clip(p[keep], 0, 1))
+    return Line(x[keep], np.clip(height[keep], 0, 1))
 
 
 def _path(share: Array, n: Array, price: float, y: Array) -> Iterator[tuple[float, Array, Array]]:

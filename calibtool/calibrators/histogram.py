@@ -48,6 +48,7 @@ def fit(
         look="probs",
         multiclass=multiclass,
         options={"bins": bins, "binning": binning},
+        coarse=(lambda score, outcome: 1 / bins) if binning == "equal-width" else None,
     )
 
 

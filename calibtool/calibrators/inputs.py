@@ -17,6 +17,7 @@ from calibtool.predictions import Predictions
 from calibtool.threads import cores, ordered
 
 PIECE = 1 << 17  # values worked on at a time
+WIDE = 1 << 20  # the same where they are turned: long runs of rows are quicker to write
 
 Look: TypeAlias = Callable[[Predictions, float], Array]
 
@@ -59,7 +60,12 @@ def probs(block: Predictions, floor: float = 0.0) -> Array:
     """(n, K) probabilities: of logits in float64, else as they were saved."""
     if block.kind != "logits":
         return block.matrix()
-    return np.exp(log_probs(block))
+    values = block.matrix().astype(np.float64)
+    values -= values.max(axis=1, keepdims=True)
+    with np.errstate(under="ignore"):
+        np.exp(values, out=values)
+    values /= values.sum(axis=1, keepdims=True)
+    return values
 
 
 def log_probs(block: Predictions, floor: float = 0.0) -> Array:
@@ -102,14 +108,15 @@ def by_row(look: Look, predictions: Predictions, floor: float) -> Array:
 
 def by_class(look: Look, predictions: Predictions, floor: float) -> Array:
     """`look` at all rows, a contiguous row a class: (K, N)."""
-    out: Array | None = None
-    start = 0
-    for piece in _pieces(look, predictions, floor):
-        if out is None:
-            out = np.empty((piece.shape[1], predictions.rows), piece.dtype)
-        out[:, start : start + len(piece)] = piece.T
-        start += len(piece)
-    assert out is not None
+    first = look(predictions.take(slice(0, 1)), floor)
+    out = np.empty((first.shape[1], predictions.rows), first.dtype)
+    step = max(64, WIDE // predictions.values.shape[1])
+
+    def fill(start: int) -> None:
+        part = slice(start, start + step)
+        out[:, part] = look(predictions.take(part), floor).T
+
+    list(ordered(fill, range(0, predictions.rows, step), cores()))
     return out
 
 

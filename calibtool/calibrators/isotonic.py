@@ -40,6 +40,7 @@ def fit(
         look="probs",
         multiclass=multiclass,
         options={"centred": centred},
+        coarse=lowest_positive,
     )
 
 
@@ -50,10 +51,15 @@ def curve(cells: Cells, *, centred: bool = False) -> Line:
     last = np.append(first[1:], len(cells.n)) - 1
     at = cells.at.astype(np.float64)
     if centred:
-        mass, score = (np.add.reduceat(x, first) for x in (cells.n, cells.n * at))
+        mass, score = (np.add.reduceat(x, first) for x in (cells.n, cells.p))
         return Line(*_distinct(score / mass, values))
     x, y = np.stack([at[first], at[last]], axis=1).ravel(), np.repeat(values, 2)
     return Line(*_distinct(x, y))
+
+
+def lowest_positive(score: Array, outcome: Array) -> float:
+    """Rows below it are zeros in one block."""
+    return float(score[outcome].min())
 
 
 def pooled(cells: Cells) -> tuple[Array, Array]:

@@ -6,7 +6,6 @@ and an application need to know no more than this table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
@@ -238,20 +237,24 @@ class Curves:
     def __call__(self, block: Predictions) -> Predictions:
         if self.multiclass in ("top-label", "confidence"):
             return inputs.same_form(block, self._of_top(block))
-        made = self.unnormalised(block)
-        total = made.sum(axis=1, keepdims=True)
-        with np.errstate(invalid="ignore"):
-            return inputs.same_form(block, np.where(total > 0, made / total, self.prior))
+        made = self.by_class(block)
+        total = made.sum(axis=0)
+        empty = np.flatnonzero(total == 0)
+        total[empty] = 1
+        made /= total
+        made[:, empty] = self.prior[:, None]
+        return inputs.same_form(block, np.ascontiguousarray(made.T))
 
-    def unnormalised(self, block: Predictions) -> Array:
-        """(n, K): what each class's curve says, before rows are made to sum to 1."""
-        score = LOOKS[self.curves[0].look](block, self.floor)
+    def by_class(self, block: Predictions) -> Array:
+        """(K, n): what each class's curve says, before rows are made to sum to 1."""
+        score = inputs.by_class(LOOKS[self.curves[0].look], block, self.floor)
         if len(self.prior) == 2:
-            one = self.curves[0](score[:, 1])
-            return np.stack([1 - one, one], axis=1)
-        columns = np.ascontiguousarray(score.T)
-        curves = self.curves * (len(columns) // len(self.curves))
-        return np.stack([f(x) for f, x in zip(curves, columns, strict=True)], axis=1)
+            one = self.curves[0](score[1])
+            return np.stack([1 - one, one])
+        out = np.empty(score.shape)
+        for k, column in enumerate(score):
+            out[k] = self.curves[k if len(self.curves) > 1 else 0](column)
+        return out
 
     def _of_top(self, block: Predictions) -> Array:
         top, score = _top(block, self.curves[0].look, self.floor)
@@ -288,7 +291,7 @@ class Curves:
 
     def count(self) -> int:
         """Numbers that were fitted."""
-        return sum(_count(curve.parameters()) for curve in self.curves)
+        return sum(curve.count() for curve in self.curves)
 
     def parameters(self) -> dict[str, Any]:
         """What the calibrator file keeps."""
@@ -436,7 +439,7 @@ def placed_at_prior(one: Map, predictions: Predictions) -> int:
     if not isinstance(one, Curves) or one.multiclass in ("top-label", "confidence"):
         return 0
     return sum(
-        int(np.count_nonzero(~one.unnormalised(piece).any(axis=1)))
+        int(np.count_nonzero(~one.by_class(piece).any(axis=0)))
         for piece in predictions.blocks(max(1, inputs.PIECE // predictions.values.shape[1]))
     )
 
@@ -505,12 +508,3 @@ def _floor(parameters: dict[str, Any]) -> float:
     if not 0 <= floor < 1:
         raise ValueError(f"floor must lie between 0 and 1, not {floor:g}")
     return floor
-
-
-def _count(value: Any) -> int:
-    """Numbers in nested lists and tables."""
-    if isinstance(value, dict):
-        return sum(map(_count, value.values()))
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return sum(map(_count, value))
-    return 1

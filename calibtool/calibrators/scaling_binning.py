@@ -16,7 +16,7 @@ from calibtool.predictions import Predictions
 
 
 def fit(
-    predictions: Predictions, *, bins: int = 10, multiclass: Multiclass = "confidence"
+    predictions: Predictions, *, bins: int = 10, multiclass: Multiclass | None = None
 ) -> Calibrator:
     """Fit the sigmoid, cut it at equal mass, average it in each bin; all on the same rows, as the
     authors' code does.
@@ -24,7 +24,8 @@ def fit(
     Args:
         predictions: N rows of logits or probabilities, with labels.
         bins: how many, of equal mass.
-        multiclass: how K classes are put together.
+        multiclass: how K classes are put together. Without it, two classes have one curve, and
+            more share one on the confidence: bins of equal mass lie low for a class among many.
 
     Raises FitError where the sigmoid has no finite optimum.
 
@@ -39,7 +40,7 @@ def fit(
         predictions,
         lambda cells: curve(cells, bins=bins),
         look="log-odds",
-        multiclass=multiclass,
+        multiclass=multiclass or ("one-vs-rest" if predictions.classes == 2 else "confidence"),
         options={"bins": bins},
     )
 

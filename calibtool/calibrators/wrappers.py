@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.maps import LOOKS, Curves, top_scores
@@ -19,12 +19,12 @@ from calibtool.cells import Cells
 from calibtool.checks import Array
 from calibtool.errors import FitError
 from calibtool.predictions import Predictions
-from calibtool.threads import cores, ordered
 
 Multiclass: TypeAlias = Literal["one-vs-rest", "shared", "top-label", "confidence"]
 MOST = 1 << 24  # numbers that a calibrator may hold
 
 FitCurve: TypeAlias = Callable[[Cells], Curve]
+Coarse: TypeAlias = Callable[[Array, Array], float]
 
 
 def fit_curves(
@@ -35,6 +35,7 @@ def fit_curves(
     look: str,
     multiclass: Multiclass,
     options: dict[str, Any],
+    coarse: Coarse | None = None,
 ) -> Calibrator:
     """Fit a binary calibrator to the classes of predictions.
 
@@ -45,6 +46,8 @@ def fit_curves(
         look: what the scores are: "probs" or "log-odds".
         multiclass: see `Curves`.
         options: of the fit, for its record.
+        coarse: tells from scores and outcomes below which score all rows may stand as one cell; of
+            a class among many, those are most.
     """
     classes = require_fit(predictions)
     floor = inputs.floor_of(predictions)
@@ -52,7 +55,7 @@ def fit_curves(
     if multiclass in ("top-label", "confidence"):
         curves = _of_top(predictions, fit, look, floor, multiclass, notes)
     else:
-        curves = _of_classes(predictions, fit, look, floor, multiclass, classes)
+        curves = _of_classes(predictions, fit, look, floor, multiclass, classes, coarse)
     made = Curves(multiclass, curves, floor, class_shares(predictions))
     if made.count() > MOST:
         raise FitError(
@@ -71,7 +74,13 @@ def fit_curves(
 
 
 def _of_classes(
-    predictions: Predictions, fit: FitCurve, look: str, floor: float, multiclass: str, classes: int
+    predictions: Predictions,
+    fit: FitCurve,
+    look: str,
+    floor: float,
+    multiclass: str,
+    classes: int,
+    coarse: Coarse | None,
 ) -> tuple[Curve, ...]:
     scores = inputs.by_class(LOOKS[look], predictions, floor)
     labels, weights = predictions.labels, predictions.weights
@@ -79,18 +88,38 @@ def _of_classes(
     if multiclass == "shared" and classes > 2:
         outcome = labels == np.arange(classes)[:, None]
         repeated = None if weights is None else np.tile(weights, classes)
-        return (
-            _named(fit, Cells.from_rows(scores.ravel(), outcome.ravel(), repeated), predictions),
-        )
+        cells = _cells(scores.ravel(), outcome.ravel(), repeated, coarse)
+        return (_named(fit, cells, predictions),)
     own = range(1, 2) if classes == 2 else range(classes)
 
     def one(k: int) -> Curve:
-        cells = Cells.from_rows(scores[k], labels == k, weights)
-        return _named(
-            fit, cells, predictions, "" if classes == 2 else f"class {_name(predictions, k)}"
-        )
+        which = "" if classes == 2 else f"class {name_of(predictions, k)}"
+        return _named(fit, _cells(scores[k], labels == k, weights, coarse), predictions, which)
 
-    return tuple(ordered(one, own, cores()))
+    return tuple(one(k) for k in own)
+
+
+def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse | None) -> Cells:
+    """A cell a distinct score, but one for all that `coarse` says need not be told apart."""
+    if coarse is None or not outcome.any():
+        return Cells.from_rows(score, outcome, weights)
+    above = score >= coarse(score, outcome)
+    low = ~above
+    if np.count_nonzero(low) < 2:
+        return Cells.from_rows(score, outcome, weights)
+    rest = Cells.from_rows(
+        score[above], outcome[above], None if weights is None else weights[above]
+    )
+    mass = np.ones(np.count_nonzero(low)) if weights is None else weights[low]
+    below = score[low]
+    first = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ outcome[low])
+    return Cells(
+        *(np.append(x, y).astype(y.dtype) for x, y in zip(first, _fields(rest), strict=True))
+    )
+
+
+def _fields(cells: Cells) -> tuple[Array, Array, Array, Array]:
+    return cells.at, cells.n, cells.p, cells.y
 
 
 def _of_top(
@@ -114,10 +143,10 @@ def _of_top(
     for k in range(predictions.classes or 0):
         at = np.flatnonzero(top == k)
         if not len(at):
-            missing.append(_name(predictions, k))
+            missing.append(name_of(predictions, k))
             at = np.arange(len(top))
         curves.append(
-            _named(fit, cells(at), predictions, f"predicted class {_name(predictions, k)}")
+            _named(fit, cells(at), predictions, f"predicted class {name_of(predictions, k)}")
         )
     if missing:
         notes.append(
@@ -133,7 +162,3 @@ def _named(fit: FitCurve, cells: Cells, predictions: Predictions, which: str = "
     except FitError as error:
         where = f"{predictions.source}: {which}: " if which else f"{predictions.source}: "
         raise FitError(f"{where}{error}") from error
-
-
-def _name(predictions: Predictions, k: int) -> str:
-    return repr(predictions.class_names[k]) if predictions.class_names else str(k)

@@ -67,12 +67,12 @@ def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
     told = told[:1].upper() + told[1:]
     if hint is bool:
         return click.option(name, parameter.name, is_flag=True, help=told)
-    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-    choices = kinds if get_origin(hint) is Literal else None
+    if type(None) in get_args(hint):
+        hint = get_args(hint)[0]
     return click.option(
         name,
         parameter.name,
-        type=click.Choice(choices) if choices else (kinds[0] if kinds else hint),
+        type=click.Choice(get_args(hint)) if get_origin(hint) is Literal else hint,
         default=parameter.default,
         show_default=parameter.default is not None,
         help=told,

@@ -55,9 +55,10 @@ def reliability(
     from calibtool import diagram
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
+    from calibtool.render import paper
     from calibtool.render import reliability as ink
 
-    ink.require_suffix(output)
+    paper.require_suffix(output)
     ink.require_width(width)
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None

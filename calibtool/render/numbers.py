@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from calibtool.selection import Selection
+
 
 def number(value: float | None) -> str:
     """Four decimals; more, or an exponent, where four would say 0 or 1 of what is neither.
@@ -41,3 +43,56 @@ def interval(low: float | None, high: float | None, *, sign: bool = False) -> st
 def percent(level: float | None) -> str:
     """The level of an interval, as a column's title says it."""
     return f"{100 * (level or 0.95):g} %"
+
+
+def selection_cells(found: Selection, *, wide: bool) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows of the table of candidates that could be fitted; `wide` for all columns."""
+    titles = ["method", "numbers", found.rank_by, f"behind, {percent(found.level)}", "ece", "flips"]
+    more = [
+        "behind",
+        "brier" if found.rank_by == "nll" else "nll",
+        "classwise-ece",
+        "accuracy",
+        "ties",
+    ]
+    rows = []
+    for one in found.candidates:
+        if one.failed:
+            continue
+        cells = [
+            *(one.method, f"{one.numbers:,}", number(one.score)),
+            interval(one.low, one.high) if one.method != found.best else "best",
+            number(one.ece),
+            share(one.flips),
+        ]
+        other = one.brier if found.rank_by == "nll" else one.nll
+        extra = [
+            number(one.behind),
+            number(other),
+            number(one.classwise_ece),
+            number(one.accuracy),
+            share(one.ties),
+        ]
+        times = [seconds(one.fit_seconds), seconds(one.apply_seconds)]
+        rows.append([*cells, *extra, *times] if wide else cells)
+    return ([*titles, *more, "fit", "apply"] if wide else titles), rows
+
+
+def share(value: float | None) -> str:
+    """A share, in per cent.
+
+    >>> share(0.0), share(0.0004), share(0.126)
+    ('0', '<0.1 %', '12.6 %')
+    """
+    if value is None:
+        return ""
+    if value == 0:
+        return "0"
+    return "<0.1 %" if abs(value) < 5e-4 else f"{100 * value:.1f} %"
+
+
+def seconds(value: float | None) -> str:
+    """A time."""
+    if value is None:
+        return ""
+    return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"

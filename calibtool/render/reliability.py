@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calibtool.diagram import Curve, Reliability
 from calibtool.errors import UsageError
-from calibtool.files import whole_file
 from calibtool.render.numbers import interval, number
+from calibtool.render.paper import COLOURS, STYLE, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SUFFIXES = (".png", ".svg", ".pdf")
-# Okabe & Ito 2008: told apart by colour-blind readers, and by lightness in grey
-COLOURS = ("#0072B2", "#D55E00")
 MARKERS = ("o", "s")
-STYLE: Any = {
-    "font.size": 8,
-    "axes.linewidth": 0.6,
-    "svg.hashsalt": "calibtool",
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 AXES = {
     "top": ("Confidence", "Accuracy"),
     "positive": ("P(class 1)", "Frequency of class 1"),
@@ -43,33 +29,9 @@ def require_width(width: float) -> None:
         raise UsageError(f"--width must lie between 2 and 20 inches, not {width:g}")
 
 
-def require_suffix(path: str | Path) -> None:
-    """Whether the format of a picture is one that we write."""
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise UsageError(
-            f"{path}: cannot draw {Path(path).suffix or 'without a suffix'}; "
-            f"there are {', '.join(SUFFIXES)}"
-        )
-
-
 def save(data: Reliability, path: str | Path, *, width: float, title: str | None) -> None:
     """Draw and write a picture, whole or not at all; the same data give the same bytes."""
-    from matplotlib import rc_context
-
-    require_suffix(path)
-    kind = Path(path).suffix.lower().removeprefix(".")
-    metadata: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
-        "svg": {"Date": None, "Creator": "calibtool"},
-        "pdf": {"CreationDate": None, "Creator": "calibtool", "Producer": None},
-    }
-    out = BytesIO()
-    with rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # letters the font lacks become boxes
-        drawn = figure(data, width=width, title=title)
-        drawn.savefig(out, format=kind, dpi=200, metadata=metadata[kind])
-    with whole_file(path) as file:
-        file.write(out.getvalue())
+    write_figure(lambda: figure(data, width=width, title=title), path)
 
 
 def figure(data: Reliability, *, width: float = 4.0, title: str | None = None) -> Figure:

@@ -9,6 +9,7 @@ from io import StringIO
 
 from calibtool.gate import Outcome
 from calibtool.report import Estimate, Report
+from calibtool.selection import Candidate, Selection
 
 _COLUMNS = [field.name for field in fields(Estimate)]
 
@@ -37,6 +38,13 @@ def outcome(found: Outcome) -> str:
         for verdict in found.verdicts
     ]
     return write(["requirement", "verdict", *_COLUMNS], rows)
+
+
+def selection(found: Selection) -> str:
+    """A line a candidate, the best first."""
+    columns = ["chosen", *(field.name for field in fields(Candidate))]
+    rows = [{"chosen": one.method == found.chosen, **asdict(one)} for one in found.candidates]
+    return write(columns, rows)
 
 
 def write(columns: list[str], rows: Sequence[Mapping[str, object]]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from calibtool.gate import Outcome
 from calibtool.report import Estimate, Report
+from calibtool.selection import Selection
 from calibtool.version import __version__
 
 VERSION = 1  # 1: the first
@@ -34,6 +35,26 @@ def outcome(found: Outcome) -> str:
     ]
     head = _head("calibtool-check") | {"passed": found.passed, "requirements": verdicts}
     return _dump(head | {"report": _report(found.report)})
+
+
+def selection(found: Selection) -> str:
+    """A selection as a document of format "calibtool-selection"."""
+    body = {
+        "data": asdict(found.data),
+        "how": found.how,
+        "rank_by": found.rank_by,
+        "level": found.level,
+        "prior": found.prior,
+        "candidates": [
+            {key: finite(value) for key, value in asdict(one).items()}
+            | {"skill": finite(found.skill(one))}
+            for one in found.candidates
+        ],
+        "best": found.best,
+        "chosen": found.chosen,
+        "why": found.why,
+    }
+    return _dump(_head("calibtool-selection") | body)
 
 
 def estimate(found: Estimate) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calibtool.gate import Outcome
-from calibtool.render.numbers import interval, number, percent, signed
+from calibtool.render.numbers import interval, number, percent, selection_cells, signed
 from calibtool.report import Report
+from calibtool.selection import Selection
 
 
 def report(found: Report) -> str:
@@ -58,6 +59,16 @@ def outcome(found: Outcome) -> str:
         for v in found.verdicts
     ]
     return "\n".join([escape(found.report.data.describe()), "", *table(titles, rows)]) + "\n"
+
+
+def selection(found: Selection) -> str:
+    """A table of candidates, and the choice below it."""
+    titles, rows = selection_cells(found, wide=True)
+    rows = [[f"**{cell}**" if r[0] == found.chosen and cell else cell for cell in r] for r in rows]
+    failed = [f"{one.method}: {one.failed}" for one in found.candidates if one.failed]
+    lines = [escape(found.data.describe()), "", *table(titles, rows)]
+    lines += [part for text in failed for part in ("", f"Not fitted: {escape(text)}")]
+    return "\n".join([*lines, "", f"Chosen: {escape(found.why)}"]) + "\n"
 
 
 def table(

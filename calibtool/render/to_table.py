@@ -12,8 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from calibtool.gate import Outcome
-from calibtool.render.numbers import interval, number, percent, signed
+from calibtool.render.numbers import interval, number, percent, selection_cells, signed
 from calibtool.report import Estimate, Report
+from calibtool.selection import Selection
+
+WIDE = 118  # columns of a terminal that shows all columns of a selection
 
 
 def report(found: Report, *, width: int, colour: bool) -> str:
@@ -68,6 +71,23 @@ def outcome(found: Outcome, *, width: int, colour: bool) -> str:
     head = Text(f"{found.report.data.describe()}{calibrated}", style="bold")
     warnings = [Text(f"Warning: {w}", style="yellow") for w in found.report.warnings]
     return _print([head, table, *warnings, summary], width, colour)
+
+
+def selection(found: Selection, *, width: int, colour: bool) -> str:
+    """Every candidate, the best first, and the choice; on a wide terminal, more columns."""
+    titles, rows = selection_cells(found, wide=width >= WIDE)
+    table = _table(*titles)
+    table.columns[0].no_wrap, table.columns[1].justify = True, "right"
+    for row in rows:
+        table.add_row(*row, style="bold green" if row[0] == found.chosen else "")
+    head = Text(f"{found.data.describe()}, {found.how}", style="bold")
+    parts: list[object] = [head, table]
+    parts += [
+        Text(f"Not fitted: {one.method}: {one.failed}", style="yellow")
+        for one in found.candidates
+        if one.failed
+    ]
+    return _print([*parts, Text(f"Chosen: {found.why}")], width, colour)
 
 
 def entries(items: Sequence[tuple[str, str, Sequence[str]]], *, width: int, colour: bool) -> str:

@@ -20,4 +20,4 @@ def fit(predictions: Predictions) -> Calibrator:
     >>> fit(p)(p).values.ravel().round(4)[:2].tolist()  # right 4 times in 5
     [-1.3863, 1.3863]
     """
-    return fit_affine("bias-corrected-temperature", predictions, Scalar(), look="logits")
+    return fit_affine("bias-corrected", predictions, Scalar(), look="logits")

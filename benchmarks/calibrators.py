@@ -1,0 +1,228 @@
+"""Calibrators on real predictions, and their speed beside the peers'.
+
+python benchmarks/calibrators.py quality FOLDER   every calibrator, cross-fitted, on the sets there
+python benchmarks/calibrators.py speed            fit and apply beside the peers that are installed
+
+Each writes its part of results/calibrators.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from speed import HERE, Floats, Ints, Row, arrays, installed, line, missing, softmax, write
+
+import calibtool as ct
+from calibtool.render.numbers import number
+from calibtool.views import to_probs
+
+RESULTS = HERE / "results" / "calibrators.json"
+SETS = ("cifar10_resnet20", "cifar100_resnet20", "sst2_gpt2", "fvcaus_plda")
+LIBRARIES = ("calibtool", "numpy", "scipy", "scikit-learn", "netcal", "probmetrics")
+LIBRARIES = (*LIBRARIES, "torch-uncertainty", "uncertainty-calibration", "venn-abers", "torch")
+
+
+def main() -> None:
+    """Measure the part that is asked for and write it down."""
+    record: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    what = sys.argv[1] if len(sys.argv) > 1 else ""
+    if what == "quality":
+        record["quality"] = [quality(Path(sys.argv[2]) / f"{name}.npz") for name in SETS]
+    elif what == "speed":
+        record["speed"] = [asdict(row) for row in speed()]
+    else:
+        sys.exit(__doc__)
+    record[f"{what}_made_with"] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
+        "versions": {name: installed(name) for name in LIBRARIES},
+    }
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def quality(path: Path) -> dict[str, Any]:
+    """One set: NLL and ECE of every calibrator on rows it was not fitted on."""
+    p = ct.load(path)
+    began = time.perf_counter()
+    found = ct.select(p)
+    seconds = time.perf_counter() - began
+    scores = {
+        one.method: {"nll": number(one.nll), "ece": number(one.ece)}
+        for one in found.candidates
+        if not one.failed
+    }
+    print(path.stem, found.why, f"{seconds:.1f} s", flush=True)
+    return {
+        "name": path.stem,
+        "rows": p.rows,
+        "classes": p.classes,
+        "best": found.best,
+        "chosen": found.chosen,
+        "seconds": round(seconds, 1),
+        "scores": scores,
+    }
+
+
+# ------------------------------------------------------------------ speed
+
+
+def speed() -> Iterator[Row]:
+    """Fit and apply, ours beside each peer's, alternately, medians."""
+    with tempfile.TemporaryDirectory() as folder:
+        large = write(Path(folder) / "L.npz", 50_000, 1_000, signal=4.2, sharp=3.4)
+        small = write(Path(folder) / "S.npz", 10_000, 10, signal=2.5, sharp=1.85)
+        middle = write(Path(folder) / "M.npz", 10_000, 100, signal=3.4, sharp=2.6)
+        for part in (isotonic, histogram, vector, venn_abers, selection):
+            for row in part(large, small, middle):
+                print(line(row), flush=True)
+                yield row
+
+
+def isotonic(large: Path, small: Path, middle: Path) -> Iterator[Row]:
+    """One-vs-rest isotonic regression, fit and predict on the same rows."""
+    z, y = arrays(large)
+    own = timed(lambda: calibrate("isotonic", z, y), 3)
+    what = "isotonic one-vs-rest, fit and apply L"
+    yield from peer("isotonic", what, own, "scikit-learn", lambda: sklearn_isotonic(z, y), 4)
+    yield from peer("isotonic", what, own, "netcal", lambda: netcal("IsotonicRegression", z, y), 4)
+
+
+def histogram(large: Path, small: Path, middle: Path) -> Iterator[Row]:
+    """One-vs-rest histogram binning, 15 bins of equal width."""
+    z, y = arrays(large)
+    own = timed(lambda: calibrate("histogram", z, y), 3)
+    what = "histogram one-vs-rest, fit and apply L"
+    yield from peer("histogram", what, own, "netcal", lambda: netcal("HistogramBinning", z, y), 6)
+
+
+def vector(large: Path, small: Path, middle: Path) -> Iterator[Row]:
+    """Vector scaling; the NLL it reaches stands in the note."""
+    for name, path in (("S", small), ("L", large)):
+        z, y = arrays(path)
+        times = 5 if name == "S" else 1
+        own = timed(lambda z=z, y=y: calibrate("vector", z, y), times)
+        mine = nll_of(calibrate("vector", z, y), y)
+        what = f"vector scaling, fit and apply {name}"
+        peers = {"probmetrics": probmetrics_vector, "torch-uncertainty": tu_vector}
+        for library, call in peers.items():
+            if installed(library) is None:
+                yield missing("vector", what, library)
+                continue
+            theirs = timed(lambda call=call, z=z, y=y: call(z, y), times)
+            note = f"NLL {mine:.6f}, theirs {nll_of(call(z, y), y):.6f}"
+            yield Row("vector", what, own, library, theirs, "", None, note=note)
+
+
+def venn_abers(large: Path, small: Path, middle: Path) -> Iterator[Row]:
+    """Inductive Venn-Abers of two classes."""
+    z, y = arrays(small)
+    two, labels = np.stack([z[:, 0], z[:, 1:].max(axis=1)], axis=1), (y > 0).astype(np.int64)
+    own = timed(lambda: calibrate("venn-abers", two, labels), 5)
+    what = "venn-abers, two classes, 10,000 rows, fit and apply"
+    yield from peer("venn-abers", what, own, "venn-abers", lambda: va(two, labels), 1)
+
+
+def selection(large: Path, small: Path, middle: Path) -> Iterator[Row]:
+    """`select` on 10,000 x 100."""
+    p = ct.load(middle)
+    seconds = timed(lambda: ct.select(p), 1)
+    what = "select, all calibrators, 10,000 x 100"
+    yield Row("select", what, seconds, "two minutes", 120.0, "<= 120 s", seconds <= 120)
+
+
+def peer(
+    part: str, what: str, own: float, library: str, call: Callable[[], object], target: float
+) -> Iterator[Row]:
+    """Our time beside a peer's, with the ratio that is aimed at."""
+    if installed(library) is None:
+        yield missing(part, what, library)
+        return
+    theirs = timed(call, 1)
+    yield Row(part, what, own, library, theirs, f">= {target:g}x", theirs / own >= target)
+
+
+def calibrate(method: str, z: Floats, y: Ints) -> Floats:
+    p = ct.Predictions.from_logits(z, y)
+    return to_probs(ct.fit(method, p)(p)).values
+
+
+def sklearn_isotonic(z: Floats, y: Ints) -> Floats:
+    from sklearn.isotonic import IsotonicRegression
+
+    p = softmax(z).astype(np.float64)
+    out = np.empty_like(p)
+    for k in range(p.shape[1]):
+        fitted = IsotonicRegression(out_of_bounds="clip").fit(p[:, k], y == k)
+        out[:, k] = fitted.predict(p[:, k])
+    return out / out.sum(axis=1, keepdims=True)
+
+
+def netcal(name: str, z: Floats, y: Ints) -> Floats:
+    import netcal.binning
+
+    p = softmax(z).astype(np.float64)
+    options = {"bins": 15} if name == "HistogramBinning" else {}
+    fitted = getattr(netcal.binning, name)(**options)
+    fitted.fit(p, y)
+    return fitted.transform(p)
+
+
+def probmetrics_vector(z: Floats, y: Ints) -> Floats:
+    import torch
+    from probmetrics.calibrators import VectorScalingCalibrator
+    from probmetrics.distributions import CategoricalLogits
+
+    fitted = VectorScalingCalibrator()
+    logits, labels = torch.from_numpy(z), torch.from_numpy(y)
+    fitted.fit_torch(CategoricalLogits(logits), labels)
+    return fitted.predict_proba_torch(CategoricalLogits(logits)).get_probs().numpy()
+
+
+def tu_vector(z: Floats, y: Ints) -> Floats:
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+    from torch_uncertainty.post_processing import VectorScaler
+
+    logits, labels = torch.from_numpy(z), torch.from_numpy(y)
+    fitted = VectorScaler(torch.nn.Identity(), num_classes=z.shape[1])
+    loader = DataLoader(TensorDataset(logits, labels), batch_size=len(z))
+    fitted.fit(loader, progress=False)
+    with torch.no_grad():
+        return torch.softmax(fitted(logits), dim=1).numpy()
+
+
+def va(z: Floats, y: Ints) -> Floats:
+    from venn_abers import VennAbers
+
+    p = softmax(z).astype(np.float64)
+    fitted = VennAbers()
+    fitted.fit(p, y)
+    return fitted.predict_proba(p)[0]
+
+
+def nll_of(p: Floats, y: Ints) -> float:
+    return float(-np.log(p[np.arange(len(y)), y].astype(np.float64)).mean())
+
+
+def timed(call: Callable[[], object], times: int) -> float:
+    call() if times > 1 else None
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""calibtool select."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from calibtool.cli import options as shared
+
+
+def command(name: str) -> click.Command:
+    """The command."""
+    return select
+
+
+@click.command()
+@click.argument("file")
+@click.option("-o", "--output", metavar="JSON", help="Where the chosen calibrator is written.")
+@click.option(
+    "--methods",
+    metavar="LIST",
+    help='Which calibrators to try, such as "temperature,vector"; all, unless said.',
+)
+@click.option(
+    "--rank-by",
+    type=click.Choice(["nll", "brier"]),
+    default="nll",
+    show_default=True,
+    help="The proper score that decides.",
+)
+@click.option("--test", metavar="FILE", help="Measure on this file instead of cross-fitting.")
+@click.option("--figure", metavar="FILE", help="Draw skill against complexity: png, svg or pdf.")
+@click.option("--resamples", type=int, default=1000, show_default=True, metavar="N")
+@click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+@shared.form
+@shared.reading
+def select(
+    file: str,
+    output: str | None,
+    methods: str | None,
+    rank_by: str,
+    test: str | None,
+    figure: str | None,
+    format_: str,
+    **options: Any,
+) -> None:
+    """Try every calibrator on FILE and keep the simplest of the best.
+
+    Each is measured on rows that it was not fitted on, beside doing nothing, and ranked by a proper
+    score. The simplest within one standard error of the best is fitted on all rows.
+
+    \b
+    calibtool select val.npz -o best.json
+    calibtool select val.npz --test test.npz --rank-by brier -o best.json
+    """
+    from calibtool import selection
+    from calibtool.cli import out
+    from calibtool.files import open_source
+    from calibtool.render import paper
+    from calibtool.render import selection as ink
+
+    if figure:
+        paper.require_suffix(figure)
+    choice = shared.choice(options)
+    predictions = open_source(file, choice).load()
+    measured = open_source(test, choice).load() if test else None
+    names = [name.strip() for name in methods.split(",")] if methods else None
+    with out.progress() as progress:
+        found = selection.select(
+            predictions, names, rank_by=rank_by, test=measured, progress=progress, **options
+        )
+    if output:
+        found.calibrator.save(output)
+    if figure:
+        ink.save(found, figure)
+    out.show("selection", found, format_, None)
+    if format_ != "table":
+        return
+    if output:
+        click.echo(f"\n{found.calibrator.describe()} -> {output}")
+    else:
+        click.echo("\nNothing was written; -o best.json keeps the calibrator.")

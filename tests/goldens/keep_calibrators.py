@@ -1,0 +1,69 @@
+"""Keep a calibrator file of each method, and what it makes of some rows, for ever.
+
+python tests/goldens/keep_calibrators.py [NAME ...]
+
+A file that is here already is never written again: whatever comes, calibtool must read it and give
+the same numbers (tests/test_kept_calibrators.py).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import calibtool as ct
+from calibtool.calibrators import METHODS
+from calibtool.views import to_probs
+
+FOLDER = Path(__file__).parent / "calibrators-v1"
+
+
+def rows(count: int, classes: int, seed: int, kind: str) -> ct.Predictions:
+    """Overconfident logits with a column to group by."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    z = rng.normal(0, 1.5, (count, classes)).round(3)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    labels = (p.cumsum(axis=1) < rng.random((count, 1))).sum(axis=1).clip(0, classes - 1)
+    made = ct.Predictions.from_logits(2 * z, labels)
+    made = replace(made, extra={"group": np.array(["a", "b"])[rng.integers(0, 2, count)]})
+    return made if kind == "logits" else to_probs(made)
+
+
+def cases() -> dict[str, tuple[str, int, str, dict[str, object]]]:
+    """Name of the file -> method, classes, kind, options."""
+    made: dict[str, tuple[str, int, str, dict[str, object]]] = {
+        name: (name, 3, "logits", {}) for name in METHODS
+    }
+    for name, line in METHODS.items():
+        if line.binary:
+            made[f"{name}-two-classes"] = (name, 2, "probs", {})
+    made["histogram-top-label"] = ("histogram", 3, "logits", {"multiclass": "top-label"})
+    made["isotonic-shared"] = ("isotonic", 3, "probs", {"multiclass": "shared"})
+    made["venn-abers-crossed"] = ("venn-abers", 3, "logits", {"folds": 3})
+    made["platt-by-group"] = ("platt", 3, "logits", {"by": "group"})
+    return made
+
+
+def main() -> None:
+    """Write what is not here yet."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, (method, classes, kind, options) in cases().items():
+        path = FOLDER / f"{name}.json"
+        wanted = not sys.argv[1:] or name in sys.argv[1:]
+        if path.exists() or not wanted:
+            continue
+        fitted = ct.fit(method, rows(150, classes, 0, kind), **options)
+        if name == "temperature":
+            fitted = fitted.for_prior([0.2, 0.3, 0.5])
+        fitted.save(path)
+        after = to_probs(fitted(rows(4, classes, 1, kind))).matrix()
+        expected = FOLDER / f"{name}.expected.json"
+        expected.write_text(json.dumps({"classes": classes, "kind": kind, "probs": after.tolist()}))
+
+
+if __name__ == "__main__":
+    main()
