@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from calibtool.version import __version__
 
 if TYPE_CHECKING:
+    from calibtool import sklearn as sklearn
     from calibtool.calibrators import fit, load_calibrator
     from calibtool.errors import CalibtoolError
     from calibtool.evaluation import evaluate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from calibtool.gate import check
     from calibtool.predictions import Predictions
     from calibtool.report import Estimate, Report
+    from calibtool.selection import select
 
 # name -> the module it lives in; loaded when first used, so that importing calibtool is cheap
 _HOME = {
@@ -33,17 +35,21 @@ _HOME = {
     "fit": "calibtool.calibrators",
     "load": "calibtool.files",
     "load_calibrator": "calibtool.calibrators",
+    "select": "calibtool.selection",
 }
+_MODULES = ("sklearn",)  # of an optional extra
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"calibtool.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'calibtool' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*_HOME, "__version__"])
+    return sorted([*_HOME, *_MODULES, "__version__"])
 
 
 __all__ = [
@@ -57,4 +63,5 @@ __all__ = [
     "fit",
     "load",
     "load_calibrator",
+    "select",
 ]

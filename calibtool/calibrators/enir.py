@@ -22,6 +22,7 @@ from calibtool.cells import Cells
 from calibtool.checks import Array
 from calibtool.predictions import Predictions
 
+SAME = 1e-12  # values, and prices beside one another, closer than this are equal
 KEEP = 1e-12  # curves less probable, beside the best, are left out
 
 
@@ -116,19 +117,24 @@ def _meetings(share: Array, n: Array, many: int) -> Iterator[tuple[Array, Array]
             return
         gap = (value[j] + speed[j] * (now - since[j])) - (value[i] + speed[i] * (now - since[i]))
         closing = speed[i] - speed[j]
-        if gap * closing > 0 or gap == 0:
-            when = now + (gap / closing if gap else 0.0)
-            heapq.heappush(meetings, (when, i, version[i], version[j]))
+        if abs(gap) <= SAME:  # several meet at once, and stay together
+            heapq.heappush(meetings, (now, i, version[i], version[j]))
+        elif gap * closing > 0:
+            heapq.heappush(meetings, (now + gap / closing, i, version[i], version[j]))
+
+    def stale(meeting: tuple[float, int, int, int]) -> bool:
+        """Whether one of the two has met another block since."""
+        _, i, own, other = meeting
+        j = right[i]
+        return not alive[i] or version[i] != own or j >= size or version[j] != other
 
     for i in range(size):
         set_speed(i)
     for i in range(size - 1):
         expect(i, 0.0)
     while meetings:
-        now, i, own, other = heapq.heappop(meetings)
+        now, i, _, _ = heapq.heappop(meetings)
         j = right[i]
-        if not alive[i] or version[i] != own or j >= size or version[j] != other:
-            continue
         value[i] += speed[i] * (now - since[i])
         since[i] = now
         alive[j], mass[i], right[i] = False, mass[i] + mass[j], right[j]
@@ -141,7 +147,9 @@ def _meetings(share: Array, n: Array, many: int) -> Iterator[tuple[Array, Array]
         expect(i, now)
         if left[i] >= 0:
             expect(left[i], now)
-        if blocks <= many and not (meetings and meetings[0][0] <= now):
+        while meetings and stale(meetings[0]):
+            heapq.heappop(meetings)
+        if blocks <= many and not (meetings and meetings[0][0] <= now * (1 + SAME)):
             starts = np.flatnonzero(alive)
             yield value[starts] + speed[starts] * (now - since[starts]), starts
 

@@ -27,6 +27,39 @@ def inputs() -> dict[str, Arrays]:
     }
 
 
+def fit_inputs() -> dict[str, Arrays]:
+    """Return the inputs that calibrators are fitted to, by name.
+
+    Three are `continuous` with other outcomes: the best beta curve is held at 0 near 0, near 1, or
+    falls.
+    """
+    binary = continuous()
+    scores, outcomes = binary["scores"], binary["outcomes"]
+    often = np.arange(len(scores)) % 9 == 0
+    changed = {
+        "one_sided": (scores > 0.97) | often,
+        "other_sided": (scores > 0.03) & ~often,
+        "falling": outcomes == 0,
+    }
+    used = ("tenths", "continuous", "ties", "classes5")
+    return {name: arrays for name, arrays in inputs().items() if name in used} | {
+        name: {"scores": scores, "outcomes": own.astype(np.int64)} for name, own in changed.items()
+    }
+
+
+def places(arrays: Arrays) -> Arrays:
+    """Return the weights of an input's rows, and where its fitted calibrators are looked at: off
+    the edges of bins, at 0 and 1, and at rows of the input."""
+    first = next(iter(arrays.values()))
+    found: Arrays = {"weights": 1.0 + np.arange(len(first)) % 3}
+    if "labels" in arrays:
+        return found | {"at_rows": np.arange(0, len(first), 150)}
+    middles = (np.arange(37) + 0.5) / 37
+    found["at_logits"] = np.linspace(-9, 9, 31)
+    found["at_scores"] = np.concatenate([[0.0], middles, arrays["scores"][:12], [1.0]])
+    return found
+
+
 def tenths() -> Arrays:
     """Return 12 binary scores that all lie on the edges of ten bins, 0 and 1 among them."""
     scores = np.array([0.0, 0.1, 0.2, 0.3, 0.3, 0.5, 0.6, 0.7, 0.9, 1.0, 1.0, 1.0])

@@ -1,0 +1,238 @@
+"""scikit-learn's conventions: a classifier whose probabilities are calibrated.
+
+Like CalibratedClassifierCV(ensemble=False): the model's outputs on rows that it has not seen come
+from cross-validation, the calibrator is fitted to them, the model to all rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+
+from calibtool.calibrators import fit
+from calibtool.calibrators.calibrator import Calibrator as Fitted
+from calibtool.calibrators.calibrator import finish
+from calibtool.calibrators.maps import Power
+from calibtool.checks import Array
+from calibtool.errors import CalibtoolError, FitError
+from calibtool.predictions import Predictions
+from calibtool.views import to_probs
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import check_cv, cross_val_predict
+    from sklearn.utils import column_or_1d, get_tags, indexable
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import (
+        _check_sample_weight,
+        check_is_fitted,
+        has_fit_parameter,
+        validate_data,
+    )
+except ImportError as error:
+    raise ImportError(
+        f"calibtool.sklearn needs scikit-learn ({error}): pip install 'calibtool[sklearn]'"
+    ) from error
+
+SAVED = ("logits", "probs")
+
+
+class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier with calibrated probabilities.
+
+    Args:
+        method: a calibrator's name, as `ct.fit` takes it.
+        estimator: the classifier, LogisticRegression() by default. "logits" or "probs" if X are a
+            model's saved outputs, so that only the calibrator is fitted. FrozenEstimator(model)
+            for a model that is fitted already, on other rows.
+        cv: how the rows are split for outputs of rows that the classifier has not seen: a number of
+            folds, a splitter or splits, as scikit-learn takes them.
+        options: of the method, such as {"smoothing": True}.
+
+    Attributes:
+        classes_: the labels, in the order of the columns of `predict_proba`.
+        calibrator_: calibtool's calibrator; `calibrator_.save("cal.json")` keeps it.
+        estimator_: the classifier, fitted to all rows; None if X are saved outputs.
+
+    >>> import numpy as np
+    >>> z = np.log([[0.8, 0.2]] * 5)
+    >>> model = Calibrator(estimator="logits").fit(2 * z, [0, 0, 0, 0, 1])
+    >>> model.predict_proba(2 * z)[0].round(6).tolist()
+    [0.8, 0.2]
+    """
+
+    def __init__(
+        self,
+        method: str = "temperature",
+        estimator: Any = None,
+        *,
+        cv: Any = 5,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.method = method
+        self.estimator = estimator
+        self.cv = cv
+        self.options = options
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit the classifier and the calibrator.
+
+        Where the calibrator has no finite optimum, as on rows that are told apart perfectly,
+        probabilities stay as they are and a UserWarning says so.
+
+        Raises ValueError for data or options that cannot be used.
+        """
+        check_classification_targets(y)
+        saved = self._saved()
+        X, y = validate_data(self, X, y) if saved else indexable(X, column_or_1d(y, warn=True))
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        if saved:
+            self.estimator_ = None
+            self.classes_ = _classes_of_columns(y, max(X.shape[1], 2))
+            values, kind = X, self.estimator
+        else:
+            values, kind = self._unseen(X, y, sample_weight)
+        try:
+            predictions = self._predictions(values, kind, _codes(y, self.classes_), sample_weight)
+            self.calibrator_ = self._calibrator(predictions)
+        except CalibtoolError as error:
+            raise ValueError(str(error)) from error
+        self.kind_ = kind
+        return self
+
+    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+        """(N, K) calibrated probabilities."""
+        check_is_fitted(self)
+        if self.estimator_ is None:
+            values = validate_data(self, X, reset=False)
+        else:
+            values = getattr(self.estimator_, _METHODS[self.kind_])(X)
+        try:
+            predictions = self._predictions(values, self.kind_, None, None)
+            return to_probs(self.calibrator_(predictions)).matrix()
+        except CalibtoolError as error:
+            raise ValueError(str(error)) from error
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """(N,) the label of the highest calibrated probability."""
+        probs = self.predict_proba(X)
+        return np.asarray(self.classes_[probs.argmax(axis=1)])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = not self._saved() and get_tags(self._model()).input_tags.sparse
+        return tags
+
+    def _saved(self) -> bool:
+        """Whether X are a model's outputs."""
+        if isinstance(self.estimator, str) and self.estimator not in SAVED:
+            raise ValueError(
+                f"estimator={self.estimator!r}: give a classifier, or 'logits' or 'probs' if X are "
+                "a model's saved outputs"
+            )
+        return isinstance(self.estimator, str)
+
+    def _model(self) -> Any:
+        return LogisticRegression() if self.estimator is None else self.estimator
+
+    def _unseen(self, X: Any, y: Array, weight: Array | None) -> tuple[Array, str]:  # noqa: N803
+        """Fit the classifier; its outputs on rows that it has not seen, and what they are."""
+        model = self._model()
+        params = {}
+        if weight is not None and has_fit_parameter(model, "sample_weight"):
+            params["sample_weight"] = weight
+        elif weight is not None and not isinstance(model, FrozenEstimator):
+            warnings.warn(
+                f"{type(model).__name__} takes no sample_weight; only the calibrator is weighted",
+                UserWarning,
+                stacklevel=3,
+            )
+        fitted = clone(model).fit(X, y, **params)
+        self.estimator_, self.classes_ = fitted, fitted.classes_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(fitted, name):
+                setattr(self, name, getattr(fitted, name))
+        kind = _kind(fitted, X)
+        if isinstance(model, FrozenEstimator):
+            return getattr(fitted, _METHODS[kind])(X), kind
+        cv = check_cv(_folds(self.cv, y), y, classifier=True)
+        values = cross_val_predict(clone(model), X, y, cv=cv, method=_METHODS[kind], params=params)
+        return values, kind
+
+    def _predictions(
+        self, values: Array, kind: str, labels: Array | None, weight: Array | None
+    ) -> Predictions:
+        make = Predictions.from_logits if kind == "logits" else Predictions.from_probs
+        return make(values, labels, weights=weight)
+
+    def _calibrator(self, predictions: Predictions) -> Fitted:
+        try:
+            return fit(self.method, predictions, **(self.options or {}))
+        except FitError as error:
+            reason = f"probabilities stay as they are: {error}"
+        warnings.warn(reason, UserWarning, stacklevel=3)
+        return finish("temperature", predictions, Power(1.0), notes=(reason,))
+
+
+_METHODS = {"logits": "decision_function", "probs": "predict_proba"}
+
+
+def _folds(cv: Any, y: Array) -> Any:
+    """As many folds as were asked for, or as the rarest class has rows."""
+    if not isinstance(cv, int):
+        return cv
+    classes, rows = np.unique(y, return_counts=True)
+    least = int(rows.min())
+    if least < 2:
+        raise ValueError(
+            f"the class {classes[rows.argmin()]!r} has 1 row; outputs on rows that the classifier "
+            "has not seen need 2 of each class"
+        )
+    if least < cv:
+        warnings.warn(
+            f"cv={cv}: a class has {least} rows, so there are {least} folds",
+            UserWarning,
+            stacklevel=4,
+        )
+    return min(cv, least)
+
+
+def _kind(model: Any, X: Any) -> str:  # noqa: N803
+    """Whether a fitted classifier gives logits: decision values, a column a class or one for two;
+    else probabilities. Of pairs of classes ("ovo") there are 3 for 3 classes, too."""
+    pairs = getattr(model, "decision_function_shape", None) == "ovo"
+    if hasattr(model, "decision_function") and not (pairs and len(model.classes_) > 2):
+        shape = np.shape(model.decision_function(X))
+        if len(shape) == 1 or shape[1] == len(model.classes_):
+            return "logits"
+    if not hasattr(model, "predict_proba"):
+        raise ValueError(
+            f"{type(model).__name__} has neither predict_proba nor decision values of each class"
+        )
+    return "probs"
+
+
+def _classes_of_columns(y: Array, classes: int) -> Array:
+    """The labels of the columns of saved outputs: the sorted labels, or 0 to K - 1."""
+    found = np.unique(y)
+    if len(found) == classes:
+        return found
+    if found.dtype.kind in "iub" and found.min() >= 0 and found.max() < classes:
+        return np.arange(classes)
+    raise ValueError(
+        f"y has {len(found)} classes ({', '.join(map(str, found[:8]))}), X has columns for "
+        f"{classes}; give a column a class, or label the classes 0 to {classes - 1}"
+    )
+
+
+def _codes(y: Array, classes: Array) -> Array:
+    """The column of each label."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(f"y has the class {unknown[0]!r}, which the estimator does not know")
+    return np.searchsorted(classes, y)
