@@ -67,10 +67,17 @@ def page() -> str:
 def calibrators() -> list[str]:
     """The table of calibrators, in Markdown."""
     rows = [
-        [name, line.when, line.numbers, "kept" if line.keeps_order else "", line.source]
+        [
+            name,
+            line.when,
+            line.numbers,
+            f"{line.enough} K",
+            "kept" if line.keeps_order else "",
+            line.source,
+        ]
         for name, line in METHODS.items()
     ]
-    titles = ("name", "when to use it", "numbers", "order", "source")
+    titles = ("name", "when to use it", "numbers", "rows", "order", "source")
     return to_markdown.table(titles, rows, words=True)
 
 

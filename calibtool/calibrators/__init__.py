@@ -7,7 +7,7 @@ A calibrator's module has `fit(predictions, *, options) -> Calibrator`, whose ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ class Method:
         when: two sentences, for --help: when to use it.
         source: author and year.
         numbers: how many the fitted calibrator keeps, for K classes and N rows.
+        enough: rows a class from which on it is at its best, as a rule of thumb.
         binary: whether it fits curves of one score, which wrappers put together for K classes.
         keeps_order: whether a row's classes keep their order, and so the predicted class.
         any_form: whether logits and their probabilities lead to the same fit.
@@ -39,6 +40,7 @@ class Method:
     when: str
     source: str
     numbers: str
+    enough: int
     binary: bool = False
     keeps_order: bool = False
     any_form: bool = True
@@ -52,6 +54,7 @@ METHODS: dict[str, Method] = {
         "underconfident throughout. It cannot repair classes that are off in different directions.",
         "Guo et al. 2017",
         "1",
+        10,
         keeps_order=True,
     ),
     "ensemble-temperature": Method(
@@ -61,6 +64,7 @@ METHODS: dict[str, Method] = {
         "uniform part takes them. It keeps the predicted class and has three parameters.",
         "Zhang et al. 2020",
         "3",
+        30,
         keeps_order=True,
     ),
     "bias-corrected": Method(
@@ -70,6 +74,7 @@ METHODS: dict[str, Method] = {
         "seldom. It needs tens of rows a class.",
         "Alexandari et al. 2020",
         "K + 1",
+        30,
     ),
     "order-preserving": Method(
         "order-preserving scaling",
@@ -78,6 +83,7 @@ METHODS: dict[str, Method] = {
         "thousand rows or so, however many classes there are.",
         "Rahimi et al. 2020",
         "8",
+        100,
         keeps_order=True,
     ),
     "structured-vector": Method(
@@ -87,6 +93,7 @@ METHODS: dict[str, Method] = {
         "far as the rows justify. It is a good second after temperature.",
         "Berta et al. 2025",
         "2 K",
+        10,
     ),
     "structured-matrix": Method(
         "structured matrix scaling",
@@ -95,6 +102,7 @@ METHODS: dict[str, Method] = {
         "scaling and moves as far as the rows justify. Expect gains from hundreds of rows a class.",
         "Berta et al. 2025",
         "K (K + 1)",
+        30,
     ),
     "vector": Method(
         "vector scaling",
@@ -103,6 +111,7 @@ METHODS: dict[str, Method] = {
         "structured-vector is safer.",
         "Guo et al. 2017",
         "2 K",
+        100,
         any_form=False,
     ),
     "matrix": Method(
@@ -112,6 +121,7 @@ METHODS: dict[str, Method] = {
         "structured-matrix chooses its penalty by itself.",
         "Guo et al. 2017, Kull et al. 2019",
         "K (K + 1)",
+        100,
         any_form=False,
     ),
     "dirichlet": Method(
@@ -121,6 +131,7 @@ METHODS: dict[str, Method] = {
         "compare with papers that use it. structured-matrix chooses its penalty by itself.",
         "Kull et al. 2019",
         "K (K + 1)",
+        100,
     ),
     "platt": Method(
         "Platt scaling",
@@ -129,6 +140,7 @@ METHODS: dict[str, Method] = {
         "rate that is off. For few rows, or classes told apart perfectly, add --smoothing.",
         "Platt 1999",
         "2/class",
+        30,
         binary=True,
     ),
     "beta": Method(
@@ -138,6 +150,7 @@ METHODS: dict[str, Method] = {
         "as they are. It needs a hundred rows or so.",
         "Kull et al. 2017",
         "3/class",
+        50,
         binary=True,
     ),
     "spline": Method(
@@ -147,6 +160,7 @@ METHODS: dict[str, Method] = {
         "isotonic regression too jagged. It keeps ranks wherever its slope is above 0.",
         "Ramsay 1988",
         "7/class",
+        200,
         binary=True,
     ),
     "isotonic": Method(
@@ -156,6 +170,7 @@ METHODS: dict[str, Method] = {
         "which --centred avoids, and probabilities of 0 and 1, whose NLL can be infinite.",
         "Zadrozny & Elkan 2002",
         "tens/class",
+        500,
         binary=True,
     ),
     "venn-abers": Method(
@@ -165,6 +180,7 @@ METHODS: dict[str, Method] = {
         "one end of which is calibrated on any data. It is never 0 or 1.",
         "Vovk et al. 2015",
         "up to 4 N/class",
+        100,
         binary=True,
     ),
     "histogram": Method(
@@ -174,6 +190,7 @@ METHODS: dict[str, Method] = {
         "throws away the order inside bins.",
         "Zadrozny & Elkan 2001",
         "15/class",
+        300,
         binary=True,
     ),
     "scaling-binning": Method(
@@ -183,6 +200,7 @@ METHODS: dict[str, Method] = {
         "Its outputs take few values.",
         "Kumar et al. 2019",
         "10 in all",
+        50,
         binary=True,
     ),
     "bbq": Method(
@@ -192,6 +210,7 @@ METHODS: dict[str, Method] = {
         "needs no rows of a class.",
         "Naeini et al. 2015",
         "up to N/class",
+        300,
         binary=True,
     ),
     "enir": Method(
@@ -201,6 +220,7 @@ METHODS: dict[str, Method] = {
         "isotonic regression it fits any shape, and averages over how strictly it must rise.",
         "Naeini & Cooper 2016",
         "tens/class",
+        500,
         binary=True,
     ),
 }
@@ -252,6 +272,14 @@ def fit(
         if "keyword argument" in str(error):
             raise UsageError(f"fit {method}: {error}") from error
         raise
+    wanted = METHODS[method].enough * fitted.classes
+    if predictions.rows < wanted:
+        few = (
+            f"{predictions.rows:,} rows of {fitted.classes} classes are few for {method}: as a "
+            f"rule of thumb, it is at its best from {wanted:,} rows on"
+        )
+        notes = (*fitted.fitted.notes, few)
+        fitted = replace(fitted, fitted=replace(fitted.fitted, notes=notes))
     return fitted
 
 

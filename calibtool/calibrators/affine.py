@@ -34,7 +34,7 @@ def fit_affine(
         method: its name in the table of calibrators.
         predictions: with labels.
         form: what is free in W.
-        look: what z is: "logits" as they were saved, or "log-probs".
+        look: what z is: "logits" as they were saved, if there are any, or "log-probs".
         penalty: of the squares of the parameters' distance from the start.
         temperature: z are log-probabilities after this temperature.
         options: of the fit, for its record.
@@ -46,6 +46,7 @@ def fit_affine(
     floor = inputs.floor_of(predictions)
     if not np.any(penalty):
         require_every_class(predictions)
+    look = look if predictions.kind == "logits" else "log-probs"
     made = Affine(np.array(1.0), np.zeros(classes), look, floor, temperature)
     z = inputs.by_row(made.look_at, predictions, floor)
     zeros = np.zeros((classes, 1))

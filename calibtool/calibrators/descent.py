@@ -168,6 +168,7 @@ class Problem:
         now = self._look(at, rough)
         before = now.nll
         for step in range(STEPS):
+            self._require_mistakes(at, now)
             direction = self._direction(now)
             gain = -float(np.vdot(now.slope, direction))
             if rough and gain <= NEARLY:
@@ -175,7 +176,6 @@ class Problem:
                 now = self._look(at, rough)
                 continue
             if gain <= ENOUGH:
-                self._require_mistakes(now)
                 return Found(at, before, now.nll, float(np.abs(now.slope).max()), step)
             share = 1.0
             while True:
@@ -304,18 +304,28 @@ class Problem:
                 "rows, or use temperature or a regularised method (structured-vector)"
             )
 
-    def _require_mistakes(self, now: _Look) -> None:
-        free = not np.any(self.penalty)
-        if free and now.wrong == 0:
+    def _require_mistakes(self, at: Array, now: _Look) -> None:
+        """Where every label leads, larger parameters are always better."""
+        if now.wrong == 0 and not np.any(self.penalty) and all(self._parts(self._leads(at))):
             raise FitError(
                 f"{self.source}: every row is right after the fit, so the likelihood rises for "
                 "ever as the scores grow; fit on data that the model has not been trained on, on "
                 "more rows, or with a regularised method (structured-vector)"
             )
 
+    def _leads(self, v: Array) -> Callable[[slice], bool]:
+        """Whether the labels of a part score higher than every other class."""
+
+        def work(part: slice) -> bool:
+            s = self.form.scores(v, self.z[part].astype(np.float64, copy=False))
+            rows, labels = np.arange(len(s)), self.labels[part]
+            label = s[rows, labels].copy()
+            s[rows, labels] = -np.inf
+            return bool((label > s.max(axis=1)).all())
+
+        return work
+
     def _stuck(self, steps: int, now: _Look) -> str:
-        if not np.any(self.penalty) and now.wrong == 0:
-            self._require_mistakes(now)
         return (
             f"{self.source}: the fit did not converge in {steps} steps; it reached an NLL of "
             f"{now.nll:.9g} with a slope of {np.abs(now.slope).max():.2g}"

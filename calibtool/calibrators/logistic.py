@@ -57,7 +57,10 @@ def require_both(n: Array, y: Array, remedy: str) -> None:
 def require_spread(score: Array) -> None:
     """Whether there is more than one score."""
     if len(score) < 2:
-        raise FitError("every row has the same score; there is no slope to fit")
+        raise FitError(
+            "every row has the same score, so there is no slope to fit; use bbq or histogram, "
+            "which only count"
+        )
 
 
 def _nll(s: Array, n: Array, y: Array) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from calibtool.calibrators import inputs
 from calibtool.calibrators.curves import CURVES, Bend, Curve, number, row
 from calibtool.checks import Array
-from calibtool.errors import InputError
+from calibtool.errors import InputError, UsageError
 from calibtool.predictions import Predictions
 from calibtool.views import to_probs
 
@@ -94,7 +94,16 @@ class Affine:
     temperature: float = 1.0
 
     def look_at(self, block: Predictions, floor: float) -> Array:
-        """z: (n, K), in the precision of the logits."""
+        """z: (n, K), in the precision of the logits.
+
+        Raises UsageError where logits are needed and there are none: their constants, which
+        log-probabilities lack, change W z unless W is a number.
+        """
+        if self.look == "logits" and block.kind != "logits" and self.weight.ndim:
+            raise UsageError(
+                f"{block.source}: holds probabilities, and the calibrator was fitted on logits, "
+                "which differ from their logarithms; apply it to logits, or fit it on probabilities"
+            )
         if self.temperature == 1:
             return LOOKS[self.look](block, floor)
         z = inputs.log_probs(block, floor) / self.temperature

@@ -52,7 +52,7 @@ def test_what_comes_out_is_probabilities(method, classes, kind):
 
 @pytest.mark.parametrize("kind", ["logits", "probs"])
 def test_rows_that_the_fit_has_never_seen_get_probabilities_too(method, kind, overconfident):
-    fitted = ct.fit(method, overconfident)
+    fitted = ct.fit(method, overconfident if kind == "logits" else to_probs(overconfident))
     extremes = np.array([[900.0, 0, 0, -900, 0], [0] * 5, [1e-30, 1e3, 1e3, 0, 0], [-700] * 5])
     p = ct.Predictions.from_logits(extremes, [0, 1, 2, 3])
     assert_probabilities(probabilities(fitted(p if kind == "logits" else to_probs(p))))
@@ -276,6 +276,29 @@ def test_other_class_shares_are_those_of_the_shifted_rows(method):
 def test_an_option_that_is_not_its_own_is_an_error(method, overconfident):
     with pytest.raises(ct.CalibtoolError, match="nonsense"):
         ct.fit(method, overconfident, nonsense=1)
+
+
+@pytest.mark.parametrize("method", [name for name in NAMES if not METHODS[name].any_form])
+def test_fitted_on_logits_it_refuses_probabilities(method, overconfident):
+    fitted = ct.fit(method, overconfident)
+    with pytest.raises(ct.CalibtoolError, match="holds probabilities, and the calibrator was"):
+        fitted(to_probs(overconfident))
+    probs = to_probs(overconfident)
+    on_probs = ct.fit(method, probs)
+    np.testing.assert_allclose(
+        probabilities(on_probs(overconfident)), probabilities(on_probs(probs)), atol=1e-9
+    )
+
+
+def test_few_rows_are_told_with_the_number_that_would_do(method):
+    p = simulate(20, 3)
+    try:
+        notes = ct.fit(method, p).fitted.notes
+    except ct.CalibtoolError:
+        return
+    wanted = 3 * METHODS[method].enough
+    assert f"20 rows of 3 classes are few for {method}" in notes[-1]
+    assert f"from {wanted:,} rows on" in notes[-1]
 
 
 def test_the_module_is_found_by_the_name(method):
