@@ -103,7 +103,7 @@ def _effect(report: Report, lead: Estimate | None) -> str:
 def _next(report: Report) -> str:
     if report.data.kind == "confidence":
         return f"Next: calibtool plot reliability {report.data.source} -o reliability.png"
-    return "Next: calibtool fit-temperature VALIDATION_FILE -o temperature.json"
+    return "Next: calibtool select VALIDATION_FILE -o best.json"
 
 
 def _title(estimate: Estimate) -> str:

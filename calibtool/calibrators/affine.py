@@ -16,6 +16,8 @@ from calibtool.checks import Array
 from calibtool.errors import FitError, UsageError
 from calibtool.predictions import Predictions
 
+MOST = 512  # classes of a matrix
+
 
 def fit_affine(
     method: str,
@@ -44,6 +46,11 @@ def fit_affine(
     """
     classes = require_fit(predictions)
     floor = inputs.floor_of(predictions)
+    if isinstance(form, Full) and classes > MOST:
+        raise FitError(
+            f"{predictions.source}: {classes:,} classes make a matrix of {classes**2:,} numbers, "
+            f"{MOST} classes are the most; use structured-vector"
+        )
     if not np.any(penalty):
         require_every_class(predictions)
     look = look if predictions.kind == "logits" else "log-probs"

@@ -32,6 +32,7 @@ SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values
 FAR = 1e4  # parameters beyond mean that there is no optimum
 PIECE = 1 << 17  # values worked on at a time
 SMALL = 1 << 20  # fewer values are not worth threads
+BLOCKS = 256  # classes up to which a preconditioner is a matrix a class
 SEEN = 1e-3  # rows of less curve do not matter to a preconditioner
 
 
@@ -41,7 +42,7 @@ class Form(Protocol):
     def scores(self, v: Array, z: Array) -> Array: ...
     def pull(self, g: Array, z: Array) -> Array: ...
     def curves(self, c: Array, z: Array) -> Array: ...
-    def solver(self, curves: Array) -> Callable[[Array], Array]: ...
+    def solver(self, curves: Array, penalty: Array | float) -> Callable[[Array], Array]: ...
 
 
 class Scalar:
@@ -59,9 +60,9 @@ class Scalar:
         """Second derivatives by v alone, each."""
         return np.append(np.vdot(c, z * z), c.sum(axis=0, dtype=np.float64))
 
-    def solver(self, curves: Array) -> Callable[[Array], Array]:
+    def solver(self, curves: Array, penalty: Array | float) -> Callable[[Array], Array]:
         """Nearly the inverse of the curve."""
-        return lambda r: r / np.maximum(curves, 1e-12)
+        return lambda r: r / np.maximum(curves + 2 * penalty, 1e-12)
 
 
 class Diagonal:
@@ -82,9 +83,11 @@ class Diagonal:
         parts = [np.einsum("ij,ij->j", cz, z), cz.sum(axis=0), c.sum(axis=0)]
         return np.stack(parts, axis=1).astype(np.float64)
 
-    def solver(self, curves: Array) -> Callable[[Array], Array]:
+    def solver(self, curves: Array, penalty: Array | float) -> Callable[[Array], Array]:
         """A 2 x 2 system a class."""
         a, b, c = curves.T
+        own = 2 * np.broadcast_to(penalty, (len(a), 2))
+        a, c = a + own[:, 0], c + own[:, 1]
         a, c = a + 1e-9 * (a + 1e-3), c + 1e-9 * (c + 1e-3)
         det = a * c - b * b
 
@@ -110,8 +113,11 @@ class Full:
         return np.concatenate([g.T @ z, g.sum(axis=0)[:, None]], axis=1).astype(np.float64)
 
     def curves(self, c: Array, z: Array) -> Array:
-        """(K, K + 1, K + 1): a class's own second derivatives, of the rows that matter to it."""
+        """(K, K + 1, K + 1): a class's own second derivatives, of the rows that matter to it; of
+        many classes (K, K + 1), those by each parameter alone."""
         x = np.concatenate([z, np.ones((len(z), 1), z.dtype)], axis=1)
+        if c.shape[1] > BLOCKS:
+            return (c.T @ (x * x)).astype(np.float64)
         out = np.empty((c.shape[1], x.shape[1], x.shape[1]))
         for k in range(c.shape[1]):
             at = np.flatnonzero(c[:, k] > SEEN * c[:, k].max())
@@ -119,11 +125,16 @@ class Full:
             out[k] = (own * c[at, k, None]).T @ own
         return out
 
-    def solver(self, curves: Array) -> Callable[[Array], Array]:
+    def solver(self, curves: Array, penalty: Array | float) -> Callable[[Array], Array]:
         """A system a class; what all classes share does not change the scores' softmax."""
         size = curves.shape[1]
-        ridge = 1e-9 + 1e-6 * np.trace(curves, axis1=1, axis2=2)[:, None, None] / size
-        inverse = np.linalg.inv(curves + ridge * np.eye(size))
+        if curves.ndim == 2:
+            scale = np.maximum(curves + 2 * penalty, 1e-9)
+            return lambda r: r / scale
+        ridge = 1e-9 + 1e-6 * np.trace(curves, axis1=1, axis2=2) / size
+        own = np.arange(size)
+        curves[:, own, own] += 2 * np.broadcast_to(penalty, curves.shape[:2]) + ridge[:, None]
+        inverse = np.linalg.inv(curves)
         return lambda r: np.einsum("kij,kj->ki", inverse, r)
 
 
@@ -221,7 +232,7 @@ class Problem:
 
     def _direction(self, now: _Look) -> Array:
         """Newton's step, nearly."""
-        solve = self.form.solver(self._curves(now.probs))
+        solve = self.form.solver(self._curves(now.probs), self.penalty)
         gap = -now.slope
         x = np.zeros_like(gap)
         z = solve(gap)
@@ -260,15 +271,7 @@ class Problem:
             c = p * (1 - p) * self.weights[part, None].astype(np.float32)
             return self.form.curves(c, self._single(part))
 
-        sums = np.sum(list(self._parts(work)), axis=0)
-        if not isinstance(self.penalty, np.ndarray):
-            return sums
-        if sums.ndim == 3:
-            own = np.arange(sums.shape[1])
-            sums[:, own, own] += 2 * self.penalty
-        elif sums.ndim == 2:
-            sums[:, [0, 2]] += 2 * self.penalty
-        return sums
+        return np.sum(list(self._parts(work)), axis=0)
 
     def _single(self, part: slice) -> Array:
         return self.z[part].astype(np.float32, copy=False)

@@ -22,6 +22,8 @@ from calibtool.errors import FitError, UsageError
 from calibtool.folds import stratified_folds
 from calibtool.predictions import Predictions
 
+MOST = 1 << 25  # scores of all classes
+
 
 def fit(
     predictions: Predictions, *, folds: int = 0, multiclass: Multiclass = "one-vs-rest"
@@ -41,6 +43,13 @@ def fit(
     """
     if folds < 0 or folds == 1:
         raise UsageError(f"--folds must be 0, or at least 2, not {folds}")
+    classes = require_fit(predictions)
+    if multiclass == "one-vs-rest" and predictions.rows * classes > MOST:
+        raise FitError(
+            f"{predictions.source}: {predictions.rows:,} rows of {classes:,} classes make some "
+            f"{predictions.rows * classes:,} numbers, {MOST:,} are the most; fit on fewer rows, or "
+            "with --multiclass confidence"
+        )
     options = {"folds": folds}
     if not folds:
         return fit_curves(

@@ -108,7 +108,7 @@ def test_the_table_fits_a_screen_and_reads_itself(run, demo):
     assert "5,000 rows, 10 classes, logits" in result.out
     assert all(name in result.out for name in METRICS)
     assert "Overconfident: says 95.3 %, is right 88.9 % of the time" in result.out
-    assert "Next: calibtool fit-temperature" in " ".join(result.out.split())
+    assert "Next: calibtool select" in " ".join(result.out.split())
 
 
 def test_json_agrees_with_python_to_the_last_bit(run, demo):
