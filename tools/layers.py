@@ -22,17 +22,17 @@ LAYERS = (
     ("spec", "report", "intervals"),
     ("measure", "reading"),
     ("evaluation", "crossfit", "inspection"),
-    ("gate", "diagram"),
-    ("render", "train"),
-    ("reference",),
+    ("gate", "diagram", "selection"),
+    ("render", "train", "export"),
+    ("reference", "sklearn"),
     ("cli",),
     ("__main__",),
 )
 ANYWHERE = {"__init__"}  # the façade names things lazily and is imported by nobody inside
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY = {"pyarrow", "matplotlib", "scipy", "rich", "torch"}
+HEAVY = {"pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn"}
 # where a heavy package may be imported at the top of a file
-HOME = {"pyarrow": "files/arrow.py", "rich": "render/to_table.py"}
+HOME = {"pyarrow": "files/arrow.py", "rich": "render/to_table.py", "sklearn": "sklearn.py"}
 
 
 def main() -> int:

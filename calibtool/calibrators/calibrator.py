@@ -139,6 +139,7 @@ def finish(method: str, predictions: Predictions, made: Map, **record: Any) -> C
     """The calibrator of a map that was fitted to predictions, with the record of the fit."""
     fitted = Fitted(
         rows=predictions.rows,
+        kind=predictions.kind,
         prior=tuple(class_shares(predictions).tolist()),
         fingerprint=fingerprint(predictions),
         **record,

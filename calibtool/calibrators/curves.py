@@ -264,7 +264,9 @@ class Crossed:
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """The inverse of `parameters`."""
-        return cls(tuple(Pair.from_parameters(pair) for pair in parameters["pairs"]))
+        pairs = tuple(Pair.from_parameters(pair) for pair in parameters["pairs"])
+        _require(pairs, "pairs must not be empty")
+        return cls(pairs)
 
 
 CURVES: dict[str, type[Curve]] = {

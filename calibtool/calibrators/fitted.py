@@ -18,6 +18,7 @@ class Fitted:
 
     Attributes:
         rows: how many rows it was fitted on.
+        kind: what they were, "logits" or "probs"; empty if that is not known.
         objective: what was minimised, if it was one thing.
         nll_before, nll_after: mean negative log-likelihood of those rows, in nats, where the fit
             computes it. In-sample: not a result.
@@ -29,6 +30,7 @@ class Fitted:
     """
 
     rows: int = 0
+    kind: str = ""
     objective: str = ""
     nll_before: float | None = None
     nll_after: float | None = None

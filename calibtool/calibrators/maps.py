@@ -514,6 +514,6 @@ def _look(parameters: dict[str, Any]) -> str:
 
 def _floor(parameters: dict[str, Any]) -> float:
     floor = number("floor", parameters["floor"])
-    if not 0 <= floor < 1:
+    if not 0 < floor < 1:
         raise ValueError(f"floor must lie between 0 and 1, not {floor:g}")
     return floor

@@ -32,8 +32,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "inspect": ("inspect", "What would be read from a file, and what is odd about it."),
     },
     "Fix": {
+        "select": ("select", "Try every calibrator and keep the simplest of the best."),
         **{f"fit-{name}": ("fit", line.summary) for name, line in METHODS.items()},
         "apply": ("apply", "Write the predictions that a fitted calibrator makes of a file."),
+        "export": ("export", "Write a calibrator as an ONNX graph, a Python module or a C header."),
     },
     "Learn": {
         "metrics": ("metrics", "The table of metrics, with definitions."),

@@ -1,0 +1,56 @@
+"""calibtool export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from calibtool.export import TARGETS
+
+
+def command(name: str) -> click.Command:
+    """The command."""
+    return export
+
+
+@click.command()
+@click.argument("calibrator")
+@click.option("--to", required=True, type=click.Choice(list(TARGETS)), help="What to write.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="A .onnx, .py or .h file.")
+@click.option(
+    "--input",
+    "kind",
+    type=click.Choice(["logits", "probs"]),
+    help="What will be calibrated; what it was fitted on, unless said.",
+)
+@click.option("--one-column", is_flag=True, help="Of two classes, only class 1 will be given.")
+@click.option("--after", metavar="MODEL", help="Put it behind this model; ONNX only.")
+@click.option(
+    "--output-name", metavar="NAME", help="Which output of MODEL to calibrate, if it has several."
+)
+def export(calibrator: str, to: str, output: str, kind: Any, **options: Any) -> None:
+    """Write CALIBRATOR as an ONNX graph, a Python module or a C header.
+
+    What is written needs no calibtool: the ONNX graph has any number of rows, the Python module
+    needs only `math`, the C header only <math.h>.
+
+    \b
+    calibtool export temperature.json --to onnx -o calibrate.onnx
+    """
+    from pathlib import Path
+
+    from calibtool.calibrators import load_calibrator
+    from calibtool.errors import UsageError
+    from calibtool.export import export as made_of
+    from calibtool.files.write import whole_file
+
+    target = TARGETS[to]
+    if Path(output).suffix.lower() != target.suffix:
+        raise UsageError(f"{output}: {target.title} is a {target.suffix} file")
+    fitted = load_calibrator(calibrator)
+    kind = kind or fitted.fitted.kind or "logits"
+    data = made_of(fitted, to, kind=kind, source=calibrator, **options)
+    with whole_file(output) as file:
+        file.write(data)
+    click.echo(f"Wrote {fitted.describe()} as {target.title} to {output}", err=True)

@@ -1,0 +1,138 @@
+"""What exported Python modules are put together from: each takes the functions that it needs, as
+they stand here. A function stands below those it calls. `math` is all they import.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def log(x: float) -> float:
+    """Natural logarithm, that of 0 as well."""
+    return math.log(x) if x > 0 else -math.inf
+
+
+def expit(x: float) -> float:
+    """1 / (1 + exp(-x)), without overflow."""
+    if x >= 0:
+        return 1 / (1 + math.exp(-x))
+    small = math.exp(x)
+    return small / (1 + small)
+
+
+def log_expit(x: float) -> float:
+    """log(expit(x)), without underflow."""
+    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
+
+
+def normalised(p: list[float]) -> list[float]:
+    """Numbers that sum to 1, in proportion."""
+    total = sum(p)
+    return [x / total for x in p]
+
+
+def softmax(z: list[float]) -> list[float]:
+    """Probabilities of logits."""
+    highest = max(z)
+    return normalised([math.exp(x - highest) for x in z])
+
+
+def log_probs(z: list[float]) -> list[float]:
+    """Log-probabilities of logits."""
+    highest = max(z)
+    total = math.log(sum(math.exp(x - highest) for x in z))
+    return [x - highest - total for x in z]
+
+
+def logs(p: list[float], floor: float) -> list[float]:
+    """Log-probabilities of probabilities; 0 counts as the floor."""
+    return [log(max(x, floor)) for x in p]
+
+
+def log_odds(log_p: list[float]) -> list[float]:
+    """Of log-probabilities: log p - log(1 - p). Of the top class, 1 - p is summed over the others:
+    it keeps its digits where p rounds to 1."""
+    top = log_p.index(max(log_p))
+    others = [x for k, x in enumerate(log_p) if k != top]
+    highest = max(others)
+    rest = highest + math.log(sum(math.exp(x - highest) for x in others))
+    return [x - rest if k == top else x - math.log1p(-math.exp(x)) for k, x in enumerate(log_p)]
+
+
+def count_below(edges: list[float], x: float) -> int:
+    """How many of the rising edges lie below x."""
+    low, high = 0, len(edges)
+    while low < high:
+        middle = (low + high) // 2
+        if edges[middle] < x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def count_up_to(edges: list[float], x: float) -> int:
+    """How many of the rising edges lie at x or below."""
+    low, high = 0, len(edges)
+    while low < high:
+        middle = (low + high) // 2
+        if edges[middle] <= x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def sigmoid(x: float, a: float, b: float, c: float) -> float:
+    """A curve of log-odds, with a slope on each side."""
+    if a == b:
+        return expit(a * x + c)
+    return expit(a * log_expit(x) - b * log_expit(-x) + c)
+
+
+def steps(x: float, edges: list[float], values: list[float]) -> float:
+    """A value a bin; an edge belongs to the bin below it."""
+    return values[count_below(edges, x)]
+
+
+def line(x: float, xs: list[float], ys: list[float]) -> float:
+    """Straight between points, constant beyond them."""
+    k = count_up_to(xs, x)
+    if k in (0, len(xs)):
+        return ys[max(k - 1, 0)]
+    share = (x - xs[k - 1]) / (xs[k] - xs[k - 1])
+    return ys[k - 1] + share * (ys[k] - ys[k - 1])
+
+
+def bend(
+    x: float, knots: list[float], heights: list[float], slopes: list[float], bends: list[float]
+) -> float:
+    """A smooth curve: quadratic between knots, straight beyond them."""
+    k = max(count_up_to(knots, x) - 1, 0)
+    d = x - knots[k]
+    return heights[k] + d * (slopes[k] + max(d, 0.0) * bends[k] / 2)
+
+
+def bent_sigmoid(
+    x: float, knots: list[float], heights: list[float], slopes: list[float], bends: list[float]
+) -> float:
+    """A smooth curve of log-odds."""
+    return expit(bend(x, knots, heights, slopes, bends))
+
+
+def pairs(x: float, *folds: tuple[list[float], list[float], list[float], list[float]]) -> float:
+    """Between two step functions a fold, merged by geometric means over the folds."""
+    low = [p0[count_up_to(below, x)] for below, p0, _, _ in folds]
+    high = [p1[count_below(above, x)] for _, _, above, p1 in folds]
+    no = math.exp(sum(log(1 - p) for p in low) / len(folds))
+    yes = math.exp(sum(log(p) for p in high) / len(folds))
+    return yes / (no + yes)
+
+
+def with_top(p: list[float], top: int, new: float) -> list[float]:
+    """The top class gets a new probability; the others share the rest as they did."""
+    rest = sum(x for k, x in enumerate(p) if k != top)
+    even = (1 - new) / (len(p) - 1)
+    after = [x / rest * (1 - new) if rest > 0 else even for x in p]
+    after[top] = new
+    return after
