@@ -8,14 +8,19 @@ Each writes its part of results/calibrators.json.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import os
+import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,6 +29,9 @@ from speed import HERE, Floats, Ints, Row, arrays, installed, line, missing, sof
 import calibtool as ct
 from calibtool.render.numbers import number
 from calibtool.views import to_probs
+
+# a peer imports the package `coverage`, which our own script of that name would hide
+sys.path = [path for path in sys.path if Path(path).resolve() != HERE.resolve()]
 
 RESULTS = HERE / "results" / "calibrators.json"
 SETS = ("cifar10_resnet20", "cifar100_resnet20", "sst2_gpt2", "fvcaus_plda")
@@ -34,6 +42,7 @@ LIBRARIES = (*LIBRARIES, "torch-uncertainty", "uncertainty-calibration", "venn-a
 def main() -> None:
     """Measure the part that is asked for and write it down."""
     record: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    load = os.getloadavg()[0]
     what = sys.argv[1] if len(sys.argv) > 1 else ""
     if what == "quality":
         record["quality"] = [quality(Path(sys.argv[2]) / f"{name}.npz") for name in SETS]
@@ -44,7 +53,8 @@ def main() -> None:
     record[f"{what}_made_with"] = {
         "date": time.strftime("%Y-%m-%d"),
         "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 2),
+        "load_at_start": round(load, 2),
+        "python": platform.python_version(),
         "versions": {name: installed(name) for name in LIBRARIES},
     }
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
@@ -189,16 +199,29 @@ def probmetrics_vector(z: Floats, y: Ints) -> Floats:
 
 
 def tu_vector(z: Floats, y: Ints) -> Floats:
+    """Its vector scaling has no bias. What it imports beside (lightning) is not needed."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
-    from torch_uncertainty.post_processing import VectorScaler
 
+    scalers = torch_uncertainty_scalers()
     logits, labels = torch.from_numpy(z), torch.from_numpy(y)
-    fitted = VectorScaler(torch.nn.Identity(), num_classes=z.shape[1])
-    loader = DataLoader(TensorDataset(logits, labels), batch_size=len(z))
-    fitted.fit(loader, progress=False)
+    fitted = scalers.VectorScaler(z.shape[1])
+    fitted.fit(DataLoader(TensorDataset(logits, labels), batch_size=len(z)), progress=False)
+    scale = fitted.inv_temperature[0].detach()
     with torch.no_grad():
-        return torch.softmax(fitted(logits), dim=1).numpy()
+        return torch.softmax(logits * scale, dim=1).numpy()
+
+
+@cache
+def torch_uncertainty_scalers() -> Any:
+    """Its scalers, without the imports of the rest of the package."""
+    root = importlib.util.find_spec("torch_uncertainty").submodule_search_locations[0]
+    for name in ("torch_uncertainty", "torch_uncertainty.post_processing"):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [root + name[17:].replace(".", "/")]
+    abstract = importlib.import_module("torch_uncertainty.post_processing.abstract")
+    sys.modules["torch_uncertainty.post_processing"].PostProcessing = abstract.PostProcessing
+    return importlib.import_module("torch_uncertainty.post_processing.calibration")
 
 
 def va(z: Floats, y: Ints) -> Floats:

@@ -39,6 +39,14 @@ netcal on float32 logits stops at T = 1 without a word, so its time there is no 
 Times move with the machine; the ratios are what to look at. Over four runs on one day, that of
 evaluate as a process lay between 2.2x and 3.3x of the numpy pass (0.12 to 0.15 s): some 0.2 s of it
 are imports, of NumPy above all, which `--version` does not need.
+
+## Calibrators
+
+Fit and apply to the same rows, from arrays in memory. L is 50,000 x 1,000, S is 10,000 x 10.
+
+{fits}
+
+{fits_made}
 """
 NUMBER = re.compile(r"\d+\.\d+")
 INSIDE = re.compile(r"(<!-- made by tools/docs.py: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -145,12 +153,22 @@ def helps() -> str:
 
 
 def speed() -> str:
-    """docs/speed.md: what benchmarks/speed.py measured last."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "speed.json").read_text())
-    about = record["made_with"]
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    """docs/speed.md: what benchmarks/speed.py and benchmarks/calibrators.py measured last."""
+    results = ROOT / "benchmarks" / "results"
+    main_, fits = (
+        json.loads((results / f"{name}.json").read_text()) for name in ("speed", "calibrators")
+    )
+    return SPEED.format(
+        table=_rows(main_["rows"]),
+        made=_made(main_["made_with"]),
+        fits=_rows(fits["speed"]),
+        fits_made=_made(fits["speed_made_with"]),
+    )
+
+
+def _rows(found: list[dict[str, Any]]) -> str:
     rows = []
-    for row in record["rows"]:
+    for row in found:
         ours, theirs = row["ours"], row["theirs"]
         unit = row["unit"]
         digits = ".0f" if unit == "MB" else ".3f"
@@ -162,14 +180,16 @@ def speed() -> str:
         cells = [row["what"], f"{ours:{digits}} {unit}", row["yardstick"], beside, times]
         rows.append([*cells, row["target"], met, row["note"]])
     titles = ("what", "calibtool", "beside", "its time", "ratio", "target", "met", "note")
-    table = to_markdown.table(
-        titles, [[c.replace("`", "") for c in row] for row in rows], words=True
-    )
-    made = (
+    cells = [[c.replace("`", "") for c in row] for row in rows]
+    return "\n".join(to_markdown.table(titles, cells, words=True))
+
+
+def _made(about: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
         f"Run on {about['date']}: {about['cores']} shared cores, load {about['load_at_start']} at "
         f"the start, Python {about['python']}, {versions}."
     )
-    return SPEED.format(table="\n".join(table), made=made)
 
 
 def with_output(text: str) -> str:

@@ -120,6 +120,19 @@ def by_class(look: Look, predictions: Predictions, floor: float) -> Array:
     return out
 
 
+def turned(values: Array, total: Array) -> Array:
+    """(K, N) values, each row's divided by its total: (N, K)."""
+    out = np.empty(values.shape[::-1])
+    step = max(64, WIDE // len(values))
+
+    def fill(start: int) -> None:
+        part = slice(start, start + step)
+        np.divide(values[:, part].T, total[part, None], out=out[part])
+
+    list(ordered(fill, range(0, len(out), step), cores()))
+    return out
+
+
 def same_form(before: Predictions, probs: Array) -> Predictions:
     """(N, K) probabilities as predictions that stand in place of `before`."""
     return replace(before, kind="probs", values=probs[:, 1:] if before.one_column else probs)

@@ -249,10 +249,8 @@ class Curves:
         made = self.by_class(block)
         total = made.sum(axis=0)
         empty = np.flatnonzero(total == 0)
-        total[empty] = 1
-        made /= total
-        made[:, empty] = self.prior[:, None]
-        return inputs.same_form(block, np.ascontiguousarray(made.T))
+        made[:, empty], total[empty] = self.prior[:, None], 1
+        return inputs.same_form(block, inputs.turned(made, total))
 
     def by_class(self, block: Predictions) -> Array:
         """(K, n): what each class's curve says, before rows are made to sum to 1."""
@@ -260,7 +258,7 @@ class Curves:
         if len(self.prior) == 2:
             one = self.curves[0](score[1])
             return np.stack([1 - one, one])
-        out = np.empty(score.shape)
+        out = score if score.dtype == np.float64 else np.empty(score.shape)
         for k, column in enumerate(score):
             out[k] = self.curves[k if len(self.curves) > 1 else 0](column)
         return out

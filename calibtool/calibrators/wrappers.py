@@ -104,15 +104,19 @@ def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse |
     if coarse is None or not outcome.any():
         return Cells.from_rows(score, outcome, weights)
     above = score >= coarse(score, outcome)
-    low = ~above
-    if np.count_nonzero(low) < 2:
+    low = np.flatnonzero(~above)
+    if len(low) < 2:
         return Cells.from_rows(score, outcome, weights)
     rest = Cells.from_rows(
         score[above], outcome[above], None if weights is None else weights[above]
     )
-    mass = np.ones(np.count_nonzero(low)) if weights is None else weights[low]
-    below = score[low]
-    first = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ outcome[low])
+    below, ones = score[low], outcome[low]
+    first: tuple[Any, ...]
+    if weights is None:
+        first = (below.max(), len(low), below.sum(dtype=np.float64), np.count_nonzero(ones))
+    else:
+        mass = weights[low]
+        first = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ ones)
     return Cells(
         *(np.append(x, y).astype(y.dtype) for x, y in zip(first, _fields(rest), strict=True))
     )
