@@ -2,10 +2,10 @@
 (Naeini et al. 2015).
 
 A binning of B bins has the marginal likelihood of a beta prior of 2 rows a bin whose mean is the
-bin's middle (kept within [.005, .995]), B from N^(1/3) / 10 to 10 N^(1/3) and at most N / 5. A
-bin's estimate is (n1 + p0) / (n + 1), p0 the mean score of its positives, the middle added as one.
-Prior, sizes and estimate are those of the authors' code (BDeu2), without its pruning of binnings
-that weigh little.
+bin's middle (kept within [.005, .995]), B from N^(1/3) / 10 to 10 N^(1/3), at most N / 5 and no more
+than there are scores. A bin's estimate is (n1 + p0) / (n + 1), p0 the mean score of its positives,
+the middle added as one. Prior, sizes and estimate are those of the authors' code (BDeu2), without
+its pruning of binnings that weigh little.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def curve(cells: Cells) -> Steps:
 
     at, heap = cells.at.astype(np.float64), np.cumsum(cells.n)
     rows = heap[-1]
-    least = max(1, int(rows ** (1 / 3) / 10))
-    most = max(least, int(min(np.ceil(rows / 5), np.ceil(10 * rows ** (1 / 3)))))
+    least = min(max(1, int(rows ** (1 / 3) / 10)), len(at))
+    most = min(np.ceil(rows / 5), np.ceil(10 * rows ** (1 / 3)), len(at))
+    most = max(least, int(most))
     # every binning's cuts, one after another: the last cell of each bin
     cuts, model = [], []
     for bins in range(least, most + 1):

@@ -173,6 +173,10 @@ class Problem:
 
     def solve(self) -> Found:
         """Minimise; raises FitError where there is no optimum, or it is not reached."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._solve()
+
+    def _solve(self) -> Found:
         at = self._settled(self.start)
         # many float32 values: the way there in their precision, the arrival in twice that
         rough = self.z.dtype == np.float32 and self.z.size > SINGLE
@@ -181,6 +185,12 @@ class Problem:
         for step in range(STEPS):
             self._require_mistakes(at, now)
             direction = self._direction(now)
+            if not (np.isfinite(direction).all() and np.isfinite(now.value)):
+                raise FitError(
+                    f"{self.source}: the fit did not converge: the logits reach "
+                    f"{np.abs(self.z).max():.3g}, which leaves nothing to compute with; are they "
+                    "logits? Divide them by a constant first, or use temperature"
+                )
             gain = -float(np.vdot(now.slope, direction))
             if rough and gain <= NEARLY:
                 rough = False

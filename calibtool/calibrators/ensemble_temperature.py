@@ -14,7 +14,7 @@ from calibtool.errors import FitError
 from calibtool.predictions import Predictions
 from calibtool.views import reduce_rows
 
-STEPS = 100_000
+STEPS = 5_000
 ENOUGH = 1e-10  # nats that better shares could still gain
 
 

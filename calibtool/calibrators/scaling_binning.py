@@ -6,6 +6,8 @@ they vary less, being means of a fitted function and not of outcomes.
 
 from __future__ import annotations
 
+import numpy as np
+
 from calibtool.calibrators import binning, platt
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
@@ -52,4 +54,6 @@ def curve(cells: Cells, *, bins: int = 10) -> Steps:
     scaled = platt.curve(cells)(cells.at)
     cuts = binning.mass_cuts(cells, bins)
     means = binning.sums(cells.n * scaled, cuts) / binning.sums(cells.n, cuts)
-    return Steps(expit(binning.after(cells, cuts)), means)
+    edges = expit(binning.after(cells, cuts))
+    apart = np.diff(edges, prepend=-1) > 0  # far out, probabilities round to 0 or to 1
+    return Steps(edges[apart], np.append(means[:-1][apart], means[-1]))

@@ -109,7 +109,7 @@ def _optimum(predictions: Predictions, start: float) -> tuple[float, float, floa
         _require_optimum(predictions, at, b)
         low, high = (b, high) if at.slope < 0 else (low, b)
         step = -at.slope / at.curve if at.curve > 0 else np.inf
-        bend = 1 - at.slope * at.third / (2 * at.curve**2) if at.curve > 0 else 1.0
+        bend = 1 - at.slope / at.curve * (at.third / at.curve) / 2 if at.curve > 0 else 1.0
         step = step / bend if bend > 0.5 else step
         new = b + step
         if not low <= new <= high:

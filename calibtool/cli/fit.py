@@ -113,7 +113,8 @@ def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
         fitted.save(output)
     if format_ == "table":
         where = f" -> {output}" if output else ""
-        click.echo(f"Fitted on {predictions.rows:,} rows: {fitted.describe()}{where}\n")
+        out.say(f"Fitted on {predictions.rows:,} rows: {fitted.describe()}{where}")
+        click.echo()
     out.show("report", report, format_, None)
     for note in fitted.fitted.notes:
         click.echo(f"Note: {note}", err=True)

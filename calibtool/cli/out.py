@@ -29,6 +29,14 @@ def emit(text: str, output: str | None) -> None:
     write_text(output, text)
 
 
+def say(text: str) -> None:
+    """Print a sentence or two for people, no wider than the terminal; names are never broken."""
+    import textwrap
+
+    width = terminal()["width"]
+    click.echo(textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False))
+
+
 def show(kind: str, record: Any, format_: str, output: str | None) -> None:
     """Render a record and emit it."""
     from calibtool.render import render

@@ -79,6 +79,7 @@ def select(
     if format_ != "table":
         return
     if output:
-        click.echo(f"\n{found.calibrator.describe()} -> {output}")
+        click.echo()
+        out.say(f"{found.calibrator.describe()} -> {output}")
     else:
         click.echo("\nNothing was written; -o best.json keeps the calibrator.")
