@@ -101,18 +101,18 @@ def speed() -> Iterator[Row]:
 def isotonic(large: Path, small: Path, middle: Path) -> Iterator[Row]:
     """One-vs-rest isotonic regression, fit and predict on the same rows."""
     z, y = arrays(large)
-    own = timed(lambda: calibrate("isotonic", z, y), 3)
+    own = timed(lambda: calibrate("isotonic", z, y), 5)
     what = "isotonic one-vs-rest, fit and apply L"
-    yield from peer("isotonic", what, own, "scikit-learn", lambda: sklearn_isotonic(z, y), 4)
-    yield from peer("isotonic", what, own, "netcal", lambda: netcal("IsotonicRegression", z, y), 4)
+    yield from peer("isotonic", what, own, "scikit-learn", lambda: sklearn_isotonic(z, y), 9)
+    yield from peer("isotonic", what, own, "netcal", lambda: netcal("IsotonicRegression", z, y), 9)
 
 
 def histogram(large: Path, small: Path, middle: Path) -> Iterator[Row]:
     """One-vs-rest histogram binning, 15 bins of equal width."""
     z, y = arrays(large)
-    own = timed(lambda: calibrate("histogram", z, y), 3)
+    own = timed(lambda: calibrate("histogram", z, y), 5)
     what = "histogram one-vs-rest, fit and apply L"
-    yield from peer("histogram", what, own, "netcal", lambda: netcal("HistogramBinning", z, y), 6)
+    yield from peer("histogram", what, own, "netcal", lambda: netcal("HistogramBinning", z, y), 15)
 
 
 def vector(large: Path, small: Path, middle: Path) -> Iterator[Row]:

@@ -18,6 +18,7 @@ Array: TypeAlias = NDArray[Any]
 # A row of probabilities may miss 1 by this much: rounding of the type it was stored in. Wider
 # types are held to float32 rounding too, for most "float64" rows were float32 once.
 SUM_TOLERANCE = {2: 4e-3, 4: 1e-5, 8: 1e-5}
+ROUNDING = 1e-14  # a sum that misses by no more is left as it is
 
 
 HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
@@ -158,10 +159,12 @@ def distribution(values: Array, renormalize: bool, place: Place) -> Array:
             f"{int(bad.sum()):,} rows do not sum to 1, the first is {place.row(row)}: "
             f"it sums to {total[row]:.6g}; {advice}",
         )
-    if not (total.astype(values.dtype) != 1).any():
+    # leave rows alone that sum to 1 in their own precision: their scores stay on bin edges, and
+    # equal ones stay equal
+    whole = (total.astype(values.dtype) == 1) | (off <= ROUNDING)
+    if whole.all():
         return values
-    # leave rows alone that sum to 1 in their own precision: their scores stay on bin edges
-    divisor = np.where(total.astype(values.dtype) == 1, 1.0, total)
+    divisor = np.where(whole, 1.0, total)
     return np.asarray(values / divisor[:, None], dtype=values.dtype)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from calibtool import intervals
 from calibtool.calibrators import METHODS, fit
-from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.calibrator import Calibrator, finish, require_classes, require_fit
 from calibtool.calibrators.maps import Power
 from calibtool.checks import Array
 from calibtool.collect import resample
@@ -287,6 +287,7 @@ class _Trial:
 
 def _trial(predictions: Predictions, test: Predictions | None) -> _Trial:
     if test is not None:
+        require_classes(test, predictions.classes or 0, predictions.class_names)
         if test.labels is None:
             raise UsageError(f"{test.source}: there are no labels to measure against")
         how = f"fitted on {predictions.source}, {predictions.rows:,} rows"

@@ -2,10 +2,10 @@
 (Naeini et al. 2015).
 
 A binning of B bins has the marginal likelihood of a beta prior of 2 rows a bin whose mean is the
-bin's middle (kept within [.005, .995]), B from N^(1/3) / 10 to 10 N^(1/3), at most N / 5 and no more
-than there are scores. A bin's estimate is (n1 + p0) / (n + 1), p0 the mean score of its positives,
-the middle added as one. Prior, sizes and estimate are those of the authors' code (BDeu2), without
-its pruning of binnings that weigh little.
+bin's middle (kept within [.005, .995]), B from N^(1/3) / 10 to 10 N^(1/3), at most N / 5 and no
+more than there are scores. A bin's estimate is (n1 + p0) / (n + 1), p0 the mean score of its
+positives, the middle added as one. Prior, sizes and estimate are those of the authors' code
+(BDeu2), without its pruning of binnings that weigh little.
 """
 
 from __future__ import annotations

@@ -6,7 +6,16 @@ import numpy as np
 
 from calibtool.cells import Cells
 from calibtool.checks import Array
+from calibtool.errors import UsageError
 from calibtool.metrics.profiles import equal_mass
+
+MOST = 10_000
+
+
+def require_bins(bins: int) -> None:
+    """Whether there can be so many bins."""
+    if not 1 <= bins <= MOST:
+        raise UsageError(f"--bins must lie between 1 and {MOST:,}, not {bins:,}")
 
 
 def mass_cuts(cells: Cells, bins: int) -> Array:

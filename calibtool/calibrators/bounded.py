@@ -8,9 +8,10 @@ from typing import TypeAlias
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.errors import FitError
+from calibtool.errors import FitError, UsageError
 
 STEPS = 200
+MOST = 100  # knots
 ENOUGH = 1e-13  # what a further step would gain
 NEAR = 1e-10  # a parameter so near its bound lies on it
 
@@ -63,6 +64,14 @@ def _search(
                 return new, found
         share /= 2
     return None
+
+
+def require_shape(knots: int, smoothness: float) -> None:
+    """Whether a bend can have such knots and such a penalty."""
+    if not 2 <= knots <= MOST:
+        raise UsageError(f"--knots must lie between 2 and {MOST}, not {knots:,}")
+    if not 1e-9 <= smoothness <= 1e9:
+        raise UsageError(f"--smoothness must lie between 1e-9 and 1e9, not {smoothness:g}")
 
 
 def bend_basis(score: Array, knots: Array) -> Array:

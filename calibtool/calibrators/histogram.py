@@ -6,13 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.calibrators.binning import after, mass_cuts, sums
+from calibtool.calibrators.binning import after, mass_cuts, require_bins, sums
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.logistic import require_both
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.cells import Cells
-from calibtool.errors import UsageError
 from calibtool.metrics.profiles import equal_width
 from calibtool.predictions import Predictions
 
@@ -39,8 +38,7 @@ def fit(
     >>> fit(p, bins=2, binning="equal-width")(p).values[:, 0].round(6).tolist()
     [0.666667, 0.666667, 0.666667, 0.0]
     """
-    if bins < 1:
-        raise UsageError(f"--bins must be at least 1, not {bins}")
+    require_bins(bins)
     return fit_curves(
         "histogram",
         predictions,

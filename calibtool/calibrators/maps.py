@@ -216,6 +216,7 @@ class Monotone:
         return cls(Bend.from_parameters(parameters), _floor(parameters))
 
 
+MISSING = ("None", "nan", "NaT", "<NA>")  # what stands for no value, where it is no text
 MULTICLASS = ("one-vs-rest", "shared", "top-label", "confidence")
 
 
@@ -489,7 +490,19 @@ def group_names(predictions: Predictions, column: str) -> Array:
     """The groups of the rows, as texts."""
     if column not in predictions.extra:
         raise InputError(f"{predictions.source}: there is no column {column!r} to group by")
-    return np.asarray(predictions.extra[column]).astype(str)
+    found = np.asarray(predictions.extra[column])
+    where = f"{predictions.source}: {column}"
+    if found.ndim != 1:
+        raise InputError(
+            f"{where}: has shape {found.shape}; a column to group by has a value a row"
+        )
+    missing = np.array([not isinstance(v, str) and str(v) in MISSING for v in found.tolist()])
+    if missing.any():
+        raise InputError(
+            f"{where}: {int(missing.sum()):,} rows have no value to group by, the first is row "
+            f"{int(np.argmax(missing))} (counting from 0); fill them in, or drop them"
+        )
+    return found.astype(str)
 
 
 def _top(block: Predictions, look: str, floor: float) -> tuple[Array, Array]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.bounded import bend_basis, minimise, roughness
+from calibtool.calibrators.bounded import bend_basis, minimise, require_shape, roughness
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.curves import Bend
 from calibtool.calibrators.maps import Monotone
 from calibtool.calibrators.spline import quantiles
 from calibtool.checks import Array
-from calibtool.errors import FitError, UsageError
+from calibtool.errors import FitError
 from calibtool.predictions import Predictions
 from calibtool.threads import cores, ordered
 
@@ -40,10 +40,7 @@ def fit(predictions: Predictions, *, knots: int = 8, smoothness: float = 1.0) ->
     -1.3863
     """
     classes = require_fit(predictions)
-    if knots < 2:
-        raise UsageError(f"--knots must be at least 2, not {knots}")
-    if not smoothness > 0:
-        raise UsageError(f"--smoothness must be positive, not {smoothness:g}")
+    require_shape(knots, smoothness)
     floor = inputs.floor_of(predictions)
     second = inputs.by_row(
         lambda block, floor: np.partition(inputs.log_probs(block, floor), -2, axis=1)[:, [-2]],

@@ -13,7 +13,6 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.cells import Cells
-from calibtool.errors import UsageError
 from calibtool.predictions import Predictions
 
 
@@ -35,8 +34,7 @@ def fit(
     >>> fit(p, bins=2)(p).values[[0, 5], 0].round(6).tolist()
     [0.8, 0.2]
     """
-    if bins < 1:
-        raise UsageError(f"--bins must be at least 1, not {bins}")
+    binning.require_bins(bins)
     return fit_curves(
         "scaling-binning",
         predictions,

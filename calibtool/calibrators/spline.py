@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.calibrators.bounded import bend_basis, minimise, roughness
+from calibtool.calibrators.bounded import bend_basis, minimise, require_shape, roughness
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Bend
 from calibtool.calibrators.logistic import require_both, require_spread
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.cells import Cells
 from calibtool.checks import Array
-from calibtool.errors import FitError, UsageError
+from calibtool.errors import FitError
 from calibtool.predictions import Predictions
 
 REMEDY = "use platt with --smoothing, or fit on more rows"
@@ -42,10 +42,7 @@ def fit(
     >>> fit(p)(p).values.ravel().round(4)[:2].tolist()  # right 4 times in 5
     [0.2, 0.8]
     """
-    if knots < 2:
-        raise UsageError(f"--knots must be at least 2, not {knots}")
-    if not smoothness > 0:
-        raise UsageError(f"--smoothness must be positive, not {smoothness:g}")
+    require_shape(knots, smoothness)
     return fit_curves(
         "spline",
         predictions,

@@ -57,16 +57,19 @@ def select(
     """
     from calibtool import selection
     from calibtool.cli import out
-    from calibtool.files import open_source
+    from calibtool.files import open_source, require_writable
     from calibtool.render import paper
     from calibtool.render import selection as ink
 
     if figure:
         paper.require_suffix(figure)
+    for path in (output, figure):
+        if path:
+            require_writable(path)
     choice = shared.choice(options)
     predictions = open_source(file, choice).load()
     measured = open_source(test, choice).load() if test else None
-    names = [name.strip() for name in methods.split(",")] if methods else None
+    names = None if methods is None else [name.strip() for name in methods.split(",")]
     with out.progress() as progress:
         found = selection.select(
             predictions, names, rank_by=rank_by, test=measured, progress=progress, **options

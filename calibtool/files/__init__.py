@@ -10,7 +10,7 @@ from calibtool.errors import InputError, UsageError
 from calibtool.files.roles import Choice, resolve
 from calibtool.files.source import Source
 from calibtool.files.table import Table
-from calibtool.files.write import whole_file, write_predictions, write_text
+from calibtool.files.write import require_writable, whole_file, write_predictions, write_text
 from calibtool.predictions import Predictions
 
 # suffix -> how Arrow calls the format; npz and npy are read by numpy
@@ -134,6 +134,7 @@ __all__ = [
     "load",
     "open_source",
     "open_table",
+    "require_writable",
     "whole_file",
     "write_predictions",
     "write_text",

@@ -40,6 +40,14 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+def require_writable(path: str | Path) -> None:
+    """Whether `path` could be written, before the work that makes what is to be written."""
+    real, _ = _places(Path(path))
+    if not os.access(real.parent, os.W_OK):
+        what = "is read-only" if real.parent.is_dir() else "is no folder"
+        raise UsageError(f"{path}: cannot be written: {real.parent} {what}")
+
+
 def _places(target: Path) -> tuple[Path, Path]:
     """The file that is meant, and the neighbour that is written first: the same for a device."""
     if "\0" in str(target):

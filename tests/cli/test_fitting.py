@@ -1,0 +1,225 @@
+"""fit-NAME, select and apply with what people get wrong."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from simulated import simulate
+
+from calibtool.calibrators import METHODS
+from calibtool.views import to_probs
+
+
+@pytest.fixture
+def ok(folder):
+    p = simulate(300, 3)
+    group = np.array(["a", "b"])[np.arange(300) % 2]
+    np.savez("ok.npz", logits=p.values, labels=p.labels, group=group, part=np.arange(300) / 7)
+    return "ok.npz"
+
+
+@pytest.fixture
+def two(folder):
+    p = simulate(300, 2)
+    np.savez("two.npz", probs=to_probs(p).values[:, 1], labels=p.labels)
+    return "two.npz"
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "says"),
+    [
+        ("fit-histogram", "--bins 0", "between 1 and 10,000, not 0"),
+        ("fit-histogram", "--bins 100000000", "between 1 and 10,000"),
+        ("fit-scaling-binning", "--bins -3", "between 1 and 10,000"),
+        ("fit-spline", "--knots 1", "between 2 and 100, not 1"),
+        ("fit-spline", "--smoothness inf", "between 1e-9 and 1e9"),
+        ("fit-order-preserving", "--smoothness nan", "between 1e-9 and 1e9"),
+        ("fit-venn-abers", "--folds 1", "--folds must be 0, or at least 2"),
+        ("fit-venn-abers", "--folds 1000", "too few for 1000 folds; 2000 are the least"),
+        ("fit-structured-vector", "--strength -1", "must not be negative"),
+        ("fit-matrix", "--off-diagonal nan", "must not be negative"),
+        ("fit-dirichlet", "--bias inf", "must not be negative"),
+        ("fit-platt", "--multiclass nonsense", "one-vs-rest"),
+        ("fit-platt", "--by nothere", "no column 'nothere'; there are logits"),
+        ("fit-platt", "--by logits", "has shape (300, 3)"),
+        ("fit-platt", "--by part", "part = "),
+        ("fit-platt", "--by labels", "labels = '0', 97 rows"),
+        ("fit-platt", "--target-prior 0.5,0.5", "2 shares for 3 classes"),
+        ("fit-platt", "--target-prior a,b,c", "give a share a class"),
+        ("fit-platt", "--target-prior 0,0.5,0.5", "must be positive and sum to 1"),
+        ("fit-platt", "--test two.npz", "two.npz: has 2 classes, the calibrator was fitted for 3"),
+        ("fit-bbq", "--colour red", "No such option"),
+        ("select", "--methods foo", "there is no calibrator 'foo'"),
+        ("select", "--methods plat", "did you mean platt"),
+        ("select", "--methods ,", "there is no calibrator ''"),
+        ("select", "--rank-by ece", "nll"),
+        ("select", "--resamples 1", "at least 20"),
+        ("select", "--figure x.bmp", "cannot draw .bmp"),
+        ("select", "--figure no/x.png", "no/x.png: cannot be written"),
+        ("select", "-o no/best.json", "no/best.json: cannot be written"),
+        ("select", "--test two.npz", "two.npz: has 2 classes"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(command, options, says, refused, ok, two):
+    refused(command, ok, *options.split(), says=(says,))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_fits_applies_and_evaluates(method, run, ok):
+    result = run(f"fit-{method}", ok, "-o", "cal.json", "--ci", "none")
+    assert result.code == 0
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert run("apply", "cal.json", ok, "-o", "after.npz").code == 0
+    after = np.load("after.npz")["probs"]
+    np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-6)
+    direct = run("evaluate", ok, "--calibrator", "cal.json", "--ci", "none", "--format", "json").out
+    applied = run("evaluate", "after.npz", "--ci", "none", "--format", "json").out
+    for one, other in zip(
+        json.loads(direct)["metrics"], json.loads(applied)["metrics"], strict=True
+    ):
+        a, b = one["after"]["value"], other["value"]
+        assert a == b or float(a) == pytest.approx(float(b), abs=1e-6), one["name"]
+
+
+def test_a_failed_fit_leaves_the_calibrator_that_was_there(run, folder):
+    np.savez("one.npz", logits=np.eye(3)[np.arange(30) % 3], labels=np.zeros(30, int))
+    (folder / "cal.json").write_text("precious")
+    assert run("fit-vector", "one.npz", "-o", "cal.json").code == 2
+    assert (folder / "cal.json").read_text() == "precious"
+
+
+def test_by_group_travels_through_every_command(run, refused, ok, two):
+    assert run("fit-platt", ok, "--by", "group", "-o", "cal.json", "--ci", "none").code == 0
+    assert run("apply", "cal.json", ok, "-o", "after.npz").code == 0
+    for command in (
+        ("evaluate", ok, "--calibrator", "cal.json", "--ci", "none"),
+        ("plot", "reliability", ok, "--calibrator", "cal.json", "-o", "a.png"),
+        ("check", ok, "--calibrator", "cal.json", "--require", "ece <= 0.5"),
+    ):
+        assert run(*command).code == 0, command
+    p = simulate(20, 3)
+    np.savez("nogroup.npz", logits=p.values, labels=p.labels)
+    refused("apply", "cal.json", "nogroup.npz", "-o", "x.npz", says=("no column 'group'",))
+    np.savez("new.npz", logits=p.values, labels=p.labels, group=np.full(20, "c"))
+    refused(
+        "evaluate",
+        "new.npz",
+        "--calibrator",
+        "cal.json",
+        says=("no calibrator was fitted for 'c'",),
+    )
+
+
+def test_rows_without_a_group_are_an_error(refused, folder):
+    p = simulate(100, 3)
+    part = np.where(np.arange(100) == 7, np.nan, 1.0)
+    np.savez("nan.npz", logits=p.values, labels=p.labels, part=part)
+    refused("fit-platt", "nan.npz", "--by", "part", says=("1 rows have no value", "row 7"))
+
+
+def test_intervals_are_written_on_request(run, refused, ok, two):
+    run("fit-venn-abers", two, "-o", "va.json", "--ci", "none")
+    assert run("apply", "va.json", two, "-o", "after.npz", "--interval").code == 0
+    after = np.load("after.npz")
+    assert (after["low"] <= after["probs"]).all()
+    assert (after["probs"] <= after["high"]).all()
+    refused(
+        "apply", "va.json", "after.npz", "-o", "x.npz", "--interval", says=("'high' of its own",)
+    )
+    run("fit-platt", ok, "-o", "platt.json", "--ci", "none")
+    refused("apply", "platt.json", ok, "-o", "x.npz", "--interval", says=("gives no intervals",))
+
+
+def test_logits_are_not_written_where_there_are_none(run, refused, ok):
+    run("fit-isotonic", ok, "-o", "cal.json", "--ci", "none")
+    refused(
+        "apply", "cal.json", ok, "-o", "x.npz", "--write", "logits", says=("gives probabilities",)
+    )
+
+
+def test_rows_of_zeros_are_counted(run, folder):
+    p = to_probs(simulate(400, 3))
+    np.savez("p.npz", probs=p.values, labels=p.labels)
+    run("fit-isotonic", "p.npz", "-o", "cal.json", "--ci", "none")
+    # no class is as probable as any positive of the fit
+    run("fit-histogram", "p.npz", "--bins", "2", "-o", "two.json", "--ci", "none")
+    document = json.loads((folder / "two.json").read_text())
+    for curve in document["parameters"]["curves"]:
+        curve["values"][0] = 0.0
+    (folder / "two.json").write_text(json.dumps(document))
+    np.savez("flat.npz", probs=np.full((5, 3), 1 / 3))
+    result = run("apply", "two.json", "flat.npz", "-o", "after.npz")
+    assert "5 rows had a probability of 0 in every class" in result.err
+    expected = np.bincount(p.labels) / p.rows
+    np.testing.assert_allclose(np.load("after.npz")["probs"][0], expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("map", "teleport"),
+        ("map", 3),
+        ("method", "nonsense"),
+        ("classes", 4),
+        ("classes", "3"),
+        ("version", 2),
+        ("parameters/multiclass", "all"),
+        ("parameters/curve", "spiral"),
+        ("parameters/floor", 0),
+        ("parameters/floor", "x"),
+        ("parameters/prior", [1, 2]),
+        ("parameters/curves", []),
+        ("parameters/curves", {}),
+        ("parameters/curves/0/x", [3, 2, 1]),
+        ("parameters/curves/0/y", [1.5] * 3),
+        ("parameters/curves/0/y", "many"),
+        ("parameters/curves/0/x", [[[[1]]]]),
+        ("parameters", []),
+        ("fitted", 7),
+    ],
+)
+def test_a_file_that_was_tampered_with_is_refused(path, value, run, refused, ok, folder):
+    run("fit-isotonic", ok, "-o", "cal.json", "--ci", "none")
+    document = json.loads((folder / "cal.json").read_text())
+    *way, last = path.split("/")
+    inner = document
+    for key in way:
+        inner = inner[int(key) if isinstance(inner, list) else key]
+    inner[int(last) if isinstance(inner, list) else last] = value
+    (folder / "bad.json").write_text(json.dumps(document))
+    refused("apply", "bad.json", ok, "-o", "x.npz", says=("bad.json",))
+
+
+def test_select_writes_what_it_chose_and_draws_it(run, ok, folder):
+    methods = "temperature,vector,isotonic"
+    result = run("select", ok, "--methods", methods, "-o", "best.json", "--figure", "f.png")
+    assert result.code == 0
+    assert max(map(len, result.out.splitlines())) <= 80
+    chosen = json.loads((folder / "best.json").read_text())["method"]
+    assert f"Chosen: {chosen}" in result.out
+    assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(run("select", ok, "--methods", methods, "--format", "json").out)
+    assert found["chosen"] == chosen
+
+
+def test_select_of_nothing_but_failures_says_why(refused, folder):
+    np.savez("one.npz", logits=simulate(60, 3).values, labels=np.zeros(60, int))
+    refused(
+        "select",
+        "one.npz",
+        "--methods",
+        "vector",
+        says=("no calibrator could be fitted", "class 1"),
+    )
+
+
+def test_other_class_shares_are_kept_and_reported_for(run, two, folder):
+    result = run(
+        "fit-platt", two, "--target-prior", "0.9,0.1", "-o", "cal.json", "--format", "json"
+    )
+    assert json.loads(result.out)["data"]["weighted"]
+    document = json.loads((folder / "cal.json").read_text())
+    assert document["map"] == "shifted"
+    assert document["parameters"]["target"] == [0.9, 0.1]
