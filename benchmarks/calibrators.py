@@ -1,7 +1,7 @@
 """Calibrators on real predictions, and their speed beside the peers'.
 
 python benchmarks/calibrators.py quality FOLDER   every calibrator, cross-fitted, on the sets there
-python benchmarks/calibrators.py speed            fit and apply beside the peers that are installed
+python benchmarks/calibrators.py speed [PART ...] fit and apply beside the peers that are installed
 
 Each writes its part of results/calibrators.json.
 """
@@ -47,7 +47,12 @@ def main() -> None:
     if what == "quality":
         record["quality"] = [quality(Path(sys.argv[2]) / f"{name}.npz") for name in SETS]
     elif what == "speed":
-        record["speed"] = [asdict(row) for row in speed()]
+        parts = sys.argv[2:] or list(PARTS)
+        kept = [row for row in record.get("speed", []) if row["part"] not in parts]
+        record["speed"] = sorted(
+            [*kept, *(asdict(row) for row in speed(parts))],
+            key=lambda row: list(PARTS).index(row["part"]),
+        )
     else:
         sys.exit(__doc__)
     record[f"{what}_made_with"] = {
@@ -86,14 +91,14 @@ def quality(path: Path) -> dict[str, Any]:
 # ------------------------------------------------------------------ speed
 
 
-def speed() -> Iterator[Row]:
+def speed(parts: list[str]) -> Iterator[Row]:
     """Fit and apply, ours beside each peer's, alternately, medians."""
     with tempfile.TemporaryDirectory() as folder:
         large = write(Path(folder) / "L.npz", 50_000, 1_000, signal=4.2, sharp=3.4)
         small = write(Path(folder) / "S.npz", 10_000, 10, signal=2.5, sharp=1.85)
         middle = write(Path(folder) / "M.npz", 10_000, 100, signal=3.4, sharp=2.6)
-        for part in (isotonic, histogram, vector, venn_abers, selection):
-            for row in part(large, small, middle):
+        for part in parts:
+            for row in PARTS[part](large, small, middle):
                 print(line(row), flush=True)
                 yield row
 
@@ -246,6 +251,14 @@ def timed(call: Callable[[], object], times: int) -> float:
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds))
 
+
+PARTS = {
+    "isotonic": isotonic,
+    "histogram": histogram,
+    "vector": vector,
+    "venn-abers": venn_abers,
+    "select": selection,
+}
 
 if __name__ == "__main__":
     main()
