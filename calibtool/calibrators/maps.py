@@ -502,7 +502,10 @@ def group_names(predictions: Predictions, column: str) -> Array:
             f"{where}: {int(missing.sum()):,} rows have no value to group by, the first is row "
             f"{int(np.argmax(missing))} (counting from 0); fill them in, or drop them"
         )
-    return found.astype(str)
+    try:
+        return found.astype(str)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: holds bytes that are no text; save names or numbers") from error
 
 
 def _top(block: Predictions, look: str, floor: float) -> tuple[Array, Array]:

@@ -105,7 +105,7 @@ def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse |
         return Cells.from_rows(score, outcome, weights)
     above = score >= coarse(score, outcome)
     low = np.flatnonzero(~above)
-    if len(low) < 2:
+    if len(low) < 2 or len(low) == len(score):
         return Cells.from_rows(score, outcome, weights)
     rest = Cells.from_rows(
         score[above], outcome[above], None if weights is None else weights[above]
@@ -163,6 +163,6 @@ def _of_top(
 def _named(fit: FitCurve, cells: Cells, predictions: Predictions, which: str = "") -> Curve:
     try:
         return fit(cells)
-    except FitError as error:
+    except (FitError, np.linalg.LinAlgError) as error:
         where = f"{predictions.source}: {which}: " if which else f"{predictions.source}: "
         raise FitError(f"{where}{error}") from error

@@ -55,6 +55,7 @@ CASES = {
     "a heavy row": heavy,
     "light rows": lambda: logits(THREE.values, weights=np.full(ROWS, 1e-12)),
     "thirty copies": lambda: THREE.take(np.repeat(np.arange(10), 30)),
+    "a rare class": lambda: probs(to_probs(TWO).values[:, 1] / 100, TWO.labels),
     "labels turned": lambda: logits(THREE.values, (THREE.labels + 1) % 3),
     "a thousand classes": lambda: simulate(60, 1000),
 }
