@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from calibtool.evaluation import evaluate
     from calibtool.files import load
     from calibtool.gate import check
+    from calibtool.perfection import significance
     from calibtool.predictions import Predictions
     from calibtool.report import Estimate, Report
     from calibtool.selection import select
@@ -36,6 +37,7 @@ _HOME = {
     "load": "calibtool.files",
     "load_calibrator": "calibtool.calibrators",
     "select": "calibtool.selection",
+    "significance": "calibtool.perfection",
 }
 _MODULES = ("sklearn",)  # of an optional extra
 
@@ -64,4 +66,5 @@ __all__ = [
     "load",
     "load_calibrator",
     "select",
+    "significance",
 ]

@@ -84,6 +84,17 @@ class Cells:
         first = np.concatenate([[0], locate(self.at, edges, side="right")[:-1]])
         return Cells(edges, *(_sums(x, first) for x in (self.n, self.p, self.y)))
 
+    def centres(self) -> Array:
+        """Where each cell lies, (C,): its mean score over all leading axes; `at` where it is empty.
+
+        >>> n, p = np.array([2.0, 0.0]), np.array([0.6, 0.0])
+        >>> Cells(np.array([0.5, 1.0]), n, p, np.zeros(2)).centres()
+        array([0.3, 1. ])
+        """
+        leading = tuple(range(self.n.ndim - 1))
+        n, p = self.n.sum(axis=leading), self.p.sum(axis=leading)
+        return np.divide(p, n, out=self.at.astype(np.float64), where=n > 0)
+
     @property
     def total(self) -> Array:
         """The weight of all rows, (...)."""

@@ -12,7 +12,7 @@ from calibtool.classview import ClassView
 from calibtool.draws import BLOCK, UNITS, Draws, on_grid, sum_by
 from calibtool.predictions import Predictions
 from calibtool.threads import ordered
-from calibtool.views import Rows, reduce_rows
+from calibtool.views import Rows, reduce_rows, to_probs
 
 _CHUNK = 8 * BLOCK  # rows whose replicates are summed in one matrix product
 
@@ -26,17 +26,39 @@ def unchanged(block: Predictions) -> Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Collected:
-    """What the pass leaves of one system: its rows and, if asked for, its class view."""
+    """What the pass leaves of one system.
+
+    Attributes:
+        rows: a value a row.
+        classes: the class view by what lies above the lowest edge, if asked for.
+        probs: (N, K) whole probability rows, if asked for.
+    """
 
     rows: Rows
-    classes: ClassView | None
+    classes: ClassView | None = None
+    probs: Array | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the pass is to leave.
+
+    Attributes:
+        lowest: the lowest bin edge of the class view, or None if it is not needed.
+        columns: columns of `Rows` that are there on request.
+        probs: whole probability rows.
+    """
+
+    lowest: float | None = None
+    columns: frozenset[str] = frozenset()
+    probs: bool = False
 
 
 def collect(
     blocks: Iterable[Predictions],
     systems: Sequence[Apply],
     *,
-    lowest: float | None,
+    wanted: Wanted,
     draws: Draws | None,
     threads: int,
 ) -> list[Collected]:
@@ -45,22 +67,22 @@ def collect(
     Args:
         blocks: predictions in file order, a multiple of BLOCK rows each but the last.
         systems: what to make of a block before it is measured: itself, or calibrated.
-        lowest: the lowest bin edge of the class view, or None if it is not needed.
+        wanted: what to leave.
         draws: the replicates of the class view to draw, or None.
         threads: how many blocks to work on at a time.
     """
 
     def work(block: Predictions) -> list[_Part]:
-        return [_reduce(system(block), lowest, keep=draws is not None) for system in systems]
+        return [_reduce(system(block), wanted, keep=draws is not None) for system in systems]
 
     kept: list[list[_Part]] = [[] for _ in systems]
     lows: list[Array | None] = [None for _ in systems]
     start = 0
     for parts in ordered(work, blocks, threads):
         for k, part in enumerate(parts):
-            if draws is not None and part.probs is not None:
+            if draws is not None and part.low_probs is not None:
                 lows[k] = _add_lows(lows[k], part, start, draws)
-                part.probs = None
+                part.low_probs = None
             part.row = part.row + start
             kept[k].append(part)
         start += len(parts[0].rows.confidence)
@@ -114,8 +136,8 @@ def unit(classes: int | None) -> int:
 
 @dataclass(eq=False)
 class _Part:
-    """A block, reduced. `probs`, with 0 for the entries that are kept one by one, stays until the
-    replicates have seen it."""
+    """A block, reduced. `low_probs`, with 0 for the entries that are kept one by one, stays until
+    the replicates have seen it."""
 
     rows: Rows
     row: Array
@@ -124,13 +146,17 @@ class _Part:
     labels: Array | None
     label_prob: Array
     low: Array
+    low_probs: Array | None
     probs: Array | None
 
 
-def _reduce(block: Predictions, lowest: float | None, *, keep: bool) -> _Part:
+def _reduce(block: Predictions, wanted: Wanted, *, keep: bool) -> _Part:
     none = np.zeros(0, np.int64)
+    lowest = wanted.lowest
+    own = to_probs(block).matrix() if wanted.probs and block.labels is not None else None
     if lowest is None or block.labels is None:
-        return _Part(reduce_rows(block), none, none, none, None, none, none, None)
+        rows = reduce_rows(block, want=wanted.columns)
+        return _Part(rows, none, none, none, None, none, none, None, own)
     classes = int(block.classes or 0)
     wide = np.float64 if block.values.itemsize == 8 else np.float32
     probs = np.empty((block.rows, classes), wide) if keep else None
@@ -161,7 +187,7 @@ def _reduce(block: Predictions, lowest: float | None, *, keep: bool) -> _Part:
             kept[...] = own
             kept.reshape(-1)[flat] = 0
 
-    rows = reduce_rows(block, visit)
+    rows = reduce_rows(block, visit, wanted.columns)
     return _Part(
         rows,
         np.concatenate(row),
@@ -171,6 +197,7 @@ def _reduce(block: Predictions, lowest: float | None, *, keep: bool) -> _Part:
         np.concatenate(label_prob),
         low,
         probs,
+        own,
     )
 
 
@@ -185,7 +212,7 @@ def _add_lows(lows: Array | None, part: _Part, start: int, draws: Draws) -> Arra
 
     What rounding to a grid takes from a sum is given back in proportion to its weight.
     """
-    probs, weights = part.probs, part.rows.weights
+    probs, weights = part.low_probs, part.rows.weights
     assert probs is not None
     stop = start + len(probs)
     if weights is not None:
@@ -213,8 +240,10 @@ def _of_units(sums: Array, draws: Draws) -> Array:
 
 def _joined(parts: list[_Part], lows: Array | None, draws: Draws | None) -> Collected:
     rows = Rows.concatenate(part.rows for part in parts)
+    kept = [part.probs for part in parts if part.probs is not None]
+    probs = np.concatenate(kept) if kept else None
     if parts[0].labels is None:
-        return Collected(rows, None)
+        return Collected(rows, probs=probs)
     view = ClassView(
         row=np.concatenate([part.row for part in parts]),
         index=np.concatenate([part.index for part in parts]),
@@ -226,4 +255,4 @@ def _joined(parts: list[_Part], lows: Array | None, draws: Draws | None) -> Coll
         lows=lows,
         draws=draws,
     )
-    return Collected(rows, view)
+    return Collected(rows, view, probs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibtool.cells import Cells
 from calibtool.checks import Array
-from calibtool.collect import Apply, collect, unchanged, unit
+from calibtool.collect import Apply, Wanted, collect, unchanged, unit
 from calibtool.evaluation import Calibrator, Readable, evaluate
 from calibtool.measure import Progress, effective_rows
 from calibtool.metrics.profiles import equal_width
@@ -75,7 +75,7 @@ def reliability(
     view = report.estimates[0].view
     systems: list[Apply] = [unchanged] if calibrator is None else [unchanged, calibrator]
     blocks = predictions.blocks(unit(predictions.classes))
-    found = collect(blocks, systems, lowest=None, draws=None, threads=cores())
+    found = collect(blocks, systems, wanted=Wanted(), draws=None, threads=cores())
     labels = ["as given"] if calibrator is None else ["before", "after"]
     estimates = [report.estimates[0], *report.after[:1]]
     curves = []
@@ -94,7 +94,7 @@ def curve(
     some = np.where(pooled.n > 0, pooled.n, np.nan)
     outcome = pooled.y / some
     mass = pooled.n / pooled.total
-    low, high = wilson(outcome, mass * effective_rows(cells, weights), level)
+    low, high = wilson(outcome, mass * effective_rows(float(cells.total), weights), level)
     return Curve(label, pooled.at, mass, pooled.p / some, outcome, low, high, estimate)
 
 

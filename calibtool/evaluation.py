@@ -5,16 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from calibtool import intervals
+from calibtool.calibrators import fit
 from calibtool.cells import Cells
-from calibtool.collect import Apply, Collected, collect, unchanged, unit
+from calibtool.collect import Apply, Collected, Wanted, collect, unchanged, unit
+from calibtool.crossfit import cross_fit
 from calibtool.draws import Draws
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import CalibtoolError, InputError, UsageError
 from calibtool.measure import Measured, Progress, Settings, measure
+from calibtool.metrics import OfCounts, OfMatrix, OfOther, Score
 from calibtool.predictions import Kind, Predictions
 from calibtool.reading import read
 from calibtool.report import Data, Estimate, Report
@@ -22,10 +26,12 @@ from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.threads import cores
 from calibtool.version import __version__
-from calibtool.views import Rows
+from calibtool.views import Rows, reduce_rows
 
 MAX_DRAWS = 1 << 30  # bytes of replicates that a metric may take
+OF_OTHER = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"  # what a second file is measured by
 FEW_ROWS = 10  # below, no interval is given
+FEW_DRAWS = 20  # replicates on which a metric is defined; below, no interval is given
 
 
 class Calibrator(Protocol):
@@ -57,6 +63,7 @@ def evaluate(
     metrics: str | Iterable[str | Spec] = "default",
     *,
     calibrator: Calibrator | None = None,
+    ood: Readable | None = None,
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -70,8 +77,10 @@ def evaluate(
         predictions: `Predictions`, or a `Source` to be read in blocks.
         metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
         calibrator: also measure what it makes of the predictions, and the paired difference.
-        ci: "inverted" (covers), "percentile", "basic" or "none". Scores always get a plain
-            bootstrap: percentile, unless "basic" is asked for.
+        ood: predictions of rows from elsewhere, whose labels do not matter: how well confidence
+            tells them from these is then measured too.
+        ci: "inverted" (covers), "percentile", "basic", "bca" or "none". Under "inverted", what
+            is no calibration error gets a BCa bootstrap, or a closed form where it has one.
         resamples: bootstrap replicates.
         level: of the intervals, in (0, 1).
         seed: of the replicates; the digits depend on nothing else.
@@ -86,19 +95,26 @@ def evaluate(
     """
     drawing = Draws(resamples, seed, predictions.rows)
     settings = _settings(ci, drawing, level, threads or cores(), progress or _silent)
-    specs = [_settle(spec, predictions) for spec in parse_list(metrics)]
-    lowest = _lowest_edge(specs, predictions)
-    draws = settings.draws if lowest is not None else None
+    settings = replace(settings, paired=calibrator is not None)
+    asked = parse_list(metrics)
+    if ood is not None and not any(isinstance(spec.metric, OfOther) for spec in asked):
+        asked += parse_list(OF_OTHER)
+    specs = [_settle(spec, predictions) for spec in asked]
+    wanted = _wanted(specs, predictions)
+    draws = settings.draws if wanted.lowest is not None else None
     if settings.draws is not None:
         _require_memory(specs, predictions, settings.draws)
     systems: list[Apply] = [unchanged] if calibrator is None else [unchanged, calibrator]
     blocks = _watched(predictions, unit(predictions.classes), settings.progress)
-    collected = collect(blocks, systems, lowest=lowest, draws=draws, threads=settings.threads)
+    collected = collect(blocks, systems, wanted=wanted, draws=draws, threads=settings.threads)
+    if any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in specs):
+        collected = _refined(predictions, systems, collected)
+    others = _others(ood, predictions, systems, specs)
     rows = collected[0].rows
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
     view = _main_view(specs, predictions)
-    measured, bias = measure(specs, collected, settings, view)
+    measured, bias = measure(specs, collected, settings, view, others)
     data = Data(
         predictions.source,
         len(rows.confidence),
@@ -138,20 +154,85 @@ def _settle(spec: Spec, predictions: Readable) -> Spec:
             f"{predictions.source}: {spec.name}: the positive view needs two classes, there are "
             f"{predictions.classes}"
         )
+    if spec.view == "ranks":
+        return replace(spec, view="positive" if predictions.classes in (2, None) else "class")
     if spec.view != "auto":
         return spec
     return replace(spec, view="positive" if predictions.one_column else "top")
 
 
-def _lowest_edge(specs: Sequence[Spec], predictions: Readable) -> float | None:
+def _wanted(specs: Sequence[Spec], predictions: Readable) -> Wanted:
+    """What the pass has to leave for these metrics."""
     if predictions.classes is None:
-        return None
-    return min((float(s.edges(Cells.empty())[0]) for s in specs if s.view == "class"), default=None)
+        return Wanted()
+    columns: set[str] = set()
+    probs = False
+    lowest = []
+    for spec in specs:
+        metric = spec.metric
+        if isinstance(metric, Score):
+            columns |= set(metric.needs)
+        elif isinstance(metric, OfOther):
+            columns |= {"entropy"} if spec.options["by"] == "entropy" else set()
+        elif isinstance(metric, OfCounts) or spec.view == "label":
+            columns |= {"labels", "predicted"}
+        elif isinstance(metric, OfMatrix):
+            columns, probs = columns | {"labels"}, True
+        elif spec.view == "class" and spec.one_edge_for_all:
+            lowest.append(float(spec.edges(Cells.empty())[0]))
+        elif spec.view == "class":
+            columns, probs = columns | {"labels"}, True
+    return Wanted(min(lowest, default=None), frozenset(columns), probs)
+
+
+def _refined(
+    predictions: Readable, systems: Sequence[Apply], collected: Sequence[Collected]
+) -> list[Collected]:
+    """With each row's log-probability after temperature scaling fitted on the other folds; as it
+    was where that cannot be fitted."""
+    if predictions.kind == "confidence":
+        return list(collected)
+    (whole,) = predictions.blocks(max(predictions.rows, 1))
+    found = []
+    for system, own in zip(systems, collected, strict=True):
+        try:
+            numbered, refit = cross_fit(partial(fit, "temperature"), system(whole), "temperature")
+            refined = reduce_rows(refit(numbered)).log_prob
+        except CalibtoolError:
+            refined = None
+        found.append(replace(own, rows=replace(own.rows, refined=refined)))
+    return found
+
+
+def _others(
+    ood: Readable | None,
+    predictions: Readable,
+    systems: Sequence[Apply],
+    specs: Sequence[Spec],
+) -> list[Rows | None]:
+    """Each system's rows of the second file."""
+    if ood is None:
+        return [None for _ in systems]
+    if ood.classes != predictions.classes:
+        raise InputError(
+            f"{ood.source} has {ood.classes or 'no'} classes, {predictions.source} has "
+            f"{predictions.classes or 'no'}; --ood needs rows of the same model"
+        )
+    want = _wanted(specs, predictions).columns & {"entropy"}
+    parts: list[list[Rows]] = [[] for _ in systems]
+    for block in ood.blocks(unit(ood.classes)):
+        known = block
+        if block.kind != "confidence" and block.labels is None:
+            known = replace(block, labels=np.zeros(block.rows, np.int64))
+        for part, system in zip(parts, systems, strict=True):
+            part.append(reduce_rows(system(known), want=want))
+    return [Rows.concatenate(part) for part in parts]
 
 
 def _require_memory(specs: Sequence[Spec], predictions: Readable, draws: Draws) -> None:
     for spec in specs:
-        classes = (predictions.classes or 0) if spec.view == "class" else 1
+        many = spec.view in ("class", "label")
+        classes = (predictions.classes or 0) if many else 1
         cells = spec.options.get("bins", 1) * classes
         if cells * draws.replicates * 8 > MAX_DRAWS:
             fits = MAX_DRAWS // (cells * 8)
@@ -237,8 +318,7 @@ def _bias(measured: Measured, view: str, settings: Settings) -> Estimate:
 def _estimate(
     spec: Spec, measured: Measured, settings: Settings, data: Data, calibrator: str = ""
 ) -> Estimate:
-    plain = "basic" if settings.ci == "basic" else "percentile"
-    method = settings.ci if spec.is_error else plain
+    method = measured.method or (settings.ci if spec.is_error else settings.plain)
     estimate = Estimate(
         spec.name,
         measured.value,
@@ -247,8 +327,10 @@ def _estimate(
         missing=measured.missing,
         signature=_signature(spec, method, settings, data, calibrator),
     )
-    if measured.value is None or measured.replicates is None:
+    if measured.value is None:
         return estimate
+    if measured.interval is not None:
+        return replace(estimate, low=measured.interval[0], high=measured.interval[1])
     if measured.inverse is not None:
         found = measured.inverse
         return replace(
@@ -258,7 +340,12 @@ def _estimate(
             unbiased=found.unbiased,
             p_value=found.p_value,
         )
-    low, high = intervals.plain(method, measured.value, measured.replicates, settings.level)
+    drawn = measured.replicates
+    if drawn is None or np.isfinite(drawn).sum() < FEW_DRAWS:
+        return estimate
+    low, high = intervals.plain(
+        method, measured.value, drawn, settings.level, measured.acceleration
+    )
     return replace(estimate, low=low, high=high)
 
 

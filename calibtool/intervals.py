@@ -29,7 +29,7 @@ import numpy as np
 
 from calibtool.checks import Array
 
-METHODS = ("inverted", "percentile", "basic", "none")
+METHODS = ("inverted", "percentile", "basic", "bca", "none")
 SHARE = 0.1  # of the error rate of the low end that the largest coordinate may use up
 ENOUGH = 400  # replicates that show so rare a quantile
 STEADY = 30  # variance of the outcomes of a coordinate, in rows, from which its noise is normal
@@ -39,16 +39,49 @@ Norm: TypeAlias = Callable[[Array, Array], Array]
 Curve: TypeAlias = Callable[[Array, float], Array]
 
 
-def plain(method: str, value: float, replicates: Array, level: float) -> tuple[float, float]:
-    """Percentile or basic interval of a metric whose replicates centre on its value.
+def plain(
+    method: str, value: float, replicates: Array, level: float, acceleration: float = 0.0
+) -> tuple[float, float]:
+    """Percentile, basic or BCa interval of a metric whose replicates centre on its value.
+
+    BCa (Efron 1987) takes the quantiles that undo the replicates' median bias and, by the
+    `acceleration`, the change of their spread with the value.
 
     >>> plain("percentile", 0.0, np.arange(101.0), 0.5)
     (25.0, 75.0)
     >>> plain("basic", 40.0, np.arange(101.0), 0.5)
     (5.0, 55.0)
+    >>> plain("bca", 50.0, np.arange(101.0), 0.5)
+    (25.0, 75.0)
     """
-    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    replicates = replicates[np.isfinite(replicates)]
+    shares = [(1 - level) / 2, (1 + level) / 2]
+    if method == "bca":
+        shares = [_accelerated(value, replicates, share, acceleration) for share in shares]
+    low, high = np.quantile(replicates, shares).tolist()
     return (2 * value - high, 2 * value - low) if method == "basic" else (low, high)
+
+
+def _accelerated(value: float, replicates: Array, share: float, acceleration: float) -> float:
+    normal = NormalDist()
+    below = float((replicates < value).mean() + (replicates == value).mean() / 2)
+    bias = normal.inv_cdf(min(max(below, 1e-4), 1 - 1e-4))
+    z = bias + normal.inv_cdf(share)
+    moved = bias + z / max(1 - acceleration * z, 0.1)
+    return normal.cdf(moved)
+
+
+def skewness(influence: Array, count: Array | None = None) -> float:
+    """BCa's acceleration from the influence of each row, or of `count` rows at a time (Efron 1987,
+    eq. 6.6).
+
+    >>> skewness(np.array([-1.0, 1.0]))
+    0.0
+    """
+    count = np.ones(len(influence)) if count is None else count
+    centred = influence - (count @ influence) / count.sum()
+    spread = float(count @ centred**2)
+    return float(count @ centred**3) / (6 * spread**1.5) if spread > 0 else 0.0
 
 
 class Inverted(NamedTuple):
@@ -58,6 +91,42 @@ class Inverted(NamedTuple):
     high: float
     unbiased: float  # the estimate corrected for the median bias
     p_value: float  # of perfect calibration
+
+
+def along(observed: float, truth: Array, drawn: Array, level: float) -> Inverted:
+    """Interval of an error from candidate truths on a line, from none to more than was seen.
+
+    A candidate is in the interval if the observed error lies between the quantiles of what is
+    measured when it is true. Between candidates, quantiles and truths are taken to be straight.
+
+    Args:
+        observed: the error as it was measured.
+        truth: (S,) each candidate's own error; the first is perfect calibration.
+        drawn: (S, R) what is measured in R data sets drawn under each.
+        level: of the interval.
+
+    >>> drawn = np.arange(5.0)[:, None] + np.linspace(-1, 1, 101)
+    >>> [round(x, 2) for x in along(2.5, np.arange(5.0), drawn, 0.5)]
+    [2.0, 3.0, 2.5, 0.01]
+    """
+    tail = (1 - level) / 2
+    truth = np.where(truth < 1e-12, 0, truth)
+    quantiles = np.quantile(drawn, [1 - tail, tail, 0.5], axis=1)
+    places = np.arange(len(truth), dtype=np.float64)
+    ends = []
+    for quantile in np.maximum.accumulate(quantiles, axis=1):
+        steps = quantile + 1e-15 * places  # so that it rises
+        ends.append(float(np.interp(np.interp(observed, steps, places), places, truth)))
+    low, high, middle = ends
+    null = drawn[0]
+    p_value = (1 + int(np.count_nonzero(null >= observed))) / (1 + len(null))
+    high = max(low, high)
+    return Inverted(low, high, min(max(middle, low), high), p_value)
+
+
+def enough(observed: float, drawn: Array, level: float) -> bool:
+    """Whether the last candidate of `along` already lies beyond the interval."""
+    return bool(np.quantile(drawn, (1 - level) / 2) > observed)
 
 
 def difference(
@@ -118,6 +187,8 @@ def invert(
     level: float,
     seed: int,
     threads: int = 1,
+    truth: Norm | None = None,
+    side: int = 0,
 ) -> Inverted:
     """Interval, median-unbiased estimate and p-value of a calibration error, norm(gap, mass).
 
@@ -130,87 +201,124 @@ def invert(
         level: of the interval.
         seed: of the normal draws that make up missing noise.
         threads: work on as many pieces at a time; changes no digit.
+        truth: what `norm` estimates, of gaps without noise, where that is not `norm` itself.
+        side: 1 or -1 where the error is of gaps of that sign alone: the others are taken as seen.
     """
-    used = mass > 0
-    safe = np.where(used, mass, 1)
-    delta = gap / safe
-    error = float(norm(gap, mass))
+    seen = _Seen(gap, mass, score, rows)
     # a bin seen is a bin: no replicate empties it
-    drawn_mass = np.where(used, np.maximum(drawn_mass, 1e-9), 0).astype(drawn_gap.dtype)
-
-    def model_spread(delta: Array) -> Array:
-        """Standard deviation of each mean outcome; one more row at its score keeps it off 0."""
-        count = rows * mass
-        q = np.clip(score + delta * count / (count + 1), 0, 1)
-        return np.asarray(np.sqrt(q * (1 - q) / np.where(used, count, 1)) * used)
-
-    unit = np.maximum(model_spread(delta), 1e-12)
-    noise = _noise(delta, safe, unit, drawn_gap, drawn_mass, seed)
-    z = delta / unit
-    step = max(float(np.abs(z).max()), 1.0)
-    size = max(1, _AT_ONCE // max(gap.size, 1))
-    pieces = [slice(low, low + size) for low in range(0, len(noise), size)]
-
-    def candidate(curve: Curve, u: float) -> Array:
-        """Gaps at `u` of a curve; below 0, beyond the observed ones, every gap grows, as far as
-        a mean outcome can go."""
-        grown = curve(z, u) if u >= 0 else z - u * step * np.sign(z)
-        return np.clip(unit * grown, -score, 1 - score)
-
+    drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(drawn_gap.dtype)
+    noise = _noise(seen.delta, seen.safe, seen.unit, drawn_gap, drawn_mass, seed)
+    error = float(norm(gap, mass))
+    tail = (1 - level) / 2
     with ThreadPoolExecutor(threads) as pool:
-        seen: dict[tuple[str, float], Array] = {}
-
-        def errors(curve: Curve, u: float) -> Array:
-            """What the error would be measured as, replicate by replicate."""
-            key = ("both" if u in (0.0, 1.0) else curve.__name__, u)
-            if key not in seen:
-                true = candidate(curve, u)
-                scale = model_spread(true).astype(noise.dtype)
-                shift = true.astype(noise.dtype)
-
-                def piece(at: slice) -> Array:
-                    drawn = noise[at] * scale
-                    drawn += shift
-                    drawn *= drawn_mass[at]
-                    return norm(drawn, drawn_mass[at])
-
-                seen[key] = np.concatenate(list(pool.map(piece, pieces)))
-            return seen[key]
-
-        def solve(curve: Curve, share: float) -> float:
-            """The error on a curve that puts `share` of the replicates below the observed one."""
-
-            def excess(u: float) -> float:
-                return float(np.quantile(errors(curve, u), share)) - error
-
-            u = _root(excess, [at for name, at in seen if name in (curve.__name__, "both")])
-            return 0.0 if u == 1.0 else float(norm(candidate(curve, u) * mass, mass))
-
-        tail = (1 - level) / 2
-        low, high = solve(concentrated, 1 - tail), solve(spread, tail)
-        middle = (solve(concentrated, 0.5) + solve(spread, 0.5)) / 2
-        null = errors(spread, 1.0)
+        line = _Candidates(seen, noise, drawn_mass, norm, truth or norm, side, pool)
+        low = line.solve(concentrated, 1 - tail, error)
+        high = line.solve(spread, tail, error)
+        middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
+        null = line.errors(spread, 1.0)
     p_value = (1 + int(np.count_nonzero(null >= error))) / (1 + len(null))
     steady = rows * mass * score * (1 - score) >= STEADY
+    if side:
+        steady &= np.sign(seen.z) == side
     if len(noise) >= ENOUGH and steady.any():
-        sure, p_sure = _sure(z[steady], noise[:, steady], tail * SHARE)
-        left = np.zeros_like(z)
-        left[steady] = sure
-        low = max(low, float(norm(unit * left * mass, mass)))
+        left, p_sure = _sure(seen.z, noise, steady, tail * SHARE)
+        low = max(low, float(line.truth(seen.unit * left * mass, mass)))
         p_value = min(p_value, p_sure / SHARE)
     high = max(low, high)
     return Inverted(low, high, min(max(middle, low), high), p_value)
 
 
-def _sure(z: Array, noise: Array, tail: float) -> tuple[Array, float]:
-    """What is left of each standardised gap after the largest noise of any coordinate, and the
-    p-value of the largest gap: a maximum over bins of one row and of thousands says nothing by
-    itself, but the bins of thousands do."""
-    peaks = np.abs(noise).max(axis=1)
+class _Seen:
+    """The observed profile, in units of what its outcomes vary by."""
+
+    def __init__(self, gap: Array, mass: Array, score: Array, rows: float) -> None:
+        self.mass, self.score, self.rows = mass, score, rows
+        self.used = mass > 0
+        self.safe = np.where(self.used, mass, 1)
+        self.delta = gap / self.safe
+        self.unit = np.maximum(self.spread(self.delta), 1e-12)
+        self.z = self.delta / self.unit
+
+    def spread(self, delta: Array) -> Array:
+        """Standard deviation of each mean outcome; one more row at its score keeps it off 0."""
+        count = self.rows * self.mass
+        q = np.clip(self.score + delta * count / (count + 1), 0, 1)
+        return np.asarray(np.sqrt(q * (1 - q) / np.where(self.used, count, 1)) * self.used)
+
+
+class _Candidates:
+    """Candidate profiles on the two curves, and what would be measured if one were true."""
+
+    def __init__(
+        self,
+        seen: _Seen,
+        noise: Array,
+        drawn_mass: Array,
+        norm: Norm,
+        truth: Norm,
+        side: int,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self.seen, self.noise, self.drawn_mass = seen, noise, drawn_mass
+        self.norm, self.truth, self.side, self.pool = norm, truth, side, pool
+        self.step = max(float(np.abs(seen.z).max()), 1.0)
+        self.known: dict[tuple[str, float], Array] = {}
+        size = max(1, _AT_ONCE // max(seen.z.size, 1))
+        self.pieces = [slice(low, low + size) for low in range(0, len(noise), size)]
+
+    def gaps(self, curve: Curve, u: float) -> Array:
+        """Gaps at `u` of a curve; below 0, beyond the observed ones, every gap grows, as far as a
+        mean outcome can go."""
+        z = self.seen.z
+        grown = curve(z, u) if u >= 0 else z - u * self.step * np.sign(z)
+        if self.side:
+            grown = np.where(np.sign(z) == self.side, grown, z)
+        return np.clip(self.seen.unit * grown, -self.seen.score, 1 - self.seen.score)
+
+    def errors(self, curve: Curve, u: float) -> Array:
+        """What the error would be measured as, replicate by replicate."""
+        key = ("both" if u in (0.0, 1.0) else curve.__name__, u)
+        if key not in self.known:
+            true = self.gaps(curve, u)
+            scale = self.seen.spread(true).astype(self.noise.dtype)
+            shift = true.astype(self.noise.dtype)
+
+            def piece(at: slice) -> Array:
+                drawn = self.noise[at] * scale
+                drawn += shift
+                drawn *= self.drawn_mass[at]
+                return self.norm(drawn, self.drawn_mass[at])
+
+            self.known[key] = np.concatenate(list(self.pool.map(piece, self.pieces)))
+        return self.known[key]
+
+    def solve(self, curve: Curve, share: float, error: float) -> float:
+        """The error on a curve that puts `share` of the replicates below the observed one; of those
+        that put them on it (an error of 0 that was below before noise was taken off), the largest
+        for the high end, else the least."""
+        least = error + (1e-9 if share < 0.5 else 0.0)
+
+        def excess(u: float) -> float:
+            return float(np.quantile(self.errors(curve, u), share)) - least
+
+        u = _root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
+        return (
+            0.0
+            if u == 1.0
+            else float(self.truth(self.gaps(curve, u) * self.seen.mass, self.seen.mass))
+        )
+
+
+def _sure(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, float]:
+    """What is left of each steady standardised gap after the largest noise of any, and the p-value
+    of the largest gap: a maximum over bins of one row and of thousands says nothing by itself, but
+    the bins of thousands do."""
+    peaks = np.abs(noise[:, steady]).max(axis=1)
     most = float(np.quantile(peaks, 1 - tail))
-    largest = float(np.abs(z).max())
+    largest = float(np.abs(z[steady]).max())
     p_value = (1 + int(np.count_nonzero(peaks >= largest))) / (1 + len(peaks))
-    return np.sign(z) * np.maximum(np.abs(z) - most, 0), p_value
+    left = np.where(steady, np.sign(z) * np.maximum(np.abs(z) - most, 0), 0)
+    return left, p_value
 
 
 def _noise(

@@ -1,13 +1,14 @@
 """What one pass over a block of predictions leaves behind, and the views taken of it.
 
 A view turns a K-class problem into scores between 0 and 1 beside outcomes of 0 and 1:
-`top` is the confidence of the predicted class and whether it was right, `positive` is P(class 1)
-of a two-class problem, `class` is every class one-vs-rest.
+`top` is the confidence of the predicted class and whether it was right, `label` the same apart for
+each predicted class, `positive` is P(class 1) of a two-class problem, `class` is every class
+one-vs-rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -32,6 +33,11 @@ class Rows:
         squares: sum over classes of probability squared, float64.
         prob: the label's probability, float64.
         weights: float64, or None for 1 a row.
+        labels, predicted: class ids; on request, like all that follow.
+        rank: how many classes come before the label, by value and then by number.
+        entropy: of the row's probabilities, in nats, float64.
+        refined: natural logarithm of the label's probability after a recalibration that did not
+            see the row; put in by `evaluate`.
     """
 
     confidence: Array
@@ -42,10 +48,15 @@ class Rows:
     prob: Array | None = None
     squares: Array | None = None
     weights: Array | None = None
+    labels: Array | None = None
+    predicted: Array | None = None
+    rank: Array | None = None
+    entropy: Array | None = None
+    refined: Array | None = None
 
     def view(self, name: str) -> tuple[Array, Array]:
         """Scores and outcomes of a view with one score a row."""
-        if name == "top":
+        if name in ("top", "label"):
             return self.confidence, self.correct
         if self.positive is None or self.outcome is None:
             raise NotAvailableError("the positive view needs two classes and their probabilities")
@@ -64,17 +75,18 @@ class Rows:
 Visit = Callable[[Array, slice], None]
 
 
-def reduce_rows(block: Predictions, visit: Visit | None = None) -> Rows:
+def reduce_rows(block: Predictions, visit: Visit | None = None, want: Collection[str] = ()) -> Rows:
     """The pass: one look at each value, in pieces that stay in the cache.
 
-    `visit`, if given, receives the probabilities of each piece, (rows, K), and its slice.
+    `visit`, if given, receives the probabilities of each piece, (rows, K), and its slice. `want`
+    names the columns on request that are to be filled.
     """
     if block.kind == "confidence":
         assert block.correct is not None
         return Rows(np.minimum(block.values, 1), block.correct, weights=block.weights)
     step = max(1, CACHE_VALUES // block.values.shape[1])
     parts = [
-        _reduce(block.take(slice(start, start + step)), slice(start, start + step), visit)
+        _reduce(block.take(slice(start, start + step)), slice(start, start + step), visit, want)
         for start in range(0, block.rows, step)
     ]
     return Rows.concatenate(parts)
@@ -94,7 +106,7 @@ def to_probs(predictions: Predictions) -> Predictions:
     return replace(predictions, kind="probs", values=kept)
 
 
-def _reduce(piece: Predictions, at: slice, visit: Visit | None) -> Rows:
+def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection[str]) -> Rows:
     # few classes: a contiguous column a class, so that loops run over rows
     matrix, labels = piece.matrix(), piece.labels
     assert labels is not None
@@ -116,13 +128,43 @@ def _reduce(piece: Predictions, at: slice, visit: Visit | None) -> Rows:
     return Rows(
         confidence=confidence,
         correct=predicted == labels,
-        positive=_pick(probs, axis, np.ones(1, np.int64)) if binary else None,
+        positive=_positive(piece, values, probs, axis) if binary else None,
         outcome=labels == 1 if binary else None,
         log_prob=log_prob,
         prob=np.exp(log_prob),
         squares=squares,
         weights=piece.weights,
+        labels=labels.astype(np.int32) if "labels" in want else None,
+        predicted=predicted.astype(np.int32) if "predicted" in want else None,
+        rank=_rank(values, axis, labels) if "rank" in want else None,
+        entropy=_entropy(wide, axis) if "entropy" in want else None,
     )
+
+
+def _positive(piece: Predictions, values: Array, probs: Array, axis: int) -> Array:
+    """P(class 1) of two classes; from logits in float64, in which 1 - 1e-8 is not 1."""
+    if piece.kind != "logits":
+        return _pick(probs, axis, np.ones(1, np.int64))
+    first, second = (values[:, 0], values[:, 1]) if axis else (values[0], values[1])
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(first.astype(np.float64) - second)))
+
+
+def _rank(values: Array, axis: int, labels: Array) -> Array:
+    """How many classes come before the label: those of a higher value, and equal ones of a lower
+    number."""
+    own = np.expand_dims(_pick(values, axis, labels), axis)
+    before = np.count_nonzero(values > own, axis=axis)
+    ties = values == own
+    if np.count_nonzero(ties) > len(labels):
+        number = np.expand_dims(np.arange(values.shape[axis]), 1 - axis)
+        before = before + (ties & (number < np.expand_dims(labels, axis))).sum(axis=axis)
+    return np.asarray(before, dtype=np.int32)
+
+
+def _entropy(probs: Array, axis: int) -> Array:
+    logs = np.log(probs, out=np.zeros_like(probs), where=probs > 0)
+    return np.asarray(-np.einsum("ij,ij->i" if axis else "ij,ij->j", probs, logs), np.float64)
 
 
 def _softmax(
@@ -135,7 +177,7 @@ def _softmax(
     with np.errstate(under="ignore", over="ignore"):
         probs = values - np.expand_dims(highest, axis)
         np.exp(probs, out=probs)
-        total = probs.sum(axis=axis).astype(np.float64)
+        total = probs.sum(axis=axis, dtype=np.float64)  # in float32, 1 + 1e-8 would be 1
         probs *= np.expand_dims((1 / total).astype(probs.dtype), axis)
     gap = _pick(values, axis, labels).astype(np.float64) - highest.astype(np.float64)
     return probs, 1 / total, gap - np.log(total)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inputs import inputs, sha256
+from inputs import convention_inputs, sha256
 
 import calibtool as ct
 
-ARRAYS = inputs()
-FILES = sorted((Path(__file__).parent / "goldens").glob("*.json"))
+ARRAYS = convention_inputs()
+FOLDER = Path(__file__).parent / "goldens"
+FILES = sorted(FOLDER.glob("*.json"))
+ALSO = sorted((FOLDER / "conventions").glob("*.json"))
 
 
 def predictions(name):
@@ -23,7 +25,7 @@ def predictions(name):
 
 
 def goldens():
-    for file in FILES:
+    for file in FILES + ALSO:
         document = json.loads(file.read_text())
         for entry in document["values"]:
             if entry["agrees_with"]:
@@ -81,6 +83,28 @@ def test_set_b_of_the_shared_sets(shared, spec, kind, library):
     values = json.loads((shared / "conformance_values.json").read_text())
     theirs = values["binary"]["B_continuous"][kind][library]
     assert ece(sets["B_scores"], sets["B_outcomes"], spec) == pytest.approx(theirs, abs=1e-12)
+
+
+# of ece-kde, by the first 1,000 rows: its marginal error is a sum over classes, its binary one
+# twice the mean
+ECE_KDE = [
+    ("M", "kde-ece(bandwidth=0.05)", 1, "ece-kde top_label p=1 bw=.05 (n=1000)"),
+    ("M", "kde-ece(bandwidth=0.05,view=class)", 5, "ece-kde marginal p=1 bw=.05 (n=1000)"),
+    ("M", "canonical-kde-ece(bandwidth=0.05)", 1, "ece-kde canonical p=1 bw=.05 (n=1000)"),
+    ("B", "kde-ece(bandwidth=0.05)", 2, "ece-kde binary p=1 (x2!)"),
+]
+
+
+@pytest.mark.parametrize(("name", "spec", "times", "library"), ECE_KDE)
+def test_kernel_density_errors_of_the_shared_sets(shared, name, spec, times, library):
+    sets = np.load(shared / "conformance_sets.npz")
+    if name == "M":
+        p = ct.Predictions.from_logits(sets["M_logits"], sets["M_labels"])
+    else:
+        p = ct.Predictions.from_probs(sets["B_scores"], sets["B_outcomes"])
+    found = ct.evaluate(p.take(slice(1000)), [spec], ci="none").estimates[0].value
+    values = json.loads((shared / "conformance_values.json").read_text())
+    assert times * found == pytest.approx(values["multiclass"]["M"][library], abs=1e-6)
 
 
 def test_a_float32_score_of_three_tenths_lies_on_the_edge():

@@ -98,7 +98,7 @@ def test_replicates_are_literal_reweightings_of_the_rows():
     p = ct.Predictions.from_logits(p.values, p.labels, weights=weight)
     draw = Draws(3, 5, p.rows)
     found = collect.collect(
-        p.blocks(1024), [lambda block: block], lowest=1 / 15, draws=draw, threads=2
+        p.blocks(1024), [lambda block: block], wanted=collect.Wanted(1 / 15), draws=draw, threads=2
     )[0]
     edges = np.arange(1, 16) / 15
     gap, mass = found.classes.replicates(edges, 2, lambda share: None)
@@ -107,7 +107,9 @@ def test_replicates_are_literal_reweightings_of_the_rows():
         some = ct.Predictions.from_logits(
             p.values, p.labels, weights=weight * drawn[:, r].astype(float)
         )
-        own = collect.collect([some], [lambda b: b], lowest=1 / 15, draws=None, threads=1)[0]
+        own = collect.collect(
+            [some], [lambda b: b], wanted=collect.Wanted(1 / 15), draws=None, threads=1
+        )[0]
         cells = own.classes.cells(edges)
         # class sums are rounded to a grid: a ten-thousandth of what a replicate varies by
         np.testing.assert_allclose(gap[r], (cells.y - cells.p) / cells.total[0], atol=2e-6)

@@ -68,12 +68,15 @@ def test_a_toy_metric_of_two_lines_reaches_the_help_the_json_and_the_docs(
     line = metrics.CalibrationError("toy-ce", "Toy error", "4-norm of the gaps", "", norm="fourth")
     score = metrics.Score("toy-hinge", "Toy hinge", "mean shortfall", "", hinge)
     monkeypatch.setitem(metrics.NORMS, "fourth", fourth)
+    monkeypatch.setitem(metrics.SECTIONS, "binned", (*metrics.BINNED, line))
+    monkeypatch.setitem(metrics.SECTIONS, "scores", (*metrics.SCORES, score))
     monkeypatch.setitem(metrics.METRICS, "toy-ce", line)
     monkeypatch.setitem(metrics.METRICS, "toy-hinge", score)
 
     assert main(["metrics"]) == 0
     assert "toy-ce" in capsys.readouterr().out
-    assert "| toy-hinge | margin=0.5 |" in reference.page()
+    assert "[toy-hinge](metrics/toy-hinge.md) | Toy hinge: mean shortfall |" in reference.page()
+    assert "| margin | 0.5 |" in reference.metric_page(score)
 
     file = str(examples / "fashion_test.npz")
     specs = "toy-ce(bins=10),toy-hinge(margin=0.9),ece(norm=fourth)"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibtool.errors import UsageError
-from calibtool.metrics import METRICS, NORMS
+from calibtool.metrics import METRICS, NORMS, SETS
 from calibtool.spec import parse, parse_list
 
 
@@ -40,8 +40,14 @@ def test_a_list_is_split_outside_parentheses_only_and_repeats_are_dropped():
     assert names == ["ece(norm=l2,bins=10)", "nll", "ece"]
 
 
-def test_default_is_the_whole_table():
-    assert [spec.name for spec in parse_list("default")] == list(METRICS)
+@pytest.mark.parametrize("name", list(SETS))
+def test_sets_stand_for_their_metrics(name):
+    assert [spec.name for spec in parse_list(name)] == list(SETS[name])
+
+
+def test_all_is_the_whole_table_and_the_sections_are_all():
+    assert [spec.name for spec in parse_list("all")] == list(METRICS)
+    assert parse_list("binned,binning-free,scores,clinical,ranking") == parse_list("all")
 
 
 MISTAKES = [
@@ -55,7 +61,11 @@ MISTAKES = [
     ("ece(bins)", "'bins' is not OPTION=VALUE"),
     ("ece bins=3", "is not of the form NAME"),
     ("nll(bins=3)", "there is no option 'bins'"),
-    ("classwise-ece(profile=equal_mass)", "the class view is measured on equal_width bins only"),
+    ("mcb(score=crps)", "there is no score 'crps'; there are brier, log"),
+    ("top-k-accuracy(k=0)", "k must lie between 1 and 1,000,000"),
+    ("tace(threshold=2)", "threshold must lie between 0 and 1"),
+    ("calibration", "did you mean"),
+    ("smoothece", "did you mean smece"),
 ]
 
 

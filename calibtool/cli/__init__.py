@@ -27,6 +27,7 @@ CLOSED = 141  # whoever read our output stopped reading, as by `| head`
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
         "evaluate": ("evaluate", "Calibration metrics of a file of predictions, with intervals."),
+        "test": ("test", "Tests of perfect calibration, and the smallest error this n can show."),
         "check": ("check", "Hold predictions to requirements: exit 0 passed, 1 failed, 2 error."),
         "plot": ("plot", "Draw a reliability diagram."),
         "inspect": ("inspect", "What would be read from a file, and what is odd about it."),

@@ -20,10 +20,18 @@ def command(name: str) -> click.Command:
     "--metrics",
     default="default",
     metavar="LIST",
-    help='Such as "ece(bins=20),classwise-ece,nll"; `calibtool metrics` lists them.',
+    help='Such as "ece(bins=20),nll", or a set: default, paper, binned, binning-free, scores, '
+    "clinical, ranking, all. `calibtool metrics` lists them.",
 )
 @click.option("--calibrator", metavar="JSON", help="Also measure after this calibrator.")
+@click.option(
+    "--ood",
+    metavar="FILE",
+    help="Rows from elsewhere: how well confidence tells them from these.",
+)
 @click.option("--signatures", is_flag=True, help="Print how to get each number again.")
+@click.option("--as", "library", metavar="LIBRARY", help="The numbers another library gives.")
+@click.option("--conventions", is_flag=True, help="ECE as every library defines it.")
 @shared.intervals
 @shared.output
 @shared.reading
@@ -31,7 +39,10 @@ def evaluate(
     file: str,
     metrics: str,
     calibrator: str | None,
+    ood: str | None,
     signatures: bool,
+    library: str | None,
+    conventions: bool,
     format_: str,
     output: str | None,
     **options: Any,
@@ -42,7 +53,9 @@ def evaluate(
 
     \b
     calibtool evaluate test.npz
+    calibtool evaluate test.npz --metrics all
     calibtool evaluate test.npz --calibrator temperature.json
+    calibtool evaluate test.npz --as torchmetrics
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
     """
     from calibtool.calibrators import load_calibrator
@@ -55,10 +68,38 @@ def evaluate(
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
     source = source.also(fitted.columns) if fitted else source
+    if library or conventions:
+        with out.progress() as progress:
+            text = _conventions(source, library, format_, out.terminal(output), progress, options)
+        out.emit(text, output)
+        return
+    other = shared.source(ood, {}) if ood else None
     with out.progress() as progress:
-        report = measure(source, specs, calibrator=fitted, progress=progress, **options)
+        report = measure(source, specs, calibrator=fitted, ood=other, progress=progress, **options)
     text = render("report", report, format_, **out.terminal(output))
     if signatures and format_ in ("table", "markdown"):
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
         text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
     out.emit(text, output)
+
+
+def _conventions(
+    source: Any,
+    library: str | None,
+    format_: str,
+    terminal: dict[str, Any],
+    progress: Any,
+    options: dict[str, Any],
+) -> str:
+    """One library's numbers, or the ECE of all."""
+    from calibtool.conventions import reproduce, spread
+    from calibtool.evaluation import evaluate as measure
+    from calibtool.render import conventions as ink
+
+    predictions = source.load()
+    if library:
+        found = reproduce(library, predictions)
+        return ink.reproduced(found, source.source, format_, **terminal)
+    own = measure(source, ["ece"], progress=progress, **options)["ece"]
+    ends = (own.value or 0.0, own.low, own.high)
+    return ink.spread(spread(predictions), ends, source.source, format_, **terminal)

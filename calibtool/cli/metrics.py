@@ -13,10 +13,17 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
+@click.argument("names", nargs=-1)
 @shared.output
-def metrics(format_: str, output: str | None) -> None:
-    """The table of metrics, with definitions, defaults and sources."""
+def metrics(names: tuple[str, ...], format_: str, output: str | None) -> None:
+    """The metrics by name; of NAMES (or sets such as `binned`), what they are.
+
+    \b
+    calibtool metrics
+    calibtool metrics smece ks
+    calibtool metrics all --format csv
+    """
     from calibtool import reference
     from calibtool.cli import out
 
-    out.emit(reference.metrics(format_, **out.terminal(output)), output)
+    out.emit(reference.metrics(names, format_, **out.terminal(output)), output)

@@ -1,139 +1,91 @@
-"""The table of metrics. A metric is a function and a line here; everything else picks it up."""
+"""Metrics: the tables of views, profiles, norms and metrics, and sets of metrics by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from calibtool.checks import Array
-from calibtool.metrics import norms, profiles, proper
+from calibtool.metrics import norms, profiles
+from calibtool.metrics.kinds import (
+    CalibrationError,
+    Counts,
+    Metric,
+    OfCells,
+    OfCounts,
+    OfMatrix,
+    OfOther,
+    Score,
+)
 from calibtool.metrics.profiles import Profile
+from calibtool.metrics.table import BINNED, BINNING_FREE, CLINICAL, RANKING, SCORES
 from calibtool.views import Rows
 
 VIEWS = {
     "top": "confidence of the predicted class, and whether it was right",
     "positive": "P(class 1) of a two-class problem, and whether the label is 1",
     "class": "each class one-vs-rest, averaged over the K classes",
+    "label": "top, apart for the rows of each predicted class",
 }
-PROFILES = {"equal_width": profiles.equal_width, "equal_mass": profiles.equal_mass}
+PROFILES: dict[str, Callable[..., Array]] = {
+    "equal_width": profiles.equal_width,
+    "equal_mass": profiles.equal_mass,
+    "sweep_mass": profiles.sweep_mass,
+    "sweep_width": profiles.sweep_width,
+}
+FIXED = ("equal_width",)  # profiles whose edges do not depend on the data
 NORMS: dict[str, Callable[[Profile], Array]] = {
     "l1": norms.l1,
     "l2": norms.l2,
     "worst": norms.worst,
+    "average": norms.average,
+    "over": norms.over,
+    "under": norms.under,
+    "debiased_l1": norms.debiased_l1,
+    "debiased_l2": norms.debiased_l2,
+}
+ESTIMATES = {"debiased_l1": "l1", "debiased_l2": "l2"}  # norms that take noise off, and of what
+SIDES = {"over": -1, "under": 1}  # norms of gaps of one sign: accuracy below or above confidence
+SECTIONS: dict[str, tuple[Metric, ...]] = {
+    "binned": BINNED,
+    "binning-free": BINNING_FREE,
+    "scores": SCORES,
+    "clinical": CLINICAL,
+    "ranking": RANKING,
+}
+METRICS: dict[str, Metric] = {
+    metric.name: metric for section in SECTIONS.values() for metric in section
+}
+# names of sets, for --metrics
+SETS: dict[str, tuple[str, ...]] = {
+    "default": (
+        *("accuracy", "mean-confidence", "nll", "brier"),
+        *("ece", "ada-ece", "rmsce", "mce", "classwise-ece"),
+    ),
+    "paper": (
+        *("accuracy", "nll", "brier", "ece", "ada-ece", "classwise-ece", "mce"),
+        *("smece", "debiased-rmsce", "auroc-correct", "aurc"),
+    ),
+    **{name: tuple(metric.name for metric in section) for name, section in SECTIONS.items()},
+    "all": tuple(METRICS),
 }
 
-
-@dataclass(frozen=True)
-class CalibrationError:
-    """norm(profile(view)): where it looks, and how it sums. 0 is perfect, lower is better.
-
-    A view of "auto" is `positive` for two classes given as one column, and `top` otherwise.
-    """
-
-    name: str
-    title: str
-    definition: str
-    source: str
-    view: str = "auto"
-    profile: str = "equal_width"
-    norm: str = "l1"
-    better: str = "lower"
-
-
-@dataclass(frozen=True)
-class Score:
-    """The weighted mean of a value a row."""
-
-    name: str
-    title: str
-    definition: str
-    source: str
-    rows: Callable[..., Array]
-    better: str = "lower"
-
-
-Metric: TypeAlias = CalibrationError | Score
-
-_TABLE: tuple[Metric, ...] = (
-    Score(
-        "accuracy",
-        "Accuracy",
-        "mean of [argmax p = y], the first class among equals",
-        "",
-        proper.accuracy,
-        better="higher",
-    ),
-    Score(
-        "mean-confidence",
-        "Mean confidence",
-        "mean of max p",
-        "",
-        proper.confidence,
-        better="",
-    ),
-    Score(
-        "nll",
-        "Negative log-likelihood",
-        "mean of -ln p(y), in nats, not clipped",
-        "Good 1952",
-        proper.nll,
-    ),
-    Score(
-        "brier",
-        "Brier score",
-        "mean of the sum over classes of (p_k - [y = k])^2; 0 to 2",
-        "Brier 1950",
-        proper.brier,
-    ),
-    CalibrationError(
-        "ece",
-        "Expected calibration error",
-        "sum over bins of n_b/N |accuracy_b - confidence_b|",
-        "Guo et al. 2017, eq. 3; Naeini et al. 2015",
-    ),
-    CalibrationError(
-        "ada-ece",
-        "Adaptive ECE",
-        "ECE over bins of equal mass",
-        "Mukhoti et al. 2020, sec. 3; Nguyen & O'Connor 2015",
-        profile="equal_mass",
-    ),
-    CalibrationError(
-        "rmsce",
-        "Root mean squared calibration error",
-        "root of the sum over bins of n_b/N (accuracy_b - confidence_b)^2",
-        "Kumar et al. 2019, def. 2.2; Hendrycks et al. 2019",
-        norm="l2",
-    ),
-    CalibrationError(
-        "mce",
-        "Maximum calibration error",
-        "largest |accuracy_b - confidence_b| over non-empty bins",
-        "Naeini et al. 2015; Guo et al. 2017, eq. 5",
-        norm="worst",
-    ),
-    CalibrationError(
-        "classwise-ece",
-        "Class-wise ECE",
-        "mean over the K classes of the one-vs-rest ECE",
-        "Kull et al. 2019, eq. 3; Mukhoti et al. 2020, sec. 3",
-        view="class",
-    ),
-)
-
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
-DEFAULT = tuple(METRICS)
-
-
 __all__ = [
-    "DEFAULT",
+    "ESTIMATES",
+    "FIXED",
     "METRICS",
     "NORMS",
     "PROFILES",
+    "SECTIONS",
+    "SETS",
+    "SIDES",
     "VIEWS",
     "CalibrationError",
+    "Counts",
     "Metric",
+    "OfCells",
+    "OfCounts",
+    "OfMatrix",
+    "OfOther",
     "Rows",
     "Score",
 ]

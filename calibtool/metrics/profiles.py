@@ -7,12 +7,15 @@ that a profile is linear in the row weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.cells import Cells, locate
 from calibtool.checks import Array
+
+MOST_SWEPT = 5_000  # bins that a sweep tries
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +25,30 @@ class Profile:
     Attributes:
         gap: sum of w * (outcome - score) in each bin, as a share of the weight of all rows.
         mass: weight in each bin, as a share of the weight of all rows.
+        score: mean score of each bin, without replicates' axes.
+        rows: the number of rows, for norms that take noise off.
     """
 
     gap: Array
     mass: Array
+    score: Array | float = 0.0
+    rows: float = 1.0
+
+    def flat(self) -> Profile:
+        """The last two axes (classes and their bins) as one."""
+
+        def one(x: Array) -> Array:
+            return x.reshape(*x.shape[:-2], -1)
+
+        return Profile(one(self.gap), one(self.mass), one(np.asarray(self.score)), self.rows)
 
 
 def profile(cells: Cells) -> Profile:
     """The gaps of cells as they stand."""
     total = cells.total[..., None]
-    return Profile((cells.y - cells.p) / total, cells.n / total)
+    score = np.divide(cells.p, cells.n, out=np.zeros_like(cells.p), where=cells.n > 0)
+    rows = float(np.asarray(cells.total).flat[0])
+    return Profile((cells.y - cells.p) / total, cells.n / total, score, rows)
 
 
 def equal_width(cells: Cells, *, bins: int = 15) -> Array:
@@ -44,17 +61,57 @@ def equal_width(cells: Cells, *, bins: int = 15) -> Array:
 
 
 def equal_mass(cells: Cells, *, bins: int = 15) -> Array:
-    """Upper edges that cut the sorted weight at multiples of N/bins (Mukhoti et al. 2020, sec. 3).
+    """Upper edges that cut the sorted weight at multiples of N/bins (Mukhoti et al. 2020).
 
     Rows of equal score stay together: a tie group that straddles a cut goes to the side on which
     most of it lies. Cuts that coincide are one, so that a constant score is a single bin.
     """
-    heap = np.cumsum(cells.n)
+    return _upper(cells, _cuts(np.cumsum(cells.n), bins))
+
+
+def _cuts(heap: Array, bins: int) -> Array:
+    """The last cell of each bin of equal mass, by the cumulative weight of the cells."""
     targets = heap[-1] * np.arange(1, bins) / bins
     above = np.searchsorted(heap, targets * (1 - 1e-12))  # first cell that reaches the target
     below = np.where(above > 0, heap[above - 1], 0.0)
     keep_below = (targets - below < heap[above] - targets) & (above > 0)
-    cuts = np.unique(np.append(above - keep_below, len(heap) - 1))
+    return np.unique(np.append(above - keep_below, len(heap) - 1))
+
+
+def _upper(cells: Cells, cuts: Array) -> Array:
+    """The upper edges of bins that end with these cells."""
     edges = cells.at[cuts].astype(np.float64)
     edges[-1] = 1.0
     return edges
+
+
+def sweep_mass(cells: Cells) -> Array:
+    """As many bins of equal mass as keep the mean outcome rising from bin to bin (Roelofs et al.
+    2022): one bin more at a time, up to the first that breaks it, or 5,000."""
+    heap = np.cumsum(cells.n)
+    return _sweep(cells, lambda bins: _cuts(heap, bins))
+
+
+def sweep_width(cells: Cells) -> Array:
+    """As many bins of equal width as keep the mean outcome rising from bin to bin (Roelofs et al.
+    2022): one bin more at a time, up to the first that breaks it, or 5,000."""
+
+    def cuts(bins: int) -> Array:
+        last = locate(cells.at, equal_width(cells, bins=bins), side="right")
+        return np.unique(last[last > 0] - 1)
+
+    return _sweep(cells, cuts)
+
+
+def _sweep(cells: Cells, cuts: Callable[[int], Array]) -> Array:
+    """Edges after the last cells of the most bins whose outcome rates rise."""
+    n, y = (np.concatenate([[0.0], np.cumsum(x)]) for x in (cells.n, cells.y))
+    best = cuts(1)
+    for bins in range(2, min(len(cells.at), MOST_SWEPT) + 1):
+        ends = cuts(bins)
+        taken, hits = n[ends + 1], y[ends + 1]
+        rate = np.diff(hits, prepend=0) / np.diff(taken, prepend=0)
+        if (np.diff(rate) < 0).any():
+            break
+        best = ends
+    return _upper(cells, best)

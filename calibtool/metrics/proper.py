@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
+
 from calibtool.checks import Array
 from calibtool.errors import NotAvailableError
 from calibtool.views import Rows
@@ -29,3 +33,45 @@ def brier(rows: Rows) -> Array:
     if rows.squares is None or rows.prob is None:
         raise NotAvailableError("needs whole probability rows")
     return rows.squares - 2 * rows.prob + 1
+
+
+def spherical(rows: Rows) -> Array:
+    """p(label) over the root of the sum of squares of the row (Good 1971); 0 to 1."""
+    if rows.squares is None or rows.prob is None:
+        raise NotAvailableError("needs whole probability rows")
+    return np.asarray(rows.prob / np.sqrt(rows.squares))
+
+
+def entropy(rows: Rows) -> Array:
+    """-sum of p ln p over the classes, in nats."""
+    if rows.entropy is None:
+        raise NotAvailableError("needs whole probability rows")
+    return rows.entropy
+
+
+def certainty(rows: Rows, *, by: Literal["confidence", "entropy"] = "confidence") -> Array:
+    """Probability of the predicted class, or exp(-entropy), which orders rows as -entropy does."""
+    return rows.confidence if by == "confidence" else np.exp(-entropy(rows))
+
+
+def top_k(rows: Rows, *, k: int = 5) -> Array:
+    """Whether fewer than k classes score above the label; of equal ones, the first come first."""
+    if rows.rank is None:
+        raise NotAvailableError("needs whole probability rows")
+    return np.asarray(rows.rank < k)
+
+
+def refinement(rows: Rows) -> Array:
+    """-log p(label) after recalibration on the other folds."""
+    return -_recalibrated(rows)
+
+
+def calibration(rows: Rows) -> Array:
+    """What recalibration on the other folds takes off -log p(label)."""
+    return nll(rows) + _recalibrated(rows)
+
+
+def _recalibrated(rows: Rows) -> Array:
+    if rows.refined is None:
+        raise NotAvailableError("needs whole probability rows in memory, and rows enough to fit")
+    return rows.refined

@@ -72,12 +72,19 @@ def selection(found: Selection) -> str:
 
 
 def table(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    words: bool = False,
+    links: bool = False,
 ) -> list[str]:
     """The lines of a pipe table: numbers to the right from the third column on, unless all of
-    them are words."""
+    them are words. Cells of the first column may be `links`."""
     rule = ["---" if words or index < 2 else "---:" for index in range(len(titles))]
-    escaped = [[escape(cell) for cell in row] for row in rows]
+    escaped = [
+        [cell if links and not index else escape(cell) for index, cell in enumerate(row)]
+        for row in rows
+    ]
     return [f"| {' | '.join(cells)} |" for cells in (titles, rule, *escaped)]
 
 

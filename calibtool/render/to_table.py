@@ -90,6 +90,46 @@ def selection(found: Selection, *, width: int, colour: bool) -> str:
     return _print([*parts, Text(f"Chosen: {found.why}")], width, colour)
 
 
+def listing(
+    head: str,
+    titles: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    below: Sequence[str],
+    *,
+    marked: frozenset[int],
+    width: int,
+    colour: bool,
+) -> str:
+    """A head, a table, and what is said below it; words wrap, numbers do not."""
+    table = _table(*titles)
+    for column, title in zip(table.columns, titles, strict=True):
+        words = title in ("note", "view")
+        column.no_wrap = not words
+        column.justify = "left" if words or column is table.columns[0] else "right"
+    for index, row in enumerate(cells):
+        table.add_row(*row, style="bold red" if index in marked else "")
+    return _print([Text(head, style="bold"), table, *map(Text, below)], width, colour)
+
+
+def index(
+    sections: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+    below: Sequence[str],
+    *,
+    width: int,
+    colour: bool,
+) -> str:
+    """Names and titles under the title of each section."""
+    parts: list[object] = []
+    long = max(len(name) for _, lines in sections for name, _ in lines)
+    for title, lines in sections:
+        parts += [Text(title, style="bold")]
+        for name, what in lines:
+            gap = " " * (long + 2 - len(name))
+            parts.append(Text.assemble("  ", (name, "bold cyan"), gap, what))
+        parts.append("")
+    return _print([*parts, *below], width, colour, gap=False)
+
+
 def entries(items: Sequence[tuple[str, str, Sequence[str]]], *, width: int, colour: bool) -> str:
     """A name and a title a line, with indented lines below."""
     parts: list[object] = []

@@ -27,6 +27,23 @@ def inputs() -> dict[str, Arrays]:
     }
 
 
+def convention_inputs() -> dict[str, Arrays]:
+    """Return the inputs that other libraries' numbers are reproduced on, by name: those of
+    `inputs`, scores on the edges of bins in either precision, and a column for each of two
+    classes."""
+    found = inputs()
+    labels = found["continuous"]["outcomes"]
+    pair = np.stack([np.zeros(500), found["continuous"]["logits"][:500]], axis=1)
+    single = {"logits": found["classes5"]["logits"].astype(np.float32)}
+    return found | {
+        "tenths32": on_edges(10, np.float32),
+        "fifteenths": on_edges(15, np.float64),
+        "fifteenths32": on_edges(15, np.float32),
+        "two_columns": {"logits": pair, "labels": labels[:500]},
+        "classes5_single": single | {"labels": found["classes5"]["labels"]},
+    }
+
+
 def fit_inputs() -> dict[str, Arrays]:
     """Return the inputs that calibrators are fitted to, by name.
 
@@ -65,6 +82,13 @@ def tenths() -> Arrays:
     scores = np.array([0.0, 0.1, 0.2, 0.3, 0.3, 0.5, 0.6, 0.7, 0.9, 1.0, 1.0, 1.0])
     outcomes = np.array([0, 0, 1, 0, 1, 1, 0, 1, 1, 1, 1, 0])
     return {"scores": scores, "outcomes": outcomes}
+
+
+def on_edges(bins: int, dtype: type[np.floating]) -> Arrays:
+    """Return 15 scores on each edge of these bins, or a last bit beside it."""
+    place = np.repeat(np.arange(bins + 1), 15)
+    outcomes = (np.arange(len(place)) * 7 % (bins + 1) < place).astype(np.int64)
+    return {"scores": (place / bins).astype(dtype), "outcomes": outcomes}
 
 
 def continuous(rows: int = 2000) -> Arrays:

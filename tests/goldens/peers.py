@@ -19,13 +19,19 @@ STRADDLE = "cuts fall within tie groups, and the library and calibtool may choos
 
 @dataclass(frozen=True)
 class Ask:
-    """One call, and the calibtool spec that gives the same value, or why none does."""
+    """One call, and the calibtool spec that gives the same value, or why none does.
+
+    `reproduces` names the metric of the library in `calibtool.conventions`, which gives the same
+    number with this many `bins`.
+    """
 
     input: str
     call: str
     agrees_with: str | None
     why: str | None = None
     tolerance: float = 1e-9
+    reproduces: str | None = None
+    bins: int | None = None
 
 
 @dataclass(frozen=True)
@@ -271,3 +277,614 @@ def equal_mass(name: str, bins: int) -> tuple[str | None, str | None]:
 
 
 PEERS = [torchmetrics(), netcal(), uncertainty_calibration(), scikit_learn()]
+
+
+# What `calibtool.conventions` reproduces. A line is a metric there, the library's call, and where
+# its arguments {x} and {y} come from: for one column, for two, and for more.
+#   s  P(class 1) and labels        P  rows of probabilities and labels
+#   t  confidence and correctness   -  not asked
+HELPERS = """\
+import numpy as np
+def rows(p):
+    return np.stack([1 - p, p], axis=1)
+def confidence(p):
+    return p.max(axis=1)
+def correct(p, y):
+    return (p.argmax(axis=1) == y).astype(np.int64)
+"""
+SOURCES = {
+    "s": [("scores", "outcomes"), ("probabilities[:, 1]", "labels"), None],
+    "P": [("rows(scores)", "outcomes"), ("probabilities", "labels"), ("probabilities", "labels")],
+    "t": [
+        ("confidence(rows(scores))", "correct(rows(scores), outcomes)"),
+        ("confidence(probabilities)", "correct(probabilities, labels)"),
+        ("confidence(probabilities)", "correct(probabilities, labels)"),
+    ],
+}
+ONE_COLUMN = {
+    "tenths": 10,
+    "tenths32": 10,
+    "continuous": 15,
+    "ties": 15,
+    "fifteenths": 15,
+    "fifteenths32": 15,
+}
+MORE_COLUMNS = {"classes5": 15, "classes100": 15, "classes5_single": 15}
+TIED = ("tenths", "tenths32", "ties", "fifteenths", "fifteenths32")
+ANY_ORDER = "torch.sort leaves ties in an order of its own, which differs between machines"
+Line = tuple[str, str, str]
+
+
+def asked(
+    name: str,
+    setup: str,
+    lines: list[Line],
+    more: list[Ask] | None = None,
+    order: tuple[str, ...] = (),
+) -> Library:
+    """Return a library's asks on every input that it takes; metrics of `order` depend on the order
+    in which ties are sorted."""
+    asks = []
+    for metric, call, codes in lines:
+        for kind, inputs in enumerate([ONE_COLUMN, {"two_columns": 15}, MORE_COLUMNS]):
+            if codes[kind] == "-":
+                continue
+            x, y = SOURCES[codes[kind]][kind]
+            for one, bins in inputs.items():
+                filled = call.format(x=x, y=y, bins=bins)
+                if metric in order and one in TIED:
+                    asks.append(Ask(one, filled, None, ANY_ORDER))
+                else:
+                    own = {"tolerance": 1e-6, "reproduces": metric, "bins": bins}
+                    asks.append(Ask(one, filled, None, **own))
+    return Library(name, HELPERS + setup, asks + (more or []))
+
+
+def agreeing(lines: list[tuple[str, str, str, float]]) -> list[Ask]:
+    """Return asks that a calibtool metric agrees with: input, spec, call, tolerance."""
+    return [Ask(one, call, spec, tolerance=tolerance) for one, spec, call, tolerance in lines]
+
+
+def conventions() -> Iterator[Library]:
+    """Yield what each library is asked for `calibtool.conventions`, and for our own metrics."""
+    yield asked("torchmetrics", TORCHMETRICS, [*_torchmetrics_lines()])
+    yield asked(
+        "torch_uncertainty",
+        TORCH_UNCERTAINTY,
+        TORCH_UNCERTAINTY_LINES,
+        TU_AGREES,
+        order=("ace", "ace-l2", "ace-max", "aurc", "augrc"),
+    )
+    yield asked("netcal", NETCAL_METRICS, NETCAL_LINES, NETCAL_AGREES)
+    yield asked("scikit-learn", SCIKIT_LEARN_METRICS, SCIKIT_LEARN_LINES, SKLEARN_AGREES)
+    yield asked("uncertainty-calibration", UC_METRICS, UC_LINES, UC_AGREES)
+    yield asked("relplot", "import relplot\n", RELPLOT_LINES, RELPLOT_AGREES)
+    yield asked("mapie", "import mapie.metrics.calibration as m\n", MAPIE_LINES, MAPIE_AGREES)
+    yield asked(
+        "calibre",
+        "from calibre import metrics as m, multiclass\n",
+        CALIBRE_LINES,
+        CALIBRE_AGREES,
+    )
+    yield asked("probcal", "from probcal import metrics as m\n", PROBCAL_LINES, PROBCAL_AGREES)
+    yield asked("calzone-tool", CALZONE, [*_calzone_lines()], CALZONE_AGREES)
+    yield asked("calibstats", "import calibstats as m\n", CALIBSTATS_LINES, CALIBSTATS_AGREES)
+    yield asked("calikit", CALIKIT, CALIKIT_LINES)
+    yield asked("pycalib", "from pycalib import metrics as m\n", PYCALIB_LINES, PYCALIB_AGREES)
+    yield asked("classifier-calibration", CLASSIFIER_CALIBRATION, CLASSIFIER_CALIBRATION_LINES)
+    yield Library("mcgrad", HELPERS + MCGRAD, MCGRAD_AGREES)
+    yield Library("model-diagnostics", HELPERS + MODEL_DIAGNOSTICS, MODEL_DIAGNOSTICS_AGREES)
+    yield Library("probmetrics", HELPERS + PROBMETRICS, PROBMETRICS_AGREES)
+
+
+def _torchmetrics_lines() -> Iterator[Line]:
+    for metric, norm in [("ece", "l1"), ("l2", "l2"), ("max", "max")]:
+        call = (
+            "binary_calibration_error(tensor({x}), tensor({y}),"
+            f" n_bins={{bins}}, norm={norm!r})"
+        )
+        yield metric, call, "s--"
+        call = (
+            "multiclass_calibration_error(tensor({x}), tensor({y}),"
+            f" num_classes={{x}}.shape[1], n_bins={{bins}}, norm={norm!r})"
+        )
+        yield metric, call, "-PP"
+
+
+TORCH_UNCERTAINTY = """\
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from torch import from_numpy as tensor
+
+# only its metrics, not what the rest of it imports
+root = find_spec('torch_uncertainty').submodule_search_locations[0]
+for name in ('torch_uncertainty', 'torch_uncertainty.metrics',
+             'torch_uncertainty.metrics.classification'):
+    sys.modules[name] = ModuleType(name)
+    sys.modules[name].__path__ = [root + name[17:].replace('.', '/')]
+def load(name):
+    return import_module('torch_uncertainty.metrics.classification.' + name)
+calibration = load('calibration')
+risk, brier, nll = load('risk_coverage'), load('brier_score'), load('categorical_nll')
+
+def of(metric, x, y):
+    metric.update(tensor(x), tensor(y))
+    return metric.compute()
+def ece(x, y, bins, norm):
+    task = {'task': 'binary'} if x.ndim == 1 else {'task': 'multiclass', 'num_classes': x.shape[1]}
+    return of(calibration.CalibrationError(**task, num_bins=bins, norm=norm), x, y)
+def ace(x, y, bins, norm):
+    task = {'task': 'binary'} if x.ndim == 1 else {'task': 'multiclass', 'num_classes': x.shape[1]}
+    return of(calibration.AdaptiveCalibrationError(**task, num_bins=bins, norm=norm), x, y)
+def classwise(x, y, bins):
+    return of(calibration.ClasswiseCalibrationError(x.shape[1], num_bins=bins), x, y)
+def smece(x, y, kernel):
+    return of(calibration.SmoothCalibrationError(kernel), x.astype(np.float32), y)
+"""
+TORCH_UNCERTAINTY_LINES = [
+    ("ece", "ece({x}, {y}, {bins}, 'l1')", "sPP"),
+    ("l2", "ece({x}, {y}, {bins}, 'l2')", "sPP"),
+    ("max", "ece({x}, {y}, {bins}, 'max')", "sPP"),
+    ("ace", "ace({x}, {y}, {bins}, 'l1')", "sPP"),
+    ("ace-l2", "ace({x}, {y}, {bins}, 'l2')", "sPP"),
+    ("ace-max", "ace({x}, {y}, {bins}, 'max')", "sPP"),
+    ("classwise-ece", "classwise({x}, {y}, {bins})", "-PP"),
+    ("smece", "smece({x}, {y}, 'logit')", "sPP"),
+    ("smece-reflected", "smece({x}, {y}, 'reflected')", "sPP"),
+    ("aurc", "of(risk.AURC(), {x}, {y})", "sPP"),
+    ("augrc", "of(risk.AUGRC(), {x}, {y})", "sPP"),
+    ("brier", "of(brier.BrierScore(1), {x}, {y})", "s--"),
+    ("brier", "of(brier.BrierScore({x}.shape[1]), {x}, {y})", "-PP"),
+    ("nll", "of(nll.CategoricalNLL(), {x}, {y})", "sPP"),
+]
+TU_AGREES = agreeing(
+    [
+        ("classes5", "aurc", "of(risk.AURC(), probabilities, labels)", 2e-3),
+        ("classes100", "aurc", "of(risk.AURC(), probabilities, labels)", 2e-3),
+        ("classes5", "augrc", "of(risk.AUGRC(), probabilities, labels)", 1e-3),
+        ("classes100", "augrc", "of(risk.AUGRC(), probabilities, labels)", 1e-3),
+        ("classes5", "smece(kernel=logit)", "smece(probabilities, labels, 'logit')", 2e-3),
+        ("classes5", "smece", "smece(probabilities, labels, 'reflected')", 2e-3),
+    ]
+)
+
+NETCAL_METRICS = """\
+from netcal.metrics import ACE, ECE, MCE, MMCE
+"""
+NETCAL_LINES = [
+    ("ece", "ECE(bins={bins}).measure({x}, {y})", "sPP"),
+    ("mce", "MCE(bins={bins}).measure({x}, {y})", "sPP"),
+    ("ace", "ACE(bins={bins}).measure({x}, {y})", "sPP"),
+    ("ece-equal-mass", "ECE(bins={bins}, equal_intervals=False).measure({x}, {y})", "sPP"),
+    ("mmce", "MMCE().measure({x}, {y})", "sPP"),
+]
+NETCAL_AGREES = agreeing(
+    [
+        ("classes5", "mmce", "MMCE().measure(probabilities, labels)", 1e-6),
+        ("classes100", "mmce", "MMCE().measure(probabilities, labels)", 1e-6),
+        ("continuous", "average-ce", "ACE(bins=15).measure(scores, outcomes)", 1e-9),
+        ("classes5", "average-ce", "ACE(bins=15).measure(probabilities, labels)", 1e-9),
+    ]
+)
+
+SCIKIT_LEARN_METRICS = """\
+from sklearn import metrics as m
+from sklearn.calibration import calibration_curve
+
+def curve_ece(p, y, bins, strategy):
+    frequency, mean = calibration_curve(y, p, n_bins=bins, strategy=strategy)
+    quantiles = np.percentile(p, 100 * np.linspace(0, 1, bins + 1))
+    edges = np.linspace(0, 1, bins + 1) if strategy == 'uniform' else quantiles
+    counts = np.bincount(np.searchsorted(edges[1:-1], p))
+    return np.dot(counts[counts > 0] / len(p), abs(frequency - mean))
+"""
+SCIKIT_LEARN_LINES = [
+    ("ece", "curve_ece({x}, {y}, {bins}, 'uniform')", "sst"),
+    ("ece-quantile", "curve_ece({x}, {y}, {bins}, 'quantile')", "sst"),
+    ("brier", "m.brier_score_loss({y}, {x})", "sPP"),
+    ("log-loss", "m.log_loss({y}, {x})", "sPP"),
+]
+TOP_K = "m.top_k_accuracy_score(labels, probabilities, k={}, labels=range({}))"
+ONE_VS_REST = "m.roc_auc_score(labels, probabilities, multi_class='ovr')"
+MACRO_F1 = "m.f1_score(labels, probabilities.argmax(axis=1), average='macro')"
+SKLEARN_AGREES = agreeing(
+    [
+        (one, spec, call, 1e-9)
+        for spec, call in [
+            ("auroc", "m.roc_auc_score(outcomes, scores)"),
+            ("auprc", "m.average_precision_score(outcomes, scores)"),
+        ]
+        for one in ("tenths", "continuous", "ties")
+    ]
+    + [
+        ("classes5", "auroc", ONE_VS_REST, 1e-9),
+        ("classes5", "auprc", "m.average_precision_score(np.eye(5)[labels], probabilities)", 1e-9),
+        ("classes5", "macro-f1", MACRO_F1, 1e-9),
+        ("classes100", "macro-f1", MACRO_F1, 1e-9),
+        ("classes5", "top-k-accuracy(k=2)", TOP_K.format(2, 5), 1e-9),
+    ]
+)
+
+UC_METRICS = """\
+from calibration import utils as m
+def expected(x, y, bins):
+    np.random.seed(0)
+    mode = {} if x.ndim == 1 else {'mode': 'top-label'}
+    drawn = [m.get_ece(x, y, debias=True, num_bins=bins, **mode) for _ in range(20)]
+    return np.mean(drawn)
+"""
+BY_P = "m.get_calibration_error({x}, {y}, p=%d, debias=%s)"
+UC_LINES = [
+    ("ece", "m.get_ece({x}, {y}, num_bins={bins})", "sPP"),
+    ("ece-em", "m.get_ece_em({x}, {y}, num_bins={bins})", "sPP"),
+    ("ece-marginal", "m.get_ece({x}, {y}, num_bins={bins}, mode='marginal')", "-PP"),
+    ("calibration-error", BY_P % (2, True), "-PP"),
+    ("calibration-error-plugin", BY_P % (2, False), "-PP"),
+    ("calibration-error-l1", BY_P % (1, False), "-PP"),
+    ("top-calibration-error", "m.get_top_calibration_error({x}, {y})", "-PP"),
+]
+PLUGIN = "m.lower_bound_scaling_ce(scores, outcomes, p=2, debias={}, num_bins=16)"
+WIDTH = "m.lower_bound_scaling_ce({}, p=2, debias=True, binning_scheme=m.get_equal_prob_bins{})"
+UC_AGREES = [
+    *(
+        Ask(
+            one,
+            call.format(x="scores", y="outcomes"),
+            None,
+            reproduces=metric,
+            bins=15,
+            tolerance=1e-6,
+        )
+        for one in ("continuous", "ties", "fifteenths")
+        for metric, call in [
+            ("calibration-error", BY_P % (2, True)),
+            ("calibration-error-plugin", BY_P % (2, False)),
+            ("calibration-error-l1", BY_P % (1, False)),
+        ]
+    ),
+    *(
+        Ask(one, f"expected({x}, 15)", None, reproduces="ece-debiased", bins=15, tolerance=5e-4)
+        for one, x in [("continuous", "scores, outcomes"), ("classes5", "probabilities, labels")]
+    ),
+    *agreeing(
+        [
+            (
+                "continuous",
+                "debiased-rmsce(profile=equal_width)",
+                WIDTH.format("scores, outcomes", ""),
+                1e-9,
+            ),
+            (
+                "classes5",
+                "debiased-rmsce(profile=equal_width)",
+                WIDTH.format("probabilities, labels", ", mode='top-label'"),
+                1e-9,
+            ),
+            ("continuous", "debiased-rmsce(bins=16,profile=equal_mass)", PLUGIN.format(True), 1e-9),
+            ("continuous", "ada-rmsce(bins=16)", PLUGIN.format(False), 1e-9),
+            (
+                "continuous",
+                "debiased-ece(profile=equal_width)",
+                "expected(scores, outcomes, 15)",
+                5e-4,
+            ),
+        ]
+    ),
+]
+
+RELPLOT_LINES = [
+    ("ece", "relplot.metrics.binnedECE({x}, {y}, nbins={bins})", "sst"),
+    ("smece", "relplot.smECE({x}, {y})", "sst"),
+]
+RELPLOT_LOGIT = (
+    "(setattr(relplot.config, 'use_logit_scaling', True), relplot.smECE({}, {}),"
+    " setattr(relplot.config, 'use_logit_scaling', False))[1]"
+)
+TOP_PAIR = ("confidence(probabilities)", "correct(probabilities, labels)")
+RELPLOT_AGREES = [
+    *(
+        Ask(
+            one,
+            RELPLOT_LOGIT.format(*x),
+            None,
+            reproduces="smece-logit",
+            bins=15,
+            tolerance=1e-6,
+        )
+        for one, x in [
+            ("tenths", ("scores", "outcomes")),
+            ("continuous", ("scores", "outcomes")),
+            ("ties", ("scores", "outcomes")),
+            ("classes5", TOP_PAIR),
+            ("classes100", TOP_PAIR),
+        ]
+    ),
+    *agreeing(
+        [
+            ("continuous", "smece", "relplot.smECE(scores, outcomes)", 2e-3),
+            ("ties", "smece", "relplot.smECE(scores, outcomes)", 3e-3),
+            ("classes5", "smece", "relplot.smECE({}, {})".format(*TOP_PAIR), 2e-3),
+            ("classes100", "smece", "relplot.smECE({}, {})".format(*TOP_PAIR), 2e-3),
+            ("continuous", "smece(kernel=logit)", RELPLOT_LOGIT.format("scores", "outcomes"), 2e-3),
+            ("classes5", "smece(kernel=logit)", RELPLOT_LOGIT.format(*TOP_PAIR), 2e-3),
+        ]
+    ),
+]
+
+MAPIE_ECE = "m.expected_calibration_error({y}, {x}, num_bins={bins}, split_strategy=%r)"
+MAPIE_LINES = [
+    ("ece", MAPIE_ECE % "uniform", "s-t"),
+    ("ece-quantile", MAPIE_ECE % "quantile", "s-t"),
+    ("ece-array-split", MAPIE_ECE % "array split", "s-t"),
+    ("top-label-ece", "m.top_label_ece({y}, {x}, num_bins={bins})", "-PP"),
+    (
+        "classwise-ece",
+        "m.expected_calibration_error(None, {x}, {bins}, classwise=True, class_labels={y})",
+        "-PP",
+    ),
+    ("spiegelhalter", "m.spiegelhalter_statistic({y}, {x})", "s-t"),
+    ("spiegelhalter-p", "m.spiegelhalter_p_value({y}, {x})", "s-t"),
+    ("ks", "m.kolmogorov_smirnov_statistic({y}, {x})", "s-t"),
+    ("ks-p", "m.kolmogorov_smirnov_p_value({y}, {x})", "s-t"),
+    ("kuiper", "m.kuiper_statistic({y}, {x})", "s-t"),
+    ("kuiper-p", "m.kuiper_p_value({y}, {x})", "s-t"),
+]
+SCALED = "m.{}_statistic(outcomes, scores) * m.length_scale(scores)"
+MAPIE_AGREES = agreeing(
+    [
+        ("continuous", "ks", SCALED.format("kolmogorov_smirnov"), 1e-7),
+        ("continuous", "spiegelhalter", "m.spiegelhalter_statistic(outcomes, scores)", 1e-9),
+    ]
+)
+
+CALIBRE_LINES = [
+    ("ece", "m.expected_calibration_error({y}, {x}, n_bins={bins})", "sst"),
+    ("mce", "m.maximum_calibration_error({y}, {x}, n_bins={bins})", "sst"),
+    ("rmsce", "m.root_mean_squared_calibration_error({y}, {x}, n_bins={bins})", "sst"),
+    (
+        "rmsce-quantile",
+        "m.root_mean_squared_calibration_error({y}, {x}, n_bins={bins}, strategy='quantile')",
+        "sst",
+    ),
+    ("plugin", "m.plugin_calibration_error({y}, {x}, n_bins={bins})", "sst"),
+    ("plugin-l1", "m.plugin_calibration_error({y}, {x}, n_bins={bins}, norm=1)", "sst"),
+    ("debiased", "m.debiased_calibration_error({y}, {x}, n_bins={bins})", "sst"),
+    ("sweep", "m.sweep_calibration_error({y}, {x})", "sst"),
+    ("sweep-l1", "m.sweep_calibration_error({y}, {x}, norm=1)", "sst"),
+    ("smece", "m.smooth_calibration_error({y}, {x})", "sst"),
+    ("top-label-ece", "multiclass.top_label_ece({y}, {x}, n_bins={bins})", "-PP"),
+    ("classwise-ece", "multiclass.classwise_ece({y}, {x}, n_bins={bins})", "-PP"),
+    ("brier", "m.brier_score({y}, {x})", "sst"),
+]
+CALIBRE_AGREES = agreeing(
+    [
+        (
+            "continuous",
+            "debiased-rmsce(bins=16,profile=equal_mass)",
+            "m.debiased_calibration_error(outcomes, scores, n_bins=16)",
+            1e-9,
+        ),
+        ("continuous", "ece-sweep", "m.sweep_calibration_error(outcomes, scores, norm=1)", 1e-9),
+        ("ties", "ece-sweep", "m.sweep_calibration_error(outcomes, scores, norm=1)", 1e-9),
+        ("continuous", "rmsce-sweep", "m.sweep_calibration_error(outcomes, scores)", 1e-3),
+    ]
+)
+
+PROBCAL_LINES = [
+    ("ece", "m.ece({y}, {x}, n_bins={bins})", "sst"),
+    ("ece-width", "m.ece({y}, {x}, n_bins={bins}, strategy='width')", "sst"),
+    ("rmsce", "m.ece({y}, {x}, n_bins={bins}, norm='l2')", "sst"),
+    ("mce", "m.ece({y}, {x}, n_bins={bins}, norm='max')", "sst"),
+    ("ece-debiased", "m.ece_debiased({y}, {x}, n_bins={bins})", "sst"),
+    ("ece-sweep", "m.ece_sweep({y}, {x})", "sst"),
+    ("hosmer-lemeshow", "m.hosmer_lemeshow({y}, {x}, n_bins={bins}).statistic", "sst"),
+    ("hosmer-lemeshow-p", "m.hosmer_lemeshow({y}, {x}, n_bins={bins}).p_value", "sst"),
+    ("spiegelhalter", "m.spiegelhalter_z({y}, {x}).z", "sst"),
+    ("spiegelhalter-p", "m.spiegelhalter_z({y}, {x}).p_value", "sst"),
+    ("ecce-max", "m.ecce({y}, {x}).stat_max", "sst"),
+    ("ecce-mean", "m.ecce({y}, {x}).stat_mean", "sst"),
+    ("smooth-ece", "m.smooth_ece({y}, {x})", "sst"),
+    ("slope", "m.calibration_slope({y}, {x})", "sst"),
+    ("intercept", "m.calibration_intercept({y}, {x})", "sst"),
+    ("brier", "m.brier_score({y}, {x})", "sst"),
+    ("log-loss", "m.log_loss({y}, {x})", "sst"),
+]
+HL = "m.hosmer_lemeshow(outcomes, scores, n_bins=10).statistic"
+PROBCAL_AGREES = agreeing(
+    [
+        ("continuous", "ks", "m.ecce(outcomes, scores).stat_max", 1e-9),
+        ("ties", "ks", "m.ecce(outcomes, scores).stat_max", 1e-9),
+        ("tenths", "ks", "m.ecce(outcomes, scores).stat_max", 1e-9),
+        ("continuous", "ece-sweep", "m.ece_sweep(outcomes, scores)", 1e-9),
+        ("continuous", "spiegelhalter", "m.spiegelhalter_z(outcomes, scores).z", 1e-9),
+        ("ties", "spiegelhalter", "m.spiegelhalter_z(outcomes, scores).z", 1e-9),
+        ("continuous", "hosmer-lemeshow(groups=10)", HL, 1e-6),
+        ("continuous", "cox-slope", "m.calibration_slope(outcomes, scores)", 1e-6),
+        ("continuous", "citl", "m.calibration_intercept(outcomes, scores)", 1e-6),
+        *(
+            (
+                "continuous",
+                f"{name}(degree=1)",
+                f"m.{name}(outcomes, scores, grid_size=None)",
+                1e-3,
+            )
+            for name in ("ici", "e50", "e90", "emax")
+        ),
+        ("continuous", "brier-skill", "m.brier_skill_score(outcomes, scores)", 1e-9),
+        *(
+            (
+                "continuous",
+                name,
+                f"m.murphy_decomposition(outcomes, scores, n_bins=15, strategy='width').{name}",
+                1e-9,
+            )
+            for name in ("reliability", "resolution", "uncertainty")
+        ),
+        *(
+            (
+                "continuous",
+                f"skce(estimator={ours},width=0.4)",
+                f"m.skce(outcomes, scores, estimator={theirs!r}, bandwidth=0.4)",
+                1e-9,
+            )
+            for ours, theirs in [("unbiased", "uq"), ("biased", "biased")]
+        ),
+    ]
+)
+
+CALZONE = """\
+from calzone.metrics import CalibrationMetrics
+def calzone(x, y, bins, metric, key):
+    found = CalibrationMetrics(class_to_calculate=1, num_bins=bins)
+    return found.calculate_metrics(y, x, [metric])[key]
+"""
+
+
+CALZONE_AGREES = agreeing(
+    [
+        (
+            "continuous",
+            "ici(degree=1,span=0.5)",
+            "calzone(rows(scores), outcomes, 10, 'Loess', 'Loess ICI')",
+            1e-3,
+        ),
+        (
+            "continuous",
+            "cox-slope",
+            "calzone(rows(scores), outcomes, 10, 'COX', 'COX coef')",
+            1e-6,
+        ),
+        (
+            "continuous",
+            "cox-intercept",
+            "calzone(rows(scores), outcomes, 10, 'COX', 'COX intercept')",
+            1e-6,
+        ),
+    ]
+)
+
+
+def _calzone_lines() -> Iterator[Line]:
+    for kind in ("H", "C"):
+        for norm in ("ECE", "MCE"):
+            name = f"{norm}-{kind}"
+            call = "calzone({x}, {y}, {bins}, %r, %r)"
+            yield name.lower(), call % (name, name), "PP-"
+            yield f"{name.lower()}-topclass", call % (name, f"{name} topclass"), "PPP"
+        yield f"hl-{kind.lower()}", call % (f"HL-{kind}", f"HL-{kind} score"), "PP-"
+        yield f"hl-{kind.lower()}-p", call % (f"HL-{kind}", f"HL-{kind} p-value"), "PP-"
+    for metric, name, key in [
+        ("spiegelhalter-z", "SpiegelhalterZ", "SpiegelhalterZ score"),
+        ("spiegelhalter-p", "SpiegelhalterZ", "SpiegelhalterZ p-value"),
+        ("cox-coef", "COX", "COX coef"),
+        ("cox-intercept", "COX", "COX intercept"),
+        ("cox-ici", "COX", "COX ICI"),
+    ]:
+        yield metric, f"calzone({{x}}, {{y}}, {{bins}}, {name!r}, {key!r})", "PP-"
+
+
+CALIBSTATS_LINES = [
+    ("ece", "m.ece({x}, {y}, n_bins={bins})", "sPP"),
+    ("ace", "m.ace({x}, {y}, n_bins={bins})", "sPP"),
+    ("mce", "m.mce({x}, {y}, n_bins={bins})", "sPP"),
+    ("rmsce", "m.calibration_error({x}, {y}, n_bins={bins}, norm='l2')", "sPP"),
+    ("debiased-ece", "m.debiased_ece({x}, {y}, n_bins={bins})", "sPP"),
+    (
+        "debiased-ece-quantile",
+        "m.debiased_ece({x}, {y}, n_bins={bins}, strategy='quantile')",
+        "sPP",
+    ),
+    ("brier", "m.brier_score({x}, {y})", "sPP"),
+    ("nll", "m.nll({x}, {y})", "sPP"),
+]
+CALIBSTATS_AGREES = agreeing(
+    [
+        (
+            "continuous",
+            "debiased-rmsce(profile=equal_width)",
+            "m.debiased_ece(scores, outcomes)",
+            1e-9,
+        ),
+    ]
+)
+
+CALIKIT = """\
+from calikit import binning, metrics as m
+def binned(norm, x, y, bins, scheme):
+    return norm(binning.bin_predictions(x.tolist(), y.tolist(), bins, scheme))
+"""
+CALIKIT_LINES = [
+    ("ece", "binned(binning.ece, {x}, {y}, min({bins}, len({x})), 'mass')", "sst"),
+    ("mce", "binned(binning.mce, {x}, {y}, min({bins}, len({x})), 'mass')", "sst"),
+    ("ece-width", "binned(binning.ece, {x}, {y}, {bins}, 'width')", "sst"),
+    ("mce-width", "binned(binning.mce, {x}, {y}, {bins}, 'width')", "sst"),
+    ("brier", "m.brier({x}.tolist(), {y}.tolist())", "sst"),
+    ("log-loss", "m.log_loss({x}.tolist(), {y}.tolist())", "sst"),
+    ("auc", "m.auc({x}.tolist(), {y}.tolist())", "sst"),
+    ("spiegelhalter", "m.spiegelhalter({x}.tolist(), {y}.tolist())[0]", "sst"),
+    ("spiegelhalter-p", "m.spiegelhalter({x}.tolist(), {y}.tolist())[1]", "sst"),
+]
+
+PYCALIB_LINES = [
+    ("ece", "m.ECE({y}, {x}, bins={bins})", "-PP"),
+    ("conf-ece", "m.conf_ECE({y}, {x}, bins={bins})", "PPP"),
+    ("binary-ece", "m.binary_ECE({y}, {x}, bins={bins})", "s--"),
+    ("classwise-ece", "m.classwise_ECE({y}, {x}, bins={bins})", "--P"),
+    ("conf-mce", "m.conf_MCE({y}, {x}, bins={bins})", "PPP"),
+    ("binary-mce", "m.binary_MCE({y}, {x}, bins={bins})", "s--"),
+    ("classwise-mce", "m.classwise_MCE({y}, {x}, bins={bins})", "--P"),
+    ("full-ece", "m.full_ECE({y}, {x}, bins={bins})", "--P"),
+    ("brier", "m.brier_score(np.eye({x}.shape[1])[{y}], {x})", "-PP"),
+]
+PYCALIB_AGREES = agreeing(
+    [("classes5", "simplex-ece(bins=15)", "m.full_ECE(labels, probabilities) / 2", 1e-9)]
+)
+
+CLASSIFIER_CALIBRATION = """\
+from classifier_calibration.calibration_error import classwise_ece
+"""
+CLASSIFIER_CALIBRATION_LINES = [
+    ("classwise-ece", "classwise_ece({x}, {y}, num_bins={bins})", "PPP"),
+]
+
+MCGRAD = """\
+from mcgrad.metrics import ecce
+"""
+MCGRAD_AGREES = agreeing([("continuous", "kuiper", "ecce(outcomes, scores)", 1e-9)])
+
+MODEL_DIAGNOSTICS = """\
+from model_diagnostics.scoring import LogLoss, SquaredError, decompose
+def corp(score, x, y, column):
+    return decompose(y, x, scoring_function=score(), functional='mean')[column][0]
+"""
+MODEL_DIAGNOSTICS_AGREES = agreeing(
+    [
+        (one, f"{name}(score={score})", f"corp({kind}, scores, outcomes, {column!r})", 1e-9)
+        for one in ("continuous", "ties")
+        for name, column in [
+            ("mcb", "miscalibration"),
+            ("dsc", "discrimination"),
+            ("unc", "uncertainty"),
+        ]
+        for score, kind in [("brier", "SquaredError"), ("log", "LogLoss")]
+        if not (one == "ties" and score == "log")
+    ]
+)
+
+PROBMETRICS = """\
+import torch
+from probmetrics.metrics import Metrics
+def of(name, probabilities, labels):
+    given = torch.from_numpy(labels), torch.from_numpy(probabilities)
+    return Metrics.from_names([name]).compute_all_from_labels_probs(*given)[name]
+"""
+PROBMETRICS_AGREES = agreeing(
+    [
+        ("two_columns", "kuiper(view=positive)", "of('kuiper', probabilities, labels)", 1e-6),
+        ("classes5", "brier", "of('brier', probabilities, labels)", 1e-6),
+        ("classes5", "nll", "of('logloss', probabilities, labels)", 1e-6),
+        ("classes100", "brier", "of('brier', probabilities, labels)", 1e-6),
+    ]
+)

@@ -1,0 +1,70 @@
+"""calibtool test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from calibtool.cli import options as shared
+
+
+def command(name: str) -> click.Command:
+    """The command."""
+    return test
+
+
+@click.command()
+@click.argument("file")
+@click.option(
+    "--tests",
+    metavar="LIST",
+    help='Such as "consistency,cox"; all that fit the data, unless said.',
+)
+@click.option(
+    "--view",
+    type=click.Choice(["auto", "top", "positive"]),
+    default="auto",
+    show_default=True,
+    help="Confidence of the predicted class, or P(class 1).",
+)
+@click.option(
+    "--resamples",
+    type=int,
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="How often the outcomes are redrawn.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+@shared.output
+@shared.reading
+def test(
+    file: str,
+    tests: str | None,
+    view: str,
+    resamples: int,
+    seed: int,
+    format_: str,
+    output: str | None,
+    **options: Any,
+) -> None:
+    """Test the predictions in FILE for perfect calibration.
+
+    Outcomes are redrawn from the scores to see how large each statistic is by chance. The last line
+    says how large an error these rows could have shown.
+
+    \b
+    calibtool test test.npz
+    calibtool test scores.parquet --score p --labels clicked --tests cox,belt
+    """
+    from calibtool.cli import out
+    from calibtool.perfection import significance
+    from calibtool.render import tests_of_calibration as ink
+
+    source = shared.source(file, options)
+    with out.progress() as progress:
+        found = significance(
+            source, tests=tests, view=view, resamples=resamples, seed=seed, progress=progress
+        )
+    out.emit(ink.render(found, format_, **out.terminal(output)), output)

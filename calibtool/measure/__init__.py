@@ -1,0 +1,98 @@
+"""Measure: every metric on every system, with the replicates that its interval needs.
+
+One set of draws serves all metrics of a call, and all systems, so that any two are comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from calibtool.collect import Collected
+from calibtool.errors import NotAvailableError
+from calibtool.measure.bins import Bins, of_classes, of_panels
+from calibtool.measure.curves import Curves
+from calibtool.measure.plan import Plan
+from calibtool.measure.record import Finish, Measured, Progress, Settings, effective_rows
+from calibtool.measure.whole import of_counts, of_matrix, of_other
+from calibtool.metrics import CalibrationError, OfCells, OfCounts, OfMatrix, OfOther, Score
+from calibtool.panels import Panels
+from calibtool.spec import Spec
+from calibtool.views import Rows
+
+__all__ = ["Measured", "Progress", "Settings", "effective_rows", "measure"]
+
+
+def measure(
+    specs: Sequence[Spec],
+    collected: Sequence[Collected],
+    settings: Settings,
+    view: str,
+    others: Sequence[Rows | None],
+) -> tuple[list[list[Measured]], Measured]:
+    """Every spec on every system, [system][spec], and the first system's bias: the mean of
+    score - outcome in `view`. `others` are each system's rows of a second file, or None."""
+    plan = Plan(settings)
+    systems = zip(collected, others, strict=True)
+    finish = [_System(system, other, specs, plan).finish() for system, other in systems]
+    rows = collected[0].rows
+    score, outcome = rows.view(view)
+    bias = plan.mean(score.astype(np.float64) - outcome, rows.weights)
+    sums = plan.resample(rows)
+    return [[one(sums) for one in system] for system in finish], bias(sums)
+
+
+class _System:
+    """The metrics of one system: values at once, intervals when the draws are there."""
+
+    def __init__(
+        self, system: Collected, other: Rows | None, specs: Sequence[Spec], plan: Plan
+    ) -> None:
+        self.system, self.other, self.specs, self.plan = system, other, specs, plan
+        self.bins = Bins(system.rows, plan)
+        self._panels: dict[str, Panels] = {}
+        self._curves: dict[str, Curves] = {}
+
+    def finish(self) -> list[Finish]:
+        return [self._one(spec) for spec in self.specs]
+
+    def _one(self, spec: Spec) -> Finish:
+        try:
+            return self._add(spec)
+        except NotAvailableError as error:
+            missing = Measured(missing=str(error))
+            return lambda sums: missing
+
+    def _add(self, spec: Spec) -> Finish:
+        """Compute a metric's value, and note what its interval needs."""
+        settings, system = self.plan.settings, self.system
+        match spec.metric:
+            case Score():
+                values = spec.metric.rows(system.rows, **spec.options)
+                return self.plan.mean(values, system.rows.weights)
+            case OfCounts():
+                return of_counts(spec, spec.metric, system.rows, settings)
+            case OfMatrix():
+                return of_matrix(spec, spec.metric, system, settings)
+            case OfOther():
+                return of_other(spec, spec.metric, system.rows, self.other, settings)
+            case OfCells():
+                return self._curves_of(spec.view).add(spec)
+            case CalibrationError():
+                if spec.view in ("top", "positive"):
+                    return self.bins.add(spec)
+                if spec.view == "class" and spec.one_edge_for_all:
+                    return of_classes(spec, system.classes, settings)
+                return of_panels(spec, self._panels_of(spec.view), settings)
+
+    def _panels_of(self, view: str) -> Panels:
+        if view not in self._panels:
+            self._panels[view] = Panels(self.system, view)
+        return self._panels[view]
+
+    def _curves_of(self, view: str) -> Curves:
+        if view not in self._curves:
+            own = [s for s in self.specs if isinstance(s.metric, OfCells) and s.view == view]
+            self._curves[view] = Curves(self._panels_of(view), own, self.plan.settings)
+        return self._curves[view]

@@ -1,0 +1,164 @@
+"""Binned calibration errors: a profile, its replicates, and their inversion."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool import intervals
+from calibtool.cells import Cells, locate
+from calibtool.checks import Array
+from calibtool.classview import ClassView
+from calibtool.errors import NotAvailableError
+from calibtool.measure.plan import Plan
+from calibtool.measure.record import Finish, Measured, Settings, Sums, effective_rows
+from calibtool.metrics import SIDES
+from calibtool.metrics.profiles import Profile, profile
+from calibtool.panels import Panels
+from calibtool.spec import Spec
+from calibtool.threads import ordered
+from calibtool.views import Rows
+
+
+class Bins:
+    """Errors of one score a row. Metrics on the same bins share columns of the plan."""
+
+    def __init__(self, rows: Rows, plan: Plan) -> None:
+        self.rows, self.plan = rows, plan
+        self._cells: dict[str, Cells] = {}
+        self._columns: dict[tuple[str, bytes], slice] = {}
+
+    def add(self, spec: Spec) -> Finish:
+        """A metric's value, and the columns of its bins."""
+        score, outcome = self.rows.view(spec.view)
+        if spec.view not in self._cells:
+            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
+        edges = spec.edges(self._cells[spec.view])
+        seen = profile(self._cells[spec.view].pool(edges))
+        value = float(spec.of_profile(seen))
+        bins = len(edges)
+        key = (spec.view, edges.tobytes())
+        if key not in self._columns:
+            where = locate(score, edges)
+            residual = outcome - score.astype(np.float64)
+
+            def build(part: slice) -> Array:
+                out = np.zeros((part.stop - part.start, 2 * bins))
+                row = np.arange(len(out))
+                out[row, where[part]] = residual[part]
+                out[row, bins + where[part]] = 1
+                return out
+
+            self._columns[key] = self.plan.note(2 * bins, build)
+        at = self._columns[key]
+
+        def finish(sums: Sums) -> Measured:
+            if sums is None:
+                return Measured(value)
+            own = sums[:, at] / sums[:, :1]
+            gap, mass = own[:, :bins], np.maximum(own[:, bins:], 0)
+            return _error(spec, seen, gap, mass, self.rows.weights, self.plan.settings)
+
+        return finish
+
+
+def of_classes(spec: Spec, view: ClassView | None, settings: Settings) -> Finish:
+    """Errors of the class view at edges that all classes share."""
+    if view is None:
+        raise NotAvailableError("needs whole probability rows")
+    edges = spec.edges(Cells.empty())
+    seen = profile(view.cells(edges))
+    value = float(spec.of_profile(seen))
+
+    def finish(sums: Sums) -> Measured:
+        if view.draws is None:
+            return Measured(value)
+        gap, mass = view.replicates(
+            edges, settings.threads, lambda share: settings.progress("resampling classes", share)
+        )
+        return _error(spec, seen, gap, mass, view.weights, settings)
+
+    return finish
+
+
+def of_panels(spec: Spec, panels: Panels, settings: Settings) -> Finish:
+    """Errors of several panels, each at edges of its own, one profile after the other."""
+    edges, found = _pooled(spec, panels, settings.threads)
+    bins = max(len(own) for own in edges)
+    n, p, y = (_stacked([getattr(c, name) for c in found], bins) for name in ("n", "p", "y"))
+    # all rows are in every class's panel, but only in one of the predicted classes'
+    total = n.sum() if panels.view == "label" else n[0].sum()
+    score = np.divide(p, n, out=np.zeros_like(p), where=n > 0)
+    seen = Profile((y - p) / total, n / total, score, float(total))
+    value = float(spec.of_profile(seen))
+
+    def finish(sums: Sums) -> Measured:
+        draws = settings.draws
+        if draws is None:
+            return Measured(value)
+        shape = (draws.replicates, len(panels), bins)
+        gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for k in range(len(panels)):
+            where = locate(panels.panel(k).score, edges[k])
+            kept = slice(0, len(edges[k]))
+            drawn, hits = panels.drawn(k, where, len(edges[k]), draws, settings.threads)
+            mass[:, k, kept], gap[:, k, kept] = drawn, hits - drawn * score[k, kept]
+            settings.progress("resampling classes", (k + 1) / len(panels))
+        whole = mass.sum(axis=(1, 2)) if panels.view == "label" else mass[:, 0].sum(axis=1)
+        some = whole > 0
+        share = np.where(some, whole, 1)[:, None, None]
+        gap /= share
+        mass /= share
+        return _error(spec, seen, gap[some], mass[some], panels.weights, settings)
+
+    return finish
+
+
+def _pooled(spec: Spec, panels: Panels, threads: int) -> tuple[list[Array], list[Cells]]:
+    def work(index: int) -> tuple[Array, Cells]:
+        cells = panels.exact(index)
+        edges = spec.edges(cells)
+        return edges, cells.pool(edges)
+
+    done = list(ordered(work, range(len(panels)), threads))
+    return [edges for edges, _ in done], [cells for _, cells in done]
+
+
+def _stacked(parts: list[Array], width: int) -> Array:
+    out = np.zeros((len(parts), width))
+    for row, part in zip(out, parts, strict=True):
+        row[: len(part)] = part
+    return out
+
+
+def _error(
+    spec: Spec, seen: Profile, gap: Array, mass: Array, weights: Array | None, settings: Settings
+) -> Measured:
+    """A calibration error with its replicates and, if it is the method, their inversion."""
+    rows = effective_rows(seen.rows, weights)
+
+    def norm(gap: Array, mass: Array) -> Array:
+        return spec.of_profile(Profile(gap, mass, seen.score, rows))
+
+    def truth(gap: Array, mass: Array) -> Array:
+        return spec.of_profile(Profile(gap, mass, seen.score, rows), truth=True)
+
+    value = float(spec.of_profile(seen))
+    replicates = norm(gap, mass).astype(np.float64)
+    if settings.ci != "inverted":
+        return Measured(value, replicates=replicates)
+    assert settings.draws is not None
+    inverse = intervals.invert(
+        seen.gap,
+        seen.mass,
+        np.asarray(seen.score),
+        gap,
+        mass,
+        norm,
+        rows=rows,
+        level=settings.level,
+        seed=settings.draws.seed,
+        threads=settings.threads,
+        truth=truth,
+        side=SIDES.get(spec.norm, 0),
+    )
+    return Measured(value, replicates=replicates, inverse=inverse)

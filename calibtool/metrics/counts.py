@@ -1,0 +1,58 @@
+"""Metrics of class counts, and of a score beside that of the class shares alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.checks import Array
+from calibtool.metrics.kinds import Counts
+
+
+def macro_f1(counts: Counts) -> Array:
+    """Mean over the classes that occur, as label or as prediction, of 2 TP / (2 TP + FP + FN)
+    (Opitz & Burst 2019, eq. 2; scikit-learn).
+
+    >>> half = np.array([0.5, 0.5])
+    >>> float(macro_f1(Counts(half, half, half, np.zeros(()))))
+    1.0
+    """
+    total = counts.label + counts.predicted
+    seen = total > 0
+    f1 = np.divide(2 * counts.correct, total, out=np.zeros_like(total), where=seen)
+    return np.asarray(f1.sum(axis=-1) / seen.sum(axis=-1))
+
+
+def normalised_cross_entropy(counts: Counts) -> Array:
+    """NLL over the entropy of the class shares; 1 for a classifier that answers with the shares
+    (Ferrer & Ramos 2025). NaN with labels of one class.
+
+    >>> half = np.array([0.5, 0.5])
+    >>> float(normalised_cross_entropy(Counts(half, half, half, np.log(2))))
+    1.0
+    """
+    return _over(counts.mean, entropy(counts.label))
+
+
+def nll_skill(counts: Counts) -> Array:
+    """1 - NLL / entropy of the class shares: 0 for the shares, 1 for certainty."""
+    return 1 - _over(counts.mean, entropy(counts.label))
+
+
+def brier_skill(counts: Counts) -> Array:
+    """1 - Brier score / that of the class shares (Murphy 1973; Wilks 2011, sec. 8.4).
+
+    >>> float(brier_skill(Counts(np.array([0.5, 0.5]), *(np.zeros(2),) * 2, np.array(0.1))))
+    0.8
+    """
+    return 1 - _over(counts.mean, 1 - (counts.label**2).sum(axis=-1))
+
+
+def entropy(shares: Array) -> Array:
+    """Entropy of shares in nats, over the last axis."""
+    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    return np.asarray(-(shares * logs).sum(axis=-1))
+
+
+def _over(a: Array, b: Array) -> Array:
+    a, b = np.asarray(a), np.asarray(b)
+    return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b > 0)

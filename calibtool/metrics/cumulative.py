@@ -1,0 +1,34 @@
+"""Cumulative gaps: no bins, no bandwidth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.cells import Cells
+from calibtool.checks import Array
+
+
+def cumulative(cells: Cells) -> Array:
+    """The gap mass of all scores up to each cell, as a share of the weight (Gupta et al. 2021,
+    eq. 11; Arrieta-Ibarra et al. 2022, eq. 5)."""
+    return np.asarray(np.cumsum(cells.y - cells.p, axis=-1) / cells.total[..., None])
+
+
+def ks(cells: Cells) -> Array:
+    """Largest |cumulative gap| (Gupta et al. 2021, eq. 12).
+
+    >>> round(float(ks(Cells.from_rows(np.array([0.2, 0.8]), np.array([1, 0])))), 3)
+    0.4
+    """
+    return np.asarray(np.abs(cumulative(cells)).max(axis=-1))
+
+
+def kuiper(cells: Cells) -> Array:
+    """Highest less lowest cumulative gap, counting the 0 it starts from (Kuiper 1960;
+    Arrieta-Ibarra et al. 2022, eq. 7).
+
+    >>> round(float(kuiper(Cells.from_rows(np.array([0.2, 0.8]), np.array([1, 0])))), 3)
+    0.4
+    """
+    path = cumulative(cells)
+    return np.maximum(path.max(axis=-1), 0) - np.minimum(path.min(axis=-1), 0)

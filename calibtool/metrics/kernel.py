@@ -1,0 +1,56 @@
+"""Kernel calibration errors on the line: sums over all pairs of rows, in one pass a direction."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.cells import Cells
+from calibtool.checks import Array
+from calibtool.errors import UsageError
+
+SPAN = 300.0  # widths in a run of cells: e^300 is far inside float64
+BATCH = 2**20  # values worked on at a time: 8 MB an array
+
+
+def mmce(cells: Cells, *, width: float = 0.4) -> Array:
+    """Maximum mean calibration error (Kumar, Sarawagi & Jain 2018), with the square root.
+
+    sqrt(sum_ij r_i r_j exp(-|x_i - x_j| / width)), residuals r = w (y - x) / sum w, all pairs and
+    the diagonal; the Laplacian kernel and its width 0.4 are theirs. Exact: no bins, no sampling.
+
+    >>> cells = Cells(np.array([0.2, 0.6]), np.ones(2), np.array([0.2, 0.6]), np.array([1.0, 0]))
+    >>> round(float(mmce(cells, width=0.4)), 6)  # sqrt(.64 + .36 - .96 / e) / 2
+    0.40213
+    """
+    if not width > 0:
+        raise UsageError(f"mmce: width={width:g} is not above 0")
+    residual = np.asarray((cells.y - cells.p) / cells.total[..., None])
+    flat = residual.reshape(-1, residual.shape[-1])
+    position = cells.centres() / width
+    step = max(1, BATCH // flat.shape[-1])
+    parts = [_quadratic_form(position, flat[low : low + step]) for low in range(0, len(flat), step)]
+    return np.sqrt(np.maximum(np.concatenate(parts), 0.0)).reshape(residual.shape[:-1])
+
+
+def _quadratic_form(position: Array, residual: Array) -> Array:
+    """sum_ij r_i r_j exp(-|x_i - x_j|) over sorted positions, for each row of residuals.
+
+    What lies below a cell, seen from it, is exp(-x) times a cumulative sum of r exp(x). A run of
+    cells takes its exponents from its own start, so that none overflows, and hands on what it has
+    gathered.
+    """
+    total = np.zeros(len(residual))
+    carried = np.zeros((len(residual), 1))  # of all earlier runs, seen from the start of this one
+    first, end = 0, len(position)
+    while first < end:
+        last = int(np.searchsorted(position, position[first] + SPAN, side="right"))
+        r = residual[:, first:last]
+        grown = np.exp(position[first:last] - position[first])
+        gathered = np.cumsum(r * grown, axis=-1)
+        gathered += carried
+        # twice the pairs below, and the cell itself: 2 r (gathered - r grown) / grown + r r
+        total += 2 * ((r / grown) * gathered).sum(-1) - np.square(r).sum(-1)
+        if last < end:
+            carried = gathered[:, -1:] * np.exp(position[first] - position[last])
+        first = last
+    return total

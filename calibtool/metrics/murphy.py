@@ -1,0 +1,101 @@
+"""Murphy's decomposition of the Brier score of a view, in bins (Murphy 1973):
+Brier = reliability - resolution + uncertainty, up to the spread of scores within a bin."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from calibtool.cells import Cells
+from calibtool.checks import Array
+from calibtool.metrics.profiles import equal_mass, equal_width
+
+
+def reliability(cells: Cells, *, bins: int = 15) -> Array:
+    """Weighted mean squared gap of a bin.
+
+    >>> round(float(reliability(Cells.from_rows(np.array([0.2, 0.8]), np.array([0, 1])))), 3)
+    0.04
+    """
+    binned = cells.pool(equal_width(cells, bins=bins))
+    return _mean_square(binned.n, binned.y - binned.p) / cells.total
+
+
+def resolution(cells: Cells, *, bins: int = 15) -> Array:
+    """Weighted mean squared distance of a bin's outcome rate from the overall rate."""
+    binned = cells.pool(equal_width(cells, bins=bins))
+    rate = (cells.y.sum(axis=-1) / cells.total)[..., None]
+    return _mean_square(binned.n, binned.y - rate * binned.n) / cells.total
+
+
+def uncertainty(cells: Cells) -> Array:
+    """Variance of the outcome, r (1 - r) of its rate r.
+
+    >>> float(uncertainty(Cells.from_rows(np.array([0.2, 0.8]), np.array([0, 1]))))
+    0.25
+    """
+    rate = cells.y.sum(axis=-1) / cells.total
+    return np.asarray(rate * (1 - rate))
+
+
+def debiased_reliability(cells: Cells, *, bins: int = 15) -> Array:
+    """Reliability less what noise adds to it in expectation, r (1 - r) / (n - 1) a bin of n rows
+    (Broecker 2012; Ferro & Fricker 2012). A bin of one row counts for nothing."""
+    binned = cells.pool(equal_width(cells, bins=bins))
+    many = binned.n > 1
+    rate = np.divide(binned.y, binned.n, out=np.zeros_like(binned.y), where=many)
+    noise = np.divide(rate * (1 - rate), binned.n - 1, out=np.zeros_like(rate), where=many)
+    gap = np.divide(binned.y - binned.p, binned.n, out=np.zeros_like(rate), where=many)
+    return np.asarray((binned.n * (gap * gap - noise)).sum(axis=-1) / cells.total)
+
+
+def sharpness(cells: Cells) -> Array:
+    """Variance of the scores (Murphy & Winkler 1992; Gneiting et al. 2007).
+
+    >>> round(float(sharpness(Cells.from_rows(np.array([0.2, 0.8]), np.array([0, 1])))), 3)
+    0.09
+    """
+    mean = cells.p.sum(axis=-1) / cells.total
+    return _mean_square(cells.n, cells.p - mean[..., None] * cells.n) / cells.total
+
+
+def bias(cells: Cells) -> Array:
+    """Mean score less mean outcome: above 0 for overconfidence of the top label.
+
+    >>> float(bias(Cells.from_rows(np.array([0.25, 0.75]), np.array([0, 1]))))
+    0.0
+    """
+    return np.asarray((cells.p - cells.y).sum(axis=-1) / cells.total)
+
+
+def _mean_square(n: Array, part: Array) -> Array:
+    """Sum of part^2 / n over cells that hold something."""
+    return np.asarray(np.divide(part * part, n, out=np.zeros_like(part), where=n > 0).sum(axis=-1))
+
+
+def tace(
+    cells: Cells,
+    *,
+    bins: int = 15,
+    threshold: float = 0.01,
+    denominator: Literal["kept", "all"] = "kept",
+) -> Array:
+    """ECE over bins of equal mass of the scores above a threshold, as a share of the weight that is
+    `kept`, or of `all` (Nixon et al. 2019; the authors' code divides by what is kept)."""
+    kept = cells.at > threshold
+    weight = cells.n[..., kept].sum(axis=-1)
+    some = Cells(cells.at[kept], cells.n[..., kept], cells.p[..., kept], cells.y[..., kept])
+    whole = weight if denominator == "kept" else cells.total
+    if not kept.any():
+        return np.zeros(cells.n.shape[:-1])
+    one = some if some.n.ndim == 1 else _collapsed(some)
+    binned = some.pool(equal_mass(one, bins=bins))
+    gap = np.abs(binned.y - binned.p).sum(axis=-1)
+    return np.asarray(np.divide(gap, whole, out=np.zeros_like(gap), where=whole > 0))
+
+
+def _collapsed(cells: Cells) -> Cells:
+    """The cells of all replicates together, which decide on the bins."""
+    leading = tuple(range(cells.n.ndim - 1))
+    return Cells(cells.at, *(x.sum(axis=leading) for x in (cells.n, cells.p, cells.y)))

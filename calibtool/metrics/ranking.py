@@ -1,0 +1,164 @@
+"""Ranking and selective prediction: how well scores put rows in order. Blind to calibration."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from calibtool.cells import Cells
+from calibtool.checks import Array
+
+
+def auroc(cells: Cells) -> Array:
+    """Chance that a row with the outcome scores above one without, ties counting half (Hanley &
+    McNeil 1982). Of the top view: of right answers above wrong ones (Hendrycks & Gimpel 2017).
+    NaN where all outcomes are equal.
+
+    >>> float(auroc(Cells.from_rows(np.array([0.1, 0.4, 0.4, 0.9]), np.array([0, 0, 1, 1]))))
+    0.875
+    """
+    with_, without = cells.y, cells.n - cells.y
+    below = np.cumsum(without, axis=-1) - without / 2
+    pairs = with_.sum(axis=-1) * without.sum(axis=-1)
+    return _over((with_ * below).sum(axis=-1), pairs)
+
+
+def delong(cells: Cells, level: float) -> tuple[float, float]:
+    """Interval of the AUROC by its placement values (DeLong et al. 1988), on the logit scale.
+
+    >>> cells = Cells.from_rows(np.arange(8) / 8, np.array([0, 0, 1, 0, 1, 0, 1, 1]))
+    >>> low, high = delong(cells, 0.95)
+    >>> low < 0.8125 < high
+    True
+    """
+    with_, without = cells.y, cells.n - cells.y
+    a, b = with_.sum(), without.sum()
+    value = float(auroc(cells))
+    if not 0 < value < 1 or min(a, b) < 2:
+        return _separated(value, float(a), float(b), level)
+    above = (np.cumsum(without) - without / 2) / b  # of each row with the outcome
+    below = 1 - (np.cumsum(with_) - with_ / 2) / a  # of each row without
+    variance = (with_ * (above - value) ** 2).sum() / (a * (a - 1))
+    variance += (without * (below - value) ** 2).sum() / (b * (b - 1))
+    reach = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(variance) / (value * (1 - value))
+    centre = math.log(value / (1 - value))
+    return _expit(centre - reach), _expit(centre + reach)
+
+
+def _separated(value: float, a: float, b: float, level: float) -> tuple[float, float]:
+    """Where the rows are perfectly in order, the sample shows no spread: the AUROC is at least
+    what would leave min(a, b) rows in order with probability (1 - level) / 2."""
+    if not math.isfinite(value):
+        return math.nan, math.nan
+    reach = ((1 - level) / 2) ** (1 / max(min(a, b), 1.0))
+    return (reach, 1.0) if value >= 0.5 else (0.0, 1 - reach)
+
+
+def auprc(cells: Cells) -> Array:
+    """Average precision: precision at each score, weighted by the recall it adds, the highest
+    scores first, ties together (Manning et al. 2008, ch. 8; scikit-learn). NaN without outcomes.
+
+    >>> round(float(auprc(Cells.from_rows(np.array([0.1, 0.4, 0.9]), np.array([0, 1, 1])))), 3)
+    1.0
+    """
+    hits = np.cumsum(cells.y[..., ::-1], axis=-1)
+    taken = np.cumsum(cells.n[..., ::-1], axis=-1)
+    precision = np.divide(hits, taken, out=np.zeros_like(hits), where=taken > 0)
+    return _over((precision * cells.y[..., ::-1]).sum(axis=-1), hits[..., -1])
+
+
+def aurc(cells: Cells) -> Array:
+    """Area under the risk-coverage curve: mean error rate of the most confident share c of the
+    rows, averaged over all c from 0 to 1 (El-Yaniv & Wiener 2010; Geifman et al. 2019), with
+    errors spread evenly within a tie.
+
+    >>> float(aurc(Cells.from_rows(np.array([0.9, 0.8]), np.array([1, 1]))))
+    0.0
+    """
+    wrong, rows = (cells.n - cells.y)[..., ::-1], cells.n[..., ::-1]
+    taken, missed = np.cumsum(rows, axis=-1), np.cumsum(wrong, axis=-1)
+    before = taken - rows
+    rate = np.divide(wrong, rows, out=np.zeros_like(wrong), where=rows > 0)
+    # the integral of (missed + rate t) / (before + t) over the rows of a cell
+    excess = missed - wrong - rate * before
+    ratio = np.divide(rows, before, out=np.zeros_like(rows), where=before > 1e-9 * taken)
+    area = rate * rows + excess * np.log1p(ratio)
+    return np.asarray(area.sum(axis=-1) / taken[..., -1])
+
+
+def e_aurc(cells: Cells) -> Array:
+    """AURC less that of the best order, r + (1 - r) ln(1 - r) at error rate r (Geifman et al. 2019,
+    eq. 3).
+
+    >>> round(float(e_aurc(Cells.from_rows(np.array([0.9, 0.8]), np.array([1, 0])))), 6)
+    0.0
+    """
+    kept = cells.y.sum(axis=-1) / cells.total
+    logs = np.log(kept, out=np.zeros_like(kept), where=kept > 0)
+    return np.asarray(aurc(cells) - (1 - kept + kept * logs))
+
+
+def augrc(cells: Cells) -> Array:
+    """Area under the generalized risk-coverage curve: the share of all rows that are kept and
+    wrong, averaged over coverage (Traub et al. 2024, eq. 6).
+
+    >>> float(augrc(Cells.from_rows(np.array([0.9, 0.8]), np.array([0, 0]))))
+    0.5
+    """
+    wrong, rows = (cells.n - cells.y)[..., ::-1], cells.n[..., ::-1]
+    missed = np.cumsum(wrong, axis=-1) - wrong / 2
+    return np.asarray((missed * rows).sum(axis=-1) / cells.total**2)
+
+
+def accuracy_at_coverage(cells: Cells, *, coverage: float = 0.9) -> Array:
+    """Accuracy of the most confident share of the rows (El-Yaniv & Wiener 2010).
+
+    >>> scores = np.array([0.9, 0.8, 0.7, 0.6])
+    >>> float(accuracy_at_coverage(Cells.from_rows(scores, np.array([1, 1, 0, 0])), coverage=0.5))
+    1.0
+    """
+    hits, rows = cells.y[..., ::-1], cells.n[..., ::-1]
+    taken = np.cumsum(rows, axis=-1)
+    wanted = coverage * taken[..., -1:]
+    part = np.clip(wanted - (taken - rows), 0, rows)
+    rate = np.divide(hits, rows, out=np.zeros_like(hits), where=rows > 0)
+    return np.asarray((rate * part).sum(axis=-1) / wanted[..., 0])
+
+
+def coverage_at_risk(cells: Cells, *, risk: float = 0.05) -> Array:
+    """Largest share of the rows, the most confident first, whose error rate is at most `risk`
+    (Geifman & El-Yaniv 2017); ties are kept or left together.
+
+    >>> scores = np.array([0.9, 0.8, 0.7, 0.6])
+    >>> float(coverage_at_risk(Cells.from_rows(scores, np.array([1, 1, 1, 0])), risk=0.1))
+    0.75
+    """
+    wrong, rows = (cells.n - cells.y)[..., ::-1], cells.n[..., ::-1]
+    taken, missed = np.cumsum(rows, axis=-1), np.cumsum(wrong, axis=-1)
+    fits = missed <= risk * taken * (1 + 1e-12)
+    return np.asarray(np.where(fits, taken, 0).max(axis=-1) / taken[..., -1])
+
+
+def fpr95(cells: Cells) -> Array:
+    """Share of the rows without the outcome that score at or above the 5 % quantile of those with
+    it (Liang et al. 2018).
+
+    >>> float(fpr95(Cells.from_rows(np.array([0.1, 0.4, 0.5, 0.9]), np.array([0, 1, 0, 1]))))
+    0.5
+    """
+    with_, without = cells.y[..., ::-1], (cells.n - cells.y)[..., ::-1]
+    kept = np.cumsum(with_, axis=-1)
+    first = (kept < 0.95 * kept[..., -1:]).sum(axis=-1, keepdims=True)
+    passed = np.take_along_axis(np.cumsum(without, axis=-1), first, -1)[..., 0]
+    return _over(passed, without.sum(axis=-1))
+
+
+def _over(a: Array, b: Array) -> Array:
+    """Ratio of a to b, NaN where b is 0."""
+    return np.asarray(np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) > 0))
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + math.exp(-x))

@@ -1,0 +1,273 @@
+"""Errors of whole rows of probabilities: how far from canonical calibration, for few classes.
+
+Each is a function of `probs` (N, K), `labels` (N,) and `weights` (N,) or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+
+from calibtool.checks import Array
+from calibtool.errors import NotAvailableError, UsageError
+from calibtool.metrics.smooth import BANDWIDTHS, INSIDE, POOLED, row_weight
+from calibtool.threads import cores, ordered
+
+CLASSES = 20  # beyond that, hardly two rows are close to one another
+PAIRS = 10**8  # of rows, for canonical densities
+SAMPLE = 1000  # rows between which the median distance is taken
+BLOCK = 2**20  # pairs worked on at a time and thread: 8 MB an array
+
+Estimator = Literal["linear", "unbiased", "biased"]
+
+# ------------------------------------------------------------------ kernel calibration error
+
+
+def skce(
+    probs: Array,
+    labels: Array,
+    weights: Array | None = None,
+    *,
+    estimator: Estimator = "linear",
+    width: float = 0.0,
+) -> float:
+    """Squared kernel calibration error (Widmann, Lindsten & Zachariah 2019, table 1).
+
+    Mean over pairs of rows of exp(-d(p, q) / width) <e_y - p, e_z - q>, where d is the total
+    variation distance, half the sum of |p_k - q_k|: the kernel of their experiments. A width of 0
+    is their median heuristic (`skce_width`).
+
+    - "linear": of rows 0 and 1, 2 and 3, and so on in file order; an odd last row stands alone.
+      Unbiased, and its terms are independent.
+    - "unbiased": all pairs of two different rows. It may be negative.
+    - "biased": all pairs, and each row with itself. Never negative.
+
+    A pair weighs as much as the product of its rows' weights.
+
+    >>> skce(np.eye(2), np.array([1, 0]), estimator="biased", width=1.0)  # 1 - 1 / e
+    0.6321205588285577
+    """
+    w = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
+    if estimator == "linear":
+        pairs = w[:-1:2] * w[1::2]
+        terms = skce_linear_terms(probs, labels, width=width)
+        return float(pairs @ terms / _positive(pairs.sum()))
+    return float(_quadratic(probs, labels, w[:, None], estimator, width)[0])
+
+
+def skce_linear_terms(probs: Array, labels: Array, *, width: float = 0.0) -> Array:
+    """The terms, (N // 2,), whose mean is the linear estimator: independent of one another."""
+    _positive(len(labels) - 1)
+    p, r = np.asarray(probs, np.float64), _residual(probs, labels)
+    distance = np.abs(p[:-1:2] - p[1::2]).sum(1) / 2
+    return np.exp(-distance / (width or skce_width(p))) * (r[:-1:2] * r[1::2]).sum(1)
+
+
+def skce_replicates(
+    probs: Array,
+    labels: Array,
+    drawn: Array,
+    *,
+    estimator: Estimator = "linear",
+    width: float = 0.0,
+) -> Array:
+    """The estimates under each column of row weights `drawn`, (N, R): (R,).
+
+    The linear estimator resamples its terms: each gets the weight of its first row. Products of
+    the others are in the precision of `drawn` (float32 is faster), their sums in float64.
+    """
+    if estimator == "linear":
+        terms = skce_linear_terms(probs, labels, width=width)
+        w = drawn[:-1:2].astype(np.float64)
+        return np.asarray(terms @ w / _positive(w.sum(0)))
+    return _quadratic(probs, labels, drawn, estimator, width)
+
+
+def skce_width(probs: Array) -> float:
+    """The median total variation distance between two rows (Widmann et al. 2019, sec. 7).
+
+    Of 1,000 rows where there are more, evenly spaced in the order of a fixed mix of each row's
+    sorted probabilities; weights do not matter. Where more than half of the pairs coincide, of
+    the pairs that do not.
+    """
+    from scipy.spatial.distance import pdist
+
+    p = np.asarray(probs, np.float64)
+    if len(p) > SAMPLE:
+        order = np.argsort(np.sort(p, 1) @ np.sqrt(np.arange(2.0, p.shape[1] + 2)), kind="stable")
+        p = p[order[np.linspace(0, len(p) - 1, SAMPLE).astype(np.intp)]]
+    distance = pdist(p, "cityblock") / 2
+    apart = distance[distance > 0]
+    if not len(apart):
+        return 1.0
+    return float(np.median(distance)) or float(np.median(apart))
+
+
+def _quadratic(probs: Array, labels: Array, w: Array, estimator: Estimator, width: float) -> Array:
+    """The form w'Hw / (sum w)^2 of each column of w, or both without the diagonal; in blocks."""
+    from scipy.spatial.distance import cdist
+
+    p, r = np.asarray(probs, np.float64), _residual(probs, labels)
+    scale = -0.5 / (width or skce_width(p))
+
+    def block(rows: slice) -> Array:
+        """The form over these rows and all from them on: twice the pairs further on."""
+        rest = slice(rows.start, len(p))
+        h = cdist(p[rows], p[rest], "cityblock")
+        h *= scale
+        np.exp(h, out=h)
+        h *= r[rows] @ r[rest].T
+        h[:, rows.stop - rows.start :] *= 2
+        return np.einsum("ir,ir->r", h.astype(w.dtype, copy=False) @ w[rest], w[rows], dtype=float)
+
+    form = sum(ordered(block, _blocks(len(p), len(p)), min(2, cores())), np.zeros(w.shape[1]))
+    total, squares = w.sum(0, dtype=np.float64), np.square(w, dtype=np.float64)
+    if estimator == "biased":
+        return np.asarray(form / _positive(total**2))
+    return np.asarray((form - np.square(r).sum(1) @ squares) / _positive(total**2 - squares.sum(0)))
+
+
+def _residual(probs: Array, labels: Array) -> Array:
+    """e_y - p, (N, K)."""
+    residual = -np.asarray(probs, np.float64)
+    residual[np.arange(len(labels)), labels] += 1
+    return residual
+
+
+def _positive(total: Array | float) -> Array:
+    """The weight of all pairs, or an error where there is no pair."""
+    if not np.all(np.asarray(total) > 0):
+        raise NotAvailableError("skce: needs two rows of weight above 0; measure on more rows")
+    return np.asarray(total)
+
+
+def _blocks(rows: int, columns: int) -> Iterator[slice]:
+    step = max(1, BLOCK // columns)
+    return (slice(low, min(low + step, rows)) for low in range(0, rows, step))
+
+
+# ------------------------------------------------------------------ bins of the simplex
+
+
+def simplex_ece(
+    probs: Array, labels: Array, weights: Array | None = None, *, bins: int = 15
+) -> float:
+    """Canonical ECE over bins of the simplex (Vaicenavicius et al. 2019; Widmann et al. 2019).
+
+    Sum over occupied bins of n_b/N times the total variation distance, half the sum of absolute
+    differences, between mean label and mean probability. A bin is a cube: the same one of `bins`
+    equal parts (lo, hi], 0 in the first, in each column. With two classes it is the binary ECE,
+    but for rows on an edge between bins: the other column lies on it too.
+
+    >>> simplex_ece(np.array([[0.75, 0.25], [0.75, 0.25]]), np.array([0, 1]), bins=10)
+    0.25
+    """
+    _few_classes("simplex-ece", probs)
+    edges = (np.arange(1, bins + 1) / bins).astype(probs.dtype)
+    code = np.zeros(len(probs), np.int64)
+    for column in probs.T:
+        place = np.minimum(np.searchsorted(edges, column, side="left"), bins - 1)
+        code = np.unique(code * bins + place, return_inverse=True)[1]
+    w = np.ones(len(probs)) if weights is None else weights
+    gap = sum(
+        np.abs(np.bincount(code, w * residual)).sum() for residual in _residual(probs, labels).T
+    )
+    return float(gap / (2 * w.sum()))
+
+
+def _few_classes(name: str, probs: Array) -> None:
+    if probs.shape[1] > CLASSES:
+        raise NotAvailableError(
+            f"{name}: {probs.shape[1]:,} classes; whole rows of more than {CLASSES} are too far "
+            "apart to be averaged. Use classwise-ece, skce or top-label-ece"
+        )
+
+
+# ------------------------------------------------------------------ density ratio
+
+
+def canonical_kde(
+    probs: Array,
+    labels: Array,
+    weights: Array | None = None,
+    *,
+    bandwidth: float = 0.0,
+    order: int = 1,
+) -> float:
+    """Canonical kernel density calibration error (Popordanoska et al. 2022).
+
+    Mean over the rows of sum_k |E[y_k | p_i] - p_ik|^order, where E is the mean label of all other
+    rows, weighted by Dirichlet(p_j / b + 1) densities at p_i; as in the authors' package (ece-kde,
+    d9f60c0), without a root and without a half. A bandwidth of 0 is the one with the highest
+    leave-one-out likelihood of 1,024 distinct rows (the same draw each time). What a row leaves
+    out, and a row with no other: as in `kde_ece`. Zeros are taken as 1e-12 where the density is
+    looked at. Beyond 10,000 rows the mean is over as many evenly spaced ones as keep the number of
+    pairs at 10^8, or 1,000.
+
+    >>> canonical_kde(np.array([[0.5, 0.5]] * 4), np.array([0, 0, 0, 0]), bandwidth=0.1)
+    1.0
+    """
+    _few_classes("canonical-kde-ece", probs)
+    if order not in {1, 2}:
+        raise UsageError(f"canonical-kde-ece: order={order!r} is not 1 or 2")
+    if not bandwidth >= 0:
+        raise UsageError(f"canonical-kde-ece: bandwidth={bandwidth:g} is below 0; 0 chooses one")
+    p = np.asarray(probs, np.float64)
+    w = np.ones(len(p)) if weights is None else np.asarray(weights, np.float64)
+    p, labels, w = p[w > 0], labels[w > 0], w[w > 0]
+    count = min(len(p), max(PAIRS // max(len(p), 1), 1000))
+    at = np.linspace(0, len(p) - 1, count).astype(np.intp)
+    rates = _left_out(p, labels, w, bandwidth or _bandwidth(p), at)
+    return float(w[at] @ (np.abs(rates - p[at]) ** order).sum(1) / w[at].sum())
+
+
+def _left_out(p: Array, labels: Array, w: Array, bandwidth: float, at: Array) -> Array:
+    """Mean label of all rows but one, seen from each of the rows `at`."""
+    label = np.eye(p.shape[1])[labels]
+    heap = w[:, None] * label
+    density = _dirichlet(p, bandwidth)
+    kept = np.maximum(1 - row_weight(w, w) / w, 0.0)  # of the row's own weight
+    with np.errstate(divide="ignore"):
+        own = np.where(kept > 1e-9, np.log(kept), -np.inf)
+
+    def block(part: slice) -> Array:
+        rows = at[part]
+        k = density(p[rows])
+        k[np.arange(len(rows)), rows] += own[rows]
+        top = k.max(1)
+        lonely = np.isneginf(top)
+        np.exp(k - np.where(lonely, 0.0, top)[:, None], out=k)
+        return np.where(lonely[:, None], label[rows], k @ heap) / np.where(
+            lonely, 1.0, k @ w
+        ).reshape(-1, 1)
+
+    return np.concatenate(list(ordered(block, _blocks(len(at), len(p)), min(2, cores()))))
+
+
+def _dirichlet(centre: Array, bandwidth: float) -> Callable[[Array], Array]:
+    """Log-densities at some rows (rows) of the Dirichlet kernels around `centre` (columns)."""
+    from scipy.special import gammaln
+
+    power = centre / bandwidth
+    log_norm = gammaln((power + 1).sum(1)) - gammaln(power + 1).sum(1)
+    return lambda at: np.log(np.maximum(at, INSIDE)) @ power.T + log_norm
+
+
+def _bandwidth(p: Array) -> float:
+    """The highest leave-one-out likelihood; equal rows are left out together."""
+    if len(p) > POOLED:
+        draw = np.random.Generator(np.random.PCG64(0))
+        p = p[np.sort(draw.choice(len(p), POOLED, replace=False))]
+    p, n = np.unique(p, axis=0, return_counts=True)
+    if len(p) < 2:
+        return float(BANDWIDTHS[-1])
+
+    def likelihood(bandwidth: float) -> float:
+        k = _dirichlet(p, bandwidth)(p)
+        np.fill_diagonal(k, -np.inf)
+        top = k.max(1)
+        return float(n @ (np.log(np.exp(k - top[:, None]) @ n / (n.sum() - n)) + top))
+
+    return float(max(BANDWIDTHS, key=likelihood))
