@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
 from calibtool.calibrators import METHODS
@@ -72,8 +72,8 @@ def _entry(metric: Metric) -> tuple[str, str, list[str]]:
 
 def _fields(metric: Metric) -> dict[str, str]:
     section = next((title for title, own in SECTIONS.items() if metric in own), "")
-    values = (metric.name, metric.title, section, _options(metric))
-    values += (metric.definition, metric.source, metric.sees, metric.blind)
+    values = [metric.name, metric.title, section, _options(metric)]
+    values += [metric.definition, metric.source, metric.sees, metric.blind]
     return dict(zip(FIELDS, values, strict=True))
 
 
@@ -175,7 +175,7 @@ def _docstring(metric: Metric) -> str:
 
 def _values(metric: Metric, option: str) -> str:
     """What an option may be."""
-    tables = {"profile": PROFILES, "norm": NORMS, "view": VIEWS}
+    tables: dict[str, Iterable[str]] = {"profile": PROFILES, "norm": NORMS, "view": VIEWS}
     if option in tables and not (option == "view" and not hasattr(metric, "view")):
         return ", ".join(tables[option])
     if option in RANGES:

@@ -46,7 +46,7 @@ reading = stack(
 intervals = stack(
     click.option(
         "--ci",
-        type=click.Choice(["inverted", "percentile", "basic", "none"]),
+        type=click.Choice(["inverted", "percentile", "basic", "bca", "none"]),
         default="inverted",
         show_default=True,
         help="How the intervals are made.",

@@ -25,7 +25,7 @@ def reproduced(
         records=[asdict(one) for one in found],
         key="metrics",
         below=[f"ECE: {convention.rule}. {convention.note}".strip()],
-        body={"source": source, "library": convention.name, "version": convention.version},
+        body={"source": source, "library": convention.name, "library_version": convention.version},
     )
     return render(listing, format_, width=width, colour=colour)
 
