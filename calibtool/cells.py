@@ -36,28 +36,29 @@ class Cells:
         >>> Cells.from_rows(np.array([0.5, 0.2, 0.5]), np.array([1, 0, 0])).n
         array([1., 2.])
         """
-        if weights is None and 4 * np.count_nonzero(outcome) < len(score):
-            return cls._of_few(score, np.asarray(outcome, bool))
+        if weights is None and _sortable_as_bits(score):
+            return cls._of_keys(score, np.asarray(outcome, bool))
         order = np.argsort(score, kind="stable")  # rows of equal score add up in file order
         at = score[order]
-        starts = np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
-        if weights is None:
-            n = np.diff(starts, append=len(at)).astype(np.float64)
-            y = np.add.reduceat(outcome[order].astype(np.float64), starts)
-        else:
-            n = np.add.reduceat(weights[order], starts)
-            y = np.add.reduceat(weights[order] * outcome[order], starts)
+        weight = np.ones(len(at)) if weights is None else weights[order]
+        starts = _changes(at)
+        n = np.add.reduceat(weight, starts)
+        y = np.add.reduceat(weight * outcome[order], starts)
         return cls(at[starts], n, n * at[starts].astype(np.float64), y)
 
     @classmethod
-    def _of_few(cls, score: Array, outcome: Array) -> Cells:
-        """The same where few outcomes are 1: only they are looked up."""
-        at = np.sort(score)
-        starts = np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
+    def _of_keys(cls, score: Array, outcome: Array) -> Cells:
+        """The same of rows of equal weight, sorted as whole numbers: the bits of numbers in [0, 2)
+        are in their order, and leave room for the outcome."""
+        whole = np.dtype(f"u{score.dtype.itemsize}").type
+        keys = ((score + score.dtype.type(0)).view(whole) << whole(1)) | outcome  # + 0: no -0
+        keys.sort()
+        at, hit = (keys >> whole(1)).view(score.dtype), keys & whole(1)
+        starts = _changes(at)
         n = np.diff(starts, append=len(at)).astype(np.float64)
+        y = hit if len(starts) == len(at) else np.add.reduceat(hit.astype(np.float64), starts)
         at = at[starts]
-        y = np.bincount(np.searchsorted(at, score[outcome]), minlength=len(at)).astype(np.float64)
-        return cls(at, n, n * at.astype(np.float64), y)
+        return cls(at, n, n * at.astype(np.float64), y.astype(np.float64))
 
     @classmethod
     def empty(cls) -> Cells:
@@ -110,6 +111,16 @@ def locate(scores: Array, edges: Array, side: str = "bin") -> Array:
     if side == "right":
         return np.searchsorted(scores, own, side="right")
     return np.minimum(np.searchsorted(own, scores, side="left"), len(edges) - 1)
+
+
+def _sortable_as_bits(score: Array) -> bool:
+    whole = score.dtype.kind == "f" and score.dtype.itemsize in (2, 4, 8) and len(score) > 0
+    return bool(whole and score.min() >= 0 and score.max() < 2)
+
+
+def _changes(at: Array) -> Array:
+    """Where each run of equal values starts."""
+    return np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
 
 
 def _sums(values: Array, first: Array) -> Array:

@@ -26,6 +26,9 @@ BATCH = 2**19  # values worked on at a time: 4 MB an array
 
 EDGE = 1e-3  # confidences this close to 0 and 1 are taken as this close before the logit
 SLOPE = 4.0  # of the logit at 1/2: one unit of bandwidth, there, is one of probability
+# shares of the four nodes around a point, as polynomials of its place f between the middle two
+SPLINE = ((1 / 6, -1 / 2, 1 / 2, -1 / 6), (2 / 3, 0, -1, 1 / 2), (1 / 6, 1 / 2, 1 / 2, -1 / 2))
+SPLINE += ((0, 0, 0, 1 / 6),)
 REACH = 6.0  # standard deviations beyond which a Gaussian counts as 0
 
 
@@ -149,17 +152,17 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     from scipy.fft import dct
 
     at = position * grid
-    node = np.minimum(at.astype(np.intp), grid - 1)
+    node = np.minimum(at.astype(np.int32), grid - 1)
     f = at - node
-    g = 1 - f
-    ff, gg = f * f, g * g  # much faster than powers
-    spline = (g * gg / 6, 2 / 3 - ff * (1 - f / 2), 2 / 3 - gg * (1 - g / 2), f * ff / 6)
-    width = grid + 3  # with a node beyond each end
-    first = node + width * np.arange(len(residual))[:, None]
-    flat = np.zeros(len(residual) * width)
-    for step, share in enumerate(spline):
-        flat += np.bincount((first + step).ravel(), (residual * share).ravel(), len(flat))
-    laid = flat.reshape(-1, width)
+    first = (node + grid * np.arange(len(residual))[:, None]).ravel()
+    moments = []  # of r, r f, r f^2, r f^3 over the cells between two nodes
+    for _ in range(4):
+        sums = np.bincount(first, residual.ravel(), grid * len(residual))
+        moments.append(sums.reshape(-1, grid))
+        residual = residual * f
+    laid = np.zeros((len(residual), grid + 3))  # with a node beyond each end
+    for step, shares in enumerate(SPLINE):
+        laid[:, step : step + grid] += sum(c * m for c, m in zip(shares, moments, strict=True) if c)
     laid[:, 2] += laid[:, 0]  # cosines are even about both ends
     laid[:, -3] += laid[:, -1]
     inner = laid[:, 1:-1]
