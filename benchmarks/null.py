@@ -137,7 +137,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     options = parser.parse_args()
-    cells: list[dict[str, Any]] = []
+    kept = json.loads(RESULTS.read_text())["cells"] if RESULTS.exists() else []
+    cells: list[dict[str, Any]] = [c for c in kept if c["n"] not in options.sizes]
     with ProcessPoolExecutor(options.processes) as pool:
         for n in options.sizes:
             for name in SCENARIOS:

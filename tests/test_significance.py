@@ -20,10 +20,10 @@ from calibtool import Predictions, perfection
 from calibtool.cells import Cells
 from calibtool.cli.test import test as command
 from calibtool.errors import InputError, UsageError
-from calibtool.metrics.simplex import skce_linear_terms
-from calibtool.perfection import TESTS, holm, significance
+from calibtool.metrics.simplex import skce, skce_width
+from calibtool.perfection import TESTS, holm, rows, significance
 from calibtool.perfection.null import Null
-from calibtool.perfection.record import Findings, Result
+from calibtool.perfection.record import Findings, How, Result
 from calibtool.perfection.rows import redrawn_labels
 from calibtool.perfection.statistics import ece as ece_of
 from calibtool.render.tests_of_calibration import render
@@ -163,14 +163,50 @@ def test_t_cal_by_its_definition():
     assert found.statistic == pytest.approx(best)
 
 
-def test_skce_is_that_of_the_linear_estimator():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_skce_is_the_unbiased_estimator_where_rows_are_one_block(weighted):
     data = simulate(301, 4)
-    terms = skce_linear_terms(
-        np.exp(data.values) / np.exp(data.values).sum(1)[:, None], data.labels
-    )
-    z = terms.mean() / terms.std(ddof=1) * len(terms) ** 0.5
+    probs = np.exp(data.values) / np.exp(data.values).sum(1)[:, None]
+    weights = rng(5).exponential(size=301) if weighted else None
+    own = Predictions.from_probs(probs, data.labels, weights=weights)
+    found = significance(own, tests="skce", resamples=19)["skce"]
+    whole = skce(probs, data.labels, weights, estimator="unbiased")
+    assert found.statistic == pytest.approx(whole, rel=1e-6)
+
+
+def test_skce_of_many_rows_is_the_mean_over_blocks(monkeypatch):
+    monkeypatch.setattr(rows, "_BLOCK", 100)
+    data = simulate(300, 4)
+    probs = np.exp(data.values) / np.exp(data.values).sum(1)[:, None]
+    width = skce_width(probs)
+    blocks = [
+        skce(probs[at], data.labels[at], estimator="unbiased", width=width)
+        for at in (slice(0, 100), slice(100, 200), slice(200, 300))
+    ]
     found = significance(data, tests="skce", resamples=19)["skce"]
-    assert found.statistic == pytest.approx(z, rel=1e-6)
+    assert found.statistic == pytest.approx(np.mean(blocks), rel=1e-6)
+
+
+def test_skce_of_redrawn_labels_is_that_of_each_draw(monkeypatch):
+    data = simulate(60, 3)
+    probs = np.exp(data.values) / np.exp(data.values).sum(1)[:, None]
+    how = How(19, 7, lambda *_: None)
+    whole = rows.Whole(probs, data.labels)
+    (block,) = rows._redrawn(whole, how, 60, 19, stream=1)
+    each = [skce(probs, labels, estimator="unbiased") for labels in block[1].T]
+    observed, drawn = rows.skce(whole, how)
+    np.testing.assert_allclose([*drawn, observed], each, rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.usefixtures("no_search")
+def test_what_is_printed_is_what_evaluate_prints():
+    """Beyond 2,048 distinct scores p-values come from pooled cells; statistics do not."""
+    data = binary(5000, temperature=1.3)
+    names = ("ks", "kuiper", "spiegelhalter", "hosmer-lemeshow")
+    found = significance(data, tests=names, resamples=19)
+    report = calibtool.evaluate(data, names, ci="none")
+    for name in names:
+        assert found[name].statistic == pytest.approx(abs(report[name].value), rel=1e-12)
 
 
 def test_redrawn_labels_follow_the_rows():
@@ -225,13 +261,11 @@ def test_the_order_of_rows_matters_to_labels_redrawn_row_by_row_alone(n, seed, k
             assert abs(a.p_value - b.p_value) < 0.5  # of 39 redraws
 
 
-def test_skce_depends_on_which_rows_are_pairs_and_not_on_the_order_of_pairs():
+def test_skce_of_one_block_does_not_depend_on_the_order_of_rows():
     data = tied(200, 3, "rows")
-    pairs = np.arange(200).reshape(100, 2)[rng(1).permutation(100), ::-1].ravel()
-    whole = [data, data.take(pairs), data.take(rng(3).permutation(200))]
-    found = [significance(d, tests="skce", resamples=19)["skce"].statistic for d in whole]
-    assert found[0] == pytest.approx(found[1])
-    assert found[0] != pytest.approx(found[2])
+    mixed = data.take(rng(3).permutation(200))
+    one, other = (significance(d, tests="skce", resamples=19)["skce"] for d in (data, mixed))
+    assert one.statistic == pytest.approx(other.statistic, rel=1e-6)
 
 
 @pytest.mark.usefixtures("no_search")
@@ -314,7 +348,7 @@ def test_one_row_has_the_p_value_that_can_be_counted():
         found = significance(Predictions.from_probs([0.3], [label]), resamples=999)
         assert found["consistency"].statistic == pytest.approx(abs(label - 0.3))
         assert found["consistency"].p_value == pytest.approx(p, abs=0.05)
-        assert found["skce"].missing == "needs four rows"
+        assert found["skce"].missing == "needs two rows"
         assert found.rejecting == ()
 
 
@@ -333,7 +367,7 @@ def test_scores_of_0_and_1_that_hold_cannot_be_surprised():
     found = significance(Predictions.from_probs(np.array(y, float), y), resamples=99)
     assert set(p_values(found).values()) == {1.0}
     missing = {result.missing for result in found.results if result.missing}
-    assert missing <= {"no score that could be surprised", "its terms do not vary"}
+    assert missing <= {"no score that could be surprised", "no row that could be surprised"}
     assert found.rejecting == ()
 
 

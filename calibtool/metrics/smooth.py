@@ -27,8 +27,12 @@ BATCH = 2**19  # values worked on at a time: 4 MB an array
 EDGE = 1e-3  # confidences this close to 0 and 1 are taken as this close before the logit
 SLOPE = 4.0  # of the logit at 1/2: one unit of bandwidth, there, is one of probability
 # shares of the four nodes around a point, as polynomials of its place f between the middle two
-SPLINE = ((1 / 6, -1 / 2, 1 / 2, -1 / 6), (2 / 3, 0, -1, 1 / 2), (1 / 6, 1 / 2, 1 / 2, -1 / 2))
-SPLINE += ((0, 0, 0, 1 / 6),)
+SPLINE = (
+    (1 / 6, -1 / 2, 1 / 2, -1 / 6),
+    (2 / 3, 0.0, -1.0, 1 / 2),
+    (1 / 6, 1 / 2, 1 / 2, -1 / 2),
+    (0.0, 0.0, 0.0, 1 / 6),
+)
 REACH = 6.0  # standard deviations beyond which a Gaussian counts as 0
 
 

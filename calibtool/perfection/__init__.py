@@ -119,9 +119,11 @@ def _of_cells(test: Test, view: str, null: Null, found: Observed) -> Result:
     if np.isnan(observed):
         why = "no score that could be surprised"
         return Result(test.name, test.title, view, missing=why)
-    shown = float(test.shown(null.cells)) if test.shown else observed
+    shown = test.shown or test.statistic
+    assert shown is not None
+    value = float(shown(null.exact))
     p_value = monte_carlo(observed, drawn)
-    return Result(test.name, test.title, view, shown, p_value, draws=len(drawn))
+    return Result(test.name, test.title, view, value, p_value, draws=len(drawn))
 
 
 def _of_rows(test: Test, view: str, inputs: Inputs, how: How) -> Result:

@@ -37,11 +37,13 @@ class Null:
 
     Attributes:
         cells: what was observed.
+        exact: the same, a cell a distinct score.
         trials: (C,) of each cell.
         scale: (C,) what an outcome weighs.
     """
 
     cells: Cells
+    exact: Cells
     trials: Array
     scale: Array
 
@@ -51,26 +53,26 @@ class Null:
         if weights is not None:
             some = weights > 0
             score, outcome, weights = score[some], outcome[some], weights[some]
-        cells = squares = Cells.from_rows(score, outcome, weights)
+        cells = squares = exact = Cells.from_rows(score, outcome, weights)
         if weights is not None:
             squares = Cells.from_rows(score, outcome, weights**2)
         if len(cells.at) > EXACT:
             grid = np.concatenate([np.arange(1, 2**SCALES + 1) / 2**SCALES, equal_width(cells)])
             edges = np.unique(np.concatenate([grid, equal_mass(cells, bins=_MASS)]))
             cells, squares = (occupied(one.pool(edges)) for one in (cells, squares))
-        return cls._worth(cells, squares.n)
+        return cls._worth(cells, squares.n, exact)
 
     @classmethod
-    def _worth(cls, cells: Cells, squares: Array) -> Null:
+    def _worth(cls, cells: Cells, squares: Array, exact: Cells) -> Null:
         """Cells of these sums of squared weights."""
         trials = np.floor(cells.n**2 / squares * _ROUNDING)
-        return cls(cells, trials.astype(np.int64), np.sqrt(squares / trials))
+        return cls(cells, exact, trials.astype(np.int64), np.sqrt(squares / trials))
 
     def pool(self, edges: Array) -> Null:
         """The same in fewer cells: sums of weights, and of squared weights."""
         cells = self.cells.pool(edges)
         squares = replace(self.cells, n=self.scale**2 * self.trials).pool(edges).n
-        return self._worth(occupied(cells), squares[cells.n > 0])
+        return self._worth(occupied(cells), squares[cells.n > 0], self.exact)
 
     def redrawn(self, key: Sequence[int], count: int, chance: Array | None = None) -> Cells:
         """The cells with other outcomes, (count, C), drawn with the scores or other chances."""

@@ -75,8 +75,8 @@ _TABLE = (
     Test(
         "skce",
         "Squared kernel calibration error",
-        "Widmann, Lindsten & Zachariah 2019",
-        "any gap of the whole probability row, where rows are alike",
+        "Widmann, Lindsten & Zachariah 2019; blocks: Zaremba, Gretton & Blaschko 2013",
+        "any gap of the whole probability row, among rows that are alike",
         rows=rows.skce,
     ),
 )
