@@ -92,10 +92,15 @@ class Panels:
             self.score, self.outcome = self._rows.view(view)
             self.keys = np.zeros(1, np.int64)
         self._exact: list[Cells] | None = None
+        self._kept: Array = np.zeros(0)
         self._resampled_mass: list[Array] = []
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def keep(self, edges: Sequence[float]) -> None:
+        """Let the fine cells end at these edges too; to be said before they are made."""
+        self._kept = np.union1d(self._kept, np.asarray(edges, np.float64))
 
     def panel(self, index: int) -> Panel:
         """One of them."""
@@ -157,7 +162,7 @@ class Panels:
     def _fine(self, index: int, count: int) -> Fine:
         panel = self.panel(index)
         exact = self.exact(index) if len(self) == 1 else panel.cells()
-        edges = _cut(exact, count)
+        edges = np.union1d(_cut(exact, count), self._kept)
         where = locate(panel.score, edges).astype(np.int16)
         cells = exact.pool(edges)
         if panel.weights is None:
@@ -198,7 +203,19 @@ class Panels:
 
     def truth(self, s: float) -> list[Cells]:
         """Each panel's cells if candidate `s` is true and nothing is left to chance."""
-        return [fine.truth(s) for fine in self.fine]
+        if self.view != "class":
+            return [fine.truth(s) for fine in self.fine]
+        size = max(len(fine.cells.at) for fine in self.fine)
+        y = np.zeros(len(self) * size)
+        start = np.arange(len(self)) * size
+        for at, where, chance in self._chances(s):
+            mass = chance if self.weights is None else chance * self.weights[at, None]
+            y += np.bincount((where + start).ravel(), mass.ravel(), len(y))
+        own = (fine.cells for fine in self.fine)
+        return [
+            Cells(c.at, c.n, c.p, y[low : low + len(c.at)])
+            for c, low in zip(own, start, strict=True)
+        ]
 
     def simulated(self, s: float, draws: Draws, threads: int) -> Iterator[Cells]:
         """Each panel's fine cells in data sets drawn under candidate `s`: (R, C)."""
@@ -224,25 +241,19 @@ class Panels:
 
     def _simulated_labels(self, s: float, draws: Draws, threads: int) -> Iterator[Cells]:
         """Labels drawn row by row, so that the classes of a row go together."""
-        assert self._probs is not None
-        probs, weights = self._probs, self._rows.weights
+        weights = self._rows.weights
         size = max(len(fine.cells.at) for fine in self.fine)
-        where, gaps = self._places(size)
         classes = len(self)
         out = np.zeros((draws.replicates, classes * size), np.float32)
 
         def work(group: slice) -> None:
             count = group.stop - group.start
             offset = np.arange(count) * (classes * size)
-            for low in range(0, len(probs), _ROWS):
-                at = slice(low, low + _ROWS)
-                q = probs[at] + s * np.take_along_axis(gaps, where[at].T, 1).T
-                q = np.maximum(q, 0)
-                cumulated = np.cumsum(q, axis=1)
-                cumulated /= np.maximum(cumulated[:, -1:], 1e-300)
-                key = [draws.seed, 6, low // _ROWS, group.start // GROUP]
+            for at, where, chance in self._chances(s):
+                cumulated = np.cumsum(chance, axis=1)
+                key = [draws.seed, 6, at.start // _ROWS, group.start // GROUP]
                 label = _drawn(cumulated, np.random.Generator(np.random.SFC64(key)), count)
-                flat = label * size + np.take_along_axis(where[at], label, 1) + offset
+                flat = label * size + np.take_along_axis(where, label, 1) + offset
                 heavy = None if weights is None else np.repeat(weights[at], count)
                 sums = np.bincount(flat.ravel(), heavy, count * classes * size)
                 out[group] += sums.reshape(count, -1)
@@ -255,12 +266,24 @@ class Panels:
             n, p = np.broadcast_to(own.n, shape), np.broadcast_to(own.p, shape)
             yield Cells(own.at, n, p, y[:, k, : len(own.at)].astype(np.float64))
 
-    def _places(self, size: int) -> tuple[Array, Array]:
-        """Each row's cell in every class, (N, K), and each class's gaps, (K, size)."""
-        gaps = np.zeros((len(self), size), np.float32)
+    def _chances(self, s: float) -> Iterator[tuple[slice, Array, Array]]:
+        """Block by block: which rows, each one's cell in every class, and its (n, K) chances of
+        every label under candidate `s`."""
+        assert self._probs is not None
+        places, gaps = self._places
+        for low in range(0, len(self._probs), _ROWS):
+            at = slice(low, low + _ROWS)
+            where = places[at].astype(np.int64)
+            q = np.maximum(self._probs[at] + s * np.take_along_axis(gaps, where.T, 1).T, 0)
+            yield at, where, q / np.maximum(q.sum(axis=1, keepdims=True), 1e-300)
+
+    @cached_property
+    def _places(self) -> tuple[Array, Array]:
+        """Each row's cell in every class, (N, K), and each class's gaps, (K, cells)."""
+        gaps = np.zeros((len(self), max(len(fine.cells.at) for fine in self.fine)), np.float32)
         for k, fine in enumerate(self.fine):
             gaps[k, : len(fine.cells.at)] = fine.gap
-        return np.stack([fine.where for fine in self.fine], axis=1).astype(np.int64), gaps
+        return np.stack([fine.where for fine in self.fine], axis=1), gaps
 
 
 def _drawn(cumulated: Array, rng: np.random.Generator, count: int) -> Array:

@@ -198,6 +198,11 @@ def _interval(metric: Metric) -> str:
         return "Around [what was seen, smoothed](../intervals.md#everything-else)."
     if isinstance(metric, OfMatrix) and metric.replicates is None:
         return "None: it is pushed up by noise, and no interval that covers is known to us."
+    if isinstance(metric, Score) and metric.reach:
+        return (
+            "A [BCa bootstrap](../intervals.md#everything-else), from 0 up, and wide enough for "
+            "what a likelihood ratio with one fitted parameter leaves open."
+        )
     closed = getattr(metric, "interval", None)
     if closed is not None:
         return "DeLong's, on the logit scale, for one score a row; BCa otherwise."
@@ -222,5 +227,5 @@ def calibrators() -> list[str]:
 
 
 def _first(function: object) -> str:
-    """The first line of a docstring."""
-    return (inspect.getdoc(function) or "").split("\n", 1)[0]
+    """The first paragraph of a docstring, on one line."""
+    return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())

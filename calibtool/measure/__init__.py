@@ -6,15 +6,24 @@ One set of draws serves all metrics of a call, and all systems, so that any two 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from calibtool import intervals
 from calibtool.collect import Collected
 from calibtool.errors import NotAvailableError
 from calibtool.measure.bins import Bins, of_classes, of_panels
 from calibtool.measure.curves import Curves
 from calibtool.measure.plan import Plan
-from calibtool.measure.record import Finish, Measured, Progress, Settings, effective_rows
+from calibtool.measure.record import (
+    Finish,
+    Measured,
+    Progress,
+    Settings,
+    Sums,
+    effective_rows,
+)
 from calibtool.measure.whole import of_counts, of_matrix, of_other
 from calibtool.metrics import CalibrationError, OfCells, OfCounts, OfMatrix, OfOther, Score
 from calibtool.panels import Panels
@@ -70,7 +79,8 @@ class _System:
         match spec.metric:
             case Score():
                 values = spec.metric.rows(system.rows, **spec.options)
-                return self.plan.mean(values, system.rows.weights)
+                mean = self.plan.mean(values, system.rows.weights)
+                return self._reaching(mean, spec.metric) if spec.metric.reach else mean
             case OfCounts():
                 return of_counts(spec, spec.metric, system.rows, settings)
             case OfMatrix():
@@ -85,6 +95,26 @@ class _System:
                 if spec.view == "class" and spec.one_edge_for_all:
                     return of_classes(spec, system.classes, settings)
                 return of_panels(spec, self._panels_of(spec.view), settings)
+
+    def _reaching(self, mean: Finish, metric: Score) -> Finish:
+        """A mean whose interval contains what the metric says that it must."""
+        settings, rows = self.plan.settings, self.system.rows
+        count = effective_rows(float(len(rows.confidence)), rows.weights)
+
+        def finish(sums: Sums) -> Measured:
+            found = mean(sums)
+            if settings.ci != "inverted" or found.value is None or found.replicates is None:
+                return found
+            low, high = intervals.plain(
+                settings.plain, found.value, found.replicates, settings.level, found.acceleration
+            )
+            assert metric.reach is not None
+            least, most = metric.reach(found.value, count, settings.level)
+            return replace(
+                found, interval=(min(max(low, 0.0), least), max(high, most)), method="bca"
+            )
+
+        return finish
 
     def _panels_of(self, view: str) -> Panels:
         if view not in self._panels:

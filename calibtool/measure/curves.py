@@ -32,6 +32,9 @@ class Curves:
     def __init__(self, panels: Panels, specs: Sequence[Spec], settings: Settings) -> None:
         self.panels, self.settings = panels, settings
         self.specs = {spec.name: spec for spec in specs}
+        for spec in specs:
+            if isinstance(spec.metric, OfCells) and spec.metric.cuts:
+                panels.keep(spec.metric.cuts(**spec.options))
         self._settled: dict[tuple[str, int], Spec] = {}
         values = panels.values([self._exactly(spec) for spec in specs], settings.threads)
         self.value = dict(zip(self.specs, values, strict=True))

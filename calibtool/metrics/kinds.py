@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -55,7 +55,8 @@ class OfCells(_Line):
     estimates where the outcomes are their rates; else `of` itself. `biased` marks what noise moves
     to one side without being an error: its interval is taken around what was seen, smoothed.
     `settle`, if given, decides on options that are left to the data: settle(cells, **options) to
-    options. It lies between `least` and `most`.
+    options. `cuts`, if given, says between which scores it jumps: cuts(**options) to edges that
+    cells must keep apart. It lies between `least` and `most`.
     """
 
     of: Callable[..., Array]
@@ -68,6 +69,7 @@ class OfCells(_Line):
     least: float = -math.inf
     most: float = math.inf
     settle: Callable[..., dict[str, float]] | None = None
+    cuts: Callable[..., Sequence[float]] | None = None
     sees: str = ""
     blind: str = ""
 
@@ -75,11 +77,13 @@ class OfCells(_Line):
 @dataclass(frozen=True)
 class Score(_Line):
     """The weighted mean of a value a row; `needs` names columns of `Rows` that are not always
-    there."""
+    there. `reach`, if given, is what the interval has to contain besides what resampled rows say:
+    reach(value, n, level) to (low, high)."""
 
     rows: Callable[..., Array]
     better: str = "lower"
     needs: tuple[str, ...] = ()
+    reach: Callable[[float, float, float], tuple[float, float]] | None = None
     sees: str = ""
     blind: str = ""
 
