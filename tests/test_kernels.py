@@ -331,20 +331,6 @@ def test_a_calibrated_model_tends_to_zero(name):
 # ------------------------------------------------------------------ whole rows
 
 
-@pytest.mark.parametrize(
-    ("labels", "unbiased", "biased"),
-    [([0, 1], 0, 0), ([0, 0], 0, 0.5), ([1, 0], -2 * np.exp(-1), 1 - np.exp(-1)), ([1, 1], 0, 0.5)],
-)
-def test_skce_of_two_corners(labels, unbiased, biased):
-    # CalibrationErrors.jl 21ec63e, test/skce.jl: kernel exp(-1) between the corners
-    corners, labels = np.eye(2), np.array(labels)
-    assert skce(corners, labels, estimator="unbiased", width=1.0) == pytest.approx(unbiased)
-    assert skce(corners, labels, estimator="linear", width=1.0) == pytest.approx(unbiased)
-    assert skce(corners, labels, estimator="biased", width=1.0) == pytest.approx(biased)
-    ten_times = np.tile(corners, (10, 1)), np.tile(labels, 10)
-    assert skce(*ten_times, estimator="linear", width=1.0) == pytest.approx(unbiased)
-
-
 def pairs(p, labels, width):
     r = np.eye(p.shape[1])[labels] - p
     return (r @ r.T) * np.exp(-np.abs(p[:, None] - p).sum(2) / 2 / width)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import calibtool as ct
 from calibtool.crossfit import cross_fit
+from calibtool.metrics.simplex import skce
 
 
 def prior_entropy(labels):
@@ -120,3 +124,42 @@ def test_isotonic_on_the_same_data(shared, name, ce):
     entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
     report = ct.evaluate(p, ["nll"], calibrator=ct.fit("isotonic", p), ci="none")
     assert round(report.after[0].value / entropy, 3) == ce
+
+
+# ---------------------------------------------------------------- printed in R and Julia
+
+PUBLISHED = Path(__file__).parent / "goldens" / "published"
+
+
+def published(name):
+    return json.loads((PUBLISHED / name).read_text())
+
+
+def test_the_decomposition_that_reliabilitydiag_prints():
+    """Dimitriadis et al. 2021, to three digits; their Brier score is half of ours."""
+    golden = published("reliabilitydiag-0.2.1.json")
+    p = ct.Predictions.from_probs(golden["score"], golden["outcome"])
+    found = numbers(ct.evaluate(p, ["brier", "mcb", "dsc", "unc"], ci="none"))
+    found["mean_score"] = found.pop("brier") / 2
+    assert {name: float(f"{value:.3g}") for name, value in found.items()} == golden["printed"]
+
+
+@pytest.mark.parametrize("case", published("CalibrationErrors.jl-21ec63e.json")["skce"])
+def test_skce_of_two_corners_as_in_julia(case):
+    known = {"0": 0, "0.5": 0.5, "-2 exp(-1)": -2 * math.exp(-1), "1 - exp(-1)": 1 - math.exp(-1)}
+    corners, labels = np.eye(2), np.array(case["labels"])
+    for estimator in ("unbiased", "biased"):
+        value = skce(corners, labels, estimator=estimator, width=1.0)
+        assert value == pytest.approx(known[case[estimator]], abs=1e-15)
+    ten_times = np.tile(corners, (10, 1)), np.tile(labels, 10)
+    linear = skce(*ten_times, estimator="linear", width=1.0)
+    assert linear == pytest.approx(known[case["unbiased"]], abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    "case",
+    published("CalibrationErrors.jl-21ec63e.json")["ece, uniform binning of the simplex, 10"],
+)
+def test_ece_of_the_simplex_as_in_julia(case):
+    p = ct.Predictions.from_probs(case["rows"], case["labels"])
+    assert ct.evaluate(p, ["simplex-ece(bins=10)"], ci="none").estimates[0].value == case["value"]
