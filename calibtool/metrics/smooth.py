@@ -6,6 +6,7 @@ Both are functions of the cells' positions and sums; leading axes are replicates
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from calibtool.metrics.profiles import equal_mass
 # replicates more coarsely. Grids grow by GROW until they resolve the answer, or are FINEST.
 NODES, COARSE_NODES = 16, 4
 TOLERANCE, COARSE_TOLERANCE = 1e-8, 1e-5
-GRID, COARSE_GRID = 4096, 1024
+GRID, COARSE_GRID, LEAST = 4096, 1024, 256
 GROW = 4
 FINEST, COARSE_FINEST = 2**20, 2**14
 BATCH = 2**19  # values worked on at a time: 4 MB an array
@@ -98,11 +99,13 @@ def _on_unit_line(score: Array, room: float, kernel: Kernel) -> tuple[Array, flo
 def _fixed_point(position: Array, residual: Array, length: float, *, coarse: bool) -> Array:
     """The bandwidth at which the smoothed error equals it, for each row of residuals."""
     nodes, tolerance = (COARSE_NODES, COARSE_TOLERANCE) if coarse else (NODES, TOLERANCE)
-    grid, last = (COARSE_GRID, COARSE_FINEST) if coarse else (GRID, FINEST)
-    grid *= GROW if length > 1 else 1  # the logit line is longer
     answer = np.abs(residual).sum(-1)  # an upper bound
     guess = np.maximum(np.abs(residual.sum(-1)), (0.18 * np.square(residual).sum(-1)) ** (1 / 3))
     guess = np.minimum(guess, answer)  # the net gap, or what noise comes to
+    grid, last = (COARSE_GRID, COARSE_FINEST) if coarse else (GRID, FINEST)
+    grid *= GROW if length > 1 else 1  # the logit line is longer
+    while not coarse and grid > LEAST and grid * guess[0] > 8 * NODES * length:
+        grid //= 2  # one data set, plainly wider than this grid is made for
     open_ = np.flatnonzero(answer > tolerance)
     while len(open_):
         finest = length * (1 if grid >= last else nodes) / grid
@@ -147,6 +150,12 @@ def _solve(waves: Array, start: Array, length: float, finest: float, tolerance: 
     return answer
 
 
+@cache
+def _spectrum(grid: int) -> Array:
+    """Of the spline, at k = 0..grid."""
+    return np.asarray(np.sinc(np.arange(grid + 1) / (2 * grid)) ** 4)
+
+
 def _cosines(position: Array, residual: Array, grid: int) -> Array:
     """sum_i r_i cos(pi k x_i) for k = 0..grid, of each row of residuals.
 
@@ -171,7 +180,7 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     laid[:, -3] += laid[:, -1]
     inner = laid[:, 1:-1]
     inner[:, 1:-1] /= 2
-    return np.asarray(dct(inner, type=1) / np.sinc(np.arange(grid + 1) / (2 * grid)) ** 4)
+    return np.asarray(dct(inner, type=1) / _spectrum(grid))
 
 
 def _error(waves: Array, bandwidth: Array, length: float) -> Array:
