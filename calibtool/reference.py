@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
 from calibtool.calibrators import METHODS
+from calibtool.conventions import CONVENTIONS
 from calibtool.metrics import (
     NORMS,
     PROFILES,
@@ -207,6 +208,16 @@ def _interval(metric: Metric) -> str:
     if closed is not None:
         return "DeLong's, on the logit scale, for one score a row; BCa otherwise."
     return "A [BCa bootstrap](../intervals.md#everything-else)."
+
+
+def conventions() -> list[str]:
+    """The table of libraries whose numbers are reproduced, in Markdown."""
+    rows = [
+        [name, f"{one.title} {one.version}", ", ".join(one.metrics), one.rule, one.note]
+        for name, one in CONVENTIONS.items()
+    ]
+    titles = ("--as", "library", "numbers", "bins of its ECE", "mind")
+    return to_markdown.table(titles, rows, words=True)
 
 
 def calibrators() -> list[str]:

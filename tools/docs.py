@@ -22,8 +22,9 @@ from typing import Any
 from calibtool import reference
 from calibtool.calibrators import METHODS
 from calibtool.cli import COMMANDS
-from calibtool.metrics import METRICS
+from calibtool.metrics import METRICS, SECTIONS
 from calibtool.render import to_markdown
+from calibtool.render.numbers import number
 
 ROOT = Path(__file__).parents[1]
 SPEED = """# Speed
@@ -41,6 +42,12 @@ netcal on float32 logits stops at T = 1 without a word, so its time there is no 
 Times move with the machine; the ratios are what to look at. Over four runs on one day, that of
 evaluate as a process lay between 2.2x and 3.3x of the numpy pass (0.12 to 0.15 s): some 0.2 s of it
 are imports, of NumPy above all, which `--version` does not need.
+
+## Errors without bins, many metrics at once
+
+{free}
+
+{free_made}
 
 ## Calibrators
 
@@ -149,7 +156,47 @@ def quality() -> str:
     )
 
 
-MADE = {"calibrators": calibrators, "quality": quality}
+def conventions() -> str:
+    """The table of other libraries' conventions."""
+    return "\n".join(["", *reference.conventions(), "", ""])
+
+
+def real() -> str:
+    """What benchmarks/real.py measured last."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "real.json").read_text())
+    files = record["files"]
+    lines = [""]
+    for title, section in SECTIONS.items():
+        rows = [
+            [f"[{m.name}](metrics/{m.name}.md)", *(_measured(one, m.name) for one in files)]
+            for m in section
+            if m.name in files[0]["metrics"]
+        ]
+        names = [f"{one['file'].replace('_', ' ')}, n = {one['rows']:,}" for one in files]
+        lines += [f"## {title}", "", *to_markdown.table(["metric", *names], rows, links=True), ""]
+    took = ", ".join(f"{one['seconds']:.0f}" for one in files)
+    lines += [
+        "Value and 95 % interval; 1,000 resamples. Made by `benchmarks/real.py`.",
+        f"On {record['date']} the files took {took} s.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _measured(one: dict[str, Any], name: str) -> str:
+    value, low, high, _, _ = one["metrics"][name]
+    if value is None:
+        return "-"
+    interval = "" if low is None else f" [{number(low)}, {number(high)}]"
+    return f"{number(value)}{interval}"
+
+
+MADE = {
+    "calibrators": calibrators,
+    "conventions": conventions,
+    "quality": quality,
+    "real": real,
+}
 
 
 def pictures() -> None:
@@ -179,14 +226,17 @@ def helps() -> str:
 
 
 def speed() -> str:
-    """docs/speed.md: what benchmarks/speed.py and benchmarks/calibrators.py measured last."""
+    """docs/speed.md: what the scripts of benchmarks/ measured last."""
     results = ROOT / "benchmarks" / "results"
-    main_, fits = (
-        json.loads((results / f"{name}.json").read_text()) for name in ("speed", "calibrators")
+    main_, free, fits = (
+        json.loads((results / f"{name}.json").read_text())
+        for name in ("speed", "binning_free", "calibrators")
     )
     return SPEED.format(
         table=_rows(main_["rows"]),
         made=_made(main_["made_with"]),
+        free=_rows(free["rows"]),
+        free_made=_made(free["made_with"]),
         fits=_rows(fits["speed"]),
         fits_made=_made(fits["speed_made_with"]),
     )

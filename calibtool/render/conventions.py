@@ -15,7 +15,9 @@ def reproduced(
 ) -> str:
     """A library's numbers on a file."""
     convention = named(found[0].library)
-    cells = [[one.metric, one.view or "-", number(one.value) or "-", one.note] for one in found]
+    known = [one for one in found if one.value is not None]
+    cells = [[one.metric, one.view, number(one.value), one.note] for one in known]
+    none = [f"No {one.metric}: {one.note}." for one in found if one.value is None]
     title = f"{convention.title} {convention.version}"
     listing = Listing(
         kind="calibtool-convention",
@@ -24,7 +26,7 @@ def reproduced(
         cells=cells,
         records=[asdict(one) for one in found],
         key="metrics",
-        below=[f"ECE: {convention.rule}. {convention.note}".strip()],
+        below=[f"ECE: {convention.rule}. {convention.note}".strip(), *none],
         body={"source": source, "library": convention.name, "library_version": convention.version},
     )
     return render(listing, format_, width=width, colour=colour)

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from simulated import simulate
 
 import calibtool as ct
+from calibtool import evaluation
 from calibtool.cells import Cells
 from calibtool.metrics import METRICS
 from calibtool.metrics.profiles import equal_mass, equal_width
@@ -37,6 +38,14 @@ def test_row_order_does_not_matter(name, overconfident):
     assert value(overconfident.take(order), name) == pytest.approx(
         value(overconfident, name), rel=1e-10
     )
+
+
+def test_rows_read_in_blocks_give_what_the_whole_gives(overconfident, monkeypatch):
+    whole = ct.evaluate(overconfident, NAMES, ci="none")
+    monkeypatch.setattr(evaluation, "unit", lambda classes: 97)
+    parts = ct.evaluate(overconfident, NAMES, ci="none", threads=2)
+    for a, b in zip(whole, parts, strict=True):
+        assert b.value == pytest.approx(a.value, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", WHOLE)
