@@ -64,6 +64,8 @@ def evaluate(
     from calibtool.render import render
     from calibtool.spec import parse_list
 
+    if library or conventions:
+        _alone(click.get_current_context())
     specs = parse_list(metrics)
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
@@ -81,6 +83,25 @@ def evaluate(
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
         text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
     out.emit(text, output)
+
+
+def _alone(context: click.Context) -> None:
+    """Refuse what has no say in other libraries' numbers."""
+    given = [
+        option
+        for option in ("library", "conventions", "metrics", "calibrator", "ood", "signatures")
+        if context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
+    ]
+    first = "--as" if given[0] == "library" else "--conventions"
+    if len(given) > 1:
+        other = f"--{given[1]}"
+        advice = {
+            "--metrics": "it prints all the numbers it knows",
+            "--calibrator": "write the calibrated predictions with `calibtool apply` first",
+        }
+        raise click.UsageError(
+            f"{first} does not go with {other}; {advice.get(other, 'ask for one of them')}"
+        )
 
 
 def _conventions(

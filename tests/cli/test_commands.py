@@ -475,3 +475,18 @@ def test_python_dash_m_is_the_same_command(process, good):
         process(["evaluate", str(good), *NONE]).stdout
         == process(f"calibtool evaluate {good} --ci none").stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--as", "netcal", "--conventions"], "--as does not go with --conventions"),
+        (["--as", "netcal", "--metrics", "ece"], "--as does not go with --metrics"),
+        (["--conventions", "--calibrator", "x.json"], "calibtool apply"),
+        (["--conventions", "--signatures"], "--conventions does not go with --signatures"),
+    ],
+)
+def test_other_libraries_numbers_stand_alone(run, examples, options, message):
+    found = run("evaluate", examples / "fashion_test.npz", *options)
+    assert found.code == 2
+    assert message in found.err
