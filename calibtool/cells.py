@@ -53,12 +53,15 @@ class Cells:
         whole = np.dtype(f"u{score.dtype.itemsize}").type
         keys = ((score + score.dtype.type(0)).view(whole) << whole(1)) | outcome  # + 0: no -0
         keys.sort()
-        at, hit = (keys >> whole(1)).view(score.dtype), keys & whole(1)
+        at, hit = (keys >> whole(1)).view(score.dtype), (keys & whole(1)).astype(np.float64)
         starts = _changes(at)
-        n = np.diff(starts, append=len(at)).astype(np.float64)
-        y = hit if len(starts) == len(at) else np.add.reduceat(hit.astype(np.float64), starts)
+        if len(starts) == len(at):
+            return cls(at, np.ones(len(at)), at.astype(np.float64), hit)
+        n = np.empty(len(starts))
+        np.subtract(starts[1:], starts[:-1], out=n[:-1])
+        n[-1] = len(at) - starts[-1]
         at = at[starts]
-        return cls(at, n, n * at.astype(np.float64), y.astype(np.float64))
+        return cls(at, n, n * at.astype(np.float64), np.add.reduceat(hit, starts))
 
     @classmethod
     def empty(cls) -> Cells:

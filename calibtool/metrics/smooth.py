@@ -19,7 +19,7 @@ from calibtool.metrics.profiles import equal_mass
 # A grid of M intervals resolves bandwidths down to NODES / M. One data set is solved to TOLERANCE,
 # replicates more coarsely. Grids grow by GROW until they resolve the answer, or are FINEST.
 NODES, COARSE_NODES = 16, 4
-TOLERANCE, COARSE_TOLERANCE = 1e-8, 1e-5
+TOLERANCE, COARSE_TOLERANCE = 1e-7, 1e-5
 GRID, COARSE_GRID, LEAST = 4096, 1024, 256
 GROW = 4
 FINEST, COARSE_FINEST = 2**20, 2**14
