@@ -19,8 +19,9 @@ from calibtool.checks import Array
 from calibtool.errors import FitError
 from calibtool.evaluation import evaluate
 from calibtool.predictions import Predictions
-from calibtool.train.feed import Feed, Prepared
+from calibtool.train.feed import Feed
 from calibtool.train.optimise import schedule, set_rate
+from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
 from calibtool.train.world import World, choose_precision, reseed
 
