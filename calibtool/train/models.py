@@ -1,24 +1,23 @@
-"""The table of models, and how a name becomes a network."""
+"""The table of models, and how a name becomes a network; torch-free until one is built."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from calibtool.errors import UsageError
-from calibtool.train import grammar
-from calibtool.train.rows import Data
-from calibtool.train.settings import Settings
-from calibtool.train.split import Splits
+from calibtool.errors import CalibtoolError, UsageError
+from calibtool.spec import near
+from calibtool.train import factory, grammar
+from calibtool.train.rows import Data, Rows
+from calibtool.train.text import Texts
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import nn
 
-    from calibtool.train.feed import Prepared
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # what torchvision's weights expect
+ELSEWHERE = ("torchvision", "timm", "hf")
 
 
 @dataclass(frozen=True)
@@ -27,114 +26,138 @@ class Model:
 
     Attributes:
         home: module of calibtool.train.
-        name: of the function or class in it.
-        summary: one line.
-        images: whether it needs images.
-        standardised: whether its inputs are, by default.
+        name: of the class in it.
+        summary: one line, with the options.
+        takes: kinds of inputs; see `Data.kind`.
         options: what the name itself settles.
     """
 
     home: str
     name: str
     summary: str
-    images: bool = False
-    standardised: bool = True
+    takes: tuple[str, ...] = ("images",)
     options: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def tokens(self) -> bool:
+        """Whether it takes token ids, which are no quantities."""
+        return "text" in self.takes
 
+
+NUMBERS = ("features", "images", "tokens")  # whole numbers are numbers too
 MODELS: dict[str, Model] = {
-    "linear": Model("model_mlp", "Linear", "logistic regression on features or pixels"),
-    "mlp": Model("model_mlp", "MLP", "two hidden layers of 256: hidden, layers, dropout"),
+    "linear": Model("model_mlp", "Linear", "logistic regression", NUMBERS),
+    "mlp": Model("model_mlp", "MLP", "hidden=256, layers=2, dropout=0", NUMBERS),
+    **{
+        f"resnet{depth}": Model(
+            "model_resnet",
+            "ResNet",
+            "He et al. 2016, for small images: width=1",
+            options=(("depth", depth),),
+        )
+        for depth in (20, 32, 110)
+    },
+    "resnet50": Model("model_resnet50", "ResNet50", "bottlenecks, for small images: width=64"),
+    "wrn-26-10": Model(
+        "model_resnet",
+        "ResNet",
+        "Zagoruyko & Komodakis 2016: depth=26, width=10",
+        options=(("depth", 26), ("width", 10), ("project", True)),
+    ),
+    "text-bag": Model(
+        "model_text",
+        "TextBag",
+        "mean of embedded tokens: buckets=32768, width=64, dropout=0",
+        ("text", "tokens"),
+    ),
 }
 
 
-def build(text: str, data: Data) -> nn.Module:
-    """The network that `text` names, for inputs and classes like those of the data."""
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network, and how it is called.
+
+    Attributes:
+        module: with its own names of weights.
+        call: what gives its logits, of the module and a batch.
+        tokens: whether whole numbers stay whole.
+        own: whether it is not of the table, and knows itself how inputs are standardised.
+    """
+
+    module: nn.Module
+    call: Callable[..., Any] | None
+    tokens: bool
+    own: bool
+
+
+def build(text: str, data: Data) -> Network:
+    """The network that `text` names, for inputs and classes like those of the data.
+
+    Raises UsageError for a name that is not known, and where the inputs are of another kind.
+    """
     name, options = grammar.parse(text)
     offered = {"shape": data.shape, "classes": data.classes}
-    line = MODELS.get(name)
-    if line is None:
-        import difflib
+    if (line := MODELS.get(name)) is not None:
+        require_kind(name, line, data)
+        make = getattr(import_module(f"calibtool.train.{line.home}"), line.name)
+        module = grammar.call(make, {**dict(line.options), **options}, offered, f"--model {name}")
+        return Network(module, None, line.tokens, own=False)
+    tokens = data.kind in ("text", "tokens")
+    if name.partition(":")[0] in ELSEWHERE:
+        from calibtool.train.model_named import build as build_named
 
-        close = difflib.get_close_matches(name, MODELS, n=2, cutoff=0.5)
-        advice = (
-            f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(MODELS)}"
+        call = _how_called(name, data) if name.startswith("hf:") else None
+        return Network(build_named(name, options, data), call, tokens, own=True)
+    if not factory.is_factory(name):
+        others = ", a factory such as mypkg.models:build or net.py:build, or " + ", ".join(
+            f"{kind}:NAME" for kind in ELSEWHERE
         )
-        raise UsageError(f"--model {name!r}: there is no such model; {advice}")
-    if line.images and not data.images:
+        raise UsageError(f"there is no model {name!r}{near(name, MODELS)}{others}")
+    return Network(_of_factory(name, options, offered), None, tokens, own=True)
+
+
+def require_kind(name: str, line: Model, data: Data) -> None:
+    """Whether a model of the table takes inputs of this kind."""
+    if data.kind not in line.takes:
+        fits = [other for other, one in MODELS.items() if data.kind in one.takes]
         raise UsageError(
-            f"--model {name} needs images, {data.source} has inputs of shape {data.shape}; "
-            "use mlp or linear"
+            f"--model {name} takes {' or '.join(line.takes)}; {data.source} holds {data.kind} "
+            f"of shape {data.shape}: use {', '.join(fits)}, or a model of your own"
         )
-    function = getattr(import_module(f"calibtool.train.{line.home}"), line.name)
-    network: nn.Module = grammar.call(
-        function, {**dict(line.options), **options}, offered, f"--model {name}"
-    )
-    return network
 
 
-def standardisation(
-    settings: Settings, data: Data, parts: Splits
-) -> tuple[Tensor | None, Tensor | None]:
-    """Mean and deviation that inputs are standardised by, or None and None.
+def _of_factory(name: str, options: dict[str, Any], offered: dict[str, Any]) -> nn.Module:
+    from torch import nn
 
-    "train": those of the training rows, a channel or a column. "auto" is "train" for the models of
-    the table and "none" for all others, which know what they were trained on.
-    """
-    import torch
-
-    from calibtool.train.feed import moments
-
-    how = settings.normalize
-    if how == "auto":
-        line = MODELS.get(grammar.parse(settings.model)[0])
-        how = "train" if line and line.standardised else "none"
-    if how == "none":
-        return None, None
-    if how == "train":
-        return moments(parts.train, images=data.images, seed=settings.seed)
-    given = IMAGENET if how == "imagenet" else _given(how)
-    if not data.images or data.shape[0] != len(given[0]):
-        raise UsageError(
-            f"--normalize {how}: is for images of {len(given[0])} channels, inputs of "
-            f"{data.source} have shape {data.shape}"
-        )
-    mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in given)
-    return mean, deviation
-
-
-def _given(how: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    make = factory.load(name, "--model")
     try:
-        mean, deviation = (tuple(map(float, part.split(","))) for part in how.split("/"))
-        assert len(mean) == len(deviation)
-        assert min(deviation) > 0
-    except (ValueError, AssertionError) as error:
-        raise UsageError(
-            f"--normalize {how!r}: give none, train, imagenet, or a mean and a deviation a "
-            "channel, such as 0.5,0.5,0.5/0.25,0.25,0.25"
-        ) from error
-    return mean, deviation
+        module = grammar.call(make, options, offered, f"--model {name}")
+    except CalibtoolError:
+        raise
+    except Exception as error:
+        raise factory.failure(error, f"--model {name}") from error
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"--model {name}: gives {type(module).__name__}, no torch.nn.Module")
+    return module
 
 
-def require_fit(model: Prepared, data: Data, parts: Splits, device: torch.device) -> None:
-    """Whether the network takes the data's inputs and gives a logit a class: two rows tell."""
-    import numpy as np
-    import torch
+def _how_called(name: str, data: Data) -> Callable[..., Any]:
+    from calibtool.train.model_named import how_called
 
-    from calibtool.train.feed import Feed
+    return how_called(name, data)
 
-    x, _ = Feed(parts.train.take(np.arange(2)), device).batch(np.arange(2))
-    model.eval()
-    try:
-        with torch.no_grad():
-            logits = model(x)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        first = str(error).strip().split("\n", 1)[0]
-        raise UsageError(
-            f"the model cannot take inputs of {data.source}, of shape {tuple(x.shape[1:])}: {first}"
-        ) from error
-    if logits.shape != (2, data.classes):
-        raise UsageError(
-            f"the model gives {tuple(logits.shape)[1:]} values a row, {data.source} has "
-            f"{data.classes} classes; it must give one logit a class"
-        )
+
+def tokenized(text: str, data: Data) -> Data:
+    """Texts as ids of the model's own tokenizer, where it has one."""
+    name, _ = grammar.parse(text)
+    if data.kind != "text" or not name.startswith("hf:"):
+        return data
+    from calibtool.train.model_named import Tokenized, tokenizer
+
+    own = partial(Tokenized, tokenizer=tokenizer(name))
+
+    def part(rows: Rows) -> Rows:
+        assert isinstance(rows.inputs, Texts)
+        return replace(rows, inputs=own(rows.inputs))
+
+    return replace(data, parts={name: part(rows) for name, rows in data.parts.items()})

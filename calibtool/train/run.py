@@ -18,10 +18,11 @@ from calibtool.render import listing as ink
 from calibtool.train import checkpoint, config, folder, models, rows, tensors, weights
 from calibtool.train.augment import augmentation
 from calibtool.train.data import read
-from calibtool.train.feed import Feed, Prepared
+from calibtool.train.feed import Feed
 from calibtool.train.loop import State, Watch, fit, predict
 from calibtool.train.losses import make_loss
 from calibtool.train.optimise import optimizer
+from calibtool.train.prepare import Prepared, require_fit, standardisation
 from calibtool.train.report import METRICS, Trained, listing
 from calibtool.train.rows import Data
 from calibtool.train.settings import Settings
@@ -51,7 +52,7 @@ def run(settings: Settings, *, resume: bool = False, watch: Watch | None = None)
         if place.first:
             folder.take_up(out, settings) if resume else folder.start(out)
         place.agree()
-        data = read(settings)
+        data = models.tokenized(settings.model, read(settings))
         parts = split(
             data,
             val_share=settings.val_share,
@@ -120,11 +121,11 @@ def begin(settings: Settings, data: Data, parts: Splits, place: World) -> State:
         raise UsageError(f"--augment needs images, {data.source} has none")
     network = models.build(settings.model, data)
     if settings.checkpoint:
-        weights.load(network, settings.checkpoint, settings.fresh)
-    weights.freeze(network, settings.freeze)
-    mean, deviation = models.standardisation(settings, data, parts)
+        weights.load(network.module, settings.checkpoint, settings.fresh)
+    weights.freeze(network.module, settings.freeze)
+    mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
     model = Prepared(network, mean, deviation).to(place.device)
-    models.require_fit(model, data, parts, place.device)
+    require_fit(model, data, parts, place.device)
     loss = make_loss(
         settings.loss,
         classes=data.classes,
@@ -165,7 +166,7 @@ def describe(
         "classes": data.classes,
         "class_names": data.class_names,
         "shape": data.shape,
-        "images": data.images,
+        "kind": data.kind,
         "train_rows": len(parts.train),
         "val_rows": len(parts.val),
         "test_rows": len(parts.test),
