@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.progress import watching
 
 
 def command(name: str) -> click.Command:
@@ -52,6 +55,7 @@ data_options = shared.stack(
         metavar="HOW",
         help="none, train, imagenet, or means/deviations a channel.",
     ),
+    click.option("--image-size", type=int, metavar="PIXELS", help="Of a folder: scale to this."),
     click.option("--augment", type=Listed(), default=(), help="Images: flip, crop."),
 )
 
@@ -71,6 +75,13 @@ loop_options = shared.stack(
         help='Such as flsd-53 or "focal(gamma=3)"; `calibtool losses` lists them.',
     ),
     click.option("--class-weights", metavar="W", help="balanced, or a number a class."),
+    click.option(
+        "--gamma-search",
+        type=Listed(float),
+        default=(),
+        help="Choose focal loss's gamma among these by cross-validation: 1,2,3,4,5.",
+    ),
+    click.option("--gamma-folds", type=int, default=3, show_default=True),
     click.option("--epochs", type=int, default=20, show_default=True),
     click.option(
         "--batch-size", type=int, default=128, show_default=True, help="Of all processes."
@@ -109,8 +120,17 @@ loop_options = shared.stack(
 @click.option("--out", metavar="FOLDER", help="Where everything is written.")
 @click.option("--config", metavar="TOML", help="Options from a file, such as a run's config.toml.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--sweep", metavar="LOSSES", help="Several losses, side by side; no --loss.")
+@click.option("--seeds", type=Listed(int), default=(), help="Of a sweep: 0,1,2.")
 @shared.form
-def train(format_: str, config: str | None, resume: bool, **options: Any) -> None:
+def train(
+    format_: str,
+    config: str | None,
+    resume: bool,
+    sweep: str | None,
+    seeds: tuple[int, ...],
+    **options: Any,
+) -> None:
     """Train a classifier, fit a temperature on validation rows, measure on test rows.
 
     \b
@@ -122,17 +142,41 @@ def train(format_: str, config: str | None, resume: bool, **options: Any) -> Non
     from calibtool.train import require_torch
 
     require_torch()
-    from calibtool.train.report import listing
-    from calibtool.train.run import run
-
     settings = _settings(options, config, resume)
-    found = run(settings, resume=resume)
-    out.emit(ink.render(listing(found), format_, **out.terminal()), None)
+    with watching() as watch:
+        if sweep:
+            from calibtool.train import sweep as side_by_side
+
+            swept = side_by_side.sweep(
+                settings, _specs(sweep), seeds or (settings.seed,), resume=resume, watch=watch
+            )
+            shown = side_by_side.listing(swept)
+            next_ = f"calibtool evaluate {swept.runs[0].out}/test_logits.npz"
+        else:
+            from calibtool.train.report import listing
+            from calibtool.train.run import run
+
+            found = run(settings, resume=resume, watch=watch)
+            shown = listing(found)
+            folder = Path(found.out)
+            next_ = f"calibtool evaluate {folder / 'test_logits.npz'}"
+            if found.calibrator:
+                next_ += f" --calibrator {folder / 'temperature.json'}"
+    if not _first():
+        return
+    out.emit(ink.render(shown, format_, **out.terminal()), None)
     if format_ == "table":
-        folder = Path(found.out)
-        click.echo(f"\nWrote {folder}/")
-        calibrator = f" --calibrator {folder / 'temperature.json'}" if found.calibrator else ""
-        click.echo(f"Next: calibtool evaluate {folder / 'test_logits.npz'}{calibrator}")
+        click.echo(f"\nWrote {Path(settings.out)}/\nNext: {next_}")
+
+
+def _first() -> bool:
+    """Whether this is the process of torchrun that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _specs(text: str) -> list[str]:
+    """Losses with commas, but for commas inside parentheses."""
+    return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
 
 def _settings(options: dict[str, Any], config: str | None, resume: bool) -> Any:

@@ -15,6 +15,7 @@ CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
 MODEL = "model.safetensors"
 REPORT = "report.json"
+PREFIX = "calibtool."  # of what model.safetensors holds besides the network's own weights
 
 
 def start(out: Path) -> None:

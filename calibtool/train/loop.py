@@ -31,6 +31,7 @@ LOOK = 32  # steps between looks at the loss on an accelerator, where each look 
 class Watch(Protocol):
     """Who is told how a run goes."""
 
+    def start(self, title: str, epochs: int) -> None: ...
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None: ...
     def epoch(self, row: dict[str, Any]) -> None: ...
 
@@ -69,15 +70,13 @@ def fit(
     Raises FitError where the loss is no longer a number.
     """
     model = parallel(state.model, world)
-    while state.epoch < settings.epochs:
+    while state.epoch < settings.epochs and not _is_over(state, settings):
         began = time.monotonic()
         _start_epoch(state, settings)
         _epoch(state, model, train, settings, world, watch, keep, augment)
         _validate(state, val, settings, world, time.monotonic() - began)
         watch.epoch(state.history[-1])
         keep(state)
-        if settings.patience and _epochs_since_best(state) >= settings.patience:
-            break
     if settings.patience and state.best:
         state.model.load_state_dict(state.best)
 
@@ -227,9 +226,12 @@ def _validate(state: State, val: Feed, settings: Settings, world: World, seconds
     state.epoch, state.step, state.loss_sum, state.loss_rows = state.epoch + 1, 0, 0.0, 0
 
 
-def _epochs_since_best(state: State) -> int:
+def _is_over(state: State, settings: Settings) -> bool:
+    """Whether validation NLL has not fallen for as long as patience lasts."""
+    if not settings.patience or not state.history:
+        return False
     nll = [row["val_nll"] for row in state.history]
-    return len(nll) - 1 - int(np.argmin(nll))
+    return len(nll) - 1 - int(np.argmin(nll)) >= settings.patience
 
 
 @torch.no_grad()

@@ -22,21 +22,24 @@ class Trained:
     Attributes:
         out: its folder.
         report: of the test rows, before and after temperature.
-        temperature: T fitted on validation rows; None where there is no finite one.
         about: model, loss, rows and the like, for JSON and the head of the table.
         notes: what the reader should know.
-        calibrator: the temperature, or None.
+        calibrator: the temperature fitted on validation rows; None where there is no finite one.
         val, test: predictions before it.
     """
 
     out: str
     report: Report
-    temperature: float | None
     about: dict[str, Any]
     notes: tuple[str, ...]
     calibrator: Calibrator | None
     val: Predictions
     test: Predictions
+
+    @property
+    def temperature(self) -> float | None:
+        """T."""
+        return self.calibrator.parameters()["temperature"] if self.calibrator else None
 
 
 def listing(found: Trained) -> Listing:

@@ -9,29 +9,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from calibtool.errors import FitError, UsageError
-from calibtool.files import write_predictions, write_text
-from calibtool.predictions import Predictions
-from calibtool.render import listing as ink
-from calibtool.train import checkpoint, config, folder, models, rows, tensors, weights
+from calibtool.errors import CalibtoolError, UsageError
+from calibtool.train import checkpoint, config, folder, models, rows, search
 from calibtool.train.augment import augmentation
 from calibtool.train.data import read
 from calibtool.train.feed import Feed
 from calibtool.train.loop import State, Watch, fit, predict
-from calibtool.train.losses import make_loss
-from calibtool.train.optimise import optimizer
-from calibtool.train.prepare import Prepared, require_fit, standardisation
-from calibtool.train.report import METRICS, Trained, listing
+from calibtool.train.report import Trained
+from calibtool.train.results import finished, measure, write
 from calibtool.train.rows import Data
 from calibtool.train.settings import Settings
 from calibtool.train.split import Splits, split
+from calibtool.train.start import begin
 from calibtool.train.world import World, choose_precision, seeded, threads, world
 
 
 class Silent:
     """Tells nobody."""
+
+    def start(self, title: str, epochs: int) -> None:
+        pass
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         pass
@@ -43,24 +41,46 @@ class Silent:
 def run(settings: Settings, *, resume: bool = False, watch: Watch | None = None) -> Trained:
     """Train, measure and write everything to `settings.out`.
 
-    With `resume`, go on from the folder's checkpoint. Under torchrun, each process calls this.
+    With `resume`, go on from the folder's checkpoint; a finished run is only read. Under torchrun,
+    each process calls this.
 
     Raises InputError, UsageError, FitError.
     """
-    with world(settings.device) as place, seeded(settings.seed, place.device):
-        out = Path(settings.out)
-        if place.first:
-            folder.take_up(out, settings) if resume else folder.start(out)
-        place.agree()
+    with world(settings.device) as place:
+        open_folder(settings, place, resume=resume)
+        if resume and (done := finished(Path(settings.out))):
+            return done
         data = models.tokenized(settings.model, read(settings))
-        parts = split(
-            data,
-            val_share=settings.val_share,
-            test_share=settings.test_share,
-            seed=settings.seed,
-        )
-        with threads(cpu_threads(settings, data)):
-            return train(settings, data, parts, place, resume=resume, watch=watch or Silent())
+        return train(settings, data, place, resume=resume, watch=watch or Silent())
+
+
+def open_folder(settings: Settings, place: World, *, resume: bool) -> None:
+    """The folder of the run: empty, or one whose run can be resumed."""
+    if place.first:
+        if resume:
+            folder.take_up(Path(settings.out), settings)
+        else:
+            folder.start(Path(settings.out))
+    place.agree()
+
+
+def train(settings: Settings, data: Data, place: World, *, resume: bool, watch: Watch) -> Trained:
+    """A run on data that are read, in a folder that is open."""
+    parts = split(
+        data, val_share=settings.val_share, test_share=settings.test_share, seed=settings.seed
+    )
+    count = cpu_threads(settings, data)
+    try:
+        with threads(count), seeded(settings.seed, place.device):
+            return _train(settings, data, parts, place, resume=resume, watch=watch)
+    except torch.OutOfMemoryError as error:
+        raise UsageError(
+            f"{place.device}: out of memory; try a smaller --batch-size, or --precision bfloat16"
+        ) from error
+    except CalibtoolError:
+        if place.first and not (Path(settings.out) / folder.CHECKPOINT).exists():
+            (Path(settings.out) / config.NAME).unlink(missing_ok=True)  # nothing to resume
+        raise
 
 
 def cpu_threads(settings: Settings, data: Data) -> int:
@@ -71,11 +91,12 @@ def cpu_threads(settings: Settings, data: Data) -> int:
     return settings.threads or (torch.get_num_threads() if data.images else 1)
 
 
-def train(
+def _train(
     settings: Settings, data: Data, parts: Splits, place: World, *, resume: bool, watch: Watch
 ) -> Trained:
-    """A run on data that are split."""
     out = Path(settings.out)
+    if settings.gamma_search:
+        settings = replace(settings, loss=search.chosen(settings, data, parts, place, watch))
     state = begin(settings, data, parts, place)
     about = describe(settings, data, parts, place, state)
     if resume:
@@ -91,6 +112,7 @@ def train(
             checkpoint.save(out / folder.CHECKPOINT, now)
             folder.write_history(out, now.history)
 
+    watch.start(settings.loss, settings.epochs)
     began = time.monotonic()
     fit(
         state,
@@ -102,58 +124,16 @@ def train(
         keep=keep,
         augment=augmentation(settings.augment),
     )
-    seconds = time.monotonic() - began
-    val_logits = predict(state.model, val, settings, place)
-    test_logits = predict(state.model, Feed(parts.test, place.device), settings, place)
-    about |= {"epochs_trained": state.epoch, "seconds": round(seconds, 1)}
+    about |= {"epochs_trained": state.epoch, "seconds": round(time.monotonic() - began, 1)}
     if settings.patience:
         about["best_epoch"] = int(np.argmin([row["val_nll"] for row in state.history])) + 1
+    val_logits = predict(state.model, val, settings, place)
+    test_logits = predict(state.model, Feed(parts.test, place.device), settings, place)
     found = measure(out, data, parts, val_logits, test_logits, about)
     if place.first:
         write(out, state, found)
     place.agree()
     return found
-
-
-def begin(settings: Settings, data: Data, parts: Splits, place: World) -> State:
-    """The network, the loss and the optimizer at the start."""
-    if settings.augment and not data.images:
-        raise UsageError(f"--augment needs images, {data.source} has none")
-    network = models.build(settings.model, data)
-    if settings.checkpoint:
-        weights.load(network.module, settings.checkpoint, settings.fresh)
-    weights.freeze(network.module, settings.freeze)
-    mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
-    model = Prepared(network, mean, deviation).to(place.device)
-    require_fit(model, data, parts, place.device)
-    loss = make_loss(
-        settings.loss,
-        classes=data.classes,
-        class_weights=class_weights(settings.class_weights, parts.train.labels, data.classes),
-    ).to(place.device)
-    scaled = choose_precision(settings.precision, place.device) is torch.float16
-    scaler = torch.amp.GradScaler(place.device.type, enabled=scaled)
-    return State(model, loss, optimizer(model, settings), scaler)
-
-
-def class_weights(text: str | None, labels: Any, classes: int) -> Tensor | None:
-    """A weight a class: None, "balanced" (N / (K n_k)), or numbers."""
-    if text is None:
-        return None
-    if text == "balanced":
-        counts = np.bincount(labels, minlength=classes)
-        return torch.tensor(len(labels) / (classes * np.maximum(counts, 1)), dtype=torch.float32)
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise UsageError(
-            f"--class-weights {text!r}: give balanced, or a number a class such as 1,2.5"
-        ) from error
-    if len(numbers) != classes or min(numbers) <= 0:
-        raise UsageError(
-            f"--class-weights: {len(numbers)} weights for {classes} classes; each must be above 0"
-        )
-    return torch.tensor(numbers)
 
 
 def describe(
@@ -163,6 +143,7 @@ def describe(
     return {
         "model": settings.model,
         "loss": settings.loss,
+        "seed": settings.seed,
         "classes": data.classes,
         "class_names": data.class_names,
         "shape": data.shape,
@@ -181,50 +162,3 @@ def describe(
         "torch": torch.__version__,
         "data_fingerprint": rows.fingerprint(data),
     }
-
-
-def measure(
-    out: Path, data: Data, parts: Splits, val: Tensor, test: Tensor, about: dict[str, Any]
-) -> Trained:
-    """Temperature from validation rows, and the test rows before and after it."""
-    from calibtool.calibrators import fit as fit_calibrator
-    from calibtool.evaluation import evaluate
-
-    notes = list(parts.notes)
-    pairs = ((val, parts.val), (test, parts.test))
-    on_val, on_test = (_predictions(logits, rows_, data) for logits, rows_ in pairs)
-    on_test = replace(on_test, source=str(out / "test_logits.npz"))
-    calibrator = None
-    try:
-        calibrator = fit_calibrator("temperature", on_val)
-    except FitError as error:
-        notes.append(f"No temperature was fitted: {error}")
-    report = evaluate(on_test, METRICS, calibrator=calibrator)
-    temperature = calibrator.parameters()["temperature"] if calibrator else None
-    return Trained(str(out), report, temperature, about, tuple(notes), calibrator, on_val, on_test)
-
-
-def _predictions(logits: Tensor, rows_: rows.Rows, data: Data) -> Predictions:
-    made = Predictions.from_logits(logits.numpy(), rows_.labels, class_names=data.class_names)
-    return replace(made, extra={"ids": rows_.ids})
-
-
-def write(out: Path, state: State, found: Trained) -> None:
-    """Everything a user keeps; the checkpoint goes last, when nothing needs it."""
-    tensors.write(out / folder.MODEL, saved(state.model))
-    write_predictions(found.val, out / "val_logits.npz")
-    write_predictions(found.test, out / "test_logits.npz")
-    if found.calibrator:
-        found.calibrator.save(out / "temperature.json")
-    shown = listing(found)
-    for name, format_ in (("report.txt", "table"), ("report.md", "markdown")):
-        write_text(out / name, ink.render(shown, format_, width=80, colour=False))
-    write_text(out / folder.REPORT, ink.render(shown, "json", width=80, colour=False))
-    (out / folder.CHECKPOINT).unlink(missing_ok=True)
-
-
-def saved(model: Prepared) -> dict[str, Tensor]:
-    """The network's weights under their own names, and the standardisation beside them."""
-    found = {f"calibtool.{k}": getattr(model, k) for k in ("mean", "deviation")}
-    found = {name: tensor for name, tensor in found.items() if tensor is not None}
-    return {**model.network.state_dict(), **found}

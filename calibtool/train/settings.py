@@ -53,6 +53,8 @@ class Settings:
     warmup: float = 0.0
     clip: float | None = None
     class_weights: str | None = None
+    gamma_search: tuple[float, ...] = ()
+    gamma_folds: int = 3
     patience: int | None = None
     precision: str = "auto"
     device: str = "auto"
@@ -67,7 +69,7 @@ class Settings:
         _one_of("layout", self.layout, LAYOUTS)
         for name in self.augment:
             _one_of("augment", name, AUGMENTATIONS)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gamma_folds", 2)):
             _at_least(name, getattr(self, name), least)
         for name in ("patience", "save_every", "image_size", "threads"):
             if getattr(self, name) is not None:
