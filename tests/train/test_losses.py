@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch", reason="losses need the extra calibtool[tra
 
 from torch.nn import functional  # noqa: E402
 
+from calibtool.cli import main  # noqa: E402
 from calibtool.errors import UsageError  # noqa: E402
 from calibtool.train import (  # noqa: E402
     AdaFocalLoss,
@@ -32,10 +33,10 @@ from calibtool.train import (  # noqa: E402
     WeightedMMCELoss,
     make_loss,
 )
-from calibtool.train.loss import log_others  # noqa: E402
+from calibtool.train.loss import Loss, log_others, of_label  # noqa: E402
 from calibtool.train.loss_focal import focal, gradient_ratio  # noqa: E402
 from calibtool.train.loss_focal_auto import auto_gamma  # noqa: E402
-from calibtool.train.table import LOSSES  # noqa: E402
+from calibtool.train.table import LOSSES, Line  # noqa: E402
 
 GOLDENS = sorted((Path(__file__).parents[1] / "goldens" / "losses").glob("*.json"))
 
@@ -79,6 +80,26 @@ def test_a_spec_settles_options_and_is_written_back_in_one_form():
     stepped = make_loss("flsd_53(thresholds=(0.1, 0.4), gammas=(7, 4, 1))", classes=3)
     assert stepped.gamma_at(torch.tensor([0.05, 0.1, 0.39, 0.4])).tolist() == [7, 4, 4, 1]
     assert make_loss("flsd-53(gammas=(5, 3), thresholds=0.2)", classes=3).thresholds == (0.2,)
+
+
+class AbsoluteLoss(Loss):
+    """1 - p, half the distance from the label's corner in the 1-norm."""
+
+    def rows(self, log_p, y, w):
+        return -torch.expm1(of_label(log_p, y))
+
+
+def test_a_toy_loss_and_its_line_are_all_it_takes(monkeypatch, capsys):
+    """CONTRIBUTING shows these lines."""
+    line = Line("Toy.", "1 - p", "Nobody 2026", "loss_toy", "AbsoluteLoss")
+    monkeypatch.setitem(LOSSES, "toy", line)
+    monkeypatch.setitem(sys.modules, "calibtool.train.loss_toy", sys.modules[__name__])
+    z, y = draw()
+    p = functional.softmax(z, 1)
+    found = make_loss("toy", classes=5)(z, y)
+    torch.testing.assert_close(found, (p - functional.one_hot(y, 5)).abs().sum(1).mean() / 2)
+    assert main(["losses", "toy"]) == 0
+    assert "1 - p" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -427,6 +448,43 @@ def test_agrees_with_other_libraries(file):
 
 def test_there_are_goldens_of_both():
     assert [file.stem for file in GOLDENS] == ["torch_uncertainty-0.13.0", "torchvision-0.24.1"]
+
+
+# ------------------------------------------------------------------ the command
+
+
+def test_the_command_lists_every_loss_with_its_formula(capsys):
+    assert main(["losses"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "In the formulas, p_k are the probabilities of a row" in out
+    flat = " ".join(out.split())
+    for name, line in LOSSES.items():
+        assert f"{name} {line.summary}" in flat
+        assert line.formula in flat
+        assert line.source in flat
+        for key, option in line.options.items():
+            assert f" {key}=" in flat
+            assert option.what in flat
+
+
+def test_the_command_s_json_is_the_table(capsys):
+    assert main(["losses", "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["format"] == "calibtool-losses"
+    assert [line["loss"] for line in document["losses"]] == list(LOSSES)
+    flsd = document["losses"][2]
+    assert flsd["class"] == "FLSDLoss"
+    assert flsd["formula"] == LOSSES["flsd-53"].formula
+    assert [o["default"] for o in flsd["options"]] == [[0.2], [5.0, 3.0]]
+
+
+def test_the_command_takes_names_and_says_which_are_near(capsys):
+    assert main(["losses", "brier", "focal", "--format", "csv"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split(",")[0] for row in rows] == ["loss", "brier", "focal"]
+    assert main(["losses", "focl"]) == 2
+    assert "there is no loss 'focl'; did you mean focal" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------ without torch
