@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +145,10 @@ def train(
     with watching() as watch:
         if sweep:
             from calibtool.train import sweep as side_by_side
+            from calibtool.train.grammar import split_list
 
             swept = side_by_side.sweep(
-                settings, _specs(sweep), seeds or (settings.seed,), resume=resume, watch=watch
+                settings, split_list(sweep), seeds or (settings.seed,), resume=resume, watch=watch
             )
             shown = side_by_side.listing(swept)
             next_ = f"calibtool evaluate {swept.runs[0].out}/test_logits.npz"
@@ -172,11 +172,6 @@ def train(
 def _first() -> bool:
     """Whether this is the process of torchrun that speaks."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def _specs(text: str) -> list[str]:
-    """Losses with commas, but for commas inside parentheses."""
-    return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
 
 def _settings(options: dict[str, Any], config: str | None, resume: bool) -> Any:

@@ -25,8 +25,8 @@ PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Images in files: `size` pixels square, the shorter side scaled and the middle cut out, or
-    (height, width) as they are; grey where all are grey."""
+    """Images in files: as they are, or with `resize` scaled to the height and width, the middle of
+    the longer side cut out; grey where all are grey."""
 
     paths: Sequence[Path]
     height: int
@@ -43,11 +43,15 @@ class ImageFiles:
             return np.stack(list(pool.map(self._one, index.tolist())))
 
     def _one(self, index: int) -> Array:
-        with _open(self.paths[index]) as image:
-            mode = image.convert("L" if self.grey else "RGB")
-            if self.resize:
-                mode = _fitted(mode, self.height)
-            pixels = np.asarray(mode, np.uint8)
+        path = self.paths[index]
+        try:
+            with _open(path) as image:
+                decoded = image.convert("L" if self.grey else "RGB")
+        except (OSError, SyntaxError) as error:  # Pillow's words for damaged files
+            raise InputError(f"{path}: cannot be decoded: {error}") from error
+        if self.resize:
+            decoded = _fitted(decoded, self.height)
+        pixels = np.asarray(decoded, np.uint8)
         return pixels[None] if self.grey else pixels.transpose(2, 0, 1)
 
 
@@ -121,7 +125,6 @@ def _open(path: Path) -> Any:
         raise UsageError("image folders need Pillow: pip install pillow") from error
     try:
         image = Image.open(path)
-        image.load() if image.format == "GIF" else None
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: is no image that Pillow reads") from error
     return image

@@ -35,6 +35,22 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     return match[1], options
 
 
+def split_list(text: str) -> list[str]:
+    """The parts of a list with commas, but for commas inside parentheses.
+
+    >>> split_list("brier, flsd-53(gammas=(5,2))")
+    ['brier', 'flsd-53(gammas=(5,2))']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
 def call(
     function: Callable[..., Any], options: dict[str, Any], offered: dict[str, Any], what: str
 ) -> Any:

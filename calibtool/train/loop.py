@@ -126,9 +126,9 @@ def _epoch(
         loss = state.loss(logits, y)
         state.scaler.scale(loss * weight).backward()
         _update(state, settings.clip)
-        pending.append((step, loss.detach(), len(rows)))
+        pending.append((step, loss.detach() * weight, len(rows)))
         if world.device.type == "cpu" or len(pending) == LOOK or step == len(batches) - 1:
-            _look(state, pending, batches, train, at)
+            _look(state, pending, batches, train, at, world)
             pending.clear()
             watch.step(state.epoch, step + 1, len(batches), state.loss_sum / state.loss_rows)
         state.step = step + 1
@@ -174,9 +174,11 @@ def _look(
     batches: list[Array],
     train: Feed,
     rate: float,
+    world: World,
 ) -> None:
     """Add the losses of the last steps up, or say which of them is no number."""
-    values = torch.stack([loss for _, loss, _ in pending]).cpu().double().tolist()
+    losses = world.mean(torch.stack([loss for _, loss, _ in pending]))
+    values = losses.cpu().double().tolist()
     for value, (step, _, rows) in zip(values, pending, strict=True):
         if not np.isfinite(value):
             raise FitError(_not_finite(value, state.epoch, step, batches[step], train, rate))
@@ -189,8 +191,8 @@ def _not_finite(value: float, epoch: int, step: int, rows: Array, train: Feed, r
     ids = ", ".join(str(one) for one in train.rows.ids[rows[:5]].tolist())
     return (
         f"the loss became {value} in epoch {epoch + 1}, batch {step + 1} (rows {ids}, ...; inputs "
-        f"from {x.min().item():g} to {x.max().item():g}; learning rate {rate:.3g}). Try a smaller "
-        f"--lr such as {rate / 10:.2g}, --clip 1, --warmup 1, or --precision float32"
+        f"from {x.min().item():g} to {x.max().item():g}; learning rate {rate:.3g}). Try --lr "
+        f"{rate / 10:.2g}, --clip 1, --warmup 1, or --precision float32"
     )
 
 

@@ -19,7 +19,7 @@ def load(network: nn.Module, path: str, fresh: Sequence[str]) -> None:
     """
     found, own = read_weights(Path(path)), network.state_dict()
     if fresh:
-        require_match(own, fresh, "--fresh")
+        require_match({**own, **found}, fresh, "--fresh")
     found = {name: t for name, t in found.items() if not matches(name, fresh)}
     wanted = {name for name in own if not matches(name, fresh)}
     problems = [

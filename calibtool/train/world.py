@@ -44,6 +44,12 @@ class World:
         dist.all_gather(parts, padded)
         return torch.stack(parts, dim=1).flatten(0, 1)[:rows].cpu()
 
+    def mean(self, own: Tensor) -> Tensor:
+        """The mean of what each process has."""
+        if self.size > 1:
+            dist.all_reduce(own)
+        return own / self.size
+
     def agree(self) -> None:
         """Wait for the others."""
         if self.size > 1:
@@ -63,6 +69,10 @@ def world(device: str) -> Iterator[World]:
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield World(chosen, rank, size)
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and " by peer" not in str(error):
+            raise
+        raise UsageError(f"process {rank}: another process stopped; see its message") from error
     finally:
         dist.destroy_process_group()
 
