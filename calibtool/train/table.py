@@ -83,7 +83,7 @@ LOSSES: dict[str, Line] = {
     "focal-auto": Line(
         "Focal loss whose gamma solves g(p, gamma) = 1, a row at a time.",
         "-(1 - p)^gamma(p) log p, gamma(p) = a/b + W_-1(-a^(1 - a/b) log(a) / b) / log(a), "
-        "a = 1 - p, b = p log p; 0 for p >= 0.5; at least `least`",
+        "a = 1 - p, b = p log p; 0 for p >= 0.5; never below least",
         "Mukhoti et al. 2020, proposition 1",
         "loss_focal_auto",
         "FocalAutoLoss",
@@ -95,7 +95,7 @@ LOSSES: dict[str, Line] = {
     ),
     "focal-scheduled": Line(
         "Focal loss whose gamma falls as training goes on.",
-        "-(1 - p)^gamma log p, gamma = gammas[number of `until` <= epoch / epochs]",
+        "-(1 - p)^gamma log p, gamma = gammas[number of until <= epoch / epochs]",
         "Mukhoti et al. 2020, appendix",
         "loss_focal_scheduled",
         "FocalScheduledLoss",
@@ -159,7 +159,7 @@ LOSSES: dict[str, Line] = {
         "-(1 - p)^gamma log p for gamma > 0, -(1 + p)^|gamma| log p for gamma < 0; after each "
         "validation, gamma of p's bin is multiplied by exp(sign(gamma) rate gap), "
         "gap = confidence - accuracy, held in [least, most], and changes its sign where it falls "
-        "below `switch`",
+        "below switch",
         "Ghosh et al. 2022, algorithm 1",
         "loss_adafocal",
         "AdaFocalLoss",
