@@ -37,7 +37,8 @@ HOME = {"pyarrow": "files/arrow.py", "rich": "render/to_table.py", "sklearn": "s
 # torch is at home all over train/, but for what answers without it: lists, settings, data
 TORCH_FREE = {
     *("__init__", "table", "settings", "config", "folder", "grammar"),
-    *("rows", "split", "data", "data_arrays", "data_images", "data_text"),
+    *("rows", "split", "door", "text", "factory", "models"),
+    *("data", "data_arrays", "data_bytes", "data_factory", "data_images"),
 }
 
 

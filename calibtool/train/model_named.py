@@ -40,6 +40,8 @@ def require(kind: str, text: str) -> Any:
         raise UsageError(
             f"--model {text} needs {PACKAGES[kind]}: pip install {PACKAGES[kind]} ({error})"
         ) from error
+    except Exception as error:  # installed, but not for this torch, say
+        raise failure(error, f"--model {text}: {PACKAGES[kind]} cannot be imported") from error
 
 
 def _torchvision(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:

@@ -12,11 +12,12 @@ from calibtool.train.settings import Settings
 
 
 def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """AdamW or SGD with Nesterov momentum; biases and norms do not decay."""
+    """AdamW or SGD; biases and norms, which have one axis, decay only with `decay_all`."""
     trained = [p for p in model.parameters() if p.requires_grad]
+    few = 0 if settings.decay_all else 1
     groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": settings.decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.dim() > few], "weight_decay": settings.decay},
+        {"params": [p for p in trained if p.dim() <= few], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "adamw":
@@ -25,7 +26,7 @@ def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
         groups,
         lr=settings.learning_rate,
         momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
+        nesterov=settings.nesterov and settings.momentum > 0,
     )
 
 

@@ -47,7 +47,9 @@ class Settings:
     optimizer: str = "adamw"
     lr: float | None = None
     weight_decay: float | None = None
+    decay_all: bool = False
     momentum: float = 0.9
+    nesterov: bool = True
     schedule: str = "cosine"
     lr_steps: tuple[float, ...] = (0.5, 0.75)
     warmup: float = 0.0

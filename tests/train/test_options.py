@@ -83,6 +83,8 @@ def test_biases_and_norms_do_not_decay(name):
     decays = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
     assert decays[id(model[0].weight)] == (1e-2 if name == "adamw" else 5e-4)
     assert decays[id(model[0].bias)] == decays[id(model[1].weight)] == 0
+    (whole,) = optimizer(model, Settings("d", "o", optimizer=name, decay_all=True)).param_groups
+    assert len(whole["params"]) == 4
 
 
 def test_flip_and_crop_move_pixels_and_nothing_else():
@@ -231,7 +233,7 @@ def test_options_that_make_no_sense_are_said(refused, features):
         (("--loss", "focal(gama=3)"), "there is no option 'gama'"),
         (("--epochs", "0"), "--epochs: must be at least 1"),
         (("--lr", "-1"), "--lr: must be above 0"),
-        (("--optimizer", "adam"), "there are adamw, sgd"),
+        (("--optimizer", "adam"), "is not one of 'adamw', 'sgd'"),
         (("--val-share", "0.6", "--test-share", "0.5"), "leave no rows to train on"),
         (("--augment", "flip"), "--augment needs images"),
         (("--augment", "rotate"), "there are flip, crop"),
