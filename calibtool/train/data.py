@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+
 from calibtool.errors import InputError
 from calibtool.files import PICKLES, SUFFIXES
 from calibtool.train import factory, grammar
@@ -40,7 +42,7 @@ def read(settings: Settings) -> Data:
         if name in data.parts:
             raise InputError(f"{settings.data}: has {name} rows of its own; drop --{name}-data")
         data = _with_part(data, name, _read(text, settings))
-    return data
+    return _require_alike(data)
 
 
 def _read(text: str, settings: Settings) -> Data:
@@ -66,17 +68,28 @@ def _reader(text: str) -> Reader:
 
 
 def _with_part(data: Data, name: str, other: Data) -> Data:
-    """The data with another file's rows as a part; shapes and classes must agree."""
-    if other.shape != data.shape or other.kind != data.kind:
-        raise InputError(
-            f"{other.source}: holds {other.kind} of shape {other.shape}, {data.source} "
-            f"{data.kind} of shape {data.shape}"
-        )
-    if other.class_names != data.class_names or other.classes > data.classes:
-        raise InputError(
-            f"{other.source}: its {other.classes} classes are not the {data.classes} of "
-            f"{data.source}; both need the same labels"
-        )
+    """The data with another file's rows as a part, whose classes are found by their names."""
     if set(other.parts) != {"train"}:
         raise InputError(f"{other.source}: has a split of its own; --{name}-data takes it whole")
-    return replace(data, parts={**data.parts, name: other.parts["train"]})
+    ours, theirs = (one.class_names or tuple(map(str, range(one.classes))) for one in (data, other))
+    if unknown := [one for one in theirs if one not in ours]:
+        raise InputError(
+            f"{other.source}: its class {unknown[0]!r} is none of those of {data.source}"
+        )
+    place = np.array([ours.index(one) for one in theirs])
+    rows = other.parts["train"]
+    rows = replace(rows, labels=place[rows.labels])
+    return replace(data, parts={**data.parts, name: rows})
+
+
+def _require_alike(data: Data) -> Data:
+    """Whether every part has rows, of the same shape."""
+    for name, rows in data.parts.items():
+        if not len(rows):
+            raise InputError(f"{data.source}: there are no rows for {name}")
+        shape = rows.inputs.take(np.arange(1)).shape[1:]
+        if data.kind != "text" and shape != data.shape:
+            raise InputError(
+                f"{data.source}: inputs for {name} have shape {shape}, those for train {data.shape}"
+            )
+    return data

@@ -15,6 +15,7 @@ CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
 MODEL = "model.safetensors"
 REPORT = "report.json"
+SEARCH = "gamma_search.json"
 PREFIX = "calibtool."  # of what model.safetensors holds besides the network's own weights
 
 
@@ -32,6 +33,13 @@ def start(out: Path) -> None:
             else "give an empty or a new folder"
         )
         raise UsageError(f"{out}: is not empty (it holds {taken.name}); {advice}")
+
+
+def clear(out: Path) -> None:
+    """Leave the folder empty again, if a run ended before there was anything to resume."""
+    if not (out / CHECKPOINT).exists():
+        for name in (config.NAME, SEARCH):
+            (out / name).unlink(missing_ok=True)
 
 
 def take_up(out: Path, settings: Settings) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from calibtool.checks import Array
-from calibtool.errors import FitError
+from calibtool.errors import TrainingError
 from calibtool.evaluation import evaluate
 from calibtool.predictions import Predictions
 from calibtool.train.feed import Feed
@@ -67,7 +67,7 @@ def fit(
     """Train to the last epoch, or until validation NLL stops falling; `keep` is called with what
     a checkpoint holds. With patience, the weights of the best epoch are left in the model.
 
-    Raises FitError where the loss is no longer a number.
+    Raises TrainingError where the loss is no longer a number.
     """
     model = parallel(state.model, world)
     while state.epoch < settings.epochs and not _is_over(state, settings):
@@ -181,7 +181,7 @@ def _look(
     values = losses.cpu().double().tolist()
     for value, (step, _, rows) in zip(values, pending, strict=True):
         if not np.isfinite(value):
-            raise FitError(_not_finite(value, state.epoch, step, batches[step], train, rate))
+            raise TrainingError(_not_finite(value, state.epoch, step, batches[step], train, rate))
         state.loss_sum += value * rows
         state.loss_rows += rows
 
@@ -200,7 +200,7 @@ def _validate(state: State, val: Feed, settings: Settings, world: World, seconds
     """Measure on validation rows, and begin the next epoch."""
     logits = predict(state.model, val, settings, world)
     if not torch.isfinite(logits).all():
-        raise FitError(
+        raise TrainingError(
             f"validation logits are no longer finite after epoch {state.epoch + 1}. Try a smaller "
             "--lr, --clip 1, or --precision float32"
         )

@@ -44,7 +44,7 @@ def run(settings: Settings, *, resume: bool = False, watch: Watch | None = None)
     With `resume`, go on from the folder's checkpoint; a finished run is only read. Under torchrun,
     each process calls this.
 
-    Raises InputError, UsageError, FitError.
+    Raises InputError, UsageError, TrainingError.
     """
     with world(settings.device) as place:
         open_folder(settings, place, resume=resume)
@@ -78,8 +78,8 @@ def train(settings: Settings, data: Data, place: World, *, resume: bool, watch: 
             f"{place.device}: out of memory; try a smaller --batch-size, or --precision bfloat16"
         ) from error
     except CalibtoolError:
-        if place.first and not (Path(settings.out) / folder.CHECKPOINT).exists():
-            (Path(settings.out) / config.NAME).unlink(missing_ok=True)  # nothing to resume
+        if place.first and not resume:
+            folder.clear(Path(settings.out))
         raise
 
 

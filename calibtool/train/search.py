@@ -22,6 +22,7 @@ from calibtool.render.numbers import number
 from calibtool.train import grammar
 from calibtool.train.augment import augmentation
 from calibtool.train.feed import Feed
+from calibtool.train.folder import SEARCH
 from calibtool.train.loop import Watch, fit, predict
 from calibtool.train.loss_spec import parse_loss
 from calibtool.train.rows import Data
@@ -29,8 +30,6 @@ from calibtool.train.settings import Settings
 from calibtool.train.split import Splits
 from calibtool.train.start import begin
 from calibtool.train.world import World, seeded
-
-NAME = "gamma_search.json"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Tried:
 
 def chosen(settings: Settings, data: Data, parts: Splits, place: World, watch: Watch) -> str:
     """The loss with the gamma that the search finds, or found before the run was broken."""
-    path = Path(settings.out) / NAME
+    path = Path(settings.out) / SEARCH
     if path.is_file():
         return str(json.loads(path.read_text(encoding="utf-8"))["chosen"])
     loss, tried = search(settings, data, parts, place, watch)

@@ -75,8 +75,21 @@ def test_validation_and_test_rows_from_files_of_their_own(folder):
     data = opened("a.npz", val_data="b.npz", test_data="c.npz")
     assert [len(data.parts[name]) for name in ("train", "val", "test")] == [40, 10, 10]
     np.savez("d.npz", x=x[:, :3], y=y)
-    with pytest.raises(InputError, match=r"shape \(3,\)"):
+    with pytest.raises(
+        InputError, match=r"inputs for test have shape \(3,\), those for train \(8,\)"
+    ):
         opened("a.npz", test_data="d.npz")
+
+
+def test_a_part_of_its_own_may_lack_classes_but_have_no_other(folder):
+    x, y = blobs(60)
+    np.savez("a.npz", x=x, y=y)
+    np.savez("b.npz", x=x, y=np.where(y == 1, 2, y))
+    rows = opened("a.npz", val_data="b.npz").parts["val"]
+    np.testing.assert_array_equal(rows.labels, np.where(y == 1, 2, y))
+    np.savez("c.npz", x=x, y=y + 1)
+    with pytest.raises(InputError, match=r"its class .3. is none of those of a\.npz"):
+        opened("a.npz", val_data="c.npz")
 
 
 @pytest.mark.parametrize("layout", ["nhwc", "nchw", "grey"])
