@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,8 @@ class Live:
 @contextmanager
 def watching() -> Iterator[Watch | None]:
     """A display while standard error is a terminal; None, and silence, elsewhere."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    alone = os.environ.get("RANK", "0") == "0"  # one display for all processes of torchrun
+    if not alone or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

@@ -19,13 +19,12 @@ SEARCH = "gamma_search.json"
 PREFIX = "calibtool."  # of what model.safetensors holds besides the network's own weights
 
 
-def start(out: Path) -> None:
-    """Make the folder; UsageError where something is in it already."""
+def require_empty(out: Path, settings: Settings) -> None:
+    """Whether a run can begin in a folder; UsageError where something is in it already."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        taken = next(out.iterdir(), None)
+        taken = next(out.iterdir(), None) if out.exists() else None
     except OSError as error:
-        raise UsageError(f"{out}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{out}: cannot be used: {error.strerror}") from error
     if taken is not None:
         advice = (
             "add --resume to go on with the run in it, or give another --out"
@@ -33,6 +32,14 @@ def start(out: Path) -> None:
             else "give an empty or a new folder"
         )
         raise UsageError(f"{out}: is not empty (it holds {taken.name}); {advice}")
+
+
+def make(out: Path) -> None:
+    """Make the folder."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be made: {error.strerror}") from error
 
 
 def clear(out: Path) -> None:

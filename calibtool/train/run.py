@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from calibtool.train import checkpoint, config, folder, models, rows, search
 from calibtool.train.augment import augmentation
 from calibtool.train.data import read
 from calibtool.train.feed import Feed
-from calibtool.train.loop import State, Watch, fit, predict
+from calibtool.train.forward import predict
+from calibtool.train.loop import State, Watch, fit
 from calibtool.train.report import Trained
 from calibtool.train.results import finished, measure, write
 from calibtool.train.rows import Data
@@ -47,21 +49,12 @@ def run(settings: Settings, *, resume: bool = False, watch: Watch | None = None)
     Raises InputError, UsageError, TrainingError.
     """
     with world(settings.device) as place:
-        open_folder(settings, place, resume=resume)
-        if resume and (done := finished(Path(settings.out))):
+        out = Path(settings.out)
+        place.first_alone(folder.take_up if resume else folder.require_empty, out, settings)
+        if resume and (done := finished(out)):
             return done
         data = models.tokenized(settings.model, read(settings))
         return train(settings, data, place, resume=resume, watch=watch or Silent())
-
-
-def open_folder(settings: Settings, place: World, *, resume: bool) -> None:
-    """The folder of the run: empty, or one whose run can be resumed."""
-    if place.first:
-        if resume:
-            folder.take_up(Path(settings.out), settings)
-        else:
-            folder.start(Path(settings.out))
-    place.agree()
 
 
 def train(settings: Settings, data: Data, place: World, *, resume: bool, watch: Watch) -> Trained:
@@ -70,6 +63,7 @@ def train(settings: Settings, data: Data, place: World, *, resume: bool, watch: 
         data, val_share=settings.val_share, test_share=settings.test_share, seed=settings.seed
     )
     count = cpu_threads(settings, data)
+    place.first_alone(folder.make, Path(settings.out))
     try:
         with threads(count), seeded(settings.seed, place.device):
             return _train(settings, data, parts, place, resume=resume, watch=watch)
@@ -92,26 +86,20 @@ def cpu_threads(settings: Settings, data: Data) -> int:
 
 
 def _train(
-    settings: Settings, data: Data, parts: Splits, place: World, *, resume: bool, watch: Watch
+    asked: Settings, data: Data, parts: Splits, place: World, *, resume: bool, watch: Watch
 ) -> Trained:
-    out = Path(settings.out)
-    if settings.gamma_search:
-        settings = replace(settings, loss=search.chosen(settings, data, parts, place, watch))
+    out = Path(asked.out)
+    settings = asked
+    if asked.gamma_search:
+        settings = replace(asked, loss=search.chosen(asked, data, parts, place, watch))
     state = begin(settings, data, parts, place)
     about = describe(settings, data, parts, place, state)
     if resume:
         folder.require_same_data(out, about["data_fingerprint"])
         if (out / folder.CHECKPOINT).exists():
             checkpoint.load(out / folder.CHECKPOINT, state)
-    elif place.first:
-        config.write(out / config.NAME, settings, about)
-    place.agree()
-
-    def keep(now: State) -> None:
-        if place.first:
-            checkpoint.save(out / folder.CHECKPOINT, now)
-            folder.write_history(out, now.history)
-
+    else:
+        place.first_alone(config.write, out / config.NAME, asked, about)
     watch.start(settings.loss, settings.epochs)
     began = time.monotonic()
     fit(
@@ -121,7 +109,7 @@ def _train(
         settings,
         place,
         watch=watch,
-        keep=keep,
+        keep=partial(keep, out, place),
         augment=augmentation(settings.augment),
     )
     about |= {"epochs_trained": state.epoch, "seconds": round(time.monotonic() - began, 1)}
@@ -130,10 +118,15 @@ def _train(
     val_logits = predict(state.model, val, settings, place)
     test_logits = predict(state.model, Feed(parts.test, place.device), settings, place)
     found = measure(out, data, parts, val_logits, test_logits, about)
-    if place.first:
-        write(out, state, found)
-    place.agree()
+    place.first_alone(write, out, state, found)
     return found
+
+
+def keep(out: Path, place: World, state: State) -> None:
+    """A checkpoint, and the history so far."""
+    if place.first:
+        checkpoint.save(out / folder.CHECKPOINT, state)
+        folder.write_history(out, state.history)
 
 
 def describe(

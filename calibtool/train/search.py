@@ -23,7 +23,8 @@ from calibtool.train import grammar
 from calibtool.train.augment import augmentation
 from calibtool.train.feed import Feed
 from calibtool.train.folder import SEARCH
-from calibtool.train.loop import Watch, fit, predict
+from calibtool.train.forward import predict
+from calibtool.train.loop import Watch, fit
 from calibtool.train.loss_spec import parse_loss
 from calibtool.train.rows import Data
 from calibtool.train.settings import Settings
@@ -48,11 +49,8 @@ def chosen(settings: Settings, data: Data, parts: Splits, place: World, watch: W
     if path.is_file():
         return str(json.loads(path.read_text(encoding="utf-8"))["chosen"])
     loss, tried = search(settings, data, parts, place, watch)
-    place.agree()
-    if place.first:
-        shown = listing(tried, loss, settings.gamma_folds)
-        write_text(path, ink.render(shown, "json", width=80, colour=False))
-    place.agree()
+    shown = listing(tried, loss, settings.gamma_folds)
+    place.first_alone(write_text, path, ink.render(shown, "json", width=80, colour=False))
     return loss
 
 

@@ -52,9 +52,8 @@ def sweep(
         raise UsageError("--sweep: a loss or a seed is given twice")
     out = Path(settings.out)
     with world(settings.device) as place:
-        if place.first and not resume:
-            folder.start(out)
-        place.agree()
+        if not resume:
+            place.first_alone(folder.require_empty, out, settings)
         data = models.tokenized(settings.model, read(settings))
         runs = []
         for name in names:
@@ -63,21 +62,14 @@ def sweep(
                 own = replace(settings, loss=name, seed=seed, out=str(place_of))
                 runs.append(_one(own, data, place, resume=resume, watch=watch or Silent()))
         found = Swept(str(out), tuple(runs))
-        if place.first:
-            _write(out, found)
-        place.agree()
+        place.first_alone(_write, out, found)
     return found
 
 
 def _one(settings: Settings, data: Any, place: World, *, resume: bool, watch: Watch) -> Trained:
     out = Path(settings.out)
     begun = resume and (out / config.NAME).is_file()
-    if place.first:
-        if begun:
-            folder.take_up(out, settings)
-        else:
-            folder.start(out)
-    place.agree()
+    place.first_alone(folder.take_up if begun else folder.require_empty, out, settings)
     if begun and (done := finished(out)):
         return done
     return train(settings, data, place, resume=begun, watch=watch)

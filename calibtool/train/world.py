@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -49,6 +49,12 @@ class World:
         if self.size > 1:
             dist.all_reduce(own)
         return own / self.size
+
+    def first_alone(self, act: Callable[..., object], *what: object) -> None:
+        """The first process does something, while the others wait."""
+        if self.first:
+            act(*what)
+        self.agree()
 
     def agree(self) -> None:
         """Wait for the others."""
