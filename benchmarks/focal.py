@@ -41,6 +41,11 @@ SEEDS = (0, 1, 2)
 FIRST = ("cross-entropy", "focal", "flsd-53", "label-smoothing", "brier")
 THEN = ("adafocal", "dual-focal", "mmce-weighted", "focal-auto(least=3)")
 DIGITS = 5
+KEPT = (
+    *("head_norm", "norm", "train_error", "val_error", "val_nll", "val_ece"),
+    *("train_right_nll", "train_wrong_nll", "train_right_entropy", "train_wrong_entropy"),
+    *("val_right_nll", "val_wrong_nll", "val_right_entropy", "val_wrong_entropy"),
+)
 
 
 @dataclass(frozen=True)
@@ -83,17 +88,15 @@ class Notes:
         last = [p for name, p in state.model.network.named_parameters() if name.startswith("head")]
         everything = list(state.model.network.parameters())
         row: dict[str, float] = {
-            "epoch": state.epoch,
             "head_norm": norm(last[:1]),
             "norm": norm(everything),
-            "loss": state.history[-1]["train_loss"],
         }
         for name, feed in self.feeds.items():
             logits = predict(state.model, feed, self.settings, self.place).double()
             row |= {f"{name}_{k}": v for k, v in seen(logits, feed.labels).items()}
         for key in ("val_nll", "val_ece"):
             row[key] = state.history[-1][key]
-        self.rows.append({key: round(float(value), DIGITS) for key, value in row.items()})
+        self.rows.append(row)
 
 
 def norm(parameters: list[torch.Tensor]) -> float:
@@ -102,22 +105,21 @@ def norm(parameters: list[torch.Tensor]) -> float:
 
 
 def seen(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    """Mean NLL, entropy and confidence, of the rows that are right and of those that are wrong."""
+    """Mean NLL and entropy, of the rows that are right and of those that are wrong."""
     log_p = log_softmax(logits, 1)
     p = log_p.exp()
     nll = -log_p.gather(1, labels[:, None])[:, 0]
     entropy = -(p * log_p).sum(1)
     right = log_p.argmax(1) == labels
-    found = {"error": float((~right).double().mean()), "all_nll": float(nll.mean())}
+    found = {"error": float((~right).double().mean())}
     for name, rows in (("right", right), ("wrong", ~right)):
         if rows.any():
             found[f"{name}_nll"] = float(nll[rows].mean())
             found[f"{name}_entropy"] = float(entropy[rows].mean())
-            found[f"{name}_confidence"] = float(p.max(1).values[rows].mean())
     return found
 
 
-def one(name: str, loss: str, seed: int, folder: Path, epochs: int | None = None) -> dict[str, Any]:
+def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
     """A run: what was seen in training, and the test rows before and after temperature."""
     setup = SETUPS[name]
     with tempfile.TemporaryDirectory() as out:
@@ -126,7 +128,7 @@ def one(name: str, loss: str, seed: int, folder: Path, epochs: int | None = None
             out=out,
             model=setup.model,
             loss=loss,
-            epochs=epochs or setup.epochs,
+            epochs=setup.epochs,
             seed=seed,
             device="cpu",
             **setup.options,
@@ -154,8 +156,13 @@ def one(name: str, loss: str, seed: int, folder: Path, epochs: int | None = None
         "temperature": round(cooled.map.temperature, DIGITS),
         **{when: measured(p) for when, p in pairs},
         "seconds": round(time.monotonic() - began, 1),
-        "epochs": notes.rows,
+        "epochs": columns(notes.rows),
     }
+
+
+def columns(rows: list[dict[str, float]]) -> dict[str, list[float | None]]:
+    """What is kept of the epochs, a list each; None where there was none, such as no wrong row."""
+    return {key: [float(f"{row[key]:.4g}") if key in row else None for row in rows] for key in KEPT}
 
 
 def tokens(settings: Settings, data: Any) -> Any:
@@ -210,9 +217,10 @@ def line(run: dict[str, Any]) -> str:
 
 
 def write(record: dict[str, Any]) -> None:
-    """The results, whole or not at all; an epoch a line."""
+    """The results, whole or not at all; what is innermost on one line."""
     text = json.dumps(record, indent=1)
-    text = re.sub(r"\{[^{}\[\]]*\}", lambda found: " ".join(found[0].split()), text)
+    for inner in (r"\{[^{}\[\]]*\}", r"\[[^{}\[\]]*\]"):
+        text = re.sub(inner, lambda found: " ".join(found[0].split()), text)
     other = RESULTS.with_suffix(".part")
     other.write_text(text + "\n")
     other.replace(RESULTS)

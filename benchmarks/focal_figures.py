@@ -62,10 +62,8 @@ def mechanism(name: str, runs: list[dict[str, Any]]) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(9.5, 5.4), layout="constrained")
     for axis, (key, title) in zip(axes.flat, PANELS.items(), strict=True):
         for loss, (colour, line, width) in SHOWN.items():
-            rows = [
-                [row.get(key, np.nan) for row in r["epochs"]] for r in runs if r["loss"] == loss
-            ]
-            values = np.array(rows)
+            own = [run["epochs"][key] for run in runs if run["loss"] == loss]
+            values = np.array(own, dtype=float)
             epochs = 1 + np.arange(values.shape[1])
             whole = np.isfinite(values).all(0)
             axis.plot(
