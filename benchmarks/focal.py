@@ -29,7 +29,9 @@ from torch.nn.functional import log_softmax
 import calibtool as ct
 from calibtool.train.data import read
 from calibtool.train.feed import Feed
-from calibtool.train.loop import State, fit, predict
+from calibtool.train.forward import predict
+from calibtool.train.loop import State, fit
+from calibtool.train.models import tokenized
 from calibtool.train.run import Silent, begin
 from calibtool.train.settings import Settings
 from calibtool.train.split import split
@@ -135,7 +137,7 @@ def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
         )
         began = time.monotonic()
         with world("cpu") as place, seeded(seed, place.device), threads(1):
-            data = tokens(settings, read(settings))
+            data = tokenized(settings.model, read(settings))
             parts = split(data, val_share=0.2, test_share=0.2, seed=seed)
             state = begin(settings, data, parts, place)
             train, val, test = (Feed(p, place.device) for p in (parts.train, parts.val, parts.test))
@@ -163,14 +165,6 @@ def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
 def columns(rows: list[dict[str, float]]) -> dict[str, list[float | None]]:
     """What is kept of the epochs, a list each; None where there was none, such as no wrong row."""
     return {key: [float(f"{row[key]:.4g}") if key in row else None for row in rows] for key in KEPT}
-
-
-def tokens(settings: Settings, data: Any) -> Any:
-    """Text as token ids, where the model wants them."""
-    from calibtool.train import models
-
-    make = getattr(models, "tokenized", None)
-    return make(settings.model, data) if make else data
 
 
 def measured(predictions: ct.Predictions) -> dict[str, float]:
