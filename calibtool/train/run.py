@@ -40,8 +40,14 @@ class Silent:
         pass
 
 
-def run(settings: Settings, *, resume: bool = False, watch: Watch | None = None) -> Trained:
-    """Train, measure and write everything to `settings.out`.
+def run(
+    settings: Settings,
+    *,
+    resume: bool = False,
+    watch: Watch | None = None,
+    data: Data | None = None,
+) -> Trained:
+    """Train, measure and write everything to `settings.out`. `data`, if they are read already.
 
     With `resume`, go on from the folder's checkpoint; a finished run is only read. Under torchrun,
     each process calls this.
@@ -53,7 +59,7 @@ def run(settings: Settings, *, resume: bool = False, watch: Watch | None = None)
         place.first_alone(folder.take_up if resume else folder.require_empty, out, settings)
         if resume and (done := finished(out)):
             return done
-        data = models.tokenized(settings.model, read(settings))
+        data = models.tokenized(settings.model, data or read(settings))
         return train(settings, data, place, resume=resume, watch=watch or Silent())
 
 

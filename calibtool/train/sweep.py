@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 from calibtool.errors import UsageError
 from calibtool.files import write_text
@@ -20,6 +19,7 @@ from calibtool.train.loop import Watch
 from calibtool.train.loss_spec import parse_loss
 from calibtool.train.report import METRICS, Trained, as_error
 from calibtool.train.results import finished
+from calibtool.train.rows import Data
 from calibtool.train.run import Silent, train
 from calibtool.train.settings import Settings
 from calibtool.train.world import World, world
@@ -42,6 +42,7 @@ def sweep(
     *,
     resume: bool = False,
     watch: Watch | None = None,
+    data: Data | None = None,
 ) -> Swept:
     """Each loss with each seed in a folder of its own below `settings.out`.
 
@@ -54,7 +55,7 @@ def sweep(
     with world(settings.device) as place:
         if not resume:
             place.first_alone(folder.require_empty, out, settings)
-        data = models.tokenized(settings.model, read(settings))
+        data = models.tokenized(settings.model, data or read(settings))
         runs = []
         for name in names:
             for seed in seeds:
@@ -66,7 +67,7 @@ def sweep(
     return found
 
 
-def _one(settings: Settings, data: Any, place: World, *, resume: bool, watch: Watch) -> Trained:
+def _one(settings: Settings, data: Data, place: World, *, resume: bool, watch: Watch) -> Trained:
     out = Path(settings.out)
     begun = resume and (out / config.NAME).is_file()
     place.first_alone(folder.take_up if begun else folder.require_empty, out, settings)
