@@ -21,9 +21,8 @@ class Feed:
         self.rows, self.device = rows, device
         self.labels = torch.from_numpy(rows.labels).to(device)
         self.resident: Tensor | None = None
-        array = _in_memory(rows)
-        if device.type != "cpu" and array is not None and array.nbytes <= RESIDENT:
-            self.resident = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+        if device.type != "cpu" and (array := _in_memory(rows)) is not None:
+            self.resident = torch.from_numpy(array).to(device)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -43,11 +42,11 @@ class Feed:
 
 
 def _in_memory(rows: Rows) -> Array | None:
+    """A copy of inputs that are in memory and can be held."""
     inputs = rows.inputs
     if isinstance(inputs, Arrays):
-        return inputs.values
-    if isinstance(inputs, Taken) and isinstance(inputs.inputs, Arrays):
-        whole = inputs.inputs.values
-        if len(inputs) * whole[:1].nbytes <= RESIDENT:
-            return inputs.inputs.take(inputs.index)
-    return None
+        inputs = Taken(inputs, np.arange(len(inputs)))
+    if not isinstance(inputs, Taken) or not isinstance(inputs.inputs, Arrays):
+        return None
+    size = len(inputs) * inputs.inputs.values[:1].nbytes
+    return inputs.inputs.take(inputs.index) if size <= RESIDENT else None

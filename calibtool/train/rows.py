@@ -36,7 +36,10 @@ class Arrays:
         return len(self.values)
 
     def take(self, index: Array) -> Array:
-        return np.ascontiguousarray(self.values[index])
+        found = np.ascontiguousarray(self.values[index])
+        if found.dtype.isnative and found.itemsize <= 8:
+            return found
+        return found.astype(np.dtype(f"{found.dtype.kind}{min(found.itemsize, 8)}"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,6 +92,14 @@ def test_a_part_of_its_own_may_lack_classes_but_have_no_other(folder):
         opened("a.npz", val_data="c.npz")
 
 
+@pytest.mark.parametrize("kind", [">f4", "f2", "f8", "?", "u2", "i1", ">i8"])
+def test_numbers_of_any_type_are_trained_on(train, folder, kind):
+    x, y = blobs(80)
+    np.savez("a.npz", x=x.clip(0, 9).astype(kind), y=y.astype(">i4"))
+    options = ("--data", "a.npz", "--model", "linear", "--epochs", "1", "--out", "run")
+    assert train(*options).code == 0
+
+
 @pytest.mark.parametrize("layout", ["nhwc", "nchw", "grey"])
 def test_images_become_nchw(folder, layout):
     x = np.random.default_rng(0).integers(0, 255, (20, 8, 6, 3)).astype(np.uint8)
