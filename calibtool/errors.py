@@ -17,5 +17,9 @@ class NotAvailableError(CalibtoolError):
     """The data lack what a metric or a calibrator needs (a whole probability row, say)."""
 
 
+class TrainingError(CalibtoolError):
+    """A network cannot be trained on: its loss or its outputs are no longer numbers."""
+
+
 class FitError(CalibtoolError):
     """A calibrator has no finite optimum on these data, or did not reach it."""

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from calibtool.cli import COMMANDS
 from calibtool.metrics import METRICS, SECTIONS
 from calibtool.render import to_markdown
 from calibtool.render.numbers import number
+from calibtool.train import listing
+from calibtool.train.table import LEGEND
 
 ROOT = Path(__file__).parents[1]
 SPEED = """# Speed
@@ -191,9 +194,74 @@ def _measured(one: dict[str, Any], name: str) -> str:
     return f"{number(value)}{interval}"
 
 
+def losses() -> str:
+    """The table of losses."""
+    return f"\n{listing.losses((), 'markdown')}\n{LEGEND}\n\n"
+
+
+def focal() -> str:
+    """What benchmarks/focal.py found: a table a data set, mean and deviation over the seeds."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "focal.json").read_text())
+    lines: list[str] = []
+    for name, setup in record["setups"].items():
+        runs = [run for run in record["runs"] if run["data"] == name]
+        told = ", ".join(f"{key} {value}" for key, value in setup.items())
+        titles = ["loss", "error, %", "NLL", "ECE, %", "AdaECE, %", "class-wise ECE, %", "T"]
+        rows = [_focal_row(loss, runs) for loss in dict.fromkeys(run["loss"] for run in runs)]
+        lines += ["", f"**{name}**: {told}", "", *to_markdown.table(titles, rows)]
+    return "\n".join([*lines, "", ""])
+
+
+def _focal_row(loss: str, runs: list[dict[str, Any]]) -> list[str]:
+    """A loss: error, each metric before and after temperature, and the temperature."""
+    own = [run for run in runs if run["loss"] == loss]
+
+    def spread(values: list[float], unit: float, digits: int) -> str:
+        mean = statistics.fmean(values)
+        deviation = f" ± {unit * statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+        return f"{unit * mean:.{digits}f}{deviation}"
+
+    cells = [spread([1 - run["before"]["accuracy"] for run in own], 100, 2)]
+    for metric, (unit, digits) in FOCAL.items():
+        both = (spread([run[when][metric] for run in own], unit, digits) for when in WHEN)
+        cells.append(" → ".join(both))
+    return [loss, *cells, spread([run["temperature"] for run in own], 1, 2)]
+
+
+def loss_speed() -> str:
+    """FLSD-53 beside loops over the rows, as benchmarks/losses.py measured it last."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "losses.json").read_text())
+    titles = [
+        "batch of 1,024",
+        "flsd-53",
+        "row by row",
+        "gamma row by row",
+        "torch's cross-entropy",
+    ]
+    rows = []
+    for part in ("forward", "forward and backward"):
+        for classes in dict.fromkeys(row["classes"] for row in record["rows"]):
+            found = {
+                row["loss"]: row["seconds"]
+                for row in record["rows"]
+                if (row["classes"], row["part"]) == (classes, part)
+            }
+            ours = found["flsd-53"]
+            others = (found[name] for name in ("rows", "gammas", "torch cross_entropy"))
+            cells = [f"{1e3 * other:.2f} ms, {other / ours:.1f}x" for other in others]
+            rows.append([f"{classes} classes, {part}", f"{1e3 * ours:.2f} ms", *cells])
+    made = ", ".join(f"{key} {value}" for key, value in record["made_with"].items())
+    return "\n".join(["", *to_markdown.table(titles, rows), "", f"Made with {made}.", "", ""])
+
+
+WHEN = ("before", "after")
+FOCAL = {"nll": (1, 3), "ece": (100, 2), "ada-ece": (100, 2), "classwise-ece": (100, 2)}
 MADE = {
     "calibrators": calibrators,
     "conventions": conventions,
+    "focal": focal,
+    "loss_speed": loss_speed,
+    "losses": losses,
     "quality": quality,
     "real": real,
 }

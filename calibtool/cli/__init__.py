@@ -38,8 +38,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "apply": ("apply", "Write the predictions that a fitted calibrator makes of a file."),
         "export": ("export", "Write a calibrator as an ONNX graph, a Python module or a C header."),
     },
+    "Train": {
+        "train": ("train", "Train with focal loss and its relatives; logits, temperature, report."),
+    },
     "Learn": {
         "metrics": ("metrics", "The table of metrics, with definitions."),
+        "losses": ("losses", "The table of losses for training, with formulas."),
         "example": ("example", "Write small real predictions to try the commands on."),
     },
 }

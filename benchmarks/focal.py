@@ -1,0 +1,224 @@
+"""Does focal loss calibrate? The paper's table (Mukhoti et al. 2020) on data at hand, by seed.
+
+    python benchmarks/focal_data.py FOLDER
+    python benchmarks/focal.py FOLDER          about half an hour on one core
+
+Trains each network with each loss and seed by calibtool's own loop, long enough for cross-entropy
+to overfit its NLL, and measures the test rows before and after the temperature of the validation
+rows. After each epoch it looks at the training rows as the paper does: NLL and entropy of those
+that are right and those that are wrong, and the norm of the last layer's weights. Writes
+results/focal.json after every run, and does not repeat runs that are there already.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import log_softmax
+
+import calibtool as ct
+from calibtool.train.data import read
+from calibtool.train.feed import Feed
+from calibtool.train.forward import predict
+from calibtool.train.loop import State, fit
+from calibtool.train.models import tokenized
+from calibtool.train.run import Silent, begin
+from calibtool.train.settings import Settings
+from calibtool.train.split import split
+from calibtool.train.world import seeded, threads, world
+
+RESULTS = Path(__file__).parent / "results" / "focal.json"
+METRICS = ("accuracy", "nll", "brier", "ece", "ada-ece", "classwise-ece", "mean-confidence")
+SEEDS = (0, 1, 2)
+FIRST = ("cross-entropy", "focal", "flsd-53", "label-smoothing", "brier")
+THEN = ("adafocal", "dual-focal", "mmce-weighted", "focal-auto(least=3)")
+DIGITS = 5
+KEPT = (
+    *("head_norm", "norm", "train_error", "val_error", "val_nll", "val_ece"),
+    *("train_right_nll", "train_wrong_nll", "train_right_entropy", "train_wrong_entropy"),
+    *("val_right_nll", "val_wrong_nll", "val_right_entropy", "val_wrong_entropy"),
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A data set and how a network is trained on it; the rest is as `calibtool train` has it."""
+
+    data: str
+    model: str
+    epochs: int
+    options: dict[str, Any]
+
+
+FASHION = Setup(
+    "fashion.npz",
+    "mlp(hidden=256)",
+    60,
+    {"optimizer": "sgd", "lr": 0.05, "schedule": "step", "lr_steps": (0.5, 0.75)},
+)
+SETUPS = {
+    "fashion": FASHION,
+    "debian": Setup(
+        "debian.npz",
+        "text-bag(buckets=16384, width=32)",
+        30,
+        {"optimizer": "adamw", "lr": 0.005, "weight_decay": 0.0001},
+    ),
+    "fashion-short": replace(FASHION, epochs=8),
+}
+
+
+class Notes:
+    """What is seen after each epoch."""
+
+    def __init__(self, train: Feed, val: Feed, settings: Settings, place: Any) -> None:
+        self.feeds = {"train": train, "val": val}
+        self.settings, self.place = settings, place
+        self.rows: list[dict[str, float]] = []
+
+    def __call__(self, state: State) -> None:
+        last = [p for name, p in state.model.network.named_parameters() if name.startswith("head")]
+        everything = list(state.model.network.parameters())
+        row: dict[str, float] = {
+            "head_norm": norm(last[:1]),
+            "norm": norm(everything),
+        }
+        for name, feed in self.feeds.items():
+            logits = predict(state.model, feed, self.settings, self.place).double()
+            row |= {f"{name}_{k}": v for k, v in seen(logits, feed.labels).items()}
+        for key in ("val_nll", "val_ece"):
+            row[key] = state.history[-1][key]
+        self.rows.append(row)
+
+
+def norm(parameters: list[torch.Tensor]) -> float:
+    """Euclidean norm of all of them together."""
+    return float(torch.sqrt(sum(p.detach().double().square().sum() for p in parameters)))
+
+
+def seen(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Mean NLL and entropy, of the rows that are right and of those that are wrong."""
+    log_p = log_softmax(logits, 1)
+    p = log_p.exp()
+    nll = -log_p.gather(1, labels[:, None])[:, 0]
+    entropy = -(p * log_p).sum(1)
+    right = log_p.argmax(1) == labels
+    found = {"error": float((~right).double().mean())}
+    for name, rows in (("right", right), ("wrong", ~right)):
+        if rows.any():
+            found[f"{name}_nll"] = float(nll[rows].mean())
+            found[f"{name}_entropy"] = float(entropy[rows].mean())
+    return found
+
+
+def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
+    """A run: what was seen in training, and the test rows before and after temperature."""
+    setup = SETUPS[name]
+    with tempfile.TemporaryDirectory() as out:
+        settings = Settings(
+            data=str(folder / setup.data),
+            out=out,
+            model=setup.model,
+            loss=loss,
+            epochs=setup.epochs,
+            seed=seed,
+            device="cpu",
+            **setup.options,
+        )
+        began = time.monotonic()
+        with world("cpu") as place, seeded(seed, place.device), threads(1):
+            data = tokenized(settings.model, read(settings))
+            parts = split(data, val_share=0.2, test_share=0.2, seed=seed)
+            state = begin(settings, data, parts, place)
+            train, val, test = (Feed(p, place.device) for p in (parts.train, parts.val, parts.test))
+            notes = Notes(train, val, settings, place)
+            fit(state, train, val, settings, place, watch=Silent(), keep=notes)
+            on_val, on_test = (
+                ct.Predictions.from_logits(
+                    predict(state.model, feed, settings, place).numpy(), feed.rows.labels
+                )
+                for feed in (val, test)
+            )
+    cooled = ct.fit("temperature", on_val)
+    pairs = (("before", on_test), ("after", cooled(on_test)))
+    return {
+        "data": name,
+        "loss": loss,
+        "seed": seed,
+        "temperature": round(cooled.map.temperature, DIGITS),
+        **{when: measured(p) for when, p in pairs},
+        "seconds": round(time.monotonic() - began, 1),
+        "epochs": columns(notes.rows),
+    }
+
+
+def columns(rows: list[dict[str, float]]) -> dict[str, list[float | None]]:
+    """What is kept of the epochs, a list each; None where there was none, such as no wrong row."""
+    return {key: [float(f"{row[key]:.4g}") if key in row else None for row in rows] for key in KEPT}
+
+
+def measured(predictions: ct.Predictions) -> dict[str, float]:
+    """The table's metrics, and their bias-corrected values where there are such."""
+    report = ct.evaluate(predictions, list(METRICS), resamples=200, seed=0)
+    found = {e.name: e.value for e in report.estimates}
+    found |= {f"{e.name} unbiased": e.unbiased for e in report.estimates if e.unbiased is not None}
+    return {key: round(float(value), DIGITS) for key, value in found.items()}
+
+
+def main(folder: Path) -> None:
+    """Every run that is not there yet."""
+    record: dict[str, Any] = {"runs": []}
+    if RESULTS.exists():
+        record = json.loads(RESULTS.read_text())
+    done = {(r["data"], r["loss"], r["seed"]) for r in record["runs"]}
+    record["made_with"] = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "calibtool": ct.__version__,
+    }
+    record["setups"] = {
+        name: {"model": s.model, "epochs": s.epochs, **s.options} for name, s in SETUPS.items()
+    }
+    todo = [(name, loss, seed) for seed in SEEDS for name in SETUPS for loss in FIRST]
+    todo += [(name, loss, seed) for loss in THEN for name in SETUPS for seed in SEEDS]
+    for which in todo:
+        if which not in done:
+            run = one(*which, folder)
+            record["runs"].append(run)
+            write(record)
+            print(line(run), flush=True)
+
+
+def line(run: dict[str, Any]) -> str:
+    """A run in a line."""
+    before, after = run["before"], run["after"]
+    return (
+        f"{run['data']} {run['loss']} {run['seed']}: error {1 - before['accuracy']:.4f} "
+        f"nll {before['nll']:.4f} ece {before['ece']:.4f} T {run['temperature']:.3f} -> "
+        f"nll {after['nll']:.4f} ece {after['ece']:.4f}; {run['seconds']} s"
+    )
+
+
+def write(record: dict[str, Any]) -> None:
+    """The results, whole or not at all; what is innermost on one line."""
+    text = json.dumps(record, indent=1)
+    for inner in (r"\{[^{}\[\]]*\}", r"\[[^{}\[\]]*\]"):
+        text = re.sub(inner, lambda found: " ".join(found[0].split()), text)
+    other = RESULTS.with_suffix(".part")
+    other.write_text(text + "\n")
+    other.replace(RESULTS)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

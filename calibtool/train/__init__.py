@@ -1,0 +1,48 @@
+"""Training on torch: focal loss and its relatives, and the loop of `calibtool train`.
+
+Needs the extra: pip install 'calibtool[train]'. Importing this package loads no torch; using a
+loss does:
+
+    from calibtool.train import FocalLoss
+    loss = FocalLoss(gamma=3)(logits, labels)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from calibtool.train.table import CLASSES
+
+# name -> the module it lives in; loaded when first used
+_HOME = {
+    "Settings": "settings",
+    "load_model": "saved",
+    "make_loss": "losses",
+    "run": "run",
+    **CLASSES,
+}
+_WITHOUT_TORCH = {"Settings"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'calibtool.train' has no attribute {name!r}")
+    if name not in _WITHOUT_TORCH:
+        require_torch()
+    return getattr(import_module(f"calibtool.train.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, "require_torch"])
+
+
+def require_torch() -> None:
+    """Whether the extra is installed; UsageError that says how to install it."""
+    from importlib.util import find_spec
+
+    from calibtool.errors import UsageError
+
+    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"training needs {' and '.join(missing)}: pip install 'calibtool[train]'")

@@ -1,0 +1,57 @@
+"""config.toml: the settings of a run and what they came to, so that it can be run again."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from calibtool.errors import InputError
+from calibtool.files import write_text
+from calibtool.train.settings import Settings, from_mapping
+from calibtool.version import __version__
+
+NAME = "config.toml"
+RESOLVED = "resolved"  # the table of what the settings came to; not read back as settings
+HEAD = "# calibtool {version}; `calibtool train --config {name} --out NEW/` runs it again\n"
+
+
+def write(path: Path, settings: Settings, resolved: dict[str, Any]) -> None:
+    """Settings and, in a table of their own, what they came to; what is None is left out."""
+    lines = [HEAD.format(version=__version__, name=path)]
+    values = {f.name: getattr(settings, f.name) for f in fields(Settings)}
+    lines += [_line(key, value) for key, value in values.items() if value is not None]
+    lines += ["", f"[{RESOLVED}]"]
+    lines += [_line(key, value) for key, value in resolved.items() if value is not None]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read(path: Path) -> tuple[Settings, dict[str, Any]]:
+    """The settings of a run and what they came to."""
+    document = read_document(path)
+    resolved = document.pop(RESOLVED, {})
+    return from_mapping(document, str(path)), resolved
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A TOML file, or an InputError."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from error
+
+
+def _line(key: str, value: Any) -> str:
+    return f"{key} = {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    """A TOML value; strings, numbers and lists of JSON read the same in TOML."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,89 @@
+"""ResNets for small images: He et al. 2016, sec. 4.2, and Zagoruyko & Komodakis 2016.
+
+Three stages of n blocks, of 16, 32 and 64 times `width` channels, at full, half and quarter
+resolution; depth = 6 n + 2. resnet20 is depth 20 of width 1, wrn-26-10 depth 26 of width 10.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from calibtool.errors import UsageError
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut."""
+
+    def __init__(self, before: int, after: int, stride: int, *, project: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.stride, self.more = stride, after - before
+        self.project = projection(before, after, stride) if project and self.more else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))
+        y = self.norm2(self.conv2(y))
+        return F.relu(y + self._shortcut(x))
+
+    def _shortcut(self, x: Tensor) -> Tensor:
+        if self.project is not None:
+            projected: Tensor = self.project(x)
+            return projected
+        if self.more == 0:
+            return x
+        thinner = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(thinner, (0, 0, 0, 0, 0, self.more))  # channels of zeros: no parameters
+
+
+def projection(before: int, after: int, stride: int) -> nn.Module:
+    """A 1 x 1 convolution where a block changes the number of channels."""
+    return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+
+class ResNet(nn.Module):
+    """The network; `project` for learned shortcuts, as the wide ones have them."""
+
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        classes: int,
+        depth: int = 20,
+        width: int = 1,
+        project: bool = False,
+    ) -> None:
+        super().__init__()
+        if depth < 8 or (depth - 2) % 6:
+            raise UsageError(f"--model resnet: a depth is 6 n + 2, such as 20 or 32, not {depth}")
+        wide = [16 * width, 32 * width, 64 * width]
+        self.conv = nn.Conv2d(shape[0], 16, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(16)
+        blocks: list[nn.Module] = []
+        before = 16
+        for stage, after in enumerate(wide):
+            for index in range((depth - 2) // 6):
+                stride = 2 if stage and not index else 1
+                blocks.append(Block(before, after, stride, project=project))
+                before = after
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(before, classes)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, H, W) to (n, classes) logits."""
+        y = self.blocks(F.relu(self.norm(self.conv(x))))
+        logits: Tensor = self.head(y.mean(dim=(2, 3)))
+        return logits
+
+
+@torch.no_grad()
+def initialise(network: nn.Module) -> None:
+    """Convolutions as in He et al. 2015."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

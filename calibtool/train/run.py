@@ -1,0 +1,163 @@
+"""A run from its settings to its report: read, split, build, train, measure, write."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from calibtool.errors import CalibtoolError, UsageError
+from calibtool.train import checkpoint, config, folder, models, rows, search
+from calibtool.train.augment import augmentation
+from calibtool.train.data import read
+from calibtool.train.feed import Feed
+from calibtool.train.forward import predict
+from calibtool.train.loop import State, Watch, fit
+from calibtool.train.report import Trained
+from calibtool.train.results import finished, measure, write
+from calibtool.train.rows import Data
+from calibtool.train.settings import Settings
+from calibtool.train.split import Splits, split
+from calibtool.train.start import begin
+from calibtool.train.world import World, choose_precision, seeded, threads, world
+
+
+class Silent:
+    """Tells nobody."""
+
+    def start(self, title: str, epochs: int) -> None:
+        pass
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        pass
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        pass
+
+
+def run(
+    settings: Settings,
+    *,
+    resume: bool = False,
+    watch: Watch | None = None,
+    data: Data | None = None,
+) -> Trained:
+    """Train, measure and write everything to `settings.out`. `data`, if they are read already.
+
+    With `resume`, go on from the folder's checkpoint; a finished run is only read. Under torchrun,
+    each process calls this.
+
+    Raises InputError, UsageError, TrainingError.
+    """
+    with world(settings.device) as place:
+        out = Path(settings.out)
+        place.first_alone(folder.take_up if resume else folder.require_empty, out, settings)
+        if resume and (done := finished(out)):
+            return done
+        data = models.tokenized(settings.model, data or read(settings))
+        return train(settings, data, place, resume=resume, watch=watch or Silent())
+
+
+def train(settings: Settings, data: Data, place: World, *, resume: bool, watch: Watch) -> Trained:
+    """A run on data that are read, in a folder that is open."""
+    parts = split(
+        data, val_share=settings.val_share, test_share=settings.test_share, seed=settings.seed
+    )
+    count = cpu_threads(settings, data)
+    place.first_alone(folder.make, Path(settings.out))
+    try:
+        with threads(count), seeded(settings.seed, place.device):
+            return _train(settings, data, parts, place, resume=resume, watch=watch)
+    except torch.OutOfMemoryError as error:
+        raise UsageError(
+            f"{place.device}: out of memory; try a smaller --batch-size, or --precision bfloat16"
+        ) from error
+    except CalibtoolError:
+        if place.first and not resume:
+            folder.clear(Path(settings.out))
+        raise
+
+
+def cpu_threads(settings: Settings, data: Data) -> int:
+    """How many threads compute on the CPU: one where the inputs are no images.
+
+    Layers on features take less time than threads take to meet, above all on a busy machine.
+    """
+    return settings.threads or (torch.get_num_threads() if data.images else 1)
+
+
+def _train(
+    asked: Settings, data: Data, parts: Splits, place: World, *, resume: bool, watch: Watch
+) -> Trained:
+    out = Path(asked.out)
+    settings = asked
+    if asked.gamma_search:
+        settings = replace(asked, loss=search.chosen(asked, data, parts, place, watch))
+    state = begin(settings, data, parts, place)
+    about = describe(settings, data, parts, place, state)
+    if resume:
+        folder.require_same_data(out, about["data_fingerprint"])
+        if (out / folder.CHECKPOINT).exists():
+            checkpoint.load(out / folder.CHECKPOINT, state)
+    else:
+        place.first_alone(config.write, out / config.NAME, asked, about)
+    watch.start(settings.loss, settings.epochs)
+    began = time.monotonic()
+    fit(
+        state,
+        Feed(parts.train, place.device),
+        val := Feed(parts.val, place.device),
+        settings,
+        place,
+        watch=watch,
+        keep=partial(keep, out, place),
+        augment=augmentation(settings.augment),
+    )
+    about |= {"epochs_trained": state.epoch, "seconds": round(time.monotonic() - began, 1)}
+    if settings.patience:
+        about["best_epoch"] = int(np.argmin([row["val_nll"] for row in state.history])) + 1
+    val_logits = predict(state.model, val, settings, place)
+    test_logits = predict(state.model, Feed(parts.test, place.device), settings, place)
+    found = measure(out, data, parts, val_logits, test_logits, about)
+    place.first_alone(write, out, state, found)
+    return found
+
+
+def keep(out: Path, place: World, state: State) -> None:
+    """A checkpoint, and the history so far."""
+    if place.first:
+        checkpoint.save(out / folder.CHECKPOINT, state)
+        folder.write_history(out, state.history)
+
+
+def describe(
+    settings: Settings, data: Data, parts: Splits, place: World, state: State
+) -> dict[str, Any]:
+    """What the settings came to."""
+    return {
+        "model": settings.model,
+        "loss": settings.loss,
+        "seed": settings.seed,
+        "classes": data.classes,
+        "class_names": data.class_names,
+        "shape": data.shape,
+        "kind": data.kind,
+        "train_rows": len(parts.train),
+        "val_rows": len(parts.val),
+        "test_rows": len(parts.test),
+        "parameters": sum(p.numel() for p in state.model.parameters()),
+        "parameters_trained": sum(p.numel() for p in state.model.parameters() if p.requires_grad),
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.decay,
+        "device": str(place.device.type),
+        "processes": place.size,
+        "threads": torch.get_num_threads(),
+        "precision": str(choose_precision(settings.precision, place.device)).removeprefix("torch."),
+        "torch": torch.__version__,
+        "data_fingerprint": rows.fingerprint(data),
+    }

@@ -1,0 +1,143 @@
+"""What a run of `calibtool train` is asked to do; torch-free, and written as config.toml."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from calibtool.errors import UsageError
+
+OPTIMIZERS = {"adamw": (1e-3, 1e-2), "sgd": (0.1, 5e-4)}  # name -> learning rate, weight decay
+SCHEDULES = ("cosine", "step", "constant")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+AUGMENTATIONS = ("flip", "crop")
+LAYOUTS = ("auto", "nhwc", "nchw")
+MAY_CHANGE = frozenset({"out", "device", "save_every"})  # when a run is resumed
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of a run, as the command line names them, with _ for -.
+
+    Shares are of all rows; `lr` and `weight_decay` of None are the optimizer's own (OPTIMIZERS).
+    """
+
+    data: str
+    out: str
+    model: str = "mlp"
+    loss: str = "cross-entropy"
+    val_data: str | None = None
+    test_data: str | None = None
+    val_share: float = 0.2
+    test_share: float = 0.2
+    inputs: str | None = None
+    labels: str | None = None
+    ids: str | None = None
+    split: str | None = None
+    layout: str = "auto"
+    image_size: int | None = None
+    normalize: str = "auto"
+    augment: tuple[str, ...] = ()
+    checkpoint: str | None = None
+    fresh: tuple[str, ...] = ()
+    freeze: tuple[str, ...] = ()
+    epochs: int = 20
+    batch_size: int = 128
+    optimizer: str = "adamw"
+    lr: float | None = None
+    weight_decay: float | None = None
+    decay_all: bool = False
+    momentum: float = 0.9
+    nesterov: bool = True
+    schedule: str = "cosine"
+    lr_steps: tuple[float, ...] = (0.5, 0.75)
+    warmup: float = 0.0
+    clip: float | None = None
+    class_weights: str | None = None
+    gamma_search: tuple[float, ...] = ()
+    gamma_folds: int = 3
+    patience: int | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    seed: int = 0
+    save_every: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("layout", self.layout, LAYOUTS)
+        for name in self.augment:
+            _one_of("augment", name, AUGMENTATIONS)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gamma_folds", 2)):
+            _at_least(name, getattr(self, name), least)
+        for name in ("patience", "save_every", "image_size", "threads"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+        for name in ("lr", "clip"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"--{name}: must be above 0, not {value:g}")
+        for name in ("warmup", "momentum", "weight_decay"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"--{_flag(name)}: must be 0 or more, not {value:g}")
+        for name in ("val_share", "test_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise UsageError(
+                    f"--{_flag(name)}: a share between 0 and 1, not {getattr(self, name):g}"
+                )
+        if self.val_share + self.test_share >= 1:
+            raise UsageError("--val-share and --test-share leave no rows to train on")
+        if self.warmup >= self.epochs:
+            raise UsageError(
+                f"--warmup: {self.warmup:g} epochs of warm-up leave nothing of {self.epochs}"
+            )
+
+    @property
+    def learning_rate(self) -> float:
+        return OPTIMIZERS[self.optimizer][0] if self.lr is None else self.lr
+
+    @property
+    def decay(self) -> float:
+        return OPTIMIZERS[self.optimizer][1] if self.weight_decay is None else self.weight_decay
+
+
+def differences(now: Settings, before: Settings) -> list[str]:
+    """What a resumed run is asked to do otherwise than it was started, in words."""
+    return [
+        f"--{_flag(f.name)} {getattr(now, f.name)!r}, it was {getattr(before, f.name)!r}"
+        for f in fields(Settings)
+        if f.name not in MAY_CHANGE and getattr(now, f.name) != getattr(before, f.name)
+    ]
+
+
+def from_mapping(found: dict[str, Any], where: str) -> Settings:
+    """Settings of a TOML document; lists become tuples."""
+    known = {f.name for f in fields(Settings)}
+    for key in found:
+        if key not in known:
+            raise UsageError(f"{where}: there is no setting {key!r}; there are {', '.join(known)}")
+    values: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in found.items()
+    }
+    try:
+        return Settings(**values)
+    except TypeError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"--{_flag(name)} {value!r}: there are {', '.join(known)}")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"--{_flag(name)}: must be at least {least}, not {value}")

@@ -1,0 +1,60 @@
+"""The start of a run: the network, the loss and the optimizer, as the settings ask for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calibtool.checks import Array
+from calibtool.errors import UsageError
+from calibtool.train import models, weights
+from calibtool.train.loop import State
+from calibtool.train.losses import make_loss
+from calibtool.train.optimise import optimizer
+from calibtool.train.prepare import Prepared, require_fit, standardisation
+from calibtool.train.rows import Data
+from calibtool.train.settings import Settings
+from calibtool.train.split import Splits
+from calibtool.train.world import World, choose_precision
+
+
+def begin(settings: Settings, data: Data, parts: Splits, place: World) -> State:
+    """The network, the loss and the optimizer at the start."""
+    if settings.augment and not data.images:
+        raise UsageError(f"--augment needs images, {data.source} has none")
+    network = models.build(settings.model, data)
+    if settings.checkpoint:
+        weights.load(network.module, settings.checkpoint, settings.fresh)
+    weights.freeze(network.module, settings.freeze)
+    mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
+    model = Prepared(network, mean, deviation).to(place.device)
+    require_fit(model, data, parts, place.device)
+    loss = make_loss(
+        settings.loss,
+        classes=data.classes,
+        class_weights=class_weights(settings.class_weights, parts.train.labels, data.classes),
+    ).to(place.device)
+    scaled = choose_precision(settings.precision, place.device) is torch.float16
+    scaler = torch.amp.GradScaler(place.device.type, enabled=scaled)
+    return State(model, loss, optimizer(model, settings), scaler)
+
+
+def class_weights(text: str | None, labels: Array, classes: int) -> Tensor | None:
+    """A weight a class: None, "balanced" (N / (K n_k)), or numbers."""
+    if text is None:
+        return None
+    if text == "balanced":
+        counts = np.bincount(labels, minlength=classes)
+        return torch.tensor(len(labels) / (classes * np.maximum(counts, 1)), dtype=torch.float32)
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(
+            f"--class-weights {text!r}: give balanced, or a number a class such as 1,2.5"
+        ) from error
+    if len(numbers) != classes or min(numbers) <= 0:
+        raise UsageError(
+            f"--class-weights: {len(numbers)} weights for {classes} classes; each must be above 0"
+        )
+    return torch.tensor(numbers)

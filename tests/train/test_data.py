@@ -1,0 +1,366 @@
+"""Every way that data come in, and what is wrong with them said in words."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from small import blobs, pictures
+
+from calibtool.errors import InputError, UsageError
+from calibtool.train.data import read
+from calibtool.train.settings import Settings
+from calibtool.train.text import Texts, tokens
+
+
+def opened(data, **options):
+    return read(Settings(data=str(data), out="run", **options))
+
+
+def everything(rows):
+    return rows.inputs.take(np.arange(len(rows)))
+
+
+# ------------------------------------------------------------------ arrays and tables
+
+
+def test_npz_parquet_and_csv_hold_the_same_rows(folder):
+    x, y = blobs(50, columns=3)
+    columns = {f"c{i}": x[:, i] for i in range(3)}
+    np.savez("a.npz", x=x, y=y)
+    pq.write_table(pa.table({**columns, "label": y}), "b.parquet")
+    pa.csv.write_csv(pa.table({**columns, "label": y}), "c.csv")
+    pq.write_table(pa.table({"x": x.tolist(), "y": y}), "d.parquet")
+    for name in ("a.npz", "b.parquet", "c.csv", "d.parquet"):
+        data = opened(name)
+        assert (data.kind, data.shape, data.classes) == ("features", (3,), 3), name
+        np.testing.assert_allclose(everything(data.parts["train"]), x, rtol=1e-6)
+        np.testing.assert_array_equal(data.parts["train"].labels, y)
+
+
+def test_keys_are_chosen_and_ids_and_a_split_are_read(folder):
+    x, y = blobs(9)
+    part = ["train"] * 5 + ["valid"] * 2 + ["test"] * 2
+    names = np.array([f"row-{i}" for i in range(9)])
+    np.savez("a.npz", emb=x, other=x, cls=y, name=names, fold=np.array(part))
+    data = opened("a.npz", inputs="emb", labels="cls", ids="name", split="fold")
+    assert {name: len(rows) for name, rows in data.parts.items()} == {
+        "train": 5,
+        "val": 2,
+        "test": 2,
+    }
+    assert data.parts["test"].ids.tolist() == ["row-7", "row-8"]
+    np.testing.assert_array_equal(everything(data.parts["val"]), x[5:7])
+
+
+def test_an_npz_may_come_with_its_parts_by_name(folder):
+    x, y = blobs(30)
+    np.savez("a.npz", x_train=x[:20], y_train=y[:20], x_test=x[20:], y_test=y[20:])
+    data = opened("a.npz")
+    assert set(data.parts) == {"train", "test"}
+    np.testing.assert_array_equal(everything(data.parts["test"]), x[20:])
+
+
+def test_validation_and_test_rows_from_files_of_their_own(folder):
+    x, y = blobs(60)
+    for name, rows in (("a", slice(0, 40)), ("b", slice(40, 50)), ("c", slice(50, 60))):
+        np.savez(f"{name}.npz", x=x[rows], y=y[rows])
+    data = opened("a.npz", val_data="b.npz", test_data="c.npz")
+    assert [len(data.parts[name]) for name in ("train", "val", "test")] == [40, 10, 10]
+    np.savez("d.npz", x=x[:, :3], y=y)
+    with pytest.raises(
+        InputError, match=r"inputs for test have shape \(3,\), those for train \(8,\)"
+    ):
+        opened("a.npz", test_data="d.npz")
+
+
+def test_a_part_of_its_own_may_lack_classes_but_have_no_other(folder):
+    x, y = blobs(60)
+    np.savez("a.npz", x=x, y=y)
+    np.savez("b.npz", x=x, y=np.where(y == 1, 2, y))
+    rows = opened("a.npz", val_data="b.npz").parts["val"]
+    np.testing.assert_array_equal(rows.labels, np.where(y == 1, 2, y))
+    np.savez("c.npz", x=x, y=y + 1)
+    with pytest.raises(InputError, match=r"its class .3. is none of those of a\.npz"):
+        opened("a.npz", val_data="c.npz")
+
+
+@pytest.mark.parametrize("kind", [">f4", "f2", "f8", "?", "u2", "i1", ">i8"])
+def test_numbers_of_any_type_are_trained_on(train, folder, kind):
+    x, y = blobs(80)
+    np.savez("a.npz", x=x.clip(0, 9).astype(kind), y=y.astype(">i4"))
+    options = ("--data", "a.npz", "--model", "linear", "--epochs", "1", "--out", "run")
+    assert train(*options).code == 0
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw", "grey"])
+def test_images_become_nchw(folder, layout):
+    x = np.random.default_rng(0).integers(0, 255, (20, 8, 6, 3)).astype(np.uint8)
+    stored = {"nhwc": x, "nchw": x.transpose(0, 3, 1, 2), "grey": x[..., 0]}[layout]
+    np.savez("a.npz", x=stored, y=np.arange(20) % 2)
+    data = opened("a.npz")
+    expected = x.transpose(0, 3, 1, 2)[:, : data.shape[0]]
+    assert data.kind == "images"
+    np.testing.assert_array_equal(everything(data.parts["train"]), expected)
+
+
+def test_channels_that_could_be_first_or_last_must_be_named(folder):
+    np.savez("a.npz", x=np.zeros((20, 3, 8, 3), np.uint8), y=np.arange(20) % 2)
+    with pytest.raises(InputError, match="--layout nchw"):
+        opened("a.npz")
+    assert opened("a.npz", layout="nhwc").shape == (3, 3, 8)
+
+
+def test_labels_with_gaps_and_text_are_classes_in_order(folder):
+    x, _ = blobs(6)
+    np.savez("a.npz", x=x, y=np.array([7, 3, 7, 12, 3, 12]))
+    data = opened("a.npz")
+    assert data.class_names == ("3", "7", "12")
+    assert data.parts["train"].labels.tolist() == [1, 0, 1, 2, 0, 2]
+    np.savez("b.npz", x=x, y=np.array([1, 0, 1, 0, 1, 0], np.float32), classes=["no", "yes", "?"])
+    assert opened("b.npz").classes == 3
+
+
+BAD = {
+    "labels missing": ({"x": np.ones((4, 2))}, "found no labels; name them with --labels KEY"),
+    "inputs missing": ({"y": np.arange(4)}, "found no inputs"),
+    "one class": ({"x": np.ones((4, 2)), "y": np.ones(4, int)}, "all 4 labels are 1"),
+    "a label is NaN": (
+        {"x": np.ones((3, 2)), "y": [0, np.nan, 1]},
+        "labels are missing (NaN), the f",
+    ),
+    "no class id": ({"x": np.ones((3, 2)), "y": [0, 0.5, 1]}, "label 0.5 in row 1"),
+    "an input is NaN": (
+        {"x": [[1, 2], [np.nan, 1], [0, 0.0]], "y": [0, 1, 0]},
+        "the first is row 1",
+    ),
+    "one-hot labels": ({"x": np.ones((3, 2)), "y": np.eye(3)}, "expected one label a row"),
+    "unequal lengths": ({"x": np.ones((3, 2)), "y": [0, 1]}, "3 rows of x, 2 of y"),
+    "an empty name": (
+        {"x": np.ones((3, 2)), "y": ["a", "", "b"]},
+        "labels are missing, the first in r",
+    ),
+    "an odd split": (
+        {"x": np.ones((3, 2)), "y": [0, 1, 0], "split": ["train", "dev", "test"]},
+        "dev in row 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_data_that_cannot_be_trained_on_are_refused_in_words(refused, folder, name):
+    arrays, says = BAD[name]
+    np.savez("bad.npz", **arrays)
+    refused("--data", "bad.npz", "--out", "run", says=("bad.npz", says))
+    assert not list(Path("run").glob("*"))
+
+
+def test_what_is_no_data_is_refused(refused, folder):
+    Path("model.pkl").write_bytes(b"x")
+    refused("--data", "model.pkl", "--out", "a", says=("pickles can run code",))
+    refused("--data", "nowhere.npz", "--out", "b", says=("nowhere.npz: no such file",))
+    refused("--data", "what?", "--out", "c", says=("FILE.npz", "idx:FOLDER"))
+    pq.write_table(pa.table({"x": [1.0, None], "y": [0, 1]}), "null.parquet")
+    refused("--data", "null.parquet", "--out", "d", says=("row 1", "null"))
+
+
+# ------------------------------------------------------------------ published formats
+
+
+def write_idx(path, array):
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    raw = header + array.astype(np.uint8).tobytes()
+    Path(path).write_bytes(gzip.compress(raw) if str(path).endswith(".gz") else raw)
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_idx_files(folder, end):
+    x, y = pictures(40)
+    for part, rows in (("train", slice(0, 30)), ("t10k", slice(30, 40))):
+        write_idx(f"{part}-images-idx3-ubyte{end}", x[rows])
+        write_idx(f"{part}-labels-idx1-ubyte{end}", y[rows])
+    data = opened("idx:.")
+    assert (data.kind, data.shape, set(data.parts)) == ("images", (1, 8, 8), {"train", "test"})
+    np.testing.assert_array_equal(everything(data.parts["test"])[:, 0], x[30:])
+    np.testing.assert_array_equal(data.parts["train"].labels, y[:30])
+
+
+def test_a_truncated_idx_file_is_refused(folder):
+    x, y = pictures(10)
+    write_idx("train-images-idx3-ubyte", x)
+    write_idx("train-labels-idx1-ubyte", y)
+    raw = Path("train-images-idx3-ubyte").read_bytes()
+    Path("train-images-idx3-ubyte").write_bytes(raw[:-5])
+    with pytest.raises(InputError, match="promises 640 bytes, the file holds 635"):
+        opened("idx:.")
+
+
+@pytest.mark.parametrize("kind", ["cifar10", "cifar100"])
+def test_cifar_binary_batches(folder, kind):
+    rng = np.random.default_rng(0)
+    root = Path("root", f"{kind}-binary")
+    root.mkdir(parents=True)
+    classes, marks = (10, 1) if kind == "cifar10" else (100, 2)
+    files = [f"data_batch_{i}.bin" for i in range(1, 6)] if classes == 10 else ["train.bin"]
+    x = rng.integers(0, 255, (4, 3, 32, 32)).astype(np.uint8)
+    y = rng.integers(0, classes, 4).astype(np.uint8)
+    record = np.c_[np.zeros((4, marks - 1), np.uint8), y, x.reshape(4, -1)]
+    for name in (*files, "test_batch.bin" if classes == 10 else "test.bin"):
+        (root / name).write_bytes(record.tobytes())
+    data = opened(f"{kind}:root")
+    assert (data.classes, len(data.parts["train"])) == (classes, 4 * len(files))
+    np.testing.assert_array_equal(everything(data.parts["test"]), x)
+    np.testing.assert_array_equal(data.parts["test"].labels, y)
+
+
+def test_the_python_batches_of_cifar_are_refused_with_a_pointer(refused, folder):
+    Path("root", "cifar-10-batches-py").mkdir(parents=True)
+    Path("root", "cifar-10-batches-py", "data_batch_1").write_bytes(b"\x80\x04.")
+    refused(
+        *("--data", "cifar10:root", "--out", "run"),
+        says=("pickles", "cifar-10-binary.tar.gz", "never read"),
+    )
+
+
+# ------------------------------------------------------------------ folders of images
+
+
+def write_images(root, sizes=(8, 8), mode="RGB"):
+    for k, name in enumerate(("cat", "dog")):
+        Path(root, name).mkdir(parents=True)
+        for i, size in enumerate((sizes, sizes, sizes)):
+            pixels = np.full((size[1], size[0], 3), 40 * k + i, np.uint8)
+            Image.fromarray(pixels).convert(mode).save(Path(root, name, f"{i}.png"))
+
+
+def test_a_folder_of_images(folder):
+    write_images("pets")
+    data = opened("pets")
+    assert (data.class_names, data.shape) == (("cat", "dog"), (3, 8, 8))
+    rows = data.parts["train"]
+    assert rows.ids.tolist()[:2] == ["cat/0.png", "cat/1.png"]
+    assert everything(rows)[:, 0, 0, 0].tolist() == [0, 1, 2, 40, 41, 42]
+
+
+def test_a_folder_with_its_parts_and_grey_images(folder):
+    for part in ("train", "val", "test"):
+        write_images(f"pets/{part}", mode="L")
+    data = opened("pets")
+    assert data.shape == (1, 8, 8)
+    assert data.parts["test"].ids[0] == "test/cat/0.png"
+
+
+def test_images_of_several_sizes_need_a_size(folder):
+    write_images("pets")
+    Image.new("RGB", (20, 10)).save("pets/dog/3.png")
+    with pytest.raises(UsageError, match="--image-size N"):
+        opened("pets")
+    assert everything(opened("pets", image_size=6).parts["train"]).shape == (7, 3, 6, 6)
+
+
+def test_a_broken_image_is_named(folder, refused):
+    write_images("pets")
+    Path("pets/dog/1.png").write_bytes(b"no image")
+    refused("--data", "pets", "--out", "run", says=("pets/dog/1.png", "is no image"))
+    whole = Path("pets/dog/0.png").read_bytes()
+    Path("pets/dog/1.png").write_bytes(whole[: len(whole) // 2])
+    refused("--data", "pets", "--out", "run", says=("pets/dog/1.png",))
+
+
+# ------------------------------------------------------------------ text
+
+
+def test_text_is_hashed_words_and_pairs_padded_with_0():
+    texts = Texts(["a cat", "A CAT", "", "the cat sat"])
+    found = texts.take(np.array([0, 1, 2]))
+    assert found.shape == (3, 3)
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[2] == 0).all()
+    assert (found[0] > 0).all()
+    assert set(tokens("cat")) < set(tokens("the cat sat"))
+
+
+def test_text_from_csv_and_parquet(folder):
+    table = pa.table({"text": ["good film", "bad film, sadly"] * 4, "label": ["pos", "neg"] * 4})
+    pa.csv.write_csv(table, "a.csv")
+    pq.write_table(table, "b.parquet")
+    for name in ("a.csv", "b.parquet"):
+        data = opened(name)
+        assert (data.kind, data.class_names) == ("text", ("neg", "pos"))
+        assert data.parts["train"].labels.tolist() == [1, 0] * 4
+
+
+def test_training_on_text_learns_what_words_say(train, folder):
+    rng = np.random.default_rng(0)
+    words = [["cat", "dog", "fur"], ["car", "road", "wheel"]]
+    y = rng.integers(0, 2, 300)
+    text = [" ".join(rng.choice([*words[k], "the", "and", "of"], 6)) for k in y]
+    pa.csv.write_csv(pa.table({"text": text, "label": y}), "text.csv")
+    options = ("--model", "text-bag(buckets=512)", "--data", "text.csv", "--lr", "0.05")
+    assert train(*options, "--epochs", "10", "--out", "run").code == 0
+    logits = np.load("run/test_logits.npz")
+    assert (logits["logits"].argmax(1) == logits["labels"]).mean() > 0.9
+
+
+# ------------------------------------------------------------------ one's own functions
+
+OWN = """
+import numpy as np
+import torch
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(90, 4)).astype(np.float32)
+y = np.arange(90) % 3
+
+def pair():
+    return x, y
+
+def tensors():
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+def parts(rows=60):
+    return {"train": (x[:rows], y[:rows]), "test": {"x": x[rows:], "y": y[rows:], "ids": y[rows:]}}
+
+class Set(torch.utils.data.Dataset):
+    def __len__(self):
+        return 90
+
+    def __getitem__(self, i):
+        return torch.from_numpy(x[i]), int(y[i])
+
+def wrong():
+    return 3
+
+def breaks():
+    raise KeyError("no such table")
+"""
+
+
+@pytest.mark.parametrize("name", ["pair", "tensors", "Set"])
+def test_a_function_gives_arrays_tensors_or_a_dataset(folder, name):
+    Path("own.py").write_text(OWN)
+    data = opened(f"own.py:{name}")
+    assert (data.kind, data.shape, data.classes) == ("features", (4,), 3)
+    np.testing.assert_array_equal(data.parts["train"].labels, np.arange(90) % 3)
+    assert everything(data.parts["train"]).shape == (90, 4)
+
+
+def test_a_function_gives_parts_and_takes_options(folder):
+    Path("own.py").write_text(OWN)
+    data = opened("own.py:parts(rows=45)")
+    assert {name: len(rows) for name, rows in data.parts.items()} == {"train": 45, "test": 45}
+
+
+def test_a_function_that_fails_is_said_with_its_line(refused, folder):
+    Path("own.py").write_text(OWN)
+    refused("--data", "own.py:wrong", "--out", "a", says=("found int",))
+    refused("--data", "own.py:breaks", "--out", "b", says=("KeyError", "own.py, line"))
+    refused("--data", "own.py:nothing", "--out", "c", says=("has no 'nothing'",))
+    refused("--data", "no_such_module:f", "--out", "d", says=("there is no module",))

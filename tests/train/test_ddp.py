@@ -1,0 +1,56 @@
+"""torchrun with two processes on a CPU does what one process does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+from small import blobs
+
+OPTIONS = ("--data", "features.npz", "--epochs", "3", "--batch-size", "25", "--threads", "1")
+
+
+def torchrun(*arguments):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return subprocess.run(
+        [*command, "-m", "calibtool", "train", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_two_processes_train_as_one_and_cover_every_row_once(train, folder):
+    # 251 rows: neither batches nor parts can be halved, and one batch in two is of odd length
+    x, y = blobs(251)
+    np.savez("features.npz", x=x, y=y)
+    two = torchrun(*OPTIONS, "--out", "two")
+    assert two.returncode == 0, two.stderr
+    assert two.stdout.count("Wrote two/") == 1, "one process speaks"
+    assert train(*OPTIONS, "--out", "one").code == 0
+
+    ours, theirs = (load_file(f"{run}/model.safetensors") for run in ("one", "two"))
+    for name, weight in ours.items():
+        np.testing.assert_allclose(theirs[name], weight, atol=1e-5, err_msg=name)
+    seen = []
+    for file in ("val_logits.npz", "test_logits.npz"):
+        a, b = np.load(f"one/{file}"), np.load(f"two/{file}")
+        np.testing.assert_array_equal(a["ids"], b["ids"])
+        np.testing.assert_array_equal(y[b["ids"]], b["labels"])
+        np.testing.assert_allclose(a["logits"], b["logits"], atol=1e-4)
+        seen += b["ids"].tolist()
+    assert len(set(seen)) == len(seen)
+
+    # a mistake ends both, in words, once
+    again = torchrun(*OPTIONS, "--out", "two")
+    assert again.returncode != 0
+    said = [line for line in again.stderr.splitlines() if line.startswith("calibtool:")]
+    assert sum("is not empty" in line for line in said) == 1
+    assert "internal error" not in again.stderr
+    assert Path("two/report.json").exists()

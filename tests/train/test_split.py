@@ -1,0 +1,87 @@
+"""Splits: by seed, stratified, and no row in two parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibtool.errors import InputError
+from calibtool.train.rows import Arrays, Data, Rows
+from calibtool.train.split import FEW, deal, split
+
+shares = st.floats(0.05, 0.4)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=300), shares, shares, st.integers(0, 99))
+def test_each_class_has_its_shares_to_within_a_row(labels, val, test, seed):
+    labels = np.array(labels)
+    part, few = deal(labels, val, test, seed)
+    small = 0
+    for k, n in zip(*np.unique(labels, return_counts=True), strict=True):
+        own = part[labels == k]
+        if n < FEW:
+            small += 1
+            assert (own == 0).all()
+            continue
+        # a part is what lies between two cuts, each of which is off by less than a row
+        assert abs((own == 2).sum() - test * n) < 1
+        assert abs((own == 1).sum() - val * n) < 2
+    assert few == small
+
+
+@given(st.integers(0, 5))
+def test_the_seed_decides(seed):
+    labels = np.arange(200) % 4
+    a, b = deal(labels, 0.2, 0.2, seed)[0], deal(labels, 0.2, 0.2, seed)[0]
+    np.testing.assert_array_equal(a, b)
+    assert (deal(labels, 0.2, 0.2, seed + 1)[0] != a).any()
+
+
+def rows(labels, first=0):
+    labels = np.asarray(labels)
+    ids = first + np.arange(len(labels))
+    return Rows(Arrays(ids[:, None].astype(np.float32)), labels, ids)
+
+
+def data(**parts):
+    return Data("here", parts, 3, (1,))
+
+
+def test_parts_are_disjoint_whole_and_aligned():
+    labels = np.random.default_rng(0).integers(0, 3, 500)
+    found = split(data(train=rows(labels)), val_share=0.1, test_share=0.3, seed=1)
+    every = np.concatenate([found.train.ids, found.val.ids, found.test.ids])
+    assert sorted(every.tolist()) == list(range(500))
+    for part in (found.train, found.val, found.test):
+        np.testing.assert_array_equal(labels[part.ids], part.labels)
+        x = part.inputs.take(np.arange(len(part)))
+        np.testing.assert_array_equal(x[:, 0], part.ids)
+
+
+def test_what_is_given_is_taken_as_it_is_and_the_rest_cut_from_the_training_rows():
+    train, test = rows(np.arange(300) % 3), rows(np.arange(60) % 3, first=1000)
+    found = split(data(train=train, test=test), val_share=0.2, test_share=0.3, seed=0)
+    assert found.test is test
+    assert len(found.train) + len(found.val) == 300
+    assert len(found.val) == pytest.approx(60, abs=3)
+    whole = split(
+        data(train=train, test=test, val=rows(np.arange(30) % 3, first=2000)),
+        val_share=0.2,
+        test_share=0.2,
+        seed=0,
+    )
+    assert len(whole.train) == 300
+
+
+def test_classes_too_small_to_split_are_trained_on_and_said():
+    labels = np.r_[np.arange(100) % 2, [2, 2]]
+    found = split(data(train=rows(labels)), val_share=0.2, test_share=0.2, seed=0)
+    assert {100, 101} <= set(found.train.ids.tolist())
+    assert "1 classes have fewer than 3 rows" in found.notes[0]
+
+
+def test_too_few_rows_are_refused():
+    with pytest.raises(InputError, match="rows for"):
+        split(data(train=rows([0, 1, 0, 1])), val_share=0.2, test_share=0.2, seed=0)

@@ -1,0 +1,93 @@
+"""Several losses side by side, and gamma by cross-validation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from calibtool.train.sweep import slug
+
+FEW = ("--epochs", "2", "--batch-size", "32")
+
+
+def test_a_sweep_is_its_runs_side_by_side(train, features):
+    losses = "cross-entropy,focal(gamma=1),flsd-53(thresholds=(0.2,),gammas=(5,2))"
+    result = train("--sweep", losses, "--data", features, *FEW, "--out", "sweep")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[4:7]] == [
+        *("cross-entropy", "focal(gamma=1)", "flsd-53(gammas=(5,2))")
+    ]
+    document = json.loads(Path("sweep/sweep.json").read_text())
+    assert document["format"] == "calibtool-sweep"
+    for run in document["runs"]:
+        report = json.loads(Path(run["out"], "report.json").read_text())
+        by_name = {one["name"]: one for one in report["metrics"]}
+        assert run["ece"] == by_name["ece"]["value"]
+        assert run["nll_after"] == by_name["nll"]["value_after"]
+        assert run["temperature"] == report["temperature"]
+    ids = [np.load(f"{run['out']}/test_logits.npz")["ids"] for run in document["runs"]]
+    assert all(np.array_equal(ids[0], one) for one in ids), "one split for all"
+
+    # each is the run that it would be alone
+    assert train("--loss", "focal(gamma=1)", "--data", features, *FEW, "--out", "alone").code == 0
+    alone, swept = (
+        Path(out, "model.safetensors").read_bytes() for out in ("alone", "sweep/focal-gamma-1")
+    )
+    assert alone == swept
+
+
+def test_a_sweep_with_seeds_gives_spread_and_can_be_resumed(train, features):
+    options = ("--sweep", "brier,focal", "--seeds", "0,1,2", "--data", features, *FEW)
+    result = train(*options, "--out", "sweep")
+    assert result.code == 0, result.err
+    assert "3 seeds: mean ± standard deviation" in result.out
+    runs = json.loads(Path("sweep/sweep.json").read_text())["runs"]
+    assert [(run["loss"], run["seed"]) for run in runs] == [
+        (loss, seed) for loss in ("brier", "focal") for seed in (0, 1, 2)
+    ]
+    errors = [run["error"] for run in runs[:3]]
+    line = next(one for one in result.out.splitlines() if one.startswith("brier"))
+    assert f"{np.mean(errors):.4f}±{np.std(errors, ddof=1):.4f}" in line
+
+    # as if it had been killed before the last run
+    for path in sorted(Path("sweep/focal-seed2").iterdir()):
+        path.unlink()
+    Path("sweep/focal-seed2").rmdir()
+    kept = Path("sweep/brier-seed0/model.safetensors").stat().st_mtime_ns
+    again = train(*options, "--out", "sweep", "--resume")
+    assert (again.code, again.out) == (0, result.out)
+    assert Path("sweep/brier-seed0/model.safetensors").stat().st_mtime_ns == kept
+
+
+def test_a_loss_given_twice_is_refused(refused, features):
+    options = ("--sweep", "focal,focal(gamma=3)", "--data", features, "--out", "sweep")
+    refused(*options, says=("given twice",))
+    assert not Path("sweep").exists()
+
+
+def test_gamma_is_chosen_on_training_rows_alone(train, folder, features):
+    """Other validation and test rows lead to the same table of gammas."""
+    data = np.load(features)
+    x, y = data["x"], data["y"]
+    split = np.array(["train"] * 300 + ["val"] * 50 + ["test"] * 50)
+    np.savez("a.npz", x=x, y=y, split=split)
+    np.savez("b.npz", x=np.where((split == "train")[:, None], x, x + 1), y=y, split=split)
+    search = ("--loss", "focal", "--gamma-search", "0,2,5", *FEW)
+    for name in "ab":
+        result = train("--data", f"{name}.npz", *search, "--out", name)
+        assert result.code == 0, result.err
+    a, b = (json.loads(Path(name, "gamma_search.json").read_text()) for name in "ab")
+    assert a == b
+    assert [one["gamma"] for one in a["tried"]] == [0, 2, 5]
+    best = min(a["tried"], key=lambda one: one["nll"])
+    assert a["chosen"] == ("focal" if best["gamma"] == 3 else f"focal(gamma={best['gamma']:g})")
+    assert a["chosen"] in result.out.splitlines()[0]
+
+
+def test_folders_are_named_after_losses():
+    assert slug("focal(gamma=2)") == "focal-gamma-2"
+    assert slug("flsd-53(gammas=(5,2))") == "flsd-53-gammas-5-2"
