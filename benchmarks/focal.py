@@ -41,7 +41,7 @@ RESULTS = Path(__file__).parent / "results" / "focal.json"
 METRICS = ("accuracy", "nll", "brier", "ece", "ada-ece", "classwise-ece", "mean-confidence")
 SEEDS = (0, 1, 2)
 FIRST = ("cross-entropy", "focal", "flsd-53", "label-smoothing", "brier")
-THEN = ("adafocal", "dual-focal", "mmce-weighted", "focal-auto(least=3)")
+THEN = ("adafocal", "dual-focal")
 DIGITS = 5
 KEPT = (
     *("head_norm", "norm", "train_error", "val_error", "val_nll", "val_ece"),
