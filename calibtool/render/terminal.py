@@ -1,0 +1,202 @@
+"""A reliability diagram in letters, for where no picture can be shown: over ssh, in a log.
+
+Above, each bin's outcome with its interval against its mean score, beside the diagonal; below, the
+share of rows in each bin. Braille letters are a grid of 2 x 4 dots each. Where a letter cannot be
+written, plain ones stand in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibtool.checks import Array
+from calibtool.diagram import Curve, Reliability
+from calibtool.render.numbers import interval, number, percent
+
+LEFT = 6  # columns of the scale
+HEIGHT, LOW_HEIGHT = 14, 3  # lines of the diagram and of the histogram
+WIDEST = 66  # columns of the diagram
+DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille letter, by column
+BLOCKS = " ▁▂▃▄▅▆▇█"
+NAMES = {"top": ("confidence", "accuracy"), "positive": ("P(class 1)", "frequency of class 1")}
+PLAIN = str.maketrans({"│": "|", "┤": "+", "└": "+", "┬": "+", "─": "-", "●": "@", "○": "o"})
+DIM, RED, GREEN = "2", "31", "32"  # read on black as on white
+
+
+@dataclass(eq=False)
+class Canvas:
+    """Letters with a style each, filled dot by dot or letter by letter; line 0 is the highest."""
+
+    letters: Array
+    styles: Array
+    dots: Array
+
+    @classmethod
+    def blank(cls, height: int, width: int) -> Canvas:
+        """An empty one."""
+        size = (height, width)
+        return cls(np.full(size, " "), np.full(size, "", "<U4"), np.zeros(size, np.int64))
+
+    def dot(self, x: float, y: float, style: str) -> None:
+        """A dot at x and y in [0, 1], from the left and from below."""
+        height, width = self.letters.shape
+        column = min(int(x * 2 * width), 2 * width - 1)
+        line = min(int((1 - y) * 4 * height), 4 * height - 1)
+        at = line // 4, column // 2
+        self.dots[at] |= DOTS[column % 2][line % 4]
+        self.letters[at], self.styles[at] = chr(0x2800 + self.dots[at]), style
+
+    def letter(self, x: float, y: float, letter: str, style: str) -> None:
+        """A letter at x and y in [0, 1], over whatever is there."""
+        height, width = self.letters.shape
+        at = min(int((1 - y) * height), height - 1), min(int(x * width), width - 1)
+        self.letters[at], self.styles[at] = letter, style
+
+    def lines(self, *, colour: bool) -> list[str]:
+        """Its lines as text; with ANSI colours, if wanted."""
+        pairs = zip(self.letters, self.styles, strict=True)
+        return [_styled(a, b) if colour else "".join(a).rstrip() for a, b in pairs]
+
+
+def reliability(data: Reliability, *, width: int, colour: bool, letters: str = "utf-8") -> str:
+    """The diagram, no wider than `width` columns, in letters of the encoding `letters`."""
+    room = min(width - LEFT - 2, WIDEST)
+    bins = len(data.curves[0].edges)
+    columns = room // bins * bins if bins <= room else room
+    upper = Canvas.blank(HEIGHT, columns)
+    for step in np.linspace(0, 1, 2 * columns):
+        upper.dot(step, step, DIM)
+    for index, curve in enumerate(data.curves):
+        _points(upper, curve, index, several=len(data.curves) > 1)
+    score, outcome = NAMES[data.view]
+    lines = [outcome, *_scaled(upper, ("1.0", "0.5", "0.0"), colour=colour)]
+    last = data.curves[-1]
+    lower = _histogram(last, columns)
+    most = f"{100 * _columns_mass(last, columns).max():.0f} %"
+    lines += [_axis(columns), *_scaled(lower, (most, "0 %"), colour=colour), _axis(columns)]
+    lines += [_numbers(columns, score), "", *_legend(data, colour=colour)]
+    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    return text if _can_write(text, letters) else _plain(text)
+
+
+def _points(canvas: Canvas, curve: Curve, index: int, *, several: bool) -> None:
+    """A bin a point, filled where its interval leaves out the diagonal, with its interval; of
+    several curves, hollow points are the first and filled ones, with intervals, the last."""
+    some = np.isfinite(curve.outcome)
+    x, y, low, high = (v[some] for v in (curve.score, curve.outcome, curve.low, curve.high))
+    off = (x < low) | (x > high)
+    filled = np.full(len(x), index > 0) if several else off
+    styles = [(RED, GREEN)[index > 0] if several or one else "" for one in off]
+    if filled.any() or not several:
+        for k, style in enumerate(styles):
+            for step in np.linspace(low[k], high[k], 2 + int(8 * HEIGHT * (high[k] - low[k]))):
+                canvas.dot(x[k], step, style)
+    for k, style in enumerate(styles):
+        canvas.letter(x[k], y[k], "●" if filled[k] else "○", style)
+
+
+def _histogram(curve: Curve, columns: int) -> Canvas:
+    """Share of rows, a column of eighths of letters for each column."""
+    mass = _columns_mass(curve, columns)
+    canvas = Canvas.blank(LOW_HEIGHT, columns)
+    eighths = np.rint(mass / mass.max() * 8 * LOW_HEIGHT)
+    eighths = np.where((mass > 0) & (eighths < 1), 1, eighths)  # a few rows are not none
+    for line in range(LOW_HEIGHT):
+        part = np.clip(eighths - 8 * (LOW_HEIGHT - 1 - line), 0, 8).astype(int)
+        canvas.letters[line] = [BLOCKS[k] for k in part]
+    return canvas
+
+
+def _columns_mass(curve: Curve, columns: int) -> Array:
+    """The mass of the bin at each column; of all bins in it, where bins are finer."""
+    bins = len(curve.edges)
+    if bins <= columns:
+        middle = (np.arange(columns) + 0.5) / columns
+        return np.asarray(curve.mass[np.minimum(np.searchsorted(curve.edges, middle), bins - 1)])
+    heap = np.concatenate([[0.0], np.cumsum(curve.mass)])
+    ends = np.interp(np.arange(columns + 1) / columns, np.append(0.0, curve.edges), heap)
+    return np.diff(ends)
+
+
+def _scaled(canvas: Canvas, ticks: Iterable[str], *, colour: bool) -> list[str]:
+    """Lines with a scale to their left: ticks evenly from the highest line to the lowest."""
+    lines = canvas.lines(colour=colour)
+    names = list(ticks)
+    at = np.rint(np.linspace(0, len(lines) - 1, len(names))).astype(int).tolist()
+    told = dict(zip(at, names, strict=True))
+    return [
+        f"{told.get(k, ''):>{LEFT - 1}} {'┤' if k in told else '│'}{line}"
+        for k, line in enumerate(lines)
+    ]
+
+
+def _axis(columns: int) -> str:
+    ticks = _ticks(columns)
+    return " " * LEFT + "└" + "".join("┬" if k in ticks else "─" for k in range(columns))
+
+
+def _ticks(columns: int) -> list[int]:
+    """The columns of 0, 0.2, ... 1."""
+    return [min(k * columns // 5, columns - 1) for k in range(6)]
+
+
+def _numbers(columns: int, name: str) -> str:
+    """The numbers below the ticks, and what they are, between them."""
+    line = [" "] * (columns + LEFT + 3)
+    for k, tick in enumerate(_ticks(columns)):
+        text = f"{k / 5:.1f}"
+        start = LEFT + tick
+        line[start : start + len(text)] = text
+    return "".join(line).rstrip() + "\n" + " " * (LEFT + 1) + name.center(columns)
+
+
+def _legend(data: Reliability, *, colour: bool) -> list[str]:
+    level = percent(data.report.level)
+    if len(data.curves) == 1:
+        estimate = data.curves[0].estimate
+        ece = f"ECE {number(estimate.value)} {interval(estimate.low, estimate.high)}".rstrip()
+        marks = [("●", RED, "interval leaves out the diagonal"), ("○", "", "does not")]
+        found = [_mark(letter, style, text, colour=colour) for letter, style, text in marks]
+        return ["   ".join(found), f"{ece}; bars are {level} intervals"]
+    lines = []
+    for index, curve in enumerate(data.curves):
+        ends = interval(curve.estimate.low, curve.estimate.high)
+        text = f"{curve.label}: ECE {number(curve.estimate.value)} {ends}".rstrip()
+        mark = ("○", RED) if not index else ("●", GREEN)
+        lines.append(_mark(*mark, text, colour=colour))
+    return [*lines, f"Bars are {level} intervals of {data.curves[-1].label}."]
+
+
+def _mark(letter: str, style: str, text: str, *, colour: bool) -> str:
+    return f"{_styled([letter], [style]) if colour else letter} {text}"
+
+
+def _styled(letters: Iterable[str], styles: Iterable[str]) -> str:
+    """Letters with the codes that change the style where it changes."""
+    out, now = [], ""
+    for letter, style in zip(letters, styles, strict=True):
+        if style != now:
+            out.append(f"\x1b[0m\x1b[{style}m" if style else "\x1b[0m")
+            now = style
+        out.append(letter)
+    return "".join([*out, "\x1b[0m"] if now else out)
+
+
+def _can_write(text: str, letters: str) -> bool:
+    try:
+        text.encode(letters)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _plain(text: str) -> str:
+    """The same in ASCII: a dot for a letter of dots, # for half a block or more."""
+    plain = text.translate(PLAIN)
+    return "".join(
+        "." if 0x2800 < ord(c) < 0x2900 else "_#"[c in "▄▅▆▇█"] if c in BLOCKS[1:] else c
+        for c in plain
+    )
