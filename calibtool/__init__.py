@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from calibtool.version import __version__
 
 if TYPE_CHECKING:
+    from calibtool import plot as plot
     from calibtool import sklearn as sklearn
     from calibtool.calibrators import fit, load_calibrator
     from calibtool.errors import CalibtoolError
@@ -39,7 +40,7 @@ _HOME = {
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
 }
-_MODULES = ("sklearn",)  # of an optional extra
+_MODULES = ("plot", "sklearn")  # the latter of an optional extra
 
 
 def __getattr__(name: str) -> Any:
