@@ -106,7 +106,7 @@ def evaluate(
         threads=threads,
         progress=progress,
     )
-    return _report(found)
+    return report_of(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -369,7 +369,7 @@ def _watched(predictions: Readable, size: int, progress: Progress) -> Iterator[P
 # ------------------------------------------------------------------ the report
 
 
-def _report(found: Examined) -> Report:
+def report_of(found: Examined) -> Report:
     """The record of one system, or of two, before and after."""
     said, was = found.means()
     report = Report(

@@ -94,12 +94,13 @@ def _picture(
     source: Any, fitted: Any, progress: Any, options: dict[str, Any], output: str | None
 ) -> str:
     """The reliability diagram below the table."""
-    from calibtool import diagram
     from calibtool.cli import out
+    from calibtool.diagrams import reliability
     from calibtool.render import terminal
 
     how = {name: options[name] for name in ("resamples", "level", "seed")}
-    data = diagram.reliability(source, calibrator=fitted, progress=progress, **how)
+    fits = [] if fitted is None else [fitted]
+    data = reliability.compute(source, calibrators=fits, progress=progress, **how)
     return "\n" + terminal.reliability(data, **out.terminal(output), letters=out.letters(output))
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.diagram import Curve, Reliability
+from calibtool.diagrams.record import Curve
+from calibtool.diagrams.reliability import Reliability
 from calibtool.render.numbers import interval, number, percent
 
 LEFT = 6  # columns of the scale
@@ -64,7 +65,7 @@ class Canvas:
 def reliability(data: Reliability, *, width: int, colour: bool, letters: str = "utf-8") -> str:
     """The diagram, no wider than `width` columns, in letters of the encoding `letters`."""
     room = min(width - LEFT - 2, WIDEST)
-    bins = len(data.curves[0].edges)
+    bins = len(data.curves[0].mass)
     columns = room // bins * bins if bins <= room else room
     upper = Canvas.blank(HEIGHT, columns)
     for step in np.linspace(0, 1, 2 * columns):
@@ -112,13 +113,12 @@ def _histogram(curve: Curve, columns: int) -> Canvas:
 
 def _columns_mass(curve: Curve, columns: int) -> Array:
     """The mass of the bin at each column; of all bins in it, where bins are finer."""
-    bins = len(curve.edges)
-    if bins <= columns:
+    edges, mass = curve.histogram.edges, curve.histogram.mass
+    if len(mass) <= columns:
         middle = (np.arange(columns) + 0.5) / columns
-        return np.asarray(curve.mass[np.minimum(np.searchsorted(curve.edges, middle), bins - 1)])
-    heap = np.concatenate([[0.0], np.cumsum(curve.mass)])
-    ends = np.interp(np.arange(columns + 1) / columns, np.append(0.0, curve.edges), heap)
-    return np.diff(ends)
+        return np.asarray(mass[np.clip(np.searchsorted(edges, middle) - 1, 0, len(mass) - 1)])
+    heap = np.concatenate([[0.0], np.cumsum(mass)])
+    return np.diff(np.interp(np.arange(columns + 1) / columns, edges, heap))
 
 
 def _scaled(canvas: Canvas, ticks: Iterable[str], *, colour: bool) -> list[str]:
@@ -153,21 +153,22 @@ def _numbers(columns: int, name: str) -> str:
     return "".join(line).rstrip() + "\n" + " " * (LEFT + 1) + name.center(columns)
 
 
+def _error(curve: Curve) -> str:
+    one = curve.estimates[0]
+    return f"{one.name} {number(one.value)} {interval(one.low, one.high)}".rstrip()
+
+
 def _legend(data: Reliability, *, colour: bool) -> list[str]:
-    level = percent(data.report.level)
+    level = percent(data.level)
     if len(data.curves) == 1:
-        estimate = data.curves[0].estimate
-        ece = f"ECE {number(estimate.value)} {interval(estimate.low, estimate.high)}".rstrip()
         marks = [("●", RED, "interval leaves out the diagonal"), ("○", "", "does not")]
         found = [_mark(letter, style, text, colour=colour) for letter, style, text in marks]
-        return ["   ".join(found), f"{ece}; bars are {level} intervals"]
+        return ["   ".join(found), f"{_error(data.curves[0])}; bars are {level} intervals"]
     lines = []
     for index, curve in enumerate(data.curves):
-        ends = interval(curve.estimate.low, curve.estimate.high)
-        text = f"{curve.label}: ECE {number(curve.estimate.value)} {ends}".rstrip()
         mark = ("○", RED) if not index else ("●", GREEN)
-        lines.append(_mark(*mark, text, colour=colour))
-    return [*lines, f"Bars are {level} intervals of {data.curves[-1].label}."]
+        lines.append(_mark(*mark, f"{curve.label}: {_error(curve)}", colour=colour))
+    return [*lines, f"Bars are {level} intervals of the latter."]
 
 
 def _mark(letter: str, style: str, text: str, *, colour: bool) -> str:
