@@ -69,7 +69,13 @@ OWN: dict[str, tuple[Callable[..., Any], ...]] = {
     ),
 }
 OF_ALL = shared.stack(
-    click.option("-o", "--output", metavar="FILE", help="png, svg or pdf; KIND.png unless said."),
+    click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="png, svg or pdf; KIND.png unless said. A plain reliability diagram is drawn in the "
+        "terminal instead.",
+    ),
     click.option(
         "--data",
         metavar="FILE",
@@ -141,7 +147,8 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
 
     output, data = options.pop("output"), options.pop("data")
     look = {key: options.pop(key) for key in ("width", "style", "title")}
-    if output is None and data is None:
+    letters = output is None and data is None and _in_letters(name, options, look)
+    if output is None and data is None and not letters:
         output = f"{name}.png"
     if output:
         ink.require_suffix(output)
@@ -160,10 +167,23 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
         export.save(name, diagram, data)
     if output:
         ink.save(name, diagram, output, **look)
+    if letters:
+        from calibtool.render import terminal
+
+        text = terminal.reliability(diagram, **out.terminal(), letters=out.letters())
+        out.emit(text, None)
     for note in diagram.notes:
         click.echo(f"Note: {note}", err=True)
     wrote = [path for path in (output, data) if path]
-    click.echo(f"Wrote {' and '.join(wrote)}", err=True)
+    if wrote:
+        click.echo(f"Wrote {' and '.join(wrote)}", err=True)
+
+
+def _in_letters(name: str, options: dict[str, Any], look: dict[str, Any]) -> bool:
+    """Whether a diagram of no more than bins is asked for, and no picture's looks."""
+    more = any(options.get(key) for key in ("form", "logit", "by"))
+    looks = look["width"] or look["title"] or look["style"] != "paper"
+    return name == "reliability" and not more and not looks
 
 
 def _require_number(name: str, kind: Kind, files: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from calibtool.checks import Array
 from calibtool.diagrams.record import Curve
 from calibtool.diagrams.reliability import Reliability
+from calibtool.errors import UsageError
 from calibtool.render.numbers import interval, number, percent
 
 LEFT = 6  # columns of the scale
@@ -23,8 +24,11 @@ WIDEST = 66  # columns of the diagram
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille letter, by column
 BLOCKS = " ▁▂▃▄▅▆▇█"
 NAMES = {"top": ("confidence", "accuracy"), "positive": ("P(class 1)", "frequency of class 1")}
-PLAIN = str.maketrans({"│": "|", "┤": "+", "└": "+", "┬": "+", "─": "-", "●": "@", "○": "o"})
-DIM, RED, GREEN = "2", "31", "32"  # read on black as on white
+PLAIN = str.maketrans("│┤└┬─●○◆◇▲△", "|+++-@o#xAv")
+# of the 16 colours, those that read on black as on white
+DIM, RED, GREEN, MAGENTA, CYAN = "2", "31", "32", "35", "36"
+OFF, NOT_OFF = ("●", RED), ("○", "")
+MARKS = (("○", RED), ("●", GREEN), ("◇", MAGENTA), ("◆", CYAN), ("△", ""), ("▲", RED))
 
 
 @dataclass(eq=False)
@@ -70,8 +74,10 @@ def reliability(data: Reliability, *, width: int, colour: bool, letters: str = "
     upper = Canvas.blank(HEIGHT, columns)
     for step in np.linspace(0, 1, 2 * columns):
         upper.dot(step, step, DIM)
-    for index, curve in enumerate(data.curves):
-        _points(upper, curve, index, several=len(data.curves) > 1)
+    marks = _marks(data)
+    for index, (curve, mark) in enumerate(zip(data.curves, marks, strict=True)):
+        bars = len(marks) <= 2 and index == len(marks) - 1
+        _points(upper, curve, mark, bars=bars)
     score, outcome = NAMES[data.view]
     lines = [outcome, *_scaled(upper, ("1.0", "0.5", "0.0"), colour=colour)]
     last = data.curves[-1]
@@ -83,20 +89,30 @@ def reliability(data: Reliability, *, width: int, colour: bool, letters: str = "
     return text if _can_write(text, letters) else _plain(text)
 
 
-def _points(canvas: Canvas, curve: Curve, index: int, *, several: bool) -> None:
-    """A bin a point, filled where its interval leaves out the diagonal, with its interval; of
-    several curves, hollow points are the first and filled ones, with intervals, the last."""
+def _marks(data: Reliability) -> list[tuple[str, str] | None]:
+    """A letter and a style for each of several curves."""
+    if len(data.curves) == 1:
+        return [None]
+    if len(data.curves) > len(MARKS):
+        raise UsageError(
+            f"in letters, {len(data.curves)} curves are not told apart, {len(MARKS)} are; "
+            "-o FILE.png draws them all"
+        )
+    return list(MARKS[: len(data.curves)])
+
+
+def _points(canvas: Canvas, curve: Curve, mark: tuple[str, str] | None, *, bars: bool) -> None:
+    """A bin a point, with its interval if there are to be `bars`. Without a mark for the whole
+    curve, it is filled where its interval leaves out the diagonal."""
     some = np.isfinite(curve.outcome)
     x, y, low, high = (v[some] for v in (curve.score, curve.outcome, curve.low, curve.high))
     off = (x < low) | (x > high)
-    filled = np.full(len(x), index > 0) if several else off
-    styles = [(RED, GREEN)[index > 0] if several or one else "" for one in off]
-    if filled.any() or not several:
-        for k, style in enumerate(styles):
-            for step in np.linspace(low[k], high[k], 2 + int(8 * HEIGHT * (high[k] - low[k]))):
-                canvas.dot(x[k], step, style)
-    for k, style in enumerate(styles):
-        canvas.letter(x[k], y[k], "●" if filled[k] else "○", style)
+    marks = [mark or (OFF if one else NOT_OFF) for one in off]
+    for k, (_, style) in enumerate(marks if bars else ()):
+        for step in np.linspace(low[k], high[k], 2 + int(8 * HEIGHT * (high[k] - low[k]))):
+            canvas.dot(x[k], step, style)
+    for k, (letter, style) in enumerate(marks):
+        canvas.letter(x[k], y[k], letter, style)
 
 
 def _histogram(curve: Curve, columns: int) -> Canvas:
@@ -161,17 +177,22 @@ def _error(curve: Curve) -> str:
 def _legend(data: Reliability, *, colour: bool) -> list[str]:
     level = percent(data.level)
     if len(data.curves) == 1:
-        marks = [("●", RED, "interval leaves out the diagonal"), ("○", "", "does not")]
-        found = [_mark(letter, style, text, colour=colour) for letter, style, text in marks]
+        marks = [(OFF, "interval leaves out the diagonal"), (NOT_OFF, "does not")]
+        found = [_mark(mark, text, colour=colour) for mark, text in marks]
         return ["   ".join(found), f"{_error(data.curves[0])}; bars are {level} intervals"]
-    lines = []
-    for index, curve in enumerate(data.curves):
-        mark = ("○", RED) if not index else ("●", GREEN)
-        lines.append(_mark(*mark, f"{curve.label}: {_error(curve)}", colour=colour))
-    return [*lines, f"Bars are {level} intervals of the latter."]
+    lines = [
+        _mark(mark, f"{curve.label}: {_error(curve)}", colour=colour)
+        for mark, curve in zip(MARKS, data.curves, strict=False)
+    ]
+    if len(lines) == 2:
+        lines.append(f"Bars are {level} intervals of the latter; the histogram is its, too.")
+    else:
+        lines.append(f"The histogram is that of {data.curves[-1].label}.")
+    return lines
 
 
-def _mark(letter: str, style: str, text: str, *, colour: bool) -> str:
+def _mark(mark: tuple[str, str], text: str, *, colour: bool) -> str:
+    letter, style = mark
     return f"{_styled([letter], [style]) if colour else letter} {text}"
 
 
