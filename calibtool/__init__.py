@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from calibtool.predictions import Predictions
     from calibtool.report import Estimate, Report
     from calibtool.selection import select
+    from calibtool.send import write_report
 
 # name -> the module it lives in; loaded when first used, so that importing calibtool is cheap
 _HOME = {
@@ -39,6 +40,7 @@ _HOME = {
     "load_calibrator": "calibtool.calibrators",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
+    "write_report": "calibtool.send",
 }
 _MODULES = ("plot", "sklearn")  # the latter of an optional extra
 
@@ -68,4 +70,5 @@ __all__ = [
     "load_calibrator",
     "select",
     "significance",
+    "write_report",
 ]

@@ -28,7 +28,7 @@ LAYERS = (
     ("page",),
     ("render", "train", "export"),
     ("ink", "html"),
-    ("reference", "sklearn", "plot"),
+    ("reference", "sklearn", "plot", "send"),
     ("cli",),
     ("__main__",),
 )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from calibtool.cli import options as shared
-
-FORMATS = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
 
 
 def command(name: str) -> click.Command:
@@ -62,8 +59,9 @@ def report(
 ) -> None:
     """One page about the predictions in FILE, to be sent to someone else.
 
-    What the numbers say in words, metrics, diagrams, classes, slices, what would mend it, oddities
-    of the data, and how each number was computed. Several files make a comparison.
+    What the numbers say in words, metrics, diagrams, classes, slices, before and after a
+    calibrator, oddities of the data, and how each number was computed. Several files make a
+    comparison.
 
     \b
     calibtool report test.npz -o report.html
@@ -73,11 +71,15 @@ def report(
     """
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
+    from calibtool.errors import UsageError
     from calibtool.files import open_source, require_writable
     from calibtool.page import page
+    from calibtool.send import form_of, text
     from calibtool.spec import parse_list
 
-    form = _form(format_, output, model_card)
+    form = form_of(output, format_, model_card)
+    if form == "html" and not output:
+        raise UsageError("a page needs a file: give -o report.html (or -o - for standard output)")
     if output and output != "-":
         require_writable(output)
     specs = [spec.name for spec in parse_list(metrics)]
@@ -94,29 +96,13 @@ def report(
             methods=_methods(select, calibrator),
             by=by,
             title=title,
-            command=_again(),
+            command=shared.again(click.get_current_context()),
             progress=progress,
             **options,
         )
-    out.emit(_text(made, form, model_card, model_name), output)
+    out.emit(text(made, form, task=model_card, model=model_name), output)
     if output and output != "-":
         click.echo(f"Wrote {output}", err=True)
-
-
-def _form(format_: str | None, output: str | None, model_card: str | None) -> str:
-    """The format that is meant, if any can be."""
-    from calibtool.errors import UsageError
-
-    suffix = Path(output).suffix.lower() if output else ""
-    form = format_ or FORMATS.get(suffix, "md" if model_card is not None and not output else "")
-    if not form:
-        what = f"{output}: cannot tell the format by the name" if output else "where to?"
-        raise UsageError(f"{what}; give -o report.html or -o report.md, or --format md")
-    if form == "html" and not output:
-        raise UsageError("a page needs a file: give -o report.html (or -o - for standard output)")
-    if form == "html" and model_card is not None:
-        raise UsageError("--model-card goes with --format md")
-    return form
 
 
 def _methods(select: str | None, calibrator: str | None) -> list[str] | None:
@@ -136,21 +122,3 @@ def _methods(select: str | None, calibrator: str | None) -> list[str] | None:
     for name in names:
         module_of(name)
     return names
-
-
-def _text(made: Any, form: str, model_card: str | None, model_name: str) -> str:
-    if form == "html":
-        from calibtool.html import document
-
-        return document(made)
-    from calibtool.render import page_markdown
-
-    return page_markdown.document(made, task=model_card, model=model_name)
-
-
-def _again() -> str:
-    """The command that was typed."""
-    import shlex
-    import sys
-
-    return "calibtool " + shlex.join(sys.argv[1:])

@@ -118,6 +118,9 @@ def _tried(predictions: Predictions, asked: Asked) -> _Tried:
         return _Tried(why_not="No calibrator was asked for.")
     if predictions.kind == "confidence":
         return _Tried(why_not="With confidences alone, no calibrator can be fitted.")
+    if predictions.rows < 2 * FOLDS:
+        few = f"{predictions.rows} rows are too few to cross-fit a calibrator"
+        return _Tried(why_not=f"{few}; {2 * FOLDS} are the least.")
     how = {name: asked.how[name] for name in ("resamples", "level", "seed") if name in asked.how}
     try:
         selection = select(predictions, asked.methods, progress=asked.progress, **how)
