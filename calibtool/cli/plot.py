@@ -37,6 +37,17 @@ def bins(default: int) -> Callable[..., Any]:
     return click.option("--bins", type=click.IntRange(1, 1000), default=default, show_default=True)
 
 
+def top(default: int) -> Callable[..., Any]:
+    """How many classes."""
+    return click.option(
+        "--top",
+        type=click.IntRange(1, 60),
+        default=default,
+        show_default=True,
+        help="Of many classes, the worst so many.",
+    )
+
+
 # the options that a kind has besides those of all
 OWN: dict[str, tuple[Callable[..., Any], ...]] = {
     "reliability": (
@@ -67,6 +78,32 @@ OWN: dict[str, tuple[Callable[..., Any], ...]] = {
         VIEW,
         RESAMPLES,
     ),
+    "classwise": (top(8), bins(15), RESAMPLES),
+    "confusion-calibration": (top(20), RESAMPLES),
+    "confidence": (bins(20), VIEW, RESAMPLES),
+    "bins": (RESAMPLES,),
+    "temperature": (bins(15), RESAMPLES),
+    "risk-coverage": (CALIBRATED, RESAMPLES),
+    "shift": (
+        click.option("--over", metavar="COLUMN", required=True, help="Numbers or times."),
+        click.option(
+            "--groups",
+            type=click.IntRange(2, 1000),
+            default=10,
+            show_default=True,
+            help="Stretches of about as many rows each.",
+        ),
+        bins(15),
+        VIEW,
+        RESAMPLES,
+    ),
+    "gain": (
+        click.option("--methods", metavar="LIST", help="Calibrators; all, unless said."),
+        click.option("--test", metavar="FILE", help="Measure on this file; no cross-fitting."),
+        RESAMPLES,
+    ),
+    "belt": (VIEW, RESAMPLES),
+    "compare": (VIEW, RESAMPLES),
 }
 OF_ALL = shared.stack(
     click.option(
@@ -205,6 +242,10 @@ def _read(
         fitted = [load_calibrator(path) for path in options["calibrators"]]
         columns += [column for one in fitted for column in one.columns]
         options["calibrators"] = fitted
+    if options.get("methods"):
+        options["methods"] = [name.strip() for name in options["methods"].split(",")]
+    if options.get("test"):
+        options["test"] = _open(options["test"], choice, ()).load()
     sources = [_open(path, choice, columns) for path in files]
     if kind.files == (1, 1):
         return sources[0]

@@ -17,7 +17,7 @@ from calibtool.diagrams.record import Histogram
 from calibtool.draws import drawn_sums
 from calibtool.evaluation import Examined
 from calibtool.metrics.corp import isotonic
-from calibtool.metrics.smooth import smoothed
+from calibtool.metrics.smooth import Kernel, smoothed
 from calibtool.panels import Panels
 
 POINTS = 201  # where a smooth curve is computed
@@ -159,31 +159,47 @@ def percentiles(drawn: Array, level: float) -> tuple[Array, Array]:
 # ------------------------------------------------------------------ continuous curves
 
 
+@dataclass(frozen=True, eq=False)
+class Smooth:
+    """Smooths cells: where, how wide, and at which points there are rows enough."""
+
+    at: Array
+    bandwidth: float
+    kernel: Kernel
+    shown: Array
+    density: Array
+
+    def __call__(self, cells: Cells) -> Array:
+        """The score with the smoothed gap added, NaN where there are few rows."""
+        _, gap = smoothed(cells, self.at, bandwidth=self.bandwidth, kernel=self.kernel)
+        return np.where(self.shown, self.at + gap, np.nan)
+
+
+def smoother(panels: Panels, bandwidth: float, *, logit: bool = False) -> Smooth:
+    """A smoother for the only panel."""
+    kernel: Kernel = "logit" if logit else "reflected"
+    width, at, cells = max(bandwidth, NARROWEST), grid(logit=logit), panels.exact(0)
+    density, _ = smoothed(cells, at, bandwidth=width, kernel=kernel)
+    fine = panels.fine[0]
+    near = density * width * 2 * np.sqrt(np.pi) * float(cells.total)
+    near *= float(np.average(fine.rows_a_weight, weights=fine.cells.n))
+    used = cells.centres()[cells.n > 0]
+    inside = (at >= used.min() - width / 2) & (at <= used.max() + width / 2)
+    return Smooth(at, width, kernel, (near >= LEAST_ROWS) & inside, density)
+
+
 def smooth(found: Examined, system: int, bandwidth: float, *, logit: bool = False) -> Points:
     """The smoothed gap above the diagonal, where at least `LEAST_ROWS` rows are near
     (Blasiok & Nakkiran 2024).
 
     Its distance to the diagonal, weighted by the density of the scores, is the smooth ECE.
     """
-    kernel = "logit" if logit else "reflected"
-    width = max(bandwidth, NARROWEST)
     panels = Panels(found.collected[system], found.view)
-    cells = panels.exact(0)
-    at = grid(logit=logit)
-    density, gap = smoothed(cells, at, bandwidth=width, kernel=kernel)
-    near = density * width * 2 * np.sqrt(np.pi) * float(cells.total)
-    near *= float(np.average(panels.fine[0].rows_a_weight, weights=panels.fine[0].cells.n))
-    used = cells.centres()[cells.n > 0]
-    inside = (at >= used.min() - width / 2) & (at <= used.max() + width / 2)
-    shown = (near >= LEAST_ROWS) & inside
-
-    def curve(drawn: Cells) -> Array:
-        return np.where(shown, at + smoothed(drawn, at, bandwidth=width, kernel=kernel)[1], np.nan)
-
-    outcome = np.where(shown, at + gap, np.nan)
+    curve = smoother(panels, bandwidth, logit=logit)
+    outcome = curve(panels.exact(0))
     bands = _bands(found, panels, curve, outcome, panels.fine[0].cells)
-    mass = np.where(shown, density, 0.0)
-    return Points(at, outcome, *bands, mass, None, _bars(found, system, logit=logit))
+    mass = np.where(curve.shown, curve.density, 0.0)
+    return Points(curve.at, outcome, *bands, mass, None, _bars(found, system, logit=logit))
 
 
 def corp(found: Examined, system: int, *, logit: bool = False) -> Points:

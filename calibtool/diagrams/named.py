@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 
 from calibtool.checks import Array
 from calibtool.errors import UsageError
 from calibtool.evaluation import Readable
+from calibtool.measure import Progress
 from calibtool.predictions import Predictions
 
 Named: TypeAlias = Readable | Mapping[str, Readable]
+
+
+class How(TypedDict, total=False):
+    """How intervals are made: the options that every kind shares."""
+
+    resamples: int
+    level: float
+    seed: int
+    progress: Progress | None
+
 
 MOST_GROUPS = 12  # small diagrams side by side
 
@@ -37,6 +48,12 @@ def whole(predictions: Readable) -> Predictions:
     return next(iter(predictions.blocks(max(predictions.rows, 1))))
 
 
+def class_names(predictions: Readable) -> list[str]:
+    """What the classes are called: their names, or their numbers."""
+    known = getattr(predictions, "class_names", None)
+    return list(known) if known else [str(k) for k in range(predictions.classes or 2)]
+
+
 def column(predictions: Predictions, name: str, option: str) -> Array:
     """A column that was carried along, a value a row."""
     if name not in predictions.extra:
@@ -49,7 +66,7 @@ def column(predictions: Predictions, name: str, option: str) -> Array:
     return values
 
 
-def groups(predictions: Predictions, name: str) -> tuple[dict[str, Predictions], tuple[str, ...]]:
+def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
     """The rows of each value of a column, or of quarters of its values where they are many numbers;
     and what was left out, in words."""
     values = column(predictions, name, "--by")
@@ -63,17 +80,19 @@ def groups(predictions: Predictions, name: str) -> tuple[dict[str, Predictions],
         left = int(counts.sum() - counts[order].sum())
         said = f"{name} has {len(distinct):,} values: the {MOST_GROUPS} with most rows are drawn"
         notes = (f"{said}, {left:,} rows are not",)
-    found = {f"{name} {distinct[k]}": predictions.take(np.flatnonzero(inverse == k)) for k in order}
+    found: dict[str, Readable] = {
+        f"{name} {distinct[k]}": predictions.take(np.flatnonzero(inverse == k)) for k in order
+    }
     return found, notes
 
 
-def _quarters(predictions: Predictions, values: Array, name: str) -> dict[str, Predictions]:
+def _quarters(predictions: Predictions, values: Array, name: str) -> dict[str, Readable]:
     if not np.isfinite(values).all():
         raise UsageError(f"{predictions.source}: --by {name}: some values are not finite")
     cuts = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf"))
     where = np.searchsorted(cuts, values)
     ends = [values.min(), *cuts, values.max()]
-    out = {}
+    out: dict[str, Readable] = {}
     for k in range(len(cuts) + 1):
         at = np.flatnonzero(where == k)
         if len(at):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Unpack
 
+from calibtool.cells import Cells
 from calibtool.checks import Array
 from calibtool.diagrams import curves
-from calibtool.diagrams.named import Named, groups, named, only, whole
+from calibtool.diagrams.named import How, Named, groups, named, only, whole
 from calibtool.diagrams.record import (
     Curve,
     Parts,
@@ -17,7 +19,6 @@ from calibtool.diagrams.record import (
 )
 from calibtool.errors import UsageError
 from calibtool.evaluation import Calibrator, Examined, Readable, System, examine
-from calibtool.measure import Progress
 from calibtool.panels import Panels
 from calibtool.report import Data
 
@@ -84,10 +85,7 @@ def compute(
     by: str | None = None,
     bands: str | None = None,
     calibrators: Sequence[Calibrator] = (),
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-    progress: Progress | None = None,
+    **how: Unpack[How],
 ) -> Reliability:
     """The data of a reliability diagram (Murphy & Winkler 1977; Niculescu-Mizil & Caruana 2005).
 
@@ -104,13 +102,14 @@ def compute(
         bands: "confidence", "consistency" (where a perfect model would be), "both" or "none"; by
             default both for a single curve.
         calibrators: what each makes of the predictions is drawn beside them.
+        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises UsageError, InputError.
     """
     _require(form, intervals, view, bands, profile)
     rule = profile or ("equal_mass" if logit else "equal_width")
-    settings = {"resamples": resamples, "level": level, "seed": seed, "progress": progress}
-    sets, notes = named(predictions), ()
+    sets: dict[str, Readable] = named(predictions)
+    notes: tuple[str, ...] = ()
     if by is not None:
         sets, notes = groups(whole(only(predictions)), by)
     systems = [System(), *(System.of(one) for one in calibrators)]
@@ -118,7 +117,7 @@ def compute(
     data = []
     for name, one in sets.items():
         specs = _specs(form, bins, rule, logit=logit, view=_view(view, one))
-        found = examine(one, specs, systems, **settings)
+        found = examine(one, specs, systems, **how)
         data.append(found.data)
         for number, system in enumerate(systems):
             points = _points(found, number, form, logit=logit, intervals=intervals)
@@ -137,7 +136,9 @@ def compute(
     if len(sets) > 1 and len(systems) > 1 and by is None:
         drawn = [replace(c, label=f"{n}, {c.label}") for n, c in _paired(sets, systems, drawn)]
     bands = bands or ("both" if per_panel == 1 else "confidence")
-    return Reliability(tuple(drawn), tuple(data), found.view, form, logit, level, bands, notes)
+    return Reliability(
+        tuple(drawn), tuple(data), found.view, form, logit, found.settings.level, bands, notes
+    )
 
 
 def _require(form: str, intervals: str, view: str, bands: str | None, profile: str | None) -> None:
@@ -195,7 +196,7 @@ def _bandwidth(found: Examined, system: int) -> float:
 def _edges(found: Examined, system: int) -> Array:
     spec = found.specs[0]
     if spec.one_edge_for_all:
-        return spec.edges(curves.Cells.empty())
+        return spec.edges(Cells.empty())
     return spec.edges(Panels(found.collected[system], found.view).exact(0))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from calibtool.checks import Array
+from calibtool.diagrams.record import Histogram
 from calibtool.ink.style import Style
 from calibtool.report import Estimate
 
@@ -30,6 +31,9 @@ SHORT = {
     "e-aurc": "E-AURC",
     "classwise-ece": "classwise ECE",
     "auroc-correct": "AUROC",
+    "auroc": "AUROC",
+    "top-label-ece": "top-label ECE",
+    "ici": "ICI",
 }
 
 
@@ -96,19 +100,113 @@ def thick_line(axes: Axes, x: Array, y: Array, width: Array, **how: Any) -> None
 
 
 def bars(
-    axes: Axes, x: Array, low: Array, high: Array, *, colour: str, width: Array | float, gid: str
+    axes: Axes,
+    x: Array,
+    low: Array,
+    high: Array,
+    *,
+    colour: str,
+    width: Array | float,
+    gid: str,
+    zorder: float = 3,
 ) -> None:
     """An interval at each x, upright."""
     some = np.isfinite(low) & np.isfinite(high)
     thick = np.broadcast_to(width, x.shape)[some]
-    lines = axes.vlines(x[some], low[some], high[some], color=colour, lw=thick, zorder=3)
+    lines = axes.vlines(x[some], low[some], high[some], color=colour, lw=thick, zorder=zorder)
     lines.set_gid(gid)
     lines.set_clip_on(False)
 
 
-def steps(axes: Axes, edges: Array, values: Array, **how: Any) -> None:
-    """A histogram, filled or as an outline."""
-    axes.stairs(values, edges, **how)
+def expected(axes: Axes, edges: Array, least: Array, most: Array, style: Style) -> None:
+    """Where the bins of a perfect model would lie, as blocks."""
+    some = np.isfinite(least) & np.isfinite(most)
+    widths = np.diff(edges)[some]
+    how = {"align": "edge", "color": style.faint, "lw": 0, "zorder": 1}
+    blocks = axes.bar(edges[:-1][some], (most - least)[some], widths, least[some], **how)
+    for k, block in enumerate(blocks):
+        block.set_gid(f"expected-{k}")
+
+
+def histogram(axes: Axes, bars_: Histogram, style: Style) -> None:
+    """The only histogram beneath a diagram, with its highest bar on the axis."""
+    how = {"fill": True, "alpha": 0.55, "lw": 0, "gid": "histogram-0"}
+    axes.stairs(bars_.mass, bars_.edges, color=style.colour(0), **how)
+    top_of(axes, float(bars_.mass.max()))
+
+
+def top_of(axes: Axes, top: float) -> None:
+    """The scale of a histogram: 0 and its highest bar."""
+    axes.set_ylim(0, top * 1.02)
+    axes.set_yticks([0, top], ["0", percent(top, 0)])
+
+
+def percent_axis(axes: Axes, *, which: str = "y") -> None:
+    """Ticks in per cent."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_major_formatter(FuncFormatter(lambda x, at: f"{100 * x:.6g} %" if x else "0"))
+
+
+def few_ticks(most: int) -> Any:
+    """At most so many ticks and one."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(most)
+
+
+def inner_labels(
+    axes: Axes, style: Style, ends: Sequence[tuple[float, str]], taken: Sequence[float]
+) -> None:
+    """The name of each line that ends apart from what is `taken`, above its right end."""
+    low, high = axes.get_ylim()
+    apart = 0.055 * (high - low)
+    held = list(taken)
+    for y, name in sorted(ends):
+        if low <= y <= high and min(abs(y - other) for other in held) > apart:
+            held.append(y)
+            axes.annotate(
+                name,
+                (0.985, y),
+                xycoords=axes.get_yaxis_transform(),
+                xytext=(0, 0.25 * style.text),
+                textcoords="offset points",
+                ha="right",
+                va="bottom",
+                fontsize=style.small * 0.93,
+                color=style.muted,
+            )
+
+
+def end_labels(axes: Axes, style: Style, x: float, ends: Sequence[tuple[float, str]]) -> None:
+    """The name of each line at its right end, moved apart where they would overlap, with a hair to
+    where it belongs. Limits must be set before."""
+    low, high = axes.get_ylim()
+    tall = axes.figure.bbox.height / axes.figure.dpi * axes.get_position().height
+    step = 1.5 * style.small * 0.93 / 72 / max(tall, 0.1) * (high - low)
+    order = sorted(ends)
+    at = [y for y, _ in order]
+    for k in range(1, len(at)):
+        at[k] = max(at[k], at[k - 1] + step)
+    over = (at[-1] - (high - 0.2 * step)) if at else 0.0
+    if over > 0:
+        at[-1] -= over
+        for k in range(len(at) - 2, -1, -1):
+            at[k] = min(at[k], at[k + 1] - step)
+    for y, (true, name) in zip(at, order, strict=True):
+        axes.annotate(
+            name,
+            (x, true),
+            xytext=(1.05, (y - low) / (high - low)),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=style.small * 0.93,
+            color=style.muted,
+            arrowprops={"arrowstyle": "-", "lw": 0.3, "color": style.muted, "shrinkA": 0}
+            | {"shrinkB": 0, "relpos": (0, 0.5)},
+            annotation_clip=False,
+        )
 
 
 # ------------------------------------------------------------------ words

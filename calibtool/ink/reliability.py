@@ -38,7 +38,7 @@ def draw(data: Reliability, axes: Axes, style: Style) -> None:
         marks.small_print(axes.child_axes[0], style, _small_print(data, panels[0][1]))
         return
     place = marks.inside(axes)
-    rows, columns = _shape(len(panels), place.bbox.width / place.dpi, style)
+    rows, columns = shape(len(panels), place.bbox.width / place.dpi, style)
     grid = place.subplots(rows, columns, squeeze=False)
     for index, ax in enumerate(grid.flat):
         if index >= len(panels):
@@ -61,8 +61,8 @@ def draw(data: Reliability, axes: Axes, style: Style) -> None:
     marks.foot(place, style, _small_print(data, panels[0][1]))
 
 
-def _shape(panels: int, width: float, style: Style) -> tuple[int, int]:
-    """Rows and columns."""
+def shape(panels: int, width: float, style: Style) -> tuple[int, int]:
+    """Rows and columns of small panels."""
     most = max(1, min(panels, int(width / (0.215 * style.text)), 4))
     rows = -(-panels // most)
     return rows, -(-panels // rows)
@@ -79,20 +79,19 @@ def _panel(
     scale.frame(axes)
     marks.diagonal(axes, style, scale.even())
     shown = len(curves) <= WITH_BARS
-    handles, alone = [], len(curves) == 1
+    handles, crowd = [], len(curves)
     for index, curve in enumerate(curves):
         if data.bands in ("consistency", "both") and len(curves) == 1:
             _expected(axes, curve, scale, style)
         whole = shown and data.bands in ("confidence", "both")
         draw_one = _binned if data.form == "binned" else _continuous
-        handles.append(draw_one(axes, curve, index, scale, style, whole=whole, alone=alone))
-        _histogram(lower, curve, index, scale, style, alone=alone)
+        handles.append(draw_one(axes, curve, index, scale, style, whole=whole, crowd=crowd))
+        _histogram(lower, curve, index, scale, style, crowd=crowd)
     axes.set_ylabel(y_name)
     lower.set_xlabel(x_name)
     scale.x_frame(lower)
     top = max(float(curve.histogram.mass.max()) for curve in curves)
-    lower.set_ylim(0, top * 1.02)
-    lower.set_yticks([0, top], ["0", marks.percent(top, 0)])
+    marks.top_of(lower, top)
     if name:
         marks.header(axes, style, [marks.long_name(name, 26), *_numbers(curves)], small=True)
     elif len(curves) == 1:
@@ -151,29 +150,18 @@ def _expected(axes: Axes, curve: Curve, scale: Scale, style: Style) -> None:
             gid="expected-0",
         )
         return
-    some = np.isfinite(least)
-    low, high = scale.on_x(curve.edges[:-1])[some], scale.on_x(curve.edges[1:])[some]
-    axes.bar(
-        low,
-        (most - least)[some],
-        high - low,
-        bottom=least[some],
-        align="edge",
-        color=style.faint,
-        lw=0,
-        zorder=1,
-    ).patches[0].set_gid("expected-0")
+    marks.expected(axes, scale.on_x(curve.edges), least, most, style)
 
 
 def _binned(
-    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, whole: bool, alone: bool
+    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, whole: bool, crowd: int
 ) -> Any:
     """Points as large as their share of the rows, with their intervals."""
     colour, some = style.colour(index), np.isfinite(curve.outcome)
     x, y = scale.on_x(curve.score[some]), scale.on_y(curve.outcome[some])
     share = curve.mass[some] / curve.mass.max()
     thick = np.sqrt(share)
-    if not alone:  # a line holds the points of a series together, thin where there are few rows
+    if crowd > 1:  # a line holds the points of a series together, thin where there are few rows
         marks.thick_line(
             axes,
             x,
@@ -189,7 +177,8 @@ def _binned(
         low, high = scale.on_y(curve.low[some]), scale.on_y(curve.high[some])
         width = style.line * (0.35 + 0.65 * thick)
         marks.bars(axes, x, low, high, colour=colour, width=width, gid=f"bars-{index}")
-    area = (0.34 * style.text) ** 2 + share * ((0.95 * style.text) ** 2 - (0.34 * style.text) ** 2)
+    grow = 0.95 if crowd <= WITH_BARS else 0.6
+    area = (0.34 * style.text) ** 2 + share * ((grow * style.text) ** 2 - (0.34 * style.text) ** 2)
     axes.scatter(
         x,
         y,
@@ -222,7 +211,7 @@ def _handle(index: int, style: Style) -> Any:
 
 
 def _continuous(
-    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, whole: bool, alone: bool
+    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, whole: bool, crowd: int
 ) -> Any:
     """A line as thick as the density of the scores, with its band."""
     from matplotlib.lines import Line2D
@@ -234,7 +223,8 @@ def _continuous(
         marks.band(axes, x, low, high, colour=colour, gid=f"band-{index}")
     thick = np.full(len(x), style.line)
     if _is_density(curve):
-        thick = style.line * (0.55 + 2.2 * np.sqrt(curve.mass / curve.mass.max()))
+        grow = 2.2 if crowd <= WITH_BARS else 0.8
+        thick = style.line * (0.55 + grow * np.sqrt(curve.mass / curve.mass.max()))
     marks.thick_line(
         axes, x, y, thick, color=colour, capstyle="round", zorder=4, gid=f"curve-{index}"
     )
@@ -247,14 +237,20 @@ def _is_density(curve: Curve) -> bool:
 
 
 def _histogram(
-    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, alone: bool
+    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, crowd: int
 ) -> None:
     edges = scale.on_x(curve.histogram.edges)
     how: dict[str, Any] = {"gid": f"histogram-{index}", "color": style.colour(index)}
-    if alone:
+    if crowd == 1:
         axes.stairs(curve.histogram.mass, edges, fill=True, alpha=0.55, lw=0, **how)
     else:
-        axes.stairs(curve.histogram.mass, edges, lw=style.line * 0.75, ls=style.dash(index), **how)
+        axes.stairs(
+            curve.histogram.mass,
+            edges,
+            lw=style.line * (0.75 if crowd <= WITH_BARS else 0.4),
+            ls=style.dash(index),
+            **how,
+        )
 
 
 def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:

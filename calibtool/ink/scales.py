@@ -70,12 +70,17 @@ class Scale:
             getattr(axes, f"set_{which}scale")("logit")
             shown = {name: at for name, at in TICKS.items() if ends[0] <= at <= ends[1]}
             if len(shown) > 6:  # 0.9 and 0.999, not 0.99 between them
-                shown = {name: at for name, at in shown.items() if name.count("9") % 2 or at == 0.5}
+                shown = {name: at for name, at in shown.items() if _decade(at) % 2 or at == 0.5}
             axis.set_ticks(list(shown.values()), list(shown))
             axis.set_minor_locator(NullLocator())
         else:
             axis.set_ticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
         getattr(axes, f"set_{which}lim")(*ends)
+
+
+def _decade(at: float) -> int:
+    """How many zeros or nines: 1 of 0.9, 3 of 0.001."""
+    return round(-np.log10(min(at, 1 - at)))
 
 
 def scale_of(curves: Iterable[Curve], *, logit: bool) -> Scale:

@@ -59,7 +59,7 @@ class Style:
 
     def dash(self, index: int) -> Any:
         """Of a series."""
-        return DASHES[index // len(self.series) % len(DASHES)]
+        return DASHES[(index + index // len(self.series)) % len(DASHES)]
 
     def rc(self) -> dict[str, Any]:
         """What matplotlib is told."""
