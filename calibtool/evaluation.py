@@ -176,6 +176,7 @@ def examine(
     *,
     ood: Readable | None = None,
     want: Collection[str] = (),
+    bias: bool = True,
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -187,6 +188,7 @@ def examine(
 
     Args:
         want: columns of `Rows` that are wanted besides those that the metrics need.
+        bias: whether mean score minus mean outcome is wanted, with its interval.
 
     The other arguments are those of `evaluate`, which is this with one system or two.
     """
@@ -213,7 +215,7 @@ def examine(
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
     view = _main_view(specs, predictions)
-    measured, bias = measure(specs, collected, settings, view, others)
+    measured, mean = measure(specs, collected, settings, view if bias else None, others)
     data = Data(
         predictions.source,
         len(rows.confidence),
@@ -229,7 +231,7 @@ def examine(
         settings,
         data,
         view,
-        bias,
+        mean,
     )
 
 

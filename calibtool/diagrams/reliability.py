@@ -117,7 +117,7 @@ def compute(
     data = []
     for name, one in sets.items():
         specs = _specs(form, bins, rule, logit=logit, view=_view(view, one))
-        found = examine(one, specs, systems, **how)
+        found = examine(one, specs, systems, bias=False, **how)
         data.append(found.data)
         for number, system in enumerate(systems):
             points = _points(found, number, form, logit=logit, intervals=intervals)

@@ -8,6 +8,7 @@ from calibtool import intervals
 from calibtool.cells import Cells, locate
 from calibtool.checks import Array
 from calibtool.classview import ClassView
+from calibtool.draws import EXACT_ROWS, drawn_sums
 from calibtool.errors import NotAvailableError
 from calibtool.measure.plan import Plan
 from calibtool.measure.record import Finish, Measured, Settings, Sums, effective_rows
@@ -30,12 +31,12 @@ class Bins:
     def add(self, spec: Spec) -> Finish:
         """A metric's value, and the columns of its bins."""
         score, outcome = self.rows.view(spec.view)
-        if spec.view not in self._cells:
-            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
-        edges = spec.edges(self._cells[spec.view])
-        seen = profile(self._cells[spec.view].pool(edges))
+        edges, cells = self._binned(spec)
+        seen = profile(cells)
         value = float(spec.of_profile(seen))
         bins = len(edges)
+        if self._many:
+            return self._of_units(spec, seen, edges)
         key = (spec.view, edges.tobytes())
         if key not in self._columns:
             where = locate(score, edges)
@@ -57,6 +58,44 @@ class Bins:
             own = sums[:, at] / sums[:, :1]
             gap, mass = own[:, :bins], np.maximum(own[:, bins:], 0)
             return _error(spec, seen, gap, mass, self.rows.weights, self.plan.settings)
+
+        return finish
+
+    @property
+    def _many(self) -> bool:
+        """Whether there are so many rows that units are drawn instead."""
+        return len(self.rows.confidence) > EXACT_ROWS
+
+    def _binned(self, spec: Spec) -> tuple[Array, Cells]:
+        """The edges of the bins, and their cells; many rows are only sorted where edges ask it."""
+        score, outcome = self.rows.view(spec.view)
+        if self._many and spec.one_edge_for_all:
+            edges = spec.edges(Cells.empty())
+            return edges, Cells.binned(score, outcome, edges, self.rows.weights)
+        if spec.view not in self._cells:
+            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
+        edges = spec.edges(self._cells[spec.view])
+        return edges, self._cells[spec.view].pool(edges)
+
+    def _of_units(self, spec: Spec, seen: Profile, edges: Array) -> Finish:
+        """The same of many rows, whose sums by unit need no columns."""
+        value = float(spec.of_profile(seen))
+
+        def finish(sums: Sums) -> Measured:
+            settings = self.plan.settings
+            if settings.draws is None:
+                return Measured(value)
+            score, outcome = self.rows.view(spec.view)
+            weights = self.rows.weights
+            mass = np.ones(len(score)) if weights is None else weights
+            residual = mass * (outcome - score.astype(np.float64))
+            every, where = np.arange(len(score)), locate(score, edges)
+            columns = [mass, residual]
+            n, r = drawn_sums(every, where, len(edges), columns, settings.draws, settings.threads)
+            total = n.sum(axis=1, keepdims=True)
+            some = total[:, 0] > 0
+            gap, share = r[some] / total[some], np.maximum(n[some] / total[some], 0)
+            return _error(spec, seen, gap, share, weights, settings)
 
         return finish
 
