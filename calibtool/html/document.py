@@ -60,7 +60,7 @@ def _subject(page: Page, subject: Subject, *, several: bool) -> Markup:
         _section("Diagrams", *_diagrams(subject)),
         _section("Before and after", *_fix(page, subject, fixed=fixed)),
         _section("Classes", *_classes(subject)) if subject.classes else None,
-        *(_section(f"Slices by {s.column}", *_slices(s, page)) for s in subject.slices),
+        *(_section(f"Slices by {s.column}", *_slices(s, _view(subject))) for s in subject.slices),
         _section("Data checks", *_checks(subject)),
         _section("How each number was computed", _signatures(subject.report.estimates)),
     ]
@@ -97,9 +97,9 @@ def _verdict(subject: Subject) -> Markup:
         )
         for name, value, ends in figures
     ]
-    lines = [element("p", subject.verdict, class_="lead")]
+    lines = [element("p", _tied(subject.verdict), class_="lead")]
     if subject.effect:
-        lines.append(element("p", _capital(subject.effect)))
+        lines.append(element("p", _tied(_capital(subject.effect))))
     lines += [element("p", f"Warning: {w}", class_="warning") for w in report.warnings]
     return element(
         "section",
@@ -199,11 +199,11 @@ def _classes(subject: Subject) -> list[Markup]:
     return [element("p", told), tables.classes(found), element("p", count, class_="note")]
 
 
-def _slices(found: Slices, page: Page) -> list[Markup]:
+def _slices(found: Slices, view: str) -> list[Markup]:
     off = sum(group.off for group in found.groups)
     told = f"{off} of {len(found.groups)} groups have a gap whose interval leaves out 0."
     note = element("p", f"{told} {found.note}".rstrip(), class_="note")
-    return [tables.slices(found), note]
+    return [tables.slices(found, svg.NAMES[view]), note]
 
 
 def _checks(subject: Subject) -> list[Markup]:
@@ -275,6 +275,13 @@ def _view(subject: Subject) -> str:
 
 def _top(subject: Subject) -> bool:
     return _view(subject) == "top"
+
+
+def _tied(text: str) -> str:
+    """A number stays on the line of its sign."""
+    for sign in (" %", " = ", " < "):
+        text = text.replace(sign, sign.replace(" ", "\N{NO-BREAK SPACE}"))
+    return text
 
 
 def _short(subject: Subject) -> str:

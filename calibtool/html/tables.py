@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from calibtool.diagrams.record import Curve
 from calibtool.html.markup import Markup, element, together
 from calibtool.html.svg import strip
+from calibtool.metrics import METRICS
 from calibtool.page.record import Classes, Comparison, Group, Slices, Subject
 from calibtool.render.numbers import interval, number, percent, selection_cells, share, signed
 from calibtool.report import Estimate
 from calibtool.selection import Selection
+from calibtool.spec import parse
 
 
 def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
@@ -18,13 +20,14 @@ def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
     rows = []
     for one in estimates:
         if one.missing:
-            rows.append(row(_name(one), element("td", one.missing, colspan=3, class_="missing")))
+            rows.append(row(_name(one), element("td", one.missing, colspan=4, class_="missing")))
             continue
         ends = interval(one.low, one.high)
         cells = [num(number(one.value)), num(ends, "interval"), num(number(one.unbiased))]
-        rows.append(row(_name(one), *cells))
-    titles = ["metric", "value", f"{percent(level)} interval" if level else "interval", "unbiased"]
-    return table(titles, rows, label="Metrics")
+        words = element("td", METRICS[parse(one.name).metric.name].title, class_="words")
+        rows.append(row(_name(one), *cells, words))
+    end = f"{percent(level)} interval" if level else "interval"
+    return table(["metric", "value", end, "unbiased", "in words"], rows, label="Metrics")
 
 
 def changes(
@@ -68,7 +71,7 @@ def classes(found: Classes) -> Markup:
     return table(titles, rows, label="Classes", sortable=True)
 
 
-def slices(found: Slices) -> Markup:
+def slices(found: Slices, names: tuple[str, str]) -> Markup:
     """Every group of rows; sorted by its headings."""
     reach = _reach(found.groups)
     rows = []
@@ -85,7 +88,7 @@ def slices(found: Slices) -> Markup:
             )
         )
     titles = [
-        *(found.column, "rows", "confidence", "accuracy", "gap", "interval of the gap"),
+        *(found.column, "rows", *map(_lower, names), "gap", "interval of the gap"),
         *("ECE", "interval of ECE"),
     ]
     return table(titles, rows, label=f"Slices by {found.column}", sortable=True)
@@ -94,18 +97,24 @@ def slices(found: Slices) -> Markup:
 def tried(found: Selection) -> Markup:
     """Every calibrator that was tried, the best first."""
     titles, lines = selection_cells(found, wide=False)
+    reach = _far(found)
     rows = []
     for cells in lines:
         method, *rest = cells
+        one = found[method]
+        drawn = (
+            Markup() if one.method == found.best else strip(one.behind, one.low, one.high, reach)
+        )
         chosen = " (chosen)" if method == found.chosen else ""
         rows.append(
             row(
                 element("th", method, chosen, scope="row"),
                 *(num(cell) for cell in rest),
+                element("td", drawn),
                 class_="chosen" if chosen else None,
             )
         )
-    return table(titles, rows, label="Calibrators tried")
+    return table([*titles, "behind the best"], rows, label="Calibrators tried")
 
 
 def bins(curve: Curve, names: tuple[str, str]) -> Markup:
@@ -125,7 +134,7 @@ def bins(curve: Curve, names: tuple[str, str]) -> Markup:
                 num(ends, "interval"),
             )
         )
-    titles = ["bin", "rows", *(name.lower() for name in names), "interval"]
+    titles = ["bin", "rows", *map(_lower, names), "interval"]
     return table(titles, rows, label="Bins")
 
 
@@ -163,7 +172,7 @@ def table(
 ) -> Markup:
     """A table that scrolls sideways where the screen is narrow; `sortable` by a script."""
     head = [
-        element("th", element("span", title), scope="col", class_="n" if k else None)
+        element("th", element("span", title), scope="col", class_=_kind(k, title))
         for k, title in enumerate(titles)
     ]
     body = element("tbody", "\n", *(part for one in rows for part in (one, Markup("\n"))))
@@ -175,6 +184,17 @@ def table(
         class_="sortable" if sortable else None,
     )
     return element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=label)
+
+
+def _kind(index: int, title: str) -> str | None:
+    if title == "in words":
+        return "words"
+    return "n" if index else None
+
+
+def _lower(name: str) -> str:
+    """In the middle of a sentence; P(class 1) stays as it is."""
+    return name if name.startswith("P(") else name.lower()
 
 
 def row(*cells: Markup, class_: str | None = None) -> Markup:
@@ -210,6 +230,12 @@ def _gap(group: Group, reach: float) -> list[Markup]:
         num(signed(gap), "off" if group.off else "", sort=gap),
         drawn,
     ]
+
+
+def _far(found: Selection) -> float:
+    """Where the pictures of what calibrators are behind end: most of them are seen whole."""
+    highs = sorted(one.high for one in found.candidates if one.high is not None)
+    return max(1.2 * highs[len(highs) * 2 // 3], 1e-6) if highs else 1.0
 
 
 def _reach(groups: Sequence[Group]) -> float:

@@ -136,10 +136,10 @@ def test_nothing_sticks_out_of_a_narrow_screen(browser, page, name, width):
 
 def test_the_verdict_comes_first_and_in_words(browser, page):
     browser.open(page("example"))
-    assert browser.text(".lead")[0].startswith("Overconfident: says 95.3 %, is right 88.9 %")
+    assert browser.text(".lead")[0].startswith("Overconfident: says 95.3\xa0%, is right 88.9\xa0%")
     first = browser.run("return document.querySelector('main section').className")
     assert first == "verdict bad"
-    effect = browser.text(".lead + p")[0]
+    effect = browser.text(".lead + p")[0].replace("\xa0", " ")
     assert re.search(r"Temperature scaling \(T = 2\.\d+\), cross-fitted .* ece 0\.0648 to", effect)
 
 
@@ -148,7 +148,7 @@ def test_text_can_be_selected(browser, page):
     selected = browser.run(
         "getSelection().selectAllChildren(document.body); return getSelection().toString()"
     )
-    for text in ("Overconfident: says 95.3 %", "classwise-ece", "Shirt", "Accuracy"):
+    for text in ("Overconfident: says 95.3\xa0%", "classwise-ece", "Shirt", "Accuracy"):
         assert text in selected
     kept = browser.run(
         "return find('body, body *').filter((e) => getComputedStyle(e).userSelect === 'none')"
