@@ -91,11 +91,12 @@ def compute(
         for number, system in enumerate(systems):
             own = system.title or "as given"
             label = name if len(systems) == 1 else own if len(sets) == 1 else f"{name}, {own}"
-            curves.append(_curve(found, number, label))
+            curves.append(of_system(found, number, label))
     return RiskCoverage(tuple(curves), tuple(data), found.settings.level, COVERAGE)
 
 
-def _curve(found: Examined, number: int, label: str) -> Risk:
+def of_system(found: Examined, number: int, label: str) -> Risk:
+    """The curve of one of several systems, with its band."""
     panels, draws = Panels(found.collected[number], "top"), found.settings.draws
     exact = panels.exact(0)
     cells = exact if len(exact.at) <= FINE else exact.pool(equal_mass(exact, bins=FINE))
@@ -112,5 +113,6 @@ def _curve(found: Examined, number: int, label: str) -> Risk:
 
 def _risk(cells: Cells) -> Array:
     """Error rate at each coverage, (..., 200)."""
-    rates = [accuracy_at_coverage(cells, coverage=float(share)) for share in COVERAGE]
+    with np.errstate(invalid="ignore"):  # a replicate may hold no row that weighs anything
+        rates = [accuracy_at_coverage(cells, coverage=float(share)) for share in COVERAGE]
     return 1 - np.stack(rates, axis=-1)

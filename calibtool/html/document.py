@@ -134,6 +134,17 @@ def _diagrams(subject: Subject) -> list[Markup]:
                 svg.confidence(subject.right, subject.wrong, report.said, report.was),
             )
         )
+    figures.append(
+        element(
+            "figure",
+            element(
+                "figcaption",
+                element("strong", "Errors among the most confident"),
+                "dashed: the least that could be",
+            ),
+            svg.risk(subject.risk),
+        )
+    )
     how = (
         "Each point is a bin, at its mean score and mean outcome, with its interval; it is filled "
         "where the interval leaves out the diagonal. Grey: where a perfect model's point would "

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.checks import Array
 from calibtool.diagrams.record import Curve
+from calibtool.diagrams.risk_coverage import COVERAGE, Risk
 from calibtool.html.markup import Markup, element, together
 from calibtool.render.numbers import interval, number, share
 
@@ -91,6 +93,73 @@ def confidence(right: Sequence[float], wrong: Sequence[float], said: float, was:
     return _svg(height, label, *frame, *bins, *marks)
 
 
+def risk(curve: Risk) -> Markup:
+    """Error rate of the most confident share of the rows, and the least that it could be."""
+    tall, coverage = 150.0, COVERAGE
+    top = max(float(np.nanmax(curve.risk)), _most(curve.high), 1e-6)
+    step = _step(top)
+    most = step * np.ceil(top / step - 1e-9)
+    bottom = TOP + tall
+
+    def at(share_: float, rate: float) -> tuple[float, float]:
+        return _round(_x(share_)), _round(bottom - tall * rate / most)
+
+    def path(rates: Array, class_: str) -> Markup:
+        points = [at(float(c), float(r)) for c, r in zip(coverage, rates, strict=True)]
+        return element("path", class_=class_, d="M" + "L".join(f"{x:g} {y:g}" for x, y in points))
+
+    frame = [_label(_x(0.5), bottom + 38, "Coverage: the most confident share", anchor="middle")]
+    for rate in np.arange(0, most + step / 2, step):
+        y = at(0, float(rate))[1]
+        frame.append(element("line", class_="grid", **_line(_x(0), y, _x(1), y)))
+        frame.append(_label(LEFT - 6, y + 5, f"{100 * rate:g} %", anchor="end", class_="tick"))
+    frame += [_label(_x(t), bottom + 18, f"{t:g}", anchor="middle", class_="tick") for t in TICKS]
+    band = np.concatenate([curve.low, curve.high[::-1]])
+    ink = [path(curve.best, "diagonal"), path(curve.risk, "line")]
+    if np.isfinite(band).all():
+        ends = [*coverage, *coverage[::-1]]
+        points = [at(float(c), float(r)) for c, r in zip(ends, band, strict=True)]
+        outline = " ".join(f"{x:g},{y:g}" for x, y in points)
+        ink.insert(0, element("polygon", class_="perfect", points=outline))
+    bins = []
+    for k in range(19, len(coverage), 20):
+        wrong = share(float(curve.risk[k]))
+        told = (
+            f"Most confident {100 * coverage[k]:.0f} % of rows: {wrong} wrong",
+            f"{_ends(curve.low[k], curve.high[k])}; at best {share(curve.best[k])}".lstrip("; "),
+        )
+        x, y = at(float(coverage[k]), float(curve.risk[k]))
+        dot = element("circle", class_="point", cx=x, cy=y, r=3.5)
+        bins.append(_target(coverage[k] - 0.1, coverage[k], TOP, bottom, [dot], told))
+    label = (
+        f"Risk against coverage. Of all rows {share(float(curve.risk[-1]))} are wrong, of the most "
+        f"confident half {share(float(curve.risk[len(coverage) // 2 - 1]))}."
+    )
+    return _svg(bottom + FOOT, label, *frame, *ink, *bins)
+
+
+def _most(values: Array) -> float:
+    some = values[np.isfinite(values)]
+    return float(some.max()) if len(some) else 0.0
+
+
+def _ends(low: float, high: float) -> str:
+    """An interval of shares."""
+    known = np.isfinite(low) and np.isfinite(high)
+    return f"[{100 * low:.1f}, {100 * high:.1f}] %" if known else ""
+
+
+def _step(most: float) -> float:
+    """Between the lines of a scale: 1, 2 or 5 times a power of ten, five lines at most.
+
+    >>> _step(0.17), _step(1.0), _step(0.007)
+    (0.05, 0.2, 0.002)
+    """
+    power = 10.0 ** np.floor(np.log10(most))
+    steps = [round(float(m * power), 12) for m in (0.1, 0.2, 0.5, 1, 2, 5)]
+    return next(step for step in steps if most / step <= 5)
+
+
 def strip(value: float | None, low: float | None, high: float | None, reach: float) -> Markup:
     """A value with its interval around 0, in a table's cell; the numbers stand beside it."""
     if value is None:
@@ -102,7 +171,12 @@ def strip(value: float | None, low: float | None, high: float | None, reach: flo
 
     middle = round(height / 2)
     off = low is not None and high is not None and not low <= 0 <= high
-    ink = [element("circle", cx=_round(at(value)), cy=middle, r=3)]
+    if abs(value) > reach:  # an arrow: further than is shown
+        x, way = at(value), 4 if value > 0 else -4
+        points = f"{x - way:g},4 {x + way:g},8 {x - way:g},12"
+        ink = [element("polygon", points=points)]
+    else:
+        ink = [element("circle", cx=_round(at(value)), cy=middle, r=3)]
     if low is not None and high is not None:
         ink.insert(0, element("line", **_line(at(low), middle, at(high), middle)))
     return element("svg", *ink, class_="strip off" if off else "strip", aria_hidden="true")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calibtool.diagrams.record import Curve
+from calibtool.diagrams.risk_coverage import Risk
 from calibtool.report import Estimate, Report
 from calibtool.selection import Selection
 
@@ -111,6 +112,7 @@ class Subject:
         effect: what the fix does, in a sentence; "" without.
         curves: reliability curves as given and, with a fix, after it.
         right, wrong: share of all rows that are right, and wrong, in each of the bins.
+        risk: how often the most confident rows are wrong, as given.
         fix: the calibrator that was tried, or the best of several; None, and `no_fix` says why.
         selection: of several calibrators, or None.
         classes: None where only confidences are known.
@@ -126,6 +128,7 @@ class Subject:
     curves: tuple[Curve, ...]
     right: tuple[float, ...]
     wrong: tuple[float, ...]
+    risk: Risk
     fix: Fix | None
     no_fix: str
     selection: Selection | None

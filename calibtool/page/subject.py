@@ -12,7 +12,7 @@ import numpy as np
 from calibtool.calibrators import METHODS, fit
 from calibtool.cells import Cells
 from calibtool.crossfit import FOLDS, cross_fit, numbered
-from calibtool.diagrams import curves
+from calibtool.diagrams import curves, risk_coverage
 from calibtool.diagrams.record import Curve
 from calibtool.errors import FitError, InputError
 from calibtool.evaluation import Calibrator, Examined, System, examine, report_of
@@ -64,6 +64,7 @@ def look_at(name: str, file: Source | Predictions, asked: Asked) -> Subject:
         curves=tuple(_curve(found, k) for k in range(len(systems))),
         right=right,
         wrong=wrong,
+        risk=risk_coverage.of_system(found, 0, "as given"),
         fix=tried.fix,
         no_fix=tried.why_not,
         selection=tried.selection,
