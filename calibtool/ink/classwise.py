@@ -133,6 +133,4 @@ def _colours(style: Style) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     ends = [style.colour(1), style.paper, style.colour(0)]
-    found = LinearSegmentedColormap.from_list("gap", ends)
-    found.set_bad(style.faint)
-    return found
+    return LinearSegmentedColormap.from_list("gap", ends).with_extremes(bad=style.faint)

@@ -21,6 +21,8 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     """What was said, open; what was, filled; the gap between them."""
     from matplotlib.lines import Line2D
 
+    place = marks.inside(axes)
+    axes = place.subplots()
     said, was = style.colour(1), style.colour(0)
     size = {"ms": 0.62 * style.text, "mew": style.line * 0.8, "zorder": 4, "ls": ""}
     for y, one in enumerate(data.classes):
@@ -53,8 +55,8 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     marks.key(axes, style, handles, ["accuracy where it is predicted", "mean confidence"])
     axes.set_xlabel("; ".join(marks.estimate_text(one) for one in data.estimates))
     axes.set_ylabel("Predicted class")
-    marks.small_print(
-        axes,
+    marks.foot(
+        place,
         style,
         f"Bars: {100 * data.level:g} % intervals. Right: rows, and which other class is the label "
         "most often",

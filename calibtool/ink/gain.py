@@ -56,8 +56,13 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
             continue
         axes.plot([start, value], [y, y], color=style.faint, lw=style.line * 1.6, zorder=1.5)
         if after.low is not None and after.high is not None:
-            ends = [after.low, min(after.high, high)]
-            axes.plot(ends, [y, y], color=colour, lw=style.line * 0.9, gid=f"bars-{index}-{y}")
+            axes.plot(
+                [after.low, after.high],
+                [y, y],
+                color=colour,
+                lw=style.line * 0.9,
+                gid=f"bars-{index}-{y}",
+            )
         sure = change.low is not None and (change.low > 0 or (change.high or 0.0) < 0)
         face = colour if sure else style.paper
         axes.plot([value], [y], "o", mfc=face, mec=colour, gid=f"point-{index}-{y}", **size)

@@ -184,7 +184,7 @@ def end_labels(axes: Axes, style: Style, x: float, ends: Sequence[tuple[float, s
     where it belongs. Limits must be set before."""
     low, high = axes.get_ylim()
     tall = axes.figure.bbox.height / axes.figure.dpi * axes.get_position().height
-    step = 1.5 * style.small * 0.93 / 72 / max(tall, 0.1) * (high - low)
+    step = 1.9 * style.small * 0.93 / 72 / max(tall, 0.1) * (high - low)
     order = sorted(ends)
     at = [y for y, _ in order]
     for k in range(1, len(at)):
