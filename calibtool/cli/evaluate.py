@@ -98,7 +98,7 @@ def _picture(
     from calibtool.diagrams import reliability
     from calibtool.render import terminal
 
-    how = {name: options[name] for name in ("resamples", "level", "seed")}
+    how = {name: options[name] for name in ("ci", "resamples", "level", "seed")}
     fits = [] if fitted is None else [fitted]
     data = reliability.compute(source, calibrators=fits, progress=progress, **how)
     return "\n" + terminal.reliability(data, **out.terminal(output), letters=out.letters(output))

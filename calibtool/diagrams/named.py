@@ -19,6 +19,7 @@ Named: TypeAlias = Readable | Mapping[str, Readable]
 class How(TypedDict, total=False):
     """How intervals are made: the options that every kind shares."""
 
+    ci: str
     resamples: int
     level: float
     seed: int

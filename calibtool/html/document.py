@@ -102,11 +102,7 @@ def _verdict(subject: Subject) -> Markup:
         lines.append(element("p", _tied(_capital(subject.effect))))
     lines += [element("p", f"Warning: {w}", class_="warning") for w in report.warnings]
     return element(
-        "section",
-        *lines,
-        element("dl", *shown, class_="figures"),
-        class_=f"verdict {sign}",
-        aria_label="Verdict",
+        "section", *lines, element("dl", *shown, class_="figures"), class_=f"verdict {sign}"
     )
 
 

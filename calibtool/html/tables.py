@@ -183,7 +183,7 @@ def table(
         aria_label=label,
         class_="sortable" if sortable else None,
     )
-    return element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=label)
+    return element("div", inner, class_="scroll", tabindex=0, role="group", aria_label=label)
 
 
 def _kind(index: int, title: str) -> str | None:

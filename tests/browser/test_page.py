@@ -257,7 +257,7 @@ def test_diagrams_have_words_for_those_who_cannot_see_them(browser, page):
     assert labels[0].startswith("Reliability diagram, As given. Accuracy against confidence")
     assert "Mean confidence 95.3 %, accuracy 88.9 %." in labels[2]
     unnamed = browser.run(
-        "return find('[role=img], [role=group], [role=region], table, button').filter((e) =>"
+        "return find('[role=img], [role=group], table, button').filter((e) =>"
         " !(e.getAttribute('aria-label') || e.textContent).trim()).length"
     )
     assert unnamed == 0
