@@ -8,6 +8,7 @@ from typing import Unpack
 import numpy as np
 
 from calibtool.cells import Cells
+from calibtool.checks import Array
 from calibtool.diagrams.curves import FINE_BARS, histogram
 from calibtool.diagrams.named import How, Named, only
 from calibtool.diagrams.record import (
@@ -49,7 +50,7 @@ class BeltDiagram:
     def parts(self) -> Parts:
         """Everything that is drawn, as tables."""
         belt = self.belt
-        bands = {}
+        bands: dict[str, Array] = {}
         for k, level in enumerate(belt.level):
             bands |= {f"low_{100 * level:g}": belt.low[k], f"high_{100 * level:g}": belt.high[k]}
         test = {"degree": [belt.degree], "statistic": [belt.statistic], "p_value": [belt.p_value]}

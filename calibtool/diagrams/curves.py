@@ -76,8 +76,8 @@ def informative_rows(score: Array, edges: Array, weights: Array | None) -> Array
     NaN where there are none."""
     where = locate(score, edges)
     if weights is None:
-        n = np.bincount(where, minlength=len(edges)).astype(np.float64)
-        return np.where(n > 0, n, np.nan)
+        counts = np.bincount(where, minlength=len(edges)).astype(np.float64)
+        return np.where(counts > 0, counts, np.nan)
     n, squares = (np.bincount(where, w, len(edges)) for w in (weights, weights**2))
     return np.divide(n * n, squares, out=np.full(len(edges), np.nan), where=squares > 0)
 
@@ -106,23 +106,22 @@ def binomial_range(rate: Array, rows: Array, level: float) -> tuple[Array, Array
     >>> float(least[0]), float(most[0])
     (0.2, 0.8)
     """
-    from scipy.special import bdtr
-
     tail = (1 - level) / 2
-    out = [np.full(len(rate), np.nan) for _ in range(2)]
+    least, most = np.full(len(rate), np.nan), np.full(len(rate), np.nan)
     for bin_ in np.flatnonzero(np.isfinite(rate) & np.isfinite(rows)):
         n, p = max(round(float(rows[bin_])), 1), float(np.clip(rate[bin_], 0, 1))
-        for side, share in zip(out, (tail, 1 - tail), strict=True):
-            side[bin_] = _first(lambda k, n=n, p=p: float(bdtr(k, n, p)), n, share) / n
-    return out[0], out[1]
+        least[bin_], most[bin_] = _quantile(n, p, tail) / n, _quantile(n, p, 1 - tail) / n
+    return least, most
 
 
-def _first(below: Callable[[float], float], most: int, share: float) -> int:
-    """The first count whose cumulated probability reaches `share`."""
-    low, high = -1, most
+def _quantile(n: int, p: float, share: float) -> int:
+    """The first count whose cumulated binomial probability reaches `share`."""
+    from scipy.special import bdtr
+
+    low, high = -1, n
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if below(middle) >= share else (middle, high)
+        low, high = (low, middle) if bdtr(middle, n, p) >= share else (middle, high)
     return high
 
 

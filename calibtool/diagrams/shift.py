@@ -149,20 +149,24 @@ def _stretch(found: Examined, values: Array, is_time: bool) -> Stretch:
     level = found.settings.level
     low, high = clopper_pearson(np.array([was]), held, level)
     least, most = binomial_range(np.array([said]), held, level)
-    ends = float(values.min()), float(values.max())
+    first, last = float(values.min()), float(values.max())
     return Stretch(
-        *ends,
-        float(np.median(values)),
-        _text(*ends, is_time),
-        len(score),
-        said,
-        was,
-        *(float(x[0]) for x in (low, high, least, most)),
-        found.estimates(),
+        low=first,
+        high=last,
+        middle=float(np.median(values)),
+        text=_text(first, last, is_time=is_time),
+        rows=len(score),
+        said=said,
+        was=was,
+        was_low=float(low[0]),
+        was_high=float(high[0]),
+        least=float(least[0]),
+        most=float(most[0]),
+        estimates=found.estimates(),
     )
 
 
-def _text(low: float, high: float, is_time: bool) -> str:
+def _text(low: float, high: float, *, is_time: bool) -> str:
     ends: list[Any] = [low, high]
     if is_time:
         times = [np.datetime64(int(end), "s") for end in ends]

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from calibtool.errors import UsageError
 from calibtool.files import whole_file
-from calibtool.ink.style import STYLES, Style, inches, style_of
+from calibtool.ink.style import STYLES, Style, style_of
+from calibtool.ink.style import inches as inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,8 @@ def figure(
 
         drawn = Figure(figsize=(wide, ink.height(diagram, wide, look)), layout="constrained")
         FigureCanvasAgg(drawn)
-        drawn.get_layout_engine().set(w_pad=PAD, h_pad=PAD, hspace=0, wspace=0)  # type: ignore[union-attr]
+        engine: Any = drawn.get_layout_engine()
+        engine.set(w_pad=PAD, h_pad=PAD, hspace=0, wspace=0)
         if text:
             drawn.suptitle(text, x=0.01, ha="left", fontsize=look.text * 1.15)
         ink.draw(diagram, drawn.subplots(), look)
@@ -104,7 +106,7 @@ def draw(kind: str, diagram: Any, axes: Axes, *, style: str = "paper") -> None:
     size = FontProperties(size=mpl.rcParams["font.size"]).get_size_in_points()
     look = style_of(style)
     look = replace(look, text=size, line=look.line * size / look.text)
-    with mpl.rc_context(look.rc()):
+    with mpl.rc_context(_rc(look)):
         module_of(kind).draw(diagram, axes, look)
 
 
@@ -152,6 +154,10 @@ def _bytes(drawn: Figure, kind: str) -> bytes:
     return out.getvalue()
 
 
+def _rc(look: Style) -> Any:
+    return look.rc()
+
+
 @contextmanager
 def _matplotlib(look: Style) -> Iterator[None]:
     """Settings of matplotlib's own and of the style: a matplotlibrc changes no picture."""
@@ -159,7 +165,7 @@ def _matplotlib(look: Style) -> Iterator[None]:
 
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(look.rc())
+        mpl.rcParams.update(_rc(look))
         yield
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
     ends: list[tuple[float, str]] = []
     for k, (names, values) in enumerate(data.agreeing.items()):
         y = np.array(values, float)
-        how = {"color": style.muted, "lw": style.line * 0.45, "alpha": 0.85}
+        how: dict[str, Any] = {"color": style.muted, "lw": style.line * 0.45, "alpha": 0.85}
         axes.plot(x, y, zorder=2, gid=f"library-{k}", **how)
         if np.isfinite(y[-1]):
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -61,8 +61,8 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
     if marks.width_of(axes) >= NAMED_FROM * style.text / 7.5:
         marks.end_labels(axes, style, float(x[-1]), ends)
     else:
-        own = [one[-1].value or 0.0 for one in data.estimates.values()]
-        marks.inner_labels(axes, style, ends, own)
+        held = [one[-1].value or 0.0 for one in data.estimates.values()]
+        marks.inner_labels(axes, style, ends, held)
     marks.small_print(
         axes, style, f"Colour: {100 * data.level:g} % intervals; n = {data.data[0].rows:,}"
     )

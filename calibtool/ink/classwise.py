@@ -115,7 +115,7 @@ def _strip(axes: Axes, data: Classwise, style: Style) -> None:
     axes.set_ylabel("P(class)")
     bar = axes.inset_axes((0.62, 1.12, 0.38, 0.14))
     drawn = axes.figure.colorbar(image, cax=bar, orientation="horizontal")
-    drawn.outline.set_visible(False)  # type: ignore[operator]
+    drawn.outline.set_visible(False)
     drawn.set_ticks([-most, 0, most], labels=[f"{-most:.2g}", "0", f"+{most:.2g}"])
     bar.tick_params(labelsize=style.small * 0.9, length=0, pad=1, top=True, labeltop=True)
     bar.tick_params(bottom=False, labelbottom=False)

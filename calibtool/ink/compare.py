@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,11 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     for index, line in enumerate(data.models):
         colour = style.colour(index)
         marks.band(upper, x, line.low, line.high, colour=colour, gid=f"band-{index}")
-        how = {"color": colour, "lw": style.line, "ls": "-" if not index else (0, (4, 1.6))}
+        how: dict[str, Any] = {
+            "color": colour,
+            "lw": style.line,
+            "ls": "-" if not index else (0, (4, 1.6)),
+        }
         upper.plot(x, line.gap, zorder=4, gid=f"curve-{index}", **how)
         handles.append(Line2D([], [], **how))
         numbers = ", ".join(marks.estimate_text(one) for one in data.estimates[index][:1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calibtool.diagrams.confidence import HIGH, Confidence, Group
 from calibtool.ink import marks
@@ -24,7 +24,7 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
     top, bottom = float(up.mass.max()), float(down.mass.max())
     room = 0.32 * (top + bottom)  # for words
     for index, (group, sign) in enumerate(((up, 1), (down, -1))):
-        how = {"fill": True, "lw": 0, "alpha": 0.85, "gid": f"histogram-{index}"}
+        how: dict[str, Any] = {"fill": True, "lw": 0, "alpha": 0.85, "gid": f"histogram-{index}"}
         axes.stairs(sign * group.mass, data.edges, color=style.colour(index), **how)
         axes.text(
             0.012,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calibtool.diagrams.confusion_calibration import ConfusionCalibration, Predicted
 from calibtool.ink import marks
@@ -24,7 +24,7 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     place = marks.inside(axes)
     axes = place.subplots()
     said, was = style.colour(1), style.colour(0)
-    size = {"ms": 0.62 * style.text, "mew": style.line * 0.8, "zorder": 4, "ls": ""}
+    size: dict[str, Any] = {"ms": 0.62 * style.text, "mew": style.line * 0.8, "zorder": 4, "ls": ""}
     for y, one in enumerate(data.classes):
         axes.plot([one.said, one.was], [y, y], color=style.faint, lw=style.line * 2.2, zorder=1)
         axes.plot([one.low, one.high], [y, y], color=was, lw=style.line * 0.9, gid=f"bars-{y}")

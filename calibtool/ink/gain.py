@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     start = before.value or 0.0
     axes.axvline(start, color=style.muted, lw=style.line * 0.7, zorder=1, gid=f"before-{index}")
     low, high = _range(data, index)
-    size = {"ms": 0.62 * style.text, "mew": style.line * 0.7, "zorder": 4}
+    size: dict[str, Any] = {"ms": 0.62 * style.text, "mew": style.line * 0.7, "zorder": 4}
     for y, gain in enumerate(data.gains):
         after, change = gain.after[index], gain.change[index]
         value = after.value
@@ -50,8 +50,8 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
         if value is None or not np.isfinite(value) or value > high:
             axes.plot([high], [y], marker=">", color=colour, clip_on=False, **size)
             text = "infinite" if value is None or not np.isfinite(value) else marks.brief(value)
-            how = {"ha": "right", "va": "center", "fontsize": style.small * 0.93}
-            at = {"xytext": (-0.7 * style.text, 0), "textcoords": "offset points"}
+            how: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": style.small * 0.93}
+            at: dict[str, Any] = {"xytext": (-0.7 * style.text, 0), "textcoords": "offset points"}
             axes.annotate(text, (high, y), color=style.muted, **at, **how)
             continue
         axes.plot([start, value], [y, y], color=style.faint, lw=style.line * 1.6, zorder=1.5)

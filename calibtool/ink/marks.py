@@ -122,7 +122,7 @@ def expected(axes: Axes, edges: Array, least: Array, most: Array, style: Style) 
     """Where the bins of a perfect model would lie, as blocks."""
     some = np.isfinite(least) & np.isfinite(most)
     widths = np.diff(edges)[some]
-    how = {"align": "edge", "color": style.faint, "lw": 0, "zorder": 1}
+    how: dict[str, Any] = {"align": "edge", "color": style.faint, "lw": 0, "zorder": 1}
     blocks = axes.bar(edges[:-1][some], (most - least)[some], widths, least[some], **how)
     for k, block in enumerate(blocks):
         block.set_gid(f"expected-{k}")
@@ -130,7 +130,7 @@ def expected(axes: Axes, edges: Array, least: Array, most: Array, style: Style) 
 
 def histogram(axes: Axes, bars_: Histogram, style: Style) -> None:
     """The only histogram beneath a diagram, with its highest bar on the axis."""
-    how = {"fill": True, "alpha": 0.55, "lw": 0, "gid": "histogram-0"}
+    how: dict[str, Any] = {"fill": True, "alpha": 0.55, "lw": 0, "gid": "histogram-0"}
     axes.stairs(bars_.mass, bars_.edges, color=style.colour(0), **how)
     top_of(axes, float(bars_.mass.max()))
 
@@ -281,7 +281,7 @@ def foot(place: SubFigure, style: Style, text: str) -> None:
     """Small print under several panels."""
     size = style.small * 0.93
     chars = max(int(72 * place.bbox.width / place.dpi / (0.5 * size)), 30)
-    where = {"x": 0.01, "ha": "left", "linespacing": 1.25}
+    where: dict[str, Any] = {"x": 0.01, "ha": "left", "linespacing": 1.25}
     place.supxlabel(textwrap.fill(text, chars), fontsize=size, color=style.muted, **where)
 
 
@@ -325,7 +325,7 @@ def corner(axes: Axes, style: Style, lines: Sequence[str], place: Place) -> None
 def header(axes: Axes, style: Style, lines: Sequence[str], *, small: bool = False) -> None:
     """Lines of text above the axes."""
     size = style.small if small else style.text
-    how = {"fontsize": size, "linespacing": 1.3, "gid": "corner"}
+    how: dict[str, Any] = {"fontsize": size, "linespacing": 1.3, "gid": "corner"}
     axes.set_title("\n".join(lines), loc="left", pad=0.5 * style.text, **how)
 
 

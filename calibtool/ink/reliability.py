@@ -34,8 +34,8 @@ def draw(data: Reliability, axes: Axes, style: Style) -> None:
     """One diagram, or a small one for each panel."""
     panels = list(data.panels.items())
     if len(panels) == 1:
-        _panel(axes, data, panels[0][1], style)
-        marks.small_print(axes.child_axes[0], style, _small_print(data, panels[0][1]))
+        lower = _panel(axes, data, panels[0][1], style)
+        marks.small_print(lower, style, _small_print(data, panels[0][1]))
         return
     place = marks.inside(axes)
     rows, columns = shape(len(panels), place.bbox.width / place.dpi, style)
@@ -45,11 +45,11 @@ def draw(data: Reliability, axes: Axes, style: Style) -> None:
             ax.remove()
             continue
         name, curves = panels[index]
-        _panel(ax, data, curves, style, name)
+        lower = _panel(ax, data, curves, style, name)
         if index % columns:
             ax.set_ylabel("")
         if index + columns < len(panels):
-            ax.child_axes[0].set_xlabel("")
+            lower.set_xlabel("")
     if len(panels[0][1]) > 1:
         place.legend(
             [_handle(k, style) for k in range(len(panels[0][1]))],
@@ -70,7 +70,8 @@ def shape(panels: int, width: float, style: Style) -> tuple[int, int]:
 
 def _panel(
     axes: Axes, data: Reliability, curves: tuple[Curve, ...], style: Style, name: str = ""
-) -> None:
+) -> Axes:
+    """A diagram with its histogram, which is returned."""
     scale = scale_of(curves, logit=data.logit)
     x_name, y_name = AXES[data.view]
     lower = marks.beneath(axes, LOWER, 2 * SPACE if name else SPACE)
@@ -102,6 +103,7 @@ def _panel(
         marks.corner(axes, style, lines, place)
     else:
         marks.key(axes, style, handles, _labels(curves))
+    return lower
 
 
 def _corner(data: Reliability, curve: Curve) -> list[str]:

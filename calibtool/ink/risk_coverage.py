@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calibtool.diagrams.risk_coverage import RiskCoverage
 from calibtool.ink import marks
@@ -31,7 +31,7 @@ def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
         if len(data.curves) <= WITH_BANDS:
             band = (coverage, curve.low, curve.high)
             marks.band(axes, *band, colour=colour, gid=f"band-{index}")
-        how = {"color": colour, "lw": style.line, "ls": style.dash(index)}
+        how: dict[str, Any] = {"color": colour, "lw": style.line, "ls": style.dash(index)}
         axes.plot(coverage, curve.risk, zorder=4, gid=f"curve-{index}", **how)
         handles.append(Line2D([], [], **how))
     top = max(float(max(curve.risk.max(), _top(curve.high))) for curve in data.curves)

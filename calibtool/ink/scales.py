@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Scale:
         """As `on_x`."""
         return np.clip(values, *self.y) if self.logit else np.asarray(values, np.float64)
 
-    def share(self, x: Array, *ys: Array) -> tuple[Array, ...]:
+    def share(self, x: Array, *ys: Array) -> Any:
         """Places as shares of the axes."""
         return (self._share(x, self.x), *(self._share(y, self.y) for y in ys))
 
@@ -51,7 +51,8 @@ class Scale:
         """(200,) places along the x axis."""
         if not self.logit:
             return np.linspace(*self.x, 200)
-        return np.asarray(1 / (1 + np.exp(-np.linspace(*_logit(np.array(self.x)), 200))))
+        low, high = _logit(np.array(self.x))
+        return np.asarray(1 / (1 + np.exp(-np.linspace(low, high, 200))))
 
     def x_frame(self, axes: Axes) -> None:
         """Limits and ticks of the x axis."""

@@ -43,10 +43,10 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
         width=style.line * 0.8,
         gid="bars-0",
     )
-    size = {"ms": 0.55 * style.text, "mec": style.paper, "mew": style.line * 0.3}
+    shape: dict[str, Any] = {"ms": 0.55 * style.text, "mec": style.paper, "mew": style.line * 0.3}
     names = NAMES[data.view]
     handles = [
-        upper.plot(x, was, color=style.colour(0), marker="o", lw=style.line, zorder=4, **size)[0],
+        upper.plot(x, was, color=style.colour(0), marker="o", lw=style.line, zorder=4, **shape)[0],
         upper.plot(
             x,
             said,
@@ -55,7 +55,7 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
             ls=(0, (4, 1.6)),
             lw=style.line,
             zorder=4,
-            **size,
+            **shape,
         )[0],
     ]
     for handle, gid in zip(handles, ("curve-0", "curve-1"), strict=True):
@@ -67,15 +67,16 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
         np.array([getattr(one, name) for one in ece], float) for name in ("value", "low", "high")
     )
     marks.bars(lower, x, low, high, colour=style.ink, width=style.line * 0.8, gid="bars-1")
-    lower.plot(x, value, color=style.ink, marker="D", lw=style.line * 0.7, gid="curve-2", **size)
+    lower.plot(x, value, color=style.ink, marker="D", lw=style.line * 0.7, gid="curve-2", **shape)
     lower.set_ylim(0, None)
     lower.set_ylabel("ECE")
     if data.is_time:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+        from matplotlib import dates
 
-        locator = AutoDateLocator(maxticks=6)
+        calendar: Any = dates
+        locator = calendar.AutoDateLocator(maxticks=6)
         lower.xaxis.set_major_locator(locator)
-        lower.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        lower.xaxis.set_major_formatter(calendar.ConciseDateFormatter(locator))
     elif not (x % 1).any():
         from matplotlib.ticker import MaxNLocator
 
@@ -83,11 +84,12 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
     lower.set_xlabel(data.column)
     rows = [s.rows for s in data.stretches]
     level = f"{100 * data.level:g} %"
+    size = f"{min(rows):,}" + (f" to {max(rows):,}" if max(rows) > min(rows) else "")
     marks.foot(
         place,
         style,
         f"Bars: {level} intervals; grey: {level} of models that are right on average; "
-        f"{len(rows)} stretches of {min(rows):,} to {max(rows):,} rows",
+        f"{len(rows)} stretches of {size} rows",
     )
 
 

@@ -56,7 +56,13 @@ def _panel(
     marks.band(axes, t, low, high, colour=colour, gid=f"band-{index}")
     axes.plot(t, value, color=colour, lw=style.line, zorder=4, gid=f"curve-{index}")
     at = [int(np.argmin(np.abs(t - x))) for x in (1.0, data.optimum)]
-    how = {"color": colour, "ls": "", "marker": "o", "ms": 0.5 * style.text, "zorder": 5}
+    how: dict[str, Any] = {
+        "color": colour,
+        "ls": "",
+        "marker": "o",
+        "ms": 0.5 * style.text,
+        "zorder": 5,
+    }
     axes.plot(t[at], value[at], mec=style.paper, mew=style.line * 0.35, **how)
     known = np.concatenate([value, low, high])
     axes.set_ylim(0 if index else None, _top(known, value[at]))
