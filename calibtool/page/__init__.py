@@ -56,7 +56,7 @@ def page(
             calibrator,
             methods,
             tuple(by),
-            MOST_CLASSES // len(files),
+            _room(len(files)),
             _staged(progress, name if len(files) > 1 else ""),
             how,
         )
@@ -67,6 +67,15 @@ def page(
         comparison = compare(files, names, metrics, progress=said, **how)
     heading = title or f"Calibration of {_listed(names)}"
     return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
+
+
+def _room(files: int) -> int:
+    """How many classes of each file are listed, so that a page stays below a megabyte.
+
+    >>> _room(1), _room(2), _room(10)
+    (1000, 450, 20)
+    """
+    return max(MOST_CLASSES - 100 * (files - 1), 200) // files
 
 
 def _names(sources: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from calibtool.page.record import Classes, Group, OneClass, Slices
 from calibtool.predictions import Predictions
 from calibtool.report import Estimate
 
-MOST_CLASSES = 1000  # listed in a page, all files together; of more, those with the widest gaps
+MOST_CLASSES = 1000  # listed in a page; of more, those with the widest gaps
 MOST_VALUES = 20  # of a column; the rarer ones are joined
 QUANTILES = 8  # groups of a column of numbers
 BINS = 15

@@ -72,6 +72,22 @@ def test_only_its_own_script_and_style_may_run(run, good):
     assert not re.search(r"<[^>]* on\w+=", text)
 
 
+@pytest.mark.parametrize(("files", "classes"), [(1, 1200), (12, 60)])
+def test_many_classes_and_many_files_stay_below_a_megabyte(run, files, classes):
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, classes, 4 * classes)
+    for k in range(files):
+        logits = rng.normal(size=(len(labels), classes)).astype(np.float32)
+        logits[np.arange(len(labels)), labels] += 4
+        np.savez(f"model{k}.npz", logits=logits, labels=labels)
+    names = [f"model{k}.npz" for k in range(files)]
+    assert run("report", *names, "-o", "many.html", "--ci", "none").code == 0
+    text = Path("many.html").read_text(encoding="utf-8")
+    assert 200_000 < len(text.encode()) < 1_000_000
+    if classes > 1000:
+        assert "Listed are the 1,000 with the widest gaps." in text
+
+
 def test_the_same_input_gives_the_same_bytes(run, good):
     run("report", good, "-o", "a.html", *FEW)
     first = Path("a.html").read_bytes()
