@@ -185,7 +185,7 @@ def _legend(data: Reliability, *, colour: bool) -> list[str]:
         for mark, curve in zip(MARKS, data.curves, strict=False)
     ]
     if len(lines) == 2:
-        lines.append(f"Bars are {level} intervals of the latter; the histogram is its, too.")
+        lines.append(f"Bars ({level} intervals) and histogram are those of the latter.")
     else:
         lines.append(f"The histogram is that of {data.curves[-1].label}.")
     return lines
