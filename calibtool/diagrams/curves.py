@@ -57,7 +57,7 @@ def binned(found: Examined, system: int, edges: Array, how: str, *, logit: bool 
     cells = Cells.binned(score, outcome, edges, rows.weights)
     some = np.where(cells.n > 0, cells.n, np.nan)
     centre, rate = cells.p / some, cells.y / some
-    held = informative_rows(score, edges, rows.weights)
+    held = some if rows.weights is None else informative_rows(score, edges, rows.weights)
     level = found.settings.level
     if how == "bootstrap":
         low, high = _bootstrapped(found, system, edges)

@@ -31,12 +31,14 @@ class Bins:
     def add(self, spec: Spec) -> Finish:
         """A metric's value, and the columns of its bins."""
         score, outcome = self.rows.view(spec.view)
-        edges, cells = self._binned(spec)
-        seen = profile(cells)
+        if self._many:
+            return self._of_units(spec)
+        if spec.view not in self._cells:
+            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
+        edges = spec.edges(self._cells[spec.view])
+        seen = profile(self._cells[spec.view].pool(edges))
         value = float(spec.of_profile(seen))
         bins = len(edges)
-        if self._many:
-            return self._of_units(spec, seen, edges)
         key = (spec.view, edges.tobytes())
         if key not in self._columns:
             where = locate(score, edges)
@@ -66,31 +68,23 @@ class Bins:
         """Whether there are so many rows that units are drawn instead."""
         return len(self.rows.confidence) > EXACT_ROWS
 
-    def _binned(self, spec: Spec) -> tuple[Array, Cells]:
-        """The edges of the bins, and their cells; many rows are only sorted where edges ask it."""
+    def _of_units(self, spec: Spec) -> Finish:
+        """The same of many rows: they are sorted only where the edges ask for it, and their sums by
+        unit need no columns."""
         score, outcome = self.rows.view(spec.view)
-        if self._many and spec.one_edge_for_all:
-            edges = spec.edges(Cells.empty())
-            return edges, Cells.binned(score, outcome, edges, self.rows.weights)
-        if spec.view not in self._cells:
-            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
-        edges = spec.edges(self._cells[spec.view])
-        return edges, self._cells[spec.view].pool(edges)
-
-    def _of_units(self, spec: Spec, seen: Profile, edges: Array) -> Finish:
-        """The same of many rows, whose sums by unit need no columns."""
+        weights = self.rows.weights
+        edges = self._edges(spec)
+        where = locate(score, edges)
+        seen = profile(Cells.binned(score, outcome, edges, weights, where))
         value = float(spec.of_profile(seen))
 
         def finish(sums: Sums) -> Measured:
             settings = self.plan.settings
             if settings.draws is None:
                 return Measured(value)
-            score, outcome = self.rows.view(spec.view)
-            weights = self.rows.weights
             mass = np.ones(len(score)) if weights is None else weights
             residual = mass * (outcome - score.astype(np.float64))
-            every, where = np.arange(len(score)), locate(score, edges)
-            columns = [mass, residual]
+            every, columns = np.arange(len(score)), [mass, residual]
             n, r = drawn_sums(every, where, len(edges), columns, settings.draws, settings.threads)
             total = n.sum(axis=1, keepdims=True)
             some = total[:, 0] > 0
@@ -98,6 +92,14 @@ class Bins:
             return _error(spec, seen, gap, share, weights, settings)
 
         return finish
+
+    def _edges(self, spec: Spec) -> Array:
+        if spec.one_edge_for_all:
+            return spec.edges(Cells.empty())
+        if spec.view not in self._cells:
+            score, outcome = self.rows.view(spec.view)
+            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
+        return spec.edges(self._cells[spec.view])
 
 
 def of_classes(spec: Spec, view: ClassView | None, settings: Settings) -> Finish:
