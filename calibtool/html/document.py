@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from importlib.resources import files
 
-from calibtool.html import svg, tables
-from calibtool.html.markup import Markup, element, together
-from calibtool.metrics import METRICS
-from calibtool.page.record import Page, Slices, Subject
-from calibtool.render.numbers import interval, number, percent, share
-from calibtool.report import Estimate
-from calibtool.spec import parse
+from calibtool.html import sections, tables
+from calibtool.html.markup import Markup, element
+from calibtool.page.record import Page, Subject
+from calibtool.render.numbers import percent
 from calibtool.version import __version__
 
 MOST_DRAWN = 6  # files whose diagrams stand beside one another
-SIGNS = {"Overconfident": "bad", "Underconfident": "bad", "No miscalibration": "good"}
 
 
 def document(page: Page) -> str:
@@ -53,187 +48,9 @@ def document(page: Page) -> str:
 
 def _subject(page: Page, subject: Subject, *, several: bool) -> Markup:
     """Everything about one file."""
-    fixed = subject.fix is not None and len(subject.curves) > 1
-    parts = [
-        _verdict(subject),
-        _section("Metrics", *_metrics(page, subject)),
-        _section("Diagrams", *_diagrams(subject)),
-        _section("Before and after", *_fix(page, subject, fixed=fixed)),
-        _section("Classes", *_classes(subject)) if subject.classes else None,
-        *(_section(f"Slices by {s.column}", *_slices(s, _view(subject))) for s in subject.slices),
-        _section("Data checks", *_checks(subject)),
-        _section("How each number was computed", _signatures(subject.report.estimates)),
-    ]
     heading = element("h2", subject.name, class_="file") if several else None
-    return element(
-        "article", heading, element("p", subject.report.data.describe(), class_="facts"), *parts
-    )
-
-
-def _verdict(subject: Subject) -> Markup:
-    """In words first, then the four numbers that they rest on."""
-    sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "bad")
-    report = subject.report
-    error = next((e for e in report.estimates if e.view and e.value is not None), None)
-    figures = []
-    if report.said is not None and report.was is not None:
-        names = ("says", "is right") if _top(subject) else ("P(class 1)", "class 1")
-        figures += [(names[0], share(report.said), ""), (names[1], share(report.was), "")]
-    if error is not None:
-        figures.append((error.name, number(error.value), interval(error.low, error.high)))
-        after = next((e for e in report.after if e.name == error.name), None)
-        if after is not None and subject.fix is not None:
-            told = (
-                f"{error.name} after {_short(subject)}",
-                number(after.value),
-                interval(after.low, after.high),
-            )
-            figures.append(told)
-    shown = [
-        element(
-            "div",
-            element("dt", name),
-            element("dd", value, " ", element("small", ends) if ends else None),
-        )
-        for name, value, ends in figures
-    ]
-    lines = [element("p", _tied(subject.verdict), class_="lead")]
-    if subject.effect:
-        lines.append(element("p", _tied(_capital(subject.effect))))
-    lines += [element("p", f"Warning: {w}", class_="warning") for w in report.warnings]
-    return element(
-        "section", *lines, element("dl", *shown, class_="figures"), class_=f"verdict {sign}"
-    )
-
-
-def _metrics(page: Page, subject: Subject) -> list[Markup]:
-    note = (
-        "Unbiased is the value without the upward bias that every binned error has. "
-        "The interval of a calibration error is of its true value."
-    )
-    return [tables.metrics(subject.report.estimates, page.level), element("p", note, class_="note")]
-
-
-def _diagrams(subject: Subject) -> list[Markup]:
-    figures = [_reliability(subject, k, _capital(c.label)) for k, c in enumerate(subject.curves)]
-    report = subject.report
-    if _top(subject) and report.said is not None and report.was is not None:
-        dotted = f"dotted: accuracy {share(report.was)}, mean confidence {share(report.said)}"
-        figures.append(
-            element(
-                "figure",
-                element(
-                    "figcaption",
-                    element("strong", "Confidence of right and wrong predictions"),
-                    dotted,
-                ),
-                svg.confidence(subject.right, subject.wrong, report.said, report.was),
-            )
-        )
-    figures.append(
-        element(
-            "figure",
-            element(
-                "figcaption",
-                element("strong", "Errors among the most confident"),
-                "dashed: the least that could be",
-            ),
-            svg.risk(subject.risk),
-        )
-    )
-    how = (
-        "Each point is a bin, at its mean score and mean outcome, with its interval; it is filled "
-        "where the interval leaves out the diagonal. Grey: where a perfect model's point would "
-        "lie. Bars: the share of rows. Point at a bin, or reach it with Tab and the arrow keys, "
-        "for its numbers."
-    )
-    return [element("div", *figures, class_="figures-row"), element("p", how, class_="note")]
-
-
-def _reliability(subject: Subject, index: int, title: str) -> Markup:
-    """A reliability diagram, and its numbers."""
-    curve, view = subject.curves[index], _view(subject)
-    one = curve.estimates[0] if curve.estimates else None
-    told = f"{one.name} {number(one.value)} {interval(one.low, one.high)}" if one else ""
-    return element(
-        "figure",
-        element("figcaption", element("strong", title), " ", told),
-        svg.reliability(curve, view, title),
-        _details("The numbers of this diagram", tables.bins(curve, svg.NAMES[view])),
-    )
-
-
-def _fix(page: Page, subject: Subject, *, fixed: bool) -> list[Markup]:
-    report = subject.report
-    if not fixed or subject.fix is None:
-        return [element("p", subject.no_fix)]
-    parts = []
-    if subject.selection is not None and len(subject.selection.candidates) > 2:
-        found = subject.selection
-        failed = [one for one in found.candidates if one.failed]
-        parts += [
-            element("p", f"Calibrators tried, {found.how}, the best first."),
-            tables.tried(found),
-            *(
-                element("p", f"Not fitted: {one.method}: {one.failed}", class_="note")
-                for one in failed
-            ),
-            element("p", f"Chosen: {found.why}"),
-        ]
-    parts += [
-        element("p", f"{_capital(subject.fix.title)}, {subject.fix.how}."),
-        tables.changes(report.estimates, report.after, report.change, page.level),
-        element("p", "Changes of calibration errors are corrected for bias.", class_="note"),
-    ]
-    return parts
-
-
-def _classes(subject: Subject) -> list[Markup]:
-    found = subject.classes
-    assert found is not None
-    off = sum(one.predicted.off for one in found.rows)
-    told = (
-        "Rows by their predicted class. Gap is confidence minus accuracy: above 0, the model is "
-        "overconfident when it predicts this class. Found is the share of the class's own rows "
-        "that it is predicted in; ECE is of the class against all others."
-    )
-    count = (
-        f"{off} of {found.total:,} classes have a gap whose interval leaves out 0; by chance alone "
-        f"it would be about {0.05 * found.total:.2g}."
-    )
-    if len(found.rows) < found.total:
-        count += f" Listed are the {len(found.rows):,} with the widest gaps."
-    return [element("p", told), tables.classes(found), element("p", count, class_="note")]
-
-
-def _slices(found: Slices, view: str) -> list[Markup]:
-    off = sum(group.off for group in found.groups)
-    told = f"{off} of {len(found.groups)} groups have a gap whose interval leaves out 0."
-    note = element("p", f"{told} {found.note}".rstrip(), class_="note")
-    return [tables.slices(found, svg.NAMES[view]), note]
-
-
-def _checks(subject: Subject) -> list[Markup]:
-    if not subject.checks:
-        return [element("p", "Nothing is odd about the data.")]
-    return [element("ul", *(element("li", _capital(check)) for check in subject.checks))]
-
-
-def _signatures(estimates: Sequence[Estimate]) -> Markup:
-    items = []
-    for one in estimates:
-        metric = METRICS[parse(one.name).metric.name]
-        source = f" ({metric.source})" if metric.source else ""
-        items += [
-            element("dt", one.name),
-            element(
-                "dd",
-                f"{metric.title}: {metric.definition}{source}",
-                element("br"),
-                element("code", one.signature.replace("|", " | ")),
-            ),
-        ]
-    return _details("Definitions and signatures", element("dl", *items, class_="signatures"))
+    facts = element("p", subject.report.data.describe(), class_="facts")
+    return element("article", heading, facts, *sections.about(page, subject))
 
 
 def _comparison(page: Page) -> Markup:
@@ -244,7 +61,7 @@ def _comparison(page: Page) -> Markup:
     ]
     parts = [element("ul", *lines), tables.side_by_side(subjects)]
     if len(subjects) <= MOST_DRAWN:
-        drawn = [_reliability(subject, 0, subject.name) for subject in subjects]
+        drawn = [sections.reliability(subject, 0, subject.name) for subject in subjects]
         parts.append(element("div", *drawn, class_="figures-row"))
     found = page.comparison
     if found is not None and found.unpaired:
@@ -265,41 +82,6 @@ def _foot(page: Page) -> Markup:
     return element("footer", element("p", f"{made}."), command)
 
 
-# ------------------------------------------------------------------ parts
-
-
-def _section(title: str, *children: Markup) -> Markup:
-    return element("section", element("h2", title), *children)
-
-
-def _details(title: str, *children: Markup) -> Markup:
-    return element("details", element("summary", title), *children)
-
-
-def _view(subject: Subject) -> str:
-    return subject.report.bias.view if subject.report.bias else "top"
-
-
-def _top(subject: Subject) -> bool:
-    return _view(subject) == "top"
-
-
-def _tied(text: str) -> str:
-    """A number stays on the line of its sign."""
-    for sign in (" %", " = ", " < "):
-        text = text.replace(sign, sign.replace(" ", "\N{NO-BREAK SPACE}"))
-    return text
-
-
-def _short(subject: Subject) -> str:
-    """The calibrator without its numbers."""
-    return subject.fix.title.split(" (")[0] if subject.fix else ""
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
-
-
 def _asset(name: str) -> str:
     return files("calibtool.html").joinpath(name).read_text(encoding="utf-8")
 
@@ -307,6 +89,3 @@ def _asset(name: str) -> str:
 def _digest(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
-
-
-__all__ = ["document", "together"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from calibtool.diagrams.record import Curve
-from calibtool.html.markup import Markup, element, together
+from calibtool.html.figures import lower
+from calibtool.html.markup import Markup, element
 from calibtool.html.svg import strip
 from calibtool.metrics import METRICS
 from calibtool.page.record import Classes, Comparison, Group, Slices, Subject
@@ -26,8 +27,9 @@ def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
         cells = [num(number(one.value)), num(ends, "interval"), num(number(one.unbiased))]
         words = element("td", METRICS[parse(one.name).metric.name].title, class_="words")
         rows.append(row(_name(one), *cells, words))
-    end = f"{percent(level)} interval" if level else "interval"
-    return table(["metric", "value", end, "unbiased", "in words"], rows, label="Metrics")
+    return table(
+        ["metric", "value", _interval(level), "unbiased", "in words"], rows, label="Metrics"
+    )
 
 
 def changes(
@@ -44,8 +46,9 @@ def changes(
             continue
         cells = [num(number(a.value)), num(number(b.value)), *_change(c)]
         rows.append(row(_name(a), *cells))
-    end = f"{percent(level)} interval" if level else "interval"
-    return table(["metric", "before", "after", "change", end], rows, label="Before and after")
+    return table(
+        ["metric", "before", "after", "change", _interval(level)], rows, label="Before and after"
+    )
 
 
 def classes(found: Classes) -> Markup:
@@ -88,7 +91,7 @@ def slices(found: Slices, names: tuple[str, str]) -> Markup:
             )
         )
     titles = [
-        *(found.column, "rows", *map(_lower, names), "gap", "interval of the gap"),
+        *(found.column, "rows", *map(lower, names), "gap", "interval of the gap"),
         *("ECE", "interval of ECE"),
     ]
     return table(titles, rows, label=f"Slices by {found.column}", sortable=True)
@@ -134,7 +137,7 @@ def bins(curve: Curve, names: tuple[str, str]) -> Markup:
                 num(ends, "interval"),
             )
         )
-    titles = ["bin", "rows", *map(_lower, names), "interval"]
+    titles = ["bin", "rows", *map(lower, names), "interval"]
     return table(titles, rows, label="Bins")
 
 
@@ -159,7 +162,7 @@ def differences(found: Comparison, first: str, level: float | None) -> list[Mark
             row(_name(one), *(_change(one) if not one.missing else [num(""), num(one.missing)]))
             for one in change
         ]
-        titles = [f"{name} minus {first}", "change", f"{percent(level)} interval"]
+        titles = [f"{name} minus {first}", "change", _interval(level)]
         tables.append(table(titles, rows, label=f"{name} minus {first}"))
     return tables
 
@@ -190,11 +193,6 @@ def _kind(index: int, title: str) -> str | None:
     if title == "in words":
         return "words"
     return "n" if index else None
-
-
-def _lower(name: str) -> str:
-    """In the middle of a sentence; P(class 1) stays as it is."""
-    return name if name.startswith("P(") else name.lower()
 
 
 def row(*cells: Markup, class_: str | None = None) -> Markup:
@@ -245,13 +243,14 @@ def _reach(groups: Sequence[Group]) -> float:
 
 
 def _change(one: Estimate) -> list[Markup]:
+    """A difference, coloured where its interval leaves out 0, and its interval."""
     best = one.value if one.unbiased is None else one.unbiased
-    better = ""
-    if one.low is not None and one.high is not None and not one.low <= 0 <= one.high:
-        lower = one.high < 0
-        better = {"lower": "good", "higher": "bad"}.get(one.better, "") if lower else ""
-        better = better or {"lower": "bad", "higher": "good"}.get(one.better, "")
-    return [num(signed(best), better), num(interval(one.low, one.high, sign=True), "interval")]
+    colour = ""
+    if one.better and one.low is not None and one.high is not None and not one.low <= 0 <= one.high:
+        colour = "good" if (one.high < 0) == (one.better == "lower") else "bad"
+    return [num(signed(best), colour), num(interval(one.low, one.high, sign=True), "interval")]
 
 
-__all__ = ["together"]
+def _interval(level: float | None) -> str:
+    """The head of a column of intervals."""
+    return f"{percent(level)} interval" if level else "interval"
