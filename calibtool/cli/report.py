@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calibtool.cli import options as shared
+
+if TYPE_CHECKING:
+    from calibtool.page import Methods
 
 
 def command(name: str) -> click.Command:
@@ -30,7 +33,7 @@ def command(name: str) -> click.Command:
     "--select",
     metavar="LIST",
     help='Which calibrators to try, such as "temperature,vector", or "all", or "none"; '
-    "temperature alone, unless said.",
+    "temperature, unless said, and platt for one score column.",
 )
 @click.option("--by", multiple=True, metavar="COLUMN", help="Slices by a column; may be repeated.")
 @click.option("--title", default="", metavar="TEXT", help="The heading.")
@@ -105,19 +108,16 @@ def report(
         click.echo(f"Wrote {output}", err=True)
 
 
-def _methods(select: str | None, calibrator: str | None) -> list[str] | None:
-    """Names of calibrators; None for all."""
+def _methods(select: str | None, calibrator: str | None) -> Methods:
+    """Which calibrators to try."""
     from calibtool.calibrators import module_of
     from calibtool.errors import UsageError
-    from calibtool.page import TRIED
 
     if calibrator is not None and select is not None:
         raise UsageError("--calibrator and --select exclude each other; give one of them")
-    if select is None:
-        return list(TRIED)
-    names = [name.strip() for name in select.split(",") if name.strip()]
-    if names == ["all"]:
-        return None
+    if select in (None, "all"):
+        return "quick" if select is None else "all"
+    names = [name.strip() for name in str(select).split(",") if name.strip()]
     names = [] if names == ["none"] else names
     for name in names:
         module_of(name)

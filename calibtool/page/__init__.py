@@ -14,7 +14,7 @@ from calibtool.measure import Progress
 from calibtool.page.comparison import compare
 from calibtool.page.groups import MOST_CLASSES
 from calibtool.page.record import Page
-from calibtool.page.subject import TRIED, Asked, look_at
+from calibtool.page.subject import Asked, Methods, look_at
 from calibtool.predictions import Predictions
 
 
@@ -23,7 +23,7 @@ def page(
     metrics: str | Sequence[str] = "default",
     *,
     calibrator: Calibrator | None = None,
-    methods: Sequence[str] | None = TRIED,
+    methods: Methods = "quick",
     by: Sequence[str] = (),
     title: str = "",
     command: str = "",
@@ -36,8 +36,9 @@ def page(
         files: one for a report, several for a comparison.
         metrics: as for `evaluate`.
         calibrator: show what this one makes of the rows, instead of trying any.
-        methods: which calibrators to try, cross-fitted on the rows of each file; None for all of
-            them, an empty list for none.
+        methods: which calibrators to try, cross-fitted on the rows of each file: names, "all", an
+            empty list for none, or "quick" for temperature scaling, beside Platt scaling where
+            two classes are given by one column.
         by: columns whose values part the rows.
         title: the heading, unless it is to be made of the files' names.
         command: how to get the report again, for its foot.
@@ -112,4 +113,4 @@ def _staged(progress: Progress | None, name: str) -> Progress:
     return (lambda stage, share: progress(f"{name}: {stage}", share)) if name else progress
 
 
-__all__ = ["TRIED", "Page", "page"]
+__all__ = ["Methods", "Page", "page"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -25,7 +25,10 @@ from calibtool.predictions import Predictions
 from calibtool.reading import effect, state
 from calibtool.selection import NOTHING, Selection, select
 
-TRIED = ("temperature",)  # unless more are asked for: it is quick, and seldom far from the best
+# what is tried unless more is asked for: quick, and seldom far from the best
+QUICK = ("temperature",)
+QUICK_OF_ONE_COLUMN = ("temperature", "platt")  # a temperature cannot mend a base rate that is off
+Methods: TypeAlias = Literal["quick", "all"] | Sequence[str]
 EDGES = np.arange(1, 16) / 15
 
 
@@ -35,7 +38,7 @@ class Asked:
 
     metrics: str | Sequence[str]
     calibrator: Calibrator | None
-    methods: Sequence[str] | None
+    methods: Methods
     by: tuple[str, ...]
     most: int
     progress: Progress
@@ -115,7 +118,7 @@ def _tried(predictions: Predictions, asked: Asked) -> _Tried:
     if asked.calibrator is not None:
         fix = Fix(asked.calibrator.describe(), "as it was fitted before")
         return _Tried(fix, asked.calibrator)
-    if asked.methods is not None and not asked.methods:
+    if not asked.methods:
         return _Tried(why_not="No calibrator was asked for.")
     if predictions.kind == "confidence":
         return _Tried(why_not="With confidences alone, no calibrator can be fitted.")
@@ -124,7 +127,9 @@ def _tried(predictions: Predictions, asked: Asked) -> _Tried:
         return _Tried(why_not=f"{few}; {2 * FOLDS} are the least.")
     how = {name: asked.how[name] for name in ("resamples", "level", "seed") if name in asked.how}
     try:
-        selection = select(predictions, asked.methods, progress=asked.progress, **how)
+        selection = select(
+            predictions, _methods(asked, predictions), progress=asked.progress, **how
+        )
         method = _best(selection)
         plain = METHODS[method].title
         _, crossed = cross_fit(partial(fit, method), predictions, plain)
@@ -134,6 +139,15 @@ def _tried(predictions: Predictions, asked: Asked) -> _Tried:
     crossed = replace(crossed, title=crossed.title.replace(plain, title, 1))
     how_fitted = f"cross-fitted in {FOLDS} folds: each row by a fit that did not see it"
     return _Tried(Fix(title, how_fitted, method), crossed, selection)
+
+
+def _methods(asked: Asked, predictions: Predictions) -> Sequence[str] | None:
+    """Names of calibrators, or None for all."""
+    if asked.methods == "all":
+        return None
+    if asked.methods == "quick":
+        return QUICK_OF_ONE_COLUMN if predictions.one_column else QUICK
+    return [asked.methods] if isinstance(asked.methods, str) else asked.methods
 
 
 def _best(found: Selection) -> str:

@@ -179,6 +179,14 @@ def test_a_temperature_is_tried_unless_something_else_is_said(run, good):
     assert "No calibrator was asked for." in Path("c.html").read_text(encoding="utf-8")
 
 
+def test_of_one_score_column_platt_scaling_is_tried_too(run, data):
+    np.savez("score.npz", score=data.probs[:, 1] ** 2, labels=(data.labels == 1).astype(int))
+    run("report", "score.npz", "-o", "a.html", *FEW)
+    tried = rows_of(Path("a.html").read_text(encoding="utf-8"), "Calibrators tried")[1:]
+    names = {line[0].removesuffix(" (chosen)") for line in tried}
+    assert names == {"temperature", "platt", "nothing"}
+
+
 def test_a_calibrator_of_ones_own_is_shown(run, good, calibrator):
     run("report", good, "-o", "a.html", *FEW, "--calibrator", calibrator)
     after = rows_of(Path("a.html").read_text(encoding="utf-8"), "Before and after")[1:]
