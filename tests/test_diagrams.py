@@ -344,3 +344,20 @@ def test_cells_binned_are_cells_pooled():
     b = Cells.from_rows(score, outcome, weights).pool(edges)
     for name in ("at", "n", "p", "y"):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name))
+
+
+def test_more_than_a_million_rows_have_the_same_numbers_without_sorting():
+    rng = np.random.Generator(np.random.PCG64(6))
+    score = (1 - 0.5 * rng.random(1_100_000)).astype(np.float32)
+    right = rng.random(len(score)) < score - 0.05
+    many = ct.Predictions.from_confidence(score, right)
+    (curve,) = reliability.compute(many, resamples=100).curves
+    one = curve.estimates[0]
+    cells = Cells.from_rows(score, right).pool(np.arange(1, 16) / 15)
+    assert one.value == pytest.approx(np.abs(cells.y - cells.p).sum() / len(score))
+    # all bins are off by 0.05: the interval is that of the mean gap
+    spread = np.sqrt((cells.y - cells.y**2 / np.maximum(cells.n, 1)).sum()) / len(score)
+    assert one.low == pytest.approx(one.value - 1.96 * spread, abs=0.5 * spread)
+    assert one.high == pytest.approx(one.value + 1.96 * spread, abs=0.5 * spread)
+    again = ct.evaluate(many, ["ece"], resamples=100, threads=1)["ece"]
+    assert (again.low, again.high) == (one.low, one.high)
