@@ -280,7 +280,7 @@ def labels_of_ticks(figure):
     return every, shown
 
 
-@pytest.mark.parametrize("style", ["paper 3.25in", "paper 6.75in", "talk 8in", "dark 6.75in"])
+@pytest.mark.parametrize("style", ["paper 3.25in", "paper 6.75in", "talk 8in"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_word_is_cut_off_or_covers_another(variant, style, made):
     name, width = style.split()

@@ -122,7 +122,9 @@ def _strip(axes: Axes, data: Classwise, style: Style) -> None:
     axes.set_title("Every class: frequency - P, beyond noise", fontsize=style.small, loc="left")
     if len(data.order) <= NAMED:
         names = [marks.long_name(data.names[k], 14) for k in data.order]
-        axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=60, ha="right")
+        turned = max(map(len, names)) > 3
+        how: dict[str, Any] = {"rotation": 60, "ha": "right"} if turned else {}
+        axes.set_xticks(np.arange(len(names)) + 0.5, names, **how)
         axes.tick_params(axis="x", length=0, labelsize=style.small * 0.93)
     else:
         axes.set_xlabel("Classes, the highest one-vs-rest ECE first")
