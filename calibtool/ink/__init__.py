@@ -69,7 +69,8 @@ def figure(
         if text:
             drawn.suptitle(text, x=0.01, ha="left", fontsize=look.text * 1.15)
         ink.draw(diagram, drawn.subplots(), look)
-        _fit(drawn)
+        with _boxes_for_letters():
+            _fit(drawn)
         return drawn
 
 
@@ -147,11 +148,18 @@ def require_suffix(path: str | Path) -> None:
 
 def _bytes(drawn: Figure, kind: str) -> bytes:
     out = BytesIO()
-    with _matplotlib(STYLES["paper"]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # letters the font lacks become boxes
+    with _matplotlib(STYLES["paper"]), _boxes_for_letters():
         colour = drawn.get_facecolor()
         drawn.savefig(out, format=kind, dpi=DPI, metadata=METADATA[kind], facecolor=colour)
     return out.getvalue()
+
+
+@contextmanager
+def _boxes_for_letters() -> Iterator[None]:
+    """Letters that the font lacks become boxes, in silence."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
 
 
 def _rc(look: Style) -> Any:
