@@ -21,7 +21,16 @@ from calibtool.errors import NotAvailableError
 from calibtool.predictions import Predictions
 from calibtool.views import to_probs
 
-__all__ = ["ALIASES", "CONVENTIONS", "Reproduced", "Spread", "by_bins", "named", "reproduce", "spread"]
+__all__ = [
+    "ALIASES",
+    "CONVENTIONS",
+    "Reproduced",
+    "Spread",
+    "by_bins",
+    "named",
+    "reproduce",
+    "spread",
+]
 
 
 def _silent(share: float) -> None:
