@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from calibtool.version import __version__
 
 if TYPE_CHECKING:
+    from calibtool import plot as plot
     from calibtool import sklearn as sklearn
     from calibtool.calibrators import fit, load_calibrator
     from calibtool.errors import CalibtoolError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from calibtool.predictions import Predictions
     from calibtool.report import Estimate, Report
     from calibtool.selection import select
+    from calibtool.send import write_report
 
 # name -> the module it lives in; loaded when first used, so that importing calibtool is cheap
 _HOME = {
@@ -38,8 +40,9 @@ _HOME = {
     "load_calibrator": "calibtool.calibrators",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
+    "write_report": "calibtool.send",
 }
-_MODULES = ("sklearn",)  # of an optional extra
+_MODULES = ("plot", "sklearn")  # the latter of an optional extra
 
 
 def __getattr__(name: str) -> Any:
@@ -67,4 +70,5 @@ __all__ = [
     "load_calibrator",
     "select",
     "significance",
+    "write_report",
 ]

@@ -3,8 +3,8 @@ the numbers, report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -93,28 +93,129 @@ def evaluate(
     >>> round(evaluate(p, ["ece"], ci="none")["ece"].value, 6)
     0.3
     """
+    systems = [System()] if calibrator is None else [System(), System.of(calibrator)]
+    found = examine(
+        predictions,
+        metrics,
+        systems,
+        ood=ood,
+        ci=ci,
+        resamples=resamples,
+        level=level,
+        seed=seed,
+        threads=threads,
+        progress=progress,
+    )
+    return report_of(found)
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """What is made of every block of predictions before it is measured, and what to call it."""
+
+    apply: Apply = unchanged
+    title: str = ""
+
+    @staticmethod
+    def of(calibrator: Calibrator) -> System:
+        """What a calibrator makes of them."""
+        return System(calibrator, calibrator.describe())
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """Several systems on the same rows, by the same draws: any two are paired.
+
+    Attributes:
+        systems: what was measured, by its number.
+        collected: what the pass left of each system.
+        measured: [system][spec], the numbers with their replicates.
+        bias: mean score minus mean outcome of the first system, in `view`.
+    """
+
+    specs: tuple[Spec, ...]
+    systems: tuple[System, ...]
+    collected: tuple[Collected, ...]
+    measured: tuple[tuple[Measured, ...], ...]
+    settings: Settings
+    data: Data
+    view: str
+    bias: Measured
+
+    @property
+    def level(self) -> float | None:
+        """Of the intervals; None where there are none."""
+        return None if self.settings.draws is None else self.settings.level
+
+    def estimates(self, system: int = 0) -> tuple[Estimate, ...]:
+        """Every metric of a system, with its interval."""
+        pairs = zip(self.specs, self.measured[system], strict=True)
+        title = self.systems[system].title
+        return tuple(_estimate(s, one, self.settings, self.data, title) for s, one in pairs)
+
+    def change(self, system: int = 1, since: int = 0) -> tuple[Estimate, ...]:
+        """A system's metrics minus those of another, paired."""
+        pairs = zip(
+            self.estimates(since),
+            self.estimates(system),
+            self.measured[since],
+            self.measured[system],
+            strict=True,
+        )
+        return tuple(_change(a, b, x, y, self.settings) for a, b, x, y in pairs)
+
+    def means(self, system: int = 0) -> tuple[float, float]:
+        """Mean score and mean outcome of a system."""
+        return _means(self.collected[system].rows, self.view)
+
+
+def examine(
+    predictions: Readable,
+    metrics: str | Iterable[str | Spec],
+    systems: Sequence[System] = (System(),),
+    *,
+    ood: Readable | None = None,
+    want: Collection[str] = (),
+    bias: bool = True,
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Examined:
+    """Measure several systems on the same rows, and keep what the pass left of them.
+
+    Args:
+        want: columns of `Rows` that are wanted besides those that the metrics need.
+        bias: whether mean score minus mean outcome is wanted, with its interval.
+
+    The other arguments are those of `evaluate`, which is this with one system or two.
+    """
     drawing = Draws(resamples, seed, predictions.rows)
     settings = _settings(ci, drawing, level, threads or cores(), progress or _silent)
-    settings = replace(settings, paired=calibrator is not None)
+    settings = replace(settings, paired=len(systems) > 1)
     asked = parse_list(metrics)
     if ood is not None and not any(isinstance(spec.metric, OfOther) for spec in asked):
         asked += parse_list(OF_OTHER)
     specs = [_settle(spec, predictions) for spec in asked]
     wanted = _wanted(specs, predictions)
+    if predictions.classes is not None:
+        wanted = replace(wanted, columns=wanted.columns | set(want))
     draws = settings.draws if wanted.lowest is not None else None
     if settings.draws is not None:
         _require_memory(specs, predictions, settings.draws)
-    systems: list[Apply] = [unchanged] if calibrator is None else [unchanged, calibrator]
+    applied = [system.apply for system in systems]
     blocks = _watched(predictions, unit(predictions.classes), settings.progress)
-    collected = collect(blocks, systems, wanted=wanted, draws=draws, threads=settings.threads)
+    collected = collect(blocks, applied, wanted=wanted, draws=draws, threads=settings.threads)
     if any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in specs):
-        collected = _refined(predictions, systems, collected)
-    others = _others(ood, predictions, systems, specs)
+        collected = _refined(predictions, applied, collected)
+    others = _others(ood, predictions, applied, specs)
     rows = collected[0].rows
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
     view = _main_view(specs, predictions)
-    measured, bias = measure(specs, collected, settings, view, others)
+    measured, mean = measure(specs, collected, settings, view if bias else None, others)
     data = Data(
         predictions.source,
         len(rows.confidence),
@@ -122,8 +223,15 @@ def evaluate(
         predictions.kind,
         rows.weights is not None,
     )
-    return _report(
-        specs, measured, settings, data, collected, calibrator, _bias(bias, view, settings)
+    return Examined(
+        tuple(specs),
+        tuple(systems),
+        tuple(collected),
+        tuple(tuple(row) for row in measured),
+        settings,
+        data,
+        view,
+        mean,
     )
 
 
@@ -263,37 +371,21 @@ def _watched(predictions: Readable, size: int, progress: Progress) -> Iterator[P
 # ------------------------------------------------------------------ the report
 
 
-def _report(
-    specs: Sequence[Spec],
-    measured: Sequence[Sequence[Measured]],
-    settings: Settings,
-    data: Data,
-    collected: Sequence[Collected],
-    calibrator: Calibrator | None,
-    bias: Estimate,
-) -> Report:
-    said, was = _means(collected[0].rows, bias.view)
+def report_of(found: Examined) -> Report:
+    """The record of one system, or of two, before and after."""
+    said, was = found.means()
     report = Report(
-        data,
-        tuple(
-            _estimate(spec, one, settings, data)
-            for spec, one in zip(specs, measured[0], strict=True)
-        ),
-        level=None if settings.draws is None else settings.level,
-        bias=bias,
+        found.data,
+        found.estimates(),
+        level=found.level,
+        bias=_bias(found.bias, found.view, found.settings),
         said=said,
         was=was,
-        warnings=tuple(_warnings(collected, settings)),
+        warnings=tuple(_warnings(found.collected, found.settings)),
     )
-    if calibrator is not None:
-        label = calibrator.describe()
-        after = tuple(
-            _estimate(spec, one, settings, data, label)
-            for spec, one in zip(specs, measured[1], strict=True)
-        )
-        pairs = zip(report.estimates, after, *measured, strict=True)
-        change = tuple(_change(a, b, x, y, settings) for a, b, x, y in pairs)
-        report = replace(report, after=after, change=change, calibrator=label)
+    if len(found.systems) > 1:
+        label = found.systems[1].title
+        report = replace(report, after=found.estimates(1), change=found.change(), calibrator=label)
     return replace(report, reading=read(report))
 
 

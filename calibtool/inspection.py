@@ -89,10 +89,15 @@ def _oddities(source: Source) -> Iterator[str]:
     """What one pass sees that an author may not have meant."""
     if not source.roles.labels and source.side_labels is None and source.kind != "confidence":
         yield "there are no labels: a calibrator can be applied, nothing can be measured"
-    seen = _Seen(source.classes or 0)
-    for block in source.blocks(unit(source.classes)):
+    yield from oddities(source, source.roles.values[0])
+
+
+def oddities(predictions: Source | Predictions, key: str = "KEY") -> Iterator[str]:
+    """What is unusual about predictions, a sentence each; `key` is what their values are called."""
+    seen = _Seen(predictions.classes or 0)
+    for block in predictions.blocks(unit(predictions.classes)):
         seen.add(block)
-    yield from seen.report(source)
+    yield from seen.report(predictions, key)
 
 
 class _Seen:
@@ -127,7 +132,7 @@ class _Seen:
             self.like_probs += int(np.count_nonzero(inside & near))
             self.constant += int(np.count_nonzero((values == values[:, :1]).all(axis=1)))
 
-    def report(self, source: Source) -> Iterator[str]:
+    def report(self, source: Source | Predictions, key: str) -> Iterator[str]:
         absent = np.flatnonzero(self.labels == 0)
         if self.labels.any() and len(absent):
             shown = ", ".join(str(k) for k in absent[:8]) + (", ..." if len(absent) > 8 else "")
@@ -140,12 +145,12 @@ class _Seen:
         if source.kind == "logits" and self.like_probs == self.rows:
             yield (
                 "every row of logits is non-negative and sums to 1: these look like "
-                f"probabilities; if they are, say --probs {source.roles.values[0]}"
+                f"probabilities; if they are, say --probs {key}"
             )
-        elif source.kind == "logits" and source.width == 1 and 0 <= self.low <= self.high <= 1:
+        elif source.kind == "logits" and source.one_column and 0 <= self.low <= self.high <= 1:
             yield (
                 "all logits lie in [0, 1]: these look like probabilities; if they are, say "
-                f"--probs {source.roles.values[0]}"
+                f"--probs {key}"
             )
         if self.constant:
             yield f"{self.constant:,} rows have the same logit for every class"

@@ -223,12 +223,17 @@ class Panels:
             yield from self._simulated_labels(s, draws, threads)
             return
         for index, fine in enumerate(self.fine):
-            n = self._resampled_mass[index]
-            trials = np.where(n > 0, np.maximum(np.rint(n * fine.rows_a_weight), 1), 0)
-            rng = np.random.Generator(np.random.SFC64([draws.seed, 5, index]))
-            hits = rng.binomial(trials.astype(np.int64), fine.rate(s))
-            y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
-            yield Cells(fine.cells.at, n, n * fine.cells.centres(), y)
+            yield self.redrawn(index, fine.rate(s), draws)
+
+    def redrawn(self, index: int, rate: Array, draws: Draws) -> Cells:
+        """A panel's fine cells in data sets whose outcomes have these rates, (C,): (R, C). The
+        scores are those of `prepare`."""
+        fine, n = self.fine[index], self._resampled_mass[index]
+        trials = np.where(n > 0, np.maximum(np.rint(n * fine.rows_a_weight), 1), 0)
+        rng = np.random.Generator(np.random.SFC64([draws.seed, 5, index]))
+        hits = rng.binomial(trials.astype(np.int64), rate)
+        y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
+        return Cells(fine.cells.at, n, n * fine.cells.centres(), y)
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets; in the class view, they stay as they are."""

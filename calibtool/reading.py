@@ -16,6 +16,16 @@ def read(report: Report) -> str:
     return f"{sentence}\n{_next(report)}"
 
 
+def state(report: Report) -> str:
+    """What the numbers as given say, in a sentence."""
+    return _state(report, _lead(report.estimates), report.bias)
+
+
+def effect(report: Report) -> str:
+    """What a calibrator does to the first calibration error, in a sentence; "" without one."""
+    return _effect(report, _lead(report.estimates)) if report.calibrator else ""
+
+
 def _lead(estimates: tuple[Estimate, ...]) -> Estimate | None:
     """The calibration error that the reading speaks of: the first in the table."""
     return next((e for e in estimates if e.view and e.value is not None), None)

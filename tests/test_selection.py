@@ -199,9 +199,9 @@ def test_every_format_tells_every_candidate(found, format_):
 
 
 def test_the_figure_is_the_same_bytes_again(found, tmp_path):
-    from calibtool.render import selection
+    from calibtool import ink
 
     for name in ("a.png", "b.png", "a.svg"):
-        selection.save(found, tmp_path / name)
+        ink.save("skill", found, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert "structured-vector" in (tmp_path / "a.svg").read_text()

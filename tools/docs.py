@@ -23,6 +23,7 @@ from typing import Any
 from calibtool import reference
 from calibtool.calibrators import METHODS
 from calibtool.cli import COMMANDS
+from calibtool.diagrams import KINDS
 from calibtool.metrics import METRICS, SECTIONS
 from calibtool.render import to_markdown
 from calibtool.render.numbers import number
@@ -64,6 +65,7 @@ NUMBER = re.compile(r"\d+\.\d+")
 INSIDE = re.compile(r"(<!-- made by tools/docs.py: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"```(?:toml|json) title=(\S+)\n(.*?)```", re.DOTALL)
+SCRIPT = re.compile(r"```(?:(?:python) title=(\S+)|bash)\n(.*?)```", re.DOTALL)
 PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "CALIBTOOL_TRACEBACK": "", "TERM": "dumb"}
 
 
@@ -279,6 +281,27 @@ def pictures() -> None:
         run([*draw, str(images / "reliability.png")], ROOT)
         run([*draw, str(images / "after.png"), "--calibrator", fitted], ROOT)
         run(["calibtool", "select", val, "--figure", str(images / "skill.png")], ROOT)
+    gallery(images / "plots")
+
+
+def gallery(images: Path) -> None:
+    """The pictures of docs/plots.md, by the commands that stand beside them."""
+    images.mkdir(exist_ok=True)
+    page = (ROOT / "docs" / "plots.md").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / "docs" / "examples", folder, dirs_exist_ok=True)
+        for script, body in SCRIPT.findall(page):
+            (folder / (script or "commands.sh")).write_text(body, encoding="utf-8")
+            said = run(
+                [sys.executable, script] if script else ["bash", "-e", "commands.sh"], folder
+            )
+            if "calibtool:" in said or "Traceback" in said:
+                raise RuntimeError(f"docs/plots.md: {body}\n{said}")
+        for path in images.glob("*.png"):
+            path.unlink()
+        for path in folder.glob("*.png"):
+            shutil.copy(path, images / path.name)
 
 
 def helps() -> str:
@@ -287,9 +310,10 @@ def helps() -> str:
     for title, section in COMMANDS.items():
         lines += [f"## {title}", ""]
         for name in section:
-            words = [name, "reliability"] if name == "plot" else [name]
-            text = run(["calibtool", *words, "--help"], ROOT)
-            lines += [f"### calibtool {' '.join(words)}", "", "```text", text.rstrip(), "```", ""]
+            for words in [[name], *([name, kind] for kind in KINDS if name == "plot")]:
+                text = run(["calibtool", *words, "--help"], ROOT)
+                heading = f"### calibtool {' '.join(words)}"
+                lines += [heading, "", "```text", text.rstrip(), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

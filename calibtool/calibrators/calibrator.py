@@ -14,7 +14,7 @@ from calibtool.calibrators.file import save
 from calibtool.calibrators.fitted import Fitted, class_shares, fingerprint
 from calibtool.calibrators.maps import Curves, Map, Shifted, columns_of, placed_at_prior
 from calibtool.checks import Array
-from calibtool.errors import NotAvailableError, UsageError
+from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.predictions import Predictions
 
 PIECE = 1 << 24  # values that are calibrated at a time
@@ -132,6 +132,8 @@ def require_fit(predictions: Predictions) -> int:
         require_classes(predictions, 0)
     if predictions.labels is None:
         raise NotAvailableError(f"{predictions.source}: a fit needs labels")
+    if predictions.weights is not None and not predictions.weights.any():
+        raise FitError(f"{predictions.source}: the rows to fit on all have a weight of 0")
     return int(predictions.classes or 0)
 
 

@@ -29,7 +29,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "evaluate": ("evaluate", "Calibration metrics of a file of predictions, with intervals."),
         "test": ("test", "Tests of perfect calibration, and the smallest error this n can show."),
         "check": ("check", "Hold predictions to requirements: exit 0 passed, 1 failed, 2 error."),
-        "plot": ("plot", "Draw a reliability diagram."),
+        "plot": ("plot", "Draw a diagram: reliability, risk-coverage, shift and more."),
+        "report": ("report", "A page to send: the verdict in words, and what it rests on."),
         "inspect": ("inspect", "What would be read from a file, and what is odd about it."),
     },
     "Fix": {

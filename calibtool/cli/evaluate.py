@@ -29,6 +29,7 @@ def command(name: str) -> click.Command:
     metavar="FILE",
     help="Rows from elsewhere: how well confidence tells them from these.",
 )
+@click.option("--plot", is_flag=True, help="Also draw a reliability diagram in the terminal.")
 @click.option("--signatures", is_flag=True, help="Print how to get each number again.")
 @click.option("--as", "library", metavar="LIBRARY", help="The numbers another library gives.")
 @click.option("--conventions", is_flag=True, help="ECE as every library defines it.")
@@ -40,6 +41,7 @@ def evaluate(
     metrics: str,
     calibrator: str | None,
     ood: str | None,
+    plot: bool,
     signatures: bool,
     library: str | None,
     conventions: bool,
@@ -53,6 +55,7 @@ def evaluate(
 
     \b
     calibtool evaluate test.npz
+    calibtool evaluate test.npz --plot
     calibtool evaluate test.npz --metrics all
     calibtool evaluate test.npz --calibrator temperature.json
     calibtool evaluate test.npz --as torchmetrics
@@ -60,12 +63,15 @@ def evaluate(
     """
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
+    from calibtool.errors import UsageError
     from calibtool.evaluation import evaluate as measure
     from calibtool.render import render
     from calibtool.spec import parse_list
 
     if library or conventions:
         _alone(click.get_current_context())
+    if plot and (format_ != "table" or library or conventions):
+        raise UsageError("--plot goes with the table alone; calibtool plot draws pictures in files")
     specs = parse_list(metrics)
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
@@ -78,11 +84,26 @@ def evaluate(
     other = shared.source(ood, {}) if ood else None
     with out.progress() as progress:
         report = measure(source, specs, calibrator=fitted, ood=other, progress=progress, **options)
+        drawn = _picture(source, fitted, progress, options, output) if plot else ""
     text = render("report", report, format_, **out.terminal(output))
     if signatures and format_ in ("table", "markdown"):
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
         text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
-    out.emit(text, output)
+    out.emit(text + drawn, output)
+
+
+def _picture(
+    source: Any, fitted: Any, progress: Any, options: dict[str, Any], output: str | None
+) -> str:
+    """The reliability diagram below the table."""
+    from calibtool.cli import out
+    from calibtool.diagrams import reliability
+    from calibtool.render import terminal
+
+    how = {name: options[name] for name in ("ci", "resamples", "level", "seed")}
+    fits = [] if fitted is None else [fitted]
+    data = reliability.compute(source, calibrators=fits, progress=progress, **how)
+    return "\n" + terminal.reliability(data, **out.terminal(output), letters=out.letters(output))
 
 
 def _alone(context: click.Context) -> None:

@@ -85,3 +85,21 @@ def source(path: str, options: dict[str, Any], **how: Any) -> Source:
     from calibtool.files import open_source
 
     return open_source(path, choice(options), **how)
+
+
+def again(context: click.Context) -> str:
+    """The command that was typed, for a shell to read back."""
+    import shlex
+
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        value = context.params.get(name)
+        if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        for one in values:
+            option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+            flag = isinstance(parameter, click.Option) and parameter.is_flag
+            words += option if flag else [*option, str(one)]
+    return shlex.join(words)

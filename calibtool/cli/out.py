@@ -17,7 +17,7 @@ PATIENCE = 0.5  # seconds before a progress bar appears
 def emit(text: str, output: str | None) -> None:
     """Print, or write a file whole."""
     if output is None or output == "-":
-        encoding = sys.stdout.encoding or "utf-8"
+        encoding = letters()
         try:
             text.encode(encoding)
         except UnicodeEncodeError:  # a terminal of few letters
@@ -54,6 +54,11 @@ def terminal(output: str | None = None) -> dict[str, Any]:
 
         width = min(max(shutil.get_terminal_size().columns, 40), 120)
     return {"width": width, "colour": bool(colour)}
+
+
+def letters(output: str | None = None) -> str:
+    """The encoding of where text goes."""
+    return (sys.stdout.encoding if output in (None, "-") else None) or "utf-8"
 
 
 @contextmanager

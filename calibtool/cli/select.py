@@ -55,14 +55,12 @@ def select(
     calibtool select val.npz -o best.json
     calibtool select val.npz --test test.npz --rank-by brier -o best.json
     """
-    from calibtool import selection
+    from calibtool import ink, selection
     from calibtool.cli import out
     from calibtool.files import open_source, require_writable
-    from calibtool.render import paper
-    from calibtool.render import selection as ink
 
     if figure:
-        paper.require_suffix(figure)
+        ink.require_suffix(figure)
     for path in (output, figure):
         if path:
             require_writable(path)
@@ -77,7 +75,7 @@ def select(
     if output:
         found.calibrator.save(output)
     if figure:
-        ink.save(found, figure)
+        ink.save("skill", found, figure, width=6.0)
     out.show("selection", found, format_, None)
     if format_ != "table":
         return

@@ -21,7 +21,16 @@ from calibtool.errors import NotAvailableError
 from calibtool.predictions import Predictions
 from calibtool.views import to_probs
 
-__all__ = ["ALIASES", "CONVENTIONS", "Reproduced", "Spread", "named", "reproduce", "spread"]
+__all__ = [
+    "ALIASES",
+    "CONVENTIONS",
+    "Reproduced",
+    "Spread",
+    "by_bins",
+    "named",
+    "reproduce",
+    "spread",
+]
 
 
 def _silent(share: float) -> None:
@@ -58,17 +67,24 @@ def spread(
 ) -> tuple[Spread, ...]:
     """Return the ECE of every library at 15 bins, and its least and greatest over `bins`: how much
     of the number is definition. `tick` is told the share that is done."""
-    asked, bins = _asked(predictions), tuple(bins)
+    bins = tuple(bins)
+    found = by_bins(predictions, dict.fromkeys((DEFAULT_BINS, *bins)), tick=tick)
+    return tuple(_spread(CONVENTIONS[name], values, bins) for name, values in found.items())
+
+
+def by_bins(
+    predictions: Predictions, bins: Iterable[int], *, tick: Callable[[float], None] = _silent
+) -> dict[str, dict[int, Reproduced]]:
+    """Return the ECE of every library at each number of bins. `tick` is told the share that is
+    done."""
+    asked, tried = _asked(predictions), tuple(bins)
     asked = replace(asked, given=in_order(asked.given))
-    tried = tuple(dict.fromkeys((DEFAULT_BINS, *bins)))
-    rows: list[Spread] = []
-    for convention in CONVENTIONS.values():
-        found = {}
+    found: dict[str, dict[int, Reproduced]] = {name: {} for name in CONVENTIONS}
+    for done, (name, convention) in enumerate(CONVENTIONS.items()):
         for number in tried:
-            found[number] = _reproduced(convention, convention.ece, asked, number)
-            tick((len(rows) + len(found) / len(tried)) / len(CONVENTIONS))
-        rows.append(_spread(convention, found, bins))
-    return tuple(rows)
+            found[name][number] = _reproduced(convention, convention.ece, asked, number)
+            tick((done + len(found[name]) / len(tried)) / len(CONVENTIONS))
+    return found
 
 
 def _spread(convention: Convention, found: dict[int, Reproduced], bins: tuple[int, ...]) -> Spread:

@@ -37,17 +37,20 @@ def measure(
     specs: Sequence[Spec],
     collected: Sequence[Collected],
     settings: Settings,
-    view: str,
+    view: str | None,
     others: Sequence[Rows | None],
 ) -> tuple[list[list[Measured]], Measured]:
     """Every spec on every system, [system][spec], and the first system's bias: the mean of
-    score - outcome in `view`. `others` are each system's rows of a second file, or None."""
+    score - outcome in `view`, if there is one. `others` are each system's rows of a second file, or
+    None."""
     plan = Plan(settings)
     systems = zip(collected, others, strict=True)
     finish = [_System(system, other, specs, plan).finish() for system, other in systems]
     rows = collected[0].rows
-    score, outcome = rows.view(view)
-    bias = plan.mean(score.astype(np.float64) - outcome, rows.weights)
+    bias: Finish = lambda sums: Measured()
+    if view is not None:
+        score, outcome = rows.view(view)
+        bias = plan.mean(score.astype(np.float64) - outcome, rows.weights)
     sums = plan.resample(rows)
     return [[one(sums) for one in system] for system in finish], bias(sums)
 

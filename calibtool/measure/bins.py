@@ -8,6 +8,7 @@ from calibtool import intervals
 from calibtool.cells import Cells, locate
 from calibtool.checks import Array
 from calibtool.classview import ClassView
+from calibtool.draws import EXACT_ROWS, drawn_sums
 from calibtool.errors import NotAvailableError
 from calibtool.measure.plan import Plan
 from calibtool.measure.record import Finish, Measured, Settings, Sums, effective_rows
@@ -30,6 +31,8 @@ class Bins:
     def add(self, spec: Spec) -> Finish:
         """A metric's value, and the columns of its bins."""
         score, outcome = self.rows.view(spec.view)
+        if self._many:
+            return self._of_units(spec)
         if spec.view not in self._cells:
             self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
         edges = spec.edges(self._cells[spec.view])
@@ -59,6 +62,44 @@ class Bins:
             return _error(spec, seen, gap, mass, self.rows.weights, self.plan.settings)
 
         return finish
+
+    @property
+    def _many(self) -> bool:
+        """Whether there are so many rows that units are drawn instead."""
+        return len(self.rows.confidence) > EXACT_ROWS
+
+    def _of_units(self, spec: Spec) -> Finish:
+        """The same of many rows: they are sorted only where the edges ask for it, and their sums by
+        unit need no columns."""
+        score, outcome = self.rows.view(spec.view)
+        weights = self.rows.weights
+        edges = self._edges(spec)
+        where = locate(score, edges)
+        seen = profile(Cells.binned(score, outcome, edges, weights, where))
+        value = float(spec.of_profile(seen))
+
+        def finish(sums: Sums) -> Measured:
+            settings = self.plan.settings
+            if settings.draws is None:
+                return Measured(value)
+            mass = np.ones(len(score)) if weights is None else weights
+            residual = mass * (outcome - score.astype(np.float64))
+            every, columns = np.arange(len(score)), [mass, residual]
+            n, r = drawn_sums(every, where, len(edges), columns, settings.draws, settings.threads)
+            total = n.sum(axis=1, keepdims=True)
+            some = total[:, 0] > 0
+            gap, share = r[some] / total[some], np.maximum(n[some] / total[some], 0)
+            return _error(spec, seen, gap, share, weights, settings)
+
+        return finish
+
+    def _edges(self, spec: Spec) -> Array:
+        if spec.one_edge_for_all:
+            return spec.edges(Cells.empty())
+        if spec.view not in self._cells:
+            score, outcome = self.rows.view(spec.view)
+            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
+        return spec.edges(self._cells[spec.view])
 
 
 def of_classes(spec: Spec, view: ClassView | None, settings: Settings) -> Finish:

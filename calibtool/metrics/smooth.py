@@ -72,6 +72,46 @@ def smece(cells: Cells, *, kernel: Kernel = "reflected") -> Array:
     return found.reshape(residual.shape[:-1])
 
 
+def smoothed(
+    cells: Cells, at: Array, *, bandwidth: float, kernel: Kernel = "reflected"
+) -> tuple[Array, Array]:
+    """What smooth ECE integrates, as a curve: the density of the weight around each point, and the
+    mean gap there, (..., G) each; NaN where there is no weight (Blasiok & Nakkiran 2024, sec. 3).
+
+    Args:
+        at: (G,) scores.
+        bandwidth: that of `smece`, say: density * |gap| then integrates to it.
+        kernel: the density is that of the score, or under "logit" of a quarter of its logit.
+
+    >>> cells = Cells(np.array([0.8]), np.array([10.0]), np.array([8.0]), np.array([5.0]))
+    >>> density, gap = smoothed(cells, np.array([0.5, 0.8]), bandwidth=0.1)
+    >>> gap.round(6)
+    array([-0.3, -0.3])
+    """
+    rows = np.stack(np.broadcast_arrays(cells.n, cells.y - cells.p))
+    rows = rows / cells.total[..., None]
+    flat = rows.reshape(-1, rows.shape[-1])
+    both = np.concatenate([cells.centres(), at])
+    place, length = _on_unit_line(both, REACH * bandwidth, kernel)
+    nodes = COARSE_NODES if cells.n.ndim > 1 else NODES
+    finest = COARSE_FINEST if cells.n.ndim > 1 else FINEST
+    grid = int(min(2 ** np.ceil(np.log2(max(nodes * length / bandwidth, 256))), finest))
+    out = np.empty((len(flat), len(at)))
+    for part in _batches(np.arange(len(flat)), grid):
+        smooth = _damped(_cosines(place[: -len(at)], flat[part], grid), bandwidth / length)
+        out[part] = _between(smooth, place[-len(at) :] * grid) / length
+    density, gap = out.reshape(*rows.shape[:-1], len(at))
+    some = density > 1e-9 * density.max(axis=-1, keepdims=True)
+    return density, np.divide(gap, density, out=np.full_like(gap, np.nan), where=some)
+
+
+def _between(values: Array, at: Array) -> Array:
+    """Values of rows between their nodes 0, 1, 2, ..."""
+    node = np.minimum(at.astype(np.intp), values.shape[-1] - 2)
+    share = at - node
+    return np.asarray(values[:, node] * (1 - share) + values[:, node + 1] * share)
+
+
 def _residual(cells: Cells) -> Array:
     """Signed gap of each cell as a share of the weight of all rows."""
     return np.asarray((cells.y - cells.p) / cells.total[..., None])
@@ -183,18 +223,24 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     return np.asarray(dct(inner, type=1) / _spectrum(grid))
 
 
+def _damped(waves: Array, bandwidth: Array | float) -> Array:
+    """What the waves sum to at the nodes, smoothed by a Gaussian."""
+    from scipy.fft import dct
+
+    k = np.pi * np.arange(waves.shape[-1])
+    return np.asarray(
+        dct(waves * np.exp(-0.5 * np.square(bandwidth * k)), type=1, overwrite_x=True)
+    )
+
+
 def _error(waves: Array, bandwidth: Array, length: float) -> Array:
     """Integral over [0, 1] of |the smoothed residuals|, a bandwidth a row.
 
     The trapezoidal rule is right to third order but where the sign changes; there the line between
     the two nodes is integrated, and the slopes are the ends of the Euler-Maclaurin formula.
     """
-    from scipy.fft import dct
-
     grid = waves.shape[-1] - 1
-    k = np.pi * np.arange(grid + 1)
-    damped = waves * np.exp(-0.5 * np.square(bandwidth[:, None] / length * k))
-    smooth = dct(damped, type=1, overwrite_x=True)
+    smooth = _damped(waves, bandwidth[:, None] / length)
     row, at = np.nonzero(np.signbit(smooth[:, 1:]) != np.signbit(smooth[:, :-1]))
     a, b = np.abs(smooth[row, at]), np.abs(smooth[row, at + 1])
     jump = np.maximum(a + b, np.finfo(np.float64).tiny)

@@ -2,61 +2,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibtool.ink.style import Style
 from calibtool.render.numbers import percent
-from calibtool.render.paper import COLOURS, write_figure
 from calibtool.selection import Candidate, Selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 TITLES = {"nll": "NLL", "brier": "Brier score"}
 
 
-def save(found: Selection, path: str | Path) -> None:
-    """Draw and write a picture, whole or not at all; the same data give the same bytes."""
-    write_figure(lambda: figure(found), path)
-
-
-def figure(found: Selection) -> Figure:
+def height(found: Selection, width: float, style: Style) -> float:
     """A line a candidate."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=(6.0, 0.9 + 0.2 * len(_drawn(found))), layout="constrained")
-    FigureCanvasAgg(drawn)
-    draw(found, drawn.subplots())
-    return drawn
+    return (5.2 + 1.9 * len(_drawn(found))) * style.text / 72
 
 
-def draw(found: Selection, axes: Axes) -> None:
+def draw(found: Selection, axes: Axes, style: Style) -> None:
     """Skill a candidate, from the simplest to the most complex, with the interval of its distance
     to the best. Where the skill is worse than that of the class shares, an arrow says so."""
     drawn = _drawn(found)
     best = found.skill(found[found.best]) or 0.0
-    chosen = COLOURS[1]
+    chosen = style.colour(1)
     skills = [found.skill(one) for one in drawn]
     shown = [s for s in skills if s is not None and np.isfinite(s)]
     floor = max(min(shown), best - 6 * _reach(found, best, shown), 0.0) if shown else 0.0
     for y, (one, skill) in enumerate(zip(drawn, skills, strict=True)):
-        colour = chosen if one.method == found.chosen else COLOURS[0]
+        colour = chosen if one.method == found.chosen else style.colour(0)
         if skill is None or not np.isfinite(skill) or skill < floor:
             axes.plot([floor], [y], marker="<", color=colour, markersize=4, clip_on=False)
             text = "infinite NLL" if skill is None or not np.isfinite(skill) else f"{skill:.3f}"
             axes.annotate(
-                text, (floor, y), xytext=(6, 0), textcoords="offset points", va="center", size=6
+                text,
+                (floor, y),
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+                size=style.small,
             )
             continue
         if one.low is not None and one.high is not None:
             ends = [max(best - x / found.prior, floor) for x in (one.high, one.low)]
             axes.plot(ends, [y, y], color=colour, linewidth=1.2, solid_capstyle="butt")
         axes.plot([skill], [y], marker="o", color=colour, markersize=4)
-    axes.axvline(best, color="0.6", linewidth=0.6, zorder=0)
+    axes.axvline(best, color=style.muted, linewidth=0.6, zorder=0)
     labels = [f"{one.method}  {one.numbers:,}" for one in drawn]
     axes.set_yticks(range(len(drawn)), labels)
     for tick, one in zip(axes.get_yticklabels(), drawn, strict=True):

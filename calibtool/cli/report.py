@@ -1,0 +1,124 @@
+"""calibtool report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from calibtool.cli import options as shared
+
+if TYPE_CHECKING:
+    from calibtool.page import Methods
+
+
+def command(name: str) -> click.Command:
+    """The command."""
+    return report
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("-o", "--output", metavar="FILE", help="report.html, or report.md.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["html", "md"]),
+    help="html, one page with all in it, or md, for pull requests and model cards; by the name of "
+    "the output, unless said.",
+)
+@click.option("--metrics", default="default", metavar="LIST", help="As for `evaluate`.")
+@click.option("--calibrator", metavar="JSON", help="Show what this one does; try no other.")
+@click.option(
+    "--select",
+    metavar="LIST",
+    help='Which calibrators to try, such as "temperature,vector", or "all", or "none"; '
+    "temperature, unless said, and platt for one score column.",
+)
+@click.option("--by", multiple=True, metavar="COLUMN", help="Slices by a column; may be repeated.")
+@click.option("--title", default="", metavar="TEXT", help="The heading.")
+@click.option(
+    "--model-card",
+    metavar="TASK",
+    help='Begin the md with Hugging Face metadata for a task such as "image-classification".',
+)
+@click.option(
+    "--model-name", default="", metavar="TEXT", help="The model's name, in that metadata."
+)
+@shared.intervals
+@shared.reading
+def report(
+    files: tuple[str, ...],
+    output: str | None,
+    format_: str | None,
+    metrics: str,
+    calibrator: str | None,
+    select: str | None,
+    by: tuple[str, ...],
+    title: str,
+    model_card: str | None,
+    model_name: str,
+    **options: Any,
+) -> None:
+    """One page about the predictions in FILE, to be sent to someone else.
+
+    What the numbers say in words, metrics, diagrams, classes, slices, before and after a
+    calibrator, oddities of the data, and how each number was computed. Several files make a
+    comparison.
+
+    \b
+    calibtool report test.npz -o report.html
+    calibtool report test.parquet --by country --select all -o report.html
+    calibtool report old.npz new.npz -o compared.html
+    calibtool report test.npz --format md
+    """
+    from calibtool.calibrators import load_calibrator
+    from calibtool.cli import out
+    from calibtool.errors import UsageError
+    from calibtool.files import open_source, require_writable
+    from calibtool.page import page
+    from calibtool.send import form_of, text
+    from calibtool.spec import parse_list
+
+    form = form_of(output, format_, model_card)
+    if form == "html" and not output:
+        raise UsageError("a page needs a file: give -o report.html (or -o - for standard output)")
+    if output and output != "-":
+        require_writable(output)
+    specs = [spec.name for spec in parse_list(metrics)]
+    fitted = load_calibrator(calibrator) if calibrator else None
+    choice = shared.choice(options)
+    sources = [open_source(file, choice) for file in files]
+    if fitted is not None:
+        sources = [source.also(fitted.columns) for source in sources]
+    with out.progress() as progress:
+        made = page(
+            sources,
+            specs,
+            calibrator=fitted,
+            methods=_methods(select, calibrator),
+            by=by,
+            title=title,
+            command=shared.again(click.get_current_context()),
+            progress=progress,
+            **options,
+        )
+    out.emit(text(made, form, task=model_card, model=model_name), output)
+    if output and output != "-":
+        click.echo(f"Wrote {output}", err=True)
+
+
+def _methods(select: str | None, calibrator: str | None) -> Methods:
+    """Which calibrators to try."""
+    from calibtool.calibrators import module_of
+    from calibtool.errors import UsageError
+
+    if calibrator is not None and select is not None:
+        raise UsageError("--calibrator and --select exclude each other; give one of them")
+    if select in (None, "all"):
+        return "quick" if select is None else "all"
+    names = [name.strip() for name in str(select).split(",") if name.strip()]
+    names = [] if names == ["none"] else names
+    for name in names:
+        module_of(name)
+    return names

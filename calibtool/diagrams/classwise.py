@@ -1,0 +1,226 @@
+"""One-vs-rest diagrams of the worst classes, and a strip that shows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Unpack
+
+import numpy as np
+
+from calibtool.cells import Cells
+from calibtool.checks import Array
+from calibtool.diagrams.curves import binned, binomial_range
+from calibtool.diagrams.named import How, Named, class_names, only
+from calibtool.diagrams.record import Curve, Parts, data_columns, estimate_columns, stacked
+from calibtool.errors import UsageError
+from calibtool.evaluation import Examined, Readable, System, examine
+from calibtool.measure import effective_rows
+from calibtool.metrics.norms import l1
+from calibtool.metrics.profiles import equal_width, profile
+from calibtool.predictions import Kind, Predictions
+from calibtool.report import Data, Estimate
+from calibtool.views import to_probs
+
+TOP = 8
+COLUMNS = 200  # of the strip; of more classes, some stand together
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """Classes as G columns of M bins.
+
+    Attributes:
+        groups: the places in the order of the classes of each column.
+        n: (G, M) weight.
+        gap: (G, M) mean outcome minus mean score; NaN where there are no rows.
+        outside: (G, M) whether the gap is wider than that of most perfect models.
+    """
+
+    groups: tuple[Array, ...]
+    n: Array
+    gap: Array
+    outside: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Classwise:
+    """Classes, the worst first.
+
+    Attributes:
+        curves: the one-vs-rest diagrams of the worst.
+        order: (K,) every class, the highest one-vs-rest ECE first.
+        names: of the K classes, by number.
+        ece: (K,) one-vs-rest ECE, by number.
+        said, was: (K,) mean score and share of the labels, by number.
+        strip: every class, or every few, as a column of bins.
+        edges: (M + 1,) of the bins.
+        estimates: class-wise ECE.
+    """
+
+    curves: tuple[Curve, ...]
+    order: Array
+    names: tuple[str, ...]
+    ece: Array
+    said: Array
+    was: Array
+    strip: Strip
+    edges: Array
+    estimates: tuple[Estimate, ...]
+    data: tuple[Data, ...]
+    level: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> Parts:
+        """Everything that is drawn, as tables."""
+        heads = [{"panel": c.panel} for c in self.curves]
+        pairs = list(zip(heads, self.curves, strict=True))
+        by_class = {
+            "class": self.order,
+            "name": [self.names[k] for k in self.order],
+            "ece": self.ece[self.order],
+            "said": self.said[self.order],
+            "was": self.was[self.order],
+        }
+        bins = {"from": self.edges[:-1], "to": self.edges[1:]}
+        return {
+            "data": data_columns(self.data),
+            "summary": stacked(
+                {**head, "rows": c.rows, "said": c.said, "was": c.was} for head, c in pairs
+            ),
+            "estimate": stacked(
+                [
+                    {"panel": "", **estimate_columns(self.estimates)},
+                    *({**head, **estimate_columns(c.estimates)} for head, c in pairs),
+                ]
+            ),
+            "class": stacked([by_class]),
+            "strip": stacked(
+                {
+                    "classes": f"{group[0]} to {group[-1]}",
+                    **bins,
+                    "n": self.strip.n[k],
+                    "gap": self.strip.gap[k],
+                    "outside": self.strip.outside[k],
+                }
+                for k, group in enumerate(self.strip.groups)
+            ),
+            "curve": stacked({**head, **c.columns()} for head, c in pairs),
+            "histogram": stacked({**head, **c.histogram.columns()} for head, c in pairs),
+        }
+
+
+def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack[How]) -> Classwise:
+    """One-vs-rest reliability of every class (Kull et al. 2019; Nixon et al. 2019).
+
+    Args:
+        predictions: one set, with whole rows.
+        top: how many classes get a diagram of their own: those with the highest ECE.
+        bins: of equal width.
+        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+    """
+    one = only(predictions)
+    if one.kind == "confidence":
+        raise UsageError(
+            f"{one.source}: the class view needs whole rows of logits or probabilities; there are "
+            "confidences only"
+        )
+    edges = equal_width(None, bins=bins)  # type: ignore[arg-type]  # which asks no data
+    found = examine(one, [f"classwise-ece(bins={bins})"], [System()], **how)
+    view = found.collected[0].classes
+    assert view is not None
+    cells = view.cells(edges)
+    ece = l1(profile(cells))
+    order = np.argsort(-ece, kind="stable")
+    names = tuple(class_names(one))
+    worst = [int(k) for k in order[:top]]
+    systems = [System(_OneVsRest(k), names[k]) for k in worst]
+    own = examine(_AsColumn(one), [f"ece(bins={bins})"], systems, **how)
+    curves = []
+    for number, k in enumerate(worst):
+        said, was = own.means(number)
+        points = binned(own, number, edges, "clopper-pearson")
+        curves.append(
+            Curve(
+                label=names[k],
+                panel=names[k],
+                **vars(points),
+                estimates=own.estimates(number),
+                rows=int(own.collected[number].rows.outcome.sum()),  # type: ignore[union-attr]
+                said=said,
+                was=was,
+            )
+        )
+    notes: tuple[str, ...] = ()
+    if len(worst) < len(names):
+        notes = (f"{len(worst)} of {len(names):,} classes have a diagram: those of highest ECE",)
+    total = cells.total
+    return Classwise(
+        tuple(curves),
+        order,
+        names,
+        ece,
+        cells.p.sum(axis=1) / total,
+        cells.y.sum(axis=1) / total,
+        _strip(cells, order, found),
+        np.append(0.0, edges),
+        found.estimates(),
+        (found.data,),
+        found.settings.level,
+        notes,
+    )
+
+
+def _strip(cells: Cells, order: Array, found: Examined) -> Strip:
+    """Sums of neighbours in the order, and which gaps chance does not explain."""
+    groups = np.array_split(np.arange(len(order)), min(len(order), COLUMNS))
+    starts = [group[0] for group in groups]
+    n, p, y = (np.add.reduceat(x[order], starts, axis=0) for x in (cells.n, cells.p, cells.y))
+    weights, total = found.collected[0].rows.weights, float(cells.total[0])
+    some = n > 0
+    score, rate = p[some] / n[some], y[some] / n[some]
+    held = n[some] * effective_rows(total, weights) / total
+    least, most = binomial_range(score, held, found.settings.level)
+    outside, gap = np.zeros(n.shape, bool), np.full(n.shape, np.nan)
+    outside[some], gap[some] = (rate < least) | (rate > most), rate - score
+    return Strip(tuple(groups), n, gap, outside)
+
+
+@dataclass(frozen=True)
+class _OneVsRest:
+    """A class against all others, as P(class 1) of a two-class problem."""
+
+    index: int
+
+    def __call__(self, block: Predictions) -> Predictions:
+        assert block.labels is not None
+        column = to_probs(block).matrix()[:, [self.index]]
+        labels = (block.labels == self.index).astype(np.int64)
+        return replace(block, kind="probs", values=column, labels=labels, class_names=None)
+
+
+@dataclass(frozen=True)
+class _AsColumn:
+    """Predictions of many classes for systems that make one column of them."""
+
+    rows_of: Readable
+
+    kind: Kind = "probs"
+    classes: int | None = 2
+    one_column: bool = True
+
+    @property
+    def source(self) -> str:
+        """What to call it."""
+        return self.rows_of.source
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.rows_of.rows
+
+    def blocks(self, rows: int) -> Iterator[Predictions]:
+        """The predictions as they are."""
+        step = max(1024, rows // max((self.rows_of.classes or 2) // 64, 1) // 1024 * 1024)
+        return self.rows_of.blocks(step)

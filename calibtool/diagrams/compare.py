@@ -1,0 +1,157 @@
+"""Two models on the same rows: where one is better calibrated than the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Unpack
+
+import numpy as np
+
+from calibtool.checks import Array
+from calibtool.crossfit import ROW, numbered
+from calibtool.diagrams.curves import percentiles, smoother
+from calibtool.diagrams.named import How, Named, named, whole
+from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
+from calibtool.errors import UsageError
+from calibtool.evaluation import Examined, System, examine
+from calibtool.panels import Panels
+from calibtool.predictions import Predictions
+from calibtool.report import Data, Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A curve of gaps, outcome minus score, with its band; NaN where there are few rows."""
+
+    label: str
+    gap: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Compare:
+    """Two models.
+
+    Attributes:
+        score: (M,) where the curves are computed.
+        models: the gap of each.
+        difference: that of the second minus that of the first, where both are known.
+        estimates: each model's smooth ECE and NLL.
+        change: the second's minus the first's, paired.
+        bandwidth: of the kernel, the same for both.
+        data: what was read.
+        view: "top" or "positive".
+        level: of the bands.
+    """
+
+    score: Array
+    models: tuple[Line, Line]
+    difference: Line
+    estimates: tuple[tuple[Estimate, ...], ...]
+    change: tuple[Estimate, ...]
+    bandwidth: float
+    data: tuple[Data, ...]
+    view: str
+    level: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> Parts:
+        """Everything that is drawn, as tables."""
+        lines = (*self.models, self.difference)
+        told = zip(self.models, self.estimates, strict=True)
+        return {
+            "data": data_columns(self.data),
+            "estimate": stacked(
+                {"model": line.label, **estimate_columns(own)} for line, own in told
+            ),
+            "change": estimate_columns(self.change),
+            "bandwidth": {"value": [self.bandwidth]},
+            "curve": stacked(
+                {"curve": one.label, "score": self.score, "gap": one.gap, "low": one.low}
+                | {"high": one.high}
+                for one in lines
+            ),
+        }
+
+
+def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Compare:
+    """The smoothed gaps of two models over the score, and their difference, paired.
+
+    Args:
+        predictions: two sets of the same rows, by what to call them.
+        view: "top", "positive", or "auto" for what the first is.
+        how: `resamples`, `level`, `seed` of the bands, and `progress`.
+
+    Raises UsageError where the rows or their labels differ.
+    """
+    sets = {name: whole(one) for name, one in named(predictions).items()}
+    if len(sets) != 2:
+        raise UsageError(f"compare draws two sets of predictions, not {len(sets)}")
+    (a_name, a), (b_name, b) = sets.items()
+    _require_same_rows(a, b)
+    at = "" if view == "auto" else f"(view={view})"
+    specs = [f"smece{at}"] if a.kind == "confidence" else [f"smece{at}", "nll"]
+    systems = [System(title=a_name), System(lambda block: _rows_of(b, block), b_name)]
+    found = examine(numbered(a), specs, systems, **how)
+    width = max(found.measured[k][0].value or 0.0 for k in range(2))
+    panels = [Panels(found.collected[k], found.view) for k in range(2)]
+    smooth = [smoother(one, width) for one in panels]
+    score = smooth[0].at
+    gaps = [one(own.exact(0)) - score for one, own in zip(smooth, panels, strict=True)]
+    drawn = [_drawn(found, panels[k], smooth[k], gaps[k]) for k in range(2)]
+    level = found.settings.level
+    first, second = (
+        Line(name, gap, *percentiles(replicates, level))
+        for name, gap, replicates in zip(sets, gaps, drawn, strict=True)
+    )
+    ends = percentiles(drawn[1] - drawn[0], level)
+    data = tuple(replace(found.data, source=one.source, kind=one.kind) for one in sets.values())
+    return Compare(
+        score,
+        (first, second),
+        Line(f"{b_name} minus {a_name}", gaps[1] - gaps[0], *ends),
+        (found.estimates(0), found.estimates(1)),
+        found.change(),
+        smooth[0].bandwidth,
+        data,
+        found.view,
+        level,
+    )
+
+
+def _rows_of(other: Predictions, block: Predictions) -> Predictions:
+    """The other model's rows in the place of a block's."""
+    return other.take(block.extra[ROW])
+
+
+def _drawn(found: Examined, panels: Panels, smooth: object, gap: Array) -> Array:
+    """Replicates of a gap, (R, M), by the draws that both models share; what the fine cells lose is
+    put back."""
+    assert callable(smooth)
+    draws = found.settings.draws
+    if draws is None:
+        return np.full((1, len(gap)), np.nan)
+    (cells,) = panels.bootstrapped(draws, found.settings.threads, lambda share: None)
+    fine = panels.fine[0].cells
+    return np.asarray(smooth(cells) - smooth(fine) + gap)
+
+
+def _require_same_rows(a: Predictions, b: Predictions) -> None:
+    if a.rows != b.rows:
+        raise UsageError(
+            f"{a.source} has {a.rows:,} rows, {b.source} has {b.rows:,}; compare needs two models "
+            "on the same rows, in the same order"
+        )
+    if (a.kind == "confidence") != (b.kind == "confidence") or a.classes != b.classes:
+        raise UsageError(
+            f"{a.source} and {b.source} do not hold the same: {a.classes or 'no'} and "
+            f"{b.classes or 'no'} classes; compare needs two models of one problem"
+        )
+    if a.labels is not None and b.labels is not None and (a.labels != b.labels).any():
+        row = int(np.flatnonzero(a.labels != b.labels)[0])
+        raise UsageError(
+            f"{a.source} and {b.source}: the labels of row {row} (counting from 0) differ; compare "
+            "needs two models on the same rows, in the same order"
+        )

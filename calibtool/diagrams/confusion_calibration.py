@@ -1,0 +1,134 @@
+"""Confidence and accuracy by predicted class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Unpack
+
+import numpy as np
+
+from calibtool.checks import Array
+from calibtool.diagrams.curves import clopper_pearson
+from calibtool.diagrams.named import How, Named, class_names, only
+from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
+from calibtool.errors import UsageError
+from calibtool.evaluation import System, examine
+from calibtool.report import Data, Estimate
+
+TOP = 20  # classes
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The rows in which a class is predicted.
+
+    Attributes:
+        index, name: of the class.
+        rows: how many.
+        share: their share of the weight.
+        said, was: mean confidence and accuracy.
+        low, high: interval of the accuracy.
+        mistaken: the class that is most often right where this one is predicted and wrong.
+        mistaken_share: how often that is, of all rows in which this one is predicted.
+    """
+
+    index: int
+    name: str
+    rows: int
+    share: float
+    said: float
+    was: float
+    low: float
+    high: float
+    mistaken: str
+    mistaken_share: float
+
+
+@dataclass(frozen=True, eq=False)
+class ConfusionCalibration:
+    """Predicted classes, the most overconfident first."""
+
+    classes: tuple[Predicted, ...]
+    estimates: tuple[Estimate, ...]
+    data: tuple[Data, ...]
+    level: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> Parts:
+        """Everything that is drawn, as tables."""
+        return {
+            "data": data_columns(self.data),
+            "estimate": estimate_columns(self.estimates),
+            "class": stacked(dict(vars(one)) for one in self.classes),
+        }
+
+
+def compute(predictions: Named, *, top: int = TOP, **how: Unpack[How]) -> ConfusionCalibration:
+    """Mean confidence and accuracy of the rows in which each class is predicted (Gupta & Ramdas
+    2022: top-label calibration), and what it is taken for.
+
+    Args:
+        predictions: one set, with whole rows.
+        top: of more classes than that, those whose gaps weigh most.
+        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+    """
+    one = only(predictions)
+    if one.kind == "confidence":
+        raise UsageError(
+            f"{one.source}: which class was predicted is not known; whole rows of logits or "
+            "probabilities are needed"
+        )
+    found = examine(one, ["top-label-ece"], [System()], want=("labels", "predicted"), **how)
+    rows = found.collected[0].rows
+    assert rows.predicted is not None
+    assert rows.labels is not None
+    weight = np.ones(len(rows.correct)) if rows.weights is None else rows.weights
+    size = found.data.classes or 2
+    sums = {
+        name: np.bincount(rows.predicted, weight * values, size)
+        for name, values in (
+            ("n", np.ones(len(weight))),
+            ("said", rows.confidence),
+            ("was", rows.correct),
+            ("squares", weight),
+        )
+    }
+    seen = np.flatnonzero(sums["n"] > 0)
+    gap = np.abs(sums["was"] - sums["said"])
+    kept = seen[np.argsort(-gap[seen], kind="stable")][:top]
+    notes: tuple[str, ...] = ()
+    if len(kept) < len(seen):
+        notes = (f"{len(kept)} of {len(seen):,} predicted classes are drawn: the widest gaps",)
+    names = class_names(one)
+    held = sums["n"] ** 2 / np.where(sums["squares"] > 0, sums["squares"], 1)
+    rate = np.divide(sums["was"], sums["n"], out=np.zeros(size), where=sums["n"] > 0)
+    low, high = clopper_pearson(rate, held, found.settings.level)
+    counts = np.bincount(rows.predicted, minlength=size)
+    classes = []
+    for k in kept:
+        taken = _taken_for(rows.predicted, rows.labels, weight, int(k), size)
+        wrong = int(taken.argmax())
+        classes.append(
+            Predicted(
+                int(k),
+                names[k],
+                int(counts[k]),
+                float(sums["n"][k] / weight.sum()),
+                float(sums["said"][k] / sums["n"][k]),
+                float(rate[k]),
+                float(low[k]),
+                float(high[k]),
+                names[wrong] if taken[wrong] > 0 else "",
+                float(taken[wrong] / sums["n"][k]),
+            )
+        )
+    classes.sort(key=lambda c: c.was - c.said)
+    level = found.settings.level
+    return ConfusionCalibration(tuple(classes), found.estimates(), (found.data,), level, notes)
+
+
+def _taken_for(predicted: Array, labels: Array, weight: Array, k: int, size: int) -> Array:
+    """Weight of the labels other than k where k is predicted."""
+    at = (predicted == k) & (labels != k)
+    return np.bincount(labels[at], weight[at], size)

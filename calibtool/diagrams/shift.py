@@ -1,0 +1,177 @@
+"""Calibration over a column: time, age, length; whatever may shift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import numpy as np
+
+from calibtool.checks import Array
+from calibtool.diagrams.curves import binomial_range, clopper_pearson, informative_rows
+from calibtool.diagrams.named import How, Named, column, only, whole
+from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
+from calibtool.errors import UsageError
+from calibtool.evaluation import Examined, System, examine
+from calibtool.report import Data, Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Some neighbouring rows.
+
+    Attributes:
+        low, high, middle: the values of the column there, as numbers: of times, seconds since 1970.
+        text: the same for people.
+        rows: how many.
+        said, was: mean score and mean outcome.
+        was_low, was_high: interval of the mean outcome.
+        least, most: where the mean outcome of a perfect model would lie.
+        estimates: the ECE of these rows.
+    """
+
+    low: float
+    high: float
+    middle: float
+    text: str
+    rows: int
+    said: float
+    was: float
+    was_low: float
+    was_high: float
+    least: float
+    most: float
+    estimates: tuple[Estimate, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """Calibration over a column, a stretch of it after the other."""
+
+    column: str
+    is_time: bool
+    stretches: tuple[Stretch, ...]
+    data: tuple[Data, ...]
+    view: str
+    level: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> Parts:
+        """Everything that is drawn, as tables."""
+        names = ("text", "low", "high", "middle", "rows", "said", "was")
+        more = ("was_low", "was_high", "least", "most")
+        return {
+            "data": data_columns(self.data),
+            "stretch": stacked(
+                {"column": self.column, **{name: getattr(s, name) for name in (*names, *more)}}
+                for s in self.stretches
+            ),
+            "estimate": stacked(
+                {"text": s.text, "middle": s.middle, **estimate_columns(s.estimates)}
+                for s in self.stretches
+            ),
+        }
+
+
+def compute(
+    predictions: Named,
+    *,
+    over: str,
+    groups: int = 10,
+    bins: int = 15,
+    view: str = "auto",
+    **how: Unpack[How],
+) -> Shift:
+    """Mean score, mean outcome and ECE of the rows in each stretch of a column.
+
+    Args:
+        predictions: one set that carries the column.
+        over: a column of numbers or times.
+        groups: stretches of about as many rows each; rows of equal value stay together.
+        bins: of the ECE, of equal width.
+        view: "top", "positive", or "auto" for what the data are.
+        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+
+    Raises UsageError where the column holds neither numbers nor times.
+    """
+    rows = whole(only(predictions))
+    values, is_time = _numbers(column(rows, over, "--over"), rows.source, over)
+    where = _stretches(values, groups)
+    at = "" if view == "auto" else f",view={view}"
+    stretches = []
+    for k in range(int(where.max()) + 1):
+        own = np.flatnonzero(where == k)
+        found = examine(rows.take(own), [f"ece(bins={bins}{at})"], [System()], **how)
+        stretches.append(_stretch(found, values[own], is_time))
+    whole_data = Data(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
+    level = found.settings.level
+    return Shift(over, is_time, tuple(stretches), (whole_data,), found.view, level)
+
+
+def _numbers(values: Array, source: str, name: str) -> tuple[Array, bool]:
+    """The column as numbers, and whether they are times."""
+    if values.dtype.kind == "M":
+        return values.astype("datetime64[us]").astype(np.int64) / 1e6, True
+    if values.dtype.kind in "iufb":
+        numbers = values.astype(np.float64)
+        if not np.isfinite(numbers).all():
+            raise UsageError(f"{source}: --over {name}: some values are not finite")
+        return numbers, False
+    try:
+        times = values.astype("datetime64[us]")
+    except ValueError as error:
+        raise UsageError(
+            f"{source}: --over {name}: {str(values[0])!r} is neither a number nor a time such as "
+            "2026-01-31 or 2026-01-31T12:00; --by draws a diagram for each value"
+        ) from error
+    return times.astype(np.int64) / 1e6, True
+
+
+def _stretches(values: Array, groups: int) -> Array:
+    """The stretch of each row: of about as many rows each, equal values together."""
+    distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    if len(distinct) <= groups:
+        return np.asarray(inverse)
+    heap = np.cumsum(counts)
+    share = (heap - counts / 2) / heap[-1]
+    stretch = np.minimum((share * groups).astype(int), groups - 1)
+    _, number = np.unique(stretch, return_inverse=True)
+    return np.asarray(number[inverse])
+
+
+def _stretch(found: Examined, values: Array, is_time: bool) -> Stretch:
+    rows = found.collected[0].rows
+    score, _ = rows.view(found.view)
+    said, was = found.means()
+    edges = np.ones(1)
+    held = informative_rows(score, edges, rows.weights)
+    level = found.settings.level
+    low, high = clopper_pearson(np.array([was]), held, level)
+    least, most = binomial_range(np.array([said]), held, level)
+    first, last = float(values.min()), float(values.max())
+    return Stretch(
+        low=first,
+        high=last,
+        middle=float(np.median(values)),
+        text=_text(first, last, is_time=is_time),
+        rows=len(score),
+        said=said,
+        was=was,
+        was_low=float(low[0]),
+        was_high=float(high[0]),
+        least=float(least[0]),
+        most=float(most[0]),
+        estimates=found.estimates(),
+    )
+
+
+def _text(low: float, high: float, *, is_time: bool) -> str:
+    ends: list[Any] = [low, high]
+    if is_time:
+        times = [np.datetime64(int(end), "s") for end in ends]
+        long = (high - low) > 86400
+        names = [str(t.astype("datetime64[D]")) if long else str(t) for t in times]
+    else:
+        names = [f"{end:.6g}" for end in ends]
+    return names[0] if names[0] == names[1] else f"{names[0]} to {names[1]}"

@@ -1,0 +1,147 @@
+"""How pictures look: three styles, one palette each, one size of text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from calibtool.errors import UsageError
+
+# Told apart by colour-blind readers by hue, in grey by lightness, and without either by the marker
+# and the dashes that go with them. After Okabe & Ito 2008, darker where text is set in them.
+ON_WHITE = (
+    *("#0B5394", "#D9820F", "#7A1F5C", "#2B9C76", "#1A1A1A", "#5AAEE0", "#B23A2E", "#8A8A8A"),
+)
+ON_BLACK = (
+    *("#6DB8F2", "#F2B04A", "#E08BC4", "#5FD3A6", "#F2F2F2", "#3F7FBF", "#F0806F", "#9A9A9A"),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (5, 1.4, 1, 1.4)))
+
+
+@dataclass(frozen=True)
+class Style:
+    """A look.
+
+    Attributes:
+        width: of a picture, in inches, unless the user says otherwise.
+        text: size of text, in points; small print is smaller.
+        line: width of a line that carries data, in points.
+        ink, muted, faint, paper: colours of text, of what explains, of what stays behind, and of
+            the ground.
+        series: colours of data, in order.
+        titled: whether there is a title unless the user says otherwise.
+    """
+
+    width: float
+    text: float
+    line: float
+    ink: str
+    muted: str
+    faint: str
+    paper: str
+    series: tuple[str, ...]
+    titled: bool = False
+
+    @property
+    def small(self) -> float:
+        """Size of small print."""
+        return self.text * 0.86
+
+    def colour(self, index: int) -> str:
+        """Of a series."""
+        return self.series[index % len(self.series)]
+
+    def marker(self, index: int) -> str:
+        """Of a series."""
+        return MARKERS[index % len(MARKERS)]
+
+    def dash(self, index: int) -> Any:
+        """Of a series."""
+        return DASHES[(index + index // len(self.series)) % len(DASHES)]
+
+    def rc(self) -> dict[str, Any]:
+        """What matplotlib is told."""
+        return {
+            "font.family": "sans-serif",
+            "font.size": self.text,
+            "axes.labelsize": self.text,
+            "axes.titlesize": self.text * 1.1,
+            "axes.titlelocation": "left",
+            "xtick.labelsize": self.small,
+            "ytick.labelsize": self.small,
+            "legend.fontsize": self.small,
+            "axes.linewidth": self.line * 0.5,
+            "xtick.major.width": self.line * 0.5,
+            "ytick.major.width": self.line * 0.5,
+            "xtick.major.size": self.text * 0.35,
+            "ytick.major.size": self.text * 0.35,
+            "lines.linewidth": self.line,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.facecolor": self.paper,
+            "figure.facecolor": self.paper,
+            "savefig.facecolor": self.paper,
+            "axes.edgecolor": self.muted,
+            "axes.labelcolor": self.ink,
+            "text.color": self.ink,
+            "xtick.color": self.muted,
+            "ytick.color": self.muted,
+            "xtick.labelcolor": self.ink,
+            "ytick.labelcolor": self.ink,
+            "text.parse_math": False,  # class names and file names are text
+            "axes.formatter.use_mathtext": False,
+            "axes.unicode_minus": True,
+            "svg.hashsalt": "calibtool",
+            "svg.fonttype": "none",
+            "pdf.fonttype": 42,
+        }
+
+
+STYLES = {
+    "paper": Style(
+        *(3.25, 7.5, 1.2),
+        *("#1A1A1A", "#5F5F5F", "#E3E3E3", "#FFFFFF"),
+        ON_WHITE,
+    ),
+    "talk": Style(
+        *(8.0, 16.0, 2.6),
+        *("#1A1A1A", "#5F5F5F", "#E3E3E3", "#FFFFFF"),
+        ON_WHITE,
+        titled=True,
+    ),
+    "dark": Style(
+        *(6.75, 10.0, 1.6),
+        *("#ECECEC", "#A8A8A8", "#3A3F45", "#15181C"),
+        ON_BLACK,
+        titled=True,
+    ),
+}
+UNITS = {"": 1.0, "in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72}
+
+
+def style_of(name: str) -> Style:
+    """A style by its name."""
+    if name not in STYLES:
+        raise UsageError(f"--style {name!r}: there are {', '.join(STYLES)}")
+    return STYLES[name]
+
+
+def inches(width: str | float | None) -> float | None:
+    """The width of a picture, such as "3.25in", "82mm" or 3.25.
+
+    >>> inches("8.89cm"), inches(4)
+    (3.5, 4.0)
+    """
+    if width is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|cm|mm|pt|)\s*", str(width))
+    if not found:
+        raise UsageError(
+            f"--width {width!r}: give a number and a unit, such as 3.25in, 82mm or 8.2cm"
+        )
+    size = round(float(found[1]) * UNITS[found[2]], 9)
+    if not 2 <= size <= 20:
+        raise UsageError(f"--width must lie between 2 and 20 inches, not {size:g}")
+    return size

@@ -1,0 +1,153 @@
+"""A real headless Chromium. Without one the tests skip; under CALIBTOOL_BROWSER=required, which
+.ci/run sets, they fail instead."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calibtool.cli import main
+
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1100,900"),
+)
+# what people call classes, if they want to or have to
+NAMES = (
+    *("<script>window.harmed = 1</script>", "</style><b>bold</b>", "a & b", '"quoted"'),
+    *("<img src=x onerror='window.harmed = 1'>", "Größe 長い", "x" * 90, "c7", "c8", "c9"),
+)
+
+
+def chromium() -> str | None:
+    """Why there is none to test with, or None."""
+    try:
+        import selenium  # noqa: F401
+    except ImportError:
+        return "selenium is not installed; the extra `test` brings it"
+    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    if missing:
+        return f"{' and '.join(missing)} not found (Debian: chromium, chromium-driver)"
+    return None
+
+
+class Browser:
+    """Chromium with a page open."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, path: Path, *, width: int = 1100, dark: bool = False, media: str = "") -> None:
+        """Open a file anew, on a screen this wide."""
+        self.media(dark=dark, media=media)
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        self.messages()
+        self.driver.get(path.as_uri())
+
+    def media(self, *, dark: bool = False, media: str = "") -> None:
+        """What the reader's system prefers, or paper."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"media": media, "features": [scheme]}
+        )
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """A script's answer; `find(selector)` lists elements."""
+        find = "const find = (css, at = document) => [...at.querySelectorAll(css)];"
+        return self.driver.execute_script(find + script, *arguments)
+
+    def find(self, css: str) -> list[Any]:
+        return self.driver.find_elements("css selector", css)
+
+    def text(self, css: str) -> list[str]:
+        return self.run("return find(arguments[0]).map((e) => e.textContent.trim())", css)
+
+    def messages(self) -> list[str]:
+        """What the console said since it was last asked."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Every address that was asked for since it was last asked."""
+        events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        return [
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    why_not = chromium()
+    if why_not and os.environ.get("CALIBTOOL_BROWSER") == "required":
+        pytest.fail(why_not)
+    if why_not:
+        pytest.skip(why_not)
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A page by `calibtool report`, made once for each set of arguments."""
+    known: dict[tuple[str, ...], Path] = {}
+
+    def make(*arguments: object) -> Path:
+        key = tuple(map(str, arguments))
+        if key not in known:
+            known[key] = tmp_path_factory.mktemp("page") / "report.html"
+            few = ("--resamples", "60", "-o", str(known[key]))
+            assert main(["report", *key, *few]) == 0
+        return known[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
+    """The example with names of classes, values and a file that are no names."""
+    with np.load(examples / "fashion_test.npz") as file:
+        logits, labels = file["logits"], file["labels"]
+    rng = np.random.default_rng(0)
+    where = rng.choice(["north", "<b>south</b>", "<script>window.harmed = 1</script>"], len(labels))
+    path = tmp_path_factory.mktemp("hostile") / "<i>test & co<!--.npz"
+    np.savez(path, logits=logits, labels=labels, classes=np.array(NAMES), where=where)
+    return path
+
+
+@pytest.fixture(scope="session")
+def names() -> tuple[str, ...]:
+    """Of the hostile file's classes."""
+    return NAMES
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty classes."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 60, 3000)
+    logits = rng.normal(size=(3000, 60)).astype(np.float32)
+    logits[np.arange(3000), labels] += 3
+    path = tmp_path_factory.mktemp("many") / "sixty.npz"
+    np.savez(path, logits=logits, labels=labels)
+    return path

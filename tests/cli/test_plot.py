@@ -1,0 +1,130 @@
+"""calibtool plot KIND, as typed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import calibtool as ct
+from calibtool.diagrams import KINDS
+
+FEW = ("--resamples", "40")
+NEEDS = {"shift": ("--over", "when"), "gain": ("--methods", "temperature,isotonic")}
+
+
+@pytest.fixture
+def dated(data) -> Path:
+    """A file with further columns."""
+    when = (np.datetime64("2026-01-01") + np.arange(240) // 4).astype(str)
+    np.savez("dated.npz", logits=data.logits, labels=data.labels, when=when, site=when < "2026-02")
+    return Path("dated.npz")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_from_the_command_line(kind, run, dated, calibrator):
+    files = [dated]
+    if kind == "compare":
+        ct.fit("vector", ct.load(dated))(ct.load(dated))
+        assert run("apply", calibrator, dated, "-o", "other.npz").code == 0
+        files.append("other.npz")
+    more = NEEDS.get(kind, ())
+    result = run("plot", kind, *files, "-o", "x.svg", "--data", "x.json", *FEW, *more)
+    assert result.code == 0, result.err
+    assert "Wrote x.svg and x.json" in result.err
+    record = json.loads(Path("x.json").read_text())
+    assert record["kind"] == kind
+    assert record["parts"]["data"][0]["rows"] == 240
+    assert Path("x.svg").read_text().startswith("<?xml")
+    assert run("plot", kind, *files, "-o", "y.svg", *FEW, *more).code == 0
+    assert Path("x.svg").read_bytes() == Path("y.svg").read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_help_of_every_kind(kind, run):
+    result = run("plot", kind, "--help")
+    assert result.code == 0
+    assert KINDS[kind].summary.split(",")[0][:40] in " ".join(result.out.split())
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert kind in run("plot", "--help").out
+
+
+def test_forms_axes_panels_and_files(run, dated, good, calibrator):
+    for words in (
+        ("--smooth",),
+        ("--corp",),
+        ("--logit-axis",),
+        ("--intervals", "bootstrap", "--bands", "none"),
+        ("--by", "site"),
+        ("--by", "site", "--calibrator", calibrator),
+        ("--profile", "equal_mass", "--bins", "5"),
+        ("--view", "top", "--style", "talk", "--width", "20cm"),
+    ):
+        result = run("plot", "reliability", dated, "-o", "x.png", *FEW, *words)
+        assert result.code == 0, (words, result.err)
+    for words in (
+        (good, dated),
+        (good, dated, "--smooth"),
+        (good, dated, "--calibrator", calibrator),
+    ):
+        assert run("plot", "reliability", *words, "-o", "x.svg", *FEW).code == 0
+        text = Path("x.svg").read_text()
+        assert "dated" in text
+        assert "good" in text
+
+
+def test_data_alone_draws_nothing(run, good):
+    result = run("plot", "reliability", good, "--data", "x.csv", *FEW)
+    assert result.code == 0
+    assert not list(Path().glob("*.png"))
+    with Path("x.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] == "estimate"]
+    own = json.loads(run("evaluate", good, "--metrics", "ece", "--format", "json", *FEW).out)
+    (metric,) = own["metrics"]
+    (row,) = rows
+    assert [float(row[name]) for name in ("value", "low", "high")] == [
+        metric[name] for name in ("value", "low", "high")
+    ]
+
+
+def test_matplotlib_is_imported_for_ink_alone(good):
+    code = (
+        "import sys; from calibtool.cli import main; "
+        f"main(['plot', 'reliability', {str(good)!r}, '--data', 'x.csv']); "
+        "print('matplotlib' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
+
+
+def test_what_people_get_wrong(refused, good, dated, run):
+    refused("plot", "relability", good, says=("relability", "reliability"))
+    refused("plot", "reliability", good, good, "-o", "x.png", says=("twice",))
+    refused("plot", "compare", good, "-o", "x.png", says=("2 files", "not 1"))
+    refused("plot", "reliability", good, "--data", "x.txt", says=("x.txt", ".csv"))
+    refused("plot", "reliability", good, "-o", "x.png", "--width", "3 feet", says=("3.25in",))
+    refused("plot", "reliability", good, "-o", "x.png", "--by", "site", says=("'site'",))
+    refused("plot", "shift", good, "-o", "x.png", says=("--over",))
+    refused("plot", "shift", dated, "-o", "x.png", "--over", "where", says=("'where'",))
+    refused("plot", "gain", good, "-o", "x.png", "--methods", "magic", says=("magic",))
+    refused("plot", "reliability", good, "-o", "x.png", "--view", "positive", says=("two classes",))
+    refused("plot", "reliability", "missing.npz", "-o", "x.png", says=("missing.npz",))
+
+
+def test_confidences_alone_have_no_classes_and_no_temperature(refused, run):
+    np.savez("top.npz", confidence=np.linspace(0.3, 1, 60), correct=np.arange(60) % 3 > 0)
+    for kind in ("classwise", "confusion-calibration", "temperature"):
+        refused("plot", kind, "top.npz", "-o", "x.png", says=("top.npz", "rows"))
+    for kind in ("reliability", "confidence", "risk-coverage", "bins", "belt"):
+        assert run("plot", kind, "top.npz", "-o", "x.png", *FEW).code == 0
+
+
+def test_two_classes_from_one_column(run, examples):
+    for kind in ("reliability", "confidence", "classwise", "temperature", "belt"):
+        result = run("plot", kind, examples / "digits_binary.parquet", "-o", "x.svg", *FEW)
+        assert result.code == 0, result.err

@@ -1,0 +1,364 @@
+"""`calibtool report`: what it writes, in both forms, and what it refuses."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import calibtool as ct
+from calibtool.html.markup import element
+from calibtool.page import page
+from calibtool.page.groups import coded
+
+FEW = ("--resamples", "50")
+
+
+@pytest.fixture
+def columns(data):
+    """The good data with columns that part the rows."""
+    rng = np.random.default_rng(2)
+    n = len(data.labels)
+    parts = {
+        "place": rng.choice(["north", "south", "<b>"], n),
+        "age": rng.normal(40, 10, n),
+        "many": np.array([f"v{k % 50}" for k in range(n)]),
+    }
+    np.savez("parts.npz", logits=data.logits, labels=data.labels, **parts)
+    return Path("parts.npz")
+
+
+def rows_of(text, label):
+    """The cells of a table of a page, line by line."""
+    (table,) = re.findall(
+        rf'<table[^>]*aria-label="{re.escape(label)}".*?</table>', text, re.DOTALL
+    )
+    lines = re.findall(r"<tr[^>]*>(.*?)</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.DOTALL) for line in lines]
+    return [[re.sub(r"<[^>]*>", "", cell) for cell in line] for line in cells]
+
+
+# ------------------------------------------------------------------ the page
+
+
+def test_a_page_is_one_file_that_needs_no_other(run, good):
+    result = run("report", good, "-o", "report.html", *FEW)
+    assert result.code == 0
+    assert result.out == ""
+    assert result.err == "Wrote report.html\n"
+    text = Path("report.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert re.findall(r'\s(?:src|href|srcset|action)="([^"]*)"', text) == ["data:,"]
+    assert "@import" not in text
+    assert "url(" not in text
+    assert len(text) < 200_000
+
+
+def test_only_its_own_script_and_style_may_run(run, good):
+    run("report", good, "-o", "report.html", *FEW)
+    text = Path("report.html").read_text(encoding="utf-8")
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1]
+    assert "default-src &#x27;none&#x27;" in policy
+    for tag in ("style", "script"):
+        (body,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{tag}-src &#x27;sha256-{digest}&#x27;" in policy
+    assert " style=" not in text
+    assert not re.search(r"<[^>]* on\w+=", text)
+
+
+@pytest.mark.parametrize(("files", "classes"), [(1, 1200), (12, 60)])
+def test_many_classes_and_many_files_stay_below_a_megabyte(run, files, classes):
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, classes, 4 * classes)
+    for k in range(files):
+        logits = rng.normal(size=(len(labels), classes)).astype(np.float32)
+        logits[np.arange(len(labels)), labels] += 4
+        np.savez(f"model{k}.npz", logits=logits, labels=labels)
+    names = [f"model{k}.npz" for k in range(files)]
+    assert run("report", *names, "-o", "many.html", "--ci", "none").code == 0
+    text = Path("many.html").read_text(encoding="utf-8")
+    assert 200_000 < len(text.encode()) < 1_000_000
+    if classes > 1000:
+        assert "Listed are the 1,000 with the widest gaps." in text
+
+
+def test_the_same_input_gives_the_same_bytes(run, good):
+    run("report", good, "-o", "a.html", *FEW)
+    first = Path("a.html").read_bytes()
+    run("report", good, "-o", "a.html", *FEW)
+    assert Path("a.html").read_bytes() == first
+
+
+def test_its_numbers_are_those_of_evaluate(run, good):
+    run("report", good, "-o", "report.html", *FEW)
+    found = rows_of(Path("report.html").read_text(encoding="utf-8"), "Metrics")
+    told = json.loads(run("evaluate", good, *FEW, "--format", "json").out)
+    assert found[0] == ["metric", "value", "95 % interval", "unbiased", "in words"]
+    for line, metric in zip(found[1:], told["metrics"], strict=True):
+        view = f" {metric['view']}" if metric["view"] else ""
+        assert line[0] == metric["name"] + view
+        assert float(line[1]) == pytest.approx(metric["value"], abs=5e-5)
+        ends = [float(end) for end in line[2].strip("[]").split(",")]
+        assert ends == pytest.approx([metric["low"], metric["high"]], abs=5e-5)
+    reading = told["reading"].split("\n")[0]
+    text = Path("report.html").read_text(encoding="utf-8").replace("\xa0", " ")
+    assert element("p", reading, class_="lead") in text
+
+
+def test_the_classes_are_counted_right(run, good, data):
+    run("report", good, "-o", "report.html", *FEW)
+    found = rows_of(Path("report.html").read_text(encoding="utf-8"), "Classes")[1:]
+    predicted, confidence = data.probs.argmax(axis=1), data.probs.max(axis=1)
+    assert sorted(line[0] for line in found) == ["0", "1", "2"]
+    for line in found:
+        at = predicted == int(line[0])
+        right = data.labels[at] == int(line[0])
+        assert line[1] == str(np.count_nonzero(data.labels == int(line[0])))
+        assert line[2] == str(np.count_nonzero(at))
+        assert line[3] == f"{100 * confidence[at].mean():.1f} %"
+        assert line[4] == f"{100 * right.mean():.1f} %"
+        assert float(line[5]) == pytest.approx(confidence[at].mean() - right.mean(), abs=5e-5)
+        found_share = np.mean(predicted[data.labels == int(line[0])] == int(line[0]))
+        assert line[7] == f"{100 * found_share:.1f} %"
+
+
+def test_the_one_vs_rest_errors_average_to_the_classwise_error(data):
+    p = ct.Predictions.from_logits(data.logits, data.labels)
+    made = page([p], methods=[], ci="none")
+    errors = [one.ece for one in made.subjects[0].classes.rows]
+    assert np.mean(errors) == pytest.approx(made.subjects[0].report["classwise-ece"].value)
+
+
+def test_slices_hold_every_row_once(run, columns):
+    arguments = ("--by", "place", "--by", "age", "--by", "many")
+    run("report", columns, "-o", "report.html", *FEW, *arguments)
+    text = Path("report.html").read_text(encoding="utf-8")
+    for column, groups in (("place", 3), ("age", 8), ("many", 21)):
+        found = rows_of(text, f"Slices by {column}")[1:]
+        assert len(found) == groups
+        assert sum(int(line[1]) for line in found) == 240
+    assert "The 30 rarest of 50 values are joined." in text
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+
+
+def test_numbers_that_are_missing_are_a_group_of_their_own():
+    codes, names, note = coded(np.array([1.0, np.nan, 2.0, np.inf]), "file: column")
+    assert codes.tolist() == [0, 2, 1, 2]
+    assert names == ["1", "2", "(not a number)"]
+    assert note == "2 rows hold no finite number."
+
+
+@pytest.mark.parametrize("values", [np.arange(100) // 10, np.array([True, False] * 5)])
+def test_few_values_are_groups_by_name(values):
+    codes, names, _ = coded(values, "file: column")
+    assert len(names) == len(np.unique(values))
+    assert [names[k] for k in codes] == [str(value) for value in values]
+
+
+# ------------------------------------------------------------------ what was tried
+
+
+def test_a_temperature_is_tried_unless_something_else_is_said(run, good):
+    run("report", good, "-o", "a.html", *FEW)
+    text = Path("a.html").read_text(encoding="utf-8")
+    assert re.search(r"Temperature scaling \(T = [\d.]+\), cross-fitted in 5 folds", text)
+    assert "Calibrators tried" not in text
+    run("report", good, "-o", "b.html", *FEW, "--select", "temperature,platt,beta")
+    tried = rows_of(Path("b.html").read_text(encoding="utf-8"), "Calibrators tried")[1:]
+    names = {line[0].removesuffix(" (chosen)") for line in tried}
+    assert names == {"temperature", "platt", "beta", "nothing"}
+    assert sum(line[0].endswith("(chosen)") for line in tried) == 1
+    run("report", good, "-o", "c.html", *FEW, "--select", "none")
+    assert "No calibrator was asked for." in Path("c.html").read_text(encoding="utf-8")
+
+
+def test_of_one_score_column_platt_scaling_is_tried_too(run, data):
+    np.savez("score.npz", score=data.probs[:, 1] ** 2, labels=(data.labels == 1).astype(int))
+    run("report", "score.npz", "-o", "a.html", *FEW)
+    tried = rows_of(Path("a.html").read_text(encoding="utf-8"), "Calibrators tried")[1:]
+    names = {line[0].removesuffix(" (chosen)") for line in tried}
+    assert names == {"temperature", "platt", "nothing"}
+
+
+def test_a_calibrator_of_ones_own_is_shown(run, good, calibrator):
+    run("report", good, "-o", "a.html", *FEW, "--calibrator", calibrator)
+    after = rows_of(Path("a.html").read_text(encoding="utf-8"), "Before and after")[1:]
+    told = json.loads(
+        run("evaluate", good, *FEW, "--calibrator", calibrator, "--format", "json").out
+    )
+    for line, metric in zip(after, told["metrics"], strict=True):
+        assert float(line[2]) == pytest.approx(metric["after"]["value"], abs=5e-5)
+
+
+def test_what_cannot_be_fitted_is_said(run, data):
+    np.savez("few.npz", logits=data.logits[:8], labels=data.labels[:8])
+    assert run("report", "few.npz", "-o", "few.html", *FEW).code == 0
+    assert "8 rows are too few to cross-fit a calibrator" in Path("few.html").read_text()
+    np.savez("sure.npz", confidence=data.probs.max(axis=1), correct=data.labels == 0)
+    assert run("report", "sure.npz", "-o", "sure.html", *FEW).code == 0
+    text = Path("sure.html").read_text(encoding="utf-8")
+    assert "With confidences alone, no calibrator can be fitted." in text
+    assert 'aria-label="Classes"' not in text
+
+
+# ------------------------------------------------------------------ several files
+
+
+def test_files_of_the_same_rows_are_compared_row_by_row(run, good, data):
+    np.savez("sharper.npz", logits=2 * data.logits, labels=data.labels)
+    run("report", good, "sharper.npz", "-o", "two.html", *FEW)
+    text = Path("two.html").read_text(encoding="utf-8")
+    change = rows_of(text, "sharper.npz minus good.npz")
+    names = [line[0].split()[0] for line in change[1:]]
+    values = [
+        {
+            m["name"]: m["value"]
+            for m in json.loads(run("evaluate", file, "--ci", "none", "--format", "json").out)[
+                "metrics"
+            ]
+        }
+        for file in (good, "sharper.npz")
+    ]
+    for name, line in zip(names, change[1:], strict=True):
+        if name in ("accuracy", "mean-confidence", "nll", "brier"):
+            assert float(line[1]) == pytest.approx(values[1][name] - values[0][name], abs=6e-5)
+    assert change[1][2] == "[0.0000, 0.0000]"  # a temperature changes no accuracy
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda z, y: {"logits": z[:100], "labels": y[:100]}, "has 100 rows, unlike the 240 of"),
+        (lambda z, y: {"logits": z, "labels": (y + 1) % 3}, "has other labels than"),
+        (lambda z, y: {"logits": z[:, :2], "labels": y % 2}, "has other classes than"),
+        (lambda z, y: {"logits": z, "labels": y, "weights": y + 1.0}, "has other weights than"),
+    ],
+)
+def test_files_of_other_rows_are_not_compared_row_by_row(run, good, data, change, says):
+    np.savez("other.npz", **change(data.logits, data.labels))
+    assert run("report", good, "other.npz", "-o", "two.html", *FEW).code == 0
+    text = Path("two.html").read_text(encoding="utf-8")
+    assert f"other.npz {says} good.npz: not the same rows" in text
+    assert "minus good.npz" not in text
+
+
+def test_files_of_one_name_are_told_apart(run, good, data):
+    Path("old").mkdir()
+    np.savez("old/good.npz", logits=data.logits, labels=data.labels)
+    run("report", "good.npz", "old/good.npz", "-o", "two.html", *FEW)
+    heads = rows_of(Path("two.html").read_text(encoding="utf-8"), "Metrics of every file")[0]
+    assert heads == ["metric", "good.npz", "old/good.npz"]
+
+
+# ------------------------------------------------------------------ Markdown
+
+
+def test_markdown_for_a_pull_request(run, good):
+    result = run("report", good, "--format", "md", *FEW)
+    assert result.code == 0
+    assert result.err == ""
+    assert result.out.startswith("# Calibration of good.npz\n")
+    assert re.search(r"^\| ece \| top \| 0\.\d{4} \|", result.out, re.MULTILINE)
+    assert "nll|ci:bca-95|R:50|seed:0" in result.out
+    run("report", good, "-o", "report.md", *FEW)
+    told = "Made by `calibtool report good.npz"
+    assert result.out.split(told)[0] == Path("report.md").read_text(encoding="utf-8").split(told)[0]
+    assert result.out.splitlines()[-1] == f"{told} --format md --resamples 50`."
+
+
+def test_names_make_no_markup_of_markdown(run, data):
+    names = np.array(["![x](http://localhost/x.png)", "**b** | c", "<script>"])
+    np.savez("odd.npz", logits=data.logits, labels=data.labels, classes=names)
+    text = run("report", "odd.npz", "--format", "md", *FEW).out
+    assert "| \\!\\[x\\](http://localhost/x.png) |" in text
+    assert "| \\*\\*b\\*\\* \\| c |" in text
+    assert "| \\<script\\> |" in text
+
+
+def test_a_model_card_begins_with_metadata(run, good, data):
+    sharp = np.where(np.eye(3)[data.labels] > 0, 1.0, 0.0)
+    np.savez("sharp.npz", probs=sharp, labels=data.labels)
+    result = run(
+        *("report", "sharp.npz", "--model-card", "image-classification", *FEW),
+        *("--model-name", 'a "name": b'),
+    )
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[0] == "---"
+    head = lines[1 : lines.index("---", 1)]
+    assert head[:2] == ["model-index:", '- name: "a \\"name\\": b"']
+    assert '      type: "image-classification"' in head
+    at = head.index('    - type: "accuracy"')
+    assert head[at + 1] == "      value: 1.0"
+    assert head[at + 2] == '      name: "Accuracy [1.0000, 1.0000]"'
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "-o report.html or -o report.md, or --format md"),
+        (["-o", "report.pdf"], "report.pdf: the name does not say in which form"),
+        (["--format", "html"], "a page needs a file"),
+        (["-o", "missing/report.html"], "missing is no folder"),
+        (["-o", "report.html", "--by", "region"], "there is no column 'region'"),
+        (["-o", "report.html", "--by", "logits"], "holds several values a row"),
+        (["-o", "report.html", "--select", "tempreture"], "did you mean temperature"),
+        (["-o", "report.html", "--metrics", "ecce"], "did you mean"),
+        (["-o", "report.html", "--model-card", "x"], "goes with Markdown"),
+        (["-o", "report.html", "--level", "1"], "--level must lie between 0 and 1"),
+        (["-o", "report.html", "--resamples", "5"], "--resamples must be at least 20"),
+    ],
+)
+def test_what_makes_no_report_is_refused(refused, good, arguments, says):
+    refused("report", good, *arguments, says=(says,))
+
+
+def test_one_of_two_options(refused, good, calibrator):
+    arguments = ("--select", "all", "--calibrator", calibrator, "-o", "report.html")
+    refused("report", good, *arguments, says=("exclude each other",))
+
+
+def test_a_report_is_written_whole_or_not_at_all(refused, good, data):
+    Path("report.html").write_text("the old one")
+    np.savez("bad.npz", logits=data.logits, labels=data.labels + 7)
+    refused("report", good, "bad.npz", "-o", "report.html", *FEW, says=("bad.npz", "label"))
+    assert Path("report.html").read_text() == "the old one"
+
+
+# ------------------------------------------------------------------ from Python
+
+
+def test_from_python(good, data):
+    p = ct.Predictions.from_logits(data.logits, data.labels)
+    made = ct.write_report(p, "a.html", resamples=50, title="Mine & yours")
+    assert "<h1>Mine &amp; yours</h1>" in Path("a.html").read_text(encoding="utf-8")
+    ct.write_report([p, str(good)], "b.md", resamples=50)
+    assert "## good.npz" in Path("b.md").read_text(encoding="utf-8").replace("\\", "")
+    assert made.subjects[0].report["ece"].value == ct.evaluate(p, ["ece"], ci="none")["ece"].value
+    with pytest.raises(ct.CalibtoolError, match="no further column 'age'"):
+        ct.write_report(p, "a.html", by=["age"])
+    with pytest.raises(ct.CalibtoolError, match="no file to report on"):
+        ct.write_report([], "a.html")
+
+
+def test_a_report_needs_no_matplotlib(process, good):
+    code = (
+        "import sys; from calibtool.cli import main; "
+        "main(['report', 'good.npz', '-o', 'r.html', '--resamples', '50']); "
+        "print('matplotlib' in sys.modules, 'pyarrow' in sys.modules)"
+    )
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
