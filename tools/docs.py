@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +104,13 @@ def made() -> dict[Path, str]:
     for metric in METRICS.values():
         path = ROOT / "docs" / "metrics" / f"{metric.name}.md"
         pages[path] = reference.metric_page(metric, measured.get(metric.name, ()))
-    for path in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]):
-        if path not in pages:
-            text = with_output(path.read_text(encoding="utf-8"))
+    written = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    written = [path for path in written if path not in pages]
+    with ThreadPoolExecutor(
+        len(os.sched_getaffinity(0))
+    ) as pool:
+        texts = pool.map(lambda path: with_output(path.read_text(encoding="utf-8")), written)
+        for path, text in zip(written, texts, strict=True):
             pages[path] = INSIDE.sub(lambda at: f"{at[1]}{MADE[at[2]]()}{at[3]}", text)
     return pages
 

@@ -109,9 +109,8 @@ def build(text: str, data: Data) -> Network:
         call = _how_called(name, data) if name.startswith("hf:") else None
         return Network(build_named(name, options, data), call, tokens, own=True)
     if not factory.is_factory(name):
-        others = ", a factory such as mypkg.models:build or net.py:build, or " + ", ".join(
-            f"{kind}:NAME" for kind in ELSEWHERE
-        )
+        elsewhere = ", ".join(f"{kind}:NAME" for kind in ELSEWHERE)
+        others = f" (or a factory such as mypkg.models:build or net.py:build, or {elsewhere})"
         raise UsageError(f"there is no model {name!r}{near(name, MODELS)}{others}")
     return Network(_of_factory(name, options, offered), None, tokens, own=True)
 
