@@ -154,7 +154,7 @@ class Examined:
         return tuple(_estimate(s, one, self.settings, self.data, title) for s, one in pairs)
 
     def change(self, system: int = 1, since: int = 0) -> tuple[Estimate, ...]:
-        """A system's metrics minus those of another, paired."""
+        """A system's metrics minus those of another, paired; `p_value` is that of no difference."""
         pairs = zip(
             self.estimates(since),
             self.estimates(system),
@@ -461,12 +461,14 @@ def _change(
     if a.inverse is None or b.inverse is None:
         drawn = b.replicates - a.replicates
         low, high = intervals.plain("percentile", value, drawn, settings.level)
-        return replace(estimate, low=low, high=high)
+        return replace(estimate, low=low, high=high, p_value=intervals.p_of_replicates(drawn))
     if np.array_equal(a.replicates, b.replicates):  # the same in every replicate
-        return replace(estimate, unbiased=0.0, low=0.0, high=0.0)
-    low, high = intervals.difference(a.inverse, b.inverse, _correlation(a, b), settings.level)
+        return replace(estimate, unbiased=0.0, low=0.0, high=0.0, p_value=1.0)
+    pair = (a.inverse, b.inverse, _correlation(a, b), settings.level)
+    low, high = intervals.difference(*pair)
+    p_value = intervals.p_of_difference(*pair)
     centre = b.inverse.unbiased - a.inverse.unbiased
-    return replace(estimate, unbiased=centre, low=low, high=high)
+    return replace(estimate, unbiased=centre, low=low, high=high, p_value=p_value)
 
 
 def _correlation(a: Measured, b: Measured) -> float:

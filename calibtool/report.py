@@ -18,7 +18,7 @@ class Estimate:
         value: the plain (plug-in) value; None where it is not available, and `missing` says why.
         low, high: the confidence interval, or None.
         unbiased: the median-unbiased estimate; calibration errors only.
-        p_value: of perfect calibration; calibration errors only.
+        p_value: of perfect calibration, for calibration errors; of no change, for a change.
         view: which scores it looks at: top, positive, class; empty for a score of whole rows.
         better: "lower", "higher" or "".
         signature: how to get the same number again.
