@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "calibtool"
 # from the bottom up; a folder is one entry, and inside it files may import one another
 LAYERS = (
     ("errors", "version"),
-    ("checks", "threads"),
+    ("checks", "threads", "multiple"),
     ("predictions",),
     ("draws", "cells", "scores", "views", "folds", "files"),
     ("classview", "metrics", "slices"),
@@ -24,7 +24,7 @@ LAYERS = (
     ("measure", "reading"),
     ("evaluation", "inspection"),
     ("paired",),
-    ("gate", "selection", "perfection", "conventions"),
+    ("gate", "comparison", "sliced", "selection", "perfection", "conventions"),
     ("diagrams",),
     ("page",),
     ("render", "train", "export"),
