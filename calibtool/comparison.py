@@ -171,8 +171,7 @@ def names_of(sources: Sequence[str]) -> list[str]:
     >>> names_of(["a/x.npz", "b/y.npz"]), names_of(["a/x.npz", "b/x.npz"])
     (['x', 'y'], ['a/x.npz', 'b/x.npz'])
     """
-    for short in (lambda s: Path(s).stem, lambda s: Path(s).name):
-        names = [short(source) or source for source in sources]
+    for names in ([Path(s).stem or s for s in sources], [Path(s).name or s for s in sources]):
         if len(set(names)) == len(names):
             return names
     if len(set(sources)) == len(sources):
@@ -253,7 +252,21 @@ def _sentence(found: Comparison, k: int) -> str:
     if not parts:
         return f"{name}: no difference from {other} is shown."
     rest = f"; no difference is shown in {_listed(says[''])}" if says[""] else ""
-    return f"{name} is {', '.join(parts)} than {other}{rest}."
+    return f"{name} is {', '.join(parts)} than {other}{rest}.{_split(found, k)}"
+
+
+def _split(found: Comparison, k: int) -> str:
+    """How much of a change in NLL is calibration, and how much is not."""
+    by_name = {line.spec: line.changes[k] for line in found.lines}
+    parts = [by_name.get(name) for name in ("nll", "calibration-loss", "refinement-loss")]
+    values = [part.estimate.value for part in parts if part is not None]
+    if len(values) < 3 or any(value is None for value in values):
+        return ""
+    whole, calibration, refinement = (float(value or 0.0) for value in values)
+    return (
+        f" The NLL changes by {whole:+.4f}: by {calibration:+.4f} through calibration, by "
+        f"{refinement:+.4f} through what no calibration changes."
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ CLOSED = 141  # whoever read our output stopped reading, as by `| head`
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
         "evaluate": ("evaluate", "Calibration metrics of a file of predictions, with intervals."),
+        "compare": ("compare", "Which of several predictions of the same rows is better, on what."),
         "test": ("test", "Tests of perfect calibration, and the smallest error this n can show."),
         "check": ("check", "Hold predictions to requirements: exit 0 passed, 1 failed, 2 error."),
         "plot": ("plot", "Draw a diagram: reliability, risk-coverage, shift and more."),

@@ -103,7 +103,7 @@ def listing(
     """A head, a table, and what is said below it; words wrap, numbers do not."""
     table = _table(*titles)
     for column, title in zip(table.columns, titles, strict=True):
-        words = title in ("note", "view")
+        words = title in ("note", "view", "file", "slice")
         column.no_wrap = not words
         column.justify = "left" if words or column is table.columns[0] else "right"
     for index, row in enumerate(cells):
