@@ -139,7 +139,7 @@ def _coded(predictions: Predictions, name: str, most: int) -> tuple[Array, list[
     if name in predictions.extra:
         return coded(predictions.extra[name], place, most=most)
     if name == "confidence":
-        return _by_quantiles(_confidence(predictions), place, DECILES)
+        return _tenths(_confidence(predictions))
     if name == "predicted":
         return coded(_predicted(predictions), place, most=most)
     raise missing(predictions, name)
@@ -152,6 +152,17 @@ def missing(predictions: Predictions, name: str) -> InputError:
         f"{predictions.source}: there is no further column {name!r}, there are {known}; "
         f"load(path, extra=[{name!r}]) carries it along"
     )
+
+
+def _tenths(confidence: Array) -> tuple[Array, list[str], str]:
+    """Tenths of the rows, numbered from the least confident; equal values stay together."""
+    at = np.quantile(confidence, np.arange(1, DECILES + 1) / DECILES, method="higher")
+    edges = np.unique(at)
+    lows = [confidence.min(), *edges[:-1]]
+    names = [
+        f"{k}: {a:.4f} to {b:.4f}" for k, (a, b) in enumerate(zip(lows, edges, strict=True), 1)
+    ]
+    return np.searchsorted(edges, confidence), names, ""
 
 
 def _confidence(predictions: Predictions) -> Array:

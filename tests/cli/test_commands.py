@@ -47,7 +47,13 @@ def test_example_writes_real_predictions_and_says_what_next(run, folder):
     assert result.code == 0
     assert "Next: calibtool evaluate" in result.out
     names = sorted(path.name for path in Path("demo").iterdir())
-    assert names == ["answers.csv", "digits_binary.parquet", "fashion_test.npz", "fashion_val.npz"]
+    assert names == [
+        "answers.csv",
+        "digits_binary.parquet",
+        "fashion_test.npz",
+        "fashion_val.npz",
+        "visits.parquet",
+    ]
     follow = re.search(r"Next: calibtool (.*)", result.out)[1].split()
     assert run(*follow, *NONE).code == 0
     assert run("example").code == 0  # twice does no harm
