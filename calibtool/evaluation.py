@@ -13,6 +13,7 @@ import numpy as np
 from calibtool import intervals
 from calibtool.calibrators import fit
 from calibtool.cells import Cells
+from calibtool.checks import Array
 from calibtool.collect import Apply, Collected, Wanted, collect, unchanged, unit
 from calibtool.crossfit import cross_fit
 from calibtool.draws import Draws
@@ -30,6 +31,7 @@ from calibtool.views import Rows, reduce_rows
 
 MAX_DRAWS = 1 << 30  # bytes of replicates that a metric may take
 OF_OTHER = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"  # what a second file is measured by
+KEPT = 15  # bins of the scores that a report keeps
 FEW_ROWS = 10  # below, no interval is given
 FEW_DRAWS = 20  # replicates on which a metric is defined; below, no interval is given
 
@@ -382,6 +384,8 @@ def report_of(found: Examined) -> Report:
         said=said,
         was=was,
         warnings=tuple(_warnings(found.collected, found.settings)),
+        cells=_cells(found.collected[-1].rows, found.view),
+        view=found.view,
     )
     if len(found.systems) > 1:
         label = found.systems[1].title
@@ -397,6 +401,12 @@ def _means(rows: Rows, view: str) -> tuple[float, float]:
         Scores.from_rows(wide, rows.weights).mean,
         Scores.from_rows(outcome, rows.weights).mean,
     )
+
+
+def _cells(rows: Rows, view: str) -> Cells:
+    """What a saved report keeps of the scores, of the last system."""
+    score, outcome = rows.view(view)
+    return Cells.binned(score, outcome, np.arange(1, KEPT + 1) / KEPT, rows.weights)
 
 
 def _bias(measured: Measured, view: str, settings: Settings) -> Estimate:
@@ -421,6 +431,7 @@ def _estimate(
     )
     if measured.value is None:
         return estimate
+    estimate = replace(estimate, error=_spread(measured.replicates))
     if measured.interval is not None:
         return replace(estimate, low=measured.interval[0], high=measured.interval[1])
     if measured.inverse is not None:
@@ -441,6 +452,14 @@ def _estimate(
     return replace(estimate, low=low, high=high)
 
 
+def _spread(drawn: Array | None) -> float | None:
+    """The standard error: the standard deviation of the replicates."""
+    if drawn is None:
+        return None
+    known = drawn[np.isfinite(drawn)]
+    return float(known.std()) if len(known) >= FEW_DRAWS else None
+
+
 def _change(
     before: Estimate, after: Estimate, a: Measured, b: Measured, settings: Settings
 ) -> Estimate:
@@ -458,6 +477,7 @@ def _change(
     estimate = replace(estimate, value=value)
     if a.replicates is None or b.replicates is None:
         return estimate
+    estimate = replace(estimate, error=_spread(b.replicates - a.replicates))
     if a.inverse is None or b.inverse is None:
         drawn = b.replicates - a.replicates
         low, high = intervals.plain("percentile", value, drawn, settings.level)

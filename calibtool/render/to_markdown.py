@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calibtool.gate import Outcome
+from calibtool.render import verdicts
 from calibtool.render.numbers import interval, number, percent, selection_cells, signed
 from calibtool.report import Report
 from calibtool.selection import Selection
@@ -46,19 +47,19 @@ def report(found: Report) -> str:
 
 
 def outcome(found: Outcome) -> str:
-    """A table of verdicts."""
-    titles = ["required", "view", "measured", f"{percent(found.report.level)} interval", "verdict"]
-    rows = [
-        [
-            v.requirement.text,
-            v.estimate.view or "-",
-            number(v.estimate.value),
-            interval(v.estimate.low, v.estimate.high),
-            "passed" if v.passed else "**failed**",
-        ]
-        for v in found.verdicts
-    ]
-    return "\n".join([escape(found.report.data.describe()), "", *table(titles, rows)]) + "\n"
+    """A table of verdicts, and why below it."""
+    titles = [*verdicts.titles(found), "margin", "why"]
+    rows = []
+    for v in found.verdicts:
+        *cells, word = verdicts.cells(found, v)
+        word = word if found.counts_as(v) == "pass" else f"**{word}**"
+        rows.append([*cells, word, signed(v.held.margin), verdicts.why(v)])
+    lines = [escape(verdicts.head(found)), "", *table(titles, rows)]
+    notes = [f"{v.requirement.text}: {v.note}." for v in found.verdicts if v.note]
+    said = [verdicts.power(found), *notes, *(f"Warning: {w}" for w in found.report.warnings)]
+    said += [verdicts.basis(found), verdicts.summary(found)]
+    lines += [part for text in said if text for part in ("", escape(text))]
+    return "\n".join(lines) + "\n"
 
 
 def selection(found: Selection) -> str:
