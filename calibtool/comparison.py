@@ -20,7 +20,7 @@ from calibtool.report import Data, Estimate
 from calibtool.spec import Spec, parse
 
 METRICS = (
-    *("nll", "brier", "calibration-loss", "ece", "smece", "classwise-ece"),
+    *("nll", "brier", "calibration-loss", "ece", "ks", "classwise-ece"),
     *("accuracy", "refinement-loss", "auroc-correct", "sharpness"),
 )
 FAMILIES = ("as a whole", "calibration", "discrimination", "sharpness")

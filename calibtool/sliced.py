@@ -15,7 +15,7 @@ from calibtool.measure import Progress
 from calibtool.multiple import holm
 from calibtool.predictions import Predictions
 from calibtool.report import Data, Estimate, Report
-from calibtool.slices import Slices, columns_of, slices
+from calibtool.slices import Slices, carrying, slices
 from calibtool.spec import Spec, parse_list
 from calibtool.views import reduce_rows
 
@@ -153,8 +153,7 @@ def evaluate_by(
 def load(predictions: Readable, by: Sequence[str]) -> Predictions:
     """All rows in memory, with the columns that part them."""
     if isinstance(predictions, Source):
-        names = [name for one in by for name in columns_of(one, predictions.table.columns)]
-        return predictions.also(names).load()
+        return carrying(predictions, by).load()
     if isinstance(predictions, Predictions):
         return predictions
     raise InputError(f"{predictions.source}: slices need predictions in memory, or a file")

@@ -6,13 +6,14 @@ group. Besides the columns of a file there are PSEUDO: what the predictions them
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from calibtool.checks import Array
 from calibtool.errors import InputError, UsageError
+from calibtool.files import Source
 from calibtool.predictions import Predictions
 from calibtool.views import reduce_rows
 
@@ -70,7 +71,7 @@ class Slices:
         return np.flatnonzero(self.codes == k)
 
 
-def names_in(by: str) -> list[str]:
+def names_in(by: str, option: str = "--by") -> list[str]:
     """The columns that are named.
 
     >>> names_in("country, age")
@@ -78,9 +79,11 @@ def names_in(by: str) -> list[str]:
     """
     names = [name.strip() for name in by.split(",")]
     if not all(names):
-        raise UsageError(f"--by {by!r}: expected names of columns, such as country or country,age")
+        raise UsageError(
+            f"{option} {by!r}: expected names of columns, such as country or country,age"
+        )
     if len(set(names)) < len(names):
-        raise UsageError(f"--by {by!r}: the same column is named twice")
+        raise UsageError(f"{option} {by!r}: the same column is named twice")
     return names
 
 
@@ -92,6 +95,13 @@ def columns_of(by: str, known: Collection[str]) -> list[str]:
     ['country']
     """
     return [name for name in names_in(by) if name in known or name not in PSEUDO]
+
+
+def carrying(source: Source, by: Sequence[str]) -> Source:
+    """The file with the columns that `by` needs; what holds its scores is no further column."""
+    own = set(source.roles.columns())
+    known = [name for name in source.table.columns if name not in own or name not in PSEUDO]
+    return source.also([name for one in by for name in columns_of(one, known)])
 
 
 def slices(predictions: Predictions, by: str, *, most: int = MOST, few: int = FEW) -> Slices:

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "calibtool"
 LAYERS = (
     ("errors", "version"),
     ("checks", "threads", "multiple"),
+    ("saddlepoint",),
     ("predictions",),
     ("draws", "cells", "scores", "views", "folds", "files"),
     ("classview", "metrics", "slices"),
@@ -24,19 +25,19 @@ LAYERS = (
     ("measure", "reading"),
     ("evaluation", "inspection"),
     ("paired",),
-    ("comparison", "sliced", "selection", "perfection", "conventions"),
+    ("comparison", "sliced", "search", "selection", "perfection", "conventions"),
     ("gate",),
     ("diagrams",),
     ("page",),
     ("render", "train", "export"),
     ("ink", "html"),
-    ("reference", "sklearn", "plot", "send"),
+    ("reference", "sklearn", "plot", "send", "testing", "tracking"),
     ("cli",),
     ("__main__",),
 )
 ANYWHERE = {"__init__"}  # the façade names things lazily and is imported by nobody inside
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY = {"pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn"}
+HEAVY = {"mlflow", "pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn"}
 # where a heavy package may be imported at the top of a file
 HOME = {"pyarrow": "files/arrow.py", "rich": "render/to_table.py", "sklearn": "sklearn.py"}
 

@@ -29,6 +29,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
         "evaluate": ("evaluate", "Calibration metrics of a file of predictions, with intervals."),
         "compare": ("compare", "Which of several predictions of the same rows is better, on what."),
+        "slices": ("slices", "The slices with the worst calibration: found, and confirmed."),
         "test": ("test", "Tests of perfect calibration, and the smallest error this n can show."),
         "check": ("check", "Hold predictions to requirements: exit 0 pass, 1 fail, 3 unclear."),
         "plot": ("plot", "Draw a diagram: reliability, risk-coverage, shift and more."),

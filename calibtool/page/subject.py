@@ -24,7 +24,7 @@ from calibtool.page.record import Fix, Subject
 from calibtool.predictions import Predictions
 from calibtool.reading import effect, state
 from calibtool.selection import NOTHING, Selection, select
-from calibtool.slices import columns_of, missing
+from calibtool.slices import carrying, columns_of, missing
 
 TRIED = ("temperature",)  # unless more are asked for: it is quick, and seldom far from the best
 EDGES = np.arange(1, 16) / 15
@@ -80,8 +80,7 @@ def look_at(name: str, file: Source | Predictions, asked: Asked) -> Subject:
 def loaded(file: Source | Predictions, by: Sequence[str] = ()) -> Predictions:
     """All rows in memory, with the columns that part them."""
     if isinstance(file, Source):
-        columns = [name for one in by for name in columns_of(one, file.table.columns)]
-        return file.also([*file.extra, *columns]).load()
+        return carrying(file, by).load()
     for name in (name for one in by for name in columns_of(one, file.extra)):
         if name not in file.extra:
             raise missing(file, name)

@@ -1,4 +1,4 @@
-"""evaluate --by: the command as a user runs it."""
+"""evaluate --by and calibtool slices: the commands as a user runs them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
 
 import calibtool as ct
 from calibtool.errors import InputError, UsageError
+from calibtool.saddlepoint import excess, two_sided
 from calibtool.sliced import evaluate_by
 from calibtool.slices import FEW, slices, with_extra
 
@@ -161,3 +165,108 @@ def test_tenths_of_the_confidence_hold_about_as_many_rows_each():
     rows = ct.Predictions.from_probs(rng.uniform(size=1000), rng.integers(0, 2, 1000))
     found = slices(rows, "confidence")
     assert found.rows.tolist() == pytest.approx([100] * 10, abs=2)
+
+
+# ------------------------------------------------------------------ calibtool slices
+
+
+@pytest.fixture
+def planted():
+    """Calibrated scores of 6,000 rows, but for those of one place on one day."""
+    rng = np.random.default_rng(11)
+    n = 6000
+    p = rng.uniform(0.02, 0.98, n)
+    place = rng.choice(["a", "b", "c", "d"], n)
+    day = rng.integers(0, 5, n)
+    bad = (place == "c") & (day == 3)
+    y = rng.random(n) < np.where(bad, p**3, p)
+    np.savez(
+        "planted.npz",
+        score=p,
+        label=y.astype(int),
+        place=place,
+        day=day,
+        key=np.array([f"k{k}" for k in range(n)]),
+        names=np.array(["no", "yes"]),
+    )
+    return "planted.npz", "--score", "score", "--labels", "label"
+
+
+def test_what_is_planted_is_found_and_nothing_else(run, planted):
+    result = run("slices", *planted)
+    assert result.code == 0
+    assert max(map(len, result.out.splitlines())) <= 80
+    found = json.loads(run("slices", *planted, "--format", "json").out)
+    assert found["format"] == "calibtool-found-slices"
+    first = found["slices"][0]
+    assert (first["by"], first["slice"]) == ("place,day", "c, 3")
+    assert first["low"] > 0.1
+    assert all(one["explained_by"] == "c, 3" for one in found["slices"][1:])
+    assert found["skipped"] == ["key: has nearly a value a row"]
+    assert set(found["columns"]) == {"place", "day", "predicted", "confidence"}
+    assert "place c, day 3" in " ".join(result.out.split())
+
+
+def test_single_columns_and_chosen_columns(run, planted):
+    found = json.loads(
+        run("slices", *planted, "--columns", "day", "--single", "--format", "json").out
+    )
+    assert found["columns"] == ["day"]
+    assert found["tried"] == 5
+
+
+def test_calibrated_rows_have_no_slice(run):
+    rng = np.random.default_rng(12)
+    p = rng.uniform(size=3000)
+    y = (rng.random(3000) < p).astype(int)
+    np.savez("fine.npz", score=p, label=y, place=rng.choice(["a", "b"], 3000))
+    result = run("slices", "fine.npz", "--score", "score", "--labels", "label")
+    assert result.code == 0
+    assert "No slice is confirmed." in result.out
+    lines = run("slices", "fine.npz", "--score", "score", "--labels", "label", "--format", "csv")
+    assert lines.out.splitlines() == [
+        "by,slice,rows,score,outcome,gap,low,high,p_value,adjusted,explained_by"
+    ]
+
+
+def test_rows_that_hang_together_need_the_cluster_option(run):
+    """Users have outcomes of their own; rows of a user share all columns."""
+    rng = np.random.default_rng(13)
+    user = np.repeat(np.arange(100), 40)
+    y = rng.random(100)[user] < 0.5
+    p = np.full(4000, 0.5) + rng.uniform(-0.01, 0.01, 4000)
+    place = rng.choice(list("abcd"), 100)[user]
+    np.savez("users.npz", score=p, label=y.astype(int), place=place, user=user)
+    arguments = ("slices", "users.npz", "--score", "score", "--labels", "label")
+    arguments += ("--columns", "place", "--format", "json")
+    assert json.loads(run(*arguments).out)["chosen"] > 0
+    held = json.loads(run(*arguments, "--cluster", "user").out)
+    assert held["slices"] == []
+    assert held["cluster"] == "user"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--columns", "nowhere"), "there is no column 'nowhere'"),
+        (("--columns", "day,"), "--columns"),
+        (("--cluster", "nowhere"), "nowhere"),
+        (("--level", "2"), "--level"),
+        (("--seed", "-1"), "--seed"),
+    ],
+)
+def test_mistakes_of_the_search_are_named(refused, planted, arguments, says):
+    refused("slices", *planted, *arguments, says=(says,))
+
+
+@settings(max_examples=30)
+@given(st.integers(5, 400), st.floats(0.002, 0.998), st.floats(0.0, 1.0))
+def test_saddlepoint_tails_are_those_of_the_binomial(n, p, place):
+    x = round(place * n)
+    gap, count = np.array([x - n * p]), np.array([[float(n)]])
+    found = float(two_sided(gap, count, np.array([p]))[0])
+    exact = min(1.0, 2 * min(binom.sf(x - 1, n, p), binom.cdf(x, n, p)))
+    if exact > 1e-12:
+        assert found == pytest.approx(exact, rel=0.12, abs=0.01)
+    low, high = excess(gap, count, np.array([p]), 0.95)
+    assert (low[0] > 0 or high[0] < 0) == (found < 0.05)
