@@ -18,7 +18,7 @@ LAYERS = (
     ("saddlepoint",),
     ("predictions",),
     ("draws", "cells", "scores", "views", "folds", "files"),
-    ("classview", "metrics", "slices"),
+    ("classview", "clusters", "metrics", "slices"),
     ("collect", "calibrators"),
     ("spec", "report", "intervals", "crossfit"),
     ("panels",),

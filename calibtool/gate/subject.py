@@ -172,4 +172,5 @@ def _with_columns(rows: Readable, parts: Sequence[str]) -> Readable:
     """A source that carries along the columns of slices."""
     if not isinstance(rows, Source):
         return rows
-    return rows.also(c for by in parts for c in columns_of(named(by, rows), rows.table.columns))
+    there = rows.table.columns
+    return rows.also([name for by in parts for name in columns_of(named(by, rows), there)])
