@@ -13,6 +13,7 @@ from typing import Any
 
 from calibtool.errors import UsageError
 from calibtool.evaluation import Readable, examine
+from calibtool.files import Source
 from calibtool.metrics import SECTIONS
 from calibtool.multiple import holm
 from calibtool.paired import match
@@ -114,6 +115,7 @@ def compare(
     names: Sequence[str] | None = None,
     reference: int = 0,
     id_: str | None = None,
+    cluster: str | None = None,
     **how: Any,
 ) -> Comparison:
     """Compare predictions of the same rows.
@@ -124,6 +126,7 @@ def compare(
         names: what to call them; their sources' file names, unless said.
         reference: which one the others are held against.
         id_: the column that rows are matched by; see `calibtool.paired`.
+        cluster: a column of the first file; rows with equal values are drawn together.
         how: `ci`, `resamples`, `level`, `seed`, `threads`, `progress` of `evaluate`.
 
     Raises InputError where rows do not match, UsageError.
@@ -140,8 +143,11 @@ def compare(
     if not 0 <= reference < len(files):
         raise UsageError(f"the reference is one of {len(files)} files, not number {reference}")
     called = tuple(names or names_of([file.source for file in files]))
-    matched = match(files, id_=id_)
-    found = examine(matched.first, metrics, matched.systems, bias=False, **how)
+    first, *others = files
+    if cluster and isinstance(first, Source):
+        first = first.also([cluster])
+    matched = match([first, *others], id_=id_)
+    found = examine(matched.first, metrics, matched.systems, bias=False, cluster=cluster, **how)
     estimates = [found.estimates(k) for k in range(len(files))]
     changes = [None if k == reference else found.change(k, reference) for k in range(len(files))]
     lines = [

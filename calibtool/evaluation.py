@@ -14,6 +14,7 @@ from calibtool import intervals
 from calibtool.calibrators import fit
 from calibtool.cells import Cells
 from calibtool.checks import Array
+from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unchanged, unit
 from calibtool.crossfit import cross_fit
 from calibtool.draws import Draws
@@ -66,6 +67,7 @@ def evaluate(
     *,
     calibrator: Calibrator | None = None,
     ood: Readable | None = None,
+    cluster: str | None = None,
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -81,6 +83,7 @@ def evaluate(
         calibrator: also measure what it makes of the predictions, and the paired difference.
         ood: predictions of rows from elsewhere, whose labels do not matter: how well confidence
             tells them from these is then measured too.
+        cluster: a column of which rows with equal values hang together; they are drawn together.
         ci: "inverted" (covers), "percentile", "basic", "bca" or "none". Under "inverted", what
             is no calibration error gets a BCa bootstrap, or a closed form where it has one.
         resamples: bootstrap replicates.
@@ -101,6 +104,7 @@ def evaluate(
         metrics,
         systems,
         ood=ood,
+        cluster=cluster,
         ci=ci,
         resamples=resamples,
         level=level,
@@ -179,6 +183,7 @@ def examine(
     ood: Readable | None = None,
     want: Collection[str] = (),
     bias: bool = True,
+    cluster: str | None = None,
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -194,7 +199,8 @@ def examine(
 
     The other arguments are those of `evaluate`, which is this with one system or two.
     """
-    drawing = Draws(resamples, seed, predictions.rows)
+    together = None if cluster is None or ci == "none" else clusters(predictions, cluster)
+    drawing = Draws(resamples, seed, predictions.rows, together)
     settings = _settings(ci, drawing, level, threads or cores(), progress or _silent)
     settings = replace(settings, paired=len(systems) > 1)
     asked = parse_list(metrics)
@@ -383,7 +389,7 @@ def report_of(found: Examined) -> Report:
         bias=_bias(found.bias, found.view, found.settings),
         said=said,
         was=was,
-        warnings=tuple(_warnings(found.collected, found.settings)),
+        warnings=(*_warnings(found.collected, found.settings), *_without_interval(found)),
         cells=_cells(found.collected[-1].rows, found.view),
         view=found.view,
     )
@@ -481,7 +487,8 @@ def _change(
     if a.inverse is None or b.inverse is None:
         drawn = b.replicates - a.replicates
         low, high = intervals.plain("percentile", value, drawn, settings.level)
-        return replace(estimate, low=low, high=high, p_value=intervals.p_of_replicates(drawn))
+        p = intervals.p_of_replicates(drawn, settings.level)
+        return replace(estimate, low=low, high=high, p_value=p)
     if np.array_equal(a.replicates, b.replicates):  # the same in every replicate
         return replace(estimate, unbiased=0.0, low=0.0, high=0.0, p_value=1.0)
     pair = (a.inverse, b.inverse, _correlation(a, b), settings.level)
@@ -504,6 +511,8 @@ def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrat
     parts = [spec.signature()]
     if settings.draws is not None:
         drawn = "units" if settings.draws.grouped else "rows"
+        if settings.draws.cluster is not None:
+            drawn = f"{int(settings.draws.cluster.max()) + 1} clusters"
         parts += [
             f"ci:{method}-{settings.level * 100:g}",
             f"R:{settings.draws.replicates}",
@@ -514,6 +523,16 @@ def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrat
     if calibrator:
         parts.append(f"after:{calibrator}")
     return "|".join([*parts, f"calibtool:{__version__}"])
+
+
+def _without_interval(found: Examined) -> Iterator[str]:
+    """Metrics of which no interval is known to cover where rows hang together."""
+    if found.settings.draws is None or found.settings.draws.cluster is None:
+        return
+    known = zip(found.specs, found.estimates(), strict=True)
+    names = [spec.name for spec, e in known if e.value is not None and e.low is None]
+    if names:
+        yield f"no interval of {', '.join(names)} covers where rows hang together; none is given"
 
 
 def _warnings(collected: Sequence[Collected], settings: Settings) -> Iterator[str]:

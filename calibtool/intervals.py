@@ -33,6 +33,7 @@ METHODS = ("inverted", "percentile", "basic", "bca", "none")
 SHARE = 0.1  # of the error rate of the low end that the largest coordinate may use up
 ENOUGH = 400  # replicates that show so rare a quantile
 STEADY = 30  # variance of the outcomes of a coordinate, in rows, from which its noise is normal
+STEADY_SPREAD = 5  # the same from which a design effect is read
 _FARTHEST = 12.0  # normal deviates; beyond, no p-value is told apart
 _AT_ONCE = 1 << 19  # values of replicates worked on at a time
 
@@ -199,31 +200,37 @@ def _curve(error: Inverted, z: Array, reach: float) -> Array:
     return np.asarray(np.maximum(bound, max(least, 0.0)))
 
 
-def p_of_replicates(drawn: Array) -> float:
+def p_of_replicates(drawn: Array, level: float) -> float:
     """The smallest 1 - level at which the percentile interval of a difference excludes 0.
 
-    Where 0 lies beyond all replicates, a normal distribution of their mean and spread goes on; p is
-    then at most 2/R.
+    Below 1 - level, where few replicates are left to tell, it is no less than a normal distribution
+    of their mean and spread makes it.
 
-    >>> p_of_replicates(np.linspace(-1, 3, 101)), p_of_replicates(np.zeros(9))
+    >>> p_of_replicates(np.linspace(-1, 3, 101), 0.95), p_of_replicates(np.zeros(9), 0.95)
     (0.5, 1.0)
     """
     drawn = np.sort(drawn[np.isfinite(drawn)])
-    if not len(drawn) or (drawn[0] <= 0 <= drawn[-1] and drawn[0] == drawn[-1]):
+    if not len(drawn) or drawn[0] == drawn[-1] == 0:
         return 1.0
-    if drawn[0] > 0 or drawn[-1] < 0:
-        spread = float(drawn.std())
-        normal = math.erfc(abs(float(drawn.mean())) / spread / math.sqrt(2)) if spread else 0.0
-        return min(normal, 2 / len(drawn))
-    share = np.linspace(0, 1, len(drawn))
-    below = float(share[np.searchsorted(drawn, 0.0, side="right") - 1])
-    left = np.searchsorted(drawn, 0.0, side="left")
-    if left > 0 and drawn[left] > 0:  # 0 lies between two replicates
-        part = -drawn[left - 1] / (drawn[left] - drawn[left - 1])
-        below = above = float(share[left - 1] + part * (share[left] - share[left - 1]))
-    else:
-        above = float(share[left])
-    return min(1.0, 2 * min(below, 1 - above))
+    p = 2 * min(_share_below(drawn), _share_below(-drawn[::-1]))
+    rest = round(1 - level, 12)
+    if p >= rest:
+        return min(p, 1.0)
+    spread = float(drawn.std())
+    normal = math.erfc(abs(float(drawn.mean())) / spread / math.sqrt(2)) if spread else 0.0
+    return min(max(p, normal), math.nextafter(rest, 0.0))
+
+
+def _share_below(drawn: Array) -> float:
+    """The largest share whose quantile of sorted values is at most 0, between values too; 0 if
+    there is none."""
+    at = int(np.searchsorted(drawn, 0.0, side="right")) - 1
+    if at < 0:
+        return 0.0
+    if at == len(drawn) - 1:
+        return 1.0
+    part = -drawn[at] / (drawn[at + 1] - drawn[at])
+    return float((at + part) / (len(drawn) - 1))
 
 
 def concentrated(z: Array, u: float) -> Array:
@@ -290,6 +297,25 @@ def invert(
         p_value = min(p_value, p_sure / SHARE)
     high = max(low, high)
     return Inverted(low, high, min(max(middle, low), high), p_value)
+
+
+def design_effect(
+    gap: Array, mass: Array, score: Array, drawn_gap: Array, drawn_mass: Array, rows: float
+) -> float:
+    """How many times as much the gaps vary as those of independent rows would (Kish 1965), at least
+    once: the replicates' variance over that of the outcomes, of coordinates with rows enough to
+    show it.
+
+    The arguments are those of `invert`, with as many rows as there are.
+    """
+    steady = rows * mass * score * (1 - score) >= STEADY_SPREAD
+    if not steady.any():
+        steady = mass > 0
+    seen = _Seen(gap, mass, score, rows)
+    drift = drawn_gap - drawn_mass * seen.delta.astype(drawn_gap.dtype)
+    drawn = drift.var(axis=0, dtype=np.float64)[steady].sum()
+    alone = ((seen.unit * mass) ** 2)[steady].sum()
+    return max(1.0, float(drawn / alone)) if alone > 0 else 1.0
 
 
 class _Seen:

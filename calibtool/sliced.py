@@ -123,7 +123,7 @@ def evaluate_by(
     """
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
-    rows = load(predictions, wanted)
+    rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
     parted = [slices(rows, one) for one in wanted]
     if calibrator is not None:
         rows = replace(calibrator(rows), source=rows.source, extra=rows.extra)

@@ -32,6 +32,7 @@ def command(name: str) -> click.Command:
     show_default=True,
 )
 @click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
+@shared.cluster
 @shared.intervals
 @shared.reading
 def compare(

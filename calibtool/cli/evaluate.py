@@ -39,6 +39,7 @@ def command(name: str) -> click.Command:
 @click.option("--signatures", is_flag=True, help="Print how to get each number again.")
 @click.option("--as", "library", metavar="LIBRARY", help="The numbers another library gives.")
 @click.option("--conventions", is_flag=True, help="ECE as every library defines it.")
+@shared.cluster
 @shared.intervals
 @shared.output
 @shared.reading
@@ -67,6 +68,7 @@ def evaluate(
     calibtool evaluate test.npz --calibrator temperature.json
     calibtool evaluate test.npz --as torchmetrics
     calibtool evaluate test.parquet --by country --by predicted
+    calibtool evaluate test.parquet --cluster user_id
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
     """
     from calibtool.calibrators import load_calibrator
