@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,159 @@ def quality() -> str:
     )
 
 
-MADE = {"calibrators": calibrators, "quality": quality}
+def gate() -> list[dict[str, Any]]:
+    """What benchmarks/gate.py measured last, at the level of 95 %."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "gate.json").read_text())
+    return [cell for cell in record["cells"] if cell["level"] == 0.95]
+
+
+def gate_alarms() -> str:
+    """How often a model exactly at its threshold fails, in the worst population."""
+
+    def cell(own: list[dict[str, Any]]) -> str:
+        tolerate, point = (
+            100 * max(one["shares"][mode]["0"][1] for one in own) for mode in ("tolerate", "point")
+        )
+        return f"{tolerate:.1f} ({point:.0f})"
+
+    return _gate_table(["metric"], lambda one: [one["metric"]], cell)
+
+
+def gate_power() -> str:
+    """How often a model beyond its threshold fails."""
+
+    def cell(own: list[dict[str, Any]]) -> str:
+        (one,) = own
+        return " / ".join(f"{100 * one['shares']['tolerate'][at][1]:.0f}" for at in ("0.5", "1"))
+
+    return _gate_table(["metric", "population"], _gate_row, cell)
+
+
+def gate_found() -> str:
+    """The excess that is said to be found with 80 % power, and the one that was; where it would
+    have to exceed the true value, no threshold above 0 is exceeded so far."""
+
+    def cell(own: list[dict[str, Any]]) -> str:
+        (one,) = own
+        error = one["metric"].endswith("ece")
+        none = error and one["found"] >= 0.999 * one["true"]
+        return f"{one['said']:.4f} / {'none' if none else format(one['found'], '.4f')}"
+
+    return _gate_table(["metric", "population"], _gate_row, cell)
+
+
+def _gate_row(one: dict[str, Any]) -> list[str]:
+    return [one["metric"], f"{one['scenario']}, {one['true']:.3g}"]
+
+
+def _gate_table(
+    titles: list[str],
+    name: Callable[[dict[str, Any]], list[str]],
+    cell: Callable[[list[dict[str, Any]]], str],
+) -> str:
+    """A line a name, a column a size."""
+    found: dict[tuple[str, ...], dict[int, list[dict[str, Any]]]] = {}
+    for one in gate():
+        found.setdefault(tuple(name(one)), {}).setdefault(one["n"], []).append(one)
+    order = list(dict.fromkeys(one["metric"] for one in gate()))
+    sizes = sorted({one["n"] for one in gate()})
+    rows = [
+        [*key, *(cell(own[n]) if n in own else "" for n in sizes)]
+        for key, own in sorted(found.items(), key=lambda item: order.index(item[0][0]))
+    ]
+    head = [*titles, *(f"n = {n:,}" for n in sizes)]
+    sets = sorted({one["sets"] for one in gate()})
+    said = " to ".join(f"{count}" for count in sets)
+    error = 100 * (0.025 * 0.975 / sets[0]) ** 0.5
+    note = f"{said} test sets a cell: chance moves 2.5 by up to {error:.1f} (a standard deviation)."
+    return "\n".join(["", *to_markdown.table(head, rows), "", note, "", ""])
+
+
+def _results(name: str) -> dict[str, Any]:
+    """What a benchmark measured last."""
+    record: dict[str, Any] = json.loads(
+        (ROOT / "benchmarks" / "results" / f"{name}.json").read_text()
+    )
+    return record
+
+
+def _per_cent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+def compare_null() -> str:
+    """False claims of `compare` where two models are equally good."""
+    record = _results("compare")
+    cells = record["cells"]
+    names = list(cells[0]["below"])
+    titles = ["p below 0.05", *(f"{one['scenario']}, n = {one['n']:,}" for one in cells)]
+    rows = [[name, *(_per_cent(one["below"].get(name)) for one in cells)] for name in names]
+    rows.append(["any star", *(_per_cent(one["any_after_holm"]) for one in cells)])
+    least = min(one["simulations"] for one in cells)
+    note = (
+        f"{least} pairs a column, {record['resamples']} resamples: chance moves 5 by "
+        f"{100 * (0.05 * 0.95 / least) ** 0.5:.1f} (a standard deviation)."
+    )
+    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+
+
+def slices_found() -> str:
+    """False and found slices of `calibtool slices`, and stars of `evaluate --by`."""
+    record = _results("slices")
+    titles = ["data", "rows", "shift", "--cluster", "data sets", "false", "found"]
+    rows = [
+        [
+            one["data"],
+            f"{one['n']:,}",
+            f"{one['shift']:g}" if one["shift"] else "none",
+            "user" if one["cluster"] else "",
+            f"{one['simulations']}",
+            _per_cent(one["false"]),
+            _per_cent(one["found"]),
+        ]
+        for one in record["cells"]
+    ]
+    alike = ", ".join(
+        f"{_per_cent(one['marked'])} % of {one['simulations']} data sets of {one['n']:,} rows"
+        for one in record["alike"]
+    )
+    note = f"`evaluate --by` put a star on a slice, where six slices were all alike, in {alike}."
+    below = [note, "", ""] if alike else ["", ""]
+    return "\n".join(["", *to_markdown.table(titles, rows), "", *below])
+
+
+def clusters() -> str:
+    """Coverage of dependent rows, without --cluster and with it."""
+    cells = _results("clusters")["cells"]
+    places = list(dict.fromkeys((c["scenario"], c["rows"], c["rows_a_cluster"]) for c in cells))
+    names = list(dict.fromkeys(c["metric"] for c in cells))
+    found = {(c["metric"], c["scenario"], c["rows"], c["rows_a_cluster"]): c for c in cells}
+    titles = ["metric"]
+    titles += [f"{scenario}, {n // size} x {size} rows" for scenario, n, size in places]
+    rows = []
+    for name in names:
+        own = [found[name, *place] for place in places]
+        rows.append(
+            [name, *(f"{100 * c['rows_alone']:.0f} / {100 * c['clusters']:.0f}" for c in own)]
+        )
+    least = min(c["simulations"] for c in cells)
+    note = (
+        f"{least} data sets a column: chance moves 95 by {100 * (0.95 * 0.05 / least) ** 0.5:.1f} "
+        "(a standard deviation), and the metrics of a column together."
+    )
+    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+
+
+MADE = {
+    "calibrators": calibrators,
+    "clusters": clusters,
+    "compare_null": compare_null,
+    "gate_alarms": gate_alarms,
+    "gate_found": gate_found,
+    "gate_power": gate_power,
+    "quality": quality,
+    "slices_found": slices_found,
+}
 
 
 def pictures() -> None:

@@ -44,6 +44,7 @@ def command(name: str) -> click.Command:
 )
 @click.option("--baseline", metavar="FILE", help="Predictions or a saved report for delta(...).")
 @click.option("--id", "id_", metavar="COLUMN", help="Column that names the rows of both files.")
+@click.option("--by", metavar="COLUMNS", help="Hold every requirement in each slice by these.")
 @click.option("--calibrator", metavar="JSON", help="Hold what it makes of FILE to them.")
 @click.option("--config", metavar="TOML", help="Read [tool.calibtool.check] of this file.")
 @click.option("--init", metavar="TOML", help="Write such a file from today's numbers, and stop.")
@@ -96,7 +97,8 @@ def check(
     if init:
         return _init(init, source, given)
     wanted = [*settings.require, *(gate.parse_requirement(text) for text in require)]
-    calibrated, inconclusive = given.pop("calibrator"), given.pop("inconclusive")
+    by, calibrated, inconclusive = (given.pop(key) for key in ("by", "calibrator", "inconclusive"))
+    wanted = [one if one.by or not by else replace(one, by=by) for one in wanted]
     fitted = load_calibrator(calibrated) if calibrated else None
     source = source.also(fitted.columns) if fitted else source
     with out.progress() as progress:

@@ -16,7 +16,7 @@ from calibtool.errors import InputError, UsageError
 from calibtool.intervals import Inverted
 from calibtool.report import Estimate
 
-VERSIONS = (1, 2)  # of reports that can be read
+VERSIONS = (1,)  # of reports that can be read
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "mode": (str, MODES),
     "inconclusive": (str, ("pass", "fail")),
     "id": (str, ()),
+    "by": (str, ()),
     "resamples": (int, ()),
     "level": (float, ()),
     "seed": (int, ()),

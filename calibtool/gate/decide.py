@@ -57,8 +57,8 @@ def decide(
     decision, why, needed = (_prove if mode == "prove" else _tolerate)(
         requirement, estimate, shown, least, rows
     )
-    sign = 1 if requirement.upper else -1
-    return Held(estimate, decision, margin, why, requirement.threshold + sign * least, rows, needed)
+    found = requirement.threshold + (least if requirement.upper else -least)
+    return Held(estimate, decision, margin, why, found, rows, needed, level=level)
 
 
 def require_value(requirement: Requirement, estimate: Estimate) -> None:

@@ -26,6 +26,7 @@ class Held:
         rows: how many rows there were.
         needed: of an inconclusive one, about how many rows would decide it; None if none would.
         name: of the slice, or "".
+        level: of its interval: higher in a slice, by Holm's correction; None without.
     """
 
     estimate: Estimate
@@ -36,6 +37,7 @@ class Held:
     rows: int = 0
     needed: int | None = None
     name: str = ""
+    level: float | None = None
 
 
 @dataclass(frozen=True)

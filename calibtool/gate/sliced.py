@@ -44,7 +44,7 @@ def sliced(subject: Subject, requirement: Requirement, mode: str, level: float |
     if len(held) > 1:
         failed = sum(one.decision == "fail" for one in held)
         counted = f"{failed} of {len(held)} slices" if failed else f"{len(held)} slices"
-        by_holm = "" if mode == "point" else ", Holm"
+        by_holm = f"; its interval: {100 * worst.level:.4g} %" if worst.level else ""
         worst = replace(worst, why=f"{worst.why} (the worst of {counted}{by_holm})")
     note = " ".join(text for text in (parts.note, parts.apart) if text)
     return Verdict(requirement, worst, tuple(held), note)
@@ -132,4 +132,4 @@ def _held(
     k: int,
 ) -> Held:
     held = decide(requirement, estimate, mode, level, int(parts.rows[k]))
-    return replace(held, name=parts.names[k])
+    return replace(held, name=parts.names[k], level=level)

@@ -12,8 +12,7 @@ from calibtool.report import Estimate, Report
 from calibtool.selection import Selection
 from calibtool.version import __version__
 
-# 1: the first. Report 2: standard errors and cells. Check 2: three verdicts, with margins.
-VERSIONS = {"calibtool-report": 2, "calibtool-check": 2}
+VERSIONS = {"calibtool-check": 2}  # 1: the first; of a check 2: three verdicts, with margins
 
 
 def report(found: Report) -> str:
@@ -54,6 +53,7 @@ def _held(found: Held) -> dict[str, Any]:
         "slice": found.name or None,
         "rows": found.rows,
         "measured": estimate(found.estimate),
+        "level": found.level,
         "verdict": found.decision,
         "margin": finite(found.margin),
         "why": found.why,

@@ -587,3 +587,41 @@ def test_calibrated_in_memory(overconfident):
         assert_calibrated(overconfident, "ece <= 0.01", resamples=100)
     cooler = ct.fit("temperature", overconfident)
     assert_calibrated(overconfident, "ece <= 0.05", calibrator=cooler, resamples=100)
+
+
+# ------------------------------------------------------------------ the page
+
+
+def section(title):
+    """A part of docs/gate.md."""
+    text = (ROOT / "docs" / "gate.md").read_text()
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_page_works_pasted_into_a_fresh_repository(process, demo):
+    """The console's commands, then the lines of the workflow, in a folder with predictions."""
+    text = section("In a fresh repository")
+    commands = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+    runs = [line.split("run: ")[1] for line in text.splitlines() if "- run: calibtool" in line]
+    assert len(commands) == 2
+    assert len(runs) == 1
+    for line in [*commands, *runs]:
+        done = process(line)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    assert done.stdout.startswith("::notice file=calibtool.toml,line=")
+
+
+def test_the_test_on_the_page_passes(demo):
+    code = section("In your own tests").split("```python\n")[1].split("```")[0]
+    Path("test_page.py").write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_page.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_by_holds_every_requirement_in_each_slice(run, demo):
+    words = ("check", demo / "visits.parquet", "--require", "ece <= 0.5", *FEW)
+    result = run(*words, "--by", "country", "--format", "json")
+    (requirement,) = json.loads(result.out)["requirements"]
+    assert requirement["requirement"] == "ece <= 0.5 by country"
+    assert requirement["level"] > 0.95
