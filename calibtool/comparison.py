@@ -94,6 +94,7 @@ class Comparison:
         reference: the number of the one that the others are held against.
         matched: how rows were matched, such as "order".
         level: of the intervals; None without.
+        lines: a metric each, in the order that was asked for.
         tests: how many p-values were corrected together.
         reading: what it comes to, in words.
     """
@@ -164,9 +165,8 @@ def compare(
         for at, spec in enumerate(found.specs)
     ]
     corrected, tests = _corrected(lines, found.level)
-    ordered = sorted(corrected, key=lambda line: FAMILIES.index(line.family))
     whole = Comparison(
-        found.data, called, reference, matched.by, found.level, tuple(ordered), tests
+        found.data, called, reference, matched.by, found.level, tuple(corrected), tests
     )
     return replace(whole, reading=read(whole))
 
