@@ -479,3 +479,38 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
     assert not check(simulate(2000, 3, scale=4.0), config.require, **FEW).passed
     with pytest.raises(UsageError, match="already"):
         write_start(path, P, "test.npz", **FEW)
+
+
+# ------------------------------------------------------------------ clusters
+
+
+def copied(times=8, rows=400):
+    """Every row `times` times: as many rows, no more that they say."""
+    p = simulate(rows, 3, scale=1.3)
+    index = np.repeat(np.arange(rows), times)
+    part = np.where(index < 40 * times // 8, "few", "many")
+    return with_extra(p.take(index), {"user": index, "part": part})
+
+
+def test_rows_of_a_cluster_do_not_prove_more_than_one_row():
+    rows = copied()
+    alone = check(rows, ["accuracy >= 0.66"], **FEW).verdicts[0].estimate
+    together = check(rows, ["accuracy >= 0.66"], cluster="user", **FEW).verdicts[0].estimate
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def test_clusters_in_slices_and_in_a_baseline():
+    rows = copied()
+    found = check(rows, ["accuracy >= 0.3 by part"], cluster="user", **FEW).verdicts[0]
+    assert found.decision == "pass"
+    few = replace(rows, extra={**rows.extra, "part": np.where(rows.extra["user"] < 20, "a", "b")})
+    apart = check(few, ["accuracy >= 0.3 by part"], cluster="user", **FEW).verdicts[0]
+    assert [held.name for held in apart.slices] == ["b"]
+    assert "fewer than 30 clusters: a" in apart.note
+    better = check(rows, ["delta(nll) <= 0"], baseline=COOLER(rows), cluster="user", **FEW)
+    assert better.verdicts[0].estimate.low is not None
+
+
+def test_a_test_of_independent_rows_is_refused_for_clusters():
+    with pytest.raises(UsageError, match="take rows to be independent"):
+        check(copied(), ["p(cox) >= 0.01"], cluster="user")

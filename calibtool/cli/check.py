@@ -50,6 +50,7 @@ def command(name: str) -> click.Command:
 @click.option("--init", metavar="TOML", help="Write such a file from today's numbers, and stop.")
 @click.option("--log-to", type=click.Choice(LOGS), help="Also log metrics and the outcome there.")
 @shared.intervals
+@shared.cluster
 @click.option(
     "--format",
     "format_",
@@ -162,7 +163,7 @@ def _init(path: str, source: Any, given: dict[str, Any]) -> int:
     from calibtool import gate
     from calibtool.cli import out
 
-    how = {name: given[name] for name in ("ci", "resamples", "level", "seed")}
+    how = {name: given[name] for name in ("ci", "resamples", "level", "seed", "cluster")}
     with out.progress() as progress:
         report = gate.write_start(path, source, source.source, progress=progress, **how)
     out.say(

@@ -116,6 +116,11 @@ def _require(wanted: Sequence[Requirement], mode: str, options: dict[str, Any]) 
         )
     least = 1 / (1 + int(options.get("resamples", 1000)))
     for requirement in wanted:
+        if requirement.test and options.get("cluster"):
+            raise UsageError(
+                f"{requirement.text}: tests of perfect calibration take rows to be independent; "
+                "with --cluster, hold a metric to a threshold instead"
+            )
         if requirement.test and requirement.threshold <= least:
             raise UsageError(
                 f"{requirement.text}: {options.get('resamples', 1000):,} redraws give no p-value "

@@ -31,6 +31,7 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "inconclusive": (str, ("pass", "fail")),
     "id": (str, ()),
     "by": (str, ()),
+    "cluster": (str, ()),
     "resamples": (int, ()),
     "level": (float, ()),
     "seed": (int, ()),

@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from calibtool.clusters import FEWEST
 from calibtool.errors import InputError
 from calibtool.gate.decide import decide, require_value
 from calibtool.gate.record import Held, Verdict
@@ -35,10 +38,12 @@ def sliced(subject: Subject, requirement: Requirement, mode: str, level: float |
     parts = slices(whole, named(requirement.by, rows))
     if not parts.large:
         raise InputError(f"{whole.source}: {requirement.text}: {parts.apart}")
+    few = ""
     if requirement.test:
         held = _by_test(subject, requirement, parts, mode)
     else:
-        held = _by_metric(subject, requirement, parts, mode, level)
+        large, few = _enough(subject, parts)
+        held = _by_metric(subject, requirement, parts, large, mode, level)
     held.sort(key=lambda one: (_ORDER[one.decision], one.margin))
     worst = held[0]
     if len(held) > 1:
@@ -46,17 +51,35 @@ def sliced(subject: Subject, requirement: Requirement, mode: str, level: float |
         counted = f"{failed} of {len(held)} slices" if failed else f"{len(held)} slices"
         by_holm = f"; its interval: {100 * worst.level:.4g} %" if worst.level else ""
         worst = replace(worst, why=f"{worst.why} (the worst of {counted}{by_holm})")
-    note = " ".join(text for text in (parts.note, parts.apart) if text)
+    note = " ".join(text for text in (parts.note, parts.apart, few) if text)
     return Verdict(requirement, worst, tuple(held), note)
 
 
+def _enough(subject: Subject, parts: Slices) -> tuple[list[int], str]:
+    """The slices that have clusters enough to be resampled, and which have not."""
+    column = subject.options.get("cluster")
+    if not column or subject.options.get("ci") == "none":
+        return parts.large, ""
+    values = loaded(subject.rows).extra[column]
+    large = [k for k in parts.large if len(np.unique(values[parts.index(k)])) >= FEWEST]
+    few = ", ".join(parts.names[k] for k in parts.large if k not in large)
+    if not large:
+        raise InputError(f"every slice has fewer than {FEWEST} clusters of {column}: {few}")
+    return large, f"Set apart, since of fewer than {FEWEST} clusters: {few}." if few else ""
+
+
 def _by_metric(
-    subject: Subject, requirement: Requirement, parts: Slices, mode: str, level: float | None
+    subject: Subject,
+    requirement: Requirement,
+    parts: Slices,
+    large: Sequence[int],
+    mode: str,
+    level: float | None,
 ) -> list[Held]:
     rows = loaded(subject.rows)
     spec = requirement.spec
     assert spec is not None
-    inside = {k: rows.take(parts.index(k)) for k in parts.large}
+    inside = {k: rows.take(parts.index(k)) for k in large}
 
     def look(k: int, level: float, resamples: int) -> Estimate:
         found = subject.examine([spec], inside[k], level=level, resamples=resamples)
@@ -66,11 +89,11 @@ def _by_metric(
 
     resamples = int(subject.options.get("resamples", 1000))
     if mode == "point" or level is None:
-        seen = {k: look(k, 0.95, resamples) for k in parts.large}
+        seen = {k: look(k, 0.95, resamples) for k in large}
         return [_held(requirement, one, mode, None, parts, k) for k, one in seen.items()]
-    found = _stepped(requirement, parts.large, look, level, resamples)
+    found = _stepped(requirement, large, look, level, resamples)
     held = []
-    for k in parts.large:
+    for k in large:
         estimate, own = found[k]
         one = _held(requirement, estimate, mode, own, parts, k)
         if mode == "prove" and one.decision != "fail":  # what is proven needs no correction

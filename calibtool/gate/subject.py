@@ -132,7 +132,7 @@ def prepare(
         raise UsageError(
             f"{sliced[0].text}: a saved report knows no slices; give the baseline's predictions"
         )
-    rows = _with_columns(predictions, [r.by for r in wanted if r.by])
+    rows = _with_columns(predictions, [r.by for r in wanted if r.by], options.get("cluster"))
     if any(r.by for r in wanted):
         rows = loaded(rows)
     subject = Subject(rows, calibrator, options=options)
@@ -168,9 +168,10 @@ def _known(rows: Readable) -> Iterable[str]:
     return rows.table.columns if isinstance(rows, Source) else getattr(rows, "extra", {})
 
 
-def _with_columns(rows: Readable, parts: Sequence[str]) -> Readable:
-    """A source that carries along the columns of slices."""
+def _with_columns(rows: Readable, parts: Sequence[str], cluster: str | None) -> Readable:
+    """A source that carries along the columns of slices and clusters."""
     if not isinstance(rows, Source):
         return rows
     there = rows.table.columns
-    return rows.also([name for by in parts for name in columns_of(named(by, rows), there)])
+    names = [name for by in parts for name in columns_of(named(by, rows), there)]
+    return rows.also([*names, *([cluster] if cluster else [])])

@@ -625,3 +625,13 @@ def test_by_holds_every_requirement_in_each_slice(run, demo):
     (requirement,) = json.loads(result.out)["requirements"]
     assert requirement["requirement"] == "ece <= 0.5 by country"
     assert requirement["level"] > 0.95
+
+
+def test_rows_that_hang_together_are_resampled_together(run, demo):
+    words = ("check", demo / "visits.parquet", "--require", "accuracy >= 0.5", *FEW)
+    ends = []
+    for more in ((), ("--cluster", "user_id")):
+        body = json.loads(run(*words, *more, "--format", "json").out)
+        measured = body["requirements"][0]["measured"]
+        ends.append(measured["high"] - measured["low"])
+    assert ends[1] > 1.1 * ends[0]
