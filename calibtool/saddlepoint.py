@@ -29,8 +29,8 @@ def two_sided(gap: Array, count: Array, prob: Array) -> Array:
     0.109
     """
     p = np.broadcast_to(np.clip(prob, 1e-300, 1 - 1e-16), count.shape)
-    x = (count * p).sum(axis=1) + gap
-    return np.minimum(1.0, 2 * np.minimum(_upper(x, count, p), _lower(x, count, p)))
+    toward = np.where(gap[:, None] > 0, p, 1 - p)  # of 1s where there are too many, else of 0s
+    return np.minimum(1.0, 2 * _upper((count * toward).sum(axis=1) + np.abs(gap), count, toward))
 
 
 def excess(gap: Array, count: Array, prob: Array, level: float) -> tuple[Array, Array]:
@@ -74,13 +74,8 @@ def _upper(x: Array, count: Array, p: Array) -> Array:
     mean = (count * p).sum(axis=1)
     target = np.minimum(x - 0.5, total - 1e-9 * np.maximum(total, 1))
     asked = (target > mean) & (total > 0)
-    low, high = np.zeros(len(x)), np.full(len(x), _FARTHEST)
     with np.errstate(over="ignore"):
-        for _ in range(_STEPS):
-            t = (low + high) / 2
-            less = _first(t, count, p) < target
-            low, high = np.where(less, t, low), np.where(less, high, t)
-        t = (low + high) / 2
+        t = _tilt(np.where(asked, target, mean), count, p)
         tilted = _tilted(t, p)
         k = (count * _log(t, p)).sum(axis=1)
         second = (count * tilted * (1 - tilted)).sum(axis=1)
@@ -94,13 +89,25 @@ def _upper(x: Array, count: Array, p: Array) -> Array:
     return np.where(asked, tail, 1.0)
 
 
+def _tilt(target: Array, count: Array, p: Array) -> Array:
+    """The tilt at which the sum's expectation is the target: Newton's method, within brackets."""
+    low, high = np.zeros(len(target)), np.full(len(target), _FARTHEST)
+    t = np.zeros(len(target))
+    for _ in range(_STEPS):
+        tilted = _tilted(t, p)
+        off = (count * tilted).sum(axis=1) - target
+        if (np.abs(off) <= 1e-9 * np.maximum(target, 1)).all():
+            break
+        low, high = np.where(off < 0, t, low), np.where(off < 0, high, t)
+        slope = (count * tilted * (1 - tilted)).sum(axis=1)
+        step = np.divide(off, slope, out=np.full(len(t), np.inf), where=slope > 1e-12)
+        t = np.where((t - step > low) & (t - step < high), t - step, (low + high) / 2)
+    return t
+
+
 def _tilted(t: Array, p: Array) -> Array:
     grown = p * np.exp(t)[:, None]
     return np.asarray(grown / (1 - p + grown))
-
-
-def _first(t: Array, count: Array, p: Array) -> Array:
-    return np.asarray((count * _tilted(t, p)).sum(axis=1))
 
 
 def _log(t: Array, p: Array) -> Array:

@@ -33,6 +33,7 @@ from calibtool.views import Rows, reduce_rows
 
 MOST_VALUES = 20  # of a column; the rarer ones are joined
 BINS = 64  # of the scores, whose means stand for the scores
+CHOOSE = 0.2  # expected share of false slices among those that the first half chooses
 FEW_CLUSTERS = 20  # a slice of fewer clusters in a half is not tested
 
 
@@ -146,7 +147,7 @@ def search(
             progress("searching", done / len(candidates))
     p = np.concatenate(p_values) if p_values else np.zeros(0)
     adjusted = benjamini_hochberg(p.tolist()) if len(p) else []
-    chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= 1 - level]
+    chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
     found = _confirmed(chosen, sums, ~first, level)
     return Search(
         Data(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None),
