@@ -112,7 +112,7 @@ def _tolerate(
         return "inconclusive", why, _scaled(rows, least, matters)
     if requirement.met(shown):
         return "pass", "met", None
-    return "pass", "unlucky rather than worse: chance alone explains the excess", None
+    return "pass", "unlucky rather than worse: chance alone may explain the excess", None
 
 
 def _without_interval(

@@ -53,7 +53,7 @@ def outcome(found: Outcome) -> str:
     for v in found.verdicts:
         *cells, word = verdicts.cells(found, v)
         word = word if found.counts_as(v) == "pass" else f"**{word}**"
-        rows.append([*cells, word, signed(v.held.margin), verdicts.why(v)])
+        rows.append([*cells, word, signed(v.held.margin), verdicts.reason(v)])
     lines = [escape(verdicts.head(found)), "", *table(titles, rows)]
     notes = [f"{v.requirement.text}: {v.note}." for v in found.verdicts if v.note]
     said = [verdicts.power(found), *notes, *(f"Warning: {w}" for w in found.report.warnings)]
@@ -80,8 +80,9 @@ def table(
     links: bool = False,
 ) -> list[str]:
     """The lines of a pipe table: numbers to the right from the third column on, unless all of
-    them are words. Cells of the first column may be `links`."""
-    rule = ["---" if words or index < 2 else "---:" for index in range(len(titles))]
+    them are words, or a title says that one is. Cells of the first column may be `links`."""
+    left = ("verdict", "why")
+    rule = ["---" if words or k < 2 or t in left else "---:" for k, t in enumerate(titles)]
     escaped = [
         [cell if links and not index else escape(cell) for index, cell in enumerate(row)]
         for row in rows

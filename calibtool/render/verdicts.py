@@ -60,12 +60,17 @@ def ends_of(verdict: Verdict) -> str:
 
 def why(verdict: Verdict) -> str:
     """A verdict in a sentence."""
+    return f"{reason(verdict)} (margin {signed(verdict.held.margin)})"
+
+
+def reason(verdict: Verdict) -> str:
+    """What decided."""
     held = verdict.held
     where = f"{verdict.requirement.by} {held.name} ({held.rows:,} rows): " if held.name else ""
     text = f"{where}{held.why}"
     if held.needed:
         text += f"; about {held.needed:,} rows would decide it"
-    return f"{text} (margin {signed(held.margin)})"
+    return text
 
 
 def below(found: Outcome) -> list[str]:
