@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtri
 
 import calibtool as ct
-from calibtool.search import search
+from calibtool.search import search_slices
 from calibtool.sliced import evaluate_by
 from calibtool.slices import slices, with_extra
 
@@ -66,7 +66,7 @@ def cell(kind, n, shift, simulations, cluster=None):
     for seed in range(simulations):
         data, planted = made(rng, n, kind, shift)
         chosen = None if cluster or kind != "dependent rows" else [*columns(rng, 1)]
-        report = search(data, chosen, cluster=cluster, seed=seed)
+        report = search_slices(data, chosen, cluster=cluster, seed=seed)
         hit = wrong = False
         for one in report.found:
             parts = slices(data, one.by, most=20)

@@ -97,7 +97,7 @@ class Search:
     cluster: str = ""
 
 
-def search(
+def search_slices(
     predictions: Readable,
     columns: Sequence[str] | None = None,
     *,

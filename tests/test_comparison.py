@@ -60,3 +60,17 @@ def test_corrections_never_make_a_p_value_smaller():
         order = np.argsort(p, kind="stable")
         assert (np.diff(np.array(adjusted)[order]) >= 0).all()
     assert all(h >= b for h, b in zip(holm(p), benjamini_hochberg(p), strict=True))
+
+
+def test_from_python(overconfident):
+    import calibtool as ct
+    from calibtool.slices import with_extra
+
+    found = ct.compare([overconfident, overconfident], ["nll"], names=["a", "b"], resamples=50)
+    assert found.names == ("a", "b")
+    rows = with_extra(overconfident, {"half": np.arange(overconfident.rows) % 2})
+    assert len(ct.evaluate_by(rows, "half", ["nll"], ci="none").parts[0].slices) == 2
+    assert {one.by for one in ct.search_slices(rows).found} <= {
+        *("half", "predicted", "confidence"),
+        *("half,predicted", "half,confidence", "predicted,confidence"),
+    }

@@ -54,12 +54,12 @@ def slices(
     """
     from calibtool.cli import out
     from calibtool.render import of_search as ink
-    from calibtool.search import search
+    from calibtool.search import search_slices
     from calibtool.slices import names_in
 
     source = shared.source(file, options)
     with out.progress() as progress:
-        found = search(
+        found = search_slices(
             source,
             names_in(columns, "--columns") if columns else None,
             pairs=not single,
