@@ -470,7 +470,7 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
     path = tmp_path / name
     if name == "pyproject.toml":
         path.write_text("[project]\nname = 'x'")
-    write_start(path, P, "test.npz", **FEW)
+    write_start(path, P, {"file": "test.npz"}, **FEW)
     config = read_config(path)
     assert config.options["file"] == "test.npz"
     assert [r.subject for r in config.require] == ["ece", "classwise-ece", "nll", "accuracy"]
@@ -478,7 +478,7 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
         assert check(P, config.require, mode=mode, **FEW).passed
     assert not check(simulate(2000, 3, scale=4.0), config.require, **FEW).passed
     with pytest.raises(UsageError, match="already"):
-        write_start(path, P, "test.npz", **FEW)
+        write_start(path, P, {"file": "test.npz"}, **FEW)
 
 
 # ------------------------------------------------------------------ clusters

@@ -92,11 +92,11 @@ def check(
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
 
-    settings = gate.Config() if init else _settings(config, require)
+    if init:
+        return _init(init, file, require, config, options)
+    settings = _settings(config, require)
     given = _merged(ctx, settings.options, {"file": file, **options})
     source, other = _sources(given)
-    if init:
-        return _init(init, source, given)
     wanted = [*settings.require, *(gate.parse_requirement(text) for text in require)]
     by, calibrated, inconclusive = (given.pop(key) for key in ("by", "calibrator", "inconclusive"))
     wanted = [one if one.by or not by else replace(one, by=by) for one in wanted]
@@ -159,13 +159,35 @@ def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
     return source, open_source(baseline, choice)
 
 
-def _init(path: str, source: Any, given: dict[str, Any]) -> int:
+def _init(
+    path: str,
+    file: str | None,
+    require: tuple[str, ...],
+    config: str | None,
+    options: dict[str, Any],
+) -> int:
     from calibtool import gate
+    from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
+    from calibtool.errors import UsageError
 
-    how = {name: given[name] for name in ("ci", "resamples", "level", "seed", "cluster")}
+    if not file:
+        raise UsageError("--init needs the FILE whose numbers are today's")
+    if require or config or options["baseline"] or options["by"]:
+        raise UsageError(
+            "--init writes requirements from FILE alone; add others to the file it makes, and "
+            "leave out --require, --config, --baseline and --by"
+        )
+    keys = (*shared.READING, "calibrator", "cluster")
+    written = {"file": file} | {key: options[key] for key in keys if options[key]}
+    source = shared.source(file, options)
+    fitted = load_calibrator(options["calibrator"]) if options["calibrator"] else None
+    source = source.also(fitted.columns) if fitted else source
+    how = {name: options[name] for name in ("ci", "resamples", "level", "seed", "cluster")}
     with out.progress() as progress:
-        report = gate.write_start(path, source, source.source, progress=progress, **how)
+        report = gate.write_start(
+            path, source, written, calibrator=fitted, progress=progress, **how
+        )
     out.say(
         f"Wrote requirements that {report.data.source} keeps to, to {path}. Now: calibtool check"
         + ("" if Path(path).name in gate.FILES else f" --config {path}")

@@ -19,13 +19,15 @@ HEAD = """\
 """
 
 
-def write_start(path: str | Path, predictions: Readable, file: str, **options: Any) -> Report:
+def write_start(
+    path: str | Path, predictions: Readable, settings: dict[str, Any], **options: Any
+) -> Report:
     """Write requirements that today's predictions keep to, with the room that chance needs.
 
     Args:
         path: of the TOML file; of an existing one the table is added at the end.
         predictions: today's.
-        file: their path, for the table.
+        settings: further keys of the table, such as `file`, their path.
         options: of `evaluate`.
 
     Raises UsageError if the file has the table already, or is not TOML.
@@ -37,14 +39,15 @@ def write_start(path: str | Path, predictions: Readable, file: str, **options: A
             raise UsageError(f"{path}: has the table [tool.calibtool.check] already; edit it there")
         before = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
     report = evaluate(predictions, METRICS, **options)
-    known = [e for e in report if e.high is not None and math.isfinite(e.high)]
+    measured = report.after or report.estimates
+    known = [e for e in measured if e.high is not None and math.isfinite(e.high)]
     if not known:
         raise UsageError(f"{report.data.source}: no metric has an interval; there is no threshold")
-    write_text(path, before + _table(path, report, known, file))
+    write_text(path, before + _table(path, report, known, settings))
     return report
 
 
-def _table(path: Path, report: Report, known: list[Estimate], file: str) -> str:
+def _table(path: Path, report: Report, known: list[Estimate], settings: dict[str, Any]) -> str:
     head = HEAD.format(
         source=report.data.source, rows=report.data.rows, level=100 * (report.level or 0.95)
     )
@@ -53,7 +56,7 @@ def _table(path: Path, report: Report, known: list[Estimate], file: str) -> str:
     return "\n".join(
         [
             f"{head}[{name}]",
-            f"file = {_quoted(file)}",
+            *(f"{key} = {_written(value)}" for key, value in settings.items()),
             'mode = "tolerate"',
             "require = [",
             *lines,
@@ -86,6 +89,13 @@ def _outward(value: float, *, down: bool = False) -> str:
     step = 10.0**-digits
     rounded = math.floor(value / step + 1e-9) if down else math.ceil(value / step - 1e-9)
     return f"{rounded * step:.{max(digits, 0)}f}".rstrip("0").rstrip(".")
+
+
+def _written(value: Any) -> str:
+    """A TOML value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _quoted(value) if isinstance(value, str) else repr(value)
 
 
 def _quoted(text: str) -> str:

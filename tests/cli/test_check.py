@@ -356,6 +356,21 @@ def test_init_writes_what_check_reads(run, slope):
     assert "already" in again.err
 
 
+def test_init_keeps_how_the_file_is_read_and_calibrated(run, refused, demo):
+    run("fit-temperature", demo / "fashion_val.npz", "-o", "t.json", "--ci", "none")
+    with np.load(demo / "fashion_test.npz") as file:
+        np.savez("odd.npz", z=file["logits"], truth=file["labels"])
+    words = ("odd.npz", "--logits", "z", "--labels", "truth", "--calibrator", "t.json", *FEW)
+    assert run("check", *words, "--init", "calibtool.toml").code == 0
+    table = tomllib.loads(Path("calibtool.toml").read_text())["check"]
+    assert (table["logits"], table["labels"], table["calibrator"]) == ("z", "truth", "t.json")
+    assert float(table["require"][0].split()[-1]) < 0.03
+    assert run("check", *FEW).code == 0
+    refused("check", "--init", "new.toml", says=("--init needs the FILE",))
+    also = ("--require", "ece <= 1")
+    refused("check", *words, *also, "--init", "new.toml", says=("from FILE alone",))
+
+
 def test_init_adds_to_a_pyproject_that_is_there(run, slope):
     shutil.copy(slope / "main.npz", "main.npz")
     Path("pyproject.toml").write_text('[project]\nname = "x"\n')
