@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from textwrap import fill
 from typing import Any
 
 from calibtool.render import to_csv
@@ -31,8 +32,8 @@ def render(found: Search, format_: str, *, width: int, colour: bool) -> str:
         below=list(_below(found)),
         body=_body(found),
     )
-    if not made.cells and format_ in ("table", "markdown"):
-        return "\n\n".join([made.head, *made.below]) + "\n"
+    if not made.cells and format_ == "table":
+        return "\n\n".join(fill(text, width) for text in (made.head, *made.below)) + "\n"
     return listed(made, format_, width=width, colour=colour)
 
 

@@ -223,6 +223,7 @@ def test_calibrated_rows_have_no_slice(run):
     result = run("slices", "fine.npz", "--score", "score", "--labels", "label")
     assert result.code == 0
     assert "No slice is confirmed." in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
     lines = run("slices", "fine.npz", "--score", "score", "--labels", "label", "--format", "csv")
     assert lines.out.splitlines() == [
         "by,slice,rows,score,outcome,gap,low,high,p_value,adjusted,explained_by"
