@@ -98,7 +98,7 @@ def _verdict(
     if requirement.by:
         return sliced(subject, requirement, mode, report.level)
     estimate = measured[requirement.subject]
-    require_value(requirement, estimate)
+    require_value(requirement, estimate, report.data.source)
     held = decide(requirement, estimate, mode, report.level, report.data.rows)
     return Verdict(requirement, held, note=subject.compared if requirement.delta else "")
 

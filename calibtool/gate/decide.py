@@ -61,13 +61,15 @@ def decide(
     return Held(estimate, decision, margin, why, found, rows, needed, level=level)
 
 
-def require_value(requirement: Requirement, estimate: Estimate) -> None:
+def require_value(
+    requirement: Requirement, estimate: Estimate, source: str = "these predictions"
+) -> None:
     """An estimate that has a value; NotAvailableError otherwise."""
     if estimate.value is None or math.isnan(estimate.value):
         why = estimate.missing or "not a number"
         raise NotAvailableError(
-            f"{requirement.text}: {requirement.subject} could not be computed ({why}), so it "
-            "cannot pass"
+            f"{requirement.text}: {requirement.subject} could not be computed on {source} ({why}), "
+            "so it cannot pass"
         )
 
 

@@ -84,7 +84,7 @@ def _by_metric(
     def look(k: int, level: float, resamples: int) -> Estimate:
         found = subject.examine([spec], inside[k], level=level, resamples=resamples)
         estimate = subject.estimates(found)[requirement.subject]
-        require_value(requirement, estimate)
+        require_value(requirement, estimate, f"{rows.source}, {requirement.by} {parts.names[k]}")
         return estimate
 
     resamples = int(subject.options.get("resamples", 1000))
@@ -137,8 +137,8 @@ def _by_test(subject: Subject, requirement: Requirement, parts: Slices, mode: st
         k: subject.p_values([name], whole.take(parts.index(k)))[requirement.subject]
         for k in parts.large
     }
-    for estimate in found.values():
-        require_value(requirement, estimate)
+    for k, estimate in found.items():
+        require_value(requirement, estimate, f"{whole.source}, {requirement.by} {parts.names[k]}")
     adjusted = holm({str(k): float(one.value or 0.0) for k, one in found.items()})
     return [
         _held(requirement, replace(one, value=adjusted[str(k)]), mode, None, parts, k)

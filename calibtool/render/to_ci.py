@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from typing import Any
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from calibtool.gate import Outcome, Verdict
@@ -116,7 +117,7 @@ def _title(verdict: Verdict) -> str:
 
 def _result(found: Outcome, verdict: Verdict) -> dict[str, Any]:
     file, line = verdicts.place(found, verdict)
-    where = {"artifactLocation": {"uri": file}, "region": {"startLine": line}}
+    where = {"artifactLocation": {"uri": quote(file)}, "region": {"startLine": line}}
     return {
         "ruleId": verdict.requirement.text,
         "level": "error" if found.counts_as(verdict) == "fail" else "warning",
