@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -271,3 +272,15 @@ def test_saddlepoint_tails_are_those_of_the_binomial(n, p, place):
         assert found == pytest.approx(exact, rel=0.12, abs=0.01)
     low, high = excess(gap, count, np.array([p]), 0.95)
     assert (low[0] > 0 or high[0] < 0) == (found < 0.05)
+
+
+@pytest.mark.parametrize("by", ["place,age", "predicted", "confidence"])
+def test_plots_and_reports_part_the_rows_the_same_way(run, parted, by):
+    result = run("plot", "reliability", parted, "--by", by, "--data", "x.json", "--resamples", "20")
+    assert result.code == 0
+    text = Path("x.json").read_text(encoding="utf-8")
+    name = {"place,age": "north, ", "predicted": "predicted 0", "confidence": "confidence 1: "}[by]
+    assert name in text
+    result = run("report", parted, "--by", by, "-o", "r.md", "--resamples", "20")
+    assert result.code == 0
+    assert f"Slices by {by}" in Path("r.md").read_text(encoding="utf-8")
