@@ -157,13 +157,15 @@ def gate() -> list[dict[str, Any]]:
 
 
 def gate_alarms() -> str:
-    """How often a model exactly at its threshold fails, in the worst population."""
+    """How often a model exactly at its threshold fails `tolerate`, passes `prove` and fails
+    `point`, in the worst population."""
 
     def cell(own: list[dict[str, Any]]) -> str:
-        tolerate, point = (
-            100 * max(one["shares"][mode]["0"][1] for one in own) for mode in ("tolerate", "point")
+        tolerate, prove, point = (
+            100 * max(one["shares"][mode]["0"][at] for one in own)
+            for mode, at in (("tolerate", 1), ("prove", 0), ("point", 1))
         )
-        return f"{tolerate:.1f} ({point:.0f})"
+        return f"{tolerate:.1f} / {prove:.1f} ({point:.0f})"
 
     return _gate_table(["metric"], lambda one: [one["metric"]], cell)
 

@@ -35,7 +35,7 @@ def command(name: str) -> click.Command:
     type=click.Choice(["prove", "tolerate", "point"]),
     default="tolerate",
     show_default=True,
-    help="Pass what is proven, fail what is proven, or look at the value alone.",
+    help="prove passes only what is proven to hold, tolerate fails only what is proven not to.",
 )
 @click.option(
     "--inconclusive",
