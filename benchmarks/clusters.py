@@ -86,19 +86,24 @@ def main():
     parser.add_argument("--metrics", default=",".join(METRICS))
     parser.add_argument("--shapes", type=int, default=len(SHAPES))
     parser.add_argument("--dry", action="store_true", help="write nothing")
+    parser.add_argument("--resume", action="store_true", help="keep what was measured before")
     given = parser.parse_args()
-    cells = []
+    path = HERE / "results" / "clusters.json"
+    cells = json.loads(path.read_text())["cells"] if given.resume and path.exists() else []
     for n, size in SHAPES[: given.shapes]:
         for scenario in SCENARIOS:
             start = time.perf_counter()
+            place = (scenario, n, size)
+            done = [(c["scenario"], c["rows"], c["rows_a_cluster"]) for c in cells]
+            if place in done:
+                continue
             metrics = given.metrics.split(",")
-            cells += cell(scenario, n, size, metrics, given.simulations, given.resamples)
+            cells += cell(*place, metrics, given.simulations, given.resamples)
             print(f"{time.perf_counter() - start:6.0f} s")
             for one in cells[-len(metrics) :]:
                 print("  ", one, flush=True)
             if not given.dry:
                 record = {"date": time.strftime("%Y-%m-%d"), "cells": cells}
-                path = HERE / "results" / "clusters.json"
                 path.write_text(json.dumps(record, indent=1) + "\n")
 
 

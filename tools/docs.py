@@ -283,10 +283,9 @@ def clusters() -> str:
     titles += [f"{scenario}, {n // size} x {size} rows" for scenario, n, size in places]
     rows = []
     for name in names:
-        own = [found[name, *place] for place in places]
-        rows.append(
-            [name, *(f"{100 * c['rows_alone']:.0f} / {100 * c['clusters']:.0f}" for c in own)]
-        )
+        own = [found.get((name, *place)) for place in places]
+        shares = [(100 * c["rows_alone"], 100 * c["clusters"]) if c else None for c in own]
+        rows.append([name, *(f"{pair[0]:.0f} / {pair[1]:.0f}" if pair else "" for pair in shares)])
     least = min(c["simulations"] for c in cells)
     note = (
         f"{least} data sets a column: chance moves 95 by {100 * (0.95 * 0.05 / least) ** 0.5:.1f} "
