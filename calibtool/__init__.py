@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from calibtool import plot as plot
     from calibtool import sklearn as sklearn
     from calibtool.calibrators import fit, load_calibrator
+    from calibtool.comparison import compare
     from calibtool.errors import CalibtoolError
     from calibtool.evaluation import evaluate
     from calibtool.files import load
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from calibtool.perfection import significance
     from calibtool.predictions import Predictions
     from calibtool.report import Estimate, Report
+    from calibtool.search import search_slices
     from calibtool.selection import select
     from calibtool.send import write_report
+    from calibtool.sliced import evaluate_by
 
 # name -> the module it lives in; loaded when first used, so that importing calibtool is cheap
 _HOME = {
@@ -34,10 +37,13 @@ _HOME = {
     "Predictions": "calibtool.predictions",
     "Report": "calibtool.report",
     "check": "calibtool.gate",
+    "compare": "calibtool.comparison",
     "evaluate": "calibtool.evaluation",
+    "evaluate_by": "calibtool.sliced",
     "fit": "calibtool.calibrators",
     "load": "calibtool.files",
     "load_calibrator": "calibtool.calibrators",
+    "search_slices": "calibtool.search",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
     "write_report": "calibtool.send",
@@ -64,10 +70,13 @@ __all__ = [
     "Report",
     "__version__",
     "check",
+    "compare",
     "evaluate",
+    "evaluate_by",
     "fit",
     "load",
     "load_calibrator",
+    "search_slices",
     "select",
     "significance",
     "write_report",

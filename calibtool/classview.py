@@ -13,7 +13,7 @@ import numpy as np
 
 from calibtool.cells import Cells, locate
 from calibtool.checks import Array
-from calibtool.draws import UNITS, Draws
+from calibtool.draws import Draws
 from calibtool.threads import ordered
 
 _AT_ONCE = 1 << 12  # entries gathered at a time
@@ -122,9 +122,10 @@ def _sorted(target: Array, row: Array, values: list[Array], unit: Array | None) 
     if unit is None:
         order = np.argsort(target, kind="stable")
         return _Sorted(target[order], row[order], [v[order].astype(np.float32) for v in values])
-    keys, inverse = np.unique(target * UNITS + unit[row], return_inverse=True)
+    count = int(unit.max()) + 1
+    keys, inverse = np.unique(target * count + unit[row], return_inverse=True)
     added = [np.bincount(inverse, v, len(keys)).astype(np.float32) for v in values]
-    return _Sorted(keys // UNITS, keys % UNITS, added)
+    return _Sorted(keys // count, keys % count, added)
 
 
 def _sums(entries: _Sorted, drawn: Array, targets: int) -> list[Array]:

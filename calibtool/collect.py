@@ -115,7 +115,7 @@ def resample(
         if weights is not None:
             x = x * weights[at, None]
         if draws.grouped:
-            return sum_by(draws.units(at.start, at.stop), x, UNITS)
+            return sum_by(draws.units(at.start, at.stop), x, draws.count)
         x = on_grid(x, len(x))
         drawn = (draws.weights(at.start, at.stop, group) for group in draws.groups)
         return np.concatenate([w.T.astype(np.float64) @ x for w in drawn])
@@ -218,9 +218,9 @@ def _add_lows(lows: Array | None, part: _Part, start: int, draws: Draws) -> Arra
     if weights is not None:
         probs = probs * weights[:, None].astype(probs.dtype)
     if lows is None:
-        lows = np.zeros((UNITS if draws.grouped else draws.replicates, probs.shape[1]))
+        lows = np.zeros((draws.count if draws.grouped else draws.replicates, probs.shape[1]))
     if draws.grouped:
-        return lows + sum_by(draws.units(start, stop), probs, UNITS)
+        return lows + sum_by(draws.units(start, stop), probs, draws.count)
     for low in range(0, len(probs), _CHUNK):
         rows = slice(low, low + _CHUNK)
         single = probs[rows].astype(np.float32, copy=False)

@@ -9,13 +9,17 @@ replicates or 1,000, give the same digits.
 From EXACT_ROWS rows on, each row is first put into one of UNITS units at random, and the units are
 weighted instead: the cost of a replicate no longer grows with the rows, and the spread of 1,024
 sums tells the same to within two per cent.
+
+Rows of a cluster (a user, a patient, a document) share their draw: each cluster is a unit, or, of
+more than UNITS clusters, is put into one of them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -41,11 +45,19 @@ class Draws:
     replicates: int
     seed: int
     rows: int
+    cluster: Array | None = field(default=None, compare=False)  # (rows,) numbers of clusters
 
     @property
     def grouped(self) -> bool:
         """Whether units are weighted rather than rows."""
-        return self.rows > EXACT_ROWS
+        return self.cluster is not None or self.rows > EXACT_ROWS
+
+    @property
+    def count(self) -> int:
+        """How many units there are."""
+        if self.cluster is None or not len(self.cluster):
+            return UNITS
+        return min(int(self.cluster.max()) + 1, UNITS)
 
     @property
     def groups(self) -> list[slice]:
@@ -67,16 +79,29 @@ class Draws:
         return out
 
     def unit_weights(self, group: slice) -> Array:
-        """Weights of every unit, (UNITS, replicates)."""
-        return self.weights(0, UNITS, group)
+        """Weights of every unit, (count, replicates)."""
+        return self.weights(0, self.count, group)
 
     def units(self, start: int, stop: int) -> Array:
         """The unit of each row from start, a multiple of BLOCK, to stop: (rows,) int64."""
+        if self.cluster is not None:
+            own = self.cluster[start:stop]
+            if int(self.cluster.max()) < UNITS:
+                return own
+            return self._of_cluster[own]
         parts = [
             _bytes([self.seed, low // BLOCK], 2 * BLOCK).view(np.uint16)[: stop - low] % UNITS
             for low in range(start, stop, BLOCK)
         ]
         return np.concatenate(parts).astype(np.int64)
+
+    @cached_property
+    def _of_cluster(self) -> Array:
+        """The unit of each of many clusters."""
+        assert self.cluster is not None
+        count = int(self.cluster.max()) + 1
+        whole = -(-2 * count // 8) * 8
+        return (_bytes([self.seed, 10], whole).view(np.uint16)[:count] % UNITS).astype(np.int64)
 
 
 def _bytes(key: list[int], count: int) -> Array:
@@ -139,7 +164,8 @@ def drawn_sums(
     """
     if draws.grouped:
         key = draws.units(0, draws.rows)[at] * size + where
-        sums = [np.bincount(key, c, UNITS * size).reshape(UNITS, size) for c in columns]
+        shape = (draws.count, size)
+        sums = [np.bincount(key, c, shape[0] * size).reshape(shape) for c in columns]
         grids = [on_grid(s, UNITS) for s in sums]
         drawn = [draws.unit_weights(group).T.astype(np.float64) for group in draws.groups]
         return [np.concatenate([w @ grid for w in drawn]) for grid in grids]

@@ -13,6 +13,8 @@ import numpy as np
 from calibtool import intervals
 from calibtool.calibrators import fit
 from calibtool.cells import Cells
+from calibtool.checks import Array
+from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unchanged, unit
 from calibtool.crossfit import cross_fit
 from calibtool.draws import Draws
@@ -30,6 +32,7 @@ from calibtool.views import Rows, reduce_rows
 
 MAX_DRAWS = 1 << 30  # bytes of replicates that a metric may take
 OF_OTHER = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"  # what a second file is measured by
+KEPT = 15  # bins of the scores that a report keeps
 FEW_ROWS = 10  # below, no interval is given
 FEW_DRAWS = 20  # replicates on which a metric is defined; below, no interval is given
 
@@ -64,6 +67,7 @@ def evaluate(
     *,
     calibrator: Calibrator | None = None,
     ood: Readable | None = None,
+    cluster: str | None = None,
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -79,6 +83,7 @@ def evaluate(
         calibrator: also measure what it makes of the predictions, and the paired difference.
         ood: predictions of rows from elsewhere, whose labels do not matter: how well confidence
             tells them from these is then measured too.
+        cluster: a column of which rows with equal values hang together; they are drawn together.
         ci: "inverted" (covers), "percentile", "basic", "bca" or "none". Under "inverted", what
             is no calibration error gets a BCa bootstrap, or a closed form where it has one.
         resamples: bootstrap replicates.
@@ -99,6 +104,7 @@ def evaluate(
         metrics,
         systems,
         ood=ood,
+        cluster=cluster,
         ci=ci,
         resamples=resamples,
         level=level,
@@ -154,7 +160,7 @@ class Examined:
         return tuple(_estimate(s, one, self.settings, self.data, title) for s, one in pairs)
 
     def change(self, system: int = 1, since: int = 0) -> tuple[Estimate, ...]:
-        """A system's metrics minus those of another, paired."""
+        """A system's metrics minus those of another, paired; `p_value` is that of no difference."""
         pairs = zip(
             self.estimates(since),
             self.estimates(system),
@@ -177,6 +183,7 @@ def examine(
     ood: Readable | None = None,
     want: Collection[str] = (),
     bias: bool = True,
+    cluster: str | None = None,
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -192,7 +199,8 @@ def examine(
 
     The other arguments are those of `evaluate`, which is this with one system or two.
     """
-    drawing = Draws(resamples, seed, predictions.rows)
+    together = None if cluster is None or ci == "none" else clusters(predictions, cluster)
+    drawing = Draws(resamples, seed, predictions.rows, together)
     settings = _settings(ci, drawing, level, threads or cores(), progress or _silent)
     settings = replace(settings, paired=len(systems) > 1)
     asked = parse_list(metrics)
@@ -381,7 +389,9 @@ def report_of(found: Examined) -> Report:
         bias=_bias(found.bias, found.view, found.settings),
         said=said,
         was=was,
-        warnings=tuple(_warnings(found.collected, found.settings)),
+        warnings=(*_warnings(found.collected, found.settings), *_without_interval(found)),
+        cells=_cells(found.collected[-1].rows, found.view),
+        view=found.view,
     )
     if len(found.systems) > 1:
         label = found.systems[1].title
@@ -397,6 +407,12 @@ def _means(rows: Rows, view: str) -> tuple[float, float]:
         Scores.from_rows(wide, rows.weights).mean,
         Scores.from_rows(outcome, rows.weights).mean,
     )
+
+
+def _cells(rows: Rows, view: str) -> Cells:
+    """What a saved report keeps of the scores, of the last system."""
+    score, outcome = rows.view(view)
+    return Cells.binned(score, outcome, np.arange(1, KEPT + 1) / KEPT, rows.weights)
 
 
 def _bias(measured: Measured, view: str, settings: Settings) -> Estimate:
@@ -421,6 +437,7 @@ def _estimate(
     )
     if measured.value is None:
         return estimate
+    estimate = replace(estimate, error=_spread(measured.replicates))
     if measured.interval is not None:
         return replace(estimate, low=measured.interval[0], high=measured.interval[1])
     if measured.inverse is not None:
@@ -441,6 +458,14 @@ def _estimate(
     return replace(estimate, low=low, high=high)
 
 
+def _spread(drawn: Array | None) -> float | None:
+    """The standard error: the standard deviation of the replicates."""
+    if drawn is None:
+        return None
+    known = drawn[np.isfinite(drawn)]
+    return float(known.std()) if len(known) >= FEW_DRAWS else None
+
+
 def _change(
     before: Estimate, after: Estimate, a: Measured, b: Measured, settings: Settings
 ) -> Estimate:
@@ -458,15 +483,19 @@ def _change(
     estimate = replace(estimate, value=value)
     if a.replicates is None or b.replicates is None:
         return estimate
+    estimate = replace(estimate, error=_spread(b.replicates - a.replicates))
     if a.inverse is None or b.inverse is None:
         drawn = b.replicates - a.replicates
         low, high = intervals.plain("percentile", value, drawn, settings.level)
-        return replace(estimate, low=low, high=high)
+        p = intervals.p_of_replicates(drawn, settings.level)
+        return replace(estimate, low=low, high=high, p_value=p)
     if np.array_equal(a.replicates, b.replicates):  # the same in every replicate
-        return replace(estimate, unbiased=0.0, low=0.0, high=0.0)
-    low, high = intervals.difference(a.inverse, b.inverse, _correlation(a, b), settings.level)
+        return replace(estimate, unbiased=0.0, low=0.0, high=0.0, p_value=1.0)
+    pair = (a.inverse, b.inverse, _correlation(a, b), settings.level)
+    low, high = intervals.difference(*pair)
+    p_value = intervals.p_of_difference(*pair)
     centre = b.inverse.unbiased - a.inverse.unbiased
-    return replace(estimate, unbiased=centre, low=low, high=high)
+    return replace(estimate, unbiased=centre, low=low, high=high, p_value=p_value)
 
 
 def _correlation(a: Measured, b: Measured) -> float:
@@ -482,6 +511,8 @@ def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrat
     parts = [spec.signature()]
     if settings.draws is not None:
         drawn = "units" if settings.draws.grouped else "rows"
+        if settings.draws.cluster is not None:
+            drawn = f"{int(settings.draws.cluster.max()) + 1} clusters"
         parts += [
             f"ci:{method}-{settings.level * 100:g}",
             f"R:{settings.draws.replicates}",
@@ -492,6 +523,16 @@ def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrat
     if calibrator:
         parts.append(f"after:{calibrator}")
     return "|".join([*parts, f"calibtool:{__version__}"])
+
+
+def _without_interval(found: Examined) -> Iterator[str]:
+    """Metrics of which no interval is known to cover where rows hang together."""
+    if found.settings.draws is None or found.settings.draws.cluster is None:
+        return
+    known = zip(found.specs, found.estimates(), strict=True)
+    names = [spec.name for spec, e in known if e.value is not None and e.low is None]
+    if names:
+        yield f"no interval of {', '.join(names)} covers where rows hang together; none is given"
 
 
 def _warnings(collected: Sequence[Collected], settings: Settings) -> Iterator[str]:

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from calibtool import intervals
 from calibtool.cells import Cells, locate
 from calibtool.checks import Array
 from calibtool.collect import Collected
@@ -94,6 +95,7 @@ class Panels:
         self._exact: list[Cells] | None = None
         self._kept: Array = np.zeros(0)
         self._resampled_mass: list[Array] = []
+        self._design: list[float] = []  # how many times as much clusters let each panel vary
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -229,7 +231,8 @@ class Panels:
         """A panel's fine cells in data sets whose outcomes have these rates, (C,): (R, C). The
         scores are those of `prepare`."""
         fine, n = self.fine[index], self._resampled_mass[index]
-        trials = np.where(n > 0, np.maximum(np.rint(n * fine.rows_a_weight), 1), 0)
+        informative = fine.rows_a_weight / (self._design[index] if self._design else 1.0)
+        trials = np.where(n > 0, np.maximum(np.rint(n * informative), 1), 0)
         rng = np.random.Generator(np.random.SFC64([draws.seed, 5, index]))
         hits = rng.binomial(trials.astype(np.int64), rate)
         y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
@@ -241,8 +244,12 @@ class Panels:
             return
         for index, fine in enumerate(self.fine):
             size = len(fine.cells.at)
-            (n,) = self.drawn(index, fine.where, size, draws, threads, outcome=False)
+            n, *y = self.drawn(
+                index, fine.where, size, draws, threads, outcome=draws.cluster is not None
+            )
             self._resampled_mass.append(n)
+            if y:
+                self._design.append(_design(fine, n, y[0]))
 
     def _simulated_labels(self, s: float, draws: Draws, threads: int) -> Iterator[Cells]:
         """Labels drawn row by row, so that the classes of a row go together."""
@@ -289,6 +296,30 @@ class Panels:
         for k, fine in enumerate(self.fine):
             gaps[k, : len(fine.cells.at)] = fine.gap
         return np.stack([fine.where for fine in self.fine], axis=1), gaps
+
+
+def _design(fine: Fine, n: Array, y: Array) -> float:
+    """The design effect of a panel's gap over 1, 2, 4, 8 or 16 stretches of alike much information,
+    whichever is the largest: what is summed over a long stretch, clusters let vary most."""
+    rows = max(float((fine.cells.n * fine.rows_a_weight).sum()), 1.0)
+    share = np.cumsum(_information(fine.cells))
+    found = [1.0]
+    for count in (1, 2, 4, 8, 16):
+        stretch = np.minimum((share * count * (1 - 1e-12)).astype(np.int64), count - 1)
+        starts = np.flatnonzero(np.concatenate([[True], stretch[1:] != stretch[:-1]]))
+        centres = fine.cells.centres()
+
+        def sums(values: Array, starts: Array = starts) -> Array:
+            return np.add.reduceat(values, starts, axis=-1)
+
+        total = float(fine.cells.total)
+        mass = sums(fine.cells.n)
+        gap = sums(fine.cells.y - fine.cells.n * centres)
+        score = np.divide(sums(fine.cells.n * centres), mass, where=mass > 0, out=0 * mass)
+        whole = np.maximum(n.sum(axis=1, keepdims=True), 1e-300)
+        drawn = sums(y - n * centres) / whole, sums(n) / whole
+        found.append(intervals.design_effect(gap / total, mass / total, score, *drawn, rows))
+    return max(found)
 
 
 def _drawn(cumulated: Array, rng: np.random.Generator, count: int) -> Array:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from calibtool.cells import Cells
 from calibtool.predictions import KIND_NAMES, Kind
 
 
@@ -18,10 +19,11 @@ class Estimate:
         value: the plain (plug-in) value; None where it is not available, and `missing` says why.
         low, high: the confidence interval, or None.
         unbiased: the median-unbiased estimate; calibration errors only.
-        p_value: of perfect calibration; calibration errors only.
+        p_value: of perfect calibration, for calibration errors; of no change, for a change.
         view: which scores it looks at: top, positive, class; empty for a score of whole rows.
         better: "lower", "higher" or "".
         signature: how to get the same number again.
+        error: the standard error, from the replicates; None without an interval.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Estimate:
     better: str = "lower"
     missing: str = ""
     signature: str = ""
+    error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Report:
         said, was: those two means.
         reading: what the numbers say, in words.
         warnings: what the reader should know about the data.
+        cells: 15 equal-width bins of the scores in `view`, or None.
+        view: of the bias, the means and the cells.
     """
 
     data: Data
@@ -82,6 +87,8 @@ class Report:
     was: float | None = None
     reading: str = ""
     warnings: tuple[str, ...] = ()
+    cells: Cells | None = field(default=None, compare=False, repr=False)
+    view: str = ""
 
     def __getitem__(self, name: str) -> Estimate:
         for estimate in self.estimates:

@@ -14,27 +14,30 @@ PACKAGE = Path(__file__).parents[1] / "calibtool"
 # from the bottom up; a folder is one entry, and inside it files may import one another
 LAYERS = (
     ("errors", "version"),
-    ("checks", "threads"),
+    ("checks", "threads", "multiple"),
+    ("saddlepoint",),
     ("predictions",),
     ("draws", "cells", "scores", "views", "folds", "files"),
-    ("classview", "metrics"),
+    ("classview", "clusters", "metrics", "slices"),
     ("collect", "calibrators"),
     ("spec", "report", "intervals", "crossfit"),
     ("panels",),
     ("measure", "reading"),
     ("evaluation", "inspection"),
-    ("gate", "selection", "perfection", "conventions"),
+    ("paired",),
+    ("comparison", "sliced", "search", "selection", "perfection", "conventions"),
+    ("gate",),
     ("diagrams",),
     ("page",),
     ("render", "export"),
     ("ink", "html"),
-    ("train", "reference", "sklearn", "plot", "send"),
+    ("train", "reference", "sklearn", "plot", "send", "testing", "tracking"),
     ("cli",),
     ("__main__",),
 )
 ANYWHERE = {"__init__"}  # the façade names things lazily and is imported by nobody inside
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY = {"pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn"}
+HEAVY = {"mlflow", "pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn"}
 # where a heavy package may be imported at the top of a file
 HOME = {"pyarrow": "files/arrow.py", "rich": "render/to_table.py", "sklearn": "sklearn.py"}
 # torch is at home all over train/, but for what answers without it: lists, settings, data

@@ -20,6 +20,7 @@ from calibtool.version import __version__
 OK = 0
 FAILED = 1  # a gate failed
 BAD = 2  # bad use or bad input
+INCONCLUSIVE = 3  # the rows are too few for a gate to tell
 INTERRUPTED = 130
 CLOSED = 141  # whoever read our output stopped reading, as by `| head`
 
@@ -27,8 +28,10 @@ CLOSED = 141  # whoever read our output stopped reading, as by `| head`
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
         "evaluate": ("evaluate", "Calibration metrics of a file of predictions, with intervals."),
+        "compare": ("compare", "Which of several predictions of the same rows is better, on what."),
+        "slices": ("slices", "The slices with the worst calibration: found, and confirmed."),
         "test": ("test", "Tests of perfect calibration, and the smallest error this n can show."),
-        "check": ("check", "Hold predictions to requirements: exit 0 passed, 1 failed, 2 error."),
+        "check": ("check", "Hold predictions to requirements: exit 0 pass, 1 fail, 3 unclear."),
         "plot": ("plot", "Draw a diagram: reliability, risk-coverage, shift and more."),
         "report": ("report", "A page to send: the verdict in words, and what it rests on."),
         "inspect": ("inspect", "What would be read from a file, and what is odd about it."),

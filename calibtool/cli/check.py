@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from calibtool.cli import FAILED, OK
+from calibtool.cli import FAILED, INCONCLUSIVE, OK
 from calibtool.cli import options as shared
+
+FORMATS = ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap")
+CODES = {"pass": OK, "fail": FAILED, "inconclusive": INCONCLUSIVE}
+LOGS = ("mlflow",)
 
 
 def command(name: str) -> click.Command:
@@ -24,10 +30,35 @@ def command(name: str) -> click.Command:
     metavar="REQUIREMENT",
     help='Such as "ece <= 0.03"; repeat for several.',
 )
-@click.option("--config", metavar="TOML", help="Read [tool.calibtool.check] of this file.")
+@click.option(
+    "--mode",
+    type=click.Choice(["prove", "tolerate", "point"]),
+    default="tolerate",
+    show_default=True,
+    help="prove passes only what is proven to hold, tolerate fails only what is proven not to.",
+)
+@click.option(
+    "--inconclusive",
+    type=click.Choice(["pass", "fail"]),
+    help="What an inconclusive verdict counts as; exit 3 unless said.",
+)
+@click.option("--baseline", metavar="FILE", help="Predictions or a saved report for delta(...).")
+@click.option("--id", "id_", metavar="COLUMN", help="Column that names the rows of both files.")
+@click.option("--by", metavar="COLUMNS", help="Hold every requirement in each slice by these.")
 @click.option("--calibrator", metavar="JSON", help="Hold what it makes of FILE to them.")
+@click.option("--config", metavar="TOML", help="Read [tool.calibtool.check] of this file.")
+@click.option("--init", metavar="TOML", help="Write such a file from today's numbers, and stop.")
+@click.option("--log-to", type=click.Choice(LOGS), help="Also log metrics and the outcome there.")
 @shared.intervals
-@shared.output
+@shared.cluster
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+)
+@click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
 @shared.reading
 @click.pass_context
 def check(
@@ -36,52 +67,159 @@ def check(
     file: str | None,
     require: tuple[str, ...],
     config: str | None,
-    calibrator: str | None,
+    init: str | None,
+    log_to: str | None,
     format_: str,
     output: str | None,
     **options: Any,
 ) -> int:
     """Hold the predictions in FILE to requirements.
 
-    Requirements come from --require, and from --config or, without either, from pyproject.toml.
-    Exit code 0: all met. 1: one is not met. 2: could not be decided (bad input or use).
+    Requirements come from --require, and from --config or, without either, from calibtool.toml or
+    pyproject.toml. Exit code 0: all met. 1: one is not met. 3: too few rows to tell.
+    2: bad input or use.
 
     \b
     calibtool check test.npz --require "ece <= 0.03" --require "nll <= 0.4"
+    calibtool check test.npz --require "ece <= 0.03" --mode prove
+    calibtool check new.npz --baseline main.npz --require "delta(nll) <= 0.005"
+    calibtool check test.npz --require "ece <= 0.05 by country"
+    calibtool check test.npz --require "worst(ece by class) <= 0.1"
+    calibtool check test.npz --require "p(spiegelhalter) >= 0.01"
+    calibtool check test.npz --init calibtool.toml
     """
+    from calibtool import gate
+    from calibtool.calibrators import load_calibrator
+    from calibtool.cli import out
+
+    if init:
+        return _init(init, file, require, config, options)
+    settings = _settings(config, require)
+    given = _merged(ctx, settings.options, {"file": file, **options})
+    source, other = _sources(given)
+    wanted = [*settings.require, *(gate.parse_requirement(text) for text in require)]
+    by, calibrated, inconclusive = (given.pop(key) for key in ("by", "calibrator", "inconclusive"))
+    wanted = [one if one.by or not by else replace(one, by=by) for one in wanted]
+    fitted = load_calibrator(calibrated) if calibrated else None
+    source = source.also(fitted.columns) if fitted else source
+    with out.progress() as progress:
+        found = gate.check(
+            source, wanted, calibrator=fitted, baseline=other, progress=progress, **given
+        )
+        found = replace(found, inconclusive=inconclusive or "")
+        picture = _picture(source, fitted, progress, given, log_to, format_)
+    out.show("outcome", found, format_, output)
+    if format_ == "github":
+        _summarize(found, picture)
+    if log_to:
+        from calibtool.tracking import log
+
+        log(log_to, found, picture)
+    return CODES[found.decision]
+
+
+def _settings(config: str | None, require: tuple[str, ...]) -> Any:
+    """The file's table, if one is named or nothing is required by hand."""
+    from calibtool import gate
+    from calibtool.errors import UsageError
+
+    if not config and require:
+        return gate.Config()
+    path = Path(config) if config else gate.find_config(Path())
+    if path is None:
+        raise UsageError(gate.NOTHING)
+    return gate.read_config(path)
+
+
+def _merged(ctx: click.Context, written: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
+    """What is typed comes before what is written in the file, and that before defaults."""
+    given = {"id_" if key == "id" else key: value for key, value in written.items()}
+    for key, value in typed.items():
+        by_hand = ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
+        if by_hand or key not in given:
+            given[key] = value
+    return given
+
+
+def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
+    """The predictions, and what they are compared with; both read by the same keys."""
+    from calibtool import gate
+    from calibtool.errors import UsageError
+    from calibtool.files import open_source
+
+    chosen, baseline = given.pop("file"), given.pop("baseline")
+    if not chosen:
+        raise UsageError("no FILE to check; name it, or set `file` in [tool.calibtool.check]")
+    choice = shared.choice(given)
+    source = open_source(chosen, choice)
+    if not baseline:
+        return source, None
+    if Path(baseline).suffix.lower() == ".json":
+        return source, gate.read_saved(baseline)
+    return source, open_source(baseline, choice)
+
+
+def _init(
+    path: str,
+    file: str | None,
+    require: tuple[str, ...],
+    config: str | None,
+    options: dict[str, Any],
+) -> int:
     from calibtool import gate
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
     from calibtool.errors import UsageError
 
-    settings = gate.Config()
-    if config or not require:
-        path = Path(config or "pyproject.toml")
-        if not config and not path.exists():
-            raise UsageError(
-                "nothing is required; give --require 'ece <= 0.03', or a list `require` in "
-                "[tool.calibtool.check] of pyproject.toml"
-            )
-        settings = gate.read_config(path)
-    wanted = [gate.parse_requirement(text) for text in (*settings.require, *require)]
-    given = {**settings.options}
-    for key, value in {"file": file, "calibrator": calibrator, **options}.items():
-        typed = ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
-        if typed or key not in given:
-            given[key] = value
-    chosen, calibrated = given.pop("file"), given.pop("calibrator")
-    if not chosen:
-        raise UsageError("no FILE to check; name it, or set `file` in [tool.calibtool.check]")
-    source = shared.source(chosen, given)
-    fitted = load_calibrator(calibrated) if calibrated else None
-    source = source.also(fitted.columns) if fitted else source
-    with out.progress() as progress:
-        found = gate.check(
-            source,
-            wanted,
-            calibrator=fitted,
-            progress=progress,
-            **given,
+    if not file:
+        raise UsageError("--init needs the FILE whose numbers are today's")
+    if require or config or options["baseline"] or options["by"]:
+        raise UsageError(
+            "--init writes requirements from FILE alone; add others to the file it makes, and "
+            "leave out --require, --config, --baseline and --by"
         )
-    out.show("outcome", found, format_, output)
-    return OK if found.passed else FAILED
+    keys = (*shared.READING, "calibrator", "cluster")
+    written = {"file": file} | {key: options[key] for key in keys if options[key]}
+    source = shared.source(file, options)
+    fitted = load_calibrator(options["calibrator"]) if options["calibrator"] else None
+    source = source.also(fitted.columns) if fitted else source
+    how = {name: options[name] for name in ("ci", "resamples", "level", "seed", "cluster")}
+    with out.progress() as progress:
+        report = gate.write_start(
+            path, source, written, calibrator=fitted, progress=progress, **how
+        )
+    out.say(
+        f"Wrote requirements that {report.data.source} keeps to, to {path}. Now: calibtool check"
+        + ("" if Path(path).name in gate.FILES else f" --config {path}")
+    )
+    return OK
+
+
+def _picture(
+    source: Any, fitted: Any, progress: Any, given: dict[str, Any], log_to: str | None, format_: str
+) -> str:
+    """The reliability diagram in letters, where somebody will see it."""
+    if not log_to and not (format_ == "github" and os.environ.get("GITHUB_STEP_SUMMARY")):
+        return ""
+    from calibtool.diagrams import reliability
+    from calibtool.render import terminal
+
+    how = {name: given[name] for name in ("resamples", "level", "seed")}
+    fits = [] if fitted is None else [fitted]
+    data = reliability.compute(source, calibrators=fits, progress=progress, **how)
+    return terminal.reliability(data, width=80, colour=False, letters="utf-8")
+
+
+def _summarize(found: Any, picture: str) -> None:
+    """Add to the summary of the step that GitHub runs."""
+    from calibtool.errors import UsageError
+    from calibtool.render.to_ci import github_summary
+
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(github_summary(found, picture))
+    except OSError as error:
+        raise UsageError(f"GITHUB_STEP_SUMMARY {path}: {error.strerror}") from error

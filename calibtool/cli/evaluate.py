@@ -18,10 +18,16 @@ def command(name: str) -> click.Command:
 @click.argument("file")
 @click.option(
     "--metrics",
-    default="default",
     metavar="LIST",
     help='Such as "ece(bins=20),nll", or a set: default, paper, binned, binning-free, scores, '
     "clinical, ranking, all. `calibtool metrics` lists them.",
+)
+@click.option(
+    "--by",
+    metavar="COLUMN",
+    multiple=True,
+    help="Every metric in every slice: a column, several (country,age), `predicted` (class) or "
+    "`confidence` (tenths). May be given again.",
 )
 @click.option("--calibrator", metavar="JSON", help="Also measure after this calibrator.")
 @click.option(
@@ -33,12 +39,14 @@ def command(name: str) -> click.Command:
 @click.option("--signatures", is_flag=True, help="Print how to get each number again.")
 @click.option("--as", "library", metavar="LIBRARY", help="The numbers another library gives.")
 @click.option("--conventions", is_flag=True, help="ECE as every library defines it.")
+@shared.cluster
 @shared.intervals
 @shared.output
 @shared.reading
 def evaluate(
     file: str,
-    metrics: str,
+    metrics: str | None,
+    by: tuple[str, ...],
     calibrator: str | None,
     ood: str | None,
     plot: bool,
@@ -59,6 +67,8 @@ def evaluate(
     calibtool evaluate test.npz --metrics all
     calibtool evaluate test.npz --calibrator temperature.json
     calibtool evaluate test.npz --as torchmetrics
+    calibtool evaluate test.parquet --by country --by predicted
+    calibtool evaluate test.parquet --cluster user_id
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
     """
     from calibtool.calibrators import load_calibrator
@@ -72,7 +82,9 @@ def evaluate(
         _alone(click.get_current_context())
     if plot and (format_ != "table" or library or conventions):
         raise UsageError("--plot goes with the table alone; calibtool plot draws pictures in files")
-    specs = parse_list(metrics)
+    if by and (plot or library or conventions or ood or signatures):
+        raise UsageError("--by goes without --plot, --as, --conventions, --ood and --signatures")
+    specs = parse_list(metrics or "default")
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
     source = source.also(fitted.columns) if fitted else source
@@ -80,6 +92,9 @@ def evaluate(
         with out.progress() as progress:
             text = _conventions(source, library, format_, out.terminal(output), progress, options)
         out.emit(text, output)
+        return
+    if by:
+        out.emit(_sliced(source, by, metrics, fitted, format_, output, options), output)
         return
     other = shared.source(ood, {}) if ood else None
     with out.progress() as progress:
@@ -90,6 +105,27 @@ def evaluate(
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
         text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
     out.emit(text + drawn, output)
+
+
+def _sliced(
+    source: Any,
+    by: tuple[str, ...],
+    metrics: str | None,
+    fitted: Any,
+    format_: str,
+    output: str | None,
+    options: dict[str, Any],
+) -> str:
+    """Every metric in every slice."""
+    from calibtool.cli import out
+    from calibtool.render import of_slices
+    from calibtool.sliced import METRICS, evaluate_by
+
+    with out.progress() as progress:
+        found = evaluate_by(
+            source, by, metrics or METRICS, calibrator=fitted, progress=progress, **options
+        )
+    return of_slices.render(found, format_, **out.terminal(output))
 
 
 def _picture(

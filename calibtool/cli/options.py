@@ -56,6 +56,12 @@ intervals = stack(
     click.option("--seed", type=int, default=0, show_default=True, metavar="N"),
 )
 
+cluster = click.option(
+    "--cluster",
+    metavar="COLUMN",
+    help="Rows with the same value hang together: the bootstrap draws them together.",
+)
+
 form = click.option(
     "--format",
     "format_",

@@ -55,7 +55,12 @@ OWN: dict[str, tuple[Callable[..., Any], ...]] = {
         click.option("--smooth", "form", flag_value="smooth", help="A kernel curve: smooth ECE."),
         click.option("--corp", "form", flag_value="corp", help="Isotonic: MCB, DSC and UNC."),
         click.option("--logit-axis", "logit", is_flag=True, help="Tell 0.99 from 0.999."),
-        click.option("--by", metavar="COLUMN", help="A small diagram for each of its values."),
+        click.option(
+            "--by",
+            metavar="COLUMN",
+            help="A small diagram for each of its values; also country,device, `predicted` or "
+            "`confidence`.",
+        ),
         bins(15),
         click.option(
             "--profile",
@@ -257,8 +262,9 @@ def _read(
 
 def _open(path: str, choice: Any, columns: Sequence[str]) -> Source:
     from calibtool.files import open_source
+    from calibtool.slices import carrying
 
-    return open_source(path, choice).also(columns)
+    return carrying(open_source(path, choice), columns)
 
 
 def names_of(files: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from calibtool.errors import UsageError
 from calibtool.evaluation import Readable
 from calibtool.measure import Progress
 from calibtool.predictions import Predictions
+from calibtool.slices import PSEUDO, slices
 
 Named: TypeAlias = Readable | Mapping[str, Readable]
 
@@ -69,7 +70,10 @@ def column(predictions: Predictions, name: str, option: str) -> Array:
 
 def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
     """The rows of each value of a column, or of quarters of its values where they are many numbers;
-    and what was left out, in words."""
+    of a pseudo-column or a combination of columns, those of each slice. And what was left out, in
+    words."""
+    if name not in predictions.extra and ("," in name or name in PSEUDO):
+        return _slices(predictions, name)
     values = column(predictions, name, "--by")
     distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(distinct) > MOST_GROUPS and values.dtype.kind in "iuf":
@@ -83,6 +87,24 @@ def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tu
         notes = (f"{said}, {left:,} rows are not",)
     found: dict[str, Readable] = {
         f"{name} {distinct[k]}": predictions.take(np.flatnonzero(inverse == k)) for k in order
+    }
+    return found, notes
+
+
+def _slices(predictions: Predictions, by: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
+    """The largest slices, in their order."""
+    parts = slices(predictions, by)
+    kept = np.sort(np.argsort(-parts.rows, kind="stable")[:MOST_GROUPS])
+    notes: tuple[str, ...] = (parts.note,) if parts.note else ()
+    left = int(parts.rows.sum() - parts.rows[kept].sum())
+    if left:
+        said = f"{by} makes {len(parts.names):,} slices: the {MOST_GROUPS} with most rows are drawn"
+        notes += (f"{said}, {left:,} rows are not",)
+    prefix = "" if "," in by else f"{by} "
+    found: dict[str, Readable] = {
+        f"{prefix}{parts.names[k]}": predictions.take(parts.index(int(k)))
+        for k in kept
+        if parts.rows[k]
     }
     return found, notes
 

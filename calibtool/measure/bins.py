@@ -177,17 +177,22 @@ def _error(
     """A calibration error with its replicates and, if it is the method, their inversion."""
     rows = effective_rows(seen.rows, weights)
 
+    weighed = rows
+
     def norm(gap: Array, mass: Array) -> Array:
-        return spec.of_profile(Profile(gap, mass, seen.score, rows))
+        return spec.of_profile(Profile(gap, mass, seen.score, weighed))
 
     def truth(gap: Array, mass: Array) -> Array:
-        return spec.of_profile(Profile(gap, mass, seen.score, rows), truth=True)
+        return spec.of_profile(Profile(gap, mass, seen.score, weighed), truth=True)
 
     value = float(spec.of_profile(seen))
     replicates = norm(gap, mass).astype(np.float64)
     if settings.ci != "inverted":
         return Measured(value, replicates=replicates)
     assert settings.draws is not None
+    if settings.draws.cluster is not None:
+        score = np.asarray(seen.score)
+        rows /= intervals.design_effect(seen.gap, seen.mass, score, gap, mass, rows)
     inverse = intervals.invert(
         seen.gap,
         seen.mass,

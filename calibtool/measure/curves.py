@@ -23,6 +23,7 @@ STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6)
 FARTHER = 1.5  # each further candidate stands as many times as far
 FARTHEST = 60.0
 MOST_LABELS = 1 << 26  # labels drawn for one candidate of the class view
+LONG = ("ks", "kuiper")  # errors that are sums over long stretches
 FEWEST = 200  # data sets drawn for a candidate, however many rows there are
 
 
@@ -57,7 +58,7 @@ class Curves:
             raise NotAvailableError("not defined on these data")
 
         def finish(sums: Sums) -> Measured:
-            if self.settings.draws is None or not np.isfinite(value):
+            if self.settings.draws is None or not np.isfinite(value) or self._no_way(spec):
                 return Measured(value)
             if spec.is_error and self.settings.ci == "inverted":
                 replicates = self.replicates[spec.name] if self.settings.paired else None
@@ -65,6 +66,18 @@ class Curves:
             return self._plain(spec, value)
 
         return finish
+
+    def _no_way(self, spec: Spec) -> bool:
+        """Whether no interval covers: redrawn outcomes do not hang together, and clusters widen
+        long sums, like those of KS, by more than short ones; only the former are known."""
+        assert isinstance(spec.metric, OfCells)
+        redrawn = self.settings.ci == "inverted" and (spec.is_error or spec.metric.biased)
+        long = spec.metric.name in LONG and self.panels.view != "class"
+        return self._clustered and redrawn and not long
+
+    @property
+    def _clustered(self) -> bool:
+        return self.settings.draws is not None and self.settings.draws.cluster is not None
 
     def _plain(self, spec: Spec, value: float) -> Measured:
         replicates = self.replicates[spec.name]
@@ -76,11 +89,13 @@ class Curves:
             return Measured(value, replicates=replicates, interval=ends, method="smoothed")
         alone = len(self.panels) == 1
         closed = spec.metric.interval
-        if closed and alone and self.panels.weights is None and self.settings.ci == "inverted":
+        rows_alone = alone and self.panels.weights is None and not self._clustered
+        if closed and rows_alone and self.settings.ci == "inverted":
             ends = closed(self.panels.exact(0), self.settings.level)
             return Measured(value, replicates=replicates, interval=ends, method="delong")
         own = self._settled[spec.name, 0]
-        skew = _acceleration(own.of_cells, self.panels.fine[0].cells) if alone else 0.0
+        known = alone and not self._clustered
+        skew = _acceleration(own.of_cells, self.panels.fine[0].cells) if known else 0.0
         return Measured(value, replicates=replicates, acceleration=skew)
 
     def _few_enough(self) -> Draws:

@@ -60,7 +60,10 @@ class Plan:
             if sums is None:
                 return Measured(mean)
             drawn = mean + scale * sums[:, at] / sums[:, 0]
-            influence = centred if weights is None else centred * weights
+            influence: Array = centred if weights is None else centred * weights
+            cluster = None if self.settings.draws is None else self.settings.draws.cluster
+            if cluster is not None:
+                influence = np.bincount(cluster, influence)
             return Measured(mean, replicates=drawn, acceleration=intervals.skewness(influence))
 
         return finish

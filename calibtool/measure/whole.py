@@ -100,7 +100,7 @@ def of_other(
 
     def finish(sums: Sums) -> Measured:
         draws = settings.draws
-        if draws is None:
+        if draws is None or draws.cluster is not None:
             return Measured(value)
         if metric.interval and settings.ci == "inverted" and not weighted:
             return Measured(value, interval=metric.interval(cells, settings.level), method="delong")

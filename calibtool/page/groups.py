@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,15 @@ from calibtool.checks import Array
 from calibtool.classview import ClassView
 from calibtool.collect import Collected
 from calibtool.diagrams.curves import clopper_pearson
-from calibtool.errors import CalibtoolError, InputError
+from calibtool.errors import CalibtoolError
 from calibtool.evaluation import evaluate
 from calibtool.page.record import Classes, Group, OneClass, Slices
 from calibtool.predictions import Predictions
 from calibtool.report import Estimate
+from calibtool.slices import slices as part
 
 MOST_CLASSES = 1000  # listed in a page; of more, those with the widest gaps
 MOST_VALUES = 20  # of a column; the rarer ones are joined
-QUANTILES = 8  # groups of a column of numbers
 BINS = 15
 
 
@@ -56,30 +57,19 @@ def one_vs_rest(view: ClassView) -> Array:
 
 
 def slices(
-    predictions: Predictions, view: str, scores: tuple[Array, Array], column: str, **how: Any
+    predictions: Predictions, view: str, scores: tuple[Array, Array], by: str, **how: Any
 ) -> Slices:
     """The rows by the values of a column, with the ECE of each group."""
-    codes, names, note = coded(predictions.extra[column], f"{predictions.source}: {column}")
+    parts = part(predictions, by, most=MOST_VALUES)
     level = float(how.get("level", 0.95))
-    found = groups(scores, predictions.weights, codes, names, level)
+    found = groups(scores, predictions.weights, parts.codes, parts.names, level)
     whole = []
     for k, group in enumerate(found):
         errors: tuple[Estimate, ...] = ()
         if group.rows:
-            part = predictions.take(np.flatnonzero(codes == k))
-            errors = _errors(part, view, **how)
-        whole.append(
-            Group(
-                group.name,
-                group.rows,
-                group.score,
-                group.outcome,
-                group.low,
-                group.high,
-                errors,
-            )
-        )
-    return Slices(column, tuple(whole), note)
+            errors = _errors(predictions.take(parts.index(k)), view, **how)
+        whole.append(replace(group, errors=errors))
+    return Slices(by, tuple(whole), parts.note)
 
 
 def groups(
@@ -103,60 +93,6 @@ def groups(
         Group(name, int(n), *values)
         for name, n, values in zip(names, rows, zip(*columns, strict=True), strict=True)
     ]
-
-
-def coded(column: Array, place: str) -> tuple[Array, list[str], str]:
-    """A column's values as the number of a group, the names of the groups, and what to know.
-
-    >>> coded(np.array(["b", "a", "b"]), "file: column")[:2]
-    (array([0, 1, 0]), ['b', 'a'])
-    """
-    if column.ndim != 1:
-        raise InputError(f"{place}: holds several values a row; rows go by one value each")
-    if column.dtype.kind == "f" or (
-        column.dtype.kind in "iu" and len(np.unique(column)) > MOST_VALUES
-    ):
-        return _by_quantiles(column.astype(np.float64), place)
-    values, codes, counts = np.unique(column.astype(str), return_inverse=True, return_counts=True)
-    if column.dtype.kind in "iu":
-        order = np.argsort(column[np.unique(codes, return_index=True)[1]], kind="stable")
-    else:
-        order = np.argsort(-counts, kind="stable")
-    rank = np.empty(len(values), np.int64)
-    rank[order] = np.arange(len(values))
-    names = [str(values[k]) or "(empty)" for k in order]
-    if len(names) <= MOST_VALUES:
-        return rank[codes], names, ""
-    rest = len(names) - MOST_VALUES
-    note = f"The {rest:,} rarest of {len(names):,} values are joined."
-    return (
-        np.minimum(rank[codes], MOST_VALUES),
-        [*names[:MOST_VALUES], f"{rest:,} other values"],
-        note,
-    )
-
-
-def _by_quantiles(column: Array, place: str) -> tuple[Array, list[str], str]:
-    """Groups of about as many rows each; equal values stay together."""
-    known = np.isfinite(column)
-    values = np.unique(column[known])
-    if not len(values):
-        raise InputError(f"{place}: no value is a finite number")
-    if len(values) <= MOST_VALUES:
-        edges = values
-        names = [f"{value:g}" for value in values]
-    else:
-        at = np.quantile(column[known], np.arange(1, QUANTILES + 1) / QUANTILES, method="higher")
-        edges = np.unique(at)
-        lows = [values[0], *edges[:-1]]
-        names = [f"{a:.4g} to {b:.4g}" for a, b in zip(lows, edges, strict=True)]
-        names = names if len(set(names)) == len(names) else [f"up to {b:.17g}" for b in edges]
-    codes = np.full(len(column), len(edges), np.int64)
-    codes[known] = np.searchsorted(edges, column[known])
-    missing = int(np.count_nonzero(~known))
-    if not missing:
-        return codes, names, ""
-    return codes, [*names, "(not a number)"], f"{missing:,} rows hold no finite number."
 
 
 def _errors(part: Predictions, view: str, **how: Any) -> tuple[Estimate, ...]:

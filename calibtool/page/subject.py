@@ -24,6 +24,7 @@ from calibtool.page.record import Fix, Subject
 from calibtool.predictions import Predictions
 from calibtool.reading import effect, state
 from calibtool.selection import NOTHING, Selection, select
+from calibtool.slices import carrying, columns_of, missing
 
 # what is tried unless more is asked for: quick, and seldom far from the best
 QUICK = ("temperature",)
@@ -83,14 +84,10 @@ def look_at(name: str, file: Source | Predictions, asked: Asked) -> Subject:
 def loaded(file: Source | Predictions, by: Sequence[str] = ()) -> Predictions:
     """All rows in memory, with the columns that part them."""
     if isinstance(file, Source):
-        return file.also([*file.extra, *by]).load()
-    for column in by:
-        if column not in file.extra:
-            known = ", ".join(file.extra) or "none"
-            raise InputError(
-                f"{file.source}: there is no further column {column!r}, there are {known}; "
-                f"load(path, extra=[{column!r}]) carries it along"
-            )
+        return carrying(file, by).load()
+    for name in (name for one in by for name in columns_of(one, file.extra)):
+        if name not in file.extra:
+            raise missing(file, name)
     return file
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from calibtool import multiple
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.evaluation import Readable
 from calibtool.measure import Progress
@@ -82,11 +83,7 @@ def holm(p_values: dict[str, float]) -> dict[str, float]:
     >>> holm({"a": 0.04, "b": 0.01, "c": 0.03})
     {'a': 0.06, 'b': 0.03, 'c': 0.06}
     """
-    adjusted, highest = {}, 0.0
-    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
-        highest = max(highest, min(1.0, p_values[name] * (len(p_values) - rank)))
-        adjusted[name] = highest
-    return {name: adjusted[name] for name in p_values}
+    return dict(zip(p_values, multiple.holm(list(p_values.values())), strict=True))
 
 
 def _how(resamples: int, seed: int, progress: Progress | None) -> How:

@@ -11,9 +11,13 @@ FORMATS = {
     "csv": "calibtool.render.to_csv",
     "markdown": "calibtool.render.to_markdown",
 }
+# formats of a gate alone; each is a function of to_ci
+OF_GATES = ("github", "gitlab", "junit", "sarif", "tap")
 
 
 def render(kind: str, record: Any, format_: str, **terminal: Any) -> str:
     """A `report` or an `outcome` in a format; a table also takes `width` and `colour`."""
+    if format_ in OF_GATES:
+        return str(getattr(import_module("calibtool.render.to_ci"), format_)(record))
     function = getattr(import_module(FORMATS[format_]), kind)
     return str(function(record, **terminal) if format_ == "table" else function(record))

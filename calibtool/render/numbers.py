@@ -96,3 +96,16 @@ def seconds(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value: three decimals, and no less than can be told.
+
+    >>> p_value(0.0312), p_value(1e-9), p_value(0.0499996), p_value(1.0), p_value(None)
+    ('0.031', '<0.001', '0.0499996', '1.000', '')
+    """
+    if value is None:
+        return ""
+    if value < 1e-3:
+        return "<0.001"
+    return f"{value:.3f}" if f"{value:.3f}" != "0.050" else f"{value:.7g}"

@@ -28,16 +28,24 @@ def report(found: Report) -> str:
 
 
 def outcome(found: Outcome) -> str:
-    """A line a requirement."""
+    """A line a requirement, and a line a slice of those that have slices."""
     rows = [
         {
             "requirement": verdict.requirement.text,
-            "verdict": "passed" if verdict.passed else "failed",
-            **asdict(verdict.estimate),
+            "slice": held.name,
+            "verdict": held.decision,
+            "margin": held.margin,
+            "why": held.why,
+            "detectable": held.detectable,
+            "rows": held.rows,
+            "needed": held.needed,
+            **asdict(held.estimate),
         }
         for verdict in found.verdicts
+        for held in verdict.slices or (verdict.held,)
     ]
-    return write(["requirement", "verdict", *_COLUMNS], rows)
+    own = ["requirement", "slice", "verdict", "margin", "why", "detectable", "rows", "needed"]
+    return write([*own, *_COLUMNS], rows)
 
 
 def selection(found: Selection) -> str:

@@ -7,12 +7,12 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.gate import Outcome
+from calibtool.gate import Held, Outcome
 from calibtool.report import Estimate, Report
 from calibtool.selection import Selection
 from calibtool.version import __version__
 
-VERSION = 1  # 1: the first
+VERSIONS = {"calibtool-check": 2}  # 1: the first; of a check 2: three verdicts, with margins
 
 
 def report(found: Report) -> str:
@@ -25,16 +25,41 @@ def outcome(found: Outcome) -> str:
     verdicts = [
         {
             "requirement": verdict.requirement.text,
-            "metric": verdict.requirement.spec.name,
+            "subject": verdict.requirement.subject,
             "relation": verdict.requirement.relation,
             "threshold": verdict.requirement.threshold,
-            "measured": estimate(verdict.estimate),
-            "verdict": "passed" if verdict.passed else "failed",
+            "by": verdict.requirement.by or None,
+            **_held(verdict.held),
+            "slices": [_held(held) for held in verdict.slices],
+            "note": verdict.note,
         }
         for verdict in found.verdicts
     ]
-    head = _head("calibtool-check") | {"passed": found.passed, "requirements": verdicts}
+    head = _head("calibtool-check") | {
+        "passed": found.passed,
+        "decision": found.decision,
+        "mode": found.mode,
+        "inconclusive_counts_as": found.inconclusive or None,
+        "alpha": found.alpha,
+        "baseline": found.baseline or None,
+        "requirements": verdicts,
+    }
     return _dump(head | {"report": _report(found.report)})
+
+
+def _held(found: Held) -> dict[str, Any]:
+    """A number held to a threshold."""
+    return {
+        "slice": found.name or None,
+        "rows": found.rows,
+        "measured": estimate(found.estimate),
+        "level": found.level,
+        "verdict": found.decision,
+        "margin": finite(found.margin),
+        "why": found.why,
+        "detectable": found.detectable,
+        "rows_needed": found.needed,
+    }
 
 
 def selection(found: Selection) -> str:
@@ -75,7 +100,7 @@ def finite(value: Any) -> Any:
 
 
 def _head(kind: str) -> dict[str, Any]:
-    return {"format": kind, "version": VERSION, "calibtool": __version__}
+    return {"format": kind, "version": VERSIONS.get(kind, 1), "calibtool": __version__}
 
 
 def _report(found: Report) -> dict[str, Any]:
@@ -92,9 +117,18 @@ def _report(found: Report) -> dict[str, Any]:
         "calibrator": found.calibrator or None,
         "metrics": metrics,
         "bias": estimate(found.bias) if found.bias else None,
+        "cells": _cells(found),
         "reading": found.reading,
         "warnings": list(found.warnings),
     }
+
+
+def _cells(found: Report) -> dict[str, Any] | None:
+    """15 bins of the scores: weight, and sums of scores and of outcomes."""
+    if found.cells is None:
+        return None
+    edges, n, p, y = (getattr(found.cells, name).tolist() for name in ("at", "n", "p", "y"))
+    return {"view": found.view, "edges": edges, "n": n, "p": p, "y": y}
 
 
 def _dump(body: dict[str, Any]) -> str:

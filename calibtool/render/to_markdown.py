@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calibtool.gate import Outcome
+from calibtool.render import verdicts
 from calibtool.render.numbers import interval, number, percent, selection_cells, signed
 from calibtool.report import Report
 from calibtool.selection import Selection
@@ -46,19 +47,19 @@ def report(found: Report) -> str:
 
 
 def outcome(found: Outcome) -> str:
-    """A table of verdicts."""
-    titles = ["required", "view", "measured", f"{percent(found.report.level)} interval", "verdict"]
-    rows = [
-        [
-            v.requirement.text,
-            v.estimate.view or "-",
-            number(v.estimate.value),
-            interval(v.estimate.low, v.estimate.high),
-            "passed" if v.passed else "**failed**",
-        ]
-        for v in found.verdicts
-    ]
-    return "\n".join([escape(found.report.data.describe()), "", *table(titles, rows)]) + "\n"
+    """A table of verdicts, and why below it."""
+    titles = [*verdicts.titles(found), "margin", "why"]
+    rows = []
+    for v in found.verdicts:
+        *cells, word = verdicts.cells(found, v)
+        word = word if found.counts_as(v) == "pass" else f"**{word}**"
+        rows.append([*cells, word, signed(v.held.margin), verdicts.reason(v)])
+    lines = [escape(verdicts.head(found)), "", *table(titles, rows)]
+    notes = [f"{v.requirement.text}: {v.note}." for v in found.verdicts if v.note]
+    said = [verdicts.power(found), *notes, *(f"Warning: {w}" for w in found.report.warnings)]
+    said += [verdicts.basis(found), verdicts.summary(found)]
+    lines += [part for text in said if text for part in ("", escape(text))]
+    return "\n".join(lines) + "\n"
 
 
 def selection(found: Selection) -> str:
@@ -79,8 +80,9 @@ def table(
     links: bool = False,
 ) -> list[str]:
     """The lines of a pipe table: numbers to the right from the third column on, unless all of
-    them are words. Cells of the first column may be `links`."""
-    rule = ["---" if words or index < 2 else "---:" for index in range(len(titles))]
+    them are words, or a title says that one is. Cells of the first column may be `links`."""
+    left = ("verdict", "why")
+    rule = ["---" if words or k < 2 or t in left else "---:" for k, t in enumerate(titles)]
     escaped = [
         [cell if links and not index else escape(cell) for index, cell in enumerate(row)]
         for row in rows

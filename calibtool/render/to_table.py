@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calibtool.gate import Outcome
+from calibtool.render import verdicts
 from calibtool.render.numbers import interval, number, percent, selection_cells, signed
 from calibtool.report import Estimate, Report
 from calibtool.selection import Selection
@@ -49,28 +50,19 @@ def report(found: Report, *, width: int, colour: bool) -> str:
 
 
 def outcome(found: Outcome, *, width: int, colour: bool) -> str:
-    """What was required, measured and decided."""
-    table = _table("required", "view", "measured", _title(found.report), "verdict")
+    """What was required, measured and decided, and why."""
+    table = _table(*verdicts.titles(found))
+    styles = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
     for verdict in found.verdicts:
-        style = "green" if verdict.passed else "bold red"
-        table.add_row(
-            verdict.requirement.text,
-            verdict.estimate.view or "-",
-            number(verdict.estimate.value),
-            interval(verdict.estimate.low, verdict.estimate.high),
-            Text("passed" if verdict.passed else "FAILED", style=style),
-        )
-    failed = sum(not verdict.passed for verdict in found.verdicts)
-    total = len(found.verdicts)
-    summary = (
-        Text(f"Passed: {total} of {total} requirements met.", style="green")
-        if not failed
-        else Text(f"Failed: {failed} of {total} requirements not met.", style="bold red")
-    )
-    calibrated = f", after {found.report.calibrator}" if found.report.calibrator else ""
-    head = Text(f"{found.report.data.describe()}{calibrated}", style="bold")
+        *cells, word = verdicts.cells(found, verdict)
+        table.add_row(*cells, Text(word, style=styles[found.counts_as(verdict)]))
+    head = Text(verdicts.head(found), style="bold")
+    power = [Text(text) for text in [verdicts.power(found)] if text]
+    why = Text("\n".join(verdicts.below(found)))
     warnings = [Text(f"Warning: {w}", style="yellow") for w in found.report.warnings]
-    return _print([head, table, *warnings, summary], width, colour)
+    basis = Text(verdicts.basis(found), style="dim")
+    last = Text(verdicts.summary(found), style=styles[found.decision])
+    return _print([head, *power, table, why, *warnings, basis, last], width, colour)
 
 
 def selection(found: Selection, *, width: int, colour: bool) -> str:
@@ -103,7 +95,7 @@ def listing(
     """A head, a table, and what is said below it; words wrap, numbers do not."""
     table = _table(*titles)
     for column, title in zip(table.columns, titles, strict=True):
-        words = title in ("note", "view")
+        words = title in ("note", "view", "file", "slice")
         column.no_wrap = not words
         column.justify = "left" if words or column is table.columns[0] else "right"
     for index, row in enumerate(cells):

@@ -1285,7 +1285,7 @@ def test_ctrl_c_in_the_middle_of_the_work(good, folder):
         "calibtool metrics | true",
         "calibtool --help | true",
         "calibtool evaluate good.npz --ci none --format csv | true",
-        "calibtool check good.npz --ci none --require 'ece <= 1' | true",
+        "calibtool check good.npz --mode point --ci none --require 'ece <= 1' | true",
         "calibtool inspect good.npz | true",
         "calibtool fit-temperature good.npz --ci none | true",
     ],

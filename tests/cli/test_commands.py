@@ -47,7 +47,13 @@ def test_example_writes_real_predictions_and_says_what_next(run, folder):
     assert result.code == 0
     assert "Next: calibtool evaluate" in result.out
     names = sorted(path.name for path in Path("demo").iterdir())
-    assert names == ["answers.csv", "digits_binary.parquet", "fashion_test.npz", "fashion_val.npz"]
+    assert names == [
+        "answers.csv",
+        "digits_binary.parquet",
+        "fashion_test.npz",
+        "fashion_val.npz",
+        "visits.parquet",
+    ]
     follow = re.search(r"Next: calibtool (.*)", result.out)[1].split()
     assert run(*follow, *NONE).code == 0
     assert run("example").code == 0  # twice does no harm
@@ -342,71 +348,6 @@ def test_a_title_is_text_and_not_a_formula(title, run, good):
 def test_a_format_that_is_not_drawn_is_refused_before_the_work(refused, good):
     for name in ("x.jpg", "x", "x.html"):
         refused("plot", "reliability", good, "-o", name, says=(name, ".png"))
-
-
-# ------------------------------------------------------------------ check
-
-
-def test_a_gate_passes_fails_or_cannot_tell(run, good):
-    passed = run("check", good, "--require", "ece <= 0.9", "--require", "accuracy >= 10 %", *FEW)
-    assert passed.code == 0
-    assert "Passed: 2 of 2" in passed.out
-    failed = run("check", good, "--require", "ece <= 0.9", "--require", "nll < 0", *FEW)
-    assert failed.code == 1
-    assert "Failed: 1 of 2" in failed.out
-    assert narrow(passed.out + failed.out)
-    assert run("check", good, "--require", "nonsense <= 1", *FEW).code == 2
-    assert run("check", "none.npz", "--require", "ece <= 1", *FEW).code == 2
-
-
-@pytest.mark.parametrize("format_", ["table", "json", "csv", "markdown"])
-def test_a_verdict_in_every_format_and_in_a_file(format_, run, good):
-    words = ("check", good, "--require", "ece <= 0.001", *NONE, "--format", format_)
-    printed = run(*words)
-    assert printed.code == 1
-    assert "failed" in printed.out.lower() or '"passed": false' in printed.out
-    assert run(*words, "-o", "verdict").code == 1
-    assert Path("verdict").read_text() == printed.out
-
-
-def test_requirements_in_pyproject_or_in_a_file_of_their_own(run, good):
-    table = f'require = ["ece <= 0.9"]\nfile = "{good}"\nci = "none"\n'
-    Path("pyproject.toml").write_text(f"[tool.calibtool.check]\n{table}")
-    assert run("check").code == 0
-    assert run("check", good).code == 0
-    Path("strict.toml").write_text('[check]\nrequire = "ece <= 0.0001"\n')
-    assert run("check", good, "--config", "strict.toml", *NONE).code == 1
-    Path("strict.toml").write_text('[tool.calibtool.check]\nrequire = ["ece <= 0.0001"]\n')
-    assert run("check", good, "--config", "strict.toml", *NONE).code == 1
-    more = ("--require", "nll <= 100")
-    result = run("check", good, "--config", "strict.toml", *more, *NONE)
-    assert result.code == 1
-    assert "1 of 2" in result.out
-
-
-def test_the_command_line_wins_over_the_configuration(run, good):
-    toml = '[tool.calibtool.check]\nrequire = ["ece <= 0.9"]\nfile = "other.npz"\nlevel = 0.8\n'
-    Path("pyproject.toml").write_text(toml)
-    assert "80 % interval" in run("check", good, *FEW).out
-    assert "90 % interval" in run("check", good, *FEW, "--level", "0.9").out
-
-
-def test_an_unknown_key_of_the_configuration_is_an_error(refused, good):
-    Path("pyproject.toml").write_text('[tool.calibtool.check]\nrequires = ["ece <= 1"]\n')
-    refused("check", good, says=("pyproject.toml", "'requires'", "require"))
-
-
-def test_a_gate_holds_what_a_calibrator_makes_of_a_file(run, demo):
-    run("fit-temperature", demo / "fashion_val.npz", "-o", "t.json", *NONE)
-    words = ("check", demo / "fashion_test.npz", "--require", "ece <= 0.03", *NONE)
-    assert run(*words).code == 1
-    assert run(*words, "--calibrator", "t.json").code == 0
-
-
-def test_a_gate_reads_the_same_flags_as_evaluate(run, data):
-    np.savez("odd.npz", z=data.logits, truth=data.labels)
-    words = ("odd.npz", "--logits", "z", "--labels", "truth")
-    assert run("check", *words, "--require", "ece <= 1", *NONE).code == 0
 
 
 # ------------------------------------------------------------------ inspect

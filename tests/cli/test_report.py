@@ -14,7 +14,7 @@ import pytest
 import calibtool as ct
 from calibtool.html.markup import element
 from calibtool.page import page
-from calibtool.page.groups import coded
+from calibtool.slices import coded
 
 FEW = ("--resamples", "50")
 

@@ -1,0 +1,82 @@
+"""calibtool compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from calibtool.cli import options as shared
+
+
+def command(name: str) -> click.Command:
+    """The command."""
+    return compare
+
+
+@click.command()
+@click.argument("files", metavar="FILE FILE...", nargs=-1, required=True)
+@click.option(
+    "--metrics",
+    metavar="LIST",
+    help='Such as "ece(bins=20),nll", or a set; those that tell calibration from discrimination, '
+    "unless said.",
+)
+@click.option("--reference", metavar="FILE", help="The file to subtract; the first, unless said.")
+@click.option("--id", "id_", metavar="COLUMN", help="Match rows by this column.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json", "csv", "markdown", "latex"]),
+    default="table",
+    show_default=True,
+)
+@click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
+@shared.cluster
+@shared.intervals
+@shared.reading
+def compare(
+    files: tuple[str, ...],
+    metrics: str | None,
+    reference: str | None,
+    id_: str | None,
+    format_: str,
+    output: str | None,
+    **options: Any,
+) -> None:
+    """Compare predictions of the same rows, metric by metric.
+
+    Differences are paired: both files are drawn by the same draws. p-values are corrected for their
+    number by Holm's method. Rows are matched by an id column that all files have, or by their order
+    where all labels are equal; files of other rows are refused.
+
+    \b
+    calibtool compare old.npz new.npz
+    calibtool compare a.npz b.npz c.npz --reference b.npz
+    calibtool compare a.parquet b.parquet --id image --metrics nll,ece
+    calibtool compare a.npz b.npz --format latex -o table.tex
+    """
+    from calibtool.cli import out
+    from calibtool.comparison import METRICS
+    from calibtool.comparison import compare as measure
+    from calibtool.files import open_source
+    from calibtool.render import comparisons as ink
+
+    if len(files) < 2:
+        raise click.UsageError(f"compare takes two files or more, not {len(files)}")
+    number = _number(files, reference)
+    choice = shared.choice(options)
+    sources = [open_source(path, choice) for path in files]
+    with out.progress() as progress:
+        found = measure(
+            sources, metrics or METRICS, reference=number, id_=id_, progress=progress, **options
+        )
+    out.emit(ink.render(found, format_, **out.terminal(output)), output)
+
+
+def _number(files: tuple[str, ...], reference: str | None) -> int:
+    if reference is None:
+        return 0
+    if reference not in files:
+        raise click.UsageError(f"--reference {reference}: is none of {', '.join(files)}")
+    return files.index(reference)

@@ -1,0 +1,71 @@
+"""calibtool slices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from calibtool.cli import options as shared
+
+
+def command(name: str) -> click.Command:
+    """The command."""
+    return slices
+
+
+@click.command()
+@click.argument("file")
+@click.option(
+    "--columns",
+    metavar="A,B,...",
+    help="Search these; all that the file has besides scores and labels, unless said. "
+    "`predicted` (class) and `confidence` (tenths) are columns too.",
+)
+@click.option("--single", is_flag=True, help="Values of one column alone, no pairs.")
+@click.option("--cluster", metavar="COLUMN", help="Rows with the same value hang together.")
+@click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of the two halves."
+)
+@shared.output
+@shared.reading
+def slices(
+    file: str,
+    columns: str | None,
+    single: bool,
+    cluster: str | None,
+    level: float,
+    seed: int,
+    format_: str,
+    output: str | None,
+    **options: Any,
+) -> None:
+    """Search FILE for the slices with the worst calibration.
+
+    Every value of every column is a slice, and so is every pair of values. One half of the rows
+    chooses slices (Benjamini & Hochberg), the other confirms them (Holm): what is reported is not
+    there by chance, up to 1 - level.
+
+    \b
+    calibtool slices scores.parquet
+    calibtool slices scores.parquet --columns country,device,confidence
+    calibtool slices scores.parquet --cluster user_id --format json
+    """
+    from calibtool.cli import out
+    from calibtool.render import of_search as ink
+    from calibtool.search import search_slices
+    from calibtool.slices import names_in
+
+    source = shared.source(file, options)
+    with out.progress() as progress:
+        found = search_slices(
+            source,
+            names_in(columns, "--columns") if columns else None,
+            pairs=not single,
+            cluster=cluster,
+            level=level,
+            seed=seed,
+            progress=progress,
+        )
+    out.emit(ink.render(found, format_, **out.terminal(output)), output)

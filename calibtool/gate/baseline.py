@@ -1,0 +1,134 @@
+"""A saved report to compare with: what `calibtool evaluate --format json -o main.json` kept.
+
+It knows no rows, so the comparison is unpaired: both intervals count in full.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from calibtool import intervals
+from calibtool.errors import InputError, UsageError
+from calibtool.intervals import Inverted
+from calibtool.report import Estimate
+
+VERSIONS = (1,)  # of reports that can be read
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A saved report.
+
+    Attributes:
+        path: of the file.
+        level: of its intervals; None without.
+        rows: that it was measured on.
+        estimates: by metric; those after the calibrator, if the report has one.
+    """
+
+    path: str
+    level: float | None
+    rows: int
+    estimates: dict[str, Estimate]
+
+
+def read_saved(path: str | Path) -> Saved:
+    """A report from its JSON file. Raises InputError for anything else."""
+    where = str(path)
+    try:
+        body = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{where}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{where}: not valid JSON: {error}") from error
+    kind = body.get("format") if isinstance(body, dict) else None
+    if kind != "calibtool-report":
+        raise InputError(
+            f"{where}: not a saved report (its format is {kind!r}); write one with "
+            "calibtool evaluate FILE --format json -o main.json"
+        )
+    if body.get("version") not in VERSIONS:
+        raise InputError(
+            f"{where}: a report of version {body.get('version')!r}; this calibtool reads "
+            f"{', '.join(map(str, VERSIONS))}"
+        )
+    try:
+        found = [_estimate(one.get("after") or one) for one in body["metrics"]]
+        level, rows = body["level"], int(body["data"]["rows"])
+        level = None if level is None else float(level)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{where}: not a whole report: {error!r} is wrong in it") from error
+    return Saved(where, level, rows, {estimate.name: estimate for estimate in found})
+
+
+def _estimate(entry: dict[str, Any]) -> Estimate:
+    known = {field.name for field in fields(Estimate)}
+    values = {key: value for key, value in entry.items() if key in known}
+    numbers = ("value", "low", "high", "unbiased", "p_value", "error")
+    for key in numbers:
+        if values.get(key) is not None:
+            values[key] = float(values[key])  # also "inf", as JSON has none
+    return Estimate(str(values.pop("name")), values.pop("value"), **values)
+
+
+def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
+    """Now minus then, of independent rows: MOVER (Zou & Donner 2008) on the two intervals.
+
+    Raises InputError where the report lacks the metric, or has it in another view or at another
+    level.
+    """
+    then = saved.estimates.get(now.name)
+    if then is None:
+        raise InputError(
+            f"{saved.path}: has no {now.name}, only {', '.join(saved.estimates)}; save it with "
+            f"calibtool evaluate FILE --metrics {now.name!r} --format json -o {saved.path}"
+        )
+    if then.view != now.view:
+        raise InputError(
+            f"{saved.path}: its {now.name} looks at the view {then.view!r}, this one at "
+            f"{now.view!r}; they are different numbers"
+        )
+    bare = Estimate(now.name, None, view=now.view, better=now.better)
+    bare = replace(bare, signature=f"{now.signature}|minus:saved")
+    if then.value is None or now.value is None:
+        return replace(bare, missing=then.missing or now.missing)
+    if level is None or then.low is None or then.high is None or now.low is None:
+        return replace(bare, value=now.value - then.value)
+    if saved.level is None or not math.isclose(saved.level, level):
+        raise UsageError(
+            f"{saved.path}: its intervals are at level {saved.level}, this check's at {level:g}; "
+            f"give --level {saved.level}, or save the report again"
+        )
+    low, high, centre = _difference(then, now, level)
+    error = math.hypot(then.error, now.error) if then.error and now.error else None
+    value = now.value - then.value
+    return replace(bare, value=value, low=low, high=high, unbiased=centre, error=error)
+
+
+def _difference(then: Estimate, now: Estimate, level: float) -> tuple[float, float, float | None]:
+    a, b = _inverted(then), _inverted(now)
+    if a is not None and b is not None:
+        low, high = intervals.difference(a, b, 0.0, level)
+        return low, high, b.unbiased - a.unbiased
+    assert then.value is not None
+    assert now.value is not None
+    assert then.low is not None
+    assert then.high is not None
+    assert now.low is not None
+    assert now.high is not None
+    value = now.value - then.value
+    low = value - math.hypot(now.value - now.low, then.high - then.value)
+    return low, value + math.hypot(now.high - now.value, then.value - then.low), None
+
+
+def _inverted(found: Estimate) -> Inverted | None:
+    """A calibration error's interval, as `intervals.difference` takes it."""
+    if found.unbiased is None or found.p_value is None:
+        return None
+    assert found.low is not None
+    assert found.high is not None
+    return Inverted(found.low, found.high, found.unbiased, found.p_value)

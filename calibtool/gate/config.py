@@ -1,0 +1,151 @@
+"""Requirements in a file: [tool.calibtool.check] of pyproject.toml, or [check] of calibtool.toml.
+
+A mistake is named by its line. All mistakes are reported together.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from calibtool.errors import UsageError
+from calibtool.gate.record import MODES
+from calibtool.gate.requirement import Requirement, parse_requirement
+from calibtool.spec import near
+
+PATH = ("tool", "calibtool", "check")
+FILES = ("calibtool.toml", "pyproject.toml")  # looked for, in this order
+READING = (
+    *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
+    *("predictions", "weights", "classes"),
+)
+# key -> type, and the choices if there are few
+SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
+    "file": (str, ()),
+    "calibrator": (str, ()),
+    "baseline": (str, ()),
+    "mode": (str, MODES),
+    "inconclusive": (str, ("pass", "fail")),
+    "id": (str, ()),
+    "by": (str, ()),
+    "cluster": (str, ()),
+    "resamples": (int, ()),
+    "level": (float, ()),
+    "seed": (int, ()),
+    "ci": (str, ("inverted", "percentile", "basic", "bca", "none")),
+    **dict.fromkeys(READING, (str, ())),
+    "renormalize": (bool, ()),
+}
+WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a TOML file asks for: requirements, and options of `check` by name."""
+
+    require: tuple[Requirement, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def find_config(folder: Path) -> Path | None:
+    """The first of FILES that is there and has the table."""
+    for name in FILES:
+        path = folder / name
+        if path.is_file() and (name != "pyproject.toml" or read_table(path) is not None):
+            return path
+    return None
+
+
+def read_config(path: str | Path) -> Config:
+    """Requirements from the table [tool.calibtool.check] of a TOML file, or [check] outside
+    pyproject.toml. Raises UsageError with the line of each mistake."""
+    path = Path(path)
+    table = read_table(path)
+    if not isinstance(table, dict):
+        own = "" if path.name == "pyproject.toml" else " or [check]"
+        raise UsageError(f"{path}: has no table [{'.'.join(PATH)}]{own}")
+    return _checked(path, table, path.read_text(encoding="utf-8").splitlines())
+
+
+def read_table(path: Path) -> Any:
+    """The table as it stands in a file, or None."""
+    return _table(path, _parsed(path))
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+
+
+def _table(path: Path, document: dict[str, Any]) -> Any:
+    table: Any = document
+    for key in PATH:
+        table = table.get(key) if isinstance(table, dict) else None
+    if table is None and path.name != "pyproject.toml":
+        table = document.get("check")
+    return table
+
+
+def _checked(path: Path, table: dict[str, Any], lines: list[str]) -> Config:
+    mistakes: list[str] = []
+    texts = table.get("require", [])
+    texts = [texts] if isinstance(texts, str) else texts
+    require = []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        at = line_of(lines, "require")
+        mistakes.append(f'{path}{at}: require must be a list of texts such as "ece <= 0.03"')
+        texts = []
+    for text in texts:
+        own = int(line_of(lines, "require", text).lstrip(":") or 1)
+        try:
+            require.append(replace(parse_requirement(text), place=(str(path), own)))
+        except UsageError as error:
+            mistakes.append(f"{path}:{own}: {error}")
+    options = {key: value for key, value in table.items() if key != "require"}
+    for key, value in options.items():
+        mistake = _mistake(key, value)
+        if mistake:
+            mistakes.append(f"{path}{line_of(lines, key)}: {mistake}")
+    if mistakes:
+        raise UsageError("\n".join(mistakes))
+    return Config(tuple(require), options)
+
+
+def _mistake(key: str, value: Any) -> str:
+    """What is wrong with a setting, or ""."""
+    if key not in SETTINGS:
+        return f"there is no key {key!r}{near(key, ['require', *SETTINGS])}"
+    kind, choices = SETTINGS[key]
+    fits = isinstance(value, (int, float) if kind is float else kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        return f"{key} must be {WORDS[kind]}, not {value!r}"
+    if choices and value not in choices:
+        return f"{key} = {value!r}: there are {', '.join(choices)}"
+    return ""
+
+
+def line_of(lines: list[str], key: str, text: str = "") -> str:
+    """The line of a key of the table, or of a text in its value, as ":12"; "" if it is not found.
+
+    >>> line_of(["[check]", "seed = 0"], "seed")
+    ':2'
+    """
+    inside, first = False, 0
+    for number, line in enumerate(lines, start=1):
+        head = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line)
+        if head and "=" not in head[1] and not first:
+            inside = head[1].replace(" ", "") in ("check", ".".join(PATH))
+        own = re.match(r"""\s*(?:[\w.]*\.)?["']?([\w-]+)["']?\s*=(?!=)""", line)
+        dotted = own is not None and ".check." in f".{line.split('=')[0].strip()}"
+        if not first and own and own[1] == key and (inside or dotted):
+            first = number
+        if first and (not text or text in line):
+            return f":{number}"
+    return f":{first}" if first else ""

@@ -1,0 +1,132 @@
+"""Requirements as they are said: "ece <= 0.03", "delta(nll) <= 0.005", "ece <= 0.05 by country"."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from dataclasses import dataclass
+
+from calibtool.errors import UsageError
+from calibtool.perfection import TESTS
+from calibtool.spec import Spec, near, parse
+
+RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
+_REQUIREMENT = re.compile(
+    r"\s*(.+?)\s*(<=|>=|<|>)\s*([^<>=\s]+?)\s*(%?)\s*(?:\sby\s+(.+?))?\s*", re.DOTALL
+)
+_WORST = re.compile(r"worst\s*\(\s*(.+?)\s+by\s+([^()]+?)\s*\)", re.DOTALL)
+_OF = re.compile(r"(delta|p)\s*\(\s*(.+?)\s*\)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What is looked at, a relation and a threshold.
+
+    Attributes:
+        relation, threshold: such as "<=" and 0.03.
+        spec: the metric; None for the p-value of a test.
+        delta: whether it is the metric minus that of the baseline.
+        test: a test of perfect calibration whose p-value it is, or "".
+        by: the columns whose slices are held to it one by one, or "".
+        worst: whether it was said of the worst slice; the same, but shown as one number.
+        place: the file and the line that it is written in, or None.
+    """
+
+    relation: str
+    threshold: float
+    spec: Spec | None = None
+    delta: bool = False
+    test: str = ""
+    by: str = ""
+    worst: bool = False
+    place: tuple[str, int] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What is measured in a slice or on all rows: "ece", "delta(nll)", "p(cox)"."""
+        if self.spec is None:
+            return f"p({self.test})"
+        return f"delta({self.spec.name})" if self.delta else self.spec.name
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        limit = f"{self.relation} {self.threshold:g}"
+        if self.worst:
+            return f"worst({self.subject} by {self.by}) {limit}"
+        return f"{self.subject} {limit}{f' by {self.by}' if self.by else ''}"
+
+    @property
+    def upper(self) -> bool:
+        """Whether the threshold is the most that is allowed, and not the least."""
+        return self.relation in ("<=", "<")
+
+    def met(self, value: float) -> bool:
+        """Whether a value keeps to it."""
+        return bool(RELATIONS[self.relation](value, self.threshold))
+
+    @property
+    def matters(self) -> float | None:
+        """The excess that a gate has to notice: as much again as is allowed. Of "ece <= 0.03" that
+        is 0.03, a true ECE of 0.06; of "accuracy >= 0.9" 0.1, twice the share of misses. None where
+        nothing is allowed, and so gives no measure.
+
+        >>> round(parse_requirement("accuracy >= 0.9").matters, 9)
+        0.1
+        """
+        if self.spec is None:
+            return None
+        share = not self.upper and not self.delta and 0 < self.threshold < 1
+        return (1 - self.threshold if share else abs(self.threshold)) or None
+
+
+def parse_requirement(text: str) -> Requirement:
+    """A requirement from its text.
+
+    >>> parse_requirement("ece(bins=20) <= 3 %").threshold
+    0.03
+    >>> parse_requirement("worst(ece by class) <= 0.1").by
+    'class'
+    """
+    match = _REQUIREMENT.fullmatch(text)
+    if not match:
+        raise UsageError(
+            f"requirement {text!r} is not of the form METRIC <= NUMBER (or <, >=, >), "
+            "such as 'ece <= 0.03', 'delta(nll) <= 0.005' or 'ece <= 0.05 by country'"
+        )
+    subject, relation, number, percent, by = match.groups()
+    threshold = _number(text, number, percent)
+    worst = _WORST.fullmatch(subject)
+    if worst and by:
+        raise UsageError(f"requirement {text!r}: worst(... by {worst[2]}) has its own `by`")
+    if worst:
+        subject, by = worst.groups()
+    elif subject.startswith("worst"):
+        raise UsageError(f"requirement {text!r}: worst needs slices: 'worst(ece by class) <= 0.1'")
+    of = _OF.fullmatch(subject)
+    if of and of[1] == "p":
+        _require_test(text, of[2], relation)
+        return Requirement(relation, threshold, test=of[2], by=by or "", worst=bool(worst))
+    delta = of is not None
+    spec = parse(of[2] if of else subject)
+    return Requirement(relation, threshold, spec, delta, by=by or "", worst=bool(worst))
+
+
+def _number(text: str, number: str, percent: str) -> float:
+    try:
+        threshold = float(number) / (100 if percent else 1)
+    except ValueError:
+        raise UsageError(f"requirement {text!r}: {number!r} is not a number") from None
+    if not math.isfinite(threshold):
+        raise UsageError(f"requirement {text!r}: the threshold must be finite")
+    return threshold
+
+
+def _require_test(text: str, name: str, relation: str) -> None:
+    if name not in TESTS:
+        raise UsageError(f"requirement {text!r}: there is no test {name!r}{near(name, TESTS)}")
+    if relation not in (">=", ">"):
+        raise UsageError(
+            f"requirement {text!r}: a small p-value speaks against the model; say p({name}) >= 0.01"
+        )

@@ -1,0 +1,404 @@
+"""The tables that pages show: of the code, and of what benchmarks/ measured last."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from calibtool import reference
+from calibtool.calibrators import METHODS
+from calibtool.metrics import SECTIONS
+from calibtool.render import to_markdown
+from calibtool.render.numbers import number
+from calibtool.train import listing
+from calibtool.train.table import LEGEND
+
+ROOT = Path(__file__).parents[1]
+SPEED = """# Speed
+
+Made from `benchmarks/results/speed.json` by `just docs`; do not edit.
+
+L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, S is 10,000 x 10.
+Everything was measured in one run; medians. `ratio` is the other's time over ours.
+
+{table}
+
+{made}
+
+netcal on float32 logits stops at T = 1 without a word, so its time there is no fit.
+Times move with the machine; the ratios are what to look at. Over four runs on one day, that of
+evaluate as a process lay between 2.2x and 3.3x of the numpy pass (0.12 to 0.15 s): some 0.2 s of it
+are imports, of NumPy above all, which `--version` does not need.
+
+## Errors without bins, many metrics at once
+
+{free}
+
+{free_made}
+
+## Calibrators
+
+Fit and apply to the same rows, from arrays in memory. L is 50,000 x 1,000, S is 10,000 x 10.
+
+{fits}
+
+{fits_made}
+"""
+
+
+def coverage() -> dict[str, list[str]]:
+    """What benchmarks/coverage.py measured of each metric's interval, in a sentence."""
+    least: dict[str, dict[str, str]] = {}
+    with (ROOT / "benchmarks" / "results" / "coverage.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            known = least.get(row["metric"])
+            if known is None or float(row["inverted"]) < float(known["inverted"]):
+                least[row["metric"]] = row
+    found = {}
+    for name, row in least.items():
+        share = 100 * float(row["inverted"])
+        text = (
+            f"At worst it covered {share:.0f} % of {row['simulations']} data sets "
+            f"({row['scenario']}, n = {int(row['n']):,}; [coverage](../coverage.md))."
+        )
+        warning = " **That is less than the 95 % it states.**" if share < 90 else ""
+        found[name] = [text + warning, ""]
+    return found
+
+
+def calibrators() -> str:
+    """The table of calibrators."""
+    return "\n".join(["", *reference.calibrators(), "", ""])
+
+
+def quality() -> str:
+    """What benchmarks/calibrators.py measured last on real predictions."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "calibrators.json").read_text())
+    sets = record["quality"]
+    names = list(dict.fromkeys(name for one in sets for name in one["scores"]))
+    names.sort(key=lambda name: list(METHODS).index(name) if name in METHODS else -1)
+
+    def cell(one: dict[str, Any], name: str) -> str:
+        found = one["scores"].get(name)
+        if found is None:
+            return "not fitted"
+        text = f"{found['nll']} / {found['ece']}"
+        return f"**{text}**" if name == one["best"] else text
+
+    rows = [[name, *(cell(one, name) for one in sets)] for name in names]
+    rows.append(["chosen", *(one["chosen"] for one in sets)])
+    rows.append(["seconds", *(f"{one['seconds']:.0f}" for one in sets)])
+    titles = ["NLL / ECE", *(f"{one['name']}, {one['rows']:,} x {one['classes']}" for one in sets)]
+    rule = ["---", *("---:" for _ in sets)]
+    table = ["| " + " | ".join(cells) + " |" for cells in (titles, rule, *rows)]
+    about = record["quality_made_with"]
+    return "\n".join(
+        ["", *table, "", f"Measured on {about['date']}, {about['cores']} shared cores.", "", ""]
+    )
+
+
+def conventions() -> str:
+    """The table of other libraries' conventions."""
+    return "\n".join(["", *reference.conventions(), "", ""])
+
+
+def real() -> str:
+    """What benchmarks/real.py measured last."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "real.json").read_text())
+    files = record["files"]
+    lines = [""]
+    for title, section in SECTIONS.items():
+        rows = [
+            [f"[{m.name}](metrics/{m.name}.md)", *(_measured(one, m.name) for one in files)]
+            for m in section
+            if m.name in files[0]["metrics"]
+        ]
+        names = [f"{one['file'].replace('_', ' ')}, n = {one['rows']:,}" for one in files]
+        lines += [f"## {title}", "", *to_markdown.table(["metric", *names], rows, links=True), ""]
+    took = ", ".join(f"{one['seconds']:.0f}" for one in files)
+    lines += [
+        "Value and 95 % interval; 1,000 resamples. Made by `benchmarks/real.py`.",
+        f"On {record['date']} the files took {took} s.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _measured(one: dict[str, Any], name: str) -> str:
+    value, low, high, _, _ = one["metrics"][name]
+    if value is None:
+        return "-"
+    interval = "" if low is None else f" [{number(low)}, {number(high)}]"
+    return f"{number(value)}{interval}"
+
+
+def losses() -> str:
+    """The table of losses."""
+    return f"\n{listing.losses((), 'markdown')}\n{LEGEND}\n\n"
+
+
+def focal() -> str:
+    """What benchmarks/focal.py found: a table a data set, mean and deviation over the seeds."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "focal.json").read_text())
+    lines: list[str] = []
+    for name, setup in record["setups"].items():
+        runs = [run for run in record["runs"] if run["data"] == name]
+        told = ", ".join(f"{key} {value}" for key, value in setup.items())
+        titles = ["loss", "error, %", "NLL", "ECE, %", "AdaECE, %", "class-wise ECE, %", "T"]
+        rows = [_focal_row(loss, runs) for loss in dict.fromkeys(run["loss"] for run in runs)]
+        lines += ["", f"**{name}**: {told}", "", *to_markdown.table(titles, rows)]
+    return "\n".join([*lines, "", ""])
+
+
+def _focal_row(loss: str, runs: list[dict[str, Any]]) -> list[str]:
+    """A loss: error, each metric before and after temperature, and the temperature."""
+    own = [run for run in runs if run["loss"] == loss]
+
+    def spread(values: list[float], unit: float, digits: int) -> str:
+        mean = statistics.fmean(values)
+        deviation = f" ± {unit * statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+        return f"{unit * mean:.{digits}f}{deviation}"
+
+    cells = [spread([1 - run["before"]["accuracy"] for run in own], 100, 2)]
+    for metric, (unit, digits) in FOCAL.items():
+        both = (spread([run[when][metric] for run in own], unit, digits) for when in WHEN)
+        cells.append(" → ".join(both))
+    return [loss, *cells, spread([run["temperature"] for run in own], 1, 2)]
+
+
+def loss_speed() -> str:
+    """FLSD-53 beside loops over the rows, as benchmarks/losses.py measured it last."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "losses.json").read_text())
+    titles = [
+        "batch of 1,024",
+        "flsd-53",
+        "row by row",
+        "gamma row by row",
+        "torch's cross-entropy",
+    ]
+    rows = []
+    for part in ("forward", "forward and backward"):
+        for classes in dict.fromkeys(row["classes"] for row in record["rows"]):
+            found = {
+                row["loss"]: row["seconds"]
+                for row in record["rows"]
+                if (row["classes"], row["part"]) == (classes, part)
+            }
+            ours = found["flsd-53"]
+            others = (found[name] for name in ("rows", "gammas", "torch cross_entropy"))
+            cells = [f"{1e3 * other:.2f} ms, {other / ours:.1f}x" for other in others]
+            rows.append([f"{classes} classes, {part}", f"{1e3 * ours:.2f} ms", *cells])
+    made = ", ".join(f"{key} {value}" for key, value in record["made_with"].items())
+    return "\n".join(["", *to_markdown.table(titles, rows), "", f"Made with {made}.", "", ""])
+
+
+WHEN = ("before", "after")
+FOCAL = {"nll": (1, 3), "ece": (100, 2), "ada-ece": (100, 2), "classwise-ece": (100, 2)}
+
+
+def gate() -> list[dict[str, Any]]:
+    """What benchmarks/gate.py measured last, at the level of 95 %."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "gate.json").read_text())
+    return [cell for cell in record["cells"] if cell["level"] == 0.95]
+
+
+def gate_alarms() -> str:
+    """How often a model exactly at its threshold fails `tolerate`, passes `prove` and fails
+    `point`, in the worst population."""
+
+    def cell(own: list[dict[str, Any]]) -> str:
+        tolerate, prove, point = (
+            100 * max(one["shares"][mode]["0"][at] for one in own)
+            for mode, at in (("tolerate", 1), ("prove", 0), ("point", 1))
+        )
+        return f"{tolerate:.1f} / {prove:.1f} ({point:.0f})"
+
+    return _gate_table(["metric"], lambda one: [one["metric"]], cell)
+
+
+def gate_power() -> str:
+    """How often a model beyond its threshold fails."""
+
+    def cell(own: list[dict[str, Any]]) -> str:
+        (one,) = own
+        return " / ".join(f"{100 * one['shares']['tolerate'][at][1]:.0f}" for at in ("0.5", "1"))
+
+    return _gate_table(["metric", "population"], _gate_row, cell)
+
+
+def gate_found() -> str:
+    """The excess that is said to be found with 80 % power, and the one that was; where it would
+    have to exceed the true value, no threshold above 0 is exceeded so far."""
+
+    def cell(own: list[dict[str, Any]]) -> str:
+        (one,) = own
+        error = one["metric"].endswith("ece")
+        none = error and one["found"] >= 0.999 * one["true"]
+        return f"{one['said']:.4f} / {'none' if none else format(one['found'], '.4f')}"
+
+    return _gate_table(["metric", "population"], _gate_row, cell)
+
+
+def _gate_row(one: dict[str, Any]) -> list[str]:
+    return [one["metric"], f"{one['scenario']}, {one['true']:.3g}"]
+
+
+def _gate_table(
+    titles: list[str],
+    name: Callable[[dict[str, Any]], list[str]],
+    cell: Callable[[list[dict[str, Any]]], str],
+) -> str:
+    """A line a name, a column a size."""
+    found: dict[tuple[str, ...], dict[int, list[dict[str, Any]]]] = {}
+    for one in gate():
+        found.setdefault(tuple(name(one)), {}).setdefault(one["n"], []).append(one)
+    order = list(dict.fromkeys(one["metric"] for one in gate()))
+    sizes = sorted({one["n"] for one in gate()})
+    rows = [
+        [*key, *(cell(own[n]) if n in own else "" for n in sizes)]
+        for key, own in sorted(found.items(), key=lambda item: order.index(item[0][0]))
+    ]
+    head = [*titles, *(f"n = {n:,}" for n in sizes)]
+    sets = sorted({one["sets"] for one in gate()})
+    said = " to ".join(f"{count}" for count in sets)
+    error = 100 * (0.025 * 0.975 / sets[0]) ** 0.5
+    note = f"{said} test sets a cell: chance moves 2.5 by up to {error:.1f} (a standard deviation)."
+    return "\n".join(["", *to_markdown.table(head, rows), "", note, "", ""])
+
+
+def _results(name: str) -> dict[str, Any]:
+    """What a benchmark measured last."""
+    record: dict[str, Any] = json.loads(
+        (ROOT / "benchmarks" / "results" / f"{name}.json").read_text()
+    )
+    return record
+
+
+def _per_cent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+def compare_null() -> str:
+    """False claims of `compare` where two models are equally good."""
+    record = _results("compare")
+    cells = record["cells"]
+    names = list(cells[0]["below"])
+    titles = ["p below 0.05", *(f"{one['scenario']}, n = {one['n']:,}" for one in cells)]
+    rows = [[name, *(_per_cent(one["below"].get(name)) for one in cells)] for name in names]
+    rows.append(["any star", *(_per_cent(one["any_after_holm"]) for one in cells)])
+    least = min(one["simulations"] for one in cells)
+    note = (
+        f"{least} pairs a column, {record['resamples']} resamples: chance moves 5 by "
+        f"{100 * (0.05 * 0.95 / least) ** 0.5:.1f} (a standard deviation)."
+    )
+    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+
+
+def slices_found() -> str:
+    """False and found slices of `calibtool slices`, and stars of `evaluate --by`."""
+    record = _results("slices")
+    titles = ["data", "rows", "shift", "--cluster", "data sets", "false", "found"]
+    rows = [
+        [
+            one["data"],
+            f"{one['n']:,}",
+            f"{one['shift']:g}" if one["shift"] else "none",
+            "user" if one["cluster"] else "",
+            f"{one['simulations']}",
+            _per_cent(one["false"]),
+            _per_cent(one["found"]),
+        ]
+        for one in record["cells"]
+    ]
+    alike = ", ".join(
+        f"{_per_cent(one['marked'])} % of {one['simulations']} data sets of {one['n']:,} rows"
+        for one in record["alike"]
+    )
+    note = f"`evaluate --by` put a star on a slice, where six slices were all alike, in {alike}."
+    below = [note, "", ""] if alike else ["", ""]
+    return "\n".join(["", *to_markdown.table(titles, rows), "", *below])
+
+
+def clusters() -> str:
+    """Coverage of dependent rows, without --cluster and with it."""
+    cells = _results("clusters")["cells"]
+    places = list(dict.fromkeys((c["scenario"], c["rows"], c["rows_a_cluster"]) for c in cells))
+    names = list(dict.fromkeys(c["metric"] for c in cells))
+    found = {(c["metric"], c["scenario"], c["rows"], c["rows_a_cluster"]): c for c in cells}
+    titles = ["metric"]
+    titles += [f"{scenario}, {n // size} x {size} rows" for scenario, n, size in places]
+    rows = []
+    for name in names:
+        own = [found.get((name, *place)) for place in places]
+        shares = [(100 * c["rows_alone"], 100 * c["clusters"]) if c else None for c in own]
+        rows.append([name, *(f"{pair[0]:.0f} / {pair[1]:.0f}" if pair else "" for pair in shares)])
+    least = min(c["simulations"] for c in cells)
+    note = (
+        f"{least} data sets a column: chance moves 95 by {100 * (0.95 * 0.05 / least) ** 0.5:.1f} "
+        "(a standard deviation), and the metrics of a column together."
+    )
+    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+
+
+MADE = {
+    "calibrators": calibrators,
+    "clusters": clusters,
+    "compare_null": compare_null,
+    "conventions": conventions,
+    "focal": focal,
+    "gate_alarms": gate_alarms,
+    "gate_found": gate_found,
+    "gate_power": gate_power,
+    "loss_speed": loss_speed,
+    "losses": losses,
+    "quality": quality,
+    "real": real,
+    "slices_found": slices_found,
+}
+
+
+def speed() -> str:
+    """docs/speed.md: what the scripts of benchmarks/ measured last."""
+    results = ROOT / "benchmarks" / "results"
+    main_, free, fits = (
+        json.loads((results / f"{name}.json").read_text())
+        for name in ("speed", "binning_free", "calibrators")
+    )
+    return SPEED.format(
+        table=_rows(main_["rows"]),
+        made=_made(main_["made_with"]),
+        free=_rows(free["rows"]),
+        free_made=_made(free["made_with"]),
+        fits=_rows(fits["speed"]),
+        fits_made=_made(fits["speed_made_with"]),
+    )
+
+
+def _rows(found: list[dict[str, Any]]) -> str:
+    rows = []
+    for row in found:
+        ours, theirs = row["ours"], row["theirs"]
+        unit = row["unit"]
+        digits = ".0f" if unit == "MB" else ".3f"
+        times = f"{theirs / ours:.1f}x" if theirs and "numpy" not in row["yardstick"] else ""
+        if theirs and not times:
+            times = f"1/{ours / theirs:.1f}"
+        met = {True: "yes", False: "no", None: ""}[row["met"]]
+        beside = f"{theirs:{digits}} {unit}" if theirs else ""
+        cells = [row["what"], f"{ours:{digits}} {unit}", row["yardstick"], beside, times]
+        rows.append([*cells, row["target"], met, row["note"]])
+    titles = ("what", "calibtool", "beside", "its time", "ratio", "target", "met", "note")
+    cells = [[c.replace("`", "") for c in row] for row in rows]
+    return "\n".join(to_markdown.table(titles, cells, words=True))
+
+
+def _made(about: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"Run on {about['date']}: {about['cores']} shared cores, load {about['load_at_start']} at "
+        f"the start, Python {about['python']}, {versions}."
+    )
