@@ -640,6 +640,8 @@ def test_by_holds_every_requirement_in_each_slice(run, demo):
     (requirement,) = json.loads(result.out)["requirements"]
     assert requirement["requirement"] == "ece <= 0.5 by country"
     assert requirement["level"] > 0.95
+    assert run(*words, "--by", "").code == 2
+    assert run(*words, "--by", "country,country").code == 2
 
 
 def test_rows_that_hang_together_are_resampled_together(run, demo):
