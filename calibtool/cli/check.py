@@ -91,6 +91,7 @@ def check(
     from calibtool import gate
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
+    from calibtool.slices import names_in
 
     if init:
         return _init(init, file, require, config, options)
@@ -99,7 +100,9 @@ def check(
     source, other = _sources(given)
     wanted = [*settings.require, *(gate.parse_requirement(text) for text in require)]
     by, calibrated, inconclusive = (given.pop(key) for key in ("by", "calibrator", "inconclusive"))
-    wanted = [one if one.by or not by else replace(one, by=by) for one in wanted]
+    if by is not None:
+        by = ",".join(names_in(by))
+        wanted = [one if one.by else replace(one, by=by) for one in wanted]
     fitted = load_calibrator(calibrated) if calibrated else None
     source = source.also(fitted.columns) if fitted else source
     with out.progress() as progress:
@@ -173,7 +176,7 @@ def _init(
 
     if not file:
         raise UsageError("--init needs the FILE whose numbers are today's")
-    if require or config or options["baseline"] or options["by"]:
+    if require or config or options["baseline"] or options["by"] is not None:
         raise UsageError(
             "--init writes requirements from FILE alone; add others to the file it makes, and "
             "leave out --require, --config, --baseline and --by"

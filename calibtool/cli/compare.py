@@ -68,9 +68,8 @@ def compare(
     choice = shared.choice(options)
     sources = [open_source(path, choice) for path in files]
     with out.progress() as progress:
-        found = measure(
-            sources, metrics or METRICS, reference=number, id_=id_, progress=progress, **options
-        )
+        asked = METRICS if metrics is None else metrics
+        found = measure(sources, asked, reference=number, id_=id_, progress=progress, **options)
     out.emit(ink.render(found, format_, **out.terminal(output)), output)
 
 

@@ -84,7 +84,7 @@ def evaluate(
         raise UsageError("--plot goes with the table alone; calibtool plot draws pictures in files")
     if by and (plot or library or conventions or ood or signatures):
         raise UsageError("--by goes without --plot, --as, --conventions, --ood and --signatures")
-    specs = parse_list(metrics or "default")
+    specs = parse_list("default" if metrics is None else metrics)
     source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
     source = source.also(fitted.columns) if fitted else source
@@ -123,7 +123,12 @@ def _sliced(
 
     with out.progress() as progress:
         found = evaluate_by(
-            source, by, metrics or METRICS, calibrator=fitted, progress=progress, **options
+            source,
+            by,
+            METRICS if metrics is None else metrics,
+            calibrator=fitted,
+            progress=progress,
+            **options,
         )
     return of_slices.render(found, format_, **out.terminal(output))
 

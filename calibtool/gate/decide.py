@@ -44,7 +44,7 @@ def decide(
     require_value(requirement, estimate)
     assert estimate.value is not None
     shown = _centre(estimate) if requirement.delta else estimate.value
-    margin = -_excess(requirement, shown)
+    margin = 0.0 - _excess(requirement, shown)  # and never -0
     if requirement.spec is None:
         return Held(estimate, _plain(requirement, shown), margin, _p(requirement, shown), rows=rows)
     if mode == "point":

@@ -17,16 +17,22 @@ def head(found: Outcome) -> str:
 
 def power(found: Outcome) -> str:
     """What the gate could have found; "" in mode point."""
-    named = []
-    for verdict in found.verdicts:
-        if verdict.held.detectable is not None and not verdict.requirement.by:
-            side = "above" if verdict.requirement.upper else "below"
-            named.append(f"{verdict.requirement.subject} {side} {number(verdict.held.detectable)}")
+    named = [text for text in map(_found, found.verdicts) if text]
     if not named:
         return ""
-    unique = list(dict.fromkeys(named))
     rows = f"{found.report.data.rows:,} rows"
-    return f"With 80 % power, {rows} find a true {', '.join(unique)}."
+    return f"With 80 % power, {rows} find a true {', '.join(dict.fromkeys(named))}."
+
+
+def _found(verdict: Verdict) -> str:
+    """What so many rows find; of slices, in any of them, the smallest too."""
+    held = verdict.slices or (verdict.held,)
+    known = [one.detectable for one in held if one.detectable is not None]
+    if not known:
+        return ""
+    wanted = verdict.requirement
+    far = f"above {number(max(known))}" if wanted.upper else f"below {number(min(known))}"
+    return f"{wanted.subject} {far}{f' in any slice by {wanted.by}' if wanted.by else ''}"
 
 
 def titles(found: Outcome) -> list[str]:

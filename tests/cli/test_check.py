@@ -80,6 +80,8 @@ def test_what_it_could_have_found_is_said_before_what_it_found(run, slope):
     result = run("check", slope / "main.npz", "--require", "ece <= 0.2", *FEW)
     assert result.out.index("With 80 % power") < result.out.index("verdict")
     assert "2,000 rows find a true ece above 0." in result.out
+    words = ("check", slope / "main.npz", "--require", "accuracy >= 0.3 by class", *FEW)
+    assert "in any slice by class." in " ".join(run(*words).out.split())
 
 
 def test_an_inconclusive_verdict_says_how_many_rows_it_takes(run, slope):
@@ -470,6 +472,21 @@ def act(**inputs):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.parametrize(("wanted", "installed"), [(".", "/the/action"), ("x==1", "x==1")])
+def test_the_action_installs_itself_or_what_is_said(wanted, installed):
+    Path("bin").mkdir()
+    Path("bin/python").write_text('#!/bin/sh\necho "$@"\n')
+    Path("bin/python").chmod(0o755)
+    environment = {
+        "PATH": f"{Path('bin').resolve()}:{os.environ['PATH']}",
+        "INSTALL": wanted,
+        "GITHUB_ACTION_PATH": "/the/action",
+    }
+    command = ["bash", "-eo", "pipefail", "-c", steps()["Install calibtool"]]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"-m pip install --quiet {installed}\n"
+
+
 ACTS = [
     ({"file": "main.npz", "require": "ece <= 0.2\n\naccuracy >= 0.1\n"}, 0, "pass"),
     ({"file": "new.npz", "require": "ece <= 0.03"}, 1, "fail"),
@@ -640,6 +657,8 @@ def test_by_holds_every_requirement_in_each_slice(run, demo):
     (requirement,) = json.loads(result.out)["requirements"]
     assert requirement["requirement"] == "ece <= 0.5 by country"
     assert requirement["level"] > 0.95
+    assert run(*words, "--by", "").code == 2
+    assert run(*words, "--by", "country,country").code == 2
 
 
 def test_rows_that_hang_together_are_resampled_together(run, demo):
