@@ -42,7 +42,10 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
 
 def require_writable(path: str | Path) -> None:
     """Whether `path` could be written, before the work that makes what is to be written."""
-    real, _ = _places(Path(path))
+    try:
+        real, _ = _places(Path(path))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
     if not os.access(real.parent, os.W_OK):
         what = "is read-only" if real.parent.is_dir() else "is no folder"
         raise UsageError(f"{path}: cannot be written: {real.parent} {what}")
