@@ -43,7 +43,7 @@ def _pair(found: Comparison) -> Listing:
     for family, lines in _families(found):
         cells.append([family, *[""] * (len(titles) - 1)])
         for line in lines:
-            row = [f"  {line.spec}", *(number(line.estimates[k].value) for k in columns)]
+            row = [f" {line.spec}", *(number(line.estimates[k].value) for k in columns)]
             cells.append([*row, *_change(line.changes[other])][: len(titles)])
     return _listing(found, titles, cells)
 
@@ -57,7 +57,7 @@ def _many(found: Comparison) -> Listing:
         cells.append([family, *[""] * (len(titles) - 1)])
         for line in lines:
             for k, name in enumerate(found.names):
-                first = "" if k else f"  {line.spec}"
+                first = "" if k else f" {line.spec}"
                 row = [first, name, number(line.estimates[k].value), *_change(line.changes[k])]
                 cells.append(row[: len(titles)])
     return _listing(found, titles, cells)

@@ -96,7 +96,7 @@ def listing(
     table = _table(*titles)
     for column, title in zip(table.columns, titles, strict=True):
         words = title in ("note", "view", "file", "slice")
-        column.no_wrap = not words
+        column.no_wrap = not words and "interval" not in title  # which breaks before it is cut
         column.justify = "left" if words or column is table.columns[0] else "right"
     for index, row in enumerate(cells):
         table.add_row(*row, style="bold red" if index in marked else "")
