@@ -1,6 +1,7 @@
 """A gate's outcome in an experiment tracker, through its own client.
 
-Where it goes is the client's business: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, MLFLOW_RUN_ID.
+Where it goes is the client's business: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, MLFLOW_RUN_ID;
+WANDB_MODE, WANDB_PROJECT, WANDB_RUN_ID and their like.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def log(tracker: str, found: Outcome, picture: str = "") -> None:
     JSON and the reliability diagram in letters.
 
     Args:
-        tracker: "mlflow".
+        tracker: "mlflow" or "wandb".
         picture: what is logged as reliability.txt; "" for none.
 
     Raises UsageError without the client, CalibtoolError where it cannot log.
@@ -85,4 +86,31 @@ def _mlflow(found: Outcome, picture: str) -> None:
         raise CalibtoolError(f"MLflow could not log to {where}: {error}") from error
 
 
-TRACKERS = {"mlflow": _mlflow}
+def _wandb(found: Outcome, picture: str) -> None:
+    try:
+        import wandb
+        from wandb.errors import Error
+    except ImportError:
+        raise UsageError(
+            "--log-to wandb needs the client of Weights & Biases: pip install 'calibtool[wandb]'"
+        ) from None
+    own = wandb.run is None
+    try:
+        run = wandb.run or wandb.init(job_type="check", settings=wandb.Settings(silent=True))
+        run.summary["calibtool.mode"] = found.mode
+        run.log(numbers(found))
+        run.summary["calibtool.decision"] = found.decision
+        artifact = wandb.Artifact("calibtool", type="calibration")
+        for name, text in artifacts(found, picture).items():
+            with artifact.new_file(name, mode="w", encoding="utf-8") as file:
+                file.write(text)
+        run.log_artifact(artifact)
+        if own:
+            run.finish()
+    except (Error, OSError) as error:
+        raise CalibtoolError(
+            f"Weights & Biases could not log: {error} (WANDB_MODE=offline keeps the run here)"
+        ) from error
+
+
+TRACKERS = {"mlflow": _mlflow, "wandb": _wandb}

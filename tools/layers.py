@@ -37,7 +37,7 @@ LAYERS = (
 )
 ANYWHERE = {"__init__"}  # the façade names things lazily and is imported by nobody inside
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY = {"mlflow", "pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn"}
+HEAVY = {"mlflow", "pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn", "wandb"}
 # where a heavy package may be imported at the top of a file
 HOME = {"pyarrow": "files/arrow.py", "rich": "render/to_table.py", "sklearn": "sklearn.py"}
 # torch is at home all over train/, but for what answers without it: lists, settings, data

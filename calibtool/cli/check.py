@@ -14,7 +14,7 @@ from calibtool.cli import options as shared
 
 FORMATS = ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap")
 CODES = {"pass": OK, "fail": FAILED, "inconclusive": INCONCLUSIVE}
-LOGS = ("mlflow",)
+LOGS = ("mlflow", "wandb")
 
 
 def command(name: str) -> click.Command:

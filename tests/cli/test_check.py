@@ -556,6 +556,37 @@ def test_mlflow_gets_metrics_and_artifacts(slope):
     assert found["calibtool.decision"].read_text() == "fail"
 
 
+def test_wandb_gets_metrics_and_artifacts(slope):
+    """Through the real client into a run kept offline, which holds its records as they are."""
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    words = ["check", str(slope / "new.npz"), "--require", "ece <= 0.03", *FEW]
+    command = [sys.executable, "-m", "calibtool", *words, "--format", "json", "--log-to", "wandb"]
+    environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_DIR": str(Path.cwd())}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    measured = json.loads(done.stdout)["requirements"][0]["measured"]
+    (kept,) = Path("wandb").glob("offline-run-*/*.wandb")
+    record = kept.read_bytes()
+    for name, key in (("ece", "value"), ("ece.low", "low"), ("ece.high", "high")):
+        assert name.encode() in record
+        assert json.dumps(measured[key]).encode() in record
+    for name in (b"margin.ece_max_0.03", b"outcome.json", b"reliability.txt"):
+        assert name in record
+
+
+def test_wandb_without_an_account_is_an_error_and_no_verdict(slope):
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    words = ["check", str(slope / "main.npz"), "--require", "ece <= 0.5", *FEW]
+    command = [sys.executable, "-m", "calibtool", *words, "--log-to", "wandb"]
+    drop = ("WANDB_MODE", "WANDB_API_KEY")
+    environment = {k: v for k, v in os.environ.items() if k not in drop}
+    environment |= {"HOME": str(Path.cwd()), "NETRC": "none", "WANDB_DIR": str(Path.cwd())}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Weights & Biases could not log" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_tracker_that_cannot_be_reached_is_an_error_and_no_verdict(slope):
     pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
     Path("occupied").write_text("a file where a folder should be")
