@@ -73,20 +73,29 @@ def _upper(x: Array, count: Array, p: Array) -> Array:
     total = count.sum(axis=1)
     mean = (count * p).sum(axis=1)
     target = np.minimum(x - 0.5, total - 1e-9 * np.maximum(total, 1))
-    asked = (target > mean) & (total > 0)
+    asked = (x > mean) & (total > 0)
     with np.errstate(over="ignore"):
-        t = _tilt(np.where(asked, target, mean), count, p)
+        t = _tilt(np.where(asked, np.maximum(target, mean), mean), count, p)
         tilted = _tilted(t, p)
         k = (count * _log(t, p)).sum(axis=1)
         second = (count * tilted * (1 - tilted)).sum(axis=1)
-        w = np.sqrt(np.maximum(2 * (t * target - k), 0))
+        w = np.sqrt(np.maximum(2 * (t * np.maximum(target, mean) - k), 0))
         u = 2 * np.sinh(t / 2) * np.sqrt(second)
         near = (w < 1e-3) | (u <= 0)
         safe_w, safe_u = np.where(near, 1, w), np.where(near, 1, u)
         density = np.exp(-(w**2) / 2) / np.sqrt(2 * np.pi)
         tail = ndtr(-w) + density * (1 / safe_u - 1 / safe_w)
-    tail = np.where(near, 0.5, np.clip(tail, 0, 1))
-    return np.where(asked, tail, 1.0)
+    tail = np.where(near, _middle(target - mean, count, p), tail)
+    return np.where(asked, np.clip(tail, 0, 1), 1.0)
+
+
+def _middle(off: Array, count: Array, p: Array) -> Array:
+    """The tail of a target at the mean, or `off` from it: the limit, by the skewness, and the
+    normal density from there."""
+    second = (count * p * (1 - p)).sum(axis=1)
+    third = (count * p * (1 - p) * (1 - 2 * p)).sum(axis=1)
+    scale = np.sqrt(np.maximum(second, 1e-300))
+    return np.asarray(0.5 - (third / (6 * scale**3) + off / scale) / np.sqrt(2 * np.pi))
 
 
 def _tilt(target: Array, count: Array, p: Array) -> Array:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -261,8 +261,9 @@ def test_mistakes_of_the_search_are_named(refused, planted, arguments, says):
     refused("slices", *planted, *arguments, says=(says,))
 
 
-@settings(max_examples=30)
+@settings(max_examples=100)
 @given(st.integers(5, 400), st.floats(0.002, 0.998), st.floats(0.0, 1.0))
+@example(43, 0.01171875, 0.03125)
 def test_saddlepoint_tails_are_those_of_the_binomial(n, p, place):
     x = round(place * n)
     gap, count = np.array([x - n * p]), np.array([[float(n)]])
