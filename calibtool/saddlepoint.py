@@ -94,7 +94,7 @@ def _middle(off: Array, count: Array, p: Array) -> Array:
     normal density from there."""
     second = (count * p * (1 - p)).sum(axis=1)
     third = (count * p * (1 - p) * (1 - 2 * p)).sum(axis=1)
-    scale = np.sqrt(np.maximum(second, 1e-300))
+    scale = np.sqrt(np.maximum(second, 1e-24))
     return np.asarray(0.5 - (third / (6 * scale**3) + off / scale) / np.sqrt(2 * np.pi))
 
 
