@@ -20,7 +20,7 @@ from calibtool.gate.decide import decide, require_value
 from calibtool.gate.record import Held, Verdict
 from calibtool.gate.requirement import Requirement
 from calibtool.gate.subject import Subject, loaded, named
-from calibtool.perfection import holm
+from calibtool.multiple import holm
 from calibtool.report import Estimate
 from calibtool.slices import Slices, slices
 
@@ -139,10 +139,10 @@ def _by_test(subject: Subject, requirement: Requirement, parts: Slices, mode: st
     }
     for k, estimate in found.items():
         require_value(requirement, estimate, f"{whole.source}, {requirement.by} {parts.names[k]}")
-    adjusted = holm({str(k): float(one.value or 0.0) for k, one in found.items()})
+    adjusted = holm([float(one.value or 0.0) for one in found.values()])
     return [
-        _held(requirement, replace(one, value=adjusted[str(k)]), mode, None, parts, k)
-        for k, one in found.items()
+        _held(requirement, replace(one, value=p_value), mode, None, parts, k)
+        for (k, one), p_value in zip(found.items(), adjusted, strict=True)
     ]
 
 
