@@ -20,7 +20,7 @@ from speed import HERE, Floats, Row, alternately, installed, line, missing, tabl
 
 import calibtool as ct
 from calibtool import __version__
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.metrics.kernel import mmce
 from calibtool.metrics.smooth import smece
 

@@ -13,7 +13,7 @@ import scipy.spatial
 from numpy.typing import NDArray
 
 import calibtool as ct
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.metrics import Counts, OfCells, OfCounts, OfMatrix, Score
 from calibtool.metrics.profiles import Profile
 from calibtool.metrics.simplex import skce_width

@@ -12,7 +12,7 @@ import numpy as np
 
 from calibtool import intervals
 from calibtool.calibrators import fit
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unchanged, unit

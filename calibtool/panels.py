@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from calibtool import intervals
-from calibtool.cells import Cells, locate
+from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.collect import Collected
 from calibtool.draws import GROUP, Draws, drawn_sums

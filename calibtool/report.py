@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.predictions import KIND_NAMES, Kind
 
 

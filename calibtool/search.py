@@ -17,7 +17,7 @@ from itertools import combinations
 
 import numpy as np
 
-from calibtool.cells import Cells, locate
+from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation import Readable

@@ -12,7 +12,7 @@ from simulated import simulate
 
 import calibtool as ct
 from calibtool.calibrators import enir
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 
 # ------------------------------------------------------------------ objectives, written out
 #

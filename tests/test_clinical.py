@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import chi2
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.metrics import clinical
 from calibtool.metrics.profiles import equal_mass
 

@@ -12,7 +12,7 @@ from scipy.optimize import isotonic_regression
 from calibtool.calibrators import bbq, enir, isotonic, spline, venn_abers
 from calibtool.calibrators.bounded import bend_basis, minimise
 from calibtool.calibrators.curves import CURVES, Bend, Line, Sigmoid, Steps
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 
 
 def scores(seed, rows=60, decimals=6):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.diagrams import (
     belt,
     bins,

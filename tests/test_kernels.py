@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import beta, dirichlet
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.metrics import simplex, smooth
 from calibtool.metrics.kernel import mmce

@@ -17,7 +17,7 @@ from simulated import simulate
 
 import calibtool
 from calibtool import Predictions, perfection
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.cli.test import test as command
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics.simplex import skce, skce_width

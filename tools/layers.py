@@ -17,7 +17,7 @@ LAYERS = (
     ("checks", "threads", "multiple"),
     ("saddlepoint",),
     ("predictions",),
-    ("draws", "cells", "scores", "views", "folds", "files"),
+    ("draws", "statistic", "scores", "views", "folds", "files"),
     ("classview", "clusters", "metrics", "slices"),
     ("collect", "calibrators"),
     ("spec", "report", "intervals", "crossfit"),

@@ -16,7 +16,7 @@ from calibtool.calibrators.binning import after
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.predictions import Predictions
 
 KEEP = 1e-12  # binnings less probable, beside the best, are left out

@@ -15,7 +15,7 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Sigmoid
 from calibtool.calibrators.logistic import logistic, require_both, require_spread
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.predictions import Predictions
 
 REMEDY = "use platt with --smoothing, or fit on more rows"

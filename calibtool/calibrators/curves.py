@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from calibtool.cells import locate
+from calibtool.statistic import locate
 from calibtool.checks import Array
 
 

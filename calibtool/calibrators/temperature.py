@@ -233,7 +233,7 @@ def _as_logits(predictions: Predictions) -> Array:
 
 
 def _grid_search(predictions: Predictions) -> float:
-    from calibtool.cells import Cells
+    from calibtool.statistic import Cells
     from calibtool.metrics.norms import l1
     from calibtool.metrics.profiles import equal_width, profile
 

@@ -16,7 +16,7 @@ from calibtool.calibrators.curves import Crossed, Pair, Steps
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.maps import Curves
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import FitError, UsageError
 from calibtool.folds import stratified_folds

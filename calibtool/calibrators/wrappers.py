@@ -15,7 +15,7 @@ from calibtool.calibrators.calibrator import Calibrator, finish, name_of, requir
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.maps import LOOKS, Curves, top_scores
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import FitError
 from calibtool.predictions import Predictions

@@ -7,7 +7,7 @@ from typing import Unpack
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.diagrams.curves import FINE_BARS, histogram
 from calibtool.diagrams.named import How, Named, only

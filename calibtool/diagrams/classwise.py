@@ -8,7 +8,7 @@ from typing import Unpack
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.diagrams.curves import binned, binomial_range
 from calibtool.diagrams.named import How, Named, class_names, only

@@ -7,7 +7,7 @@ from typing import Unpack
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.diagrams.named import How, Named, only
 from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.cells import Cells, locate
+from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.diagrams.record import Histogram
 from calibtool.draws import drawn_sums

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool import intervals
-from calibtool.cells import Cells, locate
+from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.classview import ClassView
 from calibtool.draws import EXACT_ROWS, drawn_sums

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool import intervals
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.draws import Draws
 from calibtool.errors import NotAvailableError

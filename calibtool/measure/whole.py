@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.collect import Collected
 from calibtool.draws import drawn_sums

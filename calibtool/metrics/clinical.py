@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.metrics.profiles import equal_mass
 

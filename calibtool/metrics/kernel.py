@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import UsageError
 

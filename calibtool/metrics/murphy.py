@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.metrics.profiles import equal_mass, equal_width
 

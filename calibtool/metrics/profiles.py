@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.cells import Cells, locate
+from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 
 MOST_SWEPT = 5_000  # bins that a sweep tries

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 
 

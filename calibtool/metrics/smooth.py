@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import UsageError
 from calibtool.metrics.profiles import equal_mass

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calibtool.calibrators import METHODS, fit
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.crossfit import FOLDS, cross_fit, numbered
 from calibtool.diagrams import curves, risk_coverage
 from calibtool.diagrams.record import Curve

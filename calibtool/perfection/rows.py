@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from calibtool.cells import locate
+from calibtool.statistic import locate
 from calibtool.checks import Array
 from calibtool.draws import GROUP
 from calibtool.errors import NotAvailableError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.cells import Cells, locate
+from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.metrics import clinical, norms
 from calibtool.metrics.profiles import equal_mass, equal_width, profile

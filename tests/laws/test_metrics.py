@@ -11,7 +11,7 @@ from simulated import simulate
 
 import calibtool as ct
 from calibtool import evaluation
-from calibtool.cells import Cells
+from calibtool.statistic import Cells
 from calibtool.metrics import METRICS
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.spec import parse
