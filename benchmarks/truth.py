@@ -13,11 +13,11 @@ import scipy.spatial
 from numpy.typing import NDArray
 
 import calibtool as ct
-from calibtool.statistic import Cells
 from calibtool.metrics import Counts, OfCells, OfCounts, OfMatrix, Score
 from calibtool.metrics.profiles import Profile
 from calibtool.metrics.simplex import skce_width
 from calibtool.spec import Spec, parse
+from calibtool.statistic import Cells
 from calibtool.views import reduce_rows
 
 Floats = NDArray[np.float64]

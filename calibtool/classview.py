@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.draws import Draws
+from calibtool.statistic import Cells, locate
 from calibtool.threads import ordered
 
 _AT_ONCE = 1 << 12  # entries gathered at a time

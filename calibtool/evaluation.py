@@ -12,7 +12,6 @@ import numpy as np
 
 from calibtool import intervals
 from calibtool.calibrators import fit
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unchanged, unit
@@ -26,6 +25,7 @@ from calibtool.reading import read
 from calibtool.report import Data, Estimate, Report
 from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
+from calibtool.statistic import Cells
 from calibtool.threads import cores
 from calibtool.version import __version__
 from calibtool.views import Rows, reduce_rows

@@ -14,11 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from calibtool import intervals
-from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.collect import Collected
 from calibtool.draws import GROUP, Draws, drawn_sums
 from calibtool.errors import NotAvailableError
+from calibtool.statistic import Cells, locate
 from calibtool.threads import ordered
 
 FINE = 256  # cells of the only panel

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from calibtool.statistic import Cells
 from calibtool.predictions import KIND_NAMES, Kind
+from calibtool.statistic import Cells
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from itertools import combinations
 
 import numpy as np
 
-from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation import Readable
@@ -29,6 +28,7 @@ from calibtool.predictions import Predictions
 from calibtool.report import Data
 from calibtool.saddlepoint import excess, two_sided
 from calibtool.slices import FEW, PSEUDO, carrying, names_in, slices
+from calibtool.statistic import Cells, locate
 from calibtool.views import Rows, reduce_rows
 
 MOST_VALUES = 20  # of a column; the rarer ones are joined

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args, get_type_hints
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import UsageError
 from calibtool.metrics import (
@@ -35,6 +34,7 @@ from calibtool.metrics import (
     Score,
 )
 from calibtool.metrics.profiles import Profile
+from calibtool.statistic import Cells
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 

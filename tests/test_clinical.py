@@ -8,9 +8,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import chi2
 
-from calibtool.statistic import Cells
 from calibtool.metrics import clinical
 from calibtool.metrics.profiles import equal_mass
+from calibtool.statistic import Cells
 
 METRICS = [
     clinical.cox_slope,

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.statistic import Cells
 from calibtool.diagrams import (
     belt,
     bins,
@@ -28,6 +27,7 @@ from calibtool.diagrams import (
 from calibtool.diagrams.curves import binomial_range, clopper_pearson
 from calibtool.metrics.ranking import aurc
 from calibtool.metrics.smooth import smece, smoothed
+from calibtool.statistic import Cells
 
 FEW = {"resamples": 60}
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import beta, dirichlet
 
-from calibtool.statistic import Cells
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.metrics import simplex, smooth
 from calibtool.metrics.kernel import mmce
@@ -21,6 +20,7 @@ from calibtool.metrics.simplex import (
     skce_replicates,
 )
 from calibtool.metrics.smooth import kde_bandwidth, kde_ece, kde_target, smece
+from calibtool.statistic import Cells
 
 OF_CELLS = {
     "smece": smece,

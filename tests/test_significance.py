@@ -17,7 +17,6 @@ from simulated import simulate
 
 import calibtool
 from calibtool import Predictions, perfection
-from calibtool.statistic import Cells
 from calibtool.cli.test import test as command
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics.simplex import skce, skce_width
@@ -28,6 +27,7 @@ from calibtool.perfection.rows import redrawn_labels
 from calibtool.perfection.statistics import ece as ece_of
 from calibtool.render.tests_of_calibration import render
 from calibtool.report import Data
+from calibtool.statistic import Cells
 
 OF_ROWS = {"class-consistency", "skce"}
 

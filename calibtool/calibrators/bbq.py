@@ -16,8 +16,8 @@ from calibtool.calibrators.binning import after
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.statistic import Cells
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 KEEP = 1e-12  # binnings less probable, beside the best, are left out
 WITHIN = 5e-3  # a prior's mean keeps this far from 0 and 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import UsageError
 from calibtool.metrics.profiles import equal_mass
+from calibtool.statistic import Cells
 
 MOST = 10_000
 

@@ -18,9 +18,9 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
 from calibtool.calibrators.isotonic import lowest_positive
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 SAME = 1e-12  # values, and prices beside one another, closer than this are equal
 KEEP = 1e-12  # curves less probable, beside the best, are left out

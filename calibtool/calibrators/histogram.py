@@ -11,9 +11,9 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.logistic import require_both
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.statistic import Cells
 from calibtool.metrics.profiles import equal_width
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 
 def fit(

@@ -12,9 +12,9 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
 from calibtool.calibrators.logistic import require_both
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 
 def fit(

@@ -13,8 +13,8 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Sigmoid
 from calibtool.calibrators.logistic import logistic, require_both, require_spread
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.statistic import Cells
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 REMEDY = "use --smoothing, which has one on any data, or fit on more rows"
 

@@ -12,8 +12,8 @@ from calibtool.calibrators import binning, platt
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.statistic import Cells
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 
 def fit(

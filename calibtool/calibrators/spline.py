@@ -13,10 +13,10 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Bend
 from calibtool.calibrators.logistic import require_both, require_spread
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import FitError
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 REMEDY = "use platt with --smoothing, or fit on more rows"
 

@@ -233,9 +233,9 @@ def _as_logits(predictions: Predictions) -> Array:
 
 
 def _grid_search(predictions: Predictions) -> float:
-    from calibtool.statistic import Cells
     from calibtool.metrics.norms import l1
     from calibtool.metrics.profiles import equal_width, profile
+    from calibtool.statistic import Cells
 
     best, error = 1.0, np.inf
     for temperature in GRID.tolist():

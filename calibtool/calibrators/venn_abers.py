@@ -16,11 +16,11 @@ from calibtool.calibrators.curves import Crossed, Pair, Steps
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.maps import Curves
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import FitError, UsageError
 from calibtool.folds import stratified_folds
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 MOST = 1 << 25  # scores of all classes
 

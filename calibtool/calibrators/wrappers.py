@@ -15,10 +15,10 @@ from calibtool.calibrators.calibrator import Calibrator, finish, name_of, requir
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.maps import LOOKS, Curves, top_scores
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.errors import FitError
 from calibtool.predictions import Predictions
+from calibtool.statistic import Cells
 
 Multiclass: TypeAlias = Literal["one-vs-rest", "shared", "top-label", "confidence"]
 MOST = 1 << 24  # numbers that a calibrator may hold

@@ -7,7 +7,6 @@ from typing import Unpack
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.diagrams.curves import FINE_BARS, histogram
 from calibtool.diagrams.named import How, Named, only
@@ -23,6 +22,7 @@ from calibtool.errors import InputError
 from calibtool.evaluation import System, examine
 from calibtool.metrics import clinical
 from calibtool.report import Data, Estimate
+from calibtool.statistic import Cells
 
 LEVELS = (0.8, 0.95)
 

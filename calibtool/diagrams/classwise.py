@@ -8,7 +8,6 @@ from typing import Unpack
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.diagrams.curves import binned, binomial_range
 from calibtool.diagrams.named import How, Named, class_names, only
@@ -20,6 +19,7 @@ from calibtool.metrics.norms import l1
 from calibtool.metrics.profiles import equal_width, profile
 from calibtool.predictions import Kind, Predictions
 from calibtool.report import Data, Estimate
+from calibtool.statistic import Cells
 from calibtool.views import to_probs
 
 TOP = 8

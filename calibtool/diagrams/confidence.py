@@ -7,12 +7,12 @@ from typing import Unpack
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.diagrams.named import How, Named, only
 from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
 from calibtool.evaluation import System, examine
 from calibtool.report import Data, Estimate
+from calibtool.statistic import Cells
 
 HIGH = 0.9  # what is called confident in the words beside the bars
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.diagrams.record import Histogram
 from calibtool.draws import drawn_sums
@@ -19,6 +18,7 @@ from calibtool.evaluation import Examined
 from calibtool.metrics.corp import isotonic
 from calibtool.metrics.smooth import Kernel, smoothed
 from calibtool.panels import Panels
+from calibtool.statistic import Cells, locate
 
 POINTS = 201  # where a smooth curve is computed
 NARROWEST = 0.01  # bandwidth of a smooth curve that is drawn

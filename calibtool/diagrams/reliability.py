@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.diagrams import curves
 from calibtool.diagrams.named import How, Named, groups, named, only, whole
@@ -21,6 +20,7 @@ from calibtool.errors import UsageError
 from calibtool.evaluation import Calibrator, Examined, Readable, System, examine
 from calibtool.panels import Panels
 from calibtool.report import Data
+from calibtool.statistic import Cells
 
 FORMS = ("binned", "smooth", "corp")
 INTERVALS = ("clopper-pearson", "bootstrap")

@@ -8,7 +8,6 @@ from typing import Unpack
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.diagrams.curves import percentiles
 from calibtool.diagrams.named import How, Named, named
@@ -18,6 +17,7 @@ from calibtool.metrics.profiles import equal_mass
 from calibtool.metrics.ranking import accuracy_at_coverage
 from calibtool.panels import Panels
 from calibtool.report import Data, Estimate
+from calibtool.statistic import Cells
 
 COVERAGE = np.arange(1, 201) / 200
 FINE = 4096  # cells that stand for the rows

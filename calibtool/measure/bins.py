@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool import intervals
-from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.classview import ClassView
 from calibtool.draws import EXACT_ROWS, drawn_sums
@@ -16,6 +15,7 @@ from calibtool.metrics import SIDES
 from calibtool.metrics.profiles import Profile, profile
 from calibtool.panels import Panels
 from calibtool.spec import Spec
+from calibtool.statistic import Cells, locate
 from calibtool.threads import ordered
 from calibtool.views import Rows
 

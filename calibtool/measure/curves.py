@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool import intervals
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.draws import Draws
 from calibtool.errors import NotAvailableError
@@ -16,6 +15,7 @@ from calibtool.measure.record import Finish, Measured, Settings, Sums
 from calibtool.metrics import OfCells
 from calibtool.panels import Panels
 from calibtool.spec import Spec
+from calibtool.statistic import Cells
 from calibtool.threads import ordered
 
 # how far along their line the candidates stand: 0 is calibrated, 1 is what was seen

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.collect import Collected
 from calibtool.draws import drawn_sums
@@ -17,6 +16,7 @@ from calibtool.metrics.kinds import Counts
 from calibtool.metrics.profiles import equal_mass
 from calibtool.panels import FINE
 from calibtool.spec import Spec
+from calibtool.statistic import Cells
 from calibtool.views import Rows
 
 MOST_DRAWN = 1 << 28  # values of drawn weights that are held for a metric of whole rows

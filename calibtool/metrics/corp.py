@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
+from calibtool.statistic import Cells
 
 Rule = Literal["brier", "log"]
 

@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
+from calibtool.statistic import Cells
 
 
 def auroc(cells: Cells) -> Array:

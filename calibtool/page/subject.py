@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calibtool.calibrators import METHODS, fit
-from calibtool.statistic import Cells
 from calibtool.crossfit import FOLDS, cross_fit, numbered
 from calibtool.diagrams import curves, risk_coverage
 from calibtool.diagrams.record import Curve
@@ -25,6 +24,7 @@ from calibtool.predictions import Predictions
 from calibtool.reading import effect, state
 from calibtool.selection import NOTHING, Selection, select
 from calibtool.slices import carrying, columns_of, missing
+from calibtool.statistic import Cells
 
 # what is tried unless more is asked for: quick, and seldom far from the best
 QUICK = ("temperature",)

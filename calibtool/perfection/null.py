@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.draws import GROUP
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.perfection.record import How, Observed, OfCells
+from calibtool.statistic import Cells
 
 EXACT = 2048  # distinct scores up to which each is a cell
 SCALES = 10  # numbers of bins 2, 4, ... 1,024 at most

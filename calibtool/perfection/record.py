@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from calibtool.statistic import Cells
 from calibtool.checks import Array
 from calibtool.measure import Progress
 from calibtool.report import Data
+from calibtool.statistic import Cells
 
 LEVEL = 0.05  # of the reading, over all tests (Holm 1979)
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from calibtool.statistic import locate
 from calibtool.checks import Array
 from calibtool.draws import GROUP
 from calibtool.errors import NotAvailableError
 from calibtool.perfection.null import generator
 from calibtool.perfection.record import How, Observed, Whole
 from calibtool.perfection.statistics import BINS
+from calibtool.statistic import locate
 
 _LABELS = 40_000_000  # labels that are redrawn for a test
 _FEWEST = 199  # redraws, unless fewer are asked for

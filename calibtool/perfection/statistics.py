@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.statistic import Cells, locate
 from calibtool.checks import Array
 from calibtool.metrics import clinical, norms
 from calibtool.metrics.profiles import equal_mass, equal_width, profile
 from calibtool.perfection.null import SCALES
+from calibtool.statistic import Cells, locate
 
 BINS = 15
 

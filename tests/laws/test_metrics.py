@@ -11,10 +11,10 @@ from simulated import simulate
 
 import calibtool as ct
 from calibtool import evaluation
-from calibtool.statistic import Cells
 from calibtool.metrics import METRICS
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.spec import parse
+from calibtool.statistic import Cells
 
 # tell these rows from those of a second file
 OTHER = {"ood-auroc", "ood-fpr95"}
