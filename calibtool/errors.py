@@ -9,6 +9,21 @@ class InputError(CalibtoolError):
     """The data are not what they should be: a file, a key, a row."""
 
 
+class UnreadableError(InputError):
+    """A file cannot be read: damaged, truncated, vanished, or without a column that is needed.
+
+    `file` is what messages call it.
+    """
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
 class UsageError(CalibtoolError):
     """An option, a metric's spec or a requirement cannot be understood or cannot be met."""
 
