@@ -46,8 +46,8 @@ def open_table(
         return ArrowTable(found, ARROW_FORMATS[suffix], condition, skip_bad=skip_bad_files)
     if condition:
         raise UsageError(
-            f"--filter: {found.text}: rows of {suffix} are not chosen by a condition, only those of "
-            "parquet, Arrow and csv; index the arrays before they are saved"
+            f"--filter: {found.text}: rows of {suffix} are not chosen by a condition, those of "
+            "parquet, Arrow and csv are; index the arrays before they are saved"
         )
     if len(found.paths) > 1:
         raise InputError(

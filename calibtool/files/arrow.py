@@ -13,7 +13,7 @@ import pyarrow as pa
 from calibtool.checks import Array
 from calibtool.errors import InputError, UnreadableError
 from calibtool.files import filter as filters
-from calibtool.files.arrow_file import File, opened
+from calibtool.files.arrow_file import File, errors, opened
 from calibtool.files.find import Found
 from calibtool.files.partitions import keys_of
 from calibtool.files.table import NUMBERS, Column, Part, Skipped
@@ -94,7 +94,8 @@ class ArrowTable:
         batch = self._first_batch(column)
         if batch is None:
             return None
-        names = batch.column(0).dictionary.to_pylist()
+        with errors(self.source):
+            names = batch.column(0).dictionary.to_pylist()
         return tuple(names) if names and isinstance(names[0], str) else None
 
     def strings(self, column: str) -> tuple[str, ...]:
@@ -102,13 +103,15 @@ class ArrowTable:
         found: list[str] = []
         for file in self._files:
             for batch in file.batches([column], 1 << 16):
-                found += [str(value) for value in batch.column(0).to_pylist()]
+                with errors(file.shown):
+                    found += [str(value) for value in batch.column(0).to_pylist()]
         return tuple(found)
 
     def first(self, name: str) -> Array | None:
         """A column's first row, whatever the filter."""
         batch = self._first_batch(name)
-        return None if batch is None else to_numpy(batch.column(0), f"{self.source}: {name}", 0)
+        with errors(self.source):
+            return None if batch is None else to_numpy(batch.column(0), f"{self.source}: {name}", 0)
 
     def locate(self, row: int) -> str:
         """A row by its number among all, for messages: which file, and where in it."""
@@ -160,10 +163,11 @@ class ArrowTable:
         file = self._by_number[part.number]
         row = part.first_row
         for batch, numbers in self._filtered(file, part.what, names, size, row, threads=threads):
-            piece = {
-                name: to_numpy(batch.column(name), f"{file.shown}: {name}", numbers)
-                for name in names
-            }
+            with errors(file.shown):
+                piece = {
+                    name: to_numpy(batch.column(name), f"{file.shown}: {name}", numbers)
+                    for name in names
+                }
             if not isinstance(numbers, int):
                 piece[NUMBERS] = numbers
             yield piece

@@ -105,7 +105,9 @@ class File:
     def schema(self) -> pa.Schema:
         """The columns that it holds."""
         with errors(self.shown):
-            return self.fragment.physical_schema
+            found = self.fragment.physical_schema
+            found.names  # noqa: B018 - which must be UTF-8
+            return found
 
     @cached_property
     def rows(self) -> int:

@@ -66,7 +66,7 @@ def patiently(work: Callable[[], T]) -> T:
             return work()
         except (FileNotFoundError, NotImplementedError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every library of fsspec has its own
             if wait is None or not _may_pass(error):
                 tried = f"{len(WAITS) + 1} attempts, the last: " if wait is None else ""
                 raise ServerError(f"{tried}{_said(error)}") from None

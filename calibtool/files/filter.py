@@ -47,6 +47,12 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_WANTED = {
+    "number": "a number",
+    "text": "text in single quotes",
+    "date": "a date in single quotes",
+    "flag": "true or false",
+}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -87,7 +93,7 @@ class _Token:
 
 
 def _tokens(text: str) -> list[_Token]:
-    found = []
+    found: list[_Token] = []
     at = 0
     end = len(text.rstrip())
     while at < end:
