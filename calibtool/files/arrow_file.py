@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -28,12 +29,16 @@ def opened(found: Found, kind: str, keys: Any) -> list[File]:
     format_: Any = {"parquet": pads.ParquetFileFormat, "ipc": pads.IpcFileFormat}.get(kind)
     filesystem = found.filesystem or fs.LocalFileSystem(use_mmap=kind == "ipc")
     shared = format_() if format_ else None
+
+    def whole(path: str) -> str:  # pyarrow takes a relative path with a colon for an address
+        return path if found.filesystem else str(Path(path).absolute())
+
     return [
         File(
             found.show(path),
             number,
             (shared or _csv(kind, found, path, filesystem)).make_fragment(
-                path, filesystem=filesystem, partition_expression=keys.expression(path)
+                whole(path), filesystem=filesystem, partition_expression=keys.expression(path)
             ),
             keys.schema,
             near=found.filesystem is None,
@@ -46,7 +51,8 @@ def _csv(kind: str, found: Found, path: str, filesystem: Any) -> pads.CsvFileFor
     # types are settled by the first block: make it the file, so that a column of whole numbers
     # may turn to fractions further down
     with suppressed(found.show(path)):
-        size = filesystem.get_file_info(path).size or 0
+        at = path if found.filesystem else str(Path(path).absolute())
+        size = filesystem.get_file_info(at).size or 0
     return pads.CsvFileFormat(
         parse_options=csv.ParseOptions(delimiter="\t" if kind == "tsv" else ","),
         read_options=csv.ReadOptions(block_size=min(size + 1, CSV_BLOCK)),

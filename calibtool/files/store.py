@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from calibtool.errors import InputError, UnreadableError
 
-ATTEMPTS = 8  # at a request that a server turns down for now
+ATTEMPTS = 5  # at a request that a server turns down for now
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BY_ARROW = {"gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"}
 _OF_SERVER = ("AWS Error", "google::cloud", "GCS", "Azure", "curl", "imeout", "imed out")
