@@ -103,10 +103,10 @@ def _state(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Sta
     if shape.kind not in get_args(Kind):
         raise ValueError(f"the kind {shape.kind!r} is not known")
     kept = header["keep"]
-    keep = Keep(
-        *(tuple(kept[name]) for name in ("views", "edges", "class_edges", "scores")),
-        counts=bool(kept["counts"]),
+    views, edges, class_edges, scores = (
+        tuple(kept[name]) for name in ("views", "edges", "class_edges", "scores")
     )
+    keep = Keep(views, edges, class_edges, scores, bool(kept["counts"]))
     sums = {name: _sums(archive, name, tuple(size)) for name, size in header["sums"].items()}
     state = State(
         shape,
