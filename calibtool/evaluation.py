@@ -28,6 +28,7 @@ from calibtool.crossfit import cross_fit
 from calibtool.draws import EXACT_ROWS, Draws
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.estimates import KEPT, Measures, bias_of
+from calibtool.files import Source
 from calibtool.measure import Progress, Settings, measure
 from calibtool.metrics import OfCounts, OfMatrix, OfOther, Score
 from calibtool.panels import Panels
@@ -38,8 +39,8 @@ from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
 from calibtool.statistic import Cells
+from calibtool.streaming import at_most, streams
 from calibtool.streaming import measure as stream
-from calibtool.streaming import streams
 from calibtool.threads import cores
 from calibtool.views import Rows, reduce_rows
 
@@ -123,7 +124,9 @@ def measures(
     """
     asked = parse_list(metrics)
     kept = isinstance(predictions, State)
-    many = predictions.rows > EXACT_ROWS and streams(asked)
+    many = at_most(predictions) > EXACT_ROWS and streams(asked)
+    if many and isinstance(predictions, Source) and predictions.choice.filter:
+        many = predictions.rows > EXACT_ROWS
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
@@ -142,7 +145,7 @@ def measures(
             threads=threads,
             progress=progress,
         )
-    drawing = Draws(resamples, seed, predictions.rows)
+    drawing = Draws(resamples, seed, at_most(predictions))
     settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
     settings = replace(settings, paired=len(systems) > 1)
     specs = [settle(spec, predictions) for spec in asked]
