@@ -9,9 +9,7 @@ import time
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-SLOW_DOWN = (
-    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce rate</Message></Error>"
-)
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"
 
 
 class Server(ThreadingHTTPServer):
@@ -73,7 +71,7 @@ class _Forward(BaseHTTPRequestHandler):
         for name, value in headers:
             if name.lower() not in ("connection", "transfer-encoding", "content-length"):
                 self.send_header(name, value)
-        length = dict((k.lower(), v) for k, v in headers).get("content-length", len(body))
+        length = {k.lower(): v for k, v in headers}.get("content-length", len(body))
         self.send_header("Content-Length", length if self.command == "HEAD" else str(len(body)))
         self.end_headers()
         if fault == "cut":
@@ -84,7 +82,14 @@ class _Forward(BaseHTTPRequestHandler):
             return
         self.wfile.write(body)
 
-    do_HEAD = do_PUT = do_POST = do_GET
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_PUT(self):
+        self.do_GET()
+
+    def do_POST(self):
+        self.do_GET()
 
     def _upstream(self):
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -174,7 +174,7 @@ def test_keys_of_the_environment_and_of_the_address_are_never_printed(proxy, fol
         ["inspect", secret],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "calibtool", *arguments],
+            [sys.executable, "-m", "calibtool", *command, secret],
             env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -66,7 +66,7 @@ def patiently(work: Callable[[], T]) -> T:
             return work()
         except NotImplementedError:
             raise
-        except Exception as error:  # noqa: BLE001 - every library of fsspec has its own
+        except Exception as error:  # every library of fsspec has its own
             if isinstance(error, FileNotFoundError) and _is_missing(error):
                 raise
             cause = (isinstance(error, FileNotFoundError) and error.__cause__) or error
@@ -154,7 +154,7 @@ class _Remote(io.RawIOBase):
     def _asked(self, start: int, end: int) -> bytes:
         data = bytes(self._fs.cat_file(self._path, start=start, end=end)) if end > start else b""
         if len(data) == self._size and end - start != self._size:
-            self._copy = tempfile.TemporaryFile()  # it does not do ranges: all came at once
+            self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - ranges are not known here
             self._copy.write(data)
         elif len(data) != end - start:
             raise ConnectionError(f"{len(data):,} bytes came of {end - start:,}")
