@@ -126,6 +126,11 @@ class Streamed(Measures):
 
     states: tuple[State, ...] = ()
 
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return self.states[0].skipped
+
     def panels(self, system: int = 0) -> StatePanels:
         """The panels of a system's scores in `view`."""
         return StatePanels(self.states[system], self.view)
