@@ -94,7 +94,7 @@ class File:
 
     def open(self) -> None:
         """Read the footer where there is one."""
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             if self.near:
                 store.require_content(self.fragment.path, self.shown)
             if self._is_parquet:
@@ -110,7 +110,7 @@ class File:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns that it holds."""
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             found = self.fragment.physical_schema
             found.names  # noqa: B018 - which must be UTF-8
             return found
@@ -118,7 +118,7 @@ class File:
     @cached_property
     def rows(self) -> int:
         """By its own record."""
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             return int(self.fragment.count_rows())
 
     @property
@@ -160,7 +160,7 @@ class File:
         return any(True for _ in known.get_fragments(condition.expression))
 
     def _groups(self, condition: Any, schema: pa.Schema) -> set[int]:
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             if condition is None:
                 return {group.id for group in self.fragment.row_groups}
             left = self.fragment.subset(filter=condition.expression, schema=schema)
@@ -171,7 +171,7 @@ class File:
     ) -> Iterator[pa.RecordBatch]:
         """The named columns of a piece, or of all, `size` rows at a time or fewer."""
         own = [name for name in dict.fromkeys(names) if name not in self.keys]
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             read = self._parquet if self._is_parquet else self._others
             for batch in read(own, size, what, threads=threads):
                 whole = batch
@@ -218,7 +218,7 @@ def _without_columns(rows: int) -> pa.RecordBatch:
 
 
 @contextmanager
-def errors(shown: str) -> Iterator[None]:
+def errors(shown: str, *, near: bool = True) -> Iterator[None]:
     """Arrow's own errors as ours: of one file, or of the machine or the server."""
     try:
         yield
@@ -228,6 +228,6 @@ def errors(shown: str) -> Iterator[None]:
         raise UnreadableError(shown, "no such file; has it vanished?") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = store.clean(error)
-        if store.of_server(error):
+        if not near and store.of_server(error):
             raise InputError(f"{shown}: cannot be read: {said}") from error
         raise UnreadableError(shown, f"cannot be read: {said}") from error
