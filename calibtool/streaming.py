@@ -126,9 +126,17 @@ class Streamed(Measures):
 
     states: tuple[State, ...] = ()
 
-    def panels(self, system: int = 0) -> StatePanels:
-        """The panels of a system's scores in `view`."""
-        return StatePanels(self.states[system], self.view)
+    def panels(self, system: int = 0, view: str = "") -> StatePanels:
+        """The panels of a system's scores, in `view` unless another is named."""
+        return StatePanels(self.states[system], view or self.view)
+
+    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
+        in each."""
+        state = self.states[system]
+        squares = state.squares(self.view)
+        pooled = Cells(state.ends(self.view), squares, squares, squares).pool(edges)
+        return state.cells(self.view).pool(edges), pooled.n
 
     def means(self, system: int = 0) -> tuple[float, float]:
         """Mean score and mean outcome of a system."""
