@@ -22,12 +22,13 @@ from calibtool.asked import (
     silent,
 )
 from calibtool.calibrators import fit
+from calibtool.checks import Array
 from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
 from calibtool.draws import EXACT_ROWS, Draws
 from calibtool.errors import CalibtoolError, InputError
-from calibtool.estimates import KEPT, Measures, bias_of
+from calibtool.estimates import Measures, bias_of
 from calibtool.files import Source
 from calibtool.measure import Progress, Settings, measure
 from calibtool.metrics import OfCounts, OfMatrix, OfOther, Score
@@ -38,7 +39,7 @@ from calibtool.report import Data, Report, left_out
 from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
-from calibtool.statistic import Cells
+from calibtool.statistic import Cells, locate
 from calibtool.streaming import at_most, streams
 from calibtool.streaming import measure as stream
 from calibtool.threads import cores
@@ -175,15 +176,20 @@ class Examined(Measures):
         """Mean score and mean outcome of a system."""
         return _means(self.collected[system].rows, self.view)
 
-    def panels(self, system: int = 0) -> Panels:
-        """The panels of a system's scores in `view`."""
-        return Panels(self.collected[system], self.view)
+    def panels(self, system: int = 0, view: str = "") -> Panels:
+        """The panels of a system's scores, in `view` unless another is named."""
+        return Panels(self.collected[system], view or self.view)
 
-    def cells(self) -> Cells:
-        """What a saved report keeps of the last system's scores."""
-        rows = self.collected[-1].rows
+    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
+        in each."""
+        rows = self.collected[system].rows
         score, outcome = rows.view(self.view)
-        return Cells.binned(score, outcome, np.arange(1, KEPT + 1) / KEPT, rows.weights)
+        where = locate(score, edges)
+        cells = Cells.binned(score, outcome, edges, rows.weights, where)
+        if rows.weights is None:
+            return cells, cells.n
+        return cells, np.bincount(where, rows.weights**2, len(edges))
 
     def only(self, systems: slice) -> Self:
         """Some of the systems."""
@@ -250,6 +256,7 @@ def examine(
         predictions.classes,
         predictions.kind,
         rows.weights is not None,
+        getattr(predictions, "filter", ""),
     )
     return Examined(
         tuple(specs),

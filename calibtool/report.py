@@ -43,20 +43,22 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Data:
-    """What was read."""
+    """What was read; `filter` says of which rows, or is ""."""
 
     source: str
     rows: int
     classes: int | None
     kind: Kind
     weighted: bool = False
+    filter: str = ""
 
     def describe(self) -> str:
         """One line for people."""
         classes = f"{self.classes:,} classes, " if self.classes else ""
         weighted = ", weighted" if self.weighted else ""
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"{self.source}: {rows}, {classes}{KIND_NAMES[self.kind]}{weighted}"
+        where = f" where {self.filter}" if self.filter else ""
+        return f"{self.source}{where}: {rows}, {classes}{KIND_NAMES[self.kind]}{weighted}"
 
 
 @dataclass(frozen=True)

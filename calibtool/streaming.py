@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -131,9 +132,17 @@ class Streamed(Measures):
         """Files that could not be read and were left out, with the reason."""
         return self.states[0].skipped
 
-    def panels(self, system: int = 0) -> StatePanels:
-        """The panels of a system's scores in `view`."""
-        return StatePanels(self.states[system], self.view)
+    def panels(self, system: int = 0, view: str = "") -> StatePanels:
+        """The panels of a system's scores, in `view` unless another is named."""
+        return StatePanels(self.states[system], view or self.view)
+
+    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
+        in each."""
+        state = self.states[system]
+        squares = state.squares(self.view)
+        pooled = Cells(state.ends(self.view), squares, squares, squares).pool(edges)
+        return state.cells(self.view).pool(edges), pooled.n
 
     def means(self, system: int = 0) -> tuple[float, float]:
         """Mean score and mean outcome of a system."""
@@ -185,7 +194,14 @@ def measure(
         )
     measured, mean = measure_states(specs, states, settings, view if bias else None)
     first = states[0]
-    data = Data(first.source, first.rows, first.classes, first.kind, first.weighted)
+    data = Data(
+        first.source,
+        first.rows,
+        first.classes,
+        first.kind,
+        first.weighted,
+        getattr(predictions, "filter", ""),
+    )
     return Streamed(
         tuple(specs),
         tuple(systems),
@@ -264,16 +280,28 @@ def states_of(
 
     Raises InputError for what is wrong with the data.
     """
-    task, total = Task(keep, tuple(systems)), max(at_most(readable), 1)
+    whole = folded(readable, Task(keep, tuple(systems)), threads=threads, progress=progress)
+    skipped = readable.skipped if isinstance(readable, Source) else ()
+    return [replace(state, source=readable.source, skipped=skipped) for state in whole]
+
+
+def folded(
+    readable: Readable,
+    task: Task,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[Any]:
+    """What a task makes of every part, added up."""
+    whole: list[Any] = []
+    total = max(at_most(readable), 1)
     tick, threads = progress or silent, threads or cores()
-    whole: list[State] = []
     for states, done in _files(readable, task, threads, total, tick):
         whole = _added(whole, states)
         tick("reading", min(done / total, 1.0))
     if not whole:
         raise InputError(f"{readable.source}: there are no rows; nothing can be measured")
-    skipped = readable.skipped if isinstance(readable, Source) else ()
-    return [replace(state, source=readable.source, skipped=skipped) for state in whole]
+    return whole
 
 
 def at_most(readable: Readable) -> int:
@@ -354,7 +382,7 @@ def _batches(blocks: Iterable[Predictions]) -> Iterator[list[Predictions]]:
         yield held
 
 
-def _added(whole: list[State], states: list[State]) -> list[State]:
+def _added(whole: list[Any], states: list[Any]) -> list[Any]:
     if not whole or not states:
         return whole or states
     return [a + b for a, b in zip(whole, states, strict=True)]
