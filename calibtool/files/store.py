@@ -46,8 +46,10 @@ def _without_user(found: re.Match[str]) -> str:
 
 
 def clean(error: BaseException) -> str:
-    """An error's first line, without secrets."""
-    return without_secrets(str(error).split("\n", 1)[0].strip()) or type(error).__name__
+    """An error's first line, without secrets, and without what the file's name says already."""
+    first = str(error).split("\n", 1)[0].strip()
+    bare = re.sub(r"^Could not open \w+ input source '[^']*': ", "", first)
+    return without_secrets(bare) or type(error).__name__
 
 
 def of_server(error: BaseException) -> bool:
