@@ -15,7 +15,7 @@ from pyarrow import csv, feather
 
 import calibtool as ct
 from calibtool.errors import InputError, UnreadableError, UsageError
-from calibtool.files import Choice, arrow_file, open_source, open_table
+from calibtool.files import Choice, arrow_file, open_source
 
 ROWS = 1200
 RNG = np.random.default_rng(5)
@@ -137,7 +137,7 @@ def test_a_condition_keeps_the_rows_that_numpy_keeps(condition, suffix):
 )
 def test_a_mistake_is_named_with_its_place(condition, said):
     with pytest.raises(UsageError) as caught:
-        ct.load("t.parquet", filter=condition) if condition else open_table("t.parquet", " ")
+        ct.load("t.parquet", filter=condition)
     assert said in str(caught.value)
 
 
