@@ -220,7 +220,7 @@ def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Ar
     text = array.astype(str, copy=False)
     codes = _codes(text, names)
     if codes.min(initial=0) < 0:
-        unknown = str(text[codes < 0].min())
+        unknown = min(text[codes < 0].tolist())
         row = int(np.flatnonzero(text == unknown)[0])
         raise place.error(
             place.labels,
