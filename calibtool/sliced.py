@@ -184,7 +184,9 @@ def _streamed(
             total = named[0][1]
             for _, state in named[1:]:
                 total += state
-            whole = evaluate(replace(total, source=source.source), specs, **how)
+            whole = evaluate(
+                replace(total, source=source.source, skipped=source.skipped), specs, **how
+            )
         found, small = [], []
         for name, state in named:
             if state.rows < FEW:
