@@ -26,7 +26,7 @@ from calibtool.checks import Array
 from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
-from calibtool.draws import EXACT_ROWS, Draws
+from calibtool.draws import Draws
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.estimates import Measures, bias_of
 from calibtool.files import Source
@@ -40,7 +40,7 @@ from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
 from calibtool.statistic import Cells, locate
-from calibtool.streaming import at_most, streams
+from calibtool.streaming import STREAMED_ROWS, at_most, streams
 from calibtool.streaming import measure as stream
 from calibtool.threads import cores
 from calibtool.views import Rows, reduce_rows
@@ -118,16 +118,16 @@ def measures(
     progress: Progress | None = None,
 ) -> Measures:
     """Measure several systems on the same rows: by their cells where there are more than
-    EXACT_ROWS rows, or no rows any more; by `examine` where there are fewer, or where a metric or
-    clusters need whole rows.
+    STREAMED_ROWS rows, or no rows any more; by `examine` where there are fewer, or where a metric
+    or clusters need whole rows.
 
     The arguments are those of `examine`.
     """
     asked = parse_list(metrics)
     kept = isinstance(predictions, State)
-    many = at_most(predictions) > EXACT_ROWS and streams(asked)
+    many = at_most(predictions) > STREAMED_ROWS and streams(asked)
     if many and isinstance(predictions, Source) and predictions.choice.filter:
-        many = predictions.rows > EXACT_ROWS
+        many = predictions.rows > STREAMED_ROWS
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from calibtool.asked import Calibrator, Readable, main_view, settle
 from calibtool.collect import unchanged
 from calibtool.draws import EXACT_ROWS
-from calibtool.errors import CalibtoolError, InputError
+from calibtool.errors import CalibtoolError, InputError, NotAvailableError
 from calibtool.evaluation import evaluate
 from calibtool.files import Source
 from calibtool.grouped import groups_of
@@ -132,7 +133,8 @@ def evaluate_by(
     many = isinstance(predictions, Source) and at_most(predictions) > EXACT_ROWS
     if many and streams(specs) and not how.get("cluster"):
         assert isinstance(predictions, Source)
-        return _streamed(predictions, wanted, specs, calibrator, progress, how)
+        with suppress(NotAvailableError):  # columns of many numbers are parted in memory
+            return _streamed(predictions, wanted, specs, calibrator, progress, how)
     rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
     skipped = predictions.skipped if isinstance(predictions, Source) else ()
     parted = [slices(rows, one) for one in wanted]

@@ -32,6 +32,7 @@ from calibtool.state.reduce import Reducer, block_rows, shape_of
 from calibtool.statistic import Cells
 from calibtool.threads import cores, ordered
 
+STREAMED_ROWS = 1 << 17  # of more rows, cells are kept in place of rows
 MOST_CLASSES = 1024  # classes that `cells` keeps a view of
 LAST_DIGIT = 5e-5  # of what tables show
 _BLOCKS = 8  # blocks of predictions in memory that a worker takes at a time

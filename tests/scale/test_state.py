@@ -195,7 +195,7 @@ CASES = {
 def test_every_metric_from_cells_is_that_of_the_rows(case, monkeypatch):
     p = CASES[case]()
     rows = ct.evaluate(p, STREAMED, ci="none")
-    monkeypatch.setattr(evaluation, "EXACT_ROWS", 10)
+    monkeypatch.setattr(evaluation, "STREAMED_ROWS", 10)
     found = ct.evaluate(p, STREAMED, ci="none")
     state = ct.cells(p, STREAMED)
     for one, other in zip(rows, found, strict=True):
@@ -232,7 +232,7 @@ def test_intervals_from_cells_are_those_of_rows(monkeypatch):
     p = simulate(20_000, 10, scale=1.3)
     wanted = ["ece", "ada-ece", "mce", "classwise-ece", "nll", "accuracy", "smece", "auroc", "bias"]
     rows = ct.evaluate(p, wanted, resamples=400)
-    monkeypatch.setattr(evaluation, "EXACT_ROWS", 10)
+    monkeypatch.setattr(evaluation, "STREAMED_ROWS", 10)
     found = ct.evaluate(p, wanted, resamples=400)
     for one, other in zip(rows, found, strict=True):
         width = one.high - one.low
@@ -255,7 +255,7 @@ def test_a_calibrators_gain_in_a_score_is_paired(monkeypatch):
     p = simulate(20_000, 5, scale=1.5)
     calibrator = ct.fit("temperature", simulate(5000, 5, scale=1.5, seed=1))
     rows = ct.evaluate(p, ["nll", "brier"], calibrator=calibrator, resamples=300)
-    monkeypatch.setattr(evaluation, "EXACT_ROWS", 10)
+    monkeypatch.setattr(evaluation, "STREAMED_ROWS", 10)
     found = ct.evaluate(p, ["nll", "brier"], calibrator=calibrator, resamples=300)
     for one, other in zip(rows.change, found.change, strict=True):
         assert other.value == pytest.approx(one.value, abs=1e-9)
