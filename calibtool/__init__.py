@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from calibtool.comparison import compare
     from calibtool.errors import CalibtoolError
     from calibtool.evaluation import evaluate
-    from calibtool.files import load
+    from calibtool.files import load, scan
     from calibtool.gate import check
     from calibtool.perfection import significance
     from calibtool.predictions import Predictions
@@ -43,6 +43,7 @@ _HOME = {
     "fit": "calibtool.calibrators",
     "load": "calibtool.files",
     "load_calibrator": "calibtool.calibrators",
+    "scan": "calibtool.files",
     "search_slices": "calibtool.search",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
@@ -76,6 +77,7 @@ __all__ = [
     "fit",
     "load",
     "load_calibrator",
+    "scan",
     "search_slices",
     "select",
     "significance",

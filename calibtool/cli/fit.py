@@ -13,9 +13,16 @@ from calibtool.cli import options as shared
 
 if TYPE_CHECKING:
     from calibtool.calibrators.calibrator import Calibrator
+    from calibtool.files import Source
     from calibtool.predictions import Predictions
 
 REPORTED = "nll,brier,ece,classwise-ece"
+MOST_ROWS = 1 << 20  # of a file that is loaded where a fit need not hold it
+MOST_VALUES = 1 << 30
+IN_SAMPLE = (
+    "What it does is reported on the rows it was fitted on, without cross-fitting: so many rows "
+    "cannot be overfitted visibly. --test reports it on other rows."
+)
 
 
 def command(name: str) -> click.Command:
@@ -27,9 +34,15 @@ def command(name: str) -> click.Command:
     def run(**options: Any) -> None:
         _fit(method, {key: options.pop(key) for key in own}, options)
 
+    by_passes = (
+        f"A file of more than {MOST_ROWS:,} rows is not held in memory but gone over in a few "
+        "passes; the report is then of the rows of the fit. "
+        if line.by_passes
+        else ""
+    )
     run.__doc__ = (
         f"{line.summary}\n\n{line.when}\n\nWithout --test, what it does is reported by "
-        f"cross-fitting: each row by a fit of the other four fifths. ({line.source})"
+        f"cross-fitting: each row by a fit of the other four fifths. {by_passes}({line.source})"
     )
     decorated = shared.stack(
         click.argument("file"),
@@ -80,46 +93,59 @@ def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
 
 
 def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
-    from calibtool.calibrators import fit
+    from calibtool.calibrators import fit, fits_by_passes
     from calibtool.cli import out
     from calibtool.crossfit import cross_fit
     from calibtool.evaluation import Calibrator as Applicable
     from calibtool.evaluation import Readable, evaluate
-    from calibtool.files import open_source
+    from calibtool.files import Source, open_source
 
     output, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, target = options.pop("by"), _shares(options.pop("target_prior"))
     file = options.pop("file")
     choice = shared.choice(options)
     columns = [by] if by else []
-    predictions = open_source(file, choice).also(columns).load()
+    source = open_source(file, choice).also(columns)
+    by_passes = (
+        not target and _too_many(source) and fits_by_passes(method, source.classes, by=by, **own)
+    )
+    rows: Source | Predictions = source if by_passes else source.load()
 
-    def make(rows: Predictions) -> Calibrator:
-        fitted = fit(method, rows, by=by, **own)
+    def make(rows: Source | Predictions, progress: Any = None) -> Calibrator:
+        fitted = fit(method, rows, by=by, progress=progress, **own)
         return fitted.for_prior(target) if target else fitted
 
-    fitted = make(predictions)
-    judged: Readable
-    if test:
-        judge: Applicable = fitted
-        judged = open_source(test, choice).also(columns)
-        judged = _with_shares(judged.load(), target) if target else judged
-    else:
-        judged, judge = cross_fit(make, predictions, METHODS[method].title)
-        judged = _with_shares(judged, target) if target else judged
     with out.progress() as progress:
+        fitted = make(rows, progress)
+        judge: Applicable = fitted
+        judged: Readable
+        if test:
+            judged = open_source(test, choice).also(columns)
+            judged = _with_shares(judged.load(), target) if target else judged
+        elif isinstance(rows, Source):
+            judged = rows
+        else:
+            judged, judge = cross_fit(make, rows, METHODS[method].title)
+            judged = _with_shares(judged, target) if target else judged
         report = evaluate(judged, REPORTED, calibrator=judge, progress=progress, **options)
     if output:
         fitted.save(output)
     if format_ == "table":
         where = f" -> {output}" if output else ""
-        out.say(f"Fitted on {predictions.rows:,} rows: {fitted.describe()}{where}")
+        out.say(f"Fitted on {rows.rows:,} rows: {fitted.describe()}{where}")
+        if by_passes and not test:
+            out.say(IN_SAMPLE)
         click.echo()
     out.show("report", report, format_, None)
     for note in fitted.fitted.notes:
         click.echo(f"Note: {note}", err=True)
     if not output and format_ == "table":
         click.echo(f"Nothing was written; -o {method}.json keeps the calibrator.")
+
+
+def _too_many(source: Source) -> bool:
+    """Whether a file is read block by block where that will do."""
+    return source.rows > MOST_ROWS or source.rows * source.width > MOST_VALUES
 
 
 def _shares(text: str | None) -> list[float] | None:
