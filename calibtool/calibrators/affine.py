@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,12 @@ def _begin(rows: Read, form: Form, made: Affine, start: Array) -> Array | None:
         return None
     assert sample.labels is not None
     fewest = np.bincount(sample.labels, minlength=len(made.bias)).min()
-    try:
-        if fewest:
-            penalty = 0.0 if fewest >= ENOUGH_ROWS else 1 / sample.rows
-            data = _whole(sample, made, rows.floor)
+    data = _whole(sample, made, rows.floor)
+    # a row's worth of penalty has an optimum on any sample of all classes
+    tried = [0.0, 1 / sample.rows] if fewest >= ENOUGH_ROWS else [1 / sample.rows]
+    for penalty in tried if fewest else []:
+        with suppress(FitError):
             return Problem(form, data, start, penalty, rows.source).solve().at
-    except FitError:
-        pass
     begin = start.copy()
     begin[(0,) if begin.ndim == 1 else (slice(None), 0)] = scale_of(sample)
     return begin

@@ -174,13 +174,15 @@ def _moments(rows: Rows, b: float, *, and_at_1: bool = True) -> _Moments:
     """One pass. Pieces stay in the cache; sums are float64."""
     # rounding of float32 logits averages out over many values; over few it is seen
     many = rows.rows * rows.width > SINGLE
-    single = many and not rows.wide and rows.kind == "logits"
+    single = many and rows.width > 2 and not rows.wide and rows.kind == "logits"
     # a b that float32 holds exactly, so that no row is scaled by another number
     exact = float(np.float32(b)) if single else b
     step = max(1, PIECE // rows.width)
     slab = step * min(max(1, rows.rows // (step * SLABS)), BLOCK // PIECE)
 
     def work(block: Predictions) -> Array:
+        if rows.width <= 2:
+            return np.sum([_two(piece, b, and_at_1) for piece in block.blocks(step)], axis=0)
         buffers = [np.empty((step, max(2, rows.width)), np.float32 if single else np.float64)]
         buffers.append(np.empty_like(buffers[0]))
         pieces = block.blocks(step)
@@ -231,6 +233,37 @@ def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -
         ]
     )
     return np.asarray(columns.sum(axis=1) if piece.weights is None else columns @ piece.weights)
+
+
+def _two(piece: Predictions, b: float, and_at_1: bool) -> Array:
+    """The same for two classes, by the lead m of the label's logit: L = log(1 + exp(-b m))."""
+    assert piece.labels is not None
+    z = _as_logits(piece).astype(np.float64, copy=False)
+    m = np.subtract(z[:, 1], z[:, 0])
+    np.negative(m, out=m, where=piece.labels == 0)
+    w = np.ones(len(m)) if piece.weights is None else piece.weights
+
+    def loss(x: Array) -> Array:
+        return np.log1p(np.exp(-np.abs(x))) - np.minimum(x, 0)
+
+    with np.errstate(under="ignore"):
+        small = np.exp(-np.abs(b * m))
+        wrong = np.where(m > 0, small, 1.0) / (1 + small)  # the other class's probability
+        at_1 = w @ loss(m) if and_at_1 else 0.0
+        after = w @ loss(b * m)
+    bend = w * m * m * (small / (1 + small) ** 2)
+    return np.array(
+        [
+            after,
+            -(w @ (m * wrong)),
+            bend.sum(),
+            -(bend @ (m * (1 - 2 * wrong))),
+            at_1,
+            w @ np.maximum(-m, 0),
+            w @ (m <= _NEVER / 2),
+            w.sum(),
+        ]
+    )
 
 
 def _as_logits(predictions: Predictions) -> Array:
