@@ -28,6 +28,7 @@ START_ROWS = 1024  # a sample of about so many rows gives Newton its start
 TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
 SLABS = 16  # pieces of work that threads share
 PIECE = 1 << 18  # values worked on at a time
+TWO = 1 << 13  # rows of two classes
 STEPS = 100
 SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
 GRID = np.arange(1, 101) / 10  # of the focal-loss paper: 0.1 to 10 by 0.1
@@ -182,7 +183,7 @@ def _moments(rows: Rows, b: float, *, and_at_1: bool = True) -> _Moments:
 
     def work(block: Predictions) -> Array:
         if rows.width <= 2:
-            return np.sum([_two(piece, b, and_at_1) for piece in block.blocks(step)], axis=0)
+            return np.sum([_two(piece, b, and_at_1) for piece in block.blocks(TWO)], axis=0)
         buffers = [np.empty((step, max(2, rows.width)), np.float32 if single else np.float64)]
         buffers.append(np.empty_like(buffers[0]))
         pieces = block.blocks(step)
@@ -237,33 +238,47 @@ def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -
 
 def _two(piece: Predictions, b: float, and_at_1: bool) -> Array:
     """The same for two classes, by the lead m of the label's logit: L = log(1 + exp(-b m))."""
-    assert piece.labels is not None
-    z = _as_logits(piece).astype(np.float64, copy=False)
-    m = np.subtract(z[:, 1], z[:, 0])
-    np.negative(m, out=m, where=piece.labels == 0)
+    m = _lead(piece)
     w = np.ones(len(m)) if piece.weights is None else piece.weights
 
-    def loss(x: Array) -> Array:
-        return np.log1p(np.exp(-np.abs(x))) - np.minimum(x, 0)
+    def loss(x: Array, small: Array) -> float:
+        return float(w @ (np.log(1 + small) - np.minimum(x, 0)))
 
     with np.errstate(under="ignore"):
-        small = np.exp(-np.abs(b * m))
-        wrong = np.where(m > 0, small, 1.0) / (1 + small)  # the other class's probability
-        at_1 = w @ loss(m) if and_at_1 else 0.0
-        after = w @ loss(b * m)
-    bend = w * m * m * (small / (1 + small) ** 2)
+        at_1 = loss(m, np.exp(-np.abs(m))) if and_at_1 else 0.0
+        x = b * m
+        small = np.exp(-np.abs(x))
+        after = loss(x, small)
+    wrong = np.maximum(small, m <= 0) / (1 + small)  # the other class's probability
+    slope = m * wrong
+    curve = slope * m * (1 - wrong)
     return np.array(
         [
             after,
-            -(w @ (m * wrong)),
-            bend.sum(),
-            -(bend @ (m * (1 - 2 * wrong))),
+            -(w @ slope),
+            w @ curve,
+            -(w @ (curve * m * (1 - 2 * wrong))),
             at_1,
             w @ np.maximum(-m, 0),
             w @ (m <= _NEVER / 2),
             w.sum(),
         ]
     )
+
+
+def _lead(piece: Predictions) -> Array:
+    """(n,) the label's logit less that of the other of two classes."""
+    values, labels = piece.values, piece.labels
+    assert labels is not None
+    one = values[:, -1].astype(np.float64)
+    if piece.kind == "logits":
+        m = one if piece.one_column else one - values[:, 0]
+    else:
+        with np.errstate(divide="ignore"):
+            m = np.log(one / (1 - values[:, -1] if piece.one_column else values[:, 0]))
+        np.clip(m, _NEVER, -_NEVER, out=m)
+    m *= 2.0 * labels - 1  # no branches: labels of a row are as good as random
+    return m
 
 
 def _as_logits(predictions: Predictions) -> Array:
