@@ -7,19 +7,25 @@ threads change no digit; of a file no more than a few blocks are held at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
 
 from calibtool.calibrators import inputs
 from calibtool.calibrators.fitted import Digest, Parts, parts_of
 from calibtool.checks import Array
 from calibtool.errors import FitError, NotAvailableError
 from calibtool.files.source import Source
+from calibtool.files.table import Part
 from calibtool.predictions import Kind, Predictions
 from calibtool.threads import cores, ordered
 
 BLOCK = 1 << 21  # values that are read at a time
 SAMPLE = 1 << 22  # values that give a fit its start
 SAMPLE_ROWS = 1 << 17  # rows of it at the most
+PARTS = 8  # from so many parts on, workers read a part each, and the sample is of so many
 
 Progress: TypeAlias = Callable[[str, float], None]
 
@@ -58,7 +64,7 @@ class Read:
     """Rows of a file. The first pass also finds what the record of a fit keeps of them.
 
     Attributes:
-        sample: the first rows, as many as give a fit its start.
+        sample: rows from several places, as many as give a fit its start.
         passes: how many were begun.
         floor: what a probability of 0 counts as; after the first pass that of all rows.
         zeros: how many probabilities count as it.
@@ -73,6 +79,7 @@ class Read:
         self.about = about
         self.passes = 0
         self.zeros = 0
+        self._parts = source.parts()
         self.sample = self._sample()
         self.wide = self.sample.values.itemsize == 8
         self.floor = inputs.floor_of(self.sample)
@@ -85,20 +92,26 @@ class Read:
         digest = Digest(int(self.classes or 0), self.kind)
         stage = f"Fitting, pass {self.passes} of about {max(self.passes, self.about)}"
 
-        def one(block: Predictions) -> tuple[Array | None, int, _Told | None]:
-            own = weighted(block)
-            told = _tell(own) if first and own.rows else None
-            return (work(own) if own.rows else None), block.rows, told
+        def one(blocks: Iterator[Predictions]) -> tuple[Array | None, int, list[_Told]]:
+            total: Array | None = None
+            rows, told = 0, []
+            for block in blocks:
+                own = weighted(block)
+                rows += block.rows
+                if own.rows:
+                    part = work(own)
+                    total = part if total is None else total + part
+                    told += [_tell(own)] if first else []
+            return total, rows, told
 
         total: Array | None = None
         done = 0
-        blocks = self.file.blocks(size or max(1, BLOCK // self.width))
-        for part, rows, told in ordered(one, blocks, cores()):
+        for part, rows, told in ordered(one, self._turns(size), cores()):
             if part is not None:
                 total = part if total is None else total + part
-            if told is not None:
-                self.floor, self.zeros = min(self.floor, told.floor), self.zeros + told.zeros
-                digest.add(told.parts)
+            for each in told:
+                self.floor, self.zeros = min(self.floor, each.floor), self.zeros + each.zeros
+                digest.add(each.parts)
             done += rows
             self.progress(stage, done / self.rows)
         if total is None:
@@ -106,6 +119,13 @@ class Read:
         if first:
             self._seen = digest
         return total
+
+    def _turns(self, size: int) -> Iterator[Iterator[Predictions]]:
+        """The rows in the turns that workers take: parts, which they read themselves, or blocks."""
+        size = size or max(1, BLOCK // self.width)
+        if len(self._parts) >= PARTS:
+            return (self.file.part_blocks(part, size) for part in self._parts)
+        return (iter([block]) for block in self.file.blocks(size))
 
     @property
     def seen(self) -> Digest:
@@ -124,10 +144,16 @@ class Read:
                 f"{self.source}: only confidences are known; a calibrator needs whole rows of "
                 "logits or probabilities"
             )
-        first = next(self.file.blocks(min(rows, SAMPLE_ROWS)))
-        if first.labels is None:
+        rows = min(rows, SAMPLE_ROWS)
+        if len(self._parts) >= PARTS:
+            every = len(self._parts) / PARTS
+            some = [self._parts[int(k * every)] for k in range(PARTS)]
+            read = [block for part in some for block in _first(self.file, part, rows // PARTS)]
+        else:
+            read = list(islice(self.file.blocks(min(rows, self.rows)), 1))
+        if read and read[0].labels is None:
             raise NotAvailableError(f"{self.source}: a fit needs labels")
-        return weighted(first)
+        return joined([weighted(block) for block in read])
 
 
 def weighted(block: Predictions) -> Predictions:
@@ -135,6 +161,22 @@ def weighted(block: Predictions) -> Predictions:
     if block.weights is None or block.weights.all():
         return block
     return block.take(block.weights > 0)
+
+
+def joined(blocks: list[Predictions]) -> Predictions:
+    """Blocks of one file as one."""
+
+    def whole(arrays: list[Array | None]) -> Array | None:
+        known = [array for array in arrays if array is not None]
+        return np.concatenate(known) if known else None
+
+    values = np.concatenate([block.values for block in blocks])
+    labels, weights = whole([b.labels for b in blocks]), whole([b.weights for b in blocks])
+    return replace(blocks[0], values=values, labels=labels, weights=weights, extra={})
+
+
+def _first(file: Source, part: Part, rows: int) -> Iterator[Predictions]:
+    return islice(file.part_blocks(part, max(rows, 1)), 1)
 
 
 class _Told(NamedTuple):
