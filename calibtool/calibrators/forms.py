@@ -13,7 +13,20 @@ import numpy as np
 from calibtool.checks import Array
 
 BLOCKS = 256  # classes up to which a preconditioner is a matrix a class
+SOME, NARROW = 64, 66  # rows and columns of a matrix product that BLAS does by itself
 SEEN = 1e-3  # rows of less curve do not matter to a preconditioner
+
+
+def _gram(u: Array) -> Array:
+    """u.T @ u, of narrow rows a few at a time: products so small that BLAS starts no threads for
+    them, which get in the way of ours."""
+    rows, size = u.shape
+    if size > NARROW or rows < SOME:
+        return np.asarray(u.T @ u)
+    whole = rows // SOME * SOME
+    some = u[:whole].reshape(-1, SOME, size)
+    own = np.matmul(some.transpose(0, 2, 1), some).sum(axis=0)
+    return np.asarray(own + u[whole:].T @ u[whole:])
 
 
 class Form(Protocol):
@@ -52,7 +65,7 @@ class Scalar:
         wpz = wp * z
         u = np.concatenate([np.einsum("ij,ij->i", p, z)[:, None], p], axis=1)
         u *= np.sqrt(w)[:, None]
-        out = -(u.T @ u)
+        out = -_gram(u)
         k = np.arange(1, len(out))
         out[0, 0] += np.vdot(wpz, z)
         out[0, 1:] += wpz.sum(axis=0)
@@ -102,7 +115,7 @@ class Diagonal:
         np.multiply(p, np.sqrt(w)[:, None], out=u[:, :, 1])
         np.multiply(u[:, :, 1], z, out=u[:, :, 0])
         u = u.reshape(len(p), -1)
-        out = -(u.T @ u)
+        out = -_gram(u)
         own = self.curves(p * w[:, None], z)
         k = np.arange(0, len(out), 2)
         out[k, k] += own[:, 0]

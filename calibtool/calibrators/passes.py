@@ -7,6 +7,7 @@ threads change no digit; of a file no more than a few blocks are held at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, Protocol, TypeAlias
@@ -106,14 +107,15 @@ class Read:
 
         total: Array | None = None
         done = 0
-        for part, rows, told in ordered(one, self._turns(size), cores()):
-            if part is not None:
-                total = part if total is None else total + part
-            for each in told:
-                self.floor, self.zeros = min(self.floor, each.floor), self.zeros + each.zeros
-                digest.add(each.parts)
-            done += rows
-            self.progress(stage, done / self.rows)
+        with one_thread_each():
+            for part, rows, told in ordered(one, self._turns(size), cores()):
+                if part is not None:
+                    total = part if total is None else total + part
+                for each in told:
+                    self.floor, self.zeros = min(self.floor, each.floor), self.zeros + each.zeros
+                    digest.add(each.parts)
+                done += rows
+                self.progress(stage, done / self.rows)
         if total is None:
             raise FitError(f"{self.source}: the rows to fit on all have a weight of 0")
         if first:
@@ -154,6 +156,17 @@ class Read:
         if read and read[0].labels is None:
             raise NotAvailableError(f"{self.source}: a fit needs labels")
         return joined([weighted(block) for block in read])
+
+
+def one_thread_each() -> AbstractContextManager[object]:
+    """BLAS's own threads held back while ours work, where threadpoolctl is installed; the command
+    line says so to BLAS itself."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def weighted(block: Predictions) -> Predictions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -27,6 +28,8 @@ IN_SAMPLE = (
 
 def command(name: str) -> click.Command:
     """The command of a calibrator; its own options are read off its `fit`."""
+    # fits work in threads of their own, which those of BLAS get in the way of; it looks here once
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     method = name.removeprefix("fit-")
     line = METHODS[method]
     own = own_options(method)
