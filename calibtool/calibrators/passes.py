@@ -87,7 +87,7 @@ class Read:
         self._seen: Digest | None = None
 
     def sum(self, work: Callable[[Predictions], Array], size: int = 0) -> Array:
-        """The sum of `work` over the rows that have a weight: one pass."""
+        """The sum of `work` over the rows that have a weight: one pass, in blocks of its own."""
         self.passes += 1
         first = self._seen is None
         digest = Digest(int(self.classes or 0), self.kind)
@@ -108,7 +108,7 @@ class Read:
         total: Array | None = None
         done = 0
         with one_thread_each():
-            for part, rows, told in ordered(one, self._turns(size), cores()):
+            for part, rows, told in ordered(one, self._turns(), cores()):
                 if part is not None:
                     total = part if total is None else total + part
                 for each in told:
@@ -122,9 +122,9 @@ class Read:
             self._seen = digest
         return total
 
-    def _turns(self, size: int) -> Iterator[Iterator[Predictions]]:
+    def _turns(self) -> Iterator[Iterator[Predictions]]:
         """The rows in the turns that workers take: parts, which they read themselves, or blocks."""
-        size = size or max(1, BLOCK // self.width)
+        size = max(1, BLOCK // self.width)
         if len(self._parts) >= PARTS:
             return (self.file.part_blocks(part, size) for part in self._parts)
         return (iter([block]) for block in self.file.blocks(size))

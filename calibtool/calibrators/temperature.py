@@ -18,7 +18,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.maps import EXTREME, Power
-from calibtool.calibrators.passes import BLOCK, Held, Read, Rows
+from calibtool.calibrators.passes import Held, Read, Rows
 from calibtool.checks import Array
 from calibtool.errors import FitError, UsageError
 from calibtool.predictions import Predictions
@@ -179,7 +179,7 @@ def _moments(rows: Rows, b: float, *, and_at_1: bool = True) -> _Moments:
     # a b that float32 holds exactly, so that no row is scaled by another number
     exact = float(np.float32(b)) if single else b
     step = max(1, PIECE // rows.width)
-    slab = step * min(max(1, rows.rows // (step * SLABS)), BLOCK // PIECE)
+    slab = step * max(1, rows.rows // (step * SLABS))
 
     def work(block: Predictions) -> Array:
         if rows.width <= 2:

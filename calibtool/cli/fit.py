@@ -132,16 +132,18 @@ def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
             judged, judge = cross_fit(make, rows, METHODS[method].title)
             judged = _with_shares(judged, target) if target else judged
         report = evaluate(judged, REPORTED, calibrator=judge, progress=progress, **options)
+    in_sample = by_passes and not test
     if output:
         fitted.save(output)
     if format_ == "table":
         where = f" -> {output}" if output else ""
         out.say(f"Fitted on {rows.rows:,} rows: {fitted.describe()}{where}")
-        if by_passes and not test:
+        if in_sample:
             out.say(IN_SAMPLE)
         click.echo()
     out.show("report", report, format_, None)
-    for note in fitted.fitted.notes:
+    told = [IN_SAMPLE] if in_sample and format_ != "table" else []
+    for note in (*fitted.fitted.notes, *told):
         click.echo(f"Note: {note}", err=True)
     if not output and format_ == "table":
         click.echo(f"Nothing was written; -o {method}.json keeps the calibrator.")
