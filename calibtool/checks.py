@@ -5,7 +5,8 @@ Each raises InputError naming the source, the key and the first row that is wron
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,7 +29,8 @@ HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
 class Place:
     """Where values came from, for the messages: a source, its keys, the number of the first row.
 
-    `whole` is False for a block of a longer file, of which nothing is asked as a whole.
+    `whole` is False for a block of a longer file, of which nothing is asked as a whole. `numbers`
+    are the rows' numbers where a filter left some out, `locate` puts a number into words.
     """
 
     source: str = "predictions"
@@ -37,9 +39,12 @@ class Place:
     weights: str = "weights"
     first_row: int = 0
     whole: bool = True
+    numbers: Array | None = field(default=None, compare=False, repr=False)
+    locate: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
 
     def row(self, index: int) -> str:
-        return f"row {self.first_row + index} (counting from 0)"
+        number = self.first_row + index if self.numbers is None else int(self.numbers[index])
+        return self.locate(number) if self.locate else f"row {number} (counting from 0)"
 
     def first(self, key: str, bad: Array, values: Array, what: str, advice: str = "") -> InputError:
         """How many of one value a row are bad, and which is the first."""

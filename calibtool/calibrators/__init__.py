@@ -16,6 +16,7 @@ from calibtool.errors import UsageError
 
 if TYPE_CHECKING:
     from calibtool.calibrators.calibrator import Calibrator
+    from calibtool.calibrators.kept import Kept
     from calibtool.calibrators.passes import Progress, Read
     from calibtool.files.source import Source
     from calibtool.predictions import Predictions
@@ -40,6 +41,7 @@ class Method:
         any_form: whether logits and their probabilities lead to the same fit.
         by_passes: up to how many classes it is fitted to a file pass by pass, without holding it;
             0 for never.
+        to_cells: whether it can be fitted to the cells of a state.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Method:
     keeps_order: bool = False
     any_form: bool = True
     by_passes: int = 0
+    to_cells: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -153,6 +156,7 @@ METHODS: dict[str, Method] = {
         "2/class",
         30,
         binary=True,
+        to_cells=True,
     ),
     "beta": Method(
         "beta calibration",
@@ -163,6 +167,7 @@ METHODS: dict[str, Method] = {
         "3/class",
         50,
         binary=True,
+        to_cells=True,
     ),
     "spline": Method(
         "monotone spline",
@@ -183,6 +188,7 @@ METHODS: dict[str, Method] = {
         "tens/class",
         500,
         binary=True,
+        to_cells=True,
     ),
     "venn-abers": Method(
         "Venn-Abers",
@@ -203,6 +209,7 @@ METHODS: dict[str, Method] = {
         "15/class",
         300,
         binary=True,
+        to_cells=True,
     ),
     "scaling-binning": Method(
         "scaling-binning",
@@ -223,6 +230,7 @@ METHODS: dict[str, Method] = {
         "up to N/class",
         300,
         binary=True,
+        to_cells=True,
     ),
     "enir": Method(
         "ENIR",
@@ -252,7 +260,7 @@ def module_of(method: str) -> Any:
 
 def fit(
     method: str,
-    predictions: Predictions | Source,
+    predictions: Predictions | Source | Kept,
     *,
     by: str | None = None,
     progress: Progress | None = None,
@@ -264,7 +272,8 @@ def fit(
         method: a key of METHODS, such as "temperature".
         predictions: with labels; in memory, or a `Source` (`ct.scan`). To a source temperature,
             bias-corrected temperature and vector scaling are fitted in a few passes over the file,
-            which is never held, to the same optimum; for all other fits it is loaded.
+            which is never held, to the same optimum; for all other fits it is loaded. Or cells
+            (`ct.cells`), for isotonic, histogram, platt, beta and bbq.
         by: a column of `predictions.extra`; each of its values gets a calibrator of its own.
         progress: called now and then with what is being done and the share that is done, where a
             file is gone over.
@@ -279,12 +288,15 @@ def fit(
     >>> round(cal.map.temperature, 6)
     2.0
     """
+    from calibtool.files.source import Source
     from calibtool.predictions import Predictions
 
     function = module_of(method).fit
-    rows: Predictions | Read
+    rows: Predictions | Read | Kept
     if isinstance(predictions, Predictions):
         rows = predictions
+    elif not isinstance(predictions, Source):
+        rows = _require_to_cells(method, predictions, by)
     elif fits_by_passes(method, predictions.classes, by=by, **options):
         from calibtool.calibrators.passes import Read
 
@@ -313,6 +325,19 @@ def fit(
         notes = (*fitted.fitted.notes, few)
         fitted = replace(fitted, fitted=replace(fitted.fitted, notes=notes))
     return fitted
+
+
+def _require_to_cells(method: str, state: Kept, by: str | None) -> Kept:
+    """Whether a fit can do with cells."""
+    if by is not None:
+        raise UsageError(f"{state.source}: holds cells, no rows; --by needs rows")
+    if not METHODS[method].to_cells:
+        able = ", ".join(name for name, line in METHODS.items() if line.to_cells)
+        raise UsageError(
+            f"{state.source}: holds cells, no rows, and fit-{method} needs rows; {able} can be "
+            "fitted to cells"
+        )
+    return state
 
 
 def fits_by_passes(
