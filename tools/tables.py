@@ -101,6 +101,31 @@ def quality() -> str:
     )
 
 
+def passes() -> str:
+    """What benchmarks/fits.py measured last."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "fits.json").read_text())
+
+    def row(one: dict[str, Any]) -> list[str]:
+        theirs = one["sklearn_s"]
+        return [
+            one["file"],
+            one["method"],
+            str(one["passes"]),
+            f"{one['passes_s']:.1f} s, {one['passes_mb']:,.0f} MB",
+            f"{one['memory_s']:.1f} s, {one['memory_mb']:,.0f} MB",
+            f"{theirs:.1f} s" if theirs else "",
+            f"{one['off']:.0e}",
+        ]
+
+    titles = ["file", "fit", "passes", "by passes", "in memory", "scikit-learn", "apart"]
+    rule = ["---", "---", *["---:"] * 5]
+    table = [titles, rule, *(row(one) for one in record["fits"])]
+    about = record["made_with"]
+    made = f"Measured on {about['date']}, {about['cores']} shared cores, "
+    made += f"load {about['load_at_start']} at the start."
+    return "\n".join(["", *("| " + " | ".join(cells) + " |" for cells in table), "", made, "", ""])
+
+
 def conventions() -> str:
     """The table of other libraries' conventions."""
     return "\n".join(["", *reference.conventions(), "", ""])
@@ -355,6 +380,7 @@ MADE = {
     "gate_power": gate_power,
     "loss_speed": loss_speed,
     "losses": losses,
+    "passes": passes,
     "quality": quality,
     "real": real,
     "slices_found": slices_found,
