@@ -180,7 +180,7 @@ def test_progress_counts_the_passes(method, tmp_path):
     told = []
     fitted = ct.fit(method, source, progress=lambda *one: told.append(one))
     stages = list(dict.fromkeys(stage for stage, _ in told))
-    assert stages[0].startswith("Fitting, pass 1 of about ")
+    assert stages[0].startswith("fitting, pass 1 of about ")
     assert fitted.fitted.notes == (
         f"fitted in {len(stages)} passes over the file, which was not held in memory",
     )

@@ -14,7 +14,7 @@ from calibtool.calibrators.descent import Data, Piece, Problem, Whole, pieces
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.forms import Diagonal, Form, Full
 from calibtool.calibrators.maps import Affine
-from calibtool.calibrators.passes import Read
+from calibtool.calibrators.passes import SQUARE, Read
 from calibtool.calibrators.temperature import of_sample as scale_of
 from calibtool.checks import Array
 from calibtool.errors import FitError, UsageError
@@ -106,7 +106,7 @@ class Passed:
             z = self.made.look_at(block, floor)
             weights = np.ones(len(z)) if block.weights is None else block.weights / self.unit
             total: Array | float = 0.0
-            for piece in pieces(z, block.labels, weights, 4 * z.shape[1]):
+            for piece in pieces(z, block.labels, weights, SQUARE * z.shape[1]):
                 total = total + work(piece)
             return np.asarray(total)
 

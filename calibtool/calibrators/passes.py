@@ -23,7 +23,8 @@ from calibtool.files.table import Part
 from calibtool.predictions import Kind, Predictions
 from calibtool.threads import cores, ordered
 
-BLOCK = 1 << 21  # values that are read at a time
+BLOCK = 1 << 18  # values that a worker takes at a time, ...
+SQUARE = 4  # ... or so many rows a class: sums of K x K numbers are not worth fewer
 SAMPLE = 1 << 22  # values that give a fit its start
 SAMPLE_ROWS = 1 << 17  # rows of it at the most
 PARTS = 8  # from so many parts on, workers read a part each, and the sample is of so many
@@ -91,7 +92,7 @@ class Read:
         self.passes += 1
         first = self._seen is None
         digest = Digest(int(self.classes or 0), self.kind)
-        stage = f"Fitting, pass {self.passes} of about {max(self.passes, self.about)}"
+        stage = f"fitting, pass {self.passes} of about {max(self.passes, self.about)}"
 
         def one(blocks: Iterator[Predictions]) -> tuple[Array | None, int, list[_Told]]:
             total: Array | None = None
@@ -124,7 +125,7 @@ class Read:
 
     def _turns(self) -> Iterator[Iterator[Predictions]]:
         """The rows in the turns that workers take: parts, which they read themselves, or blocks."""
-        size = max(1, BLOCK // self.width)
+        size = max(BLOCK // self.width, SQUARE * self.width, 1)
         if len(self._parts) >= PARTS:
             return (self.file.part_blocks(part, size) for part in self._parts)
         return (iter([block]) for block in self.file.blocks(size))
