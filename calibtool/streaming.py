@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -267,16 +268,28 @@ def states_of(
 
     Raises InputError for what is wrong with the data.
     """
-    task, total = Task(keep, tuple(systems)), max(at_most(readable), 1)
+    whole = folded(readable, Task(keep, tuple(systems)), threads=threads, progress=progress)
+    skipped = readable.skipped if isinstance(readable, Source) else ()
+    return [replace(state, source=readable.source, skipped=skipped) for state in whole]
+
+
+def folded(
+    readable: Readable,
+    task: Task,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[Any]:
+    """What a task makes of every part, added up."""
+    whole: list[Any] = []
+    total = max(at_most(readable), 1)
     tick, threads = progress or silent, threads or cores()
-    whole: list[State] = []
     for states, done in _files(readable, task, threads, total, tick):
         whole = _added(whole, states)
         tick("reading", min(done / total, 1.0))
     if not whole:
         raise InputError(f"{readable.source}: there are no rows; nothing can be measured")
-    skipped = readable.skipped if isinstance(readable, Source) else ()
-    return [replace(state, source=readable.source, skipped=skipped) for state in whole]
+    return whole
 
 
 def at_most(readable: Readable) -> int:
@@ -357,7 +370,7 @@ def _batches(blocks: Iterable[Predictions]) -> Iterator[list[Predictions]]:
         yield held
 
 
-def _added(whole: list[State], states: list[State]) -> list[State]:
+def _added(whole: list[Any], states: list[Any]) -> list[Any]:
     if not whole or not states:
         return whole or states
     return [a + b for a, b in zip(whole, states, strict=True)]

@@ -27,7 +27,7 @@ LAYERS = (
     ("asked",),
     ("estimates",),
     ("streaming",),
-    ("evaluation", "inspection", "mapping"),
+    ("evaluation", "grouped", "inspection", "mapping"),
     ("paired",),
     ("comparison", "sliced", "search", "selection", "perfection", "conventions"),
     ("gate",),

@@ -27,6 +27,11 @@ def open_table(
     """
     found = find(str(path))
     suffix = found.suffix(found.paths[0])
+    if suffix == ".cells":
+        raise InputError(
+            f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, merge, "
+            "monitor and plot reliability take cells"
+        )
     if suffix in PICKLES:
         raise InputError(
             f"{found.text}: pickles can run code and are never read; save arrays with np.savez"
