@@ -105,20 +105,19 @@ def passes() -> str:
     """What benchmarks/fits.py measured last."""
     record = json.loads((ROOT / "benchmarks" / "results" / "fits.json").read_text())
 
-    def row(one: dict[str, Any]) -> list[str]:
-        theirs = one["sklearn_s"]
-        return [
-            one["file"],
-            one["method"],
-            str(one["passes"]),
-            f"{one['passes_s']:.1f} s, {one['passes_mb']:,.0f} MB",
-            f"{one['memory_s']:.1f} s, {one['memory_mb']:,.0f} MB",
-            f"{theirs:.1f} s" if theirs else "",
-            f"{one['off']:.0e}",
-        ]
+    def took(one: dict[str, Any], way: str) -> str:
+        if one[f"{way}_s"] is None:
+            return ""
+        return f"{one[f'{way}_s']:.1f} s ({one[f'{way}_cpu_s']:.1f})"
 
-    titles = ["file", "fit", "passes", "by passes", "in memory", "scikit-learn", "apart"]
-    rule = ["---", "---", *["---:"] * 5]
+    def row(one: dict[str, Any]) -> list[str]:
+        ways = [took(one, way) for way in ("passes", "memory", "sklearn")]
+        peaks = [f"{one[f'{way}_mb']:,.0f} MB" for way in ("passes", "memory")]
+        return [one["file"], one["method"], str(one["passes"]), *ways, *peaks, f"{one['off']:.0e}"]
+
+    titles = ["file", "fit", "passes", "by passes", "in memory", "scikit-learn"]
+    titles += ["peak by passes", "peak in memory", "apart"]
+    rule = ["---", "---", *["---:"] * 7]
     table = [titles, rule, *(row(one) for one in record["fits"])]
     about = record["made_with"]
     made = f"Measured on {about['date']}, {about['cores']} shared cores, "
