@@ -226,6 +226,33 @@ def test_what_cannot_be_fitted_is_said(tmp_path):
         ct.fit("vector", ct.scan(folder))
 
 
+@pytest.mark.parametrize("method", ["vector", "platt"])
+def test_a_damaged_file_is_left_out_where_that_is_asked_for(method, tmp_path):
+    folder = write(tmp_path / "f", FIVE)
+    sound = ct.fit(method, FIVE.take(slice(0, 4800)))
+    for name in ("08", "09"):
+        path = folder / f"{name}.parquet"
+        path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(InputError, match=r"0[89]\.parquet"):
+        ct.fit(method, ct.scan(folder))
+    fitted = ct.fit(method, ct.scan(folder, skip_bad_files=True))
+    assert fitted.fitted.rows == 4800
+    assert fitted.fitted.fingerprint == sound.fitted.fingerprint
+    told = [note for note in fitted.fitted.notes if note.startswith("left out, since it cannot")]
+    assert ["08.parquet" in told[0], "09.parquet" in told[1], len(told)] == [True, True, 2]
+
+
+@pytest.mark.parametrize("method", BY_PASSES)
+def test_a_filter_is_heeded(method, tmp_path):
+    source = ct.scan(write(tmp_path / "f", FIVE), filter="labels != 4")
+    with pytest.raises(FitError, match="class 4 has no rows"):
+        ct.fit("vector", source)
+    source = ct.scan(tmp_path / "f", filter="labels < 5 and labels >= 0")
+    held, read = ct.fit(method, FIVE), ct.fit(method, source)
+    np.testing.assert_allclose(parameters(read), parameters(held), rtol=0, atol=1e-8)
+    assert read.fitted.rows == ROWS
+
+
 def test_scan_takes_what_load_takes(tmp_path):
     write(tmp_path / "f", FIVE)
     source = ct.scan(tmp_path / "f", logits="logits", extra=["labels"])

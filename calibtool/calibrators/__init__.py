@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from calibtool.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calibtool.calibrators.calibrator import Calibrator
     from calibtool.calibrators.kept import Kept
     from calibtool.calibrators.passes import Progress, Read
@@ -291,7 +293,7 @@ def fit(
     from calibtool.files.source import Source
     from calibtool.predictions import Predictions
 
-    function = module_of(method).fit
+    function: Callable[..., Calibrator] = module_of(method).fit
     rows: Predictions | Read | Kept
     if isinstance(predictions, Predictions):
         rows = predictions
@@ -302,7 +304,11 @@ def fit(
 
         rows = Read(predictions, progress, about=3 if method == "temperature" else 4)
     else:
-        rows = predictions.also([by] if by else []).load()
+        from calibtool.calibrators.passes import told_of_skipped
+
+        loaded = predictions.also([by] if by else []).load()
+        fitted = fit(method, loaded, by=by, **options)
+        return _noted(fitted, told_of_skipped(predictions))
     if isinstance(rows, Predictions):
         if rows.weights is not None and rows.weights.any():
             rows = rows.take(rows.weights > 0)
@@ -311,7 +317,7 @@ def fit(
 
             return fit_groups(method, rows, by, lambda p: fit(method, p, **options))
     try:
-        fitted: Calibrator = function(rows, **options)
+        fitted = function(rows, **options)
     except TypeError as error:
         if "keyword argument" in str(error):
             raise UsageError(f"fit {method}: {error}") from error
@@ -322,9 +328,14 @@ def fit(
             f"{fitted.fitted.rows:,} rows of {fitted.classes} classes are few for {method}: as a "
             f"rule of thumb, it is at its best from {wanted:,} rows on"
         )
-        notes = (*fitted.fitted.notes, few)
-        fitted = replace(fitted, fitted=replace(fitted.fitted, notes=notes))
+        return _noted(fitted, [few])
     return fitted
+
+
+def _noted(fitted: Calibrator, notes: list[str]) -> Calibrator:
+    """The calibrator, with more to tell of its fit."""
+    told = (*fitted.fitted.notes, *notes)
+    return replace(fitted, fitted=replace(fitted.fitted, notes=told))
 
 
 def _require_to_cells(method: str, state: Kept, by: str | None) -> Kept:

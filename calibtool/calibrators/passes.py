@@ -75,13 +75,15 @@ class Read:
     def __init__(self, source: Source, progress: Progress | None = None, about: int = 3) -> None:
         self.file = source
         self.source, self.kind = source.source, source.kind
-        self.rows, self.width = source.rows, source.width
+        self.rows, self.width = source.rows_at_most, source.width
         self.classes, self.class_names = source.classes, source.class_names
         self.progress = progress or _silent
         self.about = about
         self.passes = 0
         self.zeros = 0
-        self._parts = source.parts()
+        # a file that turns out to be damaged is left out whole by `blocks`
+        parts = [] if source.choice.skip_bad_files else source.parts()
+        self._parts = parts if len(parts) >= PARTS else []
         self.sample = self._sample()
         self.wide = self.sample.values.itemsize == 8
         self.floor = inputs.floor_of(self.sample)
@@ -116,7 +118,8 @@ class Read:
                     self.floor, self.zeros = min(self.floor, each.floor), self.zeros + each.zeros
                     digest.add(each.parts)
                 done += rows
-                self.progress(stage, done / self.rows)
+                self.progress(stage, min(done / self.rows, 1.0))
+            self.progress(stage, 1.0)
         if total is None:
             raise FitError(f"{self.source}: the rows to fit on all have a weight of 0")
         if first:
@@ -126,7 +129,7 @@ class Read:
     def _turns(self) -> Iterator[Iterator[Predictions]]:
         """The rows in the turns that workers take: parts, which they read themselves, or blocks."""
         size = max(BLOCK // self.width, SQUARE * self.width, 1)
-        if len(self._parts) >= PARTS:
+        if self._parts:
             return (self.file.part_blocks(part, size) for part in self._parts)
         return (iter([block]) for block in self.file.blocks(size))
 
@@ -138,7 +141,8 @@ class Read:
 
     def notes(self) -> list[str]:
         """What a user should know of a fit by passes."""
-        return [f"fitted in {self.passes} passes over the file, which was not held in memory"]
+        told = f"fitted in {self.passes} passes over the file, which was not held in memory"
+        return [told, *told_of_skipped(self.file)]
 
     def _sample(self) -> Predictions:
         rows = max(SAMPLE // self.width, 64 * self.width)
@@ -148,7 +152,7 @@ class Read:
                 "logits or probabilities"
             )
         rows = min(rows, SAMPLE_ROWS)
-        if len(self._parts) >= PARTS:
+        if self._parts:
             every = len(self._parts) / PARTS
             some = [self._parts[int(k * every)] for k in range(PARTS)]
             read = [block for part in some for block in _first(self.file, part, rows // PARTS)]
@@ -157,6 +161,11 @@ class Read:
         if read and read[0].labels is None:
             raise NotAvailableError(f"{self.source}: a fit needs labels")
         return joined([weighted(block) for block in read])
+
+
+def told_of_skipped(source: Source) -> list[str]:
+    """What to tell of files that were left out."""
+    return [f"left out, since it cannot be read: {file}: {why}" for file, why in source.skipped]
 
 
 def one_thread_each() -> AbstractContextManager[object]:

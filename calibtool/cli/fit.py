@@ -112,7 +112,7 @@ def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
     by, target = options.pop("by"), _shares(options.pop("target_prior"))
     file = options.pop("file")
     choice = shared.choice(options)
-    rows = _rows(method, file, choice, by, own, weighted=target is not None)
+    rows, left_out = _rows(method, file, choice, by, own, weighted=target is not None)
     held = isinstance(rows, Predictions | Source)
     if not held and not test and format_ != "table":
         raise _nothing_to_report(file, format_)
@@ -140,7 +140,7 @@ def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
     if report:
         out.show("report", report, format_, None)
     told = [IN_SAMPLE] if in_sample and format_ != "table" else []
-    for note in (*fitted.fitted.notes, *told):
+    for note in (*fitted.fitted.notes, *left_out, *told):
         click.echo(f"Note: {note}", err=True)
     if not output and format_ == "table":
         click.echo(f"Nothing was written; -o {method}.json keeps the calibrator.")
@@ -148,19 +148,24 @@ def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
 
 def _rows(
     method: str, file: str, choice: Choice, by: str | None, own: dict[str, Any], *, weighted: bool
-) -> Source | Predictions | State:
-    """What is fitted to: predictions, a file of them that is not loaded, or cells."""
+) -> tuple[Source | Predictions | State, list[str]]:
+    """What is fitted to: predictions, a file of them that is not loaded, or cells; and what to tell
+    of files that were left out."""
     from calibtool.calibrators import fits_by_passes
+    from calibtool.calibrators.passes import told_of_skipped
     from calibtool.files import open_source
 
     if file.endswith(".cells"):
         from calibtool.state.file import load_cells
 
-        return load_cells(file)
+        return load_cells(file), []
     source = open_source(file, choice).also([by] if by else [])
     likely = _too_many(source) and not weighted
     by_passes = likely and fits_by_passes(method, source.classes, by=by, **own)
-    return source if by_passes else source.load()
+    if by_passes:
+        return source, []
+    loaded = source.load()
+    return loaded, told_of_skipped(source)
 
 
 def _judged(
@@ -195,7 +200,8 @@ def _nothing_to_report(file: str, format_: str) -> Exception:
 
 def _too_many(source: Source) -> bool:
     """Whether a file is read block by block where that will do."""
-    return source.rows > MOST_ROWS or source.rows * source.width > MOST_VALUES
+    most = min(MOST_ROWS, MOST_VALUES // source.width)
+    return source.rows_at_most > most and source.rows > most  # the latter reads what a filter needs
 
 
 def _shares(text: str | None) -> list[float] | None:
