@@ -35,7 +35,7 @@ from calibtool.metrics import OfCounts, OfMatrix, OfOther, Score
 from calibtool.panels import Panels
 from calibtool.predictions import Predictions
 from calibtool.reading import read
-from calibtool.report import Data, Report
+from calibtool.report import Data, Report, left_out
 from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
@@ -161,9 +161,16 @@ class Examined(Measures):
 
     Attributes:
         collected: what the pass left of each system.
+        left: files that could not be read and were left out, with the reason.
     """
 
     collected: tuple[Collected, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return self.left
 
     def means(self, system: int = 0) -> tuple[float, float]:
         """Mean score and mean outcome of a system."""
@@ -249,6 +256,7 @@ def examine(
         predictions.classes,
         predictions.kind,
         rows.weights is not None,
+        getattr(predictions, "filter", ""),
     )
     return Examined(
         tuple(specs),
@@ -259,6 +267,7 @@ def examine(
         view,
         mean,
         tuple(collected),
+        getattr(predictions, "skipped", ()),
     )
 
 
@@ -353,9 +362,10 @@ def report_of(found: Measures) -> Report:
         bias=bias_of(found.bias, found.view, found.settings),
         said=said,
         was=was,
-        warnings=tuple(found.warnings()),
+        warnings=(*left_out(found.skipped), *found.warnings()),
         cells=found.cells(),
         view=found.view,
+        skipped=found.skipped,
     )
     if len(found.systems) > 1:
         label = found.systems[1].title

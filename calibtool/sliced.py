@@ -18,7 +18,7 @@ from calibtool.grouped import groups_of
 from calibtool.measure import Progress
 from calibtool.multiple import holm
 from calibtool.predictions import Predictions
-from calibtool.report import Data, Estimate, Report
+from calibtool.report import Data, Estimate, Report, left_out
 from calibtool.slices import FEW, Slices, carrying, slices
 from calibtool.spec import Spec, parse_list
 from calibtool.state import Shape
@@ -134,6 +134,7 @@ def evaluate_by(
         assert isinstance(predictions, Source)
         return _streamed(predictions, wanted, specs, calibrator, progress, how)
     rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
+    skipped = predictions.skipped if isinstance(predictions, Source) else ()
     parted = [slices(rows, one) for one in wanted]
     if calibrator is not None:
         rows = replace(calibrator(rows), source=rows.source, extra=rows.extra)
@@ -157,6 +158,7 @@ def evaluate_by(
         small = [k for k in range(len(part.names)) if 0 < part.rows[k] < part.few]
         names = tuple((part.names[k], int(part.rows[k])) for k in small)
         parts.append(Part(part.by, tuple(found), part.apart, part.note, names))
+    whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
 
@@ -182,7 +184,9 @@ def _streamed(
             total = named[0][1]
             for _, state in named[1:]:
                 total += state
-            whole = evaluate(replace(total, source=source.source), specs, **how)
+            whole = evaluate(
+                replace(total, source=source.source, skipped=source.skipped), specs, **how
+            )
         found, small = [], []
         for name, state in named:
             if state.rows < FEW:

@@ -127,6 +127,11 @@ class Streamed(Measures):
 
     states: tuple[State, ...] = ()
 
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return self.states[0].skipped
+
     def panels(self, system: int = 0, view: str = "") -> StatePanels:
         """The panels of a system's scores, in `view` unless another is named."""
         return StatePanels(self.states[system], view or self.view)
@@ -189,7 +194,14 @@ def measure(
         )
     measured, mean = measure_states(specs, states, settings, view if bias else None)
     first = states[0]
-    data = Data(first.source, first.rows, first.classes, first.kind, first.weighted)
+    data = Data(
+        first.source,
+        first.rows,
+        first.classes,
+        first.kind,
+        first.weighted,
+        getattr(predictions, "filter", ""),
+    )
     return Streamed(
         tuple(specs),
         tuple(systems),

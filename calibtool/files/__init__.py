@@ -29,8 +29,8 @@ def open_table(
     suffix = found.suffix(found.paths[0])
     if suffix == ".cells":
         raise InputError(
-            f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, merge, "
-            "monitor and plot reliability take cells"
+            f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
+            "merge, monitor and plot reliability take cells"
         )
     if suffix in PICKLES:
         raise InputError(
