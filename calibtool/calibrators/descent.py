@@ -37,7 +37,7 @@ FAR = 1e4  # parameters beyond mean that there is no optimum
 PIECE = 1 << 17  # values worked on at a time
 FEW = 16  # classes fewer than these lie column by column
 SMALL = 1 << 20  # fewer values are not worth threads
-DENSE = 32  # classes up to which rows in memory sum the matrix of second derivatives
+DENSE = 16  # classes up to which rows in memory sum the matrix of second derivatives
 FLAT = 1e-12  # directions of so little curve, beside the steepest, have no effect
 
 

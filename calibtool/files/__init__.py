@@ -30,8 +30,8 @@ def open_table(
     if suffix == ".cells":
         raise InputError(
             f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
-            "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta and "
-            "fit-bbq take cells"
+            "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta "
+            "and fit-bbq take cells"
         )
     if suffix in PICKLES:
         raise InputError(
