@@ -144,6 +144,11 @@ def require_unit(values: Array, place: Place, slack: float | None = None) -> Non
     )
 
 
+def are_unit_column(values: Array) -> bool:
+    """Whether (N, 1) values all lie in [0, 1]; they are finite then, for NaN passes no bound."""
+    return values.shape[1] == 1 and len(values) > 0 and values.min() >= 0 and values.max() <= 1
+
+
 def distribution(values: Array, renormalize: bool, place: Place) -> Array:
     """Rows of probabilities that sum to 1 in their own type, or `InputError`."""
     require_unit(values, place, np.inf if renormalize and values.shape[1] > 1 else None)
@@ -220,7 +225,7 @@ def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Ar
     text = array.astype(str, copy=False)
     codes = _codes(text, names)
     if codes.min(initial=0) < 0:
-        unknown = str(text[codes < 0].min())
+        unknown = min(text[codes < 0].tolist())
         row = int(np.flatnonzero(text == unknown)[0])
         raise place.error(
             place.labels,

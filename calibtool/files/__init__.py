@@ -50,7 +50,7 @@ def open_table(
         from calibtool.files.arrow import ArrowTable
 
         return ArrowTable(found, ARROW_FORMATS[suffix], condition, skip_bad=skip_bad_files)
-    if condition:
+    if condition is not None:
         raise UsageError(
             f"--filter: {found.text}: rows of {suffix} are not chosen by a condition, those of "
             "parquet, Arrow and csv are; index the arrays before they are saved"
@@ -78,7 +78,7 @@ def open_source(
     """Predictions in a file, ready to be read in blocks."""
     choice = choice or Choice()
     table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
-    if choice.filter and choice.labels_file:
+    if choice.filter is not None and choice.labels_file:
         raise UsageError(
             "--filter goes without --labels-file: give the labels a column of the file"
         )

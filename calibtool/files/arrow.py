@@ -41,7 +41,7 @@ class ArrowTable:
         self._like, fields = _common(known or [self._first_with_schema()])
         own = [field for field in fields if field.name not in keys.schema.names]
         self.schema = pa.schema([*own, *keys.schema])
-        self._filter = filters.parse(condition, self.schema) if condition else None
+        self._filter = None if condition is None else filters.parse(condition, self.schema)
         self._settled: dict[tuple[str, ...], int] = {}
 
     # ------------------------------------------------------------------ what it holds

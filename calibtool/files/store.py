@@ -49,7 +49,8 @@ def clean(error: BaseException) -> str:
     """An error's first line, without secrets, and without what the file's name says already."""
     first = str(error).split("\n", 1)[0].strip()
     bare = re.sub(r"^Could not open \w+ input source '[^']*': ", "", first)
-    return without_secrets(bare) or type(error).__name__
+    shown = "".join(letter if letter.isprintable() else "?" for letter in bare)
+    return without_secrets(shown) or type(error).__name__
 
 
 def of_server(error: BaseException) -> bool:
