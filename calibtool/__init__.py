@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from calibtool.comparison import compare
     from calibtool.errors import CalibtoolError
     from calibtool.evaluation import evaluate
-    from calibtool.files import load
+    from calibtool.files import load, scan
     from calibtool.gate import check
     from calibtool.mapping import cells
     from calibtool.perfection import significance
@@ -50,6 +50,7 @@ _HOME = {
     "load_calibrator": "calibtool.calibrators",
     "load_cells": "calibtool.state.file",
     "save_cells": "calibtool.state.file",
+    "scan": "calibtool.files",
     "search_slices": "calibtool.search",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
@@ -87,6 +88,7 @@ __all__ = [
     "load_calibrator",
     "load_cells",
     "save_cells",
+    "scan",
     "search_slices",
     "select",
     "significance",

@@ -101,6 +101,30 @@ def quality() -> str:
     )
 
 
+def passes() -> str:
+    """What benchmarks/fits.py measured last."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "fits.json").read_text())
+
+    def took(one: dict[str, Any], way: str) -> str:
+        if one[f"{way}_s"] is None:
+            return ""
+        return f"{one[f'{way}_s']:.1f} s ({one[f'{way}_cpu_s']:.1f})"
+
+    def row(one: dict[str, Any]) -> list[str]:
+        ways = [took(one, way) for way in ("passes", "memory", "sklearn")]
+        peaks = [f"{one[f'{way}_mb']:,.0f} MB" for way in ("passes", "memory")]
+        return [one["file"], one["method"], str(one["passes"]), *ways, *peaks, f"{one['off']:.0e}"]
+
+    titles = ["file", "fit", "passes", "by passes", "in memory", "scikit-learn"]
+    titles += ["peak by passes", "peak in memory", "apart"]
+    rule = ["---", "---", *["---:"] * 7]
+    table = [titles, rule, *(row(one) for one in record["fits"])]
+    about = record["made_with"]
+    made = f"Measured on {about['date']}, {about['cores']} shared cores, "
+    made += f"load {about['load_at_start']} at the start."
+    return "\n".join(["", *("| " + " | ".join(cells) + " |" for cells in table), "", made, "", ""])
+
+
 def conventions() -> str:
     """The table of other libraries' conventions."""
     return "\n".join(["", *reference.conventions(), "", ""])
@@ -355,6 +379,7 @@ MADE = {
     "gate_power": gate_power,
     "loss_speed": loss_speed,
     "losses": losses,
+    "passes": passes,
     "quality": quality,
     "real": real,
     "slices_found": slices_found,
