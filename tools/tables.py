@@ -368,7 +368,32 @@ def clusters() -> str:
     return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
 
 
+def cells_coverage() -> str:
+    """How often intervals from cells contain the truth."""
+    record = _results("cells_coverage")
+    names = list(record["rows"][0]["covered"])
+    rows = [
+        [row["scenario"], f"{row['n']:,}", *(_per_cent(row["covered"][name]) for name in names)]
+        for row in record["rows"]
+    ]
+    spread = 100 * (0.95 * 0.05 / record["simulations"]) ** 0.5
+    note = (
+        f"Per cent of {record['simulations']} data sets whose 95 % interval from cells contains "
+        f"the truth (chance moves 95 by {spread:.1f}, a standard deviation); measured on "
+        f"{record['date']} by `benchmarks/cells_coverage.py`."
+    )
+    table = to_markdown.table(("population", "rows", *names), rows)
+    return "\n".join(["", *table, "", note, "", ""])
+
+
+def scale() -> str:
+    """Many rows beside yardsticks of the same run."""
+    record = _results("scale")
+    return "\n".join(["", _rows(record["rows"]), "", _made(record["made_with"]), "", ""])
+
+
 MADE = {
+    "cells_coverage": cells_coverage,
     "calibrators": calibrators,
     "clusters": clusters,
     "compare_null": compare_null,
@@ -382,6 +407,7 @@ MADE = {
     "passes": passes,
     "quality": quality,
     "real": real,
+    "scale": scale,
     "slices_found": slices_found,
 }
 
