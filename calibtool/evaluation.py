@@ -26,7 +26,7 @@ from calibtool.checks import Array
 from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
-from calibtool.draws import Draws
+from calibtool.draws import EXACT_ROWS, Draws
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.estimates import Measures, bias_of
 from calibtool.files import Source
@@ -118,16 +118,14 @@ def measures(
     progress: Progress | None = None,
 ) -> Measures:
     """Measure several systems on the same rows: by their cells where there are more than
-    STREAMED_ROWS rows, or no rows any more; by `examine` where there are fewer, or where a metric
-    or clusters need whole rows.
+    STREAMED_ROWS rows (of two systems, more than EXACT_ROWS in a file), or no rows any more; by
+    `examine` where there are fewer, or where a metric or clusters need whole rows.
 
     The arguments are those of `examine`.
     """
     asked = parse_list(metrics)
     kept = isinstance(predictions, State)
-    many = at_most(predictions) > STREAMED_ROWS and streams(asked)
-    if many and isinstance(predictions, Source) and predictions.choice.filter:
-        many = predictions.rows > STREAMED_ROWS
+    many = streams(asked) and _many(predictions, paired=len(systems) > 1)
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
@@ -153,6 +151,16 @@ def measures(
     if settings.draws is not None:
         require_memory(specs, predictions, settings.draws)
     return stream(predictions, specs, systems, settings, bias=bias)
+
+
+def _many(predictions: Readable, *, paired: bool) -> bool:
+    """Whether cells are to stand for the rows. Cells cannot pair an error before and after, so that
+    rows which are in memory, or fit there, are kept where there are two systems."""
+    least = EXACT_ROWS if paired else STREAMED_ROWS
+    if (paired and isinstance(predictions, Predictions)) or at_most(predictions) <= least:
+        return False
+    filtered = isinstance(predictions, Source) and predictions.choice.filter
+    return not filtered or predictions.rows > least
 
 
 @dataclass(frozen=True, eq=False)
