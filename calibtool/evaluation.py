@@ -40,7 +40,7 @@ from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
 from calibtool.statistic import Cells, locate
-from calibtool.streaming import at_most, streams
+from calibtool.streaming import at_most, many, ran, require_streamed, streams
 from calibtool.streaming import measure as stream
 from calibtool.threads import cores
 from calibtool.views import Rows, reduce_rows
@@ -118,20 +118,22 @@ def measures(
     progress: Progress | None = None,
 ) -> Measures:
     """Measure several systems on the same rows: by their cells where there are more than
-    EXACT_ROWS rows, or no rows any more; by `examine` where there are fewer, or where a metric or
+    EXACT_ROWS rows, or an engine reads them, or there are no rows any more; by `examine` where there are fewer, or where a metric or
     clusters need whole rows.
 
     The arguments are those of `examine`.
     """
     asked = parse_list(metrics)
     kept = isinstance(predictions, State)
-    many = at_most(predictions) > EXACT_ROWS and streams(asked)
-    if many and isinstance(predictions, Source) and predictions.choice.filter:
-        many = predictions.rows > EXACT_ROWS
+    if ran(predictions):
+        require_streamed(predictions, asked, cluster=cluster, ood=ood)
+    streamed = many(predictions) and streams(asked)
+    if streamed and isinstance(predictions, Source) and not predictions.run:
+        streamed = not predictions.choice.filter or predictions.rows > EXACT_ROWS
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
-    if not kept and (not many or cluster is not None or ood is not None):
+    if not kept and (not streamed or cluster is not None or ood is not None):
         return examine(
             predictions,
             asked,

@@ -10,7 +10,6 @@ from typing import Any
 
 from calibtool.asked import Calibrator, Readable, main_view, settle
 from calibtool.collect import unchanged
-from calibtool.draws import EXACT_ROWS
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation import evaluate
 from calibtool.files import Source
@@ -22,7 +21,7 @@ from calibtool.report import Data, Estimate, Report
 from calibtool.slices import FEW, Slices, carrying, slices
 from calibtool.spec import Spec, parse_list
 from calibtool.state import Shape
-from calibtool.streaming import Task, at_most, keep_for, streams
+from calibtool.streaming import Task, keep_for, many, ran, require_streamed, streams
 from calibtool.views import reduce_rows
 
 EITHER = 5  # right and wrong rows that a slice needs for a p-value
@@ -129,9 +128,10 @@ def evaluate_by(
     """
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
-    many = isinstance(predictions, Source) and at_most(predictions) > EXACT_ROWS
-    if many and streams(specs) and not how.get("cluster"):
-        assert isinstance(predictions, Source)
+    if ran(predictions):
+        require_streamed(predictions, specs, cluster=how.get("cluster"))
+    streamed = many(predictions) and streams(specs) and not how.get("cluster")
+    if streamed and isinstance(predictions, Source):
         return _streamed(predictions, wanted, specs, calibrator, progress, how)
     rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
     parted = [slices(rows, one) for one in wanted]

@@ -26,6 +26,7 @@ LAYERS = (
     ("measure", "reading"),
     ("asked",),
     ("estimates",),
+    ("engines",),
     ("streaming",),
     ("evaluation", "grouped", "inspection", "mapping"),
     ("paired",),
