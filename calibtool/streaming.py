@@ -188,6 +188,8 @@ def measure(
             threads=settings.threads,
             progress=settings.progress,
         )
+    if states[0].rows < FEW_ROWS:  # fewer than the files' own records let expect
+        settings = replace(settings, draws=None)
     measured, mean = measure_states(specs, states, settings, view if bias else None)
     first = states[0]
     data = Data(first.source, first.rows, first.classes, first.kind, first.weighted)

@@ -87,7 +87,7 @@ def what(source: Source, work: Work, parts: Sequence[Part]) -> dict[str, str]:
     cut = [(part.file, part.number, part.first_row, part.rows) for part in parts]
     return {
         "versions of calibtool": __version__,
-        "input files": f"{len(files):,} of {size:,} bytes, sha256 {_digest([files, cut])}",
+        "input files": f"{len(files):,} files of {size:,} bytes, sha256 {_digest([files, cut])}",
         "options of reading": f"sha256 {_digest(options)}",
         "roles of columns": f"sha256 {_digest(asdict(source.roles))}",
         "metrics": f"sha256 {_digest(asdict(keep))}",
