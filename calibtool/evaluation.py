@@ -27,6 +27,7 @@ from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
 from calibtool.draws import EXACT_ROWS, Draws
+from calibtool.engines.frame import opened
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.estimates import Measures, bias_of
 from calibtool.files import Source
@@ -65,7 +66,8 @@ def evaluate(
     """Measure predictions.
 
     Args:
-        predictions: `Predictions`, or a `Source` to be read in blocks.
+        predictions: `Predictions`, a `Source` to be read in blocks, a `State`, or a Dask data
+            frame whose columns tell their part by name (`ct.from_dask` for others).
         metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
         calibrator: also measure what it makes of the predictions, and the paired difference.
         ood: predictions of rows from elsewhere, whose labels do not matter: how well confidence
@@ -87,7 +89,7 @@ def evaluate(
     """
     systems = [System()] if calibrator is None else [System(), System.of(calibrator)]
     found = measures(
-        predictions,
+        opened(predictions),
         metrics,
         systems,
         ood=ood,
@@ -118,8 +120,8 @@ def measures(
     progress: Progress | None = None,
 ) -> Measures:
     """Measure several systems on the same rows: by their cells where there are more than
-    EXACT_ROWS rows, or an engine reads them, or there are no rows any more; by `examine` where there are fewer, or where a metric or
-    clusters need whole rows.
+    EXACT_ROWS rows, or an engine reads them, or there are no rows any more; by `examine` where
+    there are fewer, or where a metric or clusters need whole rows.
 
     The arguments are those of `examine`.
     """

@@ -10,6 +10,7 @@ from typing import Any
 
 from calibtool.asked import Calibrator, Readable, main_view, settle
 from calibtool.collect import unchanged
+from calibtool.engines.frame import opened
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation import evaluate
 from calibtool.files import Source
@@ -126,6 +127,7 @@ def evaluate_by(
     >>> [one.rows for one in evaluate_by(p, "place", ["accuracy"], ci="none").parts[0].slices]
     [40, 40]
     """
+    predictions = opened(predictions)
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
     if ran(predictions):

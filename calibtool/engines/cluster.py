@@ -207,7 +207,8 @@ def failures(client: Any) -> Iterator[None]:
         raise lost(client) from error
     except ModuleNotFoundError as error:
         raise ClusterError(
-            f"{address_of(client)}: workers lack {error.name}; install calibtool {__version__} there"
+            f"{address_of(client)}: workers lack {error.name}; install calibtool {__version__} "
+            "there"
         ) from error
 
 

@@ -55,14 +55,14 @@ def reduce_found(found: list[Found], *, whole: bool) -> Found:
 
 
 def _require_visible(source: Source, part: Part) -> None:
-    """Whether a file that cannot be read is there at all: if not, it is the worker that lacks it."""
+    """Whether a file that cannot be read is there at all: it may be the worker that lacks it."""
     path = source.table.path_of(part)
     if path is not None and not Path(path).exists():
         raise ClusterError(f"worker {here()} does not see {path}; {VISIBLE}")
 
 
 def here() -> str:
-    """This worker's address."""
+    """The address of the worker."""
     from distributed import get_worker
 
     try:
