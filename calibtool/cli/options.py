@@ -114,7 +114,7 @@ def source(path: str, options: dict[str, Any], **how: Any) -> Source:
 
     where, kept = options.pop("dask", None), options.pop("state", None)
     found = open_source(path, choice(options), **how)
-    return _run(found, where, kept) if where or kept else found
+    return found if where is None and kept is None else _run(found, where, kept)
 
 
 def _run(found: Source, where: str | None, kept: str | None) -> Source:
@@ -126,12 +126,12 @@ def _run(found: Source, where: str | None, kept: str | None) -> Source:
     from calibtool.engines import Run
 
     engine = None
-    if where:
+    if where is not None:
         from calibtool.engines.cluster import connected
 
         engine = click.get_current_context().with_resource(connected(where))
     say = lambda text: click.echo(text, err=True)
-    return replace(found, run=Run(engine, Path(kept) if kept else None, say))
+    return replace(found, run=Run(engine, None if kept is None else Path(kept), say))
 
 
 def readable(path: str, options: dict[str, Any], columns: Sequence[str] = ()) -> Readable:

@@ -125,7 +125,8 @@ def connected(where: str) -> Iterator[Dask]:
             cluster = LocalCluster(
                 n_workers=int(local[1]),
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 silence_logs=logging.CRITICAL,
                 memory_limit=0,
             )
