@@ -22,6 +22,7 @@ SUM_TOLERANCE = {2: 4e-3, 4: 1e-5, 8: 1e-5}
 ROUNDING = 1e-14  # a sum that misses by no more is left as it is
 
 
+FEW_NAMES = 8  # up to so many are compared with every row, more are looked up
 HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
 
 
@@ -143,6 +144,11 @@ def require_unit(values: Array, place: Place, slack: float | None = None) -> Non
     )
 
 
+def are_unit_column(values: Array) -> bool:
+    """Whether (N, 1) values all lie in [0, 1]; they are finite then, for NaN passes no bound."""
+    return values.shape[1] == 1 and len(values) > 0 and values.min() >= 0 and values.max() <= 1
+
+
 def distribution(values: Array, renormalize: bool, place: Place) -> Array:
     """Rows of probabilities that sum to 1 in their own type, or `InputError`."""
     require_unit(values, place, np.inf if renormalize and values.shape[1] > 1 else None)
@@ -216,17 +222,28 @@ def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Ar
             f"labels are names ({str(array[0])!r}, ...), but the order of the classes is not "
             "known; give it with --classes NAME,NAME,... or a key 'classes' in the file",
         )
-    found, codes = np.unique(array.astype(str), return_inverse=True)
-    position = {name: index for index, name in enumerate(names)}
-    unknown = [name for name in found.tolist() if name not in position]
-    if unknown:
-        row = int(np.flatnonzero(array.astype(str) == unknown[0])[0])
+    text = array.astype(str, copy=False)
+    codes = _codes(text, names)
+    if codes.min(initial=0) < 0:
+        unknown = min(text[codes < 0].tolist())
+        row = int(np.flatnonzero(text == unknown)[0])
         raise place.error(
             place.labels,
-            f"{unknown[0]!r} in {place.row(row)} is not among the classes "
+            f"{unknown!r} in {place.row(row)} is not among the classes "
             f"({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})",
         )
-    return np.array([position[name] for name in found.tolist()], dtype=np.int64)[codes]
+    return codes
+
+
+def _codes(text: Array, names: tuple[str, ...]) -> Array:
+    """Each text's place among the names, or -1."""
+    if len(names) <= FEW_NAMES:
+        codes = np.full(len(text), -1, dtype=np.int64)
+        for code, name in enumerate(names):
+            codes[text == name] = code
+        return codes
+    position = {name: code for code, name in enumerate(names)}
+    return np.fromiter((position.get(t, -1) for t in text.tolist()), np.int64, len(text))
 
 
 def _from_ids(array: Array, classes: int, place: Place) -> Array:

@@ -41,6 +41,11 @@ class Measures:
     bias: Measured
 
     @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return ()
+
+    @property
     def level(self) -> float | None:
         """Of the intervals; None where there are none."""
         return None if self.settings.draws is None else self.settings.level

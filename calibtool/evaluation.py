@@ -26,7 +26,7 @@ from calibtool.checks import Array
 from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
-from calibtool.draws import EXACT_ROWS, Draws
+from calibtool.draws import Draws
 from calibtool.engines.frame import opened
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.estimates import Measures, bias_of
@@ -36,12 +36,12 @@ from calibtool.metrics import OfCounts, OfMatrix, OfOther, Score
 from calibtool.panels import Panels
 from calibtool.predictions import Predictions
 from calibtool.reading import read
-from calibtool.report import Data, Report
+from calibtool.report import Data, Report, left_out
 from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
 from calibtool.statistic import Cells, locate
-from calibtool.streaming import at_most, many, ran, require_streamed, streams
+from calibtool.streaming import STREAMED_ROWS, at_most, many, ran, require_streamed, streams
 from calibtool.streaming import measure as stream
 from calibtool.threads import cores
 from calibtool.views import Rows, reduce_rows
@@ -120,7 +120,7 @@ def measures(
     progress: Progress | None = None,
 ) -> Measures:
     """Measure several systems on the same rows: by their cells where there are more than
-    EXACT_ROWS rows, or an engine reads them, or there are no rows any more; by `examine` where
+    STREAMED_ROWS rows, or an engine reads them, or there are no rows any more; by `examine` where
     there are fewer, or where a metric or clusters need whole rows.
 
     The arguments are those of `examine`.
@@ -131,7 +131,7 @@ def measures(
         require_streamed(predictions, asked, cluster=cluster, ood=ood)
     streamed = many(predictions) and streams(asked)
     if streamed and isinstance(predictions, Source) and not predictions.run:
-        streamed = not predictions.choice.filter or predictions.rows > EXACT_ROWS
+        streamed = not predictions.choice.filter or predictions.rows > STREAMED_ROWS
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
@@ -165,9 +165,16 @@ class Examined(Measures):
 
     Attributes:
         collected: what the pass left of each system.
+        left: files that could not be read and were left out, with the reason.
     """
 
     collected: tuple[Collected, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return self.left
 
     def means(self, system: int = 0) -> tuple[float, float]:
         """Mean score and mean outcome of a system."""
@@ -253,6 +260,7 @@ def examine(
         predictions.classes,
         predictions.kind,
         rows.weights is not None,
+        getattr(predictions, "filter", ""),
     )
     return Examined(
         tuple(specs),
@@ -263,6 +271,7 @@ def examine(
         view,
         mean,
         tuple(collected),
+        getattr(predictions, "skipped", ()),
     )
 
 
@@ -357,9 +366,10 @@ def report_of(found: Measures) -> Report:
         bias=bias_of(found.bias, found.view, found.settings),
         said=said,
         was=was,
-        warnings=tuple(found.warnings()),
+        warnings=(*left_out(found.skipped), *found.warnings()),
         cells=found.cells(),
         view=found.view,
+        skipped=found.skipped,
     )
     if len(found.systems) > 1:
         label = found.systems[1].title

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.errors import InputError
+from calibtool.errors import InputError, NotAvailableError
 from calibtool.files import Source
 from calibtool.measure import Progress
 from calibtool.predictions import Predictions
@@ -95,7 +95,8 @@ def groups_of(
 ) -> Groups:
     """The states of all groups, in one pass.
 
-    Raises InputError where a column is not there, or holds more values than have a slice each.
+    Raises InputError where a column is not there, NotAvailableError where it holds numbers that
+    are parted at quantiles, which one pass does not know.
     """
     known = [name for name in source.table.columns if name not in set(source.roles.columns())]
     carrying = source.also(columns_of(by, known))
@@ -104,7 +105,7 @@ def groups_of(
     for k, name in enumerate(names_in(by)):
         values = {key[k] for key in groups.states}
         if groups.whole[k] and len(values) > MOST_NUMBERS:
-            raise InputError(
+            raise NotAvailableError(
                 f"{source.source}: {name} holds {len(values):,} different numbers; of so many "
                 f"rows, slices go by texts, or by whole numbers of up to {MOST_NUMBERS} values"
             )
@@ -121,15 +122,12 @@ def _column(block: Predictions, name: str) -> Array:
         names = block.class_names
         return np.array(names, dtype=str)[found] if names else found
     if name not in block.extra:
-        raise InputError(
-            f"{place}: of more than a million rows, slices go by columns of the file and "
-            "`predicted`"
-        )
+        raise NotAvailableError(f"{place}: is no column of the file")
     column = block.extra[name]
     if column.ndim != 1:
         raise InputError(f"{place}: holds several values a row; rows go by one value each")
     if column.dtype.kind == "f":
-        raise InputError(
+        raise NotAvailableError(
             f"{place}: holds numbers with fractions; of so many rows, slices go by texts, or by "
             f"whole numbers of up to {MOST_NUMBERS} values"
         )

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from calibtool.checks import (
     Array,
     Place,
+    are_unit_column,
     as_labels,
     distribution,
     hits,
@@ -101,8 +102,9 @@ class Predictions:
         """
         place = place or Place(values="probs")
         values = matrix(probs, place)
-        require_finite(values, place.values, place)
-        values = distribution(values, renormalize, place)
+        if not are_unit_column(values):
+            require_finite(values, place.values, place)
+            values = distribution(values, renormalize, place)
         return cls._build("probs", values, labels, weights, class_names, place)
 
     @classmethod

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
 from calibtool.asked import Calibrator, Readable, main_view, settle
 from calibtool.collect import unchanged
+from calibtool.draws import EXACT_ROWS
 from calibtool.engines.frame import opened
-from calibtool.errors import CalibtoolError, InputError
+from calibtool.errors import CalibtoolError, InputError, NotAvailableError
 from calibtool.evaluation import evaluate
 from calibtool.files import Source
 from calibtool.grouped import groups_of
 from calibtool.measure import Progress
 from calibtool.multiple import holm
 from calibtool.predictions import Predictions
-from calibtool.report import Data, Estimate, Report
+from calibtool.report import Data, Estimate, Report, left_out
 from calibtool.slices import FEW, Slices, carrying, slices
 from calibtool.spec import Spec, parse_list
 from calibtool.state import Shape
@@ -130,12 +132,15 @@ def evaluate_by(
     predictions = opened(predictions)
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
+    in_whole = suppress() if ran(predictions) else suppress(NotAvailableError)
     if ran(predictions):
         require_streamed(predictions, specs, cluster=how.get("cluster"))
-    streamed = many(predictions) and streams(specs) and not how.get("cluster")
+    streamed = many(predictions, EXACT_ROWS) and streams(specs) and not how.get("cluster")
     if streamed and isinstance(predictions, Source):
-        return _streamed(predictions, wanted, specs, calibrator, progress, how)
+        with in_whole:  # columns of many numbers are parted in memory
+            return _streamed(predictions, wanted, specs, calibrator, progress, how)
     rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
+    skipped = predictions.skipped if isinstance(predictions, Source) else ()
     parted = [slices(rows, one) for one in wanted]
     if calibrator is not None:
         rows = replace(calibrator(rows), source=rows.source, extra=rows.extra)
@@ -159,6 +164,7 @@ def evaluate_by(
         small = [k for k in range(len(part.names)) if 0 < part.rows[k] < part.few]
         names = tuple((part.names[k], int(part.rows[k])) for k in small)
         parts.append(Part(part.by, tuple(found), part.apart, part.note, names))
+    whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
 
@@ -184,7 +190,9 @@ def _streamed(
             total = named[0][1]
             for _, state in named[1:]:
                 total += state
-            whole = evaluate(replace(total, source=source.source), specs, **how)
+            whole = evaluate(
+                replace(total, source=source.source, skipped=source.skipped), specs, **how
+            )
         found, small = [], []
         for name, state in named:
             if state.rows < FEW:

@@ -15,7 +15,6 @@ import numpy as np
 from calibtool.asked import FEW_ROWS, Readable, System, main_view, silent
 from calibtool.checks import Array
 from calibtool.collect import Apply, unchanged
-from calibtool.draws import EXACT_ROWS
 from calibtool.engines import Work, added, batches
 from calibtool.engines.passes import run
 from calibtool.errors import InputError, UsageError
@@ -34,6 +33,7 @@ from calibtool.state.reduce import Reducer, block_rows, shape_of
 from calibtool.statistic import Cells
 from calibtool.threads import cores, ordered
 
+STREAMED_ROWS = 1 << 17  # of more rows, cells are kept in place of rows
 MOST_CLASSES = 1024  # classes that `cells` keeps a view of
 LAST_DIGIT = 5e-5  # of what tables show
 
@@ -128,6 +128,11 @@ class Streamed(Measures):
 
     states: tuple[State, ...] = ()
 
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return self.states[0].skipped
+
     def panels(self, system: int = 0, view: str = "") -> StatePanels:
         """The panels of a system's scores, in `view` unless another is named."""
         return StatePanels(self.states[system], view or self.view)
@@ -192,7 +197,14 @@ def measure(
         settings = replace(settings, draws=None)
     measured, mean = measure_states(specs, states, settings, view if bias else None)
     first = states[0]
-    data = Data(first.source, first.rows, first.classes, first.kind, first.weighted)
+    data = Data(
+        first.source,
+        first.rows,
+        first.classes,
+        first.kind,
+        first.weighted,
+        getattr(predictions, "filter", ""),
+    )
     return Streamed(
         tuple(specs),
         tuple(systems),
@@ -299,9 +311,9 @@ def at_most(readable: Readable) -> int:
     return readable.rows_at_most if isinstance(readable, Source) else readable.rows
 
 
-def many(readable: Readable) -> bool:
-    """Whether rows are streamed: there are more than EXACT_ROWS, or an engine reads them."""
-    return at_most(readable) > EXACT_ROWS or ran(readable)
+def many(readable: Readable, rows: int = STREAMED_ROWS) -> bool:
+    """Whether rows are streamed: there are more than so many, or an engine reads them."""
+    return at_most(readable) > rows or ran(readable)
 
 
 def ran(readable: Readable) -> bool:

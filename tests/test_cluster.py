@@ -296,7 +296,11 @@ class Fake:
 @pytest.mark.parametrize(
     ("name", "theirs", "said"),
     [
-        ("calibtool", "0.0.9", f"worker tcp://w:2 has calibtool 0.0.9, here it is {ct.__version__}"),
+        (
+            "calibtool",
+            "0.0.9",
+            f"worker tcp://w:2 has calibtool 0.0.9, here it is {ct.__version__}",
+        ),
         ("numpy", "1.26.4", "worker tcp://w:2 has numpy 1.26.4, here it is 2.4.6"),
         ("python", "3.12.1", "worker tcp://w:2 has python 3.12.1, here it is 3.11.7"),
         ("calibtool", None, "worker tcp://w:2 has no calibtool; install calibtool"),
@@ -310,11 +314,15 @@ def test_versions_that_differ_are_refused_by_name(name, theirs, said):
 
 
 def test_a_scheduler_without_workers_is_an_error():
-    with pytest.raises(ClusterError, match="no workers; start some with `dask worker tcp://fake:1`"):
+    with pytest.raises(
+        ClusterError, match="no workers; start some with `dask worker tcp://fake:1`"
+    ):
         require_alike(Fake({}))
 
 
-@pytest.mark.parametrize("where", ["local:0", "local:x", "local", "local:-1", "here", "tcp://a", ""])
+@pytest.mark.parametrize(
+    "where", ["local:0", "local:x", "local", "local:-1", "here", "tcp://a", ""]
+)
 def test_a_place_that_is_none_is_said(scores, capsys, where):
     assert main(["evaluate", str(scores), *ROLES, f"--dask={where}"]) == 2
     said = capsys.readouterr().err

@@ -389,6 +389,20 @@ def test_row_groups_whose_dictionaries_hold_only_their_own_names():
     assert ct.load("groups.parquet").class_names == NAMES
 
 
+@pytest.mark.parametrize("count", [2, 8, 9, 40])
+def test_names_of_few_and_of_many_classes_become_their_places(count):
+    names = tuple(f"name{k}" for k in RNG.permutation(count))
+    labels = RNG.integers(0, count, ROWS)
+    values = RNG.normal(size=(ROWS, count)).astype(np.float32)
+    parquet(logits=fixed(values), label=dictionary(labels, names))
+    same(ct.load("p.parquet"), "logits", values, labels)
+    wrong = np.array(names)[labels]
+    wrong[[7, 9]] = "zzz", "other"
+    parquet(logits=fixed(values), label=wrong)
+    with pytest.raises(InputError, match=r"'other' in row 9 \(counting from 0\) is not among"):
+        ct.load("p.parquet", classes=names)
+
+
 def test_a_folder_of_two_formats_or_a_part_without_the_column_is_refused():
     Path("parts").mkdir()
     parquet("parts/a.parquet", score=SCORE, label=BINARY)

@@ -29,8 +29,8 @@ def open_table(
     suffix = found.suffix(found.paths[0])
     if suffix == ".cells":
         raise InputError(
-            f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, merge, "
-            "monitor and plot reliability take cells"
+            f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
+            "merge, monitor and plot reliability take cells"
         )
     if suffix in PICKLES:
         raise InputError(
@@ -49,7 +49,7 @@ def open_table(
         from calibtool.files.arrow import ArrowTable
 
         return ArrowTable(found, ARROW_FORMATS[suffix], condition, skip_bad=skip_bad_files)
-    if condition:
+    if condition is not None:
         raise UsageError(
             f"--filter: {found.text}: rows of {suffix} are not chosen by a condition, those of "
             "parquet, Arrow and csv are; index the arrays before they are saved"
@@ -77,7 +77,7 @@ def open_source(
     """Predictions in a file, ready to be read in blocks."""
     choice = choice or Choice()
     table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
-    if choice.filter and choice.labels_file:
+    if choice.filter is not None and choice.labels_file:
         raise UsageError(
             "--filter goes without --labels-file: give the labels a column of the file"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -19,6 +20,7 @@ from calibtool.files.partitions import keys_of
 from calibtool.files.table import NUMBERS, Column, Part, Skipped
 from calibtool.files.values import family, is_list, recut, to_numpy, width
 
+LOG = logging.getLogger("calibtool")  # on standard error, if nobody says otherwise
 FOOTERS_AT_ONCE = 16  # each waits for a disk or a server
 SCANS_AT_ONCE = 2
 
@@ -35,10 +37,11 @@ class ArrowTable:
         self._mapped = kind == "ipc" and found.filesystem is None
         keys = keys_of(found)
         self._files = list(self._kept(opened(found, kind, keys), lambda file: file.open()))
-        first = self._first_with_schema()
-        self._first = first
-        self.schema = pa.schema([*first.schema, *keys.schema])
-        self._filter = filters.parse(condition, self.schema) if condition else None
+        known = [self._first_with_schema()] if kind in ("csv", "tsv") else self._files
+        self._like, fields = _common(known or [self._first_with_schema()])
+        own = [field for field in fields if field.name not in keys.schema.names]
+        self.schema = pa.schema([*own, *keys.schema])
+        self._filter = None if condition is None else filters.parse(condition, self.schema)
         self._settled: dict[tuple[str, ...], int] = {}
 
     # ------------------------------------------------------------------ what it holds
@@ -240,6 +243,7 @@ class ArrowTable:
                     yield (file, said) if pairs else file
                 elif self._skip_bad:
                     self.skipped.append(Skipped(said.file, said.reason))
+                    LOG.warning("Left out %s", said)
                 else:
                     pool.shutdown(wait=True, cancel_futures=True)
                     raise said
@@ -285,7 +289,7 @@ class ArrowTable:
             if family(own) != family(first):
                 raise UnreadableError(
                     file.shown,
-                    f"column {name!r} is {own} in this file and {first} in {self._first.shown}",
+                    f"column {name!r} is {own} in this file and {first} in {self._like[name]}",
                 )
 
     def _first_batch(self, name: str) -> pa.RecordBatch | None:
@@ -299,3 +303,23 @@ class ArrowTable:
             if batch is not None:
                 return batch
         return None
+
+
+def _common(files: Sequence[File]) -> tuple[dict[str, str], list[pa.Field]]:
+    """The columns of all files, each of the sort that it has in most of them; and a file that has
+    it so."""
+    distinct: list[tuple[File, int]] = []  # files whose columns differ, and how many are like each
+    for file in files:
+        at = next((k for k, (one, _) in enumerate(distinct) if one.schema == file.schema), None)
+        if at is None:
+            distinct.append((file, 1))
+        else:
+            distinct[at] = (distinct[at][0], distinct[at][1] + 1)
+    votes: dict[str, dict[str, list[Any]]] = {}  # name -> sort -> [count, field, file]
+    for file, count in distinct:
+        for field in file.schema:
+            sorts = votes.setdefault(field.name, {})
+            sorts.setdefault(family(field.type), [0, field, file])[0] += count
+    most = {name: max(sorts.values(), key=lambda one: one[0]) for name, sorts in votes.items()}
+    like = {name: file.shown for name, (_, _, file) in most.items()}
+    return like, [field for _, field, _ in most.values()]

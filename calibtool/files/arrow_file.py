@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -28,12 +29,16 @@ def opened(found: Found, kind: str, keys: Any) -> list[File]:
     format_: Any = {"parquet": pads.ParquetFileFormat, "ipc": pads.IpcFileFormat}.get(kind)
     filesystem = found.filesystem or fs.LocalFileSystem(use_mmap=kind == "ipc")
     shared = format_() if format_ else None
+
+    def whole(path: str) -> str:  # pyarrow takes a relative path with a colon for an address
+        return path if found.filesystem else str(Path(path).absolute())
+
     return [
         File(
             found.show(path),
             number,
             (shared or _csv(kind, found, path, filesystem)).make_fragment(
-                path, filesystem=filesystem, partition_expression=keys.expression(path)
+                whole(path), filesystem=filesystem, partition_expression=keys.expression(path)
             ),
             keys.schema,
             near=found.filesystem is None,
@@ -46,7 +51,8 @@ def _csv(kind: str, found: Found, path: str, filesystem: Any) -> pads.CsvFileFor
     # types are settled by the first block: make it the file, so that a column of whole numbers
     # may turn to fractions further down
     with suppressed(found.show(path)):
-        size = filesystem.get_file_info(path).size or 0
+        at = path if found.filesystem else str(Path(path).absolute())
+        size = filesystem.get_file_info(at).size or 0
     return pads.CsvFileFormat(
         parse_options=csv.ParseOptions(delimiter="\t" if kind == "tsv" else ","),
         read_options=csv.ReadOptions(block_size=min(size + 1, CSV_BLOCK)),
@@ -88,7 +94,7 @@ class File:
 
     def open(self) -> None:
         """Read the footer where there is one."""
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             if self.near:
                 store.require_content(self.fragment.path, self.shown)
             if self._is_parquet:
@@ -104,7 +110,7 @@ class File:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns that it holds."""
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             found = self.fragment.physical_schema
             found.names  # noqa: B018 - which must be UTF-8
             return found
@@ -112,7 +118,7 @@ class File:
     @cached_property
     def rows(self) -> int:
         """By its own record."""
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             return int(self.fragment.count_rows())
 
     def stamp(self) -> tuple[str, int | None, str]:
@@ -160,7 +166,7 @@ class File:
         return any(True for _ in known.get_fragments(condition.expression))
 
     def _groups(self, condition: Any, schema: pa.Schema) -> set[int]:
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             if condition is None:
                 return {group.id for group in self.fragment.row_groups}
             left = self.fragment.subset(filter=condition.expression, schema=schema)
@@ -171,7 +177,7 @@ class File:
     ) -> Iterator[pa.RecordBatch]:
         """The named columns of a piece, or of all, `size` rows at a time or fewer."""
         own = [name for name in dict.fromkeys(names) if name not in self.keys]
-        with errors(self.shown):
+        with errors(self.shown, near=self.near):
             read = self._parquet if self._is_parquet else self._others
             for batch in read(own, size, what, threads=threads):
                 whole = batch
@@ -218,7 +224,7 @@ def _without_columns(rows: int) -> pa.RecordBatch:
 
 
 @contextmanager
-def errors(shown: str) -> Iterator[None]:
+def errors(shown: str, *, near: bool = True) -> Iterator[None]:
     """Arrow's own errors as ours: of one file, or of the machine or the server."""
     try:
         yield
@@ -228,6 +234,6 @@ def errors(shown: str) -> Iterator[None]:
         raise UnreadableError(shown, "no such file; has it vanished?") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = store.clean(error)
-        if store.of_server(error):
+        if not near and store.of_server(error):
             raise InputError(f"{shown}: cannot be read: {said}") from error
         raise UnreadableError(shown, f"cannot be read: {said}") from error

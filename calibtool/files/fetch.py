@@ -64,17 +64,25 @@ def patiently(work: Callable[[], T]) -> T:
     for wait in (*WAITS, None):
         try:
             return work()
-        except (FileNotFoundError, NotImplementedError):
+        except NotImplementedError:
             raise
-        except Exception as error:  # noqa: BLE001 - every library of fsspec has its own
-            if wait is None or not _may_pass(error):
+        except Exception as error:  # every library of fsspec has its own
+            if isinstance(error, FileNotFoundError) and _is_missing(error):
+                raise
+            cause = (isinstance(error, FileNotFoundError) and error.__cause__) or error
+            if wait is None or not _may_pass(cause):
                 tried = f"{len(WAITS) + 1} attempts, the last: " if wait is None else ""
-                raise ServerError(f"{tried}{_said(error)}") from None
+                raise ServerError(f"{tried}{_said(cause)}") from None
             time.sleep(wait * random.uniform(1, 1.5))  # noqa: S311
     raise AssertionError
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_missing(error: FileNotFoundError) -> bool:
+    """Whether there is no such file; fsspec says so of http whatever went wrong."""
+    return error.__cause__ is None or getattr(error.__cause__, "status", None) == 404
+
+
+def _may_pass(error: BaseException) -> bool:
     status = getattr(error, "status", None)
     if isinstance(status, int) and status:
         return status >= 500 or status in (408, 425, 429)
@@ -84,7 +92,7 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, OSError | TimeoutError) or of_http
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     status, message = getattr(error, "status", None), getattr(error, "message", None)
     if status:
         return f"the server said {status} {message or ''}".rstrip()
@@ -102,8 +110,7 @@ class _Remote(io.RawIOBase):
         self._at = 0
         self._held, self._held_at = b"", 0
         self._copy: Any = None
-        by_ranges = info.get("partial", not path.startswith("http"))
-        if self._size is None or not by_ranges:
+        if self._size is None or not info.get("partial", True):
             self._fetch_whole()
 
     def readable(self) -> bool:
@@ -147,7 +154,8 @@ class _Remote(io.RawIOBase):
     def _asked(self, start: int, end: int) -> bytes:
         data = bytes(self._fs.cat_file(self._path, start=start, end=end)) if end > start else b""
         if len(data) == self._size and end - start != self._size:
-            self._fetch_whole()  # the server promised ranges, and sent all
+            self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - ranges are not known here
+            self._copy.write(data)
         elif len(data) != end - start:
             raise ConnectionError(f"{len(data):,} bytes came of {end - start:,}")
         return data

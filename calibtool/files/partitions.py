@@ -61,7 +61,8 @@ def _texts(path: str, base: str | None) -> dict[str, str | None]:
     inside = path[len(base.rstrip("/")) :] if base and path.startswith(base.rstrip("/")) else path
     found: dict[str, str | None] = {}
     for segment in inside.split("/")[:-1]:
-        name, equals, value = segment.partition("=")
+        # the listing of a server quotes the sign itself
+        name, equals, value = (unquote(segment) if "://" in path else segment).partition("=")
         if name and equals:
             found[unquote(name)] = None if value == NULL else unquote(value)
     return found

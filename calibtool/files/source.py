@@ -64,6 +64,11 @@ class Source:
         return self.table.columns[self.roles.values[0]].rows
 
     @property
+    def filter(self) -> str:
+        """Which rows are read, as the user said; "" for all."""
+        return self.choice.filter or ""
+
+    @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
         """Files that were left out so far, since they cannot be read, and why."""
         return tuple((found.file, found.reason) for found in self.table.skipped)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from calibtool.errors import InputError, UnreadableError
 
-ATTEMPTS = 8  # at a request that a server turns down for now
+ATTEMPTS = 5  # at a request that a server turns down for now
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BY_ARROW = {"gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"}
 _OF_SERVER = ("AWS Error", "google::cloud", "GCS", "Azure", "curl", "imeout", "imed out")
@@ -36,20 +36,28 @@ def local_path(text: str) -> str:
 
 def without_secrets(text: str) -> str:
     """A text whose addresses show no user, no password and no query."""
-    bare = re.sub(r"(\w://)[^/\s'\"]*@", r"\1", text)
+    bare = re.sub(r"([\w+.-]+://)([^/\s'\"]*)@", _without_user, text)
     return re.sub(r"(\w://[^\s?'\"]*)\?[^\s'\"]*", r"\1", bare)
 
 
+def _without_user(found: re.Match[str]) -> str:
+    container = found[1].lower() in ("abfs://", "abfss://") and ":" not in found[2]
+    return found[0] if container else found[1]
+
+
 def clean(error: BaseException) -> str:
-    """An error's first line, without secrets."""
-    return without_secrets(str(error).split("\n", 1)[0].strip()) or type(error).__name__
+    """An error's first line, without secrets, and without what the file's name says already."""
+    first = str(error).split("\n", 1)[0].strip()
+    bare = re.sub(r"^Could not open \w+ input source '[^']*': ", "", first)
+    shown = "".join(letter if letter.isprintable() else "?" for letter in bare)
+    return without_secrets(shown) or type(error).__name__
 
 
 def of_server(error: BaseException) -> bool:
     """Whether a server, or the way to it, failed, rather than a file."""
-    text = str(error)
     if isinstance(error, PermissionError | ConnectionError | TimeoutError):
-        return not Path(str(getattr(error, "filename", ""))).exists()
+        return True
+    text = str(error)
     return any(mark in text for mark in _OF_SERVER) and not any(m in text for m in _NOT_THERE)
 
 
@@ -122,7 +130,7 @@ def connect(address: str) -> Place:
             return _s3(address)
         if scheme in _BY_ARROW:
             joint = "&" if "?" in address else "?"
-            patient = f"{joint}retry_limit_seconds=30" if scheme in ("gs", "gcs") else ""
+            patient = f"{joint}retry_limit_seconds=10" if scheme in ("gs", "gcs") else ""
             filesystem, path = fs.FileSystem.from_uri(address + patient)
             prefix = f"{scheme}://"
             return Place(filesystem, path, prefix)

@@ -14,6 +14,7 @@ from calibtool.calibrators import METHODS, fit
 from calibtool.crossfit import FOLDS, cross_fit, numbered
 from calibtool.diagrams import curves, risk_coverage
 from calibtool.diagrams.record import Curve
+from calibtool.draws import EXACT_ROWS
 from calibtool.errors import FitError, InputError
 from calibtool.estimates import Measures
 from calibtool.evaluation import examine, measures, report_of
@@ -53,7 +54,7 @@ class Asked:
 def look_at(name: str, file: Source | Predictions | State, asked: Asked) -> Subject:
     """Measure a file, as given and with what would fix it; then its parts and its oddities. Of
     cells, and of more than EXACT_ROWS rows, what can be known without holding rows."""
-    if isinstance(file, Source) and many(file) and not asked.by:
+    if isinstance(file, Source) and many(file, EXACT_ROWS) and not asked.by:
         file = cells(file, asked.metrics, progress=asked.progress)
     if isinstance(file, State):
         return _of_state(name, file, asked)
