@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from calibtool import sklearn as sklearn
     from calibtool.calibrators import fit, load_calibrator
     from calibtool.comparison import compare
+    from calibtool.engines.frame import from_dask
     from calibtool.errors import CalibtoolError
     from calibtool.evaluation import evaluate
     from calibtool.files import load, scan
@@ -46,6 +47,7 @@ _HOME = {
     "evaluate": "calibtool.evaluation",
     "evaluate_by": "calibtool.sliced",
     "fit": "calibtool.calibrators",
+    "from_dask": "calibtool.engines.frame",
     "load": "calibtool.files",
     "load_calibrator": "calibtool.calibrators",
     "load_cells": "calibtool.state.file",
@@ -84,6 +86,7 @@ __all__ = [
     "evaluate",
     "evaluate_by",
     "fit",
+    "from_dask",
     "load",
     "load_calibrator",
     "load_cells",

@@ -28,6 +28,10 @@ class UsageError(CalibtoolError):
     """An option, a metric's spec or a requirement cannot be understood or cannot be met."""
 
 
+class ClusterError(CalibtoolError):
+    """A cluster does not answer, or its workers are not what they have to be."""
+
+
 class NotAvailableError(CalibtoolError):
     """The data lack what a metric or a calibrator needs (a whole probability row, say)."""
 

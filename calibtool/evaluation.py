@@ -27,6 +27,7 @@ from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
 from calibtool.draws import EXACT_ROWS, Draws
+from calibtool.engines.frame import opened
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.estimates import Measures, bias_of
 from calibtool.files import Source
@@ -40,7 +41,7 @@ from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
 from calibtool.statistic import Cells, locate
-from calibtool.streaming import STREAMED_ROWS, at_most, streams
+from calibtool.streaming import STREAMED_ROWS, at_most, ran, require_streamed, streams
 from calibtool.streaming import measure as stream
 from calibtool.threads import cores
 from calibtool.views import Rows, reduce_rows
@@ -65,7 +66,8 @@ def evaluate(
     """Measure predictions.
 
     Args:
-        predictions: `Predictions`, or a `Source` to be read in blocks.
+        predictions: `Predictions`, a `Source` to be read in blocks, a `State`, or a Dask data
+            frame whose columns tell their part by name (`ct.from_dask` for others).
         metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
         calibrator: also measure what it makes of the predictions, and the paired difference.
         ood: predictions of rows from elsewhere, whose labels do not matter: how well confidence
@@ -87,7 +89,7 @@ def evaluate(
     """
     systems = [System()] if calibrator is None else [System(), System.of(calibrator)]
     found = measures(
-        predictions,
+        opened(predictions),
         metrics,
         systems,
         ood=ood,
@@ -118,18 +120,21 @@ def measures(
     progress: Progress | None = None,
 ) -> Measures:
     """Measure several systems on the same rows: by their cells where there are more than
-    STREAMED_ROWS rows (of two systems, more than EXACT_ROWS in a file), or no rows any more; by
-    `examine` where there are fewer, or where a metric or clusters need whole rows.
+    STREAMED_ROWS rows (of two systems, more than EXACT_ROWS in a file), or an engine reads them, or
+    there are no rows any more; by `examine` where there are fewer, or where a metric or clusters
+    need whole rows.
 
     The arguments are those of `examine`.
     """
     asked = parse_list(metrics)
     kept = isinstance(predictions, State)
-    many = streams(asked) and _many(predictions, paired=len(systems) > 1)
+    if ran(predictions):
+        require_streamed(predictions, asked, cluster=cluster, ood=ood)
+    streamed = streams(asked) and _many(predictions, paired=len(systems) > 1)
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
-    if not kept and (not many or cluster is not None or ood is not None):
+    if not kept and (not streamed or cluster is not None or ood is not None):
         return examine(
             predictions,
             asked,
@@ -156,6 +161,8 @@ def measures(
 def _many(predictions: Readable, *, paired: bool) -> bool:
     """Whether cells are to stand for the rows. Cells cannot pair an error before and after, so that
     rows which are in memory, or fit there, are kept where there are two systems."""
+    if ran(predictions):
+        return True
     least = EXACT_ROWS if paired else STREAMED_ROWS
     if (paired and isinstance(predictions, Predictions)) or at_most(predictions) <= least:
         return False

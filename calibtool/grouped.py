@@ -10,12 +10,10 @@ import numpy as np
 from calibtool.checks import Array
 from calibtool.errors import InputError, NotAvailableError
 from calibtool.files import Source
-from calibtool.files.table import Part
 from calibtool.measure import Progress
 from calibtool.predictions import Predictions
 from calibtool.slices import MOST, MOST_NUMBERS, columns_of, labelled, names_in
 from calibtool.state import Keep, State
-from calibtool.state.reduce import block_rows
 from calibtool.streaming import Task, folded
 from calibtool.views import reduce_rows
 
@@ -84,10 +82,6 @@ class GroupTask(Task):
                 )
         task = Task(self.keep, self.systems)
         return [Groups({key: task.of(parts)[0] for key, parts in held.items()}, whole)]
-
-    def of_part(self, source: Source, part: Part) -> list[Groups]:  # type: ignore[override]
-        """The states of the groups of a part of a file."""
-        return self.of(source.part_blocks(part, block_rows(source.classes)))
 
 
 def groups_of(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from calibtool.asked import Readable, settle
+from calibtool.engines.frame import opened
 from calibtool.measure import Progress
 from calibtool.spec import Spec, parse_list
 from calibtool.state import Shape, State
@@ -22,7 +23,8 @@ def cells(
     """What is kept of rows, in one pass: a state, which `+` adds to others and `evaluate` takes.
 
     Args:
-        predictions: `Predictions`, or a source to be read in parts.
+        predictions: `Predictions`, a source to be read in parts, or a Dask data frame whose
+            columns tell their part by name (`ct.from_dask` for others).
         metrics: what has to come out exactly besides the equal-width errors of 10, 15, 20, 25, 30,
             50 and 100 bins.
         threads: None for as many as there are cores. It changes no digit.
@@ -36,6 +38,7 @@ def cells(
     >>> two.rows, float(two.cells("positive").p.sum().round(6))
     (3, 1.7)
     """
+    predictions = opened(predictions)
     shape = Shape(
         predictions.kind,
         predictions.classes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from calibtool.asked import Calibrator, Readable, main_view, settle
 from calibtool.collect import unchanged
 from calibtool.draws import EXACT_ROWS
+from calibtool.engines.frame import opened
 from calibtool.errors import CalibtoolError, InputError, NotAvailableError
 from calibtool.evaluation import evaluate
 from calibtool.files import Source
@@ -23,7 +24,7 @@ from calibtool.report import Data, Estimate, Report, left_out
 from calibtool.slices import FEW, Slices, carrying, slices
 from calibtool.spec import Spec, parse_list
 from calibtool.state import Shape
-from calibtool.streaming import Task, at_most, keep_for, streams
+from calibtool.streaming import Task, keep_for, many, ran, require_streamed, streams
 from calibtool.views import reduce_rows
 
 EITHER = 5  # right and wrong rows that a slice needs for a p-value
@@ -128,12 +129,15 @@ def evaluate_by(
     >>> [one.rows for one in evaluate_by(p, "place", ["accuracy"], ci="none").parts[0].slices]
     [40, 40]
     """
+    predictions = opened(predictions)
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
-    many = isinstance(predictions, Source) and at_most(predictions) > EXACT_ROWS
-    if many and streams(specs) and not how.get("cluster"):
-        assert isinstance(predictions, Source)
-        with suppress(NotAvailableError):  # columns of many numbers are parted in memory
+    in_whole = nullcontext() if ran(predictions) else suppress(NotAvailableError)
+    if ran(predictions):
+        require_streamed(predictions, specs, cluster=how.get("cluster"))
+    streamed = many(predictions, EXACT_ROWS) and streams(specs) and not how.get("cluster")
+    if streamed and isinstance(predictions, Source):
+        with in_whole:  # columns of many numbers are parted in memory
             return _streamed(predictions, wanted, specs, calibrator, progress, how)
     rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
     skipped = predictions.skipped if isinstance(predictions, Source) else ()

@@ -15,10 +15,11 @@ import numpy as np
 from calibtool.asked import FEW_ROWS, Readable, System, main_view, silent
 from calibtool.checks import Array
 from calibtool.collect import Apply, unchanged
-from calibtool.errors import InputError, UnreadableError, UsageError
+from calibtool.engines import Work, added, batches
+from calibtool.engines.passes import run
+from calibtool.errors import InputError, UsageError
 from calibtool.estimates import KEPT, Measures
 from calibtool.files import Source
-from calibtool.files.table import Part, Skipped
 from calibtool.measure import Progress, Settings
 from calibtool.measure.of_state import StatePanels, measure_states, resolution
 from calibtool.metrics import METRICS, CalibrationError, OfCells, OfCounts, Score
@@ -35,7 +36,6 @@ from calibtool.threads import cores, ordered
 STREAMED_ROWS = 1 << 17  # of more rows, cells are kept in place of rows
 MOST_CLASSES = 1024  # classes that `cells` keeps a view of
 LAST_DIGIT = 5e-5  # of what tables show
-_BLOCKS = 8  # blocks of predictions in memory that a worker takes at a time
 
 
 def streams(specs: Iterable[Spec]) -> bool:
@@ -193,6 +193,8 @@ def measure(
             threads=settings.threads,
             progress=settings.progress,
         )
+    if states[0].rows < FEW_ROWS:  # fewer than the files' own records let expect
+        settings = replace(settings, draws=None)
     measured, mean = measure_states(specs, states, settings, view if bias else None)
     first = states[0]
     data = Data(
@@ -264,10 +266,6 @@ class Task:
             states[1] = replace(states[1], sums=states[1].sums | pairs)
         return states
 
-    def of_part(self, source: Source, part: Part) -> list[State]:
-        """The states of a part of a file."""
-        return self.of(source.part_blocks(part, block_rows(source.classes)))
-
 
 def states_of(
     readable: Readable,
@@ -288,18 +286,21 @@ def states_of(
 
 def folded(
     readable: Readable,
-    task: Task,
+    task: Work,
     *,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> list[Any]:
     """What a task makes of every part, added up."""
-    whole: list[Any] = []
-    total = max(at_most(readable), 1)
     tick, threads = progress or silent, threads or cores()
-    for states, done in _files(readable, task, threads, total, tick):
-        whole = _added(whole, states)
-        tick("reading", min(done / total, 1.0))
+    if isinstance(readable, Source):
+        whole = run(readable, task, threads, tick).sums
+    else:
+        whole, done = [], 0
+        blocks = batches(readable.blocks(block_rows(readable.classes)))
+        for sums in ordered(task.of, blocks, threads):
+            whole, done = added(whole, sums), done + sums[0].rows
+            tick("reading", min(done / max(readable.rows, 1), 1.0))
     if not whole:
         raise InputError(f"{readable.source}: there are no rows; nothing can be measured")
     return whole
@@ -310,83 +311,31 @@ def at_most(readable: Readable) -> int:
     return readable.rows_at_most if isinstance(readable, Source) else readable.rows
 
 
-def _files(
-    readable: Readable, task: Task, threads: int, total: int, tick: Progress
-) -> Iterator[tuple[list[State], int]]:
-    """The states of each file, and how many rows have been read; of predictions in memory, those of
-    some blocks. A file whose end cannot be read is left out whole."""
-    if not isinstance(readable, Source):
-        yield from _blocks(readable.blocks(block_rows(readable.classes)), task, threads)
-        return
-    states: list[State] = []
-    number, bad, done = 0, -1, 0
-    for part, found in _parts(readable, task, threads):
-        if part.number != number:
-            yield states, done
-            number, states = part.number, []
-        done += part.rows
-        if isinstance(found, UnreadableError):
-            if not readable.choice.skip_bad_files:
-                raise found
-            if bad != number:
-                readable.table.skipped.append(Skipped(found.file, found.reason))
-            bad, states = number, []
-        elif bad != number:
-            states = _added(states, found)
-        tick("reading", min(done / total, 1.0))
-    yield states, done
+def many(readable: Readable, rows: int = STREAMED_ROWS) -> bool:
+    """Whether rows are streamed: there are more than so many, or an engine reads them."""
+    return at_most(readable) > rows or ran(readable)
 
 
-def _parts(
-    source: Source, task: Task, threads: int
-) -> Iterator[tuple[Part, list[State] | UnreadableError]]:
-    """Every part with its states, or with the reason why it cannot be read."""
-    parts = source.parts()
-
-    def whole(part: Part) -> tuple[Part, list[State] | UnreadableError]:
-        try:
-            return part, task.of_part(source, part)
-        except UnreadableError as error:
-            return part, error
-
-    if len(parts) >= threads:
-        yield from ordered(whole, parts, threads)
-        return
-    for part in parts:  # fewer than threads: those share each
-        states: list[State] = []
-        try:
-            blocks = source.part_blocks(part, block_rows(source.classes))
-            for found, _ in _blocks(blocks, task, threads):
-                states = _added(states, found)
-            yield part, states
-        except UnreadableError as error:
-            yield part, error
+def ran(readable: Readable) -> bool:
+    """Whether an engine of the user's reads the rows, or the pass is to be kept."""
+    return isinstance(readable, Source) and readable.run is not None
 
 
-def _blocks(
-    blocks: Iterable[Predictions], task: Task, threads: int
-) -> Iterator[tuple[list[State], int]]:
-    done = 0
-    for states in ordered(task.of, _batches(blocks), threads):
-        done += states[0].rows
-        yield states, done
+def require_streamed(
+    readable: Readable, specs: Sequence[Spec], *, cluster: Any = None, ood: Any = None
+) -> None:
+    """Whether what was asked for can be had from states, where an engine reads the rows.
 
-
-def _batches(blocks: Iterable[Predictions]) -> Iterator[list[Predictions]]:
-    held: list[Predictions] = []
-    for block in blocks:
-        held.append(block)
-        if len(held) == _BLOCKS:
-            yield held
-            held = []
-    if held:
-        yield held
-
-
-def _added(whole: list[Any], states: list[Any]) -> list[Any]:
-    if not whole or not states:
-        return whole or states
-    return [a + b for a, b in zip(whole, states, strict=True)]
+    Raises UsageError.
+    """
+    whole = [spec.name for spec in specs if not streams([spec])]
+    whole += ["--cluster"] if cluster is not None else []
+    whole += ["--ood"] if ood is not None else []
+    if whole:
+        raise UsageError(
+            f"{readable.source}: {', '.join(whole)} needs whole rows in one place, and goes "
+            "without a cluster and without --state"
+        )
 
 
 def _pair(

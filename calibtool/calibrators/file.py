@@ -23,7 +23,12 @@ _NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a list of nothing but numbers
 
 def save(calibrator: Any, path: str | Path) -> None:
     """Write a calibrator, whole or not at all; floats keep every bit."""
-    document = {
+    write_text(path, _compact(document_of(calibrator)) + "\n")
+
+
+def document_of(calibrator: Any) -> dict[str, Any]:
+    """What is in the file."""
+    return {
         "format": FORMAT,
         "version": VERSION,
         "method": calibrator.method,
@@ -32,7 +37,6 @@ def save(calibrator: Any, path: str | Path) -> None:
         **to_document(calibrator.map),
         "fitted": asdict(calibrator.fitted) | {"calibtool": __version__},
     }
-    write_text(path, _compact(document) + "\n")
 
 
 def load(path: str | Path, make: Callable[..., Any], methods: Iterable[str]) -> Any:

@@ -26,6 +26,7 @@ def command(name: str) -> click.Command:
     help="What has to come out exactly besides equal-width errors of 10, 15, 20, 25, 30, 50 and "
     "100 bins.",
 )
+@shared.passes
 @shared.reading
 def cells(file: str, output: str, metrics: str, **options: Any) -> None:
     """What calibration needs of FILE, without its rows: some kilobytes.
@@ -37,6 +38,7 @@ def cells(file: str, output: str, metrics: str, **options: Any) -> None:
     calibtool cells day1.parquet -o day1.cells
     calibtool merge day*.cells -o month.cells
     calibtool evaluate month.cells
+    calibtool cells 'scores/*.parquet' -o all.cells --dask local:4
     """
     from calibtool.cli import out
     from calibtool.files import require_writable

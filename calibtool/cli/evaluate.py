@@ -41,6 +41,7 @@ def command(name: str) -> click.Command:
 @click.option("--conventions", is_flag=True, help="ECE as every library defines it.")
 @shared.cluster
 @shared.intervals
+@shared.passes
 @shared.output
 @shared.reading
 def evaluate(
@@ -70,6 +71,7 @@ def evaluate(
     calibtool evaluate test.parquet --by country --by predicted
     calibtool evaluate test.parquet --cluster user_id
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
+    calibtool evaluate 'scores/*.parquet' --dask tcp://scheduler:8786 --state run.state
     """
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
@@ -84,6 +86,8 @@ def evaluate(
         raise UsageError("--plot goes with the table alone; calibtool plot draws pictures in files")
     if by and (plot or library or conventions or ood or signatures):
         raise UsageError("--by goes without --plot, --as, --conventions, --ood and --signatures")
+    if options["state"] and (by or plot):
+        raise UsageError("--state keeps one pass, and goes without --by and --plot")
     specs = parse_list("default" if metrics is None else metrics)
     fitted = load_calibrator(calibrator) if calibrator else None
     source = shared.readable(file, options, fitted.columns if fitted else ())
@@ -150,7 +154,10 @@ def _alone(context: click.Context) -> None:
     """Refuse what has no say in other libraries' numbers."""
     given = [
         option
-        for option in ("library", "conventions", "metrics", "calibrator", "ood", "signatures")
+        for option in (
+            *("library", "conventions", "metrics", "calibrator", "ood", "signatures"),
+            *("dask", "state"),
+        )
         if context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
     ]
     first = "--as" if given[0] == "library" else "--conventions"
@@ -159,6 +166,8 @@ def _alone(context: click.Context) -> None:
         advice = {
             "--metrics": "it prints all the numbers it knows",
             "--calibrator": "write the calibrated predictions with `calibtool apply` first",
+            "--dask": "other libraries' numbers need whole rows in one place",
+            "--state": "other libraries' numbers need whole rows in one place",
         }
         raise click.UsageError(
             f"{first} does not go with {other}; {advice.get(other, 'ask for one of them')}"

@@ -68,6 +68,22 @@ cluster = click.option(
     help="Rows with the same value hang together: the bootstrap draws them together.",
 )
 
+dask = click.option(
+    "--dask",
+    metavar="WHERE",
+    help="Read FILE on a Dask cluster: local:4 for four processes here, or the address of a "
+    "scheduler, tcp://host:8786. The digits are those of one thread.",
+)
+
+passes = stack(
+    dask,
+    click.option(
+        "--state",
+        metavar="FILE",
+        help="Keep how far the reading has come; an interrupted run goes on there.",
+    ),
+)
+
 form = click.option(
     "--format",
     "format_",
@@ -96,7 +112,26 @@ def source(path: str, options: dict[str, Any], **how: Any) -> Source:
     """The file, open, with the reading options taken out of a command's options."""
     from calibtool.files import open_source
 
-    return open_source(path, choice(options), **how)
+    where, kept = options.pop("dask", None), options.pop("state", None)
+    found = open_source(path, choice(options), **how)
+    return found if where is None and kept is None else _run(found, where, kept)
+
+
+def _run(found: Source, where: str | None, kept: str | None) -> Source:
+    """The file, to be read on a cluster that is there until the command ends, or with what was
+    read kept."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from calibtool.engines import Run
+
+    engine = None
+    if where is not None:
+        from calibtool.engines.cluster import connected
+
+        engine = click.get_current_context().with_resource(connected(where))
+    say = lambda text: click.echo(text, err=True)
+    return replace(found, run=Run(engine, None if kept is None else Path(kept), say))
 
 
 def readable(path: str, options: dict[str, Any], columns: Sequence[str] = ()) -> Readable:
@@ -110,7 +145,7 @@ def _cells(path: str, options: dict[str, Any]) -> Readable:
     from calibtool.errors import UsageError
     from calibtool.state.file import load_cells
 
-    given = [name for name in READING if options.pop(name, None)]
+    given = [name for name in (*READING, "dask", "state") if options.pop(name, None)]
     if given:
         option = given[0].replace("_", "-")
         raise UsageError(f"{path}: holds cells, no rows; --{option} was for `calibtool cells`")

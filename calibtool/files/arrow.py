@@ -90,6 +90,15 @@ class ArrowTable:
                 self._settled[needed] = self.rows
         return self._settled[needed]
 
+    def path_of(self, part: Part) -> str | None:
+        """Where a part's file lies on this machine; None for those of servers."""
+        file = self._by_number[part.number]
+        return str(file.fragment.path) if file.near else None
+
+    def stamps(self) -> list[tuple[str, int | None, str]]:
+        """Each file, its size in bytes and when it was written, as its file system tells."""
+        return [file.stamp() for file in self._files]
+
     def names_of(self, column: str) -> tuple[str, ...] | None:
         """The dictionary of a dictionary column: class names in the order of their codes."""
         if not pa.types.is_dictionary(self.schema.field(column).type):

@@ -121,6 +121,12 @@ class File:
         with errors(self.shown, near=self.near):
             return int(self.fragment.count_rows())
 
+    def stamp(self) -> tuple[str, int | None, str]:
+        """Its size in bytes, and when it was written."""
+        with errors(self.shown):
+            found = self.fragment.filesystem.get_file_info(self.fragment.path)
+            return self.shown, found.size, str(found.mtime_ns)
+
     @property
     def _is_parquet(self) -> bool:
         return isinstance(self.fragment, pads.ParquetFileFragment)

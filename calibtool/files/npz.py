@@ -70,6 +70,13 @@ class ArrayTable:
     def count(self, names: Sequence[str]) -> int:
         return self._length(names)
 
+    def path_of(self, part: Part) -> str | None:
+        return str(Path(self.source).absolute())
+
+    def stamps(self) -> list[tuple[str, int | None, str]]:
+        found = Path(self.source).stat()
+        return [(self.source, found.st_size, str(found.st_mtime_ns))]
+
     def locate(self, row: int) -> str:
         return f"row {row} (counting from 0)"
 

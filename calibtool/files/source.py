@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Source:
         choice: what the user said.
         side_labels: labels from a file of their own, or None.
         extra: names of further columns to carry along.
+        run: how a pass over the parts is run (`calibtool.engines.Run`), if not by threads here.
     """
 
     table: Table
@@ -32,6 +34,7 @@ class Source:
     choice: Choice
     side_labels: Array | None = None
     extra: tuple[str, ...] = ()
+    run: Any = None
 
     @property
     def source(self) -> str:

@@ -87,6 +87,12 @@ class Table(Protocol):
         """How many rows `blocks` gives of these columns: those that the filter keeps, of files
         that can be read; where bad files are skipped, all are read to tell."""
 
+    def path_of(self, part: Part) -> str | None:
+        """Where a part's file lies on this machine; None for those of servers."""
+
+    def stamps(self) -> list[tuple[str, int | None, str]]:
+        """Each file, its size in bytes and when it was written: whether it is still the same."""
+
     def names_of(self, column: str) -> tuple[str, ...] | None:
         """Class names that the file keeps beside a column of labels, in the order of their ids."""
 

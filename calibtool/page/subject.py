@@ -29,7 +29,7 @@ from calibtool.reading import effect, state
 from calibtool.selection import NOTHING, Selection, select
 from calibtool.slices import carrying, columns_of, missing
 from calibtool.state import State
-from calibtool.streaming import at_most
+from calibtool.streaming import many
 
 # what is tried unless more is asked for: quick, and seldom far from the best
 QUICK = ("temperature",)
@@ -54,7 +54,7 @@ class Asked:
 def look_at(name: str, file: Source | Predictions | State, asked: Asked) -> Subject:
     """Measure a file, as given and with what would fix it; then its parts and its oddities. Of
     cells, and of more than EXACT_ROWS rows, what can be known without holding rows."""
-    if isinstance(file, Source) and at_most(file) > EXACT_ROWS and not asked.by:
+    if isinstance(file, Source) and many(file, EXACT_ROWS) and not asked.by:
         file = cells(file, asked.metrics, progress=asked.progress)
     if isinstance(file, State):
         return _of_state(name, file, asked)

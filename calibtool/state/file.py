@@ -5,6 +5,7 @@ Cells without rows are left out, so that a day's file has some kilobytes.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
@@ -68,10 +69,25 @@ def load_cells(path: str | Path) -> State:
     return read(path)[0]
 
 
-def read(path: str | Path) -> tuple[State, dict[str, Any]]:
-    """A state and its header."""
+def to_bytes(state: State) -> bytes:
+    """A state as in a file."""
+    buffer = io.BytesIO()
+    write(state, buffer)
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes, source: str = "cells") -> State:
+    """A state from what `to_bytes` made.
+
+    Raises InputError for anything else.
+    """
+    return read(source, io.BytesIO(data))[0]
+
+
+def read(path: str | Path, file: IO[bytes] | None = None) -> tuple[State, dict[str, Any]]:
+    """A state and its header: of a file, or of an open one that is called so."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file or path) as archive:
             header = json.loads(_bytes(archive, "header.json"))
             return _state(archive, header, str(path)), header
     except FileNotFoundError as error:
