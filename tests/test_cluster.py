@@ -11,7 +11,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 from test_engines import ROLES, damage, write
 
