@@ -1,0 +1,136 @@
+"""Calibration curves that bend at a few knots: the logit of P(y = 1) against that of the score.
+
+Such a curve is a linear spline, sum over knots k of beta_k h_k(z), z the logit of the score, with
+hat functions h_k that sum to 1 and go on in a straight line beyond the outer knots. Every map of
+temperature or Platt scaling is one exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.checks import Array
+from calibtool.monitor.grid import logit, sigmoid
+
+FEWEST, MOST = 3, 12  # knots
+_STEPS, _HEAVIEST = 100, 1e9  # of Newton's method; of its damping
+# changes are looked for in these sizes, up and down: of the level and the slope; at one knot
+SIZES, LOCAL = 0.05 * 2.0 ** np.arange(6), (0.3, 0.9)
+
+
+def knots(middles: Array, rows: Array) -> Array:
+    """Knots, as logits, so that about as many rows lie between two of them; the more rows, the
+    more knots."""
+    heap = np.cumsum(rows) / rows.sum()
+    count = int(np.clip(round(1.2 * float(rows.sum()) ** 0.25), FEWEST, MOST))
+    first = np.searchsorted(heap, np.arange(count - 1) / (count - 1), side="right")
+    last = np.flatnonzero(rows)[-1:]
+    return logit(middles[np.unique(np.concatenate([first, last]))])
+
+
+def basis(z: Array, at: Array) -> Array:
+    """(C, K) hats at C logits.
+
+    >>> basis(np.array([0.5, 3.0]), np.array([0.0, 1.0, 2.0])).tolist()
+    [[0.5, 0.5, 0.0], [0.0, -1.0, 2.0]]
+    """
+    if len(at) == 1:
+        return np.ones((len(z), 1))
+    left = np.clip(np.searchsorted(at, z, side="right") - 1, 0, len(at) - 2)
+    share = (z - at[left]) / (at[left + 1] - at[left])
+    hats = np.zeros((len(z), len(at)))
+    row = np.arange(len(z))
+    hats[row, left], hats[row, left + 1] = 1 - share, share
+    return hats
+
+
+def prior(at: Array, line: float, bend: float) -> Array:
+    """(K, K) precision of a curve around another: of its level and slope, and of its bends."""
+    lines = np.stack([np.ones(len(at)), at / max(float(np.abs(at).max()), 1.0)])
+    bends = np.diff(np.eye(len(at)), 2, axis=0) if len(at) > 2 else np.zeros((0, len(at)))
+    return np.asarray(line * lines.T @ lines / len(at) + bend * bends.T @ bends)
+
+
+def fit(
+    hats: Array,
+    n: Array,
+    y: Array,
+    start: Array,
+    precision: Array,
+    towards: Array,
+    enough: float = 1e-4,
+) -> tuple[Array, Array]:
+    """(T, K) curves of the greatest penalised likelihood, and (T,) that likelihood's logarithm: at
+    least, for what the last step could still have gained is added.
+
+    Newton's method, damped where a step leads too far (Levenberg 1944). Where the likelihood grows
+    for ever, as at knots without a hit, it stops when it hardly does.
+
+    Args:
+        hats: (C, K).
+        n, y: (T, C) rows and hits.
+        start: (T, K) where to start.
+        precision, towards: (K, K) and (T, K) of the penalty.
+        enough: the gain below which to stop.
+    """
+    size = hats.shape[1]
+    pairs = (hats[:, :, None] * hats[:, None, :]).reshape(len(hats), -1)
+    beta, best = start.copy(), log_penalised(hats, n, y, start, precision, towards)
+    damp, gain = np.full(len(n), 1e-9), np.full(len(n), np.inf)
+    left = np.arange(len(n))
+    for _ in range(_STEPS):
+        own = (n[left], y[left])
+        q = sigmoid(beta[left] @ hats.T)
+        off = beta[left] - towards[left]
+        slope = (own[1] - own[0] * q) @ hats - off @ precision
+        bend = ((own[0] * q * (1 - q)) @ pairs).reshape(-1, size, size) + precision
+        bend += damp[left, None, None] * np.eye(size)
+        step = np.linalg.solve(bend, slope[:, :, None])[:, :, 0]
+        found = log_penalised(hats, *own, beta[left] + step, precision, towards[left])
+        good = found >= best[left]
+        better = left[good]
+        beta[better] += step[good]
+        best[better] = found[good]
+        gain[better] = (slope * step).sum(1)[good] / 2
+        damp[left] = np.where(good, np.maximum(damp[left] / 100, 1e-9), 100 * damp[left] + 1e-6)
+        left = left[(gain[left] >= enough) & (damp[left] < _HEAVIEST)]
+        if not len(left):
+            break
+    return beta, best + np.minimum(gain, 1.0)
+
+
+def log_penalised(
+    hats: Array, n: Array, y: Array, beta: Array, precision: Array, towards: Array
+) -> Array:
+    """(T,) penalised log-likelihoods of curves."""
+    off = beta - towards
+    return each(beta @ hats.T, n, y) - ((off @ precision) * off).sum(1) / 2
+
+
+def each(curve: Array, n: Array, y: Array) -> Array:
+    """(T,) log-likelihoods of (T, C) rows and hits, by a curve for each, (T, C) as logits."""
+    return np.asarray((y * curve - n * softplus(curve)).sum(1))
+
+
+def softplus(z: Array) -> Array:
+    """log(1 + exp(z))."""
+    return np.asarray(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))))
+
+
+def changes(at: Array) -> tuple[Array, Array, Array]:
+    """What may become of a curve: `scale` (H,), `shift` (H, K) and weights (H,) that sum to 1. A
+    curve beta turns into scale * beta + shift: moved up or down, stretched, or bent at one knot."""
+    sizes = np.concatenate([-SIZES, SIZES])
+    few = np.concatenate([-np.array(LOCAL), LOCAL])
+    local = (few[:, None, None] * np.eye(len(at))).reshape(-1, len(at))
+    shift = np.concatenate(
+        [np.repeat(sizes[:, None], len(at), 1), np.zeros((len(sizes), len(at))), local]
+    )
+    scale = np.concatenate([np.ones(len(sizes)), np.exp(sizes), np.ones(len(local))])
+    parts = [np.full(k, 1 / (3 * k)) for k in (len(sizes), len(sizes), len(local))]
+    return scale, shift, np.concatenate(parts)
+
+
+def log_likelihood(curve: Array, n: Array, y: Array) -> Array:
+    """(T, H) log-likelihoods of (T, C) rows and hits by curves, (H, C) as logits."""
+    return np.asarray(y @ curve.T - n @ softplus(curve).T)

@@ -1,0 +1,241 @@
+"""Evidence of a change, and of miscalibration: e-processes.
+
+An e-process starts at 1 and, as long as its hypothesis is true, reaches 1 / alpha at any time with
+probability alpha at most (Ville 1939): one may look after every period, and stop when one likes.
+Rows are independent given their scores; how scores are distributed, and how that changes, does not
+matter.
+
+`of_change` tests that the calibration curve stays what it is, whatever it is, by universal
+inference (Wasserman, Ramdas & Balakrishnan 2020, section 8): the likelihood of curves that were
+chosen before each period was seen, over that of the best fixed curve for all periods so far.
+`of_miscalibration` tests that scores are calibrated: the likelihood of curves that were chosen
+before, over that of the scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from calibtool.checks import Array
+from calibtool.monitor import curves
+from calibtool.monitor.grid import logit, middles
+
+_WHILE = 64  # periods in which a change may be one of a list
+# precision of bends, where a curve is learned: three ways, from what may bend at each knot to what
+# is as good as a line
+_BENDS = (4.0, 100.0, 1e4)
+_OCTAVE = 64  # changes are looked for at every period at first, then at 64 an octave
+_LINES = np.sinh(np.linspace(-3.2, 3.2, 65)) / 4  # levels and log slopes of a first curve
+_SLOPES = np.linspace(-1.5, 1.5, 31)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """An e-process.
+
+    Attributes:
+        log_e: (T,) natural logarithm of the e-value after each period.
+        when: (T,) posterior probability, after the last period, that the change came with a period;
+            what it lacks to 1 is that there was none.
+    """
+
+    log_e: Array
+    when: Array
+
+
+def of_change(at: Array, n: Array, y: Array) -> Evidence:
+    """Evidence that the calibration curve has changed.
+
+    Args:
+        at: (C,) upper ends of the cells.
+        n, y: (T, C) rows and hits, a line a period.
+    """
+    knots = curves.knots(middles(at), n[0])
+    used = n.sum(0) > 0
+    n, y, z = n[:, used], y[:, used], logit(middles(at))[used]
+    hats = curves.basis(z, knots)
+    before = _before(hats, z, n, y, knots)
+    after = _after(hats, n, y, before.learned, knots)
+    scale, shift, prior = curves.changes(knots)
+    mixture = _Mixture(before.log_p, prior, after)
+    for tau in mixture.candidates[1:]:
+        some = slice(tau, tau + _WHILE)
+        changed = scale[:, None] * before.learned[tau] + shift
+        gains = curves.log_likelihood(changed @ hats.T, n[some], y[some])
+        mixture.add(tau, gains, before.log_p[tau - 1], before.gain[tau])
+    return mixture.evidence(_best_so_far(hats, n, y, before.learned))
+
+
+def of_miscalibration(at: Array, n: Array, y: Array) -> Evidence:
+    """Evidence that the scores are not calibrated. Arguments as of `of_change`."""
+    knots = curves.knots(middles(at), n[0])
+    used = n.sum(0) > 0
+    low = np.concatenate([[0.0], at[:-1]])[used]
+    n, y, high = n[:, used], y[:, used], np.asarray(at, np.float64)[used]
+    z = logit((low + high) / 2)
+    hats = curves.basis(z, knots)
+    scale, shift, prior = curves.changes(knots)
+    gains = _bets(scale[:, None] * z + shift @ hats.T, low, high, n, y)
+    learned = _bets_each(_learned(hats, n, y, knots, _BENDS[0]) @ hats.T, low, high, n, y)
+    after = [learned] * max(len(n) - 1, 0).bit_length()
+    mixture = _Mixture(np.zeros(len(n)), prior, after, first=0.5)
+    for tau in mixture.candidates:
+        mixture.add(tau, gains[tau : tau + _WHILE], 0.0, 0.0)
+    return mixture.evidence(np.zeros(len(n)))
+
+
+def _bets(curve: Array, low: Array, high: Array, n: Array, y: Array) -> Array:
+    """(T, H) log-likelihood ratios of curves, (H, C) as logits, to the scores."""
+    hit, miss = _ratios(curve, low, high)
+    return np.asarray(y @ (hit - miss).T + n @ miss.T)
+
+
+def _bets_each(curve: Array, low: Array, high: Array, n: Array, y: Array) -> Array:
+    """(T,) the same of a curve for each period, (T, C)."""
+    hit, miss = _ratios(curve, low, high)
+    return np.asarray((y * (hit - miss) + n * miss).sum(1))
+
+
+def _ratios(curve: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    """log q / s and log (1 - q) / (1 - s) of the score s in each cell, between its ends, that makes
+    the expected ratio smallest: whatever the scores in the cell, it is at most 1 if they are
+    calibrated."""
+    q = curves.sigmoid(curve)
+    s = np.clip(q, low, high)
+    return np.log(q) - np.log(s), np.log1p(-q) - np.log1p(-s)
+
+
+def _best_so_far(hats: Array, n: Array, y: Array, learned: Array) -> Array:
+    """(T,) log-likelihood of the best fixed curve for the periods up to each."""
+    none = np.zeros((hats.shape[1], hats.shape[1]))
+    return curves.fit(hats, np.cumsum(n, 0), np.cumsum(y, 0), learned, none, learned)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """What the past says before each period.
+
+    Attributes:
+        learned: (T, K) the curve that the periods before have taught.
+        gain: (T,) log-likelihood of each period by it.
+        log_p: (T,) log-likelihood of all periods up to each, every one by curves that were known
+            before it: a mixture of the ways to learn.
+    """
+
+    learned: Array
+    gain: Array
+    log_p: Array
+
+
+def _before(hats: Array, z: Array, n: Array, y: Array, knots: Array) -> _Before:
+    """The curve is that of the way to learn that has foretold best."""
+    ways = np.stack([_learned(hats, n, y, knots, bend) for bend in _BENDS])
+    gains = np.stack([curves.each(way @ hats.T, n, y) for way in ways])
+    gains[:, 0] = _first(z, n[0], y[0], knots)
+    heap = np.cumsum(gains, axis=1)
+    best = np.concatenate([[0], np.argmax(heap, axis=0)[:-1]])
+    every = np.arange(len(n))
+    log_p = logsumexp(heap, axis=0) - np.log(len(ways))
+    return _Before(ways[best, every], gains[best, every], log_p)
+
+
+def _learned(hats: Array, n: Array, y: Array, knots: Array, bend: float) -> Array:
+    """(T, K) curves, each learned from the periods before."""
+    precision = curves.prior(knots, 0.25, bend)
+    heaps = (np.cumsum(x, 0)[:-1] for x in (n, y))
+    start = np.tile(knots, (len(n), 1))
+    start[1:] = curves.fit(hats, *heaps, start[1:], precision, start[1:], 0.01)[0]
+    return start
+
+
+def _after(hats: Array, n: Array, y: Array, learned: Array, knots: Array) -> list[Array]:
+    """For windows of 1, 2, 4, ... periods: (T,) the log-likelihood of each period by the curve that
+    the window before it teaches, starting from what was known before the window. Where the window
+    would reach back beyond the first period, it is NaN."""
+    precision = curves.prior(knots, 8.0, 16.0)
+    heaps = [np.concatenate([np.zeros((1, n.shape[1])), np.cumsum(x, 0)]) for x in (n, y)]
+    found = []
+    for k in range(max(len(n) - 1, 0).bit_length()):
+        wide = 2**k
+        window = [heap[wide:-1] - heap[: -wide - 1] for heap in heaps]
+        was = learned[: len(n) - wide]
+        own = curves.fit(hats, *window, was, precision, was, 0.1)[0]
+        gain = np.full(len(n), np.nan)
+        gain[wide:] = curves.each(own @ hats.T, n[wide:], y[wide:])
+        found.append(gain)
+    return found
+
+
+def _first(z: Array, n: Array, y: Array, knots: Array) -> float:
+    """Log-likelihood of the first period, before which nothing is known: a mixture of straight
+    lines, and of curves that are moved between any two knots by themselves."""
+    a, c = np.meshgrid(_LINES, np.exp(_SLOPES))
+    curve = a.reshape(-1, 1) + c.reshape(-1, 1) * z
+    weight = -((a / 2) ** 2) / 2 - (np.log(c) / 0.5) ** 2 / 2
+    lines = curves.log_likelihood(curve, n[None], y[None])[0] + weight.ravel()
+    line = logsumexp(lines) - logsumexp(weight)
+    curve = _LINES[:, None] + z
+    gains = curve * y - curves.softplus(curve) * n
+    group = np.searchsorted(knots, z, side="right")
+    parts = np.add.reduceat(gains, np.flatnonzero(np.diff(group, prepend=-1)), axis=1)
+    prior = -((_LINES / 2) ** 2) / 2
+    free = (logsumexp(parts + prior[:, None], axis=0) - logsumexp(prior)).sum()
+    return float(np.logaddexp(line, free) - np.log(2))
+
+
+class _Mixture:
+    """A mixture over when the change came, and what it was: one of a list of changes for some
+    periods, or something that is learned as it goes on."""
+
+    def __init__(self, none: Array, prior: Array, after: list[Array], first: float = 0.0) -> None:
+        self.prior, self.after = np.log(np.append(prior, 1.0) / 2), after
+        self.candidates, self.weights, left = _candidates(len(none), first)
+        self.total = none + np.log(left)
+        self.parts = np.full(len(none), -np.inf)
+
+    def add(self, tau: int, gains: Array, before: float, now: float) -> None:
+        """A change with period tau.
+
+        Args:
+            gains: (<= _WHILE, H) log-likelihoods of the periods from it on, for each change.
+            before: log-likelihood of the periods before it.
+            now: of its first period, by what was known before.
+        """
+        learned = np.append(now, self._learned(tau))
+        some = len(gains)
+        heap = np.cumsum(np.concatenate([gains, learned[:some, None]], axis=1), axis=0)
+        found = np.empty(len(learned))
+        found[:some] = logsumexp(heap + self.prior, axis=1)
+        found[some:] = found[some - 1] + np.cumsum(learned[some:])
+        weight = self.weights[self.candidates.index(tau)]
+        found += before + (np.log(weight) if weight else -np.inf)
+        self.total[tau:] = np.logaddexp(self.total[tau:], found)
+        self.parts[tau] = found[-1]
+
+    def _learned(self, tau: int) -> Array:
+        """Log-likelihoods of the periods after tau, by the longest window that reaches back to tau
+        at most."""
+        t = np.arange(tau + 1, len(self.total))
+        window = np.frexp(t - tau)[1] - 1
+        return np.array(self.after)[window, t] if len(t) else np.zeros(0)
+
+    def evidence(self, null: Array) -> Evidence:
+        return Evidence(self.total - null, np.exp(self.parts - self.total[-1]))
+
+
+def _candidates(periods: int, first: float) -> tuple[list[int], list[float], Array]:
+    """When a change may have come, the prior weight of each, and (T,) what is left after each
+    period for changes that are still to come. With the first period: `first`. The octave of
+    periods 2^k to 2^(k + 1) has 4 / ((k + 4) (k + 5)) of the rest, at 64 periods at most."""
+    found, weights = [0], [first]
+    for k in range(max(periods - 1, 0).bit_length()):
+        own = range(2**k, 2 ** (k + 1), max(1, 2**k // _OCTAVE))
+        found += own
+        weights += [(1 - first) * 4 / ((k + 4) * (k + 5)) / len(own)] * len(own)
+    places = np.searchsorted(found, np.arange(periods), side="right")
+    left = 1 - np.cumsum(weights)[places - 1]
+    count = int(np.searchsorted(found, periods))
+    return found[:count], weights[:count], np.asarray(left)
