@@ -254,6 +254,8 @@ def hits(correct: ArrayLike, rows: int, place: Place) -> Array:
         raise place.error(key, f"shape {array.shape} for {rows:,} rows of {place.values}")
     if array.dtype.kind not in "fiub":
         raise place.error(key, f"expected 0 and 1, found {array.dtype} values")
+    if array.dtype.kind == "b":
+        return array
     bad = ~((array == 0) | (array == 1))
     if bad.any():
         raise place.first(key, bad, array, "values are neither 0 nor 1")
@@ -264,13 +266,15 @@ def row_weights(weights: ArrayLike | None, rows: int, place: Place) -> Array | N
     """Weights as float64: finite, not negative, not all 0."""
     if weights is None:
         return None
-    array = numeric(weights, place.weights, place).astype(np.float64)
+    array = numeric(weights, place.weights, place).astype(np.float64, copy=False)
     if array.shape != (rows,):
         raise place.error(place.weights, f"shape {array.shape} for {rows:,} rows")
     require_finite(array, place.weights, place)
-    if array.min() < 0:
+    low, high = array.min(), array.max()
+    if low < 0:
         raise place.first(place.weights, array < 0, array, "weights are negative")
-    if array.max() > HEAVIEST or (array[array > 0].min(initial=1) < 1 / HEAVIEST):
+    tiny = low < 1 / HEAVIEST and ((array > 0) & (array < 1 / HEAVIEST)).any()
+    if high > HEAVIEST or tiny:
         raise place.error(
             place.weights,
             f"weights must lie between {1 / HEAVIEST:g} and {HEAVIEST:g}, or be 0; these run "

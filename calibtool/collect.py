@@ -72,10 +72,10 @@ def collect(
         threads: how many blocks to work on at a time.
     """
 
-    def work(block: Predictions) -> list[_Part]:
-        return [_reduce(system(block), wanted, keep=draws is not None) for system in systems]
+    def work(block: Predictions) -> list[Reduced]:
+        return [reduce_block(system(block), wanted, keep=draws is not None) for system in systems]
 
-    kept: list[list[_Part]] = [[] for _ in systems]
+    kept: list[list[Reduced]] = [[] for _ in systems]
     lows: list[Array | None] = [None for _ in systems]
     start = 0
     for parts in ordered(work, blocks, threads):
@@ -135,9 +135,9 @@ def unit(classes: int | None) -> int:
 
 
 @dataclass(eq=False)
-class _Part:
+class Reduced:
     """A block, reduced. `low_probs`, with 0 for the entries that are kept one by one, stays until
-    the replicates have seen it."""
+    the replicates have seen it. `low_squares` is as `low`, of w * probability squared."""
 
     rows: Rows
     row: Array
@@ -148,20 +148,32 @@ class _Part:
     low: Array
     low_probs: Array | None
     probs: Array | None
+    low_squares: Array | None = None
 
 
-def _reduce(block: Predictions, wanted: Wanted, *, keep: bool) -> _Part:
+def reduce_block(
+    block: Predictions, wanted: Wanted, *, keep: bool = False, lean: bool = False
+) -> Reduced:
+    """What the pass leaves of a block.
+
+    Args:
+        block: the rows.
+        wanted: what to leave.
+        keep: leave `low_probs` too.
+        lean: leave only the columns of `Rows` that are wanted, and `low_squares` too.
+    """
     none = np.zeros(0, np.int64)
     lowest = wanted.lowest
     own = to_probs(block).matrix() if wanted.probs and block.labels is not None else None
     if lowest is None or block.labels is None:
-        rows = reduce_rows(block, want=wanted.columns)
-        return _Part(rows, none, none, none, None, none, none, None, own)
+        rows = reduce_rows(block, want=wanted.columns, lean=lean)
+        return Reduced(rows, none, none, none, None, none, none, None, own)
     classes = int(block.classes or 0)
     wide = np.float64 if block.values.itemsize == 8 else np.float32
     probs = np.empty((block.rows, classes), wide) if keep else None
     row, index, value, label_prob = [], [], [], []
     low = np.zeros(classes)
+    squares = np.zeros(classes) if lean else None
 
     def visit(piece: Array, at: slice) -> None:
         labels = block.labels[at] if block.labels is not None else none
@@ -171,13 +183,15 @@ def _reduce(block: Predictions, wanted: Wanted, *, keep: bool) -> _Part:
         at_row, at_class = np.divmod(flat, classes)
         own = contiguous if piece.itemsize > 2 else contiguous.astype(np.float32)
         high = own.ravel()[flat].astype(np.float64)
-        if block.weights is not None:
-            weight = block.weights[at]
+        weight = None if block.weights is None else block.weights[at]
+        if weight is not None:
             high *= weight[at_row]
             np.add(low, _column_sums(own * weight[:, None].astype(own.dtype)), out=low)
         else:
             np.add(low, _column_sums(own), out=low)
         np.subtract(low, np.bincount(at_class, high, classes), out=low)
+        if squares is not None:
+            _add_squares(squares, own, weight, at_row, at_class, flat)
         row.append((at_row + at.start).astype(np.int32))
         index.append(at_class.astype(np.int32))
         value.append(contiguous.ravel()[flat])
@@ -187,8 +201,8 @@ def _reduce(block: Predictions, wanted: Wanted, *, keep: bool) -> _Part:
             kept[...] = own
             kept.reshape(-1)[flat] = 0
 
-    rows = reduce_rows(block, visit, wanted.columns)
-    return _Part(
+    rows = reduce_rows(block, visit, wanted.columns, lean=lean)
+    return Reduced(
         rows,
         np.concatenate(row),
         np.concatenate(index),
@@ -198,7 +212,26 @@ def _reduce(block: Predictions, wanted: Wanted, *, keep: bool) -> _Part:
         low,
         probs,
         own,
+        squares,
     )
+
+
+def _add_squares(
+    squares: Array,
+    probs: Array,
+    weight: Array | None,
+    at_row: Array,
+    at_class: Array,
+    flat: Array,
+) -> None:
+    """Add the sums by class of w * probability squared, but for the entries at `flat`."""
+    square = probs * probs
+    if weight is not None:
+        square *= weight[:, None].astype(square.dtype)
+    np.add(squares, _column_sums(square), out=squares)
+    kept = square.ravel()[flat].astype(np.float64)
+    np.subtract(squares, np.bincount(at_class, kept, len(squares)), out=squares)
+    np.maximum(squares, 0, out=squares)
 
 
 def _column_sums(probs: Array) -> Array:
@@ -207,7 +240,7 @@ def _column_sums(probs: Array) -> Array:
     return np.asarray(some.sum(axis=0, dtype=np.float64))
 
 
-def _add_lows(lows: Array | None, part: _Part, start: int, draws: Draws) -> Array:
+def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Array:
     """The replicates' (or the units') sums of what is not kept one by one, with a block's added.
 
     What rounding to a grid takes from a sum is given back in proportion to its weight.
@@ -238,7 +271,7 @@ def _of_units(sums: Array, draws: Draws) -> Array:
     return np.concatenate([draws.unit_weights(group).T @ grid for group in draws.groups])
 
 
-def _joined(parts: list[_Part], lows: Array | None, draws: Draws | None) -> Collected:
+def _joined(parts: list[Reduced], lows: Array | None, draws: Draws | None) -> Collected:
     rows = Rows.concatenate(part.rows for part in parts)
     kept = [part.probs for part in parts if part.probs is not None]
     probs = np.concatenate(kept) if kept else None

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from calibtool.asked import Readable
 from calibtool.errors import UsageError
-from calibtool.evaluation import Readable, examine
+from calibtool.evaluation import examine
 from calibtool.files import Source
 from calibtool.metrics import SECTIONS
 from calibtool.multiple import holm

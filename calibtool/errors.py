@@ -9,6 +9,18 @@ class InputError(CalibtoolError):
     """The data are not what they should be: a file, a key, a row."""
 
 
+class UnreadableError(InputError):
+    """A file cannot be read: damaged, cut short, or not what its name says.
+
+    Attributes:
+        file: which.
+    """
+
+    def __init__(self, message: str, file: str) -> None:
+        super().__init__(message)
+        self.file = file
+
+
 class UsageError(CalibtoolError):
     """An option, a metric's spec or a requirement cannot be understood or cannot be met."""
 

@@ -6,59 +6,44 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Self
 
 import numpy as np
 
-from calibtool import intervals
+from calibtool.asked import (
+    FEW_ROWS,
+    Calibrator,
+    Readable,
+    System,
+    main_view,
+    require_memory,
+    settings_of,
+    settle,
+    silent,
+)
 from calibtool.calibrators import fit
-from calibtool.checks import Array
 from calibtool.clusters import clusters
-from calibtool.collect import Apply, Collected, Wanted, collect, unchanged, unit
+from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
-from calibtool.draws import Draws
-from calibtool.errors import CalibtoolError, InputError, UsageError
-from calibtool.measure import Measured, Progress, Settings, measure
+from calibtool.draws import EXACT_ROWS, Draws
+from calibtool.errors import CalibtoolError, InputError
+from calibtool.estimates import KEPT, Measures, bias_of
+from calibtool.measure import Progress, Settings, measure
 from calibtool.metrics import OfCounts, OfMatrix, OfOther, Score
-from calibtool.predictions import Kind, Predictions
+from calibtool.panels import Panels
+from calibtool.predictions import Predictions
 from calibtool.reading import read
-from calibtool.report import Data, Estimate, Report
+from calibtool.report import Data, Report
 from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
+from calibtool.state import State
 from calibtool.statistic import Cells
+from calibtool.streaming import measure as stream
+from calibtool.streaming import streams
 from calibtool.threads import cores
-from calibtool.version import __version__
 from calibtool.views import Rows, reduce_rows
 
-MAX_DRAWS = 1 << 30  # bytes of replicates that a metric may take
 OF_OTHER = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"  # what a second file is measured by
-KEPT = 15  # bins of the scores that a report keeps
-FEW_ROWS = 10  # below, no interval is given
-FEW_DRAWS = 20  # replicates on which a metric is defined; below, no interval is given
-
-
-class Calibrator(Protocol):
-    """What `evaluate` needs of a calibrator."""
-
-    def __call__(self, predictions: Predictions) -> Predictions: ...
-
-    def describe(self) -> str: ...
-
-
-class Readable(Protocol):
-    """Predictions in memory, or a source that reads them in blocks."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def classes(self) -> int | None: ...
-    @property
-    def one_column(self) -> bool: ...
-    def blocks(self, rows: int) -> Iterator[Predictions]: ...
 
 
 def evaluate(
@@ -99,7 +84,7 @@ def evaluate(
     0.3
     """
     systems = [System()] if calibrator is None else [System(), System.of(calibrator)]
-    found = examine(
+    found = measures(
         predictions,
         metrics,
         systems,
@@ -115,64 +100,89 @@ def evaluate(
     return report_of(found)
 
 
+def measures(
+    predictions: Readable,
+    metrics: str | Iterable[str | Spec],
+    systems: Sequence[System] = (System(),),
+    *,
+    ood: Readable | None = None,
+    cluster: str | None = None,
+    bias: bool = True,
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Measures:
+    """Measure several systems on the same rows: by their cells where there are more than
+    EXACT_ROWS rows, or no rows any more; by `examine` where there are fewer, or where a metric or
+    clusters need whole rows.
+
+    The arguments are those of `examine`.
+    """
+    asked = parse_list(metrics)
+    kept = isinstance(predictions, State)
+    many = predictions.rows > EXACT_ROWS and streams(asked)
+    if kept and (cluster is not None or ood is not None):
+        option = "--cluster" if cluster is not None else "--ood"
+        raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
+    if not kept and (not many or cluster is not None or ood is not None):
+        return examine(
+            predictions,
+            asked,
+            systems,
+            ood=ood,
+            cluster=cluster,
+            bias=bias,
+            ci=ci,
+            resamples=resamples,
+            level=level,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+        )
+    drawing = Draws(resamples, seed, predictions.rows)
+    settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
+    settings = replace(settings, paired=len(systems) > 1)
+    specs = [settle(spec, predictions) for spec in asked]
+    if settings.draws is not None:
+        require_memory(specs, predictions, settings.draws)
+    return stream(predictions, specs, systems, settings, bias=bias)
+
+
 @dataclass(frozen=True, eq=False)
-class System:
-    """What is made of every block of predictions before it is measured, and what to call it."""
-
-    apply: Apply = unchanged
-    title: str = ""
-
-    @staticmethod
-    def of(calibrator: Calibrator) -> System:
-        """What a calibrator makes of them."""
-        return System(calibrator, calibrator.describe())
-
-
-@dataclass(frozen=True, eq=False)
-class Examined:
+class Examined(Measures):
     """Several systems on the same rows, by the same draws: any two are paired.
 
     Attributes:
-        systems: what was measured, by its number.
         collected: what the pass left of each system.
-        measured: [system][spec], the numbers with their replicates.
-        bias: mean score minus mean outcome of the first system, in `view`.
     """
 
-    specs: tuple[Spec, ...]
-    systems: tuple[System, ...]
-    collected: tuple[Collected, ...]
-    measured: tuple[tuple[Measured, ...], ...]
-    settings: Settings
-    data: Data
-    view: str
-    bias: Measured
-
-    @property
-    def level(self) -> float | None:
-        """Of the intervals; None where there are none."""
-        return None if self.settings.draws is None else self.settings.level
-
-    def estimates(self, system: int = 0) -> tuple[Estimate, ...]:
-        """Every metric of a system, with its interval."""
-        pairs = zip(self.specs, self.measured[system], strict=True)
-        title = self.systems[system].title
-        return tuple(_estimate(s, one, self.settings, self.data, title) for s, one in pairs)
-
-    def change(self, system: int = 1, since: int = 0) -> tuple[Estimate, ...]:
-        """A system's metrics minus those of another, paired; `p_value` is that of no difference."""
-        pairs = zip(
-            self.estimates(since),
-            self.estimates(system),
-            self.measured[since],
-            self.measured[system],
-            strict=True,
-        )
-        return tuple(_change(a, b, x, y, self.settings) for a, b, x, y in pairs)
+    collected: tuple[Collected, ...] = ()
 
     def means(self, system: int = 0) -> tuple[float, float]:
         """Mean score and mean outcome of a system."""
         return _means(self.collected[system].rows, self.view)
+
+    def panels(self, system: int = 0) -> Panels:
+        """The panels of a system's scores in `view`."""
+        return Panels(self.collected[system], self.view)
+
+    def cells(self) -> Cells:
+        """What a saved report keeps of the last system's scores."""
+        rows = self.collected[-1].rows
+        score, outcome = rows.view(self.view)
+        return Cells.binned(score, outcome, np.arange(1, KEPT + 1) / KEPT, rows.weights)
+
+    def only(self, systems: slice) -> Self:
+        """Some of the systems."""
+        return replace(super().only(systems), collected=self.collected[systems])
+
+    def warnings(self) -> Iterator[str]:
+        """What the reader should know about the data."""
+        yield from _warnings(self.collected, self.settings)
+        yield from _without_interval(self)
 
 
 def examine(
@@ -201,18 +211,18 @@ def examine(
     """
     together = None if cluster is None or ci == "none" else clusters(predictions, cluster)
     drawing = Draws(resamples, seed, predictions.rows, together)
-    settings = _settings(ci, drawing, level, threads or cores(), progress or _silent)
+    settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
     settings = replace(settings, paired=len(systems) > 1)
     asked = parse_list(metrics)
     if ood is not None and not any(isinstance(spec.metric, OfOther) for spec in asked):
         asked += parse_list(OF_OTHER)
-    specs = [_settle(spec, predictions) for spec in asked]
+    specs = [settle(spec, predictions) for spec in asked]
     wanted = _wanted(specs, predictions)
     if predictions.classes is not None:
         wanted = replace(wanted, columns=wanted.columns | set(want))
     draws = settings.draws if wanted.lowest is not None else None
     if settings.draws is not None:
-        _require_memory(specs, predictions, settings.draws)
+        require_memory(specs, predictions, settings.draws)
     applied = [system.apply for system in systems]
     blocks = _watched(predictions, unit(predictions.classes), settings.progress)
     collected = collect(blocks, applied, wanted=wanted, draws=draws, threads=settings.threads)
@@ -222,7 +232,7 @@ def examine(
     rows = collected[0].rows
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
-    view = _main_view(specs, predictions)
+    view = main_view(specs, predictions)
     measured, mean = measure(specs, collected, settings, view if bias else None, others)
     data = Data(
         predictions.source,
@@ -234,47 +244,13 @@ def examine(
     return Examined(
         tuple(specs),
         tuple(systems),
-        tuple(collected),
         tuple(tuple(row) for row in measured),
         settings,
         data,
         view,
         mean,
+        tuple(collected),
     )
-
-
-def _settings(ci: str, draws: Draws, level: float, threads: int, progress: Progress) -> Settings:
-    """How intervals are made, if they can be."""
-    if ci not in intervals.METHODS:
-        raise UsageError(f"--ci {ci!r}: there are {', '.join(intervals.METHODS)}")
-    if not 0 < level < 1:
-        raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
-    if ci != "none" and draws.replicates < 20:
-        raise UsageError(
-            f"--resamples must be at least 20, not {draws.replicates}; --ci none for none"
-        )
-    if draws.seed < 0:
-        raise UsageError(f"--seed must not be negative, not {draws.seed}")
-    none = ci == "none" or draws.rows < FEW_ROWS
-    return Settings(ci, None if none else draws, level, threads, progress)
-
-
-def _silent(stage: str, share: float) -> None:
-    pass
-
-
-def _settle(spec: Spec, predictions: Readable) -> Spec:
-    """The spec with its automatic view decided by the shape of the data, never by their values."""
-    if spec.view == "positive" and predictions.classes not in (2, None):
-        raise UsageError(
-            f"{predictions.source}: {spec.name}: the positive view needs two classes, there are "
-            f"{predictions.classes}"
-        )
-    if spec.view == "ranks":
-        return replace(spec, view="positive" if predictions.classes in (2, None) else "class")
-    if spec.view != "auto":
-        return spec
-    return replace(spec, view="positive" if predictions.one_column else "top")
 
 
 def _wanted(specs: Sequence[Spec], predictions: Readable) -> Wanted:
@@ -345,27 +321,6 @@ def _others(
     return [Rows.concatenate(part) for part in parts]
 
 
-def _require_memory(specs: Sequence[Spec], predictions: Readable, draws: Draws) -> None:
-    for spec in specs:
-        many = spec.view in ("class", "label")
-        classes = (predictions.classes or 0) if many else 1
-        cells = spec.options.get("bins", 1) * classes
-        if cells * draws.replicates * 8 > MAX_DRAWS:
-            fits = MAX_DRAWS // (cells * 8)
-            raise UsageError(
-                f"{spec.name}: {draws.replicates:,} resamples of {cells:,} bins do not fit in "
-                f"memory; ask for --resamples {fits:,} or fewer, or for fewer bins"
-            )
-
-
-def _main_view(specs: Sequence[Spec], predictions: Readable) -> str:
-    """The view that the reading speaks of: that of the first calibration error with scores."""
-    own = "positive" if predictions.one_column else "top"
-    if predictions.classes is None:
-        return own
-    return next((spec.view for spec in specs if spec.view in ("top", "positive")), own)
-
-
 def _watched(predictions: Readable, size: int, progress: Progress) -> Iterator[Predictions]:
     done = 0
     for block in predictions.blocks(size):
@@ -379,18 +334,18 @@ def _watched(predictions: Readable, size: int, progress: Progress) -> Iterator[P
 # ------------------------------------------------------------------ the report
 
 
-def report_of(found: Examined) -> Report:
+def report_of(found: Measures) -> Report:
     """The record of one system, or of two, before and after."""
     said, was = found.means()
     report = Report(
         found.data,
         found.estimates(),
         level=found.level,
-        bias=_bias(found.bias, found.view, found.settings),
+        bias=bias_of(found.bias, found.view, found.settings),
         said=said,
         was=was,
-        warnings=(*_warnings(found.collected, found.settings), *_without_interval(found)),
-        cells=_cells(found.collected[-1].rows, found.view),
+        warnings=tuple(found.warnings()),
+        cells=found.cells(),
         view=found.view,
     )
     if len(found.systems) > 1:
@@ -407,122 +362,6 @@ def _means(rows: Rows, view: str) -> tuple[float, float]:
         Scores.from_rows(wide, rows.weights).mean,
         Scores.from_rows(outcome, rows.weights).mean,
     )
-
-
-def _cells(rows: Rows, view: str) -> Cells:
-    """What a saved report keeps of the scores, of the last system."""
-    score, outcome = rows.view(view)
-    return Cells.binned(score, outcome, np.arange(1, KEPT + 1) / KEPT, rows.weights)
-
-
-def _bias(measured: Measured, view: str, settings: Settings) -> Estimate:
-    estimate = Estimate("bias", measured.value, view=view, better="")
-    if measured.value is None or measured.replicates is None:
-        return estimate
-    low, high = intervals.plain("percentile", measured.value, measured.replicates, settings.level)
-    return replace(estimate, low=low, high=high)
-
-
-def _estimate(
-    spec: Spec, measured: Measured, settings: Settings, data: Data, calibrator: str = ""
-) -> Estimate:
-    method = measured.method or (settings.ci if spec.is_error else settings.plain)
-    estimate = Estimate(
-        spec.name,
-        measured.value,
-        view=spec.view,
-        better=spec.metric.better,
-        missing=measured.missing,
-        signature=_signature(spec, method, settings, data, calibrator),
-    )
-    if measured.value is None:
-        return estimate
-    estimate = replace(estimate, error=_spread(measured.replicates))
-    if measured.interval is not None:
-        return replace(estimate, low=measured.interval[0], high=measured.interval[1])
-    if measured.inverse is not None:
-        found = measured.inverse
-        return replace(
-            estimate,
-            low=found.low,
-            high=found.high,
-            unbiased=found.unbiased,
-            p_value=found.p_value,
-        )
-    drawn = measured.replicates
-    if drawn is None or np.isfinite(drawn).sum() < FEW_DRAWS:
-        return estimate
-    low, high = intervals.plain(
-        method, measured.value, drawn, settings.level, measured.acceleration
-    )
-    return replace(estimate, low=low, high=high)
-
-
-def _spread(drawn: Array | None) -> float | None:
-    """The standard error: the standard deviation of the replicates."""
-    if drawn is None:
-        return None
-    known = drawn[np.isfinite(drawn)]
-    return float(known.std()) if len(known) >= FEW_DRAWS else None
-
-
-def _change(
-    before: Estimate, after: Estimate, a: Measured, b: Measured, settings: Settings
-) -> Estimate:
-    """After minus before; its interval is of the same draws, so the noise they share cancels."""
-    estimate = Estimate(
-        before.name,
-        None,
-        view=before.view,
-        better=before.better,
-        signature=f"{after.signature}|minus:before",
-    )
-    if before.value is None or after.value is None:
-        return replace(estimate, missing=before.missing or after.missing)
-    value = after.value - before.value
-    estimate = replace(estimate, value=value)
-    if a.replicates is None or b.replicates is None:
-        return estimate
-    estimate = replace(estimate, error=_spread(b.replicates - a.replicates))
-    if a.inverse is None or b.inverse is None:
-        drawn = b.replicates - a.replicates
-        low, high = intervals.plain("percentile", value, drawn, settings.level)
-        p = intervals.p_of_replicates(drawn, settings.level)
-        return replace(estimate, low=low, high=high, p_value=p)
-    if np.array_equal(a.replicates, b.replicates):  # the same in every replicate
-        return replace(estimate, unbiased=0.0, low=0.0, high=0.0, p_value=1.0)
-    pair = (a.inverse, b.inverse, _correlation(a, b), settings.level)
-    low, high = intervals.difference(*pair)
-    p_value = intervals.p_of_difference(*pair)
-    centre = b.inverse.unbiased - a.inverse.unbiased
-    return replace(estimate, unbiased=centre, low=low, high=high, p_value=p_value)
-
-
-def _correlation(a: Measured, b: Measured) -> float:
-    """Of two metrics' replicates; 0 where one of them never varies."""
-    assert a.replicates is not None
-    assert b.replicates is not None
-    if not (np.ptp(a.replicates) and np.ptp(b.replicates)):
-        return 0.0
-    return min(float(np.corrcoef(a.replicates, b.replicates)[0, 1]), 1.0)
-
-
-def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrator: str) -> str:
-    parts = [spec.signature()]
-    if settings.draws is not None:
-        drawn = "units" if settings.draws.grouped else "rows"
-        if settings.draws.cluster is not None:
-            drawn = f"{int(settings.draws.cluster.max()) + 1} clusters"
-        parts += [
-            f"ci:{method}-{settings.level * 100:g}",
-            f"R:{settings.draws.replicates}",
-            f"seed:{settings.draws.seed}",
-            f"draws:{drawn}",
-        ]
-    parts.append(f"n:{data.rows}")
-    if calibrator:
-        parts.append(f"after:{calibrator}")
-    return "|".join([*parts, f"calibtool:{__version__}"])
 
 
 def _without_interval(found: Examined) -> Iterator[str]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibtool.asked import Readable, System
 from calibtool.checks import Array
 from calibtool.errors import InputError
-from calibtool.evaluation import Readable, System
 from calibtool.files import Source
 from calibtool.predictions import Predictions
 

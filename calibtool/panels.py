@@ -78,9 +78,7 @@ class Panels:
     """The panels of a view of one system."""
 
     def __init__(self, system: Collected, view: str) -> None:
-        self.view = view
         self._rows, self._probs = system.rows, system.probs
-        self.weights = system.rows.weights
         if view == "class":
             if self._probs is None or self._rows.labels is None:
                 raise NotAvailableError("needs whole probability rows")
@@ -92,6 +90,11 @@ class Panels:
         else:
             self.score, self.outcome = self._rows.view(view)
             self.keys = np.zeros(1, np.int64)
+        self._begin(view, system.rows.weights)
+
+    def _begin(self, view: str, weights: Array | None) -> None:
+        """Nothing is known or drawn yet."""
+        self.view, self.weights = view, weights
         self._exact: list[Cells] | None = None
         self._kept: Array = np.zeros(0)
         self._resampled_mass: list[Array] = []
@@ -118,6 +121,18 @@ class Panels:
             own = None if weights is None else weights[at]
             return Panel(self._rows.confidence[at], self._rows.correct[at], own, at)
         return Panel(self.score, self.outcome, weights)
+
+    def rows(self) -> float:
+        """How many rows would be as informative if all weighed the same."""
+        if self.weights is None:
+            return float(len(self._rows.confidence))
+        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+
+    def binned(self, index: int, edges: Array, draws: Draws, threads: int) -> tuple[Array, Array]:
+        """A panel's weights and outcomes by bin in every replicate, (R, bins)."""
+        where = locate(self.panel(index).score, edges)
+        n, y = self.drawn(index, where, len(edges), draws, threads)
+        return n, y
 
     def values(
         self, functions: Sequence[Callable[[Cells, int], Array]], threads: int
@@ -164,7 +179,7 @@ class Panels:
     def _fine(self, index: int, count: int) -> Fine:
         panel = self.panel(index)
         exact = self.exact(index) if len(self) == 1 else panel.cells()
-        edges = np.union1d(_cut(exact, count), self._kept)
+        edges = np.union1d(cut(exact, count), self._kept)
         where = locate(panel.score, edges).astype(np.int16)
         cells = exact.pool(edges)
         if panel.weights is None:
@@ -336,7 +351,7 @@ def _drawn(cumulated: Array, rng: np.random.Generator, count: int) -> Array:
     return label
 
 
-def _cut(cells: Cells, count: int) -> Array:
+def cut(cells: Cells, count: int) -> Array:
     """Upper edges of at most `count` cells that hold alike much information."""
     if len(cells.at) <= count:
         edges = cells.at.astype(np.float64)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from calibtool.asked import Readable
 from calibtool.diagrams import module_of
 from calibtool.diagrams.named import Named
-from calibtool.evaluation import Readable
 from calibtool.ink import draw, figure, save, svg
 
 if TYPE_CHECKING:

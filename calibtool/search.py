@@ -17,9 +17,9 @@ from itertools import combinations
 
 import numpy as np
 
+from calibtool.asked import Readable
 from calibtool.checks import Array
 from calibtool.errors import InputError, UsageError
-from calibtool.evaluation import Readable
 from calibtool.files import Source
 from calibtool.measure import Progress
 from calibtool.metrics.profiles import equal_mass

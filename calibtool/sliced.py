@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
+from calibtool.asked import Calibrator, Readable
 from calibtool.errors import CalibtoolError, InputError
-from calibtool.evaluation import Calibrator, Readable, evaluate
+from calibtool.evaluation import evaluate
 from calibtool.files import Source
 from calibtool.measure import Progress
 from calibtool.multiple import holm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from calibtool.evaluation import Calibrator, Readable
+from calibtool.asked import Calibrator, Readable
 from calibtool.files import open_source
 from calibtool.gate import Outcome, Saved, check, read_saved
 from calibtool.render import render

@@ -18,6 +18,7 @@ from calibtool.checks import Array
 from calibtool.errors import NotAvailableError
 from calibtool.predictions import Predictions
 
+ALWAYS = ("log_prob", "prob", "squares")  # columns of `Rows` that are there unless a pass is lean
 CACHE_VALUES = 1 << 18  # values worked on at a time: a megabyte of float32, within L2
 
 
@@ -75,15 +76,25 @@ class Rows:
 Visit = Callable[[Array, slice], None]
 
 
-def reduce_rows(block: Predictions, visit: Visit | None = None, want: Collection[str] = ()) -> Rows:
+def reduce_rows(
+    block: Predictions,
+    visit: Visit | None = None,
+    want: Collection[str] = (),
+    *,
+    lean: bool = False,
+) -> Rows:
     """The pass: one look at each value, in pieces that stay in the cache.
 
     `visit`, if given, receives the probabilities of each piece, (rows, K), and its slice. `want`
-    names the columns on request that are to be filled.
+    names the columns on request that are to be filled; `lean` makes all columns such, but for the
+    views'.
     """
     if block.kind == "confidence":
         assert block.correct is not None
         return Rows(np.minimum(block.values, 1), block.correct, weights=block.weights)
+    if lean and block.one_column and block.kind == "probs" and visit is None:
+        return _of_column(block, want)
+    want = want if lean else {*want, *ALWAYS}
     step = max(1, CACHE_VALUES // block.values.shape[1])
     parts = [
         _reduce(block.take(slice(start, start + step)), slice(start, start + step), visit, want)
@@ -123,7 +134,9 @@ def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection
     if visit is not None:
         visit(probs if axis else probs.T, at)
     wide = probs if probs.itemsize > 2 else probs.astype(np.float32)
-    squares = np.einsum("ij,ij->i" if axis else "ij,ij->j", wide, wide).astype(np.float64)
+    squares = None
+    if "squares" in want:
+        squares = np.einsum("ij,ij->i" if axis else "ij,ij->j", wide, wide).astype(np.float64)
     binary = matrix.shape[1] == 2
     return Rows(
         confidence=confidence,
@@ -131,13 +144,48 @@ def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection
         positive=_positive(piece, values, probs, axis) if binary else None,
         outcome=labels == 1 if binary else None,
         log_prob=log_prob,
-        prob=np.exp(log_prob),
+        prob=np.exp(log_prob) if "prob" in want else None,
         squares=squares,
         weights=piece.weights,
         labels=labels.astype(np.int32) if "labels" in want else None,
         predicted=predicted.astype(np.int32) if "predicted" in want else None,
         rank=_rank(values, axis, labels) if "rank" in want else None,
         entropy=_entropy(wide, axis) if "entropy" in want else None,
+    )
+
+
+def _of_column(block: Predictions, want: Collection[str]) -> Rows:
+    """Rows of two classes by the probability of class 1, without a column for class 0."""
+    labels = block.labels
+    assert labels is not None
+    positive = block.values[:, 0]
+    negative = 1 - positive
+    outcome = labels == 1
+    predicted = positive > negative
+    prob = log_prob = squares = None
+    if "log_prob" in want or "prob" in want:
+        prob = np.where(outcome, positive, negative).astype(np.float64)
+    if "log_prob" in want and prob is not None:
+        with np.errstate(divide="ignore"):
+            log_prob = np.log(prob)
+    if "squares" in want:
+        wide = positive.astype(np.float64)
+        squares = wide * wide + negative.astype(np.float64) ** 2
+    confidence = np.maximum(positive, negative)
+    pair = np.stack([negative, positive]) if {"rank", "entropy"} & set(want) else None
+    return Rows(
+        confidence=confidence,
+        correct=predicted == outcome,
+        positive=positive,
+        outcome=outcome,
+        log_prob=log_prob,
+        prob=prob,
+        squares=squares,
+        weights=block.weights,
+        labels=labels.astype(np.int32) if "labels" in want else None,
+        predicted=predicted.astype(np.int32) if "predicted" in want else None,
+        rank=None if pair is None else _rank(pair, 0, labels),
+        entropy=None if pair is None else _entropy(pair, 0),
     )
 
 

@@ -9,8 +9,9 @@ import pytest
 from simulated import simulate
 
 import calibtool as ct
+from calibtool.asked import System
 from calibtool.errors import InputError
-from calibtool.evaluation import System, examine
+from calibtool.evaluation import examine
 from calibtool.files import open_source
 from calibtool.paired import match
 

@@ -80,11 +80,12 @@ def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
 
 
 def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
+    from calibtool.asked import Calibrator as Applicable
+    from calibtool.asked import Readable
     from calibtool.calibrators import fit
     from calibtool.cli import out
     from calibtool.crossfit import cross_fit
-    from calibtool.evaluation import Calibrator as Applicable
-    from calibtool.evaluation import Readable, evaluate
+    from calibtool.evaluation import evaluate
     from calibtool.files import open_source
 
     output, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))

@@ -12,7 +12,7 @@ from calibtool.cli import options as shared
 from calibtool.diagrams import KINDS, Kind
 
 if TYPE_CHECKING:
-    from calibtool.evaluation import Readable
+    from calibtool.asked import Readable
     from calibtool.files import Source
 
 CALIBRATED = click.option(

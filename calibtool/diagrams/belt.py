@@ -7,6 +7,7 @@ from typing import Unpack
 
 import numpy as np
 
+from calibtool.asked import System
 from calibtool.checks import Array
 from calibtool.diagrams.curves import FINE_BARS, histogram
 from calibtool.diagrams.named import How, Named, only
@@ -19,7 +20,7 @@ from calibtool.diagrams.record import (
     stacked,
 )
 from calibtool.errors import InputError
-from calibtool.evaluation import System, examine
+from calibtool.evaluation import examine
 from calibtool.metrics import clinical
 from calibtool.report import Data, Estimate
 from calibtool.statistic import Cells

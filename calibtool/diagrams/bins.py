@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Unpack
 
 from calibtool import conventions
+from calibtool.asked import System
 from calibtool.diagrams.named import How, Named, only, whole
 from calibtool.diagrams.record import Parts, data_columns, stacked
-from calibtool.evaluation import System, examine
+from calibtool.evaluation import examine
 from calibtool.report import Data, Estimate
 
 RULES = {"equal width": "ece", "equal mass": "ada-ece"}

@@ -8,12 +8,13 @@ from typing import Unpack
 
 import numpy as np
 
+from calibtool.asked import Readable, System
 from calibtool.checks import Array
 from calibtool.diagrams.curves import binned, binomial_range
 from calibtool.diagrams.named import How, Named, class_names, only
 from calibtool.diagrams.record import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.errors import UsageError
-from calibtool.evaluation import Examined, Readable, System, examine
+from calibtool.evaluation import Examined, examine
 from calibtool.measure import effective_rows
 from calibtool.metrics.norms import l1
 from calibtool.metrics.profiles import equal_width, profile

@@ -7,13 +7,14 @@ from typing import Unpack
 
 import numpy as np
 
+from calibtool.asked import System
 from calibtool.checks import Array
 from calibtool.crossfit import ROW, numbered
 from calibtool.diagrams.curves import percentiles, smoother
 from calibtool.diagrams.named import How, Named, named, whole
 from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
 from calibtool.errors import UsageError
-from calibtool.evaluation import Examined, System, examine
+from calibtool.evaluation import Examined, examine
 from calibtool.panels import Panels
 from calibtool.predictions import Predictions
 from calibtool.report import Data, Estimate

@@ -7,10 +7,11 @@ from typing import Unpack
 
 import numpy as np
 
+from calibtool.asked import System
 from calibtool.checks import Array
 from calibtool.diagrams.named import How, Named, only
 from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
-from calibtool.evaluation import System, examine
+from calibtool.evaluation import examine
 from calibtool.report import Data, Estimate
 from calibtool.statistic import Cells
 

@@ -7,12 +7,13 @@ from typing import Unpack
 
 import numpy as np
 
+from calibtool.asked import System
 from calibtool.checks import Array
 from calibtool.diagrams.curves import clopper_pearson
 from calibtool.diagrams.named import How, Named, class_names, only
 from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
 from calibtool.errors import UsageError
-from calibtool.evaluation import System, examine
+from calibtool.evaluation import examine
 from calibtool.report import Data, Estimate
 
 TOP = 20  # classes

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Unpack
 
+from calibtool.asked import System
 from calibtool.calibrators import METHODS, fit, module_of
 from calibtool.calibrators.calibrator import require_fit
 from calibtool.crossfit import FOLDS, cross_fit, numbered
 from calibtool.diagrams.named import How, Named, only, whole
 from calibtool.diagrams.record import Parts, data_columns, stacked
 from calibtool.errors import CalibtoolError, FitError
-from calibtool.evaluation import System, examine
+from calibtool.evaluation import examine
 from calibtool.measure import Progress
 from calibtool.predictions import Predictions
 from calibtool.report import Data, Estimate

@@ -7,9 +7,9 @@ from typing import TypeAlias, TypedDict
 
 import numpy as np
 
+from calibtool.asked import Readable
 from calibtool.checks import Array
 from calibtool.errors import UsageError
-from calibtool.evaluation import Readable
 from calibtool.measure import Progress
 from calibtool.predictions import Predictions
 from calibtool.slices import PSEUDO, slices

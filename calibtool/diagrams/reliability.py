@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
 
+from calibtool.asked import Calibrator, Readable, System
 from calibtool.checks import Array
 from calibtool.diagrams import curves
 from calibtool.diagrams.named import How, Named, groups, named, only, whole
@@ -17,7 +18,7 @@ from calibtool.diagrams.record import (
     stacked,
 )
 from calibtool.errors import UsageError
-from calibtool.evaluation import Calibrator, Examined, Readable, System, examine
+from calibtool.evaluation import Examined, examine
 from calibtool.panels import Panels
 from calibtool.report import Data
 from calibtool.statistic import Cells

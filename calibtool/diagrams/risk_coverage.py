@@ -8,11 +8,12 @@ from typing import Unpack
 
 import numpy as np
 
+from calibtool.asked import Calibrator, System
 from calibtool.checks import Array
 from calibtool.diagrams.curves import percentiles
 from calibtool.diagrams.named import How, Named, named
 from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
-from calibtool.evaluation import Calibrator, Examined, System, examine
+from calibtool.evaluation import Examined, examine
 from calibtool.metrics.profiles import equal_mass
 from calibtool.metrics.ranking import accuracy_at_coverage
 from calibtool.panels import Panels

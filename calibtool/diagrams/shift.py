@@ -7,12 +7,13 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from calibtool.asked import System
 from calibtool.checks import Array
 from calibtool.diagrams.curves import binomial_range, clopper_pearson, informative_rows
 from calibtool.diagrams.named import How, Named, column, only, whole
 from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
 from calibtool.errors import UsageError
-from calibtool.evaluation import Examined, System, examine
+from calibtool.evaluation import Examined, examine
 from calibtool.report import Data, Estimate
 
 

@@ -7,13 +7,14 @@ from typing import Unpack
 
 import numpy as np
 
+from calibtool.asked import System
 from calibtool.calibrators.maps import Power
 from calibtool.calibrators.temperature import best
 from calibtool.checks import Array
 from calibtool.diagrams.named import How, Named, only, whole
 from calibtool.diagrams.record import Parts, data_columns, stacked
 from calibtool.errors import UsageError
-from calibtool.evaluation import System, examine
+from calibtool.evaluation import examine
 from calibtool.report import Data, Estimate
 
 STEPS = 12  # temperatures on either side

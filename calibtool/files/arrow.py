@@ -11,13 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-from pyarrow import csv, fs
+from pyarrow import csv, fs, parquet
 
 from calibtool.checks import Array
 from calibtool.errors import InputError
-from calibtool.files.table import Column
+from calibtool.files.table import Column, Part
 
 CSV_BLOCK = 1 << 30  # bytes
+BUFFER = 1 << 16  # bytes read ahead of a column
+PART_ROWS = 1 << 20  # row groups are read together up to so many rows
+PART_BYTES = 1 << 28  # and bytes
 
 
 class ArrowTable:
@@ -83,32 +86,98 @@ class ArrowTable:
 
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
         """Blocks are cut by row number alone, whatever the files' own row groups are."""
-        held: list[dict[str, Array]] = []
-        count = start = 0
         with _Errors(self.source):
-            for batch in self._dataset.to_batches(columns=list(names), batch_size=size):
-                if not batch.num_rows:
-                    continue
-                held.append(
-                    {
-                        name: to_numpy(batch.column(name), f"{self.source}: {name}", start)
-                        for name in names
-                    }
-                )
-                start += batch.num_rows
-                count += batch.num_rows
-                while count >= size:
-                    block, held = _cut(held, names, size, self.source)
-                    count -= size
-                    yield block
-        if count:
-            yield _cut(held, names, count, self.source)[0]
+            batches = self._dataset.to_batches(columns=list(names), batch_size=size)
+            yield from _recut(batches, names, size, self.source, 0)
+
+    def parts(self) -> list[Part]:
+        """Row groups of parquet, neighbours together where they are small; else whole files."""
+        found: list[Part] = []
+        start = 0
+        for number, fragment in enumerate(self._dataset.get_fragments()):
+            with _Errors(fragment.path):
+                for what, first, rows in _pieces(fragment):
+                    found.append(Part(fragment.path, number, first, rows, what, start + first))
+                start += fragment.count_rows()
+        return found
+
+    def part_blocks(
+        self, part: Part, names: Sequence[str], size: int
+    ) -> Iterator[dict[str, Array]]:
+        with _Errors(part.file):
+            batches = self._batches(part, names, size)
+            yield from _recut(batches, names, size, part.file, part.first_row)
+
+    def _batches(self, part: Part, names: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
+        """Parquet by its own reader: a scan of a dataset decodes a row group whole."""
+        fragment = part.what
+        if not isinstance(fragment, pads.ParquetFileFragment):
+            yield from fragment.to_batches(
+                schema=self._dataset.schema,
+                columns=list(names),
+                batch_size=size,
+                use_threads=False,
+            )
+            return
+        keys = pads.get_partition_keys(fragment.partition_expression)
+        with self._dataset.filesystem.open_input_file(fragment.path) as stream:
+            file = parquet.ParquetFile(
+                stream, metadata=fragment.metadata, pre_buffer=False, buffer_size=BUFFER
+            )
+            wanted = [name for name in names if name not in keys]
+            for batch in file.iter_batches(
+                size, [group.id for group in fragment.row_groups], wanted, use_threads=False
+            ):
+                whole = batch
+                for name in names:
+                    if name in keys:
+                        value = pa.scalar(keys[name], self._dataset.schema.field(name).type)
+                        whole = whole.append_column(name, pa.repeat(value, len(batch)))
+                yield whole
+
+
+def _pieces(fragment: pads.Fragment) -> Iterator[tuple[pads.Fragment, int, int]]:
+    """A fragment's parts: what to read, its first row in the file, its rows."""
+    if not isinstance(fragment, pads.ParquetFileFragment):
+        yield fragment, 0, fragment.count_rows()
+        return
+    held: list[int] = []
+    first = rows = bytes_ = 0
+    for group in fragment.row_groups:
+        full = rows + group.num_rows > PART_ROWS or bytes_ + group.total_byte_size > PART_BYTES
+        if held and full:
+            yield fragment.subset(row_group_ids=held), first, rows
+            held, first, rows, bytes_ = [], first + rows, 0, 0
+        held.append(group.id)
+        rows, bytes_ = rows + group.num_rows, bytes_ + group.total_byte_size
+    if held:
+        yield fragment.subset(row_group_ids=held), first, rows
+
+
+def _recut(
+    batches: Iterator[pa.RecordBatch], names: Sequence[str], size: int, source: str, row: int
+) -> Iterator[dict[str, Array]]:
+    """Batches as arrays of `size` rows, the last ones shorter; `row` is the first row's number."""
+    held: list[dict[str, Array]] = []
+    count = 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        held.append(
+            {name: to_numpy(batch.column(name), f"{source}: {name}", row) for name in names}
+        )
+        row += batch.num_rows
+        count += batch.num_rows
+        while count >= size:
+            block, held = _cut(held, names, size, source)
+            count -= size
+            yield block
+    if count:
+        yield _cut(held, names, count, source)[0]
 
 
 def _require_distinct(source: str, path: Path) -> None:
     """Whether every column has a name of its own."""
-    from pyarrow import parquet
-
     with _Errors(source):
         names = parquet.read_schema(path).names
     twice = sorted({name for name in names if names.count(name) > 1})

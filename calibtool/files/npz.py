@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO
@@ -14,7 +14,7 @@ import numpy as np
 
 from calibtool.checks import Array
 from calibtool.errors import InputError
-from calibtool.files.table import Column
+from calibtool.files.table import Column, Part
 
 _LOCAL_HEADER = struct.Struct("<4s22sHH")
 _HEADER_ERRORS = (
@@ -23,6 +23,9 @@ _HEADER_ERRORS = (
 )
 _DEFLATE_LIMIT = 1100  # deflate cannot expand further than 1,032 to 1
 
+PART_ROWS = 1 << 20  # rows of a part, fewer where a row is wide
+PART_BYTES = 1 << 28
+
 
 class ArrayTable:
     """Arrays by key; those whose first axis has the length of the longest are columns."""
@@ -30,6 +33,10 @@ class ArrayTable:
     def __init__(self, source: str, arrays: dict[str, Array]) -> None:
         self.source = source
         self._arrays = arrays
+
+    def __reduce__(self) -> tuple[Callable[[Path], ArrayTable], tuple[Path]]:
+        """Another process maps the file again, instead of being sent its bytes."""
+        return read_by_suffix, (Path(self.source).resolve(),)
 
     @property
     def rows(self) -> int:
@@ -56,6 +63,34 @@ class ArrayTable:
         return tuple(str(value) for value in self._arrays[column].ravel().tolist())
 
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
+        rows = self._length(names)
+        yield from self._slices(names, 0, rows, size)
+
+    def parts(self) -> list[Part]:
+        """Slices of the mapped arrays."""
+        widest = max((int(np.prod(a.shape[1:])) * a.itemsize for a in self._columns()), default=1)
+        rows = max(min(PART_ROWS, PART_BYTES // max(widest, 1)), 1)
+        starts = range(0, self.rows, rows)
+        return [Part(self.source, 0, at, min(rows, self.rows - at), start=at) for at in starts]
+
+    def part_blocks(
+        self, part: Part, names: Sequence[str], size: int
+    ) -> Iterator[dict[str, Array]]:
+        self._length(names)
+        yield from self._slices(names, part.first_row, part.first_row + part.rows, size)
+
+    def _columns(self) -> list[Array]:
+        return [a for a in self._arrays.values() if a.ndim and len(a) == self.rows]
+
+    def _slices(
+        self, names: Sequence[str], first: int, last: int, size: int
+    ) -> Iterator[dict[str, Array]]:
+        for start in range(first, last, size):
+            end = min(start + size, last)
+            yield {name: self._arrays[name][start:end] for name in names}
+
+    def _length(self, names: Sequence[str]) -> int:
+        """The rows of these columns, which must be as many in each."""
         for name in names:
             if not self._arrays[name].ndim:
                 raise InputError(f"{self.source}: {name}: a single value, expected one a row")
@@ -64,8 +99,12 @@ class ArrayTable:
             if len(self._arrays[name]) != rows:
                 lengths = ", ".join(f"{n} {len(self._arrays[n]):,}" for n in names)
                 raise InputError(f"{self.source}: arrays differ in length: {lengths}")
-        for start in range(0, rows, size):
-            yield {name: self._arrays[name][start : start + size] for name in names}
+        return rows
+
+
+def read_by_suffix(path: Path) -> ArrayTable:
+    """The arrays of an npz or npy file."""
+    return read_npz(path) if path.suffix.lower() == ".npz" else read_npy(path)
 
 
 def read_npy(path: Path) -> ArrayTable:

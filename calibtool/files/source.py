@@ -11,7 +11,7 @@ import numpy as np
 from calibtool.checks import Array, Place
 from calibtool.errors import InputError
 from calibtool.files.roles import Choice, Roles
-from calibtool.files.table import Table
+from calibtool.files.table import Part, Table
 from calibtool.predictions import Kind, Predictions
 
 
@@ -85,8 +85,25 @@ class Source:
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
         """Validated predictions, `rows` at a time, in file order."""
-        start = 0
-        whole = self.rows <= rows
+        self._require_rows()
+        blocks = self.table.blocks(self._names, rows)
+        yield from self._validated(blocks, self.source, whole=self.rows <= rows)
+
+    def parts(self) -> list[Part]:
+        """All rows in parts that several workers can read at once, in file order."""
+        self._require_rows()
+        return self.table.parts()
+
+    def part_blocks(self, part: Part, rows: int) -> Iterator[Predictions]:
+        """Validated predictions of a part, `rows` at a time; messages name its file and its row."""
+        blocks = self.table.part_blocks(part, self._names, rows)
+        yield from self._validated(blocks, part.file, part.first_row, part.start, whole=False)
+
+    @property
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys([*self.roles.columns(), *self.extra]))
+
+    def _require_rows(self) -> None:
         if self.rows == 0:
             raise InputError(f"{self.source}: there are no rows; nothing can be measured")
         if self.side_labels is not None and len(self.side_labels) != self.rows:
@@ -94,25 +111,35 @@ class Source:
                 f"{self.choice.labels_file}: {len(self.side_labels):,} labels for {self.rows:,} "
                 f"rows of {self.source}"
             )
-        names = list(dict.fromkeys([*self.roles.columns(), *self.extra]))
-        for columns in self.table.blocks(names, rows):
+
+    def _validated(
+        self,
+        blocks: Iterable[dict[str, Array]],
+        file: str,
+        row: int = 0,
+        start: int = 0,
+        *,
+        whole: bool,
+    ) -> Iterator[Predictions]:
+        """`row` is the first one's number in the file, `start` its number among all rows."""
+        for columns in blocks:
             place = Place(
-                source=self.source,
+                source=file,
                 values=self.roles.values[0],
                 labels=self.choice.labels_file or self.roles.labels or "labels",
                 weights=self.roles.weights or "weights",
-                first_row=start,
+                first_row=row,
                 whole=whole,
             )
-            block = self._block(columns, place)
+            block = self._block(columns, place, start)
             yield replace(block, extra={name: columns[name] for name in self.extra})
-            start += block.rows
+            row, start = row + block.rows, start + block.rows
 
     def load(self) -> Predictions:
         """The whole file as one `Predictions`; mapped values stay mapped."""
         return next(self.blocks(max(self.rows, 1)))
 
-    def _block(self, columns: dict[str, Array], place: Place) -> Predictions:
+    def _block(self, columns: dict[str, Array], place: Place, start: int) -> Predictions:
         roles = self.roles
         weights = columns[roles.weights] if roles.weights else None
         if len(roles.values) == 1:
@@ -121,9 +148,9 @@ class Source:
             values = np.stack([columns[name] for name in roles.values], axis=1)
         if roles.kind == "confidence":
             place = replace(place, labels=roles.correct or "correct")
-            correct = self._correct(columns, place)
+            correct = self._correct(columns, place, start)
             return Predictions.from_confidence(values, correct, weights=weights, place=place)
-        labels = self._labels(columns, place)
+        labels = self._labels(columns, start)
         if roles.kind == "logits":
             return Predictions.from_logits(
                 values, labels, weights=weights, class_names=roles.class_names, place=place
@@ -137,17 +164,17 @@ class Source:
             place=place,
         )
 
-    def _labels(self, columns: dict[str, Array], place: Place) -> Array | None:
+    def _labels(self, columns: dict[str, Array], start: int) -> Array | None:
         if self.side_labels is not None:
             rows = len(columns[self.roles.values[0]])
-            return self.side_labels[place.first_row : place.first_row + rows]
+            return self.side_labels[start : start + rows]
         return columns[self.roles.labels] if self.roles.labels else None
 
-    def _correct(self, columns: dict[str, Array], place: Place) -> Array:
+    def _correct(self, columns: dict[str, Array], place: Place, start: int) -> Array:
         if self.roles.correct:
             return columns[self.roles.correct]
         assert self.roles.predictions is not None
-        predictions, labels = columns[self.roles.predictions], self._labels(columns, place)
+        predictions, labels = columns[self.roles.predictions], self._labels(columns, start)
         assert labels is not None
         numbers = [array.dtype.kind in "iufb" for array in (predictions, labels)]
         if numbers[0] != numbers[1]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from calibtool.checks import Array
 
@@ -30,6 +30,27 @@ class Column:
     mapped: bool = False
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some rows of one file, that one worker reads; it can be pickled, as can its table.
+
+    Attributes:
+        file: the path or URL, as messages show it.
+        number: of the file among the files, from 0.
+        first_row: number, in its file, of the part's first row, before any filter.
+        rows: at most so many rows; fewer where a filter drops some.
+        what: what the table needs to read it.
+        start: number of the first row among the rows of all files, before any filter.
+    """
+
+    file: str
+    number: int
+    first_row: int
+    rows: int
+    what: Any = None
+    start: int = 0
+
+
 class Table(Protocol):
     """A file, open for reading."""
 
@@ -49,3 +70,12 @@ class Table(Protocol):
 
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
         """The named columns in blocks of `size` rows, the last one shorter."""
+
+    def parts(self) -> list[Part]:
+        """All rows in parts of one file each, in the order of the files' names."""
+
+    def part_blocks(
+        self, part: Part, names: Sequence[str], size: int
+    ) -> Iterator[dict[str, Array]]:
+        """The named columns of a part in blocks of `size` rows, the last one shorter. Parts may be
+        read by several threads at once."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from calibtool.asked import Calibrator, Readable
 from calibtool.errors import UsageError
-from calibtool.evaluation import Calibrator, Readable
 from calibtool.gate.baseline import Saved, read_saved
 from calibtool.gate.config import FILES, Config, find_config, read_config
 from calibtool.gate.decide import decide, require_value

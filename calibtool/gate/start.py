@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from calibtool.asked import Readable
 from calibtool.errors import UsageError
-from calibtool.evaluation import Readable, evaluate
+from calibtool.evaluation import evaluate
 from calibtool.files import write_text
 from calibtool.gate.config import read_table
 from calibtool.report import Estimate, Report

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from calibtool.asked import Calibrator, Readable, System
 from calibtool.errors import UsageError
-from calibtool.evaluation import Calibrator, Examined, Readable, System, examine, report_of
+from calibtool.evaluation import Examined, examine, report_of
 from calibtool.files import Source
 from calibtool.gate.baseline import Saved, delta
 from calibtool.gate.requirement import Requirement

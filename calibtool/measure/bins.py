@@ -59,9 +59,12 @@ class Bins:
                 return Measured(value)
             own = sums[:, at] / sums[:, :1]
             gap, mass = own[:, :bins], np.maximum(own[:, bins:], 0)
-            return _error(spec, seen, gap, mass, self.rows.weights, self.plan.settings)
+            return error_of(spec, seen, gap, mass, self._effective(seen), self.plan.settings)
 
         return finish
+
+    def _effective(self, seen: Profile) -> float:
+        return effective_rows(seen.rows, self.rows.weights)
 
     @property
     def _many(self) -> bool:
@@ -89,7 +92,7 @@ class Bins:
             total = n.sum(axis=1, keepdims=True)
             some = total[:, 0] > 0
             gap, share = r[some] / total[some], np.maximum(n[some] / total[some], 0)
-            return _error(spec, seen, gap, share, weights, settings)
+            return error_of(spec, seen, gap, share, self._effective(seen), settings)
 
         return finish
 
@@ -116,7 +119,7 @@ def of_classes(spec: Spec, view: ClassView | None, settings: Settings) -> Finish
         gap, mass = view.replicates(
             edges, settings.threads, lambda share: settings.progress("resampling classes", share)
         )
-        return _error(spec, seen, gap, mass, view.weights, settings)
+        return error_of(spec, seen, gap, mass, effective_rows(seen.rows, view.weights), settings)
 
     return finish
 
@@ -139,9 +142,8 @@ def of_panels(spec: Spec, panels: Panels, settings: Settings) -> Finish:
         shape = (draws.replicates, len(panels), bins)
         gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for k in range(len(panels)):
-            where = locate(panels.panel(k).score, edges[k])
             kept = slice(0, len(edges[k]))
-            drawn, hits = panels.drawn(k, where, len(edges[k]), draws, settings.threads)
+            drawn, hits = panels.binned(k, edges[k], draws, settings.threads)
             mass[:, k, kept], gap[:, k, kept] = drawn, hits - drawn * score[k, kept]
             settings.progress("resampling classes", (k + 1) / len(panels))
         whole = mass.sum(axis=(1, 2)) if panels.view == "label" else mass[:, 0].sum(axis=1)
@@ -149,7 +151,7 @@ def of_panels(spec: Spec, panels: Panels, settings: Settings) -> Finish:
         share = np.where(some, whole, 1)[:, None, None]
         gap /= share
         mass /= share
-        return _error(spec, seen, gap[some], mass[some], panels.weights, settings)
+        return error_of(spec, seen, gap[some], mass[some], panels.rows(), settings)
 
     return finish
 
@@ -171,12 +173,13 @@ def _stacked(parts: list[Array], width: int) -> Array:
     return out
 
 
-def _error(
-    spec: Spec, seen: Profile, gap: Array, mass: Array, weights: Array | None, settings: Settings
+def error_of(
+    spec: Spec, seen: Profile, gap: Array, mass: Array, rows: float, settings: Settings
 ) -> Measured:
-    """A calibration error with its replicates and, if it is the method, their inversion."""
-    rows = effective_rows(seen.rows, weights)
+    """A calibration error with its replicates and, if it is the method, their inversion.
 
+    `rows` is how many rows would be as informative if all weighed the same.
+    """
     weighed = rows
 
     def norm(gap: Array, mass: Array) -> Array:

@@ -17,7 +17,7 @@ Progress = Callable[[str, float], None]
 class Settings:
     """How intervals are made: the method's name, the draws (None without intervals), the level;
     how many threads may work, and whom to tell how far it is. `paired` asks for replicates of
-    calibration errors too, which a change needs."""
+    calibration errors too, which a change needs; `of_cells` says that cells are drawn, not rows."""
 
     ci: str
     draws: Draws | None
@@ -25,6 +25,7 @@ class Settings:
     threads: int
     progress: Progress
     paired: bool = False
+    of_cells: bool = False
 
     @property
     def plain(self) -> str:

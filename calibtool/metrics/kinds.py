@@ -76,9 +76,9 @@ class OfCells(_Line):
 
 @dataclass(frozen=True)
 class Score(_Line):
-    """The weighted mean of a value a row; `needs` names columns of `Rows` that are not always
-    there. `reach`, if given, is what the interval has to contain besides what resampled rows say:
-    reach(value, n, level) to (low, high)."""
+    """The weighted mean of a value a row; `needs` names columns of `Rows` that it reads, besides
+    confidence and hits. `reach`, if given, is what the interval has to contain besides what
+    resampled rows say: reach(value, n, level) to (low, high)."""
 
     rows: Callable[..., Array]
     better: str = "lower"

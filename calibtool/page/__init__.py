@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from calibtool.asked import Calibrator
 from calibtool.errors import UsageError
-from calibtool.evaluation import Calibrator
 from calibtool.files import Source
 from calibtool.measure import Progress
 from calibtool.page.comparison import compare

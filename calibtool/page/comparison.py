@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.asked import System
 from calibtool.checks import Array
 from calibtool.crossfit import CrossFitted, numbered
-from calibtool.evaluation import System, examine
+from calibtool.evaluation import examine
 from calibtool.files import Source
 from calibtool.page.record import Comparison
 from calibtool.page.subject import loaded

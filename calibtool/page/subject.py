@@ -9,12 +9,13 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from calibtool.asked import Calibrator, System
 from calibtool.calibrators import METHODS, fit
 from calibtool.crossfit import FOLDS, cross_fit, numbered
 from calibtool.diagrams import curves, risk_coverage
 from calibtool.diagrams.record import Curve
 from calibtool.errors import FitError, InputError
-from calibtool.evaluation import Calibrator, Examined, System, examine, report_of
+from calibtool.evaluation import Examined, examine, report_of
 from calibtool.files import Source
 from calibtool.inspection import oddities
 from calibtool.measure import Progress

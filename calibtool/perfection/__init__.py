@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool import multiple
+from calibtool.asked import Readable
 from calibtool.errors import NotAvailableError, UsageError
-from calibtool.evaluation import Readable
 from calibtool.measure import Progress
 from calibtool.perfection.detect import detectable
 from calibtool.perfection.inputs import Inputs, choose, read, settle

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibtool.asked import Readable
 from calibtool.checks import Array
 from calibtool.collect import unit
 from calibtool.errors import InputError, UsageError
-from calibtool.evaluation import Readable
 from calibtool.measure import Progress
 from calibtool.perfection.record import Test, Whole
 from calibtool.perfection.table import TESTS
