@@ -21,14 +21,15 @@ from scipy.special import logsumexp
 
 from calibtool.checks import Array
 from calibtool.monitor import curves
-from calibtool.monitor.grid import logit, middles
+from calibtool.monitor.grid import COARSE, FINE, logit, middles, pool
 
 _WHILE = 64  # periods in which a change may be one of a list
 # precision of bends, where a curve is learned: three ways, from what may bend at each knot to what
 # is as good as a line
 _BENDS = (4.0, 100.0, 1e4)
 _OCTAVE = 64  # changes are looked for at every period at first, then at 64 an octave
-_LINES = np.sinh(np.linspace(-3.2, 3.2, 65)) / 4  # levels and log slopes of a first curve
+# levels and logarithms of slopes of a first curve
+_LEVELS = np.sinh(np.linspace(-3.2, 3.2, 65)) / 4
 _SLOPES = np.linspace(-1.5, 1.5, 31)
 
 
@@ -53,6 +54,7 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
         at: (C,) upper ends of the cells.
         n, y: (T, C) rows and hits, a line a period.
     """
+    (at, n), (_, y) = pool(at, n, COARSE), pool(at, y, COARSE)
     knots = curves.knots(middles(at), n[0])
     used = n.sum(0) > 0
     n, y, z = n[:, used], y[:, used], logit(middles(at))[used]
@@ -71,6 +73,7 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
 
 def of_miscalibration(at: Array, n: Array, y: Array) -> Evidence:
     """Evidence that the scores are not calibrated. Arguments as of `of_change`."""
+    (at, n), (_, y) = pool(at, n, FINE), pool(at, y, FINE)
     knots = curves.knots(middles(at), n[0])
     used = n.sum(0) > 0
     low = np.concatenate([[0.0], at[:-1]])[used]
@@ -172,16 +175,16 @@ def _after(hats: Array, n: Array, y: Array, learned: Array, knots: Array) -> lis
 def _first(z: Array, n: Array, y: Array, knots: Array) -> float:
     """Log-likelihood of the first period, before which nothing is known: a mixture of straight
     lines, and of curves that are moved between any two knots by themselves."""
-    a, c = np.meshgrid(_LINES, np.exp(_SLOPES))
+    a, c = np.meshgrid(_LEVELS, np.exp(_SLOPES))
     curve = a.reshape(-1, 1) + c.reshape(-1, 1) * z
     weight = -((a / 2) ** 2) / 2 - (np.log(c) / 0.5) ** 2 / 2
     lines = curves.log_likelihood(curve, n[None], y[None])[0] + weight.ravel()
     line = logsumexp(lines) - logsumexp(weight)
-    curve = _LINES[:, None] + z
+    curve = _LEVELS[:, None] + z
     gains = curve * y - curves.softplus(curve) * n
     group = np.searchsorted(knots, z, side="right")
     parts = np.add.reduceat(gains, np.flatnonzero(np.diff(group, prepend=-1)), axis=1)
-    prior = -((_LINES / 2) ** 2) / 2
+    prior = -((_LEVELS / 2) ** 2) / 2
     free = (logsumexp(parts + prior[:, None], axis=0) - logsumexp(prior)).sum()
     return float(np.logaddexp(line, free) - np.log(2))
 

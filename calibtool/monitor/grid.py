@@ -5,23 +5,32 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.checks import Array
+from calibtool.statistic import locate
 
-_FINE, _COARSE = 4096, 256  # cells of equal width
-_REACH, _FINE_STEP, _COARSE_STEP = 14.0, 0.02, 0.1  # of logits
+_REACH = 14.0  # of logits
 
 
 def _edges(count: int, step: float) -> Array:
-    """Upper ends: of cells of equal width, narrower near 0 and 1, where logits run away."""
+    """Upper ends of cells of equal width, near 0 and 1 narrower: equally wide on the logit axis."""
     even = np.arange(1, count + 1) / count
-    logits = np.arange(-_REACH, _REACH + step / 2, step)
-    tails = 1 / (1 + np.exp(-logits))
-    tails = tails[(tails < 0.04) | (tails > 0.96)]
-    # cells of equal width are in the way where those of the logit are narrower
-    return np.unique(np.concatenate([even, tails]))
+    tails = 1 / (1 + np.exp(-np.arange(-_REACH, _REACH + step / 2, step)))
+    return np.unique(np.concatenate([even, tails[np.abs(tails - 0.5) > 0.46]]))
 
 
-FINE = _edges(_FINE, _FINE_STEP)
-COARSE = _edges(_COARSE, _COARSE_STEP)
+FINE = _edges(1024, 0.03)  # where scores themselves are tested
+COARSE = _edges(256, 0.1)  # where curves are compared with one another
+
+
+def pool(at: Array, sums: Array, edges: Array) -> tuple[Array, Array]:
+    """(..., C) sums by cell to fewer cells, and the upper ends that these have: each takes the cells
+    that end at its edge or below.
+
+    >>> pool(np.array([0.3, 0.6, 1.0]), np.array([1, 2, 4]), np.array([0.5, 1.0]))
+    (array([0.3, 1. ]), array([1, 6]))
+    """
+    first = np.flatnonzero(np.diff(locate(at, edges), prepend=-1))
+    ends = at[np.append(first[1:], len(at)) - 1]
+    return ends, np.asarray(np.add.reduceat(sums, first, axis=-1))
 
 
 def middles(edges: Array) -> Array:
