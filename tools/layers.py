@@ -29,7 +29,7 @@ LAYERS = (
     ("streaming",),
     ("evaluation", "inspection"),
     ("paired",),
-    ("comparison", "sliced", "search", "selection", "perfection", "conventions"),
+    ("comparison", "sliced", "search", "selection", "perfection", "conventions", "monitor"),
     ("gate",),
     ("diagrams",),
     ("page",),

@@ -49,4 +49,4 @@ def logit(p: Array) -> Array:
 
 def sigmoid(z: Array) -> Array:
     """Its inverse, kept off 0 and 1."""
-    return np.asarray(np.clip(1 / (1 + np.exp(-z)), 1e-9, 1 - 1e-9))
+    return np.asarray(1 / (1 + np.exp(-np.clip(z, -20, 20))))
