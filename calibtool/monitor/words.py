@@ -14,7 +14,7 @@ def reading(found: Monitored) -> str:
         return _quiet(found, count)
     best = found.changed[0]
     names = [period.name for period in found.periods]
-    alarm = f"alarm {names[found.alarmed]}, e = {e_text(found.periods[found.alarmed].log10_e)}"
+    alarm = f"alarm {_when(found.every)}{names[found.alarmed]}, e = {e_text(found.periods[found.alarmed].log10_e)}"
     if found.against == "calibrated":
         since = "" if best == 0 else f" since about {names[best]}"
         head = f"The scores are not calibrated{since} ({alarm})"
@@ -23,6 +23,10 @@ def reading(found: Monitored) -> str:
     if not found.parts or abs(found.parts[0].z) < _SHOWN:
         return f"{head}."
     return f"{head}: {_where(found, found.parts[0])}.{_others(found)}"
+
+
+def _when(every: str) -> str:
+    return {"day": "on ", "week": "in ", "month": "in "}.get(every, "at ")
 
 
 def _quiet(found: Monitored, count: int) -> str:
