@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from calibtool.evaluation import evaluate
     from calibtool.files import load
     from calibtool.gate import check
+    from calibtool.mapping import cells
     from calibtool.perfection import significance
     from calibtool.predictions import Predictions
     from calibtool.report import Estimate, Report
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from calibtool.selection import select
     from calibtool.send import write_report
     from calibtool.sliced import evaluate_by
+    from calibtool.state import State
+    from calibtool.state.file import load_cells, save_cells
 
 # name -> the module it lives in; loaded when first used, so that importing calibtool is cheap
 _HOME = {
@@ -36,6 +39,8 @@ _HOME = {
     "Estimate": "calibtool.report",
     "Predictions": "calibtool.predictions",
     "Report": "calibtool.report",
+    "State": "calibtool.state",
+    "cells": "calibtool.mapping",
     "check": "calibtool.gate",
     "compare": "calibtool.comparison",
     "evaluate": "calibtool.evaluation",
@@ -43,6 +48,8 @@ _HOME = {
     "fit": "calibtool.calibrators",
     "load": "calibtool.files",
     "load_calibrator": "calibtool.calibrators",
+    "load_cells": "calibtool.state.file",
+    "save_cells": "calibtool.state.file",
     "search_slices": "calibtool.search",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
@@ -68,7 +75,9 @@ __all__ = [
     "Estimate",
     "Predictions",
     "Report",
+    "State",
     "__version__",
+    "cells",
     "check",
     "compare",
     "evaluate",
@@ -76,6 +85,8 @@ __all__ = [
     "fit",
     "load",
     "load_calibrator",
+    "load_cells",
+    "save_cells",
     "search_slices",
     "select",
     "significance",

@@ -27,7 +27,7 @@ LAYERS = (
     ("asked",),
     ("estimates",),
     ("streaming",),
-    ("evaluation", "inspection"),
+    ("evaluation", "inspection", "mapping"),
     ("paired",),
     ("comparison", "sliced", "search", "selection", "perfection", "conventions", "monitor"),
     ("gate",),

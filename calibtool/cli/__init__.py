@@ -35,6 +35,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "check": ("check", "Hold predictions to requirements: exit 0 pass, 1 fail, 3 unclear."),
         "plot": ("plot", "Draw a diagram: reliability, risk-coverage, shift and more."),
         "report": ("report", "A page to send: the verdict in words, and what it rests on."),
+        "cells": ("cells", "What calibration needs of a file, without its rows; it adds up."),
+        "merge": ("cells", "Add cells of several files: days to a month, machines to one."),
         "inspect": ("inspect", "What would be read from a file, and what is odd about it."),
     },
     "Fix": {

@@ -85,9 +85,8 @@ def evaluate(
     if by and (plot or library or conventions or ood or signatures):
         raise UsageError("--by goes without --plot, --as, --conventions, --ood and --signatures")
     specs = parse_list("default" if metrics is None else metrics)
-    source = shared.source(file, options)
     fitted = load_calibrator(calibrator) if calibrator else None
-    source = source.also(fitted.columns) if fitted else source
+    source = shared.readable(file, options, fitted.columns if fitted else ())
     if library or conventions:
         with out.progress() as progress:
             text = _conventions(source, library, format_, out.terminal(output), progress, options)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from calibtool.asked import Readable
     from calibtool.files import Choice, Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -91,6 +92,24 @@ def source(path: str, options: dict[str, Any], **how: Any) -> Source:
     from calibtool.files import open_source
 
     return open_source(path, choice(options), **how)
+
+
+def readable(path: str, options: dict[str, Any], columns: Sequence[str] = ()) -> Readable:
+    """The file, open, or the state in a file of cells; columns are carried along."""
+    if path.endswith(".cells"):
+        return _cells(path, options)
+    return source(path, options).also(columns)
+
+
+def _cells(path: str, options: dict[str, Any]) -> Readable:
+    from calibtool.errors import UsageError
+    from calibtool.state.file import load_cells
+
+    given = [name for name in READING if options.pop(name, None)]
+    if given:
+        option = given[0].replace("_", "-")
+        raise UsageError(f"{path}: holds cells, no rows; --{option} was for `calibtool cells`")
+    return load_cells(path)
 
 
 def again(context: click.Context) -> str:

@@ -7,6 +7,7 @@ A replicate draws how many rows of each outcome every cell has (Poisson, the boo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -66,7 +67,7 @@ class _System:
 
     def _one(self, spec: Spec) -> Measured:
         try:
-            return self._found(spec)
+            return self._widened(spec, self._found(spec))
         except NotAvailableError as error:
             return Measured(missing=str(error))
 
@@ -88,6 +89,26 @@ class _System:
                     return _of_column(spec, panels, self.settings)
                 return of_panels(spec, panels, self.settings)(None)
         raise NotAvailableError(NO_ROWS)
+
+    def _widened(self, spec: Spec, found: Measured) -> Measured:
+        """Classes are drawn one by one, but a row is in the panels of all of them: of K classes
+        alike, a sum of their gaps may vary by K / (K - 1) as much as if they were independent. Two
+        are drawn together."""
+        if spec.view != "class" or (self.state.classes or 0) <= 2:
+            return found
+        name = "class" if self.state.has("class") else "class-grid"
+        shares = self.state.cells(name).y.sum(axis=-1)
+        alike = float(shares.sum() ** 2 / (shares**2).sum())
+        wider = min(alike / (alike - 1), 2.0) ** 0.5 if alike > 1 else 2.0**0.5
+        if found.inverse is not None:
+            low, middle, high = found.inverse.low, found.inverse.unbiased, found.inverse.high
+            low = max(middle - wider * (middle - low), 0.0)
+            inverse = found.inverse._replace(low=low, high=middle + wider * (high - middle))
+            found = replace(found, inverse=inverse)
+        if found.replicates is not None:
+            middle = float(np.nanmean(found.replicates))
+            found = replace(found, replicates=middle + wider * (found.replicates - middle))
+        return found
 
     def _panels_of(self, view: str) -> StatePanels:
         if view not in self._panels:
@@ -120,6 +141,7 @@ class StatePanels(Panels):
             for k in self.keys
         ]
         self._squares = [squares[k][own[k] > 0] for k in self.keys]
+        self._twins = view == "class" and len(own) == 2  # the same rows, seen from either side
         weights = np.zeros(0) if state.weighted else None
         self._begin(view, weights)
 
@@ -171,6 +193,13 @@ class StatePanels(Panels):
         for index, fine in enumerate(self.fine):
             yield self.redrawn(index, fine.rate(s), draws)
 
+    def redrawn(self, index: int, rate: Array, draws: Draws) -> Cells:
+        if not self._twins or index == 1:
+            return super().redrawn(index, rate, draws)
+        other = super().redrawn(1, 1 - rate[::-1], draws)
+        at, n = self.fine[0].cells.at, other.n[:, ::-1]
+        return Cells(at, n, n * self.fine[0].cells.centres(), n - other.y[:, ::-1])
+
     def prepare(self, draws: Draws, threads: int) -> None:
         if not self._resampled_mass:
             for index, fine in enumerate(self.fine):
@@ -182,6 +211,9 @@ class StatePanels(Panels):
         if not len(exact.at):  # a class that no row is predicted as, or that scores nothing
             raise NotAvailableError("a class has no rows")
         ends = np.union1d(cut(exact, count), self._kept)
+        if self._twins and index == 0:
+            ends = np.union1d(cut(self.exact(1), count), self._kept)
+            ends = np.append(1 - ends[-2::-1], 1.0)
         cells = exact.pool(ends)
         return Fine(cells, np.zeros(0), self._a_weight(index, ends, cells))
 
@@ -194,12 +226,19 @@ class StatePanels(Panels):
     def _drawn(
         self, cells: Cells, a_weight: Array, draws: Draws, key: int, index: int
     ) -> tuple[Array, Array]:
-        """Weights and outcomes by cell in every replicate, (R, C) each."""
-        rng = np.random.Generator(np.random.SFC64([draws.seed, key, index]))
-        size = (draws.replicates, len(cells.at))
-        ones = rng.poisson(np.maximum(cells.y, 0) * a_weight, size) / a_weight
-        zeros = rng.poisson(np.maximum(cells.n - cells.y, 0) * a_weight, size) / a_weight
-        return ones + zeros, ones
+        """Weights and outcomes by cell in every replicate, (R, C) each. A cell has a stream of its
+        own, and of two classes both have the same."""
+        ones, zeros = np.maximum(cells.y, 0) * a_weight, np.maximum(cells.n - cells.y, 0) * a_weight
+        mirrored = self._twins and index == 0
+        size = len(cells.at)
+        drawn = np.empty((2, draws.replicates, size))
+        for c in range(size):
+            stream = [1, size - 1 - c] if mirrored else [index, c]
+            rng = np.random.Generator(np.random.SFC64([draws.seed, key, *stream]))
+            for which in (1, 0) if mirrored else (0, 1):
+                mean = (ones, zeros)[which][c]
+                drawn[which, :, c] = rng.poisson(mean, draws.replicates) / a_weight[c]
+        return drawn.sum(axis=0), drawn[0]
 
 
 def require_ends(spec: Spec, ends: Array) -> None:
