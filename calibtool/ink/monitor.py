@@ -44,6 +44,7 @@ def draw(data: Monitored, axes: Axes, style: Style) -> None:
         style,
         f"{level}{change}As long as {_NULL[data.against]}, e ever reaches {1 / data.alpha:g} with "
         f"probability {data.alpha:g} at most. {data.rows:,} rows",
+        letter=0.55,
     )
 
 
@@ -151,8 +152,10 @@ def _ticks(axes: Axes, data: Monitored, x: Any) -> None:
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(calendar.ConciseDateFormatter(locator))
         return
-    step = max(1, -(-len(x) // 6))
-    names = [marks.long_name(period.name, 12) for period in data.periods]
+    names = [marks.long_name(period.name, 14) for period in data.periods]
+    wide = max(map(len, names)) + 2
+    room = max(int(marks.width_of(axes) * 0.8 * 72 / (0.52 * axes.xaxis.label.get_size() * wide)), 1)
+    step = -(-len(x) // room)
     axes.set_xticks(x[::step], names[::step])
     axes.set_xlabel(data.every)
 

@@ -17,6 +17,7 @@ from calibtool.monitor import names
 from calibtool.monitor.record import Period
 from calibtool.predictions import Kind, Predictions
 from calibtool.state import State
+from calibtool.state.file import load_cells
 from calibtool.state.exact import MOST_ROWS, Exact, by_cell
 from calibtool.state.grid import NAMED, Grid, grid, named
 from calibtool.statistic import Cells
@@ -159,7 +160,7 @@ class _Reading:
     view: str
     grid: Grid
     sums: dict[names.Key, _Sums] = field(default_factory=dict)
-    whole: dict[names.Key, Period] = field(default_factory=dict)
+    states: dict[names.Key, State] = field(default_factory=dict)
     shape: tuple[Kind, int | None, str] | None = None
     first: str = ""
 
@@ -213,9 +214,17 @@ class _Reading:
         return self.sums[key]
 
     def _add_cells(self, path: Path, key: names.Key | None) -> None:
-        raise InputError(f"{path}: cells cannot be read yet")
+        if key is None:
+            option = f"--time {self.time}" if self.time else f"--every {self.every}"
+            raise UsageError(
+                f"{path}: holds cells, no rows, which {option} needs; --every file takes each file "
+                "for a period, --every day the date in its name"
+            )
+        state = load_cells(path)
+        self._require_alike(state, view_of(state, self.view))
+        self.states[key] = self.states[key] + state if key in self.states else state
 
-    def _require_alike(self, source: Source, view: str) -> None:
+    def _require_alike(self, source: Source | State, view: str) -> None:
         """Whether a file holds what the others hold."""
         shape = (source.kind, source.classes, view)
         if self.shape is None:
@@ -229,12 +238,18 @@ class _Reading:
     def result(self) -> Periods:
         """The periods in order."""
         assert self.shape is not None
+        if self.sums and self.states:
+            raise InputError(
+                f"{self.pattern}: holds files of cells and files of rows; name one kind"
+            )
         kind, _, view = self.shape
-        keys = _ordered(self.sums)
-        called = _called(keys, self.every)
+        keys = _ordered(self.sums or self.states)
+        called = dict(zip(keys, _called(keys, self.every), strict=True))
         found = [
-            Period(name, self.sums[key].cells(), kind, view)
-            for key, name in zip(keys, called, strict=True)
+            _of_state(self.states[key], view, called[key])
+            if self.states
+            else Period(called[key], self.sums[key].cells(), kind, view)
+            for key in keys
         ]
         return Periods(self.pattern, self.every, tuple(found), tuple(_gaps(keys, self.every)))
 
@@ -266,11 +281,16 @@ def _called(keys: list[names.Key], every: str) -> list[str]:
     """Names of the periods: of files, without what they all have in common."""
     if every != "file":
         return [names.name_of(key, every) for key in keys]
-    paths = [Path(str(key)) for key in keys]
-    for short in ([p.stem for p in paths], [p.name for p in paths]):
-        if len(set(short)) == len(short):
-            return short
-    return [str(key) for key in keys]
+    parts = [Path(str(key)).parts for key in keys]
+    if len(keys) > 1:  # what differs: a file's name, or the folder of part-0.parquet
+        same = [len({own[-k] for own in parts if len(own) >= k}) == 1 for k in (1, 2)]
+        cut = 0 if not same[0] or min(map(len, parts)) < 2 else 1 + (same[1] and len(parts[0]) > 2)
+        parts = [own[: len(own) - cut] for own in parts]
+    short = [Path(own[-1]).stem if "." in own[-1] else own[-1] for own in parts]
+    if len(set(short)) == len(short):
+        return short
+    whole = ["/".join(own) for own in parts]
+    return whole if len(set(whole)) == len(whole) else [str(key) for key in keys]
 
 
 def _gaps(keys: list[names.Key], every: str) -> Iterator[str]:
