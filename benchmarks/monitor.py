@@ -3,10 +3,11 @@
     OMP_NUM_THREADS=1 nice python benchmarks/monitor.py [--streams 200] [-o FILE]
 
 Streams of days are simulated from known curves and known score distributions. Every stream is
-watched by both e-processes of calibtool/monitor/evidence.py, and beside them by what people do
-without them: a test a day, at 5 %. `naive` is the Hosmer-Lemeshow test of each day's rows (10 groups
-of equal size, chi-squared with 10 degrees of freedom); `naive_first` compares each day with the
-first, in the same 10 groups of scores, by the chi-squared test of the difference in outcomes.
+watched by both e-processes of calibtool/monitoring/evidence.py, and beside them by what people do
+without them: a test a day, at 5 %. `naive` is the Hosmer-Lemeshow test of each day's rows (10
+groups of equal size, chi-squared with 10 degrees of freedom); `naive_first` compares each day with
+the first, in the same 10 groups of scores, by the chi-squared test of the difference in
+outcomes.
 
 Null streams: the share that has ever raised an alarm by the last day. Changed streams: the change
 comes on day 51; false alarms before it, the share found by the last day, the median delay in days.
@@ -25,8 +26,8 @@ import numpy as np
 from scipy.stats import chi2
 
 from calibtool.checks import Array
-from calibtool.monitor import evidence
-from calibtool.monitor.grid import FINE
+from calibtool.monitoring import evidence
+from calibtool.monitoring.grid import FINE
 from calibtool.statistic import locate
 
 DAYS, CHANGE = 100, 50
@@ -81,7 +82,9 @@ NULLS = {
 CHANGES = {
     "temperature 1 to 1.3": after(lambda s: expit(logit(s) / 1.3)),
     "logits up by 0.2": after(lambda s: expit(logit(s) + 0.2)),
-    "0.3 to 0.4 alone, up by 0.5": after(lambda s: expit(logit(s) + 0.5 * ((s > 0.3) & (s <= 0.4)))),
+    "0.3 to 0.4 alone, up by 0.5": after(
+        lambda s: expit(logit(s) + 0.5 * ((s > 0.3) & (s <= 0.4)))
+    ),
 }
 
 
@@ -95,7 +98,9 @@ def main() -> None:
     for n in SIZES:
         for name, (scores, truth) in NULLS.items():
             alarms = [watch(n, scores, truth, seed) for seed in range(given.streams)]
-            cells.append({"kind": "null", "stream": name, "rows": n, **shares(alarms, "calibrated" in name)})
+            cells.append(
+                {"kind": "null", "stream": name, "rows": n, **shares(alarms, "calibrated" in name)}
+            )
             print(cells[-1], flush=True)
         for name, truth in CHANGES.items():
             alarms = [watch(n, still, truth, 10_000 + seed) for seed in range(given.streams // 2)]
@@ -177,7 +182,11 @@ def delays(alarms: list[dict[str, int]]) -> dict[str, Any]:
         found[name] = {
             "false": float((days < CHANGE).mean()),
             "found": float(len(good) / len(days)),
-            "delay": float(np.median(np.where(days[days >= CHANGE] < DAYS, days[days >= CHANGE] - CHANGE + 1, np.inf)))
+            "delay": float(
+                np.median(
+                    np.where(days[days >= CHANGE] < DAYS, days[days >= CHANGE] - CHANGE + 1, np.inf)
+                )
+            )
             if (days >= CHANGE).any()
             else None,
         }

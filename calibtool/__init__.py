@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from calibtool.files import load
     from calibtool.gate import check
     from calibtool.mapping import cells
+    from calibtool.monitoring import monitor
     from calibtool.perfection import significance
     from calibtool.predictions import Predictions
     from calibtool.report import Estimate, Report
@@ -50,6 +51,7 @@ _HOME = {
     "load_calibrator": "calibtool.calibrators",
     "load_cells": "calibtool.state.file",
     "save_cells": "calibtool.state.file",
+    "monitor": "calibtool.monitoring",
     "search_slices": "calibtool.search",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
@@ -86,6 +88,7 @@ __all__ = [
     "load",
     "load_calibrator",
     "load_cells",
+    "monitor",
     "save_cells",
     "search_slices",
     "select",

@@ -29,7 +29,7 @@ LAYERS = (
     ("streaming",),
     ("evaluation", "inspection", "mapping"),
     ("paired",),
-    ("comparison", "sliced", "search", "selection", "perfection", "conventions", "monitor"),
+    ("comparison", "sliced", "search", "selection", "perfection", "conventions", "monitoring"),
     ("gate",),
     ("diagrams",),
     ("page",),

@@ -91,7 +91,7 @@ def monitor(
     calibtool monitor 'scores/day=*' --plot monitor.png
     """
     from calibtool.cli import out
-    from calibtool.monitor import read, watch
+    from calibtool.monitoring import read, watch
     from calibtool.render import monitored as ink
 
     _require_writable(plot, output)
@@ -106,9 +106,7 @@ def monitor(
             bins=bins,
             progress=progress,
         )
-        found = watch(
-            given, against=against, alpha=alpha, bins=bins, progress=progress, **how
-        )
+        found = watch(given, against=against, alpha=alpha, bins=bins, progress=progress, **how)
     if plot:
         from calibtool.ink import save
 

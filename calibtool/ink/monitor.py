@@ -11,7 +11,7 @@ import numpy as np
 from calibtool.checks import Array
 from calibtool.ink import marks
 from calibtool.ink.style import Style
-from calibtool.monitor import Monitored
+from calibtool.monitoring import Monitored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,9 +123,7 @@ def _evidence(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
     log_e = _column(data, "log10_e")
     limit = -math.log10(data.alpha)
     how: dict[str, Any] = {"lw": style.line, **_shape(data, style)}
-    axes.plot(
-        x, np.maximum(log_e, _LEAST), color=style.colour(2), marker="^", gid="curve-3", **how
-    )
+    axes.plot(x, np.maximum(log_e, _LEAST), color=style.colour(2), marker="^", gid="curve-3", **how)
     axes.axhline(limit, color=style.muted, lw=style.line * 0.6, ls=(0, (4, 1.6)), gid="limit")
     if data.alarmed is not None:
         axes.axvline(x[data.alarmed], color=style.colour(2), lw=style.line * 0.6, gid="alarm")
@@ -153,8 +151,8 @@ def _ticks(axes: Axes, data: Monitored, x: Any) -> None:
         axes.xaxis.set_major_formatter(calendar.ConciseDateFormatter(locator))
         return
     names = [marks.long_name(period.name, 14) for period in data.periods]
-    wide = max(map(len, names)) + 2
-    room = max(int(marks.width_of(axes) * 0.8 * 72 / (0.52 * axes.xaxis.label.get_size() * wide)), 1)
+    wide = 0.52 * style.text / 72 * (max(map(len, names)) + 2)
+    room = max(int(0.8 * marks.width_of(axes) / wide), 1)
     step = -(-len(x) // room)
     axes.set_xticks(x[::step], names[::step])
     axes.set_xlabel(data.every)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from calibtool.monitor import Monitored, Watched
-from calibtool.monitor.words import e_text
+from calibtool.monitoring import Monitored, Watched
+from calibtool.monitoring.words import e_text
 from calibtool.render import listing
 from calibtool.render.numbers import interval, number, percent
 
@@ -55,10 +55,19 @@ def _star(found: Monitored) -> list[str]:
 def _record(period: Watched) -> dict[str, object]:
     bias, ece = period.bias, period.ece
     return {
-        **{"period": period.name, "rows": period.rows, "said": period.said, "was": period.was},
-        **{"bias": bias.value, "bias_low": bias.low, "bias_high": bias.high},
-        **{"ece": ece.value, "ece_low": ece.low, "ece_high": ece.high},
-        **{"ece_unbiased": ece.unbiased, "log10_e": period.log10_e, "alarm": period.alarm},
+        "period": period.name,
+        "rows": period.rows,
+        "said": period.said,
+        "was": period.was,
+        "bias": bias.value,
+        "bias_low": bias.low,
+        "bias_high": bias.high,
+        "ece": ece.value,
+        "ece_low": ece.low,
+        "ece_high": ece.high,
+        "ece_unbiased": ece.unbiased,
+        "log10_e": period.log10_e,
+        "alarm": period.alarm,
     }
 
 

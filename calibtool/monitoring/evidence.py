@@ -17,11 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from calibtool.checks import Array
-from calibtool.monitor import curves
-from calibtool.monitor.grid import COARSE, FINE, logit, middles, pool
+from calibtool.monitoring import curves
+from calibtool.monitoring.grid import COARSE, FINE, logit, middles, pool, sigmoid
 
 _WHILE = 64  # periods in which a change may be one of a list
 # precision of bends, where a curve is learned: three ways, from what may bend at each knot to what
@@ -103,10 +102,10 @@ def _bets_each(curve: Array, low: Array, high: Array, n: Array, y: Array) -> Arr
 
 
 def _ratios(curve: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """log q / s and log (1 - q) / (1 - s) of the score s in each cell, between its ends, that makes
+    """Log q / s and log (1 - q) / (1 - s) of the score s in each cell, between its ends, that makes
     the expected ratio smallest: whatever the scores in the cell, it is at most 1 if they are
     calibrated."""
-    q = curves.sigmoid(curve)
+    q = sigmoid(curve)
     s = np.clip(q, low, high)
     return np.log(q) - np.log(s), np.log1p(-q) - np.log1p(-s)
 
@@ -141,17 +140,17 @@ def _before(hats: Array, z: Array, n: Array, y: Array, knots: Array) -> _Before:
     heap = np.cumsum(gains, axis=1)
     best = np.concatenate([[0], np.argmax(heap, axis=0)[:-1]])
     every = np.arange(len(n))
-    log_p = logsumexp(heap, axis=0) - np.log(len(ways))
+    log_p = log_sum(heap, axis=0) - np.log(len(ways))
     return _Before(ways[best, every], gains[best, every], log_p)
 
 
 def _learned(hats: Array, n: Array, y: Array, knots: Array, bend: float) -> Array:
     """(T, K) curves, each learned from the periods before."""
     precision = curves.prior(knots, 0.25, bend)
-    heaps = (np.cumsum(x, 0)[:-1] for x in (n, y))
-    start = np.tile(knots, (len(n), 1))
-    start[1:] = curves.fit(hats, *heaps, start[1:], precision, start[1:], 0.01)[0]
-    return start
+    heap_n, heap_y = np.cumsum(n, 0)[:-1], np.cumsum(y, 0)[:-1]
+    found = np.tile(knots, (len(n), 1))
+    found[1:] = curves.fit(hats, heap_n, heap_y, found[1:], precision, found[1:], 0.01)[0]
+    return found
 
 
 def _after(hats: Array, n: Array, y: Array, learned: Array, knots: Array) -> list[Array]:
@@ -159,13 +158,14 @@ def _after(hats: Array, n: Array, y: Array, learned: Array, knots: Array) -> lis
     the window before it teaches, starting from what was known before the window. Where the window
     would reach back beyond the first period, it is NaN."""
     precision = curves.prior(knots, 8.0, 16.0)
-    heaps = [np.concatenate([np.zeros((1, n.shape[1])), np.cumsum(x, 0)]) for x in (n, y)]
+    none = np.zeros((1, n.shape[1]))
+    heap_n, heap_y = (np.concatenate([none, np.cumsum(x, 0)]) for x in (n, y))
     found = []
     for k in range(max(len(n) - 1, 0).bit_length()):
         wide = 2**k
-        window = [heap[wide:-1] - heap[: -wide - 1] for heap in heaps]
+        rows, hits = (heap[wide:-1] - heap[: -wide - 1] for heap in (heap_n, heap_y))
         was = learned[: len(n) - wide]
-        own = curves.fit(hats, *window, was, precision, was, 0.1)[0]
+        own = curves.fit(hats, rows, hits, was, precision, was, 0.1)[0]
         gain = np.full(len(n), np.nan)
         gain[wide:] = curves.each(own @ hats.T, n[wide:], y[wide:])
         found.append(gain)
@@ -179,13 +179,13 @@ def _first(z: Array, n: Array, y: Array, knots: Array) -> float:
     curve = a.reshape(-1, 1) + c.reshape(-1, 1) * z
     weight = -((a / 2) ** 2) / 2 - (np.log(c) / 0.5) ** 2 / 2
     lines = curves.log_likelihood(curve, n[None], y[None])[0] + weight.ravel()
-    line = logsumexp(lines) - logsumexp(weight)
+    line = log_sum(lines) - log_sum(weight)
     curve = _LEVELS[:, None] + z
     gains = curve * y - curves.softplus(curve) * n
     group = np.searchsorted(knots, z, side="right")
     parts = np.add.reduceat(gains, np.flatnonzero(np.diff(group, prepend=-1)), axis=1)
     prior = -((_LEVELS / 2) ** 2) / 2
-    free = (logsumexp(parts + prior[:, None], axis=0) - logsumexp(prior)).sum()
+    free = (log_sum(parts + prior[:, None], axis=0) - log_sum(prior)).sum()
     return float(np.logaddexp(line, free) - np.log(2))
 
 
@@ -211,7 +211,7 @@ class _Mixture:
         some = len(gains)
         heap = np.cumsum(np.concatenate([gains, learned[:some, None]], axis=1), axis=0)
         found = np.empty(len(learned))
-        found[:some] = logsumexp(heap + self.prior, axis=1)
+        found[:some] = log_sum(heap + self.prior, axis=1)
         found[some:] = found[some - 1] + np.cumsum(learned[some:])
         weight = self.weights[self.candidates.index(tau)]
         found += before + (np.log(weight) if weight else -np.inf)
@@ -242,3 +242,16 @@ def _candidates(periods: int, first: float) -> tuple[list[int], list[float], Arr
     left = 1 - np.cumsum(weights)[places - 1]
     count = int(np.searchsorted(found, periods))
     return found[:count], weights[:count], np.asarray(left)
+
+
+def log_sum(x: Array, axis: int | None = None) -> Array:
+    """log(sum(exp(x))), without overflow.
+
+    >>> round(float(np.exp(log_sum(np.log([1.0, 3.0])))), 9)
+    4.0
+    """
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        found = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    return np.asarray(found.sum() if axis is None else np.squeeze(found, axis))

@@ -22,8 +22,8 @@ COARSE = _edges(256, 0.1)  # where curves are compared with one another
 
 
 def pool(at: Array, sums: Array, edges: Array) -> tuple[Array, Array]:
-    """(..., C) sums by cell to fewer cells, and the upper ends that these have: each takes the cells
-    that end at its edge or below.
+    """The upper ends of fewer cells, each of which takes those that end at its edge or below, and
+    (..., C) sums by cell as sums of these.
 
     >>> pool(np.array([0.3, 0.6, 1.0]), np.array([1, 2, 4]), np.array([0.5, 1.0]))
     (array([0.3, 1. ]), array([1, 6]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from statistics import NormalDist
 
@@ -14,11 +14,11 @@ from calibtool.checks import Array
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
-from calibtool.monitor import evidence
-from calibtool.monitor.parts import change_of, parts_of
-from calibtool.monitor.periods import WEIGHTED, Periods, in_memory, read
-from calibtool.monitor.record import NULLS, Monitored, Part, Period, Watched
-from calibtool.monitor.words import reading
+from calibtool.monitoring import evidence
+from calibtool.monitoring.parts import change_of, parts_of
+from calibtool.monitoring.periods import WEIGHTED, Periods, in_memory, read
+from calibtool.monitoring.record import NULLS, Monitored, Part, Period, Watched
+from calibtool.monitoring.words import reading
 from calibtool.predictions import Predictions
 from calibtool.report import Estimate
 from calibtool.state import State
@@ -187,9 +187,7 @@ def _ece(period: Period, edges: Array, how: tuple[int, float, int] | None) -> Es
     )
 
 
-def _require(
-    against: str, alpha: float, ci: str, resamples: int, level: float, seed: int
-) -> None:
+def _require(against: str, alpha: float, ci: str, resamples: int, level: float, seed: int) -> None:
     if against not in NULLS:
         raise UsageError(f"--against {against!r}: there are {', '.join(NULLS)}")
     if not 0 < alpha < 1:

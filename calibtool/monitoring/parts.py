@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.monitor.record import Part, Period
+from calibtool.monitoring.record import Part, Period
 from calibtool.statistic import Cells
 
 _TENTHS = np.arange(1, 11) / 10
@@ -41,10 +41,20 @@ def parts_of(periods: Sequence[Period], since: int, against: str) -> tuple[Part,
         if against == "first":
             gap -= (a[2] - a[1]) / a[0]
             spread += _variance(*a)
-        before = (int(a[0]), a[1] / a[0], a[2] / a[0]) if a[0] else (0, 0.0, 0.0)
-        ends = (float(_TENTHS[k] - 0.1), float(_TENTHS[k]))
-        z = gap / spread**0.5
-        found.append(Part(*ends, *before, int(b[0]), b[1] / b[0], b[2] / b[0], float(z)))
+        count = a[0] or 1.0
+        found.append(
+            Part(
+                low=k / 10,
+                high=(k + 1) / 10,
+                rows=int(a[0]),
+                said=a[1] / count,
+                was=a[2] / count,
+                rows_since=int(b[0]),
+                said_since=b[1] / b[0],
+                was_since=b[2] / b[0],
+                z=gap / spread**0.5,
+            )
+        )
     return tuple(sorted(found, key=lambda part: -abs(part.z)))
 
 

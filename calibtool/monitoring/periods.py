@@ -13,12 +13,12 @@ import numpy as np
 from calibtool.checks import Array
 from calibtool.errors import InputError, UsageError
 from calibtool.files import Choice, Source, open_source
-from calibtool.monitor import names
-from calibtool.monitor.record import Period
+from calibtool.monitoring import names
+from calibtool.monitoring.record import Period
 from calibtool.predictions import Kind, Predictions
 from calibtool.state import State
-from calibtool.state.file import load_cells
 from calibtool.state.exact import MOST_ROWS, Exact, by_cell
+from calibtool.state.file import load_cells
 from calibtool.state.grid import NAMED, Grid, grid, named
 from calibtool.statistic import Cells
 from calibtool.views import reduce_rows
@@ -267,7 +267,7 @@ def _ordered(sums: Mapping[names.Key, object]) -> list[names.Key]:
         return sorted(keys, key=lambda key: float(str(key)))
     if len({type(key) for key in keys}) > 1:
         return sorted(keys, key=str)
-    return sorted(keys)  # type: ignore[type-var]
+    return sorted(keys)
 
 
 def _is_number(text: str) -> bool:
@@ -297,7 +297,7 @@ def _gaps(keys: list[names.Key], every: str) -> Iterator[str]:
     """Periods of the calendar without rows."""
     if every not in names.CALENDAR:
         return
-    missing = []
+    missing: list[str] = []
     for one, two in itertools.pairwise(key for key in keys if isinstance(key, date)):
         day = _after(one, every)
         while day < two and len(missing) < MOST:

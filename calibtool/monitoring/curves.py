@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.monitor.grid import logit, sigmoid
+from calibtool.monitoring.grid import logit, sigmoid
 
 FEWEST, MOST = 3, 12  # knots
 _STEPS, _HEAVIEST = 100, 1e9  # of Newton's method; of its damping

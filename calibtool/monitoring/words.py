@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibtool.monitor.record import Monitored, Part
+from calibtool.monitoring.record import Monitored, Part
 
 _SHOWN = 3.0  # standard deviations from which a part of the scores is spoken of
 
@@ -14,7 +14,8 @@ def reading(found: Monitored) -> str:
         return _quiet(found, count)
     best = found.changed[0]
     names = [period.name for period in found.periods]
-    alarm = f"alarm {_when(found.every)}{names[found.alarmed]}, e = {e_text(found.periods[found.alarmed].log10_e)}"
+    e = e_text(found.periods[found.alarmed].log10_e)
+    alarm = f"alarm {_when(found.every)}{names[found.alarmed]}, e = {e}"
     if found.against == "calibrated":
         since = "" if best == 0 else f" since about {names[best]}"
         head = f"The scores are not calibrated{since} ({alarm})"
