@@ -36,7 +36,7 @@ def draw(data: Monitored, axes: Axes, style: Style) -> None:
     _means(panels[0], data, x, style)
     _errors(panels[1], data, x, style)
     _evidence(panels[2], data, x, style)
-    _ticks(panels[2], data, x)
+    _ticks(panels[2], data, x, style)
     level = "" if data.level is None else f"Bars: {100 * data.level:g} % intervals. "
     change = "" if data.changed is None else "Grey: when the change most probably came. "
     marks.foot(
@@ -127,6 +127,17 @@ def _evidence(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
     axes.axhline(limit, color=style.muted, lw=style.line * 0.6, ls=(0, (4, 1.6)), gid="limit")
     if data.alarmed is not None:
         axes.axvline(x[data.alarmed], color=style.colour(2), lw=style.line * 0.6, gid="alarm")
+        axes.annotate(
+            "alarm",
+            (x[data.alarmed], 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(-0.4 * style.text, -0.3 * style.text),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=style.small,
+            color=style.colour(2),
+        )
     low = max(min(float(log_e.min()), -1.0), _LEAST)
     axes.set_ylim(low - 0.15, max(limit, float(log_e.max())) * 1.12 + 0.4)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -141,7 +152,7 @@ def _power(value: float, at: int | None = None) -> str:
     return f"{10**value:,.6g}" if value <= 4 else f"1e{value:.0f}"
 
 
-def _ticks(axes: Axes, data: Monitored, x: Any) -> None:
+def _ticks(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
     if x.dtype.kind == "M":
         from matplotlib import dates
 

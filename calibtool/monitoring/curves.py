@@ -13,7 +13,8 @@ from calibtool.checks import Array
 from calibtool.monitoring.grid import logit, sigmoid
 
 FEWEST, MOST = 3, 12  # knots
-_STEPS, _HEAVIEST = 100, 1e9  # of Newton's method; of its damping
+_STEPS = 100  # of Newton's method
+_LIGHTEST, _HEAVIEST = 1e-12, 1e6  # of its damping, in units of the curvature
 # changes are looked for in these sizes, up and down: of the level and the slope; at one knot
 SIZES, LOCAL = 0.05 * 2.0 ** np.arange(6), (0.3, 0.9)
 
@@ -76,7 +77,7 @@ def fit(
     size = hats.shape[1]
     pairs = (hats[:, :, None] * hats[:, None, :]).reshape(len(hats), -1)
     beta, best = start.copy(), log_penalised(hats, n, y, start, precision, towards)
-    damp, gain = np.full(len(n), 1e-9), np.full(len(n), np.inf)
+    damp, gain = np.full(len(n), _LIGHTEST), np.full(len(n), np.inf)
     left = np.arange(len(n))
     for _ in range(_STEPS):
         own = (n[left], y[left])
@@ -84,7 +85,8 @@ def fit(
         off = beta[left] - towards[left]
         slope = (own[1] - own[0] * q) @ hats - off @ precision
         bend = ((own[0] * q * (1 - q)) @ pairs).reshape(-1, size, size) + precision
-        bend += damp[left, None, None] * np.eye(size)
+        size_of = 1 + np.trace(bend, axis1=1, axis2=2) / size
+        bend += (damp[left] * size_of)[:, None, None] * np.eye(size)
         step = np.linalg.solve(bend, slope[:, :, None])[:, :, 0]
         found = log_penalised(hats, *own, beta[left] + step, precision, towards[left])
         good = found >= best[left]
@@ -92,7 +94,9 @@ def fit(
         beta[better] += step[good]
         best[better] = found[good]
         gain[better] = (slope * step).sum(1)[good] / 2
-        damp[left] = np.where(good, np.maximum(damp[left] / 100, 1e-9), 100 * damp[left] + 1e-6)
+        damp[left] = np.where(
+            good, np.maximum(damp[left] / 100, _LIGHTEST), 100 * damp[left] + 1e-6
+        )
         left = left[(gain[left] >= enough) & (damp[left] < _HEAVIEST)]
         if not len(left):
             break
