@@ -160,7 +160,7 @@ def test_scores_that_move_are_no_change():
     """A wavy curve that stays, under scores that go from one end to the other."""
 
     def wave(s, day):
-        return expit(0.7 * logit(s) + 0.4 * np.sin(2 * logit(s)))
+        return expit(0.7 * logit(s) + 0.3 * np.sin(2 * logit(s)))
 
     def moving(random, rows, day):
         return expit(random.normal(-2 + day / 6, 1, rows))

@@ -7,26 +7,45 @@ temperature or Platt scaling is one exactly.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.monitoring.grid import logit, sigmoid
+from calibtool.monitoring.grid import sigmoid
 
-FEWEST, MOST = 3, 12  # knots
+FEWEST, MOST = 3, 12  # stretches of the first period
+_FINEST, _COARSEST = 0.2, 1.0  # logits between two knots where a curve may bend
 _STEPS = 100  # of Newton's method
-_LIGHTEST, _HEAVIEST = 1e-12, 1e6  # of its damping, in units of the curvature
-# changes are looked for in these sizes, up and down: of the level and the slope; at one knot
+_LIGHTEST, _HEAVIEST = 1e-9, 1e6  # of its damping, in units of the curvature
+# changes are looked for in these sizes, up and down: of the level and the slope; in one place
 SIZES, LOCAL = 0.05 * 2.0 ** np.arange(6), (0.3, 0.9)
+_WIDE = 0.5  # logits between two places where a curve may bend by itself
 
 
-def knots(middles: Array, rows: Array) -> Array:
-    """Knots, as logits, so that about as many rows lie between two of them; the more rows, the
-    more knots."""
+def knots(z: Array, rows: Array) -> Array:
+    """Where any curve may bend, as logits: at every step of a lattice, which is the finer the more
+    rows a period has, from the first logit `z` to the last; or at each of few distinct scores.
+
+    A smooth curve is off by the square of a step, and that is seen in as many rows as one over the
+    fourth power of it.
+    """
+    total, distinct = float(rows.sum()), np.flatnonzero(rows)
+    if 8 * len(distinct) <= total and len(distinct) <= 64:
+        return z[distinct]
+    step = float(np.clip(3.5 * total**-0.25, _FINEST, _COARSEST))
+    low, high = math.floor(z[0] / step), math.ceil(z[-1] / step)
+    return step * np.arange(low, max(high, low + 1) + 1)
+
+
+def stretches(z: Array, rows: Array, at: Array) -> Array:
+    """(C,) the number of the stretch between two of some knots that each logit lies in: stretches
+    of about as many rows each, and the more, the more rows there are."""
     heap = np.cumsum(rows) / rows.sum()
     count = int(np.clip(round(1.2 * float(rows.sum()) ** 0.25), FEWEST, MOST))
-    first = np.searchsorted(heap, np.arange(count - 1) / (count - 1), side="right")
-    last = np.flatnonzero(rows)[-1:]
-    return logit(middles[np.unique(np.concatenate([first, last]))])
+    cuts = z[np.searchsorted(heap, np.arange(1, count) / count)]
+    near = at[np.unique(np.abs(at - cuts[:, None]).argmin(1))]
+    return np.searchsorted(near, z, side="right")
 
 
 def basis(z: Array, at: Array) -> Array:
@@ -46,10 +65,12 @@ def basis(z: Array, at: Array) -> Array:
 
 
 def prior(at: Array, line: float, bend: float) -> Array:
-    """(K, K) precision of a curve around another: of its level and slope, and of its bends."""
+    """(K, K) precision of a curve around another: of its level and slope, and of how much the slope
+    changes at each knot."""
     lines = np.stack([np.ones(len(at)), at / max(float(np.abs(at).max()), 1.0)])
-    bends = np.diff(np.eye(len(at)), 2, axis=0) if len(at) > 2 else np.zeros((0, len(at)))
-    return np.asarray(line * lines.T @ lines / len(at) + bend * bends.T @ bends)
+    slopes = np.diff(np.eye(len(at)), axis=0) / np.diff(at)[:, None]
+    bent = np.diff(slopes, axis=0)
+    return np.asarray(line * lines.T @ lines / len(at) + bend / step_of(at) * bent.T @ bent)
 
 
 def fit(
@@ -74,8 +95,8 @@ def fit(
         precision, towards: (K, K) and (T, K) of the penalty.
         enough: the gain below which to stop.
     """
-    size = hats.shape[1]
-    pairs = (hats[:, :, None] * hats[:, None, :]).reshape(len(hats), -1)
+    size, every = hats.shape[1], np.arange(hats.shape[1])
+    squares, pairs = hats**2, hats[:, :-1] * hats[:, 1:]  # only neighbours overlap
     beta, best = start.copy(), log_penalised(hats, n, y, start, precision, towards)
     damp, gain = np.full(len(n), _LIGHTEST), np.full(len(n), np.inf)
     left = np.arange(len(n))
@@ -84,7 +105,11 @@ def fit(
         q = sigmoid(beta[left] @ hats.T)
         off = beta[left] - towards[left]
         slope = (own[1] - own[0] * q) @ hats - off @ precision
-        bend = ((own[0] * q * (1 - q)) @ pairs).reshape(-1, size, size) + precision
+        heavy = own[0] * q * (1 - q)
+        bend = np.tile(precision, (len(left), 1, 1))
+        bend[:, every, every] += heavy @ squares
+        for one, two in ((every[:-1], every[1:]), (every[1:], every[:-1])):
+            bend[:, one, two] += heavy @ pairs
         size_of = 1 + np.trace(bend, axis1=1, axis2=2) / size
         bend += (damp[left] * size_of)[:, None, None] * np.eye(size)
         step = np.linalg.solve(bend, slope[:, :, None])[:, :, 0]
@@ -123,16 +148,22 @@ def softplus(z: Array) -> Array:
 
 def changes(at: Array) -> tuple[Array, Array, Array]:
     """What may become of a curve: `scale` (H,), `shift` (H, K) and weights (H,) that sum to 1. A
-    curve beta turns into scale * beta + shift: moved up or down, stretched, or bent at one knot."""
+    curve beta turns into scale * beta + shift: moved up or down, stretched, or bent in a place."""
     sizes = np.concatenate([-SIZES, SIZES])
     few = np.concatenate([-np.array(LOCAL), LOCAL])
-    local = (few[:, None, None] * np.eye(len(at))).reshape(-1, len(at))
-    shift = np.concatenate(
-        [np.repeat(sizes[:, None], len(at), 1), np.zeros((len(sizes), len(at))), local]
-    )
+    apart = max(1, round(_WIDE / step_of(at)))
+    tents = np.clip(basis(at, at[::apart]), 0, 1)
+    local = (few[:, None, None] * tents.T).reshape(-1, len(at))
+    level = np.repeat(sizes[:, None], len(at), 1)
+    shift = np.concatenate([level, np.zeros_like(level), local])
     scale = np.concatenate([np.ones(len(sizes)), np.exp(sizes), np.ones(len(local))])
     parts = [np.full(k, 1 / (3 * k)) for k in (len(sizes), len(sizes), len(local))]
     return scale, shift, np.concatenate(parts)
+
+
+def step_of(at: Array) -> float:
+    """Mean distance of two knots."""
+    return float(at[-1] - at[0]) / (len(at) - 1) if len(at) > 1 else 1.0
 
 
 def log_likelihood(curve: Array, n: Array, y: Array) -> Array:

@@ -40,9 +40,9 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
         n, y: (T, C) rows and hits, a line a period.
     """
     (at, n), (_, y) = pool(at, n, COARSE), pool(at, y, COARSE)
-    knots = curves.knots(middles(at), n[0])
     used = n.sum(0) > 0
     n, y, z = n[:, used], y[:, used], logit(middles(at))[used]
+    knots = curves.knots(z, n[0])
     hats = curves.basis(z, knots)
     before = _before(hats, z, n, y, knots)
     after = _after(hats, n, y, before.learned, knots)
@@ -59,11 +59,11 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
 def of_miscalibration(at: Array, n: Array, y: Array) -> Evidence:
     """Evidence that the scores are not calibrated. Arguments as of `of_change`."""
     (at, n), (_, y) = pool(at, n, FINE), pool(at, y, FINE)
-    knots = curves.knots(middles(at), n[0])
     used = n.sum(0) > 0
     low = np.concatenate([[0.0], at[:-1]])[used]
     n, y, high = n[:, used], y[:, used], np.asarray(at, np.float64)[used]
     z = logit((low + high) / 2)
+    knots = curves.knots(z, n[0])
     hats = curves.basis(z, knots)
     scale, shift, prior = curves.changes(knots)
     gains = _bets(scale[:, None] * z + shift @ hats.T, low, high, n, y)
@@ -96,10 +96,10 @@ def _ratios(curve: Array, low: Array, high: Array) -> tuple[Array, Array]:
     return np.log(q) - np.log(s), np.log1p(-q) - np.log1p(-s)
 
 
-def _best_so_far(hats: Array, n: Array, y: Array, learned: Array) -> Array:
+def _best_so_far(hats: Array, n: Array, y: Array, start: Array) -> Array:
     """(T,) log-likelihood of the best fixed curve for the periods up to each."""
     none = np.zeros((hats.shape[1], hats.shape[1]))
-    return curves.fit(hats, np.cumsum(n, 0), np.cumsum(y, 0), learned, none, learned)[1]
+    return curves.fit(hats, np.cumsum(n, 0), np.cumsum(y, 0), start, none, start)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ def _first(z: Array, n: Array, y: Array, knots: Array) -> float:
     line = log_sum(lines) - log_sum(weight)
     curve = _LEVELS[:, None] + z
     gains = curve * y - softplus(curve) * n
-    group = np.searchsorted(knots, z, side="right")
+    group = curves.stretches(z, n, knots)
     parts = np.add.reduceat(gains, np.flatnonzero(np.diff(group, prepend=-1)), axis=1)
     prior = -((_LEVELS / 2) ** 2) / 2
     free = (log_sum(parts + prior[:, None], axis=0) - log_sum(prior)).sum()
