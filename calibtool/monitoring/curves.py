@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.monitoring.grid import sigmoid
+from calibtool.monitoring.grid import REACH, sigmoid
 
 FEWEST, MOST = 3, 12  # stretches of the first period
 _FINEST, _COARSEST = 0.2, 1.0  # logits between two knots where a curve may bend
@@ -25,7 +25,7 @@ _WIDE = 0.5  # logits between two places where a curve may bend by itself
 
 def knots(z: Array, rows: Array) -> Array:
     """Where any curve may bend, as logits: at every step of a lattice, which is the finer the more
-    rows a period has, from the first logit `z` to the last; or at each of few distinct scores.
+    rows the first period has, and holds the logits `z`; or at each of few distinct scores.
 
     A smooth curve is off by the square of a step, and that is seen in as many rows as one over the
     fourth power of it.
@@ -34,8 +34,9 @@ def knots(z: Array, rows: Array) -> Array:
     if 8 * len(distinct) <= total and len(distinct) <= 64:
         return z[distinct]
     step = float(np.clip(3.5 * total**-0.25, _FINEST, _COARSEST))
-    low, high = math.floor(z[0] / step), math.ceil(z[-1] / step)
-    return step * np.arange(low, max(high, low + 1) + 1)
+    low, high = min(math.floor(z[0] / step), 0), max(math.ceil(z[-1] / step), 0)
+    more = _apart(step)  # so that places whose changes reach the rows are there
+    return step * np.arange(low - more, high + more + 1)
 
 
 def stretches(z: Array, rows: Array, at: Array) -> Array:
@@ -65,12 +66,17 @@ def basis(z: Array, at: Array) -> Array:
 
 
 def prior(at: Array, line: float, bend: float) -> Array:
-    """(K, K) precision of a curve around another: of its level and slope, and of how much the slope
-    changes at each knot."""
-    lines = np.stack([np.ones(len(at)), at / max(float(np.abs(at).max()), 1.0)])
+    """(K, K) precision of a curve around another: of its level and slope at 0, and of how much the
+    slope changes at each knot. Knots beyond those of the rows make no difference."""
+    if len(at) == 1:
+        return np.array([[line]])
+    middle = int(np.argmin(np.abs(at)))
+    lines = np.zeros((2, len(at)))
+    lines[0, middle] = 1
     slopes = np.diff(np.eye(len(at)), axis=0) / np.diff(at)[:, None]
+    lines[1] = slopes[min(middle, len(at) - 2)]
     bent = np.diff(slopes, axis=0)
-    return np.asarray(line * lines.T @ lines / len(at) + bend / step_of(at) * bent.T @ bent)
+    return np.asarray(line * lines.T @ lines + bend / step_of(at) * bent.T @ bent)
 
 
 def fit(
@@ -148,17 +154,28 @@ def softplus(z: Array) -> Array:
 
 def changes(at: Array) -> tuple[Array, Array, Array]:
     """What may become of a curve: `scale` (H,), `shift` (H, K) and weights (H,) that sum to 1. A
-    curve beta turns into scale * beta + shift: moved up or down, stretched, or bent in a place."""
+    curve beta turns into scale * beta + shift: moved up or down, stretched, or bent in a place; or
+    it stays, with the share of the places where there are no rows, so that new scores change no
+    weight."""
     sizes = np.concatenate([-SIZES, SIZES])
     few = np.concatenate([-np.array(LOCAL), LOCAL])
-    apart = max(1, round(_WIDE / step_of(at)))
-    tents = np.clip(basis(at, at[::apart]), 0, 1)
+    apart = _apart(step_of(at))
+    first = int(np.argmin(np.abs(at))) % apart  # always the same places, whatever the range
+    tents = np.clip(basis(at, at[first::apart]), 0, 1)
     local = (few[:, None, None] * tents.T).reshape(-1, len(at))
+    places = max(tents.shape[1], math.ceil(2 * REACH / (apart * step_of(at))))
     level = np.repeat(sizes[:, None], len(at), 1)
-    shift = np.concatenate([level, np.zeros_like(level), local])
-    scale = np.concatenate([np.ones(len(sizes)), np.exp(sizes), np.ones(len(local))])
-    parts = [np.full(k, 1 / (3 * k)) for k in (len(sizes), len(sizes), len(local))]
-    return scale, shift, np.concatenate(parts)
+    shift = np.concatenate([level, np.zeros_like(level), local, np.zeros((1, len(at)))])
+    scale = np.concatenate([np.ones(len(sizes)), np.exp(sizes), np.ones(len(local) + 1)])
+    weights = np.full(len(scale), 1 / (3 * len(sizes)))
+    weights[2 * len(sizes) :] = 1 / (3 * len(few) * places)
+    weights[-1] = max(1 - weights[:-1].sum(), 0.0)
+    return scale, shift, weights
+
+
+def _apart(step: float) -> int:
+    """Knots from one place where a curve may bend by itself to the next."""
+    return max(1, round(_WIDE / step))
 
 
 def step_of(at: Array) -> float:

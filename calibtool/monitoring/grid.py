@@ -7,13 +7,13 @@ import numpy as np
 from calibtool.checks import Array
 from calibtool.statistic import locate
 
-_REACH = 14.0  # of logits
+REACH = 14.0  # of logits
 
 
 def _edges(count: int, step: float) -> Array:
     """Upper ends of cells of equal width, near 0 and 1 narrower: equally wide on the logit axis."""
     even = np.arange(1, count + 1) / count
-    tails = 1 / (1 + np.exp(-np.arange(-_REACH, _REACH + step / 2, step)))
+    tails = 1 / (1 + np.exp(-np.arange(-REACH, REACH + step / 2, step)))
     return np.unique(np.concatenate([even, tails[np.abs(tails - 0.5) > 0.46]]))
 
 

@@ -31,7 +31,9 @@ class Mixture:
     periods, or something that is learned as it goes on."""
 
     def __init__(self, none: Array, prior: Array, after: list[Array], first: float = 0.0) -> None:
-        self.prior, self.after = np.log(np.append(prior, 1.0) / 2), np.array(after)
+        with np.errstate(divide="ignore"):
+            self.prior = np.log(np.append(prior, 1.0) / 2)
+        self.after = np.array(after)
         self.candidates, self.weights, left = _candidates(len(none), first)
         self.total = none + np.log(left)
         self.parts = np.full(len(none), -np.inf)
