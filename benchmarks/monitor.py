@@ -92,6 +92,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--streams", type=int, default=100)
     arguments.add_argument("-o", default="benchmarks/results/monitor.json", metavar="FILE")
+    arguments.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="ROWS")
     given = arguments.parse_args()
     began = time.time()
     cells: list[dict[str, Any]] = []
@@ -103,7 +104,7 @@ def main() -> None:
         record = {"days": DAYS, "change": CHANGE, "made_with": about, "cells": cells}
         Path(given.o).write_text(json.dumps(record, indent=1) + "\n")
 
-    for n in SIZES:
+    for n in given.sizes:
         for name, (scores, truth) in NULLS.items():
             alarms = [watch(n, scores, truth, seed) for seed in range(given.streams)]
             keep(

@@ -5,7 +5,8 @@ Each raises InputError naming the source, the key and the first row that is wron
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ SUM_TOLERANCE = {2: 4e-3, 4: 1e-5, 8: 1e-5}
 ROUNDING = 1e-14  # a sum that misses by no more is left as it is
 
 
+FEW_NAMES = 8  # up to so many are compared with every row, more are looked up
 HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
 
 
@@ -28,7 +30,8 @@ HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
 class Place:
     """Where values came from, for the messages: a source, its keys, the number of the first row.
 
-    `whole` is False for a block of a longer file, of which nothing is asked as a whole.
+    `whole` is False for a block of a longer file, of which nothing is asked as a whole. `numbers`
+    are the rows' numbers where a filter left some out, `locate` puts a number into words.
     """
 
     source: str = "predictions"
@@ -37,9 +40,12 @@ class Place:
     weights: str = "weights"
     first_row: int = 0
     whole: bool = True
+    numbers: Array | None = field(default=None, compare=False, repr=False)
+    locate: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
 
     def row(self, index: int) -> str:
-        return f"row {self.first_row + index} (counting from 0)"
+        number = self.first_row + index if self.numbers is None else int(self.numbers[index])
+        return self.locate(number) if self.locate else f"row {number} (counting from 0)"
 
     def first(self, key: str, bad: Array, values: Array, what: str, advice: str = "") -> InputError:
         """How many of one value a row are bad, and which is the first."""
@@ -211,17 +217,28 @@ def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Ar
             f"labels are names ({str(array[0])!r}, ...), but the order of the classes is not "
             "known; give it with --classes NAME,NAME,... or a key 'classes' in the file",
         )
-    found, codes = np.unique(array.astype(str), return_inverse=True)
-    position = {name: index for index, name in enumerate(names)}
-    unknown = [name for name in found.tolist() if name not in position]
-    if unknown:
-        row = int(np.flatnonzero(array.astype(str) == unknown[0])[0])
+    text = array.astype(str, copy=False)
+    codes = _codes(text, names)
+    if codes.min(initial=0) < 0:
+        unknown = str(text[codes < 0].min())
+        row = int(np.flatnonzero(text == unknown)[0])
         raise place.error(
             place.labels,
-            f"{unknown[0]!r} in {place.row(row)} is not among the classes "
+            f"{unknown!r} in {place.row(row)} is not among the classes "
             f"({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})",
         )
-    return np.array([position[name] for name in found.tolist()], dtype=np.int64)[codes]
+    return codes
+
+
+def _codes(text: Array, names: tuple[str, ...]) -> Array:
+    """Each text's place among the names, or -1."""
+    if len(names) <= FEW_NAMES:
+        codes = np.full(len(text), -1, dtype=np.int64)
+        for code, name in enumerate(names):
+            codes[text == name] = code
+        return codes
+    position = {name: code for code, name in enumerate(names)}
+    return np.fromiter((position.get(t, -1) for t in text.tolist()), np.int64, len(text))
 
 
 def _from_ids(array: Array, classes: int, place: Place) -> Array:

@@ -10,15 +10,18 @@ class InputError(CalibtoolError):
 
 
 class UnreadableError(InputError):
-    """A file cannot be read: damaged, cut short, or not what its name says.
+    """A file cannot be read: damaged, truncated, vanished, or without a column that is needed.
 
-    Attributes:
-        file: which.
+    `file` is what messages call it.
     """
 
-    def __init__(self, message: str, file: str) -> None:
-        super().__init__(message)
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
         self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
 
 
 class UsageError(CalibtoolError):

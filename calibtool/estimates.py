@@ -41,6 +41,11 @@ class Measures:
     bias: Measured
 
     @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return ()
+
+    @property
     def level(self) -> float | None:
         """Of the intervals; None where there are none."""
         return None if self.settings.draws is None else self.settings.level
@@ -51,8 +56,13 @@ class Measures:
         title = self.systems[system].title
         return tuple(estimate_of(s, one, self.settings, self.data, title) for s, one in pairs)
 
-    def panels(self, system: int = 0) -> Panels:
-        """The panels of a system's scores in `view`."""
+    def panels(self, system: int = 0, view: str = "") -> Panels:
+        """The panels of a system's scores, in `view` unless another is named."""
+        raise NotImplementedError
+
+    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
+        in each."""
         raise NotImplementedError
 
     def means(self, system: int = 0) -> tuple[float, float]:
@@ -65,8 +75,7 @@ class Measures:
 
     def cells(self) -> Cells:
         """What a saved report keeps of the last system's scores."""
-        exact = self.panels(len(self.systems) - 1).exact(0)
-        return exact.pool(np.arange(1, KEPT + 1) / KEPT)
+        return self.binned(len(self.systems) - 1, np.arange(1, KEPT + 1) / KEPT)[0]
 
     def only(self, systems: slice) -> Self:
         """Some of the systems."""

@@ -22,24 +22,26 @@ from calibtool.asked import (
     silent,
 )
 from calibtool.calibrators import fit
+from calibtool.checks import Array
 from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
 from calibtool.draws import EXACT_ROWS, Draws
 from calibtool.errors import CalibtoolError, InputError
-from calibtool.estimates import KEPT, Measures, bias_of
+from calibtool.estimates import Measures, bias_of
+from calibtool.files import Source
 from calibtool.measure import Progress, Settings, measure
 from calibtool.metrics import OfCounts, OfMatrix, OfOther, Score
 from calibtool.panels import Panels
 from calibtool.predictions import Predictions
 from calibtool.reading import read
-from calibtool.report import Data, Report
+from calibtool.report import Data, Report, left_out
 from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
-from calibtool.statistic import Cells
+from calibtool.statistic import Cells, locate
+from calibtool.streaming import at_most, streams
 from calibtool.streaming import measure as stream
-from calibtool.streaming import streams
 from calibtool.threads import cores
 from calibtool.views import Rows, reduce_rows
 
@@ -123,7 +125,9 @@ def measures(
     """
     asked = parse_list(metrics)
     kept = isinstance(predictions, State)
-    many = predictions.rows > EXACT_ROWS and streams(asked)
+    many = at_most(predictions) > EXACT_ROWS and streams(asked)
+    if many and isinstance(predictions, Source) and predictions.choice.filter:
+        many = predictions.rows > EXACT_ROWS
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
@@ -142,7 +146,7 @@ def measures(
             threads=threads,
             progress=progress,
         )
-    drawing = Draws(resamples, seed, predictions.rows)
+    drawing = Draws(resamples, seed, at_most(predictions))
     settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
     settings = replace(settings, paired=len(systems) > 1)
     specs = [settle(spec, predictions) for spec in asked]
@@ -157,23 +161,35 @@ class Examined(Measures):
 
     Attributes:
         collected: what the pass left of each system.
+        left: files that could not be read and were left out, with the reason.
     """
 
     collected: tuple[Collected, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return self.left
 
     def means(self, system: int = 0) -> tuple[float, float]:
         """Mean score and mean outcome of a system."""
         return _means(self.collected[system].rows, self.view)
 
-    def panels(self, system: int = 0) -> Panels:
-        """The panels of a system's scores in `view`."""
-        return Panels(self.collected[system], self.view)
+    def panels(self, system: int = 0, view: str = "") -> Panels:
+        """The panels of a system's scores, in `view` unless another is named."""
+        return Panels(self.collected[system], view or self.view)
 
-    def cells(self) -> Cells:
-        """What a saved report keeps of the last system's scores."""
-        rows = self.collected[-1].rows
+    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
+        in each."""
+        rows = self.collected[system].rows
         score, outcome = rows.view(self.view)
-        return Cells.binned(score, outcome, np.arange(1, KEPT + 1) / KEPT, rows.weights)
+        where = locate(score, edges)
+        cells = Cells.binned(score, outcome, edges, rows.weights, where)
+        if rows.weights is None:
+            return cells, cells.n
+        return cells, np.bincount(where, rows.weights**2, len(edges))
 
     def only(self, systems: slice) -> Self:
         """Some of the systems."""
@@ -240,6 +256,7 @@ def examine(
         predictions.classes,
         predictions.kind,
         rows.weights is not None,
+        getattr(predictions, "filter", ""),
     )
     return Examined(
         tuple(specs),
@@ -250,6 +267,7 @@ def examine(
         view,
         mean,
         tuple(collected),
+        getattr(predictions, "skipped", ()),
     )
 
 
@@ -344,9 +362,10 @@ def report_of(found: Measures) -> Report:
         bias=bias_of(found.bias, found.view, found.settings),
         said=said,
         was=was,
-        warnings=tuple(found.warnings()),
+        warnings=(*left_out(found.skipped), *found.warnings()),
         cells=found.cells(),
         view=found.view,
+        skipped=found.skipped,
     )
     if len(found.systems) > 1:
         label = found.systems[1].title

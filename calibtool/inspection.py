@@ -36,12 +36,12 @@ class Inspection:
 
 def inspect(path: str, choice: Choice) -> Inspection:
     """Open a file and look at all of it; a problem with its contents is part of the answer."""
-    table = open_table(path)
+    table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
     try:
         source = open_source(path, choice, need_labels=False)
     except CalibtoolError as error:
         columns = tuple((c.name, c.type, "-") for c in table.columns.values())
-        return Inspection(path, columns, "", str(error), ())
+        return Inspection(table.source, columns, "", str(error), ())
     columns = tuple(
         (c.name, c.type + (", mapped" if c.mapped else ""), _part(c.name, source.roles))
         for c in table.columns.values()
@@ -51,8 +51,8 @@ def inspect(path: str, choice: Choice) -> Inspection:
     try:
         oddities = tuple(_oddities(source))
     except CalibtoolError as error:
-        return Inspection(path, columns, read, str(error), ())
-    return Inspection(path, columns, read, "", oddities)
+        return Inspection(table.source, columns, read, str(error), ())
+    return Inspection(table.source, columns, read, "", oddities)
 
 
 def text(found: Inspection) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from calibtool.predictions import KIND_NAMES, Kind
 from calibtool.statistic import Cells
+
+NAMED = 3  # files that a warning names
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,22 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Data:
-    """What was read."""
+    """What was read; `filter` says of which rows, or is ""."""
 
     source: str
     rows: int
     classes: int | None
     kind: Kind
     weighted: bool = False
+    filter: str = ""
 
     def describe(self) -> str:
         """One line for people."""
         classes = f"{self.classes:,} classes, " if self.classes else ""
         weighted = ", weighted" if self.weighted else ""
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"{self.source}: {rows}, {classes}{KIND_NAMES[self.kind]}{weighted}"
+        where = f" where {self.filter}" if self.filter else ""
+        return f"{self.source}{where}: {rows}, {classes}{KIND_NAMES[self.kind]}{weighted}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Report:
         warnings: what the reader should know about the data.
         cells: 15 equal-width bins of the scores in `view`, or None.
         view: of the bias, the means and the cells.
+        skipped: files that could not be read and were left out, with the reason; `warnings` says
+            so in words.
     """
 
     data: Data
@@ -89,6 +95,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     cells: Cells | None = field(default=None, compare=False, repr=False)
     view: str = ""
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def __getitem__(self, name: str) -> Estimate:
         for estimate in self.estimates:
@@ -103,3 +110,17 @@ class Report:
 
     def __len__(self) -> int:
         return len(self.estimates)
+
+
+def left_out(skipped: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A sentence on files that could not be read, naming the first few; none without any.
+
+    >>> list(left_out([("b.parquet", "the file is empty")]))
+    ['1 file could not be read and was left out: b.parquet (the file is empty)']
+    """
+    if skipped:
+        which = "1 file could not be read and was" if len(skipped) == 1 else ""
+        which = which or f"{len(skipped):,} files could not be read and were"
+        named = ", ".join(f"{file} ({reason})" for file, reason in skipped[:NAMED])
+        more = f", and {len(skipped) - NAMED:,} more" if len(skipped) > NAMED else ""
+        yield f"{which} left out: {named}{more}"

@@ -176,7 +176,7 @@ def _loaded(
         every = [
             name
             for name, column in predictions.table.columns.items()
-            if name not in own and column.rows == predictions.rows and not column.nested
+            if name not in own and column.rows == predictions.rows_at_most and not column.nested
         ]
         names = list(columns or [*every, *(name for name in PSEUDO if name not in every)])
         rows = carrying(predictions, [*names, *([cluster] if cluster else [])]).load()

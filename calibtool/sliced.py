@@ -8,16 +8,21 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
-from calibtool.asked import Calibrator, Readable
+from calibtool.asked import Calibrator, Readable, main_view, settle
+from calibtool.collect import unchanged
+from calibtool.draws import EXACT_ROWS
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation import evaluate
 from calibtool.files import Source
+from calibtool.grouped import groups_of
 from calibtool.measure import Progress
 from calibtool.multiple import holm
 from calibtool.predictions import Predictions
-from calibtool.report import Data, Estimate, Report
-from calibtool.slices import Slices, carrying, slices
+from calibtool.report import Data, Estimate, Report, left_out
+from calibtool.slices import FEW, Slices, carrying, slices
 from calibtool.spec import Spec, parse_list
+from calibtool.state import Shape
+from calibtool.streaming import Task, at_most, keep_for, streams
 from calibtool.views import reduce_rows
 
 EITHER = 5  # right and wrong rows that a slice needs for a p-value
@@ -124,7 +129,12 @@ def evaluate_by(
     """
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
+    many = isinstance(predictions, Source) and at_most(predictions) > EXACT_ROWS
+    if many and streams(specs) and not how.get("cluster"):
+        assert isinstance(predictions, Source)
+        return _streamed(predictions, wanted, specs, calibrator, progress, how)
     rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
+    skipped = predictions.skipped if isinstance(predictions, Source) else ()
     parted = [slices(rows, one) for one in wanted]
     if calibrator is not None:
         rows = replace(calibrator(rows), source=rows.source, extra=rows.extra)
@@ -148,6 +158,54 @@ def evaluate_by(
         small = [k for k in range(len(part.names)) if 0 < part.rows[k] < part.few]
         names = tuple((part.names[k], int(part.rows[k])) for k in small)
         parts.append(Part(part.by, tuple(found), part.apart, part.note, names))
+    whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
+    return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
+
+
+def _streamed(
+    source: Source,
+    wanted: Sequence[str],
+    specs: Sequence[Spec],
+    calibrator: Calibrator | None,
+    progress: Progress | None,
+    how: dict[str, Any],
+) -> Sliced:
+    """The same of so many rows that they are streamed, one pass a column."""
+    shape = Shape(source.kind, source.classes, source.one_column)
+    keep = keep_for([settle(spec, source) for spec in specs], shape)
+    view = main_view(specs, source)
+    keep = replace(keep, views=tuple(sorted({*keep.views, "top", view})))
+    task = Task(keep, (unchanged if calibrator is None else calibrator,))
+    parts, whole = [], None
+    for one in wanted:
+        groups = groups_of(source, one, keep, task, progress=progress)
+        named, note = groups.named()
+        if whole is None:
+            total = named[0][1]
+            for _, state in named[1:]:
+                total += state
+            whole = evaluate(
+                replace(total, source=source.source, skipped=source.skipped), specs, **how
+            )
+        found, small = [], []
+        for name, state in named:
+            if state.rows < FEW:
+                small.append((name, state.rows))
+                continue
+            top = state.cells("top")
+            right = float(top.y.sum())
+            tested = min(right, float(top.total) - right) >= EITHER
+            measures = [
+                Measure(estimate, _p_of(estimate, all_, whole.level) if tested else None)
+                for estimate, all_ in zip(evaluate(state, specs, **how), whole, strict=True)
+            ]
+            found.append(Slice(name, state.rows, tuple(measures)))
+        apart = ""
+        if small:
+            listed = ", ".join(f"{name} ({rows})" for name, rows in small[:5])
+            apart = f"Set apart, since fewer than {FEW} rows say too little: {listed}."
+        parts.append(Part(one, tuple(found), apart, note, tuple(small)))
+    assert whole is not None
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
 

@@ -176,7 +176,7 @@ def _tenths(confidence: Array) -> tuple[Array, list[str], str]:
 
 
 def _confidence(predictions: Predictions) -> Array:
-    return np.asarray(reduce_rows(_labelled(predictions)).confidence, np.float64)
+    return np.asarray(reduce_rows(labelled(predictions)).confidence, np.float64)
 
 
 def _predicted(predictions: Predictions) -> Array:
@@ -185,12 +185,13 @@ def _predicted(predictions: Predictions) -> Array:
         raise InputError(
             f"{predictions.source}: holds confidences alone, so the predicted class is not known"
         )
-    found = reduce_rows(_labelled(predictions), want=["predicted"]).predicted
+    found = reduce_rows(labelled(predictions), want=["predicted"]).predicted
     names = predictions.class_names or tuple(map(str, range(predictions.classes or 0)))
     return np.array(names, dtype=object)[found].astype(str)
 
 
-def _labelled(predictions: Predictions) -> Predictions:
+def labelled(predictions: Predictions) -> Predictions:
+    """With labels of 0 where there are none."""
     if predictions.kind == "confidence" or predictions.labels is not None:
         return predictions
     return replace(predictions, labels=np.zeros(predictions.rows, np.int64))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from calibtool.collect import Apply, unchanged
 from calibtool.errors import InputError, UnreadableError, UsageError
 from calibtool.estimates import KEPT, Measures
 from calibtool.files import Source
-from calibtool.files.table import Part
+from calibtool.files.table import Part, Skipped
 from calibtool.measure import Progress, Settings
 from calibtool.measure.of_state import StatePanels, measure_states, resolution
 from calibtool.metrics import METRICS, CalibrationError, OfCells, OfCounts, Score
@@ -126,9 +127,22 @@ class Streamed(Measures):
 
     states: tuple[State, ...] = ()
 
-    def panels(self, system: int = 0) -> StatePanels:
-        """The panels of a system's scores in `view`."""
-        return StatePanels(self.states[system], self.view)
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read and were left out, with the reason."""
+        return self.states[0].skipped
+
+    def panels(self, system: int = 0, view: str = "") -> StatePanels:
+        """The panels of a system's scores, in `view` unless another is named."""
+        return StatePanels(self.states[system], view or self.view)
+
+    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
+        in each."""
+        state = self.states[system]
+        squares = state.squares(self.view)
+        pooled = Cells(state.ends(self.view), squares, squares, squares).pool(edges)
+        return state.cells(self.view).pool(edges), pooled.n
 
     def means(self, system: int = 0) -> tuple[float, float]:
         """Mean score and mean outcome of a system."""
@@ -180,7 +194,14 @@ def measure(
         )
     measured, mean = measure_states(specs, states, settings, view if bias else None)
     first = states[0]
-    data = Data(first.source, first.rows, first.classes, first.kind, first.weighted)
+    data = Data(
+        first.source,
+        first.rows,
+        first.classes,
+        first.kind,
+        first.weighted,
+        getattr(predictions, "filter", ""),
+    )
     return Streamed(
         tuple(specs),
         tuple(systems),
@@ -259,17 +280,33 @@ def states_of(
 
     Raises InputError for what is wrong with the data.
     """
-    task, total = Task(keep, tuple(systems)), max(readable.rows, 1)
+    whole = folded(readable, Task(keep, tuple(systems)), threads=threads, progress=progress)
+    skipped = readable.skipped if isinstance(readable, Source) else ()
+    return [replace(state, source=readable.source, skipped=skipped) for state in whole]
+
+
+def folded(
+    readable: Readable,
+    task: Task,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[Any]:
+    """What a task makes of every part, added up."""
+    whole: list[Any] = []
+    total = max(at_most(readable), 1)
     tick, threads = progress or silent, threads or cores()
-    whole: list[State] = []
     for states, done in _files(readable, task, threads, total, tick):
         whole = _added(whole, states)
         tick("reading", min(done / total, 1.0))
     if not whole:
         raise InputError(f"{readable.source}: there are no rows; nothing can be measured")
-    source = readable.table if isinstance(readable, Source) else None
-    skipped = tuple((one.file, one.reason) for one in getattr(source, "skipped", ()))
-    return [replace(state, source=readable.source, skipped=skipped) for state in whole]
+    return whole
+
+
+def at_most(readable: Readable) -> int:
+    """The number of rows, before any filter: what can be known without reading them."""
+    return readable.rows_at_most if isinstance(readable, Source) else readable.rows
 
 
 def _files(
@@ -288,8 +325,10 @@ def _files(
             number, states = part.number, []
         done += part.rows
         if isinstance(found, UnreadableError):
-            if not getattr(readable.choice, "skip_bad_files", False):
+            if not readable.choice.skip_bad_files:
                 raise found
+            if bad != number:
+                readable.table.skipped.append(Skipped(found.file, found.reason))
             bad, states = number, []
         elif bad != number:
             states = _added(states, found)
@@ -343,7 +382,7 @@ def _batches(blocks: Iterable[Predictions]) -> Iterator[list[Predictions]]:
         yield held
 
 
-def _added(whole: list[State], states: list[State]) -> list[State]:
+def _added(whole: list[Any], states: list[Any]) -> list[Any]:
     if not whole or not states:
         return whole or states
     return [a + b for a, b in zip(whole, states, strict=True)]

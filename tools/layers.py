@@ -27,7 +27,7 @@ LAYERS = (
     ("asked",),
     ("estimates",),
     ("streaming",),
-    ("evaluation", "inspection", "mapping"),
+    ("evaluation", "grouped", "inspection", "mapping"),
     ("paired",),
     ("comparison", "sliced", "search", "selection", "perfection", "conventions", "monitoring"),
     ("gate",),
@@ -43,7 +43,14 @@ ANYWHERE = {"__init__"}  # the façade names things lazily and is imported by no
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HEAVY = {"mlflow", "pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn", "wandb"}
 # where a heavy package may be imported at the top of a file
-HOME = {"pyarrow": "files/arrow.py", "rich": "render/to_table.py", "sklearn": "sklearn.py"}
+HOME = {
+    "pyarrow": tuple(
+        f"files/{name}.py"
+        for name in ("arrow", "arrow_file", "fetch", "filter", "partitions", "values")
+    ),
+    "rich": ("render/to_table.py",),
+    "sklearn": ("sklearn.py",),
+}
 # torch is at home all over train/, but for what answers without it: lists, settings, data
 TORCH_FREE = {
     *("__init__", "table", "settings", "config", "folder", "grammar"),
@@ -85,7 +92,11 @@ def _mistakes(tree: ast.Module, own: str, inside: str) -> list[tuple[int, str]]:
     for node in tree.body:
         for name in _imported(node):
             package = name.split(".")[0]
-            if package in HEAVY and HOME.get(package) != inside and not _torch(package, inside):
+            if (
+                package in HEAVY
+                and inside not in HOME.get(package, ())
+                and not _torch(package, inside)
+            ):
                 found.append((node.lineno, f"import {package} inside the function that needs it"))
     return found
 

@@ -57,7 +57,7 @@ def apply(
     choice = shared.choice(options)
     source = open_source(file, choice, need_labels=False).also(fitted.columns)
     used = source.roles.columns()
-    rest = [c.name for c in source.table.columns.values() if c.rows == source.rows]
+    rest = [c.name for c in source.table.columns.values() if c.rows == source.rows_at_most]
     rest = [name for name in rest if name not in used]
     # a further column that has a part by name would be taken for the result, or for its labels
     extra = tuple(name for name in rest if not has_part(name))

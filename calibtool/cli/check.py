@@ -111,7 +111,8 @@ def check(
         by = ",".join(names_in(by))
         wanted = [one if one.by or one.evidence else replace(one, by=by) for one in wanted]
     fitted = load_calibrator(calibrated) if calibrated else None
-    source = source.also(fitted.columns) if fitted and source else source
+    if source and fitted and fitted.columns:
+        source = source.also(fitted.columns)
     with out.progress() as progress:
         found = gate.check(
             source,
@@ -162,12 +163,13 @@ def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
     from calibtool import gate
     from calibtool.errors import UsageError
     from calibtool.files import open_source
+    from calibtool.state.file import SUFFIX, load_cells
 
     chosen, baseline = given.pop("file"), given.pop("baseline")
     if not chosen:
         raise UsageError("no FILE to check; name it, or set `file` in [tool.calibtool.check]")
     choice = shared.choice(given)
-    source = open_source(chosen, choice)
+    source = load_cells(chosen) if chosen.endswith(SUFFIX) else open_source(chosen, choice)
     if not baseline:
         return source, None
     if Path(baseline).suffix.lower() == ".json":
@@ -234,7 +236,7 @@ def _init(
     written = {"file": file} | {key: options[key] for key in keys if options[key]}
     source = shared.source(file, options)
     fitted = load_calibrator(options["calibrator"]) if options["calibrator"] else None
-    source = source.also(fitted.columns) if fitted else source
+    source = source.also(fitted.columns) if fitted and fitted.columns else source
     how = {name: options[name] for name in ("ci", "resamples", "level", "seed", "cluster")}
     with out.progress() as progress:
         report = gate.write_start(

@@ -16,6 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 READING = (
     *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
     *("predictions", "weights", "classes", "renormalize"),
+    *("filter", "skip_bad_files"),
 )
 
 
@@ -42,6 +43,10 @@ reading = stack(
     click.option("--weights", metavar="KEY", help="Column of row weights."),
     click.option("--classes", metavar="A,B,...", help="Class names, in the order of the columns."),
     click.option("--renormalize", is_flag=True, help="Accept probabilities that do not sum to 1."),
+    click.option(
+        "--filter", metavar="EXPR", help="Rows, such as \"day = '2026-11-01' and p > 0.2\"."
+    ),
+    click.option("--skip-bad-files", is_flag=True, help="Leave out files that cannot be read."),
 )
 
 intervals = stack(
@@ -116,6 +121,8 @@ def again(context: click.Context) -> str:
     """The command that was typed, for a shell to read back."""
     import shlex
 
+    from calibtool.files.store import without_secrets
+
     words = context.command_path.split()
     for parameter in context.command.params:
         name = str(parameter.name)
@@ -126,5 +133,5 @@ def again(context: click.Context) -> str:
         for one in values:
             option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
             flag = isinstance(parameter, click.Option) and parameter.is_flag
-            words += option if flag else [*option, str(one)]
+            words += option if flag else [*option, without_secrets(str(one))]
     return shlex.join(words)

@@ -13,7 +13,6 @@ from calibtool.diagrams import KINDS, Kind
 
 if TYPE_CHECKING:
     from calibtool.asked import Readable
-    from calibtool.files import Source
 
 CALIBRATED = click.option(
     "--calibrator",
@@ -240,6 +239,7 @@ def _read(
 ) -> Readable | dict[str, Readable]:
     """The files, open, by what to call them; calibrators are loaded and their columns carried."""
     from calibtool.calibrators import load_calibrator
+    from calibtool.files import open_source
 
     choice = shared.choice(options)
     columns = [options[key] for key in kind.columns if options.get(key)]
@@ -250,7 +250,7 @@ def _read(
     if options.get("methods"):
         options["methods"] = [name.strip() for name in options["methods"].split(",")]
     if options.get("test"):
-        options["test"] = _open(options["test"], choice, ()).load()
+        options["test"] = open_source(options["test"], choice).load()
     sources = [_open(path, choice, columns) for path in files]
     if kind.files == (1, 1):
         return sources[0]
@@ -260,7 +260,9 @@ def _read(
     return dict(zip(names, sources, strict=True))
 
 
-def _open(path: str, choice: Any, columns: Sequence[str]) -> Source:
+def _open(path: str, choice: Any, columns: Sequence[str]) -> Readable:
+    if path.endswith(".cells"):
+        return shared.readable(path, {})
     from calibtool.files import open_source
     from calibtool.slices import carrying
 

@@ -79,6 +79,7 @@ def report(
     from calibtool.page import page
     from calibtool.send import form_of, text
     from calibtool.spec import parse_list
+    from calibtool.state.file import SUFFIX, load_cells
 
     form = form_of(output, format_, model_card)
     if form == "html" and not output:
@@ -88,9 +89,11 @@ def report(
     specs = [spec.name for spec in parse_list(metrics)]
     fitted = load_calibrator(calibrator) if calibrator else None
     choice = shared.choice(options)
-    sources = [open_source(file, choice) for file in files]
-    if fitted is not None:
-        sources = [source.also(fitted.columns) for source in sources]
+    columns = fitted.columns if fitted is not None else ()
+    sources = [
+        load_cells(file) if file.endswith(SUFFIX) else open_source(file, choice).also(columns)
+        for file in files
+    ]
     with out.progress() as progress:
         made = page(
             sources,

@@ -13,8 +13,7 @@ import numpy as np
 
 from calibtool.checks import Array
 from calibtool.diagrams.record import Histogram
-from calibtool.draws import drawn_sums
-from calibtool.evaluation import Examined
+from calibtool.estimates import Measures
 from calibtool.metrics.corp import isotonic
 from calibtool.metrics.smooth import Kernel, smoothed
 from calibtool.panels import Panels
@@ -45,19 +44,18 @@ class Points:
 # ------------------------------------------------------------------ bins
 
 
-def binned(found: Examined, system: int, edges: Array, how: str, *, logit: bool = False) -> Points:
+def binned(found: Measures, system: int, edges: Array, how: str, *, logit: bool = False) -> Points:
     """Bins by upper `edges`, with an interval for each mean outcome.
 
     Args:
         how: "clopper-pearson" (1934, exact) or "bootstrap" (percentiles of the rows' replicates).
         logit: whether the histogram beneath has bars that are even in the logit.
     """
-    rows = found.collected[system].rows
-    score, outcome = rows.view(found.view)
-    cells = Cells.binned(score, outcome, edges, rows.weights)
+    cells, squares = found.binned(system, edges)
     some = np.where(cells.n > 0, cells.n, np.nan)
     centre, rate = cells.p / some, cells.y / some
-    held = some if rows.weights is None else informative_rows(score, edges, rows.weights)
+    # rows that would be as informative if all weighed the same (Kish 1965, sec. 8.2)
+    held = some**2 / np.where(squares > 0, squares, np.nan)
     level = found.settings.level
     if how == "bootstrap":
         low, high = _bootstrapped(found, system, edges)
@@ -125,22 +123,13 @@ def _quantile(n: int, p: float, share: float) -> int:
     return high
 
 
-def _bootstrapped(found: Examined, system: int, edges: Array) -> tuple[Array, Array]:
+def _bootstrapped(found: Measures, system: int, edges: Array) -> tuple[Array, Array]:
     """Percentiles of each bin's mean outcome over the replicates that hold rows of it."""
-    rows, draws = found.collected[system].rows, found.settings.draws
+    draws = found.settings.draws
     none = np.full(len(edges), np.nan)
     if draws is None:
         return none, none
-    score, outcome = rows.view(found.view)
-    weights = np.ones(len(score)) if rows.weights is None else rows.weights
-    n, y = drawn_sums(
-        np.arange(len(score)),
-        locate(score, edges),
-        len(edges),
-        [weights, weights * outcome],
-        draws,
-        found.settings.threads,
-    )
+    n, y = found.panels(system).binned(0, edges, draws, found.settings.threads)
     rate = np.divide(y, n, out=np.full_like(n, np.nan), where=n > 0)
     return percentiles(rate, found.settings.level)
 
@@ -187,13 +176,13 @@ def smoother(panels: Panels, bandwidth: float, *, logit: bool = False) -> Smooth
     return Smooth(at, width, kernel, (near >= LEAST_ROWS) & inside, density)
 
 
-def smooth(found: Examined, system: int, bandwidth: float, *, logit: bool = False) -> Points:
+def smooth(found: Measures, system: int, bandwidth: float, *, logit: bool = False) -> Points:
     """The smoothed gap above the diagonal, where at least `LEAST_ROWS` rows are near
     (Blasiok & Nakkiran 2024).
 
     Its distance to the diagonal, weighted by the density of the scores, is the smooth ECE.
     """
-    panels = Panels(found.collected[system], found.view)
+    panels = found.panels(system)
     curve = smoother(panels, bandwidth, logit=logit)
     outcome = curve(panels.exact(0))
     bands = _bands(found, panels, curve, outcome, panels.fine[0].cells)
@@ -201,10 +190,10 @@ def smooth(found: Examined, system: int, bandwidth: float, *, logit: bool = Fals
     return Points(curve.at, outcome, *bands, mass, None, _bars(found, system, logit=logit))
 
 
-def corp(found: Examined, system: int, *, logit: bool = False) -> Points:
+def corp(found: Measures, system: int, *, logit: bool = False) -> Points:
     """Isotonic recalibration (Dimitriadis, Gneiting & Jordan 2021): the curve at up to 256 scores;
     its bands by redrawing the outcomes from it, and from the scores."""
-    panels = Panels(found.collected[system], found.view)
+    panels = found.panels(system)
     exact, fine = panels.exact(0), panels.fine[0].cells
     at = fine.centres()
     outcome = np.interp(at, exact.centres(), isotonic(exact))
@@ -214,7 +203,7 @@ def corp(found: Examined, system: int, *, logit: bool = False) -> Points:
 
 
 def _bands(
-    found: Examined,
+    found: Measures,
     panels: Panels,
     curve: Callable[[Cells], Array],
     seen: Array,
@@ -244,7 +233,7 @@ def grid(*, logit: bool = False) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.linspace(-FAR, FAR, POINTS))))
 
 
-def _bars(found: Examined, system: int, *, logit: bool) -> Histogram:
+def _bars(found: Measures, system: int, *, logit: bool) -> Histogram:
     """The histogram of the scores beneath a continuous curve."""
     if logit:
         inner = np.linspace(-FAR, FAR, FINE_BARS - 1)
@@ -252,9 +241,7 @@ def _bars(found: Examined, system: int, *, logit: bool) -> Histogram:
     return histogram(found, system, np.arange(1, FINE_BARS + 1) / FINE_BARS)
 
 
-def histogram(found: Examined, system: int, edges: Array) -> Histogram:
+def histogram(found: Measures, system: int, edges: Array) -> Histogram:
     """Shares of the weight in bins by upper edges."""
-    rows = found.collected[system].rows
-    score, outcome = rows.view(found.view)
-    n = Cells.binned(score, outcome, edges, rows.weights).n
+    n = found.binned(system, edges)[0].n
     return Histogram(np.append(0.0, edges), n / n.sum())

@@ -17,9 +17,9 @@ from calibtool.diagrams.record import (
     estimate_columns,
     stacked,
 )
-from calibtool.errors import UsageError
-from calibtool.evaluation import Examined, examine
-from calibtool.panels import Panels
+from calibtool.errors import InputError, UsageError
+from calibtool.estimates import Measures
+from calibtool.evaluation import measures
 from calibtool.report import Data
 from calibtool.statistic import Cells
 
@@ -118,7 +118,7 @@ def compute(
     data = []
     for name, one in sets.items():
         specs = _specs(form, bins, rule, logit=logit, view=_view(view, one))
-        found = examine(one, specs, systems, bias=False, **how)
+        found = measures(one, specs, systems, bias=False, **how)
         data.append(found.data)
         for number, system in enumerate(systems):
             points = _points(found, number, form, logit=logit, intervals=intervals)
@@ -181,7 +181,7 @@ def _spec(name: str, *options: str) -> str:
 
 
 def _points(
-    found: Examined, system: int, form: str, *, logit: bool, intervals: str
+    found: Measures, system: int, form: str, *, logit: bool, intervals: str
 ) -> curves.Points:
     if form == "smooth":
         return curves.smooth(found, system, _bandwidth(found, system), logit=logit)
@@ -190,15 +190,18 @@ def _points(
     return curves.binned(found, system, _edges(found, system), intervals, logit=logit)
 
 
-def _bandwidth(found: Examined, system: int) -> float:
+def _bandwidth(found: Measures, system: int) -> float:
     return found.measured[system][0].value or 0.0
 
 
-def _edges(found: Examined, system: int) -> Array:
+def _edges(found: Measures, system: int) -> Array:
     spec = found.specs[0]
     if spec.one_edge_for_all:
+        missing = found.measured[system][0].missing
+        if missing:  # cells that do not end there
+            raise InputError(f"{found.data.source}: {missing}")
         return spec.edges(Cells.empty())
-    return spec.edges(Panels(found.collected[system], found.view).exact(0))
+    return spec.edges(found.panels(system).exact(0))
 
 
 def _paired(

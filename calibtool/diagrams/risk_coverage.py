@@ -13,10 +13,10 @@ from calibtool.checks import Array
 from calibtool.diagrams.curves import percentiles
 from calibtool.diagrams.named import How, Named, named
 from calibtool.diagrams.record import Parts, data_columns, estimate_columns, stacked
-from calibtool.evaluation import Examined, examine
+from calibtool.estimates import Measures
+from calibtool.evaluation import measures
 from calibtool.metrics.profiles import equal_mass
 from calibtool.metrics.ranking import accuracy_at_coverage
-from calibtool.panels import Panels
 from calibtool.report import Data, Estimate
 from calibtool.statistic import Cells
 
@@ -87,7 +87,7 @@ def compute(
     systems = [System(), *(System.of(one) for one in calibrators)]
     curves, data = [], []
     for name, one in sets.items():
-        found = examine(one, ["aurc", "e-aurc"], systems, **how)
+        found = measures(one, ["aurc", "e-aurc"], systems, **how)
         data.append(found.data)
         for number, system in enumerate(systems):
             own = system.title or "as given"
@@ -96,9 +96,9 @@ def compute(
     return RiskCoverage(tuple(curves), tuple(data), found.settings.level, COVERAGE)
 
 
-def of_system(found: Examined, number: int, label: str) -> Risk:
+def of_system(found: Measures, number: int, label: str) -> Risk:
     """The curve of one of several systems, with its band."""
-    panels, draws = Panels(found.collected[number], "top"), found.settings.draws
+    panels, draws = found.panels(number, "top"), found.settings.draws
     exact = panels.exact(0)
     cells = exact if len(exact.at) <= FINE else exact.pool(equal_mass(exact, bins=FINE))
     risk = _risk(cells)

@@ -2,57 +2,69 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from pathlib import Path
 
 from calibtool.errors import InputError, UsageError
+from calibtool.files import npz
+from calibtool.files.find import ARROW_FORMATS, find
 from calibtool.files.roles import Choice, resolve
 from calibtool.files.source import Source
-from calibtool.files.table import Table
+from calibtool.files.table import Part, Skipped, Table
 from calibtool.files.write import require_writable, whole_file, write_predictions, write_text
 from calibtool.predictions import Predictions
 
-# suffix -> how Arrow calls the format; npz and npy are read by numpy
-ARROW_FORMATS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "ipc",
-    ".feather": "ipc",
-    ".ipc": "ipc",
-    ".csv": "csv",
-    ".tsv": "tsv",
-}
 SUFFIXES = (".npz", ".npy", *ARROW_FORMATS)
 PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin"}
 
 
-def open_table(path: str | Path) -> Table:
-    """A file, a folder or a glob as named columns; nothing but headers is read."""
-    from calibtool.files import npz
+def open_table(
+    path: str | Path, condition: str | None = None, *, skip_bad_files: bool = False
+) -> Table:
+    """A file, a folder or a glob, here or on a server, as named columns; only headers are read.
 
-    text = str(path)
-    paths = _paths(text)
-    suffix = paths[0].suffix.lower()
+    `condition` says which rows, as `calibtool.files.filter` reads it.
+    """
+    found = find(str(path))
+    suffix = found.suffix(found.paths[0])
+    if suffix == ".cells":
+        raise InputError(
+            f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
+            "merge, monitor and plot reliability take cells"
+        )
     if suffix in PICKLES:
         raise InputError(
-            f"{text}: pickles can run code and are never read; save arrays with np.savez"
+            f"{found.text}: pickles can run code and are never read; save arrays with np.savez"
         )
     if suffix not in SUFFIXES:
-        raise InputError(f"{text}: unknown suffix {suffix!r}; there are {', '.join(SUFFIXES)}")
-    for other in paths:
-        npz.open_checked(other).close()
-        if other.suffix.lower() != suffix:
-            raise InputError(f"{text}: holds both {suffix} and {other.suffix} files; name one kind")
+        raise InputError(
+            f"{found.text}: unknown suffix {suffix!r}; there are {', '.join(SUFFIXES)}"
+        )
+    for other in found.paths:
+        if found.suffix(other) != suffix:
+            raise InputError(
+                f"{found.text}: holds both {suffix} and {found.suffix(other)} files; name one kind"
+            )
     if suffix in ARROW_FORMATS:
         from calibtool.files.arrow import ArrowTable
 
-        return ArrowTable(text, paths, ARROW_FORMATS[suffix])
-    if len(paths) > 1:
-        raise InputError(
-            f"{text}: {len(paths)} {suffix} files; several are read only in parquet, Arrow and csv"
+        return ArrowTable(found, ARROW_FORMATS[suffix], condition, skip_bad=skip_bad_files)
+    if condition:
+        raise UsageError(
+            f"--filter: {found.text}: rows of {suffix} are not chosen by a condition, those of "
+            "parquet, Arrow and csv are; index the arrays before they are saved"
         )
-    return npz.read_npz(paths[0]) if suffix == ".npz" else npz.read_npy(paths[0])
+    if len(found.paths) > 1:
+        raise InputError(
+            f"{found.text}: {len(found.paths)} {suffix} files; several are read only in parquet, "
+            "Arrow and csv"
+        )
+    if found.filesystem is not None:
+        raise InputError(
+            f"{found.text}: {suffix} is read from this machine alone, where it is mapped; copy it "
+            "here first, or write parquet"
+        )
+    return npz.read_by_suffix(Path(found.paths[0]))
 
 
 def open_source(
@@ -64,7 +76,11 @@ def open_source(
 ) -> Source:
     """Predictions in a file, ready to be read in blocks."""
     choice = choice or Choice()
-    table = open_table(path)
+    table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
+    if choice.filter and choice.labels_file:
+        raise UsageError(
+            "--filter goes without --labels-file: give the labels a column of the file"
+        )
     roles = resolve(table, choice, need_labels=need_labels)
     labels = None
     if choice.labels_file:
@@ -83,11 +99,13 @@ def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Pred
     """Read predictions from npz, npy, parquet, Arrow, Feather or csv.
 
     Args:
-        path: a file; for Arrow's formats also a folder or a glob.
+        path: a file; for Arrow's formats also a folder or a glob, or an address (s3://...).
         extra: further columns to carry along.
         keys: which column plays which part where the names do not say: `logits`, `probs`, `score`,
             `labels`, `labels_file`, `confidence`, `correct`, `predictions`, `weights`, `classes`,
-            and `renormalize=True` for probabilities that do not sum to 1.
+            and `renormalize=True` for probabilities that do not sum to 1; `filter` for which rows
+            ("day = '2026-11-01' and score > 0.2"), `skip_bad_files=True` to leave out files that
+            cannot be read.
 
     Raises InputError for anything that is wrong with the file.
     """
@@ -98,37 +116,10 @@ def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Pred
     return open_source(path, choice, extra=extra).load()
 
 
-def _paths(text: str) -> list[Path]:
-    """The files that are meant, in the order of their names."""
-    if not text.strip() or "\0" in text:
-        raise InputError(f"{text!r}: no file can have this name")
-    try:
-        return _found(text)
-    except OSError as error:
-        raise InputError(f"{text}: {error.strerror or error}") from error
-
-
-def _found(text: str) -> list[Path]:
-    path = Path(text)
-    if path.is_dir():
-        found = [p for p in path.rglob("*") if p.suffix.lower() in ARROW_FORMATS and p.is_file()]
-        found = [p for p in found if not p.name.startswith((".", "_"))]
-        missing = f"no file with a suffix of {', '.join(ARROW_FORMATS)} in this folder"
-    elif glob.has_magic(text) and not path.exists():
-        found = [Path(p) for p in glob.glob(text, recursive=True) if Path(p).is_file()]
-        missing = "no file matches"
-    else:
-        found = [path]
-        missing = ""
-    if not found:
-        raise InputError(f"{text}: {missing}")
-    if not found[0].exists():
-        raise InputError(f"{text}: no such file")
-    return sorted(found)
-
-
 __all__ = [
     "Choice",
+    "Part",
+    "Skipped",
     "Source",
     "Table",
     "load",

@@ -1,263 +1,316 @@
-"""Parquet, Arrow IPC (Feather) and csv, one file, a folder or a glob, through pyarrow.dataset."""
+"""Parquet, Arrow IPC (Feather) and csv, one file, a folder or a glob, through pyarrow."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pads
-from pyarrow import csv, fs, parquet
 
 from calibtool.checks import Array
-from calibtool.errors import InputError
-from calibtool.files.table import Column, Part
+from calibtool.errors import InputError, UnreadableError
+from calibtool.files import filter as filters
+from calibtool.files.arrow_file import File, errors, opened
+from calibtool.files.find import Found
+from calibtool.files.partitions import keys_of
+from calibtool.files.table import NUMBERS, Column, Part, Skipped
+from calibtool.files.values import family, is_list, recut, to_numpy, width
 
-CSV_BLOCK = 1 << 30  # bytes
-BUFFER = 1 << 16  # bytes read ahead of a column
-PART_ROWS = 1 << 20  # row groups are read together up to so many rows
-PART_BYTES = 1 << 28  # and bytes
+LOG = logging.getLogger("calibtool")  # on standard error, if nobody says otherwise
+FOOTERS_AT_ONCE = 16  # each waits for a disk or a server
+SCANS_AT_ONCE = 2
 
 
 class ArrowTable:
     """Files of one format as one table, in the order of their names."""
 
-    def __init__(self, source: str, paths: Sequence[Path], kind: str) -> None:
-        self.source = source
-        format_: Any = kind
-        if kind in ("csv", "tsv"):
-            # types are settled by the first block: make it the file, so that a column of whole
-            # numbers may turn to fractions further down
-            largest = max(path.stat().st_size for path in paths)
-            format_ = pads.CsvFileFormat(
-                parse_options=csv.ParseOptions(delimiter="\t" if kind == "tsv" else ","),
-                read_options=csv.ReadOptions(block_size=min(largest + 1, CSV_BLOCK)),
-            )
-        if kind == "parquet":
-            _require_distinct(source, paths[0])
-        with _Errors(source):
-            self._dataset = pads.dataset(
-                [str(path) for path in paths],
-                format=format_,
-                filesystem=fs.LocalFileSystem(use_mmap=kind == "ipc"),
-                partitioning=None if len(paths) == 1 else "hive",
-                partition_base_dir=source if Path(source).is_dir() else None,
-            )
-        self._mapped = kind == "ipc"
+    def __init__(
+        self, found: Found, kind: str, condition: str | None = None, *, skip_bad: bool = False
+    ) -> None:
+        self.source = found.text
+        self.skipped: list[Skipped] = []
+        self._skip_bad = skip_bad
+        self._mapped = kind == "ipc" and found.filesystem is None
+        keys = keys_of(found)
+        self._files = list(self._kept(opened(found, kind, keys), lambda file: file.open()))
+        known = [self._first_with_schema()] if kind in ("csv", "tsv") else self._files
+        self._like, fields = _common(known or [self._first_with_schema()])
+        own = [field for field in fields if field.name not in keys.schema.names]
+        self.schema = pa.schema([*own, *keys.schema])
+        self._filter = filters.parse(condition, self.schema) if condition else None
+        self._settled: dict[tuple[str, ...], int] = {}
+
+    # ------------------------------------------------------------------ what it holds
 
     @cached_property
     def rows(self) -> int:
-        with _Errors(self.source):
-            return int(self._dataset.count_rows())
+        """By the files' own records, before any filter."""
+        return sum(self._rows)
+
+    @cached_property
+    def _rows(self) -> list[int]:
+        self._files = list(self._kept(self._files, lambda file: file.rows))
+        return [file.rows for file in self._files]
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
-        with _Errors(self.source):
-            return {
-                field.name: Column(
-                    field.name,
-                    str(field.type),
-                    _width(field.type),
-                    self.rows,
-                    nested=_is_list(field.type),
-                    mapped=self._mapped,
-                )
-                for field in self._dataset.schema
-            }
+        """By name; those of partitions last."""
+        return {
+            field.name: Column(
+                field.name,
+                str(field.type),
+                width(field.type),
+                self.rows,
+                nested=is_list(field.type),
+                mapped=self._mapped,
+            )
+            for field in self.schema
+        }
+
+    def count(self, names: Sequence[str]) -> int:
+        """The rows that the filter keeps; where bad files are skipped, those of the files whose
+        every page of these columns could be read."""
+        needed = tuple(dict.fromkeys(names))
+        if needed not in self._settled:
+            self._require(needed)
+            if self._skip_bad:
+                counts = self._kept(self._files, lambda file: self._count(file, needed), pairs=True)
+                kept = list(counts)
+                if len(kept) < len(self._files):
+                    self._drop([file for file, _ in kept])
+                self._settled[needed] = sum(count for _, count in kept)
+            elif self._filter is not None:
+                counted = self._kept(self._files, lambda file: self._count(file, ()), pairs=True)
+                self._settled[needed] = sum(count for _, count in counted)
+            else:
+                self._settled[needed] = self.rows
+        return self._settled[needed]
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
         """The dictionary of a dictionary column: class names in the order of their codes."""
-        if not pa.types.is_dictionary(self._dataset.schema.field(column).type):
+        if not pa.types.is_dictionary(self.schema.field(column).type):
             return None
-        with _Errors(self.source):
-            for batch in self._dataset.to_batches(columns=[column]):
-                if batch.num_rows:
-                    names = batch.column(0).dictionary.to_pylist()
-                    return tuple(names) if names and isinstance(names[0], str) else None
-        return None
+        batch = self._first_batch(column)
+        if batch is None:
+            return None
+        with errors(self.source):
+            names = batch.column(0).dictionary.to_pylist()
+        return tuple(names) if names and isinstance(names[0], str) else None
 
     def strings(self, column: str) -> tuple[str, ...]:
-        table = self._dataset.to_table(columns=[column])
-        return tuple(str(value) for value in table.column(0).to_pylist())
+        """A short column of names, whole."""
+        found: list[str] = []
+        for file in self._files:
+            for batch in file.batches([column], 1 << 16):
+                with errors(file.shown):
+                    found += [str(value) for value in batch.column(0).to_pylist()]
+        return tuple(found)
+
+    def first(self, name: str) -> Array | None:
+        """A column's first row, whatever the filter."""
+        batch = self._first_batch(name)
+        with errors(self.source):
+            return None if batch is None else to_numpy(batch.column(0), f"{self.source}: {name}", 0)
+
+    def locate(self, row: int) -> str:
+        """A row by its number among all, for messages: which file, and where in it."""
+        if len(self._files) == 1:
+            return f"row {row} (counting from 0)"
+        ends = np.cumsum(self._rows)
+        at = min(int(np.searchsorted(ends, row, side="right")), len(ends) - 1)
+        inside = row - int(ends[at]) + self._rows[at]
+        return f"row {inside} (counting from 0) of {self._files[at].shown}"
+
+    # ------------------------------------------------------------------ reading
 
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
         """Blocks are cut by row number alone, whatever the files' own row groups are."""
-        with _Errors(self.source):
-            batches = self._dataset.to_batches(columns=list(names), batch_size=size)
-            yield from _recut(batches, names, size, self.source, 0)
+        if self._skip_bad:
+            self.count(names)  # leaves only files that can be read whole
+        every = [*names, NUMBERS] if self._filter is not None else list(names)
 
-    def parts(self) -> list[Part]:
+        def pieces() -> Iterator[dict[str, Array]]:
+            for part in self.parts(names):
+                for piece in self._arrays(part, names, size, threads=True):
+                    if NUMBERS in piece:
+                        piece[NUMBERS] = piece[NUMBERS] + (part.start - part.first_row)
+                    yield piece
+
+        return recut(pieces(), every, size, self.source)
+
+    def parts(self, names: Sequence[str] = ()) -> list[Part]:
         """Row groups of parquet, neighbours together where they are small; else whole files."""
+        self._require(names)
         found: list[Part] = []
         start = 0
-        for number, fragment in enumerate(self._dataset.get_fragments()):
-            with _Errors(fragment.path):
-                for what, first, rows in _pieces(fragment):
-                    found.append(Part(fragment.path, number, first, rows, what, start + first))
-                start += fragment.count_rows()
+        for file, rows in zip(self._files, self._rows, strict=True):
+            for what, first, count in file.pieces(self._filter, self.schema):
+                found.append(Part(file.shown, file.number, first, count, what, start + first))
+            start += rows
         return found
 
     def part_blocks(
         self, part: Part, names: Sequence[str], size: int
     ) -> Iterator[dict[str, Array]]:
-        with _Errors(part.file):
-            batches = self._batches(part, names, size)
-            yield from _recut(batches, names, size, part.file, part.first_row)
+        """The named columns of a part, and the rows' numbers where a filter drops some."""
+        every = [*names, NUMBERS] if self._filter is not None else list(names)
+        return recut(self._arrays(part, names, size), every, size, part.file)
 
-    def _batches(self, part: Part, names: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
-        """Parquet by its own reader: a scan of a dataset decodes a row group whole."""
-        fragment = part.what
-        if not isinstance(fragment, pads.ParquetFileFragment):
-            yield from fragment.to_batches(
-                schema=self._dataset.schema,
-                columns=list(names),
-                batch_size=size,
-                use_threads=False,
-            )
-            return
-        keys = pads.get_partition_keys(fragment.partition_expression)
-        with self._dataset.filesystem.open_input_file(fragment.path) as stream:
-            file = parquet.ParquetFile(
-                stream, metadata=fragment.metadata, pre_buffer=False, buffer_size=BUFFER
-            )
-            wanted = [name for name in names if name not in keys]
-            for batch in file.iter_batches(
-                size, [group.id for group in fragment.row_groups], wanted, use_threads=False
-            ):
-                whole = batch
-                for name in names:
-                    if name in keys:
-                        value = pa.scalar(keys[name], self._dataset.schema.field(name).type)
-                        whole = whole.append_column(name, pa.repeat(value, len(batch)))
-                yield whole
+    def _arrays(
+        self, part: Part, names: Sequence[str], size: int, *, threads: bool = False
+    ) -> Iterator[dict[str, Array]]:
+        file = self._by_number[part.number]
+        row = part.first_row
+        for batch, numbers in self._filtered(file, part.what, names, size, row, threads=threads):
+            with errors(file.shown):
+                piece = {
+                    name: to_numpy(batch.column(name), f"{file.shown}: {name}", numbers)
+                    for name in names
+                }
+            if not isinstance(numbers, int):
+                piece[NUMBERS] = numbers
+            yield piece
 
+    def _filtered(
+        self,
+        file: File,
+        what: Any,
+        names: Sequence[str],
+        size: int,
+        row: int = 0,
+        *,
+        threads: bool = False,
+    ) -> Iterator[tuple[pa.RecordBatch, Array | int]]:
+        """Batches that are not empty, with their rows' numbers, or that of the first."""
+        condition = self._filter
+        wanted = list(dict.fromkeys([*names, *(condition.columns if condition else ())]))
+        self._check(file, wanted)
+        for batch in file.batches(wanted, size, what, threads=threads):
+            count = batch.num_rows
+            if condition is None:
+                if count:
+                    yield batch, row
+            else:
+                numbered = batch.append_column(NUMBERS, pa.array(np.arange(row, row + count)))
+                kept = numbered.filter(condition.expression)
+                if kept.num_rows:
+                    yield kept, kept.column(NUMBERS).to_numpy()
+            row += count
 
-def _pieces(fragment: pads.Fragment) -> Iterator[tuple[pads.Fragment, int, int]]:
-    """A fragment's parts: what to read, its first row in the file, its rows."""
-    if not isinstance(fragment, pads.ParquetFileFragment):
-        yield fragment, 0, fragment.count_rows()
-        return
-    held: list[int] = []
-    first = rows = bytes_ = 0
-    for group in fragment.row_groups:
-        full = rows + group.num_rows > PART_ROWS or bytes_ + group.total_byte_size > PART_BYTES
-        if held and full:
-            yield fragment.subset(row_group_ids=held), first, rows
-            held, first, rows, bytes_ = [], first + rows, 0, 0
-        held.append(group.id)
-        rows, bytes_ = rows + group.num_rows, bytes_ + group.total_byte_size
-    if held:
-        yield fragment.subset(row_group_ids=held), first, rows
+    @cached_property
+    def _by_number(self) -> dict[int, File]:
+        return {file.number: file for file in self._files}
 
-
-def _recut(
-    batches: Iterator[pa.RecordBatch], names: Sequence[str], size: int, source: str, row: int
-) -> Iterator[dict[str, Array]]:
-    """Batches as arrays of `size` rows, the last ones shorter; `row` is the first row's number."""
-    held: list[dict[str, Array]] = []
-    count = 0
-    for batch in batches:
-        if not batch.num_rows:
-            continue
-        held.append(
-            {name: to_numpy(batch.column(name), f"{source}: {name}", row) for name in names}
+    def _count(self, file: File, names: Sequence[str]) -> int:
+        """The rows of a file that the filter keeps, by reading these columns too."""
+        pieces = file.pieces(self._filter, self.schema)
+        batches = (
+            batch
+            for what, _, _ in pieces
+            for batch, _ in self._filtered(file, what, names, 1 << 16)
         )
-        row += batch.num_rows
-        count += batch.num_rows
-        while count >= size:
-            block, held = _cut(held, names, size, source)
-            count -= size
-            yield block
-    if count:
-        yield _cut(held, names, count, source)[0]
+        return sum(batch.num_rows for batch in batches)
 
+    # ------------------------------------------------------------------ bad files
 
-def _require_distinct(source: str, path: Path) -> None:
-    """Whether every column has a name of its own."""
-    with _Errors(source):
-        names = parquet.read_schema(path).names
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{source}: two columns are called {twice[0]!r}; rename one of them")
+    def _kept(self, files: Sequence[File], look: Any, *, pairs: bool = False) -> Iterator[Any]:
+        """Files that `look` does not fail on, in their order, with what it says if `pairs`; the
+        others are skipped or, where that is not asked for, the error is raised."""
+        files = list(files)
 
+        def guarded(file: File) -> Any:
+            try:
+                return look(file)
+            except UnreadableError as error:
+                return error
 
-class _Errors:
-    """Arrow's own errors as ours."""
+        with ThreadPoolExecutor(SCANS_AT_ONCE if pairs else FOOTERS_AT_ONCE) as pool:
+            for file, said in zip(files, pool.map(guarded, files), strict=True):
+                if not isinstance(said, UnreadableError):
+                    yield (file, said) if pairs else file
+                elif self._skip_bad:
+                    self.skipped.append(Skipped(said.file, said.reason))
+                    LOG.warning("Left out %s", said)
+                else:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise said
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def _first_with_schema(self) -> File:
+        """The first file whose columns are known: it tells those of all."""
+        while self._files:
+            first = self._files[0]
+            if list(self._kept([first], lambda file: file.schema)):
+                return first
+            self._files = self._files[1:]
+        reasons = "; ".join(f"{s.file}: {s.reason}" for s in self.skipped[:3])
+        more = ", ..." if len(self.skipped) > 3 else ""
+        raise InputError(f"{self.source}: none of the files can be read ({reasons}{more})")
 
-    def __enter__(self) -> None:
+    def _require(self, names: Sequence[str]) -> None:
+        """Leave the files that have these columns."""
+        kept = list(self._kept(self._files, lambda file: self._check(file, names)))
+        if len(kept) < len(self._files):
+            self._drop(kept)
+
+    def _drop(self, kept: list[File]) -> None:
+        """Only these files are left."""
+        self._files = kept
+        for name in ("rows", "_rows", "columns", "_by_number"):
+            self.__dict__.pop(name, None)
+        if not kept:
+            reasons = "; ".join(f"{s.file}: {s.reason}" for s in self.skipped[:3])
+            raise InputError(f"{self.source}: none of the files can be read ({reasons})")
+
+    def _check(self, file: File, names: Sequence[str]) -> None:
+        """Whether a file has these columns, with values of the same sort as the first file's."""
+        for name in names:
+            if name in file.keys:
+                continue
+            at = file.schema.get_field_index(name)
+            if at < 0:
+                there = ", ".join(file.schema.names[:12])
+                raise UnreadableError(
+                    file.shown, f"there is no column {name!r} in this file, it has {there}"
+                )
+            own, first = file.schema.field(at).type, self.schema.field(name).type
+            if family(own) != family(first):
+                raise UnreadableError(
+                    file.shown,
+                    f"column {name!r} is {own} in this file and {first} in {self._like[name]}",
+                )
+
+    def _first_batch(self, name: str) -> pa.RecordBatch | None:
+        for file in self._files:
+            try:
+                batch = next((b for b in file.batches([name], 1) if b.num_rows), None)
+            except UnreadableError:
+                if not self._skip_bad:
+                    raise
+                continue  # it is skipped when it is read
+            if batch is not None:
+                return batch
         return None
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (pa.ArrowException, OSError, UnicodeDecodeError)):
-            first = str(error).split("\n", 1)[0].strip()
-            raise InputError(f"{self.source}: cannot be read: {first}") from error
 
-
-def _cut(
-    held: list[dict[str, Array]], names: Sequence[str], size: int, source: str
-) -> tuple[dict[str, Array], list[dict[str, Array]]]:
-    try:
-        whole = {
-            name: held[0][name] if len(held) == 1 else np.concatenate([part[name] for part in held])
-            for name in names
-        }
-    except ValueError as error:
-        raise InputError(f"{source}: rows differ in their number of values ({error})") from error
-    rest = {name: array[size:] for name, array in whole.items()}
-    left = [rest] if any(len(array) for array in rest.values()) else []
-    return {name: array[:size] for name, array in whole.items()}, left
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
-
-
-def _width(kind: pa.DataType) -> int | None:
-    if pa.types.is_fixed_size_list(kind):
-        return int(kind.list_size)
-    return None if _is_list(kind) else 1
-
-
-def to_numpy(column: pa.Array, where: str, start: int, width: int = 1) -> Array:
-    """A column as an array, (n,) or (n, width); nulls and ragged rows are errors.
-
-    `start` is the number of the first row, `width` how many values of `column` a row has.
-    """
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    if column.null_count:
-        null = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-        row = start + int(null[0]) // width
-        raise InputError(f"{where}: row {row} (counting from 0) is null; drop or fill such rows")
-    kind = column.type
-    if _is_list(kind):
-        return _nested(column, where, start)
-    if pa.types.is_dictionary(kind):
-        column = column.dictionary_decode()
-        kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return np.asarray(column.to_pylist(), dtype=str)
-    if pa.types.is_decimal(kind):
-        column = column.cast(pa.float64())
-    return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
-def _nested(column: pa.Array, where: str, start: int) -> Array:
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    if lengths.size and (lengths != lengths[0]).any():
-        row = int(np.argmax(lengths != lengths[0]))
-        raise InputError(
-            f"{where}: row {start + row} (counting from 0) has {lengths[row]} values, "
-            f"others have {lengths[0]}"
-        )
-    width = int(lengths[0]) if lengths.size else 0
-    return to_numpy(column.flatten(), where, start, max(width, 1)).reshape(len(column), width)
+def _common(files: Sequence[File]) -> tuple[dict[str, str], list[pa.Field]]:
+    """The columns of all files, each of the sort that it has in most of them; and a file that has
+    it so."""
+    distinct: list[tuple[File, int]] = []  # files whose columns differ, and how many are like each
+    for file in files:
+        at = next((k for k, (one, _) in enumerate(distinct) if one.schema == file.schema), None)
+        if at is None:
+            distinct.append((file, 1))
+        else:
+            distinct[at] = (distinct[at][0], distinct[at][1] + 1)
+    votes: dict[str, dict[str, list[Any]]] = {}  # name -> sort -> [count, field, file]
+    for file, count in distinct:
+        for field in file.schema:
+            sorts = votes.setdefault(field.name, {})
+            sorts.setdefault(family(field.type), [0, field, file])[0] += count
+    most = {name: max(sorts.values(), key=lambda one: one[0]) for name, sorts in votes.items()}
+    like = {name: file.shown for name, (_, _, file) in most.items()}
+    return like, [field for _, field, _ in most.values()]

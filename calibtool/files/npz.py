@@ -13,8 +13,8 @@ from typing import IO
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.errors import InputError
-from calibtool.files.table import Column, Part
+from calibtool.errors import InputError, UnreadableError
+from calibtool.files.table import Column, Part, Skipped
 
 _LOCAL_HEADER = struct.Struct("<4s22sHH")
 _HEADER_ERRORS = (
@@ -33,6 +33,7 @@ class ArrayTable:
     def __init__(self, source: str, arrays: dict[str, Array]) -> None:
         self.source = source
         self._arrays = arrays
+        self.skipped: list[Skipped] = []
 
     def __reduce__(self) -> tuple[Callable[[Path], ArrayTable], tuple[Path]]:
         """Another process maps the file again, instead of being sent its bytes."""
@@ -66,7 +67,16 @@ class ArrayTable:
         rows = self._length(names)
         yield from self._slices(names, 0, rows, size)
 
-    def parts(self) -> list[Part]:
+    def count(self, names: Sequence[str]) -> int:
+        return self._length(names)
+
+    def locate(self, row: int) -> str:
+        return f"row {row} (counting from 0)"
+
+    def first(self, name: str) -> Array | None:
+        return self._arrays[name][:1] if len(self._arrays[name]) else None
+
+    def parts(self, names: Sequence[str] = ()) -> list[Part]:
         """Slices of the mapped arrays."""
         widest = max((int(np.prod(a.shape[1:])) * a.itemsize for a in self._columns()), default=1)
         rows = max(min(PART_ROWS, PART_BYTES // max(widest, 1)), 1)
@@ -145,10 +155,10 @@ def open_checked(path: Path) -> IO[bytes]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+        raise UnreadableError(str(path), error.strerror or str(error)) from error
     if os.fstat(file.fileno()).st_size == 0:
         file.close()
-        raise InputError(f"{path}: the file is empty")
+        raise UnreadableError(str(path), "the file is empty")
     return file
 
 

@@ -42,7 +42,8 @@ class Choice:
     """What the user said about a file's columns; None and () leave it to the names.
 
     `logits` and `probs` name a 2-d column, a list of columns "a,b,c", or the common prefix of one
-    column a class. `classes` are the class names, in the order of the columns.
+    column a class. `classes` are the class names, in the order of the columns. `filter` says which
+    rows are read, `skip_bad_files` that files that cannot be read are left out.
     """
 
     logits: str | None = None
@@ -56,6 +57,8 @@ class Choice:
     weights: str | None = None
     classes: tuple[str, ...] = ()
     renormalize: bool = False
+    filter: str | None = None
+    skip_bad_files: bool = False
 
 
 @dataclass(frozen=True)

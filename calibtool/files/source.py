@@ -11,7 +11,7 @@ import numpy as np
 from calibtool.checks import Array, Place
 from calibtool.errors import InputError
 from calibtool.files.roles import Choice, Roles
-from calibtool.files.table import Part, Table
+from calibtool.files.table import NUMBERS, Part, Table
 from calibtool.predictions import Kind, Predictions
 
 
@@ -50,8 +50,25 @@ class Source:
 
     @property
     def rows(self) -> int:
-        """N, from the file's own record."""
+        """N: from the file's own record, or counted where rows or files are left out."""
+        if self.choice.filter or self.choice.skip_bad_files:
+            return self.table.count(self._names)
+        return self.rows_at_most
+
+    @property
+    def rows_at_most(self) -> int:
+        """N before any filter, by the files' own records: nothing but those is read for it."""
         return self.table.columns[self.roles.values[0]].rows
+
+    @property
+    def filter(self) -> str:
+        """Which rows are read, as the user said; "" for all."""
+        return self.choice.filter or ""
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that were left out so far, since they cannot be read, and why."""
+        return tuple((found.file, found.reason) for found in self.table.skipped)
 
     @cached_property
     def width(self) -> int:
@@ -61,9 +78,8 @@ class Source:
         known = self.table.columns[self.roles.values[0]].width
         if known is not None:
             return known
-        for block in self.table.blocks(self.roles.values, 1):
-            return int(block[self.roles.values[0]].shape[1])
-        return 1
+        first = self.table.first(self.roles.values[0])
+        return 1 if first is None else int(first.shape[1])
 
     @property
     def classes(self) -> int | None:
@@ -85,51 +101,48 @@ class Source:
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
         """Validated predictions, `rows` at a time, in file order."""
-        self._require_rows()
+        self._require_rows(self.rows)
         blocks = self.table.blocks(self._names, rows)
-        yield from self._validated(blocks, self.source, whole=self.rows <= rows)
+        yield from self._validated(blocks, whole=self.rows <= rows)
 
     def parts(self) -> list[Part]:
         """All rows in parts that several workers can read at once, in file order."""
-        self._require_rows()
-        return self.table.parts()
+        self._require_rows(self.rows_at_most)
+        return self.table.parts(self._names)
 
     def part_blocks(self, part: Part, rows: int) -> Iterator[Predictions]:
         """Validated predictions of a part, `rows` at a time; messages name its file and its row."""
         blocks = self.table.part_blocks(part, self._names, rows)
-        yield from self._validated(blocks, part.file, part.first_row, part.start, whole=False)
+        yield from self._validated(blocks, part, whole=False)
 
     @property
     def _names(self) -> list[str]:
         return list(dict.fromkeys([*self.roles.columns(), *self.extra]))
 
-    def _require_rows(self) -> None:
-        if self.rows == 0:
-            raise InputError(f"{self.source}: there are no rows; nothing can be measured")
-        if self.side_labels is not None and len(self.side_labels) != self.rows:
+    def _require_rows(self, rows: int) -> None:
+        if rows == 0:
+            kept = " that the filter keeps" if self.choice.filter else ""
+            raise InputError(f"{self.source}: there are no rows{kept}; nothing can be measured")
+        if self.side_labels is not None and len(self.side_labels) != rows:
             raise InputError(
-                f"{self.choice.labels_file}: {len(self.side_labels):,} labels for {self.rows:,} "
+                f"{self.choice.labels_file}: {len(self.side_labels):,} labels for {rows:,} "
                 f"rows of {self.source}"
             )
 
     def _validated(
-        self,
-        blocks: Iterable[dict[str, Array]],
-        file: str,
-        row: int = 0,
-        start: int = 0,
-        *,
-        whole: bool,
+        self, blocks: Iterable[dict[str, Array]], part: Part | None = None, *, whole: bool
     ) -> Iterator[Predictions]:
-        """`row` is the first one's number in the file, `start` its number among all rows."""
+        row, start = (part.first_row, part.start) if part else (0, 0)
         for columns in blocks:
             place = Place(
-                source=file,
+                source=part.file if part else self.source,
                 values=self.roles.values[0],
                 labels=self.choice.labels_file or self.roles.labels or "labels",
                 weights=self.roles.weights or "weights",
                 first_row=row,
                 whole=whole,
+                numbers=columns.pop(NUMBERS, None),
+                locate=None if part else self.table.locate,
             )
             block = self._block(columns, place, start)
             yield replace(block, extra={name: columns[name] for name in self.extra})

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from calibtool.checks import Array
 
+# beside the named columns of a block where a filter drops rows: each row's number before it
+NUMBERS = "\0number"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -17,7 +20,7 @@ class Column:
         name: its name in the file.
         type: how the file calls its type, for people.
         width: values a row: 1, K, or None where only reading tells.
-        rows: its length.
+        rows: its length, before any filter.
         nested: whether a row holds several values, even if their number is 1 or unknown.
         mapped: whether its bytes stay in the file and are read as they are needed.
     """
@@ -51,8 +54,23 @@ class Part:
     start: int = 0
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read and was left out, as --skip-bad-files asks."""
+
+    file: str
+    reason: str
+
+
 class Table(Protocol):
-    """A file, open for reading."""
+    """A file, or several as one, open for reading.
+
+    Attributes:
+        source: what to call it in messages.
+        rows: its length by the files' own records, before any filter.
+        columns: what it holds, by name.
+        skipped: files that were left out so far.
+    """
 
     source: str
 
@@ -62,20 +80,35 @@ class Table(Protocol):
     @property
     def columns(self) -> Mapping[str, Column]: ...
 
+    @property
+    def skipped(self) -> list[Skipped]: ...
+
+    def count(self, names: Sequence[str]) -> int:
+        """How many rows `blocks` gives of these columns: those that the filter keeps, of files
+        that can be read; where bad files are skipped, all are read to tell."""
+
     def names_of(self, column: str) -> tuple[str, ...] | None:
         """Class names that the file keeps beside a column of labels, in the order of their ids."""
 
     def strings(self, column: str) -> tuple[str, ...]:
         """A short column of names, whole."""
 
+    def locate(self, row: int) -> str:
+        """A row by its number among all rows before any filter, for messages."""
+
+    def first(self, name: str) -> Array | None:
+        """A column's first row, (1,) or (1, width), whatever the filter; None where there is no
+        row."""
+
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
         """The named columns in blocks of `size` rows, the last one shorter."""
 
-    def parts(self) -> list[Part]:
-        """All rows in parts of one file each, in the order of the files' names."""
+    def parts(self, names: Sequence[str] = ()) -> list[Part]:
+        """All rows in parts of one file each, in the order of the files' names. Files that lack
+        one of the named columns are refused, or skipped, here."""
 
     def part_blocks(
         self, part: Part, names: Sequence[str], size: int
     ) -> Iterator[dict[str, Array]]:
         """The named columns of a part in blocks of `size` rows, the last one shorter. Parts may be
-        read by several threads at once."""
+        read by several threads at once. UnreadableError where the file is damaged."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from calibtool.asked import Calibrator, Readable, System
 from calibtool.errors import UsageError
-from calibtool.evaluation import Examined, examine, report_of
+from calibtool.estimates import Measures
+from calibtool.evaluation import measures, report_of
 from calibtool.files import Source
 from calibtool.gate.baseline import Saved, delta
 from calibtool.gate.requirement import Requirement
@@ -31,7 +32,7 @@ class Subject:
         other: the baseline's predictions on the same rows, or None.
         saved: a report to compare with, or None.
         compared: how the baseline is compared, in words, or "".
-        options: of `examine`.
+        options: of `measures`.
     """
 
     rows: Readable
@@ -52,34 +53,27 @@ class Subject:
         made = self.candidate.apply(rows)
         return made if made is rows else with_extra(made, rows.extra)
 
-    def examine(self, specs: Sequence[Spec], rows: Readable | None = None, **more: Any) -> Examined:
+    def examine(self, specs: Sequence[Spec], rows: Readable | None = None, **more: Any) -> Measures:
         """The candidate (system 0), and the baseline (system 1) if there is one."""
         systems = [self.candidate, *([self.other] if self.other else [])]
         options = {**self.options, **more}
-        return examine(self.rows if rows is None else rows, specs, systems, bias=False, **options)
+        return measures(self.rows if rows is None else rows, specs, systems, bias=False, **options)
 
     def report(self, specs: Sequence[Spec]) -> tuple[Report, dict[str, Estimate]]:
         """The report of all rows, and the estimate of each subject: "ece", "delta(ece)"."""
         raw = [System()] if self.calibrator is not None else []
         systems = [*raw, self.candidate, *([self.other] if self.other else [])]
-        found = examine(self.rows, specs, systems, **self.options)
+        found = measures(self.rows, specs, systems, **self.options)
         own = len(raw)
         level = found.level
         measured = self._named(found, own, level)
-        kept = slice(0, own + 1)
-        shown = replace(
-            found,
-            systems=found.systems[kept],
-            collected=found.collected[kept],
-            measured=found.measured[kept],
-        )
-        return report_of(shown), measured
+        return report_of(found.only(slice(0, own + 1))), measured
 
-    def estimates(self, found: Examined) -> dict[str, Estimate]:
+    def estimates(self, found: Measures) -> dict[str, Estimate]:
         """The estimates of what `examine` found, by subject."""
         return self._named(found, 0, found.level)
 
-    def _named(self, found: Examined, own: int, level: float | None) -> dict[str, Estimate]:
+    def _named(self, found: Measures, own: int, level: float | None) -> dict[str, Estimate]:
         estimates = found.estimates(own)
         named = {estimate.name: estimate for estimate in estimates}
         if self.other is not None:

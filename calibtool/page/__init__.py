@@ -13,13 +13,14 @@ from calibtool.files import Source
 from calibtool.measure import Progress
 from calibtool.page.comparison import compare
 from calibtool.page.groups import MOST_CLASSES
-from calibtool.page.record import Page
+from calibtool.page.record import Comparison, Page
 from calibtool.page.subject import Asked, Methods, look_at
 from calibtool.predictions import Predictions
+from calibtool.state import State
 
 
 def page(
-    files: Sequence[Source | Predictions],
+    files: Sequence[Source | Predictions | State],
     metrics: str | Sequence[str] = "default",
     *,
     calibrator: Calibrator | None = None,
@@ -63,9 +64,12 @@ def page(
         )
         subjects.append(look_at(name, file, asked))
     comparison = None
-    if len(files) > 1:
+    rows = [file for file in files if not isinstance(file, State)]
+    if len(rows) < len(files) > 1:
+        comparison = Comparison((), "Cells hold no rows that could be paired.")
+    elif len(files) > 1:
         said = _staged(progress, "differences")
-        comparison = compare(files, names, metrics, progress=said, **how)
+        comparison = compare(rows, names, metrics, progress=said, **how)
     heading = title or f"Calibration of {_listed(names)}"
     return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
 

@@ -14,10 +14,13 @@ from calibtool.calibrators import METHODS, fit
 from calibtool.crossfit import FOLDS, cross_fit, numbered
 from calibtool.diagrams import curves, risk_coverage
 from calibtool.diagrams.record import Curve
+from calibtool.draws import EXACT_ROWS
 from calibtool.errors import FitError, InputError
-from calibtool.evaluation import Examined, examine, report_of
+from calibtool.estimates import Measures
+from calibtool.evaluation import examine, measures, report_of
 from calibtool.files import Source
 from calibtool.inspection import oddities
+from calibtool.mapping import cells
 from calibtool.measure import Progress
 from calibtool.page.groups import classes, slices
 from calibtool.page.record import Fix, Subject
@@ -25,7 +28,8 @@ from calibtool.predictions import Predictions
 from calibtool.reading import effect, state
 from calibtool.selection import NOTHING, Selection, select
 from calibtool.slices import carrying, columns_of, missing
-from calibtool.statistic import Cells
+from calibtool.state import State
+from calibtool.streaming import at_most
 
 # what is tried unless more is asked for: quick, and seldom far from the best
 QUICK = ("temperature",)
@@ -47,8 +51,13 @@ class Asked:
     how: dict[str, Any]
 
 
-def look_at(name: str, file: Source | Predictions, asked: Asked) -> Subject:
-    """Measure a file, as given and with what would fix it; then its parts and its oddities."""
+def look_at(name: str, file: Source | Predictions | State, asked: Asked) -> Subject:
+    """Measure a file, as given and with what would fix it; then its parts and its oddities. Of
+    cells, and of more than EXACT_ROWS rows, what can be known without holding rows."""
+    if isinstance(file, Source) and at_most(file) > EXACT_ROWS and not asked.by:
+        file = cells(file, asked.metrics, progress=asked.progress)
+    if isinstance(file, State):
+        return _of_state(name, file, asked)
     predictions = loaded(file, asked.by)
     tried = _tried(predictions, asked)
     rows, systems = predictions, [System()]
@@ -79,6 +88,33 @@ def look_at(name: str, file: Source | Predictions, asked: Asked) -> Subject:
         ),
         checks=tuple(oddities(predictions, _key(file))),
         source=file.source,
+    )
+
+
+def _of_state(name: str, kept: State, asked: Asked) -> Subject:
+    if asked.by:
+        raise InputError(f"{kept.source}: holds cells, no rows; --by needs rows")
+    systems = [System()] if asked.calibrator is None else [System.of(asked.calibrator)]
+    found = measures(kept, asked.metrics, systems, progress=asked.progress, **asked.how)
+    report = report_of(found)
+    right, wrong = _right_and_wrong(found)
+    return Subject(
+        name=name,
+        report=report,
+        verdict=state(report),
+        effect="",
+        curves=(_curve(found, 0),),
+        right=right,
+        wrong=wrong,
+        risk=risk_coverage.of_system(found, 0, "as given"),
+        fix=None,
+        no_fix="No calibrator was tried: cells hold no rows. `calibtool fit-platt`, fit-isotonic "
+        "and others fit on cells.",
+        selection=None,
+        classes=None,
+        slices=(),
+        checks=(),
+        source=kept.source,
     )
 
 
@@ -157,7 +193,7 @@ def _best(found: Selection) -> str:
 # ------------------------------------------------------------------ what is drawn
 
 
-def _curve(found: Examined, system: int) -> Curve:
+def _curve(found: Measures, system: int) -> Curve:
     """The reliability curve of a system in equal-width bins, with the first error of its view."""
     points = curves.binned(found, system, EDGES, "clopper-pearson")
     errors = [e for e in found.estimates(system) if e.view == found.view and e.value is not None]
@@ -174,9 +210,8 @@ def _curve(found: Examined, system: int) -> Curve:
     )
 
 
-def _right_and_wrong(found: Examined) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _right_and_wrong(found: Measures) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Share of all rows that are right, and wrong, by bins of the confidence."""
-    rows = found.collected[0].rows
-    cells = Cells.binned(rows.confidence, rows.correct, EDGES, rows.weights)
+    cells = found.panels(0, "top").exact(0).pool(EDGES)
     right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total
     return tuple(right.tolist()), tuple(wrong.tolist())

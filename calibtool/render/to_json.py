@@ -120,6 +120,7 @@ def _report(found: Report) -> dict[str, Any]:
         "cells": _cells(found),
         "reading": found.reading,
         "warnings": list(found.warnings),
+        "skipped": [{"file": file, "reason": reason} for file, reason in found.skipped],
     }
 
 
