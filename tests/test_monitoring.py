@@ -310,17 +310,16 @@ def test_one_period_says_that_nothing_could_have_changed():
         ("s", "s/year=2026/month=11/x.parquet", "month", date(2026, 11, 1)),
         ("2020-01-01/s-*.csv", "2020-01-01/s-2026-11-05.csv", "day", date(2026, 11, 5)),
         ("s-*.csv", "s-2026-11.csv", "month", date(2026, 11, 1)),
-        ("s-*.csv", "s-20261105T1200.csv", "day", None),
+        ("s-*.csv", "s-20261105T1200.csv", "day", date(2026, 11, 5)),
     ],
 )
 def test_dates_are_read_from_paths(pattern, path, every, found, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).touch()
-    parts = names.varying(pattern, Path(path))
-    if found is None:
-        found = date(2026, 11, 5)
-    assert names.date_of(Path(path), parts, every) == found
+    (file,) = names.files_of(pattern)
+    assert file.address == path
+    assert names.date_of(path, file.parts, every) == found
 
 
 @pytest.mark.parametrize(
@@ -335,7 +334,7 @@ def test_dates_are_read_from_paths(pattern, path, every, found, monkeypatch, tmp
 )
 def test_paths_without_one_date_are_refused(path, every, says):
     with pytest.raises(UsageError, match=says):
-        names.date_of(Path(path), Path(path).parts, every)
+        names.date_of(path, Path(path).parts, every)
 
 
 def test_e_values_are_printed_short():

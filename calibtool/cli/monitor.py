@@ -28,6 +28,7 @@ def command(name: str) -> click.Command:
     metavar="COLUMN",
     help="Column of dates or timestamps; without it, the date in each file's path is taken.",
 )
+@click.option("--since", metavar="PERIOD", help="Begin with this one, such as 2026-11-15.")
 @click.option(
     "--against",
     type=click.Choice(["first", "calibrated"]),
@@ -68,6 +69,7 @@ def monitor(
     pattern: str,
     every: str,
     time: str | None,
+    since: str | None,
     against: str,
     alpha: float,
     view: str,
@@ -104,6 +106,7 @@ def monitor(
             choice=shared.choice(options),
             view=view,
             bins=bins,
+            since=since,
             progress=progress,
         )
         found = watch(given, against=against, alpha=alpha, bins=bins, progress=progress, **how)

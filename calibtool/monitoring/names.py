@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy as np
 from calibtool.checks import Array
 from calibtool.errors import InputError, UsageError
 from calibtool.files import SUFFIXES
+from calibtool.files.find import find
+from calibtool.files.store import is_remote
 
 CALENDAR = ("day", "week", "month")
 CELLS = ".cells"
@@ -25,12 +28,32 @@ _PARTS = ("year", "month", "day")
 _UNITS = {"day": "D", "week": "W", "month": "M"}
 
 
-def files_of(pattern: str) -> list[Path]:
+@dataclass(frozen=True)
+class File:
+    """A file that is meant.
+
+    Attributes:
+        address: its path, or its address on a server.
+        parts: the parts of its path in which it may differ from the others; its name at least.
+    """
+
+    address: str
+    parts: tuple[str, ...]
+
+    @property
+    def suffix(self) -> str:
+        """In small letters."""
+        return PurePosixPath(self.parts[-1]).suffix.lower()
+
+
+def files_of(pattern: str) -> list[File]:
     """The files that are meant, in the order of their names: those in each folder that the pattern
     matches, and those that it matches itself."""
-    path = Path(pattern)
+    if is_remote(pattern):
+        return _remote(pattern)
     if not pattern.strip() or "\0" in pattern:
         raise InputError(f"{pattern!r}: no file can have this name")
+    path = Path(pattern)
     magic = glob.has_magic(pattern) and not path.exists()
     found: list[Path] = []
     for one in map(Path, glob.glob(pattern, recursive=True)) if magic else [path]:
@@ -40,22 +63,33 @@ def files_of(pattern: str) -> list[Path]:
         raise InputError(f"{pattern}: {there}")
     if not magic and not path.exists():
         raise InputError(f"{pattern}: no such file")
-    return sorted(set(found))
+    fixed = 0 if magic else len(path.parts) - (not path.is_dir())
+    if magic:
+        fixed = next(i for i, part in enumerate(path.parts) if glob.has_magic(part))
+    return [File(str(one), one.parts[fixed:]) for one in sorted(set(found))]
+
+
+def _remote(pattern: str) -> list[File]:
+    """Files of a server; a pattern there names files, or one folder."""
+    found = find(pattern)
+    paths = [path.split("/") for path in found.paths]
+    asked, mark, query = pattern.partition("?")
+    if found.base:
+        fixed = len(found.base.split("/"))
+    elif len(paths) > 1:
+        fixed = next(k for k in range(len(paths[0])) if len({tuple(p[: k + 1]) for p in paths}) > 1)
+    else:
+        fixed = len(paths[0]) - 1
+    more = mark + query if "=" in query and "/" not in query and asked else ""
+    return [
+        File(f"{found.prefix}{path}{more}", tuple(own[min(fixed, len(own) - 1) :]))
+        for path, own in zip(found.paths, paths, strict=True)
+    ]
 
 
 def _is_data(path: Path) -> bool:
     known = path.suffix.lower() in (*SUFFIXES, CELLS)
     return known and path.is_file() and not path.name.startswith((".", "_"))
-
-
-def varying(pattern: str, path: Path) -> tuple[str, ...]:
-    """The parts of a file's path in which it may differ from others; its name at least."""
-    fixed = Path(pattern)
-    if glob.has_magic(pattern) and not fixed.exists():
-        known = [part for part in fixed.parts if not glob.has_magic(part)]
-        start = next(i for i, part in enumerate(fixed.parts) if glob.has_magic(part))
-        return path.parts[min(start, len(known)) :]
-    return path.parts[len(fixed.parts) :] if fixed.is_dir() else path.parts[-1:]
 
 
 def partitions(parts: Sequence[str]) -> dict[str, str]:
@@ -68,7 +102,7 @@ def partitions(parts: Sequence[str]) -> dict[str, str]:
     return {key: value for key, value in pairs if key}
 
 
-def date_of(path: Path, parts: Sequence[str], every: str) -> date:
+def date_of(path: str, parts: Sequence[str], every: str) -> date:
     """The date in a file's path: of its folders day=2026-11-01 or year=2026/month=11/day=1, or in
     its name. Raises UsageError where there is none, or more than one."""
     keys = partitions(parts)
@@ -76,7 +110,7 @@ def date_of(path: Path, parts: Sequence[str], every: str) -> date:
     if not found and "year" in keys:
         found = {_of_numbers(path, keys, every)}
     if not found:
-        found = set(_dates(Path(parts[-1]).stem, every))
+        found = set(_dates(PurePosixPath(parts[-1]).stem, every))
     if len(found) > 1:
         both = " and ".join(str(one) for one in sorted(found)[:3])
         raise UsageError(
@@ -104,7 +138,7 @@ def _dates(text: str, every: str) -> list[date]:
     return found
 
 
-def _of_numbers(path: Path, keys: dict[str, str], every: str) -> date:
+def _of_numbers(path: str, keys: dict[str, str], every: str) -> date:
     """year=2026/month=11/day=1; without a day where a period is a month."""
     wanted = _PARTS[: 2 if every == "month" else 3]
     missing = [key for key in wanted if key not in keys]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
 from calibtool.checks import Array
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import InputError, UnreadableError, UsageError
 from calibtool.files import Choice, Source, open_source
+from calibtool.files.store import without_secrets
 from calibtool.monitoring import names
 from calibtool.monitoring.record import Period
 from calibtool.predictions import Kind, Predictions
@@ -71,6 +72,7 @@ def read(
     choice: Choice | None = None,
     view: str = "auto",
     bins: int = 15,
+    since: str | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Periods:
     """The periods of files, read a block at a time.
@@ -82,17 +84,31 @@ def read(
         choice: which column plays which part.
         view: top, positive or auto.
         bins: numbers of bins that cells are to end at, besides the usual ones.
+        since: the name of the period to begin with; those before it are left out.
         progress: told how far it is.
     """
     if time and every not in names.CALENDAR:
         raise UsageError(f"--time {time} goes with --every day, week or month, not {every}")
     files = names.files_of(pattern)
     reading = _Reading(pattern, every, time, choice or Choice(), view, _grid(bins))
-    for number, path in enumerate(files):
-        reading.add(path)
+    for number, file in enumerate(files):
+        reading.add(file)
         if progress:
             progress("reading", (number + 1) / len(files))
-    return reading.result()
+    return _from(reading.result(), since) if since else reading.result()
+
+
+def _from(found: Periods, since: str) -> Periods:
+    """Without the periods before one."""
+    called = [period.name for period in found.periods]
+    if since not in called:
+        raise UsageError(
+            f"--since {since}: there is no such period; there are {len(called):,}, from "
+            f"{called[0]} to {called[-1]}"
+        )
+    first = called.index(since)
+    notes = (f"{first:,} earlier periods are left out",) if first else ()
+    return replace(found, periods=found.periods[first:], notes=(*found.notes, *notes))
 
 
 def view_of(one: Predictions | Source | State, view: str) -> str:
@@ -145,6 +161,12 @@ class _Sums:
         self.y += np.bincount(at, outcome, self.grid.size)
         self.p += by_cell(at, score, self.grid.size)
 
+    def plus(self, other: _Sums) -> None:
+        """Rows of another file."""
+        self.n += other.n
+        self.y += other.y
+        self.p += other.p
+
     def cells(self) -> Cells:
         return Cells(self.grid.at, self.n, self.p.high, self.y)
 
@@ -163,15 +185,35 @@ class _Reading:
     states: dict[names.Key, State] = field(default_factory=dict)
     shape: tuple[Kind, int | None, str] | None = None
     first: str = ""
+    skipped: list[str] = field(default_factory=list)
 
-    def add(self, path: Path) -> None:
-        """All rows of a file."""
-        parts = names.varying(self.pattern, path)
-        key = self._key(path, parts)
-        if path.suffix.lower() == names.CELLS:
-            self._add_cells(path, key)
+    def add(self, file: names.File) -> None:
+        """All rows of a file; one that cannot be read is skipped whole, where that is asked for."""
+        key = self._key(file)
+        if file.suffix == names.CELLS:
+            self._add_cells(file.address, key)
             return
-        source = open_source(path, self.choice)
+        try:
+            fresh = self._rows_of(file.address, key)
+        except UnreadableError as error:
+            if not self.choice.skip_bad_files:
+                raise
+            self.skipped.append(f"skipped {error}")
+            return
+        for one, sums in fresh.items():
+            if one in self.sums:
+                self.sums[one].plus(sums)
+            else:
+                self.sums[one] = sums
+        if len(self.sums) > MOST:
+            raise UsageError(
+                f"{self.pattern}: {self.time or self.every} has more than {MOST:,} values; that "
+                "many periods are not monitored"
+            )
+
+    def _rows_of(self, address: str, key: names.Key | None) -> dict[names.Key, _Sums]:
+        """The sums of a file's rows by period."""
+        source = open_source(address, replace(self.choice, skip_bad_files=False))
         if source.roles.weights:
             raise InputError(f"{source.source}: {WEIGHTED}")
         own = view_of(source, self.view)
@@ -179,41 +221,34 @@ class _Reading:
         column = None if key is not None else self.time or self.every
         if column:
             source = source.also([column])
+        fresh: dict[names.Key, _Sums] = {}
         row = 0
         for block in source.blocks(MOST_ROWS):
             score, outcome = reduce_rows(_unweighted(block)).view(own)
             if key is not None:
-                self._sums(key).add(score, outcome)
+                fresh.setdefault(key, _Sums(self.grid)).add(score, outcome)
             else:
                 assert column
                 where = f"{source.source}: {column}"
                 keys, index = names.keys_of(block.extra[column], self.every, where, row)
-                for k, one in enumerate(keys):
+                for k, one in enumerate(keys[: MOST + 1]):
                     some = index == k
-                    self._sums(one).add(score[some], outcome[some])
+                    fresh.setdefault(one, _Sums(self.grid)).add(score[some], outcome[some])
             row += block.rows
+        return fresh
 
-    def _key(self, path: Path, parts: tuple[str, ...]) -> names.Key | None:
+    def _key(self, file: names.File) -> names.Key | None:
         """The period of a whole file; None where its rows tell."""
         if self.time:
             return None
         if self.every == "file":
-            return "/".join(parts)
+            return "/".join(file.parts)
         if self.every in names.CALENDAR:
-            return names.start_of(names.date_of(path, parts, self.every), self.every)
-        return names.partitions(parts).get(self.every)
+            day = names.date_of(file.address, file.parts, self.every)
+            return names.start_of(day, self.every)
+        return names.partitions(file.parts).get(self.every)
 
-    def _sums(self, key: names.Key) -> _Sums:
-        if key not in self.sums:
-            if len(self.sums) >= MOST:
-                raise UsageError(
-                    f"{self.pattern}: {self.time or self.every} has more than {MOST:,} values; "
-                    "that many periods are not monitored"
-                )
-            self.sums[key] = _Sums(self.grid)
-        return self.sums[key]
-
-    def _add_cells(self, path: Path, key: names.Key | None) -> None:
+    def _add_cells(self, path: str, key: names.Key | None) -> None:
         if key is None:
             option = f"--time {self.time}" if self.time else f"--every {self.every}"
             raise UsageError(
@@ -237,7 +272,10 @@ class _Reading:
 
     def result(self) -> Periods:
         """The periods in order."""
-        assert self.shape is not None
+        if self.shape is None or not (self.sums or self.states):
+            raise InputError(
+                f"{self.pattern}: no file could be read; {'; '.join(self.skipped[:3])}"
+            )
         if self.sums and self.states:
             raise InputError(
                 f"{self.pattern}: holds files of cells and files of rows; name one kind"
@@ -251,7 +289,8 @@ class _Reading:
             else Period(called[key], self.sums[key].cells(), kind, view)
             for key in keys
         ]
-        return Periods(self.pattern, self.every, tuple(found), tuple(_gaps(keys, self.every)))
+        notes = (*self.skipped, *_gaps(keys, self.every))
+        return Periods(without_secrets(self.pattern), self.every, tuple(found), notes)
 
 
 def _described(shape: tuple[Kind, int | None, str]) -> str:
