@@ -116,12 +116,12 @@ def test_false_alarms_ever_are_no_more_than_alpha():
     def bent(s, day):
         return expit(0.6 * logit(s) + 0.5)
 
-    count = 60
+    count = 40
     changed = wrong = 0
     for seed in range(count):
-        found = evidence.of_change(FINE, *stream(seed, 15, 80, bent, moving))
+        found = evidence.of_change(FINE, *stream(seed, 10, 80, bent, moving))
         changed += found.log_e.max() >= math.log(10)
-        calibrated = stream(seed, 15, 80, lambda s, day: s, moving)
+        calibrated = stream(seed, 10, 80, lambda s, day: s, moving)
         wrong += evidence.of_miscalibration(FINE, *calibrated).log_e.max() >= math.log(10)
     most = binom.ppf(0.999, count, 0.1)
     assert changed <= most
