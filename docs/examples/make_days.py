@@ -4,8 +4,8 @@
     python make_days.py OUTPUT_FOLDER
 
 A score of P(label = 1) for 500 rows a day, in November and December 2026. Scores are the true
-probabilities until 25 November; from 26 November on, the true log-odds of scores from 0.3 to 0.6 are
-higher by 0.9. From 10 to 19 November scores are lower than usual and still right.
+probabilities until 25 November; from 26 November on, the true log-odds of scores from 0.3 to 0.6
+are higher by 0.9. From 10 to 19 November scores are lower than usual and still right.
 """
 
 import argparse

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +116,7 @@ def test_arrays_by_file(run, data):
 
 def test_days_without_rows_are_noted_and_since_begins_anew(run, scores):
     for name in ("2026-11-03", "2026-11-04"):
-        os.remove(f"scores/day={name}/part-0.parquet")
+        Path(f"scores/day={name}/part-0.parquet").unlink()
     told = found(run, "scores", *COLUMNS)
     assert told["notes"] == ["no rows in 2 days: 2026-11-03, 2026-11-04"]
     later = found(run, "scores", *COLUMNS, "--since", "2026-11-07")
