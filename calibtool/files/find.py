@@ -73,12 +73,20 @@ def _local(text: str) -> Found:
         _require(found, text, _NONE_IN_FOLDER)
         return Found(text, tuple(str(p) for p in sorted(found)), base=text, several=True)
     if glob.has_magic(text) and not path.exists():
-        found = [Path(p) for p in glob.glob(text, recursive=True) if Path(p).is_file()]
+        found = sorted({p for match in glob.glob(text, recursive=True) for p in _below(match)})
         _require(found, text, "no file matches")
-        return Found(text, tuple(str(p) for p in sorted(found)), several=True)
+        return Found(text, tuple(str(p) for p in found), several=True)
     if not path.exists():
         raise InputError(f"{text}: no such file")
     return Found(text, (str(path),))
+
+
+def _below(match: str) -> list[Path]:
+    """A file that a glob matches, or the data in a folder that it does."""
+    path = Path(match)
+    if path.is_file():
+        return [path]
+    return [p for p in path.rglob("*") if p.is_file() and _is_data(p.name)]
 
 
 _NONE_IN_FOLDER = f"no file with a suffix of {', '.join(ARROW_FORMATS)} in this folder"
@@ -102,8 +110,14 @@ def _remote(address: str) -> Found:
     magic = re.search(r"[*\[]" if "://" in place.path else r"[*?\[]", place.path)
     if magic:
         base = place.path[: magic.start()].rpartition("/")[0]
-        matches = re.compile(_as_regex(place.path))
-        found = [path for path in place.listed(base, text) if matches.fullmatch(path)]
+        named = re.compile(_as_regex(place.path))
+        inside = re.compile(f"{_as_regex(place.path)}/.*")  # of a folder that matches
+        found = [
+            path
+            for path in place.listed(base, text)
+            if named.fullmatch(path)
+            or (inside.fullmatch(path) and _is_data(path.rpartition("/")[2]))
+        ]
         _require(found, text, "no file matches")
         return Found(text, tuple(sorted(found)), several=True, **shared)
     if place.is_folder(text):

@@ -176,3 +176,13 @@ def test_no_rows_after_a_filter_is_an_error(tmp_path):
     write(tmp_path / "x.parquet", table())
     with pytest.raises(InputError, match="no rows"):
         ct.evaluate(source(tmp_path / "x.parquet", filter="p > 2"), ["ece"])
+
+
+def test_a_glob_of_folders_is_all_that_is_in_them(tmp_path):
+    for day in (1, 2, 3):
+        write(tmp_path / "scores" / f"day=2026-11-0{day}" / "part.parquet", table(day, 500))
+    (tmp_path / "scores" / "day=2026-11-01" / "_SUCCESS").write_text("")
+    found = source(f"{tmp_path}/scores/day=2026-11-0[12]")
+    assert found.rows == 1000
+    parts = ct.evaluate_by(found, "day", ["accuracy"], ci="none").parts[0].slices
+    assert sorted((s.name, s.rows) for s in parts) == [("2026-11-01", 500), ("2026-11-02", 500)]
