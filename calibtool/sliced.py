@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -132,7 +132,7 @@ def evaluate_by(
     predictions = opened(predictions)
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
-    in_whole = suppress() if ran(predictions) else suppress(NotAvailableError)
+    in_whole = nullcontext() if ran(predictions) else suppress(NotAvailableError)
     if ran(predictions):
         require_streamed(predictions, specs, cluster=how.get("cluster"))
     streamed = many(predictions, EXACT_ROWS) and streams(specs) and not how.get("cluster")

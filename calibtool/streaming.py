@@ -333,8 +333,8 @@ def require_streamed(
     whole += ["--ood"] if ood is not None else []
     if whole:
         raise UsageError(
-            f"{readable.source}: {', '.join(whole)} needs whole rows in one place, and goes without "
-            "a cluster and without --state"
+            f"{readable.source}: {', '.join(whole)} needs whole rows in one place, and goes "
+            "without a cluster and without --state"
         )
 
 

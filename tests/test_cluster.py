@@ -11,7 +11,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 from test_engines import ROLES, damage, write
 
@@ -107,7 +106,7 @@ class At(Dask):
 # ------------------------------------------------------------------ the same digits
 
 
-def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path):
+def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path, monkeypatch):
     torn = write(tmp_path, files=9, rows=300, seed=3)
     for k in (0, 7):
         damage(torn / f"{k:03}.parquet")
@@ -119,6 +118,7 @@ def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path):
             of(torn, weights="w", skip_bad_files=True),
         ):
             alone = ct.cells(source, threads=1)
+            monkeypatch.setattr(cluster, "JOBS", 1)  # tasks of eight parts, too
             for most in (1, 16):
                 fresh = open_source(source.table.source, source.choice)
                 state = ct.cells(on(fresh, replace(engine, most=most)))
