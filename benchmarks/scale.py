@@ -1,9 +1,9 @@
 """How calibtool does on many rows, beside yardsticks of the same run: python benchmarks/scale.py
 
 Writes two columns of 1e6, 1e7 and 1e8 rows (0.5 GB) and 1,000,000 x 1,000 logits (4 GB) to parquet
-in a folder that is removed, prints a line a comparison and writes results/scale.json. Files are in the
-page cache; times are medians of processes' own work, without their start. Needs duckdb and polars
-for those lines. --largest 1e7 and --logits 100000 make it short.
+in a folder that is removed, prints a line a comparison and writes results/scale.json. Files are in
+the page cache; times are medians of processes' own work, without their start. duckdb and polars are
+needed for their lines. --largest 1e7 and --logits 100000 make it short.
 """
 
 from __future__ import annotations
@@ -135,8 +135,26 @@ def main() -> None:
         "python": platform.python_version(),
         "versions": {n: installed(n) for n in ("calibtool", "numpy", "pyarrow", *PEERS)},
     }
-    record = {"made_with": about, "rows": [asdict(row) for row in rows]}
+    record = {"made_with": about, "rows": [asdict(row) for row in rows], "lines": lines(rows)}
     (HERE / "results" / "scale.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def lines(rows: list[Row]) -> dict[str, list[tuple[int, float]]]:
+    """Seconds by number of rows, for the figure."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        words = row.what.split(" of ")
+        if row.part != "a" or row.ours is None or row.theirs is None:
+            continue
+        count = int(words[1].split(" rows")[0].replace(",", ""))
+        name = "calibtool, " + (words[0] + words[1].partition(" rows")[2]).replace("ece", "ECE")
+        points = found.setdefault(name, [])
+        if (count, row.ours) not in points:
+            points.append((count, row.ours))
+        for peer in ("pyarrow", *PEERS):
+            if row.yardstick.startswith(peer):
+                found.setdefault(row.yardstick, []).append((count, row.theirs))
+    return found
 
 
 def columns(paths: dict[int, Path]) -> Iterator[Row]:

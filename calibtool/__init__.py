@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from calibtool.engines.frame import from_dask
     from calibtool.errors import CalibtoolError
     from calibtool.evaluation import evaluate
-    from calibtool.files import load
+    from calibtool.files import load, scan
     from calibtool.gate import check
     from calibtool.mapping import cells
     from calibtool.perfection import significance
@@ -52,6 +52,7 @@ _HOME = {
     "load_calibrator": "calibtool.calibrators",
     "load_cells": "calibtool.state.file",
     "save_cells": "calibtool.state.file",
+    "scan": "calibtool.files",
     "search_slices": "calibtool.search",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
@@ -90,6 +91,7 @@ __all__ = [
     "load_calibrator",
     "load_cells",
     "save_cells",
+    "scan",
     "search_slices",
     "select",
     "significance",

@@ -26,7 +26,7 @@ from calibtool.checks import Array
 from calibtool.clusters import clusters
 from calibtool.collect import Apply, Collected, Wanted, collect, unit
 from calibtool.crossfit import cross_fit
-from calibtool.draws import Draws
+from calibtool.draws import EXACT_ROWS, Draws
 from calibtool.engines.frame import opened
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.estimates import Measures, bias_of
@@ -41,7 +41,7 @@ from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
 from calibtool.statistic import Cells, locate
-from calibtool.streaming import STREAMED_ROWS, at_most, many, ran, require_streamed, streams
+from calibtool.streaming import STREAMED_ROWS, at_most, ran, require_streamed, streams
 from calibtool.streaming import measure as stream
 from calibtool.threads import cores
 from calibtool.views import Rows, reduce_rows
@@ -120,8 +120,9 @@ def measures(
     progress: Progress | None = None,
 ) -> Measures:
     """Measure several systems on the same rows: by their cells where there are more than
-    STREAMED_ROWS rows, or an engine reads them, or there are no rows any more; by `examine` where
-    there are fewer, or where a metric or clusters need whole rows.
+    STREAMED_ROWS rows (of two systems, more than EXACT_ROWS in a file), or an engine reads them, or
+    there are no rows any more; by `examine` where there are fewer, or where a metric or clusters
+    need whole rows.
 
     The arguments are those of `examine`.
     """
@@ -129,9 +130,7 @@ def measures(
     kept = isinstance(predictions, State)
     if ran(predictions):
         require_streamed(predictions, asked, cluster=cluster, ood=ood)
-    streamed = many(predictions) and streams(asked)
-    if streamed and isinstance(predictions, Source) and not predictions.run:
-        streamed = not predictions.choice.filter or predictions.rows > STREAMED_ROWS
+    streamed = streams(asked) and _many(predictions, paired=len(systems) > 1)
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
@@ -157,6 +156,18 @@ def measures(
     if settings.draws is not None:
         require_memory(specs, predictions, settings.draws)
     return stream(predictions, specs, systems, settings, bias=bias)
+
+
+def _many(predictions: Readable, *, paired: bool) -> bool:
+    """Whether cells are to stand for the rows. Cells cannot pair an error before and after, so that
+    rows which are in memory, or fit there, are kept where there are two systems."""
+    if ran(predictions):
+        return True
+    least = EXACT_ROWS if paired else STREAMED_ROWS
+    if (paired and isinstance(predictions, Predictions)) or at_most(predictions) <= least:
+        return False
+    filtered = isinstance(predictions, Source) and predictions.choice.filter
+    return not filtered or predictions.rows > least
 
 
 @dataclass(frozen=True, eq=False)

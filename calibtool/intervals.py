@@ -454,7 +454,8 @@ def _root(f: Callable[[float], float], known: list[float], tolerance: float = 1e
         at_low = f(low)
     side = 0
     while high - low > tolerance * max(1.0, abs(low)):
-        u = (low * at_high - high * at_low) / (at_high - at_low)
+        # on a flat stretch at 0 the rule would creep
+        u = (low * at_high - high * at_low) / (at_high - at_low) if at_low else (low + high) / 2
         u = min(max(u, low + tolerance / 4), high - tolerance / 4)
         value = f(u)
         if value >= 0:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -89,7 +90,23 @@ def pictures() -> None:
         run([*draw, str(images / "reliability.png")], ROOT)
         run([*draw, str(images / "after.png"), "--calibrator", fitted], ROOT)
         run(["calibtool", "select", val, "--figure", str(images / "skill.png")], ROOT)
+    line_of_rows(images / "scale.png")
     gallery(images / "plots")
+
+
+def line_of_rows(path: Path) -> None:
+    """Seconds against rows, as benchmarks/scale.py measured them."""
+    from matplotlib.figure import Figure
+
+    record = json.loads((ROOT / "benchmarks" / "results" / "scale.json").read_text())
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for series, points in record["lines"].items():
+        rows, seconds = zip(*points, strict=True)
+        axes.plot(rows, seconds, marker="o", markersize=4, label=series)
+    axes.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds")
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=150)
 
 
 def gallery(images: Path) -> None:

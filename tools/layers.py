@@ -42,7 +42,19 @@ LAYERS = (
 )
 ANYWHERE = {"__init__"}  # the façade names things lazily and is imported by nobody inside
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY = {"dask", "distributed", "mlflow", "pyarrow", "matplotlib", "scipy", "rich", "torch", "onnx", "sklearn", "wandb"}
+HEAVY = {
+    "dask",
+    "distributed",
+    "mlflow",
+    "pyarrow",
+    "matplotlib",
+    "scipy",
+    "rich",
+    "torch",
+    "onnx",
+    "sklearn",
+    "wandb",
+}
 # where a heavy package may be imported at the top of a file
 HOME = {
     "pyarrow": tuple(

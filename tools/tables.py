@@ -101,6 +101,30 @@ def quality() -> str:
     )
 
 
+def passes() -> str:
+    """What benchmarks/fits.py measured last."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "fits.json").read_text())
+
+    def took(one: dict[str, Any], way: str) -> str:
+        if one[f"{way}_s"] is None:
+            return ""
+        return f"{one[f'{way}_s']:.1f} s ({one[f'{way}_cpu_s']:.1f})"
+
+    def row(one: dict[str, Any]) -> list[str]:
+        ways = [took(one, way) for way in ("passes", "memory", "sklearn")]
+        peaks = [f"{one[f'{way}_mb']:,.0f} MB" for way in ("passes", "memory")]
+        return [one["file"], one["method"], str(one["passes"]), *ways, *peaks, f"{one['off']:.0e}"]
+
+    titles = ["file", "fit", "passes", "by passes", "in memory", "scikit-learn"]
+    titles += ["peak by passes", "peak in memory", "apart"]
+    rule = ["---", "---", *["---:"] * 7]
+    table = [titles, rule, *(row(one) for one in record["fits"])]
+    about = record["made_with"]
+    made = f"Measured on {about['date']}, {about['cores']} shared cores, "
+    made += f"load {about['load_at_start']} at the start."
+    return "\n".join(["", *("| " + " | ".join(cells) + " |" for cells in table), "", made, "", ""])
+
+
 def conventions() -> str:
     """The table of other libraries' conventions."""
     return "\n".join(["", *reference.conventions(), "", ""])
@@ -344,7 +368,32 @@ def clusters() -> str:
     return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
 
 
+def cells_coverage() -> str:
+    """How often intervals from cells contain the truth."""
+    record = _results("cells_coverage")
+    names = list(record["rows"][0]["covered"])
+    rows = [
+        [row["scenario"], f"{row['n']:,}", *(_per_cent(row["covered"][name]) for name in names)]
+        for row in record["rows"]
+    ]
+    spread = 100 * (0.95 * 0.05 / record["simulations"]) ** 0.5
+    note = (
+        f"Per cent of {record['simulations']} data sets whose 95 % interval from cells contains "
+        f"the truth (chance moves 95 by {spread:.1f}, a standard deviation); measured on "
+        f"{record['date']} by `benchmarks/cells_coverage.py`."
+    )
+    table = to_markdown.table(("population", "rows", *names), rows)
+    return "\n".join(["", *table, "", note, "", ""])
+
+
+def scale() -> str:
+    """Many rows beside yardsticks of the same run."""
+    record = _results("scale")
+    return "\n".join(["", _rows(record["rows"]), "", _made(record["made_with"]), "", ""])
+
+
 MADE = {
+    "cells_coverage": cells_coverage,
     "calibrators": calibrators,
     "clusters": clusters,
     "compare_null": compare_null,
@@ -355,8 +404,10 @@ MADE = {
     "gate_power": gate_power,
     "loss_speed": loss_speed,
     "losses": losses,
+    "passes": passes,
     "quality": quality,
     "real": real,
+    "scale": scale,
     "slices_found": slices_found,
 }
 

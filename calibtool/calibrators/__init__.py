@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, Any
 from calibtool.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calibtool.calibrators.calibrator import Calibrator
+    from calibtool.calibrators.kept import Kept
+    from calibtool.calibrators.passes import Progress, Read
+    from calibtool.files.source import Source
     from calibtool.predictions import Predictions
+
+
+MATRIX = 1024  # classes up to which a pass over a file sums a matrix of second derivatives
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,9 @@ class Method:
         binary: whether it fits curves of one score, which wrappers put together for K classes.
         keeps_order: whether a row's classes keep their order, and so the predicted class.
         any_form: whether logits and their probabilities lead to the same fit.
+        by_passes: up to how many classes it is fitted to a file pass by pass, without holding it;
+            0 for never.
+        to_cells: whether it can be fitted to the cells of a state.
     """
 
     title: str
@@ -44,6 +55,8 @@ class Method:
     binary: bool = False
     keeps_order: bool = False
     any_form: bool = True
+    by_passes: int = 0
+    to_cells: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -56,6 +69,7 @@ METHODS: dict[str, Method] = {
         "1",
         10,
         keeps_order=True,
+        by_passes=1 << 30,
     ),
     "ensemble-temperature": Method(
         "ensemble temperature scaling",
@@ -75,6 +89,7 @@ METHODS: dict[str, Method] = {
         "Alexandari et al. 2020",
         "K + 1",
         30,
+        by_passes=MATRIX,
     ),
     "order-preserving": Method(
         "order-preserving scaling",
@@ -113,6 +128,7 @@ METHODS: dict[str, Method] = {
         "2 K",
         100,
         any_form=False,
+        by_passes=MATRIX,
     ),
     "matrix": Method(
         "matrix scaling",
@@ -142,6 +158,7 @@ METHODS: dict[str, Method] = {
         "2/class",
         30,
         binary=True,
+        to_cells=True,
     ),
     "beta": Method(
         "beta calibration",
@@ -152,6 +169,7 @@ METHODS: dict[str, Method] = {
         "3/class",
         50,
         binary=True,
+        to_cells=True,
     ),
     "spline": Method(
         "monotone spline",
@@ -172,6 +190,7 @@ METHODS: dict[str, Method] = {
         "tens/class",
         500,
         binary=True,
+        to_cells=True,
     ),
     "venn-abers": Method(
         "Venn-Abers",
@@ -192,6 +211,7 @@ METHODS: dict[str, Method] = {
         "15/class",
         300,
         binary=True,
+        to_cells=True,
     ),
     "scaling-binning": Method(
         "scaling-binning",
@@ -212,6 +232,7 @@ METHODS: dict[str, Method] = {
         "up to N/class",
         300,
         binary=True,
+        to_cells=True,
     ),
     "enir": Method(
         "ENIR",
@@ -240,14 +261,24 @@ def module_of(method: str) -> Any:
 
 
 def fit(
-    method: str, predictions: Predictions, *, by: str | None = None, **options: Any
+    method: str,
+    predictions: Predictions | Source | Kept,
+    *,
+    by: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
 ) -> Calibrator:
     """Fit a calibrator by name.
 
     Args:
         method: a key of METHODS, such as "temperature".
-        predictions: with labels.
+        predictions: with labels; in memory, or a `Source` (`ct.scan`). To a source temperature,
+            bias-corrected temperature and vector scaling are fitted in a few passes over the file,
+            which is never held, to the same optimum; for all other fits it is loaded. Or cells
+            (`ct.cells`), for isotonic, histogram, platt, beta and bbq.
         by: a column of `predictions.extra`; each of its values gets a calibrator of its own.
+        progress: called now and then with what is being done and the share that is done, where a
+            file is gone over.
         options: the method's own, such as objective="ece".
 
     Returns a calibrator: call it on predictions, save it with `.save(path)`.
@@ -259,28 +290,73 @@ def fit(
     >>> round(cal.map.temperature, 6)
     2.0
     """
-    function = module_of(method).fit
-    if predictions.weights is not None and predictions.weights.any():
-        predictions = predictions.take(predictions.weights > 0)
-    if by is not None:
-        from calibtool.calibrators.groups import fit_groups
+    from calibtool.files.source import Source
+    from calibtool.predictions import Predictions
 
-        return fit_groups(method, predictions, by, lambda p: fit(method, p, **options))
+    function: Callable[..., Calibrator] = module_of(method).fit
+    rows: Predictions | Read | Kept
+    if isinstance(predictions, Predictions):
+        rows = predictions
+    elif not isinstance(predictions, Source):
+        rows = _require_to_cells(method, predictions, by)
+    elif fits_by_passes(method, predictions.classes, by=by, **options):
+        from calibtool.calibrators.passes import Read
+
+        rows = Read(predictions, progress, about=3 if method == "temperature" else 4)
+    else:
+        from calibtool.calibrators.passes import told_of_skipped
+
+        loaded = predictions.also([by] if by else []).load()
+        fitted = fit(method, loaded, by=by, **options)
+        return _noted(fitted, told_of_skipped(predictions))
+    if isinstance(rows, Predictions):
+        if rows.weights is not None and rows.weights.any():
+            rows = rows.take(rows.weights > 0)
+        if by is not None:
+            from calibtool.calibrators.groups import fit_groups
+
+            return fit_groups(method, rows, by, lambda p: fit(method, p, **options))
     try:
-        fitted: Calibrator = function(predictions, **options)
+        fitted = function(rows, **options)
     except TypeError as error:
         if "keyword argument" in str(error):
             raise UsageError(f"fit {method}: {error}") from error
         raise
     wanted = METHODS[method].enough * fitted.classes
-    if predictions.rows < wanted:
+    if fitted.fitted.rows < wanted:
         few = (
-            f"{predictions.rows:,} rows of {fitted.classes} classes are few for {method}: as a "
+            f"{fitted.fitted.rows:,} rows of {fitted.classes} classes are few for {method}: as a "
             f"rule of thumb, it is at its best from {wanted:,} rows on"
         )
-        notes = (*fitted.fitted.notes, few)
-        fitted = replace(fitted, fitted=replace(fitted.fitted, notes=notes))
+        return _noted(fitted, [few])
     return fitted
+
+
+def _noted(fitted: Calibrator, notes: list[str]) -> Calibrator:
+    """The calibrator, with more to tell of its fit."""
+    told = (*fitted.fitted.notes, *notes)
+    return replace(fitted, fitted=replace(fitted.fitted, notes=told))
+
+
+def _require_to_cells(method: str, state: Kept, by: str | None) -> Kept:
+    """Whether a fit can do with cells."""
+    if by is not None:
+        raise UsageError(f"{state.source}: holds cells, no rows; --by needs rows")
+    if not METHODS[method].to_cells:
+        able = ", ".join(name for name, line in METHODS.items() if line.to_cells)
+        raise UsageError(
+            f"{state.source}: holds cells, no rows, and fit-{method} needs rows; {able} can be "
+            "fitted to cells"
+        )
+    return state
+
+
+def fits_by_passes(
+    method: str, classes: int | None, *, by: str | None = None, **options: Any
+) -> bool:
+    """Whether a fit goes over a file pass by pass rather than load it."""
+    likely = by is None and options.get("objective", "nll") == "nll"
+    return likely and (classes or 0) <= METHODS[method].by_passes
 
 
 def load_calibrator(path: str | Path) -> Calibrator:

@@ -15,6 +15,7 @@ import numpy as np
 from calibtool.calibrators.binning import after
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
+from calibtool.calibrators.kept import Kept
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.predictions import Predictions
 from calibtool.statistic import Cells
@@ -23,11 +24,12 @@ KEEP = 1e-12  # binnings less probable, beside the best, are left out
 WITHIN = 5e-3  # a prior's mean keeps this far from 0 and 1
 
 
-def fit(predictions: Predictions, *, multiclass: Multiclass = "one-vs-rest") -> Calibrator:
+def fit(predictions: Predictions | Kept, *, multiclass: Multiclass = "one-vs-rest") -> Calibrator:
     """Average over binnings.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels; a weight counts as copies.
+        predictions: N rows of logits or probabilities, with labels, or cells of such; a
+            weight counts as copies.
         multiclass: how K classes are put together.
 
     >>> p = Predictions.from_probs([0.9] * 10, [1] * 8 + [0] * 2)

@@ -13,6 +13,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Sigmoid
+from calibtool.calibrators.kept import Kept
 from calibtool.calibrators.logistic import logistic, require_both, require_spread
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.predictions import Predictions
@@ -22,7 +23,7 @@ REMEDY = "use platt with --smoothing, or fit on more rows"
 
 
 def fit(
-    predictions: Predictions,
+    predictions: Predictions | Kept,
     *,
     parameters: Literal["abm", "am", "ab", "a"] = "abm",
     multiclass: Multiclass = "one-vs-rest",
@@ -30,7 +31,7 @@ def fit(
     """Fit a, b and c, by maximum likelihood under a, b >= 0.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels.
+        predictions: N rows of logits or probabilities, with labels, or cells of such.
         parameters: what is free: abm for both slopes and the midpoint, am for one slope and the
             midpoint, ab for both slopes, a for one slope.
         multiclass: how K classes are put together.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from calibtool.calibrators.affine import fit_affine
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.descent import Scalar
+from calibtool.calibrators.forms import Scalar
+from calibtool.calibrators.passes import Read
 from calibtool.predictions import Predictions
 
 
-def fit(predictions: Predictions) -> Calibrator:
+def fit(predictions: Predictions | Read) -> Calibrator:
     """Fit T and b, by maximum likelihood.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels.
+        predictions: N rows of logits or probabilities, with labels; in memory, or read from a file
+            pass by pass.
 
     Raises FitError where there is no optimum.
 

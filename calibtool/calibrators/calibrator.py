@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from calibtool.calibrators import METHODS
 from calibtool.calibrators.file import save
-from calibtool.calibrators.fitted import Fitted, class_shares, fingerprint
+from calibtool.calibrators.fitted import Fitted, digest_of
 from calibtool.calibrators.maps import Curves, Map, Shifted, columns_of, placed_at_prior
+from calibtool.calibrators.passes import Read
 from calibtool.checks import Array
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.predictions import Predictions
@@ -126,8 +127,10 @@ def require_classes(
         )
 
 
-def require_fit(predictions: Predictions) -> int:
+def require_fit(predictions: Predictions | Read) -> int:
     """Whether a calibrator can be fitted to predictions at all; K."""
+    if isinstance(predictions, Read):  # which has looked
+        return int(predictions.classes or 0)
     if predictions.classes is None:
         require_classes(predictions, 0)
     if predictions.labels is None:
@@ -137,19 +140,20 @@ def require_fit(predictions: Predictions) -> int:
     return int(predictions.classes or 0)
 
 
-def finish(method: str, predictions: Predictions, made: Map, **record: Any) -> Calibrator:
+def finish(method: str, predictions: Predictions | Read, made: Map, **record: Any) -> Calibrator:
     """The calibrator of a map that was fitted to predictions, with the record of the fit."""
+    seen = predictions.seen if isinstance(predictions, Read) else digest_of(predictions)
     fitted = Fitted(
-        rows=predictions.rows,
+        rows=seen.rows,
         kind=predictions.kind,
-        prior=tuple(class_shares(predictions).tolist()),
-        fingerprint=fingerprint(predictions),
+        prior=tuple(seen.shares.tolist()),
+        fingerprint=seen.fingerprint,
         **record,
     )
     classes = int(predictions.classes or 0)
     return Calibrator(method, made, classes, predictions.class_names, fitted)
 
 
-def name_of(predictions: Predictions, k: int) -> str:
+def name_of(predictions: Predictions | Read, k: int) -> str:
     """A class, for messages."""
     return repr(predictions.class_names[k]) if predictions.class_names else str(k)

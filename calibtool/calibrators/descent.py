@@ -6,141 +6,100 @@ With P the predicted classes, Y the observed ones, both (N, K), and row weights 
     slope   of the mean NLL in S:       w (P - Y)
     curve   of the mean NLL along U:    w P (U - sum_k P U)        >= 0, so the NLL is convex
 
-Each step solves Newton's equations by conjugate gradients, preconditioned class by class, which
-takes no matrix of second derivatives; the slope is of float64 sums, the curve may be of float32.
+Each step solves Newton's equations. Where a parameter or two a class are free, and classes are few
+or rows are read from a file, the pass that gives the slope also sums the matrix of second
+derivatives: a pass a step. Elsewhere conjugate gradients, preconditioned class by class, need no
+such matrix, but several passes a step. The slope is of float64 sums, the curve may be of float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from calibtool.calibrators.forms import Form, Full
 from calibtool.checks import Array
 from calibtool.errors import FitError
 from calibtool.threads import cores, ordered
 
-T = TypeVar("T")
-
 STEPS = 100  # Newton's
 INNER = 100  # conjugate gradients' in each
-ENOUGH = 1e-13  # what a further step would gain, in nats, where the search stops
-NEARLY = 1e-8  # the same in single precision
+ENOUGH = 1e-13  # what a step gains, in nats, where the search nearly stops: the last step is ...
+NEAR = 1e-5  # ... taken on trust if no parameter moves further,
+POLISH = 3  # or after so many steps that gained nothing
+NEARLY = 1e-8  # what a step gains where single precision no longer does
 SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
 FAR = 1e4  # parameters beyond mean that there is no optimum
 PIECE = 1 << 17  # values worked on at a time
+FEW = 16  # classes fewer than these lie column by column
 SMALL = 1 << 20  # fewer values are not worth threads
-BLOCKS = 256  # classes up to which a preconditioner is a matrix a class
-SEEN = 1e-3  # rows of less curve do not matter to a preconditioner
+DENSE = 16  # classes up to which rows in memory sum the matrix of second derivatives
+FLAT = 1e-12  # directions of so little curve, beside the steepest, have no effect
 
 
-class Form(Protocol):
-    """How scores depend on the parameters v, an array of any shape."""
+class Piece(NamedTuple):
+    """A few rows, and where they stand among those in memory."""
 
-    def scores(self, v: Array, z: Array) -> Array: ...
-    def pull(self, g: Array, z: Array) -> Array: ...
-    def curves(self, c: Array, z: Array) -> Array: ...
-    def solver(self, curves: Array, penalty: Array | float) -> Callable[[Array], Array]: ...
-
-
-class Scalar:
-    """v = (t, b_1, ..., b_K): scores t z + b."""
-
-    def scores(self, v: Array, z: Array) -> Array:
-        """(n, K)."""
-        return v[0] * z + v[1:].astype(z.dtype)
-
-    def pull(self, g: Array, z: Array) -> Array:
-        """The slope in v, of the slope in the scores."""
-        return np.append(np.vdot(g, z), g.sum(axis=0, dtype=np.float64))
-
-    def curves(self, c: Array, z: Array) -> Array:
-        """Second derivatives by v alone, each."""
-        return np.append(np.vdot(c, z * z), c.sum(axis=0, dtype=np.float64))
-
-    def solver(self, curves: Array, penalty: Array | float) -> Callable[[Array], Array]:
-        """Nearly the inverse of the curve."""
-        return lambda r: r / np.maximum(curves + 2 * penalty, 1e-12)
+    z: Array
+    labels: Array
+    weights: Array
+    at: slice
 
 
-class Diagonal:
-    """v = (K, 2), slopes and biases: scores v_k0 z_k + v_k1."""
+class Data(Protocol):
+    """Rows to sum over.
 
-    def scores(self, v: Array, z: Array) -> Array:
-        """(n, K)."""
-        own = v.astype(z.dtype)
-        return own[:, 0] * z + own[:, 1]
+    `held` tells whether they are in memory, `single` whether float32 does for most of the way.
+    """
 
-    def pull(self, g: Array, z: Array) -> Array:
-        """The slope in v, of the slope in the scores."""
-        return np.stack([np.einsum("ij,ij->j", g, z), g.sum(axis=0)], axis=1).astype(np.float64)
-
-    def curves(self, c: Array, z: Array) -> Array:
-        """(K, 3): a class's second derivatives by slope, slope and bias, bias."""
-        cz = c * z
-        parts = [np.einsum("ij,ij->j", cz, z), cz.sum(axis=0), c.sum(axis=0)]
-        return np.stack(parts, axis=1).astype(np.float64)
-
-    def solver(self, curves: Array, penalty: Array | float) -> Callable[[Array], Array]:
-        """A 2 x 2 system a class."""
-        a, b, c = curves.T
-        own = 2 * np.broadcast_to(penalty, (len(a), 2))
-        a, c = a + own[:, 0], c + own[:, 1]
-        a, c = a + 1e-9 * (a + 1e-3), c + 1e-9 * (c + 1e-3)
-        det = a * c - b * b
-
-        def solve(r: Array) -> Array:
-            return (
-                np.stack([c * r[:, 0] - b * r[:, 1], a * r[:, 1] - b * r[:, 0]], axis=1)
-                / (det[:, None])
-            )
-
-        return solve
+    @property
+    def held(self) -> bool: ...
+    @property
+    def single(self) -> bool: ...
+    def sum(self, work: Callable[[Piece], Array]) -> Array: ...
 
 
-class Full:
-    """v = (K, K + 1), W and the biases beside it: scores W z + b."""
+def pieces(z: Array, labels: Array, weights: Array, least: int = 64) -> list[Piece]:
+    """Rows in pieces that stay in the cache, of `least` rows at least."""
+    step = max(least, PIECE // z.shape[1])
+    slices = [slice(low, min(low + step, len(z))) for low in range(0, len(z), step)]
+    return [Piece(z[at], labels[at], weights[at], at) for at in slices]
 
-    def scores(self, v: Array, z: Array) -> Array:
-        """(n, K)."""
-        own = v.astype(z.dtype)
-        return z @ own[:, :-1].T + own[:, -1]
 
-    def pull(self, g: Array, z: Array) -> Array:
-        """The slope in v, of the slope in the scores."""
-        return np.concatenate([g.T @ z, g.sum(axis=0)[:, None]], axis=1).astype(np.float64)
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """Rows in memory: z (N, K) float32 or float64, labels (N,), weights (N,) that sum to 1."""
 
-    def curves(self, c: Array, z: Array) -> Array:
-        """(K, K + 1, K + 1): a class's own second derivatives, of the rows that matter to it; of
-        many classes (K, K + 1), those by each parameter alone."""
-        x = np.concatenate([z, np.ones((len(z), 1), z.dtype)], axis=1)
-        if c.shape[1] > BLOCKS:
-            return (c.T @ (x * x)).astype(np.float64)
-        out = np.empty((c.shape[1], x.shape[1], x.shape[1]))
-        for k in range(c.shape[1]):
-            at = np.flatnonzero(c[:, k] > SEEN * c[:, k].max())
-            own = x[at]
-            out[k] = (own * c[at, k, None]).T @ own
-        return out
+    z: Array
+    labels: Array
+    weights: Array
+    held: bool = True
 
-    def solver(self, curves: Array, penalty: Array | float) -> Callable[[Array], Array]:
-        """A system a class; what all classes share does not change the scores' softmax."""
-        size = curves.shape[1]
-        if curves.ndim == 2:
-            scale = np.maximum(curves + 2 * penalty, 1e-9)
-            return lambda r: r / scale
-        ridge = 1e-9 + 1e-6 * np.trace(curves, axis1=1, axis2=2) / size
-        own = np.arange(size)
-        curves[:, own, own] += 2 * np.broadcast_to(penalty, curves.shape[:2]) + ridge[:, None]
-        inverse = np.linalg.inv(curves)
-        return lambda r: np.einsum("kij,kj->ki", inverse, r)
+    @property
+    def single(self) -> bool:
+        return self.z.dtype == np.float32 and self.z.size > SINGLE
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """All rows, a few at a time."""
+        return pieces(self.z, self.labels, self.weights)
+
+    def sum(self, work: Callable[[Piece], Array]) -> Array:
+        """The sum of `work` over all rows."""
+        parts = ordered(work, self.pieces, cores() if self.z.size > SMALL else 1)
+        total = next(parts)
+        for part in parts:
+            total = total + part
+        return total
 
 
 class Found(NamedTuple):
-    """The optimum: parameters, the NLL at the start and there, the largest slope left of the
-    objective, the steps taken."""
+    """The optimum: parameters, the NLL at the start and there, the largest slope of the objective
+    that was left before the last step, the steps taken."""
 
     at: Array
     before: float
@@ -155,21 +114,19 @@ class Problem:
 
     Attributes:
         form: how scores depend on the parameters.
-        z: (N, K) float32 or float64.
-        labels: (N,).
-        weights: (N,) that sum to 1.
-        start: the parameters to begin at, which the penalty pulls towards.
+        data: the rows.
+        start: the parameters that the penalty pulls towards.
         penalty: of the square of each parameter's distance from there; 0 for none.
         source: for messages.
+        begin: the parameters to begin at; None for `start`.
     """
 
     form: Form
-    z: Array
-    labels: Array
-    weights: Array
+    data: Data
     start: Array
     penalty: Array | float
     source: str
+    begin: Array | None = None
 
     def solve(self) -> Found:
         """Minimise; raises FitError where there is no optimum, or it is not reached."""
@@ -177,72 +134,112 @@ class Problem:
             return self._solve()
 
     def _solve(self) -> Found:
-        at = self._settled(self.start)
         # many float32 values: the way there in their precision, the arrival in twice that
-        rough = self.z.dtype == np.float32 and self.z.size > SINGLE
-        now = self._look(at, rough)
-        before = now.nll
+        rough = self.data.single
+        at, now, before = self._begun(rough)
+        polished = 0
         for step in range(STEPS):
             self._require_mistakes(at, now)
             direction = self._direction(now)
-            if not (np.isfinite(direction).all() and np.isfinite(now.value)):
-                raise FitError(
-                    f"{self.source}: the fit did not converge: the logits reach "
-                    f"{np.abs(self.z).max():.3g}, which leaves nothing to compute with; are they "
-                    "logits? Divide them by a constant first, or use temperature"
-                )
+            self._require_finite(direction, now)
             gain = -float(np.vdot(now.slope, direction))
             if rough and gain <= NEARLY:
                 rough = False
                 now = self._look(at, rough)
                 continue
-            if gain <= ENOUGH:
-                return Found(at, before, now.nll, float(np.abs(now.slope).max()), step)
-            share = 1.0
-            while True:
-                new = self._settled(at + share * direction)
-                then = self._look(new, rough)
-                if then.value <= now.value - 1e-4 * share * gain + (1e-8 if rough else 1e-15):
-                    break
-                share /= 2
-                if share < 1e-9:
-                    raise FitError(self._stuck(step, now))
-            at, now = new, then
-            self._require_near(at, now)
+            steep = float(np.abs(now.slope).max())
+            if gain > ENOUGH:
+                at, now = self._lower(at, now, direction, gain, rough, step)
+                self._require_near(at)
+                continue
+            new = self._settled(at + direction)
+            if np.abs(new - at).max() <= NEAR or polished == POLISH:
+                return Found(new, before, now.nll, steep, step + 1)
+            then = self._look(new, rough)
+            if not then.value <= now.value + ENOUGH:
+                return Found(at, before, now.nll, steep, step)
+            at, now, polished = new, then, polished + 1
         raise FitError(self._stuck(STEPS, now))
 
-    def _look(self, v: Array, rough: bool) -> _Look:
-        """A pass: the objective, its slope and the predicted classes at v."""
+    def _begun(self, rough: bool) -> tuple[Array, _Look, float]:
+        """Where the search begins, what it finds there, and the NLL at the start."""
+        start = self._settled(self.start)
+        if self.begin is None:
+            now = self._look(start, rough)
+            return start, now, now.nll
+        begin = self._settled(self.begin)
+        now = self._look(begin, rough, beside=start)
+        if now.nll <= now.beside:
+            return begin, now, now.beside
+        return start, self._look(start, rough), now.beside
+
+    def _lower(
+        self, at: Array, now: _Look, direction: Array, gain: float, rough: bool, step: int
+    ) -> tuple[Array, _Look]:
+        """A step that lowers the objective: Newton's, halved until it does."""
+        share = 1.0
+        while share >= 1e-9:
+            new = self._settled(at + share * direction)
+            then = self._look(new, rough)
+            if then.value <= now.value - 1e-4 * share * gain + (1e-8 if rough else 1e-15):
+                return new, then
+            share /= 2
+        raise FitError(self._stuck(step, now))
+
+    @property
+    def _dense(self) -> bool:
+        """Whether a pass sums the matrix of second derivatives."""
+        few = not self.data.held or len(self.start) <= DENSE
+        return few and not isinstance(self.form, Full)
+
+    def _look(self, v: Array, rough: bool, *, beside: Array | None = None) -> _Look:
+        """A pass: the objective, its slope and what tells its curve at v; the NLL beside."""
         dtype = np.float32 if rough else np.float64
-        probs = np.empty(self.z.shape, np.float32)
+        probs = None if self._dense else np.empty(self._whole.z.shape, np.float32)
 
-        def work(part: slice) -> tuple[float, float, Array]:
-            z = self.z[part].astype(dtype, copy=False)
-            s = self.form.scores(v, z)
-            rows, labels = np.arange(len(s)), self.labels[part]
-            s -= s.max(axis=1, keepdims=True)
-            label = s[rows, labels].astype(np.float64)
-            wrong = float((self.weights[part] * (label < 0)).sum())
-            with np.errstate(under="ignore"):
-                np.exp(s, out=s)
-            total = s.sum(axis=1).astype(np.float64)
-            s *= (1 / total).astype(dtype)[:, None]
-            probs[part] = s
-            s[rows, labels] -= 1
-            s *= self.weights[part, None].astype(dtype)
-            nll = float(self.weights[part] @ (np.log(total) - label))
-            return nll, wrong, self.form.pull(s, z)
+        def work(piece: Piece) -> Array:
+            z, w = _ready(piece.z, dtype), piece.weights
+            rows = np.arange(len(z))
+            p, nll, behind = _softmax(self.form.scores(v, z), piece.labels)
+            other = 0.0 if beside is None else w @ _nll(self.form.scores(beside, z), piece.labels)
+            if probs is None:
+                curve = self.form.hessian(p, w, z).ravel()
+            else:
+                probs[piece.at], curve = p, np.empty(0)
+            p[rows, piece.labels] -= 1
+            p *= w[:, None].astype(dtype)
+            sums = np.array([w.sum(), w @ nll, w @ behind, other])
+            return np.concatenate([sums, self.form.pull(p, z).ravel(), curve])
 
-        parts = list(self._parts(work))
-        nll, wrong = (float(sum(p[i] for p in parts)) for i in (0, 1))
+        sums = self.data.sum(work)
+        sums /= sums[0]
+        nll, wrong, other = (float(x) for x in sums[1:4])
+        slope, curve = np.split(sums[4:], [v.size])
         away = v - self.start
-        slope = np.sum([p[2] for p in parts], axis=0) + 2 * self.penalty * away
         value = nll + float(np.sum(self.penalty * away**2))
-        return _Look(value, nll, slope, probs, wrong)
+        slope = slope.reshape(v.shape) + 2 * self.penalty * away
+        return _Look(value, nll, slope, curve if probs is None else probs, wrong, other)
 
     def _direction(self, now: _Look) -> Array:
-        """Newton's step, nearly."""
-        solve = self.form.solver(self._curves(now.probs), self.penalty)
+        """Newton's step; nearly, by conjugate gradients."""
+        return self._by_matrix(now) if self._dense else self._by_products(now)
+
+    def _by_matrix(self, now: _Look) -> Array:
+        """Newton's step, with nothing along directions that have no effect."""
+        size = now.slope.size
+        matrix = now.curve.reshape(size, size)
+        own = np.arange(size)
+        matrix[own, own] += 2 * np.broadcast_to(self.penalty, now.slope.shape).ravel()
+        if not np.isfinite(matrix).all():
+            return np.full_like(now.slope, np.nan)
+        scale = np.sqrt(np.where(matrix[own, own] > 0, matrix[own, own], 1))
+        values, vectors = np.linalg.eigh(matrix / scale[:, None] / scale)
+        inverse = np.divide(1, values, out=np.zeros(size), where=values > FLAT * values[-1])
+        step = -vectors @ (inverse * (vectors.T @ (now.slope.ravel() / scale))) / scale
+        return step.reshape(now.slope.shape)
+
+    def _by_products(self, now: _Look) -> Array:
+        solve = self.form.solver(self._curves(now.curve), self.penalty)
         gap = -now.slope
         x = np.zeros_like(gap)
         z = solve(gap)
@@ -252,7 +249,7 @@ class Problem:
         for _ in range(INNER):
             if energy <= max(enough, 1e-300):
                 break
-            bent = self._curve_along(now.probs, p)
+            bent = self._curve_along(now.curve, p)
             stiff = float(np.vdot(p, bent))
             if stiff <= 0:
                 break
@@ -265,32 +262,28 @@ class Problem:
         return x if x.any() else solve(-now.slope)
 
     def _curve_along(self, probs: Array, v: Array) -> Array:
-        def work(part: slice) -> Array:
-            z, p = self._single(part), probs[part]
+        def work(piece: Piece) -> Array:
+            z, p = _single(piece.z), probs[piece.at]
             u = self.form.scores(v, z)
             u -= np.einsum("ij,ij->i", p, u)[:, None]
             u *= p
-            u *= self.weights[part, None].astype(np.float32)
+            u *= piece.weights[:, None].astype(np.float32)
             return self.form.pull(u, z)
 
-        return np.sum(list(self._parts(work)), axis=0) + 2 * self.penalty * v
+        return self.data.sum(work) + 2 * self.penalty * v
 
     def _curves(self, probs: Array) -> Array:
-        def work(part: slice) -> Array:
-            p = probs[part]
-            c = p * (1 - p) * self.weights[part, None].astype(np.float32)
-            return self.form.curves(c, self._single(part))
+        def work(piece: Piece) -> Array:
+            p = probs[piece.at]
+            c = p * (1 - p) * piece.weights[:, None].astype(np.float32)
+            return self.form.curves(c, _single(piece.z))
 
-        return np.sum(list(self._parts(work)), axis=0)
+        return self.data.sum(work)
 
-    def _single(self, part: slice) -> Array:
-        return self.z[part].astype(np.float32, copy=False)
-
-    def _parts(self, work: Callable[[slice], T]) -> Iterator[T]:
-        rows = len(self.z)
-        step = max(64, PIECE // self.z.shape[1])
-        slices = [slice(low, min(low + step, rows)) for low in range(0, rows, step)]
-        return ordered(work, slices, cores() if self.z.size > SMALL else 1)
+    @property
+    def _whole(self) -> Whole:
+        assert isinstance(self.data, Whole)  # products go over rows in memory
+        return self.data
 
     def _settled(self, v: Array) -> Array:
         """What all classes have in common does not change a probability: it is set to what the
@@ -306,7 +299,15 @@ class Problem:
             v[:, j] -= (weight @ away[:, j]) / weight.sum()
         return v
 
-    def _require_near(self, at: Array, now: _Look) -> None:
+    def _require_finite(self, direction: Array, now: _Look) -> None:
+        if not (np.isfinite(direction).all() and np.isfinite(now.value)):
+            raise FitError(
+                f"{self.source}: the fit did not converge: the logits are so large that they leave "
+                "nothing to compute with; are they logits? Divide them by a constant first, or "
+                "use temperature"
+            )
+
+    def _require_near(self, at: Array) -> None:
         far = np.abs(at - self.start)
         if far.max() > FAR:
             where = np.unravel_index(int(far.argmax()), far.shape)[0]
@@ -319,24 +320,24 @@ class Problem:
 
     def _require_mistakes(self, at: Array, now: _Look) -> None:
         """Where every label leads, larger parameters are always better."""
-        if now.wrong == 0 and not np.any(self.penalty) and all(self._parts(self._leads(at))):
+        if now.wrong == 0 and not np.any(self.penalty) and self._behind(at) == 0:
             raise FitError(
                 f"{self.source}: every row is right after the fit, so the likelihood rises for "
                 "ever as the scores grow; fit on data that the model has not been trained on, on "
                 "more rows, or with a regularised method (structured-vector)"
             )
 
-    def _leads(self, v: Array) -> Callable[[slice], bool]:
-        """Whether the labels of a part score higher than every other class."""
+    def _behind(self, v: Array) -> int:
+        """How many labels do not score higher than every other class."""
 
-        def work(part: slice) -> bool:
-            s = self.form.scores(v, self.z[part].astype(np.float64, copy=False))
-            rows, labels = np.arange(len(s)), self.labels[part]
-            label = s[rows, labels].copy()
-            s[rows, labels] = -np.inf
-            return bool((label > s.max(axis=1)).all())
+        def work(piece: Piece) -> Array:
+            s = self.form.scores(v, _ready(piece.z, np.float64))
+            rows = np.arange(len(s))
+            label = s[rows, piece.labels].copy()
+            s[rows, piece.labels] = -np.inf
+            return np.array([np.count_nonzero(label <= s.max(axis=1))])
 
-        return work
+        return int(self.data.sum(work)[0])
 
     def _stuck(self, steps: int, now: _Look) -> str:
         return (
@@ -346,10 +347,36 @@ class Problem:
 
 
 class _Look(NamedTuple):
-    """The objective, the NLL in it, its slope, the predicted classes, the weight of wrong rows."""
+    """The objective, the NLL in it, its slope, the matrix of second derivatives or the predicted
+    classes, the weight of wrong rows, the NLL beside."""
 
     value: float
     nll: float
     slope: Array
-    probs: Array
+    curve: Array
     wrong: float
+    beside: float
+
+
+def _softmax(s: Array, labels: Array) -> tuple[Array, Array, Array]:
+    """The probabilities in place of scores, the NLL a row, and whether another class is ahead."""
+    s -= s.max(axis=1, keepdims=True)
+    label = s[np.arange(len(s)), labels].astype(np.float64)
+    with np.errstate(under="ignore"):
+        np.exp(s, out=s)
+    total = s.sum(axis=1).astype(np.float64)
+    s *= (1 / total).astype(s.dtype)[:, None]
+    return s, np.log(total) - label, label < 0
+
+
+def _nll(s: Array, labels: Array) -> Array:
+    return _softmax(s, labels)[1]
+
+
+def _ready(z: Array, dtype: type) -> Array:
+    """In the precision of the pass, few classes column by column, which NumPy goes over faster."""
+    return z.astype(dtype, order="F" if z.shape[1] < FEW else "K", copy=False)
+
+
+def _single(z: Array) -> Array:
+    return z.astype(np.float32, copy=False)

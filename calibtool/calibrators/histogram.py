@@ -9,6 +9,7 @@ import numpy as np
 from calibtool.calibrators.binning import after, mass_cuts, require_bins, sums
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
+from calibtool.calibrators.kept import Kept
 from calibtool.calibrators.logistic import require_both
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.metrics.profiles import equal_width
@@ -17,7 +18,7 @@ from calibtool.statistic import Cells
 
 
 def fit(
-    predictions: Predictions,
+    predictions: Predictions | Kept,
     *,
     bins: int = 15,
     binning: Literal["equal-width", "equal-mass"] = "equal-width",
@@ -26,7 +27,7 @@ def fit(
     """Count.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels.
+        predictions: N rows of logits or probabilities, with labels, or cells of such.
         bins: how many.
         binning: equal-width for bins of one width, in which a bin without rows keeps its midpoint;
             equal-mass for as many rows a bin.

@@ -50,7 +50,11 @@ def floored(predictions: Predictions) -> int:
 
 def note_of_zeros(predictions: Predictions, floor: float) -> list[str]:
     """What to tell of probabilities of 0."""
-    count = floored(predictions)
+    return told_of_zeros(floored(predictions), floor)
+
+
+def told_of_zeros(count: int, floor: float) -> list[str]:
+    """The same, once they are counted."""
     return (
         [f"{count:,} probabilities of exactly 0 or 1 count as {floor:.2g} from it"] if count else []
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
+from calibtool.calibrators.kept import Kept
 from calibtool.calibrators.logistic import require_both
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.checks import Array
@@ -18,12 +19,15 @@ from calibtool.statistic import Cells
 
 
 def fit(
-    predictions: Predictions, *, centred: bool = False, multiclass: Multiclass = "one-vs-rest"
+    predictions: Predictions | Kept,
+    *,
+    centred: bool = False,
+    multiclass: Multiclass = "one-vs-rest",
 ) -> Calibrator:
     """Fit the rising curve of least squares, which is that of the largest likelihood too.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels.
+        predictions: N rows of logits or probabilities, with labels, or cells of such.
         centred: a block of equal values becomes a point, so that scores inside it keep their order.
         multiclass: how K classes are put together.
 

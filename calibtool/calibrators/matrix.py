@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from calibtool.calibrators.affine import fit_affine, not_negative, penalties, total
 from calibtool.calibrators.calibrator import Calibrator, require_fit
-from calibtool.calibrators.descent import Full
+from calibtool.calibrators.forms import Full
 from calibtool.predictions import Predictions
 
 

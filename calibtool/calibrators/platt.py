@@ -11,6 +11,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Sigmoid
+from calibtool.calibrators.kept import Kept
 from calibtool.calibrators.logistic import logistic, require_both, require_spread
 from calibtool.calibrators.wrappers import Multiclass, fit_curves
 from calibtool.predictions import Predictions
@@ -20,12 +21,15 @@ REMEDY = "use --smoothing, which has one on any data, or fit on more rows"
 
 
 def fit(
-    predictions: Predictions, *, smoothing: bool = False, multiclass: Multiclass = "one-vs-rest"
+    predictions: Predictions | Kept,
+    *,
+    smoothing: bool = False,
+    multiclass: Multiclass = "one-vs-rest",
 ) -> Calibrator:
     """Fit a and c, by maximum likelihood.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels.
+        predictions: N rows of logits or probabilities, with labels, or cells of such.
         smoothing: aim at (N1 + 1) / (N1 + 2) and 1 / (N0 + 2) instead of 1 and 0 (Platt 1999, eq.
             4): for few rows, and rows that are told apart perfectly.
         multiclass: how K classes are put together.

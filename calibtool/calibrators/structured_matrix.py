@@ -12,7 +12,7 @@ from dataclasses import replace
 from calibtool.calibrators import inputs, temperature
 from calibtool.calibrators.affine import fit_affine, not_negative, penalties, total
 from calibtool.calibrators.calibrator import Calibrator, require_fit
-from calibtool.calibrators.descent import Diagonal, Full
+from calibtool.calibrators.forms import Diagonal, Full
 from calibtool.predictions import Predictions
 
 

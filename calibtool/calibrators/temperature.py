@@ -18,26 +18,28 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.maps import EXTREME, Power
+from calibtool.calibrators.passes import Held, Read, Rows
 from calibtool.checks import Array
 from calibtool.errors import FitError, UsageError
 from calibtool.predictions import Predictions
-from calibtool.threads import cores, ordered
 from calibtool.views import reduce_rows
 
 START_ROWS = 1024  # a sample of about so many rows gives Newton its start
 TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
 SLABS = 16  # pieces of work that threads share
 PIECE = 1 << 18  # values worked on at a time
+TWO = 1 << 13  # rows of two classes
 STEPS = 100
 SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
 GRID = np.arange(1, 101) / 10  # of the focal-loss paper: 0.1 to 10 by 0.1
 
 
-def fit(predictions: Predictions, *, objective: Literal["nll", "ece"] = "nll") -> Calibrator:
+def fit(predictions: Predictions | Read, *, objective: Literal["nll", "ece"] = "nll") -> Calibrator:
     """Fit T.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels.
+        predictions: N rows of logits or probabilities, with labels; in memory, or read from a file
+            pass by pass, for nll.
         objective: nll for the exact minimum of the negative log-likelihood; ece for the grid
             search of Mukhoti et al. 2020 (0.1 to 10 by 0.1, the first T of least 15-bin ECE).
 
@@ -51,8 +53,9 @@ def fit(predictions: Predictions, *, objective: Literal["nll", "ece"] = "nll") -
         raise UsageError(f"--objective {objective!r}: there are nll, ece")
     require_fit(predictions)
     if objective == "ece":
+        assert isinstance(predictions, Predictions)
         temperature = _grid_search(predictions)
-        before, after = (_moments(predictions, b).loss for b in (1.0, 1 / temperature))
+        before, after = (_moments(Held(predictions), b).loss for b in (1.0, 1 / temperature))
     else:
         temperature, before, after = best(predictions)
     return finish(
@@ -63,12 +66,18 @@ def fit(predictions: Predictions, *, objective: Literal["nll", "ece"] = "nll") -
         nll_before=before,
         nll_after=after,
         options={"objective": objective},
+        notes=tuple(predictions.notes()) if isinstance(predictions, Read) else (),
     )
 
 
-def best(predictions: Predictions) -> tuple[float, float, float]:
+def best(predictions: Predictions | Read) -> tuple[float, float, float]:
     """T of the least NLL, the NLL without it and with it."""
-    b, after, before = _optimum(predictions, _start(predictions))
+    if isinstance(predictions, Read):
+        rows: Rows = predictions
+        start = of_sample(predictions.sample, _start(predictions.sample))
+    else:
+        rows, start = Held(predictions), _start(predictions)
+    b, after, before = _optimum(rows, start)
     return 1 / b, before, after
 
 
@@ -93,20 +102,24 @@ def _start(predictions: Predictions) -> float:
     if predictions.rows <= 4 * START_ROWS:
         return 1.0
     every = predictions.rows // START_ROWS
-    sample = predictions.take(np.arange(0, predictions.rows, every))
+    return of_sample(predictions.take(np.arange(0, predictions.rows, every)), 1.0)
+
+
+def of_sample(sample: Predictions, start: float = 1.0) -> float:
+    """1/T at the optimum of a sample; 1 where it has none."""
     try:
-        return _optimum(sample, 1.0)[0]
+        return _optimum(Held(sample), start)[0] if sample.rows else 1.0
     except FitError:
         return 1.0
 
 
-def _optimum(predictions: Predictions, start: float) -> tuple[float, float, float]:
+def _optimum(rows: Rows, start: float) -> tuple[float, float, float]:
     """The b = 1/T at which L'(b) = 0, with L there and L(1)."""
     b, low, high, before = start, 0.0, np.inf, np.nan
     for taken in range(STEPS):
-        at = _moments(predictions, b, and_at_1=taken == 0)
+        at = _moments(rows, b, and_at_1=taken == 0)
         before = at.loss_at_1 if taken == 0 else before
-        _require_optimum(predictions, at, b)
+        _require_optimum(rows.source, at, b)
         low, high = (b, high) if at.slope < 0 else (low, b)
         step = -at.slope / at.curve if at.curve > 0 else np.inf
         bend = 1 - at.slope / at.curve * (at.third / at.curve) / 2 if at.curve > 0 else 1.0
@@ -120,20 +133,19 @@ def _optimum(predictions: Predictions, start: float) -> tuple[float, float, floa
             after = at.loss + d * (at.slope + d * (at.curve / 2 + d * at.third / 6))
             if new > EXTREME:
                 raise FitError(
-                    f"{predictions.source}: the best temperature is {1 / new:g}, as good as 0: "
+                    f"{rows.source}: the best temperature is {1 / new:g}, as good as 0: "
                     "nearly every row is right; fit on more rows"
                 )
             return new, after, before
         b = new
     raise FitError(
-        f"{predictions.source}: the fit did not converge in {STEPS} passes; it reached "
+        f"{rows.source}: the fit did not converge in {STEPS} passes; it reached "
         f"T = {1 / b:.6g} between {1 / high:.6g} and {1 / low if low else np.inf:.6g}"
     )
 
 
-def _require_optimum(predictions: Predictions, at: _Moments, b: float) -> None:
+def _require_optimum(source: str, at: _Moments, b: float) -> None:
     """Whether L has a minimum at a finite T > 0."""
-    source = predictions.source
     if at.impossible:
         raise FitError(
             f"{source}: some rows give their label a probability of exactly 0; no temperature "
@@ -159,23 +171,25 @@ def _require_optimum(predictions: Predictions, at: _Moments, b: float) -> None:
 _NEVER = -1e18  # stands for the logarithm of a probability of 0
 
 
-def _moments(predictions: Predictions, b: float, *, and_at_1: bool = True) -> _Moments:
+def _moments(rows: Rows, b: float, *, and_at_1: bool = True) -> _Moments:
     """One pass. Pieces stay in the cache; sums are float64."""
-    values = predictions.values
     # rounding of float32 logits averages out over many values; over few it is seen
-    single = values.itemsize < 8 and values.size > SINGLE and predictions.kind == "logits"
+    many = rows.rows * rows.width > SINGLE
+    single = many and rows.width > 2 and not rows.wide and rows.kind == "logits"
     # a b that float32 holds exactly, so that no row is scaled by another number
     exact = float(np.float32(b)) if single else b
-    step = max(1, PIECE // values.shape[1])
-    slab = step * max(1, predictions.rows // (step * SLABS))
+    step = max(1, PIECE // rows.width)
+    slab = step * max(1, rows.rows // (step * SLABS))
 
-    def work(rows: Predictions) -> Array:
-        pieces = rows.blocks(step)
-        buffers = [np.empty((step, max(2, values.shape[1])), np.float32 if single else np.float64)]
+    def work(block: Predictions) -> Array:
+        if rows.width <= 2:
+            return np.sum([_two(piece, b, and_at_1) for piece in block.blocks(TWO)], axis=0)
+        buffers = [np.empty((step, max(2, rows.width)), np.float32 if single else np.float64)]
         buffers.append(np.empty_like(buffers[0]))
+        pieces = block.blocks(step)
         return np.sum([_piece(piece, exact, buffers, and_at_1) for piece in pieces], axis=0)
 
-    sums = np.sum(list(ordered(work, predictions.blocks(slab), cores())), axis=0)
+    sums = rows.sum(work, slab)
     loss, slope, curve, third, at_1, lead, impossible = (float(x) for x in sums[:-1] / sums[-1])
     d = b - exact  # what float32 rounded away from b, by the expansion
     return _Moments(
@@ -220,6 +234,51 @@ def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -
         ]
     )
     return np.asarray(columns.sum(axis=1) if piece.weights is None else columns @ piece.weights)
+
+
+def _two(piece: Predictions, b: float, and_at_1: bool) -> Array:
+    """The same for two classes, by the lead m of the label's logit: L = log(1 + exp(-b m))."""
+    m = _lead(piece)
+    w = np.ones(len(m)) if piece.weights is None else piece.weights
+
+    def loss(x: Array, small: Array) -> float:
+        return float(w @ (np.log(1 + small) - np.minimum(x, 0)))
+
+    with np.errstate(under="ignore"):
+        at_1 = loss(m, np.exp(-np.abs(m))) if and_at_1 else 0.0
+        x = b * m
+        small = np.exp(-np.abs(x))
+        after = loss(x, small)
+    wrong = np.maximum(small, m <= 0) / (1 + small)  # the other class's probability
+    slope = m * wrong
+    curve = slope * m * (1 - wrong)
+    return np.array(
+        [
+            after,
+            -(w @ slope),
+            w @ curve,
+            -(w @ (curve * m * (1 - 2 * wrong))),
+            at_1,
+            w @ np.maximum(-m, 0),
+            w @ (m <= _NEVER / 2),
+            w.sum(),
+        ]
+    )
+
+
+def _lead(piece: Predictions) -> Array:
+    """(n,) the label's logit less that of the other of two classes."""
+    values, labels = piece.values, piece.labels
+    assert labels is not None
+    one = values[:, -1].astype(np.float64)
+    if piece.kind == "logits":
+        m = one if piece.one_column else one - values[:, 0]
+    else:
+        with np.errstate(divide="ignore"):
+            m = np.log(one / (1 - values[:, -1] if piece.one_column else values[:, 0]))
+        np.clip(m, _NEVER, -_NEVER, out=m)
+    m *= 2.0 * labels - 1  # no branches: labels of a row are as good as random
+    return m
 
 
 def _as_logits(predictions: Predictions) -> Array:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from calibtool.calibrators.affine import fit_affine
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.descent import Diagonal
+from calibtool.calibrators.forms import Diagonal
+from calibtool.calibrators.passes import Read
 from calibtool.predictions import Predictions
 
 
-def fit(predictions: Predictions) -> Calibrator:
+def fit(predictions: Predictions | Read) -> Calibrator:
     """Fit w and b, by maximum likelihood.
 
     z are logits as they were saved, or log-probabilities where there are no logits. These are not
     the same model: a constant added to a row's logits changes w * z.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels.
+        predictions: N rows of logits or probabilities, with labels; in memory, or read from a file
+            pass by pass.
 
     Raises FitError where there is no optimum.
 

@@ -14,6 +14,7 @@ from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import class_shares
+from calibtool.calibrators.kept import Kept, fit_to_cells
 from calibtool.calibrators.maps import LOOKS, Curves, top_scores
 from calibtool.checks import Array
 from calibtool.errors import FitError
@@ -29,7 +30,7 @@ Coarse: TypeAlias = Callable[[Array, Array], float]
 
 def fit_curves(
     method: str,
-    predictions: Predictions,
+    predictions: Predictions | Kept,
     fit: FitCurve,
     *,
     look: str,
@@ -37,7 +38,7 @@ def fit_curves(
     options: dict[str, Any],
     coarse: Coarse | None = None,
 ) -> Calibrator:
-    """Fit a binary calibrator to the classes of predictions.
+    """Fit a binary calibrator to the classes of predictions, or of cells.
 
     Args:
         method: its name in the table of calibrators.
@@ -49,6 +50,9 @@ def fit_curves(
         coarse: tells from scores and outcomes below which score all rows may stand as one cell; of
             a class among many, those are most.
     """
+    if not isinstance(predictions, Predictions):
+        how: dict[str, Any] = {"look": look, "multiclass": multiclass, "options": options}
+        return fit_to_cells(method, predictions, fit, **how)
     classes = require_fit(predictions)
     floor = inputs.floor_of(predictions)
     notes: list[str] = []

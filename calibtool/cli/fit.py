@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -12,14 +13,27 @@ from calibtool.calibrators import METHODS, module_of
 from calibtool.cli import options as shared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calibtool.calibrators.calibrator import Calibrator
+    from calibtool.files import Choice, Source
     from calibtool.predictions import Predictions
+    from calibtool.state import State
 
 REPORTED = "nll,brier,ece,classwise-ece"
+MOST_ROWS = 1 << 20  # of a file that is loaded where a fit need not hold it
+MOST_VALUES = 1 << 30
+IN_SAMPLE = (
+    "What it does is reported on the rows it was fitted on, without cross-fitting: so many rows "
+    "cannot be overfitted visibly. --test reports it on other rows."
+)
+NO_ROWS = "Cells hold no rows to report on; --test FILE reports what it does to those of a file."
 
 
 def command(name: str) -> click.Command:
     """The command of a calibrator; its own options are read off its `fit`."""
+    # fits work in threads of their own, which those of BLAS get in the way of; it looks here once
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     method = name.removeprefix("fit-")
     line = METHODS[method]
     own = own_options(method)
@@ -27,9 +41,17 @@ def command(name: str) -> click.Command:
     def run(**options: Any) -> None:
         _fit(method, {key: options.pop(key) for key in own}, options)
 
+    by_passes = (
+        f"A file of more than {MOST_ROWS:,} rows is not held in memory but gone over in a few "
+        "passes; the report is then of the rows of the fit. "
+        if line.by_passes
+        else ""
+    )
+    to_cells = "FILE may hold cells, of `calibtool cells`. " if line.to_cells else ""
     run.__doc__ = (
         f"{line.summary}\n\n{line.when}\n\nWithout --test, what it does is reported by "
-        f"cross-fitting: each row by a fit of the other four fifths. ({line.source})"
+        f"cross-fitting: each row by a fit of the other four fifths. "
+        f"{by_passes}{to_cells}({line.source})"
     )
     decorated = shared.stack(
         click.argument("file"),
@@ -80,47 +102,106 @@ def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
 
 
 def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
-    from calibtool.asked import Calibrator as Applicable
-    from calibtool.asked import Readable
     from calibtool.calibrators import fit
     from calibtool.cli import out
-    from calibtool.crossfit import cross_fit
     from calibtool.evaluation import evaluate
-    from calibtool.files import open_source
+    from calibtool.files import Source
+    from calibtool.predictions import Predictions
 
     output, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, target = options.pop("by"), _shares(options.pop("target_prior"))
     file = options.pop("file")
     choice = shared.choice(options)
-    columns = [by] if by else []
-    predictions = open_source(file, choice).also(columns).load()
+    rows, left_out = _rows(method, file, choice, by, own, weighted=target is not None)
+    held = isinstance(rows, Predictions | Source)
+    if not held and not test and format_ != "table":
+        raise _nothing_to_report(file, format_)
 
-    def make(rows: Predictions) -> Calibrator:
-        fitted = fit(method, rows, by=by, **own)
+    def make(rows: Any, progress: Any = None) -> Calibrator:
+        fitted = fit(method, rows, by=by, progress=progress, **own)
         return fitted.for_prior(target) if target else fitted
 
-    fitted = make(predictions)
-    judged: Readable
-    if test:
-        judge: Applicable = fitted
-        judged = open_source(test, choice).also(columns)
-        judged = _with_shares(judged.load(), target) if target else judged
-    else:
-        judged, judge = cross_fit(make, predictions, METHODS[method].title)
-        judged = _with_shares(judged, target) if target else judged
     with out.progress() as progress:
-        report = evaluate(judged, REPORTED, calibrator=judge, progress=progress, **options)
+        fitted = make(rows, progress)
+        report = None
+        if held or test:
+            judged, judge = _judged(method, make, rows, fitted, test, choice, by)
+            judged = _with_shares(judged, target) if target else judged
+            report = evaluate(judged, REPORTED, calibrator=judge, progress=progress, **options)
+    in_sample = isinstance(rows, Source) and not test
     if output:
         fitted.save(output)
     if format_ == "table":
         where = f" -> {output}" if output else ""
-        out.say(f"Fitted on {predictions.rows:,} rows: {fitted.describe()}{where}")
+        out.say(f"Fitted on {rows.rows:,} rows: {fitted.describe()}{where}")
+        if in_sample or not report:
+            out.say(IN_SAMPLE if in_sample else NO_ROWS)
         click.echo()
-    out.show("report", report, format_, None)
-    for note in fitted.fitted.notes:
+    if report:
+        out.show("report", report, format_, None)
+    told = [IN_SAMPLE] if in_sample and format_ != "table" else []
+    for note in (*fitted.fitted.notes, *left_out, *told):
         click.echo(f"Note: {note}", err=True)
     if not output and format_ == "table":
         click.echo(f"Nothing was written; -o {method}.json keeps the calibrator.")
+
+
+def _rows(
+    method: str, file: str, choice: Choice, by: str | None, own: dict[str, Any], *, weighted: bool
+) -> tuple[Source | Predictions | State, list[str]]:
+    """What is fitted to: predictions, a file of them that is not loaded, or cells; and what to tell
+    of files that were left out."""
+    from calibtool.calibrators import fits_by_passes
+    from calibtool.calibrators.passes import told_of_skipped
+    from calibtool.files import open_source
+
+    if file.endswith(".cells"):
+        from calibtool.state.file import load_cells
+
+        return load_cells(file), []
+    source = open_source(file, choice).also([by] if by else [])
+    likely = _too_many(source) and not weighted
+    by_passes = likely and fits_by_passes(method, source.classes, by=by, **own)
+    if by_passes:
+        return source, []
+    loaded = source.load()
+    return loaded, told_of_skipped(source)
+
+
+def _judged(
+    method: str,
+    make: Callable[[Any], Calibrator],
+    rows: Any,
+    fitted: Calibrator,
+    test: str | None,
+    choice: Choice,
+    by: str | None,
+) -> tuple[Any, Any]:
+    """The predictions that the report is of, and the calibrator of them."""
+    from calibtool.crossfit import cross_fit
+    from calibtool.files import open_source
+    from calibtool.predictions import Predictions
+
+    if test:
+        return open_source(test, choice).also([by] if by else []), fitted
+    if isinstance(rows, Predictions):
+        return cross_fit(make, rows, METHODS[method].title)
+    return rows, fitted
+
+
+def _nothing_to_report(file: str, format_: str) -> Exception:
+    from calibtool.errors import UsageError
+
+    return UsageError(
+        f"{file}: holds cells, no rows that --format {format_} could report on; give some with "
+        "--test FILE"
+    )
+
+
+def _too_many(source: Source) -> bool:
+    """Whether a file is read block by block where that will do."""
+    most = min(MOST_ROWS, MOST_VALUES // source.width)
+    return source.rows_at_most > most and source.rows > most  # the latter reads what a filter needs
 
 
 def _shares(text: str | None) -> list[float] | None:
@@ -136,14 +217,16 @@ def _shares(text: str | None) -> list[float] | None:
         ) from error
 
 
-def _with_shares(predictions: Predictions, target: list[float]) -> Predictions:
-    """The rows weighted as if the classes had these shares."""
+def _with_shares(given: Source | Predictions, target: list[float]) -> Predictions:
+    """The rows, loaded, weighted as if the classes had these shares."""
     from dataclasses import replace
 
     import numpy as np
 
     from calibtool.calibrators.fitted import class_shares
+    from calibtool.predictions import Predictions
 
+    predictions = given if isinstance(given, Predictions) else given.load()
     shares = class_shares(predictions)
     ratio = np.divide(target, shares, out=np.zeros_like(shares), where=shares > 0)
     assert predictions.labels is not None

@@ -30,7 +30,8 @@ def open_table(
     if suffix == ".cells":
         raise InputError(
             f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
-            "merge, monitor and plot reliability take cells"
+            "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta "
+            "and fit-bbq take cells"
         )
     if suffix in PICKLES:
         raise InputError(
@@ -109,11 +110,25 @@ def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Pred
 
     Raises InputError for anything that is wrong with the file.
     """
+    return open_source(path, _choice("load", keys), extra=extra).load()
+
+
+def scan(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Source:
+    """The same predictions as `load` reads, to be read in blocks when they are asked for.
+
+    `evaluate` and `fit` take the source in place of predictions; `source.blocks(rows)` reads them
+    in file order, and `source.load()` at once.
+
+    Raises InputError, now for what the file's headers tell, later for what is wrong with a row.
+    """
+    return open_source(path, _choice("scan", keys), extra=extra)
+
+
+def _choice(caller: str, keys: dict[str, object]) -> Choice:
     try:
-        choice = Choice(**keys)  # type: ignore[arg-type]
+        return Choice(**keys)  # type: ignore[arg-type]
     except TypeError as error:
-        raise UsageError(f"load: {error}") from error
-    return open_source(path, choice, extra=extra).load()
+        raise UsageError(f"{caller}: {error}") from error
 
 
 __all__ = [
@@ -126,6 +141,7 @@ __all__ = [
     "open_source",
     "open_table",
     "require_writable",
+    "scan",
     "whole_file",
     "write_predictions",
     "write_text",

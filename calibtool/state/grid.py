@@ -98,23 +98,36 @@ class Tally:
         self.grid = where
         zero = np.zeros(where.size)
         self.sums = {name: Exact.of(zero) for name in ("n", "p", "y")}
+        self._held: list[tuple[Array, Array]] = []
         self._shared: Array | None = None
         self._lost: Array | None = None
         self._rows = 0
         self._clear()
 
     def add(self, score: Array, outcome: Array, weights: Array | None = None) -> None:
-        """Count a block of at most MOST_ROWS rows.
+        """Count a block of at most MOST_ROWS // 2 rows.
 
         Args:
             score: (n,) floats in [0, 1].
             outcome: (n,) bool.
             weights: (n,) float64; with them, sums of squared weights are kept too.
         """
-        assert len(score) <= MOST_ROWS
         if weights is not None:
             self._weighted(score, outcome, weights)
             return
+        if self._held and score.dtype != self._held[0][0].dtype:
+            self._count_held()
+        self._held.append((score, outcome))
+        if sum(len(held) for held, _ in self._held) > MOST_ROWS // 2:
+            self._count_held()
+
+    def _count_held(self) -> None:
+        """Count what was held back: a few blocks at a time, since an array of all intervals is made
+        each time."""
+        if not self._held:
+            return
+        score, outcome = (np.concatenate(parts) for parts in zip(*self._held, strict=True))
+        self._held = []
         shared = self.grid.shared(score.dtype)
         if self._rows + len(score) > _FLUSH or shared is not self._shared:
             self._flush()
@@ -135,16 +148,12 @@ class Tally:
         self._count += np.bincount(key, minlength=2 * FINEST + 2)
         self._mass += mass
         self._rows += len(score)
-        if len(apart):
-            own, hit = score[apart], outcome[apart]
-            where = self.grid.locate(own)
-            self._add("n", Exact.of(np.bincount(where, minlength=self.grid.size)))
-            self._add("y", Exact.of(np.bincount(where, hit, self.grid.size)))
-            self._add("p", by_cell(where, own, self.grid.size))
+        self._apart.append((score[apart], outcome[apart]))
 
     def result(self) -> dict[str, Exact]:
         """Sums by cell of the weight "n", of w * score "p", of w * outcome "y" and, of weighted
         rows, of the squared weights "w2"."""
+        self._count_held()
         self._flush()
         return self.sums
 
@@ -153,10 +162,15 @@ class Tally:
         self._mass = np.zeros(FINEST + 1)
         self._lost = None
         self._rows = 0
+        self._apart: list[tuple[Array, Array]] = []
 
     def _flush(self) -> None:
+        """Counts by interval become counts by cell."""
         if not self._rows:
             return
+        score, outcome = (np.concatenate(parts) for parts in zip(*self._apart, strict=True))
+        for low in range(0, len(score), MOST_ROWS):
+            self._one_by_one(score[low : low + MOST_ROWS], outcome[low : low + MOST_ROWS])
         assert self._shared is not None
         self._count.reshape(-1, 2)[self._shared] = 0  # those rows have been counted apart
         self._mass[self._shared] = 0
@@ -167,6 +181,13 @@ class Tally:
             if sums is not None:
                 self._add(name, Exact.of(self.grid.of_finer(sums)))
         self._clear()
+
+    def _one_by_one(self, score: Array, outcome: Array) -> None:
+        """Count rows that share an interval with a named edge."""
+        where, size = self.grid.locate(score), self.grid.size
+        self._add("n", Exact.of(np.bincount(where, minlength=size)))
+        self._add("y", Exact.of(np.bincount(where, outcome, size)))
+        self._add("p", by_cell(where, score, size))
 
     def _weighted(self, score: Array, outcome: Array, weights: Array) -> None:
         where, size = self.grid.locate(score), self.grid.size

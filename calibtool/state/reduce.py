@@ -23,7 +23,7 @@ _VALUES = 1 << 22  # of a block
 
 def block_rows(classes: int | None) -> int:
     """Rows a block: few enough for exact sums, and for the cache."""
-    return max(min(MOST_ROWS, _VALUES // max(classes or 1, 1)), 1)
+    return max(min(MOST_ROWS // 4, _VALUES // max(classes or 1, 1)), 1)
 
 
 class Reducer:

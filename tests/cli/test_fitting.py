@@ -215,6 +215,40 @@ def test_select_of_nothing_but_failures_says_why(refused, folder):
     )
 
 
+@pytest.mark.parametrize("method", ["temperature", "vector", "bias-corrected"])
+def test_a_long_file_is_fitted_without_being_loaded(method, run, ok, folder, monkeypatch):
+    """With what is done to it told of the rows of the fit, and said to be."""
+    run(f"fit-{method}", ok, "-o", "held.json", "--ci", "none")
+    monkeypatch.setattr("calibtool.cli.fit.MOST_ROWS", 100)
+    monkeypatch.setattr("calibtool.files.source.Source.load", None)
+    result = run(f"fit-{method}", ok, "-o", "read.json", "--ci", "none")
+    assert result.code == 0
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert "reported on the rows it was fitted on" in result.out
+    assert "passes over the file" in result.err
+    held, read = (json.loads((folder / f"{name}.json").read_text()) for name in ("held", "read"))
+    for name, value in held["parameters"].items():
+        if name != "look":
+            np.testing.assert_allclose(read["parameters"][name], value, rtol=0, atol=1e-8)
+    fitted = held["fitted"]
+    assert read["fitted"]["fingerprint"] == fitted["fingerprint"]
+    found = run(f"fit-{method}", ok, "--ci", "none", "--format", "json")
+    assert "reported on the rows it was fitted on" in found.err
+    after = json.loads(found.out)["metrics"][0]["after"]["value"]
+    assert after == pytest.approx(fitted["nll_after"], abs=1e-9)
+    tested = run(f"fit-{method}", ok, "--test", ok, "--ci", "none")
+    assert "rows it was fitted on" not in tested.out
+
+
+def test_a_long_file_is_loaded_where_a_fit_needs_it(run, ok, monkeypatch):
+    monkeypatch.setattr("calibtool.cli.fit.MOST_ROWS", 100)
+    for options in ("fit-platt", "fit-temperature --by group", "fit-temperature --objective ece"):
+        command, *more = options.split()
+        result = run(command, ok, *more, "--ci", "none")
+        assert result.code == 0
+        assert "cross-fitted in 5 folds" in " ".join(result.out.split())
+
+
 def test_other_class_shares_are_kept_and_reported_for(run, two, folder):
     result = run(
         "fit-platt", two, "--target-prior", "0.9,0.1", "-o", "cal.json", "--format", "json"

@@ -251,12 +251,15 @@ def test_two_classes_are_one_set_of_rows():
         assert both.high - both.low == pytest.approx(one.high - one.low, rel=0.15)
 
 
-def test_a_calibrators_gain_in_a_score_is_paired(monkeypatch):
+def test_a_calibrators_gain_in_a_score_is_paired(monkeypatch, tmp_path):
     p = simulate(20_000, 5, scale=1.5)
+    np.savez(tmp_path / "p.npz", logits=p.values, labels=p.labels)
     calibrator = ct.fit("temperature", simulate(5000, 5, scale=1.5, seed=1))
-    rows = ct.evaluate(p, ["nll", "brier"], calibrator=calibrator, resamples=300)
-    monkeypatch.setattr(evaluation, "STREAMED_ROWS", 10)
-    found = ct.evaluate(p, ["nll", "brier"], calibrator=calibrator, resamples=300)
+    how = {"calibrator": calibrator, "resamples": 300}
+    rows = ct.evaluate(ct.scan(tmp_path / "p.npz"), ["nll", "brier"], **how)
+    monkeypatch.setattr(evaluation, "EXACT_ROWS", 10)
+    found = ct.evaluate(ct.scan(tmp_path / "p.npz"), ["nll", "brier"], **how)
+    assert "draws:cells" in found["nll"].signature
     for one, other in zip(rows.change, found.change, strict=True):
         assert other.value == pytest.approx(one.value, abs=1e-9)
         assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.25)
