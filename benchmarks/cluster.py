@@ -82,33 +82,23 @@ def measure(path, rows):
     specs = parse_list("ece,ada-ece,nll,brier")
     specs = [replace(spec, view="positive") if spec.view == "auto" else spec for spec in specs]
     keep = keep_for(specs, Shape("probs", 2, one_column=True))
-    ways = {
-        "threads:1": lambda: states_of(source, keep, threads=1),
-        "threads:2": lambda: states_of(source, keep, threads=2),
-    }
-    started, held = {}, []
-    for n in (1, 2):
+    times, started, bits = {}, {}, set()
+    for n in (1, 2):  # one cluster at a time, beside as many threads
         began = time.perf_counter()
-        cluster = connected(f"local:{n}")
-        engine = cluster.__enter__()
-        engine.client.wait_for_workers(n)
-        started[f"local:{n}"] = time.perf_counter() - began
-        held.append(cluster)
-        on = replace(source, run=Run(engine))
-        ways[f"local:{n}"] = lambda on=on: states_of(on, keep)
-    times = {name: [] for name in ways}
-    bits = set()
-    for _ in range(ROUNDS + 1):  # the first warms up
-        for name, way in ways.items():
-            took, states = seconds(way)
-            times[name].append(took)
-            bits.add(states[0].to_bytes())
+        with connected(f"local:{n}") as engine:
+            engine.client.wait_for_workers(n)
+            started[f"local:{n}"] = time.perf_counter() - began
+            on = replace(source, run=Run(engine))
+            for turn in range(ROUNDS + 1):  # the first warms up
+                for name, readable in ((f"threads:{n}", source), (f"local:{n}", on)):
+                    took, states = seconds(lambda r=readable, n=n: states_of(r, keep, threads=n))
+                    bits.add(states[0].to_bytes())
+                    if turn:
+                        times.setdefault(name, []).append(took)
+            task_rate = tasks_a_second(engine.client)
     assert len(bits) == 1, "the engines differ"
-    middle = {name: statistics.median(took[1:]) for name, took in times.items()}
-    ratios = [a / b for a, b in zip(times["local:2"][1:], times["threads:2"][1:], strict=True)]
-    task_rate = tasks_a_second(engine.client)
-    for cluster in reversed(held):
-        cluster.__exit__(None, None, None)
+    middle = {name: statistics.median(took) for name, took in times.items()}
+    ratios = [a / b for a, b in zip(times["local:2"], times["threads:2"], strict=True)]
     state = states[0]
     wide = cells(source)
     return {

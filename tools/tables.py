@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -392,9 +393,84 @@ def scale() -> str:
     return "\n".join(["", _rows(record["rows"]), "", _made(record["made_with"]), "", ""])
 
 
+def cluster() -> str:
+    """Dask beside threads as measured, and what 1e12 rows need on paper."""
+    found = _results("cluster")
+    took, rows, state = found["seconds"], found["rows"], found["state"]
+    measured = [
+        [name.replace(":", " "), f"{took[name]:.2f}", f"{1e9 * took[name] / rows:.0f}"]
+        for name in ("threads:1", "threads:2", "local:1", "local:2")
+    ]
+    many, part, width, batch = 1e12, found["part_rows"], found["width"], 512
+    parts = many / part
+    a_second = rows / took["local:1"]
+    paper = []
+    for workers in (10, 100, 1_000, 10_000):
+        own = width if parts / (64 * workers) >= width else 1
+        tasks = parts / own * width / (width - 1)  # with those that add up
+        reading, handing = many / a_second / workers, tasks / found["tasks_a_second"]
+        slower = "reading" if reading > handing else "the scheduler"
+        paper.append([f"{workers:,}", _time(reading), f"{tasks:,.0f}", _time(handing), slower])
+    full = found["tasks_a_second"] * (width - 1) * part / a_second
+    notes = [
+        (
+            f"Measured on {found['cores']} cores with a load of {found['load']:.1f} by others: "
+            f"{rows:,} rows of two columns (p, clicked) in parquet from the page cache, "
+            "`ece,ada-ece,nll,brier`, medians of rounds that alternate; the same bits from all. Two "
+            f"processes of Dask took {found['ratio_local2_threads2']:.2f} times as long as two threads "
+            f"(the median of the rounds' ratios), and {found['start_seconds']['local:2']:.0f} s more "
+            "to start."
+        ),
+        (
+            f"A state of these metrics has {state['file_bytes'] / 1e3:.0f} kB in a file and "
+            f"{state['wire_bytes'] / 1e3:.0f} kB between processes; one `+` takes "
+            f"{state['add_ms']:.2f} ms. (What `calibtool cells` keeps: "
+            f"{found['state_of_cells']['file_bytes'] / 1e3:.0f} kB, "
+            f"{found['state_of_cells']['wire_bytes'] / 1e3:.0f} kB, "
+            f"{found['state_of_cells']['add_ms']:.2f} ms.) The scheduler handed out "
+            f"{found['tasks_a_second']:,} empty tasks a second."
+        ),
+        (
+            f"What follows from that, on paper, for 1e12 rows: {parts:,.0f} parts of {part:,} rows, "
+            f"added up {width} at a time in {math.ceil(math.log(parts, width))} levels. Nobody has run "
+            "this. Disks and networks have to deliver "
+            f"{a_second / 1e6:.0f} million rows a second and worker."
+        ),
+        (
+            f"The sum of {batch} parts comes back at a time: {parts / batch:,.0f} states, "
+            f"{parts / batch * state['wire_bytes'] / 1e9:.1f} GB, and "
+            f"{parts / batch * state['add_ms'] / 1e3:.1f} s of adding, for the command in all. What "
+            f"saturates is the scheduler: tasks of {width} parts keep {full:,.0f} workers busy. "
+            "Beyond, row groups of more rows do not help, since a part is a row group of a million "
+            "rows or more already; several schedulers do, each with some of the days, by "
+            "`calibtool cells` and `calibtool merge`."
+        ),
+    ]
+    titles = ["workers", "reading", "tasks", "handing them out", "slower"]
+    return "\n".join(
+        [
+            "",
+            *to_markdown.table(["", "s", "ns a row"], measured),
+            "",
+            "\n\n".join(notes[:3]),
+            "",
+            *to_markdown.table(titles, paper),
+            "",
+            notes[3],
+            "",
+            "",
+        ]
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
 MADE = {
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
+    "cluster": cluster,
     "clusters": clusters,
     "compare_null": compare_null,
     "conventions": conventions,
