@@ -416,34 +416,33 @@ def cluster() -> str:
 CLUSTER = """
 {measured}
 
-Measured on {cores} cores with a load of {load:.1f}, the work itself and that of others: {rows} rows
-of two columns (p, clicked) in parquet from the page cache, `ece,ada-ece,nll,brier`, medians of rounds
-that alternate; the same bits from all. Two processes of Dask took {ratio} times as long as two threads
-(the median of the rounds' ratios), and {start} s more to start.
+Measured on {cores} cores with a load of {load:.1f}, the work itself and that of others: {rows}
+rows of two columns (p, clicked) in parquet from the page cache, `ece,ada-ece,nll,brier`,
+medians of rounds that alternate; the same bits from all. Two processes of Dask took {ratio}
+times as long as two threads (the median of the rounds' ratios), and {start} s more to start.
 
-A state of these metrics has {state}. What `calibtool cells` keeps has {state_of_cells}. The scheduler
-handed out {tasks_a_second:,} empty tasks a second.
+A state of these metrics has {state}. What `calibtool cells` keeps has {state_of_cells}. The
+scheduler handed out {tasks_a_second:,} empty tasks a second.
 
-What follows from that, on paper, for 1e12 rows: {parts} parts of {part_rows:,} rows, added up {width}
-at a time in {levels} levels. Nobody has run this. Disks and networks have to deliver {speed} million
-rows a second and worker.
+What follows from that, on paper, for 1e12 rows: {parts} parts of {part_rows:,} rows, added up
+{width} at a time in {levels} levels. Nobody has run this. Disks and networks have to deliver
+{speed} million rows a second and worker.
 
 {paper}
 
-The sum of up to {batch} parts comes back at a time: {states} states, {gigabytes} GB, and {adding} s of
-adding, for the command in all: that does not saturate. The scheduler does: tasks of {width} parts keep
-{full} workers busy. Beyond, larger row groups help, since a part is never less than one (the last
-column says how many rows a task needs), or several schedulers, each with some of the days, by
-`calibtool cells` and `calibtool merge`.
+The sum of up to {batch} parts comes back at a time: {states} states, {gigabytes} GB, and
+{adding} s of adding, for the command in all: that does not saturate. The scheduler does: tasks
+of {width} parts keep {full} workers busy. Beyond, larger row groups help, since a part is never
+less than one (the last column says how many rows a task needs), or several schedulers, each
+with some of the days, by `calibtool cells` and `calibtool merge`.
 
 """
 
 
 def _of_state(found: dict[str, float]) -> str:
     file, wire = found["file_bytes"] / 1e3, found["wire_bytes"] / 1e3
-    return f"{file:,.0f} kB in a file and {wire:,.0f} kB between processes, and one `+` takes " + (
-        f"{found['add_ms']:.2f} ms"
-    )
+    sizes = f"{file:,.0f} kB in a file and {wire:,.0f} kB between processes"
+    return f"{sizes}, and one `+` takes {found['add_ms']:.2f} ms"
 
 
 def _on_paper(found: dict[str, Any]) -> tuple[list[list[str]], dict[str, str]]:

@@ -226,8 +226,8 @@ def failures(client: Any) -> Iterator[None]:
         raise
     except KilledWorker as error:
         raise ClusterError(
-            f"{address_of(client)}: workers died again and again on the same part of the files "
-            f"({error.task}); is their memory too small?"
+            f"{address_of(client)}: workers died again and again on the same rows; is their memory "
+            "too small?"
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise lost(client) from error
