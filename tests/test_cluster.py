@@ -269,6 +269,14 @@ def test_workers_that_do_not_see_the_files_are_an_error_never_a_skipped_file(
     assert "every worker has to see the files" in str(error.value)
 
 
+def test_processes_of_a_cluster_here_never_see_ctrl_c():
+    code = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    ask = [sys.executable, "-c", code]
+    with cluster.uninterrupted():
+        assert subprocess.run(ask, capture_output=True, check=True).stdout == b"True\n"
+    assert subprocess.run(ask, capture_output=True, check=True).stdout == b"False\n"
+
+
 # ------------------------------------------------------------------ what does not fit
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -147,14 +149,15 @@ def connected(where: str) -> Iterator[Dask]:
     with dask.config.set(settings), quiet():
         cluster: Any = None
         if local:
-            cluster = LocalCluster(
-                n_workers=int(local[1]),
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                silence_logs=logging.CRITICAL,
-                memory_limit=0,
-            )
+            with uninterrupted():
+                cluster = LocalCluster(
+                    n_workers=int(local[1]),
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=logging.CRITICAL,
+                    memory_limit=0,
+                )
         try:
             client = _client(Client, cluster or where, where)
             try:
@@ -168,6 +171,20 @@ def connected(where: str) -> Iterator[Dask]:
             if cluster is not None:
                 with suppress(Exception):
                     cluster.close(timeout=5)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Processes that are started meanwhile never see Ctrl-C: it reaches the command alone, which
+    ends them. For this moment it does not see it either."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_address(where: str) -> bool:
