@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from calibtool.files import load, scan
     from calibtool.gate import check
     from calibtool.mapping import cells
+    from calibtool.monitoring import monitor
     from calibtool.perfection import significance
     from calibtool.predictions import Predictions
     from calibtool.report import Estimate, Report
@@ -53,6 +54,7 @@ _HOME = {
     "load_cells": "calibtool.state.file",
     "save_cells": "calibtool.state.file",
     "scan": "calibtool.files",
+    "monitor": "calibtool.monitoring",
     "search_slices": "calibtool.search",
     "select": "calibtool.selection",
     "significance": "calibtool.perfection",
@@ -90,6 +92,7 @@ __all__ = [
     "load",
     "load_calibrator",
     "load_cells",
+    "monitor",
     "save_cells",
     "scan",
     "search_slices",

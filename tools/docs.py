@@ -89,6 +89,8 @@ def pictures() -> None:
         draw = ["calibtool", "plot", "reliability", test, "-o"]
         run([*draw, str(images / "reliability.png")], ROOT)
         run([*draw, str(images / "after.png"), "--calibrator", fitted], ROOT)
+        watch = ["calibtool", "monitor", "docs/examples/days.parquet", "--time", "day", "--plot"]
+        run([*watch, str(images / "monitor.png")], ROOT)
         run(["calibtool", "select", val, "--figure", str(images / "skill.png")], ROOT)
     line_of_rows(images / "scale.png")
     gallery(images / "plots")

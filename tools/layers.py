@@ -30,7 +30,7 @@ LAYERS = (
     ("streaming",),
     ("evaluation", "grouped", "inspection", "mapping"),
     ("paired",),
-    ("comparison", "sliced", "search", "selection", "perfection", "conventions"),
+    ("comparison", "sliced", "search", "selection", "perfection", "conventions", "monitoring"),
     ("gate",),
     ("diagrams",),
     ("page",),

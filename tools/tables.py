@@ -475,6 +475,60 @@ def _time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
+WATCHERS = {
+    "change 0.05": "monitor, 0.05",
+    "change 0.01": "0.01",
+    "calibrated 0.05": "--against calibrated, 0.05",
+    "calibrated 0.01": "0.01",
+    "naive": "Hosmer-Lemeshow daily",
+    "naive_first": "first day, daily",
+}
+
+
+def monitor_null() -> str:
+    """How many streams without a change ever raised an alarm."""
+    record = _results("monitor")
+    cells = [one for one in record["cells"] if one["kind"] == "null"]
+    titles = ["stream", "rows a day", *WATCHERS.values()]
+    rows = [
+        [
+            one["stream"],
+            f"{one['rows']:,}",
+            *(_per_cent(one["alarmed"].get(name)) for name in WATCHERS),
+        ]
+        for one in cells
+    ]
+    least = min(one["streams"] for one in cells)
+    note = (
+        f"{least} streams a line: chance moves 5 by {100 * (0.05 * 0.95 / least) ** 0.5:.1f} (a "
+        f"standard deviation). Made by `benchmarks/monitor.py` on {record['made_with']['date']}."
+    )
+    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+
+
+def monitor_delay() -> str:
+    """How soon a change was found."""
+    record = _results("monitor")
+    cells = [one for one in record["cells"] if one["kind"] == "change"]
+    names = [name for name in WATCHERS if not name.startswith("naive")]
+
+    def cell(found: dict[str, Any]) -> str:
+        share = found["found"] / max(1 - found["false"], 1e-9)
+        delay = "more" if found["delay"] is None else f"{found['delay']:g}"
+        return delay if share > 0.999 else f"{delay} ({100 * share:.0f} %)"
+
+    titles = ["change", "rows a day", *(WATCHERS[name] for name in names)]
+    rows = [
+        [one["stream"], f"{one['rows']:,}", *(cell(one[name]) for name in names)] for one in cells
+    ]
+    false = [100 * one[name]["false"] for one in cells for name in ("naive", "naive_first")]
+    note = (
+        f"{min(one['streams'] for one in cells)} streams a line. The daily tests are left out: "
+        f"{min(false):.0f} to {max(false):.0f} % of them had raised a false alarm before."
+    )
+    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+
+
 MADE = {
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
@@ -489,6 +543,8 @@ MADE = {
     "loss_speed": loss_speed,
     "losses": losses,
     "passes": passes,
+    "monitor_delay": monitor_delay,
+    "monitor_null": monitor_null,
     "quality": quality,
     "real": real,
     "scale": scale,

@@ -31,6 +31,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("compare", "Which of several predictions of the same rows is better, on what."),
         "slices": ("slices", "The slices with the worst calibration: found, and confirmed."),
         "test": ("test", "Tests of perfect calibration, and the smallest error this n can show."),
+        "monitor": ("monitor", "Calibration over time, with a test that may be looked at daily."),
         "check": ("check", "Hold predictions to requirements: exit 0 pass, 1 fail, 3 unclear."),
         "plot": ("plot", "Draw a diagram: reliability, risk-coverage, shift and more."),
         "report": ("report", "A page to send: the verdict in words, and what it rests on."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def command(name: str) -> click.Command:
     help="What an inconclusive verdict counts as; exit 3 unless said.",
 )
 @click.option("--baseline", metavar="FILE", help="Predictions or a saved report for delta(...).")
+@click.option("--every", metavar="PERIOD", help="Of e(change): day, week, month, file or a column.")
+@click.option("--time", metavar="COLUMN", help="Column of times, for --every day, week or month.")
 @click.option("--id", "id_", metavar="COLUMN", help="Column that names the rows of both files.")
 @click.option("--by", metavar="COLUMNS", help="Hold every requirement in each slice by these.")
 @click.option("--calibrator", metavar="JSON", help="Hold what it makes of FILE to them.")
@@ -86,6 +89,7 @@ def check(
     calibtool check test.npz --require "ece <= 0.05 by country"
     calibtool check test.npz --require "worst(ece by class) <= 0.1"
     calibtool check test.npz --require "p(spiegelhalter) >= 0.01"
+    calibtool check 'scores/day=*' --every day --require "e(change) < 20"
     calibtool check test.npz --init calibtool.toml
     """
     from calibtool import gate
@@ -97,17 +101,27 @@ def check(
         return _init(init, file, require, config, options)
     settings = _settings(config, require)
     given = _merged(ctx, settings.options, {"file": file, **options})
-    source, other = _sources(given)
     wanted = [*settings.require, *(gate.parse_requirement(text) for text in require)]
+    over_time = [one for one in wanted if one.evidence]
+    periods = _periods(given, over_time)
+    alone = len(over_time) == len(wanted)
+    source, other = _nothing(given, over_time[0].text) if alone else _sources(given)
     by, calibrated, inconclusive = (given.pop(key) for key in ("by", "calibrator", "inconclusive"))
     if by is not None:
         by = ",".join(names_in(by))
-        wanted = [one if one.by else replace(one, by=by) for one in wanted]
+        wanted = [one if one.by or one.evidence else replace(one, by=by) for one in wanted]
     fitted = load_calibrator(calibrated) if calibrated else None
-    source = source.also(fitted.columns) if fitted and fitted.columns else source
+    if source and fitted and fitted.columns:
+        source = source.also(fitted.columns)
     with out.progress() as progress:
         found = gate.check(
-            source, wanted, calibrator=fitted, baseline=other, progress=progress, **given
+            source,
+            wanted,
+            calibrator=fitted,
+            baseline=other,
+            periods=periods,
+            progress=progress,
+            **given,
         )
         found = replace(found, inconclusive=inconclusive or "")
         picture = _picture(source, fitted, progress, given, log_to, format_)
@@ -163,6 +177,42 @@ def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
     return source, open_source(baseline, choice)
 
 
+def _periods(given: dict[str, Any], over_time: Sequence[Any]) -> Any:
+    """The periods of evidence over time; None where none is required."""
+    from calibtool.cli import out
+    from calibtool.errors import UsageError
+    from calibtool.monitoring import read
+
+    every, time = given.pop("every"), given.pop("time")
+    if not over_time:
+        if every or time:
+            raise UsageError(
+                f"--{'every' if every else 'time'} is for evidence over time; require "
+                "'e(change) < 20', or see calibtool monitor"
+            )
+        return None
+    if not given["file"] or not every:
+        raise UsageError(
+            f"{over_time[0].text}: evidence is of periods; name the files, and say what a period "
+            "is with --every day, week, month, file or a column"
+        )
+    choice = shared.choice(dict(given))
+    with out.progress() as progress:
+        return read(given["file"], every, time=time, choice=choice, progress=progress)
+
+
+def _nothing(given: dict[str, Any], text: str) -> tuple[None, None]:
+    """No predictions besides the periods, nor anything that is only of them."""
+    from calibtool.errors import UsageError
+
+    for name in ("calibrator", "baseline", "by", "cluster", "id_"):
+        if given.get(name):
+            raise UsageError(f"{text}: evidence over time goes without --{name.strip('_')}")
+    for name in ("file", "baseline", *shared.READING):
+        given.pop(name, None)
+    return None, None
+
+
 def _init(
     path: str,
     file: str | None,
@@ -203,6 +253,8 @@ def _picture(
     source: Any, fitted: Any, progress: Any, given: dict[str, Any], log_to: str | None, format_: str
 ) -> str:
     """The reliability diagram in letters, where somebody will see it."""
+    if source is None:
+        return ""
     if not log_to and not (format_ == "github" and os.environ.get("GITHUB_STEP_SUMMARY")):
         return ""
     from calibtool.diagrams import reliability

@@ -10,11 +10,13 @@ from calibtool.errors import UsageError
 from calibtool.gate.baseline import Saved, read_saved
 from calibtool.gate.config import FILES, Config, find_config, read_config
 from calibtool.gate.decide import decide, require_value
+from calibtool.gate.evidence import evidence_report, evidence_verdicts
 from calibtool.gate.record import MODES, Decision, Held, Outcome, Verdict
 from calibtool.gate.requirement import Requirement, parse_requirement
 from calibtool.gate.sliced import sliced
 from calibtool.gate.start import write_start
 from calibtool.gate.subject import Subject, prepare
+from calibtool.monitoring import Periods
 from calibtool.report import Estimate, Report
 from calibtool.spec import parse_list
 
@@ -46,19 +48,20 @@ ALWAYS = "accuracy"  # measured where no metric is asked for, only tests
 
 
 def check(
-    predictions: Readable,
+    predictions: Readable | None,
     requirements: Iterable[str | Requirement],
     *,
     mode: str = "tolerate",
     baseline: Readable | Saved | None = None,
     calibrator: Calibrator | None = None,
     id_: str | None = None,
+    periods: Periods | None = None,
     **options: Any,
 ) -> Outcome:
     """Hold predictions to requirements.
 
     Args:
-        predictions: what to measure.
+        predictions: what to measure; None where nothing but evidence over time is required.
         requirements: such as ["ece <= 0.03", "accuracy >= 90 %", "delta(nll) <= 0.005",
             "p(cox) >= 0.01", "ece <= 0.05 by country", "worst(ece by class) <= 0.1"].
         mode: "tolerate" fails what the interval shows to break a requirement, "prove" passes what
@@ -66,6 +69,7 @@ def check(
         baseline: what delta(...) compares with: predictions on the same rows, or a saved report.
         calibrator: hold what it makes of the predictions to the requirements.
         id_: the column that names the rows, for the baseline.
+        periods: of e(change) and e(miscalibration), as `calibtool.monitoring.read` reads them.
         options: of `evaluate`.
 
     Raises UsageError for no requirement or one that cannot be understood, NotAvailableError for
@@ -78,14 +82,21 @@ def check(
     """
     wanted = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
     _require(wanted, mode, options)
-    subject = prepare(predictions, wanted, calibrator, baseline, id_, options)
-    specs = parse_list([r.spec for r in wanted if r.spec is not None] or ALWAYS)
+    over_time = [r for r in wanted if r.evidence]
+    watched = evidence_verdicts(over_time, periods)
+    now = [r for r in wanted if not r.evidence]
+    if not now and periods is not None:
+        return Outcome(tuple(watched), evidence_report(watched, periods), mode)
+    assert predictions is not None
+    subject = prepare(predictions, now, calibrator, baseline, id_, options)
+    specs = parse_list([r.spec for r in now if r.spec is not None] or ALWAYS)
     report, measured = subject.report(specs)
-    tests = [r.test for r in wanted if r.test and not r.by]
+    tests = [r.test for r in now if r.test and not r.by]
     if tests:
         measured |= subject.p_values(tests, subject.whole())
-    verdicts = tuple(_verdict(r, subject, report, measured, mode) for r in wanted)
-    return Outcome(verdicts, report, mode, subject.compared)
+    verdicts = [_verdict(r, subject, report, measured, mode) for r in now]
+    verdicts = sorted([*verdicts, *watched], key=lambda v: wanted.index(v.requirement))
+    return Outcome(tuple(verdicts), report, mode, subject.compared)
 
 
 def _verdict(

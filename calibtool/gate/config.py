@@ -30,6 +30,8 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "mode": (str, MODES),
     "inconclusive": (str, ("pass", "fail")),
     "id": (str, ()),
+    "every": (str, ()),
+    "time": (str, ()),
     "by": (str, ()),
     "cluster": (str, ()),
     "resamples": (int, ()),

@@ -16,7 +16,10 @@ _REQUIREMENT = re.compile(
     r"\s*(.+?)\s*(<=|>=|<|>)\s*([^<>=\s]+?)\s*(%?)\s*(?:\sby\s+(.+?))?\s*", re.DOTALL
 )
 _WORST = re.compile(r"worst\s*\(\s*(.+?)\s+by\s+([^()]+?)\s*\)", re.DOTALL)
-_OF = re.compile(r"(delta|p)\s*\(\s*(.+?)\s*\)", re.DOTALL)
+_OF = re.compile(r"(delta|p|e)\s*\(\s*(.+?)\s*\)", re.DOTALL)
+
+# of what there may be evidence over time -> what `monitor` tests it against
+EVIDENCE = {"change": "first", "miscalibration": "calibrated"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Requirement:
         spec: the metric; None for the p-value of a test.
         delta: whether it is the metric minus that of the baseline.
         test: a test of perfect calibration whose p-value it is, or "".
+        evidence: "change" or "miscalibration", of which it is the e-value over time, or "".
         by: the columns whose slices are held to it one by one, or "".
         worst: whether it was said of the worst slice; the same, but shown as one number.
         place: the file and the line that it is written in, or None.
@@ -38,6 +42,7 @@ class Requirement:
     spec: Spec | None = None
     delta: bool = False
     test: str = ""
+    evidence: str = ""
     by: str = ""
     worst: bool = False
     place: tuple[str, int] | None = None
@@ -45,6 +50,8 @@ class Requirement:
     @property
     def subject(self) -> str:
         """What is measured in a slice or on all rows: "ece", "delta(nll)", "p(cox)"."""
+        if self.evidence:
+            return f"e({self.evidence})"
         if self.spec is None:
             return f"p({self.test})"
         return f"delta({self.spec.name})" if self.delta else self.spec.name
@@ -108,6 +115,9 @@ def parse_requirement(text: str) -> Requirement:
     if of and of[1] == "p":
         _require_test(text, of[2], relation)
         return Requirement(relation, threshold, test=of[2], by=by or "", worst=bool(worst))
+    if of and of[1] == "e":
+        _require_evidence(text, of[2], relation, threshold, by)
+        return Requirement(relation, threshold, evidence=of[2])
     delta = of is not None
     spec = parse(of[2] if of else subject)
     return Requirement(relation, threshold, spec, delta, by=by or "", worst=bool(worst))
@@ -121,6 +131,23 @@ def _number(text: str, number: str, percent: str) -> float:
     if not math.isfinite(threshold):
         raise UsageError(f"requirement {text!r}: the threshold must be finite")
     return threshold
+
+
+def _require_evidence(text: str, name: str, relation: str, threshold: float, by: str) -> None:
+    if name not in EVIDENCE:
+        known = ", ".join(f"e({one})" for one in EVIDENCE)
+        raise UsageError(f"requirement {text!r}: there is no e({name}); there are {known}")
+    if relation not in ("<=", "<"):
+        raise UsageError(
+            f"requirement {text!r}: a large e-value speaks against the model; say e({name}) < 20"
+        )
+    if threshold <= 1:
+        raise UsageError(
+            f"requirement {text!r}: the threshold is 1 / the probability of ever failing without "
+            f"cause, so it lies above 1; e({name}) < 20 is 5 %"
+        )
+    if by:
+        raise UsageError(f"requirement {text!r}: evidence over time is of all rows, not by slices")
 
 
 def _require_test(text: str, name: str, relation: str) -> None:

@@ -277,10 +277,10 @@ def small_print(axes: Axes, style: Style, text: str, *, below: float = 3.4) -> N
 Place = Literal["upper left", "lower right", "above"]
 
 
-def foot(place: SubFigure, style: Style, text: str) -> None:
-    """Small print under several panels."""
+def foot(place: SubFigure, style: Style, text: str, *, letter: float = 0.5) -> None:
+    """Small print under several panels; `letter` is the width of one in sizes of text."""
     size = style.small * 0.93
-    chars = max(int(72 * place.bbox.width / place.dpi / (0.5 * size)), 30)
+    chars = max(int(72 * place.bbox.width / place.dpi / (letter * size)), 30)
     where: dict[str, Any] = {"x": 0.01, "ha": "left", "linespacing": 1.25}
     place.supxlabel(textwrap.fill(text, chars), fontsize=size, color=style.muted, **where)
 

@@ -103,6 +103,12 @@ def summary(found: Outcome) -> str:
 
 def basis(found: Outcome) -> str:
     """How it was decided."""
+    if all(verdict.requirement.evidence for verdict in found.verdicts):
+        ever = sum(1 / verdict.requirement.threshold for verdict in found.verdicts)
+        return (
+            "Evidence over time: checked after every period, for as long as you like, a model that "
+            f"keeps to it ever fails with probability {ever:.2g} at most."
+        )
     if found.alpha is None:
         return "Mode point: the measured values decide, however few rows they rest on."
     share = f"{100 * found.alpha:g} %"

@@ -49,6 +49,7 @@ def test_example_writes_real_predictions_and_says_what_next(run, folder):
     names = sorted(path.name for path in Path("demo").iterdir())
     assert names == [
         "answers.csv",
+        "days.parquet",
         "digits_binary.parquet",
         "fashion_test.npz",
         "fashion_val.npz",

@@ -1,0 +1,228 @@
+"""calibtool monitor, and check on it: the commands as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.special import expit, logit
+
+DAYS = [f"2026-11-{k:02d}" for k in range(1, 13)]
+CHANGED = 6  # with this day, log-odds are higher by 1
+COLUMNS = ("--score", "p", "--labels", "clicked")
+NONE = ("--ci", "none")
+
+
+def rows(k, count=300):
+    random = np.random.default_rng(k)
+    p = expit(random.normal(-0.5, 1.2, count))
+    clicked = random.random(count) < expit(logit(p) + (k >= CHANGED))
+    seconds = random.integers(0, 86_400, count).astype("timedelta64[s]")
+    at = np.datetime64(DAYS[k], "s") + seconds
+    return {"p": p, "clicked": clicked.astype(int), "at": at}
+
+
+@pytest.fixture
+def scores():
+    """A folder of days, and one file of all their rows in any order."""
+    tables = []
+    for k, day in enumerate(DAYS):
+        folder = Path(f"scores/day={day}")
+        folder.mkdir(parents=True)
+        tables.append(pa.table(rows(k)))
+        pq.write_table(tables[-1], folder / "part-0.parquet")
+    whole = pa.concat_tables(tables)
+    order = np.random.default_rng(0).permutation(whole.num_rows)
+    pq.write_table(whole.take(order), "all.parquet")
+    return "scores/day=*"
+
+
+def found(run, *arguments):
+    result = run("monitor", *arguments, *NONE, "--format", "json")
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def test_a_change_is_told_with_its_day_its_alarm_and_its_scores(run, scores):
+    result = run("monitor", scores, *COLUMNS)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[0] == "scores/day=*: 12 days, 3,600 rows, probabilities"
+    assert max(map(len, lines)) <= 80
+    assert sum(line.endswith(" *") for line in lines) == 12 - DAYS.index("2026-11-08")
+    told = " ".join(result.out.split())
+    assert "Calibration changed around 2026-11-07 (alarm on 2026-11-08, e = " in told
+    assert "* alarm: e has reached 20." in told
+
+
+def test_folders_a_glob_rows_and_cells_say_the_same(run, scores):
+    by_path = found(run, scores, *COLUMNS)
+    assert (by_path["format"], by_path["version"]) == ("calibtool-monitor", 1)
+    assert by_path["change"]["period"] == "2026-11-07"
+    assert by_path["alarm"] == "2026-11-08"
+    assert [one["period"] for one in by_path["periods"]] == DAYS
+    Path("cells").mkdir()
+    for day in DAYS:
+        file = f"scores/day={day}/part-0.parquet"
+        assert run("cells", file, *COLUMNS, "-o", f"cells/{day}.cells").code == 0
+    others = [
+        found(run, "scores", *COLUMNS),
+        found(run, "all.parquet", *COLUMNS, "--time", "at"),
+        found(run, "scores", *COLUMNS, "--every", "day"),
+        found(run, "cells"),
+    ]
+    for other in others:
+        assert other["periods"] == by_path["periods"]
+    named = found(run, "cells/*.cells", "--every", "file")
+    assert named["periods"] == by_path["periods"]
+
+
+def test_weeks_months_columns_and_numbers_are_periods(run, scores):
+    weeks = found(run, scores, *COLUMNS, "--every", "week")
+    assert [one["period"] for one in weeks["periods"]] == ["2026-W44", "2026-W45", "2026-W46"]
+    assert [one["rows"] for one in weeks["periods"]] == [300, 2100, 1200]
+    months = found(run, "all.parquet", *COLUMNS, "--time", "at", "--every", "month")
+    assert [(one["period"], one["rows"]) for one in months["periods"]] == [("2026-11", 3600)]
+    folders = found(run, "scores", *COLUMNS, "--every", "day")
+    assert folders["every"] == "day"
+    for version in (2, 10, 1):
+        Path(f"v/version={version}").mkdir(parents=True)
+        pq.write_table(pa.table(rows(0)), f"v/version={version}/x.parquet")
+    versions = found(run, "v", *COLUMNS, "--every", "version")
+    assert [one["period"] for one in versions["periods"]] == ["1", "2", "10"]
+    table = pa.table({**rows(0, 30), "batch": np.repeat([3.0, 1.0, 2.0], 10)})
+    pq.write_table(table, "batches.parquet")
+    batches = found(run, "batches.parquet", *COLUMNS, "--every", "batch")
+    assert [one["period"] for one in batches["periods"]] == ["1", "2", "3"]
+
+
+def test_arrays_by_file(run, data):
+    for name in ("b", "a"):
+        np.savez(f"run-{name}.npz", logits=data.logits, labels=data.labels)
+    told = found(run, "run-*.npz", "--every", "file", "--against", "calibrated")
+    assert [one["period"] for one in told["periods"]] == ["run-a", "run-b"]
+    assert told["view"] == "top"
+    out = run("monitor", "run-*.npz", "--every", "file", *NONE, "--format", "csv").out
+    lines = list(csv.DictReader(io.StringIO(out)))
+    assert [line["period"] for line in lines] == ["run-a", "run-b"]
+    assert float(lines[0]["was"]) == told["periods"][0]["was"]
+
+
+def test_days_without_rows_are_noted_and_since_begins_anew(run, scores):
+    for name in ("2026-11-03", "2026-11-04"):
+        Path(f"scores/day={name}/part-0.parquet").unlink()
+    told = found(run, "scores", *COLUMNS)
+    assert told["notes"] == ["no rows in 2 days: 2026-11-03, 2026-11-04"]
+    later = found(run, "scores", *COLUMNS, "--since", "2026-11-07")
+    assert later["periods"][0]["period"] == "2026-11-07"
+    assert later["alarm"] is None
+    assert later["notes"][-1] == "4 earlier periods are left out"
+
+
+def test_a_bad_file_is_named_or_skipped_with_a_note(run, refused, scores):
+    Path("scores/day=2026-11-05/part-0.parquet").write_bytes(b"PAR1 no more")
+    refused("monitor", scores, *COLUMNS, says=("day=2026-11-05/part-0.parquet",))
+    told = found(run, scores, *COLUMNS, "--skip-bad-files")
+    assert len(told["periods"]) == 11
+    assert "skipped scores/day=2026-11-05/part-0.parquet" in told["notes"][0]
+
+
+def test_a_picture_and_a_file(run, scores):
+    result = run("monitor", scores, *COLUMNS, *NONE, "--plot", "m.svg", "-o", "m.md")
+    assert result.code == 0, result.err
+    assert result.out == ""
+    assert "Wrote m.svg" in result.err
+    drawn = Path("m.svg").read_text(encoding="utf-8")
+    for gid in ("curve-0", "curve-1", "curve-2", "curve-3", "limit", "alarm", "change"):
+        assert f'id="{gid}"' in drawn, gid
+    assert "mean score" in drawn
+    assert Path("m.md").read_text(encoding="utf-8").startswith("scores/day=")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("nothing-*",), "nothing-*: nothing matches"),
+        (("nothing",), "nothing: no such file"),
+        (("all.parquet", *COLUMNS), "no date such as 2026-11-01 in its name or its folders"),
+        (("all.parquet", *COLUMNS, "--time", "p"), "float64 values are no times"),
+        (("all.parquet", *COLUMNS, "--time", "seen"), "there is no column 'seen'"),
+        (("all.parquet", *COLUMNS, "--every", "seen"), "there is no column 'seen'"),
+        (("all.parquet", *COLUMNS, "--every", "file", "--time", "at"), "--time at goes with"),
+        (("all.parquet", "--score", "p", "--time", "at"), "labels"),
+        (("scores/day=*", *COLUMNS, "--weights", "p"), "rows are weighted"),
+        (("scores/day=*", *COLUMNS, "--alpha", "0"), "--alpha must lie between 0 and 1"),
+        (("scores/day=*", *COLUMNS, "--bins", "0"), "--bins must lie between"),
+        (("scores/day=*", *COLUMNS, "--since", "2027-01-01"), "there is no such period"),
+        (("scores/day=*", *COLUMNS, "--plot", "m.gif"), "cannot draw .gif"),
+        (("scores/day=*", *COLUMNS, "--resamples", "3"), "--resamples must be at least 20"),
+    ],
+)
+def test_mistakes_are_told(refused, scores, arguments, says):
+    refused("monitor", *arguments, says=(says,))
+
+
+def test_files_that_differ_and_cells_among_rows_are_refused(run, refused, scores, data):
+    np.savez("2026-11-01.npz", logits=data.logits, labels=data.labels)
+    np.savez("2026-11-02.npz", logits=data.logits[:, :2], labels=np.minimum(data.labels, 1))
+    refused("monitor", "2026-*.npz", says=("holds logits of 2 classes", "3 classes"))
+    run("cells", "2026-11-01.npz", "-o", "c-2026-11-01.cells")
+    np.savez("c-2026-11-02.npz", logits=data.logits, labels=data.labels)
+    refused("monitor", "c-*", says=("files of cells and files of rows",))
+    refused("monitor", "*.cells", "--every", "user", says=("holds cells, no rows",))
+    np.savez("2026-11-01_2026-11-02.npz", logits=data.logits, labels=data.labels)
+    refused("monitor", "2026-11-01_*", says=("which date is meant",))
+
+
+# ------------------------------------------------------------------ check
+
+
+def test_check_fails_on_an_alarm_and_passes_without(run, scores):
+    words = ("check", scores, *COLUMNS, "--every", "day", "--require")
+    result = run(*words, "e(change) < 20")
+    assert result.code == 1
+    assert "Calibration changed around 2026-11-07" in " ".join(result.out.split())
+    assert max(map(len, result.out.splitlines())) <= 80
+    before = ("check", "scores/day=2026-11-0[1-6]", *COLUMNS, "--every", "day", "--require")
+    assert run(*before, "e(change) < 20", "--require", "e(miscalibration) < 20").code == 0
+    one = ("check", "scores/day=2026-11-01", *COLUMNS, "--every", "file", "--require")
+    assert run(*one, "e(change) < 20").code == 3
+    told = json.loads(run(*words, "e(change) < 20", "--format", "json").out)
+    (requirement,) = told["requirements"]
+    assert (requirement["subject"], requirement["verdict"]) == ("e(change)", "fail")
+    assert requirement["measured"]["value"] > 20
+
+
+def test_check_holds_evidence_beside_metrics_and_from_a_file(run, scores):
+    words = ("check", "scores", *COLUMNS, "--every", "day", "--resamples", "50")
+    result = run(*words, "--require", "ece <= 0.5", "--require", "e(change) < 20")
+    assert result.code == 1
+    assert "Failed: 1 of 2 requirements not met." in result.out
+    Path("calibtool.toml").write_text(
+        '[check]\nfile = "all.parquet"\nscore = "p"\nlabels = "clicked"\nevery = "week"\n'
+        'time = "at"\nrequire = ["e(change) < 20"]\n',
+        encoding="utf-8",
+    )
+    assert run("check").code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--require", "e(change) < 20"), "say what a period is with --every"),
+        (("--every", "day", "--require", "ece <= 0.1"), "--every is for evidence over time"),
+        (("--every", "day", "--require", "e(change) >= 20"), "say e(change) < 20"),
+        (("--every", "day", "--require", "e(drift) < 20"), "there is no e(drift)"),
+        (("--every", "day", "--require", "e(change) < 0.05"), "so it lies above 1"),
+        (("--every", "day", "--require", "e(change) < 20 by p"), "not by slices"),
+        (("--every", "day", "--by", "p", "--require", "e(change) < 20"), "goes without --by"),
+    ],
+)
+def test_evidence_that_cannot_be_required_is_refused(refused, scores, arguments, says):
+    refused("check", scores, *COLUMNS, *arguments, says=(says,))
