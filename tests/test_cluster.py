@@ -106,7 +106,7 @@ class At(Dask):
 # ------------------------------------------------------------------ the same digits
 
 
-def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path):
+def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path, monkeypatch):
     torn = write(tmp_path, files=9, rows=300, seed=3)
     for k in (0, 7):
         damage(torn / f"{k:03}.parquet")
@@ -118,6 +118,7 @@ def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path):
             of(torn, weights="w", skip_bad_files=True),
         ):
             alone = ct.cells(source, threads=1)
+            monkeypatch.setattr(cluster, "JOBS", 1)  # tasks of eight parts, too
             for most in (1, 16):
                 fresh = open_source(source.table.source, source.choice)
                 state = ct.cells(on(fresh, replace(engine, most=most)))
@@ -266,6 +267,14 @@ def test_workers_that_do_not_see_the_files_are_an_error_never_a_skipped_file(
     ):
         ct.cells(on(source, engine))
     assert "every worker has to see the files" in str(error.value)
+
+
+def test_processes_of_a_cluster_here_never_see_ctrl_c():
+    code = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    ask = [sys.executable, "-c", code]
+    with cluster.uninterrupted():
+        assert subprocess.run(ask, capture_output=True, check=True).stdout == b"True\n"
+    assert subprocess.run(ask, capture_output=True, check=True).stdout == b"False\n"
 
 
 # ------------------------------------------------------------------ what does not fit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -147,6 +148,27 @@ def test_a_state_goes_through_bytes_to_the_bit(scores):
 def test_bytes_that_are_no_state_are_an_error(data):
     with pytest.raises(InputError, match="not a whole file of cells"):
         ct.State.from_bytes(data)
+
+
+def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
+    """What docs/cluster.md shows for Spark and Ray, on record batches."""
+    page = Path(__file__).parents[1] / "docs" / "cluster.md"
+    block = re.search(r"```python title=cells_of.py\n(.*?)```", page.read_text(), re.DOTALL)
+    made = {}
+    exec(block[1], made)
+    table = pq.read_table("scores")
+    halves = [table.slice(0, 1500), table.slice(1500)]
+    kept_ = [
+        row
+        for half in halves
+        for out in made["cells_of"](iter(half.to_batches(max_chunksize=700)))
+        for row in out["cells"].to_pylist()
+    ]
+    assert len(kept_) == 2
+    assert list(made["cells_of"](iter([]))) == []
+    total = ct.State.from_bytes(kept_[0]) + ct.State.from_bytes(kept_[1])
+    alone = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
+    assert total.to_bytes() == alone.to_bytes()
 
 
 # ------------------------------------------------------------------ runs that are interrupted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -392,6 +393,88 @@ def scale() -> str:
     return "\n".join(["", _rows(record["rows"]), "", _made(record["made_with"]), "", ""])
 
 
+def cluster() -> str:
+    """Dask beside threads as measured, and what 1e12 rows need on paper."""
+    found = _results("cluster")
+    took, rows = found["seconds"], found["rows"]
+    measured = [
+        [name.replace(":", " "), f"{took[name]:.2f}", f"{1e9 * took[name] / rows:.0f}"]
+        for name in ("threads:1", "threads:2", "local:1", "local:2")
+    ]
+    sizes = {name: _of_state(found[name]) for name in ("state", "state_of_cells")}
+    titles = ["workers", "reading", "tasks", "handing them out", "slower", "rows a task to keep up"]
+    paper, facts = _on_paper(found)
+    return CLUSTER.format(
+        measured="\n".join(to_markdown.table(["", "s", "ns a row"], measured)),
+        paper="\n".join(to_markdown.table(titles, paper)),
+        start=f"{found['start_seconds']['local:2']:.0f}",
+        ratio=f"{found['ratio_local2_threads2']:.2f}",
+        **{**found, "rows": f"{rows:,}", **sizes, **facts},
+    )
+
+
+CLUSTER = """
+{measured}
+
+Measured on {cores} cores with a load of {load:.1f}, the work itself and that of others: {rows}
+rows of two columns (p, clicked) in parquet from the page cache, `ece,ada-ece,nll,brier`,
+medians of rounds that alternate; the same bits from all. Two processes of Dask took {ratio}
+times as long as two threads (the median of the rounds' ratios), and {start} s more to start.
+
+A state of these metrics has {state}. What `calibtool cells` keeps has {state_of_cells}. The
+scheduler handed out {tasks_a_second:,} empty tasks a second.
+
+What follows from that, on paper, for 1e12 rows: {parts} parts of {part_rows:,} rows, added up
+{width} at a time in {levels} levels. Nobody has run this. Disks and networks have to deliver
+{speed} million rows a second and worker.
+
+{paper}
+
+The sum of up to {batch} parts comes back at a time: {states} states, {gigabytes} GB, and
+{adding} s of adding, for the command in all: that does not saturate. The scheduler does: tasks
+of {width} parts keep {full} workers busy. Beyond, larger row groups help, since a part is never
+less than one (the last column says how many rows a task needs), or several schedulers, each
+with some of the days, by `calibtool cells` and `calibtool merge`.
+
+"""
+
+
+def _of_state(found: dict[str, float]) -> str:
+    file, wire = found["file_bytes"] / 1e3, found["wire_bytes"] / 1e3
+    sizes = f"{file:,.0f} kB in a file and {wire:,.0f} kB between processes"
+    return f"{sizes}, and one `+` takes {found['add_ms']:.2f} ms"
+
+
+def _on_paper(found: dict[str, Any]) -> tuple[list[list[str]], dict[str, str]]:
+    """1e12 rows by workers, from what was measured of one."""
+    many, width, batch, rate = 1e12, found["width"], 512, found["tasks_a_second"]
+    parts, speed = many / found["part_rows"], found["rows"] / found["seconds"]["local:1"]
+    table = []
+    for workers in (10, 100, 1_000, 10_000):
+        own = width if parts / (64 * workers) >= width else 1
+        tasks = parts / own * width / (width - 1)  # with those that add up
+        reading, handing = many / speed / workers, tasks / rate
+        slower = "reading" if reading > handing else "the scheduler"
+        needed = workers * speed / rate * width / (width - 1) / 1e6
+        row = [f"{workers:,}", _time(reading), f"{tasks:,.0f}", _time(handing), slower]
+        table.append([*row, f"{needed:,.1f} million"])
+    states = parts / batch
+    return table, {
+        "parts": f"{parts:,.0f}",
+        "levels": f"{math.ceil(math.log(parts, width))}",
+        "speed": f"{speed / 1e6:.0f}",
+        "batch": f"{batch}",
+        "states": f"{states:,.0f}",
+        "gigabytes": f"{states * found['state']['wire_bytes'] / 1e9:.1f}",
+        "adding": f"{states * found['state']['add_ms'] / 1e3:.1f}",
+        "full": f"{rate * (width - 1) * found['part_rows'] / speed:,.0f}",
+    }
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
 WATCHERS = {
     "change 0.05": "monitor, 0.05",
     "change 0.01": "0.01",
@@ -449,6 +532,7 @@ def monitor_delay() -> str:
 MADE = {
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
+    "cluster": cluster,
     "clusters": clusters,
     "compare_null": compare_null,
     "conventions": conventions,

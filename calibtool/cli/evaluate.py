@@ -71,7 +71,7 @@ def evaluate(
     calibtool evaluate test.parquet --by country --by predicted
     calibtool evaluate test.parquet --cluster user_id
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
-    calibtool evaluate 'scores/*.parquet' --dask tcp://scheduler:8786 --state run.state
+    calibtool evaluate 'scores/*.parquet' --dask local:4 --state run.state
     """
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out

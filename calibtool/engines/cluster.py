@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from calibtool.engines import Found, Work
-from calibtool.engines.remote import kept_here, map_part, packed, reduce_found
-from calibtool.engines.tree import Node, nodes_from
+from calibtool.engines.remote import kept_here, map_node, packed, reduce_found
+from calibtool.engines.tree import WIDTH, Node, nodes_from
 from calibtool.errors import CalibtoolError, ClusterError, UsageError
 from calibtool.files import Source
 from calibtool.files.table import Part
@@ -46,43 +48,46 @@ class Dask:
     ) -> Iterator[tuple[Node, Found]]:
         """Nodes of many parts each, mapped and added up on the cluster."""
         most = self.most or min(max(len(parts) // JOBS, 1), MOST)
+        threads = self._threads()
         held = self.client.submit(kept_here, packed(work, source), pure=False)
-        ahead = max(AHEAD * self._threads(), 2 * most)
+        plan = _Plan(self.client, held, parts, len(parts) // (JOBS * threads))
+        ahead = max(AHEAD * threads, 2 * most)
         waiting: deque[tuple[Node, Any]] = deque()
         under_way = 0
         for node in nodes_from(root, done, most):
-            waiting.append((node, self._submit(node, held, parts)))
+            waiting.append((node, plan.of(node)))
             under_way += node.stop - node.start
-            while under_way > ahead and len(waiting) > 1:
-                first, future = waiting.popleft()
-                under_way -= first.stop - first.start
-                yield first, self._result(future)
+            if under_way > ahead:
+                for ready, found in self._next(waiting):
+                    under_way -= ready.stop - ready.start
+                    yield ready, found
         while waiting:
-            first, future = waiting.popleft()
-            yield first, self._result(future)
+            yield from self._next(waiting)
 
-    def _submit(self, node: Node, held: Any, parts: Sequence[Part]) -> Any:
-        """A future of what is found at a node: a task a part, and one a sum."""
-        if not node.children:
-            return self.client.submit(map_part, held, parts[node.start], pure=False)
-        found = [self._submit(child, held, parts) for child in node.children]
-        return self.client.submit(reduce_found, found, whole=node.whole, pure=False, priority=1)
+    def _next(self, waiting: deque[tuple[Node, Any]]) -> list[tuple[Node, Found]]:
+        """What is found at the first nodes, as far as it is there: at least at one."""
+        self._wait(waiting[0][1])
+        nodes, futures = [], []
+        while waiting and waiting[0][1].done():
+            node, future = waiting.popleft()
+            nodes.append(node)
+            futures.append(future)
+        with failures(self.client):
+            return list(zip(nodes, self.client.gather(futures), strict=True))
+
+    def _wait(self, future: Any) -> None:
+        """Until a future is there; an error of ours where the cluster fails."""
+        waited = 0.0
+        while not future.done():
+            with failures(self.client):
+                try:
+                    future.result(timeout=1)
+                except TimeoutError:
+                    waited = self._watched(waited)
 
     def _threads(self) -> int:
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         return sum(worker["nthreads"] for worker in workers) or 1
-
-    def _result(self, future: Any) -> Found:
-        """What a future holds; an error of ours where the cluster fails."""
-        waited = 0.0
-        while True:
-            with failures(self.client):
-                try:
-                    found: Found = future.result(timeout=1)
-                except TimeoutError:
-                    waited = self._watched(waited)
-                else:
-                    return found
 
     def _watched(self, waited: float) -> float:
         """How long there has been no worker, after another second without news."""
@@ -96,6 +101,25 @@ class Dask:
                 "start some"
             )
         return waited + 1
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Tasks of a cluster for a node: one for `most` parts that are neighbours in the tree, one for
+    each sum of those."""
+
+    client: Any
+    held: Any
+    parts: Sequence[Part]
+    most: int
+
+    def of(self, node: Node) -> Any:
+        """A future of what is found there."""
+        if not node.children or node.stop - node.start <= min(self.most, WIDTH):
+            own = self.parts[node.start : node.stop]
+            return self.client.submit(map_node, self.held, node, own, pure=False)
+        found = [self.of(child) for child in node.children]
+        return self.client.submit(reduce_found, found, whole=node.whole, pure=False, priority=1)
 
 
 @contextmanager
@@ -118,18 +142,22 @@ def connected(where: str) -> Iterator[Dask]:
     settings = {
         "distributed.comm.timeouts.connect": f"{SCHEDULER}s",
         "distributed.admin.large-graph-warning-threshold": "1GB",
+        # of workers here: Dask gives memory back after every block, which costs as much as the work
+        "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1},
+        "distributed.worker.profile.enabled": False,
     }
     with dask.config.set(settings), quiet():
         cluster: Any = None
         if local:
-            cluster = LocalCluster(
-                n_workers=int(local[1]),
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                silence_logs=logging.CRITICAL,
-                memory_limit=0,
-            )
+            with uninterrupted():
+                cluster = LocalCluster(
+                    n_workers=int(local[1]),
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=logging.CRITICAL,
+                    memory_limit=0,
+                )
         try:
             client = _client(Client, cluster or where, where)
             try:
@@ -143,6 +171,20 @@ def connected(where: str) -> Iterator[Dask]:
             if cluster is not None:
                 with suppress(Exception):
                     cluster.close(timeout=5)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Processes that are started meanwhile never see Ctrl-C: it reaches the command alone, which
+    ends them. For this moment it does not see it either."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_address(where: str) -> bool:
@@ -201,8 +243,8 @@ def failures(client: Any) -> Iterator[None]:
         raise
     except KilledWorker as error:
         raise ClusterError(
-            f"{address_of(client)}: workers died again and again on the same part of the files "
-            f"({error.task}); is their memory too small?"
+            f"{address_of(client)}: workers died again and again on the same rows; is their memory "
+            "too small?"
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise lost(client) from error

@@ -38,5 +38,6 @@ def run(source: Source, work: Work, threads: int, tick: Progress) -> Found:
             keeper.keep(fold)
     finally:
         keeper.close(fold)
-    source.table.skipped.extend(Skipped(file, reason) for _, file, reason in fold.total.bad)
+    left = [Skipped(file, reason) for _, file, reason in fold.total.bad]
+    source.table.skipped.extend(one for one in left if one not in source.table.skipped)
     return fold.total

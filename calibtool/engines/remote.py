@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from calibtool.engines import Found, Work, of_part, together
+from calibtool.engines.tree import Node
 from calibtool.errors import ClusterError, InputError
 from calibtool.files import Source
 from calibtool.files.table import Part
@@ -40,8 +42,18 @@ def kept_here(package: tuple[str, bytes]) -> Held:
 VISIBLE = "every worker has to see the files under the same names: a shared folder, or s3://"
 
 
-def map_part(held: Held, part: Part) -> Found:
-    """The map step."""
+def map_node(held: Held, node: Node, parts: Sequence[Part]) -> Found:
+    """The map step: the parts of a node, added up as the tree says."""
+
+    def found(at: Node) -> Found:
+        if at.children:
+            return together([found(child) for child in at.children], whole=at.whole)
+        return _map(held, parts[at.start - node.start])
+
+    return found(node)
+
+
+def _map(held: Held, part: Part) -> Found:
     work, source = held
     found = of_part(work, source, part)
     if found.bad:
