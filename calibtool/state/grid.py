@@ -44,44 +44,42 @@ class Grid:
 
     Attributes:
         at: (C,) float64 upper ends of the cells, increasing, the last is 1.
-        cell: (FINEST + 1,) the cell in which each finer interval ends.
     """
 
     def __init__(self, edges: Sequence[float] = (), width: int = WIDTH) -> None:
         ends = np.union1d(_ends(width), np.asarray(edges, np.float64))
         self.at: Array = ends[(ends > 0) & (ends <= 1)]
         self._inner = np.setdiff1d(np.asarray(edges, np.float64), _ends(FINEST))
-        # the cell of each finer interval, by its upper end; the first holds 0 alone
-        self.cell = np.searchsorted(self.at, np.arange(FINEST + 1) / FINEST)
-        self._starts = np.flatnonzero(np.diff(self.cell, prepend=-1))
-        self._shared: dict[Any, Array] = {}
+        self._tables: dict[Any, Array] = {}
 
     @property
     def size(self) -> int:
         """C, the number of cells."""
         return len(self.at)
 
-    def shared(self, kind: Any) -> Array:
-        """Which finer intervals are not inside one cell, for scores of one float type, and the
-        two in which float32 scores would not add up exactly."""
-        if kind not in self._shared:
+    def table(self, kind: Any) -> Array:
+        """The cell of each finer interval, for scores of one float type: (FINEST + 1,). It is C
+        where only the edges tell: in intervals that hold one, and in the two lowest, in which
+        float32 scores would not add up exactly."""
+        if kind not in self._tables:
             own = self._inner.astype(kind).astype(np.float64)
-            out = np.zeros(FINEST + 1, bool)
-            out[np.ceil(own * FINEST).astype(np.int64)] = True
-            out[:2] = True
-            self._shared[kind] = out
-        return self._shared[kind]
+            cell = np.searchsorted(self.at, np.arange(FINEST + 1) / FINEST)
+            cell[np.ceil(own * FINEST).astype(np.int64)] = self.size
+            cell[:2] = self.size
+            self._tables[kind] = cell.astype(np.int16 if self.size < 1 << 15 else np.int32)
+        return self._tables[kind]
+
+    def cells_of(self, score: Array) -> Array:
+        """As `locate`, by the finer interval where that tells."""
+        at = self.table(score.dtype)[finer(score)].astype(np.int64)
+        apart = np.flatnonzero(at == self.size)
+        at[apart] = self.locate(score[apart])
+        return at
 
     def locate(self, score: Array) -> Array:
         """The cell of each score, compared with the edges in the scores' own precision."""
         own = np.maximum.accumulate(self.at.astype(score.dtype))
         return np.minimum(np.searchsorted(own, score), len(own) - 1)
-
-    def of_finer(self, sums: Array) -> Array:
-        """Sums by finer interval to sums by cell."""
-        out = np.zeros(self.size)
-        out[self.cell[self._starts]] = np.add.reduceat(sums, self._starts)
-        return out
 
 
 def finer(score: Array) -> Array:
@@ -99,8 +97,6 @@ class Tally:
         zero = np.zeros(where.size)
         self.sums = {name: Exact.of(zero) for name in ("n", "p", "y")}
         self._held: list[tuple[Array, Array]] = []
-        self._shared: Array | None = None
-        self._lost: Array | None = None
         self._rows = 0
         self._clear()
 
@@ -122,31 +118,27 @@ class Tally:
             self._count_held()
 
     def _count_held(self) -> None:
-        """Count what was held back: a few blocks at a time, since an array of all intervals is made
-        each time."""
+        """Count what was held back: a few blocks at a time, since arrays of all cells are made each
+        time."""
         if not self._held:
             return
         score, outcome = (np.concatenate(parts) for parts in zip(*self._held, strict=True))
         self._held = []
-        shared = self.grid.shared(score.dtype)
-        if self._rows + len(score) > _FLUSH or shared is not self._shared:
+        if self._rows + len(score) > _FLUSH:
             self._flush()
-            self._shared = shared
-        at = finer(score)
-        apart = np.flatnonzero(shared[at])
+        size = self.grid.size + 1
+        at = self.grid.table(score.dtype)[finer(score)].astype(np.int64)
+        apart = np.flatnonzero(at == size - 1)
         if score.itemsize <= 4:
-            mass = np.bincount(at, score, FINEST + 1)
+            self._mass += np.bincount(at, score, size)
         else:
             near = score.astype(np.float32)
             rest = np.rint((score - near) * 2.0**57) * 2.0**-57
-            mass = np.bincount(at, near, FINEST + 1)
-            lost = np.bincount(at, rest, FINEST + 1)
-            self._lost = lost if self._lost is None else self._lost + lost
-        key = at
-        key <<= 1
-        key |= outcome
-        self._count += np.bincount(key, minlength=2 * FINEST + 2)
-        self._mass += mass
+            self._mass += np.bincount(at, near, size)
+            self._lost += np.bincount(at, rest, size)
+        at <<= 1
+        at |= outcome
+        self._count += np.bincount(at, minlength=2 * size)
         self._rows += len(score)
         self._apart.append((score[apart], outcome[apart]))
 
@@ -158,32 +150,27 @@ class Tally:
         return self.sums
 
     def _clear(self) -> None:
-        self._count = np.zeros(2 * FINEST + 2, np.int64)
-        self._mass = np.zeros(FINEST + 1)
-        self._lost = None
+        size = self.grid.size + 1
+        self._count = np.zeros(2 * size, np.int64)
+        self._mass, self._lost = np.zeros(size), np.zeros(size)
         self._rows = 0
         self._apart: list[tuple[Array, Array]] = []
 
     def _flush(self) -> None:
-        """Counts by interval become counts by cell."""
+        """Add what was counted to the sums."""
         if not self._rows:
             return
         score, outcome = (np.concatenate(parts) for parts in zip(*self._apart, strict=True))
         for low in range(0, len(score), MOST_ROWS):
             self._one_by_one(score[low : low + MOST_ROWS], outcome[low : low + MOST_ROWS])
-        assert self._shared is not None
-        self._count.reshape(-1, 2)[self._shared] = 0  # those rows have been counted apart
-        self._mass[self._shared] = 0
-        if self._lost is not None:
-            self._lost[self._shared] = 0
-        miss, hit = self._count[0::2], self._count[1::2]
-        for name, sums in (("n", miss + hit), ("y", hit), ("p", self._mass), ("p", self._lost)):
-            if sums is not None:
-                self._add(name, Exact.of(self.grid.of_finer(sums)))
+        miss, hit = self._count[:-2:2], self._count[1:-2:2]
+        self._add("n", Exact.of(miss + hit))
+        self._add("y", Exact.of(hit))
+        self._add("p", Exact.of(self._mass[:-1], self._lost[:-1]))
         self._clear()
 
     def _one_by_one(self, score: Array, outcome: Array) -> None:
-        """Count rows that share an interval with a named edge."""
+        """Count rows whose cell only the edges tell."""
         where, size = self.grid.locate(score), self.grid.size
         self._add("n", Exact.of(np.bincount(where, minlength=size)))
         self._add("y", Exact.of(np.bincount(where, outcome, size)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from calibtool.checks import Array
@@ -14,7 +12,7 @@ from calibtool.predictions import Predictions
 from calibtool.spec import parse
 from calibtool.state import Keep, Shape, State, grid_of, in_bins
 from calibtool.state.exact import MOST_ROWS, Exact, by_cell, moments, stacked
-from calibtool.state.grid import Grid, Tally, finer
+from calibtool.state.grid import Tally
 from calibtool.statistic import locate
 from calibtool.views import Rows
 
@@ -162,10 +160,9 @@ class Reducer:
 
     def _class_grid(self, probs: Array | None, labels: Array | None, weights: Array | None) -> None:
         assert probs is not None
-        where = self._on(grid_of("class-grid", self.keep, self.shape))
-        classes = probs.shape[1]
-        at = where(probs.ravel()).reshape(probs.shape)
-        size = int(grid_of("class-grid", self.keep, self.shape).size)
+        where = grid_of("class-grid", self.keep, self.shape)
+        classes, size = probs.shape[1], where.size
+        at = where.cells_of(probs.ravel()).reshape(probs.shape)
         at = at + np.arange(classes) * size
         hit = at[np.arange(len(at)), labels]
         weight = None if weights is None else np.repeat(weights, classes)
@@ -190,7 +187,7 @@ class Reducer:
         weight = np.concatenate(weights) if weights else None
         own = grid_of("label", self.keep, self.shape)
         classes = int(self.shape.classes or 1)
-        at = predicted.astype(np.int64) * own.size + own.locate(score)
+        at = predicted.astype(np.int64) * own.size + own.cells_of(score)
         total = classes * own.size
         columns = {"n": weight, "p": score, "y": hit.astype(np.float64)}
         if weight is not None:
@@ -206,18 +203,6 @@ class Reducer:
             shaped = Exact(*(x.reshape(classes, own.size) for x in (found.high, found.low)))
             self._plus(f"label/{name}", shaped)
         self._held.clear()
-
-    def _on(self, where: Grid) -> Callable[[Array], Array]:
-        """The cell of many scores, by the finer interval where that tells."""
-
-        def cells(score: Array) -> Array:
-            interval = finer(score)
-            at = where.cell[interval]
-            apart = np.flatnonzero(where.shared(score.dtype)[interval])
-            at[apart] = where.locate(score[apart])
-            return at
-
-        return cells
 
     def _values(self, rows: Rows) -> dict[str, Array]:
         found = {}
