@@ -19,7 +19,7 @@ from calibtool.files.table import Part
 from calibtool.predictions import Predictions
 from calibtool.state.reduce import block_rows
 
-BLOCKS = 8  # blocks of predictions that a worker takes at a time
+BLOCKS = 2  # blocks of predictions that a worker takes at a time
 
 
 class Work(Protocol):

@@ -21,6 +21,7 @@ FINEST = 1 << 16  # intervals of the finer grid
 WIDTH = 1 << 12  # a cell is no wider than 1 / WIDTH
 RELATIVE = 128  # nor than 1 / RELATIVE of its distance to the nearer end
 NAMED = (10, 15, 20, 25, 30, 50, 100)  # numbers of equal-width bins whose edges are always named
+CHUNK = 1 << 16  # rows counted at a time
 _FLUSH = 1 << 20  # rows after which counts on the finer grid become cells
 
 
@@ -96,12 +97,13 @@ class Tally:
         self.grid = where
         zero = np.zeros(where.size)
         self.sums = {name: Exact.of(zero) for name in ("n", "p", "y")}
-        self._held: list[tuple[Array, Array]] = []
+        kinds = (np.int32, np.int16, np.int64, np.float64)
+        self._buffers: list[Array] = [np.empty(CHUNK, kind) for kind in kinds]
         self._rows = 0
         self._clear()
 
     def add(self, score: Array, outcome: Array, weights: Array | None = None) -> None:
-        """Count a block of at most MOST_ROWS // 2 rows.
+        """Count a block.
 
         Args:
             score: (n,) floats in [0, 1].
@@ -111,41 +113,39 @@ class Tally:
         if weights is not None:
             self._weighted(score, outcome, weights)
             return
-        if self._held and score.dtype != self._held[0][0].dtype:
-            self._count_held()
-        self._held.append((score, outcome))
-        if sum(len(held) for held, _ in self._held) > MOST_ROWS // 2:
-            self._count_held()
-
-    def _count_held(self) -> None:
-        """Count what was held back: a few blocks at a time, since arrays of all cells are made each
-        time."""
-        if not self._held:
-            return
-        score, outcome = (np.concatenate(parts) for parts in zip(*self._held, strict=True))
-        self._held = []
         if self._rows + len(score) > _FLUSH:
             self._flush()
-        size = self.grid.size + 1
-        at = self.grid.table(score.dtype)[finer(score)].astype(np.int64)
-        apart = np.flatnonzero(at == size - 1)
-        if score.itemsize <= 4:
-            self._mass += np.bincount(at, score, size)
-        else:
-            near = score.astype(np.float32)
-            rest = np.rint((score - near) * 2.0**57) * 2.0**-57
-            self._mass += np.bincount(at, near, size)
-            self._lost += np.bincount(at, rest, size)
-        at <<= 1
-        at |= outcome
-        self._count += np.bincount(at, minlength=2 * size)
+        for low in range(0, len(score), CHUNK):
+            self._count_some(score[low : low + CHUNK], outcome[low : low + CHUNK])
         self._rows += len(score)
+
+    def _count_some(self, score: Array, outcome: Array) -> None:
+        """Count some rows, with buffers that stay in the cache: new ones would be new pages."""
+        n, size = len(score), self.grid.size + 1
+        finer_, cell, at, wide = (buffer[:n] for buffer in self._buffers)
+        np.multiply(score, float(FINEST), out=wide, dtype=np.float64)
+        np.ceil(wide, out=wide)
+        np.copyto(finer_, wide, casting="unsafe")
+        table = self.grid.table(score.dtype)
+        np.copyto(at, np.take(table, finer_, out=cell if cell.dtype == table.dtype else None))
+        apart = np.flatnonzero(at == size - 1)
+        near = score if score.itemsize <= 4 else score.astype(np.float32)
+        np.copyto(wide, near)
+        self._mass += np.bincount(at, wide, size)
+        if near is not score:
+            np.subtract(score, wide, out=wide)
+            wide *= 2.0**57
+            np.rint(wide, out=wide)
+            wide *= 2.0**-57
+            self._lost += np.bincount(at, wide, size)
+        at <<= 1
+        np.bitwise_or(at, outcome, out=at)
+        self._count += np.bincount(at, minlength=2 * size)
         self._apart.append((score[apart], outcome[apart]))
 
     def result(self) -> dict[str, Exact]:
         """Sums by cell of the weight "n", of w * score "p", of w * outcome "y" and, of weighted
         rows, of the squared weights "w2"."""
-        self._count_held()
         self._flush()
         return self.sums
 

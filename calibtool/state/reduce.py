@@ -16,12 +16,13 @@ from calibtool.state.grid import Tally
 from calibtool.statistic import locate
 from calibtool.views import Rows
 
+MOST = 1 << 20  # rows of a block
 _VALUES = 1 << 22  # of a block
 
 
 def block_rows(classes: int | None) -> int:
-    """Rows a block: few enough for exact sums, and for the cache."""
-    return max(min(MOST_ROWS // 4, _VALUES // max(classes or 1, 1)), 1)
+    """Rows a block: many, for every block costs calls and, of new arrays, pages."""
+    return max(min(MOST, _VALUES // max(classes or 1, 1)), 1)
 
 
 class Reducer:
@@ -61,6 +62,10 @@ class Reducer:
             assert block.labels is not None
             self._column(block.values[:, 0], block.labels == 1, block.weights)
             return {}
+        found = [self._add(piece) for piece in block.blocks(MOST_ROWS)]
+        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
+    def _add(self, block: Predictions) -> dict[str, Array]:
         part = reduce_block(block, self._wanted, lean=True)
         rows = part.rows
         views = self.keep.views
