@@ -101,13 +101,13 @@ def line_of_rows(path: Path) -> None:
     from matplotlib.figure import Figure
 
     record = json.loads((ROOT / "benchmarks" / "results" / "scale.json").read_text())
-    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    figure = Figure(figsize=(7.5, 3.2), layout="constrained")
     axes = figure.subplots()
     for series, points in record["lines"].items():
         rows, seconds = zip(*points, strict=True)
         axes.plot(rows, seconds, marker="o", markersize=4, label=series)
     axes.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=150)
 
 
