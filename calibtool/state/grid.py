@@ -113,7 +113,8 @@ class Tally:
         if weights is not None:
             self._weighted(score, outcome, weights)
             return
-        if self._rows + len(score) > _FLUSH:
+        other = bool(self._apart) and self._apart[0][0].dtype != score.dtype  # and other edges
+        if other or self._rows + len(score) > _FLUSH:
             self._flush()
         for low in range(0, len(score), CHUNK):
             self._count_some(score[low : low + CHUNK], outcome[low : low + CHUNK])
@@ -127,7 +128,8 @@ class Tally:
         np.ceil(wide, out=wide)
         np.copyto(finer_, wide, casting="unsafe")
         table = self.grid.table(score.dtype)
-        np.copyto(at, np.take(table, finer_, out=cell if cell.dtype == table.dtype else None))
+        found = np.take(table, finer_, out=cell if cell.dtype == table.dtype else None, mode="clip")
+        np.copyto(at, found)
         apart = np.flatnonzero(at == size - 1)
         near = score if score.itemsize <= 4 else score.astype(np.float32)
         np.copyto(wide, near)
@@ -177,7 +179,7 @@ class Tally:
         self._add("p", by_cell(where, score, size))
 
     def _weighted(self, score: Array, outcome: Array, weights: Array) -> None:
-        where, size = self.grid.locate(score), self.grid.size
+        where, size = self.grid.cells_of(score), self.grid.size
         columns = {"n": weights, "p": weights * score, "y": weights * outcome, "w2": weights**2}
         for name, values in columns.items():
             self._add(name, Exact.of(np.bincount(where, values, size)))

@@ -118,12 +118,16 @@ def test_cells_are_no_wider_than_promised():
 
 def test_scores_of_both_precisions_add_up_in_one_tally():
     (a, ya), (b, yb) = scores(1000, np.float32), scores(1000, np.float64, 1)
-    tally = Tally(grid())
+    tally = Tally(grid(named(10)))
     tally.add(a, ya)
     tally.add(b, yb)
     tally.add(a, ya)
     found = tally.result()
     assert found["n"].high.sum() == 3000
+    edges = np.arange(1, 11) / 10
+    bins = Cells(tally.grid.at, found["n"].high, found["p"].high, found["y"].high).pool(edges).n
+    one, other = (Cells.binned(s, y, edges).n for s, y in ((a, ya), (b, yb)))
+    np.testing.assert_array_equal(bins, 2 * one + other)  # each by the edges of its own precision
     assert found["p"].high.sum() == pytest.approx(2 * a.astype(float).sum() + b.sum())
 
 
