@@ -104,7 +104,7 @@ def check(
     wanted = [*settings.require, *(gate.parse_requirement(text) for text in require)]
     over_time = [one for one in wanted if one.evidence]
     periods = _periods(given, over_time)
-    alone = len(over_time) == len(wanted)
+    alone = bool(wanted) and len(over_time) == len(wanted)
     source, other = _nothing(given, over_time[0].text) if alone else _sources(given)
     by, calibrated, inconclusive = (given.pop(key) for key in ("by", "calibrator", "inconclusive"))
     if by is not None:

@@ -420,9 +420,21 @@ def test_a_missing_value_in_a_column_is_told_by_its_row(column, refused, data):
         ("score;label\n0.5;1\n0.3;0\n", ("score;label",)),
         ("0.5,1\n0.3,0\n", ("--score",)),
         ("score,score,label\n0.5,0.1,1\n", ("score",)),
-        ("score,label\n" + "0.5,1\n" * 200_000 + "x,0\n", ("score", "further down")),
+        ("score,label\n" + "0.5,1\n" * 100_000 + "x,0\n", ("score", "further down")),
+        ("score,label\n" + "0.5,1\n" * 200_000 + "x,0\n", ("score", "'x' in row 200000")),
     ],
-    ids=["hole", "label-hole", "NA", "text", "short", "semicolon", "no-header", "twice", "late"],
+    ids=[
+        "hole",
+        "label-hole",
+        "NA",
+        "text",
+        "short",
+        "semicolon",
+        "no-header",
+        "twice",
+        "late",
+        "later",
+    ],
 )
 def test_csv_that_cannot_be_read(text, says, refused):
     Path("t.csv").write_text(text)
