@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -30,7 +30,6 @@ from calibtool.draws import EXACT_ROWS, Draws
 from calibtool.engines.frame import opened
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.estimates import Measures, bias_of
-from calibtool.files import Source
 from calibtool.measure import Progress, Settings, measure
 from calibtool.metrics import OfCounts, OfMatrix, OfOther, Score
 from calibtool.panels import Panels
@@ -41,7 +40,7 @@ from calibtool.scores import Scores
 from calibtool.spec import Spec, parse_list
 from calibtool.state import State
 from calibtool.statistic import Cells, locate
-from calibtool.streaming import STREAMED_ROWS, at_most, ran, require_streamed, streams
+from calibtool.streaming import STREAMED_ROWS, at_most, many, ran, require_streamed, streams
 from calibtool.streaming import measure as stream
 from calibtool.threads import cores
 from calibtool.views import Rows, reduce_rows
@@ -112,19 +111,14 @@ def measures(
     ood: Readable | None = None,
     cluster: str | None = None,
     bias: bool = True,
-    ci: str = "inverted",
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    **how: Any,
 ) -> Measures:
     """Measure several systems on the same rows: by their cells where there are more than
     STREAMED_ROWS rows (of two systems, more than EXACT_ROWS in a file), or an engine reads them, or
     there are no rows any more; by `examine` where there are fewer, or where a metric or clusters
     need whole rows.
 
-    The arguments are those of `examine`.
+    The arguments are those of `examine`; `how` is how intervals are made.
     """
     asked = parse_list(metrics)
     kept = isinstance(predictions, State)
@@ -135,20 +129,23 @@ def measures(
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
     if not kept and (not streamed or cluster is not None or ood is not None):
-        return examine(
-            predictions,
-            asked,
-            systems,
-            ood=ood,
-            cluster=cluster,
-            bias=bias,
-            ci=ci,
-            resamples=resamples,
-            level=level,
-            seed=seed,
-            threads=threads,
-            progress=progress,
-        )
+        return examine(predictions, asked, systems, ood=ood, cluster=cluster, bias=bias, **how)
+    return _streamed(predictions, asked, systems, bias=bias, **how)
+
+
+def _streamed(
+    predictions: Readable,
+    asked: Sequence[Spec],
+    systems: Sequence[System],
+    *,
+    bias: bool,
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Measures:
     drawing = Draws(resamples, seed, at_most(predictions))
     settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
     settings = replace(settings, paired=len(systems) > 1)
@@ -161,13 +158,9 @@ def measures(
 def _many(predictions: Readable, *, paired: bool) -> bool:
     """Whether cells are to stand for the rows. Cells cannot pair an error before and after, so that
     rows which are in memory, or fit there, are kept where there are two systems."""
-    if ran(predictions):
-        return True
-    least = EXACT_ROWS if paired else STREAMED_ROWS
-    if (paired and isinstance(predictions, Predictions)) or at_most(predictions) <= least:
+    if paired and isinstance(predictions, Predictions):
         return False
-    filtered = isinstance(predictions, Source) and predictions.choice.filter
-    return not filtered or predictions.rows > least
+    return many(predictions, EXACT_ROWS if paired else STREAMED_ROWS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,12 +22,12 @@ from calibtool.estimates import KEPT, Measures
 from calibtool.files import Source
 from calibtool.measure import Progress, Settings
 from calibtool.measure.of_state import StatePanels, measure_states, resolution
-from calibtool.metrics import METRICS, CalibrationError, OfCells, OfCounts, Score
+from calibtool.metrics import METRICS, CalibrationError, OfCells, OfCounts, Score, score_of
 from calibtool.predictions import Predictions
 from calibtool.report import Data
 from calibtool.spec import Spec
 from calibtool.state import Keep, Shape, State, in_bins
-from calibtool.state.exact import Exact
+from calibtool.state.exact import MOST_ROWS, Exact
 from calibtool.state.grid import NAMED, named
 from calibtool.state.reduce import Reducer, block_rows, shape_of
 from calibtool.statistic import Cells
@@ -56,9 +56,7 @@ def keep_for(specs: Sequence[Spec], shape: Shape) -> Keep:
             scores.append(spec.name)
         elif isinstance(metric, OfCounts):
             counts = True
-            scores += [
-                n for n, m in METRICS.items() if isinstance(m, Score) and m.rows is metric.rows
-            ]
+            scores += [name for name in (score_of(metric),) if name]
         elif isinstance(metric, CalibrationError | OfCells):
             whole = isinstance(metric, OfCells) or not spec.one_edge_for_all
             views.add(
@@ -87,9 +85,7 @@ def keep_all(shape: Shape, specs: Sequence[Spec] = ()) -> Keep:
     views = {"top", *own.views}
     views |= {"positive"} if shape.classes == 2 else set()
     views |= {"class"} if few else set()
-    known = (
-        name for name, m in METRICS.items() if isinstance(m, Score) and "refined" not in m.needs
-    )
+    known = (n for n, m in METRICS.items() if isinstance(m, Score) and "refined" not in m.needs)
     scores = known if shape.classes is not None else ("accuracy", "mean-confidence")
     return Keep(
         tuple(sorted(views)),
@@ -98,10 +94,6 @@ def keep_all(shape: Shape, specs: Sequence[Spec] = ()) -> Keep:
         tuple(dict.fromkeys([*scores, *own.scores])),
         few,
     )
-
-
-def _scores() -> dict[str, Score]:
-    return {name: m for name, m in METRICS.items() if isinstance(m, Score)}
 
 
 def _edges(spec: Spec) -> list[float]:
@@ -254,13 +246,14 @@ class Task:
         """The states of blocks, none longer than `block_rows`."""
         reducers: list[Reducer] = []
         pairs: dict[str, Exact] = {}
-        for block in blocks:
-            made = [system(block) for system in self.systems]
+        pieces = (piece for block in blocks for piece in block.blocks(MOST_ROWS))
+        for piece in pieces:
+            made = [system(piece) for system in self.systems]
             if not reducers:
                 reducers = [Reducer(shape_of(one), self.keep) for one in made]
             values = [reducer.add(one) for reducer, one in zip(reducers, made, strict=True)]
             if len(values) > 1:
-                _pair(pairs, values[0], values[1], block.weights)
+                _pair(pairs, values[0], values[1], piece.weights)
         states = [reducer.result() for reducer in reducers]
         if pairs:
             states[1] = replace(states[1], sums=states[1].sums | pairs)
@@ -313,7 +306,10 @@ def at_most(readable: Readable) -> int:
 
 def many(readable: Readable, rows: int = STREAMED_ROWS) -> bool:
     """Whether rows are streamed: there are more than so many, or an engine reads them."""
-    return at_most(readable) > rows or ran(readable)
+    if ran(readable) or at_most(readable) <= rows:
+        return ran(readable)
+    filtered = isinstance(readable, Source) and readable.choice.filter
+    return not filtered or readable.rows > rows
 
 
 def ran(readable: Readable) -> bool:

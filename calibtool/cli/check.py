@@ -163,13 +163,12 @@ def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
     from calibtool import gate
     from calibtool.errors import UsageError
     from calibtool.files import open_source
-    from calibtool.state.file import SUFFIX, load_cells
 
     chosen, baseline = given.pop("file"), given.pop("baseline")
     if not chosen:
         raise UsageError("no FILE to check; name it, or set `file` in [tool.calibtool.check]")
     choice = shared.choice(given)
-    source = load_cells(chosen) if chosen.endswith(SUFFIX) else open_source(chosen, choice)
+    source = shared.opened(chosen, choice)
     if not baseline:
         return source, None
     if Path(baseline).suffix.lower() == ".json":

@@ -155,10 +155,8 @@ def _rows(
     from calibtool.calibrators.passes import told_of_skipped
     from calibtool.files import open_source
 
-    if file.endswith(".cells"):
-        from calibtool.state.file import load_cells
-
-        return load_cells(file), []
+    if shared.is_cells(file):
+        return shared.opened(file, choice), []
     source = open_source(file, choice).also([by] if by else [])
     likely = _too_many(source) and not weighted
     by_passes = likely and fits_by_passes(method, source.classes, by=by, **own)

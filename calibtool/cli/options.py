@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from calibtool.asked import Readable
     from calibtool.files import Choice, Source
+    from calibtool.state import State
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -136,20 +137,36 @@ def _run(found: Source, where: str | None, kept: str | None) -> Source:
 
 def readable(path: str, options: dict[str, Any], columns: Sequence[str] = ()) -> Readable:
     """The file, open, or the state in a file of cells; columns are carried along."""
-    if path.endswith(".cells"):
-        return _cells(path, options)
+    if is_cells(path):
+        _refuse(path, [name for name in ("dask", "state") if options.pop(name, None)])
+        return opened(path, choice(options))
     return source(path, options).also(columns)
 
 
-def _cells(path: str, options: dict[str, Any]) -> Readable:
-    from calibtool.errors import UsageError
+def is_cells(path: str) -> bool:
+    """Whether a file is named as one of cells."""
+    return path.endswith(".cells")
+
+
+def opened(path: str, chosen: Choice, columns: Sequence[str] = ()) -> Source | State:
+    """As `readable`, with the reading options in a choice: of cells, none may be left that would
+    have no say."""
+    from calibtool.files import Choice, open_source
     from calibtool.state.file import load_cells
 
-    given = [name for name in (*READING, "dask", "state") if options.pop(name, None)]
+    if not is_cells(path):
+        return open_source(path, chosen).also(columns)
+    plain = Choice()
+    _refuse(path, [n for n in READING if getattr(chosen, n) != getattr(plain, n)])
+    return load_cells(path)
+
+
+def _refuse(path: str, given: Sequence[str]) -> None:
+    from calibtool.errors import UsageError
+
     if given:
         option = given[0].replace("_", "-")
         raise UsageError(f"{path}: holds cells, no rows; --{option} was for `calibtool cells`")
-    return load_cells(path)
 
 
 def again(context: click.Context) -> str:

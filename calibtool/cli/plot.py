@@ -261,8 +261,8 @@ def _read(
 
 
 def _open(path: str, choice: Any, columns: Sequence[str]) -> Readable:
-    if path.endswith(".cells"):
-        return shared.readable(path, {})
+    if shared.is_cells(path):
+        return shared.opened(path, choice)
     from calibtool.files import open_source
     from calibtool.slices import carrying
 

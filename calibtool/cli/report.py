@@ -75,11 +75,10 @@ def report(
     from calibtool.calibrators import load_calibrator
     from calibtool.cli import out
     from calibtool.errors import UsageError
-    from calibtool.files import open_source, require_writable
+    from calibtool.files import require_writable
     from calibtool.page import page
     from calibtool.send import form_of, text
     from calibtool.spec import parse_list
-    from calibtool.state.file import SUFFIX, load_cells
 
     form = form_of(output, format_, model_card)
     if form == "html" and not output:
@@ -90,10 +89,7 @@ def report(
     fitted = load_calibrator(calibrator) if calibrator else None
     choice = shared.choice(options)
     columns = fitted.columns if fitted is not None else ()
-    sources = [
-        load_cells(file) if file.endswith(SUFFIX) else open_source(file, choice).also(columns)
-        for file in files
-    ]
+    sources = [shared.opened(file, choice, columns) for file in files]
     with out.progress() as progress:
         made = page(
             sources,

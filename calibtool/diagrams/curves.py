@@ -17,7 +17,7 @@ from calibtool.estimates import Measures
 from calibtool.metrics.corp import isotonic
 from calibtool.metrics.smooth import Kernel, smoothed
 from calibtool.panels import Panels
-from calibtool.statistic import Cells, locate
+from calibtool.statistic import Cells
 
 POINTS = 201  # where a smooth curve is computed
 NARROWEST = 0.01  # bandwidth of a smooth curve that is drawn
@@ -54,8 +54,7 @@ def binned(found: Measures, system: int, edges: Array, how: str, *, logit: bool 
     cells, squares = found.binned(system, edges)
     some = np.where(cells.n > 0, cells.n, np.nan)
     centre, rate = cells.p / some, cells.y / some
-    # rows that would be as informative if all weighed the same (Kish 1965, sec. 8.2)
-    held = some**2 / np.where(squares > 0, squares, np.nan)
+    held = informative_rows(cells.n, squares)
     level = found.settings.level
     if how == "bootstrap":
         low, high = _bootstrapped(found, system, edges)
@@ -69,15 +68,10 @@ def binned(found: Measures, system: int, edges: Array, how: str, *, logit: bool 
     return Points(centre, rate, low, high, least, most, mass, bounds, below)
 
 
-def informative_rows(score: Array, edges: Array, weights: Array | None) -> Array:
-    """Rows of each bin that would be as informative if all weighed the same (Kish 1965, sec. 8.2);
-    NaN where there are none."""
-    where = locate(score, edges)
-    if weights is None:
-        counts = np.bincount(where, minlength=len(edges)).astype(np.float64)
-        return np.where(counts > 0, counts, np.nan)
-    n, squares = (np.bincount(where, w, len(edges)) for w in (weights, weights**2))
-    return np.divide(n * n, squares, out=np.full(len(edges), np.nan), where=squares > 0)
+def informative_rows(n: Array, squares: Array) -> Array:
+    """Rows of each bin that would be as informative if all weighed the same, by the sums of weights
+    and of their squares (Kish 1965, sec. 8.2); NaN where there are none."""
+    return np.divide(n * n, squares, out=np.full(len(n), np.nan), where=squares > 0)
 
 
 def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:

@@ -142,11 +142,9 @@ def _stretches(values: Array, groups: int) -> Array:
 
 
 def _stretch(found: Examined, values: Array, is_time: bool) -> Stretch:
-    rows = found.collected[0].rows
-    score, _ = rows.view(found.view)
     said, was = found.means()
-    edges = np.ones(1)
-    held = informative_rows(score, edges, rows.weights)
+    cells, squares = found.binned(0, np.ones(1))
+    held = informative_rows(cells.n, squares)
     level = found.settings.level
     low, high = clopper_pearson(np.array([was]), held, level)
     least, most = binomial_range(np.array([said]), held, level)
@@ -156,7 +154,7 @@ def _stretch(found: Examined, values: Array, is_time: bool) -> Stretch:
         high=last,
         middle=float(np.median(values)),
         text=_text(first, last, is_time=is_time),
-        rows=len(score),
+        rows=found.data.rows,
         said=said,
         was=was,
         was_low=float(low[0]),

@@ -18,7 +18,7 @@ from calibtool.errors import NotAvailableError
 from calibtool.measure.bins import error_of, of_panels
 from calibtool.measure.curves import Curves
 from calibtool.measure.record import Measured, Settings
-from calibtool.metrics import METRICS, CalibrationError, OfCells, OfCounts, Score
+from calibtool.metrics import CalibrationError, OfCells, OfCounts, Score, score_of
 from calibtool.metrics.kinds import Counts
 from calibtool.metrics.profiles import profile
 from calibtool.panels import FINE, Fine, Panels, cut
@@ -43,15 +43,20 @@ def measure_states(
 
 
 def bias_of(cells: Cells, settings: Settings) -> Measured:
-    """Mean score minus mean outcome."""
-    total = float(cells.total)
-    value = float((cells.p - cells.y).sum()) / total
+    """Mean score minus mean outcome, with replicates."""
+    value, error = bias_and_error(cells)
     if settings.draws is None:
         return Measured(value)
+    return Measured(value, replicates=value + error * _deviates(settings.draws, "bias"))
+
+
+def bias_and_error(cells: Cells) -> tuple[float, float]:
+    """Mean score minus mean outcome, and its standard error."""
+    total = float(cells.total)
+    value = float((cells.p - cells.y).sum()) / total
     s = cells.centres()
     spread = float((cells.y * (1 - s) ** 2 + (cells.n - cells.y) * s**2).sum()) / total**2
-    root = float(np.sqrt(max(spread - value**2 / total, 0.0)))
-    return Measured(value, replicates=value + root * _deviates(settings.draws, "bias"))
+    return value, float(np.sqrt(max(spread - value**2 / total, 0.0)))
 
 
 class _System:
@@ -372,11 +377,9 @@ def _counts(spec: Spec, metric: OfCounts, state: State) -> float:
     total = label.sum()
     mean = np.array(0.0)
     if metric.rows is not None:
-        same = [
-            name for name, m in METRICS.items() if isinstance(m, Score) and m.rows is metric.rows
-        ]
-        sums = state.sums.get(f"score/{same[0]}")
-        if sums is None or f"infinite/{same[0]}" in state.sums:
+        name = score_of(metric)
+        sums = state.sums.get(f"score/{name}")
+        if sums is None or f"infinite/{name}" in state.sums:
             raise NotAvailableError(_lacking_score(spec, state))
         mean = sums.high[1] / sums.high[0]
     some = max(int(np.flatnonzero((label > 0) | (said > 0)).max(initial=0)) + 1, 1)

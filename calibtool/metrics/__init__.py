@@ -69,6 +69,14 @@ SETS: dict[str, tuple[str, ...]] = {
     "all": tuple(METRICS),
 }
 
+
+def score_of(metric: OfCounts) -> str | None:
+    """The score whose mean a metric of counts needs, or None."""
+    if metric.rows is None:
+        return None
+    return next(n for n, m in METRICS.items() if isinstance(m, Score) and m.rows is metric.rows)
+
+
 __all__ = [
     "ESTIMATES",
     "FIXED",
@@ -88,4 +96,5 @@ __all__ = [
     "OfOther",
     "Rows",
     "Score",
+    "score_of",
 ]

@@ -10,8 +10,11 @@ from statistics import NormalDist
 import numpy as np
 
 from calibtool import intervals
+from calibtool.asked import FEW_ROWS, settings_of, silent
 from calibtool.checks import Array
+from calibtool.draws import Draws
 from calibtool.errors import InputError, UsageError
+from calibtool.measure.of_state import bias_and_error
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
 from calibtool.monitoring import evidence
@@ -34,8 +37,6 @@ __all__ = [
     "read",
     "watch",
 ]
-
-FEW_ROWS = 10  # below, no interval is given
 
 
 def monitor(
@@ -145,15 +146,10 @@ def watch(
 
 def _bias(period: Period, level: float | None) -> Estimate:
     """Mean score minus mean outcome, with its normal interval."""
-    cells = period.cells
-    total = float(cells.total)
-    value = float((cells.p - cells.y).sum()) / total
+    value, error = bias_and_error(period.cells)
     found = Estimate("bias", value, view=period.view, better="")
-    if level is None or total < FEW_ROWS:
+    if level is None or period.cells.total < FEW_ROWS:
         return found
-    s = cells.centres()
-    squares = float((cells.y * (1 - s) ** 2 + (cells.n - cells.y) * s**2).sum()) / total
-    error = math.sqrt(max(squares - value**2, 0.0) / total)
     reach = NormalDist().inv_cdf((1 + level) / 2) * error
     return replace(found, low=value - reach, high=value + reach, error=error)
 
@@ -194,12 +190,7 @@ def _require(against: str, alpha: float, ci: str, resamples: int, level: float, 
         raise UsageError(f"--alpha must lie between 0 and 1, not {alpha:g}")
     if ci not in ("inverted", "none"):
         raise UsageError(f"--ci {ci!r}: there are inverted, none")
-    if not 0 < level < 1:
-        raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
-    if ci != "none" and resamples < 20:
-        raise UsageError(f"--resamples must be at least 20, not {resamples}; --ci none for none")
-    if seed < 0:
-        raise UsageError(f"--seed must not be negative, not {seed}")
+    settings_of(ci, Draws(resamples, seed, FEW_ROWS), level, 1, silent)
 
 
 def _require_alike(source: str, periods: list[Period]) -> None:

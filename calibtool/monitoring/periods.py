@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,14 +19,15 @@ from calibtool.monitoring import names
 from calibtool.monitoring.record import Period
 from calibtool.predictions import Kind, Predictions
 from calibtool.state import State
-from calibtool.state.exact import MOST_ROWS, Exact, by_cell
+from calibtool.state.exact import MOST_ROWS, Exact
 from calibtool.state.file import load_cells
-from calibtool.state.grid import NAMED, Grid, grid, named
+from calibtool.state.grid import NAMED, Grid, Tally, grid, named
 from calibtool.statistic import Cells
 from calibtool.views import reduce_rows
 
 MOST = 10_000  # periods; a column of more values is none of periods
 VIEWS = ("auto", "top", "positive")
+Sums: TypeAlias = dict[str, Exact]  # of rows by cell, by the names that `Tally` gives them
 WEIGHTED = (
     "rows are weighted, and evidence from weighted rows is not valid: a row of weight 2 is not "
     "two independent rows; leave the weights out"
@@ -56,11 +58,11 @@ def in_memory(given: Mapping[str, Predictions | State], view: str, bins: int) ->
         if isinstance(one, State):
             found.append(_of_state(one, view, name))
             continue
-        total = _Sums(_grid(bins))
-        own = view_of(one, view)
+        own, where = view_of(one, view), _grid(bins)
+        tally = Tally(where)
         for block in one.blocks(MOST_ROWS):
-            total.add(*reduce_rows(_unweighted(block)).view(own))
-        found.append(Period(name, total.cells(), one.kind, own))
+            tally.add(*reduce_rows(_unweighted(block)).view(own))
+        found.append(Period(name, _cells(where, tally.result()), one.kind, own))
     return Periods("periods", "period", tuple(found))
 
 
@@ -146,29 +148,21 @@ def _of_state(one: State, view: str, name: str) -> Period:
     return Period(name, one.cells(own), one.kind, own)
 
 
-class _Sums:
-    """Sums of a period's rows by cell: exact, so that their order changes no bit."""
+def _counted(where: Grid, score: Array, outcome: Array) -> Sums:
+    """Sums of some rows by cell."""
+    tally = Tally(where)
+    tally.add(score, outcome)
+    return tally.result()
 
-    def __init__(self, where: Grid) -> None:
-        self.grid = where
-        self.n, self.y = np.zeros(where.size), np.zeros(where.size)
-        self.p = Exact.of(np.zeros(where.size))
 
-    def add(self, score: Array, outcome: Array) -> None:
-        """At most MOST_ROWS rows."""
-        at = self.grid.locate(score)
-        self.n += np.bincount(at, minlength=self.grid.size)
-        self.y += np.bincount(at, outcome, self.grid.size)
-        self.p += by_cell(at, score, self.grid.size)
+def _plus(sums: dict[names.Key, Sums], key: names.Key, more: Sums) -> None:
+    """Add to the sums of a period: exactly, so that the order of rows and files changes no bit."""
+    held = sums.get(key)
+    sums[key] = {name: held[name] + more[name] for name in more} if held else more
 
-    def plus(self, other: _Sums) -> None:
-        """Rows of another file."""
-        self.n += other.n
-        self.y += other.y
-        self.p += other.p
 
-    def cells(self) -> Cells:
-        return Cells(self.grid.at, self.n, self.p.high, self.y)
+def _cells(where: Grid, sums: Sums) -> Cells:
+    return Cells(where.at, *(sums[name].high for name in "npy"))
 
 
 @dataclass(eq=False)
@@ -181,7 +175,7 @@ class _Reading:
     choice: Choice
     view: str
     grid: Grid
-    sums: dict[names.Key, _Sums] = field(default_factory=dict)
+    sums: dict[names.Key, Sums] = field(default_factory=dict)
     states: dict[names.Key, State] = field(default_factory=dict)
     shape: tuple[Kind, int | None, str] | None = None
     first: str = ""
@@ -201,17 +195,14 @@ class _Reading:
             self.skipped.append(f"skipped {error}")
             return
         for one, sums in fresh.items():
-            if one in self.sums:
-                self.sums[one].plus(sums)
-            else:
-                self.sums[one] = sums
+            _plus(self.sums, one, sums)
         if len(self.sums) > MOST:
             raise UsageError(
                 f"{self.pattern}: {self.time or self.every} has more than {MOST:,} values; that "
                 "many periods are not monitored"
             )
 
-    def _rows_of(self, address: str, key: names.Key | None) -> dict[names.Key, _Sums]:
+    def _rows_of(self, address: str, key: names.Key | None) -> dict[names.Key, Sums]:
         """The sums of a file's rows by period."""
         source = open_source(address, replace(self.choice, skip_bad_files=False))
         if source.roles.weights:
@@ -221,19 +212,19 @@ class _Reading:
         column = None if key is not None else self.time or self.every
         if column:
             source = source.also([column])
-        fresh: dict[names.Key, _Sums] = {}
+        fresh: dict[names.Key, Sums] = {}
         row = 0
         for block in source.blocks(MOST_ROWS):
             score, outcome = reduce_rows(_unweighted(block)).view(own)
             if key is not None:
-                fresh.setdefault(key, _Sums(self.grid)).add(score, outcome)
+                _plus(fresh, key, _counted(self.grid, score, outcome))
             else:
                 assert column
                 where = f"{source.source}: {column}"
                 keys, index = names.keys_of(block.extra[column], self.every, where, row)
                 for k, one in enumerate(keys[: MOST + 1]):
                     some = index == k
-                    fresh.setdefault(one, _Sums(self.grid)).add(score[some], outcome[some])
+                    _plus(fresh, one, _counted(self.grid, score[some], outcome[some]))
             row += block.rows
         return fresh
 
@@ -286,7 +277,7 @@ class _Reading:
         found = [
             _of_state(self.states[key], view, called[key])
             if self.states
-            else Period(called[key], self.sums[key].cells(), kind, view)
+            else Period(called[key], _cells(self.grid, self.sums[key]), kind, view)
             for key in keys
         ]
         notes = (*self.skipped, *_gaps(keys, self.every))

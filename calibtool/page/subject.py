@@ -108,12 +108,12 @@ def _of_state(name: str, kept: State, asked: Asked) -> Subject:
         wrong=wrong,
         risk=risk_coverage.of_system(found, 0, "as given"),
         fix=None,
-        no_fix="No calibrator was tried: cells hold no rows. `calibtool fit-platt`, fit-isotonic "
-        "and others fit on cells.",
+        no_fix="No calibrator was tried: cells hold no rows. fit-platt, fit-isotonic and others fit "
+        "on cells.",
         selection=None,
         classes=None,
         slices=(),
-        checks=(),
+        checks=("cells hold no rows that could be looked at one by one",),
         source=kept.source,
     )
 

@@ -36,6 +36,7 @@ def _titles(found: Monitored) -> list[str]:
 def _cells(found: Monitored, period: Watched) -> list[str]:
     ends = [] if found.level is None else [interval(period.ece.low, period.ece.high)]
     e = "<0.01" if period.log10_e < -2 else e_text(period.log10_e)
+    e = ">1e+99" if period.log10_e >= 100 else e  # a column that stays narrow
     return [
         *(period.name, _rows(period.rows), number(period.said), number(period.was)),
         *(number(period.ece.value), *ends, f"{e} {'*' if period.alarm else ' '}"),

@@ -52,7 +52,7 @@ class Reducer:
         )
 
     def add(self, block: Predictions) -> dict[str, Array]:
-        """A block of at most `block_rows` rows; answers with each score's values."""
+        """A block of at most MOST_ROWS rows; answers with each score's values."""
         if not block.rows:
             return {}
         if block.kind != "confidence" and block.labels is None:
@@ -62,10 +62,6 @@ class Reducer:
             assert block.labels is not None
             self._column(block.values[:, 0], block.labels == 1, block.weights)
             return {}
-        found = [self._add(piece) for piece in block.blocks(MOST_ROWS)]
-        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-
-    def _add(self, block: Predictions) -> dict[str, Array]:
         part = reduce_block(block, self._wanted, lean=True)
         rows = part.rows
         views = self.keep.views

@@ -95,3 +95,18 @@ def test_what_needs_rows_says_so(refused, command, says):
 def test_a_calibrator_cannot_be_applied_to_cells(run, refused):
     run("fit-temperature", "visits.parquet", "-o", "t.json")
     refused("evaluate", "visits.cells", "--calibrator", "t.json", says=("no calibrator",))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "visits.cells", "--require", "ece <= 0.1"),
+        ("report", "visits.cells", "-o", "x.html"),
+        ("plot", "reliability", "visits.cells"),
+        ("fit-platt", "visits.cells"),
+    ],
+)
+@pytest.mark.usefixtures("cells")
+def test_options_that_would_have_no_say_are_refused(refused, command):
+    refused(*command, "--score", "p", says=("--score was for `calibtool cells`",))
+    refused(*command, "--filter", "age > 50", says=("--filter was for `calibtool cells`",))
