@@ -20,9 +20,9 @@ from speed import HERE, Floats, Row, alternately, installed, line, missing, tabl
 
 import calibtool as ct
 from calibtool import __version__
+from calibtool.metrics.cells import Cells
 from calibtool.metrics.kernel import mmce
 from calibtool.metrics.smooth import smece
-from calibtool.statistic import Cells
 
 PEERS = ("relplot", "netcal")
 ROWS, FEW = 50_000, 5_000

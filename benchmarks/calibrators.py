@@ -27,8 +27,8 @@ import numpy as np
 from speed import HERE, Floats, Ints, Row, arrays, installed, line, missing, softmax, write
 
 import calibtool as ct
-from calibtool.render.numbers import number
-from calibtool.views import to_probs
+from calibtool.data.rows import to_probs
+from calibtool.formatting import number
 
 # a peer imports the package `coverage`, which our own script of that name would hide
 sys.path = [path for path in sys.path if Path(path).resolve() != HERE.resolve()]

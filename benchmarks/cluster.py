@@ -24,14 +24,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import calibtool as ct
-from calibtool.engines import Run
-from calibtool.engines.cluster import connected
-from calibtool.engines.tree import WIDTH
-from calibtool.files import Choice, open_source
-from calibtool.mapping import cells
-from calibtool.spec import parse_list
-from calibtool.state import Shape
-from calibtool.streaming import keep_for, states_of
+from calibtool.data.files.open import open_source
+from calibtool.data.files.roles import Choice
+from calibtool.metrics.spec import parse_list
+from calibtool.streaming.engines.dask_cluster import connected
+from calibtool.streaming.engines.engine import Run
+from calibtool.streaming.engines.tree import WIDTH
+from calibtool.streaming.layout import keep_for
+from calibtool.streaming.passes import states_of
+from calibtool.streaming.summarize import cells
+from calibtool.streaming.summary import Shape
 
 HERE = Path(__file__).parent
 ROUNDS = 5

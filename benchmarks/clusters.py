@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtri
 
 import calibtool as ct
-from calibtool.slices import with_extra
+from calibtool.data.slicing import with_extra
 
 HERE = Path(__file__).parent
 METRICS = ("accuracy", "nll", "auroc", "ece", "ada-ece", "rmsce", "ks")

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.special import ndtr, softmax
 
 import calibtool as ct
-from calibtool.comparison import METRICS as DEFAULT
-from calibtool.comparison import compare
+from calibtool.analysis.comparison import METRICS as DEFAULT
+from calibtool.analysis.comparison import compare
 
 HERE = Path(__file__).parent
 SIZES = (500, 2000)

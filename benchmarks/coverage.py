@@ -23,7 +23,7 @@ from truth import CLASSES, SCENARIOS, population, true, truth
 import calibtool as ct
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.maps import Power
-from calibtool.metrics import METRICS
+from calibtool.metrics.registry import METRICS
 
 HERE = Path(__file__).parent
 FIRST = ("ece", "mce", "ada-ece", "rmsce", "classwise-ece")

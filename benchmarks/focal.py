@@ -27,14 +27,15 @@ import torch
 from torch.nn.functional import log_softmax
 
 import calibtool as ct
-from calibtool.train.data import read
+from calibtool.train.data.read import read
+from calibtool.train.data.split import split
 from calibtool.train.feed import Feed
 from calibtool.train.forward import predict
 from calibtool.train.loop import State, fit
-from calibtool.train.models import tokenized
-from calibtool.train.run import Silent, begin
+from calibtool.train.models.registry import tokenized
+from calibtool.train.run import Silent
 from calibtool.train.settings import Settings
-from calibtool.train.split import split
+from calibtool.train.start import begin
 from calibtool.train.world import seeded, threads, world
 
 RESULTS = Path(__file__).parent / "results" / "focal.json"

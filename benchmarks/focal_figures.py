@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from calibtool.train import FLSDLoss
-from calibtool.train.loss_focal import gradient_ratio
-from calibtool.train.loss_focal_auto import auto_gamma
+from calibtool.train.losses.focal import gradient_ratio
+from calibtool.train.losses.focal_auto import auto_gamma
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"

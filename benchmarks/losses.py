@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
 from calibtool.train import make_loss
-from calibtool.train.table import LOSSES
+from calibtool.train.losses.registry import LOSSES
 
 RESULTS = Path(__file__).parent / "results" / "losses.json"
 ROWS, CLASSES = 1024, (10, 100, 1000)

@@ -3,11 +3,11 @@
     OMP_NUM_THREADS=1 nice python benchmarks/monitor.py [--streams 100] [-o FILE]
 
 Streams of days are simulated from known curves and known score distributions. Every stream is
-watched by both e-processes of calibtool/monitoring/evidence.py, and beside them by what people do
-without them: a test a day, at 5 %. `naive` is the Hosmer-Lemeshow test of each day's rows (10
-groups of equal size, chi-squared with 10 degrees of freedom); `naive_first` compares each day with
-the first, in the same 10 groups of scores, by the chi-squared test of the difference in
-outcomes.
+watched by both e-processes of calibtool/analysis/monitoring/evidence.py, and beside them by what
+people do without them: a test a day, at 5 %. `naive` is the Hosmer-Lemeshow test of each day's
+rows (10 groups of equal size, chi-squared with 10 degrees of freedom); `naive_first` compares
+each day with the first, in the same 10 groups of scores, by the chi-squared test of the
+difference in outcomes.
 
 Null streams: the share that has ever raised an alarm by the last day. Changed streams: the change
 comes on day 51; false alarms before it, the share found by the last day, the median delay in days.
@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
-from calibtool.checks import Array
-from calibtool.monitoring import evidence
-from calibtool.monitoring.grid import FINE
-from calibtool.statistic import locate
+from calibtool.analysis.monitoring import evidence
+from calibtool.analysis.monitoring.grid import FINE
+from calibtool.metrics.cells import locate
+from calibtool.types import Array
 
 DAYS, CHANGE = 100, 50
 SIZES = (50, 500, 5000)

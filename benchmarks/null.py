@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from calibtool import Predictions, perfection
+from calibtool import Predictions
+from calibtool.analysis.significance import detect, registry, run
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "null.json"
@@ -78,8 +79,8 @@ def one(job: tuple[str, int, int, int, str | None]) -> dict[str, float]:
     name, n, index, resamples, tests = job
     rng = np.random.Generator(np.random.PCG64([index, n, *name.encode()]))
     data = SCENARIOS[name][1](rng, n)
-    perfection.detectable = lambda *_: None  # not what is measured here
-    found = perfection.significance(data, tests=tests, resamples=resamples, seed=index)
+    detect.detectable = lambda *_: None  # not what is measured here
+    found = run.significance(data, tests=tests, resamples=resamples, seed=index)
     p_values = {r.name: r.p_value for r in found.results if r.p_value is not None}
     return (
         p_values
@@ -106,7 +107,7 @@ def table(cells: list[dict[str, Any]]) -> list[str]:
     """A line a test and size; a column a scenario: the share rejected at 5 and at 1 %."""
     names = [name for name in SCENARIOS if any(cell["scenario"] == name for cell in cells)]
     found = {(c["test"], c["n"], c["scenario"]): c for c in cells}
-    tests = [name for name in (*perfection.TESTS, ANY) if any(c["test"] == name for c in cells)]
+    tests = [name for name in (*registry.TESTS, ANY) if any(c["test"] == name for c in cells)]
     lines = [
         f"| test | n | {' | '.join(names)} |",
         f"| --- | ---: | {' | '.join('---:' for _ in names)} |",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import calibtool as ct
-from calibtool.files import open_source
+from calibtool.data.files.open import open_source
 
 HERE = Path(__file__).parent
 FILES = (

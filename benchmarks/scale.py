@@ -56,28 +56,28 @@ def work():
     ).collect()
 """,
     "ece": """
-from calibtool.evaluation import evaluate
-from calibtool.files import open_source, Choice
+from calibtool.evaluation.evaluate import evaluate
+from calibtool.data.files.open import open_source; from calibtool.data.files.roles import Choice
 def work():
     source = open_source({path!r}, Choice(score="p", labels="clicked"))
     evaluate(source, ["ece"], ci="none", threads={threads})
 """,
     "ece with its interval": """
-from calibtool.evaluation import evaluate
-from calibtool.files import open_source, Choice
+from calibtool.evaluation.evaluate import evaluate
+from calibtool.data.files.open import open_source; from calibtool.data.files.roles import Choice
 def work():
     evaluate(open_source({path!r}, Choice(score="p", labels="clicked")), ["ece"], threads={threads})
 """,
     "default": """
-from calibtool.evaluation import evaluate
-from calibtool.files import open_source, Choice
+from calibtool.evaluation.evaluate import evaluate
+from calibtool.data.files.open import open_source; from calibtool.data.files.roles import Choice
 def work():
     evaluate(open_source({path!r}, Choice(score="p", labels="clicked")), threads={threads})
 """,
     "numpy": """
 import numpy as np
-from calibtool.files import open_source
-from calibtool.threads import ordered
+from calibtool.data.files.open import open_source
+from calibtool.parallel import ordered
 def work():
     source = open_source({path!r})
     def one(part):
@@ -89,15 +89,15 @@ def work():
     list(ordered(one, source.parts(), {threads}))
 """,
     "logits": """
-from calibtool.evaluation import evaluate
-from calibtool.files import open_source
+from calibtool.evaluation.evaluate import evaluate
+from calibtool.data.files.open import open_source
 def work():
     specs = ["accuracy", "nll", "brier", "ece"]
     evaluate(open_source({path!r}), specs, ci="none", threads={threads})
 """,
     "logits, default": """
-from calibtool.evaluation import evaluate
-from calibtool.files import open_source
+from calibtool.evaluation.evaluate import evaluate
+from calibtool.data.files.open import open_source
 def work():
     evaluate(open_source({path!r}), ci="none", threads={threads})
 """,

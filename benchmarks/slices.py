@@ -19,9 +19,9 @@ import numpy as np
 from scipy.special import expit, logit, ndtri
 
 import calibtool as ct
-from calibtool.search import search_slices
-from calibtool.sliced import evaluate_by
-from calibtool.slices import slices, with_extra
+from calibtool.analysis.slice_search import search_slices
+from calibtool.analysis.slices import evaluate_by
+from calibtool.data.slicing import slices, with_extra
 
 HERE = Path(__file__).parent
 SHIFTS = (0.4, 0.8, 1.2)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import calibtool as ct
-from calibtool.files import open_source
+from calibtool.data.files.open import open_source
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]

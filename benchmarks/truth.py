@@ -13,12 +13,12 @@ import scipy.spatial
 from numpy.typing import NDArray
 
 import calibtool as ct
-from calibtool.metrics import Counts, OfCells, OfCounts, OfMatrix, Score
+from calibtool.data.rows import reduce_rows
+from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import Counts, OfCells, OfCounts, OfMatrix, Score
 from calibtool.metrics.profiles import Profile
 from calibtool.metrics.simplex import skce_width
-from calibtool.spec import Spec, parse
-from calibtool.statistic import Cells
-from calibtool.views import reduce_rows
+from calibtool.metrics.spec import Spec, parse
 
 Floats = NDArray[np.float64]
 CLASSES, BINS = 10, 15

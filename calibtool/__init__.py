@@ -16,49 +16,50 @@ from calibtool.version import __version__
 if TYPE_CHECKING:
     from calibtool import plot as plot
     from calibtool import sklearn as sklearn
-    from calibtool.calibrators import fit, load_calibrator
-    from calibtool.comparison import compare
-    from calibtool.engines.frame import from_dask
+    from calibtool.analysis.comparison import compare
+    from calibtool.analysis.monitoring.monitor import monitor
+    from calibtool.analysis.selection import select
+    from calibtool.analysis.significance.run import significance
+    from calibtool.analysis.slice_search import search_slices
+    from calibtool.analysis.slices import evaluate_by
+    from calibtool.calibrators.fit import fit, load_calibrator
+    from calibtool.data.files.open import load, scan
+    from calibtool.data.predictions import Predictions
     from calibtool.errors import CalibtoolError
-    from calibtool.evaluation import evaluate
-    from calibtool.files import load, scan
-    from calibtool.gate import check
-    from calibtool.mapping import cells
-    from calibtool.monitoring import monitor
-    from calibtool.perfection import significance
-    from calibtool.predictions import Predictions
-    from calibtool.report import Estimate, Report
-    from calibtool.search import search_slices
-    from calibtool.selection import select
-    from calibtool.send import write_report
-    from calibtool.sliced import evaluate_by
-    from calibtool.state import State
-    from calibtool.state.file import load_cells, save_cells
+    from calibtool.evaluation.evaluate import evaluate
+    from calibtool.evaluation.report import Report
+    from calibtool.gate.check import check
+    from calibtool.intervals.estimate import Estimate
+    from calibtool.reports.page.write import write_report
+    from calibtool.streaming.cells_file import load_cells, save_cells
+    from calibtool.streaming.engines.dask_frame import from_dask
+    from calibtool.streaming.summarize import cells
+    from calibtool.streaming.summary import State
 
 # name -> the module it lives in; loaded when first used, so that importing calibtool is cheap
 _HOME = {
     "CalibtoolError": "calibtool.errors",
-    "Estimate": "calibtool.report",
-    "Predictions": "calibtool.predictions",
-    "Report": "calibtool.report",
-    "State": "calibtool.state",
-    "cells": "calibtool.mapping",
-    "check": "calibtool.gate",
-    "compare": "calibtool.comparison",
-    "evaluate": "calibtool.evaluation",
-    "evaluate_by": "calibtool.sliced",
-    "fit": "calibtool.calibrators",
-    "from_dask": "calibtool.engines.frame",
-    "load": "calibtool.files",
-    "load_calibrator": "calibtool.calibrators",
-    "load_cells": "calibtool.state.file",
-    "save_cells": "calibtool.state.file",
-    "scan": "calibtool.files",
-    "monitor": "calibtool.monitoring",
-    "search_slices": "calibtool.search",
-    "select": "calibtool.selection",
-    "significance": "calibtool.perfection",
-    "write_report": "calibtool.send",
+    "Estimate": "calibtool.intervals.estimate",
+    "Predictions": "calibtool.data.predictions",
+    "Report": "calibtool.evaluation.report",
+    "State": "calibtool.streaming.summary",
+    "cells": "calibtool.streaming.summarize",
+    "check": "calibtool.gate.check",
+    "compare": "calibtool.analysis.comparison",
+    "evaluate": "calibtool.evaluation.evaluate",
+    "evaluate_by": "calibtool.analysis.slices",
+    "fit": "calibtool.calibrators.fit",
+    "from_dask": "calibtool.streaming.engines.dask_frame",
+    "load": "calibtool.data.files.open",
+    "load_calibrator": "calibtool.calibrators.fit",
+    "load_cells": "calibtool.streaming.cells_file",
+    "save_cells": "calibtool.streaming.cells_file",
+    "scan": "calibtool.data.files.open",
+    "monitor": "calibtool.analysis.monitoring.monitor",
+    "search_slices": "calibtool.analysis.slice_search",
+    "select": "calibtool.analysis.selection",
+    "significance": "calibtool.analysis.significance.run",
+    "write_report": "calibtool.reports.page.write",
 }
 _MODULES = ("plot", "sklearn")  # the latter of an optional extra
 

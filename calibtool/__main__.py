@@ -2,6 +2,6 @@
 
 import sys
 
-from calibtool.cli import main
+from calibtool.cli.main import main
 
 sys.exit(main())

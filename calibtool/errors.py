@@ -1,5 +1,10 @@
 """The one tree of errors. Each message says what was wrong, where, and what to do."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class CalibtoolError(Exception):
     """Something a user can put right; the command line prints it and exits with 2."""
@@ -42,3 +47,10 @@ class TrainingError(CalibtoolError):
 
 class FitError(CalibtoolError):
     """A calibrator has no finite optimum on these data, or did not reach it."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name."""
+    close = difflib.get_close_matches(name, list(known), n=3)
+    listed = ", ".join(close or list(known))
+    return f"; did you mean {listed}?" if close else f"; there are {listed}"

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calibtool.asked import Readable
-from calibtool.diagrams import module_of
-from calibtool.diagrams.named import Named
-from calibtool.ink import draw, figure, save, svg
+from calibtool.data.readable import Readable
+from calibtool.diagrams.figure import draw, figure, save, svg
+from calibtool.diagrams.inputs import Named
+from calibtool.diagrams.registry import module_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

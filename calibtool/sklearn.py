@@ -11,14 +11,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from calibtool.calibrators import fit
 from calibtool.calibrators.calibrator import Calibrator as Fitted
 from calibtool.calibrators.calibrator import finish
+from calibtool.calibrators.fit import fit
 from calibtool.calibrators.maps import Power
-from calibtool.checks import Array
+from calibtool.data.predictions import Predictions
+from calibtool.data.rows import to_probs
 from calibtool.errors import CalibtoolError, FitError
-from calibtool.predictions import Predictions
-from calibtool.views import to_probs
+from calibtool.types import Array
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from calibtool.asked import Calibrator, Readable
-from calibtool.files import open_source
-from calibtool.gate import Outcome, Saved, check, read_saved
-from calibtool.render import render
+from calibtool.data.files.open import open_source
+from calibtool.data.readable import Calibrator, Readable
+from calibtool.gate.baseline import Saved, read_saved
+from calibtool.gate.check import check
+from calibtool.gate.outcome import Outcome
+from calibtool.reports.render import render
 
 
 def assert_calibrated(

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool import metrics, reference
-from calibtool.cli import main
-from calibtool.metrics import norms
+from calibtool import metrics
+from calibtool.cli.main import main
+from calibtool.metrics import norms, profiles
+from calibtool.reports import metrics as reference
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,14 +32,17 @@ def test_importing_calibtool_loads_nothing_heavy():
 
 @pytest.mark.parametrize("argument", ["--help", "--version"])
 def test_help_loads_nothing_heavy(argument):
-    code = f"import sys; from calibtool.cli import main; main(['{argument}']); print(*sys.modules)"
+    code = (
+        "import sys; from calibtool.cli.main import main; "
+        f"main(['{argument}']); print(*sys.modules)"
+    )
     assert not {"numpy", "scipy", "matplotlib", "pyarrow", "rich", "torch"} & set(run(code))
 
 
 def test_evaluating_an_npz_loads_neither_scipy_nor_pyarrow_nor_matplotlib(examples):
     file = examples / "fashion_test.npz"
     code = (
-        "import sys; from calibtool.cli import main; "
+        "import sys; from calibtool.cli.main import main; "
         f"main(['evaluate', {str(file)!r}]); print(*sys.modules)"
     )
     assert not {"scipy", "matplotlib", "pyarrow", "torch"} & set(run(code))
@@ -99,6 +103,6 @@ def test_norms_take_leading_axes():
     rng = np.random.Generator(np.random.PCG64(0))
     gap, mass = rng.normal(size=(2, 3, 5)), rng.random((2, 3, 5))
     for norm in (norms.l1, norms.l2, norms.worst):
-        whole = norm(norms.Profile(gap, mass))
+        whole = norm(profiles.Profile(gap, mass))
         assert whole.shape == (2, 3)
-        assert whole[1, 2] == pytest.approx(float(norm(norms.Profile(gap[1, 2], mass[1, 2]))))
+        assert whole[1, 2] == pytest.approx(float(norm(profiles.Profile(gap[1, 2], mass[1, 2]))))

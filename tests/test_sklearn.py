@@ -26,8 +26,8 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 import calibtool as ct
+from calibtool.data.rows import to_probs
 from calibtool.sklearn import Calibrator
-from calibtool.views import to_probs
 
 METHODS = ["temperature", "platt", "isotonic", "structured-vector"]
 

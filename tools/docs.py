@@ -21,10 +21,10 @@ from pathlib import Path
 
 import tables
 
-from calibtool import reference
-from calibtool.cli import COMMANDS
-from calibtool.diagrams import KINDS
-from calibtool.metrics import METRICS
+from calibtool.cli.main import COMMANDS
+from calibtool.diagrams.registry import KINDS
+from calibtool.metrics.registry import METRICS
+from calibtool.reports import metrics
 
 ROOT = Path(__file__).parents[1]
 NUMBER = re.compile(r"\d+\.\d+")
@@ -61,14 +61,14 @@ def _same(a: str, b: str) -> bool:
 def made() -> dict[Path, str]:
     """Every made page."""
     pages = {
-        ROOT / "docs" / "metrics.md": reference.page(),
+        ROOT / "docs" / "metrics.md": metrics.page(),
         ROOT / "docs" / "commands.md": helps(),
         ROOT / "docs" / "speed.md": tables.speed(),
     }
     measured = tables.coverage()
     for metric in METRICS.values():
         path = ROOT / "docs" / "metrics" / f"{metric.name}.md"
-        pages[path] = reference.metric_page(metric, measured.get(metric.name, ()))
+        pages[path] = metrics.metric_page(metric, measured.get(metric.name, ()))
     written = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     written = [path for path in written if path not in pages]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from calibtool import reference
-from calibtool.calibrators import METHODS
-from calibtool.metrics import SECTIONS
-from calibtool.render import to_markdown
-from calibtool.render.numbers import number
-from calibtool.train import listing
-from calibtool.train.table import LEGEND
+from calibtool.calibrators.registry import METHODS
+from calibtool.formatting import number
+from calibtool.metrics.registry import SECTIONS
+from calibtool.reports import markdown, metrics
+from calibtool.train.losses import listing
+from calibtool.train.losses.registry import LEGEND
 
 ROOT = Path(__file__).parents[1]
 SPEED = """# Speed
@@ -73,7 +72,7 @@ def coverage() -> dict[str, list[str]]:
 
 def calibrators() -> str:
     """The table of calibrators."""
-    return "\n".join(["", *reference.calibrators(), "", ""])
+    return "\n".join(["", *metrics.calibrators(), "", ""])
 
 
 def quality() -> str:
@@ -128,7 +127,7 @@ def passes() -> str:
 
 def conventions() -> str:
     """The table of other libraries' conventions."""
-    return "\n".join(["", *reference.conventions(), "", ""])
+    return "\n".join(["", *metrics.conventions(), "", ""])
 
 
 def real() -> str:
@@ -143,7 +142,7 @@ def real() -> str:
             if m.name in files[0]["metrics"]
         ]
         names = [f"{one['file'].replace('_', ' ')}, n = {one['rows']:,}" for one in files]
-        lines += [f"## {title}", "", *to_markdown.table(["metric", *names], rows, links=True), ""]
+        lines += [f"## {title}", "", *markdown.table(["metric", *names], rows, links=True), ""]
     took = ", ".join(f"{one['seconds']:.0f}" for one in files)
     lines += [
         "Value and 95 % interval; 1,000 resamples. Made by `benchmarks/real.py`.",
@@ -175,7 +174,7 @@ def focal() -> str:
         told = ", ".join(f"{key} {value}" for key, value in setup.items())
         titles = ["loss", "error, %", "NLL", "ECE, %", "AdaECE, %", "class-wise ECE, %", "T"]
         rows = [_focal_row(loss, runs) for loss in dict.fromkeys(run["loss"] for run in runs)]
-        lines += ["", f"**{name}**: {told}", "", *to_markdown.table(titles, rows)]
+        lines += ["", f"**{name}**: {told}", "", *markdown.table(titles, rows)]
     return "\n".join([*lines, "", ""])
 
 
@@ -218,7 +217,7 @@ def loss_speed() -> str:
             cells = [f"{1e3 * other:.2f} ms, {other / ours:.1f}x" for other in others]
             rows.append([f"{classes} classes, {part}", f"{1e3 * ours:.2f} ms", *cells])
     made = ", ".join(f"{key} {value}" for key, value in record["made_with"].items())
-    return "\n".join(["", *to_markdown.table(titles, rows), "", f"Made with {made}.", "", ""])
+    return "\n".join(["", *markdown.table(titles, rows), "", f"Made with {made}.", "", ""])
 
 
 WHEN = ("before", "after")
@@ -292,7 +291,7 @@ def _gate_table(
     said = " to ".join(f"{count}" for count in sets)
     error = 100 * (0.025 * 0.975 / sets[0]) ** 0.5
     note = f"{said} test sets a cell: chance moves 2.5 by up to {error:.1f} (a standard deviation)."
-    return "\n".join(["", *to_markdown.table(head, rows), "", note, "", ""])
+    return "\n".join(["", *markdown.table(head, rows), "", note, "", ""])
 
 
 def _results(name: str) -> dict[str, Any]:
@@ -320,7 +319,7 @@ def compare_null() -> str:
         f"{least} pairs a column, {record['resamples']} resamples: chance moves 5 by "
         f"{100 * (0.05 * 0.95 / least) ** 0.5:.1f} (a standard deviation)."
     )
-    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+    return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
 
 
 def slices_found() -> str:
@@ -345,7 +344,7 @@ def slices_found() -> str:
     )
     note = f"`evaluate --by` put a star on a slice, where six slices were all alike, in {alike}."
     below = [note, "", ""] if alike else ["", ""]
-    return "\n".join(["", *to_markdown.table(titles, rows), "", *below])
+    return "\n".join(["", *markdown.table(titles, rows), "", *below])
 
 
 def clusters() -> str:
@@ -366,7 +365,7 @@ def clusters() -> str:
         f"{least} data sets a column: chance moves 95 by {100 * (0.95 * 0.05 / least) ** 0.5:.1f} "
         "(a standard deviation), and the metrics of a column together."
     )
-    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+    return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
 
 
 def cells_coverage() -> str:
@@ -383,7 +382,7 @@ def cells_coverage() -> str:
         f"the truth (chance moves 95 by {spread:.1f}, a standard deviation); measured on "
         f"{record['date']} by `benchmarks/cells_coverage.py`."
     )
-    table = to_markdown.table(("population", "rows", *names), rows)
+    table = markdown.table(("population", "rows", *names), rows)
     return "\n".join(["", *table, "", note, "", ""])
 
 
@@ -405,8 +404,8 @@ def cluster() -> str:
     titles = ["workers", "reading", "tasks", "handing them out", "slower", "rows a task to keep up"]
     paper, facts = _on_paper(found)
     return CLUSTER.format(
-        measured="\n".join(to_markdown.table(["", "s", "ns a row"], measured)),
-        paper="\n".join(to_markdown.table(titles, paper)),
+        measured="\n".join(markdown.table(["", "s", "ns a row"], measured)),
+        paper="\n".join(markdown.table(titles, paper)),
         start=f"{found['start_seconds']['local:2']:.0f}",
         ratio=f"{found['ratio_local2_threads2']:.2f}",
         **{**found, "rows": f"{rows:,}", **sizes, **facts},
@@ -503,7 +502,7 @@ def monitor_null() -> str:
         f"{least} streams a line: chance moves 5 by {100 * (0.05 * 0.95 / least) ** 0.5:.1f} (a "
         f"standard deviation). Made by `benchmarks/monitor.py` on {record['made_with']['date']}."
     )
-    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+    return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
 
 
 def monitor_delay() -> str:
@@ -526,7 +525,7 @@ def monitor_delay() -> str:
         f"{min(one['streams'] for one in cells)} streams a line. The daily tests are left out: "
         f"{min(false):.0f} to {max(false):.0f} % of them had raised a false alarm before."
     )
-    return "\n".join(["", *to_markdown.table(titles, rows), "", note, "", ""])
+    return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
 
 
 MADE = {
@@ -584,7 +583,7 @@ def _rows(found: list[dict[str, Any]]) -> str:
         rows.append([*cells, row["target"], met, row["note"]])
     titles = ("what", "calibtool", "beside", "its time", "ratio", "target", "met", "note")
     cells = [[c.replace("`", "") for c in row] for row in rows]
-    return "\n".join(to_markdown.table(titles, cells, words=True))
+    return "\n".join(markdown.table(titles, cells, words=True))
 
 
 def _made(about: dict[str, Any]) -> str:

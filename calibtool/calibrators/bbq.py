@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.calibrators.binning import after
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
-from calibtool.calibrators.kept import Kept
-from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.predictions import Predictions
-from calibtool.statistic import Cells
+from calibtool.calibrators.fitting.binning import after
+from calibtool.calibrators.fitting.fit_cells import Kept
+from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
+from calibtool.data.predictions import Predictions
+from calibtool.metrics.cells import Cells
 
 KEEP = 1e-12  # binnings less probable, beside the best, are left out
 WITHIN = 5e-3  # a prior's mean keeps this far from 0 and 1

@@ -13,11 +13,11 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Sigmoid
-from calibtool.calibrators.kept import Kept
-from calibtool.calibrators.logistic import logistic, require_both, require_spread
-from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.predictions import Predictions
-from calibtool.statistic import Cells
+from calibtool.calibrators.fitting.fit_cells import Kept
+from calibtool.calibrators.fitting.logistic import logistic, require_both, require_spread
+from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
+from calibtool.data.predictions import Predictions
+from calibtool.metrics.cells import Cells
 
 REMEDY = "use platt with --smoothing, or fit on more rows"
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibtool.calibrators import METHODS
-from calibtool.calibrators.file import save
+from calibtool.calibrators.calibrator_file import document_of, save
+from calibtool.calibrators.fit_rows import Read
 from calibtool.calibrators.fitted import Fitted, digest_of
 from calibtool.calibrators.maps import Curves, Map, Shifted, columns_of, placed_at_prior
-from calibtool.calibrators.passes import Read
-from calibtool.checks import Array
+from calibtool.calibrators.registry import METHODS
+from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError
-from calibtool.predictions import Predictions
+from calibtool.types import Array
 
 PIECE = 1 << 24  # values that are calibrated at a time
 
@@ -94,6 +94,10 @@ class Calibrator:
     def save(self, path: str | Path) -> None:
         """Write a calibrator file (JSON), whole or not at all."""
         save(self, path)
+
+    def document(self) -> dict[str, Any]:
+        """What is in its file."""
+        return document_of(self)
 
     def describe(self) -> str:
         """For reports."""

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from calibtool.checks import Array
-from calibtool.statistic import locate
+from calibtool.metrics.cells import locate
+from calibtool.types import Array
 
 
 class Curve(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.matrix import fit_odir
-from calibtool.predictions import Predictions
+from calibtool.data.predictions import Predictions
 
 
 def fit(

@@ -16,11 +16,11 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
+from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.calibrators.isotonic import lowest_positive
-from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.checks import Array
-from calibtool.predictions import Predictions
-from calibtool.statistic import Cells
+from calibtool.data.predictions import Predictions
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
 SAME = 1e-12  # values, and prices beside one another, closer than this are equal
 KEEP = 1e-12  # curves less probable, beside the best, are left out

@@ -9,10 +9,10 @@ import numpy as np
 from calibtool.calibrators import temperature
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.maps import Mixture, Power
-from calibtool.checks import Array
+from calibtool.data.predictions import Predictions
+from calibtool.data.rows import reduce_rows
 from calibtool.errors import FitError
-from calibtool.predictions import Predictions
-from calibtool.views import reduce_rows
+from calibtool.types import Array
 
 STEPS = 5_000
 ENOUGH = 1e-10  # nats that better shares could still gain

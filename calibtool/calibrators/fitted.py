@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from calibtool.checks import Array
-from calibtool.predictions import Predictions
+from calibtool.data.predictions import Predictions
+from calibtool.types import Array
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.maps import ByGroup, group_names
+from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError
-from calibtool.predictions import Predictions
 
 MOST = 1000
 

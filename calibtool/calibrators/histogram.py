@@ -6,15 +6,15 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.calibrators.binning import after, mass_cuts, require_bins, sums
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
-from calibtool.calibrators.kept import Kept
-from calibtool.calibrators.logistic import require_both
-from calibtool.calibrators.wrappers import Multiclass, fit_curves
+from calibtool.calibrators.fitting.binning import after, mass_cuts, require_bins, sums
+from calibtool.calibrators.fitting.fit_cells import Kept
+from calibtool.calibrators.fitting.logistic import require_both
+from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
+from calibtool.data.predictions import Predictions
+from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_width
-from calibtool.predictions import Predictions
-from calibtool.statistic import Cells
 
 
 def fit(

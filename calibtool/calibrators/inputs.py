@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from calibtool.checks import Array
-from calibtool.predictions import Predictions
-from calibtool.threads import cores, ordered
+from calibtool.data.predictions import Predictions
+from calibtool.parallel import cores, ordered
+from calibtool.types import Array
 
 PIECE = 1 << 17  # values worked on at a time
 WIDE = 1 << 20  # the same where they are turned: long runs of rows are quicker to write

@@ -10,12 +10,12 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
-from calibtool.calibrators.kept import Kept
-from calibtool.calibrators.logistic import require_both
-from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.checks import Array
-from calibtool.predictions import Predictions
-from calibtool.statistic import Cells
+from calibtool.calibrators.fitting.fit_cells import Kept
+from calibtool.calibrators.fitting.logistic import require_both
+from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
+from calibtool.data.predictions import Predictions
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
 
 def fit(

@@ -13,10 +13,10 @@ import numpy as np
 
 from calibtool.calibrators import inputs
 from calibtool.calibrators.curves import CURVES, Bend, Curve, number, row
-from calibtool.checks import Array
+from calibtool.data.predictions import Predictions
+from calibtool.data.rows import to_probs
 from calibtool.errors import InputError, UsageError
-from calibtool.predictions import Predictions
-from calibtool.views import to_probs
+from calibtool.types import Array
 
 EXTREME = 1e6  # a temperature beyond, or below one over it, means that something is wrong
 

@@ -9,10 +9,10 @@ The authors choose both by cross-validation. Here they follow from the rows unle
 
 from __future__ import annotations
 
-from calibtool.calibrators.affine import fit_affine, not_negative, penalties, total
 from calibtool.calibrators.calibrator import Calibrator, require_fit
-from calibtool.calibrators.forms import Full
-from calibtool.predictions import Predictions
+from calibtool.calibrators.fitting.affine import fit_affine, not_negative, penalties, total
+from calibtool.calibrators.fitting.forms import Full
+from calibtool.data.predictions import Predictions
 
 
 def fit(

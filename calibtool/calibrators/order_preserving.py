@@ -11,15 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.bounded import bend_basis, minimise, require_shape, roughness
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.curves import Bend
+from calibtool.calibrators.fitting.bounded import bend_basis, minimise, require_shape, roughness
 from calibtool.calibrators.maps import Monotone
 from calibtool.calibrators.spline import quantiles
-from calibtool.checks import Array
+from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
-from calibtool.predictions import Predictions
-from calibtool.threads import cores, ordered
+from calibtool.parallel import cores, ordered
+from calibtool.types import Array
 
 LEAST = 1e-3  # a slope
 MOST = 1e6

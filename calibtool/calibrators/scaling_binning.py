@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.calibrators import binning, platt
+from calibtool.calibrators import platt
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
-from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.predictions import Predictions
-from calibtool.statistic import Cells
+from calibtool.calibrators.fitting import binning
+from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
+from calibtool.data.predictions import Predictions
+from calibtool.metrics.cells import Cells
 
 
 def fit(

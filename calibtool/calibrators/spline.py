@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.calibrators.bounded import bend_basis, minimise, require_shape, roughness
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Bend
-from calibtool.calibrators.logistic import require_both, require_spread
-from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.checks import Array
+from calibtool.calibrators.fitting.bounded import bend_basis, minimise, require_shape, roughness
+from calibtool.calibrators.fitting.logistic import require_both, require_spread
+from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
+from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
-from calibtool.predictions import Predictions
-from calibtool.statistic import Cells
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
 REMEDY = "use platt with --smoothing, or fit on more rows"
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from calibtool.calibrators import inputs, temperature
-from calibtool.calibrators.affine import fit_affine, not_negative, penalties, total
 from calibtool.calibrators.calibrator import Calibrator, require_fit
-from calibtool.calibrators.forms import Diagonal, Full
-from calibtool.predictions import Predictions
+from calibtool.calibrators.fitting.affine import fit_affine, not_negative, penalties, total
+from calibtool.calibrators.fitting.forms import Diagonal, Full
+from calibtool.data.predictions import Predictions
 
 
 def fit(predictions: Predictions, *, strength: float = 1.0) -> Calibrator:

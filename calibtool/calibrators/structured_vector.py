@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.structured_matrix import fit_structured
-from calibtool.predictions import Predictions
+from calibtool.data.predictions import Predictions
 
 
 def fit(predictions: Predictions, *, strength: float = 1.0) -> Calibrator:

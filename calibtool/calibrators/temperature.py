@@ -17,12 +17,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.fit_rows import Held, Read, Rows
 from calibtool.calibrators.maps import EXTREME, Power
-from calibtool.calibrators.passes import Held, Read, Rows
-from calibtool.checks import Array
+from calibtool.data.predictions import Predictions
+from calibtool.data.rows import reduce_rows
 from calibtool.errors import FitError, UsageError
-from calibtool.predictions import Predictions
-from calibtool.views import reduce_rows
+from calibtool.types import Array
 
 START_ROWS = 1024  # a sample of about so many rows gives Newton its start
 TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
@@ -292,9 +292,9 @@ def _as_logits(predictions: Predictions) -> Array:
 
 
 def _grid_search(predictions: Predictions) -> float:
+    from calibtool.metrics.cells import Cells
     from calibtool.metrics.norms import l1
     from calibtool.metrics.profiles import equal_width, profile
-    from calibtool.statistic import Cells
 
     best, error = 1.0, np.inf
     for temperature in GRID.tolist():

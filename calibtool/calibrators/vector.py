@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from calibtool.calibrators.affine import fit_affine
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.forms import Diagonal
-from calibtool.calibrators.passes import Read
-from calibtool.predictions import Predictions
+from calibtool.calibrators.fit_rows import Read
+from calibtool.calibrators.fitting.affine import fit_affine
+from calibtool.calibrators.fitting.forms import Diagonal
+from calibtool.data.predictions import Predictions
 
 
 def fit(predictions: Predictions | Read) -> Calibrator:

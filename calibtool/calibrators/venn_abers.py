@@ -14,13 +14,13 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.curves import Crossed, Pair, Steps
 from calibtool.calibrators.fitted import class_shares
+from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.calibrators.maps import Curves
-from calibtool.calibrators.wrappers import Multiclass, fit_curves
-from calibtool.checks import Array
+from calibtool.data.folds import stratified_folds
+from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError
-from calibtool.folds import stratified_folds
-from calibtool.predictions import Predictions
-from calibtool.statistic import Cells
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
 MOST = 1 << 25  # scores of all classes
 

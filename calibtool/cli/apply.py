@@ -46,12 +46,13 @@ def apply(
     """
     from dataclasses import replace
 
-    from calibtool.calibrators import load_calibrator
+    from calibtool.calibrators.fit import load_calibrator
+    from calibtool.data.files.open import open_source
+    from calibtool.data.files.roles import has_part
+    from calibtool.data.files.write import write_predictions
+    from calibtool.data.predictions import KIND_NAMES
+    from calibtool.data.rows import to_probs
     from calibtool.errors import UsageError
-    from calibtool.files import open_source, write_predictions
-    from calibtool.files.roles import has_part
-    from calibtool.predictions import KIND_NAMES
-    from calibtool.views import to_probs
 
     fitted = load_calibrator(calibrator)
     choice = shared.choice(options)

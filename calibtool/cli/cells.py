@@ -40,10 +40,10 @@ def cells(file: str, output: str, metrics: str, **options: Any) -> None:
     calibtool evaluate month.cells
     calibtool cells 'scores/*.parquet' -o all.cells --dask local:4
     """
-    from calibtool.cli import out
-    from calibtool.files import require_writable
-    from calibtool.mapping import cells as make
-    from calibtool.state.file import save_cells
+    from calibtool.cli import output as out
+    from calibtool.data.files.write import require_writable
+    from calibtool.streaming.cells_file import save_cells
+    from calibtool.streaming.summarize import cells as make
 
     require_cells(output)
     require_writable(output)
@@ -65,10 +65,10 @@ def merge(files: tuple[str, ...], output: str) -> None:
     \b
     calibtool merge day*.cells -o month.cells
     """
-    from calibtool.cli import out
+    from calibtool.cli import output as out
+    from calibtool.data.files.write import require_writable
     from calibtool.errors import UsageError
-    from calibtool.files import require_writable
-    from calibtool.state.file import load_cells, save_cells
+    from calibtool.streaming.cells_file import load_cells, save_cells
 
     require_cells(output)
     require_writable(output)
@@ -85,7 +85,7 @@ def merge(files: tuple[str, ...], output: str) -> None:
 def require_cells(path: str) -> None:
     """Whether a name is that of a file of cells."""
     from calibtool.errors import UsageError
-    from calibtool.state.file import SUFFIX
+    from calibtool.streaming.cells_file import SUFFIX
 
     if not path.endswith(SUFFIX):
         raise UsageError(f"{path}: files of cells end with {SUFFIX}; name it so")

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from calibtool.cli import FAILED, INCONCLUSIVE, OK
 from calibtool.cli import options as shared
+from calibtool.cli.main import FAILED, INCONCLUSIVE, OK
 
 FORMATS = ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap")
 CODES = {"pass": OK, "fail": FAILED, "inconclusive": INCONCLUSIVE}
@@ -92,16 +92,17 @@ def check(
     calibtool check 'scores/day=*' --every day --require "e(change) < 20"
     calibtool check test.npz --init calibtool.toml
     """
-    from calibtool import gate
-    from calibtool.calibrators import load_calibrator
-    from calibtool.cli import out
-    from calibtool.slices import names_in
+    from calibtool.calibrators.fit import load_calibrator
+    from calibtool.cli import output as out
+    from calibtool.data.slicing import names_in
+    from calibtool.gate import check as gate
+    from calibtool.gate import requirement
 
     if init:
         return _init(init, file, require, config, options)
     settings = _settings(config, require)
     given = _merged(ctx, settings.options, {"file": file, **options})
-    wanted = [*settings.require, *(gate.parse_requirement(text) for text in require)]
+    wanted = [*settings.require, *(requirement.parse_requirement(text) for text in require)]
     over_time = [one for one in wanted if one.evidence]
     periods = _periods(given, over_time)
     alone = bool(wanted) and len(over_time) == len(wanted)
@@ -129,7 +130,7 @@ def check(
     if format_ == "github":
         _summarize(found, picture)
     if log_to:
-        from calibtool.tracking import log
+        from calibtool.reports.tracking import log
 
         log(log_to, found, picture)
     return CODES[found.decision]
@@ -137,15 +138,16 @@ def check(
 
 def _settings(config: str | None, require: tuple[str, ...]) -> Any:
     """The file's table, if one is named or nothing is required by hand."""
-    from calibtool import gate
     from calibtool.errors import UsageError
+    from calibtool.gate import check as gate
+    from calibtool.gate.config import Config, find_config, read_config
 
     if not config and require:
-        return gate.Config()
-    path = Path(config) if config else gate.find_config(Path())
+        return Config()
+    path = Path(config) if config else find_config(Path())
     if path is None:
         raise UsageError(gate.NOTHING)
-    return gate.read_config(path)
+    return read_config(path)
 
 
 def _merged(ctx: click.Context, written: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
@@ -160,9 +162,9 @@ def _merged(ctx: click.Context, written: dict[str, Any], typed: dict[str, Any]) 
 
 def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
     """The predictions, and what they are compared with; both read by the same keys."""
-    from calibtool import gate
+    from calibtool.data.files.open import open_source
     from calibtool.errors import UsageError
-    from calibtool.files import open_source
+    from calibtool.gate.baseline import read_saved
 
     chosen, baseline = given.pop("file"), given.pop("baseline")
     if not chosen:
@@ -172,15 +174,15 @@ def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
     if not baseline:
         return source, None
     if Path(baseline).suffix.lower() == ".json":
-        return source, gate.read_saved(baseline)
+        return source, read_saved(baseline)
     return source, open_source(baseline, choice)
 
 
 def _periods(given: dict[str, Any], over_time: Sequence[Any]) -> Any:
     """The periods of evidence over time; None where none is required."""
-    from calibtool.cli import out
+    from calibtool.analysis.monitoring.read import read
+    from calibtool.cli import output as out
     from calibtool.errors import UsageError
-    from calibtool.monitoring import read
 
     every, time = given.pop("every"), given.pop("time")
     if not over_time:
@@ -219,10 +221,11 @@ def _init(
     config: str | None,
     options: dict[str, Any],
 ) -> int:
-    from calibtool import gate
-    from calibtool.calibrators import load_calibrator
-    from calibtool.cli import out
+    from calibtool.calibrators.fit import load_calibrator
+    from calibtool.cli import output as out
     from calibtool.errors import UsageError
+    from calibtool.gate import init_config
+    from calibtool.gate.config import FILES
 
     if not file:
         raise UsageError("--init needs the FILE whose numbers are today's")
@@ -238,12 +241,12 @@ def _init(
     source = source.also(fitted.columns) if fitted and fitted.columns else source
     how = {name: options[name] for name in ("ci", "resamples", "level", "seed", "cluster")}
     with out.progress() as progress:
-        report = gate.write_start(
+        report = init_config.write_start(
             path, source, written, calibrator=fitted, progress=progress, **how
         )
     out.say(
         f"Wrote requirements that {report.data.source} keeps to, to {path}. Now: calibtool check"
-        + ("" if Path(path).name in gate.FILES else f" --config {path}")
+        + ("" if Path(path).name in FILES else f" --config {path}")
     )
     return OK
 
@@ -256,8 +259,7 @@ def _picture(
         return ""
     if not log_to and not (format_ == "github" and os.environ.get("GITHUB_STEP_SUMMARY")):
         return ""
-    from calibtool.diagrams import reliability
-    from calibtool.render import terminal
+    from calibtool.diagrams import reliability, terminal
 
     how = {name: given[name] for name in ("resamples", "level", "seed")}
     fits = [] if fitted is None else [fitted]
@@ -268,7 +270,7 @@ def _picture(
 def _summarize(found: Any, picture: str) -> None:
     """Add to the summary of the step that GitHub runs."""
     from calibtool.errors import UsageError
-    from calibtool.render.to_ci import github_summary
+    from calibtool.reports.ci import github_summary
 
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:

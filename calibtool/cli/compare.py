@@ -56,11 +56,11 @@ def compare(
     calibtool compare a.parquet b.parquet --id image --metrics nll,ece
     calibtool compare a.npz b.npz --format latex -o table.tex
     """
-    from calibtool.cli import out
-    from calibtool.comparison import METRICS
-    from calibtool.comparison import compare as measure
-    from calibtool.files import open_source
-    from calibtool.render import comparisons as ink
+    from calibtool.analysis.comparison import METRICS
+    from calibtool.analysis.comparison import compare as measure
+    from calibtool.cli import output as out
+    from calibtool.data.files.open import open_source
+    from calibtool.reports import comparison as ink
 
     if len(files) < 2:
         raise click.UsageError(f"compare takes two files or more, not {len(files)}")

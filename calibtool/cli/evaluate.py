@@ -73,12 +73,12 @@ def evaluate(
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
     calibtool evaluate 'scores/*.parquet' --dask local:4 --state run.state
     """
-    from calibtool.calibrators import load_calibrator
-    from calibtool.cli import out
+    from calibtool.calibrators.fit import load_calibrator
+    from calibtool.cli import output as out
     from calibtool.errors import UsageError
-    from calibtool.evaluation import evaluate as measure
-    from calibtool.render import render
-    from calibtool.spec import parse_list
+    from calibtool.evaluation.evaluate import evaluate as measure
+    from calibtool.metrics.spec import parse_list
+    from calibtool.reports.render import render
 
     if library or conventions:
         _alone(click.get_current_context())
@@ -120,9 +120,9 @@ def _sliced(
     options: dict[str, Any],
 ) -> str:
     """Every metric in every slice."""
-    from calibtool.cli import out
-    from calibtool.render import of_slices
-    from calibtool.sliced import METRICS, evaluate_by
+    from calibtool.analysis.slices import METRICS, evaluate_by
+    from calibtool.cli import output as out
+    from calibtool.reports import slices
 
     with out.progress() as progress:
         found = evaluate_by(
@@ -133,16 +133,15 @@ def _sliced(
             progress=progress,
             **options,
         )
-    return of_slices.render(found, format_, **out.terminal(output))
+    return slices.render(found, format_, **out.terminal(output))
 
 
 def _picture(
     source: Any, fitted: Any, progress: Any, options: dict[str, Any], output: str | None
 ) -> str:
     """The reliability diagram below the table."""
-    from calibtool.cli import out
-    from calibtool.diagrams import reliability
-    from calibtool.render import terminal
+    from calibtool.cli import output as out
+    from calibtool.diagrams import reliability, terminal
 
     how = {name: options[name] for name in ("ci", "resamples", "level", "seed")}
     fits = [] if fitted is None else [fitted]
@@ -183,9 +182,9 @@ def _conventions(
     options: dict[str, Any],
 ) -> str:
     """One library's numbers, or the ECE of all."""
-    from calibtool.conventions import reproduce, spread
-    from calibtool.evaluation import evaluate as measure
-    from calibtool.render import conventions as ink
+    from calibtool.evaluation.evaluate import evaluate as measure
+    from calibtool.metrics.conventions.reproduce import reproduce, spread
+    from calibtool.reports import conventions as ink
 
     predictions = source.load()
     if library:

@@ -21,8 +21,8 @@ def example(folder: str) -> None:
     """Write small real predictions to FOLDER (demo/ by default), to try the commands on."""
     from pathlib import Path
 
+    from calibtool.data.files.write import whole_file
     from calibtool.errors import UsageError
-    from calibtool.files import whole_file
 
     target = Path(folder)
     try:

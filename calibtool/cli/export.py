@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from calibtool.export import TARGETS
+from calibtool.calibrators.export.write import TARGETS
 
 
 def command(name: str) -> click.Command:
@@ -40,10 +40,10 @@ def export(calibrator: str, to: str, output: str, kind: Any, **options: Any) -> 
     """
     from pathlib import Path
 
-    from calibtool.calibrators import load_calibrator
+    from calibtool.calibrators.export.write import export as made_of
+    from calibtool.calibrators.fit import load_calibrator
+    from calibtool.data.files.write import whole_file
     from calibtool.errors import UsageError
-    from calibtool.export import export as made_of
-    from calibtool.files.write import whole_file
 
     target = TARGETS[to]
     if Path(output).suffix.lower() != target.suffix:

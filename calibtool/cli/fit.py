@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
-from calibtool.calibrators import METHODS, module_of
+from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.cli import options as shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calibtool.calibrators.calibrator import Calibrator
-    from calibtool.files import Choice, Source
-    from calibtool.predictions import Predictions
-    from calibtool.state import State
+    from calibtool.data.files.roles import Choice
+    from calibtool.data.files.source import Source
+    from calibtool.data.predictions import Predictions
+    from calibtool.streaming.summary import State
 
 REPORTED = "nll,brier,ece,classwise-ece"
 MOST_ROWS = 1 << 20  # of a file that is loaded where a fit need not hold it
@@ -102,11 +103,11 @@ def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
 
 
 def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
-    from calibtool.calibrators import fit
-    from calibtool.cli import out
-    from calibtool.evaluation import evaluate
-    from calibtool.files import Source
-    from calibtool.predictions import Predictions
+    from calibtool.calibrators.fit import fit
+    from calibtool.cli import output as out
+    from calibtool.data.files.source import Source
+    from calibtool.data.predictions import Predictions
+    from calibtool.evaluation.evaluate import evaluate
 
     output, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, target = options.pop("by"), _shares(options.pop("target_prior"))
@@ -151,9 +152,9 @@ def _rows(
 ) -> tuple[Source | Predictions | State, list[str]]:
     """What is fitted to: predictions, a file of them that is not loaded, or cells; and what to tell
     of files that were left out."""
-    from calibtool.calibrators import fits_by_passes
-    from calibtool.calibrators.passes import told_of_skipped
-    from calibtool.files import open_source
+    from calibtool.calibrators.fit import fits_by_passes
+    from calibtool.calibrators.fit_rows import told_of_skipped
+    from calibtool.data.files.open import open_source
 
     if shared.is_cells(file):
         return shared.opened(file, choice), []
@@ -176,9 +177,9 @@ def _judged(
     by: str | None,
 ) -> tuple[Any, Any]:
     """The predictions that the report is of, and the calibrator of them."""
-    from calibtool.crossfit import cross_fit
-    from calibtool.files import open_source
-    from calibtool.predictions import Predictions
+    from calibtool.calibrators.crossfit import cross_fit
+    from calibtool.data.files.open import open_source
+    from calibtool.data.predictions import Predictions
 
     if test:
         return open_source(test, choice).also([by] if by else []), fitted
@@ -222,7 +223,7 @@ def _with_shares(given: Source | Predictions, target: list[float]) -> Prediction
     import numpy as np
 
     from calibtool.calibrators.fitted import class_shares
-    from calibtool.predictions import Predictions
+    from calibtool.data.predictions import Predictions
 
     predictions = given if isinstance(given, Predictions) else given.load()
     shares = class_shares(predictions)

@@ -24,12 +24,12 @@ def inspect(file: str, format_: str, **options: Any) -> None:
     """What would be read from FILE, what is left alone, and what is odd about it."""
     from dataclasses import asdict
 
-    from calibtool import inspection
-    from calibtool.cli import out
-    from calibtool.render import to_json
+    from calibtool.cli import output
+    from calibtool.data import inspection
+    from calibtool.reports import json
 
     found = inspection.inspect(file, shared.choice(options))
     if format_ == "json":
-        out.emit(to_json.document("calibtool-inspection", asdict(found)), None)
+        output.emit(json.document("calibtool-inspection", asdict(found)), None)
         return
-    out.emit(inspection.text(found), None)
+    output.emit(inspection.text(found), None)

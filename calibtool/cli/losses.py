@@ -23,7 +23,7 @@ def losses(names: tuple[str, ...], format_: str, output: str | None) -> None:
     calibtool losses focal flsd-53
     calibtool losses --format json
     """
-    from calibtool.cli import out
-    from calibtool.train.listing import losses as listed
+    from calibtool.cli import output as out
+    from calibtool.train.losses.listing import losses as listed
 
     out.emit(listed(names, format_, **out.terminal(output)), output)

@@ -23,7 +23,7 @@ def metrics(names: tuple[str, ...], format_: str, output: str | None) -> None:
     calibtool metrics smece ks
     calibtool metrics all --format csv
     """
-    from calibtool import reference
-    from calibtool.cli import out
+    from calibtool.cli import output as out
+    from calibtool.reports import metrics as reference
 
     out.emit(reference.metrics(names, format_, **out.terminal(output)), output)

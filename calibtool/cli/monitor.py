@@ -92,9 +92,10 @@ def monitor(
     calibtool monitor 'runs/*.npz' --every file --against calibrated
     calibtool monitor 'scores/day=*' --plot monitor.png
     """
-    from calibtool.cli import out
-    from calibtool.monitoring import read, watch
-    from calibtool.render import monitored as ink
+    from calibtool.analysis.monitoring.monitor import watch
+    from calibtool.analysis.monitoring.read import read
+    from calibtool.cli import output as out
+    from calibtool.reports import monitoring as ink
 
     _require_writable(plot, output)
     how = {key: options.pop(key) for key in ("ci", "resamples", "level", "seed")}
@@ -111,7 +112,7 @@ def monitor(
         )
         found = watch(given, against=against, alpha=alpha, bins=bins, progress=progress, **how)
     if plot:
-        from calibtool.ink import save
+        from calibtool.diagrams.figure import save
 
         save("monitor", found, plot)
         click.echo(f"Wrote {plot}", err=True)
@@ -120,11 +121,11 @@ def monitor(
 
 def _require_writable(plot: str | None, output: str | None) -> None:
     """Whether what is asked for can be written, before anything is read."""
-    from calibtool import ink
-    from calibtool.files import require_writable
+    from calibtool.data.files.write import require_writable
+    from calibtool.diagrams import figure
 
     if plot:
-        ink.require_suffix(plot)
+        figure.require_suffix(plot)
     for path in (plot, output):
         if path and path != "-":
             require_writable(path)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from calibtool.asked import Readable
-    from calibtool.files import Choice, Source
-    from calibtool.state import State
+    from calibtool.data.files.roles import Choice
+    from calibtool.data.files.source import Source
+    from calibtool.data.readable import Readable
+    from calibtool.streaming.summary import State
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,7 +102,7 @@ output = stack(
 
 def choice(options: dict[str, Any]) -> Choice:
     """The reading options, taken out of a command's options."""
-    from calibtool.files import Choice
+    from calibtool.data.files.roles import Choice
 
     found = {name: options.pop(name) for name in READING if name in options}
     names = found.pop("classes", None)
@@ -111,7 +112,7 @@ def choice(options: dict[str, Any]) -> Choice:
 
 def source(path: str, options: dict[str, Any], **how: Any) -> Source:
     """The file, open, with the reading options taken out of a command's options."""
-    from calibtool.files import open_source
+    from calibtool.data.files.open import open_source
 
     where, kept = options.pop("dask", None), options.pop("state", None)
     found = open_source(path, choice(options), **how)
@@ -124,11 +125,11 @@ def _run(found: Source, where: str | None, kept: str | None) -> Source:
     from dataclasses import replace
     from pathlib import Path
 
-    from calibtool.engines import Run
+    from calibtool.streaming.engines.engine import Run
 
     engine = None
     if where is not None:
-        from calibtool.engines.cluster import connected
+        from calibtool.streaming.engines.dask_cluster import connected
 
         engine = click.get_current_context().with_resource(connected(where))
     say = lambda text: click.echo(text, err=True)
@@ -151,8 +152,9 @@ def is_cells(path: str) -> bool:
 def opened(path: str, chosen: Choice, columns: Sequence[str] = ()) -> Source | State:
     """As `readable`, with the reading options in a choice: of cells, none may be left that would
     have no say."""
-    from calibtool.files import Choice, open_source
-    from calibtool.state.file import load_cells
+    from calibtool.data.files.open import open_source
+    from calibtool.data.files.roles import Choice
+    from calibtool.streaming.cells_file import load_cells
 
     if not is_cells(path):
         return open_source(path, chosen).also(columns)
@@ -173,7 +175,7 @@ def again(context: click.Context) -> str:
     """The command that was typed, for a shell to read back."""
     import shlex
 
-    from calibtool.files.store import without_secrets
+    from calibtool.data.files.secrets import without_secrets
 
     words = context.command_path.split()
     for parameter in context.command.params:

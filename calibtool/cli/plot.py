@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.diagrams import KINDS, Kind
+from calibtool.diagrams.registry import KINDS, Kind
 
 if TYPE_CHECKING:
-    from calibtool.asked import Readable
+    from calibtool.data.readable import Readable
 
 CALIBRATED = click.option(
     "--calibrator",
@@ -181,10 +181,10 @@ def _kind(name: str, kind: Kind) -> click.Command:
 
 
 def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) -> None:
-    from calibtool import ink
-    from calibtool.cli import out
-    from calibtool.diagrams import export, module_of
-    from calibtool.files import require_writable
+    from calibtool.cli import output as out
+    from calibtool.data.files.write import require_writable
+    from calibtool.diagrams import data_file, figure, style
+    from calibtool.diagrams.registry import module_of
 
     output, data = options.pop("output"), options.pop("data")
     look = {key: options.pop(key) for key in ("width", "style", "title")}
@@ -192,10 +192,10 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
     if output is None and data is None and not letters:
         output = f"{name}.png"
     if output:
-        ink.require_suffix(output)
+        figure.require_suffix(output)
     if data:
-        export.require_suffix(data)
-    ink.inches(look["width"])
+        data_file.require_suffix(data)
+    style.inches(look["width"])
     for path in (output, data):
         if path:
             require_writable(path)
@@ -205,11 +205,11 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
     with out.progress() as progress:
         diagram = module_of(name).compute(predictions, progress=progress, **asked)
     if data:
-        export.save(name, diagram, data)
+        data_file.save(name, diagram, data)
     if output:
-        ink.save(name, diagram, output, **look)
+        figure.save(name, diagram, output, **look)
     if letters:
-        from calibtool.render import terminal
+        from calibtool.diagrams import terminal
 
         text = terminal.reliability(diagram, **out.terminal(), letters=out.letters())
         out.emit(text, None)
@@ -238,8 +238,8 @@ def _read(
     kind: Kind, files: Sequence[str], options: dict[str, Any]
 ) -> Readable | dict[str, Readable]:
     """The files, open, by what to call them; calibrators are loaded and their columns carried."""
-    from calibtool.calibrators import load_calibrator
-    from calibtool.files import open_source
+    from calibtool.calibrators.fit import load_calibrator
+    from calibtool.data.files.open import open_source
 
     choice = shared.choice(options)
     columns = [options[key] for key in kind.columns if options.get(key)]
@@ -263,8 +263,8 @@ def _read(
 def _open(path: str, choice: Any, columns: Sequence[str]) -> Readable:
     if shared.is_cells(path):
         return shared.opened(path, choice)
-    from calibtool.files import open_source
-    from calibtool.slices import carrying
+    from calibtool.data.files.open import open_source
+    from calibtool.data.slicing import carrying
 
     return carrying(open_source(path, choice), columns)
 

@@ -9,7 +9,7 @@ import click
 from calibtool.cli import options as shared
 
 if TYPE_CHECKING:
-    from calibtool.page import Methods
+    from calibtool.reports.page.collect import Methods
 
 
 def command(name: str) -> click.Command:
@@ -72,13 +72,13 @@ def report(
     calibtool report old.npz new.npz -o compared.html
     calibtool report test.npz --format md
     """
-    from calibtool.calibrators import load_calibrator
-    from calibtool.cli import out
+    from calibtool.calibrators.fit import load_calibrator
+    from calibtool.cli import output as out
+    from calibtool.data.files.write import require_writable
     from calibtool.errors import UsageError
-    from calibtool.files import require_writable
-    from calibtool.page import page
-    from calibtool.send import form_of, text
-    from calibtool.spec import parse_list
+    from calibtool.metrics.spec import parse_list
+    from calibtool.reports.page.build import page
+    from calibtool.reports.page.write import form_of, text
 
     form = form_of(output, format_, model_card)
     if form == "html" and not output:
@@ -109,7 +109,7 @@ def report(
 
 def _methods(select: str | None, calibrator: str | None) -> Methods:
     """Which calibrators to try."""
-    from calibtool.calibrators import module_of
+    from calibtool.calibrators.registry import module_of
     from calibtool.errors import UsageError
 
     if calibrator is not None and select is not None:

@@ -55,9 +55,11 @@ def select(
     calibtool select val.npz -o best.json
     calibtool select val.npz --test test.npz --rank-by brier -o best.json
     """
-    from calibtool import ink, selection
-    from calibtool.cli import out
-    from calibtool.files import open_source, require_writable
+    from calibtool.analysis import selection
+    from calibtool.cli import output as out
+    from calibtool.data.files.open import open_source
+    from calibtool.data.files.write import require_writable
+    from calibtool.diagrams import figure as ink
 
     if figure:
         ink.require_suffix(figure)

@@ -52,10 +52,10 @@ def slices(
     calibtool slices scores.parquet --columns country,device,confidence
     calibtool slices scores.parquet --cluster user_id --format json
     """
-    from calibtool.cli import out
-    from calibtool.render import of_search as ink
-    from calibtool.search import search_slices
-    from calibtool.slices import names_in
+    from calibtool.analysis.slice_search import search_slices
+    from calibtool.cli import output as out
+    from calibtool.data.slicing import names_in
+    from calibtool.reports import slice_search as ink
 
     source = shared.source(file, options)
     with out.progress() as progress:

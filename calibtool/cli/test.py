@@ -58,9 +58,9 @@ def test(
     calibtool test test.npz
     calibtool test scores.parquet --score p --labels clicked --tests cox,belt
     """
-    from calibtool.cli import out
-    from calibtool.perfection import significance
-    from calibtool.render import tests_of_calibration as ink
+    from calibtool.analysis.significance.run import significance
+    from calibtool.cli import output as out
+    from calibtool.reports import significance as ink
 
     source = shared.source(file, options)
     with out.progress() as progress:

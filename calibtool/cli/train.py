@@ -10,15 +10,15 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.progress import watching
-from calibtool.cli.training import Listed, data_options, loop_options, model_options
+from calibtool.cli.train_options import Listed, data_options, loop_options, model_options
+from calibtool.cli.train_progress import watching
 from calibtool.train.settings import Settings
 
 
 def command(name: str) -> click.Command:
     """The command; its help ends with the tables of models and of data."""
-    from calibtool.train.data import READERS
-    from calibtool.train.models import ELSEWHERE, MODELS
+    from calibtool.train.data.read import READERS
+    from calibtool.train.models.registry import ELSEWHERE, MODELS
 
     models = [(name, line.summary) for name, line in MODELS.items()]
     models += [(f"{kind}:NAME", "where the package is installed") for kind in ELSEWHERE]
@@ -56,8 +56,8 @@ def train(
     calibtool train --model mlp --data features.npz --loss flsd-53 --out run/
     calibtool train --out run/ --resume
     """
-    from calibtool.cli import out
-    from calibtool.render import listing as ink
+    from calibtool.cli import output
+    from calibtool.reports import table as ink
     from calibtool.train import require_torch
 
     require_torch()
@@ -75,7 +75,7 @@ def train(
         raise
     if not _first():
         return
-    out.emit(ink.render(shown, format_, **out.terminal()), None)
+    output.emit(ink.render(shown, format_, **output.terminal()), None)
     if format_ == "table":
         click.echo(f"\nWrote {Path(settings.out)}/\nNext: calibtool {next_}")
 
@@ -83,8 +83,8 @@ def train(
 def _looked_at(settings: Settings, sweep: str | None) -> Any:
     """The data. What can be wrong without torch is found before the wait for it."""
     from calibtool.train import folder, grammar
-    from calibtool.train.data import read
-    from calibtool.train.loss_spec import parse_loss
+    from calibtool.train.data.read import read
+    from calibtool.train.losses.spec import parse_loss
 
     for loss in grammar.split_list(sweep) if sweep else [settings.loss]:
         parse_loss(loss)
@@ -95,8 +95,8 @@ def _looked_at(settings: Settings, sweep: str | None) -> Any:
 
 def _run(settings: Settings, how: dict[str, Any]) -> tuple[Any, str]:
     """One run: what is shown, and what to type next."""
-    from calibtool.train.report import listing
     from calibtool.train.run import run
+    from calibtool.train.trained import listing
 
     found = run(settings, **how)
     folder = Path(found.out)

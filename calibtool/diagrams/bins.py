@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from calibtool import conventions
-from calibtool.asked import System
-from calibtool.diagrams.named import How, Named, only, whole
-from calibtool.diagrams.record import Parts, data_columns, stacked
-from calibtool.evaluation import examine
-from calibtool.report import Data, Estimate
+import numpy as np
 
+from calibtool.data.predictions import Data
+from calibtool.data.readable import System
+from calibtool.diagrams import marks
+from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams.inputs import How, Named, only, whole
+from calibtool.diagrams.style import Style
+from calibtool.evaluation.evaluate import examine
+from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.conventions import reproduce
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMED_FROM = 5.0  # inches of width from which libraries are named
 RULES = {"equal width": "ece", "equal mass": "ada-ece"}
 NUMBERS = (5, 10, 15, 20, 30, 50, 100)
 LIBRARY_ROWS = 200_000  # rows on which other libraries' rules are tried
@@ -88,7 +97,7 @@ def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
     if rows.rows > LIBRARY_ROWS:
         few = rows.take(slice(0, LIBRARY_ROWS))
         notes.append(f"other libraries' rules are tried on the first {LIBRARY_ROWS:,} rows")
-    reproduced = conventions.by_bins(few, NUMBERS)
+    reproduced = reproduce.by_bins(few, NUMBERS)
     libraries = {
         name: tuple(values[number].value for number in NUMBERS)
         for name, values in reproduced.items()
@@ -96,3 +105,69 @@ def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
     }
     level = found.settings.level
     return BinsDiagram(NUMBERS, estimates, libraries, own[-1], (found.data,), level, tuple(notes))
+
+
+def height(data: BinsDiagram, width: float, style: Style) -> float:
+    """Wide rather than high."""
+    return (0.75 if width < NAMED_FROM else 0.6) * width + 7 * style.text / 72
+
+
+def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
+    """Our two rules with their bands, smooth ECE without bins, every library as a thin line."""
+    from matplotlib.lines import Line2D
+
+    x = np.array(data.numbers, float)
+    ends: list[tuple[float, str]] = []
+    for k, (names, values) in enumerate(data.agreeing.items()):
+        y = np.array(values, float)
+        how: dict[str, Any] = {"color": style.muted, "lw": style.line * 0.45, "alpha": 0.85}
+        axes.plot(x, y, zorder=2, gid=f"library-{k}", **how)
+        if np.isfinite(y[-1]):
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            ends.append((float(y[-1]), ", ".join(names[:3]) + more))
+    handles, labels = [], []
+    for index, (rule, own) in enumerate(data.estimates.items()):
+        colour = style.colour(index)
+        value, low, high = (
+            np.array([getattr(one, name) for one in own], float)
+            for name in ("value", "low", "high")
+        )
+        marks.band(axes, x, low, high, colour=colour, gid=f"band-{index}")
+        how = {"color": colour, "lw": style.line, "marker": style.marker(index)}
+        how |= {"ms": 0.5 * style.text, "mec": style.paper, "mew": style.line * 0.3}
+        axes.plot(x, value, zorder=4, gid=f"curve-{index}", **how)
+        handles.append(Line2D([], [], **how))
+        at = own[data.numbers.index(15)]
+        labels.append(f"bins of {rule}; 15: {marks.estimate_text(at)}")
+    smooth = data.binless
+    if smooth.value is not None:
+        how = {"color": style.colour(2), "lw": style.line, "ls": (0, (4, 1.6))}
+        axes.axhline(smooth.value, gid="curve-2", **how)
+        handles.append(Line2D([], [], **how))
+        labels.append(f"no bins: {marks.estimate_text(smooth)}")
+    handles.append(Line2D([], [], color=style.muted, lw=style.line * 0.45))
+    labels.append(f"{len(data.libraries)} other libraries' ECE of these rows")
+    marks.key(axes, style, handles, labels)
+    _frame(axes, data, x)
+    if marks.width_of(axes) >= NAMED_FROM * style.text / 7.5:
+        marks.end_labels(axes, style, float(x[-1]), ends)
+    else:
+        held = [one[-1].value or 0.0 for one in data.estimates.values()]
+        marks.inner_labels(axes, style, ends, held)
+    marks.small_print(
+        axes, style, f"Colour: {100 * data.level:g} % intervals; n = {data.data[0].rows:,}"
+    )
+
+
+def _frame(axes: Axes, data: BinsDiagram, x: object) -> None:
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log")
+    axes.set_xticks(list(data.numbers), [str(number) for number in data.numbers])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(data.numbers[0], data.numbers[-1])
+    values = [v for own in data.libraries.values() for v in own if v is not None]
+    values += [e.high or e.value or 0.0 for own in data.estimates.values() for e in own]
+    axes.set_ylim(0, 1.08 * max(values))
+    axes.set_xlabel("Number of bins")
+    axes.set_ylabel("ECE")

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from calibtool.asked import Calibrator, Readable, System
-from calibtool.checks import Array
-from calibtool.diagrams import curves
-from calibtool.diagrams.named import How, Named, groups, named, only, whole
-from calibtool.diagrams.record import (
-    Curve,
-    Parts,
-    data_columns,
-    estimate_columns,
-    stacked,
-)
+import numpy as np
+
+from calibtool.data.predictions import Data
+from calibtool.data.readable import Calibrator, Readable, System
+from calibtool.diagrams import marks, reliability_curves
+from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.inputs import How, Named, groups, named, only, whole
+from calibtool.diagrams.scales import Scale, scale_of
+from calibtool.diagrams.style import Style
 from calibtool.errors import InputError, UsageError
-from calibtool.estimates import Measures
-from calibtool.evaluation import measures
-from calibtool.report import Data
-from calibtool.statistic import Cells
+from calibtool.evaluation.evaluate import measures
+from calibtool.evaluation.results import Measures
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+AXES = {
+    "top": ("Confidence", "Accuracy"),
+    "positive": ("P(class 1)", "Frequency of class 1"),
+}
+LOWER = 0.2  # height of the histogram, of that of the diagram
+SPACE = 0.05
+WITH_BARS = 4  # curves in one panel whose intervals are drawn; those of more would hide one another
 FORMS = ("binned", "smooth", "corp")
 INTERVALS = ("clopper-pearson", "bootstrap")
 VIEWS = ("auto", "top", "positive")
@@ -182,12 +190,12 @@ def _spec(name: str, *options: str) -> str:
 
 def _points(
     found: Measures, system: int, form: str, *, logit: bool, intervals: str
-) -> curves.Points:
+) -> reliability_curves.Points:
     if form == "smooth":
-        return curves.smooth(found, system, _bandwidth(found, system), logit=logit)
+        return reliability_curves.smooth(found, system, _bandwidth(found, system), logit=logit)
     if form == "corp":
-        return curves.corp(found, system, logit=logit)
-    return curves.binned(found, system, _edges(found, system), intervals, logit=logit)
+        return reliability_curves.corp(found, system, logit=logit)
+    return reliability_curves.binned(found, system, _edges(found, system), intervals, logit=logit)
 
 
 def _bandwidth(found: Measures, system: int) -> float:
@@ -209,3 +217,253 @@ def _paired(
 ) -> list[tuple[str, Curve]]:
     names = [name for name in sets for _ in systems]
     return list(zip(names, drawn, strict=True))
+
+
+def height(data: Reliability, width: float, style: Style) -> float:
+    """Panels are square: the height follows."""
+    return width
+
+
+def draw(data: Reliability, axes: Axes, style: Style) -> None:
+    """One diagram, or a small one for each panel."""
+    panels = list(data.panels.items())
+    if len(panels) == 1:
+        lower = _panel(axes, data, panels[0][1], style)
+        marks.small_print(lower, style, _small_print(data, panels[0][1]))
+        return
+    place = marks.inside(axes)
+    rows, columns = shape(len(panels), place.bbox.width / place.dpi, style)
+    grid = place.subplots(rows, columns, squeeze=False)
+    for index, ax in enumerate(grid.flat):
+        if index >= len(panels):
+            ax.remove()
+            continue
+        name, curves = panels[index]
+        lower = _panel(ax, data, curves, style, name)
+        if index % columns:
+            ax.set_ylabel("")
+        if index + columns < len(panels):
+            lower.set_xlabel("")
+    if len(panels[0][1]) > 1:
+        place.legend(
+            [_handle(k, style) for k in range(len(panels[0][1]))],
+            [curve.label for curve in panels[0][1]],
+            loc="outside upper left",
+            frameon=False,
+            fontsize=style.small,
+        )
+    marks.foot(place, style, _small_print(data, panels[0][1]))
+
+
+def shape(panels: int, width: float, style: Style) -> tuple[int, int]:
+    """Rows and columns of small panels."""
+    most = max(1, min(panels, int(width / (0.215 * style.text)), 4))
+    rows = -(-panels // most)
+    return rows, -(-panels // rows)
+
+
+def _panel(
+    axes: Axes, data: Reliability, curves: tuple[Curve, ...], style: Style, name: str = ""
+) -> Axes:
+    """A diagram with its histogram, which is returned."""
+    scale = scale_of(curves, logit=data.logit)
+    x_name, y_name = AXES[data.view]
+    lower = marks.beneath(axes, LOWER, 2 * SPACE if name else SPACE)
+    axes.set_box_aspect(1)
+    axes.set_anchor("N")
+    scale.frame(axes)
+    marks.diagonal(axes, style, scale.even())
+    shown = len(curves) <= WITH_BARS
+    handles, crowd = [], len(curves)
+    for index, curve in enumerate(curves):
+        if data.bands in ("consistency", "both") and len(curves) == 1:
+            _expected(axes, curve, scale, style)
+        whole = shown and data.bands in ("confidence", "both")
+        draw_one = _binned if data.form == "binned" else _continuous
+        handles.append(draw_one(axes, curve, index, scale, style, whole=whole, crowd=crowd))
+        _histogram(lower, curve, index, scale, style, crowd=crowd)
+    axes.set_ylabel(y_name)
+    lower.set_xlabel(x_name)
+    scale.x_frame(lower)
+    top = max(float(curve.histogram.mass.max()) for curve in curves)
+    marks.top_of(lower, top)
+    if name:
+        marks.header(axes, style, [marks.long_name(name, 26), *_numbers(curves)], small=True)
+    elif len(curves) == 1:
+        lines, wide = _corner(data, curves[0]), marks.width_of(axes) * axes.get_position().width
+        place = marks.corner_place(lines, _taken(curves, scale), wide, style)
+        if place == "above":
+            lines = [*lines[:-2], f"{lines[-1]}; {lines[-2]}"]
+        marks.corner(axes, style, lines, place)
+    else:
+        marks.key(axes, style, handles, _labels(curves))
+    return lower
+
+
+def _corner(data: Reliability, curve: Curve) -> list[str]:
+    """The numbers: the errors with their intervals, what was said and what was, n."""
+    lines = [marks.estimate_text(one) for one in curve.estimates]
+    said, was = marks.percent(curve.said), marks.percent(curve.was)
+    is_ = "is right" if data.view == "top" else "is"
+    return [*lines, f"says {said}, {is_} {was}", f"n = {curve.rows:,}"]
+
+
+def _numbers(curves: tuple[Curve, ...]) -> list[str]:
+    """The numbers of a small panel."""
+    if len(curves) > 1:
+        values = ", ".join(marks.brief(c.estimates[0].value or 0.0) for c in curves)
+        return [f"{marks.short(curves[0].estimates[0])} {values}", f"n = {curves[0].rows:,}"]
+    return [*(marks.estimate_text(e) for e in curves[0].estimates), f"n = {curves[0].rows:,}"]
+
+
+def _taken(curves: tuple[Curve, ...], scale: Scale) -> list[tuple[Array, Array]]:
+    """Where there are marks, as shares of the axes."""
+    taken = [scale.share(scale.even(), scale.even())]
+    for curve in curves:
+        taken.append(scale.share(curve.score, curve.outcome))
+        taken.append(marks.spans(*scale.share(curve.score, curve.low, curve.high)))
+    return taken
+
+
+def _labels(curves: tuple[Curve, ...]) -> list[str]:
+    """A line of the key a curve: its name and its numbers."""
+    out = []
+    for curve in curves:
+        numbers = ", ".join(marks.estimate_text(one) for one in curve.estimates)
+        out.append(f"{marks.long_name(curve.label, 60)}: {numbers}")
+    return out
+
+
+def _expected(axes: Axes, curve: Curve, scale: Scale, style: Style) -> None:
+    """Where a perfect model would lie."""
+    least, most = scale.on_y(curve.least), scale.on_y(curve.most)
+    if curve.edges is None:
+        marks.band(
+            *(axes, scale.on_x(curve.score), least, most),
+            colour=style.faint,
+            alpha=1.0,
+            zorder=1,
+            gid="expected-0",
+        )
+        return
+    marks.expected(axes, scale.on_x(curve.edges), least, most, style)
+
+
+def _binned(
+    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, whole: bool, crowd: int
+) -> Any:
+    """Points as large as their share of the rows, with their intervals."""
+    colour, some = style.colour(index), np.isfinite(curve.outcome)
+    x, y = scale.on_x(curve.score[some]), scale.on_y(curve.outcome[some])
+    share = curve.mass[some] / curve.mass.max()
+    thick = np.sqrt(share)
+    if crowd > 1:  # a line holds the points of a series together, thin where there are few rows
+        marks.thick_line(
+            axes,
+            x,
+            y,
+            style.line * (0.1 + 0.9 * np.minimum(thick, 0.6)),
+            color=colour,
+            linestyle=style.dash(index),
+            alpha=0.8,
+            zorder=2.5,
+            gid=f"curve-{index}",
+        )
+    if whole:
+        low, high = scale.on_y(curve.low[some]), scale.on_y(curve.high[some])
+        width = style.line * (0.35 + 0.65 * thick)
+        marks.bars(axes, x, low, high, colour=colour, width=width, gid=f"bars-{index}")
+    grow = 0.95 if crowd <= WITH_BARS else 0.6
+    area = (0.34 * style.text) ** 2 + share * ((grow * style.text) ** 2 - (0.34 * style.text) ** 2)
+    axes.scatter(
+        x,
+        y,
+        s=area,
+        color=colour,
+        marker=style.marker(index),
+        edgecolors=style.paper,
+        linewidths=style.line * 0.35,
+        zorder=5,
+        clip_on=False,
+        gid=f"points-{index}",
+    )
+    return _handle(index, style)
+
+
+def _handle(index: int, style: Style) -> Any:
+    """A series in the key."""
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        *([], []),
+        color=style.colour(index),
+        lw=style.line,
+        ls=style.dash(index),
+        marker=style.marker(index),
+        ms=0.6 * style.text,
+        mec=style.paper,
+        mew=style.line * 0.3,
+    )
+
+
+def _continuous(
+    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, whole: bool, crowd: int
+) -> Any:
+    """A line as thick as the density of the scores, with its band."""
+    from matplotlib.lines import Line2D
+
+    colour = style.colour(index)
+    x, y = scale.on_x(curve.score), scale.on_y(curve.outcome)
+    if whole:
+        low, high = scale.on_y(curve.low), scale.on_y(curve.high)
+        marks.band(axes, x, low, high, colour=colour, gid=f"band-{index}")
+    thick = np.full(len(x), style.line)
+    if _is_density(curve):
+        grow = 2.2 if crowd <= WITH_BARS else 0.8
+        thick = style.line * (0.55 + grow * np.sqrt(curve.mass / curve.mass.max()))
+    marks.thick_line(
+        axes, x, y, thick, color=colour, capstyle="round", zorder=4, gid=f"curve-{index}"
+    )
+    return Line2D([], [], color=colour, lw=1.6 * style.line, ls=style.dash(index))
+
+
+def _is_density(curve: Curve) -> bool:
+    """Whether `mass` is a density: that of a smooth curve is, that of isotonic cells is not."""
+    return len(curve.score) > 2 and not np.isclose(curve.mass.sum(), 1.0)
+
+
+def _histogram(
+    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, crowd: int
+) -> None:
+    edges = scale.on_x(curve.histogram.edges)
+    how: dict[str, Any] = {"gid": f"histogram-{index}", "color": style.colour(index)}
+    if crowd == 1:
+        axes.stairs(curve.histogram.mass, edges, fill=True, alpha=0.55, lw=0, **how)
+    else:
+        axes.stairs(
+            curve.histogram.mass,
+            edges,
+            lw=style.line * (0.75 if crowd <= WITH_BARS else 0.4),
+            ls=style.dash(index),
+            **how,
+        )
+
+
+def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
+    """What the marks are."""
+    level = f"{100 * data.level:g} %"
+    mark = "bars" if data.form == "binned" else "colour"
+    words = []
+    if data.bands in ("confidence", "both"):
+        if len(curves) <= WITH_BARS:
+            words.append(f"{mark}: {level} intervals")
+        else:
+            words.append("intervals of so many curves would hide them: see --data")
+    if data.bands in ("consistency", "both") and len(curves) == 1:
+        words.append(f"grey: {level} of perfect models")
+    if data.form == "binned":
+        words.append("size: share of rows")
+    elif data.form == "smooth":
+        words.append("thickness: density")
+    text = "; ".join(words)
+    return text[:1].upper() + text[1:]

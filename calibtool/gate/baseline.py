@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from calibtool import intervals
 from calibtool.errors import InputError, UsageError
-from calibtool.intervals import Inverted
-from calibtool.report import Estimate
+from calibtool.intervals import difference
+from calibtool.intervals.estimate import Estimate
+from calibtool.intervals.inversion import Inverted
 
 VERSIONS = (1,)  # of reports that can be read
 
@@ -112,7 +112,7 @@ def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
 def _difference(then: Estimate, now: Estimate, level: float) -> tuple[float, float, float | None]:
     a, b = _inverted(then), _inverted(now)
     if a is not None and b is not None:
-        low, high = intervals.difference(a, b, 0.0, level)
+        low, high = difference.difference(a, b, 0.0, level)
         return low, high, b.unbiased - a.unbiased
     assert then.value is not None
     assert now.value is not None

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from calibtool.errors import UsageError
-from calibtool.gate.record import MODES
+from calibtool.errors import UsageError, near
+from calibtool.gate.outcome import MODES
 from calibtool.gate.requirement import Requirement, parse_requirement
-from calibtool.spec import near
 
 PATH = ("tool", "calibtool", "check")
 FILES = ("calibtool.toml", "pyproject.toml")  # looked for, in this order

@@ -17,9 +17,9 @@ import math
 from statistics import NormalDist
 
 from calibtool.errors import NotAvailableError, UsageError
-from calibtool.gate.record import Decision, Held
+from calibtool.gate.outcome import Decision, Held
 from calibtool.gate.requirement import Requirement
-from calibtool.report import Estimate
+from calibtool.intervals.estimate import Estimate
 
 POWER = 0.8
 _Z_POWER = NormalDist().inv_cdf(POWER)

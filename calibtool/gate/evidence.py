@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from calibtool.analysis.monitoring.monitor import watch
+from calibtool.analysis.monitoring.period import Monitored
+from calibtool.analysis.monitoring.read import Periods
+from calibtool.data.predictions import Data
 from calibtool.errors import UsageError
-from calibtool.gate.record import Decision, Held, Verdict
+from calibtool.evaluation.report import Report
+from calibtool.gate.outcome import Decision, Held, Verdict
 from calibtool.gate.requirement import EVIDENCE, Requirement
-from calibtool.monitoring import Monitored, Periods, watch
-from calibtool.report import Data, Estimate, Report
+from calibtool.intervals.estimate import Estimate
 
 _LARGEST = 300.0  # decimal logarithm of an e-value, so that it stays a number
 

@@ -7,9 +7,9 @@ import operator
 import re
 from dataclasses import dataclass
 
-from calibtool.errors import UsageError
-from calibtool.perfection import TESTS
-from calibtool.spec import Spec, near, parse
+from calibtool.analysis.significance.registry import TESTS
+from calibtool.errors import UsageError, near
+from calibtool.metrics.spec import Spec, parse
 
 RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
 _REQUIREMENT = re.compile(

@@ -15,9 +15,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from calibtool.checks import Array
+from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
-from calibtool.statistic import Cells
+from calibtool.types import Array
 
 _AT_ONCE = 1 << 16  # values of a block of replicates: half a megabyte, within L2
 _NEWTON = 60  # steps at most; separated outcomes, whose optimum lies at infinity, take 30

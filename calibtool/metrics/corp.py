@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.checks import Array
-from calibtool.statistic import Cells
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
 Rule = Literal["brier", "log"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.checks import Array
 from calibtool.metrics.kinds import Counts
+from calibtool.types import Array
 
 
 def macro_f1(counts: Counts) -> Array:

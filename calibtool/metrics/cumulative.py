@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.checks import Array
-from calibtool.statistic import Cells
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
 
 def cumulative(cells: Cells) -> Array:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.checks import Array
 from calibtool.errors import UsageError
-from calibtool.statistic import Cells
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
 SPAN = 300.0  # widths in a run of cells: e^300 is far inside float64
 BATCH = 2**20  # values worked on at a time: 8 MB an array

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from calibtool.checks import Array
+from calibtool.types import Array
 
 
 @dataclass(frozen=True)

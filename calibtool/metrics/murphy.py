@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.checks import Array
+from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass, equal_width
-from calibtool.statistic import Cells
+from calibtool.types import Array
 
 
 def reliability(cells: Cells, *, bins: int = 15) -> Array:

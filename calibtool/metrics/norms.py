@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from calibtool.checks import Array
 from calibtool.metrics.profiles import Profile
+from calibtool.types import Array
 
 
 def l1(q: Profile) -> Array:

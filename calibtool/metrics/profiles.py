@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.checks import Array
-from calibtool.statistic import Cells, locate
+from calibtool.metrics.cells import Cells, locate
+from calibtool.types import Array
 
 MOST_SWEPT = 5_000  # bins that a sweep tries
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.checks import Array
+from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
-from calibtool.views import Rows
+from calibtool.types import Array
 
 
 def accuracy(rows: Rows) -> Array:

@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from calibtool.checks import Array
-from calibtool.statistic import Cells
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
 
 
 def auroc(cells: Cells) -> Array:

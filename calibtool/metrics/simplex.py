@@ -10,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.checks import Array
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.metrics.smooth import BANDWIDTHS, INSIDE, POOLED, row_weight
-from calibtool.threads import cores, ordered
+from calibtool.parallel import cores, ordered
+from calibtool.types import Array
 
 CLASSES = 20  # beyond that, hardly two rows are close to one another
 PAIRS = 10**8  # of rows, for canonical densities

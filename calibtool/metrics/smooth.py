@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.checks import Array
 from calibtool.errors import UsageError
+from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
-from calibtool.statistic import Cells
+from calibtool.types import Array
 
 # A grid of M intervals resolves bandwidths down to NODES / M. One data set is solved to TOLERANCE,
 # replicates more coarsely. Grids grow by GROW until they resolve the answer, or are FINEST.

@@ -12,13 +12,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from calibtool.train.table import CLASSES
+from calibtool.train.losses.registry import CLASSES
 
 # name -> the module it lives in; loaded when first used
 _HOME = {
     "Settings": "settings",
     "load_model": "saved",
-    "make_loss": "losses",
+    "make_loss": "losses.make",
     "run": "run",
     **CLASSES,
 }

@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from calibtool.data.files.write import write_text
 from calibtool.errors import InputError
-from calibtool.files import write_text
 from calibtool.train.settings import Settings, from_mapping
 from calibtool.version import __version__
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calibtool.checks import Array
-from calibtool.train.rows import Arrays, Rows, Taken
+from calibtool.train.data.dataset import Arrays, Rows, Taken
+from calibtool.types import Array
 
 RESIDENT = 4 << 30  # bytes of inputs that are kept on an accelerator as a whole
 

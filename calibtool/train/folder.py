@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from calibtool.data.files.write import write_text
 from calibtool.errors import InputError, UsageError
-from calibtool.files import write_text
 from calibtool.train import config
 from calibtool.train.settings import Settings, differences
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibtool.checks import Array
 from calibtool.train.feed import Feed
 from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
 from calibtool.train.world import World, choose_precision
+from calibtool.types import Array
 
 
 def parallel(model: Prepared, world: World) -> nn.Module:

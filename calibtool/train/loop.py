@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibtool.checks import Array
+from calibtool.data.predictions import Predictions
 from calibtool.errors import TrainingError
-from calibtool.evaluation import evaluate
-from calibtool.predictions import Predictions
+from calibtool.evaluation.evaluate import evaluate
 from calibtool.train.feed import Feed
 from calibtool.train.forward import autocast, parallel, predict, share, train_mode
 from calibtool.train.optimise import schedule, set_rate
 from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
 from calibtool.train.world import World, reseed
+from calibtool.types import Array
 
 LOOK = 32  # steps between looks at the loss on an accelerator, where each look waits for it
 

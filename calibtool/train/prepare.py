@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from calibtool.errors import CalibtoolError, UsageError
-from calibtool.train.factory import failure
+from calibtool.train.data.dataset import Data, Rows
+from calibtool.train.data.factory_spec import failure
+from calibtool.train.data.split import Splits
 from calibtool.train.feed import Feed
-from calibtool.train.models import Network
-from calibtool.train.rows import Data, Rows
-from calibtool.train.split import Splits
+from calibtool.train.models.registry import Network
 
 SAMPLE = 50_000  # rows that mean and deviation are taken from
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # what torchvision's weights expect

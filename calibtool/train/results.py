@@ -9,19 +9,21 @@ from typing import Any
 
 from torch import Tensor
 
-from calibtool.calibrators import fit as fit_calibrator
-from calibtool.calibrators import load_calibrator
+from calibtool.calibrators.fit import fit as fit_calibrator
+from calibtool.calibrators.fit import load_calibrator
+from calibtool.data.files.open import load
+from calibtool.data.files.write import write_predictions, write_text
+from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
-from calibtool.evaluation import evaluate
-from calibtool.files import load, write_predictions, write_text
-from calibtool.predictions import Predictions
-from calibtool.render import listing as ink
-from calibtool.train import folder, rows, tensors
+from calibtool.evaluation.evaluate import evaluate
+from calibtool.reports import table as ink
+from calibtool.train import folder, tensors
+from calibtool.train.data import dataset
+from calibtool.train.data.dataset import Data
+from calibtool.train.data.split import Splits
 from calibtool.train.loop import State
 from calibtool.train.prepare import Prepared
-from calibtool.train.report import METRICS, Trained, listing
-from calibtool.train.rows import Data
-from calibtool.train.split import Splits
+from calibtool.train.trained import METRICS, Trained, listing
 
 VAL, TEST, TEMPERATURE = "val_logits.npz", "test_logits.npz", "temperature.json"
 
@@ -43,7 +45,7 @@ def measure(
     return Trained(str(out), report, about, tuple(notes), calibrator, on_val, on_test)
 
 
-def _predictions(logits: Tensor, of: rows.Rows, data: Data, path: Path) -> Predictions:
+def _predictions(logits: Tensor, of: dataset.Rows, data: Data, path: Path) -> Predictions:
     made = Predictions.from_logits(logits.numpy(), of.labels, class_names=data.class_names)
     return replace(made, extra={"ids": of.ids}, source=str(path))
 

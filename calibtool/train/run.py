@@ -12,18 +12,20 @@ import numpy as np
 import torch
 
 from calibtool.errors import CalibtoolError, UsageError
-from calibtool.train import checkpoint, config, folder, models, rows, search
+from calibtool.train import checkpoint, config, folder, gamma_search
 from calibtool.train.augment import augmentation
-from calibtool.train.data import read
+from calibtool.train.data import dataset
+from calibtool.train.data.dataset import Data
+from calibtool.train.data.read import read
+from calibtool.train.data.split import Splits, split
 from calibtool.train.feed import Feed
 from calibtool.train.forward import predict
 from calibtool.train.loop import State, Watch, fit
-from calibtool.train.report import Trained
+from calibtool.train.models import registry
 from calibtool.train.results import finished, measure, write
-from calibtool.train.rows import Data
 from calibtool.train.settings import Settings
-from calibtool.train.split import Splits, split
 from calibtool.train.start import begin
+from calibtool.train.trained import Trained
 from calibtool.train.world import World, choose_precision, seeded, threads, world
 
 
@@ -59,7 +61,7 @@ def run(
         place.first_alone(folder.take_up if resume else folder.require_empty, out, settings)
         if resume and (done := finished(out)):
             return done
-        data = models.tokenized(settings.model, data or read(settings))
+        data = registry.tokenized(settings.model, data or read(settings))
         return train(settings, data, place, resume=resume, watch=watch or Silent())
 
 
@@ -97,7 +99,7 @@ def _train(
     out = Path(asked.out)
     settings = asked
     if asked.gamma_search:
-        settings = replace(asked, loss=search.chosen(asked, data, parts, place, watch))
+        settings = replace(asked, loss=gamma_search.chosen(asked, data, parts, place, watch))
     state = begin(settings, data, parts, place)
     about = describe(settings, data, parts, place, state)
     if resume:
@@ -159,5 +161,5 @@ def describe(
         "threads": torch.get_num_threads(),
         "precision": str(choose_precision(settings.precision, place.device)).removeprefix("torch."),
         "torch": torch.__version__,
-        "data_fingerprint": rows.fingerprint(data),
+        "data_fingerprint": dataset.fingerprint(data),
     }

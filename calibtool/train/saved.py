@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from calibtool.errors import InputError
-from calibtool.train import config, folder, models, tensors
+from calibtool.train import config, folder, tensors
+from calibtool.train.data.dataset import Data
+from calibtool.train.models import registry
 from calibtool.train.prepare import Prepared
-from calibtool.train.rows import Data
 
 
 def load_model(run: str | Path) -> Prepared:
@@ -28,6 +29,6 @@ def load_model(run: str | Path) -> Prepared:
     found, _ = tensors.read(out / folder.MODEL)
     extra = {name: found.pop(f"{folder.PREFIX}{name}", None) for name in ("mean", "deviation")}
     with torch.random.fork_rng(devices=[]):
-        network = models.build(settings.model, data)
+        network = registry.build(settings.model, data)
     network.module.load_state_dict(found)
     return Prepared(network, extra["mean"], extra["deviation"]).eval()

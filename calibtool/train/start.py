@@ -6,24 +6,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calibtool.checks import Array
 from calibtool.errors import UsageError
-from calibtool.train import models, weights
+from calibtool.train import weights
+from calibtool.train.data.dataset import Data
+from calibtool.train.data.split import Splits
 from calibtool.train.loop import State
-from calibtool.train.losses import make_loss
+from calibtool.train.losses.make import make_loss
+from calibtool.train.models import registry
 from calibtool.train.optimise import optimizer
 from calibtool.train.prepare import Prepared, require_fit, standardisation
-from calibtool.train.rows import Data
 from calibtool.train.settings import Settings
-from calibtool.train.split import Splits
 from calibtool.train.world import World, choose_precision
+from calibtool.types import Array
 
 
 def begin(settings: Settings, data: Data, parts: Splits, place: World) -> State:
     """The network, the loss and the optimizer at the start."""
     if settings.augment and not data.images:
         raise UsageError(f"--augment needs images, {data.source} has none")
-    network = models.build(settings.model, data)
+    network = registry.build(settings.model, data)
     if settings.checkpoint:
         weights.load(network.module, settings.checkpoint, settings.fresh)
     weights.freeze(network.module, settings.freeze)

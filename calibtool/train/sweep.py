@@ -8,20 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
+from calibtool.data.files.write import write_text
 from calibtool.errors import UsageError
-from calibtool.files import write_text
-from calibtool.render import listing as ink
-from calibtool.render.listing import Listing
-from calibtool.render.numbers import number
-from calibtool.train import config, folder, models
-from calibtool.train.data import read
+from calibtool.formatting import number
+from calibtool.reports import table as ink
+from calibtool.reports.table import Listing
+from calibtool.train import config, folder
+from calibtool.train.data.dataset import Data
+from calibtool.train.data.read import read
 from calibtool.train.loop import Watch
-from calibtool.train.loss_spec import parse_loss
-from calibtool.train.report import METRICS, Trained, as_error
+from calibtool.train.losses.spec import parse_loss
+from calibtool.train.models import registry
 from calibtool.train.results import finished
-from calibtool.train.rows import Data
 from calibtool.train.run import Silent, train
 from calibtool.train.settings import Settings
+from calibtool.train.trained import METRICS, Trained, as_error
 from calibtool.train.world import World, world
 
 NAMES = [name.replace("accuracy", "error") for name in METRICS.split(",")]
@@ -55,7 +56,7 @@ def sweep(
     with world(settings.device) as place:
         if not resume:
             place.first_alone(folder.require_empty, out, settings)
-        data = models.tokenized(settings.model, data or read(settings))
+        data = registry.tokenized(settings.model, data or read(settings))
         runs = []
         for name in names:
             for seed in seeds:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from calibtool.data.files.write import whole_file
 from calibtool.errors import InputError
-from calibtool.files import whole_file
 
 META = "calibtool"
 

@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from calibtool.checks import Array
 from calibtool.errors import UsageError
+from calibtool.types import Array
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibtool.cli import main
+from calibtool.cli.main import main
 
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

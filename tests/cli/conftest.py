@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool.cli import main
+from calibtool.cli.main import main
 
 
 class Result(NamedTuple):

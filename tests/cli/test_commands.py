@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import calibtool as ct
-from calibtool.cli import COMMANDS
-from calibtool.metrics import METRICS, SETS
+from calibtool.cli.main import COMMANDS
+from calibtool.metrics.registry import METRICS, SETS
 
 ALL = [name for section in COMMANDS.values() for name in section]
 FEW = ("--resamples", "50")
@@ -292,7 +292,9 @@ def test_apply_needs_no_labels_and_keeps_other_columns(run, good, data):
     pq.write_table(pa.table(table), "in.parquet")
     for suffix in ("npz", "parquet", "csv"):
         assert run("apply", "t.json", "in.parquet", "-o", f"out.{suffix}").code == 0
-        found = ct.files.open_source(f"out.{suffix}", need_labels=False, extra=["id", "text"])
+        found = ct.data.files.open.open_source(
+            f"out.{suffix}", need_labels=False, extra=["id", "text"]
+        )
         extra = found.load().extra
         np.testing.assert_array_equal(extra["id"], np.arange(240))
         assert extra["text"][7] == "row 7"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool.comparison import compare, family
+from calibtool.analysis.comparison import compare, family
 
 FEW = ("--resamples", "100", "--metrics", "nll,ece,accuracy,mean-confidence")
 
@@ -170,8 +170,8 @@ def test_mistakes_are_named(refused, good, arguments, says):
 
 
 def test_every_metric_belongs_to_a_family():
-    from calibtool.comparison import FAMILIES
-    from calibtool.metrics import METRICS
+    from calibtool.analysis.comparison import FAMILIES
+    from calibtool.metrics.registry import METRICS
 
     assert {family(name) for name in METRICS} == set(FAMILIES)
     assert family("classwise-ece(bins=10)") == "calibration"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from simulated import simulate
 
-from calibtool.calibrators import METHODS
-from calibtool.views import to_probs
+from calibtool.calibrators.registry import METHODS
+from calibtool.data.rows import to_probs
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_a_long_file_is_fitted_without_being_loaded(method, run, ok, folder, mon
     """With what is done to it told of the rows of the fit, and said to be."""
     run(f"fit-{method}", ok, "-o", "held.json", "--ci", "none")
     monkeypatch.setattr("calibtool.cli.fit.MOST_ROWS", 100)
-    monkeypatch.setattr("calibtool.files.source.Source.load", None)
+    monkeypatch.setattr("calibtool.data.files.source.Source.load", None)
     result = run(f"fit-{method}", ok, "-o", "read.json", "--ci", "none")
     assert result.code == 0
     assert max(map(len, result.out.splitlines())) <= 80

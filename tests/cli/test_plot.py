@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool.diagrams import KINDS
+from calibtool.diagrams.registry import KINDS
 
 FEW = ("--resamples", "40")
 NEEDS = {"shift": ("--over", "when"), "gain": ("--methods", "temperature,isotonic")}
@@ -94,7 +94,7 @@ def test_data_alone_draws_nothing(run, good):
 
 def test_matplotlib_is_imported_for_ink_alone(good):
     code = (
-        "import sys; from calibtool.cli import main; "
+        "import sys; from calibtool.cli.main import main; "
         f"main(['plot', 'reliability', {str(good)!r}, '--data', 'x.csv']); "
         "print('matplotlib' in sys.modules)"
     )

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool.html.markup import element
-from calibtool.page import page
-from calibtool.slices import coded
+from calibtool.data.slicing import coded
+from calibtool.reports.page.build import page
+from calibtool.reports.page.markup import element
 
 FEW = ("--resamples", "50")
 
@@ -353,7 +353,7 @@ def test_from_python(good, data):
 
 def test_a_report_needs_no_matplotlib(process, good):
     code = (
-        "import sys; from calibtool.cli import main; "
+        "import sys; from calibtool.cli.main import main; "
         "main(['report', 'good.npz', '-o', 'r.html', '--resamples', '50']); "
         "print('matplotlib' in sys.modules, 'pyarrow' in sys.modules)"
     )

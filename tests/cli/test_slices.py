@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 import calibtool as ct
+from calibtool.analysis.slices import evaluate_by
+from calibtool.data.slicing import FEW, slices, with_extra
 from calibtool.errors import InputError, UsageError
-from calibtool.saddlepoint import excess, two_sided
-from calibtool.sliced import evaluate_by
-from calibtool.slices import FEW, slices, with_extra
+from calibtool.intervals.saddlepoint import excess, two_sided
 
 FAST = ("--resamples", "100")
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool.diagrams import reliability
-from calibtool.render import terminal
+from calibtool.diagrams import reliability, terminal
 
 FEW = ("--resamples", "50")
 ESCAPE = "\x1b["

@@ -117,7 +117,7 @@ WRITTEN = (
 
 def outputs() -> dict[str, str]:
     """Run every line in an empty folder; return name -> exit code, output, errors."""
-    from calibtool.cli import main
+    from calibtool.cli.main import main
 
     texts = {}
     before = Path.cwd()

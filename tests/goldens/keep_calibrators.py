@@ -3,7 +3,7 @@
 python tests/goldens/keep_calibrators.py [NAME ...]
 
 A file that is here already is never written again: whatever comes, calibtool must read it and give
-the same numbers (tests/test_kept_calibrators.py).
+the same numbers (tests/calibrators/test_kept_calibrators.py).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 import calibtool as ct
-from calibtool.calibrators import METHODS
-from calibtool.views import to_probs
+from calibtool.calibrators.registry import METHODS
+from calibtool.data.rows import to_probs
 
 FOLDER = Path(__file__).parent / "calibrators-v1"
 

@@ -5,13 +5,13 @@ Run it where `requirements-goldens.txt` is installed:
     python tests/goldens/make_goldens.py [FOLDER] [--only LIBRARY ...]
 
 It writes everything, by default beside itself: what libraries are asked about our metrics; to the
-folder `conventions`, the numbers that `calibtool.conventions` gives too, and more about our
+folder `conventions`, the numbers that `calibtool.metrics.conventions` gives too, and more about our
 metrics; to the folder `fits`, what the libraries' calibrators answer, where `compare` says what is
 compared. A library that cannot be imported is skipped with a message.
 
 Tests compare calibtool with the entries whose `agrees_with` names a calibtool metric, and those
-whose `reproduces` names one of `calibtool.conventions`; the others say `why` they are there for
-the record only.
+whose `reproduces` names one of `calibtool.metrics.conventions`; the others say `why` they are there
+for the record only.
 """
 
 import argparse

@@ -21,8 +21,8 @@ STRADDLE = "cuts fall within tie groups, and the library and calibtool may choos
 class Ask:
     """One call, and the calibtool spec that gives the same value, or why none does.
 
-    `reproduces` names the metric of the library in `calibtool.conventions`, which gives the same
-    number with this many `bins`.
+    `reproduces` names the metric of the library in `calibtool.metrics.conventions`, which gives the
+    same number with this many `bins`.
     """
 
     input: str
@@ -279,8 +279,8 @@ def equal_mass(name: str, bins: int) -> tuple[str | None, str | None]:
 PEERS = [torchmetrics(), netcal(), uncertainty_calibration(), scikit_learn()]
 
 
-# What `calibtool.conventions` reproduces. A line is a metric there, the library's call, and where
-# its arguments {x} and {y} come from: for one column, for two, and for more.
+# What `calibtool.metrics.conventions` reproduces. A line is a metric there, the library's call, and
+# where its arguments {x} and {y} come from: for one column, for two, and for more.
 #   s  P(class 1) and labels        P  rows of probabilities and labels
 #   t  confidence and correctness   -  not asked
 HELPERS = """\
@@ -346,7 +346,7 @@ def agreeing(lines: list[tuple[str, str, str, float]]) -> list[Ask]:
 
 
 def conventions() -> Iterator[Library]:
-    """Yield what each library is asked for `calibtool.conventions`, and for our own metrics."""
+    """Yield what each library is asked for `calibtool.metrics.conventions` and for our metrics."""
     yield asked("torchmetrics", TORCHMETRICS, [*_torchmetrics_lines()])
     yield asked(
         "torch_uncertainty",

@@ -10,9 +10,9 @@ import pytest
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.calibrators import METHODS, module_of
 from calibtool.calibrators.maps import MULTICLASS
-from calibtool.views import to_probs
+from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.data.rows import to_probs
 
 NAMES = list(METHODS)
 BINARY = [name for name, line in METHODS.items() if line.binary]

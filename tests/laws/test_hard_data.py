@@ -8,8 +8,8 @@ import pytest
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.calibrators import METHODS
-from calibtool.views import to_probs
+from calibtool.calibrators.registry import METHODS
+from calibtool.data.rows import to_probs
 
 ROWS = 300
 THREE, TWO = simulate(ROWS, 3), simulate(ROWS, 2)

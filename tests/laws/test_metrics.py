@@ -10,11 +10,11 @@ from hypothesis.extra.numpy import arrays
 from simulated import simulate
 
 import calibtool as ct
-from calibtool import evaluation
-from calibtool.metrics import METRICS
+from calibtool.evaluation import evaluate
+from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass, equal_width
-from calibtool.spec import parse
-from calibtool.statistic import Cells
+from calibtool.metrics.registry import METRICS
+from calibtool.metrics.spec import parse
 
 # tell these rows from those of a second file
 OTHER = {"ood-auroc", "ood-fpr95"}
@@ -42,7 +42,7 @@ def test_row_order_does_not_matter(name, overconfident):
 
 def test_rows_read_in_blocks_give_what_the_whole_gives(overconfident, monkeypatch):
     whole = ct.evaluate(overconfident, NAMES, ci="none")
-    monkeypatch.setattr(evaluation, "unit", lambda classes: 97)
+    monkeypatch.setattr(evaluate, "unit", lambda classes: 97)
     parts = ct.evaluate(overconfident, NAMES, ci="none", threads=2)
     for a, b in zip(whole, parts, strict=True):
         assert b.value == pytest.approx(a.value, rel=1e-12)

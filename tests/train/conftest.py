@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from small import blobs, pictures
 
-from calibtool.cli import main
+from calibtool.cli.main import main
 
 
 class Result(NamedTuple):

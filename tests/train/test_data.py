@@ -15,9 +15,9 @@ from PIL import Image
 from small import blobs, pictures
 
 from calibtool.errors import InputError, UsageError
-from calibtool.train.data import read
+from calibtool.train.data.read import read
+from calibtool.train.data.text import Texts, tokens
 from calibtool.train.settings import Settings
-from calibtool.train.text import Texts, tokens
 
 
 def opened(data, **options):

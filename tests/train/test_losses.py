@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="losses need the extra calibtool[tra
 
 from torch.nn import functional  # noqa: E402
 
-from calibtool.cli import main  # noqa: E402
+from calibtool.cli.main import main  # noqa: E402
 from calibtool.errors import UsageError  # noqa: E402
 from calibtool.train import (  # noqa: E402
     AdaFocalLoss,
@@ -33,10 +33,10 @@ from calibtool.train import (  # noqa: E402
     WeightedMMCELoss,
     make_loss,
 )
-from calibtool.train.loss import Loss, log_others, of_label  # noqa: E402
-from calibtool.train.loss_focal import focal, gradient_ratio  # noqa: E402
-from calibtool.train.loss_focal_auto import auto_gamma  # noqa: E402
-from calibtool.train.table import LOSSES, Line  # noqa: E402
+from calibtool.train.losses.base import Loss, log_others, of_label  # noqa: E402
+from calibtool.train.losses.focal import focal, gradient_ratio  # noqa: E402
+from calibtool.train.losses.focal_auto import auto_gamma  # noqa: E402
+from calibtool.train.losses.registry import LOSSES, Line  # noqa: E402
 
 GOLDENS = sorted((Path(__file__).parents[1] / "goldens" / "losses").glob("*.json"))
 
@@ -91,9 +91,9 @@ class AbsoluteLoss(Loss):
 
 def test_a_toy_loss_and_its_line_are_all_it_takes(monkeypatch, capsys):
     """CONTRIBUTING shows these lines."""
-    line = Line("Toy.", "1 - p", "Nobody 2026", "loss_toy", "AbsoluteLoss")
+    line = Line("Toy.", "1 - p", "Nobody 2026", "losses.toy", "AbsoluteLoss")
     monkeypatch.setitem(LOSSES, "toy", line)
-    monkeypatch.setitem(sys.modules, "calibtool.train.loss_toy", sys.modules[__name__])
+    monkeypatch.setitem(sys.modules, "calibtool.train.losses.toy", sys.modules[__name__])
     z, y = draw()
     p = functional.softmax(z, 1)
     found = make_loss("toy", classes=5)(z, y)
@@ -492,7 +492,7 @@ def test_the_command_takes_names_and_says_which_are_near(capsys):
 
 def test_the_table_and_its_command_load_no_torch():
     code = (
-        "import sys; from calibtool.cli import main; import calibtool.train; "
+        "import sys; from calibtool.cli.main import main; import calibtool.train; "
         "main(['losses']); main(['losses', '--format', 'json']); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="losses need the extra calibtool[train]")
 
 from calibtool.train import make_loss  # noqa: E402
-from calibtool.train.table import LOSSES  # noqa: E402
+from calibtool.train.losses.registry import LOSSES  # noqa: E402
 
 OTHERS = (
     "focal(gamma=0)",
@@ -55,8 +55,8 @@ def test_gradients_are_those_of_autograd(spec, weights):
 
 def constant_gamma(loss, z, y):
     """The loss with the gammas of these logits: the gradient takes them as constants."""
-    from calibtool.train.loss_focal import focal
-    from calibtool.train.loss_focal_auto import auto_gamma
+    from calibtool.train.losses.focal import focal
+    from calibtool.train.losses.focal_auto import auto_gamma
 
     log_p = torch.log_softmax(z, 1)[torch.arange(len(y)), y].detach()
     gamma = auto_gamma(log_p).clamp_min(loss.least)

@@ -283,7 +283,7 @@ def test_without_torch_the_command_says_what_to_install(process, features):
     code = (
         "import sys, importlib.util as u; find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
-        "from calibtool.cli import main\n"
+        "from calibtool.cli.main import main\n"
         "code = main(['train', '--data', 'features.npz', '--out', 'run'])\n"
         "assert 'torch' not in sys.modules\n"
         "sys.exit(code)"

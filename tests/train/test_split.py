@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibtool.errors import InputError
-from calibtool.train.rows import Arrays, Data, Rows
-from calibtool.train.split import FEW, deal, split
+from calibtool.train.data.dataset import Arrays, Data, Rows
+from calibtool.train.data.split import FEW, deal, split
 
 shares = st.floats(0.05, 0.4)
 

@@ -1,0 +1,1 @@
+"""Questions about evaluations; each module answers one."""

@@ -1,0 +1,1 @@
+"""Is it still right: calibration over time."""

@@ -1,0 +1,1 @@
+"""Is it miscalibrated at all: tests of perfect calibration."""

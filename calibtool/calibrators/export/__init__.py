@@ -1,0 +1,1 @@
+"""Calibrators written as ONNX graphs, Python modules and C headers."""

@@ -1,0 +1,104 @@
+"""Calibrators as code that needs no calibtool: an ONNX graph, a Python module, a C header.
+
+A calibrator is a map, and there are few maps, so each target is a table of them: map class ->
+function, and for the map that holds curves, curve class -> function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from calibtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from calibtool.calibrators.calibrator import Calibrator
+
+
+@dataclass(frozen=True)
+class Target:
+    """A line of the table; its module is `to_NAME`.
+
+    Attributes:
+        title: what it is called in prose.
+        suffix: of the files.
+    """
+
+    title: str
+    suffix: str
+
+
+TARGETS: dict[str, Target] = {
+    "onnx": Target("an ONNX graph", ".onnx"),
+    "python": Target("a Python module", ".py"),
+    "c": Target("a C header", ".h"),
+}
+
+
+def target_of(to: str) -> Target:
+    """A line of the table; UsageError for a name that is not in it."""
+    if to not in TARGETS:
+        raise UsageError(f"nothing can be exported to {to!r}; there are {', '.join(TARGETS)}")
+    return TARGETS[to]
+
+
+def export(
+    calibrator: Calibrator,
+    to: str,
+    *,
+    kind: Literal["logits", "probs"] = "logits",
+    one_column: bool = False,
+    after: str | Path | None = None,
+    output_name: str | None = None,
+    source: str = "a calibrator in memory",
+) -> bytes:
+    """What a file of a calibrator holds; text is UTF-8.
+
+    Args:
+        calibrator: of K classes.
+        to: a key of TARGETS.
+        kind: what will be calibrated, (N, K) logits or probabilities.
+        one_column: of two classes only that of class 1 will be given, (N, 1).
+        after: an ONNX model, behind which the calibrator is put. ONNX only.
+        output_name: the model's output to calibrate, if it has several.
+        source: where the calibrator came from, for the comment at the top and for errors.
+
+    Raises UsageError for a calibrator by groups, a model that does not fit, or where `to` is "onnx"
+    and that package is not installed.
+
+    >>> from calibtool.calibrators.calibrator import Calibrator
+    >>> from calibtool.calibrators.maps import Power
+    >>> text = export(Calibrator("temperature", Power(2.0), 3), "python").decode()
+    >>> module = {}
+    >>> exec(text, module)
+    >>> module["calibrate"]([7.0, 7.0, -9000.0])
+    [0.5, 0.5, 0.0]
+    """
+    from calibtool.calibrators.export.form import Form, needs_logits
+    from calibtool.calibrators.maps import columns_of
+
+    target_of(to)
+    columns = columns_of(calibrator.map)
+    if columns:
+        raise UsageError(
+            f"{source}: holds a calibrator a group ({columns[0]}), which no single function can "
+            "stand for; fit the rows of each group by themselves, without --by, and export each"
+        )
+    if one_column and calibrator.classes != 2:
+        raise UsageError(f"{source}: has {calibrator.classes} classes; one column is for two")
+    if kind == "probs" and needs_logits(calibrator.map):
+        raise UsageError(
+            f"{source}: was fitted on logits, and probabilities do not tell them; export it for "
+            "logits, or fit it on probabilities"
+        )
+    if to != "onnx" and (after is not None or output_name is not None):
+        raise UsageError(f"--after and --output-name are for ONNX models, not for {to}")
+    if output_name is not None and after is None:
+        raise UsageError("--output-name names an output of the model of --after; give that too")
+    options = {"after": after, "output_name": output_name} if to == "onnx" else {}
+    made: bytes = import_module(f"calibtool.calibrators.export.to_{to}").write(
+        calibrator, Form(kind, one_column), source, **options
+    )
+    return made

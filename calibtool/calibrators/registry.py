@@ -1,0 +1,244 @@
+"""The table of calibrators, without any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from calibtool.errors import UsageError
+
+MATRIX = 1024  # classes up to which a pass over a file sums a matrix of second derivatives
+
+
+@dataclass(frozen=True)
+class Method:
+    """A line of the table; its module is named like it, with _ for -.
+
+    Attributes:
+        title: what it is called in prose.
+        summary: one line, for the list of commands.
+        when: two sentences, for --help: when to use it.
+        source: author and year.
+        numbers: how many the fitted calibrator keeps, for K classes and N rows.
+        enough: rows a class from which on it is at its best, as a rule of thumb.
+        binary: whether it fits curves of one score, which wrappers put together for K classes.
+        keeps_order: whether a row's classes keep their order, and so the predicted class.
+        any_form: whether logits and their probabilities lead to the same fit.
+        by_passes: up to how many classes it is fitted to a file pass by pass, without holding it;
+            0 for never.
+        to_cells: whether it can be fitted to the cells of a state.
+    """
+
+    title: str
+    summary: str
+    when: str
+    source: str
+    numbers: str
+    enough: int
+    binary: bool = False
+    keeps_order: bool = False
+    any_form: bool = True
+    by_passes: int = 0
+    to_cells: bool = False
+
+
+METHODS: dict[str, Method] = {
+    "temperature": Method(
+        "temperature scaling",
+        "Temperature scaling: one parameter, the predicted class never changes.",
+        "Use it first: it needs few rows, cannot overfit, and repairs a network that is over- or "
+        "underconfident throughout. It cannot repair classes that are off in different directions.",
+        "Guo et al. 2017",
+        "1",
+        10,
+        keeps_order=True,
+        by_passes=1 << 30,
+    ),
+    "ensemble-temperature": Method(
+        "ensemble temperature scaling",
+        "Mix temperature scaling with the plain and the uniform probabilities.",
+        "Use it where some rows are off by far, such as labels that are wrong at random: the "
+        "uniform part takes them. It keeps the predicted class and has three parameters.",
+        "Zhang et al. 2020",
+        "3",
+        30,
+        keeps_order=True,
+    ),
+    "bias-corrected": Method(
+        "bias-corrected temperature scaling",
+        "Temperature scaling with a bias a class.",
+        "Use it where, besides overconfidence, some classes are predicted too often and others too "
+        "seldom. It needs tens of rows a class.",
+        "Alexandari et al. 2020",
+        "K + 1",
+        30,
+        by_passes=MATRIX,
+    ),
+    "order-preserving": Method(
+        "order-preserving scaling",
+        "One rising curve of log-probabilities for all classes.",
+        "Use it where a temperature is too stiff but the predicted class must stay. It needs a "
+        "thousand rows or so, however many classes there are.",
+        "Rahimi et al. 2020",
+        "8",
+        100,
+        keeps_order=True,
+    ),
+    "structured-vector": Method(
+        "structured vector scaling",
+        "Vector scaling whose penalty shrinks as rows come in.",
+        "Use it where vector scaling would overfit: it starts at temperature scaling and moves as "
+        "far as the rows justify. It is a good second after temperature.",
+        "Berta et al. 2025",
+        "2 K",
+        10,
+    ),
+    "structured-matrix": Method(
+        "structured matrix scaling",
+        "Matrix scaling whose penalties shrink as rows come in.",
+        "Use it where classes are mistaken for one another in a pattern: it starts at temperature "
+        "scaling and moves as far as the rows justify. Expect gains from hundreds of rows a class.",
+        "Berta et al. 2025",
+        "K (K + 1)",
+        30,
+    ),
+    "vector": Method(
+        "vector scaling",
+        "A slope and a bias a class.",
+        "Use it where each class has hundreds of rows and is off in its own direction. With fewer, "
+        "structured-vector is safer.",
+        "Guo et al. 2017",
+        "2 K",
+        100,
+        any_form=False,
+        by_passes=MATRIX,
+    ),
+    "matrix": Method(
+        "matrix scaling",
+        "A matrix and a bias a class, on logits, with the ODIR penalty.",
+        "Use it with few classes and thousands of rows, to compare with papers that use it. "
+        "structured-matrix chooses its penalty by itself.",
+        "Guo et al. 2017, Kull et al. 2019",
+        "K (K + 1)",
+        100,
+        any_form=False,
+    ),
+    "dirichlet": Method(
+        "Dirichlet calibration",
+        "A matrix and a bias a class, on log-probabilities, with the ODIR penalty.",
+        "Use it with few classes and thousands of rows where only probabilities are known, or to "
+        "compare with papers that use it. structured-matrix chooses its penalty by itself.",
+        "Kull et al. 2019",
+        "K (K + 1)",
+        100,
+    ),
+    "platt": Method(
+        "Platt scaling",
+        "A sigmoid of the log-odds: two parameters a class.",
+        "Use it for two classes with few rows: a slope for overconfidence and a shift for a base "
+        "rate that is off. For few rows, or classes told apart perfectly, add --smoothing.",
+        "Platt 1999",
+        "2/class",
+        30,
+        binary=True,
+        to_cells=True,
+    ),
+    "beta": Method(
+        "beta calibration",
+        "A curve with one slope near 0 and another near 1: three parameters a class.",
+        "Use it for two classes where Platt's sigmoid is too symmetric: it can also leave scores "
+        "as they are. It needs a hundred rows or so.",
+        "Kull et al. 2017",
+        "3/class",
+        50,
+        binary=True,
+        to_cells=True,
+    ),
+    "spline": Method(
+        "monotone spline",
+        "A smooth rising curve of the log-odds.",
+        "Use it for two classes with a thousand rows or more, where a sigmoid is too stiff and "
+        "isotonic regression too jagged. It keeps ranks wherever its slope is above 0.",
+        "Ramsay 1988",
+        "7/class",
+        200,
+        binary=True,
+    ),
+    "isotonic": Method(
+        "isotonic regression",
+        "The best rising curve, in flat pieces.",
+        "Use it for two classes with thousands of rows: it fits any rising shape. It makes ties, "
+        "which --centred avoids, and probabilities of 0 and 1, whose NLL can be infinite.",
+        "Zadrozny & Elkan 2002",
+        "tens/class",
+        500,
+        binary=True,
+        to_cells=True,
+    ),
+    "venn-abers": Method(
+        "Venn-Abers",
+        "Two isotonic regressions that bracket the probability.",
+        "Use it where you want to know how sure the calibrator itself is: it gives an interval, "
+        "one end of which is calibrated on any data. It is never 0 or 1.",
+        "Vovk et al. 2015",
+        "up to 4 N/class",
+        100,
+        binary=True,
+    ),
+    "histogram": Method(
+        "histogram binning",
+        "The share of positives in each bin.",
+        "Use it where calibration must be provable: a bin's error is that of counting its rows. It "
+        "throws away the order inside bins.",
+        "Zadrozny & Elkan 2001",
+        "15/class",
+        300,
+        binary=True,
+        to_cells=True,
+    ),
+    "scaling-binning": Method(
+        "scaling-binning",
+        "Platt's sigmoid, averaged in bins.",
+        "Use it where calibration must be measurable with fewer rows than histogram binning needs. "
+        "Its outputs take few values.",
+        "Kumar et al. 2019",
+        "10 in all",
+        50,
+        binary=True,
+    ),
+    "bbq": Method(
+        "BBQ",
+        "Bayesian binning into quantiles: many binnings, averaged.",
+        "Use it where histogram binning is wanted without choosing the bins. It is smoother, and "
+        "needs no rows of a class.",
+        "Naeini et al. 2015",
+        "up to N/class",
+        300,
+        binary=True,
+        to_cells=True,
+    ),
+    "enir": Method(
+        "ENIR",
+        "Near-isotonic regressions, averaged: the curve may fall a little.",
+        "Use it where scores are not quite in the right order, with thousands of rows. Like "
+        "isotonic regression it fits any shape, and averages over how strictly it must rise.",
+        "Naeini & Cooper 2016",
+        "tens/class",
+        500,
+        binary=True,
+    ),
+}
+
+
+def module_of(method: str) -> Any:
+    """The module of a calibrator; UsageError for a name that is not in the table."""
+    if method not in METHODS:
+        import difflib
+
+        close = difflib.get_close_matches(method, METHODS, n=2, cutoff=0.5)
+        advice = (
+            f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(METHODS)}"
+        )
+        raise UsageError(f"there is no calibrator {method!r}; {advice}")
+    return import_module(f"calibtool.calibrators.{method.replace('-', '_')}")

@@ -1,0 +1,103 @@
+"""Results to standard output or a file; progress to a terminal that waits."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+PATIENCE = 0.5  # seconds before a progress bar appears
+
+
+def emit(text: str, output: str | None) -> None:
+    """Print, or write a file whole."""
+    if output is None or output == "-":
+        encoding = letters()
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:  # a terminal of few letters
+            text = text.replace("─", "-").encode(encoding, "replace").decode(encoding)
+        click.echo(text, nl=False)
+        return
+    from calibtool.data.files.write import write_text
+
+    write_text(output, text)
+
+
+def say(text: str) -> None:
+    """Print a sentence or two for people, no wider than the terminal; names are never broken."""
+    import textwrap
+
+    width = terminal()["width"]
+    click.echo(textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False))
+
+
+def show(kind: str, record: Any, format_: str, output: str | None) -> None:
+    """Render a record and emit it."""
+    from calibtool.reports.render import render
+
+    emit(render(kind, record, format_, **terminal(output)), output)
+
+
+def terminal(output: str | None = None) -> dict[str, Any]:
+    """Width and colour of where text goes: colour on a terminal, unless NO_COLOR says otherwise."""
+    live = output is None and sys.stdout.isatty()
+    colour = live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = 80
+    if live:
+        import shutil
+
+        width = min(max(shutil.get_terminal_size().columns, 40), 120)
+    return {"width": width, "colour": bool(colour)}
+
+
+def letters(output: str | None = None) -> str:
+    """The encoding of where text goes."""
+    return (sys.stdout.encoding if output in (None, "-") else None) or "utf-8"
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, float], None]]:
+    """A callback for long work: a bar on a terminal after a moment, silence elsewhere."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda stage, share: None
+        return
+    began = time.monotonic()
+    live: list[Any] = []
+
+    def tick(stage: str, share: float) -> None:
+        if not live:
+            if time.monotonic() - began < PATIENCE:
+                return
+            live.append(_start())
+        bar, tasks = live[0]
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=1.0)
+        bar.update(tasks[stage], completed=share)
+
+    try:
+        yield tick
+    finally:
+        if live:
+            live[0][0].stop()
+
+
+def _start() -> tuple[Any, dict[str, Any]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.start()
+    return bar, {}

@@ -1,0 +1,1 @@
+"""What is measured: predictions, where they come from, how rows are grouped."""

@@ -1,0 +1,142 @@
+"""Which files are meant: by one name, a folder or a glob, on this machine or on a server."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from calibtool.data.files import secrets, store
+from calibtool.errors import InputError
+
+# suffix -> how Arrow calls the format; npz and npy are read by numpy
+ARROW_FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "ipc",
+    ".feather": "ipc",
+    ".ipc": "ipc",
+    ".csv": "csv",
+    ".tsv": "tsv",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files, in the order of their names.
+
+    Attributes:
+        text: what the user wrote, without credentials.
+        paths: as the file system takes them.
+        base: the folder below which folders named key=value are columns, if one was named.
+        several: whether a folder or a glob was named, however many files it holds.
+        filesystem: pyarrow's, or None for files of this machine.
+        prefix: what messages put before a path.
+    """
+
+    text: str
+    paths: tuple[str, ...]
+    base: str | None = None
+    several: bool = False
+    filesystem: Any = None
+    prefix: str = ""
+
+    def show(self, path: str) -> str:
+        """A path as messages call it."""
+        return secrets.without_secrets(self.prefix + path)
+
+    def suffix(self, path: str) -> str:
+        """In small letters; of an address, without what follows a question mark."""
+        bare = path.split("?", maxsplit=1)[0] if "://" in path else path
+        return PurePosixPath(bare).suffix.lower()
+
+
+def find(text: str) -> Found:
+    """The files that are meant, in the order of their names."""
+    if not text.strip() or "\0" in text:
+        raise InputError(f"{text!r}: no file can have this name")
+    if store.is_remote(text):
+        return _remote(text)
+    try:
+        return _local(store.local_path(text))
+    except OSError as error:
+        raise InputError(f"{text}: {error.strerror or error}") from error
+
+
+def _local(text: str) -> Found:
+    path = Path(text)
+    if path.is_dir():
+        found = [p for p in path.rglob("*") if p.is_file() and _is_data(p.name)]
+        _require(found, text, _NONE_IN_FOLDER)
+        return Found(text, tuple(str(p) for p in sorted(found)), base=text, several=True)
+    if glob.has_magic(text) and not path.exists():
+        found = sorted({p for match in glob.glob(text, recursive=True) for p in _below(match)})
+        _require(found, text, "no file matches")
+        return Found(text, tuple(str(p) for p in found), several=True)
+    if not path.exists():
+        raise InputError(f"{text}: no such file")
+    return Found(text, (str(path),))
+
+
+def _below(match: str) -> list[Path]:
+    """A file that a glob matches, or the data in a folder that it does."""
+    path = Path(match)
+    if path.is_file():
+        return [path]
+    return [p for p in path.rglob("*") if p.is_file() and _is_data(p.name)]
+
+
+_NONE_IN_FOLDER = f"no file with a suffix of {', '.join(ARROW_FORMATS)} in this folder"
+
+
+def _is_data(name: str) -> bool:
+    """Whether a file of a folder is data: engines leave _SUCCESS and the like beside it."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix in ARROW_FORMATS and not name.startswith((".", "_"))
+
+
+def _require(found: Iterable[Any], text: str, missing: str) -> None:
+    if not found:
+        raise InputError(f"{text}: {missing}")
+
+
+def _remote(address: str) -> Found:
+    place = store.connect(address)
+    text = secrets.without_secrets(address)
+    shared = {"filesystem": place.filesystem, "prefix": place.prefix}
+    magic = re.search(r"[*\[]" if "://" in place.path else r"[*?\[]", place.path)
+    if magic:
+        base = place.path[: magic.start()].rpartition("/")[0]
+        named = re.compile(_as_regex(place.path))
+        inside = re.compile(f"{_as_regex(place.path)}/.*")  # of a folder that matches
+        found = [
+            path
+            for path in place.listed(base, text)
+            if named.fullmatch(path)
+            or (inside.fullmatch(path) and _is_data(path.rpartition("/")[2]))
+        ]
+        _require(found, text, "no file matches")
+        return Found(text, tuple(sorted(found)), several=True, **shared)
+    if place.is_folder(text):
+        base = place.path.rstrip("/")
+        found = [p for p in place.listed(base, text) if _is_data(p.rpartition("/")[2])]
+        _require(found, text, _NONE_IN_FOLDER)
+        return Found(text, tuple(sorted(found)), base=base, several=True, **shared)
+    return Found(text, (place.path,), **shared)
+
+
+def _as_regex(pattern: str) -> str:
+    """A glob, in which ** stands for any folders, as a regular expression."""
+    pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    if "://" in pattern:
+        known["?"] = r"\?"
+    return "".join(
+        known.get(piece)
+        or (f"[{piece[1:-1].replace('!', '^', 1)}]" if piece[:1] == "[" else re.escape(piece))
+        for piece in pieces
+        if piece
+    )

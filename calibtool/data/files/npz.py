@@ -1,0 +1,250 @@
+"""npz and npy: arrays are mapped where the file holds them as they are, and never unpickled."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tokenize import TokenError
+from typing import IO
+
+import numpy as np
+
+from calibtool.data.files.reader import Column, Part, Skipped
+from calibtool.errors import InputError, UnreadableError
+from calibtool.types import Array
+
+_LOCAL_HEADER = struct.Struct("<4s22sHH")
+_HEADER_ERRORS = (
+    *(ValueError, TypeError, SyntaxError, EOFError, TokenError),
+    *(OverflowError, RecursionError, MemoryError),
+)
+_DEFLATE_LIMIT = 1100  # deflate cannot expand further than 1,032 to 1
+
+PART_ROWS = 1 << 20  # rows of a part, fewer where a row is wide
+PART_BYTES = 1 << 28
+
+
+class ArrayTable:
+    """Arrays by key; those whose first axis has the length of the longest are columns."""
+
+    def __init__(self, source: str, arrays: dict[str, Array]) -> None:
+        self.source = source
+        self._arrays = arrays
+        self.skipped: list[Skipped] = []
+
+    def __reduce__(self) -> tuple[Callable[[Path], ArrayTable], tuple[Path]]:
+        """Another process maps the file again, instead of being sent its bytes."""
+        return read_by_suffix, (Path(self.source).resolve(),)
+
+    @property
+    def rows(self) -> int:
+        return max((len(array) for array in self._arrays.values() if array.ndim), default=0)
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        return {
+            name: Column(
+                name,
+                f"{array.dtype} {' x '.join(f'{n:,}' for n in array.shape) or 'scalar'}",
+                int(np.prod(array.shape[1:])),
+                len(array) if array.ndim else 1,
+                nested=array.ndim > 1,
+                mapped=isinstance(array, np.memmap),
+            )
+            for name, array in self._arrays.items()
+        }
+
+    def names_of(self, column: str) -> tuple[str, ...] | None:
+        return None
+
+    def strings(self, column: str) -> tuple[str, ...]:
+        return tuple(str(value) for value in self._arrays[column].ravel().tolist())
+
+    def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
+        rows = self._length(names)
+        yield from self._slices(names, 0, rows, size)
+
+    def count(self, names: Sequence[str]) -> int:
+        return self._length(names)
+
+    def path_of(self, part: Part) -> str | None:
+        return str(Path(self.source).absolute())
+
+    def stamps(self) -> list[tuple[str, int | None, str]]:
+        found = Path(self.source).stat()
+        return [(self.source, found.st_size, str(found.st_mtime_ns))]
+
+    def locate(self, row: int) -> str:
+        return f"row {row} (counting from 0)"
+
+    def first(self, name: str) -> Array | None:
+        return self._arrays[name][:1] if len(self._arrays[name]) else None
+
+    def parts(self, names: Sequence[str] = ()) -> list[Part]:
+        """Slices of the mapped arrays."""
+        widest = max((int(np.prod(a.shape[1:])) * a.itemsize for a in self._columns()), default=1)
+        rows = max(min(PART_ROWS, PART_BYTES // max(widest, 1)), 1)
+        starts = range(0, self.rows, rows)
+        return [Part(self.source, 0, at, min(rows, self.rows - at), start=at) for at in starts]
+
+    def part_blocks(
+        self, part: Part, names: Sequence[str], size: int
+    ) -> Iterator[dict[str, Array]]:
+        self._length(names)
+        yield from self._slices(names, part.first_row, part.first_row + part.rows, size)
+
+    def _columns(self) -> list[Array]:
+        return [a for a in self._arrays.values() if a.ndim and len(a) == self.rows]
+
+    def _slices(
+        self, names: Sequence[str], first: int, last: int, size: int
+    ) -> Iterator[dict[str, Array]]:
+        for start in range(first, last, size):
+            end = min(start + size, last)
+            yield {name: self._arrays[name][start:end] for name in names}
+
+    def _length(self, names: Sequence[str]) -> int:
+        """The rows of these columns, which must be as many in each."""
+        for name in names:
+            if not self._arrays[name].ndim:
+                raise InputError(f"{self.source}: {name}: a single value, expected one a row")
+        rows = max((len(self._arrays[name]) for name in names), default=0)
+        for name in names:
+            if len(self._arrays[name]) != rows:
+                lengths = ", ".join(f"{n} {len(self._arrays[n]):,}" for n in names)
+                raise InputError(f"{self.source}: arrays differ in length: {lengths}")
+        return rows
+
+
+def read_by_suffix(path: Path) -> ArrayTable:
+    """The arrays of an npz or npy file."""
+    return read_npz(path) if path.suffix.lower() == ".npz" else read_npy(path)
+
+
+def read_npy(path: Path) -> ArrayTable:
+    """One array, under the name of its file."""
+    with open_checked(path) as file:
+        shape, fortran, dtype = _header(file, str(path))
+        size = os.fstat(file.fileno()).st_size - file.tell()
+        _require_size(str(path), shape, dtype, size)
+        array = _map(path, file.tell(), shape, fortran, dtype)
+    return ArrayTable(str(path), {path.stem: array})
+
+
+def read_npz(path: Path) -> ArrayTable:
+    """The arrays of a zip: stored members mapped, compressed ones read."""
+    arrays: dict[str, Array] = {}
+    try:
+        with open_checked(path) as raw, zipfile.ZipFile(raw) as archive:
+            for member in archive.infolist():
+                if not member.filename.endswith(".npy"):
+                    continue
+                key = member.filename.removesuffix(".npy")
+                arrays[key] = _member(path, raw, archive, member, f"{path}: {key}")
+    except (zipfile.BadZipFile, EOFError, struct.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{path}: {error.strerror}") from error
+        raise InputError(
+            f"{path}: not a whole npz file ({error}); it may be truncated or of another format"
+        ) from error
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an odd compression
+        raise InputError(f"{path}: {error}") from error
+    if not arrays:
+        raise InputError(f"{path}: holds no arrays")
+    return ArrayTable(str(path), arrays)
+
+
+def open_checked(path: Path) -> IO[bytes]:
+    """A file open for reading, or an error that says why not."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UnreadableError(str(path), error.strerror or str(error)) from error
+    if os.fstat(file.fileno()).st_size == 0:
+        file.close()
+        raise UnreadableError(str(path), "the file is empty")
+    return file
+
+
+def _member(
+    path: Path, raw: IO[bytes], archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str
+) -> Array:
+    declared, stored = member.file_size, member.compress_size
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if member.compress_type != zipfile.ZIP_STORED and (
+        declared > memory or declared > _DEFLATE_LIMIT * max(stored, 1)
+    ):
+        raise InputError(
+            f"{where}: declares {declared:,} bytes from {stored:,} in the file, more than "
+            "this machine's memory or than compression can give; not read"
+        )
+    with archive.open(member) as file:
+        shape, fortran, dtype = _header(file, where)
+        offset = file.tell()
+        _require_size(where, shape, dtype, declared - offset)
+        if member.compress_type != zipfile.ZIP_STORED:
+            if 0 in shape or dtype.itemsize == 0:
+                return np.zeros(shape, dtype)
+            data = file.read()
+            flat = np.frombuffer(data, dtype=dtype)
+            return flat.reshape(shape, order="F" if fortran else "C")
+    raw.seek(member.header_offset)
+    magic, _, name_length, extra_length = _LOCAL_HEADER.unpack(raw.read(_LOCAL_HEADER.size))
+    if magic != b"PK\x03\x04":
+        raise zipfile.BadZipFile(f"bad header of member {member.filename}")
+    start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+    if start + declared > os.fstat(raw.fileno()).st_size:
+        raise zipfile.BadZipFile(f"member {member.filename} runs past the end of the file")
+    return _map(path, start + offset, shape, fortran, dtype)
+
+
+def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, order and type of an npy stream; objects, which are pickles, are refused."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read is None:
+            raise InputError(f"{where}: npy format {version} is not known")
+        shape, fortran, dtype = read(file)
+    except _HEADER_ERRORS as error:
+        raise InputError(
+            f"{where}: not a whole npy array; it may be truncated, or a pickle, which is never "
+            "read. Save arrays with np.save or np.savez"
+        ) from error
+    if any(not 0 <= n < 1 << 48 for n in shape):
+        raise InputError(f"{where}: the header's shape {shape} makes no sense; is it damaged?")
+    if dtype.hasobject:
+        raise InputError(
+            f"{where}: an object array, that is a pickle, which is never read; save it "
+            "with a plain dtype (labels: int64; names: a string array; logits: float32)"
+        )
+    return shape, fortran, dtype
+
+
+def _require_size(
+    where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], found: int
+) -> None:
+    need = dtype.itemsize
+    for n in shape:
+        need *= n
+    if need != found:
+        raise InputError(
+            f"{where}: the header promises {need:,} bytes, the file holds {found:,}; "
+            "it may be truncated"
+        )
+
+
+def _map(
+    path: Path, offset: int, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[np.generic]
+) -> Array:
+    if 0 in shape or dtype.itemsize == 0:
+        return np.zeros(shape, dtype)
+    return np.memmap(
+        path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C"
+    )

@@ -1,0 +1,130 @@
+"""Readers and writers: one table of readers by suffix, one way to open a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from calibtool.data.files import npz
+from calibtool.data.files.find import ARROW_FORMATS, find
+from calibtool.data.files.reader import Table
+from calibtool.data.files.roles import Choice, resolve
+from calibtool.data.files.source import Source
+from calibtool.data.predictions import Predictions
+from calibtool.errors import InputError, UsageError
+
+SUFFIXES = (".npz", ".npy", *ARROW_FORMATS)
+PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin"}
+
+
+def open_table(
+    path: str | Path, condition: str | None = None, *, skip_bad_files: bool = False
+) -> Table:
+    """A file, a folder or a glob, here or on a server, as named columns; only headers are read.
+
+    `condition` says which rows, as `calibtool.data.files.filter` reads it.
+    """
+    found = find(str(path))
+    suffix = found.suffix(found.paths[0])
+    if suffix == ".cells":
+        raise InputError(
+            f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
+            "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta "
+            "and fit-bbq take cells"
+        )
+    if suffix in PICKLES:
+        raise InputError(
+            f"{found.text}: pickles can run code and are never read; save arrays with np.savez"
+        )
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{found.text}: unknown suffix {suffix!r}; there are {', '.join(SUFFIXES)}"
+        )
+    for other in found.paths:
+        if found.suffix(other) != suffix:
+            raise InputError(
+                f"{found.text}: holds both {suffix} and {found.suffix(other)} files; name one kind"
+            )
+    if suffix in ARROW_FORMATS:
+        from calibtool.data.files.arrow import ArrowTable
+
+        return ArrowTable(found, ARROW_FORMATS[suffix], condition, skip_bad=skip_bad_files)
+    if condition is not None:
+        raise UsageError(
+            f"--filter: {found.text}: rows of {suffix} are not chosen by a condition, those of "
+            "parquet, Arrow and csv are; index the arrays before they are saved"
+        )
+    if len(found.paths) > 1:
+        raise InputError(
+            f"{found.text}: {len(found.paths)} {suffix} files; several are read only in parquet, "
+            "Arrow and csv"
+        )
+    if found.filesystem is not None:
+        raise InputError(
+            f"{found.text}: {suffix} is read from this machine alone, where it is mapped; copy it "
+            "here first, or write parquet"
+        )
+    return npz.read_by_suffix(Path(found.paths[0]))
+
+
+def open_source(
+    path: str | Path,
+    choice: Choice | None = None,
+    *,
+    need_labels: bool = True,
+    extra: Sequence[str] = (),
+) -> Source:
+    """Predictions in a file, ready to be read in blocks."""
+    choice = choice or Choice()
+    table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
+    if choice.filter is not None and choice.labels_file:
+        raise UsageError(
+            "--filter goes without --labels-file: give the labels a column of the file"
+        )
+    roles = resolve(table, choice, need_labels=need_labels)
+    labels = None
+    if choice.labels_file:
+        side = open_table(choice.labels_file)
+        if len(side.columns) != 1:
+            raise UsageError(f"--labels-file {choice.labels_file}: expected a single array (npy)")
+        name = next(iter(side.columns))
+        labels = next(side.blocks([name], max(side.rows, 1)), {name: None})[name]
+    for name in extra:
+        if name not in table.columns:
+            raise InputError(f"{table.source}: there is no column {name!r}")
+    return Source(table, roles, choice, labels, tuple(extra))
+
+
+def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Predictions:
+    """Read predictions from npz, npy, parquet, Arrow, Feather or csv.
+
+    Args:
+        path: a file; for Arrow's formats also a folder or a glob, or an address (s3://...).
+        extra: further columns to carry along.
+        keys: which column plays which part where the names do not say: `logits`, `probs`, `score`,
+            `labels`, `labels_file`, `confidence`, `correct`, `predictions`, `weights`, `classes`,
+            and `renormalize=True` for probabilities that do not sum to 1; `filter` for which rows
+            ("day = '2026-11-01' and score > 0.2"), `skip_bad_files=True` to leave out files that
+            cannot be read.
+
+    Raises InputError for anything that is wrong with the file.
+    """
+    return open_source(path, _choice("load", keys), extra=extra).load()
+
+
+def scan(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Source:
+    """The same predictions as `load` reads, to be read in blocks when they are asked for.
+
+    `evaluate` and `fit` take the source in place of predictions; `source.blocks(rows)` reads them
+    in file order, and `source.load()` at once.
+
+    Raises InputError, now for what the file's headers tell, later for what is wrong with a row.
+    """
+    return open_source(path, _choice("scan", keys), extra=extra)
+
+
+def _choice(caller: str, keys: dict[str, object]) -> Choice:
+    try:
+        return Choice(**keys)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise UsageError(f"{caller}: {error}") from error

@@ -1,0 +1,235 @@
+"""Which column plays which part: by the user's flag, else by its name, never by its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from calibtool.data.files.reader import Column, Table
+from calibtool.data.predictions import Kind
+from calibtool.errors import InputError, UsageError
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "logits": ("logits", "logit", "log_probs", "log_prob", "logprobs", "log_probabilities"),
+    "probs": (
+        "probs",
+        "prob",
+        "probabilities",
+        "probability",
+        "proba",
+        "probas",
+        "y_prob",
+        "softmax",
+        "posteriors",
+    ),
+    "score": ("score", "scores"),
+    "labels": ("labels", "label", "y", "y_true", "targets", "target", "true_labels"),
+    "confidence": ("confidence", "confidences", "conf"),
+    "correct": ("correct", "is_correct", "hit", "hits"),
+    "predictions": ("predictions", "prediction", "predicted", "preds", "pred", "y_pred"),
+    "weights": ("weights", "weight", "sample_weight", "sample_weights"),
+    "classes": ("classes", "class_names", "label_names"),
+}
+_PER_CLASS = {
+    "logits": re.compile(r"(?:logits?|log_?probs?)[_.](.+)", re.IGNORECASE),
+    "probs": re.compile(r"(?:probs?|probas?|probabilit(?:y|ies)|p)[_.](.+)", re.IGNORECASE),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user said about a file's columns; None and () leave it to the names.
+
+    `logits` and `probs` name a 2-d column, a list of columns "a,b,c", or the common prefix of one
+    column a class. `classes` are the class names, in the order of the columns. `filter` says which
+    rows are read, `skip_bad_files` that files that cannot be read are left out.
+    """
+
+    logits: str | None = None
+    probs: str | None = None
+    score: str | None = None
+    labels: str | None = None
+    labels_file: str | None = None
+    confidence: str | None = None
+    correct: str | None = None
+    predictions: str | None = None
+    weights: str | None = None
+    classes: tuple[str, ...] = ()
+    renormalize: bool = False
+    filter: str | None = None
+    skip_bad_files: bool = False
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns that are read, by their part.
+
+    Attributes:
+        kind: what `values` holds.
+        values: one column, or one column a class.
+        labels: the labels; beside confidences, only together with `predictions`.
+        class_names: from the user, the file or the columns' names; None if unknown.
+    """
+
+    kind: Kind
+    values: tuple[str, ...]
+    labels: str | None = None
+    correct: str | None = None
+    predictions: str | None = None
+    weights: str | None = None
+    class_names: tuple[str, ...] | None = None
+
+    def columns(self) -> list[str]:
+        """Every column to read, each once."""
+        singles = (self.labels, self.correct, self.predictions, self.weights)
+        return list(dict.fromkeys([*self.values, *(name for name in singles if name)]))
+
+
+def has_part(name: str) -> bool:
+    """Whether a column of this name would be read without being asked for."""
+    return any(name.lower() in names for names in ALIASES.values()) or any(
+        pattern.fullmatch(name) for pattern in _PER_CLASS.values()
+    )
+
+
+def resolve(table: Table, choice: Choice, *, need_labels: bool = True) -> Roles:
+    """Settle the roles of a table's columns, or raise InputError saying what is missing."""
+    columns = table.columns
+    kind, values, suffixes = _values(table.source, columns, choice)
+    weights = _named(table.source, columns, "weights", choice.weights)
+    labels = None
+    if not choice.labels_file:
+        labels = _named(table.source, columns, "labels", choice.labels)
+    if kind == "confidence":
+        correct = _named(table.source, columns, "correct", choice.correct)
+        predictions = _named(table.source, columns, "predictions", choice.predictions)
+        if correct:
+            return Roles(kind, values, correct=correct, weights=weights)
+        if predictions and (labels or choice.labels_file):
+            return Roles(kind, values, labels=labels, predictions=predictions, weights=weights)
+        raise InputError(
+            f"{table.source}: {values[0]} needs a column 'correct' (0 or 1), or 'predictions' and "
+            f"'labels', beside it (--correct KEY); {_listing(columns)}"
+        )
+    if need_labels and not labels and not choice.labels_file:
+        raise InputError(
+            f"{table.source}: found no labels; name them with --labels KEY or "
+            f"--labels-file FILE.npy; {_listing(columns)}"
+        )
+    width = len(values) if len(values) > 1 else columns[values[0]].width
+    names = _class_names(table, choice, labels, suffixes, 2 if width == 1 else width)
+    return Roles(kind, values, labels=labels, weights=weights, class_names=names)
+
+
+def _values(
+    source: str, columns: Mapping[str, Column], choice: Choice
+) -> tuple[Kind, tuple[str, ...], tuple[str, ...] | None]:
+    """Kind, columns and, for one column a class, what follows the prefix in their names."""
+    flags = {
+        "logits": choice.logits,
+        "probs": choice.probs,
+        "score": choice.score,
+        "confidence": choice.confidence,
+    }
+    given = [name for name, key in flags.items() if key is not None]
+    if len(given) > 1:
+        raise UsageError(f"--{given[0]} and --{given[1]} exclude each other; give one of them")
+    if given:
+        part = given[0]
+        found = _chosen(source, columns, part, str(flags[part]))
+    else:
+        by_name = {part: _by_name(source, columns, part) for part in flags}
+        if by_name["logits"] and by_name["probs"]:
+            raise InputError(
+                f"{source}: has both logits ({by_name['logits'][0][0]}) and probabilities "
+                f"({by_name['probs'][0][0]}); say which to read with --logits KEY or --probs KEY"
+            )
+        part = next((name for name, hit in by_name.items() if hit), "")
+        if not part:
+            raise InputError(
+                f"{source}: found no logits, probabilities, score or confidence by name; say which "
+                f"with --logits, --probs, --score or --confidence KEY; {_listing(columns)}"
+            )
+        found = by_name[part] or ((), None)
+    names, suffixes = found
+    if part in ("score", "confidence") and columns[names[0]].nested:
+        raise InputError(f"{source}: {names[0]} holds several values a row, expected one")
+    kind: Kind = "probs" if part == "score" else part  # type: ignore[assignment]
+    return kind, names, suffixes
+
+
+def _chosen(
+    source: str, columns: Mapping[str, Column], part: str, key: str
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    if key in columns:
+        return (key,), None
+    several = tuple(name.strip() for name in key.split(","))
+    if len(several) > 1 and all(name in columns for name in several):
+        return several, None
+    pattern = re.compile(re.escape(key) + r"[_.]?(.+)")
+    found = _per_class(source, columns, pattern) if key and part in _PER_CLASS else None
+    if found:
+        return found
+    raise InputError(f"{source}: there is no {key!r}; {_listing(columns)}")
+
+
+def _by_name(
+    source: str, columns: Mapping[str, Column], part: str
+) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
+    lower = {name.lower(): name for name in columns}
+    for alias in ALIASES[part]:
+        if alias in lower:
+            return (lower[alias],), None
+    return _per_class(source, columns, _PER_CLASS[part]) if part in _PER_CLASS else None
+
+
+def _per_class(
+    source: str, columns: Mapping[str, Column], pattern: re.Pattern[str]
+) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
+    """One column a class: numbered 0 to K-1 (in any order), or named by class (in file order)."""
+    hits = {name: match[1] for name in columns if (match := pattern.fullmatch(name))}
+    if len(hits) < 2:
+        return None
+    if all(suffix.isdigit() for suffix in hits.values()):
+        ordered = sorted(hits, key=lambda name: int(hits[name]))
+        numbers = [int(hits[name]) for name in ordered]
+        if numbers != list(range(len(numbers))):
+            raise InputError(
+                f"{source}: columns {ordered[0]} ... {ordered[-1]} are not numbered 0 to "
+                f"{len(numbers) - 1} without gaps; "
+                "name them in order with --logits or --probs A,B,C"
+            )
+        return tuple(ordered), None
+    return tuple(hits), tuple(hits.values())
+
+
+def _named(source: str, columns: Mapping[str, Column], part: str, key: str | None) -> str | None:
+    if key is None:
+        found = _by_name(source, columns, part)
+        return found[0][0] if found else None
+    if key not in columns:
+        raise InputError(f"{source}: there is no {key!r} (--{part}); {_listing(columns)}")
+    return key
+
+
+def _class_names(
+    table: Table,
+    choice: Choice,
+    labels: str | None,
+    suffixes: tuple[str, ...] | None,
+    width: int | None,
+) -> tuple[str, ...] | None:
+    if choice.classes:
+        return choice.classes
+    key = _named(table.source, table.columns, "classes", None)
+    if key is not None and (width is None or table.columns[key].rows == width):
+        return table.strings(key)
+    if suffixes:
+        return suffixes
+    return table.names_of(labels) if labels else None
+
+
+def _listing(columns: Mapping[str, Column]) -> str:
+    names = [f"{column.name} ({column.type})" for column in columns.values()]
+    return "the file has " + ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

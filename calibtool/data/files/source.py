@@ -1,0 +1,203 @@
+"""A source: a file whose columns have their parts, read as blocks of validated predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from calibtool.data.files.reader import NUMBERS, Part, Table
+from calibtool.data.files.roles import Choice, Roles
+from calibtool.data.predictions import Kind, Predictions
+from calibtool.data.validation import Place
+from calibtool.errors import InputError
+from calibtool.types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Predictions in a file, not read yet.
+
+    Attributes:
+        table: the open file.
+        roles: which column plays which part.
+        choice: what the user said.
+        side_labels: labels from a file of their own, or None.
+        extra: names of further columns to carry along.
+        run: how a pass over the parts is run (`calibtool.streaming.engines.engine.Run`), if not
+            by threads here.
+    """
+
+    table: Table
+    roles: Roles
+    choice: Choice
+    side_labels: Array | None = None
+    extra: tuple[str, ...] = ()
+    run: Any = None
+
+    @property
+    def source(self) -> str:
+        """What to call it in reports."""
+        return self.table.source
+
+    @property
+    def kind(self) -> Kind:
+        """What the values are."""
+        return self.roles.kind
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """K names, if known."""
+        return self.roles.class_names
+
+    @property
+    def rows(self) -> int:
+        """N: from the file's own record, or counted where rows or files are left out."""
+        if self.choice.filter or self.choice.skip_bad_files:
+            return self.table.count(self._names)
+        return self.rows_at_most
+
+    @property
+    def rows_at_most(self) -> int:
+        """N before any filter, by the files' own records: nothing but those is read for it."""
+        return self.table.columns[self.roles.values[0]].rows
+
+    @property
+    def filter(self) -> str:
+        """Which rows are read, as the user said; "" for all."""
+        return self.choice.filter or ""
+
+    @property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """Files that were left out so far, since they cannot be read, and why."""
+        return tuple((found.file, found.reason) for found in self.table.skipped)
+
+    @cached_property
+    def width(self) -> int:
+        """Values a row; a list column's is that of its first row."""
+        if len(self.roles.values) > 1:
+            return len(self.roles.values)
+        known = self.table.columns[self.roles.values[0]].width
+        if known is not None:
+            return known
+        first = self.table.first(self.roles.values[0])
+        return 1 if first is None else int(first.shape[1])
+
+    @property
+    def classes(self) -> int | None:
+        """K, the number of classes; None where only confidences are known."""
+        return None if self.kind == "confidence" else max(self.width, 2)
+
+    @property
+    def one_column(self) -> bool:
+        """Whether a two-class problem is given by the column of class 1 alone."""
+        return self.kind != "confidence" and self.width == 1
+
+    def also(self, names: Iterable[str]) -> Source:
+        """The same source, with further columns carried along in `extra`."""
+        for name in names:
+            if name not in self.table.columns:
+                known = ", ".join(list(self.table.columns)[:20])
+                raise InputError(f"{self.source}: there is no column {name!r}; there are {known}")
+        return replace(self, extra=tuple(dict.fromkeys([*self.extra, *names])))
+
+    def blocks(self, rows: int) -> Iterator[Predictions]:
+        """Validated predictions, `rows` at a time, in file order."""
+        self._require_rows(self.rows)
+        blocks = self.table.blocks(self._names, rows)
+        yield from self._validated(blocks, whole=self.rows <= rows)
+
+    def parts(self) -> list[Part]:
+        """All rows in parts that several workers can read at once, in file order."""
+        self._require_rows(self.rows_at_most)
+        return self.table.parts(self._names)
+
+    def part_blocks(self, part: Part, rows: int) -> Iterator[Predictions]:
+        """Validated predictions of a part, `rows` at a time; messages name its file and its row."""
+        blocks = self.table.part_blocks(part, self._names, rows)
+        yield from self._validated(blocks, part, whole=False)
+
+    @property
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys([*self.roles.columns(), *self.extra]))
+
+    def _require_rows(self, rows: int) -> None:
+        if rows == 0:
+            kept = " that the filter keeps" if self.choice.filter else ""
+            raise InputError(f"{self.source}: there are no rows{kept}; nothing can be measured")
+        if self.side_labels is not None and len(self.side_labels) != rows:
+            raise InputError(
+                f"{self.choice.labels_file}: {len(self.side_labels):,} labels for {rows:,} "
+                f"rows of {self.source}"
+            )
+
+    def _validated(
+        self, blocks: Iterable[dict[str, Array]], part: Part | None = None, *, whole: bool
+    ) -> Iterator[Predictions]:
+        row, start = (part.first_row, part.start) if part else (0, 0)
+        for columns in blocks:
+            place = Place(
+                source=part.file if part else self.source,
+                values=self.roles.values[0],
+                labels=self.choice.labels_file or self.roles.labels or "labels",
+                weights=self.roles.weights or "weights",
+                first_row=row,
+                whole=whole,
+                numbers=columns.pop(NUMBERS, None),
+                locate=None if part else self.table.locate,
+            )
+            block = self._block(columns, place, start)
+            yield replace(block, extra={name: columns[name] for name in self.extra})
+            row, start = row + block.rows, start + block.rows
+
+    def load(self) -> Predictions:
+        """The whole file as one `Predictions`; mapped values stay mapped."""
+        return next(self.blocks(max(self.rows, 1)))
+
+    def _block(self, columns: dict[str, Array], place: Place, start: int) -> Predictions:
+        roles = self.roles
+        weights = columns[roles.weights] if roles.weights else None
+        if len(roles.values) == 1:
+            values = columns[roles.values[0]]
+        else:
+            values = np.stack([columns[name] for name in roles.values], axis=1)
+        if roles.kind == "confidence":
+            place = replace(place, labels=roles.correct or "correct")
+            correct = self._correct(columns, place, start)
+            return Predictions.from_confidence(values, correct, weights=weights, place=place)
+        labels = self._labels(columns, start)
+        if roles.kind == "logits":
+            return Predictions.from_logits(
+                values, labels, weights=weights, class_names=roles.class_names, place=place
+            )
+        return Predictions.from_probs(
+            values,
+            labels,
+            weights=weights,
+            class_names=roles.class_names,
+            renormalize=self.choice.renormalize,
+            place=place,
+        )
+
+    def _labels(self, columns: dict[str, Array], start: int) -> Array | None:
+        if self.side_labels is not None:
+            rows = len(columns[self.roles.values[0]])
+            return self.side_labels[start : start + rows]
+        return columns[self.roles.labels] if self.roles.labels else None
+
+    def _correct(self, columns: dict[str, Array], place: Place, start: int) -> Array:
+        if self.roles.correct:
+            return columns[self.roles.correct]
+        assert self.roles.predictions is not None
+        predictions, labels = columns[self.roles.predictions], self._labels(columns, start)
+        assert labels is not None
+        numbers = [array.dtype.kind in "iufb" for array in (predictions, labels)]
+        if numbers[0] != numbers[1]:
+            raise place.error(
+                self.roles.predictions,
+                f"{predictions.dtype} predictions cannot be compared with {labels.dtype} labels",
+            )
+        return np.asarray(predictions == labels)

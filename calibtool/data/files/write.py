@@ -1,0 +1,169 @@
+"""Files are written whole or not at all: to a neighbour first, then renamed into place."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from calibtool.data.predictions import Predictions
+from calibtool.errors import UsageError
+from calibtool.types import Array
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes `path`'s place only when the block ends without an error."""
+    target = Path(path)
+    try:
+        real, beside = _places(target)
+        try:
+            with beside.open("wb") as file:
+                yield file
+                file.flush()
+                if beside != real:
+                    os.fsync(file.fileno())
+            if beside != real:
+                beside.replace(real)
+        finally:
+            if beside != real:
+                with suppress(OSError):
+                    beside.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def require_writable(path: str | Path) -> None:
+    """Whether `path` could be written, before the work that makes what is to be written."""
+    try:
+        real, _ = _places(Path(path))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    if not os.access(real.parent, os.W_OK):
+        what = "is read-only" if real.parent.is_dir() else "is no folder"
+        raise UsageError(f"{path}: cannot be written: {real.parent} {what}")
+
+
+def _places(target: Path) -> tuple[Path, Path]:
+    """The file that is meant, and the neighbour that is written first: the same for a device."""
+    if "\0" in str(target):
+        raise UsageError(f"{str(target)!r}: no file can have this name")
+    if target.is_dir():
+        raise UsageError(f"{target}: is a folder; give the name of a file")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise UsageError(f"{target}: is read-only; give another name or change its permissions")
+    real = target.resolve() if target.is_symlink() else target
+    if real.exists() and not real.is_file():  # a device or a pipe: nothing to rename
+        return real, real
+    return real, real.with_name(f".{real.name}.{secrets.token_hex(4)}.part")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """A UTF-8 text file, whole."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_predictions(predictions: Predictions, path: str | Path) -> None:
+    """Predictions in the format of the suffix, as `calibtool evaluate` reads them.
+
+    Keys are `logits`, `probs` or `confidence`, then `labels` or `correct`, `weights`, `classes`,
+    and the columns carried along.
+    """
+    target = Path(path)
+    writer = WRITERS.get(target.suffix.lower())
+    if writer is None:
+        known = ", ".join(WRITERS)
+        raise UsageError(
+            f"{target}: cannot write {target.suffix or 'no suffix'}; there are {known}"
+        )
+    columns = {**predictions.extra, **_columns(predictions)}
+    deep = [name for name, array in columns.items() if array.ndim > 2]
+    if deep and target.suffix.lower() != ".npz":
+        raise UsageError(
+            f"{target}: column {deep[0]!r} has {columns[deep[0]].ndim} dimensions; "
+            "only npz holds those"
+        )
+    with whole_file(target) as file:
+        writer(file, columns, predictions.class_names)
+
+
+def _columns(predictions: Predictions) -> dict[str, Array]:
+    values = predictions.values[:, 0] if predictions.one_column else predictions.values
+    columns = {predictions.kind: values}
+    named = {
+        "labels": predictions.labels,
+        "correct": predictions.correct,
+        "weights": predictions.weights,
+    }
+    return columns | {name: array for name, array in named.items() if array is not None}
+
+
+def _npz(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None) -> None:
+    arrays: dict[str, Any] = dict(columns)
+    if names:
+        arrays["classes"] = np.array(names)
+    np.savez(file, **arrays)
+
+
+def _table(columns: Mapping[str, Array], names: tuple[str, ...] | None) -> Any:
+    import pyarrow as pa
+
+    arrays = {}
+    for name, array in columns.items():
+        if array.ndim == 2:
+            flat = pa.array(np.ascontiguousarray(array).ravel())
+            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+        elif name == "labels" and names:
+            codes = pa.array(array.astype(np.int32))
+            arrays[name] = pa.DictionaryArray.from_arrays(codes, list(names))
+        else:
+            arrays[name] = pa.array(array)
+    return pa.table(arrays)
+
+
+def _parquet(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(_table(columns, names), file)
+
+
+def _ipc(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None) -> None:
+    from pyarrow import feather
+
+    feather.write_feather(_table(columns, names), file, compression="uncompressed")
+
+
+def _csv(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None) -> None:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    if names and any(name.isdigit() for name in names):
+        names = None  # a column logit_10 would be that of class 10
+    flat = {}
+    for name, array in columns.items():
+        if array.ndim == 2:
+            for k, column in enumerate(array.T):
+                stem = name.removesuffix("s")
+                flat[f"{stem}_{names[k] if names else k}"] = pa.array(np.ascontiguousarray(column))
+        elif name == "labels" and names:
+            flat[name] = pa.array(np.array(names)[array].tolist())
+        else:
+            flat[name] = pa.array(array.astype(int) if array.dtype == bool else array)
+    csv.write_csv(pa.table(flat), file)
+
+
+WRITERS: dict[str, Callable[[IO[bytes], Mapping[str, Array], tuple[str, ...] | None], None]] = {
+    ".npz": _npz,
+    ".parquet": _parquet,
+    ".feather": _ipc,
+    ".arrow": _ipc,
+    ".csv": _csv,
+}

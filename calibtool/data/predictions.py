@@ -1,0 +1,220 @@
+"""Predictions: a classifier's saved outputs beside the true labels, validated once.
+
+Everything downstream trusts a `Predictions`. The `from_...` constructors are the only door for
+outside data: they check every value and raise `InputError` naming the key and the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from calibtool.data.validation import (
+    Place,
+    are_unit_column,
+    as_labels,
+    distribution,
+    hits,
+    matrix,
+    numeric,
+    require_finite,
+    require_rows,
+    require_unit,
+    row_weights,
+)
+from calibtool.types import Array
+
+Kind: TypeAlias = Literal["logits", "probs", "confidence"]
+KIND_NAMES = {"logits": "logits", "probs": "probabilities", "confidence": "confidence only"}
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Outputs and labels of N rows and K classes.
+
+    Attributes:
+        kind: what `values` holds.
+        values: (N, K) logits or probabilities; (N, 1) for one column of a two-class problem, the
+            logit or probability of class 1; (N,) for confidences alone. Floats of any width.
+        labels: (N,) int64 in [0, K), or None where there are only confidences, or no labels yet.
+        correct: (N,) bool, whether the predicted class was right; only beside confidences.
+        weights: (N,) float64, non-negative, or None for a weight of 1 a row.
+        class_names: K names, if known.
+        source: what to call these data in reports.
+        extra: further columns of the file that were asked for, by name, N values each.
+    """
+
+    kind: Kind
+    values: Array
+    labels: Array | None = None
+    correct: Array | None = None
+    weights: Array | None = None
+    class_names: tuple[str, ...] | None = None
+    source: str = "predictions"
+    extra: Mapping[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def from_logits(
+        cls,
+        logits: ArrayLike,
+        labels: ArrayLike | None,
+        *,
+        weights: ArrayLike | None = None,
+        class_names: tuple[str, ...] | None = None,
+        place: Place | None = None,
+    ) -> Predictions:
+        """Predictions from logits: (N, K), or (N,) the logit of class 1 for two classes.
+
+        Labels are class ids in [0, K), names found in `class_names`, or one-hot rows; None where
+        a calibrator is only to be applied.
+        Raises InputError for values that are not finite, shapes that differ, labels out of range.
+
+        >>> Predictions.from_logits([[2.0, 0.0], [0.0, 1.0]], [0, 1]).rows
+        2
+        """
+        place = place or Place(values="logits")
+        values = matrix(logits, place)
+        require_finite(values, place.values, place)
+        return cls._build("logits", values, labels, weights, class_names, place)
+
+    @classmethod
+    def from_probs(
+        cls,
+        probs: ArrayLike,
+        labels: ArrayLike | None,
+        *,
+        weights: ArrayLike | None = None,
+        class_names: tuple[str, ...] | None = None,
+        renormalize: bool = False,
+        place: Place | None = None,
+    ) -> Predictions:
+        """Predictions from probabilities: (N, K) rows that sum to 1, or (N,) P(class 1).
+
+        Rows off by float rounding are renormalised; further off is an error, unless `renormalize`.
+
+        >>> Predictions.from_probs([0.9, 0.2], [1, 0]).classes
+        2
+        """
+        place = place or Place(values="probs")
+        values = matrix(probs, place)
+        if not are_unit_column(values):
+            require_finite(values, place.values, place)
+            values = distribution(values, renormalize, place)
+        return cls._build("probs", values, labels, weights, class_names, place)
+
+    @classmethod
+    def from_confidence(
+        cls,
+        confidence: ArrayLike,
+        correct: ArrayLike,
+        *,
+        weights: ArrayLike | None = None,
+        place: Place | None = None,
+    ) -> Predictions:
+        """Predictions from the confidence of the predicted class, (N,) in [0, 1], and whether it
+        was correct, (N,) of 0 and 1. Metrics that need whole rows are then not available.
+
+        >>> Predictions.from_confidence([0.9, 0.6], [True, False]).classes is None
+        True
+        """
+        place = place or Place(values="confidence", labels="correct")
+        values = numeric(confidence, place.values, place)
+        if values.ndim != 1:
+            raise place.error(place.values, f"expected one value a row, found shape {values.shape}")
+        require_rows(values, place)
+        require_finite(values, place.values, place)
+        require_unit(values, place)
+        correct_ = hits(correct, len(values), place)
+        checked = row_weights(weights, len(values), place)
+        return cls("confidence", values, correct=correct_, weights=checked, source=place.source)
+
+    @classmethod
+    def _build(
+        cls,
+        kind: Kind,
+        values: Array,
+        labels: ArrayLike | None,
+        weights: ArrayLike | None,
+        class_names: tuple[str, ...] | None,
+        place: Place,
+    ) -> Predictions:
+        require_rows(values, place)
+        classes = max(values.shape[1], 2)
+        names = tuple(str(name) for name in class_names) if class_names is not None else None
+        if names is not None and len(names) != classes:
+            raise place.error(
+                "classes", f"{len(names)} class names for {classes} classes; give one name a class"
+            )
+        if names is not None and len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise place.error("classes", f"the class name {twice!r} is given twice")
+        checked = None if labels is None else as_labels(labels, len(values), classes, names, place)
+        weighted = row_weights(weights, len(values), place)
+        return cls(kind, values, checked, weights=weighted, class_names=names, source=place.source)
+
+    @property
+    def rows(self) -> int:
+        """N, the number of rows."""
+        return len(self.values)
+
+    @property
+    def classes(self) -> int | None:
+        """K, the number of classes; None where only confidences are known."""
+        return None if self.kind == "confidence" else max(self.values.shape[1], 2)
+
+    @property
+    def one_column(self) -> bool:
+        """Whether a two-class problem is given by the column of class 1 alone."""
+        return self.kind != "confidence" and self.values.shape[1] == 1
+
+    def matrix(self) -> Array:
+        """The values with a column for each of the K classes, (N, K)."""
+        if not self.one_column:
+            return self.values
+        column = self.values[:, 0]
+        other = np.zeros_like(column) if self.kind == "logits" else 1 - column
+        return np.stack([other, column], axis=1)
+
+    def take(self, index: Array | slice) -> Predictions:
+        """The rows at an index array, a mask or a slice; slices share memory."""
+
+        def at(array: Array | None) -> Array | None:
+            return None if array is None else array[index]
+
+        return replace(
+            self,
+            values=self.values[index],
+            labels=at(self.labels),
+            correct=at(self.correct),
+            weights=at(self.weights),
+            extra={name: column[index] for name, column in self.extra.items()},
+        )
+
+    def blocks(self, rows: int) -> Iterator[Predictions]:
+        """These predictions in slices of `rows` rows; what `evaluate` iterates over."""
+        for start in range(0, self.rows, rows):
+            yield self.take(slice(start, start + rows))
+
+
+@dataclass(frozen=True)
+class Data:
+    """What was read; `filter` says of which rows, or is ""."""
+
+    source: str
+    rows: int
+    classes: int | None
+    kind: Kind
+    weighted: bool = False
+    filter: str = ""
+
+    def describe(self) -> str:
+        """One line for people."""
+        classes = f"{self.classes:,} classes, " if self.classes else ""
+        weighted = ", weighted" if self.weighted else ""
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        where = f" where {self.filter}" if self.filter else ""
+        return f"{self.source}{where}: {rows}, {classes}{KIND_NAMES[self.kind]}{weighted}"

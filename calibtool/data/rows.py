@@ -1,0 +1,251 @@
+"""What one pass over a block of predictions leaves behind, and the views taken of it.
+
+A view turns a K-class problem into scores between 0 and 1 beside outcomes of 0 and 1:
+`top` is the confidence of the predicted class and whether it was right, `label` the same apart for
+each predicted class, `positive` is P(class 1) of a two-class problem, `class` is every class
+one-vs-rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from calibtool.data.predictions import Predictions
+from calibtool.errors import NotAvailableError
+from calibtool.types import Array
+
+ALWAYS = ("log_prob", "prob", "squares")  # columns of `Rows` that are there unless a pass is lean
+CACHE_VALUES = 1 << 18  # values worked on at a time: a megabyte of float32, within L2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A value a row; None where the predictions do not hold it.
+
+    Attributes:
+        confidence: probability of the predicted class, in the scores' own precision.
+        correct: whether the predicted class is the label.
+        positive, outcome: P(class 1) and whether the label is 1; two classes only.
+        log_prob: natural logarithm of the label's probability, float64.
+        squares: sum over classes of probability squared, float64.
+        prob: the label's probability, float64.
+        weights: float64, or None for 1 a row.
+        labels, predicted: class ids; on request, like all that follow.
+        rank: how many classes come before the label, by value and then by number.
+        entropy: of the row's probabilities, in nats, float64.
+        refined: natural logarithm of the label's probability after a recalibration that did not
+            see the row; put in by `evaluate`.
+    """
+
+    confidence: Array
+    correct: Array
+    positive: Array | None = None
+    outcome: Array | None = None
+    log_prob: Array | None = None
+    prob: Array | None = None
+    squares: Array | None = None
+    weights: Array | None = None
+    labels: Array | None = None
+    predicted: Array | None = None
+    rank: Array | None = None
+    entropy: Array | None = None
+    refined: Array | None = None
+
+    def view(self, name: str) -> tuple[Array, Array]:
+        """Scores and outcomes of a view with one score a row."""
+        if name in ("top", "label"):
+            return self.confidence, self.correct
+        if self.positive is None or self.outcome is None:
+            raise NotAvailableError("the positive view needs two classes and their probabilities")
+        return self.positive, self.outcome
+
+    @staticmethod
+    def concatenate(parts: Iterable[Rows]) -> Rows:
+        parts = list(parts)
+        columns: dict[str, Any] = {}
+        for field in fields(Rows):
+            arrays = [getattr(part, field.name) for part in parts]
+            columns[field.name] = None if arrays[0] is None else np.concatenate(arrays)
+        return Rows(**columns)
+
+
+Visit = Callable[[Array, slice], None]
+
+
+def reduce_rows(
+    block: Predictions,
+    visit: Visit | None = None,
+    want: Collection[str] = (),
+    *,
+    lean: bool = False,
+) -> Rows:
+    """The pass: one look at each value, in pieces that stay in the cache.
+
+    `visit`, if given, receives the probabilities of each piece, (rows, K), and its slice. `want`
+    names the columns on request that are to be filled; `lean` makes all columns such, but for the
+    views'.
+    """
+    if block.kind == "confidence":
+        assert block.correct is not None
+        return Rows(np.minimum(block.values, 1), block.correct, weights=block.weights)
+    if lean and block.one_column and block.kind == "probs" and visit is None:
+        return _of_column(block, want)
+    want = want if lean else {*want, *ALWAYS}
+    step = max(1, CACHE_VALUES // block.values.shape[1])
+    parts = [
+        _reduce(block.take(slice(start, start + step)), slice(start, start + step), visit, want)
+        for start in range(0, block.rows, step)
+    ]
+    return Rows.concatenate(parts)
+
+
+def to_probs(predictions: Predictions) -> Predictions:
+    """The same predictions as probabilities, in the logits' precision (float32 at least)."""
+    if predictions.kind != "logits":
+        return predictions
+    values = predictions.matrix()
+    wide = values if values.itemsize > 2 else values.astype(np.float32)
+    with np.errstate(under="ignore", over="ignore"):
+        probs = wide - wide.max(axis=1, keepdims=True)
+        np.exp(probs, out=probs)
+    probs /= probs.sum(axis=1, keepdims=True)
+    kept = probs[:, 1:] if predictions.one_column else probs
+    return replace(predictions, kind="probs", values=kept)
+
+
+def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection[str]) -> Rows:
+    # few classes: a contiguous column a class, so that loops run over rows
+    matrix, labels = piece.matrix(), piece.labels
+    assert labels is not None
+    axis = 1 if matrix.shape[1] > 32 else 0
+    values = matrix if axis else np.ascontiguousarray(matrix.T)
+    predicted = _argmax(values, axis)
+    if piece.kind == "logits":
+        probs, confidence, log_prob = _softmax(values, axis, predicted, labels)
+    else:
+        probs = values
+        confidence = _pick(values, axis, predicted)
+        with np.errstate(divide="ignore"):
+            log_prob = np.log(_pick(values, axis, labels).astype(np.float64))
+    if visit is not None:
+        visit(probs if axis else probs.T, at)
+    wide = probs if probs.itemsize > 2 else probs.astype(np.float32)
+    squares = None
+    if "squares" in want:
+        squares = np.einsum("ij,ij->i" if axis else "ij,ij->j", wide, wide).astype(np.float64)
+    binary = matrix.shape[1] == 2
+    return Rows(
+        confidence=confidence,
+        correct=predicted == labels,
+        positive=_positive(piece, values, probs, axis) if binary else None,
+        outcome=labels == 1 if binary else None,
+        log_prob=log_prob,
+        prob=np.exp(log_prob) if "prob" in want else None,
+        squares=squares,
+        weights=piece.weights,
+        labels=labels.astype(np.int32) if "labels" in want else None,
+        predicted=predicted.astype(np.int32) if "predicted" in want else None,
+        rank=_rank(values, axis, labels) if "rank" in want else None,
+        entropy=_entropy(wide, axis) if "entropy" in want else None,
+    )
+
+
+def _of_column(block: Predictions, want: Collection[str]) -> Rows:
+    """Rows of two classes by the probability of class 1, without a column for class 0."""
+    labels = block.labels
+    assert labels is not None
+    positive = block.values[:, 0]
+    negative = 1 - positive
+    outcome = labels == 1
+    predicted = positive > negative
+    prob = log_prob = squares = None
+    if "log_prob" in want or "prob" in want:
+        prob = np.where(outcome, positive, negative).astype(np.float64)
+    if "log_prob" in want and prob is not None:
+        with np.errstate(divide="ignore"):
+            log_prob = np.log(prob)
+    if "squares" in want:
+        wide = positive.astype(np.float64)
+        squares = wide * wide + negative.astype(np.float64) ** 2
+    confidence = np.maximum(positive, negative)
+    pair = np.stack([negative, positive]) if {"rank", "entropy"} & set(want) else None
+    return Rows(
+        confidence=confidence,
+        correct=predicted == outcome,
+        positive=positive,
+        outcome=outcome,
+        log_prob=log_prob,
+        prob=prob,
+        squares=squares,
+        weights=block.weights,
+        labels=labels.astype(np.int32) if "labels" in want else None,
+        predicted=predicted.astype(np.int32) if "predicted" in want else None,
+        rank=None if pair is None else _rank(pair, 0, labels),
+        entropy=None if pair is None else _entropy(pair, 0),
+    )
+
+
+def _positive(piece: Predictions, values: Array, probs: Array, axis: int) -> Array:
+    """P(class 1) of two classes; from logits in float64, in which 1 - 1e-8 is not 1."""
+    if piece.kind != "logits":
+        return _pick(probs, axis, np.ones(1, np.int64))
+    first, second = (values[:, 0], values[:, 1]) if axis else (values[0], values[1])
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(first.astype(np.float64) - second)))
+
+
+def _rank(values: Array, axis: int, labels: Array) -> Array:
+    """How many classes come before the label: those of a higher value, and equal ones of a lower
+    number."""
+    own = np.expand_dims(_pick(values, axis, labels), axis)
+    before = np.count_nonzero(values > own, axis=axis)
+    ties = values == own
+    if np.count_nonzero(ties) > len(labels):
+        number = np.expand_dims(np.arange(values.shape[axis]), 1 - axis)
+        before = before + (ties & (number < np.expand_dims(labels, axis))).sum(axis=axis)
+    return np.asarray(before, dtype=np.int32)
+
+
+def _entropy(probs: Array, axis: int) -> Array:
+    logs = np.log(probs, out=np.zeros_like(probs), where=probs > 0)
+    return np.asarray(-np.einsum("ij,ij->i" if axis else "ij,ij->j", probs, logs), np.float64)
+
+
+def _softmax(
+    values: Array, axis: int, predicted: Array, labels: Array
+) -> tuple[Array, Array, Array]:
+    """Probabilities in the logits' precision; confidence and log-probability in float64."""
+    if values.itemsize < 4:
+        values = values.astype(np.float32)
+    highest = _pick(values, axis, predicted)
+    with np.errstate(under="ignore", over="ignore"):
+        probs = values - np.expand_dims(highest, axis)
+        np.exp(probs, out=probs)
+        total = probs.sum(axis=axis, dtype=np.float64)  # in float32, 1 + 1e-8 would be 1
+        probs *= np.expand_dims((1 / total).astype(probs.dtype), axis)
+    gap = _pick(values, axis, labels).astype(np.float64) - highest.astype(np.float64)
+    return probs, 1 / total, gap - np.log(total)
+
+
+def _pick(values: Array, axis: int, index: Array) -> Array:
+    """The value of one class a row."""
+    if len(index) == 1:
+        return np.array(values[:, index[0]] if axis else values[index[0]])
+    rows = np.arange(len(index))
+    return np.asarray(values[rows, index] if axis else values[index, rows])
+
+
+def _argmax(values: Array, axis: int) -> Array:
+    """The class of the highest value a row, the first among equals."""
+    if axis:
+        return np.asarray(values.argmax(axis=1))
+    best = values[0].copy()
+    where = np.zeros(len(best), np.int64)
+    for k in range(1, len(values)):
+        np.copyto(where, k, where=values[k] > best)
+        np.maximum(best, values[k], out=best)
+    return where

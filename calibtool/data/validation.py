@@ -1,0 +1,303 @@
+"""Checks at the door: arrays from outside become arrays that everything downstream can trust.
+
+Each raises InputError naming the source, the key and the first row that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from calibtool.errors import InputError
+from calibtool.types import Array
+
+# A row of probabilities may miss 1 by this much: rounding of the type it was stored in. Wider
+# types are held to float32 rounding too, for most "float64" rows were float32 once.
+SUM_TOLERANCE = {2: 4e-3, 4: 1e-5, 8: 1e-5}
+ROUNDING = 1e-14  # a sum that misses by no more is left as it is
+FEW_NAMES = 8  # up to so many are compared with every row, more are looked up
+HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where values came from, for the messages: a source, its keys, the number of the first row.
+
+    `whole` is False for a block of a longer file, of which nothing is asked as a whole. `numbers`
+    are the rows' numbers where a filter left some out, `locate` puts a number into words.
+    """
+
+    source: str = "predictions"
+    values: str = ""
+    labels: str = "labels"
+    weights: str = "weights"
+    first_row: int = 0
+    whole: bool = True
+    numbers: Array | None = field(default=None, compare=False, repr=False)
+    locate: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
+
+    def row(self, index: int) -> str:
+        number = self.first_row + index if self.numbers is None else int(self.numbers[index])
+        return self.locate(number) if self.locate else f"row {number} (counting from 0)"
+
+    def first(self, key: str, bad: Array, values: Array, what: str, advice: str = "") -> InputError:
+        """How many of one value a row are bad, and which is the first."""
+        row = int(np.argmax(bad))
+        return self.error(
+            key,
+            f"{int(bad.sum()):,} {what}, the first in {self.row(row)}: {values[row]:g}"
+            f"{f'; {advice}' if advice else ''}",
+        )
+
+    def error(self, key: str, what: str) -> InputError:
+        return InputError(f"{self.source}: {key}: {what}")
+
+
+def numeric(values: ArrayLike, key: str, place: Place) -> Array:
+    """A native float array without copying where it already is one; integers become float64."""
+    array = np.asanyarray(values)
+    if array.dtype.kind == "U" and array.ndim:
+        texts = array.ravel().tolist()
+        at = next((i for i, text in enumerate(texts) if not _is_number(text)), None)
+        if at is None:
+            raise place.error(
+                key, "the column is text: further down, a value is no number; repair or drop it"
+            )
+        row = at * len(array) // max(len(texts), 1)
+        raise place.error(key, f"expected numbers, found {texts[at]!r} in {place.row(row)}")
+    if array.dtype.kind not in "fiub":
+        raise place.error(key, f"expected numbers, found {array.dtype} values")
+    if array.dtype.kind != "f":
+        return array.astype(np.float64)
+    if array.dtype.itemsize > 8 or not array.dtype.isnative:
+        return array.astype(np.dtype(f"f{min(array.dtype.itemsize, 8)}"))
+    return array
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def matrix(values: ArrayLike, place: Place) -> Array:
+    """Numbers as (N, K), or (N, 1) from one value a row."""
+    array = numeric(values, place.values, place)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise place.error(
+            place.values,
+            f"expected rows x classes (or one column for two classes), found shape {array.shape}",
+        )
+    return array
+
+
+def require_rows(values: Array, place: Place) -> None:
+    """Whether there is a row at all."""
+    if len(values) == 0:
+        raise place.error(place.values, "there are no rows; nothing can be measured")
+
+
+def require_finite(values: Array, key: str, place: Place) -> None:
+    """Whether no value is NaN or infinite; one sum tells, unless it overflows."""
+    with np.errstate(all="ignore"):  # a sum that overflows is looked at again below
+        if np.isfinite(values.sum(dtype=np.float32 if values.itemsize <= 4 else None)):
+            return
+    bad = ~np.isfinite(values)
+    count = int(np.count_nonzero(bad))
+    if count == 0:
+        return
+    row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
+    nans = int(np.count_nonzero(np.isnan(values)))
+    raise place.error(
+        key,
+        f"{count:,} values are not finite ({nans:,} NaN, {count - nans:,} infinite), "
+        f"the first in {place.row(row)}; drop or repair those rows",
+    )
+
+
+def require_unit(values: Array, place: Place, slack: float | None = None) -> None:
+    """Whether values lie in [0, 1 + slack], by default within float rounding."""
+    low, high = values.min(), values.max()
+    if slack is None:
+        slack = SUM_TOLERANCE[values.itemsize]
+    if low >= 0 and high <= 1 + slack:
+        return
+    bad = (values < 0) | (values > 1 + slack)
+    row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
+    found = values[row][bad[row]].flat[0] if values.ndim == 2 else values[row]
+    raise place.error(
+        place.values,
+        f"{int(np.count_nonzero(bad)):,} values lie outside [0, 1], the first in "
+        f"{place.row(row)}: {found:g}; probabilities were expected"
+        " (if these are logits, say so with --logits KEY)",
+    )
+
+
+def are_unit_column(values: Array) -> bool:
+    """Whether (N, 1) values all lie in [0, 1]; they are finite then, for NaN passes no bound."""
+    return values.shape[1] == 1 and len(values) > 0 and values.min() >= 0 and values.max() <= 1
+
+
+def distribution(values: Array, renormalize: bool, place: Place) -> Array:
+    """Rows of probabilities that sum to 1 in their own type, or `InputError`."""
+    require_unit(values, place, np.inf if renormalize and values.shape[1] > 1 else None)
+    if values.shape[1] == 1:
+        return np.minimum(values, 1) if values.max() > 1 else values
+    total = values.sum(axis=1, dtype=np.float64)
+    off = np.abs(total - 1)
+    tolerance = SUM_TOLERANCE[values.itemsize]
+    bad = total <= 0 if renormalize else off > tolerance
+    if bad.any():
+        row = int(np.argmax(bad))
+        advice = (
+            "there is nothing to renormalise"
+            if renormalize
+            else "pass --renormalize if they were rounded or are unnormalised on purpose"
+        )
+        raise place.error(
+            place.values,
+            f"{int(bad.sum()):,} rows do not sum to 1, the first is {place.row(row)}: "
+            f"it sums to {total[row]:.6g}; {advice}",
+        )
+    # leave rows alone that sum to 1 in their own precision: their scores stay on bin edges, and
+    # equal ones stay equal
+    whole = (total.astype(values.dtype) == 1) | (off <= ROUNDING)
+    if whole.all():
+        return values
+    divisor = np.where(whole, 1.0, total)
+    return np.asarray(values / divisor[:, None], dtype=values.dtype)
+
+
+def as_labels(
+    labels: ArrayLike, rows: int, classes: int, names: tuple[str, ...] | None, place: Place
+) -> Array:
+    """Labels as int64 class ids in [0, classes): from ids, names, one-hot rows or booleans."""
+    array = np.asanyarray(labels)
+    key = place.labels
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if not array.ndim:
+        raise place.error(key, "a single value, expected one label a row")
+    if len(array) != rows:
+        raise place.error(key, f"{len(array):,} labels for {rows:,} rows of {place.values}")
+    if array.ndim == 2:
+        return _from_one_hot(array, classes, place)
+    if array.ndim != 1:
+        raise place.error(key, f"expected one label a row, found shape {array.shape}")
+    if array.dtype.kind in "USOT":
+        return _from_names(array, names, place)
+    return _from_ids(array, classes, place)
+
+
+def _from_one_hot(array: Array, classes: int, place: Place) -> Array:
+    if array.shape[1] != classes:
+        raise place.error(
+            place.labels, f"one-hot labels have {array.shape[1]} columns for {classes} classes"
+        )
+    binary = ((array == 0) | (array == 1)).all(axis=1) & (array.sum(axis=1) == 1)
+    if not binary.all():
+        row = int(np.argmin(binary))
+        raise place.error(
+            place.labels,
+            f"{place.row(row)} is not one-hot (a single 1, the rest 0); soft labels are not read",
+        )
+    return np.asarray(array.argmax(axis=1), dtype=np.int64)
+
+
+def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Array:
+    if names is None:
+        raise place.error(
+            place.labels,
+            f"labels are names ({str(array[0])!r}, ...), but the order of the classes is not "
+            "known; give it with --classes NAME,NAME,... or a key 'classes' in the file",
+        )
+    text = array.astype(str, copy=False)
+    codes = _codes(text, names)
+    if codes.min(initial=0) < 0:
+        unknown = min(text[codes < 0].tolist())
+        row = int(np.flatnonzero(text == unknown)[0])
+        raise place.error(
+            place.labels,
+            f"{unknown!r} in {place.row(row)} is not among the classes "
+            f"({', '.join(names[:8])}{', ...' if len(names) > 8 else ''})",
+        )
+    return codes
+
+
+def _codes(text: Array, names: tuple[str, ...]) -> Array:
+    """Each text's place among the names, or -1."""
+    if len(names) <= FEW_NAMES:
+        codes = np.full(len(text), -1, dtype=np.int64)
+        for code, name in enumerate(names):
+            codes[text == name] = code
+        return codes
+    position = {name: code for code, name in enumerate(names)}
+    return np.fromiter((position.get(t, -1) for t in text.tolist()), np.int64, len(text))
+
+
+def _from_ids(array: Array, classes: int, place: Place) -> Array:
+    key = place.labels
+    if array.dtype.kind == "f":
+        broken = ~np.isfinite(array) | (array != np.floor(array))
+        if broken.any():
+            advice = f"labels are class ids 0 to {classes - 1}"
+            raise place.first(key, broken, array, "labels are not whole numbers", advice)
+    elif array.dtype.kind not in "iub":
+        raise place.error(key, f"expected class ids, found {array.dtype} values")
+    low, high = array.min(), array.max()
+    if low >= 0 and high < classes:
+        return array.astype(np.int64, copy=False)
+    bad = (array < 0) | (array >= classes)
+    if low >= 1 and high == classes:
+        advice = "the labels seem to be 1-based: subtract 1"
+    elif low < 0:
+        advice = "negative labels often mark unlabelled rows: drop those rows"
+    else:
+        advice = "is a class missing among the columns?"
+    raise place.first(key, bad, array, f"labels lie outside 0 to {classes - 1}", advice)
+
+
+def hits(correct: ArrayLike, rows: int, place: Place) -> Array:
+    """Zeros and ones as booleans."""
+    array = np.asanyarray(correct)
+    key = place.labels
+    if array.ndim != 1 or len(array) != rows:
+        raise place.error(key, f"shape {array.shape} for {rows:,} rows of {place.values}")
+    if array.dtype.kind not in "fiub":
+        raise place.error(key, f"expected 0 and 1, found {array.dtype} values")
+    if array.dtype.kind == "b":
+        return array
+    bad = ~((array == 0) | (array == 1))
+    if bad.any():
+        raise place.first(key, bad, array, "values are neither 0 nor 1")
+    return array.astype(bool)
+
+
+def row_weights(weights: ArrayLike | None, rows: int, place: Place) -> Array | None:
+    """Weights as float64: finite, not negative, not all 0."""
+    if weights is None:
+        return None
+    array = numeric(weights, place.weights, place).astype(np.float64, copy=False)
+    if array.shape != (rows,):
+        raise place.error(place.weights, f"shape {array.shape} for {rows:,} rows")
+    require_finite(array, place.weights, place)
+    low, high = array.min(), array.max()
+    if low < 0:
+        raise place.first(place.weights, array < 0, array, "weights are negative")
+    tiny = low < 1 / HEAVIEST and ((array > 0) & (array < 1 / HEAVIEST)).any()
+    if high > HEAVIEST or tiny:
+        raise place.error(
+            place.weights,
+            f"weights must lie between {1 / HEAVIEST:g} and {HEAVIEST:g}, or be 0; these run "
+            f"from {array[array > 0].min():g} to {array.max():g}. Only ratios matter: rescale them",
+        )
+    if place.whole and not array.any():
+        raise place.error(place.weights, "all weights are zero; nothing can be measured")
+    return array

@@ -1,0 +1,127 @@
+"""What diagrams are made of: curves, histograms, estimates; and all of it as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from calibtool.data.predictions import Data
+from calibtool.intervals.estimate import Estimate
+from calibtool.types import Array
+
+# what is drawn, as tables: part -> column -> one value a row
+Parts = dict[str, dict[str, list[Any]]]
+
+
+class Diagram(Protocol):
+    """What every kind's record offers."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader should know: what was left out, and why."""
+        ...
+
+    @property
+    def parts(self) -> Parts:
+        """Everything that is drawn."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Shares of the weight of all rows between `edges`, (M + 1,): `mass`, (M,)."""
+
+    edges: Array
+    mass: Array
+
+    def columns(self) -> dict[str, Array]:
+        """As a table."""
+        return {"from": self.edges[:-1], "to": self.edges[1:], "mass": self.mass}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A reliability curve.
+
+    Attributes:
+        label: what it shows.
+        panel: which of several small diagrams it belongs to; "" where there is one.
+        score: (M,) mean score of each bin, or where a continuous curve is computed; NaN where a
+            bin is empty.
+        outcome: (M,) mean outcome (accuracy, in the top view); NaN where there is none.
+        low, high: (M,) interval of the outcome.
+        least, most: (M,) where the outcome of a perfect model would lie: the consistency band.
+        mass: (M,) share of the weight in each bin; of a continuous curve, the density.
+        edges: (M + 1,) of the bins; None for a continuous curve.
+        histogram: of the scores.
+        estimates: the numbers that go with it, each with its interval.
+        rows: how many there are.
+        said, was: mean score and mean outcome.
+    """
+
+    label: str
+    panel: str
+    score: Array
+    outcome: Array
+    low: Array
+    high: Array
+    least: Array
+    most: Array
+    mass: Array
+    edges: Array | None
+    histogram: Histogram
+    estimates: tuple[Estimate, ...]
+    rows: int
+    said: float
+    was: float
+
+    def columns(self) -> dict[str, Array]:
+        """As a table."""
+        names = ("score", "outcome", "low", "high", "least", "most", "mass")
+        found = {name: getattr(self, name) for name in names}
+        if self.edges is None:
+            return found
+        return {"from": self.edges[:-1], "to": self.edges[1:], **found}
+
+
+def estimate_columns(estimates: Iterable[Estimate]) -> dict[str, list[Any]]:
+    """Estimates as a table, with the columns of the JSON report."""
+    names = ("name", "view", "value", "low", "high", "unbiased", "p_value", "signature")
+    estimates = list(estimates)
+    return {name: [getattr(one, name) for one in estimates] for name in names}
+
+
+def data_columns(data: Sequence[Data]) -> dict[str, list[Any]]:
+    """What was read, as a table."""
+    names = ("source", "rows", "classes", "kind", "weighted")
+    return {name: [getattr(one, name) for one in data] for name in names}
+
+
+def stacked(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Tables one below the other; a value that is no column is repeated in its rows.
+
+    >>> stacked([{"curve": "a", "x": [1, 2]}, {"curve": "b", "x": [3]}])
+    {'curve': ['a', 'a', 'b'], 'x': [1, 2, 3]}
+    """
+    out: dict[str, list[Any]] = {}
+    done = 0
+    for table in tables:
+        columns = {name: plain(x) for name, x in table.items()}
+        rows = max((len(x) for x in columns.values() if isinstance(x, list)), default=1)
+        for name, x in columns.items():
+            column = out.setdefault(name, [None] * done)
+            column += x if isinstance(x, list) else [x] * rows
+        done += rows
+        for name, filled in out.items():
+            out[name] = filled + [None] * (done - len(filled))
+    return out
+
+
+def plain(values: Any) -> Any:
+    """An array or a list as a list of Python's own values; a single value as it is."""
+    if isinstance(values, np.ndarray | np.generic):
+        return values.tolist()
+    return list(values) if isinstance(values, tuple | list) else values

@@ -1,0 +1,173 @@
+"""Calibration over time and the evidence of a change, in ink."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calibtool.analysis.monitoring.period import Monitored
+from calibtool.diagrams import marks
+from calibtool.diagrams.style import Style
+from calibtool.types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMES = {"top": ("mean confidence", "accuracy"), "positive": ("mean score", "frequency")}
+_MANY = 60  # periods from which points are left out
+_LEAST = -3.0  # decimal logarithm of an e-value below which it is drawn there
+
+
+def height(data: Monitored, width: float, style: Style) -> float:
+    """Three panels."""
+    return 1.1 * width + 8 * style.text / 72
+
+
+def draw(data: Monitored, axes: Axes, style: Style) -> None:
+    """What was said and what was; the ECE; the evidence."""
+    place = marks.inside(axes)
+    panels = place.subplots(3, 1, sharex=True, height_ratios=(1.5, 1, 1.1))
+    x = _times(data)
+    for panel in panels:
+        _change(panel, data, x, style)
+    _means(panels[0], data, x, style)
+    _errors(panels[1], data, x, style)
+    _evidence(panels[2], data, x, style)
+    _ticks(panels[2], data, x, style)
+    level = "" if data.level is None else f"Bars: {100 * data.level:g} % intervals. "
+    change = "" if data.changed is None else "Grey: when the change most probably came. "
+    marks.foot(
+        place,
+        style,
+        f"{level}{change}As long as {_NULL[data.against]}, e ever reaches {1 / data.alpha:g} with "
+        f"probability {data.alpha:g} at most. {data.rows:,} rows",
+        letter=0.55,
+    )
+
+
+_NULL = {"first": "nothing changes", "calibrated": "scores are calibrated"}
+
+
+def _times(data: Monitored) -> Any:
+    """Where periods lie: dates, or their numbers."""
+    names = [period.name for period in data.periods]
+    if data.every == "day":
+        return np.array(names, "datetime64[D]")
+    if data.every == "month":
+        return np.array([f"{name}-01" for name in names], "datetime64[D]")
+    if data.every == "week":
+        pairs = ((int(name[:4]), int(name[6:])) for name in names)
+        return np.array([date.fromisocalendar(*pair, 1) for pair in pairs], "datetime64[D]")
+    return np.arange(len(names))
+
+
+def _change(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+    """When the change came, as a grey stretch that starts half a period before."""
+    if data.changed is None:
+        return
+    _, low, high = data.changed
+    if high == 0:
+        return
+    numbers = x.astype(float)
+    ends = [(numbers[max(k - 1, 0)] + numbers[k]) / 2 for k in (low, min(high + 1, len(x) - 1))]
+    if high + 1 == len(x):
+        ends[1] = numbers[-1]
+    axes.axvspan(*ends, color=style.faint, lw=0, zorder=0, gid="change")
+
+
+def _shape(data: Monitored, style: Style) -> dict[str, Any]:
+    size = 0.0 if len(data.periods) > _MANY else 0.45 * style.text
+    return {"ms": size, "mec": style.paper, "mew": style.line * 0.3, "zorder": 4}
+
+
+def _means(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+    said, was = _column(data, "said"), _column(data, "was")
+    ends = [[p.bias.low, p.bias.high] for p in data.periods]
+    low, high = (said - np.array(ends, float)[:, k] for k in (1, 0))
+    thin = style.line * (0.8 if len(x) <= _MANY else 0.4)
+    marks.bars(axes, x, low, high, colour=style.colour(0), width=thin, gid="bars-0")
+    how: dict[str, Any] = {"lw": style.line, **_shape(data, style)}
+    handles = [
+        axes.plot(x, was, color=style.colour(0), marker="o", gid="curve-0", **how)[0],
+        axes.plot(
+            x, said, color=style.colour(1), marker="s", ls=(0, (4, 1.6)), gid="curve-1", **how
+        )[0],
+    ]
+    said_name, was_name = NAMES[data.view]
+    marks.key(axes, style, handles, [was_name, said_name])
+    marks.percent_axis(axes)
+    axes.yaxis.set_major_locator(marks.few_ticks(5))
+
+
+def _errors(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+    value, low, high = (
+        np.array([getattr(p.ece, name) for p in data.periods], float)
+        for name in ("value", "low", "high")
+    )
+    thin = style.line * (0.8 if len(x) <= _MANY else 0.4)
+    marks.bars(axes, x, low, high, colour=style.ink, width=thin, gid="bars-1")
+    how: dict[str, Any] = {"lw": style.line * 0.7, **_shape(data, style)}
+    axes.plot(x, value, color=style.ink, marker="D", gid="curve-2", **how)
+    axes.set_ylim(0, None)
+    axes.yaxis.set_major_locator(marks.few_ticks(4))
+    axes.set_ylabel("ECE")
+
+
+def _evidence(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+    """On a logarithmic axis, with the line that raises an alarm."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    log_e = _column(data, "log10_e")
+    limit = -math.log10(data.alpha)
+    how: dict[str, Any] = {"lw": style.line, **_shape(data, style)}
+    axes.plot(x, np.maximum(log_e, _LEAST), color=style.colour(2), marker="^", gid="curve-3", **how)
+    axes.axhline(limit, color=style.muted, lw=style.line * 0.6, ls=(0, (4, 1.6)), gid="limit")
+    if data.alarmed is not None:
+        axes.axvline(x[data.alarmed], color=style.colour(2), lw=style.line * 0.6, gid="alarm")
+        axes.annotate(
+            "alarm",
+            (x[data.alarmed], 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(-0.4 * style.text, -0.3 * style.text),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=style.small,
+            color=style.colour(2),
+        )
+    low = max(min(float(log_e.min()), -1.0), _LEAST)
+    axes.set_ylim(low - 0.15, max(limit, float(log_e.max())) * 1.12 + 0.4)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(_power))
+    axes.set_ylabel("e-value")
+
+
+def _power(value: float, at: int | None = None) -> str:
+    """A decimal logarithm as the number."""
+    if value <= _LEAST:
+        return "≤ 0.001"
+    return f"{10**value:,.6g}" if value <= 4 else f"1e{value:.0f}"
+
+
+def _ticks(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+    if x.dtype.kind == "M":
+        from matplotlib import dates
+
+        calendar: Any = dates
+        locator = calendar.AutoDateLocator(minticks=2, maxticks=6)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(calendar.ConciseDateFormatter(locator))
+        return
+    names = [marks.long_name(period.name, 14) for period in data.periods]
+    wide = 0.52 * style.text / 72 * (max(map(len, names)) + 2)
+    room = max(int(0.8 * marks.width_of(axes) / wide), 1)
+    step = -(-len(x) // room)
+    axes.set_xticks(x[::step], names[::step])
+    axes.set_xlabel(data.every)
+
+
+def _column(data: Monitored, name: str) -> Array:
+    return np.array([getattr(period, name) for period in data.periods], float)

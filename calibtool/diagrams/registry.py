@@ -1,0 +1,112 @@
+"""The data of diagrams: one kind a file, one line in the table. `ink` draws them.
+
+A kind is a module with a function `compute`, which answers with a frozen record. `parts` of a
+record is everything that is drawn of it, as tables: what `--data` writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of diagram.
+
+    Attributes:
+        summary: what it shows, in a line.
+        text: how to read it, for the help page.
+        files: the least and the most files that one diagram shows; None for as many as you like.
+        source: who drew it first, or how it is made.
+        columns: options that name a column to carry along.
+    """
+
+    summary: str
+    text: str
+    files: tuple[int, int | None]
+    source: str
+    columns: tuple[str, ...] = ()
+
+
+ONE = (1, 1)
+KINDS: dict[str, Kind] = {
+    "reliability": Kind(
+        "Accuracy against confidence, with intervals and a histogram.",
+        "Points below the diagonal are overconfident. Several files, or one file and what "
+        "calibrators make of it, are overlaid.",
+        (1, None),
+        "Murphy & Winkler 1977; Blasiok & Nakkiran 2024; Dimitriadis et al. 2021",
+        columns=("by",),
+    ),
+    "classwise": Kind(
+        "One-vs-rest diagrams of the worst classes, and a strip of all.",
+        "Each class against all others. In the strip, a column is a class and a row a bin; colour "
+        "is a gap wider than that of 95 % of perfect models.",
+        ONE,
+        "Kull et al. 2019; Nixon et al. 2019",
+    ),
+    "confusion-calibration": Kind(
+        "Confidence and accuracy by predicted class.",
+        "How sure the model is where it predicts a class, how often it is right, and what it "
+        "takes for it.",
+        ONE,
+        "Gupta & Ramdas 2022",
+    ),
+    "confidence": Kind(
+        "Histograms of confidence, of right answers and of wrong ones.",
+        "A model that knows what it does not know is less confident where it is wrong.",
+        ONE,
+        "Hendrycks & Gimpel 2017",
+    ),
+    "bins": Kind(
+        "ECE against the number of bins, by every convention.",
+        "How much of an ECE is its bins: equal width, equal mass, none; and what other libraries "
+        "make of the same rows.",
+        ONE,
+        "Nixon et al. 2019; Roelofs et al. 2022",
+    ),
+    "temperature": Kind(
+        "NLL and ECE against the temperature.",
+        "Logits divided by T: the T of least NLL is what temperature scaling finds.",
+        ONE,
+        "Guo et al. 2017",
+    ),
+    "risk-coverage": Kind(
+        "Error rate of the most confident rows, against their share.",
+        "What abstaining buys: keep the most confident rows and see how often they are wrong.",
+        (1, None),
+        "El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017",
+    ),
+    "shift": Kind(
+        "Calibration over a column of numbers or times.",
+        "Mean confidence, accuracy and ECE of stretches of about as many rows each.",
+        ONE,
+        "Ovadia et al. 2019",
+        columns=("over",),
+    ),
+    "gain": Kind(
+        "NLL and ECE before and after every calibrator.",
+        "Each is fitted on four fifths of the rows and measured on the last, five times.",
+        ONE,
+        "as `calibtool select`",
+    ),
+    "belt": Kind(
+        "The calibration belt, with its test.",
+        "A polynomial of the logit, with the band of all curves that its test does not reject.",
+        ONE,
+        "Nattino, Finazzi & Bertolini 2014",
+    ),
+    "compare": Kind(
+        "Two models on the same rows: their gaps, and the difference.",
+        "Both smoothed by one kernel; the band of the difference is paired.",
+        (2, 2),
+        "Blasiok & Nakkiran 2024",
+    ),
+}
+
+
+def module_of(kind: str) -> Any:
+    """The module of a kind's data."""
+    return import_module(f"calibtool.diagrams.{kind.replace('-', '_')}")

@@ -1,0 +1,111 @@
+"""Axes of scores: from 0 to 1, or on the logit scale, on which 0.99 and 0.999 are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calibtool.diagrams.curve import Curve
+from calibtool.types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TICKS = {f"{10.0**-k:g}": 10.0**-k for k in range(8, 3, -1)}
+TICKS |= {"0.001": 0.001, "0.01": 0.01, "0.1": 0.1, "0.5": 0.5, "0.9": 0.9}
+TICKS |= {f"0.{'9' * k}": 1 - 10.0**-k for k in range(2, 9)}
+NEAREST = 1e-8  # to 0 and 1 that a logit axis goes
+LINEAR = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The ends of the x and the y axis; beyond them, a mark lies on the frame."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    logit: bool
+
+    def on_x(self, values: Array) -> Array:
+        """Where marks are: on a logit axis, 0 and 1 are infinitely far away."""
+        return np.clip(values, *self.x) if self.logit else np.asarray(values, np.float64)
+
+    def on_y(self, values: Array) -> Array:
+        """As `on_x`."""
+        return np.clip(values, *self.y) if self.logit else np.asarray(values, np.float64)
+
+    def share(self, x: Array, *ys: Array) -> Any:
+        """Places as shares of the axes."""
+        return (self._share(x, self.x), *(self._share(y, self.y) for y in ys))
+
+    def _share(self, values: Array, ends: tuple[float, float]) -> Array:
+        if not self.logit:
+            return np.asarray(values)
+        low, high = _logit(np.array(ends))
+        return np.asarray((_logit(np.clip(values, *ends)) - low) / (high - low))
+
+    def even(self) -> Array:
+        """(200,) places along the x axis."""
+        if not self.logit:
+            return np.linspace(*self.x, 200)
+        low, high = _logit(np.array(self.x))
+        return np.asarray(1 / (1 + np.exp(-np.linspace(low, high, 200))))
+
+    def x_frame(self, axes: Axes) -> None:
+        """Limits and ticks of the x axis."""
+        self._frame(axes, "x", self.x)
+
+    def frame(self, axes: Axes) -> None:
+        """Limits and ticks of both axes."""
+        self._frame(axes, "x", self.x)
+        self._frame(axes, "y", self.y)
+
+    def _frame(self, axes: Axes, which: str, ends: tuple[float, float]) -> None:
+        axis = axes.xaxis if which == "x" else axes.yaxis
+        if self.logit:
+            from matplotlib.ticker import NullLocator
+
+            getattr(axes, f"set_{which}scale")("logit")
+            shown = {name: at for name, at in TICKS.items() if ends[0] <= at <= ends[1]}
+            if len(shown) > 6:  # 0.9 and 0.999, not 0.99 between them
+                shown = {name: at for name, at in shown.items() if _decade(at) % 2 or at == 0.5}
+            axis.set_ticks(list(shown.values()), list(shown))
+            axis.set_minor_locator(NullLocator())
+        else:
+            axis.set_ticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
+        getattr(axes, f"set_{which}lim")(*ends)
+
+
+def _decade(at: float) -> int:
+    """How many zeros or nines: 1 of 0.9, 3 of 0.001."""
+    return round(-np.log10(min(at, 1 - at)))
+
+
+def scale_of(curves: Iterable[Curve], *, logit: bool) -> Scale:
+    """Axes on which the curves fit."""
+    if not logit:
+        return Scale(LINEAR, LINEAR, logit=False)
+    curves = list(curves)
+    some = [np.isfinite(curve.outcome) for curve in curves]
+    x = [curve.score[at] for curve, at in zip(curves, some, strict=True)]
+    y = [
+        values[at]
+        for curve, at in zip(curves, some, strict=True)
+        for values in (curve.outcome, curve.low, curve.high)
+    ]
+    return Scale(_ends(np.concatenate(x)), _ends(np.concatenate(y)), logit=True)
+
+
+def _ends(values: Array) -> tuple[float, float]:
+    """The ends of a logit axis that holds these values, those too near 0 or 1 on its frame."""
+    inner = values[np.isfinite(values) & (values > NEAREST) & (values < 1 - NEAREST)]
+    z = _logit(inner) if len(inner) else np.array([-2.0, 2.0])
+    ends = 1 / (1 + np.exp(-np.array([z.min() - 0.4, z.max() + 0.4])))
+    return float(ends[0]), float(ends[1])
+
+
+def _logit(p: Array) -> Array:
+    return np.asarray(np.log(p) - np.log1p(-p))

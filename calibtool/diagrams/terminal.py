@@ -1,0 +1,224 @@
+"""A reliability diagram in letters, for where no picture can be shown: over ssh, in a log.
+
+Above, each bin's outcome with its interval against its mean score, beside the diagonal; below, the
+share of rows in each bin. Braille letters are a grid of 2 x 4 dots each. Where a letter cannot be
+written, plain ones stand in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibtool.diagrams.curve import Curve
+from calibtool.diagrams.reliability import Reliability
+from calibtool.errors import UsageError
+from calibtool.formatting import interval, number, percent
+from calibtool.types import Array
+
+LEFT = 6  # columns of the scale
+HEIGHT, LOW_HEIGHT = 14, 3  # lines of the diagram and of the histogram
+WIDEST = 66  # columns of the diagram
+DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille letter, by column
+BLOCKS = " ▁▂▃▄▅▆▇█"
+NAMES = {"top": ("confidence", "accuracy"), "positive": ("P(class 1)", "frequency of class 1")}
+PLAIN = str.maketrans("│┤└┬─●○◆◇▲△", "|+++-@o#xAv")
+# of the 16 colours, those that read on black as on white
+DIM, RED, GREEN, MAGENTA, CYAN = "2", "31", "32", "35", "36"
+OFF, NOT_OFF = ("●", RED), ("○", "")
+MARKS = (("○", RED), ("●", GREEN), ("◇", MAGENTA), ("◆", CYAN), ("△", ""), ("▲", RED))
+
+
+@dataclass(eq=False)
+class Canvas:
+    """Letters with a style each, filled dot by dot or letter by letter; line 0 is the highest."""
+
+    letters: Array
+    styles: Array
+    dots: Array
+
+    @classmethod
+    def blank(cls, height: int, width: int) -> Canvas:
+        """An empty one."""
+        size = (height, width)
+        return cls(np.full(size, " "), np.full(size, "", "<U4"), np.zeros(size, np.int64))
+
+    def dot(self, x: float, y: float, style: str) -> None:
+        """A dot at x and y in [0, 1], from the left and from below."""
+        height, width = self.letters.shape
+        column = min(int(x * 2 * width), 2 * width - 1)
+        line = min(int((1 - y) * 4 * height), 4 * height - 1)
+        at = line // 4, column // 2
+        self.dots[at] |= DOTS[column % 2][line % 4]
+        self.letters[at], self.styles[at] = chr(0x2800 + self.dots[at]), style
+
+    def letter(self, x: float, y: float, letter: str, style: str) -> None:
+        """A letter at x and y in [0, 1], over whatever is there."""
+        height, width = self.letters.shape
+        at = min(int((1 - y) * height), height - 1), min(int(x * width), width - 1)
+        self.letters[at], self.styles[at] = letter, style
+
+    def lines(self, *, colour: bool) -> list[str]:
+        """Its lines as text; with ANSI colours, if wanted."""
+        pairs = zip(self.letters, self.styles, strict=True)
+        return [_styled(a, b) if colour else "".join(a).rstrip() for a, b in pairs]
+
+
+def reliability(data: Reliability, *, width: int, colour: bool, letters: str = "utf-8") -> str:
+    """The diagram, no wider than `width` columns, in letters of the encoding `letters`."""
+    room = min(width - LEFT - 2, WIDEST)
+    bins = len(data.curves[0].mass)
+    columns = room // bins * bins if bins <= room else room
+    upper = Canvas.blank(HEIGHT, columns)
+    for step in np.linspace(0, 1, 2 * columns):
+        upper.dot(step, step, DIM)
+    marks = _marks(data)
+    for index, (curve, mark) in enumerate(zip(data.curves, marks, strict=True)):
+        bars = len(marks) <= 2 and index == len(marks) - 1
+        _points(upper, curve, mark, bars=bars)
+    score, outcome = NAMES[data.view]
+    lines = [outcome, *_scaled(upper, ("1.0", "0.5", "0.0"), colour=colour)]
+    last = data.curves[-1]
+    lower = _histogram(last, columns)
+    most = f"{100 * _columns_mass(last, columns).max():.0f} %"
+    lines += [_axis(columns), *_scaled(lower, (most, "0 %"), colour=colour), _axis(columns)]
+    lines += [_numbers(columns, score), "", *_legend(data, colour=colour)]
+    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    return text if _can_write(text, letters) else _plain(text)
+
+
+def _marks(data: Reliability) -> list[tuple[str, str] | None]:
+    """A letter and a style for each of several curves."""
+    if len(data.curves) == 1:
+        return [None]
+    if len(data.curves) > len(MARKS):
+        raise UsageError(
+            f"in letters, {len(data.curves)} curves are not told apart, {len(MARKS)} are; "
+            "-o FILE.png draws them all"
+        )
+    return list(MARKS[: len(data.curves)])
+
+
+def _points(canvas: Canvas, curve: Curve, mark: tuple[str, str] | None, *, bars: bool) -> None:
+    """A bin a point, with its interval if there are to be `bars`. Without a mark for the whole
+    curve, it is filled where its interval leaves out the diagonal."""
+    some = np.isfinite(curve.outcome)
+    x, y, low, high = (v[some] for v in (curve.score, curve.outcome, curve.low, curve.high))
+    off = (x < low) | (x > high)
+    marks = [mark or (OFF if one else NOT_OFF) for one in off]
+    for k, (_, style) in enumerate(marks if bars else ()):
+        for step in np.linspace(low[k], high[k], 2 + int(8 * HEIGHT * (high[k] - low[k]))):
+            canvas.dot(x[k], step, style)
+    for k, (letter, style) in enumerate(marks):
+        canvas.letter(x[k], y[k], letter, style)
+
+
+def _histogram(curve: Curve, columns: int) -> Canvas:
+    """Share of rows, a column of eighths of letters for each column."""
+    mass = _columns_mass(curve, columns)
+    canvas = Canvas.blank(LOW_HEIGHT, columns)
+    eighths = np.rint(mass / mass.max() * 8 * LOW_HEIGHT)
+    eighths = np.where((mass > 0) & (eighths < 1), 1, eighths)  # a few rows are not none
+    for line in range(LOW_HEIGHT):
+        part = np.clip(eighths - 8 * (LOW_HEIGHT - 1 - line), 0, 8).astype(int)
+        canvas.letters[line] = [BLOCKS[k] for k in part]
+    return canvas
+
+
+def _columns_mass(curve: Curve, columns: int) -> Array:
+    """The mass of the bin at each column; of all bins in it, where bins are finer."""
+    edges, mass = curve.histogram.edges, curve.histogram.mass
+    if len(mass) <= columns:
+        middle = (np.arange(columns) + 0.5) / columns
+        return np.asarray(mass[np.clip(np.searchsorted(edges, middle) - 1, 0, len(mass) - 1)])
+    heap = np.concatenate([[0.0], np.cumsum(mass)])
+    return np.diff(np.interp(np.arange(columns + 1) / columns, edges, heap))
+
+
+def _scaled(canvas: Canvas, ticks: Iterable[str], *, colour: bool) -> list[str]:
+    """Lines with a scale to their left: ticks evenly from the highest line to the lowest."""
+    lines = canvas.lines(colour=colour)
+    names = list(ticks)
+    at = np.rint(np.linspace(0, len(lines) - 1, len(names))).astype(int).tolist()
+    told = dict(zip(at, names, strict=True))
+    return [
+        f"{told.get(k, ''):>{LEFT - 1}} {'┤' if k in told else '│'}{line}"
+        for k, line in enumerate(lines)
+    ]
+
+
+def _axis(columns: int) -> str:
+    ticks = _ticks(columns)
+    return " " * LEFT + "└" + "".join("┬" if k in ticks else "─" for k in range(columns))
+
+
+def _ticks(columns: int) -> list[int]:
+    """The columns of 0, 0.2, ... 1."""
+    return [min(k * columns // 5, columns - 1) for k in range(6)]
+
+
+def _numbers(columns: int, name: str) -> str:
+    """The numbers below the ticks, and what they are, between them."""
+    line = [" "] * (columns + LEFT + 3)
+    for k, tick in enumerate(_ticks(columns)):
+        text = f"{k / 5:.1f}"
+        start = LEFT + tick
+        line[start : start + len(text)] = text
+    return "".join(line).rstrip() + "\n" + " " * (LEFT + 1) + name.center(columns)
+
+
+def _error(curve: Curve) -> str:
+    one = curve.estimates[0]
+    return f"{one.name} {number(one.value)} {interval(one.low, one.high)}".rstrip()
+
+
+def _legend(data: Reliability, *, colour: bool) -> list[str]:
+    level = percent(data.level)
+    if len(data.curves) == 1:
+        marks = [(OFF, "interval leaves out the diagonal"), (NOT_OFF, "does not")]
+        found = [_mark(mark, text, colour=colour) for mark, text in marks]
+        return ["   ".join(found), f"{_error(data.curves[0])}; bars are {level} intervals"]
+    lines = [
+        _mark(mark, f"{curve.label}: {_error(curve)}", colour=colour)
+        for mark, curve in zip(MARKS, data.curves, strict=False)
+    ]
+    if len(lines) == 2:
+        lines.append(f"Bars ({level} intervals) and histogram are those of the latter.")
+    else:
+        lines.append(f"The histogram is that of {data.curves[-1].label}.")
+    return lines
+
+
+def _mark(mark: tuple[str, str], text: str, *, colour: bool) -> str:
+    letter, style = mark
+    return f"{_styled([letter], [style]) if colour else letter} {text}"
+
+
+def _styled(letters: Iterable[str], styles: Iterable[str]) -> str:
+    """Letters with the codes that change the style where it changes."""
+    out, now = [], ""
+    for letter, style in zip(letters, styles, strict=True):
+        if style != now:
+            out.append(f"\x1b[0m\x1b[{style}m" if style else "\x1b[0m")
+            now = style
+        out.append(letter)
+    return "".join([*out, "\x1b[0m"] if now else out)
+
+
+def _can_write(text: str, letters: str) -> bool:
+    try:
+        text.encode(letters)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _plain(text: str) -> str:
+    """The same in ASCII: a dot for a letter of dots, # for half a block or more."""
+    plain = text.translate(PLAIN)
+    return "".join(
+        "." if 0x2800 < ord(c) < 0x2900 else "_#"[c in "▄▅▆▇█"] if c in BLOCKS[1:] else c
+        for c in plain
+    )

@@ -1,0 +1,1 @@
+"""The measurement: from rows or from cells to a Report."""

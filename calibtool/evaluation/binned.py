@@ -1,0 +1,213 @@
+"""Binned calibration errors: a profile, its replicates, and their inversion."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.data.rows import Rows
+from calibtool.errors import NotAvailableError
+from calibtool.evaluation.binary_problems import Panels
+from calibtool.evaluation.measurement import Finish, Measured, Settings, Sums, effective_rows
+from calibtool.evaluation.one_vs_rest import ClassView
+from calibtool.evaluation.plan import Plan
+from calibtool.intervals import inversion
+from calibtool.intervals.draws import EXACT_ROWS, drawn_sums
+from calibtool.metrics.cells import Cells, locate
+from calibtool.metrics.grammar import SIDES
+from calibtool.metrics.profiles import Profile, profile
+from calibtool.metrics.spec import Spec
+from calibtool.parallel import ordered
+from calibtool.types import Array
+
+
+class Bins:
+    """Errors of one score a row. Metrics on the same bins share columns of the plan."""
+
+    def __init__(self, rows: Rows, plan: Plan) -> None:
+        self.rows, self.plan = rows, plan
+        self._cells: dict[str, Cells] = {}
+        self._columns: dict[tuple[str, bytes], slice] = {}
+
+    def add(self, spec: Spec) -> Finish:
+        """A metric's value, and the columns of its bins."""
+        score, outcome = self.rows.view(spec.view)
+        if self._many:
+            return self._of_units(spec)
+        if spec.view not in self._cells:
+            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
+        edges = spec.edges(self._cells[spec.view])
+        seen = profile(self._cells[spec.view].pool(edges))
+        value = float(spec.of_profile(seen))
+        bins = len(edges)
+        key = (spec.view, edges.tobytes())
+        if key not in self._columns:
+            where = locate(score, edges)
+            residual = outcome - score.astype(np.float64)
+
+            def build(part: slice) -> Array:
+                out = np.zeros((part.stop - part.start, 2 * bins))
+                row = np.arange(len(out))
+                out[row, where[part]] = residual[part]
+                out[row, bins + where[part]] = 1
+                return out
+
+            self._columns[key] = self.plan.note(2 * bins, build)
+        at = self._columns[key]
+
+        def finish(sums: Sums) -> Measured:
+            if sums is None:
+                return Measured(value)
+            own = sums[:, at] / sums[:, :1]
+            gap, mass = own[:, :bins], np.maximum(own[:, bins:], 0)
+            return error_of(spec, seen, gap, mass, self._effective(seen), self.plan.settings)
+
+        return finish
+
+    def _effective(self, seen: Profile) -> float:
+        return effective_rows(seen.rows, self.rows.weights)
+
+    @property
+    def _many(self) -> bool:
+        """Whether there are so many rows that units are drawn instead."""
+        return len(self.rows.confidence) > EXACT_ROWS
+
+    def _of_units(self, spec: Spec) -> Finish:
+        """The same of many rows: they are sorted only where the edges ask for it, and their sums by
+        unit need no columns."""
+        score, outcome = self.rows.view(spec.view)
+        weights = self.rows.weights
+        edges = self._edges(spec)
+        where = locate(score, edges)
+        seen = profile(Cells.binned(score, outcome, edges, weights, where))
+        value = float(spec.of_profile(seen))
+
+        def finish(sums: Sums) -> Measured:
+            settings = self.plan.settings
+            if settings.draws is None:
+                return Measured(value)
+            mass = np.ones(len(score)) if weights is None else weights
+            residual = mass * (outcome - score.astype(np.float64))
+            every, columns = np.arange(len(score)), [mass, residual]
+            n, r = drawn_sums(every, where, len(edges), columns, settings.draws, settings.threads)
+            total = n.sum(axis=1, keepdims=True)
+            some = total[:, 0] > 0
+            gap, share = r[some] / total[some], np.maximum(n[some] / total[some], 0)
+            return error_of(spec, seen, gap, share, self._effective(seen), settings)
+
+        return finish
+
+    def _edges(self, spec: Spec) -> Array:
+        if spec.one_edge_for_all:
+            return spec.edges(Cells.empty())
+        if spec.view not in self._cells:
+            score, outcome = self.rows.view(spec.view)
+            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
+        return spec.edges(self._cells[spec.view])
+
+
+def of_classes(spec: Spec, view: ClassView | None, settings: Settings) -> Finish:
+    """Errors of the class view at edges that all classes share."""
+    if view is None:
+        raise NotAvailableError("needs whole probability rows")
+    edges = spec.edges(Cells.empty())
+    seen = profile(view.cells(edges))
+    value = float(spec.of_profile(seen))
+
+    def finish(sums: Sums) -> Measured:
+        if view.draws is None:
+            return Measured(value)
+        gap, mass = view.replicates(
+            edges, settings.threads, lambda share: settings.progress("resampling classes", share)
+        )
+        return error_of(spec, seen, gap, mass, effective_rows(seen.rows, view.weights), settings)
+
+    return finish
+
+
+def of_panels(spec: Spec, panels: Panels, settings: Settings) -> Finish:
+    """Errors of several panels, each at edges of its own, one profile after the other."""
+    edges, found = _pooled(spec, panels, settings.threads)
+    bins = max(len(own) for own in edges)
+    n, p, y = (_stacked([getattr(c, name) for c in found], bins) for name in ("n", "p", "y"))
+    # all rows are in every class's panel, but only in one of the predicted classes'
+    total = n.sum() if panels.view == "label" else n[0].sum()
+    score = np.divide(p, n, out=np.zeros_like(p), where=n > 0)
+    seen = Profile((y - p) / total, n / total, score, float(total))
+    value = float(spec.of_profile(seen))
+
+    def finish(sums: Sums) -> Measured:
+        draws = settings.draws
+        if draws is None:
+            return Measured(value)
+        shape = (draws.replicates, len(panels), bins)
+        gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for k in range(len(panels)):
+            kept = slice(0, len(edges[k]))
+            drawn, hits = panels.binned(k, edges[k], draws, settings.threads)
+            mass[:, k, kept], gap[:, k, kept] = drawn, hits - drawn * score[k, kept]
+            settings.progress("resampling classes", (k + 1) / len(panels))
+        whole = mass.sum(axis=(1, 2)) if panels.view == "label" else mass[:, 0].sum(axis=1)
+        some = whole > 0
+        share = np.where(some, whole, 1)[:, None, None]
+        gap /= share
+        mass /= share
+        return error_of(spec, seen, gap[some], mass[some], panels.rows(), settings)
+
+    return finish
+
+
+def _pooled(spec: Spec, panels: Panels, threads: int) -> tuple[list[Array], list[Cells]]:
+    def work(index: int) -> tuple[Array, Cells]:
+        cells = panels.exact(index)
+        edges = spec.edges(cells)
+        return edges, cells.pool(edges)
+
+    done = list(ordered(work, range(len(panels)), threads))
+    return [edges for edges, _ in done], [cells for _, cells in done]
+
+
+def _stacked(parts: list[Array], width: int) -> Array:
+    out = np.zeros((len(parts), width))
+    for row, part in zip(out, parts, strict=True):
+        row[: len(part)] = part
+    return out
+
+
+def error_of(
+    spec: Spec, seen: Profile, gap: Array, mass: Array, rows: float, settings: Settings
+) -> Measured:
+    """A calibration error with its replicates and, if it is the method, their inversion.
+
+    `rows` is how many rows would be as informative if all weighed the same.
+    """
+    weighed = rows
+
+    def norm(gap: Array, mass: Array) -> Array:
+        return spec.of_profile(Profile(gap, mass, seen.score, weighed))
+
+    def truth(gap: Array, mass: Array) -> Array:
+        return spec.of_profile(Profile(gap, mass, seen.score, weighed), truth=True)
+
+    value = float(spec.of_profile(seen))
+    replicates = norm(gap, mass).astype(np.float64)
+    if settings.ci != "inverted":
+        return Measured(value, replicates=replicates)
+    assert settings.draws is not None
+    if settings.draws.cluster is not None:
+        score = np.asarray(seen.score)
+        rows /= inversion.design_effect(seen.gap, seen.mass, score, gap, mass, rows)
+    inverse = inversion.invert(
+        seen.gap,
+        seen.mass,
+        np.asarray(seen.score),
+        gap,
+        mass,
+        norm,
+        rows=rows,
+        level=settings.level,
+        seed=settings.draws.seed,
+        threads=settings.threads,
+        truth=truth,
+        side=SIDES.get(spec.norm, 0),
+    )
+    return Measured(value, replicates=replicates, inverse=inverse)

@@ -1,0 +1,159 @@
+"""One pass over the predictions: a value a row, sums a class, and their bootstrap replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibtool.data.blocks import Reduced, Wanted, reduce_block
+from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Apply
+from calibtool.data.rows import Rows
+from calibtool.evaluation.one_vs_rest import ClassView
+from calibtool.intervals.draws import UNITS, Draws, on_grid, sum_by
+from calibtool.parallel import ordered
+from calibtool.types import BLOCK, Array
+
+_CHUNK = 8 * BLOCK  # rows whose replicates are summed in one matrix product
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """What the pass leaves of one system.
+
+    Attributes:
+        rows: a value a row.
+        classes: the class view by what lies above the lowest edge, if asked for.
+        probs: (N, K) whole probability rows, if asked for.
+    """
+
+    rows: Rows
+    classes: ClassView | None = None
+    probs: Array | None = None
+
+
+def collect(
+    blocks: Iterable[Predictions],
+    systems: Sequence[Apply],
+    *,
+    wanted: Wanted,
+    draws: Draws | None,
+    threads: int,
+) -> list[Collected]:
+    """Read the blocks once and reduce them, each system's version beside the others.
+
+    Args:
+        blocks: predictions in file order, a multiple of BLOCK rows each but the last.
+        systems: what to make of a block before it is measured: itself, or calibrated.
+        wanted: what to leave.
+        draws: the replicates of the class view to draw, or None.
+        threads: how many blocks to work on at a time.
+    """
+
+    def work(block: Predictions) -> list[Reduced]:
+        return [reduce_block(system(block), wanted, keep=draws is not None) for system in systems]
+
+    kept: list[list[Reduced]] = [[] for _ in systems]
+    lows: list[Array | None] = [None for _ in systems]
+    start = 0
+    for parts in ordered(work, blocks, threads):
+        for k, part in enumerate(parts):
+            if draws is not None and part.low_probs is not None:
+                lows[k] = _add_lows(lows[k], part, start, draws)
+                part.low_probs = None
+            part.row = part.row + start
+            kept[k].append(part)
+        start += len(parts[0].rows.confidence)
+    if draws is not None and draws.grouped:
+        lows = [None if low is None else _of_units(low, draws) for low in lows]
+    return [_joined(own, low, draws) for own, low in zip(kept, lows, strict=True)]
+
+
+def resample(
+    columns: Callable[[slice], Array],
+    draws: Draws,
+    threads: int,
+    weights: Array | None,
+    tick: Callable[[float], None],
+) -> Array:
+    """Replicates of the sums of any per-row columns: (R, C) float64.
+
+    Args:
+        columns: for a slice of rows, the (n, C) float64 values that are summed; the first
+            column is 1, so that its sum is the weight of a replicate.
+        draws: the replicates to draw.
+        threads: how many chunks to work on at a time.
+        weights: (N,) row weights, which multiply the columns, or None.
+        tick: told how far it is.
+    """
+    slices = [slice(low, min(low + _CHUNK, draws.rows)) for low in range(0, draws.rows, _CHUNK)]
+
+    def work(at: slice) -> Array:
+        x = columns(at)
+        if weights is not None:
+            x = x * weights[at, None]
+        if draws.grouped:
+            return sum_by(draws.units(at.start, at.stop), x, draws.count)
+        x = on_grid(x, len(x))
+        drawn = (draws.weights(at.start, at.stop, group) for group in draws.groups)
+        return np.concatenate([w.T.astype(np.float64) @ x for w in drawn])
+
+    total: Array | float = 0.0
+    for done, part in enumerate(ordered(work, slices, threads), start=1):
+        total = total + part
+        tick(done / len(slices))
+    sums = _of_units(np.asarray(total), draws) if draws.grouped else np.asarray(total)
+    return sums[sums[:, 0] > 0]  # of a few rows, all may weigh nothing
+
+
+def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Array:
+    """The replicates' (or the units') sums of what is not kept one by one, with a block's added.
+
+    What rounding to a grid takes from a sum is given back in proportion to its weight.
+    """
+    probs, weights = part.low_probs, part.rows.weights
+    assert probs is not None
+    stop = start + len(probs)
+    if weights is not None:
+        probs = probs * weights[:, None].astype(probs.dtype)
+    if lows is None:
+        lows = np.zeros((draws.count if draws.grouped else draws.replicates, probs.shape[1]))
+    if draws.grouped:
+        return lows + sum_by(draws.units(start, stop), probs, draws.count)
+    for low in range(0, len(probs), _CHUNK):
+        rows = slice(low, low + _CHUNK)
+        single = probs[rows].astype(np.float32, copy=False)
+        grid = on_grid(single, len(single))
+        lost = np.add.reduce(single - grid, axis=0, dtype=np.float64) / len(single)
+        for group in draws.groups:
+            drawn = draws.weights(start + low, start + low + len(single), group)
+            lows[group] += drawn.T @ grid + drawn.sum(axis=0, dtype=np.float64)[:, None] * lost
+    return lows
+
+
+def _of_units(sums: Array, draws: Draws) -> Array:
+    """Sums of the units to sums of the replicates."""
+    grid = on_grid(sums, UNITS)
+    return np.concatenate([draws.unit_weights(group).T @ grid for group in draws.groups])
+
+
+def _joined(parts: list[Reduced], lows: Array | None, draws: Draws | None) -> Collected:
+    rows = Rows.concatenate(part.rows for part in parts)
+    kept = [part.probs for part in parts if part.probs is not None]
+    probs = np.concatenate(kept) if kept else None
+    if parts[0].labels is None:
+        return Collected(rows, probs=probs)
+    view = ClassView(
+        row=np.concatenate([part.row for part in parts]),
+        index=np.concatenate([part.index for part in parts]),
+        value=np.concatenate([part.value for part in parts]),
+        labels=np.concatenate([part.labels for part in parts if part.labels is not None]),
+        label_prob=np.concatenate([part.label_prob for part in parts]),
+        low=np.sum([part.low for part in parts], axis=0),
+        weights=rows.weights,
+        lows=lows,
+        draws=draws,
+    )
+    return Collected(rows, view, probs)

@@ -1,0 +1,122 @@
+"""Measure: every metric on every system, with the replicates that its interval needs.
+
+One set of draws serves all metrics of a call, and all systems, so that any two are comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from calibtool.data.rows import Rows
+from calibtool.errors import NotAvailableError
+from calibtool.evaluation.binary_problems import Panels
+from calibtool.evaluation.binned import Bins, of_classes, of_panels
+from calibtool.evaluation.collect import Collected
+from calibtool.evaluation.curve_metrics import Curves
+from calibtool.evaluation.measurement import Finish, Measured, Settings, Sums, effective_rows
+from calibtool.evaluation.plan import Plan
+from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_other
+from calibtool.intervals import bootstrap
+from calibtool.metrics.kinds import CalibrationError, OfCells, OfCounts, OfMatrix, OfOther, Score
+from calibtool.metrics.spec import Spec
+
+
+def measure(
+    specs: Sequence[Spec],
+    collected: Sequence[Collected],
+    settings: Settings,
+    view: str | None,
+    others: Sequence[Rows | None],
+) -> tuple[list[list[Measured]], Measured]:
+    """Every spec on every system, [system][spec], and the first system's bias: the mean of
+    score - outcome in `view`, if there is one. `others` are each system's rows of a second file, or
+    None."""
+    plan = Plan(settings)
+    systems = zip(collected, others, strict=True)
+    finish = [_System(system, other, specs, plan).finish() for system, other in systems]
+    rows = collected[0].rows
+    bias: Finish = lambda sums: Measured()
+    if view is not None:
+        score, outcome = rows.view(view)
+        bias = plan.mean(score.astype(np.float64) - outcome, rows.weights)
+    sums = plan.resample(rows)
+    return [[one(sums) for one in system] for system in finish], bias(sums)
+
+
+class _System:
+    """The metrics of one system: values at once, intervals when the draws are there."""
+
+    def __init__(
+        self, system: Collected, other: Rows | None, specs: Sequence[Spec], plan: Plan
+    ) -> None:
+        self.system, self.other, self.specs, self.plan = system, other, specs, plan
+        self.bins = Bins(system.rows, plan)
+        self._panels: dict[str, Panels] = {}
+        self._curves: dict[str, Curves] = {}
+
+    def finish(self) -> list[Finish]:
+        return [self._one(spec) for spec in self.specs]
+
+    def _one(self, spec: Spec) -> Finish:
+        try:
+            return self._add(spec)
+        except NotAvailableError as error:
+            missing = Measured(missing=str(error))
+            return lambda sums: missing
+
+    def _add(self, spec: Spec) -> Finish:
+        """Compute a metric's value, and note what its interval needs."""
+        settings, system = self.plan.settings, self.system
+        match spec.metric:
+            case Score():
+                values = spec.metric.rows(system.rows, **spec.options)
+                mean = self.plan.mean(values, system.rows.weights)
+                return self._reaching(mean, spec.metric) if spec.metric.reach else mean
+            case OfCounts():
+                return of_counts(spec, spec.metric, system.rows, settings)
+            case OfMatrix():
+                return of_matrix(spec, spec.metric, system, settings)
+            case OfOther():
+                return of_other(spec, spec.metric, system.rows, self.other, settings)
+            case OfCells():
+                return self._curves_of(spec.view).add(spec)
+            case CalibrationError():
+                if spec.view in ("top", "positive"):
+                    return self.bins.add(spec)
+                if spec.view == "class" and spec.one_edge_for_all:
+                    return of_classes(spec, system.classes, settings)
+                return of_panels(spec, self._panels_of(spec.view), settings)
+
+    def _reaching(self, mean: Finish, metric: Score) -> Finish:
+        """A mean whose interval contains what the metric says that it must."""
+        settings, rows = self.plan.settings, self.system.rows
+        count = effective_rows(float(len(rows.confidence)), rows.weights)
+
+        def finish(sums: Sums) -> Measured:
+            found = mean(sums)
+            if settings.ci != "inverted" or found.value is None or found.replicates is None:
+                return found
+            low, high = bootstrap.plain(
+                settings.plain, found.value, found.replicates, settings.level, found.acceleration
+            )
+            assert metric.reach is not None
+            least, most = metric.reach(found.value, count, settings.level)
+            return replace(
+                found, interval=(min(max(low, 0.0), least), max(high, most)), method="bca"
+            )
+
+        return finish
+
+    def _panels_of(self, view: str) -> Panels:
+        if view not in self._panels:
+            self._panels[view] = Panels(self.system, view)
+        return self._panels[view]
+
+    def _curves_of(self, view: str) -> Curves:
+        if view not in self._curves:
+            own = [s for s in self.specs if isinstance(s.metric, OfCells) and s.view == view]
+            self._curves[view] = Curves(self._panels_of(view), own, self.plan.settings)
+        return self._curves[view]

@@ -1,0 +1,142 @@
+"""The class view: every class one-vs-rest, in the only form in which a thousand of them fit.
+
+Nearly all probabilities of K classes lie in the lowest bin. So only the entries above the lowest
+edge that anybody asks for are kept one by one; of the others, all in the first bin, the sums do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibtool.intervals.draws import Draws
+from calibtool.metrics.cells import Cells, locate
+from calibtool.parallel import ordered
+from calibtool.types import Array
+
+_AT_ONCE = 1 << 12  # entries gathered at a time
+
+
+@dataclass(frozen=True, eq=False)
+class ClassView:
+    """One-vs-rest predictions of N rows and K classes.
+
+    Attributes:
+        row, index, value: of each entry above the lowest edge: its row, class and probability.
+        labels, label_prob: (N,) each row's label and the label's probability.
+        low: (K,) sum of w * probability over the other entries, float64.
+        weights: (N,) or None.
+        lows: (R, K) the same sums in each replicate, or None.
+        draws: how the replicates are drawn, or None.
+    """
+
+    row: Array
+    index: Array
+    value: Array
+    labels: Array
+    label_prob: Array
+    low: Array
+    weights: Array | None
+    lows: Array | None
+    draws: Draws | None
+
+    def cells(self, edges: Array) -> Cells:
+        """Cells of every class at these edges, (K, M)."""
+        at, row, value = self._entries(edges)
+        size = (len(self.low), len(edges))
+        weight = self._weight()
+        flat = size[0] * size[1]
+        # of no entries at all, bincount makes whole numbers
+        n = np.bincount(at, weight[row], flat).astype(np.float64).reshape(size)
+        p = np.bincount(at, weight[row] * value, flat).astype(np.float64).reshape(size)
+        y = np.bincount(self._label_cells(edges), weight, flat).reshape(size)
+        n[:, 0] = weight.sum() - n[:, 1:].sum(axis=1)
+        p[:, 0] += self.low
+        return Cells(edges, n, p, y)
+
+    def replicates(
+        self, edges: Array, threads: int, tick: Callable[[float], None]
+    ) -> tuple[Array, Array]:
+        """Gaps and masses of every class as shares of all rows, in each replicate: (R, K, M)."""
+        draws, lows = self.draws, self.lows
+        assert draws is not None
+        assert lows is not None
+        size = (len(self.low), len(edges))
+        gap = np.empty((draws.replicates, *size), np.float32)
+        mass = np.empty((draws.replicates, *size), np.float32)
+        unit = draws.units(0, len(self.labels)) if draws.grouped else None
+        weight = self._weight()
+        at, row, value = self._entries(edges)
+        entries = _sorted(at, row, [weight[row], weight[row] * value], unit)
+        rows = np.arange(len(self.labels))
+        labels = _sorted(self._label_cells(edges), rows, [weight], unit)
+        whole = _sorted(np.zeros(len(rows), np.int64), rows, [weight], unit)
+
+        def work(group: slice) -> None:
+            if draws.grouped:
+                drawn = draws.unit_weights(group)
+            else:
+                drawn = draws.weights(0, len(self.labels), group)
+            flat = size[0] * size[1]
+            n, p = (sums.reshape(*size, -1) for sums in _sums(entries, drawn, flat))
+            (y,) = (sums.reshape(*size, -1) for sums in _sums(labels, drawn, flat))
+            (total,) = _sums(whole, drawn, 1)
+            total[total == 0] = np.nan
+            n[:, 0] = total - n[:, 1:].sum(axis=1)
+            p[:, 0] += lows[group].T
+            y -= p
+            y /= total
+            n /= total
+            gap[group], mass[group] = np.moveaxis(y, -1, 0), np.moveaxis(n, -1, 0)
+
+        for done, _ in enumerate(ordered(work, draws.groups, threads), start=1):
+            tick(done / len(draws.groups))
+        some = np.isfinite(mass[:, 0, 0])  # a few rows may all weigh nothing
+        return (gap, mass) if some.all() else (gap[some], mass[some])
+
+    def _weight(self) -> Array:
+        return np.ones(len(self.labels)) if self.weights is None else self.weights
+
+    def _entries(self, edges: Array) -> tuple[Array, Array, Array]:
+        """Cell, row and probability of the entries that are kept one by one."""
+        at = self.index.astype(np.int64) * len(edges) + locate(self.value, edges)
+        return at, self.row, self.value.astype(np.float64)
+
+    def _label_cells(self, edges: Array) -> Array:
+        return np.asarray(self.labels * len(edges) + locate(self.label_prob, edges))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sorted:
+    """Entries in the order of their targets: where each is drawn, and the values it adds."""
+
+    target: Array
+    source: Array
+    values: list[Array]
+
+
+def _sorted(target: Array, row: Array, values: list[Array], unit: Array | None) -> _Sorted:
+    """Entries by target; those of one target and unit are added up first."""
+    if unit is None:
+        order = np.argsort(target, kind="stable")
+        return _Sorted(target[order], row[order], [v[order].astype(np.float32) for v in values])
+    count = int(unit.max()) + 1
+    keys, inverse = np.unique(target * count + unit[row], return_inverse=True)
+    added = [np.bincount(inverse, v, len(keys)).astype(np.float32) for v in values]
+    return _Sorted(keys // count, keys % count, added)
+
+
+def _sums(entries: _Sorted, drawn: Array, targets: int) -> list[Array]:
+    """Sums by target of drawn weight * value, for each kind of value: (targets, replicates)."""
+    out = [np.zeros((targets, drawn.shape[1]), np.float32) for _ in entries.values]
+    for low in range(0, len(entries.target), _AT_ONCE):
+        part = slice(low, low + _AT_ONCE)
+        at = entries.target[part]
+        starts = np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
+        gathered = drawn[entries.source[part]]
+        for sums, values in zip(out, entries.values, strict=True):
+            scaled = gathered if (values[part] == 1).all() else gathered * values[part, None]
+            sums[at[starts]] += np.add.reduceat(scaled, starts, axis=0)
+    return out

@@ -1,0 +1,62 @@
+"""Records of what was measured. Renderers turn them into ink; nothing here computes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from calibtool.data.predictions import Data
+from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.cells import Cells
+
+
+@dataclass(frozen=True)
+class Report:
+    """The estimates of one set of predictions, by spec string.
+
+    Attributes:
+        data: what was read.
+        estimates: in the order they were asked for.
+        after: the same metrics after a calibrator; empty without one.
+        change: after minus before, paired; empty without a calibrator.
+        calibrator: what the calibrator calls itself, or "".
+        level: the confidence level of the intervals, such as 0.95; None without intervals.
+        bias: mean score minus mean outcome of the first view that is asked for, or None.
+        said, was: those two means.
+        reading: what the numbers say, in words.
+        warnings: what the reader should know about the data.
+        cells: 15 equal-width bins of the scores in `view`, or None.
+        view: of the bias, the means and the cells.
+        skipped: files that could not be read and were left out, with the reason; `warnings` says
+            so in words.
+    """
+
+    data: Data
+    estimates: tuple[Estimate, ...]
+    after: tuple[Estimate, ...] = ()
+    change: tuple[Estimate, ...] = ()
+    calibrator: str = ""
+    level: float | None = 0.95
+    bias: Estimate | None = None
+    said: float | None = None
+    was: float | None = None
+    reading: str = ""
+    warnings: tuple[str, ...] = ()
+    cells: Cells | None = field(default=None, compare=False, repr=False)
+    view: str = ""
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __getitem__(self, name: str) -> Estimate:
+        for estimate in self.estimates:
+            if estimate.name == name:
+                return estimate
+        names = [estimate.name for estimate in self.estimates]
+        close = difflib.get_close_matches(name, names) or names
+        raise KeyError(f"no {name!r} in this report; there are {', '.join(close)}")
+
+    def __iter__(self) -> Iterator[Estimate]:
+        return iter(self.estimates)
+
+    def __len__(self) -> int:
+        return len(self.estimates)

@@ -1,0 +1,131 @@
+"""The reading: what a report's numbers say, in plain words, and no more than they show."""
+
+from __future__ import annotations
+
+from calibtool.evaluation.report import Report
+from calibtool.intervals.estimate import Estimate
+
+
+def read(report: Report) -> str:
+    """A sentence or two about calibration and, on a line of its own, the next step."""
+    lead = _lead(report.estimates)
+    sentence = _state(report, lead, report.bias)
+    if report.calibrator:
+        return f"{_effect(report, lead)} Before: {sentence}"
+    if lead is None or not _visible(lead):
+        return sentence
+    return f"{sentence}\n{_next(report)}"
+
+
+def state(report: Report) -> str:
+    """What the numbers as given say, in a sentence."""
+    return _state(report, _lead(report.estimates), report.bias)
+
+
+def effect(report: Report) -> str:
+    """What a calibrator does to the first calibration error, in a sentence; "" without one."""
+    return _effect(report, _lead(report.estimates)) if report.calibrator else ""
+
+
+def _lead(estimates: tuple[Estimate, ...]) -> Estimate | None:
+    """The calibration error that the reading speaks of: the first in the table."""
+    return next((e for e in estimates if e.view and e.value is not None), None)
+
+
+def _visible(error: Estimate) -> bool:
+    """Whether the interval of a calibration error excludes 0."""
+    return error.low is not None and error.low > 0
+
+
+def _borderline(error: Estimate, report: Report) -> bool:
+    """Whether the p-value, one-sided, rejects perfect calibration, and the interval does not."""
+    rejected = error.p_value is not None and error.p_value < 1 - (report.level or 0.95)
+    return rejected and not _visible(error)
+
+
+def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
+    says = _says(report, bias)
+    if lead is None or lead.p_value is None or lead.high is None:
+        return f"{says[0].upper()}{says[1:]}." if says else ""
+    if _borderline(lead, report):
+        return (
+            f"Borderline at n = {report.data.rows:,} ({p_text(lead.p_value)}): "
+            f"{_title(lead)} of 0 is not excluded, nor is one of {lead.high:.2g}."
+        )
+    if not _visible(lead):
+        unseen = f"{_title(lead)} of up to {lead.high:.2g} would go unseen"
+        return (
+            f"No miscalibration visible at n = {report.data.rows:,} (p = {lead.p_value:.2f})"
+            f"{f'; {unseen}' if lead.high > 0 else ''}."
+        )
+    p = p_text(lead.p_value)
+    if bias is None or bias.low is None or bias.high is None or bias.low <= 0 <= bias.high:
+        return (
+            f"Miscalibrated ({p}): {_title(lead)} lies between {lead.low:.3g} and {lead.high:.3g}, "
+            "too high in some bins, too low in others."
+        )
+    side = _SIDE[lead.view == "positive", bias.low > 0]
+    return f"{side}: {says} ({p})."
+
+
+_SIDE = {
+    (False, True): "Overconfident",
+    (False, False): "Underconfident",
+    (True, True): "Class 1 is over-predicted",
+    (True, False): "Class 1 is under-predicted",
+}
+
+
+def _says(report: Report, bias: Estimate | None) -> str:
+    if bias is None or report.said is None or report.was is None:
+        return ""
+    if bias.view == "positive":
+        return (
+            f"P(class 1) is {_percent(report.said)} on average, "
+            f"{_percent(report.was)} of the rows are class 1"
+        )
+    return f"says {_percent(report.said)}, is right {_percent(report.was)} of the time"
+
+
+def _effect(report: Report, lead: Estimate | None) -> str:
+    after = _lead(report.after)
+    change = next((c for c in report.change if lead and c.name == lead.name), None)
+    if lead is None or after is None or change is None or lead.value is None:
+        return f"{report.calibrator}."
+    text = f"{report.calibrator}: {lead.name} {lead.value:.4f} to {after.value:.4f}"
+    if change.low is None or change.high is None:
+        return f"{text}."
+    verdict = (
+        "no visible change"
+        if change.low <= 0 <= change.high
+        else ("better" if change.high < 0 else "worse")
+    )
+    if after.p_value is None:
+        return f"{text}, {verdict}."
+    if _borderline(after, report):
+        still = f"what is left is borderline ({p_text(after.p_value)})"
+    elif _visible(after):
+        still = f"miscalibration is still visible ({p_text(after.p_value)})"
+    else:
+        still = f"none is visible any more (p = {after.p_value:.2f})"
+    return f"{text}, {verdict}; {still}."
+
+
+def _next(report: Report) -> str:
+    if report.data.kind == "confidence":
+        return f"Next: calibtool plot reliability {report.data.source} -o reliability.png"
+    return "Next: calibtool select VALIDATION_FILE -o best.json"
+
+
+def _title(estimate: Estimate) -> str:
+    article = "an" if estimate.name[0] in "aeio" else "a"
+    return f"{article} {estimate.name}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def p_text(p: float) -> str:
+    """A p-value as it is printed."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"

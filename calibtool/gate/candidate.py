@@ -1,0 +1,173 @@
+"""What is held to requirements: rows, what a calibrator makes of them, and a baseline's on the same
+rows; measured whole and in slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from calibtool.analysis.significance.run import significance
+from calibtool.data.files.source import Source
+from calibtool.data.matching import match
+from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Calibrator, Readable, System
+from calibtool.data.slicing import columns_of, with_extra
+from calibtool.errors import UsageError
+from calibtool.evaluation.evaluate import measures, report_of
+from calibtool.evaluation.report import Report
+from calibtool.evaluation.results import Measures
+from calibtool.gate.baseline import Saved, delta
+from calibtool.gate.requirement import Requirement
+from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.spec import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        rows: the predictions; whole in memory where a requirement needs that.
+        calibrator: what makes the candidate of them, or None.
+        other: the baseline's predictions on the same rows, or None.
+        saved: a report to compare with, or None.
+        compared: how the baseline is compared, in words, or "".
+        options: of `measures`.
+    """
+
+    rows: Readable
+    calibrator: Calibrator | None = None
+    other: System | None = None
+    saved: Saved | None = None
+    compared: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def candidate(self) -> System:
+        """What is held to the requirements."""
+        return System() if self.calibrator is None else System.of(self.calibrator)
+
+    def whole(self) -> Predictions:
+        """The candidate's predictions, in memory."""
+        rows = loaded(self.rows)
+        made = self.candidate.apply(rows)
+        return made if made is rows else with_extra(made, rows.extra)
+
+    def examine(self, specs: Sequence[Spec], rows: Readable | None = None, **more: Any) -> Measures:
+        """The candidate (system 0), and the baseline (system 1) if there is one."""
+        systems = [self.candidate, *([self.other] if self.other else [])]
+        options = {**self.options, **more}
+        return measures(self.rows if rows is None else rows, specs, systems, bias=False, **options)
+
+    def report(self, specs: Sequence[Spec]) -> tuple[Report, dict[str, Estimate]]:
+        """The report of all rows, and the estimate of each subject: "ece", "delta(ece)"."""
+        raw = [System()] if self.calibrator is not None else []
+        systems = [*raw, self.candidate, *([self.other] if self.other else [])]
+        found = measures(self.rows, specs, systems, **self.options)
+        own = len(raw)
+        level = found.level
+        measured = self._named(found, own, level)
+        return report_of(found.only(slice(0, own + 1))), measured
+
+    def estimates(self, found: Measures) -> dict[str, Estimate]:
+        """The estimates of what `examine` found, by subject."""
+        return self._named(found, 0, found.level)
+
+    def _named(self, found: Measures, own: int, level: float | None) -> dict[str, Estimate]:
+        estimates = found.estimates(own)
+        named = {estimate.name: estimate for estimate in estimates}
+        if self.other is not None:
+            changes = found.change(own, own + 1)
+            named |= {f"delta({e.name})": e for e in changes}
+        if self.saved is not None:
+            for estimate in estimates:
+                if estimate.name in self.saved.estimates:
+                    key = f"delta({estimate.name})"
+                    named[key] = delta(self.saved, estimate, level)
+        return named
+
+    def p_values(self, tests: Sequence[str], predictions: Predictions) -> dict[str, Estimate]:
+        """The p-value of tests of perfect calibration, by subject: "p(cox)"."""
+        how = {key: self.options[key] for key in ("resamples", "seed") if key in self.options}
+        found = significance(predictions, tests=list(dict.fromkeys(tests)), **how)
+        return {
+            f"p({one.name})": Estimate(
+                f"p({one.name})",
+                one.p_value,
+                view=one.view,
+                better="higher",
+                missing=one.missing,
+                signature=f"p({one.name})|view:{one.view}|redraws:{one.draws}|seed:{found.seed}",
+            )
+            for one in found.results
+        }
+
+
+def prepare(
+    predictions: Readable,
+    wanted: Sequence[Requirement],
+    calibrator: Calibrator | None,
+    baseline: Readable | Saved | None,
+    id_: str | None,
+    options: dict[str, Any],
+) -> Subject:
+    """Everything that the requirements need, or an error that says what is missing."""
+    deltas = [r for r in wanted if r.delta]
+    if deltas and baseline is None:
+        raise UsageError(
+            f"{deltas[0].text}: there is nothing to compare with; give --baseline FILE, "
+            "predictions on the same rows or a saved report"
+        )
+    if baseline is not None and not deltas:
+        raise UsageError(
+            "a baseline is given, but no requirement speaks of it; require 'delta(nll) <= 0.005'"
+        )
+    sliced = [r for r in deltas if r.by]
+    if sliced and isinstance(baseline, Saved):
+        raise UsageError(
+            f"{sliced[0].text}: a saved report knows no slices; give the baseline's predictions"
+        )
+    rows = _with_columns(predictions, [r.by for r in wanted if r.by], options.get("cluster"))
+    if any(r.by for r in wanted):
+        rows = loaded(rows)
+    subject = Subject(rows, calibrator, options=options)
+    if isinstance(baseline, Saved):
+        how = f"unpaired with the saved report {baseline.path} of {baseline.rows:,} rows"
+        for requirement in deltas:
+            assert requirement.spec is not None
+            if requirement.spec.name not in baseline.estimates:
+                delta(baseline, Estimate(requirement.spec.name, None), None)  # says what to do
+        return replace(subject, saved=baseline, compared=how)
+    if baseline is None:
+        return subject
+    matched = match([rows, baseline], id_=id_)
+    rows_by = f"by {matched.by}"
+    how = f"paired with {baseline.source}, rows matched {rows_by}"
+    return replace(subject, rows=matched.first, other=matched.systems[1], compared=how)
+
+
+def loaded(rows: Readable) -> Predictions:
+    """All rows in memory."""
+    return rows if isinstance(rows, Predictions) else next(iter(rows.blocks(max(rows.rows, 1))))
+
+
+def named(by: str, rows: Readable) -> str:
+    """The columns with "class" read as the predicted class, unless there is a column of that name:
+    calibration is a promise about what was predicted."""
+    known = _known(rows)
+    names = [name.strip() for name in by.split(",")]
+    return ",".join("predicted" if n == "class" and n not in known else n for n in names)
+
+
+def _known(rows: Readable) -> Iterable[str]:
+    return rows.table.columns if isinstance(rows, Source) else getattr(rows, "extra", {})
+
+
+def _with_columns(rows: Readable, parts: Sequence[str], cluster: str | None) -> Readable:
+    """A source that carries along the columns of slices and clusters."""
+    if not isinstance(rows, Source):
+        return rows
+    there = rows.table.columns
+    names = [name for by in parts for name in columns_of(named(by, rows), there)]
+    return rows.also([*names, *([cluster] if cluster else [])])

@@ -1,0 +1,121 @@
+"""Gate: requirements such as "ece <= 0.03", held against what was measured, by its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from calibtool.analysis.monitoring.read import Periods
+from calibtool.data.readable import Calibrator, Readable
+from calibtool.errors import UsageError
+from calibtool.evaluation.report import Report
+from calibtool.gate.baseline import Saved
+from calibtool.gate.candidate import Subject, prepare
+from calibtool.gate.decide import decide, require_value
+from calibtool.gate.evidence import evidence_report, evidence_verdicts
+from calibtool.gate.outcome import MODES, Outcome, Verdict
+from calibtool.gate.requirement import Requirement, parse_requirement
+from calibtool.gate.slices import sliced
+from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.spec import parse_list
+
+NOTHING = (
+    "nothing is required; give --require 'ece <= 0.03', or a list `require` in calibtool.toml or "
+    "in [tool.calibtool.check] of pyproject.toml; `calibtool check FILE --init calibtool.toml` "
+    "writes one"
+)
+ALWAYS = "accuracy"  # measured where no metric is asked for, only tests
+
+
+def check(
+    predictions: Readable | None,
+    requirements: Iterable[str | Requirement],
+    *,
+    mode: str = "tolerate",
+    baseline: Readable | Saved | None = None,
+    calibrator: Calibrator | None = None,
+    id_: str | None = None,
+    periods: Periods | None = None,
+    **options: Any,
+) -> Outcome:
+    """Hold predictions to requirements.
+
+    Args:
+        predictions: what to measure; None where nothing but evidence over time is required.
+        requirements: such as ["ece <= 0.03", "accuracy >= 90 %", "delta(nll) <= 0.005",
+            "p(cox) >= 0.01", "ece <= 0.05 by country", "worst(ece by class) <= 0.1"].
+        mode: "tolerate" fails what the interval shows to break a requirement, "prove" passes what
+            it shows to keep to it, "point" looks at the measured value alone.
+        baseline: what delta(...) compares with: predictions on the same rows, or a saved report.
+        calibrator: hold what it makes of the predictions to the requirements.
+        id_: the column that names the rows, for the baseline.
+        periods: of e(change) and e(miscalibration), as `calibtool.analysis.monitoring.read.read`
+            reads them.
+        options: of `evaluate`.
+
+    Raises UsageError for no requirement or one that cannot be understood, NotAvailableError for
+    what could not be computed: that is never a pass.
+
+    >>> from calibtool.data.predictions import Predictions
+    >>> p = Predictions.from_probs([[0.8, 0.2], [0.4, 0.6]] * 40, [0, 1] * 40)
+    >>> [check(p, ["ece <= 0.1"], mode=mode).decision for mode in ("tolerate", "point")]
+    ['fail', 'fail']
+    """
+    wanted = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
+    _require(wanted, mode, options)
+    over_time = [r for r in wanted if r.evidence]
+    watched = evidence_verdicts(over_time, periods)
+    now = [r for r in wanted if not r.evidence]
+    if not now and periods is not None:
+        return Outcome(tuple(watched), evidence_report(watched, periods), mode)
+    assert predictions is not None
+    subject = prepare(predictions, now, calibrator, baseline, id_, options)
+    specs = parse_list([r.spec for r in now if r.spec is not None] or ALWAYS)
+    report, measured = subject.report(specs)
+    tests = [r.test for r in now if r.test and not r.by]
+    if tests:
+        measured |= subject.p_values(tests, subject.whole())
+    verdicts = [_verdict(r, subject, report, measured, mode) for r in now]
+    verdicts = sorted([*verdicts, *watched], key=lambda v: wanted.index(v.requirement))
+    return Outcome(tuple(verdicts), report, mode, subject.compared)
+
+
+def _verdict(
+    requirement: Requirement,
+    subject: Subject,
+    report: Report,
+    measured: dict[str, Estimate],
+    mode: str,
+) -> Verdict:
+    if requirement.by:
+        return sliced(subject, requirement, mode, report.level)
+    estimate = measured[requirement.subject]
+    require_value(requirement, estimate, report.data.source)
+    held = decide(requirement, estimate, mode, report.level, report.data.rows)
+    return Verdict(requirement, held, note=subject.compared if requirement.delta else "")
+
+
+def _require(wanted: Sequence[Requirement], mode: str, options: dict[str, Any]) -> None:
+    """Something is required, and can be decided in this mode."""
+    if not wanted:
+        raise UsageError(NOTHING)
+    if mode not in MODES:
+        raise UsageError(f"--mode {mode!r}: there are {', '.join(MODES)}")
+    if options.get("ci") == "none" and mode != "point":
+        raise UsageError(
+            f"--ci none leaves --mode {mode} no interval to decide by; --mode point decides by the "
+            "measured value alone"
+        )
+    least = 1 / (1 + int(options.get("resamples", 1000)))
+    for requirement in wanted:
+        if requirement.test and options.get("cluster"):
+            raise UsageError(
+                f"{requirement.text}: tests of perfect calibration take rows to be independent; "
+                "with --cluster, hold a metric to a threshold instead"
+            )
+        if requirement.test and requirement.threshold <= least:
+            raise UsageError(
+                f"{requirement.text}: {options.get('resamples', 1000):,} redraws give no p-value "
+                f"below {least:.2g}, so it could never fail; ask for --resamples "
+                f"{round(2 / max(requirement.threshold, 1e-6)):,}"
+            )

@@ -1,0 +1,106 @@
+"""A first configuration, from today's numbers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from calibtool.data.files.write import write_text
+from calibtool.data.readable import Readable
+from calibtool.errors import UsageError
+from calibtool.evaluation.evaluate import evaluate
+from calibtool.evaluation.report import Report
+from calibtool.gate.config import read_table
+from calibtool.intervals.estimate import Estimate
+
+METRICS = ("ece", "classwise-ece", "nll", "accuracy")
+HEAD = """\
+# Written by `calibtool check --init` from {source}, {rows:,} rows.
+# Each threshold is the far end of today's {level:g} % interval, the worst that this model may be.
+"""
+
+
+def write_start(
+    path: str | Path, predictions: Readable, settings: dict[str, Any], **options: Any
+) -> Report:
+    """Write requirements that today's predictions keep to, with the room that chance needs.
+
+    Args:
+        path: of the TOML file; of an existing one the table is added at the end.
+        predictions: today's.
+        settings: further keys of the table, such as `file`, their path.
+        options: of `evaluate`.
+
+    Raises UsageError if the file has the table already, or is not TOML.
+    """
+    path = Path(path)
+    before = ""
+    if path.exists():
+        if read_table(path) is not None:
+            raise UsageError(f"{path}: has the table [tool.calibtool.check] already; edit it there")
+        before = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
+    report = evaluate(predictions, METRICS, **options)
+    measured = report.after or report.estimates
+    known = [e for e in measured if e.high is not None and math.isfinite(e.high)]
+    if not known:
+        raise UsageError(f"{report.data.source}: no metric has an interval; there is no threshold")
+    write_text(path, before + _table(path, report, known, settings))
+    return report
+
+
+def _table(path: Path, report: Report, known: list[Estimate], settings: dict[str, Any]) -> str:
+    head = HEAD.format(
+        source=report.data.source, rows=report.data.rows, level=100 * (report.level or 0.95)
+    )
+    name = "tool.calibtool.check" if path.name == "pyproject.toml" else "check"
+    lines = [f"  {text},  # today {today:.4f}" for text, today in map(_line, known)]
+    return "\n".join(
+        [
+            f"{head}[{name}]",
+            *(f"{key} = {_written(value)}" for key, value in settings.items()),
+            'mode = "tolerate"',
+            "require = [",
+            *lines,
+            "]",
+            "",
+        ]
+    )
+
+
+def _line(found: Estimate) -> tuple[str, float]:
+    """A requirement, and today's value."""
+    assert found.value is not None
+    assert found.low is not None
+    assert found.high is not None
+    if found.better == "higher":
+        return _quoted(f"{found.name} >= {_outward(found.low, down=True)}"), found.value
+    return _quoted(f"{found.name} <= {_outward(max(found.high, found.value))}"), found.value
+
+
+def _outward(value: float, *, down: bool = False) -> str:
+    """Two digits, away from the model; of shares close to 1, two digits of what is missing.
+
+    >>> _outward(0.0192), _outward(0.8794, down=True), _outward(0.9991, down=True)
+    ('0.02', '0.87', '0.9991')
+    """
+    if value <= 0:
+        return "0"
+    room = 1 - value if down and 0.5 < value < 1 else value
+    digits = 1 - math.floor(math.log10(room))
+    step = 10.0**-digits
+    rounded = math.floor(value / step + 1e-9) if down else math.ceil(value / step - 1e-9)
+    return f"{rounded * step:.{max(digits, 0)}f}".rstrip("0").rstrip(".")
+
+
+def _written(value: Any) -> str:
+    """A TOML value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _quoted(value) if isinstance(value, str) else repr(value)
+
+
+def _quoted(text: str) -> str:
+    """A TOML text."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,1 @@
+"""How sure: intervals, independent of what is measured."""

@@ -1,0 +1,34 @@
+"""A value with its interval and its p-value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value on some predictions, and how sure it is.
+
+    Attributes:
+        name: its spec string, such as "ece(bins=20)".
+        value: the plain (plug-in) value; None where it is not available, and `missing` says why.
+        low, high: the confidence interval, or None.
+        unbiased: the median-unbiased estimate; calibration errors only.
+        p_value: of perfect calibration, for calibration errors; of no change, for a change.
+        view: which scores it looks at: top, positive, class; empty for a score of whole rows.
+        better: "lower", "higher" or "".
+        signature: how to get the same number again.
+        error: the standard error, from the replicates; None without an interval.
+    """
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unbiased: float | None = None
+    p_value: float | None = None
+    view: str = ""
+    better: str = "lower"
+    missing: str = ""
+    signature: str = ""
+    error: float | None = None

@@ -1,0 +1,194 @@
+"""Binned errors: norm(bins of scores), and what libraries do to the scores first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from calibtool.errors import NotAvailableError
+from calibtool.metrics.conventions.binned import Bins, binned, netcal_bins
+from calibtool.metrics.conventions.equal_mass import distinct, midpoints, tie_groups
+from calibtool.metrics.conventions.equal_width import (
+    Rule,
+    bucketized,
+    by_quotient,
+    left_closed,
+    left_closed_open_end,
+    linspace_edges,
+    right_closed,
+)
+from calibtool.metrics.conventions.inputs import DEFAULT_BINS, Given, Of
+from calibtool.metrics.conventions.norms import Norm, debiased_l1, debiased_l2, l1
+from calibtool.metrics.conventions.views import class_rms, flat, positive
+from calibtool.types import Array
+
+
+def error(
+    score: Array,
+    outcome: Array,
+    *,
+    bins: int = DEFAULT_BINS,
+    rule: Rule = right_closed,
+    norm: Norm = l1,
+) -> float:
+    """norm(bins of scores).
+
+    >>> error(np.array([0.25, 0.25]), np.array([1, 1]), bins=4)
+    0.75
+    """
+    return float(norm(binned(score, outcome, rule, bins)))
+
+
+def capped_error(
+    score: Array,
+    outcome: Array,
+    *,
+    bins: int = DEFAULT_BINS,
+    rule: Rule = left_closed,
+    norm: Norm = l1,
+) -> float:
+    """As `error`, with at most a bin a row."""
+    return error(score, outcome, bins=min(bins, len(score)), rule=rule, norm=norm)
+
+
+def clipped_error(
+    score: Array,
+    outcome: Array,
+    *,
+    bins: int = DEFAULT_BINS,
+    rule: Rule = left_closed,
+    norm: Norm = l1,
+) -> float:
+    """As `error`, of scores clipped to [1e-12, 1 - 1e-12]."""
+    return clipped(score, outcome, of=partial(error, bins=bins, rule=rule, norm=norm))
+
+
+def clipped(score: Array, outcome: Array, *, of: Of) -> float:
+    """Of scores clipped to [1e-12, 1 - 1e-12]."""
+    return of(np.clip(score.astype(np.float64), 1e-12, 1 - 1e-12), outcome)
+
+
+def single_error(
+    score: Array,
+    outcome: Array,
+    *,
+    bins: int = DEFAULT_BINS,
+    rule: Rule = bucketized,
+    norm: Norm = l1,
+) -> float:
+    """As `error`, of scores cast to float32."""
+    return error(score.astype(np.float32), outcome, bins=bins, rule=rule, norm=norm)
+
+
+def netcal_error(
+    score: Array,
+    outcome: Array,
+    *,
+    bins: int = DEFAULT_BINS,
+    norm: Norm = l1,
+    edges: Callable[[Array, int], Array] = linspace_edges,
+) -> float:
+    """norm(`netcal_bins`) of scores clipped to [eps, 1 - eps], eps of their precision."""
+    eps = float(np.finfo(score.dtype).eps)
+    score = np.clip(score, eps, 1 - eps)
+    return norm(netcal_bins(score, outcome, edges(score, bins)))
+
+
+def above(
+    score: Array,
+    outcome: Array,
+    *,
+    bins: int = DEFAULT_BINS,
+    threshold: float = 0.0,
+    rule: Rule = left_closed_open_end,
+    norm: Norm = l1,
+) -> float:
+    """As `error`, of the scores above the threshold, over their number."""
+    kept = score > threshold
+    return error(score[kept], outcome[kept], bins=bins, rule=rule, norm=norm) if kept.any() else 0.0
+
+
+def sums(score: Array, outcome: Array, *, bins: int = DEFAULT_BINS) -> float:
+    """Sum over bins of |sum of score - outcome| / N."""
+    index = by_quotient(score, bins)
+    return np.abs(np.bincount(index, weights=score - outcome)).sum() / len(score)
+
+
+def within_bounds(
+    score: Array,
+    outcome: Array,
+    *,
+    bins: int = DEFAULT_BINS,
+    norm: Norm = l1,
+) -> float:
+    """Bins (upper - 1/bins, upper] of an arange, 0 in the first: rounding may leave gaps, overlaps
+    and a last bound below 1."""
+    size = 1 / bins
+    n, mean_score, rate = [], [], []
+    for upper in np.arange(size, 1 + size, size):
+        lower = upper - size
+        own = ((score > lower) | (lower == 0)) & (score <= upper)
+        if own.any():
+            n.append(own.sum())
+            mean_score.append(score[own].mean())
+            rate.append(outcome[own].mean())
+    return norm(Bins(np.array(n), np.array(mean_score), np.array(rate), len(score)))
+
+
+def two_flattened(probs: Array, labels: Array, *, bins: int = DEFAULT_BINS) -> float:
+    """`within_bounds` of all columns; of two, the first N of 2N scores beside N labels, over 2N."""
+    if probs.shape[1] > 2:
+        return flat(partial(within_bounds, bins=bins), Given(probs, labels))
+    return within_bounds(probs.ravel()[: len(probs)], labels == 1, bins=bins) / 2
+
+
+def simplex(probs: Array, labels: Array, *, bins: int = DEFAULT_BINS) -> float:
+    """Sum over classes of the gaps in bins of whole rows."""
+    index = np.digitize(probs, np.linspace(0, 1, bins + 1)) - 1
+    _, own = np.unique(index, axis=0, return_inverse=True)
+    gap = probs - (labels[:, None] == np.arange(probs.shape[1]))
+    totals = np.stack([np.bincount(own.ravel(), weights=column) for column in gap.T])
+    return np.abs(totals).sum() / len(probs)
+
+
+def sweep(
+    score: Array,
+    outcome: Array,
+    *,
+    rule: Rule = tie_groups,
+    norm: Norm = l1,
+    most: int | None = None,
+) -> float:
+    """The most bins, one more at a time, before rates stop rising (Roelofs et al. 2022)."""
+    found = binned(score, outcome, rule, 1)
+    for bins in range(2, min(len(score), most or len(score)) + 1):
+        tried = binned(score, outcome, rule, bins)
+        if np.any(np.diff(tried.rate) < 0):
+            break
+        found = tried
+    return norm(found)
+
+
+def full_error(score: Array, outcome: Array, *, bins: int = DEFAULT_BINS) -> float:
+    """`debiased_l1` of `right_closed` bins, each of two rows at least."""
+    if np.bincount(right_closed(score, bins), minlength=bins).min() <= 1:
+        raise NotAvailableError("raises ValueError: a bin has fewer than two rows")
+    return error(score, outcome, bins=bins, norm=debiased_l1)
+
+
+def uc_calibration_error(
+    probs: Array,
+    labels: Array,
+    *,
+    bins: int = DEFAULT_BINS,
+    norm: Norm = debiased_l2,
+    classes: Callable[[Of, Given], float] = class_rms,
+) -> float:
+    """Equal-mass bins, or a bin a distinct score where every column has fewer than N / 4; of rows,
+    by default, the root of the mean square over classes."""
+    columns = probs[:, None] if probs.ndim == 1 else probs
+    few = all(len(np.unique(column)) < len(column) / 4 for column in columns.T)
+    of = partial(error, bins=bins, rule=distinct if few else midpoints, norm=norm)
+    return (positive if probs.ndim == 1 else classes)(of, Given(probs, labels))

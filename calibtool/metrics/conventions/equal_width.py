@@ -1,0 +1,123 @@
+"""Rules of equal width: which bin a score lies in, whatever the others are.
+
+A rule takes scores and a number of bins and answers with the bin of each score, `DROPPED` for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+
+from calibtool.errors import NotAvailableError
+from calibtool.types import Array
+
+DROPPED = -1
+Rule: TypeAlias = Callable[[Array, int], Array]
+
+
+def open_below(score: Array, bins: int) -> Array:
+    """(lo, hi] between float32 edges: 0 lies in none."""
+    return between(score, torch_linspace(bins, np.float32))
+
+
+def open_below_exact(score: Array, bins: int) -> Array:
+    """(lo, hi] between float64 edges: 0 lies in none."""
+    return between(score, np.linspace(0, 1, bins + 1))
+
+
+def right_closed(score: Array, bins: int) -> Array:
+    """(lo, hi] between i / bins, 0 in the first."""
+    return np.searchsorted(np.arange(1, bins + 1) / bins, score, side="left")
+
+
+def right_closed_linspace(score: Array, bins: int) -> Array:
+    """(lo, hi] between the inner edges of a linspace, 0 in the first."""
+    return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], score, side="left")
+
+
+def left_closed(score: Array, bins: int) -> Array:
+    """[lo, hi) between the edges of a linspace, 1 in the last."""
+    return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], score, side="right")
+
+
+def left_closed_open_end(score: Array, bins: int) -> Array:
+    """[lo, hi) between the edges of a linspace; 1 has a bin of its own."""
+    return np.searchsorted(np.linspace(0, 1, bins + 1)[1:], score, side="right")
+
+
+def bucketized(score: Array, bins: int) -> Array:
+    """[lo, hi) between torch's edges, in the scores' precision; 1 has a bin of its own."""
+    return np.searchsorted(torch_linspace(bins, score.dtype), score, side="right") - 1
+
+
+def stretched(score: Array, bins: int) -> Array:
+    """[lo, hi) between edges that end above 1."""
+    return np.searchsorted(np.linspace(0, 1 + 1e-8, bins + 1), score, side="right") - 1
+
+
+def by_ceiling(score: Array, bins: int) -> Array:
+    """ceil(bins p - 1): (lo, hi]; 0 has no bin and stops the library."""
+    index = np.ceil(bins * score.astype(np.float64) - 1).astype(int)
+    if np.any(index < 0):
+        raise NotAvailableError("raises KeyError: a score of 0 has no bin")
+    return index
+
+
+def by_product(score: Array, bins: int) -> Array:
+    """int(p bins), 1 in the last."""
+    return np.minimum((score.astype(np.float64) * bins).astype(int), bins - 1)
+
+
+def by_product32(score: Array, bins: int) -> Array:
+    """int(p bins) in float32, 1 in the last."""
+    return np.minimum((score.astype(np.float32) * np.float32(bins)).astype(int), bins - 1)
+
+
+def by_percent(score: Array, bins: int) -> Array:
+    """floor(100 p / (100 / bins)), exactly 1 in the last."""
+    place = 100 * score.astype(np.float64)
+    place /= 100 / bins
+    index = place.astype(int)
+    index[score == 1] = bins - 1
+    if index.max() >= bins:
+        raise NotAvailableError("raises KeyError: a score just below 1 has no bin")
+    return index
+
+
+def by_quotient(score: Array, bins: int) -> Array:
+    """int(p / (1 / bins)); 1 has a bin of its own."""
+    return (score / (1.0 / bins)).astype(int)
+
+
+def one_fewer(score: Array, bins: int) -> Array:
+    """(lo, hi] between the `bins` points of a linspace: 0 has a bin of its own."""
+    return np.digitize(score, np.linspace(0.0, 1.0, bins), right=True)
+
+
+@lru_cache
+def torch_linspace(bins: int, dtype: type | np.dtype) -> Array:
+    """Return torch's edges: stepped up from 0 to the middle and down from 1 to it, each rounded
+    once (as with fused multiply-add: torch rounds twice on machines without).
+
+    >>> torch_linspace(4, np.float32)
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
+    """
+    step = Fraction(float(np.dtype(dtype).type(1) / np.dtype(dtype).type(bins)))
+    up = [step * place for place in range((bins + 1) // 2)]
+    down = [1 - step * place for place in range(bins - len(up), -1, -1)]
+    return np.array([float(edge) for edge in up + down]).astype(dtype)
+
+
+def between(score: Array, edges: Array) -> Array:
+    """Return the bin (lo, hi] of each score between non-decreasing edges."""
+    index = np.searchsorted(edges, score, side="left") - 1
+    return np.where(index < len(edges) - 1, index, DROPPED)
+
+
+def linspace_edges(score: Array, bins: int) -> Array:
+    """`bins` + 1 edges from 0 to 1."""
+    return np.linspace(0, 1, bins + 1)

@@ -1,0 +1,30 @@
+"""How most lines of the tables are written."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from calibtool.metrics.conventions.binned_errors import error
+from calibtool.metrics.conventions.convention import Measure
+from calibtool.metrics.conventions.equal_width import Rule
+from calibtool.metrics.conventions.inputs import Of
+from calibtool.metrics.conventions.norms import Norm, l1
+from calibtool.metrics.conventions.views import FIRST
+
+
+def of_bins(
+    rule: Rule,
+    norm: Norm = l1,
+    of: Of = error,
+    *,
+    one: str = "positive",
+    rows: str = "top",
+    note: str = "",
+) -> Measure:
+    """A binned error, by its rule and norm."""
+    return Measure(partial(of, rule=rule, norm=norm), one, rows, note)
+
+
+def of_column(of: Of) -> Measure:
+    """A number of a library of one column."""
+    return Measure(of, rows=FIRST)

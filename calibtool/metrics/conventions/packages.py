@@ -1,0 +1,256 @@
+"""Packages of calibration metrics."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from calibtool.errors import NotAvailableError
+from calibtool.metrics.conventions.binned_errors import (
+    capped_error,
+    clipped,
+    clipped_error,
+    simplex,
+    sweep,
+    two_flattened,
+    within_bounds,
+)
+from calibtool.metrics.conventions.convention import Convention, Measure
+from calibtool.metrics.conventions.cumulative import largest_deviation, mean_deviation
+from calibtool.metrics.conventions.equal_mass import (
+    inner_quantiles,
+    quantiles,
+    quantiles_open,
+    runs,
+    tie_groups,
+)
+from calibtool.metrics.conventions.equal_width import (
+    Rule,
+    by_percent,
+    by_product,
+    left_closed,
+    open_below_exact,
+    stretched,
+)
+from calibtool.metrics.conventions.inputs import DEFAULT_BINS, Given
+from calibtool.metrics.conventions.kinds import of_bins, of_column
+from calibtool.metrics.conventions.logistic import cox_ici, cox_intercept, intercept, slope
+from calibtool.metrics.conventions.norms import (
+    Norm,
+    debiased_l2,
+    debiased_l2_single,
+    debiased_roots,
+    l1,
+    l1_of_kept,
+    l2,
+    worst,
+)
+from calibtool.metrics.conventions.probcal import smooth_logit
+from calibtool.metrics.conventions.ranking import auroc
+from calibtool.metrics.conventions.scores import (
+    log_loss,
+    log_loss_below,
+    nll,
+    squared,
+    squared_mean,
+    squared_sum,
+)
+from calibtool.metrics.conventions.smooth import smece
+from calibtool.metrics.conventions.statistics import (
+    hl_clipped,
+    hosmer_lemeshow,
+    spiegelhalter_p,
+    spiegelhalter_z,
+)
+from calibtool.metrics.conventions.views import FIRST, FLAT, VIEWS
+from calibtool.types import Array
+
+
+def _calibre(view: str) -> Measure:
+    """Rows must sum to 1 within 1e-8, relative and absolute."""
+    of = partial(capped_error, rule=tie_groups, norm=debiased_l2)
+
+    def checked(probs: Array, labels: Array, *, bins: int = DEFAULT_BINS) -> float:
+        probs = probs.astype(np.float64)
+        if np.any(np.abs(probs.sum(axis=1) - 1) > 2e-8):
+            raise NotAvailableError("raises ValueError: rows do not sum to 1 within 1e-8")
+        return VIEWS[view](partial(of, bins=bins), Given(probs, labels))
+
+    return Measure(checked, one="", rows=view, whole=True)
+
+
+def _probcal(rule: Rule, norm: Norm) -> Measure:
+    return of_column(partial(clipped_error, rule=rule, norm=norm))
+
+
+def _calzone(rule: Rule, norm: Norm) -> Measure:
+    return of_bins(rule, norm, rows="positive")
+
+
+def _calzone_hl(rule: Rule, *, p_value: bool = False) -> Measure:
+    of = partial(hosmer_lemeshow, rule=rule, eps=1e-7, lost=2, p_value=p_value)
+    return Measure(of, rows="positive")
+
+
+PACKAGES: tuple[Convention, ...] = (
+    Convention(
+        "calibre",
+        "calibre",
+        "0.14.0",
+        "calibre/metrics.py, calibre/multiclass.py",
+        "[lo, hi) between linspace edges, 1 in the last, at most a bin a row",
+        "top-label-ece and classwise-ece are debiased L2 over equal-mass bins",
+        {
+            "ece": of_bins(left_closed, l1, capped_error, rows=FIRST),
+            "mce": of_bins(left_closed, worst, capped_error, rows=FIRST),
+            "rmsce": of_bins(left_closed, l2, capped_error, rows=FIRST),
+            "rmsce-quantile": of_bins(tie_groups, l2, capped_error, rows=FIRST),
+            "plugin": of_bins(tie_groups, l2, capped_error, rows=FIRST),
+            "plugin-l1": of_bins(tie_groups, l1, capped_error, rows=FIRST),
+            "debiased": of_bins(tie_groups, debiased_l2, capped_error, rows=FIRST),
+            "sweep": of_column(partial(sweep, norm=l2)),
+            "sweep-l1": of_column(partial(sweep, norm=l1)),
+            "smece": of_column(smece),
+            "top-label-ece": _calibre("top"),
+            "classwise-ece": _calibre("class"),
+            "brier": of_column(squared),
+        },
+        bins=10,
+    ),
+    Convention(
+        "probcal",
+        "probcal (Python)",
+        "0.4.0",
+        "probcal/metrics",
+        "equal mass: [lo, hi) between quantiles",
+        "ece-debiased is corrected bin by bin, biased down; Hosmer-Lemeshow loses no degree",
+        {
+            "ece": _probcal(inner_quantiles, l1),
+            "ece-width": _probcal(left_closed, l1),
+            "rmsce": _probcal(inner_quantiles, l2),
+            "mce": _probcal(inner_quantiles, worst),
+            "ece-debiased": _probcal(inner_quantiles, debiased_roots),
+            "ece-sweep": of_column(
+                partial(clipped, of=partial(sweep, rule=inner_quantiles, most=100))
+            ),
+            "hosmer-lemeshow": of_column(hl_clipped),
+            "hosmer-lemeshow-p": of_column(partial(hl_clipped, p_value=True)),
+            "spiegelhalter": of_column(partial(spiegelhalter_z, eps=1e-12)),
+            "spiegelhalter-p": of_column(partial(spiegelhalter_p, eps=1e-12)),
+            "ecce-max": of_column(partial(clipped, of=largest_deviation)),
+            "ecce-mean": of_column(partial(clipped, of=mean_deviation)),
+            "smooth-ece": of_column(smooth_logit),
+            "slope": of_column(partial(clipped, of=slope)),
+            "intercept": of_column(partial(clipped, of=intercept)),
+            "brier": of_column(partial(clipped, of=squared)),
+            "log-loss": of_column(partial(clipped, of=nll)),
+        },
+    ),
+    Convention(
+        "calzone",
+        "calzone",
+        "0.1.0",
+        "calzone/metrics.py, calzone/utils.py",
+        "(lo, hi], 0 dropped, also from N",
+        "-h is equal width, -c equal mass, without the lowest score; topclass is the top label",
+        {
+            "ece-h": _calzone(open_below_exact, l1_of_kept),
+            "mce-h": _calzone(open_below_exact, worst),
+            "ece-c": _calzone(quantiles_open, l1_of_kept),
+            "mce-c": _calzone(quantiles_open, worst),
+            "ece-h-topclass": of_bins(open_below_exact, l1_of_kept, one="top"),
+            "mce-h-topclass": of_bins(open_below_exact, worst, one="top"),
+            "ece-c-topclass": of_bins(quantiles_open, l1_of_kept, one="top"),
+            "mce-c-topclass": of_bins(quantiles_open, worst, one="top"),
+            "hl-h": _calzone_hl(open_below_exact),
+            "hl-h-p": _calzone_hl(open_below_exact, p_value=True),
+            "hl-c": _calzone_hl(quantiles_open),
+            "hl-c-p": _calzone_hl(quantiles_open, p_value=True),
+            "spiegelhalter-z": Measure(spiegelhalter_z, rows="positive"),
+            "spiegelhalter-p": Measure(spiegelhalter_p, rows="positive"),
+            "cox-coef": Measure(partial(slope, eps=1e-7), rows="positive"),
+            "cox-intercept": Measure(partial(cox_intercept, eps=1e-7), rows="positive"),
+            "cox-ici": Measure(cox_ici, rows="positive"),
+        },
+        bins=10,
+        ece="ece-h-topclass",
+    ),
+    Convention(
+        "calibstats",
+        "calibstats",
+        "0.1.0",
+        "calibstats/metrics.py, calibstats/_core.py",
+        "[lo, hi) between linspace edges, 1 in the last",
+        "debiased-ece is debiased L2; ace is equal-mass ECE",
+        {
+            "ece": of_bins(left_closed),
+            "ace": of_bins(quantiles),
+            "mce": of_bins(left_closed, worst),
+            "rmsce": of_bins(left_closed, l2),
+            "debiased-ece": of_bins(left_closed, debiased_l2_single),
+            "debiased-ece-quantile": of_bins(quantiles, debiased_l2_single),
+            "brier": Measure(squared_sum, rows="class", whole=True),
+            "nll": Measure(log_loss_below, one="label", rows="label", whole=True),
+        },
+    ),
+    Convention(
+        "calikit",
+        "calikit",
+        "0.1.0",
+        "calikit/binning.py, calikit/metrics.py",
+        "equal mass: the sorted rows cut into runs, ties in file order",
+        "equal-width bins are int(p bins)",
+        {
+            "ece": of_bins(runs, rows=FIRST),
+            "mce": of_bins(runs, worst, rows=FIRST),
+            "ece-width": of_bins(by_product, rows=FIRST),
+            "mce-width": of_bins(by_product, worst, rows=FIRST),
+            "brier": of_column(squared),
+            "log-loss": of_column(partial(log_loss, eps=1e-12)),
+            "auc": of_column(auroc),
+            "spiegelhalter": of_column(spiegelhalter_z),
+            "spiegelhalter-p": of_column(spiegelhalter_p),
+        },
+        bins=10,
+    ),
+    Convention(
+        "pycalib",
+        "PyCalib",
+        "0.1.0.dev6",
+        "pycalib/metrics.py",
+        "(upper - 1 / bins, upper] of an arange, 0 in the first",
+        "ECE() puts all columns into the same bins; conf-ece is the top label's",
+        {
+            "ece": Measure(
+                two_flattened,
+                one="",
+                rows=FLAT,
+                note="of two columns, half the scores beside labels of other rows: a bug",
+                whole=True,
+            ),
+            "conf-ece": Measure(within_bounds, one="top"),
+            "binary-ece": of_bins(stretched, rows=""),
+            "classwise-ece": of_bins(stretched, one="", rows="class"),
+            "conf-mce": Measure(partial(within_bounds, norm=worst), one="top"),
+            "binary-mce": of_bins(stretched, worst, rows=""),
+            "classwise-mce": of_bins(stretched, worst, one="", rows="class, the worst"),
+            "full-ece": Measure(simplex, one="", rows="whole rows", whole=True),
+            "brier": Measure(
+                squared_mean, one="", rows="class", note="the mean over classes", whole=True
+            ),
+        },
+        ece="conf-ece",
+    ),
+    Convention(
+        "classifier-calibration",
+        "classifier-calibration",
+        "0.1.6",
+        "classifier_calibration/calibration_error.py",
+        "floor(100 p / (100 / bins)), 1 in the last",
+        "class-wise only",
+        {"classwise-ece": of_bins(by_percent, one="class", rows="class")},
+        bins=20,
+        ece="classwise-ece",
+    ),
+)

@@ -1,0 +1,31 @@
+"""Ranking: how well scores order rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.errors import NotAvailableError
+from calibtool.types import Array
+
+
+def auroc(score: Array, outcome: Array) -> float:
+    """Share of pairs in the right order, ties counting a half."""
+    values, inverse = np.unique(score, return_inverse=True)
+    ones = np.bincount(inverse, weights=outcome, minlength=len(values))
+    zeros = np.bincount(inverse, weights=~outcome, minlength=len(values))
+    if not ones.any() or not zeros.any():
+        raise NotAvailableError("raises ValueError: outcomes of one kind only")
+    right = ones * (np.cumsum(zeros) - zeros / 2)
+    return right.sum() / (ones.sum() * zeros.sum())
+
+
+def aurc(confidence: Array, correct: Array, *, generalised: bool = False) -> float:
+    """Area under the error rate of the n most confident rows, n from 1 to N, by trapezoids; times
+    their share if generalised (Traub et al. 2024)."""
+    rows = len(confidence)
+    if rows < 2:
+        raise NotAvailableError("gives NaN for one row")
+    share = np.arange(1, rows + 1) / rows
+    wrong = ~correct[np.argsort(-confidence.astype(np.float64), kind="stable")]
+    risk = np.cumsum(wrong) / np.arange(1, rows + 1) * (share if generalised else 1)
+    return float(np.trapezoid(risk, share) / (1 - 1 / rows))

@@ -1,0 +1,47 @@
+"""The table of libraries, and the names they go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from calibtool.errors import UsageError, near
+from calibtool.metrics.conventions.convention import Convention
+from calibtool.metrics.conventions.packages import PACKAGES
+from calibtool.metrics.conventions.papers import PAPERS
+from calibtool.metrics.conventions.scikit_learn import BESIDE_SKLEARN
+from calibtool.metrics.conventions.torch_libraries import NETWORKS
+
+CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
+    {one.name: one for one in (*PAPERS, *NETWORKS, *BESIDE_SKLEARN, *PACKAGES)}
+)
+ALIASES = MappingProxyType(
+    {
+        "gpleiss": "guo",
+        "focal-calibration": "focal",
+        "uncertainty-metrics": "nixon",
+        "rm": "robustness-metrics",
+        "tm": "torchmetrics",
+        "tu": "torch-uncertainty",
+        "torchuncertainty": "torch-uncertainty",
+        "scikit-learn": "sklearn",
+        "sk": "sklearn",
+        "uc": "uncertainty-calibration",
+        "verified-calibration": "uncertainty-calibration",
+    }
+)
+
+
+def named(library: str) -> Convention:
+    """Return a library's convention, by its name or another that it goes by.
+
+    >>> named("scikit_learn").name
+    'sklearn'
+    """
+    name = library.strip().lower().replace("_", "-")
+    name = ALIASES.get(name, name)
+    if name not in CONVENTIONS:
+        raise UsageError(
+            f"no numbers are known of the library {library!r}{near(name, CONVENTIONS)}"
+        )
+    return CONVENTIONS[name]

@@ -1,0 +1,286 @@
+"""Spec strings: "ece(bins=20)" to a metric with its options, and back.
+
+The same string is the command's argument, the report's key, the table's first column and the JSON
+key. Options of a calibration error are its `view`, `profile` and `norm`, and the keyword-only
+arguments of the profile rule; options of a score are those of its function.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args, get_type_hints
+
+from calibtool.data.readable import Readable
+from calibtool.errors import UsageError, near
+from calibtool.metrics.cells import Cells
+from calibtool.metrics.grammar import ESTIMATES, FIXED, NORMS, PROFILES, VIEWS
+from calibtool.metrics.kinds import (
+    CalibrationError,
+    Metric,
+    OfCells,
+    OfCounts,
+    OfMatrix,
+    OfOther,
+    Score,
+)
+from calibtool.metrics.profiles import Profile
+from calibtool.metrics.registry import METRICS, SETS
+from calibtool.types import Array
+
+_SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+# least and largest value of an option
+RANGES: dict[str, tuple[float, float]] = {
+    "bins": (1, 100_000),
+    "groups": (3, 100_000),
+    "k": (1, 1_000_000),
+    "order": (1, 2),
+    "threshold": (0, 1),
+    "coverage": (1e-6, 1),
+    "risk": (0, 1),
+    "width": (1e-4, 1e4),
+    "bandwidth": (0, 10),
+    "span": (0.02, 1),
+    "degree": (1, 2),
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A metric with its options settled.
+
+    Attributes:
+        name: the canonical spec string: the metric's name, and what differs from its defaults.
+        metric: its line in the table.
+        view: of a metric that looks at one; "auto" and "ranks" are settled by the data.
+        profile, norm: for a binned calibration error.
+        options: keyword arguments of the profile rule or of the metric's function.
+    """
+
+    name: str
+    metric: Metric
+    view: str = ""
+    profile: str = ""
+    norm: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this is a calibration error: 0 at best, and pushed up by noise."""
+        metric = self.metric
+        return isinstance(metric, CalibrationError) or (
+            isinstance(metric, OfCells) and metric.error
+        )
+
+    @property
+    def one_edge_for_all(self) -> bool:
+        """Whether this is a binned error whose edges do not depend on the data."""
+        return self.profile in FIXED
+
+    def edges(self, cells: Cells) -> Array:
+        """Upper edges of the bins, by the profile rule on the observed cells."""
+        return PROFILES[self.profile](cells, **self.options)
+
+    def of_profile(self, profile: Profile, *, truth: bool = False) -> Array:
+        """A binned error of a profile; classes, if there are any, are averaged. In the label view,
+        the bins of all predicted classes are one profile. With `truth`, of a profile without
+        noise: what the error estimates."""
+        if self.view == "label":
+            profile = profile.flat()
+        norm = ESTIMATES.get(self.norm, self.norm) if truth else self.norm
+        per_class = NORMS[norm](profile)
+        return per_class.mean(axis=-1) if self.view == "class" else per_class
+
+    def of_cells(self, cells: Cells) -> Array:
+        """A metric of the cells of one class, or of all rows."""
+        assert isinstance(self.metric, OfCells)
+        return self.metric.of(cells, **self.options)
+
+    def settled(self, cells: Cells) -> Spec:
+        """With the options that are left to the data decided on these cells."""
+        if not isinstance(self.metric, OfCells) or self.metric.settle is None:
+            return self
+        return replace(self, options=self.metric.settle(cells, **self.options))
+
+    def of_truth(self, cells: Cells) -> Array:
+        """What the metric estimates, of cells whose outcomes are their rates."""
+        assert isinstance(self.metric, OfCells)
+        return (self.metric.target or self.metric.of)(cells, **self.options)
+
+    def signature(self) -> str:
+        """The part of a number's signature that is the metric's own."""
+        if not self.view:
+            return self.name
+        options = [f"{key}:{value}" for key, value in self.options.items()]
+        rule = (
+            [f"profile:{self.profile}", "edge:right", f"norm:{self.norm}"] if self.profile else []
+        )
+        return "|".join([self.metric.name, f"view:{self.view}", *options, *rule])
+
+
+def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
+    """Specs from "ece(bins=20),nll" or a list of such; names of sets ("all") stand for their lines.
+
+    All mistakes are reported together.
+
+    >>> [spec.name for spec in parse_list("ece(bins=20),nll")]
+    ['ece(bins=20)', 'nll']
+    """
+    texts = _split(specs) if isinstance(specs, str) else list(specs)
+    parsed: dict[str, Spec] = {}
+    mistakes = []
+    for text in texts:
+        for part in SETS.get(text, (text,)) if isinstance(text, str) else (text,):
+            try:
+                spec = part if isinstance(part, Spec) else parse(part)
+                parsed.setdefault(spec.name, spec)
+            except UsageError as mistake:
+                mistakes.append(str(mistake))
+    if mistakes:
+        raise UsageError("\n".join(mistakes))
+    if not parsed:
+        raise UsageError("no metrics were asked for; `calibtool metrics` lists them")
+    return list(parsed.values())
+
+
+def parse(text: str) -> Spec:
+    """One spec string.
+
+    >>> parse("ece(norm=l2, bins=10)").options
+    {'bins': 10}
+    """
+    match = _SPEC.fullmatch(text)
+    if not match:
+        raise UsageError(f"metric {text!r} is not of the form NAME or NAME(OPTION=VALUE, ...)")
+    name, body = match[1].lower().replace("_", "-"), match[2] or ""
+    if name not in METRICS:
+        raise UsageError(f"there is no metric {name!r}{_near_metric(name)}")
+    given = {}
+    for item in _split(body):
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not key or not value:
+            raise UsageError(f"{text!r}: {item!r} is not OPTION=VALUE")
+        if key in given:
+            raise UsageError(f"{text!r}: {key} is given twice")
+        given[key] = value
+    return _settle(text, METRICS[name], given)
+
+
+def _near_metric(name: str) -> str:
+    """Names that are spelled alike, or have a word of it; else where to find them all."""
+    close = difflib.get_close_matches(name, [*METRICS, *SETS], n=3)
+    close += [other for other in METRICS if name in other and other not in close][:3]
+    if close:
+        return f"; did you mean {', '.join(close)}?"
+    return f"; `calibtool metrics` lists them; sets are {', '.join(SETS)}"
+
+
+def _settle(text: str, metric: Metric, given: dict[str, str]) -> Spec:
+    if isinstance(metric, Score | OfCounts | OfMatrix | OfOther):
+        function: Callable[..., Any] = metric.of if not isinstance(metric, Score) else metric.rows
+        if isinstance(metric, OfOther):
+            function = metric.scores
+        options, shown = _options(text, function, given)
+        return Spec(_name(metric, shown), metric, options=options)
+    if isinstance(metric, OfCells):
+        view = _chosen(text, "view", given.pop("view", metric.view), (metric.view, *VIEWS))
+        options, extra = _options(text, metric.of, given)
+        shown = ({"view": view} if view != metric.view else {}) | extra
+        return Spec(_name(metric, shown), metric, view, options=options)
+    choices = {"view": ("auto", *VIEWS), "profile": PROFILES, "norm": NORMS}
+    chosen = {}
+    shown = {}
+    for key, table in choices.items():
+        own = getattr(metric, key)
+        value = _chosen(text, key, given.pop(key, own), table)
+        chosen[key] = value
+        if value != own:
+            shown[key] = value
+    options, extra = _options(text, PROFILES[chosen["profile"]], given)
+    return Spec(_name(metric, shown | extra), metric, options=options, **chosen)
+
+
+def _chosen(text: str, key: str, value: str, known: Iterable[str]) -> str:
+    """A choice, spelled with - or _."""
+    own = value.replace("-", "_")
+    if own not in known:
+        raise UsageError(f"{text!r}: there is no {key} {value!r}{near(own, known)}")
+    return own
+
+
+def _options(
+    text: str, function: Callable[..., Any], given: dict[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All options of a function with their values, and those that are not its defaults."""
+    own = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    for key in given:
+        if key not in own:
+            known = near(key, own) if own else "; it takes no options"
+            raise UsageError(f"{text!r}: there is no option {key!r}{known}")
+    if not given:
+        return own, {}
+    choices = {name: get_args(hint) for name, hint in get_type_hints(function).items()}
+    options = {
+        key: _value(text, key, given[key], default, choices.get(key, ()))
+        if key in given
+        else default
+        for key, default in own.items()
+    }
+    return options, {key: value for key, value in options.items() if value != own[key]}
+
+
+def _value(text: str, key: str, value: str, default: Any, choices: tuple[str, ...]) -> Any:
+    if not isinstance(default, (int, float)):
+        return _chosen(text, key, value, choices)
+    try:
+        number = type(default)(value)
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise UsageError(f"{text!r}: {key} must be {kind}, not {value!r}") from None
+    least, most = RANGES.get(key, (-math.inf, math.inf))
+    if not least <= number <= most:
+        raise UsageError(
+            f"{text!r}: {key} must lie between {least:,g} and {most:,.0f}, not {value}"
+        )
+    return number
+
+
+def _name(metric: Metric, options: Mapping[str, Any]) -> str:
+    inside = ",".join(f"{key}={value}" for key, value in options.items())
+    return f"{metric.name}({inside})" if inside else metric.name
+
+
+def _split(text: str) -> list[str]:
+    """Items between commas that stand outside parentheses."""
+    items = re.split(r",(?![^(]*\))", text)
+    return [item.strip() for item in items if item.strip()]
+
+
+def settle(spec: Spec, predictions: Readable) -> Spec:
+    """The spec with its automatic view decided by the shape of the data, never by their values."""
+    if spec.view == "positive" and predictions.classes not in (2, None):
+        raise UsageError(
+            f"{predictions.source}: {spec.name}: the positive view needs two classes, there are "
+            f"{predictions.classes}"
+        )
+    if spec.view == "ranks":
+        return replace(spec, view="positive" if predictions.classes in (2, None) else "class")
+    if spec.view != "auto":
+        return spec
+    return replace(spec, view="positive" if predictions.one_column else "top")
+
+
+def main_view(specs: Sequence[Spec], predictions: Readable) -> str:
+    """The view that the reading speaks of: that of the first calibration error with scores."""
+    own = "positive" if predictions.one_column else "top"
+    if predictions.classes is None:
+        return own
+    return next((spec.view for spec in specs if spec.view in ("top", "positive")), own)

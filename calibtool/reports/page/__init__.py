@@ -1,0 +1,1 @@
+"""The page that `calibtool report` writes."""

@@ -1,0 +1,117 @@
+"""A report to be sent: measure each file, try what would fix it, look at its classes, slices and
+oddities, and compare the files. `html` and `render` lay it out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from calibtool.data.files.source import Source
+from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Calibrator
+from calibtool.errors import UsageError
+from calibtool.reports.page.collect import Asked, Methods, look_at
+from calibtool.reports.page.comparison import compare
+from calibtool.reports.page.groups import MOST_CLASSES
+from calibtool.reports.page.model import Comparison, Page
+from calibtool.streaming.summary import State
+from calibtool.types import Progress
+
+
+def page(
+    files: Sequence[Source | Predictions | State],
+    metrics: str | Sequence[str] = "default",
+    *,
+    calibrator: Calibrator | None = None,
+    methods: Methods = "quick",
+    by: Sequence[str] = (),
+    title: str = "",
+    command: str = "",
+    progress: Progress | None = None,
+    **how: Any,
+) -> Page:
+    """Everything that a report to be sent shows.
+
+    Args:
+        files: one for a report, several for a comparison.
+        metrics: as for `evaluate`.
+        calibrator: show what this one makes of the rows, instead of trying any.
+        methods: which calibrators to try, cross-fitted on the rows of each file: names, "all", an
+            empty list for none, or "quick" for temperature scaling, beside Platt scaling where
+            two classes are given by one column.
+        by: columns whose values part the rows.
+        title: the heading, unless it is to be made of the files' names.
+        command: how to get the report again, for its foot.
+        progress: called now and then with what is being done and the share that is done.
+        how: `ci`, `resamples`, `level`, `seed` of the intervals.
+
+    Raises InputError, UsageError.
+    """
+    if not files:
+        raise UsageError("no file to report on")
+    names = _names([file.source for file in files])
+    subjects = []
+    for name, file in zip(names, files, strict=True):
+        asked = Asked(
+            metrics,
+            calibrator,
+            methods,
+            tuple(by),
+            _room(len(files)),
+            _staged(progress, name if len(files) > 1 else ""),
+            how,
+        )
+        subjects.append(look_at(name, file, asked))
+    comparison = None
+    rows = [file for file in files if not isinstance(file, State)]
+    if len(rows) < len(files) > 1:
+        comparison = Comparison((), "Cells hold no rows that could be paired.")
+    elif len(files) > 1:
+        said = _staged(progress, "differences")
+        comparison = compare(rows, names, metrics, progress=said, **how)
+    heading = title or f"Calibration of {_listed(names)}"
+    return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
+
+
+def _room(files: int) -> int:
+    """How many classes of each file are listed, so that a page stays below a megabyte.
+
+    >>> _room(1), _room(2), _room(10)
+    (1000, 450, 20)
+    """
+    return max(MOST_CLASSES - 100 * (files - 1), 200) // files
+
+
+def _names(sources: Sequence[str]) -> list[str]:
+    """Names of files without their folders, unless two would be the same.
+
+    >>> _names(["a/x.npz", "y.npz"]), _names(["a/x.npz", "b/x.npz"]), _names(["x.npz", "x.npz"])
+    (['x.npz', 'y.npz'], ['a/x.npz', 'b/x.npz'], ['x.npz', 'x.npz (2)'])
+    """
+    short = [Path(source).name or source for source in sources]
+    if len(set(short)) == len(short):
+        return short
+    seen: dict[str, int] = {}
+    names = []
+    for source in sources:
+        seen[source] = seen.get(source, 0) + 1
+        names.append(source if seen[source] == 1 else f"{source} ({seen[source]})")
+    return names
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a heading, which has no room for many.
+
+    >>> _listed(["a"]), _listed(["a", "b", "c"]), _listed(list("abcde"))
+    ('a', 'a, b and c', 'a, b and 3 more')
+    """
+    if len(names) > 4:
+        return f"{', '.join(names[:2])} and {len(names) - 2} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _staged(progress: Progress | None, name: str) -> Progress:
+    if progress is None:
+        return lambda stage, share: None
+    return (lambda stage, share: progress(f"{name}: {stage}", share)) if name else progress

@@ -1,0 +1,218 @@
+"""One file, looked at from every side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from calibtool.analysis.selection import NOTHING, Selection, select
+from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
+from calibtool.calibrators.fit import fit
+from calibtool.calibrators.registry import METHODS
+from calibtool.data.files.source import Source
+from calibtool.data.inspection import oddities
+from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Calibrator, System
+from calibtool.data.slicing import carrying, columns_of, missing
+from calibtool.diagrams import reliability_curves, risk_coverage
+from calibtool.diagrams.curve import Curve
+from calibtool.errors import FitError, InputError
+from calibtool.evaluation.evaluate import examine, measures, report_of
+from calibtool.evaluation.results import Measures
+from calibtool.evaluation.wording import effect, state
+from calibtool.intervals.draws import EXACT_ROWS
+from calibtool.reports.page.groups import classes, slices
+from calibtool.reports.page.model import Fix, Subject
+from calibtool.streaming.passes import many
+from calibtool.streaming.summarize import cells
+from calibtool.streaming.summary import State
+from calibtool.types import Progress
+
+# what is tried unless more is asked for: quick, and seldom far from the best
+QUICK = ("temperature",)
+QUICK_OF_ONE_COLUMN = ("temperature", "platt")  # a temperature cannot mend a base rate that is off
+Methods: TypeAlias = Literal["quick", "all"] | Sequence[str]
+EDGES = np.arange(1, 16) / 15
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a report is to show of each file; `most` classes at most."""
+
+    metrics: str | Sequence[str]
+    calibrator: Calibrator | None
+    methods: Methods
+    by: tuple[str, ...]
+    most: int
+    progress: Progress
+    how: dict[str, Any]
+
+
+def look_at(name: str, file: Source | Predictions | State, asked: Asked) -> Subject:
+    """Measure a file, as given and with what would fix it; then its parts and its oddities. Of
+    cells, and of more than EXACT_ROWS rows, what can be known without holding rows."""
+    if isinstance(file, Source) and many(file, EXACT_ROWS) and not asked.by:
+        file = cells(file, asked.metrics, progress=asked.progress)
+    if isinstance(file, State):
+        return _of_state(name, file, asked)
+    predictions = loaded(file, asked.by)
+    tried = _tried(predictions, asked)
+    rows, systems = predictions, [System()]
+    if tried.applied is not None:
+        rows, systems = numbered(predictions), [System(), System.of(tried.applied)]
+    wanted = ("labels", "predicted")
+    found = examine(rows, asked.metrics, systems, want=wanted, progress=asked.progress, **asked.how)
+    report = report_of(found)
+    level = found.settings.level
+    whole, scores = found.collected[0], found.collected[0].rows.view(found.view)
+    names = predictions.class_names
+    right, wrong = _right_and_wrong(found)
+    return Subject(
+        name=name,
+        report=report,
+        verdict=state(report),
+        effect=effect(report),
+        curves=tuple(_curve(found, k) for k in range(len(systems))),
+        right=right,
+        wrong=wrong,
+        risk=risk_coverage.of_system(found, 0, "as given"),
+        fix=tried.fix,
+        no_fix=tried.why_not,
+        selection=tried.selection,
+        classes=classes(whole, rows.classes, names, level, asked.most) if rows.classes else None,
+        slices=tuple(
+            slices(predictions, found.view, scores, column, **asked.how) for column in asked.by
+        ),
+        checks=tuple(oddities(predictions, _key(file))),
+        source=file.source,
+    )
+
+
+def _of_state(name: str, kept: State, asked: Asked) -> Subject:
+    if asked.by:
+        raise InputError(f"{kept.source}: holds cells, no rows; --by needs rows")
+    systems = [System()] if asked.calibrator is None else [System.of(asked.calibrator)]
+    found = measures(kept, asked.metrics, systems, progress=asked.progress, **asked.how)
+    report = report_of(found)
+    right, wrong = _right_and_wrong(found)
+    return Subject(
+        name=name,
+        report=report,
+        verdict=state(report),
+        effect="",
+        curves=(_curve(found, 0),),
+        right=right,
+        wrong=wrong,
+        risk=risk_coverage.of_system(found, 0, "as given"),
+        fix=None,
+        no_fix="No calibrator was tried: cells hold no rows. fit-platt, fit-isotonic and others "
+        "fit on cells.",
+        selection=None,
+        classes=None,
+        slices=(),
+        checks=("cells hold no rows that could be looked at one by one",),
+        source=kept.source,
+    )
+
+
+def loaded(file: Source | Predictions, by: Sequence[str] = ()) -> Predictions:
+    """All rows in memory, with the columns that part them."""
+    if isinstance(file, Source):
+        return carrying(file, by).load()
+    for name in (name for one in by for name in columns_of(one, file.extra)):
+        if name not in file.extra:
+            raise missing(file, name)
+    return file
+
+
+def _key(file: Source | Predictions) -> str:
+    """What the values are called in the file."""
+    return file.roles.values[0] if isinstance(file, Source) else "KEY"
+
+
+# ------------------------------------------------------------------ what would fix it
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """A calibrator for the rows, how it came about, and the others it was chosen from; or why there
+    is none."""
+
+    fix: Fix | None = None
+    applied: Calibrator | None = None
+    selection: Selection | None = None
+    why_not: str = ""
+
+
+def _tried(predictions: Predictions, asked: Asked) -> _Tried:
+    """The calibrator that was given, or the best of those that were asked for."""
+    if asked.calibrator is not None:
+        fix = Fix(asked.calibrator.describe(), "as it was fitted before")
+        return _Tried(fix, asked.calibrator)
+    if not asked.methods:
+        return _Tried(why_not="No calibrator was asked for.")
+    if predictions.kind == "confidence":
+        return _Tried(why_not="With confidences alone, no calibrator can be fitted.")
+    if predictions.rows < 2 * FOLDS:
+        few = f"{predictions.rows} rows are too few to cross-fit a calibrator"
+        return _Tried(why_not=f"{few}; {2 * FOLDS} are the least.")
+    how = {name: asked.how[name] for name in ("resamples", "level", "seed") if name in asked.how}
+    try:
+        selection = select(
+            predictions, _methods(asked, predictions), progress=asked.progress, **how
+        )
+        method = _best(selection)
+        plain = METHODS[method].title
+        _, crossed = cross_fit(partial(fit, method), predictions, plain)
+    except (FitError, InputError) as error:
+        return _Tried(why_not=f"No calibrator could be tried: {error}")
+    title = selection.calibrator.describe() if method == selection.chosen else plain
+    crossed = replace(crossed, title=crossed.title.replace(plain, title, 1))
+    how_fitted = f"cross-fitted in {FOLDS} folds: each row by a fit that did not see it"
+    return _Tried(Fix(title, how_fitted, method), crossed, selection)
+
+
+def _methods(asked: Asked, predictions: Predictions) -> Sequence[str] | None:
+    """Names of calibrators, or None for all."""
+    if asked.methods == "all":
+        return None
+    if asked.methods == "quick":
+        return QUICK_OF_ONE_COLUMN if predictions.one_column else QUICK
+    return [asked.methods] if isinstance(asked.methods, str) else asked.methods
+
+
+def _best(found: Selection) -> str:
+    """The choice; where that is to do nothing, the best of the calibrators all the same."""
+    alive = [one.method for one in found.candidates if not one.failed]
+    return next(name for name in (found.chosen, *alive) if name != NOTHING)
+
+
+# ------------------------------------------------------------------ what is drawn
+
+
+def _curve(found: Measures, system: int) -> Curve:
+    """The reliability curve of a system in equal-width bins, with the first error of its view."""
+    points = reliability_curves.binned(found, system, EDGES, "clopper-pearson")
+    errors = [e for e in found.estimates(system) if e.view == found.view and e.value is not None]
+    said, was = found.means(system)
+    label = "after " + found.systems[system].title.split(" (")[0] if system else "as given"
+    return Curve(
+        label=label,
+        panel="",
+        **vars(points),
+        estimates=tuple(errors[:1]),
+        rows=found.data.rows,
+        said=said,
+        was=was,
+    )
+
+
+def _right_and_wrong(found: Measures) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Share of all rows that are right, and wrong, by bins of the confidence."""
+    cells = found.panels(0, "top").exact(0).pool(EDGES)
+    right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total
+    return tuple(right.tolist()), tuple(wrong.tolist())

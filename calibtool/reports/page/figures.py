@@ -1,0 +1,223 @@
+"""The diagrams of a page: reliability, confidence of right and wrong predictions, risk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from calibtool.diagrams.curve import Curve
+from calibtool.diagrams.risk_coverage import COVERAGE, Risk
+from calibtool.formatting import interval, number, share
+from calibtool.reports.page.markup import Markup, element
+from calibtool.reports.page.svg import (
+    FOOT,
+    LEFT,
+    SIDE,
+    TICKS,
+    TOP,
+    across,
+    box,
+    label,
+    line,
+    picture,
+    target,
+    tenth,
+    up,
+    visible,
+)
+from calibtool.types import Array
+
+GAP, BARS = 14.0, 56.0  # below the square, and what the histogram takes
+NAMES = {"top": ("Confidence", "Accuracy"), "positive": ("P(class 1)", "Frequency of class 1")}
+
+
+def lower(name: str) -> str:
+    """A name in the middle of a sentence; P(class 1) stays as it is."""
+    return name if name.startswith("P(") else name.lower()
+
+
+def reliability(curve: Curve, view: str, title: str) -> Markup:
+    """Accuracy against confidence above, the share of rows below."""
+    bottom = TOP + SIDE + GAP + BARS
+    score, outcome = NAMES[view]
+    edges = curve.edges
+    assert edges is not None
+    most = float(np.nanmax(curve.mass)) or 1.0
+    frame = [
+        *_grid(outcome),
+        *_bands(curve, edges),
+        element("line", class_="diagonal", **line(across(0), up(0), across(1), up(1))),
+        label(across(0.5), bottom + 38, score, anchor="middle"),
+        label(LEFT - 6, bottom - BARS + 11, f"{100 * most:.0f} %", anchor="end", class_="tick"),
+        element("line", class_="axis", **line(across(0), bottom, across(1), bottom)),
+        *_scale(bottom),
+    ]
+    bins = [
+        _bin(curve, k, edges[k], edges[k + 1], (bottom, most), (lower(score), lower(outcome)))
+        for k in range(len(curve.mass))
+        if curve.mass[k] > 0
+    ]
+    words = f"{outcome} against {lower(score)}, {len(bins)} bins that hold rows."
+    return picture(bottom + FOOT, f"Reliability diagram, {title}. {words}", *frame, *bins)
+
+
+def _grid(outcome: str) -> list[Markup]:
+    lines = []
+    for t in TICKS:
+        lines.append(element("line", class_="grid", **line(across(0), up(t), across(1), up(t))))
+        lines.append(element("line", class_="grid", **line(across(t), up(0), across(t), up(1))))
+        lines.append(label(LEFT - 6, up(t) + 5, f"{t:g}", anchor="end", class_="tick"))
+    turn = f"rotate(-90 12 {up(0.5):g})"
+    return [*lines, label(12, up(0.5), outcome, anchor="middle", transform=turn)]
+
+
+def _bands(curve: Curve, edges: Any) -> list[Markup]:
+    """Where the point of a perfect model would lie."""
+    boxes = []
+    for k in np.flatnonzero(np.isfinite(curve.least) & (curve.mass > 0)):
+        least, most = float(curve.least[k]), float(curve.most[k])
+        height = max(SIDE * (most - least), 1.0)
+        boxes.append(box("perfect", float(edges[k]), float(edges[k + 1]), up(most), height))
+    return boxes
+
+
+def _bin(
+    curve: Curve,
+    k: int,
+    left: float,
+    right: float,
+    below: tuple[float, float],
+    names: tuple[str, str],
+) -> Markup:
+    x, y, low, high = (float(v[k]) for v in (curve.score, curve.outcome, curve.low, curve.high))
+    bottom, most = below
+    mass = float(curve.mass[k])
+    tall = visible(BARS * mass / most, mass)
+    off = not low <= x <= high
+    ink = [
+        box("bar", float(left), float(right), bottom - tall, tall),
+        element("line", class_="gap", **line(across(x), up(x), across(x), up(y))),
+        element("line", class_="whisker", **line(across(x), up(low), across(x), up(high))),
+        element("circle", class_="point", cx=tenth(across(x)), cy=tenth(up(y)), r=4.5),
+    ]
+    told = (
+        f"{left:.3g} to {right:.3g}: {share(mass)} of rows, {names[0]} {number(x)}",
+        f"{names[1]} {number(y)} {interval(low, high)}",
+    )
+    return target(float(left), float(right), TOP, bottom, ink, told, off=off)
+
+
+def confidence(right: Sequence[float], wrong: Sequence[float], said: float, was: float) -> Markup:
+    """How confident the right predictions are, upwards, and the wrong ones, downwards."""
+    middle = TOP + 112.0
+    count = len(right)
+    most = max(*right, *wrong, 1e-12)
+    above, below = 104.0, 104.0 * max(wrong) / most
+    bottom = max(middle + below, middle + 24)
+    frame = [
+        element("line", class_="axis", **line(across(0), middle, across(1), middle)),
+        label(LEFT - 6, middle - 8, "right", anchor="end", class_="tick"),
+        label(LEFT - 6, middle + 16, "wrong", anchor="end", class_="tick"),
+        *_scale(bottom),
+        label(across(0.5), bottom + 38, "Confidence", anchor="middle"),
+    ]
+    bins = []
+    for k in range(count):
+        if not right[k] + wrong[k]:
+            continue
+        low, high = k / count, (k + 1) / count
+        tall, deep = (visible(above * x / most, x) for x in (right[k], wrong[k]))
+        told = (
+            f"Confidence {low:.2f} to {high:.2f}:",
+            f"{share(right[k])} of all rows are right, {share(wrong[k])} wrong",
+        )
+        ink = [
+            box("right", low, high, middle - tall, tall),
+            box("wrong", low, high, middle, deep),
+        ]
+        bins.append(target(low, high, TOP, bottom, ink, told))
+    marks = [
+        element("line", class_="mark", **line(across(x), TOP + 4, across(x), bottom))
+        for x in (said, was)
+    ]
+    words = (
+        f"Confidence of the right and of the wrong predictions. Mean confidence {share(said)}, "
+        f"accuracy {share(was)}."
+    )
+    return picture(bottom + FOOT, words, *frame, *bins, *marks)
+
+
+def risk(curve: Risk) -> Markup:
+    """Error rate of the most confident share of the rows, and the least that it could be."""
+    tall, coverage = 150.0, COVERAGE
+    top = max(float(np.nanmax(curve.risk)), _most(curve.high), 1e-6)
+    step = _step(top)
+    most = step * np.ceil(top / step - 1e-9)
+    bottom = TOP + tall
+
+    def at(share_: float, rate: float) -> tuple[float, float]:
+        return tenth(across(share_)), tenth(bottom - tall * rate / most)
+
+    def path(rates: Array, class_: str) -> Markup:
+        points = [at(float(c), float(r)) for c, r in zip(coverage, rates, strict=True)]
+        return element("path", class_=class_, d="M" + "L".join(f"{x:g} {y:g}" for x, y in points))
+
+    frame = [label(across(0.5), bottom + 38, "Coverage: the most confident share", anchor="middle")]
+    for rate in np.arange(0, most + step / 2, step):
+        y = at(0, float(rate))[1]
+        frame.append(element("line", class_="grid", **line(across(0), y, across(1), y)))
+        frame.append(label(LEFT - 6, y + 5, f"{100 * rate:g} %", anchor="end", class_="tick"))
+    frame += [
+        label(across(t), bottom + 18, f"{t:g}", anchor="middle", class_="tick") for t in TICKS
+    ]
+    band = np.concatenate([curve.low, curve.high[::-1]])
+    ink = [path(curve.best, "diagonal"), path(curve.risk, "line")]
+    if np.isfinite(band).all():
+        ends = [*coverage, *coverage[::-1]]
+        points = [at(float(c), float(r)) for c, r in zip(ends, band, strict=True)]
+        outline = " ".join(f"{x:g},{y:g}" for x, y in points)
+        ink.insert(0, element("polygon", class_="perfect", points=outline))
+    bins = []
+    for k in range(19, len(coverage), 20):
+        wrong = share(float(curve.risk[k]))
+        told = (
+            f"Most confident {100 * coverage[k]:.0f} % of rows: {wrong} wrong",
+            f"{_ends(curve.low[k], curve.high[k])}; at best {share(curve.best[k])}".lstrip("; "),
+        )
+        x, y = at(float(coverage[k]), float(curve.risk[k]))
+        dot = element("circle", class_="point", cx=x, cy=y, r=3.5)
+        bins.append(target(coverage[k] - 0.1, coverage[k], TOP, bottom, [dot], told))
+    words = (
+        f"Risk against coverage. Of all rows {share(float(curve.risk[-1]))} are wrong, of the most "
+        f"confident half {share(float(curve.risk[len(coverage) // 2 - 1]))}."
+    )
+    return picture(bottom + FOOT, words, *frame, *ink, *bins)
+
+
+def _scale(bottom: float) -> list[Markup]:
+    """The numbers below."""
+    return [label(across(t), bottom + 18, f"{t:g}", anchor="middle", class_="tick") for t in TICKS]
+
+
+def _most(values: Array) -> float:
+    some = values[np.isfinite(values)]
+    return float(some.max()) if len(some) else 0.0
+
+
+def _ends(low: float, high: float) -> str:
+    """An interval of shares."""
+    known = np.isfinite(low) and np.isfinite(high)
+    return f"[{100 * low:.1f}, {100 * high:.1f}] %" if known else ""
+
+
+def _step(most: float) -> float:
+    """Between the lines of a scale: 1, 2 or 5 times a power of ten, five lines at most.
+
+    >>> _step(0.17), _step(1.0), _step(0.007)
+    (0.05, 0.2, 0.002)
+    """
+    power = 10.0 ** np.floor(np.log10(most))
+    steps = [round(float(m * power), 12) for m in (0.1, 0.2, 0.5, 1, 2, 5)]
+    return next(step for step in steps if most / step <= 5)

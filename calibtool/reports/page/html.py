@@ -1,0 +1,91 @@
+"""A page as one HTML file: no request leaves it, and only its own script may run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from calibtool.formatting import percent
+from calibtool.reports.page import sections, tables
+from calibtool.reports.page.markup import Markup, element
+from calibtool.reports.page.model import Page, Subject
+from calibtool.version import __version__
+
+MOST_DRAWN = 6  # files whose diagrams stand beside one another
+
+
+def document(page: Page) -> str:
+    """The whole file."""
+    style, script = _asset("page.css"), _asset("page.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="generator", content=f"calibtool {__version__}"),
+        element("title", page.title),
+        element("link", rel="icon", href="data:,"),
+        element("style", Markup(style)),
+    )
+    several = len(page.subjects) > 1
+    parts = [_comparison(page)] if several else []
+    parts += [_subject(page, subject, several=several) for subject in page.subjects]
+    body = element(
+        "body",
+        element("header", element("h1", page.title)),
+        element("main", *parts),
+        _foot(page),
+        element("script", Markup(script)),
+    )
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _subject(page: Page, subject: Subject, *, several: bool) -> Markup:
+    """Everything about one file."""
+    heading = element("h2", subject.name, class_="file") if several else None
+    facts = element("p", subject.report.data.describe(), class_="facts")
+    return element("article", heading, facts, *sections.about(page, subject))
+
+
+def _comparison(page: Page) -> Markup:
+    subjects = page.subjects
+    lines = [
+        element("li", element("strong", subject.name), ": ", subject.verdict)
+        for subject in subjects
+    ]
+    parts = [element("ul", *lines), tables.side_by_side(subjects)]
+    if len(subjects) <= MOST_DRAWN:
+        drawn = [sections.reliability(subject, 0, subject.name) for subject in subjects]
+        parts.append(element("div", *drawn, class_="figures-row"))
+    found = page.comparison
+    if found is not None and found.unpaired:
+        parts.append(element("p", found.unpaired, class_="note"))
+    if found is not None and found.changes:
+        parts += [
+            element("p", "Differences are paired: the same rows, the same draws."),
+            *tables.differences(found, subjects[0].name, page.level),
+        ]
+    return element("section", element("h2", "Compared"), *parts, class_="verdict")
+
+
+def _foot(page: Page) -> Markup:
+    made = f"Made by calibtool {__version__}"
+    if page.level:
+        made += f"; intervals are {percent(page.level)}"
+    command = element("p", element("code", page.command)) if page.command else None
+    return element("footer", element("p", f"{made}."), command)
+
+
+def _asset(name: str) -> str:
+    return files("calibtool.reports.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

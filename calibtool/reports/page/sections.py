@@ -1,0 +1,226 @@
+"""The sections of a page about one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calibtool.formatting import interval, number, share
+from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.registry import METRICS
+from calibtool.metrics.spec import parse
+from calibtool.reports.page import figures, tables
+from calibtool.reports.page.markup import Markup, element
+from calibtool.reports.page.model import Classes, Page, Slices, Subject
+
+SIGNS = {"Overconfident": "bad", "Underconfident": "bad", "No miscalibration": "good"}
+
+
+def about(page: Page, subject: Subject) -> list[Markup]:
+    """Every section, the verdict first."""
+    estimates = subject.report.estimates
+    return [
+        _verdict(subject),
+        _section("Metrics", *_metrics(page, subject)),
+        _section("Diagrams", *_diagrams(subject)),
+        _section("Before and after", *_fix(page, subject)),
+        *([_section("Classes", *_classes(subject.classes, page))] if subject.classes else []),
+        *(_section(f"Slices by {s.column}", *_slices(s, _view(subject))) for s in subject.slices),
+        _section("Data checks", *_checks(subject)),
+        _section("How each number was computed", _signatures(estimates)),
+    ]
+
+
+def _verdict(subject: Subject) -> Markup:
+    """In words first, then the four numbers that they rest on."""
+    sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "bad")
+    report = subject.report
+    error = next((e for e in report.estimates if e.view and e.value is not None), None)
+    figures = []
+    if report.said is not None and report.was is not None:
+        names = ("says", "is right") if _top(subject) else ("P(class 1)", "class 1")
+        figures += [(names[0], share(report.said), ""), (names[1], share(report.was), "")]
+    if error is not None:
+        figures.append((error.name, number(error.value), interval(error.low, error.high)))
+        after = next((e for e in report.after if e.name == error.name), None)
+        if after is not None and subject.fix is not None:
+            told = (
+                f"{error.name} after {_short(subject)}",
+                number(after.value),
+                interval(after.low, after.high),
+            )
+            figures.append(told)
+    shown = [
+        element(
+            "div",
+            element("dt", name),
+            element("dd", value, " ", element("small", ends) if ends else None),
+        )
+        for name, value, ends in figures
+    ]
+    lines = [element("p", _tied(subject.verdict), class_="lead")]
+    if subject.effect:
+        lines.append(element("p", _tied(_capital(subject.effect))))
+    lines += [element("p", f"Warning: {w}", class_="warning") for w in report.warnings]
+    return element(
+        "section", *lines, element("dl", *shown, class_="figures"), class_=f"verdict {sign}"
+    )
+
+
+def _metrics(page: Page, subject: Subject) -> list[Markup]:
+    note = (
+        "Unbiased is the value without the upward bias that every binned error has. "
+        "The interval of a calibration error is of its true value."
+    )
+    return [tables.metrics(subject.report.estimates, page.level), element("p", note, class_="note")]
+
+
+def _diagrams(subject: Subject) -> list[Markup]:
+    drawn = [reliability(subject, k, _capital(c.label)) for k, c in enumerate(subject.curves)]
+    report = subject.report
+    if _top(subject) and report.said is not None and report.was is not None:
+        dotted = f"dotted: accuracy {share(report.was)}, mean confidence {share(report.said)}"
+        drawn.append(
+            element(
+                "figure",
+                element(
+                    "figcaption",
+                    element("strong", "Confidence of right and wrong predictions"),
+                    dotted,
+                ),
+                figures.confidence(subject.right, subject.wrong, report.said, report.was),
+            )
+        )
+    drawn.append(
+        element(
+            "figure",
+            element(
+                "figcaption",
+                element("strong", "Errors among the most confident"),
+                "dashed: the least that could be",
+            ),
+            figures.risk(subject.risk),
+        )
+    )
+    how = (
+        "Each point is a bin, at its mean score and mean outcome, with its interval; it is filled "
+        "where the interval leaves out the diagonal. Grey: where a perfect model's point would "
+        "lie. Bars: the share of rows. Point at a bin, or reach it with Tab and the arrow keys, "
+        "for its numbers."
+    )
+    return [element("div", *drawn, class_="figures-row"), element("p", how, class_="note")]
+
+
+def reliability(subject: Subject, index: int, title: str) -> Markup:
+    """A reliability diagram, and its numbers."""
+    curve, view = subject.curves[index], _view(subject)
+    one = curve.estimates[0] if curve.estimates else None
+    told = f"{one.name} {number(one.value)} {interval(one.low, one.high)}" if one else ""
+    return element(
+        "figure",
+        element("figcaption", element("strong", title), " ", told),
+        figures.reliability(curve, view, title),
+        _details("The numbers of this diagram", tables.bins(curve, figures.NAMES[view])),
+    )
+
+
+def _fix(page: Page, subject: Subject) -> list[Markup]:
+    report = subject.report
+    if subject.fix is None:
+        return [element("p", subject.no_fix)]
+    parts = []
+    if subject.selection is not None and len(subject.selection.candidates) > 2:
+        found = subject.selection
+        failed = [one for one in found.candidates if one.failed]
+        parts += [
+            element("p", f"Calibrators tried, {found.how}, the best first."),
+            tables.tried(found),
+            *(
+                element("p", f"Not fitted: {one.method}: {one.failed}", class_="note")
+                for one in failed
+            ),
+            element("p", f"Chosen: {found.why}"),
+        ]
+    parts += [
+        element("p", f"{_capital(subject.fix.title)}, {subject.fix.how}."),
+        tables.changes(report.estimates, report.after, report.change, page.level),
+        element("p", "Changes of calibration errors are corrected for bias.", class_="note"),
+    ]
+    return parts
+
+
+def _classes(found: Classes, page: Page) -> list[Markup]:
+    off = sum(one.predicted.off for one in found.rows)
+    told = (
+        "Rows by their predicted class. Gap is confidence minus accuracy: above 0, the model is "
+        "overconfident when it predicts this class. Found is the share of the class's own rows "
+        "that it is predicted in; ECE is of the class against all others."
+    )
+    count = (
+        f"{off} of {found.total:,} classes have a gap whose interval leaves out 0; by chance alone "
+        f"it would be about {(1 - (page.level or 0.95)) * found.total:.2g}."
+    )
+    if len(found.rows) < found.total:
+        count += f" Listed are the {len(found.rows):,} with the widest gaps."
+    return [element("p", told), tables.classes(found), element("p", count, class_="note")]
+
+
+def _slices(found: Slices, view: str) -> list[Markup]:
+    off = sum(group.off for group in found.groups)
+    told = f"{off} of {len(found.groups)} groups have a gap whose interval leaves out 0."
+    note = element("p", f"{told} {found.note}".rstrip(), class_="note")
+    return [tables.slices(found, figures.NAMES[view]), note]
+
+
+def _checks(subject: Subject) -> list[Markup]:
+    if not subject.checks:
+        return [element("p", "Nothing is odd about the data.")]
+    return [element("ul", *(element("li", _capital(check)) for check in subject.checks))]
+
+
+def _signatures(estimates: Sequence[Estimate]) -> Markup:
+    items = []
+    for one in estimates:
+        metric = METRICS[parse(one.name).metric.name]
+        source = f" ({metric.source})" if metric.source else ""
+        items += [
+            element("dt", one.name),
+            element(
+                "dd",
+                f"{metric.title}: {metric.definition}{source}",
+                element("br"),
+                element("code", one.signature.replace("|", " | ")),
+            ),
+        ]
+    return _details("Definitions and signatures", element("dl", *items, class_="signatures"))
+
+
+def _section(title: str, *children: Markup) -> Markup:
+    return element("section", element("h2", title), *children)
+
+
+def _details(title: str, *children: Markup) -> Markup:
+    return element("details", element("summary", title), *children)
+
+
+def _view(subject: Subject) -> str:
+    return subject.report.bias.view if subject.report.bias else "top"
+
+
+def _top(subject: Subject) -> bool:
+    return _view(subject) == "top"
+
+
+def _tied(text: str) -> str:
+    """A number stays on the line of its sign."""
+    for sign in (" %", " = ", " < "):
+        text = text.replace(sign, sign.replace(" ", "\N{NO-BREAK SPACE}"))
+    return text
+
+
+def _short(subject: Subject) -> str:
+    """The calibrator without its numbers."""
+    return subject.fix.title.split(" (")[0] if subject.fix else ""
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"

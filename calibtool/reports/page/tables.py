@@ -1,0 +1,257 @@
+"""The tables of a page: metrics, classes, slices, calibrators tried, files compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from calibtool.analysis.selection import Selection
+from calibtool.diagrams.curve import Curve
+from calibtool.formatting import interval, number, percent, share, signed
+from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.registry import METRICS
+from calibtool.metrics.spec import parse
+from calibtool.reports.page.figures import lower
+from calibtool.reports.page.markup import Markup, element
+from calibtool.reports.page.model import Classes, Comparison, Group, Slices, Subject
+from calibtool.reports.page.svg import strip
+from calibtool.reports.selection import selection_cells
+
+
+def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
+    """Each metric, its interval and what is left of it without bias."""
+    rows = []
+    for one in estimates:
+        if one.missing:
+            rows.append(row(_name(one), element("td", one.missing, colspan=4, class_="missing")))
+            continue
+        ends = interval(one.low, one.high)
+        cells = [num(number(one.value)), num(ends, "interval"), num(number(one.unbiased))]
+        words = element("td", METRICS[parse(one.name).metric.name].title, class_="words")
+        rows.append(row(_name(one), *cells, words))
+    return table(
+        ["metric", "value", _interval(level), "unbiased", "in words"], rows, label="Metrics"
+    )
+
+
+def changes(
+    before: Sequence[Estimate],
+    after: Sequence[Estimate],
+    change: Sequence[Estimate],
+    level: float | None,
+) -> Markup:
+    """Each metric before and after a calibrator."""
+    rows = []
+    for a, b, c in zip(before, after, change, strict=True):
+        if c.missing:
+            rows.append(row(_name(a), element("td", c.missing, colspan=4, class_="missing")))
+            continue
+        cells = [num(number(a.value)), num(number(b.value)), *_change(c)]
+        rows.append(row(_name(a), *cells))
+    return table(
+        ["metric", "before", "after", "change", _interval(level)], rows, label="Before and after"
+    )
+
+
+def classes(found: Classes) -> Markup:
+    """Every class; sorted by its headings."""
+    reach = _reach([one.predicted for one in found.rows])
+    rows = []
+    for one in found.rows:
+        group = one.predicted
+        rows.append(
+            row(
+                element("th", group.name, scope="row"),
+                num(f"{one.labelled:,}", sort=one.labelled),
+                num(f"{group.rows:,}", sort=group.rows),
+                *_gap(group, reach),
+                num(share(one.recall), sort=one.recall),
+                num(number(one.ece), sort=one.ece),
+            )
+        )
+    titles = [
+        *("class", "labelled", "predicted", "confidence", "accuracy", "gap", "interval of the gap"),
+        *("found", "ECE"),
+    ]
+    return table(titles, rows, label="Classes", sortable=True)
+
+
+def slices(found: Slices, names: tuple[str, str]) -> Markup:
+    """Every group of rows; sorted by its headings."""
+    reach = _reach(found.groups)
+    rows = []
+    for group in found.groups:
+        error = group.errors[0] if group.errors else None
+        value = error.value if error else None
+        rows.append(
+            row(
+                element("th", group.name, scope="row"),
+                num(f"{group.rows:,}", sort=group.rows),
+                *_gap(group, reach),
+                num(number(value), sort=value),
+                num(interval(error.low, error.high) if error else "", "interval"),
+            )
+        )
+    titles = [
+        *(found.column, "rows", *map(lower, names), "gap", "interval of the gap"),
+        *("ECE", "interval of ECE"),
+    ]
+    return table(titles, rows, label=f"Slices by {found.column}", sortable=True)
+
+
+def tried(found: Selection) -> Markup:
+    """Every calibrator that was tried, the best first."""
+    titles, lines = selection_cells(found, wide=False)
+    reach = _far(found)
+    rows = []
+    for cells in lines:
+        method, *rest = cells
+        one = found[method]
+        drawn = (
+            Markup() if one.method == found.best else strip(one.behind, one.low, one.high, reach)
+        )
+        chosen = " (chosen)" if method == found.chosen else ""
+        rows.append(
+            row(
+                element("th", method, chosen, scope="row"),
+                *(num(cell) for cell in rest),
+                element("td", drawn),
+                class_="chosen" if chosen else None,
+            )
+        )
+    return table([*titles, "behind the best"], rows, label="Calibrators tried")
+
+
+def bins(curve: Curve, names: tuple[str, str]) -> Markup:
+    """What a reliability diagram shows, as numbers."""
+    assert curve.edges is not None
+    rows = []
+    for k in range(len(curve.mass)):
+        if not curve.mass[k] > 0:
+            continue
+        ends = interval(float(curve.low[k]), float(curve.high[k]))
+        rows.append(
+            row(
+                element("th", f"{curve.edges[k]:.3g} to {curve.edges[k + 1]:.3g}", scope="row"),
+                num(share(float(curve.mass[k]))),
+                num(number(float(curve.score[k]))),
+                num(number(float(curve.outcome[k]))),
+                num(ends, "interval"),
+            )
+        )
+    titles = ["bin", "rows", *map(lower, names), "interval"]
+    return table(titles, rows, label="Bins")
+
+
+def side_by_side(subjects: Sequence[Subject]) -> Markup:
+    """The metrics of several files, a file a column."""
+    rows = []
+    for estimates in zip(*(subject.report.estimates for subject in subjects), strict=True):
+        cells = []
+        for one in estimates:
+            ends = element("span", interval(one.low, one.high), class_="interval")
+            cells.append(element("td", number(one.value) or one.missing, " ", ends, class_="n"))
+        rows.append(row(_name(estimates[0]), *cells))
+    titles = ["metric", *(subject.name for subject in subjects)]
+    return table(titles, rows, label="Metrics of every file")
+
+
+def differences(found: Comparison, first: str, level: float | None) -> list[Markup]:
+    """The metrics of every other file minus those of the first one."""
+    tables = []
+    for name, change in found.changes:
+        rows = [
+            row(_name(one), *(_change(one) if not one.missing else [num(""), num(one.missing)]))
+            for one in change
+        ]
+        titles = [f"{name} minus {first}", "change", _interval(level)]
+        tables.append(table(titles, rows, label=f"{name} minus {first}"))
+    return tables
+
+
+# ------------------------------------------------------------------ parts
+
+
+def table(
+    titles: Sequence[str], rows: Iterable[Markup], *, label: str, sortable: bool = False
+) -> Markup:
+    """A table that scrolls sideways where the screen is narrow; `sortable` by a script."""
+    head = [
+        element("th", element("span", title), scope="col", class_=_kind(k, title))
+        for k, title in enumerate(titles)
+    ]
+    body = element("tbody", "\n", *(part for one in rows for part in (one, Markup("\n"))))
+    inner = element(
+        "table",
+        element("thead", element("tr", *head)),
+        body,
+        aria_label=label,
+        class_="sortable" if sortable else None,
+    )
+    return element("div", inner, class_="scroll", tabindex=0, role="group", aria_label=label)
+
+
+def _kind(index: int, title: str) -> str | None:
+    if title == "in words":
+        return "words"
+    return "n" if index else None
+
+
+def row(*cells: Markup, class_: str | None = None) -> Markup:
+    """A line of a table."""
+    return element("tr", *cells, class_=class_)
+
+
+def num(text: str, also: str = "", *, sort: float | None = None) -> Markup:
+    """A cell that holds a number, and what it is sorted by."""
+    sort_ = None if sort is None else f"{sort:.9g}"
+    return element("td", text, class_=f"n {also}".rstrip(), data_v=sort_)
+
+
+def _name(one: Estimate) -> Markup:
+    view = element("span", f" {one.view}", class_="view") if one.view else None
+    return element("th", one.name, view, scope="row")
+
+
+def _gap(group: Group, reach: float) -> list[Markup]:
+    """Score, outcome, their gap and its interval, in numbers and as a picture."""
+    gap, ends = group.gap, group.gap_interval
+    low, high = ends or (None, None)
+    drawn = element(
+        "td",
+        strip(gap, low, high, reach),
+        element("span", interval(low, high, sign=True), class_="interval"),
+        class_="n drawn",
+        data_v=None if gap is None else f"{gap:.9g}",
+    )
+    return [
+        num(share(group.score), sort=group.score),
+        num(share(group.outcome), sort=group.outcome),
+        num(signed(gap), "off" if group.off else "", sort=gap),
+        drawn,
+    ]
+
+
+def _far(found: Selection) -> float:
+    """Where the pictures of what calibrators are behind end: most of them are seen whole."""
+    highs = sorted(one.high for one in found.candidates if one.high is not None)
+    return max(1.2 * highs[len(highs) * 2 // 3], 1e-6) if highs else 1.0
+
+
+def _reach(groups: Sequence[Group]) -> float:
+    """Where the pictures of gaps end: wide enough for every gap, not for every interval."""
+    gaps = [abs(group.gap) for group in groups if group.gap is not None]
+    return 1.5 * max([*gaps, 0.02])
+
+
+def _change(one: Estimate) -> list[Markup]:
+    """A difference, coloured where its interval leaves out 0, and its interval."""
+    best = one.value if one.unbiased is None else one.unbiased
+    colour = ""
+    if one.better and one.low is not None and one.high is not None and not one.low <= 0 <= one.high:
+        colour = "good" if (one.high < 0) == (one.better == "lower") else "bad"
+    return [num(signed(best), colour), num(interval(one.low, one.high, sign=True), "interval")]
+
+
+def _interval(level: float | None) -> str:
+    """The head of a column of intervals."""
+    return f"{percent(level)} interval" if level else "interval"

@@ -1,0 +1,1 @@
+"""Rows of any number: mergeable summaries, and the pass that makes them."""

@@ -1,0 +1,1 @@
+"""Who runs a pass: threads, or a cluster."""

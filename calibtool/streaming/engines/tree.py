@@ -1,0 +1,83 @@
+"""The tree in which parts are added up: parts to files, files to all, WIDTH at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from calibtool.data.files.reader import Part
+
+WIDTH = 8  # children of a node, at most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """Some parts that are neighbours.
+
+    Attributes:
+        start: the number of its first part.
+        stop: the number after its last one.
+        whole: whether these are all parts of one file.
+        children: what it is the sum of; () of a part.
+    """
+
+    start: int
+    stop: int
+    whole: bool = False
+    children: tuple[Node, ...] = ()
+
+
+def tree(parts: Sequence[Part]) -> Node:
+    """The tree of parts.
+
+    >>> root = tree([Part("a", 0, 0, 9), Part("b", 1, 0, 9), Part("b", 1, 9, 9)])
+    >>> [(node.start, node.stop, node.whole) for node in root.children]
+    [(0, 1, True), (1, 3, True)]
+    """
+    files = []
+    for _, group in groupby(enumerate(parts), lambda pair: pair[1].number):
+        numbers = [number for number, _ in group]
+        if len(numbers) == 1:
+            files.append(Node(numbers[0], numbers[0] + 1, whole=True))
+        else:
+            files.append(_above([Node(n, n + 1) for n in numbers], whole=True))
+    return _above(files) if len(files) > 1 else files[0]
+
+
+def _above(nodes: Sequence[Node], *, whole: bool = False) -> Node:
+    while len(nodes) > WIDTH:
+        nodes = [
+            _of(nodes[k : k + WIDTH]) if k + 1 < len(nodes) else nodes[k]
+            for k in range(0, len(nodes), WIDTH)
+        ]
+    return _of(nodes, whole=whole)
+
+
+def _of(nodes: Sequence[Node], *, whole: bool = False) -> Node:
+    return Node(nodes[0].start, nodes[-1].stop, whole, tuple(nodes))
+
+
+def nodes_from(root: Node, done: int, most: int) -> Iterator[Node]:
+    """The largest nodes of at most `most` parts that hold the parts from number `done` on.
+
+    >>> root = tree([Part("a", 0, k, 1) for k in range(20)])
+    >>> [(node.start, node.stop) for node in nodes_from(root, 7, 8)]
+    [(7, 8), (8, 16), (16, 20)]
+    """
+    if root.stop <= done:
+        return
+    if root.start >= done and root.stop - root.start <= max(most, 1):
+        yield root
+        return
+    for child in root.children:
+        yield from nodes_from(child, done, most)
+
+
+def path_to(root: Node, node: Node) -> list[Node]:
+    """The nodes above one, from the root down."""
+    found, at = [], root
+    while (at.start, at.stop) != (node.start, node.stop):
+        found.append(at)
+        at = next(child for child in at.children if child.start <= node.start < child.stop)
+    return found

@@ -1,0 +1,124 @@
+"""Checks at the door: arrays from outside become inputs and labels to train on; torch-free."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.errors import InputError
+from calibtool.types import Array
+
+CHANNELS = (1, 3, 4)
+
+
+def as_images(x: Array, layout: str, where: str) -> Array:
+    """(N, H, W) and (N, H, W, C) as NCHW, without copying; others as they are."""
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim != 4:
+        return x
+    first, last = x.shape[1] in CHANNELS, x.shape[3] in CHANNELS
+    if layout == "auto" and first == last:
+        raise InputError(
+            f"{where}: shape {x.shape}: it cannot be told whether the channels come first or last; "
+            "say --layout nchw or --layout nhwc"
+        )
+    last = last if layout == "auto" else layout == "nhwc"
+    return x.transpose(0, 3, 1, 2) if last else x
+
+
+def require_finite(x: Array, where: str, rows: int = 4096) -> None:
+    """Whether no input is NaN or infinite; looked at in blocks."""
+    if x.dtype.kind in "iubU":
+        return
+    if x.dtype.kind != "f":
+        raise InputError(f"{where}: expected numbers, found {x.dtype} values")
+    bad = np.concatenate(
+        [
+            ~np.isfinite(x[i : i + rows]).reshape(len(x[i : i + rows]), -1).all(axis=1)
+            for i in range(0, len(x), rows)
+        ]
+    )
+    if bad.any():
+        raise InputError(
+            f"{where}: {int(bad.sum()):,} rows have values that are NaN or infinite, the first is "
+            f"row {int(np.argmax(bad))} (counting from 0); drop or repair them"
+        )
+
+
+def kind_of(x: Array) -> str:
+    """The kind of inputs in an array, by its axes and type alone."""
+    if x.ndim == 4:
+        return "images"
+    if x.ndim != 2:
+        return "other"
+    return "tokens" if x.dtype.kind in "iu" and x.dtype.itemsize > 1 else "features"
+
+
+def settle_labels(
+    labels: Array, names: tuple[str, ...] | None, where: str
+) -> tuple[Array, tuple[str, ...] | None]:
+    """Labels as int64 ids in [0, K), with their names where they are not 0 to K-1 already.
+
+    Text and numbers with gaps are classes in sorted order. Raises InputError for labels that are
+    missing, and for a single class.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise InputError(
+            f"{where}: expected one label a row, found shape {labels.shape}; "
+            "soft and one-hot labels are not trained on"
+        )
+    if labels.dtype.kind == "f":
+        labels = _whole_numbers(labels, where)
+    if labels.dtype.kind not in "iubU":
+        raise InputError(f"{where}: expected class ids or names, found {labels.dtype} values")
+    empty = labels == "" if labels.dtype.kind == "U" else np.zeros(len(labels), bool)
+    if empty.any():
+        raise InputError(
+            f"{where}: {int(empty.sum()):,} labels are missing, the first in row "
+            f"{int(np.argmax(empty))} (counting from 0); drop those rows"
+        )
+    if names is not None:
+        return _by_names(labels, names, where), names
+    found, codes = np.unique(labels, return_inverse=True)
+    if len(found) < 2:
+        raise InputError(
+            f"{where}: all {len(labels):,} labels are {found[0] if len(found) else 'missing'}; "
+            "training needs two classes or more"
+        )
+    if labels.dtype.kind in "iub" and found[0] == 0 and found[-1] == len(found) - 1:
+        return labels.astype(np.int64), None
+    return codes.reshape(-1).astype(np.int64), tuple(str(name) for name in found)
+
+
+def _whole_numbers(labels: Array, where: str) -> Array:
+    bad = ~np.isfinite(labels)
+    if bad.any():
+        raise InputError(
+            f"{where}: {int(bad.sum()):,} labels are missing (NaN), the first in row "
+            f"{int(np.argmax(bad))} (counting from 0); drop those rows"
+        )
+    if (labels != np.round(labels)).any():
+        row = int(np.argmax(labels != np.round(labels)))
+        raise InputError(
+            f"{where}: label {labels[row]:g} in row {row} is no class id; calibtool trains "
+            "classifiers"
+        )
+    return labels.astype(np.int64)
+
+
+def _by_names(labels: Array, names: tuple[str, ...], where: str) -> Array:
+    if labels.dtype.kind in "iub":
+        bad = (labels < 0) | (labels >= len(names))
+        codes = labels.astype(np.int64)
+    else:
+        place = {name: k for k, name in enumerate(names)}
+        codes = np.array([place.get(str(label), -1) for label in labels.tolist()], np.int64)
+        bad = codes < 0
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{where}: label {labels[row]!s} in row {row} is none of the {len(names)} classes"
+        )
+    return codes

@@ -1,0 +1,1 @@
+"""Losses: one per file, and the table of all."""

@@ -1,0 +1,20 @@
+"""Cross-entropy."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from calibtool.train.losses.base import Loss, of_label
+
+
+class CrossEntropyLoss(Loss):
+    """-log p.
+
+    >>> import torch
+    >>> p = torch.tensor([[0.25, 0.75]])
+    >>> round(CrossEntropyLoss()(p.log(), torch.tensor([0])).item(), 4)  # log 4
+    1.3863
+    """
+
+    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        return -of_label(log_p, y)

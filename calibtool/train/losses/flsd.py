@@ -1,0 +1,55 @@
+"""Focal loss whose gamma depends on the row: FLSD-53 of Mukhoti et al. 2020."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calibtool.errors import UsageError
+from calibtool.train.losses.base import Loss, of_label
+from calibtool.train.losses.focal import focal
+
+
+class FLSDLoss(Loss):
+    """-(1 - p)^gamma(p) log p, gamma(p) = gammas[number of thresholds <= p].
+
+    gamma counts as a constant in the gradient, as in the paper.
+
+    >>> FLSDLoss().gamma_at(torch.tensor([0.1, 0.2, 0.9]))
+    tensor([5., 3., 3.])
+    """
+
+    def __init__(
+        self,
+        thresholds: Sequence[float] = (0.2,),
+        gammas: Sequence[float] = (5.0, 3.0),
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        check_steps("thresholds", thresholds, gammas)
+        self.thresholds = tuple(thresholds)
+        self.gammas = tuple(gammas)
+
+    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        log_label = of_label(log_p, y)
+        return focal(log_label, self.gamma_at(log_label.detach().exp()))
+
+    def gamma_at(self, p: Tensor) -> Tensor:
+        """Gammas of (N) probabilities of the label."""
+        gamma = torch.full_like(p, self.gammas[0])
+        for threshold, own in zip(self.thresholds, self.gammas[1:], strict=True):
+            gamma = torch.where(p >= threshold, own, gamma)
+        return gamma
+
+
+def check_steps(name: str, at: Sequence[float], gammas: Sequence[float]) -> None:
+    """A gamma before, between and after rising steps in (0, 1)."""
+    if list(at) != sorted(set(at)) or not all(0 < one < 1 for one in at):
+        raise UsageError(f"{name} must rise, between 0 and 1, not {tuple(at)}")
+    if len(gammas) != len(at) + 1:
+        raise UsageError(f"{len(at)} {name} need {len(at) + 1} gammas, not {len(gammas)}")
+    if not all(gamma >= 0 for gamma in gammas):
+        raise UsageError(f"gammas must be 0 or more, not {tuple(gammas)}")

@@ -1,0 +1,64 @@
+"""Focal loss with the gamma of each row's p: proposition 1 of Mukhoti et al. 2020."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calibtool.errors import UsageError
+from calibtool.train.losses.base import LOG_HALF, Loss, of_label
+from calibtool.train.losses.focal import focal
+
+STEPS = 7  # of Newton's method; 6 reach rounding for every p in float64
+FAR = -60.0  # log p, below which gamma would leave float32
+
+
+class FocalAutoLoss(Loss):
+    """-(1 - p)^gamma(p) log p, gamma(p) = max(auto_gamma(p), least).
+
+    gamma counts as a constant in the gradient. Since g(p, gamma(p)) = 1 is what auto_gamma solves,
+    with `least` 0 the gradient is that of cross-entropy at every p: only the loss that is shown
+    differs. With `least` 3, rows below p = 0.25 learn as by cross-entropy, and the others as by
+    focal loss with gamma 3.
+    """
+
+    def __init__(self, least: float = 0.0, **shared: Any) -> None:
+        super().__init__(**shared)
+        if not least >= 0:
+            raise UsageError(f"least must be 0 or more, not {least!r}")
+        self.least = least
+
+    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        log_label = of_label(log_p, y)
+        return focal(log_label, auto_gamma(log_label.detach()).clamp_min(self.least))
+
+
+@torch.no_grad()
+def auto_gamma(log_p: Tensor) -> Tensor:
+    """The gamma > 0 at which g(p, gamma) = 1, and 0 for p >= 0.5, where there is none.
+
+    Proposition 1 of Mukhoti et al. 2020 writes it with the branch W_-1 of Lambert's function. With
+    c = -p log p / (1 - p) and t = c gamma, the same equation is log(1 + t) = r t, where
+    r = -log(1 - p) / c lies in (0, 1) for p < 0.5. Its right side minus its left is convex, so
+    Newton's method falls onto the root from 1/r^2 - 1, which lies above it since
+    log(1 + t) <= t / sqrt(1 + t).
+
+    Args:
+        log_p: (N) logs of probabilities. Below FAR, where gamma grows like 1/p, it is 0,
+            which has the same gradient.
+
+    >>> p = torch.tensor([0.2, 0.25, 0.5], dtype=torch.float64)
+    >>> [round(gamma, 2) for gamma in auto_gamma(p.log()).tolist()]
+    [4.85, 3.07, 0.0]
+    """
+    inner = log_p.clamp(FAR, LOG_HALF)
+    p = inner.exp()
+    c = -p * inner / (1 - p)
+    r = (-torch.log1p(-p) / c).clamp_max(1.0)
+    t = (1 - r) * (1 + r) / r**2
+    for _ in range(STEPS):
+        slope = r - 1 / (1 + t)
+        t = t - torch.where(slope > 0, (r * t - torch.log1p(t)) / slope, 0)
+    return torch.where((log_p < LOG_HALF) & (log_p >= FAR), t.clamp_min(0) / c, 0)

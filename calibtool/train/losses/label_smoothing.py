@@ -1,0 +1,32 @@
+"""Label smoothing: Szegedy et al. 2016."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from calibtool.errors import UsageError
+from calibtool.train.losses.base import Loss, of_label
+
+
+class LabelSmoothingLoss(Loss):
+    """-(1 - alpha) log p - alpha/K sum_k log p_k.
+
+    torch's own weighs each class's term by that class's weight; here a row has the weight of its
+    label, as for every loss.
+
+    >>> import torch
+    >>> p = torch.tensor([[0.5, 0.5]])
+    >>> round(LabelSmoothingLoss(alpha=0.3)(p.log(), torch.tensor([0])).item(), 4)  # log 2
+    0.6931
+    """
+
+    def __init__(self, alpha: float = 0.05, **shared: Any) -> None:
+        super().__init__(**shared)
+        if not 0 <= alpha <= 1:
+            raise UsageError(f"alpha must lie between 0 and 1, not {alpha!r}")
+        self.alpha = alpha
+
+    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        return -(1 - self.alpha) * of_label(log_p, y) - self.alpha * log_p.mean(1)

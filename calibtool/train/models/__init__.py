@@ -1,0 +1,1 @@
+"""Models: one family per file, and the table of all."""

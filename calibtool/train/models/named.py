@@ -1,0 +1,112 @@
+"""Models of other packages by name, where they are installed: torchvision, timm, transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from calibtool.errors import CalibtoolError, UsageError
+from calibtool.train.data.dataset import Data
+from calibtool.train.data.factory_spec import failure
+from calibtool.train.data.text import Texts
+from calibtool.types import Array
+
+PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
+
+
+def build(text: str, options: Mapping[str, Any], data: Data) -> nn.Module:
+    """`torchvision:resnet18`, `timm:resnet18`, `hf:FOLDER-OR-NAME`, with a head of K classes."""
+    kind, _, name = text.partition(":")
+    make = {"torchvision": _torchvision, "timm": _timm, "hf": _transformers}[kind]
+    package = require(kind, text)
+    try:
+        return make(package, name, dict(options), data)
+    except CalibtoolError:
+        raise
+    except Exception as error:
+        raise failure(error, f"--model {text}") from error
+
+
+def require(kind: str, text: str) -> Any:
+    """The package of a kind of names, or how to install it."""
+    try:
+        return import_module(PACKAGES[kind])
+    except ImportError as error:
+        raise UsageError(
+            f"--model {text} needs {PACKAGES[kind]}: pip install {PACKAGES[kind]} ({error})"
+        ) from error
+    except Exception as error:  # installed, but not for this torch, say
+        raise failure(error, f"--model {text}: {PACKAGES[kind]} cannot be imported") from error
+
+
+def _torchvision(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:
+    known = package.models.list_models(module=package.models)
+    if name not in known:
+        raise UsageError(f"--model torchvision:{name}: there are {', '.join(known[:8])}, ...")
+    network: nn.Module = package.models.get_model(name, num_classes=data.classes, **options)
+    return network
+
+
+def _timm(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:
+    if data.images:
+        options.setdefault("in_chans", data.shape[0])
+    network: nn.Module = package.create_model(name, num_classes=data.classes, **options)
+    return network
+
+
+def _transformers(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:
+    """Weights are read from safetensors only, and no code of the model's repository is run."""
+    kind = (
+        "AutoModelForImageClassification" if data.images else "AutoModelForSequenceClassification"
+    )
+    network: nn.Module = getattr(package, kind).from_pretrained(
+        name, num_labels=data.classes, use_safetensors=True, trust_remote_code=False, **options
+    )
+    return network
+
+
+def call_transformers(network: nn.Module, x: Tensor, *, padding: int) -> Any:
+    """Images as pixels; token ids with a mask of what is not padding."""
+    if x.dim() == 4:
+        return network(pixel_values=x)
+    return network(input_ids=x, attention_mask=(x != padding).long())
+
+
+class Tokenized:
+    """Texts as token ids of a model's own tokenizer, padded to the longest row of a batch."""
+
+    def __init__(self, texts: Texts, tokenizer: Any) -> None:
+        self.texts, self.tokenizer = texts, tokenizer
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, index: Array) -> Array:
+        chosen = [self.texts.texts[i] for i in index.tolist()]
+        found = self.tokenizer(chosen, padding=True, truncation=True, return_tensors="np")
+        return np.asarray(found["input_ids"], np.int64)
+
+
+def tokenizer(text: str) -> Any:
+    """The tokenizer that belongs to `hf:NAME`."""
+    package = require("hf", text)
+    try:
+        found = package.AutoTokenizer.from_pretrained(
+            text.partition(":")[2], trust_remote_code=False
+        )
+    except Exception as error:
+        raise failure(error, f"--model {text}: its tokenizer") from error
+    if found.pad_token_id is None:
+        raise UsageError(f"--model {text}: its tokenizer has no padding token")
+    return found
+
+
+def how_called(text: str, data: Data) -> Callable[..., Any]:
+    """How the network of `hf:NAME` is called on these data."""
+    padding = -1 if data.images else tokenizer(text).pad_token_id
+    return partial(call_transformers, padding=padding)

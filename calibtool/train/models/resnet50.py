@@ -1,0 +1,58 @@
+"""ResNet-50 for small images: bottleneck blocks of He et al. 2016, table 1, behind a 3 x 3 stem
+without pooling, as Mukhoti et al. 2020 trained it on CIFAR."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from calibtool.train.models.resnet import initialise, projection
+
+BLOCKS = (3, 4, 6, 3)
+EXPANSION = 4
+
+
+class Bottleneck(nn.Module):
+    """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut."""
+
+    def __init__(self, before: int, inside: int, stride: int) -> None:
+        super().__init__()
+        after = EXPANSION * inside
+        self.conv1 = nn.Conv2d(before, inside, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(inside)
+        self.conv2 = nn.Conv2d(inside, inside, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(inside)
+        self.conv3 = nn.Conv2d(inside, after, 1, bias=False)
+        self.norm3 = nn.BatchNorm2d(after)
+        same = stride == 1 and before == after
+        self.shortcut = nn.Identity() if same else projection(before, after, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))
+        y = F.relu(self.norm2(self.conv2(y)))
+        return F.relu(self.norm3(self.conv3(y)) + self.shortcut(x))
+
+
+class ResNet50(nn.Module):
+    """The network; `width` channels inside the first stage."""
+
+    def __init__(self, *, shape: tuple[int, ...], classes: int, width: int = 64) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(shape[0], width, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        blocks: list[nn.Module] = []
+        before = width
+        for stage, count in enumerate(BLOCKS):
+            inside = width << stage
+            for index in range(count):
+                blocks.append(Bottleneck(before, inside, 2 if stage and not index else 1))
+                before = EXPANSION * inside
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(before, classes)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, H, W) to (n, classes) logits."""
+        y = self.blocks(F.relu(self.norm(self.conv(x))))
+        logits: Tensor = self.head(y.mean(dim=(2, 3)))
+        return logits

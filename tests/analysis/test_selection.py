@@ -1,0 +1,207 @@
+"""Select: fair comparison, and a choice that says why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulated import simulate
+
+import calibtool as ct
+from calibtool.analysis.selection import NOTHING, Candidate, choose
+from calibtool.calibrators.crossfit import cross_fit
+from calibtool.calibrators.registry import METHODS
+from calibtool.reports.render import render
+
+FEW = ["temperature", "vector", "isotonic"]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return ct.select(simulate(2000, 3), resamples=100)
+
+
+def test_every_calibrator_and_nothing_are_candidates(found):
+    assert sorted(one.method for one in found.candidates) == sorted([NOTHING, *METHODS])
+    assert all(not one.failed for one in found.candidates)
+
+
+def test_they_are_ranked_by_the_score(found):
+    scores = [one.score for one in found.candidates]
+    assert scores == sorted(scores)
+    assert found.best == found.candidates[0].method
+    assert found.candidates[0].behind == 0
+
+
+@pytest.mark.parametrize("rank_by", ["nll", "brier"])
+def test_the_score_is_that_of_the_cross_fit(rank_by):
+    p = simulate(1500, 3)
+    found = ct.select(p, FEW, rank_by=rank_by, resamples=50)
+    for name in FEW:
+        numbered, judge = cross_fit(lambda rows, name=name: ct.fit(name, rows), p, name)
+        report = ct.evaluate(
+            numbered,
+            ["nll", "brier", "ece", "classwise-ece", "accuracy"],
+            calibrator=judge,
+            ci="none",
+        )
+        nll, brier, ece, classwise, accuracy = (one.value for one in report.after)
+        one = found[name]
+        assert (one.nll, one.brier, one.accuracy) == pytest.approx((nll, brier, accuracy))
+        assert (one.ece, one.classwise_ece) == pytest.approx((ece, classwise))
+        assert one.score == pytest.approx(nll if rank_by == "nll" else brier)
+
+
+def test_the_interval_is_that_of_the_paired_difference():
+    p = simulate(3000, 3)
+    found = ct.select(p, ["temperature", "structured-vector"], resamples=1000)
+    behind = next(one for one in found.candidates if one.method == NOTHING)
+    loss = {}
+    for name in ("temperature", "structured-vector"):
+        numbered, judge = cross_fit(lambda rows, name=name: ct.fit(name, rows), p, name)
+        z = judge(numbered).values
+        z = z - z.max(axis=1, keepdims=True)
+        loss[name] = np.log(np.exp(z).sum(axis=1)) - z[np.arange(p.rows), p.labels]
+    z = p.values - p.values.max(axis=1, keepdims=True)
+    plain = np.log(np.exp(z).sum(axis=1)) - z[np.arange(p.rows), p.labels]
+    difference = plain - loss[found.best]
+    error = difference.std() / np.sqrt(p.rows)
+    assert behind.behind == pytest.approx(difference.mean())
+    assert behind.error == pytest.approx(error, rel=0.1)
+    assert behind.low == pytest.approx(difference.mean() - 1.96 * error, abs=0.3 * error)
+    assert behind.high == pytest.approx(difference.mean() + 1.96 * error, abs=0.3 * error)
+
+
+def candidate(method, numbers, behind, error):
+    return Candidate(method, numbers=numbers, score=1 + behind, behind=behind, error=error)
+
+
+def test_the_simplest_within_one_standard_error_is_chosen():
+    best = candidate("matrix", 110, 0.0, 0.0)
+    near = candidate("vector", 20, 0.001, 0.002)
+    simple = candidate("temperature", 1, 0.003, 0.004)
+    far = candidate(NOTHING, 0, 0.05, 0.01)
+    assert choose([best, near, simple, far], "nll")[0] == "temperature"
+    assert choose([best, near, far], "nll")[0] == "vector"
+    method, why = choose([best, far], "nll")
+    assert method == "matrix"
+    assert why == "matrix has the best nll, and nothing simpler is within one standard error of it."
+
+
+def test_what_is_chosen_is_fitted_on_everything(found):
+    p = simulate(2000, 3)
+    again = ct.fit(found.chosen, p)
+    assert found.calibrator.parameters() == again.parameters()
+    assert found.calibrator.fitted.rows == 2000
+
+
+def test_nothing_is_chosen_where_nothing_helps():
+    p = simulate(4000, 3, scale=1.0)
+    found = ct.select(p, ["temperature", "histogram"], resamples=200)
+    assert found.chosen == NOTHING
+    np.testing.assert_array_equal(found.calibrator(p).values, p.values)
+    assert "nothing" in found.calibrator.fitted.notes[0]
+
+
+def test_a_test_set_is_measured_instead_of_cross_fitting():
+    val, test = simulate(2000, 3), simulate(1500, 3, seed=1)
+    found = ct.select(val, FEW, test=test, resamples=50)
+    assert found.data.rows == 1500
+    cal = ct.fit("vector", val)
+    report = ct.evaluate(test, ["nll"], calibrator=cal, ci="none")
+    assert found["vector"].nll == pytest.approx(report.after[0].value)
+
+
+def test_one_that_cannot_be_fitted_is_told_with_the_reason():
+    p = simulate(300, 3)
+    p = replace(p, labels=p.labels % 2)  # class 2 has no rows
+    found = ct.select(p, ["temperature", "vector"], resamples=50)
+    assert "class 2 has no rows" in found["vector"].failed
+    assert found.candidates[-1].method == "vector"
+    assert "Not fitted: vector" in render("selection", found, "table", width=80, colour=False)
+
+
+def test_an_infinite_score_comes_last_and_says_so(found):
+    p = simulate(400, 2)
+    ranked = ct.select(p, ["isotonic", "temperature"], resamples=50)
+    assert ranked["isotonic"].score == np.inf
+    assert ranked.candidates[-1].method == "isotonic"
+    assert ranked["isotonic"].low is None
+
+
+def test_ties_and_flips():
+    p = simulate(1500, 2)
+    one = ct.Predictions.from_logits(p.values[:, 1] - p.values[:, 0], p.labels)
+    found = ct.select(one, ["temperature", "histogram"], resamples=50)
+    assert found["temperature"].flips == 0
+    assert found["temperature"].ties == 0
+    # 15 bins remain of about 300 scores in each fold
+    assert found["histogram"].ties == pytest.approx(1 - 15 / 300, abs=0.01)
+
+
+def test_weights_count_like_copies():
+    p = simulate(600, 3)
+    copies = np.random.Generator(np.random.PCG64(1)).integers(1, 3, p.rows)
+    weighted = replace(p, weights=copies.astype(float))
+    found = ct.select(weighted, ["temperature"], resamples=50, test=weighted)
+    repeated = p.take(np.repeat(np.arange(p.rows), copies))
+    again = ct.select(repeated, ["temperature"], resamples=50, test=repeated)
+    assert found["temperature"].nll == pytest.approx(again["temperature"].nll)
+    assert found.prior == pytest.approx(again.prior)
+
+
+def test_the_same_digits_again(found):
+    again = ct.select(simulate(2000, 3), resamples=100)
+    for a, b in zip(found.candidates, again.candidates, strict=True):
+        assert (a.method, a.score, a.behind, a.low, a.high) == (
+            b.method,
+            b.score,
+            b.behind,
+            b.low,
+            b.high,
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rank_by": "ece"}, "there are nll, brier"),
+        ({"methods": ["temprature"]}, "did you mean temperature"),
+        ({"resamples": 3}, "at least 20"),
+        ({"level": 2}, "between 0 and 1"),
+    ],
+)
+def test_bad_use_is_an_error(options, message):
+    with pytest.raises(ct.CalibtoolError, match=message):
+        ct.select(simulate(100, 3), **options)
+
+
+def test_too_few_rows_to_cross_fit_are_an_error():
+    with pytest.raises(ct.CalibtoolError, match="too few to cross-fit"):
+        ct.select(simulate(9, 3))
+
+
+@pytest.mark.parametrize("format_", ["json", "csv", "markdown", "table"])
+def test_every_format_tells_every_candidate(found, format_):
+    terminal = {"width": 80, "colour": False} if format_ == "table" else {}
+    text = render("selection", found, format_, **terminal)
+    for name in (NOTHING, *METHODS):
+        assert name in text
+    if format_ == "table":
+        assert max(map(len, text.splitlines())) <= 80
+    if format_ == "json":
+        document = json.loads(text)
+        assert document["format"] == "calibtool-selection"
+        assert document["chosen"] == found.chosen
+        assert document["candidates"][0]["skill"] == found.skill(found.candidates[0])
+
+
+def test_the_figure_is_the_same_bytes_again(found, tmp_path):
+    from calibtool.diagrams import figure
+
+    for name in ("a.png", "b.png", "a.svg"):
+        figure.save("skill", found, tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert "structured-vector" in (tmp_path / "a.svg").read_text()

@@ -1,0 +1,529 @@
+"""Exports give what the calibrator gives: every calibrator, every target."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from simulated import simulate
+
+import calibtool as ct
+from calibtool.calibrators.calibrator import Calibrator
+from calibtool.calibrators.curves import Steps
+from calibtool.calibrators.export.write import TARGETS, export
+from calibtool.calibrators.maps import MULTICLASS, Curves
+from calibtool.calibrators.registry import METHODS
+from calibtool.cli.main import main
+from calibtool.data.rows import to_probs
+from calibtool.errors import InputError, UsageError
+
+NAMES = list(METHODS)
+BINARY = [name for name, line in METHODS.items() if line.binary]
+SMALL = 300  # rows of a fit: every curve has its edges, and the whole table takes seconds
+
+# (method, options, classes, kind, one column)
+PLAIN = [(m, (), k, kind, False) for m in NAMES for k in (2, 5) for kind in ("logits", "probs")]
+ONE_COLUMN = [(m, (), 2, kind, True) for m in NAMES for kind in ("logits", "probs")]
+SHIFTED = [(m, (("prior", True),), 5, kind, False) for m in NAMES for kind in ("logits", "probs")]
+WRAPPED = [
+    (m, (("multiclass", wrapper),), k, kind, False)
+    for m in BINARY
+    for wrapper in MULTICLASS[1:]
+    for k, kind in ((2, "logits"), (5, "logits"), (5, "probs"))
+]
+FOLDED = [
+    ("venn-abers", (("folds", 3), ("multiclass", wrapper)), k, kind, False)
+    for wrapper in MULTICLASS
+    for k, kind in ((2, "logits"), (5, "probs"))
+]
+CENTRED = [("isotonic", (("centred", True),), 5, "logits", False)]
+CASES = [*PLAIN, *ONE_COLUMN, *SHIFTED, *WRAPPED, *FOLDED, *CENTRED]
+
+
+def name_of(case):
+    method, options, classes, kind, one_column = case
+    words = [method, *(f"{key}={v}" for key, v in options), str(classes), kind]
+    return "-".join([*words, "column"] if one_column else words)
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=name_of)
+
+
+@functools.cache
+def fitted(case):
+    method, options, classes, kind, one_column = case
+    options = dict(options)
+    prior = options.pop("prior", False)
+    _, p = seen(classes, kind, one_column, np.float32)
+    made = ct.fit(method, p, **options)
+    return made.for_prior(np.arange(1, 1 + classes) / sum(range(1 + classes))) if prior else made
+
+
+def seen(classes, kind, one_column=False, dtype=np.float64):
+    """The rows of the fits, the scores of which are edges of curves."""
+    return fresh(classes, kind, one_column, dtype, seed=0, count=SMALL)
+
+
+def fresh(classes, kind, one_column=False, dtype=np.float64, *, seed=1, count=600):
+    """Float32 logits or probabilities as a model gives them, and as Predictions, in a dtype."""
+    made = simulate(count, classes, seed=seed)
+    z = made.values.astype(np.float32)
+    return as_kind(z[:, 1:] - z[:, :1] if one_column else z, made.labels, kind, dtype)
+
+
+def extreme(classes, kind, one_column=False, dtype=np.float64):
+    """Rows that saturate, tie, and underflow."""
+    line = [-900.0, -80, -40, -17, -1e-30, 0, 1e-3, 17, 40, 80, 900]
+    if one_column:
+        z = np.array(line)[:, None]
+    else:
+        z = np.array(list(itertools.product(line, repeat=2)))
+        z = np.concatenate([z, np.zeros((len(z), classes - 2))], axis=1)
+        z = np.concatenate([z, np.full((1, classes), -700.0), np.full((1, classes), 0.1)])
+    return as_kind(z.astype(np.float32), None, kind, dtype)
+
+
+def as_kind(z, labels, kind, dtype):
+    p = ct.Predictions.from_logits(z, labels)
+    values = (to_probs(p) if kind == "probs" else p).values.astype(dtype)
+    make = ct.Predictions.from_probs if kind == "probs" else ct.Predictions.from_logits
+    return values, make(values, labels)
+
+
+ROWS = (fresh, extreme, seen)
+
+
+def ours(calibrator, p):
+    return to_probs(calibrator(p)).matrix()
+
+
+# ------------------------------------------------------------------ running what was exported
+
+
+def run_onnx(data, values, name="probabilities"):
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    return session.run([name], {given.name: values})[0]
+
+
+def run_python(data, values, folder):
+    path = folder / "exported.py"
+    path.write_bytes(data)
+    spec = importlib.util.spec_from_file_location("exported", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return np.array([module.calibrate(row) for row in values.tolist()])
+
+
+LOOP = """#include "exported.h"
+void run(const double *in, double *out, int rows, int columns) {
+    for (int i = 0; i < rows; i++) {
+        calibrate(in + i * columns, out + i * CALIBRATE_K);
+    }
+}
+"""
+COMPILER = shutil.which("cc")
+compiled = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler (cc) here")
+
+
+def run_c(data, values, folder):
+    (folder / "exported.h").write_bytes(data)
+    (folder / "run.c").write_text(LOOP)
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-shared", "-fPIC"]
+    made = subprocess.run(
+        [COMPILER, *strict, "run.c", "-o", "run.so", "-lm"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    values = np.ascontiguousarray(values, np.float64)
+    classes = int(re.search(r"CALIBRATE_K (\d+)", data.decode())[1])
+    out = np.empty((len(values), classes))
+    pointer = ctypes.POINTER(ctypes.c_double)
+    ctypes.CDLL(str(folder / "run.so")).run(
+        values.ctypes.data_as(pointer), out.ctypes.data_as(pointer), *values.shape
+    )
+    return out
+
+
+def options_of(case):
+    return {"kind": case[3], "one_column": case[4]}
+
+
+# ------------------------------------------------------------------ every calibrator
+
+
+@every_case
+def test_onnx(case):
+    calibrator = fitted(case)
+    data = export(calibrator, "onnx", **options_of(case))
+    onnx.checker.check_model(onnx.load_model_from_string(data), full_check=True)
+    for make in ROWS:
+        values, p = make(*case[2:], np.float32)
+        found = run_onnx(data, values)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, ours(calibrator, p), atol=1e-6)
+
+
+@every_case
+def test_python(case, tmp_path):
+    calibrator = fitted(case)
+    data = export(calibrator, "python", **options_of(case))
+    assert set(re.findall(r"^ *(?:import|from) (\w+)", data.decode(), re.MULTILINE)) <= {"math"}
+    for make in ROWS:
+        values, p = make(*case[2:])
+        found = run_python(data, values, tmp_path)
+        np.testing.assert_allclose(found, ours(calibrator, p), atol=1e-12)
+
+
+@compiled
+@every_case
+def test_c(case, tmp_path):
+    calibrator = fitted(case)
+    data = export(calibrator, "c", **options_of(case))
+    made = [make(*case[2:]) for make in ROWS]
+    found = run_c(data, np.concatenate([values for values, _ in made]), tmp_path)
+    wanted = np.concatenate([ours(calibrator, p) for _, p in made])
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+# ------------------------------------------------------------------ the parts
+
+
+SOME = ("isotonic", (), 5, "logits", False)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_an_onnx_graph_takes_any_number_of_rows(count):
+    for method in ("temperature", "venn-abers"):
+        case = (method, *SOME[1:])
+        values, p = fresh(5, "logits", dtype=np.float32, count=7)
+        found = run_onnx(export(fitted(case), "onnx"), values[:count])
+        assert found.shape == (count, 5)
+        np.testing.assert_allclose(found, ours(fitted(case), p)[:count], atol=1e-6)
+
+
+def test_long_curves_are_searched_and_not_compared_edge_by_edge():
+    """Nodes grow by five a doubling of the edges, and no tensor has an axis of edges."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    edges, values = np.unique(rng.random(100_000)), rng.random(100_001)
+    steps = Steps(edges, values[: len(edges) + 1])
+    made = Calibrator("isotonic", Curves("shared", (steps,), 1e-9, np.full(5, 0.2)), 5)
+    data = export(made, "onnx")
+    assert len(onnx.load_model_from_string(data).graph.node) < 120
+    assert len(data) < 2.1e6  # what the numbers take, and little more
+    values, p = fresh(5, "logits", dtype=np.float32, count=20_000)
+    np.testing.assert_allclose(run_onnx(data, values), ours(made, p), atol=1e-6)
+
+
+def test_curves_of_different_lengths_keep_to_their_own_edges():
+    curves = [Steps(np.arange(1, n + 1) / (n + 1), np.arange(n + 1) / n) for n in (1, 6, 40)]
+    curves[1:1] = [Steps(np.array([]), np.array([0.25]))]
+    made = Calibrator("isotonic", Curves("one-vs-rest", tuple(curves), 1e-9, np.full(4, 0.25)), 4)
+    values, p = fresh(4, "logits", dtype=np.float32)
+    np.testing.assert_allclose(run_onnx(export(made, "onnx"), values), ours(made, p), atol=1e-6)
+
+
+def test_rows_that_get_no_probability_get_the_prior(tmp_path):
+    never = Steps(np.array([0.9]), np.array([0.0, 1.0]))
+    prior = np.array([0.5, 0.3, 0.2])
+    made = Calibrator("isotonic", Curves("shared", (never,), 1e-9, prior), 3)
+    values = np.zeros((2, 3), np.float32)
+    np.testing.assert_allclose(run_onnx(export(made, "onnx"), values), [prior] * 2, atol=1e-7)
+    np.testing.assert_array_equal(run_python(export(made, "python"), values, tmp_path), [prior] * 2)
+
+
+@compiled
+def test_no_name_of_a_file_gets_out_of_the_comment(tmp_path):
+    source = 'a"""*/ /* ??/ \\ \n {x} \x00.json'
+    values, p = fresh(5, "logits", count=9)
+    for run, to in ((run_python, "python"), (run_c, "c")):
+        found = run(export(fitted(SOME), to, source=source), values, tmp_path)
+        np.testing.assert_allclose(found, ours(fitted(SOME), p), atol=1e-12)
+
+
+def test_a_python_module_refuses_rows_of_another_length(tmp_path):
+    with pytest.raises(ValueError, match="3 numbers; 5 logits are expected"):
+        run_python(export(fitted(SOME), "python"), np.zeros((1, 3)), tmp_path)
+
+
+def test_a_group_cannot_be_exported_and_the_message_says_what_can():
+    p = replace(simulate(400, 3), extra={"country": np.arange(400) % 2})
+    made = ct.fit("temperature", p, by="country")
+    for one in (made, made.for_prior([0.2, 0.3, 0.5])):
+        for to in TARGETS:
+            with pytest.raises(UsageError, match=r"country.*without --by, and export each"):
+                export(one, to)
+
+
+def test_what_was_fitted_on_logits_alone_is_not_exported_for_probabilities():
+    for method in ("vector", "matrix"):
+        made = fitted((method, *SOME[1:]))
+        for one in (made, made.for_prior(np.full(5, 0.2))):
+            with pytest.raises(UsageError, match=r"was fitted on logits.*export it for logits"):
+                export(one, "onnx", kind="probs")
+
+
+@pytest.mark.parametrize("to", ["python", "c"])
+def test_text_has_a_most(to, monkeypatch):
+    monkeypatch.setattr("calibtool.calibrators.export.parts.MOST", 10)
+    with pytest.raises(UsageError, match=r"cal\.json: holds \d+ numbers; .* may hold 10\."):
+        export(fitted(SOME), to, source="cal.json")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"to": "java"}, "'java'; there are onnx, python, c"),
+        ({"to": "onnx", "one_column": True}, "has 5 classes; one column is for two"),
+        ({"to": "c", "after": "model.onnx"}, "for ONNX models, not for c"),
+        ({"to": "onnx", "output_name": "logits"}, "give that too"),
+    ],
+)
+def test_what_cannot_be_exported_is_an_error(options, says):
+    with pytest.raises(UsageError, match=says):
+        export(fitted(SOME), **options)
+
+
+# ------------------------------------------------------------------ behind a model
+
+WEIGHT = np.random.Generator(np.random.PCG64(0)).normal(size=(4, 5))
+INPUTS = np.random.Generator(np.random.PCG64(1)).normal(size=(50, 4)).astype(np.float32)
+KINDS = {
+    np.float16: TensorProto.FLOAT16,
+    np.float32: TensorProto.FLOAT,
+    np.float64: TensorProto.DOUBLE,
+    np.int64: TensorProto.INT64,
+}
+
+
+def linear(dtype=np.float32, opset=17, columns=5, out="logits", shape="known", more=False):
+    """A model: `logits` are (N, 4) times a matrix."""
+    kind = KINDS[dtype]
+    nodes = [
+        helper.make_node("MatMul", ["x", "weight"], ["product"]),
+        helper.make_node("Cast", ["product"], [out], to=kind),
+    ]
+    shapes = {"known": ["rows", columns], "unknown": None, "deep": ["rows", columns, 1]}
+    outputs = [helper.make_tensor_value_info(out, kind, shapes[shape])]
+    if more:
+        nodes.append(helper.make_node("Neg", ["product"], ["probabilities"]))
+        outputs.append(helper.make_tensor_value_info("probabilities", KINDS[np.float32], None))
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 4])],
+        outputs,
+        [onnx.numpy_helper.from_array(WEIGHT[:, :columns].astype(np.float32), "weight")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def behind(model, case, folder, **options):
+    onnx.save(model, folder / "model.onnx")
+    return export(fitted(case), "onnx", after=folder / "model.onnx", **options)
+
+
+def logits_of(model):
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return session.run([model.graph.output[0].name], {"x": INPUTS})[0]
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 18, 21])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_behind_a_model(opset, dtype, tmp_path):
+    model = linear(dtype, opset)
+    p = ct.Predictions.from_logits(logits_of(model), None)
+    for case in (SOME, ("platt", *SOME[1:]), ("temperature", *SOME[1:])):
+        data = behind(model, case, tmp_path)
+        wide = replace(p, values=p.values.astype(np.float64))
+        np.testing.assert_allclose(run_onnx(data, INPUTS), ours(fitted(case), wide), atol=1e-6)
+        (left,) = onnx.load_model_from_string(data).graph.output
+        assert left.name == "probabilities"
+
+
+def test_behind_a_model_that_gives_probabilities(tmp_path):
+    model = linear(out="product_2")
+    model.graph.node.append(helper.make_node("Softmax", ["product_2"], ["probs"], axis=1))
+    model.graph.output[0].name = "probs"
+    case = ("histogram", (), 5, "probs", False)
+    p = ct.Predictions.from_probs(logits_of(model), None)
+    found = run_onnx(behind(model, case, tmp_path, kind="probs"), INPUTS)
+    np.testing.assert_allclose(found, ours(fitted(case), p), atol=1e-6)
+
+
+def test_behind_a_model_of_one_column(tmp_path):
+    case = ("beta", (), 2, "logits", True)
+    model = linear(columns=1)
+    p = ct.Predictions.from_logits(logits_of(model), None)
+    found = run_onnx(behind(model, case, tmp_path), INPUTS)
+    np.testing.assert_allclose(found, ours(fitted(case), p), atol=1e-6)
+
+
+def test_one_column_behind_a_model_of_two_is_an_error(tmp_path):
+    case = ("beta", (), 2, "logits", True)
+    with pytest.raises(UsageError, match="logits has 2 columns; omit --one-column"):
+        behind(linear(columns=2), case, tmp_path, one_column=True)
+
+
+def test_behind_a_model_of_unknown_shape(tmp_path):
+    model = linear(shape="unknown")
+    p = ct.Predictions.from_logits(logits_of(model), None)
+    found = run_onnx(behind(model, SOME, tmp_path), INPUTS)
+    np.testing.assert_allclose(found, ours(fitted(SOME), p), atol=1e-6)
+
+
+def test_other_outputs_stay_and_names_do_not_meet(tmp_path):
+    """Twice behind one model, which already calls another output `probabilities`."""
+    once = behind(linear(more=True), SOME, tmp_path, output_name="logits")
+    model = onnx.load_model_from_string(once)
+    assert [one.name for one in model.graph.output] == ["calibrated_probabilities", "probabilities"]
+    twice = behind(model, SOME, tmp_path, output_name="probabilities")
+    names = [one.name for one in onnx.load_model_from_string(twice).graph.output]
+    assert names == ["calibrated_probabilities", "calibrated_calibrated_probabilities"]
+    both = onnxruntime.InferenceSession(twice).run(names, {"x": INPUTS})
+    z = INPUTS @ WEIGHT.astype(np.float32)
+    for found, logits in zip(both, (z, -z), strict=True):
+        p = ct.Predictions.from_logits(logits, None)
+        np.testing.assert_allclose(found, ours(fitted(SOME), p), atol=1e-6)
+
+
+def a_map():
+    """What scikit-learn's converter gives unless told otherwise."""
+    model = linear()
+    inner = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    kind = helper.make_sequence_type_proto(helper.make_map_type_proto(TensorProto.INT64, inner))
+    model.graph.output[0].CopyFrom(helper.make_value_info("logits", kind))
+    return model
+
+
+def of_old_operators():
+    model = linear(opset=7)
+    model.graph.node[1].CopyFrom(helper.make_node("Celu", ["product"], ["logits"]))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "says"),
+    [
+        (lambda: linear(columns=4), {}, "logits has 4 columns.* fitted for 5 classes"),
+        (lambda: linear(more=True), {}, "2 outputs.*--output-name: logits, probabilities"),
+        (linear, {"output_name": "x"}, "has no output 'x'; there are logits"),
+        (lambda: linear(np.int64), {}, "logits holds int64"),
+        (lambda: linear(shape="deep"), {}, "logits has 3 dimensions"),
+        (a_map, {}, "is no tensor.*zipmap=False"),
+        (of_old_operators, {}, r"opset 7 .* export the model again with opset 13 or later"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_an_error(model, options, says, tmp_path):
+    with pytest.raises(UsageError, match=says):
+        behind(model(), SOME, tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "No such file"),
+        (b"", "not an ONNX model"),
+        (b"this is text", "not an ONNX model"),
+        (b"\x80\x04K\x01.", "not an ONNX model"),
+        (linear().SerializeToString()[:-40], "not an ONNX model"),
+    ],
+    ids=["missing", "empty", "text", "pickle", "truncated"],
+)
+def test_a_file_that_is_no_model_is_an_error(content, says, tmp_path):
+    if content is not None:
+        (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        export(fitted(SOME), "onnx", after=tmp_path / "model.onnx")
+
+
+def test_without_onnx_the_message_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UsageError, match=r"pip install 'calibtool\[onnx\]'"):
+        export(fitted(SOME), "onnx")
+    assert export(fitted(SOME), "c")
+
+
+# ------------------------------------------------------------------ the command
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fitted(SOME).save("cal.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_the_command_writes_what_the_function_gives(to, folder, capsys):
+    file = f"out{TARGETS[to].suffix}"
+    assert main(["export", "cal.json", "--to", to, "-o", file]) == 0
+    assert file in capsys.readouterr().err
+    assert (folder / file).read_bytes() == export(fitted(SOME), to, source="cal.json")
+    assert b"cal.json" in (folder / file).read_bytes()
+
+
+def test_the_command_puts_it_behind_a_model(folder):
+    onnx.save(linear(more=True), "model.onnx")
+    words = ["export", "cal.json", "--to", "onnx", "--after", "model.onnx"]
+    assert main([*words, "--output-name", "logits", "-o", "model.onnx"]) == 0
+    assert run_onnx((folder / "model.onnx").read_bytes(), INPUTS, "calibrated_probabilities").any()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("cal.json --to java -o x.java", "'java' is not one of"),
+        ("cal.json -o x.py", "Missing option '--to'"),
+        ("cal.json --to c", "Missing option '-o'"),
+        ("missing.json --to c -o x.h", "No such file"),
+        ("cal.json --to c -o x.py", "a C header is a .h file"),
+        ("cal.json --to onnx -o x", "an ONNX graph is a .onnx file"),
+        ("groups.json --to onnx -o x.onnx", "export each"),
+        ("cal.json --to onnx --one-column -o x.onnx", "one column is for two"),
+        ("cal.json --to python -o missing/x.py", "missing/x.py: cannot be written: No such file"),
+        ("cal.json --to python -o folder.py", "is a folder"),
+        ("cal.json --to python -o cal.json/x.py", "cannot be written: Not a directory"),
+        ("cal.json --to onnx -o x.onnx --after missing.onnx", "missing.onnx: No such file"),
+        ("cal.json --to onnx -o x.onnx --after cal.json", "not an ONNX model"),
+        ("half.json --to c -o x.h", "truncated"),
+    ],
+)
+def test_bad_use_is_an_error_that_leaves_nothing(words, says, folder, capsys):
+    (folder / "half.json").write_text((folder / "cal.json").read_text()[:300])
+    (folder / "folder.py").mkdir()
+    p = replace(simulate(400, 3), extra={"country": np.arange(400) % 2})
+    ct.fit("temperature", p, by="country").save("groups.json")
+    before = sorted(folder.rglob("*"))
+    assert main(["export", *words.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert "Traceback" not in err
+    assert "internal error" not in err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_help_of_the_command_loads_nothing_heavy():
+    heavy = ["numpy", "onnx", "google.protobuf", "scipy"]
+    code = (
+        "import sys; from calibtool.cli.main import main; main(['export', '--help']); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\n[]\n")

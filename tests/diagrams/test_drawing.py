@@ -1,0 +1,390 @@
+"""Ink: what is drawn is what the data say, all of it is on the page, and no words collide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulated import simulate
+
+import calibtool as ct
+from calibtool.diagrams import data_file
+from calibtool.diagrams import figure as ink
+from calibtool.diagrams.registry import KINDS, module_of
+from calibtool.diagrams.style import inches
+
+FEW = {"resamples": 60}
+ROWS = 600
+# kind -> options of the data; by what to call a variant
+VARIANTS = {
+    "reliability": ("reliability", {}),
+    "reliability bootstrap": ("reliability", {"intervals": "bootstrap"}),
+    "reliability smooth": ("reliability", {"form": "smooth"}),
+    "reliability corp": ("reliability", {"form": "corp"}),
+    "reliability logit": ("reliability", {"logit": True}),
+    "reliability smooth logit": ("reliability", {"form": "smooth", "logit": True}),
+    "reliability overlaid": ("reliability", {}),
+    "reliability by": ("reliability", {"by": "group"}),
+    "classwise": ("classwise", {"top": 3}),
+    "confusion-calibration": ("confusion-calibration", {}),
+    "confidence": ("confidence", {}),
+    "bins": ("bins", {}),
+    "temperature": ("temperature", {}),
+    "risk-coverage": ("risk-coverage", {}),
+    "risk-coverage overlaid": ("risk-coverage", {}),
+    "shift": ("shift", {"over": "age"}),
+    "shift in time": ("shift", {"over": "day"}),
+    "gain": ("gain", {"methods": ["temperature", "isotonic", "vector"]}),
+    "belt": ("belt", {}),
+    "compare": ("compare", {}),
+}
+
+
+def predictions() -> ct.Predictions:
+    made = simulate(ROWS, 4, seed=3)
+    rng = np.random.Generator(np.random.PCG64(1))
+    days = np.datetime64("2026-01-01") + rng.integers(0, 90, ROWS).astype("timedelta64[D]")
+    extra = {
+        "group": np.array(["north", "south"])[rng.integers(0, 2, ROWS)],
+        "age": rng.integers(18, 90, ROWS),
+        "day": days.astype(str),
+    }
+    names = ("a $5 class", "<b>", "c_d^e", "a class with a long name indeed")
+    return replace(made, extra=extra, class_names=names, source="folder/test set.npz")
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The data of every variant, computed when first asked for."""
+    held: dict[str, object] = {}
+    one = predictions()
+
+    def get(variant: str) -> object:
+        if variant not in held:
+            kind, options = VARIANTS[variant]
+            given: object = one
+            if "overlaid" in variant or kind == "compare":
+                given = {"as given": one, "cooled": ct.fit("temperature", one)(one)}
+            held[variant] = module_of(kind).compute(given, **FEW, **options)
+        return held[variant]
+
+    return get
+
+
+def drawn(figure):
+    """Every mark that carries data, by panel and gid."""
+    found = {}
+    for artist in figure.findobj(lambda one: one.get_gid() is not None):
+        panels = [ax for ax in figure.axes if artist.axes in (ax, *ax.child_axes)]
+        at = figure.axes.index(panels[0]) if panels else 0
+        found[at, artist.get_gid()] = artist
+    return found
+
+
+def spans(artist):
+    """Upright (or level) lines as rows of x, low, high."""
+    return np.array([[s[0][0], s[0][1], s[1][1]] for s in artist.get_segments()])
+
+
+def has_band(artist, x, low, high):
+    """Whether the corners of a band are these."""
+    some = np.isfinite(low) & np.isfinite(high)
+    corners = np.concatenate([path.vertices for path in artist.get_paths()])
+    for y in (low[some], high[some]):
+        wanted = np.stack([x[some], y], axis=1)
+        away = np.abs(corners[None] - wanted[:, None]).max(axis=2).min(axis=1)
+        assert away.max() < 1e-12
+    inside = np.concatenate([low[some], high[some]])
+    assert corners[:, 1].min() >= inside.min() - 1e-12
+    assert corners[:, 1].max() <= inside.max() + 1e-12
+
+
+def table(diagram, part, **where):
+    """A part's columns as arrays, of the rows where columns have these values."""
+    columns = {name: np.array(x) for name, x in diagram.parts[part].items()}
+    keep = np.ones(len(next(iter(columns.values()))), bool)
+    for name, value in where.items():
+        keep &= columns[name] == value
+    out = {}
+    for name, x in columns.items():
+        own = x[keep]
+        numbers = own.dtype == object and all(v is None or isinstance(v, float) for v in own)
+        out[name] = np.array([np.nan if v is None else v for v in own]) if numbers else own
+    return out
+
+
+def test_every_kind_has_its_variants():
+    assert {kind for kind, _ in VARIANTS.values()} == set(KINDS)
+
+
+@pytest.mark.parametrize("variant", ["reliability", "reliability bootstrap"])
+def test_bins_are_drawn_as_they_are_reported(variant, made):
+    data = made(variant)
+    found = drawn(ink.figure("reliability", data))
+    own = table(data, "curve")
+    some = np.isfinite(own["outcome"])
+    np.testing.assert_allclose(
+        spans(found[0, "bars-0"]),
+        np.stack([own[name][some] for name in ("score", "low", "high")], axis=1),
+    )
+    points = found[0, "points-0"].get_offsets()
+    np.testing.assert_allclose(points, np.stack([own["score"], own["outcome"]], axis=1)[some])
+    blocks = [found[0, f"expected-{k}"] for k in range(some.sum())]
+    ends = [(b.get_y(), b.get_y() + b.get_height()) for b in blocks]
+    np.testing.assert_allclose(ends, np.stack([own["least"], own["most"]], axis=1)[some])
+    np.testing.assert_allclose(
+        found[0, "histogram-0"].get_data().values, table(data, "histogram")["mass"]
+    )
+
+
+@pytest.mark.parametrize("form", ["smooth", "corp"])
+def test_curves_are_drawn_as_they_are_reported(form, made):
+    data = made(f"reliability {form}")
+    found = drawn(ink.figure("reliability", data))
+    own = table(data, "curve")
+    has_band(found[0, "band-0"], own["score"], own["low"], own["high"])
+    has_band(found[0, "expected-0"], own["score"], own["least"], own["most"])
+    some = np.isfinite(own["outcome"])
+    ends = np.concatenate(found[0, "curve-0"].get_segments())
+    wanted = np.stack([own["score"], own["outcome"]], axis=1)[some]
+    np.testing.assert_allclose(np.unique(ends, axis=0), np.unique(wanted, axis=0))
+
+
+def test_on_a_logit_axis_marks_stay_where_they_are_but_for_0_and_1(made):
+    data = made("reliability logit")
+    found = drawn(ink.figure("reliability", data))
+    own = table(data, "curve")
+    seen = spans(found[0, "bars-0"])
+    low, high = found[0, "bars-0"].axes.get_ylim()
+    np.testing.assert_allclose(seen[:, 1], np.clip(own["low"], low, high))
+    np.testing.assert_allclose(seen[:, 2], np.clip(own["high"], low, high))
+    inside = (own["high"] > 0) & (own["high"] < 1)
+    assert (own["high"][inside] <= high).all()
+
+
+@pytest.mark.parametrize(
+    ("variant", "bands"),
+    [
+        ("belt", [(0, "curve", "score", "low_80", "high_80"), (0, "curve", "score", "low_95", "")]),
+        ("risk-coverage", [(0, "curve", "coverage", "low", "high")]),
+    ],
+)
+def test_bands_of_one_curve(variant, bands, made):
+    data = made(variant)
+    found = drawn(ink.figure(VARIANTS[variant][0], data))
+    for number, (panel, part, x, low, high) in enumerate(bands):
+        own = table(data, part)
+        ends = own[low], own[high or low.replace("low", "high")]
+        has_band(found[panel, f"band-{number}"], own[x], *ends)
+
+
+def test_bands_of_temperature_bins_and_compare(made):
+    data = made("temperature")
+    found = drawn(ink.figure("temperature", data))
+    for number, name in enumerate(("nll", "ece(bins=15)")):
+        own = table(data, "curve", name={"ece(bins=15)": "ece"}.get(name, name))
+        has_band(found[number, f"band-{number}"], own["temperature"], own["low"], own["high"])
+    data = made("bins")
+    found = drawn(ink.figure("bins", data))
+    for number, rule in enumerate(("equal width", "equal mass")):
+        own = table(data, "curve", rule=rule)
+        has_band(found[0, f"band-{number}"], own["bins"].astype(float), own["low"], own["high"])
+    for number, values in enumerate(data.agreeing.values()):
+        seen = np.array(found[0, f"library-{number}"].get_ydata(), float)
+        np.testing.assert_allclose(seen, np.array(values, float))
+    data = made("compare")
+    found = drawn(ink.figure("compare", data))
+    for number, line in enumerate((*data.models, data.difference)):
+        own = table(data, "curve", curve=line.label)
+        has_band(found[number // 2, f"band-{number}"], own["score"], own["low"], own["high"])
+
+
+def test_bars_of_shift_gain_classes(made):
+    data = made("shift")
+    found = drawn(ink.figure("shift", data))
+    own, ece = table(data, "stretch"), table(data, "estimate")
+    for gid, columns in {
+        "bars-0": ("was_low", "was_high"),
+        "expected-0": ("least", "most"),
+    }.items():
+        wanted = np.stack([own[name] for name in ("middle", *columns)], axis=1)
+        np.testing.assert_allclose(spans(found[0, gid]), wanted)
+    wanted = np.stack([ece[name] for name in ("middle", "low", "high")], axis=1)
+    np.testing.assert_allclose(spans(found[1, "bars-1"]), wanted)
+    data = made("gain")
+    found = drawn(ink.figure("gain", data))
+    for y, gain in enumerate(data.gains):
+        for panel, one in enumerate(gain.after):
+            if (panel, f"bars-{panel}-{y}") in found:
+                line = found[panel, f"bars-{panel}-{y}"]
+                assert list(line.get_xdata()) == [one.low, one.high]
+    data = made("confusion-calibration")
+    found = drawn(ink.figure("confusion-calibration", data))
+    for y, one in enumerate(data.classes):
+        assert list(found[0, f"bars-{y}"].get_xdata()) == [one.low, one.high]
+        assert list(found[0, f"point-{y}"].get_xdata()) == [one.was]
+    data = made("classwise")
+    found = drawn(ink.figure("classwise", data))
+    for panel, curve in enumerate(data.curves):
+        some = np.isfinite(curve.outcome)
+        wanted = np.stack([curve.score, curve.low, curve.high], axis=1)[some]
+        np.testing.assert_allclose(spans(found[panel, "bars-0"]), wanted)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_intervals_are_those_of_the_json_report(variant, made):
+    """Signed numbers of the first estimate: the same call of evaluate gives the same digits."""
+    kind, _ = VARIANTS[variant]
+    if kind not in ("reliability", "risk-coverage", "belt", "bins", "confusion-calibration"):
+        return
+    if "by" in variant:
+        return
+    parts = made(variant).parts
+    table_ = parts.get("estimate") or parts["curve"]
+    report = ct.evaluate(predictions(), [table_["name"][0]], **FEW)
+    (own,) = report.estimates
+    first = [table_[name][0] for name in ("value", "low", "high")]
+    assert first == [own.value, own.low, own.high]
+    assert table_["signature"][0] == own.signature
+
+
+# ------------------------------------------------------------------ the page
+
+
+def words(figure):
+    """Every visible piece of text with its place, in inches."""
+    from matplotlib.text import Text
+
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    found = []
+    every, shown = labels_of_ticks(figure)
+    for text in figure.findobj(Text):
+        if not (text.get_visible() and text.get_text().strip()):
+            continue
+        if text in every - shown:
+            continue
+        box = Text.get_window_extent(text, renderer)  # without the hair of an annotation
+        found.append((text.get_text(), box.extents / figure.dpi))
+    return found
+
+
+def labels_of_ticks(figure):
+    """All of them, and those that are drawn: the others lie beyond the ends of their axis."""
+    every, shown = set(), set()
+    for axes in figure.findobj(lambda one: hasattr(one, "xaxis")):
+        for axis in (axes.xaxis, axes.yaxis):
+            ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+            every |= {label for tick in ticks for label in (tick.label1, tick.label2)}
+            drawn_ = axis._update_ticks() if axis.get_visible() and axes.axison else []
+            shown |= {label for tick in drawn_ for label in (tick.label1, tick.label2)}
+    return every, shown
+
+
+@pytest.mark.parametrize("style", ["paper 3.25in", "paper 6.75in", "talk 8in"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_word_is_cut_off_or_covers_another(variant, style, made):
+    name, width = style.split()
+    figure = ink.figure(VARIANTS[variant][0], made(variant), width=width, style=name)
+    wide, high = figure.get_size_inches()
+    assert float(wide) == pytest.approx(float(width[:-2]))
+    found = words(figure)
+    assert found
+    for text, (x0, y0, x1, y1) in found:
+        assert x0 > -0.02, text
+        assert y0 > -0.02, text
+        assert x1 < wide + 0.02, text
+        assert y1 < high + 0.02, text
+    for k, (text, a) in enumerate(found):
+        for other, b in found[k + 1 :]:
+            across = min(a[2], b[2]) - max(a[0], b[0])
+            down = min(a[3], b[3]) - max(a[1], b[1])
+            assert across < 0.02 or down < 0.03, (text, other)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_same_data_make_the_same_bytes_with_real_text(variant, made, tmp_path):
+    kind, data = VARIANTS[variant][0], made(variant)
+    for suffix in ("svg", "pdf"):
+        for name in ("a", "b"):
+            ink.save(kind, data, tmp_path / f"{name}.{suffix}", title="<T> & $x_1$")
+        first = (tmp_path / f"a.{suffix}").read_bytes()
+        assert first == (tmp_path / f"b.{suffix}").read_bytes()
+        assert len(first) < 300_000
+    text = (tmp_path / "a.svg").read_text()
+    assert "&lt;T&gt; &amp; $x_1$" in text
+    assert text.count("<text") > 5
+    assert ink.svg(ink.figure(kind, data, title="<T> & $x_1$")) == text
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_kind_is_drawn_on_axes_of_ones_own(variant, made):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    own, other = figure.subplots(1, 2)
+    other.plot([0, 1])
+    ink.draw(VARIANTS[variant][0], made(variant), own)
+    figure.canvas.draw()
+    assert drawn(figure)
+    assert len(other.lines) == 1
+
+
+def test_from_python_a_kind_takes_axes_and_answers_with_its_data():
+    from matplotlib.figure import Figure
+
+    one = predictions()
+    axes = Figure().subplots()
+    data = ct.plot.reliability(one, ax=axes, **FEW)
+    assert data.curves[0].estimates[0].name == "ece"
+    assert axes.get_ylabel() == "Accuracy"
+    assert set(ct.plot.__all__) >= {kind.replace("-", "_") for kind in KINDS}
+
+
+def test_a_matplotlibrc_changes_no_byte(made, tmp_path):
+    import matplotlib as mpl
+
+    data = made("reliability")
+    ink.save("reliability", data, tmp_path / "a.svg")
+    with mpl.rc_context({"font.size": 30, "axes.grid": True, "lines.linewidth": 9}):
+        ink.save("reliability", data, tmp_path / "b.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_a_diagram_of_several_panels_says_which_axes_it_needs(made):
+    from matplotlib.figure import Figure
+
+    free = Figure().add_axes((0, 0, 1, 1))
+    with pytest.raises(ct.CalibtoolError, match="subplots"):
+        ink.draw("gain", made("gain"), free)
+
+
+@pytest.mark.parametrize(
+    ("width", "says"), [("3 furlongs", "3.25in"), ("0.5in", "2 and 20"), ("90cm", "2 and 20")]
+)
+def test_widths_that_are_none(width, says):
+    with pytest.raises(ct.CalibtoolError, match=says):
+        inches(width)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_csv_and_json_hold_the_same(variant, made, tmp_path):
+    import csv
+    import json
+
+    kind, data = VARIANTS[variant][0], made(variant)
+    data_file.save(kind, data, tmp_path / "d.csv")
+    data_file.save(kind, data, tmp_path / "d.json")
+    record = json.loads((tmp_path / "d.json").read_text())
+    assert (record["schema"], record["version"]) == ("calibtool-diagram", 1)
+    with (tmp_path / "d.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for part, listed in record["parts"].items():
+        own = [row for row in rows if row["part"] == part]
+        assert len(own) == len(listed)
+        for row, item in zip(own, listed, strict=True):
+            for name, value in item.items():
+                assert row[name] == ("" if value is None else str(value))

@@ -1,0 +1,89 @@
+"""Spec strings."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibtool.errors import UsageError
+from calibtool.metrics.grammar import NORMS
+from calibtool.metrics.registry import METRICS, SETS
+from calibtool.metrics.spec import parse, parse_list
+
+
+@given(
+    st.sampled_from(["ece", "mce", "rmsce"]),
+    st.integers(1, 500),
+    st.sampled_from(sorted(NORMS)),
+    st.sampled_from(["top", "positive", "auto"]),
+    st.sampled_from(["equal_width", "equal_mass"]),
+)
+def test_the_canonical_name_parses_back_to_the_same_metric(name, bins, norm, view, profile):
+    spec = parse(f" {name} ( bins = {bins} , norm={norm}, view={view},profile={profile})")
+    again = parse(spec.name)
+    assert again == spec
+    assert again.name == spec.name
+
+
+@pytest.mark.parametrize("name", list(METRICS))
+def test_every_name_is_its_own_canonical_form(name):
+    assert parse(name).name == name
+    assert parse(name.upper().replace("-", "_")).name == name
+
+
+def test_defaults_are_left_out_of_the_name():
+    assert parse("ece(bins=15,norm=l1)").name == "ece"
+
+
+def test_a_list_is_split_outside_parentheses_only_and_repeats_are_dropped():
+    names = [spec.name for spec in parse_list("ece(bins=10,norm=l2), nll,ece,nll")]
+    assert names == ["ece(norm=l2,bins=10)", "nll", "ece"]
+
+
+@pytest.mark.parametrize("name", list(SETS))
+def test_sets_stand_for_their_metrics(name):
+    assert [spec.name for spec in parse_list(name)] == list(SETS[name])
+
+
+def test_all_is_the_whole_table_and_the_sections_are_all():
+    assert [spec.name for spec in parse_list("all")] == list(METRICS)
+    assert parse_list("binned,binning-free,scores,clinical,ranking") == parse_list("all")
+
+
+MISTAKES = [
+    ("ecee", "there is no metric 'ecee'; did you mean ece"),
+    ("ece(bin=3)", "there is no option 'bin'; did you mean bins"),
+    ("ece(bins=x)", "bins must be a whole number, not 'x'"),
+    ("ece(bins=0)", "bins must lie between 1 and 100,000"),
+    ("ece(bins=3,bins=4)", "bins is given twice"),
+    ("ece(norm=l3)", "there is no norm 'l3'"),
+    ("ece(view=tip)", "there is no view 'tip'; did you mean top"),
+    ("ece(bins)", "'bins' is not OPTION=VALUE"),
+    ("ece bins=3", "is not of the form NAME"),
+    ("nll(bins=3)", "there is no option 'bins'"),
+    ("mcb(score=crps)", "there is no score 'crps'; there are brier, log"),
+    ("top-k-accuracy(k=0)", "k must lie between 1 and 1,000,000"),
+    ("tace(threshold=2)", "threshold must lie between 0 and 1"),
+    ("calibration", "did you mean"),
+    ("smoothece", "did you mean smece"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES)
+def test_mistakes_say_what_is_wrong(text, message):
+    with pytest.raises(UsageError) as error:
+        parse(text)
+    assert message in str(error.value)
+
+
+def test_all_mistakes_of_a_list_are_reported_together():
+    with pytest.raises(UsageError) as error:
+        parse_list("ecee, nll, mse(bins=2)")
+    assert "ecee" in str(error.value)
+    assert "mse" in str(error.value)
+
+
+def test_no_metrics_is_an_error():
+    with pytest.raises(UsageError, match="no metrics"):
+        parse_list(" , ")

@@ -1,0 +1,190 @@
+"""Streaming: files of any number of rows, in parts, through the same numbers as rows in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import csv, feather
+
+import calibtool as ct
+from calibtool.analysis import slices
+from calibtool.data.files.open import open_source
+from calibtool.data.files.roles import Choice
+from calibtool.errors import InputError
+from calibtool.evaluation import evaluate
+
+ROWS = 30_000
+
+
+def table(seed: int = 0, rows: int = ROWS, *, weights: bool = False) -> pa.Table:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    score = rng.beta(0.8, 2, rows)
+    columns = {
+        "p": score.astype(np.float32),
+        "y": (rng.random(rows) < score**1.2).astype(np.int8),
+        "country": rng.choice(["de", "fr", "it"], rows, p=[0.6, 0.3, 0.1]),
+        "device": rng.integers(0, 3, rows),
+        "fraction": rng.random(rows),
+    }
+    if weights:
+        columns["weight"] = rng.random(rows) + 0.1
+    return pa.table(columns)
+
+
+@pytest.fixture
+def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is many rows."""
+    monkeypatch.setattr(evaluate, "STREAMED_ROWS", 100)
+    monkeypatch.setattr(slices, "EXACT_ROWS", 100)
+
+
+def write(path: Path, data: pa.Table, group: int = 4000) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(data, path, row_group_size=group)
+
+
+def source(path: Path | str, **choice):
+    return open_source(path, Choice(score="p", labels="y", **choice))
+
+
+def digits(report):
+    return [(e.name, e.value, e.low, e.high, e.unbiased, e.p_value) for e in report]
+
+
+@pytest.mark.usefixtures("streamed")
+def test_one_file_or_ten_one_thread_or_four_give_the_same_digits(tmp_path):
+    data = table()
+    write(tmp_path / "one.parquet", data)
+    write(tmp_path / "coarse.parquet", data, group=ROWS)
+    for k in range(10):
+        write(tmp_path / "ten" / f"{k}.parquet", data.slice(3000 * k, 3000), group=700)
+    names = ["ece", "ada-ece", "nll", "accuracy", "classwise-ece", "smece"]
+    found = [
+        digits(ct.evaluate(source(tmp_path / name), names, threads=threads))
+        for name, threads in [
+            ("one.parquet", 1),
+            ("one.parquet", 4),
+            ("coarse.parquet", 4),
+            ("ten", 2),
+        ]
+    ]
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "arrow"])
+def test_other_formats_stream_too(tmp_path, monkeypatch, suffix):
+    data = table(rows=3000)
+    p = ct.Predictions.from_probs(data["p"].to_numpy(), data["y"].to_numpy())
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "npz":
+        np.savez(path, p=p.values[:, 0], y=p.labels)
+    elif suffix == "csv":
+        csv.write_csv(data, path)
+    else:
+        feather.write_feather(data, path, compression="uncompressed")
+    rows = ct.evaluate(p, ["ece", "brier"], ci="none")
+    monkeypatch.setattr(evaluate, "STREAMED_ROWS", 100)
+    found = ct.evaluate(source(path), ["ece", "brier"], ci="none")
+    slack = 1e-6 if suffix == "csv" else 1e-8  # squares of float32 scores are rounded in memory
+    assert [e.value for e in found] == pytest.approx([e.value for e in rows], abs=slack)
+
+
+@pytest.mark.usefixtures("streamed")
+def test_weighted_rows_have_the_same_digits_in_any_number_of_threads(tmp_path):
+    write(tmp_path / "x.parquet", table(weights=True), group=1500)
+    reports = [ct.evaluate(source(tmp_path / "x.parquet"), threads=t) for t in (1, 3)]
+    assert digits(reports[0]) == digits(reports[1])
+    assert reports[0].data.weighted
+
+
+@pytest.mark.usefixtures("streamed")
+def test_a_bad_value_is_named_by_file_and_row(tmp_path):
+    bad = table(rows=2000)
+    score = bad["p"].to_numpy().copy()
+    score[1234] = np.nan
+    for k in range(3):
+        data = bad.set_column(0, "p", pa.array(score)) if k == 1 else table(k, 2000)
+        write(tmp_path / "x" / f"{k}.parquet", data, group=500)
+    with pytest.raises(InputError, match=r"1\.parquet: p: .*row 1234"):
+        ct.evaluate(source(tmp_path / "x"), ["ece"])
+
+
+@pytest.mark.usefixtures("streamed")
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_file_that_is_damaged_inside_is_named_or_skipped_whole(tmp_path, threads):
+    for k in range(4):
+        write(tmp_path / "x" / f"{k}.parquet", table(k, 4000), group=1000)
+    path = tmp_path / "x" / "2.parquet"
+    data = bytearray(path.read_bytes())
+    where = pq.ParquetFile(path).metadata.row_group(2).column(0)
+    start = where.dictionary_page_offset or where.data_page_offset
+    data[start : start + where.total_compressed_size] = b"\xff" * where.total_compressed_size
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"2\.parquet"):
+        ct.evaluate(source(tmp_path / "x"), ["ece"], threads=threads)
+    skipping = source(tmp_path / "x", skip_bad_files=True)
+    report = ct.evaluate(skipping, ["ece", "nll"], threads=threads)
+    assert [file.endswith("2.parquet") for file, _ in report.skipped] == [True]
+    path.unlink()
+    assert digits(report) == digits(ct.evaluate(source(tmp_path / "x"), ["ece", "nll"]))
+    assert report.data.rows == 12_000
+
+
+@pytest.mark.usefixtures("streamed")
+def test_a_filter_streams_what_it_keeps(tmp_path):
+    data = table()
+    write(tmp_path / "x.parquet", data)
+    found = ct.evaluate(source(tmp_path / "x.parquet", filter="country = 'fr'"), ["ece"])
+    kept = data.filter(pc.equal(data["country"], "fr"))
+    write(tmp_path / "kept.parquet", kept)
+    assert digits(found) != digits(ct.evaluate(source(tmp_path / "x.parquet"), ["ece"]))
+    assert [e.value for e in found] == [
+        e.value for e in ct.evaluate(source(tmp_path / "kept.parquet"), ["ece"])
+    ]
+    assert found.data.rows == kept.num_rows
+
+
+def test_slices_of_many_rows_are_those_of_few(tmp_path, monkeypatch):
+    write(tmp_path / "x.parquet", table())
+    names = ["ece", "nll", "accuracy"]
+    rows = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
+    monkeypatch.setattr(slices, "EXACT_ROWS", 100)
+    monkeypatch.setattr(evaluate, "STREAMED_ROWS", 100)
+    found = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
+    for a, b in zip(rows.parts, found.parts, strict=True):
+        assert [(s.name, s.rows) for s in a.slices] == [(s.name, s.rows) for s in b.slices]
+        for one, other in zip(a.slices, b.slices, strict=True):
+            values = [m.estimate.value for m in one.measures]
+            assert [m.estimate.value for m in other.measures] == pytest.approx(values, abs=1e-12)
+    assert [e.value for e in found.whole] == pytest.approx([e.value for e in rows.whole], abs=1e-12)
+
+
+@pytest.mark.usefixtures("streamed")
+def test_slices_need_columns_of_few_values(tmp_path):
+    write(tmp_path / "x.parquet", table())
+    quantiles = ct.evaluate_by(source(tmp_path / "x.parquet"), "fraction", ["accuracy"], ci="none")
+    assert len(quantiles.parts[0].slices) == 8  # in memory
+    with pytest.raises(InputError, match="no column 'nothing'"):
+        ct.evaluate_by(source(tmp_path / "x.parquet"), "nothing")
+
+
+@pytest.mark.usefixtures("streamed")
+def test_no_rows_after_a_filter_is_an_error(tmp_path):
+    write(tmp_path / "x.parquet", table())
+    with pytest.raises(InputError, match="no rows"):
+        ct.evaluate(source(tmp_path / "x.parquet", filter="p > 2"), ["ece"])
+
+
+def test_a_glob_of_folders_is_all_that_is_in_them(tmp_path):
+    for day in (1, 2, 3):
+        write(tmp_path / "scores" / f"day=2026-11-0{day}" / "part.parquet", table(day, 500))
+    (tmp_path / "scores" / "day=2026-11-01" / "_SUCCESS").write_text("")
+    found = source(f"{tmp_path}/scores/day=2026-11-0[12]")
+    assert found.rows == 1000
+    parts = ct.evaluate_by(found, "day", ["accuracy"], ci="none").parts[0].slices
+    assert sorted((s.name, s.rows) for s in parts) == [("2026-11-01", 500), ("2026-11-02", 500)]
