@@ -28,12 +28,12 @@ from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
 from calibtool.metrics.spec import parse_list
 from calibtool.streaming.engines.dask_cluster import connected
-from calibtool.streaming.engines.engine import Run
+from calibtool.streaming.engines.engine import RunOptions
 from calibtool.streaming.engines.tree import WIDTH
-from calibtool.streaming.layout import keep_for
-from calibtool.streaming.passes import states_of
+from calibtool.streaming.layout import layout_for
+from calibtool.streaming.passes import summarize
 from calibtool.streaming.summarize import cells
-from calibtool.streaming.summary import Shape
+from calibtool.streaming.summary import DataShape
 
 HERE = Path(__file__).parent
 ROUNDS = 5
@@ -83,17 +83,17 @@ def measure(path, rows):
     source = open_source(path, Choice(score="p", labels="clicked"))
     specs = parse_list("ece,ada-ece,nll,brier")
     specs = [replace(spec, view="positive") if spec.view == "auto" else spec for spec in specs]
-    keep = keep_for(specs, Shape("probs", 2, one_column=True))
+    keep = layout_for(specs, DataShape("probs", 2, one_column=True))
     times, started, bits = {}, {}, set()
     for n in (1, 2):  # one cluster at a time, beside as many threads
         began = time.perf_counter()
         with connected(f"local:{n}") as engine:
             engine.client.wait_for_workers(n)
             started[f"local:{n}"] = time.perf_counter() - began
-            on = replace(source, run=Run(engine))
+            on = replace(source, run=RunOptions(engine))
             for turn in range(ROUNDS + 1):  # the first warms up
                 for name, readable in ((f"threads:{n}", source), (f"local:{n}", on)):
-                    took, states = seconds(lambda r=readable, n=n: states_of(r, keep, threads=n))
+                    took, states = seconds(lambda r=readable, n=n: summarize(r, keep, threads=n))
                     bits.add(states[0].to_bytes())
                     if turn:
                         times.setdefault(name, []).append(took)

@@ -31,7 +31,7 @@ from calibtool.train.data.read import read
 from calibtool.train.data.split import split
 from calibtool.train.feed import Feed
 from calibtool.train.forward import predict
-from calibtool.train.loop import State, fit
+from calibtool.train.loop import TrainingState, fit
 from calibtool.train.models.registry import tokenized
 from calibtool.train.run import Silent
 from calibtool.train.settings import Settings
@@ -87,7 +87,7 @@ class Notes:
         self.settings, self.place = settings, place
         self.rows: list[dict[str, float]] = []
 
-    def __call__(self, state: State) -> None:
+    def __call__(self, state: TrainingState) -> None:
         last = [p for name, p in state.model.network.named_parameters() if name.startswith("head")]
         everything = list(state.model.network.parameters())
         row: dict[str, float] = {

@@ -21,7 +21,7 @@ from scipy.special import expit, logit, ndtri
 import calibtool as ct
 from calibtool.analysis.slice_search import search_slices
 from calibtool.analysis.slices import evaluate_by
-from calibtool.data.slicing import slices, with_extra
+from calibtool.data.slicing import partition, with_extra
 
 HERE = Path(__file__).parent
 SHIFTS = (0.4, 0.8, 1.2)
@@ -69,7 +69,7 @@ def cell(kind, n, shift, simulations, cluster=None):
         report = search_slices(data, chosen, cluster=cluster, seed=seed)
         hit = wrong = False
         for one in report.found:
-            parts = slices(data, one.by, most=20)
+            parts = partition(data, one.by, most=20)
             inside = planted[parts.codes == parts.names.index(one.name)]
             hit |= inside.mean() >= 0.5
             wrong |= not inside.any()

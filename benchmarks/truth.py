@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import calibtool as ct
 from calibtool.data.rows import reduce_rows
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.kinds import Counts, OfCells, OfCounts, OfMatrix, Score
+from calibtool.metrics.kinds import CellMetric, CountMetric, Counts, MatrixMetric, Score
 from calibtool.metrics.profiles import Profile
 from calibtool.metrics.simplex import skce_width
 from calibtool.metrics.spec import Spec, parse
@@ -86,14 +86,14 @@ def true_value(spec: Spec, p: Floats, q: Floats) -> float:
             return recalibrated(metric.name, p, q)
         case Score():
             return mean_score(metric.rows, p, q)
-        case OfCounts():
+        case CountMetric():
             mean = np.array(mean_score(metric.rows, p, q) if metric.rows else 0.0)
             own = np.take_along_axis(q, top[:, None], 1)[:, 0]
             said, hit = (np.bincount(top, w, CLASSES) / ROWS for w in (np.ones(ROWS), own))
             return float(metric.of(Counts(q.mean(0), said, hit, mean)))
-        case OfMatrix():
+        case MatrixMetric():
             return kernel_error(p[:4000], q[:4000])
-        case OfCells():
+        case CellMetric():
             values = [float(spec.of_truth(cells)) for cells in panels(p, q, view)]
             return float(np.average(values, weights=masses(p, view)))
         case _:

@@ -11,38 +11,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from calibtool.version import __version__
+from calibtool.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from calibtool import plot as plot
-    from calibtool import sklearn as sklearn
-    from calibtool.analysis.comparison import compare
-    from calibtool.analysis.monitoring.monitor import monitor
-    from calibtool.analysis.selection import select
-    from calibtool.analysis.significance.run import significance
-    from calibtool.analysis.slice_search import search_slices
-    from calibtool.analysis.slices import evaluate_by
-    from calibtool.calibrators.fit import fit, load_calibrator
-    from calibtool.data.files.open import load, scan
-    from calibtool.data.predictions import Predictions
-    from calibtool.errors import CalibtoolError
-    from calibtool.evaluation.evaluate import evaluate
-    from calibtool.evaluation.report import Report
-    from calibtool.gate.check import check
-    from calibtool.intervals.estimate import Estimate
-    from calibtool.reports.page.write import write_report
-    from calibtool.streaming.cells_file import load_cells, save_cells
-    from calibtool.streaming.engines.dask_frame import from_dask
-    from calibtool.streaming.summarize import cells
-    from calibtool.streaming.summary import State
-
-# name -> the module it lives in; loaded when first used, so that importing calibtool is cheap
+# The public names and the modules that define them. Each is imported on first use, so that
+# `import calibtool` and `calibtool --help` load nothing heavy. The imports below tell type checkers
+# the same; tests/test_house.py holds the two lists together.
 _HOME = {
     "CalibtoolError": "calibtool.errors",
     "Estimate": "calibtool.intervals.estimate",
     "Predictions": "calibtool.data.predictions",
     "Report": "calibtool.evaluation.report",
-    "State": "calibtool.streaming.summary",
+    "State": "calibtool.streaming.summary",  # the former name of Summary
+    "Summary": "calibtool.streaming.summary",
     "cells": "calibtool.streaming.summarize",
     "check": "calibtool.gate.check",
     "compare": "calibtool.analysis.comparison",
@@ -53,51 +33,68 @@ _HOME = {
     "load": "calibtool.data.files.open",
     "load_calibrator": "calibtool.calibrators.fit",
     "load_cells": "calibtool.streaming.cells_file",
+    "monitor": "calibtool.analysis.monitoring.monitor",
     "save_cells": "calibtool.streaming.cells_file",
     "scan": "calibtool.data.files.open",
-    "monitor": "calibtool.analysis.monitoring.monitor",
     "search_slices": "calibtool.analysis.slice_search",
     "select": "calibtool.analysis.selection",
     "significance": "calibtool.analysis.significance.run",
     "write_report": "calibtool.reports.page.write",
 }
-_MODULES = ("plot", "sklearn")  # the latter of an optional extra
+# Public modules, and the package of an extra that each of them needs, if any.
+_MODULES = {"plot": None, "sklearn": "sklearn"}
+
+if TYPE_CHECKING:
+    from calibtool import plot as plot
+    from calibtool import sklearn as sklearn
+    from calibtool.analysis.comparison import compare as compare
+    from calibtool.analysis.monitoring.monitor import monitor as monitor
+    from calibtool.analysis.selection import select as select
+    from calibtool.analysis.significance.run import significance as significance
+    from calibtool.analysis.slice_search import search_slices as search_slices
+    from calibtool.analysis.slices import evaluate_by as evaluate_by
+    from calibtool.calibrators.fit import fit as fit
+    from calibtool.calibrators.fit import load_calibrator as load_calibrator
+    from calibtool.data.files.open import load as load
+    from calibtool.data.files.open import scan as scan
+    from calibtool.data.predictions import Predictions as Predictions
+    from calibtool.errors import CalibtoolError as CalibtoolError
+    from calibtool.evaluation.evaluate import evaluate as evaluate
+    from calibtool.evaluation.report import Report as Report
+    from calibtool.gate.check import check as check
+    from calibtool.intervals.estimate import Estimate as Estimate
+    from calibtool.reports.page.write import write_report as write_report
+    from calibtool.streaming.cells_file import load_cells as load_cells
+    from calibtool.streaming.cells_file import save_cells as save_cells
+    from calibtool.streaming.engines.dask_frame import from_dask as from_dask
+    from calibtool.streaming.summarize import cells as cells
+    from calibtool.streaming.summary import State as State
+    from calibtool.streaming.summary import Summary as Summary
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
+        if not _installed(_MODULES[name]):
+            # AttributeError, not ImportError: help(), hasattr() and inspect.getmembers() must work
+            # where the extra is not installed.
+            raise AttributeError(
+                f"calibtool.{name} needs the extra {name!r}: pip install 'calibtool[{name}]'"
+            )
         return import_module(f"calibtool.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'calibtool' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
+def _installed(package: str | None) -> bool:
+    from importlib.util import find_spec
+
+    return package is None or find_spec(package) is not None
+
+
 def __dir__() -> list[str]:
-    return sorted([*_HOME, *_MODULES, "__version__"])
+    usable = [name for name, needed in _MODULES.items() if _installed(needed)]
+    return sorted([*_HOME, *usable, "__version__"])
 
 
-__all__ = [
-    "CalibtoolError",
-    "Estimate",
-    "Predictions",
-    "Report",
-    "State",
-    "__version__",
-    "cells",
-    "check",
-    "compare",
-    "evaluate",
-    "evaluate_by",
-    "fit",
-    "from_dask",
-    "load",
-    "load_calibrator",
-    "load_cells",
-    "monitor",
-    "save_cells",
-    "scan",
-    "search_slices",
-    "select",
-    "significance",
-    "write_report",
-]
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - every key is a string

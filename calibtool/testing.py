@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from calibtool.data.files.open import open_source
-from calibtool.data.readable import Calibrator, Readable
+from calibtool.data.readable import Readable, Recalibrator
 from calibtool.gate.baseline import Saved, read_saved
 from calibtool.gate.check import check
 from calibtool.gate.outcome import Outcome
@@ -18,7 +18,7 @@ def assert_calibrated(
     *requirements: str,
     mode: str = "tolerate",
     baseline: Readable | Saved | str | Path | None = None,
-    calibrator: Calibrator | None = None,
+    calibrator: Recalibrator | None = None,
     inconclusive: Literal["pass", "fail"] = "fail",
     **options: Any,
 ) -> Outcome:

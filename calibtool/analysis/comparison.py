@@ -13,10 +13,10 @@ from typing import Any
 
 from calibtool.data.files.source import Source
 from calibtool.data.matching import match
-from calibtool.data.predictions import Data
+from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import examine
+from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
@@ -49,7 +49,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Line:
+class MetricRow:
     """A metric of all systems.
 
     Attributes:
@@ -101,12 +101,12 @@ class Comparison:
         reading: what it comes to, in words.
     """
 
-    data: Data
+    data: DataInfo
     names: tuple[str, ...]
     reference: int
     matched: str
     level: float | None
-    lines: tuple[Line, ...]
+    lines: tuple[MetricRow, ...]
     tests: int
     reading: str = ""
 
@@ -150,11 +150,13 @@ def compare(
     if cluster and isinstance(first, Source):
         first = first.also([cluster])
     matched = match([first, *others], id_=id_)
-    found = examine(matched.first, metrics, matched.systems, bias=False, cluster=cluster, **how)
+    found = evaluate_rows(
+        matched.first, metrics, matched.systems, bias=False, cluster=cluster, **how
+    )
     estimates = [found.estimates(k) for k in range(len(files))]
     changes = [None if k == reference else found.change(k, reference) for k in range(len(files))]
     lines = [
-        Line(
+        MetricRow(
             spec.name,
             family(spec.name),
             spec.metric.better,
@@ -208,7 +210,7 @@ def _signed(change: Estimate, reference: str) -> Estimate:
     return replace(change, signature=change.signature.replace("minus:before", f"minus:{reference}"))
 
 
-def _corrected(lines: Sequence[Line], level: float | None) -> tuple[list[Line], int]:
+def _corrected(lines: Sequence[MetricRow], level: float | None) -> tuple[list[MetricRow], int]:
     """Holm over metrics and pairs, and the verdicts."""
     known = [
         change.estimate.p_value
@@ -218,7 +220,7 @@ def _corrected(lines: Sequence[Line], level: float | None) -> tuple[list[Line], 
     ]
     adjusted = iter(holm(known))
 
-    def judged(line: Line, change: Change | None) -> Change | None:
+    def judged(line: MetricRow, change: Change | None) -> Change | None:
         if change is None or change.estimate.p_value is None or level is None:
             return change
         p = next(adjusted)

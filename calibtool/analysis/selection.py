@@ -15,7 +15,7 @@ from calibtool.calibrators.fit import fit
 from calibtool.calibrators.maps import Power
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.folds import stratified_folds
-from calibtool.data.predictions import Data, Predictions
+from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError, FitError, UsageError
 from calibtool.evaluation.collect import resample
@@ -84,7 +84,7 @@ class Selection:
         calibrator: the chosen one, fitted on all rows; T = 1 for "nothing".
     """
 
-    data: Data
+    data: DataInfo
     rank_by: str
     level: float
     candidates: tuple[Candidate, ...]
@@ -168,7 +168,7 @@ def select(
     say("fitting the choice", 0.0)
     calibrator = _identity(predictions) if chosen == NOTHING else fit(chosen, predictions)
     say("fitting the choice", 1.0)
-    data = Data(
+    data = DataInfo(
         trial.judged.source,
         trial.judged.rows,
         predictions.classes,

@@ -18,10 +18,10 @@ from itertools import combinations
 import numpy as np
 
 from calibtool.data.files.source import Source
-from calibtool.data.predictions import Data, Predictions
+from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import Rows, reduce_rows
-from calibtool.data.slicing import FEW, PSEUDO, carrying, names_in, slices
+from calibtool.data.slicing import FEW, PSEUDO, carrying, names_in, partition
 from calibtool.errors import InputError, UsageError
 from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.saddlepoint import excess, two_sided
@@ -36,7 +36,7 @@ FEW_CLUSTERS = 20  # a slice of fewer clusters in a half is not tested
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSlice:
     """A slice that is confirmed. All numbers but `rows` are of the held-out half.
 
     Attributes:
@@ -67,7 +67,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Search:
+class SliceSearch:
     """What was searched and found.
 
     Attributes:
@@ -82,14 +82,14 @@ class Search:
         level: of the interval; 1 - level is the error rate.
     """
 
-    data: Data
+    data: DataInfo
     view: str
     columns: tuple[str, ...]
     skipped: tuple[str, ...]
     tried: int
     small: int
     chosen: int
-    found: tuple[Found, ...]
+    found: tuple[FoundSlice, ...]
     level: float
     seed: int
     cluster: str = ""
@@ -104,7 +104,7 @@ def search_slices(
     level: float = 0.95,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Search:
+) -> SliceSearch:
     """Search for the slices with the worst calibration.
 
     Args:
@@ -147,8 +147,8 @@ def search_slices(
     adjusted = benjamini_hochberg(p.tolist()) if len(p) else []
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
     found = _confirmed(chosen, sums, ~first, level)
-    return Search(
-        Data(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None),
+    return SliceSearch(
+        DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None),
         view,
         tuple(part.by for part in parts),
         tuple(skipped),
@@ -215,7 +215,7 @@ def _parts(
             if why:
                 skipped.append(f"{one}: {why}")
                 continue
-            found = slices(rows, one, most=MOST_VALUES)
+            found = partition(rows, one, most=MOST_VALUES)
             if len(found.names) > 1:
                 parts.append(_Part(one, found.names, found.codes))
             else:
@@ -361,7 +361,7 @@ def _student_reach(level: float, freedom: Array) -> Array:
 
 def _confirmed(
     chosen: Sequence[tuple[_Part, int]], sums: _Sums, held: Array, level: float
-) -> list[tuple[Found, _Part, int]]:
+) -> list[tuple[FoundSlice, _Part, int]]:
     """Those that the held-out half confirms, the one whose gap is surely widest first."""
     p = [float(sums.p_values(part, held)[k]) for part, k in chosen]
     found = []
@@ -369,19 +369,19 @@ def _confirmed(
         if adjusted < 1 - level:
             rows = int(np.count_nonzero(part.codes == k))
             means = sums.means(part, k, held, level)
-            found.append((Found(part.by, part.names[k], rows, *means, own, adjusted), part, k))
+            found.append((FoundSlice(part.by, part.names[k], rows, *means, own, adjusted), part, k))
 
-    def least(one: tuple[Found, _Part, int]) -> float:
+    def least(one: tuple[FoundSlice, _Part, int]) -> float:
         return -max(one[0].low, -one[0].high)
 
     return sorted(found, key=least)
 
 
 def _explained(
-    found: Sequence[tuple[Found, _Part, int]], sums: _Sums, held: Array, level: float
-) -> Iterable[Found]:
+    found: Sequence[tuple[FoundSlice, _Part, int]], sums: _Sums, held: Array, level: float
+) -> Iterable[FoundSlice]:
     """The same, each with the slice above that leaves nothing of it, if there is one."""
-    above: list[tuple[Found, Array]] = []
+    above: list[tuple[FoundSlice, Array]] = []
     for one, part, k in found:
         inside = part.codes == k
         why = ""

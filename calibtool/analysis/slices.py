@@ -11,22 +11,22 @@ from typing import Any
 
 from calibtool.data.files.reader import left_out
 from calibtool.data.files.source import Source
-from calibtool.data.predictions import Data, Predictions
-from calibtool.data.readable import Calibrator, Readable, unchanged
+from calibtool.data.predictions import DataInfo, Predictions
+from calibtool.data.readable import Readable, Recalibrator, unchanged
 from calibtool.data.rows import reduce_rows
-from calibtool.data.slicing import FEW, Slices, carrying, slices
+from calibtool.data.slicing import FEW, Partition, carrying, partition
 from calibtool.errors import CalibtoolError, InputError, NotAvailableError
 from calibtool.evaluation.evaluate import evaluate
 from calibtool.evaluation.report import Report
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
-from calibtool.metrics.spec import Spec, main_view, parse_list, settle
-from calibtool.streaming.engines.dask_frame import opened
-from calibtool.streaming.groups import groups_of
-from calibtool.streaming.layout import keep_for, streams
-from calibtool.streaming.passes import Task, many, ran, require_streamed
-from calibtool.streaming.summary import Shape
+from calibtool.metrics.spec import Spec, main_view, parse_list, resolve_view
+from calibtool.streaming.engines.dask_frame import as_source
+from calibtool.streaming.groups import summarize_groups
+from calibtool.streaming.layout import layout_for, streams
+from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, require_streamed
+from calibtool.streaming.summary import DataShape
 from calibtool.types import Progress
 
 EITHER = 5  # right and wrong rows that a slice needs for a p-value
@@ -34,7 +34,7 @@ METRICS = ("accuracy", "mean-confidence", "nll", "ece")
 
 
 @dataclass(frozen=True)
-class Measure:
+class SliceEstimate:
     """A metric in a slice.
 
     Attributes:
@@ -50,16 +50,16 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Slice:
+class SliceResult:
     """Some of the rows, and every metric of them."""
 
     name: str
     rows: int
-    measures: tuple[Measure, ...]
+    measures: tuple[SliceEstimate, ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class SlicesBy:
     """The rows by one column, or by several.
 
     Attributes:
@@ -71,19 +71,19 @@ class Part:
     """
 
     by: str
-    slices: tuple[Slice, ...]
+    slices: tuple[SliceResult, ...]
     apart: str = ""
     note: str = ""
     small: tuple[tuple[str, int], ...] = ()
 
-    def sorted(self, metric: int) -> list[tuple[Slice, Measure]]:
+    def sorted(self, metric: int) -> list[tuple[SliceResult, SliceEstimate]]:
         """Slices by how surely they differ from the whole in a metric, the surest first."""
         pairs = [(one, one.measures[metric]) for one in self.slices]
         return sorted(pairs, key=lambda pair: 2.0 if pair[1].p_value is None else pair[1].p_value)
 
 
 @dataclass(frozen=True)
-class Sliced:
+class SliceReport:
     """Every metric in every slice.
 
     Attributes:
@@ -95,10 +95,10 @@ class Sliced:
         tests: how many p-values were corrected together.
     """
 
-    data: Data
+    data: DataInfo
     calibrator: str
     whole: tuple[Estimate, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[SlicesBy, ...]
     level: float | None
     tests: int
     warnings: tuple[str, ...] = ()
@@ -109,10 +109,10 @@ def evaluate_by(
     by: str | Sequence[str],
     metrics: str | Iterable[str | Spec] = METRICS,
     *,
-    calibrator: Calibrator | None = None,
+    calibrator: Recalibrator | None = None,
     progress: Progress | None = None,
     **how: Any,
-) -> Sliced:
+) -> SliceReport:
     """Measure every slice by itself.
 
     Args:
@@ -131,19 +131,19 @@ def evaluate_by(
     >>> [one.rows for one in evaluate_by(p, "place", ["accuracy"], ci="none").parts[0].slices]
     [40, 40]
     """
-    predictions = opened(predictions)
+    predictions = as_source(predictions)
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
-    in_whole = nullcontext() if ran(predictions) else suppress(NotAvailableError)
-    if ran(predictions):
+    in_whole = nullcontext() if has_engine(predictions) else suppress(NotAvailableError)
+    if has_engine(predictions):
         require_streamed(predictions, specs, cluster=how.get("cluster"))
-    streamed = many(predictions, EXACT_ROWS) and streams(specs) and not how.get("cluster")
+    streamed = is_streamed(predictions, EXACT_ROWS) and streams(specs) and not how.get("cluster")
     if streamed and isinstance(predictions, Source):
         with in_whole:  # columns of many numbers are parted in memory
             return _streamed(predictions, wanted, specs, calibrator, progress, how)
     rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
     skipped = predictions.skipped if isinstance(predictions, Source) else ()
-    parted = [slices(rows, one) for one in wanted]
+    parted = [partition(rows, one) for one in wanted]
     if calibrator is not None:
         rows = replace(calibrator(rows), source=rows.source, extra=rows.extra)
     whole = evaluate(rows, specs, **how)
@@ -156,16 +156,16 @@ def evaluate_by(
             report = _of(rows, part, k, specs, how)
             tested = enough(rows.take(part.index(k)))
             measures = [
-                Measure(estimate, _p_of(estimate, all_, whole.level) if tested else None)
+                SliceEstimate(estimate, _p_of(estimate, all_, whole.level) if tested else None)
                 for estimate, all_ in zip(report, whole.estimates, strict=True)
             ]
-            found.append(Slice(part.names[k], int(part.rows[k]), tuple(measures)))
+            found.append(SliceResult(part.names[k], int(part.rows[k]), tuple(measures)))
             done += 1
             if progress is not None:
                 progress("slices", done / count)
         small = [k for k in range(len(part.names)) if 0 < part.rows[k] < part.few]
         names = tuple((part.names[k], int(part.rows[k])) for k in small)
-        parts.append(Part(part.by, tuple(found), part.apart, part.note, names))
+        parts.append(SlicesBy(part.by, tuple(found), part.apart, part.note, names))
     whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
@@ -174,19 +174,19 @@ def _streamed(
     source: Source,
     wanted: Sequence[str],
     specs: Sequence[Spec],
-    calibrator: Calibrator | None,
+    calibrator: Recalibrator | None,
     progress: Progress | None,
     how: dict[str, Any],
-) -> Sliced:
+) -> SliceReport:
     """The same of so many rows that they are streamed, one pass a column."""
-    shape = Shape(source.kind, source.classes, source.one_column)
-    keep = keep_for([settle(spec, source) for spec in specs], shape)
+    shape = DataShape(source.kind, source.classes, source.one_column)
+    keep = layout_for([resolve_view(spec, source) for spec in specs], shape)
     view = main_view(specs, source)
     keep = replace(keep, views=tuple(sorted({*keep.views, "top", view})))
-    task = Task(keep, (unchanged if calibrator is None else calibrator,))
+    task = SummaryTask(keep, (unchanged if calibrator is None else calibrator,))
     parts, whole = [], None
     for one in wanted:
-        groups = groups_of(source, one, keep, task, progress=progress)
+        groups = summarize_groups(source, one, keep, task, progress=progress)
         named, note = groups.named()
         if whole is None:
             total = named[0][1]
@@ -204,15 +204,15 @@ def _streamed(
             right = float(top.y.sum())
             tested = min(right, float(top.total) - right) >= EITHER
             measures = [
-                Measure(estimate, _p_of(estimate, all_, whole.level) if tested else None)
+                SliceEstimate(estimate, _p_of(estimate, all_, whole.level) if tested else None)
                 for estimate, all_ in zip(evaluate(state, specs, **how), whole, strict=True)
             ]
-            found.append(Slice(name, state.rows, tuple(measures)))
+            found.append(SliceResult(name, state.rows, tuple(measures)))
         apart = ""
         if small:
             listed = ", ".join(f"{name} ({rows})" for name, rows in small[:5])
             apart = f"Set apart, since fewer than {FEW} rows say too little: {listed}."
-        parts.append(Part(one, tuple(found), apart, note, tuple(small)))
+        parts.append(SlicesBy(one, tuple(found), apart, note, tuple(small)))
     assert whole is not None
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
@@ -235,7 +235,7 @@ def enough(rows: Predictions) -> bool:
 
 
 def _of(
-    rows: Predictions, part: Slices, k: int, specs: Sequence[Spec], how: dict[str, Any]
+    rows: Predictions, part: Partition, k: int, specs: Sequence[Spec], how: dict[str, Any]
 ) -> tuple[Estimate, ...]:
     """The metrics of a slice; what they lack is said, not raised."""
     try:
@@ -265,11 +265,11 @@ def _p_of(own: Estimate, whole: Estimate, level: float | None) -> float | None:
     return math.erfc(z / math.sqrt(2))
 
 
-def _corrected(whole: Report, parts: Sequence[Part], calibrator: str) -> Sliced:
+def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> SliceReport:
     known = [m.p_value for m in _measures(parts) if m.p_value is not None]
     adjusted = iter(holm(known))
 
-    def judged(one: Measure) -> Measure:
+    def judged(one: SliceEstimate) -> SliceEstimate:
         return one if one.p_value is None else replace(one, adjusted=next(adjusted))
 
     corrected = [
@@ -281,7 +281,7 @@ def _corrected(whole: Report, parts: Sequence[Part], calibrator: str) -> Sliced:
         )
         for part in parts
     ]
-    return Sliced(
+    return SliceReport(
         whole.data,
         calibrator,
         whole.estimates,
@@ -292,7 +292,7 @@ def _corrected(whole: Report, parts: Sequence[Part], calibrator: str) -> Sliced:
     )
 
 
-def _measures(parts: Sequence[Part]) -> Iterator[Measure]:
+def _measures(parts: Sequence[SlicesBy]) -> Iterator[SliceEstimate]:
     for part in parts:
         for one in part.slices:
             yield from one.measures

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.fit_rows import Read
+from calibtool.calibrators.fit_rows import FileRows
 from calibtool.calibrators.fitting.affine import fit_affine
 from calibtool.calibrators.fitting.forms import Scalar
 from calibtool.data.predictions import Predictions
 
 
-def fit(predictions: Predictions | Read) -> Calibrator:
+def fit(predictions: Predictions | FileRows) -> Calibrator:
     """Fit T and b, by maximum likelihood.
 
     Args:

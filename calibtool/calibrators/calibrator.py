@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calibtool.calibrators.calibrator_file import document_of, save
-from calibtool.calibrators.fit_rows import Read
-from calibtool.calibrators.fitted import Fitted, digest_of
+from calibtool.calibrators.fit_rows import FileRows
+from calibtool.calibrators.fitted import FitRecord, digest_of
 from calibtool.calibrators.maps import Curves, Map, Shifted, columns_of, placed_at_prior
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.predictions import Predictions
@@ -37,7 +37,7 @@ class Calibrator:
     map: Map
     classes: int
     class_names: tuple[str, ...] | None = None
-    fitted: Fitted = field(default_factory=Fitted)
+    fitted: FitRecord = field(default_factory=FitRecord)
 
     def __call__(self, predictions: Predictions) -> Predictions:
         """Calibrated predictions. Logits stay logits where the map works on logits; probabilities
@@ -131,9 +131,9 @@ def require_classes(
         )
 
 
-def require_fit(predictions: Predictions | Read) -> int:
+def require_fit(predictions: Predictions | FileRows) -> int:
     """Whether a calibrator can be fitted to predictions at all; K."""
-    if isinstance(predictions, Read):  # which has looked
+    if isinstance(predictions, FileRows):  # which has looked
         return int(predictions.classes or 0)
     if predictions.classes is None:
         require_classes(predictions, 0)
@@ -144,10 +144,12 @@ def require_fit(predictions: Predictions | Read) -> int:
     return int(predictions.classes or 0)
 
 
-def finish(method: str, predictions: Predictions | Read, made: Map, **record: Any) -> Calibrator:
+def finish(
+    method: str, predictions: Predictions | FileRows, made: Map, **record: Any
+) -> Calibrator:
     """The calibrator of a map that was fitted to predictions, with the record of the fit."""
-    seen = predictions.seen if isinstance(predictions, Read) else digest_of(predictions)
-    fitted = Fitted(
+    seen = predictions.seen if isinstance(predictions, FileRows) else digest_of(predictions)
+    fitted = FitRecord(
         rows=seen.rows,
         kind=predictions.kind,
         prior=tuple(seen.shares.tolist()),
@@ -158,6 +160,6 @@ def finish(method: str, predictions: Predictions | Read, made: Map, **record: An
     return Calibrator(method, made, classes, predictions.class_names, fitted)
 
 
-def name_of(predictions: Predictions | Read, k: int) -> str:
+def name_of(predictions: Predictions | FileRows, k: int) -> str:
     """A class, for messages."""
     return repr(predictions.class_names[k]) if predictions.class_names else str(k)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from calibtool.calibrators.fitted import Fitted
+from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import from_document, to_document
 from calibtool.data.files.write import write_text
 from calibtool.errors import InputError
@@ -92,10 +92,10 @@ def _build(document: dict[str, Any], make: Callable[..., Any]) -> Any:
     for key in ("parameters", "fitted"):
         if not isinstance(document.get(key, {} if key == "fitted" else None), dict):
             raise TypeError(f"{key} must be an object of names and values")
-    known = Fitted.__dataclass_fields__
+    known = FitRecord.__dataclass_fields__
     kept = {key: v for key, v in document.get("fitted", {}).items() if key in known}
     kept |= {key: tuple(kept[key]) for key in ("prior", "notes") if key in kept}
-    fitted = Fitted(**kept)
+    fitted = FitRecord(**kept)
     _require_finite(document["parameters"])
     return make(
         document["method"],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calibtool.calibrators.calibrator import Calibrator
-    from calibtool.calibrators.fit_rows import Progress, Read
+    from calibtool.calibrators.fit_rows import FileRows, Progress
     from calibtool.calibrators.fitting.fit_cells import Kept
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
@@ -58,15 +58,15 @@ def fit(
     from calibtool.data.predictions import Predictions
 
     function: Callable[..., Calibrator] = module_of(method).fit
-    rows: Predictions | Read | Kept
+    rows: Predictions | FileRows | Kept
     if isinstance(predictions, Predictions):
         rows = predictions
     elif not isinstance(predictions, Source):
         rows = _require_to_cells(method, predictions, by)
     elif fits_by_passes(method, predictions.classes, by=by, **options):
-        from calibtool.calibrators.fit_rows import Read
+        from calibtool.calibrators.fit_rows import FileRows
 
-        rows = Read(predictions, progress, about=3 if method == "temperature" else 4)
+        rows = FileRows(predictions, progress, about=3 if method == "temperature" else 4)
     else:
         from calibtool.calibrators.fit_rows import told_of_skipped
 

@@ -32,7 +32,7 @@ PARTS = 8  # from so many parts on, workers read a part each, and the sample is 
 Progress: TypeAlias = Callable[[str, float], None]
 
 
-class Rows(Protocol):
+class FitRows(Protocol):
     """Rows to sum over."""
 
     @property
@@ -48,7 +48,7 @@ class Rows(Protocol):
     def sum(self, work: Callable[[Predictions], Array], size: int) -> Array: ...
 
 
-class Held:
+class MemoryRows:
     """Rows in memory."""
 
     def __init__(self, predictions: Predictions) -> None:
@@ -62,7 +62,7 @@ class Held:
         return _total(ordered(work, self.predictions.blocks(size), cores()))
 
 
-class Read:
+class FileRows:
     """Rows of a file. The first pass also finds what the record of a fit keeps of them.
 
     Attributes:

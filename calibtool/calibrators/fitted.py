@@ -13,7 +13,7 @@ from calibtool.types import Array
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitRecord:
     """The record of a fit.
 
     Attributes:

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
-from calibtool.calibrators.fit_rows import Held, Read, Rows
+from calibtool.calibrators.fit_rows import FileRows, FitRows, MemoryRows
 from calibtool.calibrators.maps import EXTREME, Power
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
@@ -34,7 +34,9 @@ SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values
 GRID = np.arange(1, 101) / 10  # of the focal-loss paper: 0.1 to 10 by 0.1
 
 
-def fit(predictions: Predictions | Read, *, objective: Literal["nll", "ece"] = "nll") -> Calibrator:
+def fit(
+    predictions: Predictions | FileRows, *, objective: Literal["nll", "ece"] = "nll"
+) -> Calibrator:
     """Fit T.
 
     Args:
@@ -55,7 +57,7 @@ def fit(predictions: Predictions | Read, *, objective: Literal["nll", "ece"] = "
     if objective == "ece":
         assert isinstance(predictions, Predictions)
         temperature = _grid_search(predictions)
-        before, after = (_moments(Held(predictions), b).loss for b in (1.0, 1 / temperature))
+        before, after = (_moments(MemoryRows(predictions), b).loss for b in (1.0, 1 / temperature))
     else:
         temperature, before, after = best(predictions)
     return finish(
@@ -66,17 +68,17 @@ def fit(predictions: Predictions | Read, *, objective: Literal["nll", "ece"] = "
         nll_before=before,
         nll_after=after,
         options={"objective": objective},
-        notes=tuple(predictions.notes()) if isinstance(predictions, Read) else (),
+        notes=tuple(predictions.notes()) if isinstance(predictions, FileRows) else (),
     )
 
 
-def best(predictions: Predictions | Read) -> tuple[float, float, float]:
+def best(predictions: Predictions | FileRows) -> tuple[float, float, float]:
     """T of the least NLL, the NLL without it and with it."""
-    if isinstance(predictions, Read):
-        rows: Rows = predictions
+    if isinstance(predictions, FileRows):
+        rows: FitRows = predictions
         start = of_sample(predictions.sample, _start(predictions.sample))
     else:
-        rows, start = Held(predictions), _start(predictions)
+        rows, start = MemoryRows(predictions), _start(predictions)
     b, after, before = _optimum(rows, start)
     return 1 / b, before, after
 
@@ -108,12 +110,12 @@ def _start(predictions: Predictions) -> float:
 def of_sample(sample: Predictions, start: float = 1.0) -> float:
     """1/T at the optimum of a sample; 1 where it has none."""
     try:
-        return _optimum(Held(sample), start)[0] if sample.rows else 1.0
+        return _optimum(MemoryRows(sample), start)[0] if sample.rows else 1.0
     except FitError:
         return 1.0
 
 
-def _optimum(rows: Rows, start: float) -> tuple[float, float, float]:
+def _optimum(rows: FitRows, start: float) -> tuple[float, float, float]:
     """The b = 1/T at which L'(b) = 0, with L there and L(1)."""
     b, low, high, before = start, 0.0, np.inf, np.nan
     for taken in range(STEPS):
@@ -171,7 +173,7 @@ def _require_optimum(source: str, at: _Moments, b: float) -> None:
 _NEVER = -1e18  # stands for the logarithm of a probability of 0
 
 
-def _moments(rows: Rows, b: float, *, and_at_1: bool = True) -> _Moments:
+def _moments(rows: FitRows, b: float, *, and_at_1: bool = True) -> _Moments:
     """One pass. Pieces stay in the cache; sums are float64."""
     # rounding of float32 logits averages out over many values; over few it is seen
     many = rows.rows * rows.width > SINGLE

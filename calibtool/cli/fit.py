@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from calibtool.data.files.roles import Choice
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
-    from calibtool.streaming.summary import State
+    from calibtool.streaming.summary import Summary
 
 REPORTED = "nll,brier,ece,classwise-ece"
 MOST_ROWS = 1 << 20  # of a file that is loaded where a fit need not hold it
@@ -149,7 +149,7 @@ def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
 
 def _rows(
     method: str, file: str, choice: Choice, by: str | None, own: dict[str, Any], *, weighted: bool
-) -> tuple[Source | Predictions | State, list[str]]:
+) -> tuple[Source | Predictions | Summary, list[str]]:
     """What is fitted to: predictions, a file of them that is not loaded, or cells; and what to tell
     of files that were left out."""
     from calibtool.calibrators.fit import fits_by_passes

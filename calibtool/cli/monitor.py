@@ -92,7 +92,7 @@ def monitor(
     calibtool monitor 'runs/*.npz' --every file --against calibrated
     calibtool monitor 'scores/day=*' --plot monitor.png
     """
-    from calibtool.analysis.monitoring.monitor import watch
+    from calibtool.analysis.monitoring.monitor import monitor_periods
     from calibtool.analysis.monitoring.read import read
     from calibtool.cli import output as out
     from calibtool.reports import monitoring as ink
@@ -110,7 +110,9 @@ def monitor(
             since=since,
             progress=progress,
         )
-        found = watch(given, against=against, alpha=alpha, bins=bins, progress=progress, **how)
+        found = monitor_periods(
+            given, against=against, alpha=alpha, bins=bins, progress=progress, **how
+        )
     if plot:
         from calibtool.diagrams.figure import save
 

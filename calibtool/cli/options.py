@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from calibtool.data.files.roles import Choice
     from calibtool.data.files.source import Source
     from calibtool.data.readable import Readable
-    from calibtool.streaming.summary import State
+    from calibtool.streaming.summary import Summary
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,7 +125,7 @@ def _run(found: Source, where: str | None, kept: str | None) -> Source:
     from dataclasses import replace
     from pathlib import Path
 
-    from calibtool.streaming.engines.engine import Run
+    from calibtool.streaming.engines.engine import RunOptions
 
     engine = None
     if where is not None:
@@ -133,7 +133,7 @@ def _run(found: Source, where: str | None, kept: str | None) -> Source:
 
         engine = click.get_current_context().with_resource(connected(where))
     say = lambda text: click.echo(text, err=True)
-    return replace(found, run=Run(engine, None if kept is None else Path(kept), say))
+    return replace(found, run=RunOptions(engine, None if kept is None else Path(kept), say))
 
 
 def readable(path: str, options: dict[str, Any], columns: Sequence[str] = ()) -> Readable:
@@ -149,7 +149,7 @@ def is_cells(path: str) -> bool:
     return path.endswith(".cells")
 
 
-def opened(path: str, chosen: Choice, columns: Sequence[str] = ()) -> Source | State:
+def opened(path: str, chosen: Choice, columns: Sequence[str] = ()) -> Source | Summary:
     """As `readable`, with the reading options in a choice: of cells, none may be left that would
     have no say."""
     from calibtool.data.files.open import open_source

@@ -14,7 +14,7 @@ import numpy as np
 
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Readable, System
+from calibtool.data.readable import Readable, Variant
 from calibtool.errors import InputError
 from calibtool.types import Array
 
@@ -36,7 +36,7 @@ class Matched:
     """
 
     first: Predictions
-    systems: tuple[System, ...]
+    systems: tuple[Variant, ...]
     files: tuple[Predictions, ...]
     by: str
 
@@ -73,8 +73,8 @@ def match(files: Sequence[Readable], *, id_: str | None = None) -> Matched:
     return Matched(numbered, systems, tuple(ordered), f"id {column!r}" if column else "order")
 
 
-def _system(file: Predictions) -> System:
-    return System(lambda block: file.take(_at(block)), file.source)
+def _system(file: Predictions) -> Variant:
+    return Variant(lambda block: file.take(_at(block)), file.source)
 
 
 def _at(block: Predictions) -> Array | slice:

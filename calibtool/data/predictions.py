@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calibtool.data.validation import (
-    Place,
+    Origin,
     are_unit_column,
     as_labels,
     distribution,
@@ -65,7 +65,7 @@ class Predictions:
         *,
         weights: ArrayLike | None = None,
         class_names: tuple[str, ...] | None = None,
-        place: Place | None = None,
+        place: Origin | None = None,
     ) -> Predictions:
         """Predictions from logits: (N, K), or (N,) the logit of class 1 for two classes.
 
@@ -76,7 +76,7 @@ class Predictions:
         >>> Predictions.from_logits([[2.0, 0.0], [0.0, 1.0]], [0, 1]).rows
         2
         """
-        place = place or Place(values="logits")
+        place = place or Origin(values="logits")
         values = matrix(logits, place)
         require_finite(values, place.values, place)
         return cls._build("logits", values, labels, weights, class_names, place)
@@ -90,7 +90,7 @@ class Predictions:
         weights: ArrayLike | None = None,
         class_names: tuple[str, ...] | None = None,
         renormalize: bool = False,
-        place: Place | None = None,
+        place: Origin | None = None,
     ) -> Predictions:
         """Predictions from probabilities: (N, K) rows that sum to 1, or (N,) P(class 1).
 
@@ -99,7 +99,7 @@ class Predictions:
         >>> Predictions.from_probs([0.9, 0.2], [1, 0]).classes
         2
         """
-        place = place or Place(values="probs")
+        place = place or Origin(values="probs")
         values = matrix(probs, place)
         if not are_unit_column(values):
             require_finite(values, place.values, place)
@@ -113,7 +113,7 @@ class Predictions:
         correct: ArrayLike,
         *,
         weights: ArrayLike | None = None,
-        place: Place | None = None,
+        place: Origin | None = None,
     ) -> Predictions:
         """Predictions from the confidence of the predicted class, (N,) in [0, 1], and whether it
         was correct, (N,) of 0 and 1. Metrics that need whole rows are then not available.
@@ -121,7 +121,7 @@ class Predictions:
         >>> Predictions.from_confidence([0.9, 0.6], [True, False]).classes is None
         True
         """
-        place = place or Place(values="confidence", labels="correct")
+        place = place or Origin(values="confidence", labels="correct")
         values = numeric(confidence, place.values, place)
         if values.ndim != 1:
             raise place.error(place.values, f"expected one value a row, found shape {values.shape}")
@@ -140,7 +140,7 @@ class Predictions:
         labels: ArrayLike | None,
         weights: ArrayLike | None,
         class_names: tuple[str, ...] | None,
-        place: Place,
+        place: Origin,
     ) -> Predictions:
         require_rows(values, place)
         classes = max(values.shape[1], 2)
@@ -201,7 +201,7 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Data:
+class DataInfo:
     """What was read; `filter` says of which rows, or is ""."""
 
     source: str

@@ -11,7 +11,7 @@ from calibtool.data.predictions import Kind, Predictions
 Apply = Callable[[Predictions], Predictions]
 
 
-class Calibrator(Protocol):
+class Recalibrator(Protocol):
     """What `evaluate` needs of a calibrator."""
 
     def __call__(self, predictions: Predictions) -> Predictions: ...
@@ -41,13 +41,13 @@ def unchanged(block: Predictions) -> Predictions:
 
 
 @dataclass(frozen=True, eq=False)
-class System:
+class Variant:
     """What is made of every block of predictions before it is measured, and what to call it."""
 
     apply: Apply = unchanged
     title: str = ""
 
     @staticmethod
-    def of(calibrator: Calibrator) -> System:
+    def of(calibrator: Recalibrator) -> Variant:
         """What a calibrator makes of them."""
-        return System(calibrator, calibrator.describe())
+        return Variant(calibrator, calibrator.describe())

@@ -29,7 +29,7 @@ PSEUDO = {
 
 
 @dataclass(frozen=True, eq=False)
-class Slices:
+class Partition:
     """The rows, each in one slice.
 
     Attributes:
@@ -104,7 +104,7 @@ def carrying(source: Source, by: Sequence[str]) -> Source:
     return source.also([name for one in by for name in columns_of(one, known)])
 
 
-def slices(predictions: Predictions, by: str, *, most: int = MOST, few: int = FEW) -> Slices:
+def partition(predictions: Predictions, by: str, *, most: int = MOST, few: int = FEW) -> Partition:
     """Part the rows by the values of columns.
 
     Args:
@@ -130,7 +130,7 @@ def slices(predictions: Predictions, by: str, *, most: int = MOST, few: int = FE
         note = " ".join(text for text in (note, own_note) if text)
     counted = codes if predictions.weights is None else codes[predictions.weights > 0]
     rows = np.bincount(counted, minlength=len(names))
-    return Slices(by, tuple(names), codes.astype(np.int64), rows, note, few)
+    return Partition(by, tuple(names), codes.astype(np.int64), rows, note, few)
 
 
 def with_extra(predictions: Predictions, columns: Mapping[str, Array]) -> Predictions:

@@ -23,7 +23,7 @@ HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
 
 
 @dataclass(frozen=True)
-class Place:
+class Origin:
     """Where values came from, for the messages: a source, its keys, the number of the first row.
 
     `whole` is False for a block of a longer file, of which nothing is asked as a whole. `numbers`
@@ -56,7 +56,7 @@ class Place:
         return InputError(f"{self.source}: {key}: {what}")
 
 
-def numeric(values: ArrayLike, key: str, place: Place) -> Array:
+def numeric(values: ArrayLike, key: str, place: Origin) -> Array:
     """A native float array without copying where it already is one; integers become float64."""
     array = np.asanyarray(values)
     if array.dtype.kind == "U" and array.ndim:
@@ -85,7 +85,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def matrix(values: ArrayLike, place: Place) -> Array:
+def matrix(values: ArrayLike, place: Origin) -> Array:
     """Numbers as (N, K), or (N, 1) from one value a row."""
     array = numeric(values, place.values, place)
     if array.ndim == 1:
@@ -98,13 +98,13 @@ def matrix(values: ArrayLike, place: Place) -> Array:
     return array
 
 
-def require_rows(values: Array, place: Place) -> None:
+def require_rows(values: Array, place: Origin) -> None:
     """Whether there is a row at all."""
     if len(values) == 0:
         raise place.error(place.values, "there are no rows; nothing can be measured")
 
 
-def require_finite(values: Array, key: str, place: Place) -> None:
+def require_finite(values: Array, key: str, place: Origin) -> None:
     """Whether no value is NaN or infinite; one sum tells, unless it overflows."""
     with np.errstate(all="ignore"):  # a sum that overflows is looked at again below
         if np.isfinite(values.sum(dtype=np.float32 if values.itemsize <= 4 else None)):
@@ -122,7 +122,7 @@ def require_finite(values: Array, key: str, place: Place) -> None:
     )
 
 
-def require_unit(values: Array, place: Place, slack: float | None = None) -> None:
+def require_unit(values: Array, place: Origin, slack: float | None = None) -> None:
     """Whether values lie in [0, 1 + slack], by default within float rounding."""
     low, high = values.min(), values.max()
     if slack is None:
@@ -145,7 +145,7 @@ def are_unit_column(values: Array) -> bool:
     return values.shape[1] == 1 and len(values) > 0 and values.min() >= 0 and values.max() <= 1
 
 
-def distribution(values: Array, renormalize: bool, place: Place) -> Array:
+def distribution(values: Array, renormalize: bool, place: Origin) -> Array:
     """Rows of probabilities that sum to 1 in their own type, or `InputError`."""
     require_unit(values, place, np.inf if renormalize and values.shape[1] > 1 else None)
     if values.shape[1] == 1:
@@ -176,7 +176,7 @@ def distribution(values: Array, renormalize: bool, place: Place) -> Array:
 
 
 def as_labels(
-    labels: ArrayLike, rows: int, classes: int, names: tuple[str, ...] | None, place: Place
+    labels: ArrayLike, rows: int, classes: int, names: tuple[str, ...] | None, place: Origin
 ) -> Array:
     """Labels as int64 class ids in [0, classes): from ids, names, one-hot rows or booleans."""
     array = np.asanyarray(labels)
@@ -196,7 +196,7 @@ def as_labels(
     return _from_ids(array, classes, place)
 
 
-def _from_one_hot(array: Array, classes: int, place: Place) -> Array:
+def _from_one_hot(array: Array, classes: int, place: Origin) -> Array:
     if array.shape[1] != classes:
         raise place.error(
             place.labels, f"one-hot labels have {array.shape[1]} columns for {classes} classes"
@@ -211,7 +211,7 @@ def _from_one_hot(array: Array, classes: int, place: Place) -> Array:
     return np.asarray(array.argmax(axis=1), dtype=np.int64)
 
 
-def _from_names(array: Array, names: tuple[str, ...] | None, place: Place) -> Array:
+def _from_names(array: Array, names: tuple[str, ...] | None, place: Origin) -> Array:
     if names is None:
         raise place.error(
             place.labels,
@@ -242,7 +242,7 @@ def _codes(text: Array, names: tuple[str, ...]) -> Array:
     return np.fromiter((position.get(t, -1) for t in text.tolist()), np.int64, len(text))
 
 
-def _from_ids(array: Array, classes: int, place: Place) -> Array:
+def _from_ids(array: Array, classes: int, place: Origin) -> Array:
     key = place.labels
     if array.dtype.kind == "f":
         broken = ~np.isfinite(array) | (array != np.floor(array))
@@ -264,7 +264,7 @@ def _from_ids(array: Array, classes: int, place: Place) -> Array:
     raise place.first(key, bad, array, f"labels lie outside 0 to {classes - 1}", advice)
 
 
-def hits(correct: ArrayLike, rows: int, place: Place) -> Array:
+def hits(correct: ArrayLike, rows: int, place: Origin) -> Array:
     """Zeros and ones as booleans."""
     array = np.asanyarray(correct)
     key = place.labels
@@ -280,7 +280,7 @@ def hits(correct: ArrayLike, rows: int, place: Place) -> Array:
     return array.astype(bool)
 
 
-def row_weights(weights: ArrayLike | None, rows: int, place: Place) -> Array | None:
+def row_weights(weights: ArrayLike | None, rows: int, place: Origin) -> Array | None:
     """Weights as float64: finite, not negative, not all 0."""
     if weights is None:
         return None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import (
     Histogram,
@@ -24,7 +24,7 @@ from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
 from calibtool.diagrams.scales import LINEAR, Scale
 from calibtool.diagrams.style import Style
 from calibtool.errors import InputError
-from calibtool.evaluation.evaluate import examine
+from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics import clinical
 from calibtool.metrics.cells import Cells
@@ -52,7 +52,7 @@ class BeltDiagram:
     belt: clinical.Belt
     histogram: Histogram
     estimates: tuple[Estimate, ...]
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     view: str
     notes: tuple[str, ...] = ()
 
@@ -86,7 +86,7 @@ def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Be
     """
     one = only(predictions)
     at = "" if view == "auto" else f"(view={view})"
-    found = examine(one, [f"ici{at}"], [System()], **how)
+    found = evaluate_rows(one, [f"ici{at}"], [Variant()], **how)
     rows = found.collected[0].rows
     found_view = found.specs[0].view
     score, outcome = rows.view(found_view)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.style import Style
-from calibtool.evaluation.evaluate import examine
+from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.conventions import reproduce
 
@@ -43,7 +43,7 @@ class BinsDiagram:
     estimates: dict[str, tuple[Estimate, ...]]
     libraries: dict[str, tuple[float | None, ...]]
     binless: Estimate
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     level: float
     notes: tuple[str, ...] = ()
 
@@ -88,7 +88,7 @@ def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
     """
     rows = whole(only(predictions))
     specs = [f"{name}(bins={number})" for name in RULES.values() for number in NUMBERS]
-    found = examine(rows, [*specs, "smece"], [System()], **how)
+    found = evaluate_rows(rows, [*specs, "smece"], [Variant()], **how)
     own = found.estimates()
     size = len(NUMBERS)
     estimates = {rule: own[k * size : (k + 1) * size] for k, rule in enumerate(RULES)}

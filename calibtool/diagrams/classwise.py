@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import Data, Kind, Predictions
-from calibtool.data.readable import Readable, System
+from calibtool.data.predictions import DataInfo, Kind, Predictions
+from calibtool.data.readable import Readable, Variant
 from calibtool.data.rows import to_probs
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
@@ -19,7 +19,7 @@ from calibtool.diagrams.reliability_curves import binned, binomial_range
 from calibtool.diagrams.scales import LINEAR, Scale
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import Examined, examine
+from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.evaluation.measurement import effective_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
@@ -77,7 +77,7 @@ class Classwise:
     strip: Strip
     edges: Array
     estimates: tuple[Estimate, ...]
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     level: float
     notes: tuple[str, ...] = ()
 
@@ -137,7 +137,7 @@ def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack
             "confidences only"
         )
     edges = equal_width(None, bins=bins)  # type: ignore[arg-type]  # which asks no data
-    found = examine(one, [f"classwise-ece(bins={bins})"], [System()], **how)
+    found = evaluate_rows(one, [f"classwise-ece(bins={bins})"], [Variant()], **how)
     view = found.collected[0].classes
     assert view is not None
     cells = view.cells(edges)
@@ -145,8 +145,8 @@ def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack
     order = np.argsort(-ece, kind="stable")
     names = tuple(class_names(one))
     worst = [int(k) for k in order[:top]]
-    systems = [System(_OneVsRest(k), names[k]) for k in worst]
-    own = examine(_AsColumn(one), [f"ece(bins={bins})"], systems, **how)
+    systems = [Variant(_OneVsRest(k), names[k]) for k in worst]
+    own = evaluate_rows(_AsColumn(one), [f"ece(bins={bins})"], systems, **how)
     curves = []
     for number, k in enumerate(worst):
         said, was = own.means(number)
@@ -182,7 +182,7 @@ def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack
     )
 
 
-def _strip(cells: Cells, order: Array, found: Examined) -> Strip:
+def _strip(cells: Cells, order: Array, found: RowResults) -> Strip:
     """Sums of neighbours in the order, and which gaps chance does not explain."""
     groups = np.array_split(np.arange(len(order)), min(len(order), COLUMNS))
     starts = [group[0] for group in groups]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.calibrators.crossfit import ROW, numbered
-from calibtool.data.predictions import Data, Predictions
-from calibtool.data.readable import System
+from calibtool.data.predictions import DataInfo, Predictions
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, named, whole
@@ -17,8 +17,8 @@ from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.reliability_curves import percentiles, smoother
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
-from calibtool.evaluation.binary_problems import Panels
-from calibtool.evaluation.evaluate import Examined, examine
+from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -58,7 +58,7 @@ class Compare:
     estimates: tuple[tuple[Estimate, ...], ...]
     change: tuple[Estimate, ...]
     bandwidth: float
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     view: str
     level: float
     notes: tuple[str, ...] = ()
@@ -100,10 +100,10 @@ def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Co
     _require_same_rows(a, b)
     at = "" if view == "auto" else f"(view={view})"
     specs = [f"smece{at}"] if a.kind == "confidence" else [f"smece{at}", "nll"]
-    systems = [System(title=a_name), System(lambda block: _rows_of(b, block), b_name)]
-    found = examine(numbered(a), specs, systems, **how)
+    systems = [Variant(title=a_name), Variant(lambda block: _rows_of(b, block), b_name)]
+    found = evaluate_rows(numbered(a), specs, systems, **how)
     width = max(found.measured[k][0].value or 0.0 for k in range(2))
-    panels = [Panels(found.collected[k], found.view) for k in range(2)]
+    panels = [RowProblems(found.collected[k], found.view) for k in range(2)]
     smooth = [smoother(one, width) for one in panels]
     score = smooth[0].at
     gaps = [one(own.exact(0)) - score for one, own in zip(smooth, panels, strict=True)]
@@ -133,7 +133,7 @@ def _rows_of(other: Predictions, block: Predictions) -> Predictions:
     return other.take(block.extra[ROW])
 
 
-def _drawn(found: Examined, panels: Panels, smooth: object, gap: Array) -> Array:
+def _drawn(found: RowResults, panels: RowProblems, smooth: object, gap: Array) -> Array:
     """Replicates of a gap, (R, M), by the draws that both models share; what the fine cells lose is
     put back."""
     assert callable(smooth)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only
 from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.style import Style
-from calibtool.evaluation.evaluate import examine
+from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
@@ -53,7 +53,7 @@ class Confidence:
     groups: tuple[Group, Group]
     edges: Array
     estimates: tuple[Estimate, ...]
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     view: str
     notes: tuple[str, ...] = ()
 
@@ -87,7 +87,7 @@ def compute(
     one = only(predictions)
     chosen = view if view != "auto" else ("positive" if one.one_column else "top")
     metric = "auroc-correct" if chosen == "top" else "auroc"
-    found = examine(one, [metric], [System()], **how)
+    found = evaluate_rows(one, [metric], [Variant()], **how)
     rows = found.collected[0].rows
     score, outcome = rows.view(chosen)
     edges = np.arange(1, bins + 1) / bins

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, class_names, only
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import examine
+from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -57,7 +57,7 @@ class ConfusionCalibration:
 
     classes: tuple[Predicted, ...]
     estimates: tuple[Estimate, ...]
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     level: float
     notes: tuple[str, ...] = ()
 
@@ -86,7 +86,7 @@ def compute(predictions: Named, *, top: int = TOP, **how: Unpack[How]) -> Confus
             f"{one.source}: which class was predicted is not known; whole rows of logits or "
             "probabilities are needed"
         )
-    found = examine(one, ["top-label-ece"], [System()], want=("labels", "predicted"), **how)
+    found = evaluate_rows(one, ["top-label-ece"], [Variant()], want=("labels", "predicted"), **how)
     rows = found.collected[0].rows
     assert rows.predicted is not None
     assert rows.labels is not None

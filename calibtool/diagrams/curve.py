@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from calibtool.data.predictions import Data
+from calibtool.data.predictions import DataInfo
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -94,7 +94,7 @@ def estimate_columns(estimates: Iterable[Estimate]) -> dict[str, list[Any]]:
     return {name: [getattr(one, name) for one in estimates] for name in names}
 
 
-def data_columns(data: Sequence[Data]) -> dict[str, list[Any]]:
+def data_columns(data: Sequence[DataInfo]) -> dict[str, list[Any]]:
     """What was read, as a table."""
     names = ("source", "rows", "classes", "kind", "weighted")
     return {name: [getattr(one, name) for one in data] for name in names}

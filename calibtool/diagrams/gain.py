@@ -13,14 +13,14 @@ from calibtool.calibrators.calibrator import require_fit
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import METHODS, module_of
-from calibtool.data.predictions import Data, Predictions
-from calibtool.data.readable import System
+from calibtool.data.predictions import DataInfo, Predictions
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
-from calibtool.evaluation.evaluate import examine
+from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Progress
 
@@ -57,7 +57,7 @@ class GainDiagram:
     before: tuple[Estimate, ...]
     gains: tuple[Gain, ...]
     how: str
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     level: float
     notes: tuple[str, ...] = ()
 
@@ -99,7 +99,7 @@ def compute(
     names = list(METHODS if methods is None else dict.fromkeys(methods))
     for name in names:
         module_of(name)
-    systems, notes = [System()], []
+    systems, notes = [Variant()], []
     judged = numbered(rows) if test is None else test
     say: Progress = how.get("progress") or (lambda stage, share: None)
     for done, name in enumerate(names, start=1):
@@ -110,7 +110,7 @@ def compute(
         say("fitting", done / len(names))
     if len(systems) == 1:
         raise FitError(f"no calibrator could be fitted: {'; '.join(notes)}")
-    found = examine(judged, METRICS, systems, **how)
+    found = evaluate_rows(judged, METRICS, systems, **how)
     gains = [
         Gain(system.title, found.estimates(k), found.change(k))
         for k, system in enumerate(systems)
@@ -128,11 +128,11 @@ def compute(
     )
 
 
-def _system(name: str, rows: Predictions, *, crossed: bool) -> System:
+def _system(name: str, rows: Predictions, *, crossed: bool) -> Variant:
     if not crossed:
-        return System(fit(name, rows), name)
+        return Variant(fit(name, rows), name)
     _, crossfitted = cross_fit(partial(fit, name), rows, name)
-    return System(crossfitted, name)
+    return Variant(crossfitted, name)
 
 
 def height(data: GainDiagram, width: float, style: Style) -> float:

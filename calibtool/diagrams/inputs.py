@@ -9,7 +9,7 @@ import numpy as np
 
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable
-from calibtool.data.slicing import PSEUDO, slices
+from calibtool.data.slicing import PSEUDO, partition
 from calibtool.errors import UsageError
 from calibtool.types import Array, Progress
 
@@ -92,7 +92,7 @@ def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tu
 
 def _slices(predictions: Predictions, by: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
     """The largest slices, in their order."""
-    parts = slices(predictions, by)
+    parts = partition(predictions, by)
     kept = np.sort(np.argsort(-parts.rows, kind="stable")[:MOST_GROUPS])
     notes: tuple[str, ...] = (parts.note,) if parts.note else ()
     left = int(parts.rows.sum() - parts.rows[kept].sum())

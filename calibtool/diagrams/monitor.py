@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibtool.analysis.monitoring.period import Monitored
+from calibtool.analysis.monitoring.period import Monitoring
 from calibtool.diagrams import marks
 from calibtool.diagrams.style import Style
 from calibtool.types import Array
@@ -21,12 +21,12 @@ _MANY = 60  # periods from which points are left out
 _LEAST = -3.0  # decimal logarithm of an e-value below which it is drawn there
 
 
-def height(data: Monitored, width: float, style: Style) -> float:
+def height(data: Monitoring, width: float, style: Style) -> float:
     """Three panels."""
     return 1.1 * width + 8 * style.text / 72
 
 
-def draw(data: Monitored, axes: Axes, style: Style) -> None:
+def draw(data: Monitoring, axes: Axes, style: Style) -> None:
     """What was said and what was; the ECE; the evidence."""
     place = marks.inside(axes)
     panels = place.subplots(3, 1, sharex=True, height_ratios=(1.5, 1, 1.1))
@@ -51,7 +51,7 @@ def draw(data: Monitored, axes: Axes, style: Style) -> None:
 _NULL = {"first": "nothing changes", "calibrated": "scores are calibrated"}
 
 
-def _times(data: Monitored) -> Any:
+def _times(data: Monitoring) -> Any:
     """Where periods lie: dates, or their numbers."""
     names = [period.name for period in data.periods]
     if data.every == "day":
@@ -64,7 +64,7 @@ def _times(data: Monitored) -> Any:
     return np.arange(len(names))
 
 
-def _change(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+def _change(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     """When the change came, as a grey stretch that starts half a period before."""
     if data.changed is None:
         return
@@ -78,12 +78,12 @@ def _change(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
     axes.axvspan(*ends, color=style.faint, lw=0, zorder=0, gid="change")
 
 
-def _shape(data: Monitored, style: Style) -> dict[str, Any]:
+def _shape(data: Monitoring, style: Style) -> dict[str, Any]:
     size = 0.0 if len(data.periods) > _MANY else 0.45 * style.text
     return {"ms": size, "mec": style.paper, "mew": style.line * 0.3, "zorder": 4}
 
 
-def _means(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+def _means(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     said, was = _column(data, "said"), _column(data, "was")
     ends = [[p.bias.low, p.bias.high] for p in data.periods]
     low, high = (said - np.array(ends, float)[:, k] for k in (1, 0))
@@ -102,7 +102,7 @@ def _means(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
     axes.yaxis.set_major_locator(marks.few_ticks(5))
 
 
-def _errors(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+def _errors(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     value, low, high = (
         np.array([getattr(p.ece, name) for p in data.periods], float)
         for name in ("value", "low", "high")
@@ -116,7 +116,7 @@ def _errors(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
     axes.set_ylabel("ECE")
 
 
-def _evidence(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+def _evidence(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     """On a logarithmic axis, with the line that raises an alarm."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -152,7 +152,7 @@ def _power(value: float, at: int | None = None) -> str:
     return f"{10**value:,.6g}" if value <= 4 else f"1e{value:.0f}"
 
 
-def _ticks(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
+def _ticks(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     if x.dtype.kind == "M":
         from matplotlib import dates
 
@@ -169,5 +169,5 @@ def _ticks(axes: Axes, data: Monitored, x: Any, style: Style) -> None:
     axes.set_xlabel(data.every)
 
 
-def _column(data: Monitored, name: str) -> Array:
+def _column(data: Monitoring, name: str) -> Array:
     return np.array([getattr(period, name) for period in data.periods], float)

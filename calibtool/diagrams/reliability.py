@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import Calibrator, Readable, System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.diagrams import marks, reliability_curves
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, groups, named, only, whole
 from calibtool.diagrams.scales import Scale, scale_of
 from calibtool.diagrams.style import Style
 from calibtool.errors import InputError, UsageError
-from calibtool.evaluation.evaluate import measures
-from calibtool.evaluation.results import Measures
+from calibtool.evaluation.evaluate import evaluate_variants
+from calibtool.evaluation.results import Results
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
@@ -52,7 +52,7 @@ class Reliability:
     """
 
     curves: tuple[Curve, ...]
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     view: str
     form: str
     logit: bool
@@ -93,7 +93,7 @@ def compute(
     logit: bool = False,
     by: str | None = None,
     bands: str | None = None,
-    calibrators: Sequence[Calibrator] = (),
+    calibrators: Sequence[Recalibrator] = (),
     **how: Unpack[How],
 ) -> Reliability:
     """The data of a reliability diagram (Murphy & Winkler 1977; Niculescu-Mizil & Caruana 2005).
@@ -121,12 +121,12 @@ def compute(
     notes: tuple[str, ...] = ()
     if by is not None:
         sets, notes = groups(whole(only(predictions)), by)
-    systems = [System(), *(System.of(one) for one in calibrators)]
+    systems = [Variant(), *(Variant.of(one) for one in calibrators)]
     drawn: list[Curve] = []
     data = []
     for name, one in sets.items():
         specs = _specs(form, bins, rule, logit=logit, view=_view(view, one))
-        found = measures(one, specs, systems, bias=False, **how)
+        found = evaluate_variants(one, specs, systems, bias=False, **how)
         data.append(found.data)
         for number, system in enumerate(systems):
             points = _points(found, number, form, logit=logit, intervals=intervals)
@@ -189,7 +189,7 @@ def _spec(name: str, *options: str) -> str:
 
 
 def _points(
-    found: Measures, system: int, form: str, *, logit: bool, intervals: str
+    found: Results, system: int, form: str, *, logit: bool, intervals: str
 ) -> reliability_curves.Points:
     if form == "smooth":
         return reliability_curves.smooth(found, system, _bandwidth(found, system), logit=logit)
@@ -198,11 +198,11 @@ def _points(
     return reliability_curves.binned(found, system, _edges(found, system), intervals, logit=logit)
 
 
-def _bandwidth(found: Measures, system: int) -> float:
+def _bandwidth(found: Results, system: int) -> float:
     return found.measured[system][0].value or 0.0
 
 
-def _edges(found: Measures, system: int) -> Array:
+def _edges(found: Results, system: int) -> Array:
     spec = found.specs[0]
     if spec.one_edge_for_all:
         missing = found.measured[system][0].missing
@@ -213,7 +213,7 @@ def _edges(found: Measures, system: int) -> Array:
 
 
 def _paired(
-    sets: dict[str, Readable], systems: list[System], drawn: list[Curve]
+    sets: dict[str, Readable], systems: list[Variant], drawn: list[Curve]
 ) -> list[tuple[str, Curve]]:
     names = [name for name in sets for _ in systems]
     return list(zip(names, drawn, strict=True))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.diagrams.curve import Histogram
-from calibtool.evaluation.binary_problems import Panels
-from calibtool.evaluation.results import Measures
+from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.results import Results
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.corp import isotonic
 from calibtool.metrics.smooth import Kernel, smoothed
@@ -44,7 +44,7 @@ class Points:
 # ------------------------------------------------------------------ bins
 
 
-def binned(found: Measures, system: int, edges: Array, how: str, *, logit: bool = False) -> Points:
+def binned(found: Results, system: int, edges: Array, how: str, *, logit: bool = False) -> Points:
     """Bins by upper `edges`, with an interval for each mean outcome.
 
     Args:
@@ -117,7 +117,7 @@ def _quantile(n: int, p: float, share: float) -> int:
     return high
 
 
-def _bootstrapped(found: Measures, system: int, edges: Array) -> tuple[Array, Array]:
+def _bootstrapped(found: Results, system: int, edges: Array) -> tuple[Array, Array]:
     """Percentiles of each bin's mean outcome over the replicates that hold rows of it."""
     draws = found.settings.draws
     none = np.full(len(edges), np.nan)
@@ -157,7 +157,7 @@ class Smooth:
         return np.where(self.shown, self.at + gap, np.nan)
 
 
-def smoother(panels: Panels, bandwidth: float, *, logit: bool = False) -> Smooth:
+def smoother(panels: RowProblems, bandwidth: float, *, logit: bool = False) -> Smooth:
     """A smoother for the only panel."""
     kernel: Kernel = "logit" if logit else "reflected"
     width, at, cells = max(bandwidth, NARROWEST), grid(logit=logit), panels.exact(0)
@@ -170,7 +170,7 @@ def smoother(panels: Panels, bandwidth: float, *, logit: bool = False) -> Smooth
     return Smooth(at, width, kernel, (near >= LEAST_ROWS) & inside, density)
 
 
-def smooth(found: Measures, system: int, bandwidth: float, *, logit: bool = False) -> Points:
+def smooth(found: Results, system: int, bandwidth: float, *, logit: bool = False) -> Points:
     """The smoothed gap above the diagonal, where at least `LEAST_ROWS` rows are near
     (Blasiok & Nakkiran 2024).
 
@@ -184,7 +184,7 @@ def smooth(found: Measures, system: int, bandwidth: float, *, logit: bool = Fals
     return Points(curve.at, outcome, *bands, mass, None, _bars(found, system, logit=logit))
 
 
-def corp(found: Measures, system: int, *, logit: bool = False) -> Points:
+def corp(found: Results, system: int, *, logit: bool = False) -> Points:
     """Isotonic recalibration (Dimitriadis, Gneiting & Jordan 2021): the curve at up to 256 scores;
     its bands by redrawing the outcomes from it, and from the scores."""
     panels = found.panels(system)
@@ -197,8 +197,8 @@ def corp(found: Measures, system: int, *, logit: bool = False) -> Points:
 
 
 def _bands(
-    found: Measures,
-    panels: Panels,
+    found: Results,
+    panels: RowProblems,
     curve: Callable[[Cells], Array],
     seen: Array,
     fine: Cells,
@@ -227,7 +227,7 @@ def grid(*, logit: bool = False) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.linspace(-FAR, FAR, POINTS))))
 
 
-def _bars(found: Measures, system: int, *, logit: bool) -> Histogram:
+def _bars(found: Results, system: int, *, logit: bool) -> Histogram:
     """The histogram of the scores beneath a continuous curve."""
     if logit:
         inner = np.linspace(-FAR, FAR, FINE_BARS - 1)
@@ -235,7 +235,7 @@ def _bars(found: Measures, system: int, *, logit: bool) -> Histogram:
     return histogram(found, system, np.arange(1, FINE_BARS + 1) / FINE_BARS)
 
 
-def histogram(found: Measures, system: int, edges: Array) -> Histogram:
+def histogram(found: Results, system: int, edges: Array) -> Histogram:
     """Shares of the weight in bins by upper edges."""
     n = found.binned(system, edges)[0].n
     return Histogram(np.append(0.0, edges), n / n.sum())

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import Calibrator, System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Recalibrator, Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, named
 from calibtool.diagrams.reliability_curves import percentiles
 from calibtool.diagrams.style import Style
-from calibtool.evaluation.evaluate import measures
-from calibtool.evaluation.results import Measures
+from calibtool.evaluation.evaluate import evaluate_variants
+from calibtool.evaluation.results import Results
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
@@ -56,7 +56,7 @@ class RiskCoverage:
     """Risk against coverage."""
 
     curves: tuple[Risk, ...]
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     level: float
     coverage: Array
     notes: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class RiskCoverage:
 
 
 def compute(
-    predictions: Named, *, calibrators: Sequence[Calibrator] = (), **how: Unpack[How]
+    predictions: Named, *, calibrators: Sequence[Recalibrator] = (), **how: Unpack[How]
 ) -> RiskCoverage:
     """Risk against coverage (El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017).
 
@@ -91,10 +91,10 @@ def compute(
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
     sets = named(predictions)
-    systems = [System(), *(System.of(one) for one in calibrators)]
+    systems = [Variant(), *(Variant.of(one) for one in calibrators)]
     curves, data = [], []
     for name, one in sets.items():
-        found = measures(one, ["aurc", "e-aurc"], systems, **how)
+        found = evaluate_variants(one, ["aurc", "e-aurc"], systems, **how)
         data.append(found.data)
         for number, system in enumerate(systems):
             own = system.title or "as given"
@@ -103,7 +103,7 @@ def compute(
     return RiskCoverage(tuple(curves), tuple(data), found.settings.level, COVERAGE)
 
 
-def of_system(found: Measures, number: int, label: str) -> Risk:
+def of_system(found: Results, number: int, label: str) -> Risk:
     """The curve of one of several systems, with its band."""
     panels, draws = found.panels(number, "top"), found.settings.draws
     exact = panels.exact(0)

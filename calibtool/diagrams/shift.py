@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, column, only, whole
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import Examined, examine
+from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -60,7 +60,7 @@ class Shift:
     column: str
     is_time: bool
     stretches: tuple[Stretch, ...]
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     view: str
     level: float
     notes: tuple[str, ...] = ()
@@ -111,9 +111,9 @@ def compute(
     stretches = []
     for k in range(int(where.max()) + 1):
         own = np.flatnonzero(where == k)
-        found = examine(rows.take(own), [f"ece(bins={bins}{at})"], [System()], **how)
+        found = evaluate_rows(rows.take(own), [f"ece(bins={bins}{at})"], [Variant()], **how)
         stretches.append(_stretch(found, values[own], is_time))
-    whole_data = Data(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
+    whole_data = DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
     level = found.settings.level
     return Shift(over, is_time, tuple(stretches), (whole_data,), found.view, level)
 
@@ -149,7 +149,7 @@ def _stretches(values: Array, groups: int) -> Array:
     return np.asarray(number[inverse])
 
 
-def _stretch(found: Examined, values: Array, is_time: bool) -> Stretch:
+def _stretch(found: RowResults, values: Array, is_time: bool) -> Stretch:
     said, was = found.means()
     cells, squares = found.binned(0, np.ones(1))
     held = informative_rows(cells.n, squares)

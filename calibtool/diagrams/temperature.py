@@ -10,14 +10,14 @@ import numpy as np
 
 from calibtool.calibrators.maps import Power
 from calibtool.calibrators.temperature import best
-from calibtool.data.predictions import Data
-from calibtool.data.readable import System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import examine
+from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -44,7 +44,7 @@ class Temperature:
     nll: tuple[Estimate, ...]
     ece: tuple[Estimate, ...]
     optimum: float
-    data: tuple[Data, ...]
+    data: tuple[DataInfo, ...]
     level: float
     notes: tuple[str, ...] = ()
 
@@ -89,8 +89,8 @@ def compute(predictions: Named, *, bins: int = 15, **how: Unpack[How]) -> Temper
     rows = whole(one)
     optimum = best(rows)[0]
     grid = _grid(optimum)
-    systems = [System(Power(float(t)), f"T = {t:.4g}") for t in grid]
-    found = examine(rows, ["nll", f"ece(bins={bins})"], systems, **how)
+    systems = [Variant(Power(float(t)), f"T = {t:.4g}") for t in grid]
+    found = evaluate_rows(rows, ["nll", f"ece(bins={bins})"], systems, **how)
     pairs = [found.estimates(k) for k in range(len(grid))]
     nll, ece = zip(*pairs, strict=True)
     return Temperature(grid, nll, ece, optimum, (found.data,), found.settings.level)

@@ -28,7 +28,7 @@ _ROWS = 1 << 13  # rows redrawn at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class BinaryProblem:
     """Scores and outcomes of some rows; `rows` says which, None for all."""
 
     score: Array
@@ -74,7 +74,7 @@ class Fine:
         return np.clip(centres + s * gap, 0, 1)
 
 
-class Panels:
+class RowProblems:
     """The panels of a view of one system."""
 
     def __init__(self, system: Collected, view: str) -> None:
@@ -107,20 +107,20 @@ class Panels:
         """Let the fine cells end at these edges too; to be said before they are made."""
         self._kept = np.union1d(self._kept, np.asarray(edges, np.float64))
 
-    def panel(self, index: int) -> Panel:
+    def panel(self, index: int) -> BinaryProblem:
         """One of them."""
         key, weights = self.keys[index], self.weights
         if self.view == "class":
             assert self._probs is not None
             assert self._rows.labels is not None
             column = np.ascontiguousarray(self._probs[:, key])
-            return Panel(column, self._rows.labels == key, weights)
+            return BinaryProblem(column, self._rows.labels == key, weights)
         if self.view == "label":
             assert self._rows.predicted is not None
             at = np.flatnonzero(self._rows.predicted == key)
             own = None if weights is None else weights[at]
-            return Panel(self._rows.confidence[at], self._rows.correct[at], own, at)
-        return Panel(self.score, self.outcome, weights)
+            return BinaryProblem(self._rows.confidence[at], self._rows.correct[at], own, at)
+        return BinaryProblem(self.score, self.outcome, weights)
 
     def rows(self) -> float:
         """How many rows would be as informative if all weighed the same."""

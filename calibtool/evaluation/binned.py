@@ -6,10 +6,10 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.binary_problems import Panels
-from calibtool.evaluation.measurement import Finish, Measured, Settings, Sums, effective_rows
-from calibtool.evaluation.one_vs_rest import ClassView
-from calibtool.evaluation.plan import Plan
+from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
+from calibtool.evaluation.one_vs_rest import OneVsRest
+from calibtool.evaluation.plan import ColumnPlan
 from calibtool.intervals import inversion
 from calibtool.intervals.draws import EXACT_ROWS, drawn_sums
 from calibtool.metrics.cells import Cells, locate
@@ -20,10 +20,10 @@ from calibtool.parallel import ordered
 from calibtool.types import Array
 
 
-class Bins:
+class BinnedErrors:
     """Errors of one score a row. Metrics on the same bins share columns of the plan."""
 
-    def __init__(self, rows: Rows, plan: Plan) -> None:
+    def __init__(self, rows: Rows, plan: ColumnPlan) -> None:
         self.rows, self.plan = rows, plan
         self._cells: dict[str, Cells] = {}
         self._columns: dict[tuple[str, bytes], slice] = {}
@@ -54,9 +54,9 @@ class Bins:
             self._columns[key] = self.plan.note(2 * bins, build)
         at = self._columns[key]
 
-        def finish(sums: Sums) -> Measured:
+        def finish(sums: Sums) -> Measurement:
             if sums is None:
-                return Measured(value)
+                return Measurement(value)
             own = sums[:, at] / sums[:, :1]
             gap, mass = own[:, :bins], np.maximum(own[:, bins:], 0)
             return error_of(spec, seen, gap, mass, self._effective(seen), self.plan.settings)
@@ -81,10 +81,10 @@ class Bins:
         seen = profile(Cells.binned(score, outcome, edges, weights, where))
         value = float(spec.of_profile(seen))
 
-        def finish(sums: Sums) -> Measured:
+        def finish(sums: Sums) -> Measurement:
             settings = self.plan.settings
             if settings.draws is None:
-                return Measured(value)
+                return Measurement(value)
             mass = np.ones(len(score)) if weights is None else weights
             residual = mass * (outcome - score.astype(np.float64))
             every, columns = np.arange(len(score)), [mass, residual]
@@ -105,7 +105,7 @@ class Bins:
         return spec.edges(self._cells[spec.view])
 
 
-def of_classes(spec: Spec, view: ClassView | None, settings: Settings) -> Finish:
+def of_classes(spec: Spec, view: OneVsRest | None, settings: Settings) -> Finish:
     """Errors of the class view at edges that all classes share."""
     if view is None:
         raise NotAvailableError("needs whole probability rows")
@@ -113,9 +113,9 @@ def of_classes(spec: Spec, view: ClassView | None, settings: Settings) -> Finish
     seen = profile(view.cells(edges))
     value = float(spec.of_profile(seen))
 
-    def finish(sums: Sums) -> Measured:
+    def finish(sums: Sums) -> Measurement:
         if view.draws is None:
-            return Measured(value)
+            return Measurement(value)
         gap, mass = view.replicates(
             edges, settings.threads, lambda share: settings.progress("resampling classes", share)
         )
@@ -124,7 +124,7 @@ def of_classes(spec: Spec, view: ClassView | None, settings: Settings) -> Finish
     return finish
 
 
-def of_panels(spec: Spec, panels: Panels, settings: Settings) -> Finish:
+def of_panels(spec: Spec, panels: RowProblems, settings: Settings) -> Finish:
     """Errors of several panels, each at edges of its own, one profile after the other."""
     edges, found = _pooled(spec, panels, settings.threads)
     bins = max(len(own) for own in edges)
@@ -135,10 +135,10 @@ def of_panels(spec: Spec, panels: Panels, settings: Settings) -> Finish:
     seen = Profile((y - p) / total, n / total, score, float(total))
     value = float(spec.of_profile(seen))
 
-    def finish(sums: Sums) -> Measured:
+    def finish(sums: Sums) -> Measurement:
         draws = settings.draws
         if draws is None:
-            return Measured(value)
+            return Measurement(value)
         shape = (draws.replicates, len(panels), bins)
         gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for k in range(len(panels)):
@@ -156,7 +156,7 @@ def of_panels(spec: Spec, panels: Panels, settings: Settings) -> Finish:
     return finish
 
 
-def _pooled(spec: Spec, panels: Panels, threads: int) -> tuple[list[Array], list[Cells]]:
+def _pooled(spec: Spec, panels: RowProblems, threads: int) -> tuple[list[Array], list[Cells]]:
     def work(index: int) -> tuple[Array, Cells]:
         cells = panels.exact(index)
         edges = spec.edges(cells)
@@ -175,7 +175,7 @@ def _stacked(parts: list[Array], width: int) -> Array:
 
 def error_of(
     spec: Spec, seen: Profile, gap: Array, mass: Array, rows: float, settings: Settings
-) -> Measured:
+) -> Measurement:
     """A calibration error with its replicates and, if it is the method, their inversion.
 
     `rows` is how many rows would be as informative if all weighed the same.
@@ -191,7 +191,7 @@ def error_of(
     value = float(spec.of_profile(seen))
     replicates = norm(gap, mass).astype(np.float64)
     if settings.ci != "inverted":
-        return Measured(value, replicates=replicates)
+        return Measurement(value, replicates=replicates)
     assert settings.draws is not None
     if settings.draws.cluster is not None:
         score = np.asarray(seen.score)
@@ -210,4 +210,4 @@ def error_of(
         truth=truth,
         side=SIDES.get(spec.norm, 0),
     )
-    return Measured(value, replicates=replicates, inverse=inverse)
+    return Measurement(value, replicates=replicates, inverse=inverse)

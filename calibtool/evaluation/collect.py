@@ -11,7 +11,7 @@ from calibtool.data.blocks import Reduced, Wanted, reduce_block
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply
 from calibtool.data.rows import Rows
-from calibtool.evaluation.one_vs_rest import ClassView
+from calibtool.evaluation.one_vs_rest import OneVsRest
 from calibtool.intervals.draws import UNITS, Draws, on_grid, sum_by
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
@@ -30,7 +30,7 @@ class Collected:
     """
 
     rows: Rows
-    classes: ClassView | None = None
+    classes: OneVsRest | None = None
     probs: Array | None = None
 
 
@@ -145,7 +145,7 @@ def _joined(parts: list[Reduced], lows: Array | None, draws: Draws | None) -> Co
     probs = np.concatenate(kept) if kept else None
     if parts[0].labels is None:
         return Collected(rows, probs=probs)
-    view = ClassView(
+    view = OneVsRest(
         row=np.concatenate([part.row for part in parts]),
         index=np.concatenate([part.index for part in parts]),
         value=np.concatenate([part.value for part in parts]),

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.binary_problems import Panels
-from calibtool.evaluation.measurement import Finish, Measured, Settings, Sums
+from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.intervals import bootstrap, inversion
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.kinds import OfCells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.spec import Spec
 from calibtool.parallel import ordered
 from calibtool.types import Array
@@ -27,14 +27,14 @@ LONG = ("ks", "kuiper")  # errors that are sums over long stretches
 FEWEST = 200  # data sets drawn for a candidate, however many rows there are
 
 
-class Curves:
+class CurveMetrics:
     """All metrics of the cells of one view of one system."""
 
-    def __init__(self, panels: Panels, specs: Sequence[Spec], settings: Settings) -> None:
+    def __init__(self, panels: RowProblems, specs: Sequence[Spec], settings: Settings) -> None:
         self.panels, self.settings = panels, settings
         self.specs = {spec.name: spec for spec in specs}
         for spec in specs:
-            if isinstance(spec.metric, OfCells) and spec.metric.cuts:
+            if isinstance(spec.metric, CellMetric) and spec.metric.cuts:
                 panels.keep(spec.metric.cuts(**spec.options))
         self._settled: dict[tuple[str, int], Spec] = {}
         values = panels.values([self._exactly(spec) for spec in specs], settings.threads)
@@ -57,12 +57,12 @@ class Curves:
         if np.isnan(value):
             raise NotAvailableError("not defined on these data")
 
-        def finish(sums: Sums) -> Measured:
+        def finish(sums: Sums) -> Measurement:
             if self.settings.draws is None or not np.isfinite(value) or self._no_way(spec):
-                return Measured(value)
+                return Measurement(value)
             if spec.is_error and self.settings.ci == "inverted":
                 replicates = self.replicates[spec.name] if self.settings.paired else None
-                return Measured(value, replicates=replicates, inverse=self.inverse[spec.name])
+                return Measurement(value, replicates=replicates, inverse=self.inverse[spec.name])
             return self._plain(spec, value)
 
         return finish
@@ -70,7 +70,7 @@ class Curves:
     def _no_way(self, spec: Spec) -> bool:
         """Whether no interval covers: redrawn outcomes do not hang together, and clusters widen
         long sums, like those of KS, by more than short ones; only the former are known."""
-        assert isinstance(spec.metric, OfCells)
+        assert isinstance(spec.metric, CellMetric)
         redrawn = self.settings.ci == "inverted" and (spec.is_error or spec.metric.biased)
         long = spec.metric.name in LONG and self.panels.view != "class"
         return self._clustered and redrawn and not long
@@ -79,24 +79,24 @@ class Curves:
     def _clustered(self) -> bool:
         return self.settings.draws is not None and self.settings.draws.cluster is not None
 
-    def _plain(self, spec: Spec, value: float) -> Measured:
+    def _plain(self, spec: Spec, value: float) -> Measurement:
         replicates = self.replicates[spec.name]
-        assert isinstance(spec.metric, OfCells)
+        assert isinstance(spec.metric, CellMetric)
         if spec.metric.biased and self.settings.ci == "inverted":
             low, high = np.quantile(self._moves(spec), self._tails)
             least, most = spec.metric.least, spec.metric.most
             ends = (max(value - high, least), min(value - low, most))
-            return Measured(value, replicates=replicates, interval=ends, method="smoothed")
+            return Measurement(value, replicates=replicates, interval=ends, method="smoothed")
         alone = len(self.panels) == 1
         closed = spec.metric.interval
         rows_alone = alone and self.panels.weights is None and not self._clustered
         if closed and rows_alone and self.settings.ci == "inverted":
             ends = closed(self.panels.exact(0), self.settings.level)
-            return Measured(value, replicates=replicates, interval=ends, method="delong")
+            return Measurement(value, replicates=replicates, interval=ends, method="delong")
         own = self._settled[spec.name, 0]
         known = alone and not self._clustered
         skew = _acceleration(own.of_cells, self.panels.fine[0].cells) if known else 0.0
-        return Measured(value, replicates=replicates, acceleration=skew)
+        return Measurement(value, replicates=replicates, acceleration=skew)
 
     def _few_enough(self) -> Draws:
         """The draws; in the class view of many rows, where each draw costs a label a row, fewer."""
@@ -137,7 +137,7 @@ class Curves:
             for name in self.specs:
                 moved = drawn[name] + (self.value[name] - float(whole[name]))
                 metric = self.specs[name].metric
-                assert isinstance(metric, OfCells)
+                assert isinstance(metric, CellMetric)
                 self._replicates[name] = np.clip(moved, metric.least, metric.most)
         return self._replicates
 

@@ -15,28 +15,34 @@ from calibtool.calibrators.fit import fit
 from calibtool.data.blocks import Wanted, unit
 from calibtool.data.clusters import clusters
 from calibtool.data.files.reader import left_out
-from calibtool.data.predictions import Data, Predictions
-from calibtool.data.readable import Apply, Calibrator, Readable, System
+from calibtool.data.predictions import DataInfo, Predictions
+from calibtool.data.readable import Apply, Readable, Recalibrator, Variant
 from calibtool.data.rows import Rows, reduce_rows
 from calibtool.errors import CalibtoolError, InputError
-from calibtool.evaluation.binary_problems import Panels
+from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
-from calibtool.evaluation.evaluate_cells import measure as stream
-from calibtool.evaluation.from_rows import measure
+from calibtool.evaluation.evaluate_cells import evaluate_cells as stream
+from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.resampling import FEW_ROWS, require_memory, settings_of
-from calibtool.evaluation.results import Measures, bias_of
+from calibtool.evaluation.results import Results, bias_of
 from calibtool.evaluation.wording import read
 from calibtool.intervals.draws import EXACT_ROWS, Draws
-from calibtool.metrics.cells import Cells, Scores, locate
-from calibtool.metrics.kinds import OfCounts, OfMatrix, OfOther, Score
-from calibtool.metrics.spec import Spec, main_view, parse_list, settle
+from calibtool.metrics.cells import Cells, ScoreSum, locate
+from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
+from calibtool.metrics.spec import Spec, main_view, parse_list, resolve_view
 from calibtool.parallel import cores
-from calibtool.streaming.engines.dask_frame import opened
+from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.layout import streams
-from calibtool.streaming.passes import STREAMED_ROWS, at_most, many, ran, require_streamed
-from calibtool.streaming.summary import State
+from calibtool.streaming.passes import (
+    STREAMED_ROWS,
+    has_engine,
+    is_streamed,
+    max_rows,
+    require_streamed,
+)
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array, Progress, silent
 
 OF_OTHER = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"  # what a second file is measured by
@@ -46,7 +52,7 @@ def evaluate(
     predictions: Readable,
     metrics: str | Iterable[str | Spec] = "default",
     *,
-    calibrator: Calibrator | None = None,
+    calibrator: Recalibrator | None = None,
     ood: Readable | None = None,
     cluster: str | None = None,
     ci: str = "inverted",
@@ -59,7 +65,7 @@ def evaluate(
     """Measure predictions.
 
     Args:
-        predictions: `Predictions`, a `Source` to be read in blocks, a `State`, or a Dask data
+        predictions: `Predictions`, a `Source` to be read in blocks, a `Summary`, or a Dask data
             frame whose columns tell their part by name (`ct.from_dask` for others).
         metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
         calibrator: also measure what it makes of the predictions, and the paired difference.
@@ -80,9 +86,9 @@ def evaluate(
     >>> round(evaluate(p, ["ece"], ci="none")["ece"].value, 6)
     0.3
     """
-    systems = [System()] if calibrator is None else [System(), System.of(calibrator)]
-    found = measures(
-        opened(predictions),
+    systems = [Variant()] if calibrator is None else [Variant(), Variant.of(calibrator)]
+    found = evaluate_variants(
+        as_source(predictions),
         metrics,
         systems,
         ood=ood,
@@ -97,40 +103,42 @@ def evaluate(
     return report_of(found)
 
 
-def measures(
+def evaluate_variants(
     predictions: Readable,
     metrics: str | Iterable[str | Spec],
-    systems: Sequence[System] = (System(),),
+    systems: Sequence[Variant] = (Variant(),),
     *,
     ood: Readable | None = None,
     cluster: str | None = None,
     bias: bool = True,
     **how: Any,
-) -> Measures:
+) -> Results:
     """Measure several systems on the same rows: by their cells where there are more than
     STREAMED_ROWS rows (of two systems, more than EXACT_ROWS in a file), or an engine reads them, or
-    there are no rows any more; by `examine` where there are fewer, or where a metric or clusters
-    need whole rows.
+    there are no rows any more; by `evaluate_rows` where there are fewer, or where a metric or
+    clusters need whole rows.
 
-    The arguments are those of `examine`; `how` is how intervals are made.
+    The arguments are those of `evaluate_rows`; `how` is how intervals are made.
     """
     asked = parse_list(metrics)
-    kept = isinstance(predictions, State)
-    if ran(predictions):
+    kept = isinstance(predictions, Summary)
+    if has_engine(predictions):
         require_streamed(predictions, asked, cluster=cluster, ood=ood)
     streamed = streams(asked) and _many(predictions, paired=len(systems) > 1)
     if kept and (cluster is not None or ood is not None):
         option = "--cluster" if cluster is not None else "--ood"
         raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
     if not kept and (not streamed or cluster is not None or ood is not None):
-        return examine(predictions, asked, systems, ood=ood, cluster=cluster, bias=bias, **how)
+        return evaluate_rows(
+            predictions, asked, systems, ood=ood, cluster=cluster, bias=bias, **how
+        )
     return _streamed(predictions, asked, systems, bias=bias, **how)
 
 
 def _streamed(
     predictions: Readable,
     asked: Sequence[Spec],
-    systems: Sequence[System],
+    systems: Sequence[Variant],
     *,
     bias: bool,
     ci: str = "inverted",
@@ -139,11 +147,11 @@ def _streamed(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Measures:
-    drawing = Draws(resamples, seed, at_most(predictions))
+) -> Results:
+    drawing = Draws(resamples, seed, max_rows(predictions))
     settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
     settings = replace(settings, paired=len(systems) > 1)
-    specs = [settle(spec, predictions) for spec in asked]
+    specs = [resolve_view(spec, predictions) for spec in asked]
     if settings.draws is not None:
         require_memory(specs, predictions, settings.draws)
     return stream(predictions, specs, systems, settings, bias=bias)
@@ -154,11 +162,11 @@ def _many(predictions: Readable, *, paired: bool) -> bool:
     rows which are in memory, or fit there, are kept where there are two systems."""
     if paired and isinstance(predictions, Predictions):
         return False
-    return many(predictions, EXACT_ROWS if paired else STREAMED_ROWS)
+    return is_streamed(predictions, EXACT_ROWS if paired else STREAMED_ROWS)
 
 
 @dataclass(frozen=True, eq=False)
-class Examined(Measures):
+class RowResults(Results):
     """Several systems on the same rows, by the same draws: any two are paired.
 
     Attributes:
@@ -178,9 +186,9 @@ class Examined(Measures):
         """Mean score and mean outcome of a system."""
         return _means(self.collected[system].rows, self.view)
 
-    def panels(self, system: int = 0, view: str = "") -> Panels:
+    def panels(self, system: int = 0, view: str = "") -> RowProblems:
         """The panels of a system's scores, in `view` unless another is named."""
-        return Panels(self.collected[system], view or self.view)
+        return RowProblems(self.collected[system], view or self.view)
 
     def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
         """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
@@ -203,10 +211,10 @@ class Examined(Measures):
         yield from _without_interval(self)
 
 
-def examine(
+def evaluate_rows(
     predictions: Readable,
     metrics: str | Iterable[str | Spec],
-    systems: Sequence[System] = (System(),),
+    systems: Sequence[Variant] = (Variant(),),
     *,
     ood: Readable | None = None,
     want: Collection[str] = (),
@@ -218,7 +226,7 @@ def examine(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Examined:
+) -> RowResults:
     """Measure several systems on the same rows, and keep what the pass left of them.
 
     Args:
@@ -232,9 +240,9 @@ def examine(
     settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
     settings = replace(settings, paired=len(systems) > 1)
     asked = parse_list(metrics)
-    if ood is not None and not any(isinstance(spec.metric, OfOther) for spec in asked):
+    if ood is not None and not any(isinstance(spec.metric, TwoFileMetric) for spec in asked):
         asked += parse_list(OF_OTHER)
-    specs = [settle(spec, predictions) for spec in asked]
+    specs = [resolve_view(spec, predictions) for spec in asked]
     wanted = _wanted(specs, predictions)
     if predictions.classes is not None:
         wanted = replace(wanted, columns=wanted.columns | set(want))
@@ -251,8 +259,8 @@ def examine(
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
     view = main_view(specs, predictions)
-    measured, mean = measure(specs, collected, settings, view if bias else None, others)
-    data = Data(
+    measured, mean = measure_rows(specs, collected, settings, view if bias else None, others)
+    data = DataInfo(
         predictions.source,
         len(rows.confidence),
         predictions.classes,
@@ -260,7 +268,7 @@ def examine(
         rows.weights is not None,
         getattr(predictions, "filter", ""),
     )
-    return Examined(
+    return RowResults(
         tuple(specs),
         tuple(systems),
         tuple(tuple(row) for row in measured),
@@ -284,11 +292,11 @@ def _wanted(specs: Sequence[Spec], predictions: Readable) -> Wanted:
         metric = spec.metric
         if isinstance(metric, Score):
             columns |= set(metric.needs)
-        elif isinstance(metric, OfOther):
+        elif isinstance(metric, TwoFileMetric):
             columns |= {"entropy"} if spec.options["by"] == "entropy" else set()
-        elif isinstance(metric, OfCounts) or spec.view == "label":
+        elif isinstance(metric, CountMetric) or spec.view == "label":
             columns |= {"labels", "predicted"}
-        elif isinstance(metric, OfMatrix):
+        elif isinstance(metric, MatrixMetric):
             columns, probs = columns | {"labels"}, True
         elif spec.view == "class" and spec.one_edge_for_all:
             lowest.append(float(spec.edges(Cells.empty())[0]))
@@ -354,7 +362,7 @@ def _watched(predictions: Readable, size: int, progress: Progress) -> Iterator[P
 # ------------------------------------------------------------------ the report
 
 
-def report_of(found: Measures) -> Report:
+def report_of(found: Results) -> Report:
     """The record of one system, or of two, before and after."""
     said, was = found.means()
     report = Report(
@@ -380,12 +388,12 @@ def _means(rows: Rows, view: str) -> tuple[float, float]:
     score, outcome = rows.view(view)
     wide = score.astype(np.float64)
     return (
-        Scores.from_rows(wide, rows.weights).mean,
-        Scores.from_rows(outcome, rows.weights).mean,
+        ScoreSum.from_rows(wide, rows.weights).mean,
+        ScoreSum.from_rows(outcome, rows.weights).mean,
     )
 
 
-def _without_interval(found: Examined) -> Iterator[str]:
+def _without_interval(found: RowResults) -> Iterator[str]:
     """Metrics of which no interval is known to cover where rows hang together."""
     if found.settings.draws is None or found.settings.draws.cluster is None:
         return

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import Readable, System
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Readable, Variant
 from calibtool.errors import UsageError
-from calibtool.evaluation.from_cells import StatePanels, measure_states, resolution
+from calibtool.evaluation.from_cells import CellProblems, measure_cells, resolution
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.resampling import FEW_ROWS
-from calibtool.evaluation.results import KEPT, Measures
+from calibtool.evaluation.results import KEPT, Results
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.spec import Spec, main_view
 from calibtool.streaming.grid import named
-from calibtool.streaming.layout import keep_for
-from calibtool.streaming.passes import states_of
-from calibtool.streaming.summary import Shape, State
+from calibtool.streaming.layout import layout_for
+from calibtool.streaming.passes import summarize
+from calibtool.streaming.summary import DataShape, Summary
 from calibtool.types import Array
 
 LAST_DIGIT = 5e-5  # of what tables show
@@ -29,23 +29,23 @@ LAST_DIGIT = 5e-5  # of what tables show
 
 # ------------------------------------------------------------------ numbers from states
 @dataclass(frozen=True, eq=False)
-class Streamed(Measures):
+class CellResults(Results):
     """What was measured of the states of several systems.
 
     Attributes:
         states: what was kept of each system.
     """
 
-    states: tuple[State, ...] = ()
+    states: tuple[Summary, ...] = ()
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
         """Files that could not be read and were left out, with the reason."""
         return self.states[0].skipped
 
-    def panels(self, system: int = 0, view: str = "") -> StatePanels:
+    def panels(self, system: int = 0, view: str = "") -> CellProblems:
         """The panels of a system's scores, in `view` unless another is named."""
-        return StatePanels(self.states[system], view or self.view)
+        return CellProblems(self.states[system], view or self.view)
 
     def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
         """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
@@ -65,18 +65,18 @@ class Streamed(Measures):
         yield from _warnings(self)
 
 
-def measure(
+def evaluate_cells(
     predictions: Readable,
     specs: Sequence[Spec],
-    systems: Sequence[System],
+    systems: Sequence[Variant],
     settings: Settings,
     *,
     bias: bool = True,
-) -> Streamed:
+) -> CellResults:
     """Measure systems by their states, from one pass over the rows, or from a state.
 
     Args:
-        predictions: rows, or a `State`, to which no system can be applied any more.
+        predictions: rows, or a `Summary`, to which no system can be applied any more.
         specs: of settled views.
         systems: what to make of the rows before they are measured.
         settings: how intervals are made.
@@ -86,7 +86,7 @@ def measure(
     """
     settings = replace(settings, of_cells=True)
     view = main_view(specs, predictions)
-    if isinstance(predictions, State):
+    if isinstance(predictions, Summary):
         if len(systems) > 1 or systems[0].title:
             raise UsageError(
                 f"{predictions.source}: holds cells, to which no calibrator can be applied any "
@@ -94,9 +94,11 @@ def measure(
             )
         states = [predictions]
     else:
-        keep = keep_for(specs, Shape(predictions.kind, predictions.classes, predictions.one_column))
+        keep = layout_for(
+            specs, DataShape(predictions.kind, predictions.classes, predictions.one_column)
+        )
         keep = replace(keep, views=tuple(sorted({*keep.views, view})))
-        states = states_of(
+        states = summarize(
             predictions,
             replace(keep, edges=tuple(sorted({*keep.edges, *named(KEPT)}))),
             [system.apply for system in systems],
@@ -105,9 +107,9 @@ def measure(
         )
     if states[0].rows < FEW_ROWS:  # fewer than the files' own records let expect
         settings = replace(settings, draws=None)
-    measured, mean = measure_states(specs, states, settings, view if bias else None)
+    measured, mean = measure_cells(specs, states, settings, view if bias else None)
     first = states[0]
-    data = Data(
+    data = DataInfo(
         first.source,
         first.rows,
         first.classes,
@@ -115,7 +117,7 @@ def measure(
         first.weighted,
         getattr(predictions, "filter", ""),
     )
-    return Streamed(
+    return CellResults(
         tuple(specs),
         tuple(systems),
         tuple(tuple(row) for row in measured),
@@ -127,7 +129,7 @@ def measure(
     )
 
 
-def _warnings(found: Streamed) -> Iterator[str]:
+def _warnings(found: CellResults) -> Iterator[str]:
     first = found.states[0]
     if first.rows < FEW_ROWS and found.settings.ci != "none":
         yield f"{first.rows} rows are too few for intervals; {FEW_ROWS} are the least"

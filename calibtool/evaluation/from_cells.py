@@ -13,41 +13,41 @@ from statistics import NormalDist
 import numpy as np
 
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.binary_problems import FINE, Fine, Panels, cut
+from calibtool.evaluation.binary_problems import FINE, Fine, RowProblems, cut
 from calibtool.evaluation.binned import error_of, of_panels
-from calibtool.evaluation.curve_metrics import Curves
-from calibtool.evaluation.measurement import Measured, Settings
+from calibtool.evaluation.curve_metrics import CurveMetrics
+from calibtool.evaluation.measurement import Measurement, Settings
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.kinds import CalibrationError, Counts, OfCells, OfCounts, Score
+from calibtool.metrics.kinds import BinnedError, CellMetric, CountMetric, Counts, Score
 from calibtool.metrics.profiles import profile
 from calibtool.metrics.registry import score_of
 from calibtool.metrics.spec import Spec
 from calibtool.streaming.exact import Exact
-from calibtool.streaming.summary import State, in_bins
+from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array
 
 NO_ROWS = "needs rows; cells hold none"
 
 
-def measure_states(
-    specs: Sequence[Spec], states: Sequence[State], settings: Settings, view: str | None
-) -> tuple[list[list[Measured]], Measured]:
+def measure_cells(
+    specs: Sequence[Spec], states: Sequence[Summary], settings: Settings, view: str | None
+) -> tuple[list[list[Measurement]], Measurement]:
     """Every spec of every system's state, [system][spec], and the first system's bias in `view`."""
     found = [_System(state, specs, settings).measure() for state in states]
     for state, own in zip(states[1:], found[1:], strict=True):
         for k, spec in enumerate(specs):
             own[k] = _paired(spec, found[0][k], own[k], state, settings)
-    bias = Measured() if view is None else bias_of(states[0].cells(view), settings)
+    bias = Measurement() if view is None else bias_of(states[0].cells(view), settings)
     return found, bias
 
 
-def bias_of(cells: Cells, settings: Settings) -> Measured:
+def bias_of(cells: Cells, settings: Settings) -> Measurement:
     """Mean score minus mean outcome, with replicates."""
     value, error = bias_and_error(cells)
     if settings.draws is None:
-        return Measured(value)
-    return Measured(value, replicates=value + error * _deviates(settings.draws, "bias"))
+        return Measurement(value)
+    return Measurement(value, replicates=value + error * _deviates(settings.draws, "bias"))
 
 
 def bias_and_error(cells: Cells) -> tuple[float, float]:
@@ -62,29 +62,29 @@ def bias_and_error(cells: Cells) -> tuple[float, float]:
 class _System:
     """The metrics of one state."""
 
-    def __init__(self, state: State, specs: Sequence[Spec], settings: Settings) -> None:
+    def __init__(self, state: Summary, specs: Sequence[Spec], settings: Settings) -> None:
         self.state, self.specs, self.settings = state, specs, settings
-        self._panels: dict[str, StatePanels] = {}
-        self._curves: dict[str, Curves] = {}
+        self._panels: dict[str, CellProblems] = {}
+        self._curves: dict[str, CurveMetrics] = {}
 
-    def measure(self) -> list[Measured]:
+    def measure(self) -> list[Measurement]:
         return [self._one(spec) for spec in self.specs]
 
-    def _one(self, spec: Spec) -> Measured:
+    def _one(self, spec: Spec) -> Measurement:
         try:
             return self._widened(spec, self._found(spec))
         except NotAvailableError as error:
-            return Measured(missing=str(error))
+            return Measurement(missing=str(error))
 
-    def _found(self, spec: Spec) -> Measured:
+    def _found(self, spec: Spec) -> Measurement:
         match spec.metric:
             case Score():
                 return _score(spec, self.state, self.settings)
-            case OfCounts():
-                return Measured(_counts(spec, spec.metric, self.state))
-            case OfCells():
+            case CountMetric():
+                return Measurement(_counts(spec, spec.metric, self.state))
+            case CellMetric():
                 return self._curves_of(spec.view).add(spec)(None)
-            case CalibrationError():
+            case BinnedError():
                 if spec.view == "class" and in_bins(self.state.shape) and spec.one_edge_for_all:
                     return _in_bins(spec, self.state, self.settings)
                 panels = self._panels_of(spec.view)
@@ -95,7 +95,7 @@ class _System:
                 return of_panels(spec, panels, self.settings)(None)
         raise NotAvailableError(NO_ROWS)
 
-    def _widened(self, spec: Spec, found: Measured) -> Measured:
+    def _widened(self, spec: Spec, found: Measurement) -> Measurement:
         """Classes are drawn one by one, but a row is in the panels of all of them: of K classes
         alike, a sum of their gaps may vary by K / (K - 1) as much as if they were independent. Two
         are drawn together."""
@@ -115,22 +115,22 @@ class _System:
             found = replace(found, replicates=middle + wider * (found.replicates - middle))
         return found
 
-    def _panels_of(self, view: str) -> StatePanels:
+    def _panels_of(self, view: str) -> CellProblems:
         if view not in self._panels:
-            self._panels[view] = StatePanels(self.state, view)
+            self._panels[view] = CellProblems(self.state, view)
         return self._panels[view]
 
-    def _curves_of(self, view: str) -> Curves:
+    def _curves_of(self, view: str) -> CurveMetrics:
         if view not in self._curves:
-            own = [s for s in self.specs if isinstance(s.metric, OfCells) and s.view == view]
-            self._curves[view] = Curves(self._panels_of(view), own, self.settings)
+            own = [s for s in self.specs if isinstance(s.metric, CellMetric) and s.view == view]
+            self._curves[view] = CurveMetrics(self._panels_of(view), own, self.settings)
         return self._curves[view]
 
 
-class StatePanels(Panels):
+class CellProblems(RowProblems):
     """The panels of a view of which only cells are known."""
 
-    def __init__(self, state: State, view: str) -> None:
+    def __init__(self, state: Summary, view: str) -> None:
         name = "class-grid" if view == "class" and in_bins(state.shape) else view
         if not state.has(name):
             raise NotAvailableError(_lacking(state, view))
@@ -256,15 +256,15 @@ def require_ends(spec: Spec, ends: Array) -> None:
         )
 
 
-def resolution(spec: Spec, state: State, value: float) -> float:
+def resolution(spec: Spec, state: Summary, value: float) -> float:
     """How much a metric whose cuts depend on the data moves when cells are twice as wide; 0 for
     metrics that cells give exactly."""
-    if not isinstance(spec.metric, CalibrationError | OfCells) or spec.one_edge_for_all:
+    if not isinstance(spec.metric, BinnedError | CellMetric) or spec.one_edge_for_all:
         return 0.0
     try:
-        panels = StatePanels(state, spec.view)
+        panels = CellProblems(state, spec.view)
         panels.widen()
-        if isinstance(spec.metric, OfCells):
+        if isinstance(spec.metric, CellMetric):
             found = panels.values([lambda cells, k: spec.settled(cells).of_cells(cells)], 1)[0]
         elif spec.view in ("top", "positive"):
             cells = panels.exact(0)
@@ -276,18 +276,18 @@ def resolution(spec: Spec, state: State, value: float) -> float:
     return abs(found - value) if np.isfinite(found) else 0.0
 
 
-def _of_column(spec: Spec, panels: StatePanels, settings: Settings) -> Measured:
+def _of_column(spec: Spec, panels: CellProblems, settings: Settings) -> Measurement:
     exact = panels.exact(0)
     edges = spec.edges(exact)
     seen = profile(exact.pool(edges))
     value = float(spec.of_profile(seen))
     if settings.draws is None:
-        return Measured(value)
+        return Measurement(value)
     gap, mass = panels.column(edges, settings.draws)
     return error_of(spec, seen, gap, mass, panels.rows(), settings)
 
 
-def _in_bins(spec: Spec, state: State, settings: Settings) -> Measured:
+def _in_bins(spec: Spec, state: Summary, settings: Settings) -> Measurement:
     """Errors of many classes in bins: replicates are normal, with each bin's own moments."""
     if not state.has("class"):
         raise NotAvailableError(_lacking(state, "class"))
@@ -297,7 +297,7 @@ def _in_bins(spec: Spec, state: State, settings: Settings) -> Measured:
     seen = profile(cells)
     value = float(spec.of_profile(seen))
     if settings.draws is None:
-        return Measured(value)
+        return Measurement(value)
     total = float(cells.total[0])
     squares, pp, py = (
         Cells(state.ends("class"), x, x, x).pool(edges).n
@@ -320,19 +320,19 @@ def _in_bins(spec: Spec, state: State, settings: Settings) -> Measured:
     return error_of(spec, seen, gap, mass, rows, settings)
 
 
-def _score(spec: Spec, state: State, settings: Settings) -> Measured:
+def _score(spec: Spec, state: Summary, settings: Settings) -> Measurement:
     """The mean of a value a row, by its sums."""
     name = f"score/{spec.name}"
     if name not in state.sums:
         raise NotAvailableError(_lacking_score(spec, state))
     lost = state.sums.get(f"infinite/{spec.name}")
     if lost is not None and lost.high[0] > 0:
-        return Measured(float("inf"))
+        return Measurement(float("inf"))
     mean, root, skew = of_moments(state.sums[name], weighted=state.weighted)
     if settings.draws is None:
-        return Measured(mean)
+        return Measurement(mean)
     drawn = mean + root * _deviates(settings.draws, spec.name)
-    return Measured(mean, replicates=drawn, acceleration=skew)
+    return Measurement(mean, replicates=drawn, acceleration=skew)
 
 
 def of_moments(sums: Exact, *, weighted: bool) -> tuple[float, float, float]:
@@ -346,8 +346,8 @@ def of_moments(sums: Exact, *, weighted: bool) -> tuple[float, float, float]:
 
 
 def _paired(
-    spec: Spec, before: Measured, after: Measured, state: State, settings: Settings
-) -> Measured:
+    spec: Spec, before: Measurement, after: Measurement, state: Summary, settings: Settings
+) -> Measurement:
     """A score after, its replicates moved so that they go with those before as rows do."""
     name = f"pair/{spec.name}"
     if name not in state.sums or before.replicates is None or after.replicates is None:
@@ -365,10 +365,10 @@ def _paired(
     z = (before.replicates - before.value) / a
     own = _deviates(settings.draws, f"after {spec.name}")
     drawn = after.value + b * (share * z + (1 - share**2) ** 0.5 * own)
-    return Measured(after.value, replicates=drawn, acceleration=after.acceleration)
+    return Measurement(after.value, replicates=drawn, acceleration=after.acceleration)
 
 
-def _counts(spec: Spec, metric: OfCounts, state: State) -> float:
+def _counts(spec: Spec, metric: CountMetric, state: Summary) -> float:
     if "count/label" not in state.sums:
         raise NotAvailableError(_lacking_score(spec, state))
     label, said, right = (
@@ -390,13 +390,13 @@ def _counts(spec: Spec, metric: OfCounts, state: State) -> float:
     return found
 
 
-def _lacking(state: State, view: str) -> str:
+def _lacking(state: Summary, view: str) -> str:
     if state.kind == "confidence" and view != "top":
         return "needs whole probability rows"
     return f"these cells keep no {view} view; make them with --metrics that need it"
 
 
-def _lacking_score(spec: Spec, state: State) -> str:
+def _lacking_score(spec: Spec, state: Summary) -> str:
     if state.kind == "confidence":
         return "needs whole probability rows"
     return f'these cells do not keep it; make them with --metrics "{spec.name}"'

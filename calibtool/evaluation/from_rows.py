@@ -12,33 +12,40 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.binary_problems import Panels
-from calibtool.evaluation.binned import Bins, of_classes, of_panels
+from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.binned import BinnedErrors, of_classes, of_panels
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.curve_metrics import Curves
-from calibtool.evaluation.measurement import Finish, Measured, Settings, Sums, effective_rows
-from calibtool.evaluation.plan import Plan
+from calibtool.evaluation.curve_metrics import CurveMetrics
+from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
+from calibtool.evaluation.plan import ColumnPlan
 from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_other
 from calibtool.intervals import bootstrap
-from calibtool.metrics.kinds import CalibrationError, OfCells, OfCounts, OfMatrix, OfOther, Score
+from calibtool.metrics.kinds import (
+    BinnedError,
+    CellMetric,
+    CountMetric,
+    MatrixMetric,
+    Score,
+    TwoFileMetric,
+)
 from calibtool.metrics.spec import Spec
 
 
-def measure(
+def measure_rows(
     specs: Sequence[Spec],
     collected: Sequence[Collected],
     settings: Settings,
     view: str | None,
     others: Sequence[Rows | None],
-) -> tuple[list[list[Measured]], Measured]:
+) -> tuple[list[list[Measurement]], Measurement]:
     """Every spec on every system, [system][spec], and the first system's bias: the mean of
     score - outcome in `view`, if there is one. `others` are each system's rows of a second file, or
     None."""
-    plan = Plan(settings)
+    plan = ColumnPlan(settings)
     systems = zip(collected, others, strict=True)
     finish = [_System(system, other, specs, plan).finish() for system, other in systems]
     rows = collected[0].rows
-    bias: Finish = lambda sums: Measured()
+    bias: Finish = lambda sums: Measurement()
     if view is not None:
         score, outcome = rows.view(view)
         bias = plan.mean(score.astype(np.float64) - outcome, rows.weights)
@@ -50,12 +57,12 @@ class _System:
     """The metrics of one system: values at once, intervals when the draws are there."""
 
     def __init__(
-        self, system: Collected, other: Rows | None, specs: Sequence[Spec], plan: Plan
+        self, system: Collected, other: Rows | None, specs: Sequence[Spec], plan: ColumnPlan
     ) -> None:
         self.system, self.other, self.specs, self.plan = system, other, specs, plan
-        self.bins = Bins(system.rows, plan)
-        self._panels: dict[str, Panels] = {}
-        self._curves: dict[str, Curves] = {}
+        self.bins = BinnedErrors(system.rows, plan)
+        self._panels: dict[str, RowProblems] = {}
+        self._curves: dict[str, CurveMetrics] = {}
 
     def finish(self) -> list[Finish]:
         return [self._one(spec) for spec in self.specs]
@@ -64,7 +71,7 @@ class _System:
         try:
             return self._add(spec)
         except NotAvailableError as error:
-            missing = Measured(missing=str(error))
+            missing = Measurement(missing=str(error))
             return lambda sums: missing
 
     def _add(self, spec: Spec) -> Finish:
@@ -75,15 +82,15 @@ class _System:
                 values = spec.metric.rows(system.rows, **spec.options)
                 mean = self.plan.mean(values, system.rows.weights)
                 return self._reaching(mean, spec.metric) if spec.metric.reach else mean
-            case OfCounts():
+            case CountMetric():
                 return of_counts(spec, spec.metric, system.rows, settings)
-            case OfMatrix():
+            case MatrixMetric():
                 return of_matrix(spec, spec.metric, system, settings)
-            case OfOther():
+            case TwoFileMetric():
                 return of_other(spec, spec.metric, system.rows, self.other, settings)
-            case OfCells():
+            case CellMetric():
                 return self._curves_of(spec.view).add(spec)
-            case CalibrationError():
+            case BinnedError():
                 if spec.view in ("top", "positive"):
                     return self.bins.add(spec)
                 if spec.view == "class" and spec.one_edge_for_all:
@@ -95,7 +102,7 @@ class _System:
         settings, rows = self.plan.settings, self.system.rows
         count = effective_rows(float(len(rows.confidence)), rows.weights)
 
-        def finish(sums: Sums) -> Measured:
+        def finish(sums: Sums) -> Measurement:
             found = mean(sums)
             if settings.ci != "inverted" or found.value is None or found.replicates is None:
                 return found
@@ -110,13 +117,13 @@ class _System:
 
         return finish
 
-    def _panels_of(self, view: str) -> Panels:
+    def _panels_of(self, view: str) -> RowProblems:
         if view not in self._panels:
-            self._panels[view] = Panels(self.system, view)
+            self._panels[view] = RowProblems(self.system, view)
         return self._panels[view]
 
-    def _curves_of(self, view: str) -> Curves:
+    def _curves_of(self, view: str) -> CurveMetrics:
         if view not in self._curves:
-            own = [s for s in self.specs if isinstance(s.metric, OfCells) and s.view == view]
-            self._curves[view] = Curves(self._panels_of(view), own, self.plan.settings)
+            own = [s for s in self.specs if isinstance(s.metric, CellMetric) and s.view == view]
+            self._curves[view] = CurveMetrics(self._panels_of(view), own, self.plan.settings)
         return self._curves[view]

@@ -32,7 +32,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measurement:
     """A metric on one system.
 
     Attributes:
@@ -53,7 +53,7 @@ class Measured:
 
 
 Sums: TypeAlias = Array | None
-Finish: TypeAlias = Callable[[Sums], Measured]
+Finish: TypeAlias = Callable[[Sums], Measurement]
 
 
 def effective_rows(total: float, weights: Array | None) -> float:

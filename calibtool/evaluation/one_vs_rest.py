@@ -20,7 +20,7 @@ _AT_ONCE = 1 << 12  # entries gathered at a time
 
 
 @dataclass(frozen=True, eq=False)
-class ClassView:
+class OneVsRest:
     """One-vs-rest predictions of N rows and K classes.
 
     Attributes:

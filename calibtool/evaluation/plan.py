@@ -8,13 +8,13 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.evaluation.collect import resample
-from calibtool.evaluation.measurement import Finish, Measured, Settings, Sums
+from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.intervals import bootstrap
-from calibtool.metrics.cells import Scores
+from calibtool.metrics.cells import ScoreSum
 from calibtool.types import Array
 
 
-class Plan:
+class ColumnPlan:
     """The columns that are wanted. The first is ones: its sum is the weight of a replicate."""
 
     def __init__(self, settings: Settings) -> None:
@@ -48,22 +48,22 @@ class Plan:
     def mean(self, values: Array, weights: Array | None) -> Finish:
         """The weighted mean of a value a row."""
         values = np.asarray(values, dtype=np.float64)
-        mean = Scores.from_rows(values, weights).mean
+        mean = ScoreSum.from_rows(values, weights).mean
         if not np.isfinite(mean):
-            return lambda sums: Measured(mean)
+            return lambda sums: Measurement(mean)
         finite = np.where(np.isfinite(values), values, mean)  # rows of weight 0 may be infinite
         scale = float(np.abs(finite - mean).max()) or 1.0
         centred = (finite - mean) / scale
         at = self.note(1, lambda part: centred[part, None]).start
 
-        def finish(sums: Sums) -> Measured:
+        def finish(sums: Sums) -> Measurement:
             if sums is None:
-                return Measured(mean)
+                return Measurement(mean)
             drawn = mean + scale * sums[:, at] / sums[:, 0]
             influence: Array = centred if weights is None else centred * weights
             cluster = None if self.settings.draws is None else self.settings.draws.cluster
             if cluster is not None:
                 influence = np.bincount(cluster, influence)
-            return Measured(mean, replicates=drawn, acceleration=bootstrap.skewness(influence))
+            return Measurement(mean, replicates=drawn, acceleration=bootstrap.skewness(influence))
 
         return finish

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from calibtool.data.predictions import Data
+from calibtool.data.predictions import DataInfo
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 
@@ -32,7 +32,7 @@ class Report:
             so in words.
     """
 
-    data: Data
+    data: DataInfo
     estimates: tuple[Estimate, ...]
     after: tuple[Estimate, ...] = ()
     change: tuple[Estimate, ...] = ()

@@ -8,10 +8,10 @@ from typing import Self
 
 import numpy as np
 
-from calibtool.data.predictions import Data
-from calibtool.data.readable import System
-from calibtool.evaluation.binary_problems import Panels
-from calibtool.evaluation.measurement import Measured, Settings
+from calibtool.data.predictions import DataInfo
+from calibtool.data.readable import Variant
+from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.measurement import Measurement, Settings
 from calibtool.intervals import bootstrap, difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
@@ -24,7 +24,7 @@ FEW_DRAWS = 20  # replicates on which a metric is defined; below, no interval is
 
 
 @dataclass(frozen=True, eq=False)
-class Measures:
+class Results:
     """What was measured of several systems on the same rows.
 
     Attributes:
@@ -34,12 +34,12 @@ class Measures:
     """
 
     specs: tuple[Spec, ...]
-    systems: tuple[System, ...]
-    measured: tuple[tuple[Measured, ...], ...]
+    systems: tuple[Variant, ...]
+    measured: tuple[tuple[Measurement, ...], ...]
     settings: Settings
-    data: Data
+    data: DataInfo
     view: str
-    bias: Measured
+    bias: Measurement
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
@@ -57,7 +57,7 @@ class Measures:
         title = self.systems[system].title
         return tuple(estimate_of(s, one, self.settings, self.data, title) for s, one in pairs)
 
-    def panels(self, system: int = 0, view: str = "") -> Panels:
+    def panels(self, system: int = 0, view: str = "") -> RowProblems:
         """The panels of a system's scores, in `view` unless another is named."""
         raise NotImplementedError
 
@@ -94,7 +94,7 @@ class Measures:
         return tuple(change_of(a, b, x, y, self.settings) for a, b, x, y in pairs)
 
 
-def bias_of(measured: Measured, view: str, settings: Settings) -> Estimate:
+def bias_of(measured: Measurement, view: str, settings: Settings) -> Estimate:
     """Mean score minus mean outcome."""
     estimate = Estimate("bias", measured.value, view=view, better="")
     if measured.value is None or measured.replicates is None:
@@ -104,7 +104,7 @@ def bias_of(measured: Measured, view: str, settings: Settings) -> Estimate:
 
 
 def estimate_of(
-    spec: Spec, measured: Measured, settings: Settings, data: Data, calibrator: str = ""
+    spec: Spec, measured: Measurement, settings: Settings, data: DataInfo, calibrator: str = ""
 ) -> Estimate:
     """A metric's value and interval."""
     method = measured.method or (settings.ci if spec.is_error else settings.plain)
@@ -140,7 +140,7 @@ def estimate_of(
 
 
 def change_of(
-    before: Estimate, after: Estimate, a: Measured, b: Measured, settings: Settings
+    before: Estimate, after: Estimate, a: Measurement, b: Measurement, settings: Settings
 ) -> Estimate:
     """After minus before; its interval is of the same draws, so the noise they share cancels."""
     estimate = Estimate(
@@ -179,7 +179,7 @@ def _spread(drawn: Array | None) -> float | None:
     return float(known.std()) if len(known) >= FEW_DRAWS else None
 
 
-def _correlation(a: Measured, b: Measured) -> float:
+def _correlation(a: Measurement, b: Measurement) -> float:
     """Of two metrics' replicates; 0 where one of them never varies."""
     assert a.replicates is not None
     assert b.replicates is not None
@@ -188,7 +188,7 @@ def _correlation(a: Measured, b: Measured) -> float:
     return min(float(np.corrcoef(a.replicates, b.replicates)[0, 1]), 1.0)
 
 
-def _signature(spec: Spec, method: str, settings: Settings, data: Data, calibrator: str) -> str:
+def _signature(spec: Spec, method: str, settings: Settings, data: DataInfo, calibrator: str) -> str:
     parts = [spec.signature()]
     if settings.draws is not None:
         drawn = "units" if settings.draws.grouped else "rows"

@@ -10,10 +10,10 @@ from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import FINE
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.measurement import Finish, Measured, Settings, Sums
+from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.intervals.draws import drawn_sums
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.kinds import Counts, OfCounts, OfMatrix, OfOther
+from calibtool.metrics.kinds import CountMetric, Counts, MatrixMetric, TwoFileMetric
 from calibtool.metrics.profiles import equal_mass
 from calibtool.metrics.spec import Spec
 from calibtool.types import Array
@@ -21,7 +21,7 @@ from calibtool.types import Array
 MOST_DRAWN = 1 << 28  # values of drawn weights that are held for a metric of whole rows
 
 
-def of_counts(spec: Spec, metric: OfCounts, rows: Rows, settings: Settings) -> Finish:
+def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -> Finish:
     """Shares by class and the mean of a value a row, now and in every replicate."""
     labels, predicted = rows.labels, rows.predicted
     if labels is None or predicted is None:
@@ -46,22 +46,22 @@ def of_counts(spec: Spec, metric: OfCounts, rows: Rows, settings: Settings) -> F
     if np.isnan(found):
         raise NotAvailableError("not defined on these data")
 
-    def finish(sums: Sums) -> Measured:
+    def finish(sums: Sums) -> Measurement:
         draws = settings.draws
         if draws is None or not np.isfinite(found):
-            return Measured(found)
+            return Measurement(found)
         every = np.arange(len(labels))
 
         def drawn(at: Array, column: Array, size: int) -> Array:
             return drawn_sums(every, at, size, [column], draws, settings.threads)[0]
 
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Measured(found, replicates=metric.of(counts(drawn), **spec.options))
+            return Measurement(found, replicates=metric.of(counts(drawn), **spec.options))
 
     return finish
 
 
-def of_matrix(spec: Spec, metric: OfMatrix, system: Collected, settings: Settings) -> Finish:
+def of_matrix(spec: Spec, metric: MatrixMetric, system: Collected, settings: Settings) -> Finish:
     """A function of whole rows, and its replicates where it has a way to them."""
     probs, rows = system.probs, system.rows
     if probs is None or rows.labels is None:
@@ -69,23 +69,23 @@ def of_matrix(spec: Spec, metric: OfMatrix, system: Collected, settings: Setting
     wide, labels = probs.astype(np.float64), rows.labels.astype(np.int64)
     value = metric.of(wide, labels, rows.weights, **spec.options)
 
-    def finish(sums: Sums) -> Measured:
+    def finish(sums: Sums) -> Measurement:
         draws = settings.draws
         if draws is None or metric.replicates is None or draws.grouped:
-            return Measured(value)
+            return Measurement(value)
         if len(labels) * draws.replicates > MOST_DRAWN:
-            return Measured(value)
+            return Measurement(value)
         groups = [draws.weights(0, len(labels), group) for group in draws.groups]
         drawn = np.concatenate(groups, axis=1)
         if rows.weights is not None:
             drawn = drawn * rows.weights[:, None].astype(np.float32)
-        return Measured(value, replicates=metric.replicates(wide, labels, drawn, **spec.options))
+        return Measurement(value, replicates=metric.replicates(wide, labels, drawn, **spec.options))
 
     return finish
 
 
 def of_other(
-    spec: Spec, metric: OfOther, rows: Rows, other: Rows | None, settings: Settings
+    spec: Spec, metric: TwoFileMetric, rows: Rows, other: Rows | None, settings: Settings
 ) -> Finish:
     """How well a score tells the rows from those of a second file; drawn apart in replicates."""
     if other is None:
@@ -97,12 +97,14 @@ def of_other(
     value = float(metric.of(cells))
     weighted = rows.weights is not None or other.weights is not None
 
-    def finish(sums: Sums) -> Measured:
+    def finish(sums: Sums) -> Measurement:
         draws = settings.draws
         if draws is None or draws.cluster is not None:
-            return Measured(value)
+            return Measurement(value)
         if metric.interval and settings.ci == "inverted" and not weighted:
-            return Measured(value, interval=metric.interval(cells, settings.level), method="delong")
+            return Measurement(
+                value, interval=metric.interval(cells, settings.level), method="delong"
+            )
         coarse = cells.pool(equal_mass(cells, bins=FINE))
         size = (draws.replicates, len(coarse.at))
         rng = np.random.Generator(np.random.SFC64([draws.seed, 8]))
@@ -112,7 +114,7 @@ def of_other(
             for mass, w in zip((coarse.y, coarse.n - coarse.y), weights, strict=True)
         )
         drawn = metric.of(Cells(coarse.at, y + n, (y + n) * coarse.centres(), y))
-        return Measured(value, replicates=drawn + (value - float(metric.of(coarse))))
+        return Measurement(value, replicates=drawn + (value - float(metric.of(coarse))))
 
     return finish
 

@@ -11,12 +11,12 @@ from calibtool.analysis.significance.run import significance
 from calibtool.data.files.source import Source
 from calibtool.data.matching import match
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Calibrator, Readable, System
+from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.data.slicing import columns_of, with_extra
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import measures, report_of
+from calibtool.evaluation.evaluate import evaluate_variants, report_of
 from calibtool.evaluation.report import Report
-from calibtool.evaluation.results import Measures
+from calibtool.evaluation.results import Results
 from calibtool.gate.baseline import Saved, delta
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
@@ -24,7 +24,7 @@ from calibtool.metrics.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Candidate:
     """What is measured.
 
     Attributes:
@@ -33,20 +33,20 @@ class Subject:
         other: the baseline's predictions on the same rows, or None.
         saved: a report to compare with, or None.
         compared: how the baseline is compared, in words, or "".
-        options: of `measures`.
+        options: of `evaluate_variants`.
     """
 
     rows: Readable
-    calibrator: Calibrator | None = None
-    other: System | None = None
+    calibrator: Recalibrator | None = None
+    other: Variant | None = None
     saved: Saved | None = None
     compared: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def candidate(self) -> System:
+    def candidate(self) -> Variant:
         """What is held to the requirements."""
-        return System() if self.calibrator is None else System.of(self.calibrator)
+        return Variant() if self.calibrator is None else Variant.of(self.calibrator)
 
     def whole(self) -> Predictions:
         """The candidate's predictions, in memory."""
@@ -54,27 +54,29 @@ class Subject:
         made = self.candidate.apply(rows)
         return made if made is rows else with_extra(made, rows.extra)
 
-    def examine(self, specs: Sequence[Spec], rows: Readable | None = None, **more: Any) -> Measures:
+    def examine(self, specs: Sequence[Spec], rows: Readable | None = None, **more: Any) -> Results:
         """The candidate (system 0), and the baseline (system 1) if there is one."""
         systems = [self.candidate, *([self.other] if self.other else [])]
         options = {**self.options, **more}
-        return measures(self.rows if rows is None else rows, specs, systems, bias=False, **options)
+        return evaluate_variants(
+            self.rows if rows is None else rows, specs, systems, bias=False, **options
+        )
 
     def report(self, specs: Sequence[Spec]) -> tuple[Report, dict[str, Estimate]]:
         """The report of all rows, and the estimate of each subject: "ece", "delta(ece)"."""
-        raw = [System()] if self.calibrator is not None else []
+        raw = [Variant()] if self.calibrator is not None else []
         systems = [*raw, self.candidate, *([self.other] if self.other else [])]
-        found = measures(self.rows, specs, systems, **self.options)
+        found = evaluate_variants(self.rows, specs, systems, **self.options)
         own = len(raw)
         level = found.level
         measured = self._named(found, own, level)
         return report_of(found.only(slice(0, own + 1))), measured
 
-    def estimates(self, found: Measures) -> dict[str, Estimate]:
+    def estimates(self, found: Results) -> dict[str, Estimate]:
         """The estimates of what `examine` found, by subject."""
         return self._named(found, 0, found.level)
 
-    def _named(self, found: Measures, own: int, level: float | None) -> dict[str, Estimate]:
+    def _named(self, found: Results, own: int, level: float | None) -> dict[str, Estimate]:
         estimates = found.estimates(own)
         named = {estimate.name: estimate for estimate in estimates}
         if self.other is not None:
@@ -107,11 +109,11 @@ class Subject:
 def prepare(
     predictions: Readable,
     wanted: Sequence[Requirement],
-    calibrator: Calibrator | None,
+    calibrator: Recalibrator | None,
     baseline: Readable | Saved | None,
     id_: str | None,
     options: dict[str, Any],
-) -> Subject:
+) -> Candidate:
     """Everything that the requirements need, or an error that says what is missing."""
     deltas = [r for r in wanted if r.delta]
     if deltas and baseline is None:
@@ -131,7 +133,7 @@ def prepare(
     rows = _with_columns(predictions, [r.by for r in wanted if r.by], options.get("cluster"))
     if any(r.by for r in wanted):
         rows = loaded(rows)
-    subject = Subject(rows, calibrator, options=options)
+    subject = Candidate(rows, calibrator, options=options)
     if isinstance(baseline, Saved):
         how = f"unpaired with the saved report {baseline.path} of {baseline.rows:,} rows"
         for requirement in deltas:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from calibtool.analysis.monitoring.read import Periods
-from calibtool.data.readable import Calibrator, Readable
+from calibtool.data.readable import Readable, Recalibrator
 from calibtool.errors import UsageError
 from calibtool.evaluation.report import Report
 from calibtool.gate.baseline import Saved
-from calibtool.gate.candidate import Subject, prepare
+from calibtool.gate.candidate import Candidate, prepare
 from calibtool.gate.decide import decide, require_value
 from calibtool.gate.evidence import evidence_report, evidence_verdicts
 from calibtool.gate.outcome import MODES, Outcome, Verdict
@@ -33,7 +33,7 @@ def check(
     *,
     mode: str = "tolerate",
     baseline: Readable | Saved | None = None,
-    calibrator: Calibrator | None = None,
+    calibrator: Recalibrator | None = None,
     id_: str | None = None,
     periods: Periods | None = None,
     **options: Any,
@@ -82,7 +82,7 @@ def check(
 
 def _verdict(
     requirement: Requirement,
-    subject: Subject,
+    subject: Candidate,
     report: Report,
     measured: dict[str, Estimate],
     mode: str,

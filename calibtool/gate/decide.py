@@ -17,7 +17,7 @@ import math
 from statistics import NormalDist
 
 from calibtool.errors import NotAvailableError, UsageError
-from calibtool.gate.outcome import Decision, Held
+from calibtool.gate.outcome import Check, Decision
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
 
@@ -27,7 +27,7 @@ _Z_POWER = NormalDist().inv_cdf(POWER)
 
 def decide(
     requirement: Requirement, estimate: Estimate, mode: str, level: float | None, rows: int
-) -> Held:
+) -> Check:
     """Hold an estimate to a requirement.
 
     Args:
@@ -46,11 +46,13 @@ def decide(
     shown = _centre(estimate) if requirement.delta else estimate.value
     margin = 0.0 - _excess(requirement, shown)  # and never -0
     if requirement.spec is None:
-        return Held(estimate, _plain(requirement, shown), margin, _p(requirement, shown), rows=rows)
+        return Check(
+            estimate, _plain(requirement, shown), margin, _p(requirement, shown), rows=rows
+        )
     if mode == "point":
-        return Held(estimate, _plain(requirement, shown), margin, _point(margin), rows=rows)
+        return Check(estimate, _plain(requirement, shown), margin, _point(margin), rows=rows)
     if not math.isfinite(estimate.value):  # no sample of rows takes an infinite mean back
-        return Held(estimate, _plain(requirement, shown), margin, _point(margin), rows=rows)
+        return Check(estimate, _plain(requirement, shown), margin, _point(margin), rows=rows)
     if estimate.low is None or estimate.high is None or level is None:
         return _without_interval(requirement, estimate, mode, margin, rows)
     least = detectable(requirement, estimate, level)
@@ -58,7 +60,7 @@ def decide(
         requirement, estimate, shown, least, rows
     )
     found = requirement.threshold + (least if requirement.upper else -least)
-    return Held(estimate, decision, margin, why, found, rows, needed, level=level)
+    return Check(estimate, decision, margin, why, found, rows, needed, level=level)
 
 
 def require_value(
@@ -119,10 +121,10 @@ def _tolerate(
 
 def _without_interval(
     requirement: Requirement, estimate: Estimate, mode: str, margin: float, rows: int
-) -> Held:
+) -> Check:
     if rows < 10:
         why = f"{rows} rows give no interval; 10 are the least"
-        return Held(estimate, "inconclusive", margin, why, rows=rows)
+        return Check(estimate, "inconclusive", margin, why, rows=rows)
     raise UsageError(
         f"{requirement.text}: {requirement.subject} has no interval, which --mode {mode} needs; "
         "--mode point decides by the measured value alone"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calibtool.analysis.monitoring.monitor import watch
-from calibtool.analysis.monitoring.period import Monitored
+from calibtool.analysis.monitoring.monitor import monitor_periods
+from calibtool.analysis.monitoring.period import Monitoring
 from calibtool.analysis.monitoring.read import Periods
-from calibtool.data.predictions import Data
+from calibtool.data.predictions import DataInfo
 from calibtool.errors import UsageError
 from calibtool.evaluation.report import Report
-from calibtool.gate.outcome import Decision, Held, Verdict
+from calibtool.gate.outcome import Check, Decision, Verdict
 from calibtool.gate.requirement import EVIDENCE, Requirement
 from calibtool.intervals.estimate import Estimate
 
@@ -34,12 +34,12 @@ def evidence_report(verdicts: Sequence[Verdict], periods: Periods) -> Report:
     rows = sum(int(period.cells.total) for period in periods.periods)
     kind = periods.periods[0].kind
     reading = " ".join(dict.fromkeys(verdict.held.why for verdict in verdicts))
-    return Report(Data(periods.source, rows, None, kind), (), level=None, reading=reading)
+    return Report(DataInfo(periods.source, rows, None, kind), (), level=None, reading=reading)
 
 
 def _verdict(requirement: Requirement, periods: Periods) -> Verdict:
     against = EVIDENCE[requirement.evidence]
-    found = watch(periods, against=against, alpha=1 / requirement.threshold, ci="none")
+    found = monitor_periods(periods, against=against, alpha=1 / requirement.threshold, ci="none")
     value = 10 ** min(found.most, _LARGEST)
     blind = against == "first" and len(found.periods) == 1
     decision: Decision = "pass" if requirement.met(value) else "fail"
@@ -51,11 +51,11 @@ def _verdict(requirement: Requirement, periods: Periods) -> Verdict:
         f"|periods:{len(found.periods)}",
     )
     margin = requirement.threshold - value
-    held = Held(
+    held = Check(
         estimate, "inconclusive" if blind else decision, margin, _why(found), rows=found.rows
     )
     return Verdict(requirement, held)
 
 
-def _why(found: Monitored) -> str:
+def _why(found: Monitoring) -> str:
     return found.reading.rstrip(".")

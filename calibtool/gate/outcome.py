@@ -14,7 +14,7 @@ MODES = ("prove", "tolerate", "point")
 
 
 @dataclass(frozen=True)
-class Held:
+class Check:
     """A number held to a threshold.
 
     Attributes:
@@ -52,8 +52,8 @@ class Verdict:
     """
 
     requirement: Requirement
-    held: Held
-    slices: tuple[Held, ...] = ()
+    held: Check
+    slices: tuple[Check, ...] = ()
     note: str = ""
 
     @property

@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool.data.clusters import FEWEST
-from calibtool.data.slicing import Slices, slices
+from calibtool.data.slicing import Partition, partition
 from calibtool.errors import InputError
-from calibtool.gate.candidate import Subject, loaded, named
+from calibtool.gate.candidate import Candidate, loaded, named
 from calibtool.gate.decide import decide, require_value
-from calibtool.gate.outcome import Held, Verdict
+from calibtool.gate.outcome import Check, Verdict
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
@@ -31,11 +31,11 @@ _ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}
 Look = Callable[[int, float, int], Estimate]
 
 
-def sliced(subject: Subject, requirement: Requirement, mode: str, level: float | None) -> Verdict:
+def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float | None) -> Verdict:
     """A requirement with `by`."""
     rows = loaded(subject.rows)
     whole = subject.whole()
-    parts = slices(whole, named(requirement.by, rows))
+    parts = partition(whole, named(requirement.by, rows))
     if not parts.large:
         raise InputError(f"{whole.source}: {requirement.text}: {parts.apart}")
     few = ""
@@ -55,7 +55,7 @@ def sliced(subject: Subject, requirement: Requirement, mode: str, level: float |
     return Verdict(requirement, worst, tuple(held), note)
 
 
-def _enough(subject: Subject, parts: Slices) -> tuple[list[int], str]:
+def _enough(subject: Candidate, parts: Partition) -> tuple[list[int], str]:
     """The slices that have clusters enough to be resampled, and which have not."""
     column = subject.options.get("cluster")
     if not column or subject.options.get("ci") == "none":
@@ -69,13 +69,13 @@ def _enough(subject: Subject, parts: Slices) -> tuple[list[int], str]:
 
 
 def _by_metric(
-    subject: Subject,
+    subject: Candidate,
     requirement: Requirement,
-    parts: Slices,
+    parts: Partition,
     large: Sequence[int],
     mode: str,
     level: float | None,
-) -> list[Held]:
+) -> list[Check]:
     rows = loaded(subject.rows)
     spec = requirement.spec
     assert spec is not None
@@ -129,7 +129,9 @@ def _breaks(requirement: Requirement, estimate: Estimate) -> bool:
     return near is not None and not requirement.met(near)
 
 
-def _by_test(subject: Subject, requirement: Requirement, parts: Slices, mode: str) -> list[Held]:
+def _by_test(
+    subject: Candidate, requirement: Requirement, parts: Partition, mode: str
+) -> list[Check]:
     """p-values, adjusted for the number of slices."""
     whole = subject.whole()
     name = requirement.test
@@ -151,8 +153,8 @@ def _held(
     estimate: Estimate,
     mode: str,
     level: float | None,
-    parts: Slices,
+    parts: Partition,
     k: int,
-) -> Held:
+) -> Check:
     held = decide(requirement, estimate, mode, level, int(parts.rows[k]))
     return replace(held, name=parts.names[k], level=level)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from calibtool.metrics.grammar import ESTIMATES, FIXED, NORMS, PROFILES, SIDES, VIEWS
 from calibtool.metrics.kinds import (
-    CalibrationError,
+    BinnedError,
+    CellMetric,
+    CountMetric,
     Counts,
+    MatrixMetric,
     Metric,
-    OfCells,
-    OfCounts,
-    OfMatrix,
-    OfOther,
     Score,
+    TwoFileMetric,
 )
 from calibtool.metrics.registry import BINNED, METRICS, SCORES, SECTIONS, SETS
 
@@ -27,12 +27,12 @@ __all__ = [
     "SETS",
     "SIDES",
     "VIEWS",
-    "CalibrationError",
+    "BinnedError",
+    "CellMetric",
+    "CountMetric",
     "Counts",
+    "MatrixMetric",
     "Metric",
-    "OfCells",
-    "OfCounts",
-    "OfMatrix",
-    "OfOther",
     "Score",
+    "TwoFileMetric",
 ]

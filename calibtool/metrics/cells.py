@@ -156,7 +156,7 @@ def _sums(values: Array, first: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoreSum:
     """A weighted sum that adds up over blocks.
 
     >>> float((Scores(3.0, 2.0) + Scores(1.0, 2.0)).mean)
@@ -167,14 +167,14 @@ class Scores:
     weight: float
 
     @classmethod
-    def from_rows(cls, values: Array, weights: Array | None = None) -> Scores:
+    def from_rows(cls, values: Array, weights: Array | None = None) -> ScoreSum:
         if weights is None:
             return cls(float(values.sum(dtype=np.float64)), float(len(values)))
         keep = weights > 0  # an infinite score of weight 0 counts for nothing
         return cls(float((values[keep] * weights[keep]).sum()), float(weights.sum()))
 
-    def __add__(self, other: Scores) -> Scores:
-        return Scores(self.total + other.total, self.weight + other.weight)
+    def __add__(self, other: ScoreSum) -> ScoreSum:
+        return ScoreSum(self.total + other.total, self.weight + other.weight)
 
     @property
     def mean(self) -> float:

@@ -30,7 +30,7 @@ class _Line:
 
 
 @dataclass(frozen=True)
-class CalibrationError(_Line):
+class BinnedError(_Line):
     """A binned error, norm(profile(view)): where it looks, and how it sums. 0 is perfect.
 
     A view of "auto" is `positive` for two classes given as one column, and `top` otherwise.
@@ -45,7 +45,7 @@ class CalibrationError(_Line):
 
 
 @dataclass(frozen=True)
-class OfCells(_Line):
+class CellMetric(_Line):
     """Any other function of the cells of a view: `of(cells)`, over leading axes.
 
     `error` marks calibration errors: not negative, 0 at perfect calibration, pushed up by noise;
@@ -89,7 +89,7 @@ class Score(_Line):
 
 
 @dataclass(frozen=True)
-class OfCounts(_Line):
+class CountMetric(_Line):
     """A function of class counts and, with `rows`, of the mean of a value a row: `of(counts)`."""
 
     of: Callable[..., Array]
@@ -100,7 +100,7 @@ class OfCounts(_Line):
 
 
 @dataclass(frozen=True)
-class OfMatrix(_Line):
+class MatrixMetric(_Line):
     """A function of whole rows of probabilities, labels and weights: `of(probs, labels, weights)`.
 
     `replicates(probs, labels, drawn)`, if given, answers with its bootstrap replicates.
@@ -114,7 +114,7 @@ class OfMatrix(_Line):
 
 
 @dataclass(frozen=True)
-class OfOther(_Line):
+class TwoFileMetric(_Line):
     """How well a value a row tells these rows from those of a second file: `of(cells)`, where an
     outcome of 1 marks these rows. `scores` gives the value a row, between 0 and 1."""
 
@@ -126,7 +126,7 @@ class OfOther(_Line):
     blind: str = ""
 
 
-Metric: TypeAlias = CalibrationError | OfCells | Score | OfCounts | OfMatrix | OfOther
+Metric: TypeAlias = BinnedError | CellMetric | Score | CountMetric | MatrixMetric | TwoFileMetric
 
 
 @dataclass(frozen=True, eq=False)

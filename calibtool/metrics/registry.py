@@ -15,19 +15,19 @@ from calibtool.metrics import (
     smooth,
 )
 from calibtool.metrics.kinds import (
-    CalibrationError,
+    BinnedError,
+    CellMetric,
+    CountMetric,
+    MatrixMetric,
     Metric,
-    OfCells,
-    OfCounts,
-    OfMatrix,
-    OfOther,
     Score,
+    TwoFileMetric,
 )
 
 _BINS = "differences within a bin, which cancel; the number depends on the bins"
 _LABEL = "which of the other classes get the rest of the probability"
 BINNED: tuple[Metric, ...] = (
-    CalibrationError(
+    BinnedError(
         "ece",
         "Expected calibration error",
         "sum over bins of n_b/N |accuracy_b - confidence_b|",
@@ -35,7 +35,7 @@ BINNED: tuple[Metric, ...] = (
         sees="the mean distance of a bin's accuracy from its confidence",
         blind=_BINS,
     ),
-    CalibrationError(
+    BinnedError(
         "ada-ece",
         "Adaptive ECE",
         "ECE over bins of equal mass",
@@ -44,7 +44,7 @@ BINNED: tuple[Metric, ...] = (
         sees="the same as ECE, with the same number of rows in every bin",
         blind=_BINS,
     ),
-    CalibrationError(
+    BinnedError(
         "rmsce",
         "Root mean squared calibration error",
         "root of the sum over bins of n_b/N (accuracy_b - confidence_b)^2",
@@ -53,7 +53,7 @@ BINNED: tuple[Metric, ...] = (
         sees="large gaps more than small ones",
         blind=_BINS,
     ),
-    CalibrationError(
+    BinnedError(
         "ada-rmsce",
         "Adaptive RMSCE",
         "RMSCE over bins of equal mass",
@@ -63,7 +63,7 @@ BINNED: tuple[Metric, ...] = (
         sees="large gaps more than small ones, with the same number of rows in every bin",
         blind=_BINS,
     ),
-    CalibrationError(
+    BinnedError(
         "mce",
         "Maximum calibration error",
         "largest |accuracy_b - confidence_b| over non-empty bins",
@@ -72,7 +72,7 @@ BINNED: tuple[Metric, ...] = (
         sees="the worst bin, however few rows it holds",
         blind="every other bin; a bin of one row is often the worst",
     ),
-    CalibrationError(
+    BinnedError(
         "average-ce",
         "Average calibration error",
         "mean over non-empty bins of |accuracy_b - confidence_b|",
@@ -81,7 +81,7 @@ BINNED: tuple[Metric, ...] = (
         sees="every bin alike, rare confidences as much as common ones",
         blind="how many rows a bin holds",
     ),
-    CalibrationError(
+    BinnedError(
         "overconfidence-error",
         "Overconfidence error",
         "the part of ECE where confidence_b > accuracy_b",
@@ -90,7 +90,7 @@ BINNED: tuple[Metric, ...] = (
         sees="bins that promise too much",
         blind="underconfidence",
     ),
-    CalibrationError(
+    BinnedError(
         "underconfidence-error",
         "Underconfidence error",
         "the part of ECE where confidence_b < accuracy_b",
@@ -99,7 +99,7 @@ BINNED: tuple[Metric, ...] = (
         sees="bins that promise too little",
         blind="overconfidence",
     ),
-    OfCells(
+    CellMetric(
         "bias",
         "Bias",
         "mean score - mean outcome; above 0 for overconfidence",
@@ -109,7 +109,7 @@ BINNED: tuple[Metric, ...] = (
         sees="scores that are too high or too low on average",
         blind="everything that cancels between high and low scores",
     ),
-    CalibrationError(
+    BinnedError(
         "debiased-rmsce",
         "Debiased RMSCE",
         "root of sum n_b/N (gap_b^2 - r_b (1 - r_b)/(n_b - 1)), r_b the accuracy; 0 if negative",
@@ -119,7 +119,7 @@ BINNED: tuple[Metric, ...] = (
         sees="RMSCE without what noise adds to it in expectation",
         blind=_BINS,
     ),
-    CalibrationError(
+    BinnedError(
         "debiased-ece",
         "Debiased ECE",
         "2 ECE - mean ECE under normal noise of variance r_b (1 - r_b)/n_b around the accuracies",
@@ -129,7 +129,7 @@ BINNED: tuple[Metric, ...] = (
         sees="ECE without most of what noise adds to it",
         blind=_BINS,
     ),
-    OfCells(
+    CellMetric(
         "debiased-reliability",
         "Debiased reliability",
         "sum n_b/N (gap_b^2 - r_b (1 - r_b)/(n_b - 1)), which may be negative",
@@ -140,7 +140,7 @@ BINNED: tuple[Metric, ...] = (
         sees="the reliability term of the Brier score, right on average at any n",
         blind=_BINS,
     ),
-    CalibrationError(
+    BinnedError(
         "ece-sweep",
         "ECE-sweep",
         "ECE over as many bins of equal mass as keep the accuracies rising",
@@ -149,7 +149,7 @@ BINNED: tuple[Metric, ...] = (
         sees="the gap, with bins as fine as a rising calibration curve allows",
         blind="calibration curves that fall somewhere",
     ),
-    CalibrationError(
+    BinnedError(
         "rmsce-sweep",
         "RMSCE-sweep",
         "RMSCE over as many bins of equal mass as keep the accuracies rising",
@@ -159,7 +159,7 @@ BINNED: tuple[Metric, ...] = (
         sees="large gaps, with bins as fine as a rising calibration curve allows",
         blind="calibration curves that fall somewhere",
     ),
-    CalibrationError(
+    BinnedError(
         "classwise-ece",
         "Class-wise ECE",
         "mean over the K classes of the one-vs-rest ECE",
@@ -168,7 +168,7 @@ BINNED: tuple[Metric, ...] = (
         sees="every class's probability, not the highest alone",
         blind="gaps that cancel within a bin; at large K it is small, for most probabilities are",
     ),
-    CalibrationError(
+    BinnedError(
         "sce",
         "Static calibration error",
         "class-wise ECE by its other name",
@@ -177,7 +177,7 @@ BINNED: tuple[Metric, ...] = (
         sees="the same as class-wise ECE",
         blind="the same as class-wise ECE",
     ),
-    CalibrationError(
+    BinnedError(
         "ace",
         "Adaptive calibration error",
         "mean over the K classes of the one-vs-rest ECE over bins of equal mass",
@@ -187,7 +187,7 @@ BINNED: tuple[Metric, ...] = (
         sees="every class's probability, with the same number of rows in every bin",
         blind="at large K, nearly all bins hold probabilities near 0",
     ),
-    OfCells(
+    CellMetric(
         "tace",
         "Thresholded adaptive calibration error",
         "ACE over the probabilities above `threshold`; divided by the `kept` weight or by `all`",
@@ -199,7 +199,7 @@ BINNED: tuple[Metric, ...] = (
         sees="probabilities that are not negligible",
         blind="the others; divided by what is kept, it rises with the threshold",
     ),
-    CalibrationError(
+    BinnedError(
         "top-label-ece",
         "Top-label ECE",
         "ECE of each predicted class's rows over bins of equal mass, weighted by their number",
@@ -209,7 +209,7 @@ BINNED: tuple[Metric, ...] = (
         sees="confidence that is right on average, but not for each predicted class",
         blind=_LABEL,
     ),
-    OfMatrix(
+    MatrixMetric(
         "simplex-ece",
         "Full-simplex ECE",
         "sum over occupied bins of the simplex of n_b/N |mean label - mean probability|, halved",
@@ -220,7 +220,7 @@ BINNED: tuple[Metric, ...] = (
     ),
 )
 BINNING_FREE: tuple[Metric, ...] = (
-    OfCells(
+    CellMetric(
         "smece",
         "Smooth ECE",
         "mean absolute gap smoothed by a kernel as wide as the error itself",
@@ -230,7 +230,7 @@ BINNING_FREE: tuple[Metric, ...] = (
         sees="the gap at a scale that the error itself chooses: a consistent measure, no bins",
         blind="gaps that change sign within less than its own value",
     ),
-    OfCells(
+    CellMetric(
         "ks",
         "Kolmogorov-Smirnov calibration error",
         "largest |sum of gaps up to a score| / N",
@@ -240,7 +240,7 @@ BINNING_FREE: tuple[Metric, ...] = (
         sees="gaps that keep their sign over a range of scores",
         blind="gaps that alternate: they cancel in the sum",
     ),
-    OfCells(
+    CellMetric(
         "kuiper",
         "Kuiper calibration error",
         "highest - lowest sum of gaps up to a score, / N",
@@ -250,7 +250,7 @@ BINNING_FREE: tuple[Metric, ...] = (
         sees="gaps of either sign over any range of scores",
         blind="gaps that alternate quickly",
     ),
-    OfCells(
+    CellMetric(
         "kde-ece",
         "Kernel density ECE",
         "mean over the rows of |estimated outcome rate at the score - score|^order, beta kernel",
@@ -262,7 +262,7 @@ BINNING_FREE: tuple[Metric, ...] = (
         sees="the gap smoothed at a bandwidth chosen by leave-one-out likelihood",
         blind="what the bandwidth smooths away; noise pushes it up",
     ),
-    OfMatrix(
+    MatrixMetric(
         "canonical-kde-ece",
         "Canonical kernel density ECE",
         "mean over the rows of |estimated label distribution at the row - row|, Dirichlet kernel",
@@ -271,7 +271,7 @@ BINNING_FREE: tuple[Metric, ...] = (
         sees="whole probability vectors, for few classes",
         blind="what the bandwidth smooths away; it needs very many rows beyond a few classes",
     ),
-    OfCells(
+    CellMetric(
         "mcb",
         "Miscalibration (CORP)",
         "mean score - mean score after isotonic recalibration",
@@ -281,7 +281,7 @@ BINNING_FREE: tuple[Metric, ...] = (
         sees="what recalibration that keeps the order would gain, in the units of the score",
         blind="calibration curves that fall",
     ),
-    OfCells(
+    CellMetric(
         "mmce",
         "Maximum mean calibration error",
         "root of the mean over pairs of gap_i gap_j exp(-|c_i - c_j|/width)",
@@ -291,7 +291,7 @@ BINNING_FREE: tuple[Metric, ...] = (
         sees="gaps that keep their sign over a range of about `width`",
         blind="gaps that alternate faster; the unit means little by itself",
     ),
-    OfMatrix(
+    MatrixMetric(
         "skce",
         "Squared kernel calibration error",
         "mean over pairs of exp(-|p_i - p_j|/width) <y_i - p_i, y_j - p_j>",
@@ -334,7 +334,7 @@ SCORES: tuple[Metric, ...] = (
         sees="calibration and sharpness together",
         blind="which of the two moved it",
     ),
-    OfCounts(
+    CountMetric(
         "nce",
         "Normalised cross-entropy",
         "NLL / entropy of the class shares; below 1 is better than the shares alone",
@@ -344,7 +344,7 @@ SCORES: tuple[Metric, ...] = (
         sees="NLL on a scale on which 1 is a classifier that knows the class shares alone",
         blind="whether calibration or sharpness moved it",
     ),
-    OfCounts(
+    CountMetric(
         "nll-skill",
         "Logarithmic skill score",
         "1 - NLL / entropy of the class shares",
@@ -355,7 +355,7 @@ SCORES: tuple[Metric, ...] = (
         sees="what the model knows beyond the class shares",
         blind="whether calibration or sharpness moved it",
     ),
-    OfCounts(
+    CountMetric(
         "brier-skill",
         "Brier skill score",
         "1 - Brier score / that of the class shares",
@@ -366,7 +366,7 @@ SCORES: tuple[Metric, ...] = (
         sees="what the model knows beyond the class shares",
         blind="whether calibration or sharpness moved it",
     ),
-    OfCells(
+    CellMetric(
         "reliability",
         "Reliability (Murphy)",
         "sum n_b/N gap_b^2",
@@ -376,7 +376,7 @@ SCORES: tuple[Metric, ...] = (
         sees="the calibration part of the view's Brier score",
         blind=_BINS,
     ),
-    OfCells(
+    CellMetric(
         "resolution",
         "Resolution (Murphy)",
         "sum n_b/N (outcome_b - overall outcome)^2",
@@ -389,7 +389,7 @@ SCORES: tuple[Metric, ...] = (
         sees="how far the outcome rates of the bins lie apart",
         blind="calibration",
     ),
-    OfCells(
+    CellMetric(
         "uncertainty",
         "Uncertainty (Murphy)",
         "r (1 - r), r the overall outcome",
@@ -401,7 +401,7 @@ SCORES: tuple[Metric, ...] = (
         sees="the data alone",
         blind="the model, but for its predicted classes in the top view",
     ),
-    OfCells(
+    CellMetric(
         "dsc",
         "Discrimination (CORP)",
         "mean score of the overall rate - mean score after isotonic recalibration",
@@ -413,7 +413,7 @@ SCORES: tuple[Metric, ...] = (
         sees="what the order of the scores is worth, in the units of the score",
         blind="calibration",
     ),
-    OfCells(
+    CellMetric(
         "unc",
         "Uncertainty (CORP)",
         "mean score of the overall rate",
@@ -445,7 +445,7 @@ SCORES: tuple[Metric, ...] = (
         sees="what would be left after recalibration: the model's worth",
         blind="calibration that a temperature can mend",
     ),
-    OfCells(
+    CellMetric(
         "sharpness",
         "Sharpness",
         "variance of the scores",
@@ -480,7 +480,7 @@ SCORES: tuple[Metric, ...] = (
     ),
 )
 CLINICAL: tuple[Metric, ...] = (
-    OfCells(
+    CellMetric(
         "cox-slope",
         "Calibration slope",
         "b of logit P(y) = a + b logit(score); 1 is perfect, below it the scores are too extreme",
@@ -490,7 +490,7 @@ CLINICAL: tuple[Metric, ...] = (
         sees="scores that are too extreme or too timid",
         blind="scores that are too high or too low on average; curved miscalibration",
     ),
-    OfCells(
+    CellMetric(
         "cox-intercept",
         "Calibration intercept",
         "a of logit P(y) = a + b logit(score)",
@@ -500,7 +500,7 @@ CLINICAL: tuple[Metric, ...] = (
         sees="together with the slope, a straight miscalibration on the logit scale",
         blind="curved miscalibration",
     ),
-    OfCells(
+    CellMetric(
         "citl",
         "Calibration in the large",
         "a of logit P(y) = a + logit(score); 0 is perfect, below it the scores are too high",
@@ -510,7 +510,7 @@ CLINICAL: tuple[Metric, ...] = (
         sees="scores that are too high or too low on average",
         blind="everything that cancels between high and low scores",
     ),
-    OfCells(
+    CellMetric(
         "ici",
         "Integrated calibration index",
         "mean over the rows of |loess of the outcome at the score - score|",
@@ -520,7 +520,7 @@ CLINICAL: tuple[Metric, ...] = (
         sees="the gap smoothed by a local regression",
         blind="what the span smooths away",
     ),
-    OfCells(
+    CellMetric(
         "e50",
         "E50",
         "median of |loess of the outcome at the score - score|",
@@ -530,7 +530,7 @@ CLINICAL: tuple[Metric, ...] = (
         sees="the gap of a typical row",
         blind="the worse half of the rows",
     ),
-    OfCells(
+    CellMetric(
         "e90",
         "E90",
         "90 % quantile of |loess of the outcome at the score - score|",
@@ -540,7 +540,7 @@ CLINICAL: tuple[Metric, ...] = (
         sees="the gap that one row in ten exceeds",
         blind="the worst tenth of the rows",
     ),
-    OfCells(
+    CellMetric(
         "emax",
         "Emax",
         "largest |loess of the outcome at the score - score|",
@@ -550,7 +550,7 @@ CLINICAL: tuple[Metric, ...] = (
         sees="the largest gap, most often at an end of the scores",
         blind="how many rows have it",
     ),
-    OfCells(
+    CellMetric(
         "spiegelhalter",
         "Spiegelhalter's z",
         "sum (y - p)(1 - 2p) / root of sum (1 - 2p)^2 p (1 - p); standard normal if calibrated",
@@ -560,7 +560,7 @@ CLINICAL: tuple[Metric, ...] = (
         sees="a Brier score worse (above 0) or better than the scores promise",
         blind="the size of the error: it grows with the root of n",
     ),
-    OfCells(
+    CellMetric(
         "hosmer-lemeshow",
         "Hosmer-Lemeshow statistic",
         "sum over groups of equal mass of (observed - expected)^2 / variance; about `groups`",
@@ -594,7 +594,7 @@ RANKING: tuple[Metric, ...] = (
         sees="whether the label is among the best k",
         blind="probabilities",
     ),
-    OfCounts(
+    CountMetric(
         "macro-f1",
         "Macro F1",
         "mean over the classes that occur of 2 TP / (2 TP + FP + FN)",
@@ -604,7 +604,7 @@ RANKING: tuple[Metric, ...] = (
         sees="rare classes as much as common ones",
         blind="probabilities",
     ),
-    OfCells(
+    CellMetric(
         "auroc",
         "Area under the ROC curve",
         "chance that a row of the class scores above another; ties count half; mean over K > 2",
@@ -618,7 +618,7 @@ RANKING: tuple[Metric, ...] = (
         sees="the order of the scores",
         blind=_ORDER,
     ),
-    OfCells(
+    CellMetric(
         "auprc",
         "Average precision",
         "mean over the rows of the class of the precision at their score; mean for K > 2",
@@ -631,7 +631,7 @@ RANKING: tuple[Metric, ...] = (
         sees="the order of the highest scores",
         blind=_ORDER,
     ),
-    OfCells(
+    CellMetric(
         "auroc-correct",
         "AUROC of confidence for correctness",
         "chance that a right answer is more confident than a wrong one; ties count half",
@@ -645,7 +645,7 @@ RANKING: tuple[Metric, ...] = (
         sees="whether confidence tells right from wrong",
         blind=_ORDER,
     ),
-    OfCells(
+    CellMetric(
         "aurc",
         "Area under the risk-coverage curve",
         "error rate of the most confident share c of the rows, averaged over c",
@@ -657,7 +657,7 @@ RANKING: tuple[Metric, ...] = (
         sees="errors among the most confident rows most",
         blind=_ORDER,
     ),
-    OfCells(
+    CellMetric(
         "e-aurc",
         "Excess AURC",
         "AURC - that of the best order of the same errors",
@@ -669,7 +669,7 @@ RANKING: tuple[Metric, ...] = (
         sees="the order alone, not the error rate",
         blind=_ORDER,
     ),
-    OfCells(
+    CellMetric(
         "augrc",
         "Area under the generalized risk-coverage curve",
         "share of the rows that are kept and wrong, averaged over coverage",
@@ -681,7 +681,7 @@ RANKING: tuple[Metric, ...] = (
         sees="all errors alike, wherever they stand in the order",
         blind=_ORDER,
     ),
-    OfCells(
+    CellMetric(
         "accuracy-at-coverage",
         "Accuracy at coverage",
         "accuracy of the most confident share `coverage` of the rows",
@@ -694,7 +694,7 @@ RANKING: tuple[Metric, ...] = (
         sees="what is gained by answering only when confident",
         blind=_ORDER,
     ),
-    OfCells(
+    CellMetric(
         "coverage-at-risk",
         "Coverage at risk",
         "largest share of the rows, the most confident first, with an error rate of at most `risk`",
@@ -707,7 +707,7 @@ RANKING: tuple[Metric, ...] = (
         sees="how many rows can be answered at a promised error rate",
         blind=_ORDER,
     ),
-    OfOther(
+    TwoFileMetric(
         "ood-auroc",
         "AUROC for out-of-distribution rows",
         "chance that a row of this file scores above one of the file given with --ood",
@@ -718,7 +718,7 @@ RANKING: tuple[Metric, ...] = (
         sees="whether confidence (or entropy) tells these rows from those",
         blind=_ORDER,
     ),
-    OfOther(
+    TwoFileMetric(
         "ood-fpr95",
         "False positive rate at 95 % recall",
         "share of the --ood rows that score above the lowest 5 % of these rows",
@@ -755,7 +755,7 @@ SETS: dict[str, tuple[str, ...]] = {
 }
 
 
-def score_of(metric: OfCounts) -> str | None:
+def score_of(metric: CountMetric) -> str | None:
     """The score whose mean a metric of counts needs, or None."""
     if metric.rows is None:
         return None

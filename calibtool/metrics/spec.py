@@ -20,13 +20,13 @@ from calibtool.errors import UsageError, near
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.grammar import ESTIMATES, FIXED, NORMS, PROFILES, VIEWS
 from calibtool.metrics.kinds import (
-    CalibrationError,
+    BinnedError,
+    CellMetric,
+    CountMetric,
+    MatrixMetric,
     Metric,
-    OfCells,
-    OfCounts,
-    OfMatrix,
-    OfOther,
     Score,
+    TwoFileMetric,
 )
 from calibtool.metrics.profiles import Profile
 from calibtool.metrics.registry import METRICS, SETS
@@ -72,9 +72,7 @@ class Spec:
     def is_error(self) -> bool:
         """Whether this is a calibration error: 0 at best, and pushed up by noise."""
         metric = self.metric
-        return isinstance(metric, CalibrationError) or (
-            isinstance(metric, OfCells) and metric.error
-        )
+        return isinstance(metric, BinnedError) or (isinstance(metric, CellMetric) and metric.error)
 
     @property
     def one_edge_for_all(self) -> bool:
@@ -97,18 +95,18 @@ class Spec:
 
     def of_cells(self, cells: Cells) -> Array:
         """A metric of the cells of one class, or of all rows."""
-        assert isinstance(self.metric, OfCells)
+        assert isinstance(self.metric, CellMetric)
         return self.metric.of(cells, **self.options)
 
     def settled(self, cells: Cells) -> Spec:
         """With the options that are left to the data decided on these cells."""
-        if not isinstance(self.metric, OfCells) or self.metric.settle is None:
+        if not isinstance(self.metric, CellMetric) or self.metric.settle is None:
             return self
         return replace(self, options=self.metric.settle(cells, **self.options))
 
     def of_truth(self, cells: Cells) -> Array:
         """What the metric estimates, of cells whose outcomes are their rates."""
-        assert isinstance(self.metric, OfCells)
+        assert isinstance(self.metric, CellMetric)
         return (self.metric.target or self.metric.of)(cells, **self.options)
 
     def signature(self) -> str:
@@ -180,13 +178,13 @@ def _near_metric(name: str) -> str:
 
 
 def _settle(text: str, metric: Metric, given: dict[str, str]) -> Spec:
-    if isinstance(metric, Score | OfCounts | OfMatrix | OfOther):
+    if isinstance(metric, Score | CountMetric | MatrixMetric | TwoFileMetric):
         function: Callable[..., Any] = metric.of if not isinstance(metric, Score) else metric.rows
-        if isinstance(metric, OfOther):
+        if isinstance(metric, TwoFileMetric):
             function = metric.scores
         options, shown = _options(text, function, given)
         return Spec(_name(metric, shown), metric, options=options)
-    if isinstance(metric, OfCells):
+    if isinstance(metric, CellMetric):
         view = _chosen(text, "view", given.pop("view", metric.view), (metric.view, *VIEWS))
         options, extra = _options(text, metric.of, given)
         shown = ({"view": view} if view != metric.view else {}) | extra
@@ -264,7 +262,7 @@ def _split(text: str) -> list[str]:
     return [item.strip() for item in items if item.strip()]
 
 
-def settle(spec: Spec, predictions: Readable) -> Spec:
+def resolve_view(spec: Spec, predictions: Readable) -> Spec:
     """The spec with its automatic view decided by the shape of the data, never by their values."""
     if spec.view == "positive" and predictions.classes not in (2, None):
         raise UsageError(

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.analysis.comparison import FAMILIES, Change, Comparison, Line
+from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow
 from calibtool.formatting import interval, number, percent, signed
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import csv, json, latex
-from calibtool.reports.table import Listing
+from calibtool.reports.table import Table
 from calibtool.reports.table import render as listed
 
 SHORT = 8  # letters of a name that still stands above a column of numbers
@@ -33,7 +33,7 @@ def render(found: Comparison, format_: str, *, width: int, colour: bool) -> str:
 # ------------------------------------------------------------------ for people
 
 
-def _pair(found: Comparison) -> Listing:
+def _pair(found: Comparison) -> Table:
     """Two systems: a line a metric."""
     other = 1 - found.reference
     columns = [found.reference, other]
@@ -48,7 +48,7 @@ def _pair(found: Comparison) -> Listing:
     return _listing(found, titles, cells)
 
 
-def _many(found: Comparison) -> Listing:
+def _many(found: Comparison) -> Table:
     """More systems: a line a metric and system."""
     titles = ["metric", "file", "value", "change"]
     titles += [] if found.level is None else [f"{percent(found.level)} interval", "p, Holm"]
@@ -63,8 +63,8 @@ def _many(found: Comparison) -> Listing:
     return _listing(found, titles, cells)
 
 
-def _listing(found: Comparison, titles: list[str], cells: list[list[str]]) -> Listing:
-    return Listing(
+def _listing(found: Comparison, titles: list[str], cells: list[list[str]]) -> Table:
+    return Table(
         kind="calibtool-comparison",
         head="\n".join(_head(found)),
         titles=titles,
@@ -91,7 +91,7 @@ def _lettered(found: Comparison) -> bool:
     return any(len(name) > SHORT for name in found.names)
 
 
-def _families(found: Comparison) -> Iterator[tuple[str, list[Line]]]:
+def _families(found: Comparison) -> Iterator[tuple[str, list[MetricRow]]]:
     for family in FAMILIES:
         lines = [line for line in found.lines if line.family == family and not line.missing]
         if lines:
@@ -213,7 +213,7 @@ def _latex(found: Comparison) -> str:
     return latex.table(titles, rows, notes)
 
 
-def _cell(line: Line, k: int) -> str:
+def _cell(line: MetricRow, k: int) -> str:
     change = line.changes[k]
     text = latex.number(line.estimates[k].value)
     if line.best == k:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from calibtool.formatting import number
-from calibtool.metrics.conventions.convention import Reproduced, Spread
+from calibtool.metrics.conventions.convention import LibraryRange, LibraryValue
 from calibtool.metrics.conventions.registry import named
-from calibtool.reports.table import Listing, render
+from calibtool.reports.table import Table, render
 
 
 def reproduced(
-    found: Sequence[Reproduced], source: str, format_: str, *, width: int, colour: bool
+    found: Sequence[LibraryValue], source: str, format_: str, *, width: int, colour: bool
 ) -> str:
     """A library's numbers on a file."""
     convention = named(found[0].library)
@@ -20,7 +20,7 @@ def reproduced(
     cells = [[one.metric, one.view, number(one.value), one.note] for one in known]
     none = [f"No {one.metric}: {one.note}." for one in found if one.value is None]
     title = f"{convention.title} {convention.version}"
-    listing = Listing(
+    listing = Table(
         kind="calibtool-convention",
         head=f"{source}: as {title} has it",
         titles=("metric", "view", "value", "note"),
@@ -34,7 +34,7 @@ def reproduced(
 
 
 def spread(
-    found: Sequence[Spread],
+    found: Sequence[LibraryRange],
     own: tuple[float, float | None, float | None],
     source: str,
     format_: str,
@@ -66,7 +66,7 @@ def spread(
     none = [one.library for one in found if one.value is None]
     if none:
         below.append(f"No number from: {', '.join(none)}.")
-    listing = Listing(
+    listing = Table(
         kind="calibtool-conventions",
         head=f"{source}: one metric, ECE, as {len(known)} libraries define it",
         titles=("library", "view", "15 bins", "5 to 100 bins"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from calibtool.analysis.selection import Selection
 from calibtool.evaluation.report import Report
-from calibtool.gate.outcome import Held, Outcome
+from calibtool.gate.outcome import Check, Outcome
 from calibtool.intervals.estimate import Estimate
 from calibtool.version import __version__
 
@@ -48,7 +48,7 @@ def outcome(found: Outcome) -> str:
     return _dump(head | {"report": _report(found.report)})
 
 
-def _held(found: Held) -> dict[str, Any]:
+def _held(found: Check) -> dict[str, Any]:
     """A number held to a threshold."""
     return {
         "slice": found.name or None,

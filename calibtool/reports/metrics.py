@@ -9,7 +9,14 @@ from typing import Any, get_args, get_type_hints
 from calibtool.calibrators.registry import METHODS
 from calibtool.metrics.conventions.registry import CONVENTIONS
 from calibtool.metrics.grammar import NORMS, PROFILES, VIEWS
-from calibtool.metrics.kinds import CalibrationError, Metric, OfCells, OfMatrix, OfOther, Score
+from calibtool.metrics.kinds import (
+    BinnedError,
+    CellMetric,
+    MatrixMetric,
+    Metric,
+    Score,
+    TwoFileMetric,
+)
 from calibtool.metrics.registry import SECTIONS, SETS
 from calibtool.metrics.spec import RANGES, parse, parse_list
 from calibtool.reports import csv, json, markdown
@@ -76,9 +83,9 @@ def _options(metric: Metric) -> str:
 def _defaults(metric: Metric) -> dict[str, Any]:
     """Every option of a metric with its default."""
     found = dict(parse(metric.name).options)
-    if isinstance(metric, CalibrationError):
+    if isinstance(metric, BinnedError):
         found |= {"view": metric.view, "profile": metric.profile, "norm": metric.norm}
-    if isinstance(metric, OfCells):
+    if isinstance(metric, CellMetric):
         found["view"] = metric.view
     return found
 
@@ -159,7 +166,7 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
 def _docstring(metric: Metric) -> str:
     """What the metric's own function says, without its doctest."""
     function = getattr(metric, "of", None) or getattr(metric, "rows", None)
-    if isinstance(metric, CalibrationError):
+    if isinstance(metric, BinnedError):
         function = PROFILES[metric.profile]
     text = inspect.getdoc(function) or ""
     return markdown.escape(text.partition("\n>>>")[0].strip())
@@ -173,7 +180,7 @@ def _values(metric: Metric, option: str) -> str:
     if option in RANGES:
         least, most = RANGES[option]
         return f"{least:g} to {most:,.0f}"
-    if isinstance(metric, Score | OfOther):
+    if isinstance(metric, Score | TwoFileMetric):
         function: Any = metric.rows if isinstance(metric, Score) else metric.scores
     else:
         function = getattr(metric, "of", None)
@@ -182,13 +189,13 @@ def _values(metric: Metric, option: str) -> str:
 
 def _interval(metric: Metric) -> str:
     """How the interval is made."""
-    if isinstance(metric, CalibrationError):
+    if isinstance(metric, BinnedError):
         return "The [inverted bootstrap](../intervals.md)."
-    if isinstance(metric, OfCells) and metric.error:
+    if isinstance(metric, CellMetric) and metric.error:
         return "From [candidate truths](../intervals.md#candidate-truths-on-a-line)."
-    if isinstance(metric, OfCells) and metric.biased:
+    if isinstance(metric, CellMetric) and metric.biased:
         return "Around [what was seen, smoothed](../intervals.md#everything-else)."
-    if isinstance(metric, OfMatrix) and metric.replicates is None:
+    if isinstance(metric, MatrixMetric) and metric.replicates is None:
         return "None: it is pushed up by noise, and no interval that covers is known to us."
     if isinstance(metric, Score) and metric.reach:
         return (

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from calibtool.analysis.monitoring.period import Monitored, Watched
+from calibtool.analysis.monitoring.period import Monitoring, PeriodResult
 from calibtool.analysis.monitoring.wording import e_text
 from calibtool.formatting import interval, number, percent
 from calibtool.reports import table
 
 
-def render(found: Monitored, format_: str, *, width: int, colour: bool) -> str:
+def render(found: Monitoring, format_: str, *, width: int, colour: bool) -> str:
     """A line a period, and what it comes to."""
-    made = table.Listing(
+    made = table.Table(
         kind="calibtool-monitor",
         head=found.describe(),
         titles=_titles(found),
@@ -26,14 +26,14 @@ def render(found: Monitored, format_: str, *, width: int, colour: bool) -> str:
     return table.render(made, format_, width=width, colour=colour)
 
 
-def _titles(found: Monitored) -> list[str]:
+def _titles(found: Monitoring) -> list[str]:
     said, was = ("said", "right") if found.view == "top" else ("score", "outcome")
     what = found.every if found.every in ("day", "week", "month", "file") else "period"
     ends = [] if found.level is None else [percent(found.level)]
     return [what, "rows", said, was, "ece", *ends, "e"]
 
 
-def _cells(found: Monitored, period: Watched) -> list[str]:
+def _cells(found: Monitoring, period: PeriodResult) -> list[str]:
     ends = [] if found.level is None else [interval(period.ece.low, period.ece.high)]
     e = "<0.01" if period.log10_e < -2 else e_text(period.log10_e)
     e = ">1e+99" if period.log10_e >= 100 else e  # a column that stays narrow
@@ -47,13 +47,13 @@ def _rows(count: int) -> str:
     return f"{count:,}" if count < 1e6 else f"{count / 1e6:,.2f}M"
 
 
-def _star(found: Monitored) -> list[str]:
+def _star(found: Monitoring) -> list[str]:
     """What the stars say."""
     some = any(period.alarm for period in found.periods)
     return [f"* alarm: e has reached {1 / found.alpha:g}."] if some else []
 
 
-def _record(period: Watched) -> dict[str, object]:
+def _record(period: PeriodResult) -> dict[str, object]:
     bias, ece = period.bias, period.ece
     return {
         "period": period.name,
@@ -72,7 +72,7 @@ def _record(period: Watched) -> dict[str, object]:
     }
 
 
-def _body(found: Monitored) -> dict[str, object]:
+def _body(found: Monitoring) -> dict[str, object]:
     """What JSON says besides."""
     names = [period.name for period in found.periods]
     change = None

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from calibtool.analysis.significance.registry import TESTS
-from calibtool.analysis.significance.result import Findings
+from calibtool.analysis.significance.result import TestResults
 from calibtool.formatting import number
 from calibtool.reports import table
 
 TITLES = ("test", "view", "statistic", "p", "p, Holm")
 
 
-def render(found: Findings, format_: str, *, width: int, colour: bool) -> str:
+def render(found: TestResults, format_: str, *, width: int, colour: bool) -> str:
     """A line a test, the smallest p there can be, and what it comes to."""
     shown = [result for result in found.results if not result.missing]
     rejecting = (index for index, one in enumerate(shown) if one.name in found.rejecting)
-    made = table.Listing(
+    made = table.Table(
         kind="calibtool-tests",
         head=found.data.describe(),
         titles=TITLES,
@@ -37,7 +37,7 @@ def render(found: Findings, format_: str, *, width: int, colour: bool) -> str:
     return table.render(made, format_, width=width, colour=colour)
 
 
-def _body(found: Findings) -> dict[str, object]:
+def _body(found: TestResults) -> dict[str, object]:
     """What JSON says besides."""
     return {
         "data": asdict(found.data),
@@ -50,11 +50,11 @@ def _body(found: Findings) -> dict[str, object]:
     }
 
 
-def _missing(found: Findings) -> list[str]:
+def _missing(found: TestResults) -> list[str]:
     return [f"Not available: {r.name} ({r.missing})" for r in found.results if r.missing]
 
 
-def _smallest(found: Findings) -> list[str]:
+def _smallest(found: TestResults) -> list[str]:
     """What the p-values are made of."""
     counts = sorted({result.draws for result in found.results if result.draws}, reverse=True)
     if not counts:

@@ -7,22 +7,22 @@ from dataclasses import asdict
 from textwrap import fill
 from typing import Any
 
-from calibtool.analysis.slice_search import Found, Search
+from calibtool.analysis.slice_search import FoundSlice, SliceSearch
 from calibtool.formatting import interval, number, percent, signed
 from calibtool.reports import csv
-from calibtool.reports.table import Listing
+from calibtool.reports.table import Table
 from calibtool.reports.table import render as listed
 
 MOST = 4  # slices named that others explain
 _COLUMNS = ("by", "slice", "rows", "score", "outcome", "gap", "low", "high", "p_value", "adjusted")
 
 
-def render(found: Search, format_: str, *, width: int, colour: bool) -> str:
+def render(found: SliceSearch, format_: str, *, width: int, colour: bool) -> str:
     """A line a slice, the surest gap first, and how it was searched."""
     score, outcome = ("confidence", "accuracy") if found.view == "top" else ("score", "outcome")
     if format_ == "csv":
         return csv.write([*_COLUMNS, "explained_by"], [_record(one) for one in found.found])
-    made = Listing(
+    made = Table(
         kind="calibtool-found-slices",
         head=f"{found.data.describe()}; {score} against {outcome}",
         titles=("slice", "rows", score, outcome, "gap", f"{percent(found.level)} interval"),
@@ -37,12 +37,12 @@ def render(found: Search, format_: str, *, width: int, colour: bool) -> str:
     return listed(made, format_, width=width, colour=colour)
 
 
-def _row(one: Found) -> list[str]:
+def _row(one: FoundSlice) -> list[str]:
     ends = (signed(one.gap), interval(one.low, one.high, sign=True))
     return [_title(one), f"{one.rows:,}", number(one.score), number(one.outcome), *ends]
 
 
-def _title(one: Found) -> str:
+def _title(one: FoundSlice) -> str:
     """The columns and their values.
 
     >>> _title(Found("a,b", "x, 1 to 2", 9, 0, 0, 0, 0, 0, 0))
@@ -55,7 +55,7 @@ def _title(one: Found) -> str:
     return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
 
 
-def _below(found: Search) -> Iterator[str]:
+def _below(found: SliceSearch) -> Iterator[str]:
     inside = [one for one in found.found if one.explained_by]
     if inside:
         some = "; ".join(f"{_title(one)} ({one.rows:,})" for one in inside[:MOST])
@@ -76,12 +76,12 @@ def _below(found: Search) -> Iterator[str]:
         yield f"Not searched: {'; '.join(found.skipped)}."
 
 
-def _record(one: Found) -> dict[str, Any]:
+def _record(one: FoundSlice) -> dict[str, Any]:
     found = asdict(one) | {"slice": one.name, "gap": one.gap}
     return {name: found[name] for name in (*_COLUMNS, "explained_by")}
 
 
-def _body(found: Search) -> dict[str, Any]:
+def _body(found: SliceSearch) -> dict[str, Any]:
     return {
         "data": asdict(found.data),
         "view": found.view,

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.analysis.slices import EITHER, Measure, Part, Sliced
+from calibtool.analysis.slices import EITHER, SliceEstimate, SliceReport, SlicesBy
 from calibtool.formatting import interval, number, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import csv, json
-from calibtool.reports.table import Listing
+from calibtool.reports.table import Table
 from calibtool.reports.table import render as listed
 
 _OWN = ("value", "low", "high", "unbiased", "view", "better", "missing", "signature")
 
 
-def render(found: Sliced, format_: str, *, width: int, colour: bool) -> str:
+def render(found: SliceReport, format_: str, *, width: int, colour: bool) -> str:
     """A table for each part; JSON and csv hold all."""
     if format_ == "json":
         return json.document("calibtool-slices", _body(found))
@@ -28,7 +28,7 @@ def render(found: Sliced, format_: str, *, width: int, colour: bool) -> str:
     return "\n".join(listed(one, format_, width=width, colour=colour) for one in tables)
 
 
-def _listing(found: Sliced, part: Part, *, first: bool) -> Listing:
+def _listing(found: SliceReport, part: SlicesBy, *, first: bool) -> Table:
     cells: list[list[str]] = []
     marked = set()
     titles = ["slice", "rows", "value"]
@@ -46,7 +46,7 @@ def _listing(found: Sliced, part: Part, *, first: bool) -> Listing:
             cells.append([*row, _starred(measure, found.level)][: len(titles)])
     after = f", after {found.calibrator}" if found.calibrator else ""
     by = f"by {part.by.replace(',', ', ')}"
-    return Listing(
+    return Table(
         kind="calibtool-slices",
         head=f"{found.data.describe()}{after}; {by}" if first else f"{by[0].upper()}{by[1:]}",
         titles=titles,
@@ -63,13 +63,13 @@ def _row(rows: str, one: Estimate) -> list[str]:
     return [rows, value, interval(one.low, one.high), number(one.unbiased)]
 
 
-def _starred(measure: Measure, level: float | None) -> str:
+def _starred(measure: SliceEstimate, level: float | None) -> str:
     if measure.adjusted is None or level is None:
         return ""
     return shown_p(measure.adjusted) + "*" * (measure.adjusted < 1 - level)
 
 
-def _below(found: Sliced, part: Part) -> Iterator[str]:
+def _below(found: SliceReport, part: SlicesBy) -> Iterator[str]:
     yield from (text for text in (part.note, part.apart) if text)
     reasons: dict[str, list[str]] = {}
     for one in found.whole:
@@ -97,7 +97,7 @@ def _below(found: Sliced, part: Part) -> Iterator[str]:
         )
 
 
-def _body(found: Sliced) -> dict[str, Any]:
+def _body(found: SliceReport) -> dict[str, Any]:
     return {
         "data": asdict(found.data),
         "calibrator": found.calibrator or None,
@@ -128,17 +128,17 @@ def _body(found: Sliced) -> dict[str, Any]:
     }
 
 
-def _records(found: Sliced) -> Iterator[dict[str, Any]]:
+def _records(found: SliceReport) -> Iterator[dict[str, Any]]:
     """A line a metric and slice; that of all rows has no `by`."""
     for whole in found.whole:
-        yield _record("", "", found.data.rows, Measure(whole))
+        yield _record("", "", found.data.rows, SliceEstimate(whole))
     for part in found.parts:
         for k in range(len(found.whole)):
             for one, measure in part.sorted(k):
                 yield _record(part.by, one.name, one.rows, measure)
 
 
-def _record(by: str, name: str, rows: int, measure: Measure) -> dict[str, Any]:
+def _record(by: str, name: str, rows: int, measure: SliceEstimate) -> dict[str, Any]:
     one = asdict(measure.estimate)
     return {
         "by": by,

@@ -11,7 +11,7 @@ from calibtool.reports import text as to_table
 
 
 @dataclass(frozen=True)
-class Listing:
+class Table:
     """What is shown.
 
     Attributes:
@@ -36,7 +36,7 @@ class Listing:
     marked: frozenset[int] = frozenset()
 
 
-def render(found: Listing, format_: str, *, width: int, colour: bool) -> str:
+def render(found: Table, format_: str, *, width: int, colour: bool) -> str:
     """A listing in a format."""
     if format_ == "table":
         return to_table.listing(

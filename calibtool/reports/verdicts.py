@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibtool.formatting import interval, number, percent, signed
-from calibtool.gate.outcome import Held, Outcome, Verdict
+from calibtool.gate.outcome import Check, Outcome, Verdict
 
 WORDS = {"pass": "passed", "fail": "FAILED", "inconclusive": "inconclusive"}
 MOST_SLICES = 10  # that are listed below a table
@@ -133,12 +133,12 @@ def _level(found: Outcome) -> str:
     return f"{percent(found.report.level)} interval"
 
 
-def _to_name(verdict: Verdict) -> list[Held]:
+def _to_name(verdict: Verdict) -> list[Check]:
     """The slices that did not pass, but for the one that the table shows."""
     return [held for held in verdict.slices[1:] if held.decision != "pass"][:MOST_SLICES]
 
 
-def _slice(verdict: Verdict, held: Held) -> str:
+def _slice(verdict: Verdict, held: Check) -> str:
     one = held.estimate
     text = f"{number(one.value)} {interval(one.low, one.high)}".strip()
     return (

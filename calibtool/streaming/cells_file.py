@@ -19,7 +19,7 @@ from calibtool.data.files.write import whole_file
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError
 from calibtool.streaming.exact import Exact
-from calibtool.streaming.summary import Keep, Shape, State, ends_of
+from calibtool.streaming.summary import DataShape, Layout, Summary, ends_of
 from calibtool.types import Array
 from calibtool.version import __version__
 
@@ -30,13 +30,13 @@ _WHEN = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever it is written
 _LARGEST = 1 << 31  # bytes of an array
 
 
-def save_cells(state: State, path: str | Path) -> None:
+def save_cells(state: Summary, path: str | Path) -> None:
     """Write a state, whole or not at all."""
     with whole_file(path) as file:
         write(state, file)
 
 
-def write(state: State, file: IO[bytes], more: dict[str, Any] | None = None) -> None:
+def write(state: Summary, file: IO[bytes], more: dict[str, Any] | None = None) -> None:
     """A state, and what else a header is to say."""
     header = {
         "format": FORMAT,
@@ -61,7 +61,7 @@ def write(state: State, file: IO[bytes], more: dict[str, Any] | None = None) -> 
                 _array(archive, f"{name}/low", low)
 
 
-def load_cells(path: str | Path) -> State:
+def load_cells(path: str | Path) -> Summary:
     """Read a state.
 
     Raises InputError for anything that is no file of cells, or not whole.
@@ -69,14 +69,14 @@ def load_cells(path: str | Path) -> State:
     return read(path)[0]
 
 
-def to_bytes(state: State) -> bytes:
+def to_bytes(state: Summary) -> bytes:
     """A state as in a file."""
     buffer = io.BytesIO()
     write(state, buffer)
     return buffer.getvalue()
 
 
-def from_bytes(data: bytes, source: str = "cells") -> State:
+def from_bytes(data: bytes, source: str = "cells") -> Summary:
     """A state from what `to_bytes` made.
 
     Raises InputError for anything else.
@@ -84,7 +84,7 @@ def from_bytes(data: bytes, source: str = "cells") -> State:
     return read(source, io.BytesIO(data))[0]
 
 
-def read(path: str | Path, file: IO[bytes] | None = None) -> tuple[State, dict[str, Any]]:
+def read(path: str | Path, file: IO[bytes] | None = None) -> tuple[Summary, dict[str, Any]]:
     """A state and its header: of a file, or of an open one that is called so."""
     try:
         with zipfile.ZipFile(file or path) as archive:
@@ -100,7 +100,7 @@ def read(path: str | Path, file: IO[bytes] | None = None) -> tuple[State, dict[s
         ) from error
 
 
-def _state(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> State:
+def _state(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Summary:
     if header["format"] != FORMAT:
         raise ValueError(f"its format is {header['format']!r}")
     if header["version"] != VERSION:
@@ -110,7 +110,7 @@ def _state(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Sta
         )
     shape = header["shape"]
     names = shape["class_names"]
-    shape = Shape(
+    shape = DataShape(
         shape["kind"],
         shape["classes"],
         shape["one_column"],
@@ -122,9 +122,9 @@ def _state(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Sta
     views, edges, class_edges, scores = (
         tuple(kept[name]) for name in ("views", "edges", "class_edges", "scores")
     )
-    keep = Keep(views, edges, class_edges, scores, bool(kept["counts"]))
+    keep = Layout(views, edges, class_edges, scores, bool(kept["counts"]))
     sums = {name: _sums(archive, name, tuple(size)) for name, size in header["sums"].items()}
-    state = State(
+    state = Summary(
         shape,
         keep,
         int(header["rows"]),
@@ -152,7 +152,7 @@ def _sums(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Exact:
     return Exact(out[0].reshape(shape), out[1].reshape(shape))
 
 
-def _require_sound(state: State) -> None:
+def _require_sound(state: Summary) -> None:
     """Whether sums fit what is said of them."""
     for name, value in state.sums.items():
         view, _, kind = name.rpartition("/")

@@ -12,8 +12,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.data.slicing import MOST, MOST_NUMBERS, columns_of, labelled, names_in
 from calibtool.errors import InputError, NotAvailableError
-from calibtool.streaming.passes import Task, folded
-from calibtool.streaming.summary import Keep, State
+from calibtool.streaming.passes import SummaryTask, reduce_parts
+from calibtool.streaming.summary import Layout, Summary
 from calibtool.types import Array, Progress
 
 MOST_GROUPS = 10_000  # groups whose states are held
@@ -25,7 +25,7 @@ Key = tuple[str, ...]
 class Groups:
     """The states of groups of rows, by the values of the columns that part them. They add up."""
 
-    states: dict[Key, State]
+    states: dict[Key, Summary]
     whole: tuple[bool, ...] = ()  # which columns hold whole numbers
 
     @property
@@ -39,7 +39,7 @@ class Groups:
             states[key] = states[key] + state if key in states else state
         return Groups(states, self.whole)
 
-    def named(self, most: int = MOST) -> tuple[list[tuple[str, State]], str]:
+    def named(self, most: int = MOST) -> tuple[list[tuple[str, Summary]], str]:
         """Groups by name, texts with the most rows first, numbers in their order; the rarest joined
         where there are more than `most`, and a note that says so."""
         numbers = all(self.whole)
@@ -60,7 +60,7 @@ class Groups:
 
 
 @dataclass(frozen=True)
-class GroupTask(Task):
+class GroupTask(SummaryTask):
     """What a worker makes of some rows: the states of their groups."""
 
     by: str = ""
@@ -79,15 +79,15 @@ class GroupTask(Task):
                     f"{block.source}: {self.by} has more than {MOST_GROUPS:,} values; slices go by "
                     "columns of fewer"
                 )
-        task = Task(self.keep, self.systems)
+        task = SummaryTask(self.keep, self.systems)
         return [Groups({key: task.of(parts)[0] for key, parts in held.items()}, whole)]
 
 
-def groups_of(
+def summarize_groups(
     source: Source,
     by: str,
-    keep: Keep,
-    task: Task,
+    keep: Layout,
+    task: SummaryTask,
     *,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -99,7 +99,9 @@ def groups_of(
     """
     known = [name for name in source.table.columns if name not in set(source.roles.columns())]
     carrying = source.also(columns_of(by, known))
-    found = folded(carrying, GroupTask(keep, task.systems, by), threads=threads, progress=progress)
+    found = reduce_parts(
+        carrying, GroupTask(keep, task.systems, by), threads=threads, progress=progress
+    )
     groups: Groups = found[0]
     for k, name in enumerate(names_in(by)):
         values = {key[k] for key in groups.states}

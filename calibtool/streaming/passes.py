@@ -14,12 +14,12 @@ from calibtool.data.readable import Apply, Readable, unchanged
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics.spec import Spec
 from calibtool.parallel import cores, ordered
-from calibtool.streaming.engines.engine import Work, added, batches
+from calibtool.streaming.engines.engine import Task, added, batches
 from calibtool.streaming.engines.run import run
 from calibtool.streaming.exact import MOST_ROWS, Exact
 from calibtool.streaming.layout import streams
 from calibtool.streaming.reduce import Reducer, block_rows, shape_of
-from calibtool.streaming.summary import Keep, State
+from calibtool.streaming.summary import Layout, Summary
 from calibtool.types import Array, Progress, silent
 
 STREAMED_ROWS = 1 << 17  # of more rows, cells are kept in place of rows
@@ -27,13 +27,13 @@ STREAMED_ROWS = 1 << 17  # of more rows, cells are kept in place of rows
 
 # ------------------------------------------------------------------ the pass
 @dataclass(frozen=True)
-class Task:
+class SummaryTask:
     """What a worker makes of some rows: a state for each system."""
 
-    keep: Keep
+    keep: Layout
     systems: tuple[Apply, ...] = (unchanged,)
 
-    def of(self, blocks: Iterable[Predictions]) -> list[State]:
+    def of(self, blocks: Iterable[Predictions]) -> list[Summary]:
         """The states of blocks, none longer than `block_rows`."""
         reducers: list[Reducer] = []
         pairs: dict[str, Exact] = {}
@@ -51,26 +51,28 @@ class Task:
         return states
 
 
-def states_of(
+def summarize(
     readable: Readable,
-    keep: Keep,
+    keep: Layout,
     systems: Sequence[Apply] = (unchanged,),
     *,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> list[State]:
+) -> list[Summary]:
     """The state of all rows, for each system.
 
     Raises InputError for what is wrong with the data.
     """
-    whole = folded(readable, Task(keep, tuple(systems)), threads=threads, progress=progress)
+    whole = reduce_parts(
+        readable, SummaryTask(keep, tuple(systems)), threads=threads, progress=progress
+    )
     skipped = readable.skipped if isinstance(readable, Source) else ()
     return [replace(state, source=readable.source, skipped=skipped) for state in whole]
 
 
-def folded(
+def reduce_parts(
     readable: Readable,
-    task: Work,
+    task: Task,
     *,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -90,20 +92,20 @@ def folded(
     return whole
 
 
-def at_most(readable: Readable) -> int:
+def max_rows(readable: Readable) -> int:
     """The number of rows, before any filter: what can be known without reading them."""
     return readable.rows_at_most if isinstance(readable, Source) else readable.rows
 
 
-def many(readable: Readable, rows: int = STREAMED_ROWS) -> bool:
+def is_streamed(readable: Readable, rows: int = STREAMED_ROWS) -> bool:
     """Whether rows are streamed: there are more than so many, or an engine reads them."""
-    if ran(readable) or at_most(readable) <= rows:
-        return ran(readable)
+    if has_engine(readable) or max_rows(readable) <= rows:
+        return has_engine(readable)
     filtered = isinstance(readable, Source) and readable.choice.filter
     return not filtered or readable.rows > rows
 
 
-def ran(readable: Readable) -> bool:
+def has_engine(readable: Readable) -> bool:
     """Whether an engine of the user's reads the rows, or the pass is to be kept."""
     return isinstance(readable, Source) and readable.run is not None
 

@@ -13,7 +13,7 @@ from calibtool.metrics.kinds import Score
 from calibtool.metrics.spec import parse
 from calibtool.streaming.exact import MOST_ROWS, Exact, by_cell, moments, stacked
 from calibtool.streaming.grid import Tally
-from calibtool.streaming.summary import Keep, Shape, State, grid_of, in_bins
+from calibtool.streaming.summary import DataShape, Layout, Summary, grid_of, in_bins
 from calibtool.types import Array
 
 MOST = 1 << 20  # rows of a block
@@ -28,7 +28,7 @@ def block_rows(classes: int | None) -> int:
 class Reducer:
     """Adds up blocks of predictions."""
 
-    def __init__(self, shape: Shape, keep: Keep) -> None:
+    def __init__(self, shape: DataShape, keep: Layout) -> None:
         self.shape, self.keep, self.rows = shape, keep, 0
         self.sums: dict[str, Exact] = {}
         self._tallies: dict[str, Tally] = {}
@@ -86,7 +86,7 @@ class Reducer:
             self._counts(rows)
         return self._values(rows)
 
-    def result(self) -> State:
+    def result(self) -> Summary:
         """The state of all that was added."""
         self._labels()
         sums = dict(self.sums)
@@ -98,7 +98,7 @@ class Reducer:
         if classes:
             each = [tally.result() for tally in classes]
             sums |= {f"class/{name}": stacked([one[name] for one in each]) for name in each[0]}
-        return State(self.shape, self.keep, self.rows, sums)
+        return Summary(self.shape, self.keep, self.rows, sums)
 
     def _class_tallies(self) -> list[str]:
         """The tallies of the class view, in the order of the classes."""
@@ -244,6 +244,6 @@ class Reducer:
         self.sums[name] = self.sums[name] + value if name in self.sums else value
 
 
-def shape_of(block: Predictions) -> Shape:
+def shape_of(block: Predictions) -> DataShape:
     """What a block's rows are rows of."""
-    return Shape(block.kind, block.classes, block.one_column, block.class_names)
+    return DataShape(block.kind, block.classes, block.one_column, block.class_names)

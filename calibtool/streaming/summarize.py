@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from calibtool.data.readable import Readable
-from calibtool.metrics.spec import Spec, parse_list, settle
-from calibtool.streaming.engines.dask_frame import opened
-from calibtool.streaming.layout import keep_all
-from calibtool.streaming.passes import states_of
-from calibtool.streaming.summary import Shape, State
+from calibtool.metrics.spec import Spec, parse_list, resolve_view
+from calibtool.streaming.engines.dask_frame import as_source
+from calibtool.streaming.layout import full_layout
+from calibtool.streaming.passes import summarize
+from calibtool.streaming.summary import DataShape, Summary
 from calibtool.types import Progress
 
 
@@ -20,7 +20,7 @@ def cells(
     *,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> State:
+) -> Summary:
     """What is kept of rows, in one pass: a state, which `+` adds to others and `evaluate` takes.
 
     Args:
@@ -39,14 +39,14 @@ def cells(
     >>> two.rows, float(two.cells("positive").p.sum().round(6))
     (3, 1.7)
     """
-    predictions = opened(predictions)
-    shape = Shape(
+    predictions = as_source(predictions)
+    shape = DataShape(
         predictions.kind,
         predictions.classes,
         predictions.one_column,
         getattr(predictions, "class_names", None),
     )
-    specs = [settle(spec, predictions) for spec in parse_list(metrics)]
-    keep = keep_all(shape, specs)
+    specs = [resolve_view(spec, predictions) for spec in parse_list(metrics)]
+    keep = full_layout(shape, specs)
     how: dict[str, Any] = {"threads": threads, "progress": progress}
-    return states_of(predictions, keep, **how)[0]
+    return summarize(predictions, keep, **how)[0]

@@ -24,7 +24,7 @@ BUDGET = 1 << 19  # cells of all classes, where more than FEW_CLASSES have a gri
 
 
 @dataclass(frozen=True)
-class Keep:
+class Layout:
     """What a state keeps.
 
     Attributes:
@@ -44,7 +44,7 @@ class Keep:
 
 
 @dataclass(frozen=True)
-class Shape:
+class DataShape:
     """What the rows are rows of.
 
     Attributes:
@@ -66,7 +66,7 @@ class Shape:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class Summary:
     """Sums over rows.
 
     Attributes:
@@ -78,14 +78,14 @@ class State:
         skipped: files that could not be read, with the reason.
     """
 
-    shape: Shape
-    keep: Keep
+    shape: DataShape
+    keep: Layout
     rows: int
     sums: dict[str, Exact]
     source: str = "cells"
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
-    def __add__(self, other: State) -> State:
+    def __add__(self, other: Summary) -> Summary:
         """The state of the rows of both.
 
         Raises InputError where they do not go together.
@@ -138,7 +138,7 @@ class State:
         return to_bytes(self)
 
     @staticmethod
-    def from_bytes(data: bytes, source: str = "cells") -> State:
+    def from_bytes(data: bytes, source: str = "cells") -> Summary:
         """What `to_bytes` made; nothing is unpickled.
 
         Raises InputError for anything else.
@@ -166,19 +166,19 @@ class State:
         return self.sums[f"{view}/{name}"].high
 
 
-def ends_of(view: str, keep: Keep, shape: Shape) -> Array:
+def ends_of(view: str, keep: Layout, shape: DataShape) -> Array:
     """Upper ends of the cells of a view."""
     if view == "class" and in_bins(shape):
         return np.array([*keep.class_edges, 1.0])
     return grid_of(view, keep, shape).at
 
 
-def in_bins(shape: Shape) -> bool:
+def in_bins(shape: DataShape) -> bool:
     """Whether there are so many classes that each has bins instead of the grid."""
     return (shape.classes or 0) > FEW_CLASSES
 
 
-def grid_of(view: str, keep: Keep, shape: Shape) -> Grid:
+def grid_of(view: str, keep: Layout, shape: DataShape) -> Grid:
     """The grid of a view; the more classes have one each, the coarser it is."""
     classes = shape.classes or 1
     if view in ("top", "positive") or classes <= FEW_CLASSES:
@@ -187,7 +187,7 @@ def grid_of(view: str, keep: Keep, shape: Shape) -> Grid:
     return grid(keep.edges, min(width, 1 << 12))
 
 
-def _require_alike(one: State, other: State) -> None:
+def _require_alike(one: Summary, other: Summary) -> None:
     a, b = one.shape, other.shape
     if (a.kind, a.classes, a.one_column) != (b.kind, b.classes, b.one_column):
         raise InputError(
@@ -216,3 +216,6 @@ def _unweighted(sums: dict[str, Exact]) -> dict[str, Exact]:
         for name, value in sums.items()
         if name.endswith("/n")
     }
+
+
+State = Summary  # the former public name, `ct.State`

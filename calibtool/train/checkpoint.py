@@ -12,13 +12,13 @@ from torch import Tensor
 
 from calibtool.errors import InputError
 from calibtool.train import tensors
-from calibtool.train.loop import State
+from calibtool.train.loop import TrainingState
 
 VERSION = 1
 NUMBERS = ("epoch", "step", "loss_sum", "loss_rows", "best_nll", "history")
 
 
-def save(path: Path, state: State) -> None:
+def save(path: Path, state: TrainingState) -> None:
     """Everything that the next step depends on."""
     kept = {
         **_under("model", state.model.state_dict()),
@@ -30,7 +30,7 @@ def save(path: Path, state: State) -> None:
     tensors.write(path, kept, {"version": VERSION, "scaler": state.scaler.state_dict(), **meta})
 
 
-def load(path: Path, state: State) -> None:
+def load(path: Path, state: TrainingState) -> None:
     """Bring a fresh state of the same run to where the checkpoint stands."""
     found, meta = tensors.read(path)
     if meta.get("version") != VERSION:
@@ -49,7 +49,7 @@ def load(path: Path, state: State) -> None:
         raise InputError(f"{path}: is no checkpoint of this run ({first})") from error
 
 
-def _flat(state: State) -> dict[str, Tensor]:
+def _flat(state: TrainingState) -> dict[str, Tensor]:
     """The optimizer's tensors, as "number of the parameter.name"."""
     found = state.optimizer.state_dict()["state"]
     return {
@@ -60,7 +60,7 @@ def _flat(state: State) -> dict[str, Tensor]:
     }
 
 
-def _restore(state: State, flat: dict[str, Tensor]) -> None:
+def _restore(state: TrainingState, flat: dict[str, Tensor]) -> None:
     document = state.optimizer.state_dict()
     own: dict[int, dict[str, Tensor]] = {}
     for key, value in flat.items():

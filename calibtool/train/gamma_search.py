@@ -17,7 +17,7 @@ from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate
 from calibtool.formatting import number
 from calibtool.reports import table as ink
-from calibtool.reports.table import Listing
+from calibtool.reports.table import Table
 from calibtool.train import grammar
 from calibtool.train.augment import augmentation
 from calibtool.train.data.dataset import Data
@@ -117,10 +117,10 @@ def _spec(name: str, options: dict[str, object]) -> str:
     return parse_loss(f"{name}({', '.join(f'{k}={v!r}' for k, v in options.items())})").name
 
 
-def listing(tried: Sequence[Tried], loss: str, folds: int) -> Listing:
+def listing(tried: Sequence[Tried], loss: str, folds: int) -> Table:
     """What was tried, for the report."""
     records = [vars(one) for one in tried]
-    return Listing(
+    return Table(
         "calibtool-gamma-search",
         f"Gamma by cross-validation in {folds} folds of the training rows",
         ["gamma", "nll", "ece", "accuracy"],

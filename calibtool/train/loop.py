@@ -38,7 +38,7 @@ class Watch(Protocol):
 
 
 @dataclass
-class State:
+class TrainingState:
     """Where a run stands; what a checkpoint keeps."""
 
     model: Prepared
@@ -64,19 +64,19 @@ class Job:
     settings: Settings
     world: World
     watch: Watch
-    keep: Callable[[State], None]
+    keep: Callable[[TrainingState], None]
     augment: Callable[[Tensor], Tensor] | None
 
 
 def fit(
-    state: State,
+    state: TrainingState,
     train: Feed,
     val: Feed,
     settings: Settings,
     world: World,
     *,
     watch: Watch,
-    keep: Callable[[State], None],
+    keep: Callable[[TrainingState], None],
     augment: Callable[[Tensor], Tensor] | None = None,
 ) -> None:
     """Train to the last epoch, or until validation NLL stops falling; `keep` is called with what
@@ -103,7 +103,7 @@ def _tell(loss: nn.Module, name: str, *what: object) -> None:
         method(*what)
 
 
-def _epoch(state: State, job: Job) -> None:
+def _epoch(state: TrainingState, job: Job) -> None:
     settings, world = job.settings, job.world
     order = np.random.default_rng([settings.seed, state.epoch]).permutation(len(job.train))
     batches = list(job.train.batches(order, settings.batch_size))
@@ -125,7 +125,7 @@ def _epoch(state: State, job: Job) -> None:
             job.keep(state)
 
 
-def _step(state: State, job: Job, rows: Array) -> Tensor:
+def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
     """One step of the optimizer, and this process's part of the batch's loss."""
     own, weight = share(rows, job.world)
     x, y = job.train.batch(own)
@@ -143,7 +143,9 @@ def _step(state: State, job: Job, rows: Array) -> Tensor:
     return loss.detach()
 
 
-def _look(state: State, job: Job, pending: list[tuple[int, Tensor]], batches: list[Array]) -> None:
+def _look(
+    state: TrainingState, job: Job, pending: list[tuple[int, Tensor]], batches: list[Array]
+) -> None:
     """Add the losses of the last steps up, or say which of them is no number."""
     losses = job.world.mean(torch.stack([loss for _, loss in pending]))
     for value, (step, _) in zip(losses.cpu().double().tolist(), pending, strict=True):
@@ -154,7 +156,7 @@ def _look(state: State, job: Job, pending: list[tuple[int, Tensor]], batches: li
     job.watch.step(state.epoch, state.step, len(batches), state.loss_sum / state.loss_rows)
 
 
-def _not_finite(value: float, state: State, job: Job, step: int, rows: Array) -> str:
+def _not_finite(value: float, state: TrainingState, job: Job, step: int, rows: Array) -> str:
     x, _ = job.train.batch(rows)
     ids = ", ".join(str(one) for one in job.train.rows.ids[rows[:5]].tolist())
     rate = state.optimizer.param_groups[0]["lr"]
@@ -165,7 +167,7 @@ def _not_finite(value: float, state: State, job: Job, step: int, rows: Array) ->
     )
 
 
-def _validate(state: State, job: Job, seconds: float) -> None:
+def _validate(state: TrainingState, job: Job, seconds: float) -> None:
     """Measure on validation rows, and begin the next epoch."""
     logits = predict(state.model, job.val, job.settings, job.world)
     if not torch.isfinite(logits).all():
@@ -195,7 +197,7 @@ def _validate(state: State, job: Job, seconds: float) -> None:
     state.epoch, state.step, state.loss_sum, state.loss_rows = state.epoch + 1, 0, 0.0, 0
 
 
-def _is_over(state: State, settings: Settings) -> bool:
+def _is_over(state: TrainingState, settings: Settings) -> bool:
     """Whether validation NLL has not fallen for as long as patience lasts."""
     if not settings.patience or not state.history:
         return False

@@ -21,7 +21,7 @@ from calibtool.train import folder, tensors
 from calibtool.train.data import dataset
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.split import Splits
-from calibtool.train.loop import State
+from calibtool.train.loop import TrainingState
 from calibtool.train.prepare import Prepared
 from calibtool.train.trained import METRICS, Trained, listing
 
@@ -50,7 +50,7 @@ def _predictions(logits: Tensor, of: dataset.Rows, data: Data, path: Path) -> Pr
     return replace(made, extra={"ids": of.ids}, source=str(path))
 
 
-def write(out: Path, state: State, found: Trained) -> None:
+def write(out: Path, state: TrainingState, found: Trained) -> None:
     """Everything a user keeps; the checkpoint goes last, when nothing needs it."""
     tensors.write(out / folder.MODEL, saved(state.model))
     write_predictions(found.val, out / VAL)

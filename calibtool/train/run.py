@@ -20,7 +20,7 @@ from calibtool.train.data.read import read
 from calibtool.train.data.split import Splits, split
 from calibtool.train.feed import Feed
 from calibtool.train.forward import predict
-from calibtool.train.loop import State, Watch, fit
+from calibtool.train.loop import TrainingState, Watch, fit
 from calibtool.train.models import registry
 from calibtool.train.results import finished, measure, write
 from calibtool.train.settings import Settings
@@ -130,7 +130,7 @@ def _train(
     return found
 
 
-def keep(out: Path, place: World, state: State) -> None:
+def keep(out: Path, place: World, state: TrainingState) -> None:
     """A checkpoint, and the history so far."""
     if place.first:
         checkpoint.save(out / folder.CHECKPOINT, state)
@@ -138,7 +138,7 @@ def keep(out: Path, place: World, state: State) -> None:
 
 
 def describe(
-    settings: Settings, data: Data, parts: Splits, place: World, state: State
+    settings: Settings, data: Data, parts: Splits, place: World, state: TrainingState
 ) -> dict[str, Any]:
     """What the settings came to."""
     return {

@@ -10,7 +10,7 @@ from calibtool.errors import UsageError
 from calibtool.train import weights
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.split import Splits
-from calibtool.train.loop import State
+from calibtool.train.loop import TrainingState
 from calibtool.train.losses.make import make_loss
 from calibtool.train.models import registry
 from calibtool.train.optimise import optimizer
@@ -20,7 +20,7 @@ from calibtool.train.world import World, choose_precision
 from calibtool.types import Array
 
 
-def begin(settings: Settings, data: Data, parts: Splits, place: World) -> State:
+def begin(settings: Settings, data: Data, parts: Splits, place: World) -> TrainingState:
     """The network, the loss and the optimizer at the start."""
     if settings.augment and not data.images:
         raise UsageError(f"--augment needs images, {data.source} has none")
@@ -38,7 +38,7 @@ def begin(settings: Settings, data: Data, parts: Splits, place: World) -> State:
     ).to(place.device)
     scaled = choose_precision(settings.precision, place.device) is torch.float16
     scaler = torch.amp.GradScaler(place.device.type, enabled=scaled)
-    return State(model, loss, optimizer(model, settings), scaler)
+    return TrainingState(model, loss, optimizer(model, settings), scaler)
 
 
 def class_weights(text: str | None, labels: Array, classes: int) -> Tensor | None:

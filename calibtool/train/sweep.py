@@ -12,7 +12,7 @@ from calibtool.data.files.write import write_text
 from calibtool.errors import UsageError
 from calibtool.formatting import number
 from calibtool.reports import table as ink
-from calibtool.reports.table import Listing
+from calibtool.reports.table import Table
 from calibtool.train import config, folder
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.read import read
@@ -96,7 +96,7 @@ def _write(out: Path, found: Swept) -> None:
         write_text(out / name, ink.render(shown, format_, width=80, colour=False))
 
 
-def listing(found: Swept) -> Listing:
+def listing(found: Swept) -> Table:
     """A line a loss; over several seeds, mean and standard deviation."""
     by_loss: dict[str, list[Trained]] = {}
     for run in found.runs:
@@ -111,7 +111,7 @@ def listing(found: Swept) -> Listing:
     ]
     about = found.runs[0].about
     seeds = f", {len(found.runs) // len(by_loss)} seeds: mean ± standard deviation" if many else ""
-    return Listing(
+    return Table(
         "calibtool-sweep",
         f"{about['model']}, {found.runs[0].report.data.rows:,} test rows, "
         f"{about['classes']} classes{seeds}",

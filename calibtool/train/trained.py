@@ -11,7 +11,7 @@ from calibtool.data.predictions import Predictions
 from calibtool.evaluation.report import Report
 from calibtool.formatting import interval, number, percent
 from calibtool.intervals.estimate import Estimate
-from calibtool.reports.table import Listing
+from calibtool.reports.table import Table
 
 METRICS = "accuracy,nll,ece,ada-ece,classwise-ece,mce"  # the paper's tables 1 to 4
 
@@ -43,7 +43,7 @@ class Trained:
         return self.calibrator.parameters()["temperature"] if self.calibrator else None
 
 
-def listing(found: Trained) -> Listing:
+def listing(found: Trained) -> Table:
     """The table of a run."""
     report = found.report
     level = f"{percent(report.level)} interval"
@@ -70,7 +70,7 @@ def listing(found: Trained) -> Listing:
         else ""
     )
     below = [text for text in (fitted, report.reading, *found.notes) if text]
-    return Listing(
+    return Table(
         "calibtool-training",
         head,
         titles,

@@ -21,12 +21,12 @@ from calibtool.analysis.significance import run as perfection
 from calibtool.analysis.significance import whole_rows
 from calibtool.analysis.significance.null import Null
 from calibtool.analysis.significance.registry import TESTS
-from calibtool.analysis.significance.result import Findings, How, Result, Whole
+from calibtool.analysis.significance.result import How, Result, TestResults, Whole
 from calibtool.analysis.significance.run import holm, significance
 from calibtool.analysis.significance.statistics import ece as ece_of
 from calibtool.analysis.significance.whole_rows import redrawn_labels
 from calibtool.cli.main import group
-from calibtool.data.predictions import Data
+from calibtool.data.predictions import DataInfo
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.simplex import skce, skce_width
@@ -453,8 +453,8 @@ def test_json_loses_nothing():
             if one["statistic"] is not None:
                 one["statistic"] = float(one["statistic"])  # "inf" is a text
             results.append(Result(**one))
-        again = Findings(
-            Data(**read["data"]),
+        again = TestResults(
+            DataInfo(**read["data"]),
             read["view"],
             tuple(results),
             read["detectable_ece"],

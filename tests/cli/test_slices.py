@@ -15,7 +15,7 @@ from scipy.stats import binom
 
 import calibtool as ct
 from calibtool.analysis.slices import evaluate_by
-from calibtool.data.slicing import FEW, slices, with_extra
+from calibtool.data.slicing import FEW, partition, with_extra
 from calibtool.errors import InputError, UsageError
 from calibtool.intervals.saddlepoint import excess, two_sided
 
@@ -150,21 +150,21 @@ def test_every_row_is_in_one_slice_and_weights_of_0_count_for_nothing():
         rng.uniform(size=400), rng.integers(0, 2, 400), weights=weights
     )
     rows = with_extra(rows, {"a": rng.choice(["x", "y", ""], 400), "b": rng.normal(size=400)})
-    found = slices(rows, "a,b")
+    found = partition(rows, "a,b")
     assert len(found.codes) == 400
     assert found.codes.max() < len(found.names) == len(set(found.names))
     assert found.rows.sum() == int((weights > 0).sum())
     assert any(name.startswith("(empty)") for name in found.names)
     with pytest.raises(InputError, match="no further column 'c'"):
-        slices(rows, "c")
+        partition(rows, "c")
     with pytest.raises(UsageError, match="names of columns"):
-        slices(rows, "a,,b")
+        partition(rows, "a,,b")
 
 
 def test_tenths_of_the_confidence_hold_about_as_many_rows_each():
     rng = np.random.default_rng(6)
     rows = ct.Predictions.from_probs(rng.uniform(size=1000), rng.integers(0, 2, 1000))
-    found = slices(rows, "confidence")
+    found = partition(rows, "confidence")
     assert found.rows.tolist() == pytest.approx([100] * 10, abs=2)
 
 

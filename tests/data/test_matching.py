@@ -11,9 +11,9 @@ from simulated import simulate
 import calibtool as ct
 from calibtool.data.files.open import open_source
 from calibtool.data.matching import match
-from calibtool.data.readable import System
+from calibtool.data.readable import Variant
 from calibtool.errors import InputError
-from calibtool.evaluation.evaluate import examine
+from calibtool.evaluation.evaluate import evaluate_rows
 
 P = simulate(3000, 3)
 COOLER = ct.fit("temperature", P)
@@ -21,12 +21,12 @@ Q = COOLER(P)
 
 
 def change(matched):
-    found = examine(matched.first, ["ece", "nll"], matched.systems)
+    found = evaluate_rows(matched.first, ["ece", "nll"], matched.systems)
     return [(e.value, e.low, e.high) for e in found.change()]
 
 
 def test_a_second_file_is_paired_like_a_calibrator():
-    whole = examine(P, ["ece", "nll"], [System(), System.of(COOLER)])
+    whole = evaluate_rows(P, ["ece", "nll"], [Variant(), Variant.of(COOLER)])
     expected = [(e.value, e.low, e.high) for e in whole.change()]
     np.testing.assert_allclose(change(match([P, Q])), expected, rtol=1e-6, atol=1e-9)
 

@@ -21,7 +21,7 @@ from calibtool.data.files.roles import Choice
 from calibtool.errors import ClusterError
 from calibtool.streaming.engines import dask_cluster
 from calibtool.streaming.engines.dask_cluster import Dask, connected, require_alike
-from calibtool.streaming.engines.engine import Run
+from calibtool.streaming.engines.engine import RunOptions
 
 PLAIN = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -92,7 +92,7 @@ def of(scores, **keys):
 
 
 def on(source, engine, **how):
-    return replace(source, run=Run(engine, **how))
+    return replace(source, run=RunOptions(engine, **how))
 
 
 class At(Dask):
@@ -128,7 +128,7 @@ def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path, monkeypat
                 assert state.skipped == alone.skipped
         assert len(alone.skipped) == 2
         how = {"calibrator": calibrator, "resamples": 50}
-        one = ct.evaluate(replace(of(scores), run=Run()), ["ece", "nll", "accuracy"], **how)
+        one = ct.evaluate(replace(of(scores), run=RunOptions()), ["ece", "nll", "accuracy"], **how)
         two_ = ct.evaluate(on(of(scores), engine), ["ece", "nll", "accuracy"], **how)
         assert two_ == one
         parted = [

@@ -25,7 +25,7 @@ from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError
 from calibtool.streaming.engines import checkpoint
-from calibtool.streaming.engines.engine import Found, Run, together
+from calibtool.streaming.engines.engine import PartResult, RunOptions, together
 from calibtool.streaming.engines.fold import Fold
 from calibtool.streaming.engines.tree import WIDTH, nodes_from, tree
 
@@ -83,8 +83,8 @@ def found(node, bad):
     """What is found at a node, by whoever maps it: added up below it as the tree says."""
     if not node.children:
         if node.start in bad:
-            return Found(bad=((0, f"file of {node.start}", "torn"),))
-        return Found([Sum(str(node.start))])
+            return PartResult(bad=((0, f"file of {node.start}", "torn"),))
+        return PartResult([Sum(str(node.start))])
     return together([found(child, bad) for child in node.children], whole=node.whole)
 
 
@@ -139,7 +139,7 @@ def test_threads_change_no_bit_even_of_weighted_rows(scores, weights):
 
 def test_a_state_goes_through_bytes_to_the_bit(scores):
     state = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
-    again = ct.State.from_bytes(state.to_bytes())
+    again = ct.Summary.from_bytes(state.to_bytes())
     assert again.to_bytes() == state.to_bytes()
     for name, value in state.sums.items():
         assert np.array_equal(again.sums[name].high, value.high)
@@ -149,7 +149,7 @@ def test_a_state_goes_through_bytes_to_the_bit(scores):
 @pytest.mark.parametrize("data", [b"", b"PK", b"\x80\x04K\x01."])
 def test_bytes_that_are_no_state_are_an_error(data):
     with pytest.raises(InputError, match="not a whole file of cells"):
-        ct.State.from_bytes(data)
+        ct.Summary.from_bytes(data)
 
 
 def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
@@ -168,7 +168,7 @@ def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
     ]
     assert len(kept_) == 2
     assert list(made["cells_of"](iter([]))) == []
-    total = ct.State.from_bytes(kept_[0]) + ct.State.from_bytes(kept_[1])
+    total = ct.Summary.from_bytes(kept_[0]) + ct.Summary.from_bytes(kept_[1])
     alone = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
     assert total.to_bytes() == alone.to_bytes()
 
@@ -324,5 +324,5 @@ def test_writes_cost_little(scores, monkeypatch):
     save = checkpoint._save
     monkeypatch.setattr(checkpoint, "_save", lambda *all_: (written.append(1), save(*all_)))
     source = open_source("scores", Choice(score="p", labels="clicked"))
-    ct.cells(replace(source, run=Run(state=scores.parent / "run.state")))
+    ct.cells(replace(source, run=RunOptions(state=scores.parent / "run.state")))
     assert len(written) == 1 + 1  # each takes five of these seconds; there are 18 parts

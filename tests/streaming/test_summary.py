@@ -15,16 +15,16 @@ from simulated import simulate
 import calibtool as ct
 from calibtool.errors import InputError
 from calibtool.evaluation import evaluate
-from calibtool.evaluation.from_cells import StatePanels, resolution
+from calibtool.evaluation.from_cells import CellProblems, resolution
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.streaming.cells_file import write
 from calibtool.streaming.exact import Exact, by_cell, moments
 from calibtool.streaming.grid import NAMED, Tally, grid, named
-from calibtool.streaming.layout import keep_all, streams
+from calibtool.streaming.layout import full_layout, streams
 from calibtool.streaming.reduce import Reducer
-from calibtool.streaming.summary import Shape, State, grid_of
+from calibtool.streaming.summary import DataShape, Summary, grid_of
 
 STREAMED = [name for name in METRICS if streams([parse(name)])]
 
@@ -44,7 +44,7 @@ def binary(rows: int, kind: type = np.float32, seed: int = 0) -> ct.Predictions:
     return ct.Predictions.from_probs(score, outcome.astype(int))
 
 
-def same(a: State, b: State) -> bool:
+def same(a: Summary, b: Summary) -> bool:
     """Whether two states are the same to the bit."""
     return a.sums.keys() == b.sums.keys() and all(
         np.array_equal(x.high, b.sums[name].high) and np.array_equal(x.low, b.sums[name].low)
@@ -212,7 +212,7 @@ def test_every_metric_from_cells_is_that_of_the_rows(case, monkeypatch):
         share = 10 if spec.metric.name == "hosmer-lemeshow" else 1  # a sum of squares over n
         slack = 1e-9 if exact else share * 14 / 4096 * max(1.0, abs(one.value))
         assert other.value == pytest.approx(one.value, abs=slack), (one.name, one.value)
-    assert isinstance(state, State)
+    assert isinstance(state, Summary)
 
 
 def test_cells_say_how_much_they_leave_open():
@@ -346,9 +346,9 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path):
 
 
 def test_no_rows_leave_no_panels():
-    shape = Shape("probs", 2, one_column=True)
-    state = Reducer(shape, keep_all(shape)).result()
+    shape = DataShape("probs", 2, one_column=True)
+    state = Reducer(shape, full_layout(shape)).result()
     assert state.rows == 0
     assert grid_of("top", state.keep, shape).size > 4096
     with pytest.raises(ct.CalibtoolError, match="keep no top view"):
-        StatePanels(state, "top")
+        CellProblems(state, "top")

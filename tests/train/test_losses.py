@@ -36,7 +36,7 @@ from calibtool.train import (  # noqa: E402
 from calibtool.train.losses.base import Loss, log_others, of_label  # noqa: E402
 from calibtool.train.losses.focal import focal, gradient_ratio  # noqa: E402
 from calibtool.train.losses.focal_auto import auto_gamma  # noqa: E402
-from calibtool.train.losses.registry import LOSSES, Line  # noqa: E402
+from calibtool.train.losses.registry import LOSSES, LossEntry  # noqa: E402
 
 GOLDENS = sorted((Path(__file__).parents[1] / "goldens" / "losses").glob("*.json"))
 
@@ -91,7 +91,7 @@ class AbsoluteLoss(Loss):
 
 def test_a_toy_loss_and_its_line_are_all_it_takes(monkeypatch, capsys):
     """CONTRIBUTING shows these lines."""
-    line = Line("Toy.", "1 - p", "Nobody 2026", "losses.toy", "AbsoluteLoss")
+    line = LossEntry("Toy.", "1 - p", "Nobody 2026", "losses.toy", "AbsoluteLoss")
     monkeypatch.setitem(LOSSES, "toy", line)
     monkeypatch.setitem(sys.modules, "calibtool.train.losses.toy", sys.modules[__name__])
     z, y = draw()

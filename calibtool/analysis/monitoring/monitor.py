@@ -11,7 +11,7 @@ import numpy as np
 
 from calibtool.analysis.monitoring import evidence
 from calibtool.analysis.monitoring.change_point import change_of, parts_of
-from calibtool.analysis.monitoring.period import NULLS, Monitored, Period, Watched
+from calibtool.analysis.monitoring.period import NULLS, Monitoring, Period, PeriodResult
 from calibtool.analysis.monitoring.read import WEIGHTED, Periods, in_memory
 from calibtool.analysis.monitoring.wording import reading
 from calibtool.data.predictions import Predictions
@@ -23,12 +23,12 @@ from calibtool.intervals.draws import Draws
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
-from calibtool.streaming.summary import State
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array, silent
 
 
 def monitor(
-    periods: Mapping[str, Predictions | State],
+    periods: Mapping[str, Predictions | Summary],
     *,
     against: str = "first",
     alpha: float = 0.05,
@@ -39,7 +39,7 @@ def monitor(
     level: float = 0.95,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
-) -> Monitored:
+) -> Monitoring:
     """Calibration over time, with a test that is valid although one looks after every period.
 
     The e-value is the evidence, so far, against "the calibration curve stays what it is" (with
@@ -69,10 +69,10 @@ def monitor(
     """
     given = in_memory(periods, view, bins)
     how = {"resamples": resamples, "level": level, "seed": seed, "progress": progress}
-    return watch(given, against=against, alpha=alpha, bins=bins, ci=ci, **how)  # type: ignore[arg-type]
+    return monitor_periods(given, against=against, alpha=alpha, bins=bins, ci=ci, **how)  # type: ignore[arg-type]
 
 
-def watch(
+def monitor_periods(
     given: Periods,
     *,
     against: str = "first",
@@ -83,7 +83,7 @@ def watch(
     level: float = 0.95,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
-) -> Monitored:
+) -> Monitoring:
     """`monitor` of periods that have been read."""
     _require(against, alpha, ci, resamples, level, seed)
     periods = list(given.periods)
@@ -101,7 +101,7 @@ def watch(
         bias = _bias(period, level if ci != "none" else None)
         how = None if ci == "none" else (resamples, level, seed)
         watched.append(
-            Watched(
+            PeriodResult(
                 period.name,
                 int(period.cells.total),
                 float(period.cells.p.sum() / period.cells.total),
@@ -115,7 +115,7 @@ def watch(
         tick("measuring periods", (k + 1) / len(periods))
     alarmed = int(np.argmax(reached)) if reached.any() else None
     changed = None if alarmed is None else change_of(found.when)
-    whole = Monitored(
+    whole = Monitoring(
         source=given.source,
         every=given.every,
         kind=periods[0].kind,

@@ -29,7 +29,7 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Watched:
+class PeriodResult:
     """What a period comes to.
 
     Attributes:
@@ -74,7 +74,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Monitored:
+class Monitoring:
     """Calibration over time, and the evidence that it has changed or is not what it should be.
 
     Attributes:
@@ -100,7 +100,7 @@ class Monitored:
     against: str
     alpha: float
     level: float | None
-    periods: tuple[Watched, ...]
+    periods: tuple[PeriodResult, ...]
     alarmed: int | None = None
     changed: tuple[int, int, int] | None = None
     parts: tuple[Part, ...] = ()

@@ -24,7 +24,7 @@ from calibtool.metrics.cells import Cells
 from calibtool.streaming.cells_file import load_cells
 from calibtool.streaming.exact import MOST_ROWS, Exact
 from calibtool.streaming.grid import NAMED, Grid, Tally, grid, named
-from calibtool.streaming.summary import State
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
 MOST = 10_000  # periods; a column of more values is none of periods
@@ -53,11 +53,11 @@ class Periods:
     notes: tuple[str, ...] = ()
 
 
-def in_memory(given: Mapping[str, Predictions | State], view: str, bins: int) -> Periods:
+def in_memory(given: Mapping[str, Predictions | Summary], view: str, bins: int) -> Periods:
     """Predictions or states by the name of their period."""
     found = []
     for name, one in given.items():
-        if isinstance(one, State):
+        if isinstance(one, Summary):
             found.append(_of_state(one, view, name))
             continue
         own, where = view_of(one, view), _grid(bins)
@@ -115,7 +115,7 @@ def _from(found: Periods, since: str) -> Periods:
     return replace(found, periods=found.periods[first:], notes=(*found.notes, *notes))
 
 
-def view_of(one: Predictions | Source | State, view: str) -> str:
+def view_of(one: Predictions | Source | Summary, view: str) -> str:
     """Which scores are looked at: positive for one column, top otherwise, unless said."""
     if view not in VIEWS:
         raise UsageError(f"--view {view!r}: there are {', '.join(VIEWS)}")
@@ -141,7 +141,7 @@ def _unweighted(block: Predictions) -> Predictions:
     return block
 
 
-def _of_state(one: State, view: str, name: str) -> Period:
+def _of_state(one: Summary, view: str, name: str) -> Period:
     own = view_of(one, view)
     if not one.has(own):
         raise InputError(f"{one.source}: holds no cells of the view {own}")
@@ -178,7 +178,7 @@ class _Reading:
     view: str
     grid: Grid
     sums: dict[period_names.Key, Sums] = field(default_factory=dict)
-    states: dict[period_names.Key, State] = field(default_factory=dict)
+    states: dict[period_names.Key, Summary] = field(default_factory=dict)
     shape: tuple[Kind, int | None, str] | None = None
     first: str = ""
     skipped: list[str] = field(default_factory=list)
@@ -252,7 +252,7 @@ class _Reading:
         self._require_alike(state, view_of(state, self.view))
         self.states[key] = self.states[key] + state if key in self.states else state
 
-    def _require_alike(self, source: Source | State, view: str) -> None:
+    def _require_alike(self, source: Source | Summary, view: str) -> None:
         """Whether a file holds what the others hold."""
         shape = (source.kind, source.classes, view)
         if self.shape is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from calibtool.analysis.monitoring.period import Monitored, Part
+from calibtool.analysis.monitoring.period import Monitoring, Part
 
 _SHOWN = 3.0  # standard deviations from which a part of the scores is spoken of
 
 
-def reading(found: Monitored) -> str:
+def reading(found: Monitoring) -> str:
     """A sentence or two, and no more than the numbers show."""
     count = len(found.periods)
     if found.alarmed is None or found.changed is None:
@@ -30,7 +30,7 @@ def _when(every: str) -> str:
     return {"day": "on ", "week": "in ", "month": "in "}.get(every, "at ")
 
 
-def _quiet(found: Monitored, count: int) -> str:
+def _quiet(found: Monitoring, count: int) -> str:
     limit = f"e would have to reach {1 / found.alpha:g}, and is at most {e_text(found.most)} so far"
     if found.against == "calibrated":
         return f"No miscalibration visible in {count:,} periods: {limit}."
@@ -39,13 +39,13 @@ def _quiet(found: Monitored, count: int) -> str:
     return f"No change visible in {count:,} periods: {limit}."
 
 
-def _range(found: Monitored, names: list[str]) -> str:
+def _range(found: Monitoring, names: list[str]) -> str:
     assert found.changed is not None
     _, low, high = found.changed
     return "" if low == high else f", between {names[low]} and {names[high]}"
 
 
-def _where(found: Monitored, part: Part) -> str:
+def _where(found: Monitoring, part: Part) -> str:
     scores = "confidences" if found.view == "top" else "scores"
     now, then = _percent(part.was_since), _percent(part.was)
     text = f"{scores} of {part.low:.1f} to {part.high:.1f} now come true {now} of the time"
@@ -56,7 +56,7 @@ def _where(found: Monitored, part: Part) -> str:
     return f"{text}, before {then}{said}"
 
 
-def _others(found: Monitored) -> str:
+def _others(found: Monitoring) -> str:
     """The other parts that have changed."""
     others = [part for part in found.parts[1:] if abs(part.z) >= _SHOWN]
     if not others:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from calibtool.data.predictions import Data
+from calibtool.data.predictions import DataInfo
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array, Progress
 
@@ -88,7 +88,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Findings:
+class TestResults:
     """What the tests found on one set of predictions.
 
     Attributes:
@@ -101,7 +101,7 @@ class Findings:
         reading: what it comes to, in words.
     """
 
-    data: Data
+    data: DataInfo
     view: str
     results: tuple[Result, ...]
     detectable: float | None

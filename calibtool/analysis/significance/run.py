@@ -17,10 +17,10 @@ import numpy as np
 from calibtool.analysis.significance.detect import detectable
 from calibtool.analysis.significance.inputs import Inputs, choose, read, settle
 from calibtool.analysis.significance.null import Null, monte_carlo
-from calibtool.analysis.significance.result import LEVEL, Findings, How, Observed, Result, Test
+from calibtool.analysis.significance.result import LEVEL, How, Observed, Result, Test, TestResults
 from calibtool.analysis.significance.statistics import ece
 from calibtool.analysis.significance.wording import reading
-from calibtool.data.predictions import Data
+from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.intervals import multiple
@@ -37,7 +37,7 @@ def significance(
     resamples: int = 1000,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Findings:
+) -> TestResults:
     """Test predictions for perfect calibration.
 
     Args:
@@ -62,7 +62,7 @@ def significance(
     inputs = read(predictions, view, whole=whole, progress=how.progress)
     null = Null.of(inputs.score, inputs.outcome, inputs.weights)
     results, critical = _results(chosen, inputs, null, view, how)
-    found = Findings(
+    found = TestResults(
         _data(predictions, inputs),
         view,
         _adjusted(results),
@@ -140,8 +140,8 @@ def _adjusted(results: Sequence[Result]) -> tuple[Result, ...]:
     return tuple(replace(result, adjusted=adjusted.get(result.name)) for result in results)
 
 
-def _data(predictions: Readable, inputs: Inputs) -> Data:
-    return Data(
+def _data(predictions: Readable, inputs: Inputs) -> DataInfo:
+    return DataInfo(
         predictions.source,
         len(inputs.score),
         predictions.classes,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calibtool.analysis.significance.result import LEVEL, Findings
+from calibtool.analysis.significance.result import LEVEL, TestResults
 
 
-def reading(found: Findings) -> str:
+def reading(found: TestResults) -> str:
     """A sentence or two, and no more than the numbers show."""
     n = f"n = {found.data.rows:,}"
     known = {r.name: r.p_value for r in found.results if r.p_value is not None}
@@ -16,7 +16,7 @@ def reading(found: Findings) -> str:
     return f"{_verdict(found, known, n)} {_limit(found.detectable)}"
 
 
-def _verdict(found: Findings, known: dict[str, float], n: str) -> str:
+def _verdict(found: TestResults, known: dict[str, float], n: str) -> str:
     smallest = f"{min(known.values()):.2g}"
     if found.rejecting:
         verb = "rejects" if len(found.rejecting) == 1 else "reject"

@@ -10,7 +10,7 @@ import numpy as np
 
 from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
-from calibtool.calibrators.fit_rows import SQUARE, Read
+from calibtool.calibrators.fit_rows import SQUARE, FileRows
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.fitting.descent import Data, Piece, Problem, Whole, pieces
 from calibtool.calibrators.fitting.forms import Diagonal, Form, Full
@@ -26,7 +26,7 @@ ENOUGH_ROWS = 10  # of each class, for a sample to be fitted without a penalty
 
 def fit_affine(
     method: str,
-    predictions: Predictions | Read,
+    predictions: Predictions | FileRows,
     form: Form,
     *,
     look: str,
@@ -58,7 +58,7 @@ def fit_affine(
     look = look if predictions.kind == "logits" else "log-probs"
     made = Affine(np.array(1.0), np.zeros(classes), look, 0.0, temperature)
     start = _identity(form, classes)
-    if isinstance(predictions, Read):
+    if isinstance(predictions, FileRows):
         begin = _begin(predictions, form, made, start)
         data: Data = Passed(predictions, made)
         found = Problem(form, data, start, penalty, predictions.source, begin).solve()
@@ -92,7 +92,7 @@ class Passed:
 
     held = single = False
 
-    def __init__(self, rows: Read, made: Affine) -> None:
+    def __init__(self, rows: FileRows, made: Affine) -> None:
         self.rows, self.made = rows, made
         weights = rows.sample.weights
         self.unit = 1.0 if weights is None or not len(weights) else float(weights.mean())
@@ -116,7 +116,7 @@ class Passed:
         return self.sum(work) if self.rows.zeros and self.rows.floor < floor else total
 
 
-def _begin(rows: Read, form: Form, made: Affine, start: Array) -> Array | None:
+def _begin(rows: FileRows, form: Form, made: Affine, start: Array) -> Array | None:
     """Where to begin: the optimum of the sample, or its temperature, or nothing better."""
     sample = rows.sample
     if not sample.rows:
@@ -153,7 +153,7 @@ def _identity(form: Form, classes: int) -> Array:
     return np.append(1.0, zeros)
 
 
-def require_every_class(predictions: Predictions | Read, shares: Array) -> None:
+def require_every_class(predictions: Predictions | FileRows, shares: Array) -> None:
     """Whether every class has a row: without a penalty, one that has none is driven to 0."""
     missing = np.flatnonzero(shares == 0)
     if len(missing):

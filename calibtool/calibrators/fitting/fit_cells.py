@@ -14,7 +14,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Curve
-from calibtool.calibrators.fitted import Fitted
+from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import Curves
 from calibtool.data.predictions import Kind
 from calibtool.errors import FitError, NotAvailableError
@@ -78,7 +78,7 @@ def fit_to_cells(
             raise FitError(f"{state.source}: {which}{error}") from error
     shares = _shares(state)
     made = Curves(multiclass, tuple(curves), FLOOR, shares)
-    fitted = Fitted(
+    fitted = FitRecord(
         rows=state.rows,
         kind=state.kind,
         prior=tuple(shares.tolist()),

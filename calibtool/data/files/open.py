@@ -7,7 +7,7 @@ from pathlib import Path
 
 from calibtool.data.files import npz
 from calibtool.data.files.find import ARROW_FORMATS, find
-from calibtool.data.files.reader import Table
+from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
@@ -19,7 +19,7 @@ PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin"}
 
 def open_table(
     path: str | Path, condition: str | None = None, *, skip_bad_files: bool = False
-) -> Table:
+) -> Reader:
     """A file, a folder or a glob, here or on a server, as named columns; only headers are read.
 
     `condition` says which rows, as `calibtool.data.files.filter` reads it.

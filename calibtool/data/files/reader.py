@@ -63,7 +63,7 @@ class Skipped:
     reason: str
 
 
-class Table(Protocol):
+class Reader(Protocol):
     """A file, or several as one, open for reading.
 
     Attributes:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from calibtool.data.files.reader import Column, Table
+from calibtool.data.files.reader import Column, Reader
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError, UsageError
 
@@ -93,7 +93,7 @@ def has_part(name: str) -> bool:
     )
 
 
-def resolve(table: Table, choice: Choice, *, need_labels: bool = True) -> Roles:
+def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles:
     """Settle the roles of a table's columns, or raise InputError saying what is missing."""
     columns = table.columns
     kind, values, suffixes = _values(table.source, columns, choice)
@@ -214,7 +214,7 @@ def _named(source: str, columns: Mapping[str, Column], part: str, key: str | Non
 
 
 def _class_names(
-    table: Table,
+    table: Reader,
     choice: Choice,
     labels: str | None,
     suffixes: tuple[str, ...] | None,

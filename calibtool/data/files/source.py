@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.data.files.reader import NUMBERS, Part, Table
+from calibtool.data.files.reader import NUMBERS, Part, Reader
 from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.predictions import Kind, Predictions
-from calibtool.data.validation import Place
+from calibtool.data.validation import Origin
 from calibtool.errors import InputError
 from calibtool.types import Array
 
@@ -31,7 +31,7 @@ class Source:
             by threads here.
     """
 
-    table: Table
+    table: Reader
     roles: Roles
     choice: Choice
     side_labels: Array | None = None
@@ -139,7 +139,7 @@ class Source:
     ) -> Iterator[Predictions]:
         row, start = (part.first_row, part.start) if part else (0, 0)
         for columns in blocks:
-            place = Place(
+            place = Origin(
                 source=part.file if part else self.source,
                 values=self.roles.values[0],
                 labels=self.choice.labels_file or self.roles.labels or "labels",
@@ -157,7 +157,7 @@ class Source:
         """The whole file as one `Predictions`; mapped values stay mapped."""
         return next(self.blocks(max(self.rows, 1)))
 
-    def _block(self, columns: dict[str, Array], place: Place, start: int) -> Predictions:
+    def _block(self, columns: dict[str, Array], place: Origin, start: int) -> Predictions:
         roles = self.roles
         weights = columns[roles.weights] if roles.weights else None
         if len(roles.values) == 1:
@@ -188,7 +188,7 @@ class Source:
             return self.side_labels[start : start + rows]
         return columns[self.roles.labels] if self.roles.labels else None
 
-    def _correct(self, columns: dict[str, Array], place: Place, start: int) -> Array:
+    def _correct(self, columns: dict[str, Array], place: Origin, start: int) -> Array:
         if self.roles.correct:
             return columns[self.roles.correct]
         assert self.roles.predictions is not None

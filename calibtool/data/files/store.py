@@ -54,7 +54,7 @@ def require_content(path: str, shown: str) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class RemoteLocation:
     """Where an address leads.
 
     Attributes:
@@ -99,7 +99,7 @@ class Place:
             raise InputError(f"{shown}: cannot be listed: {clean(error)}") from error
 
 
-def connect(address: str) -> Place:
+def connect(address: str) -> RemoteLocation:
     """The file system of an address, and the path in it."""
     import pyarrow as pa
     from pyarrow import fs
@@ -114,15 +114,15 @@ def connect(address: str) -> Place:
             patient = f"{joint}retry_limit_seconds=10" if scheme in ("gs", "gcs") else ""
             filesystem, path = fs.FileSystem.from_uri(address + patient)
             prefix = f"{scheme}://"
-            return Place(filesystem, path, prefix)
+            return RemoteLocation(filesystem, path, prefix)
     except (OSError, pa.ArrowException, ValueError) as error:
         raise InputError(f"{shown}: cannot be opened: {clean(error)}") from error
     from calibtool.data.files import fetch
 
-    return Place(*fetch.connect(address, scheme, shown))
+    return RemoteLocation(*fetch.connect(address, scheme, shown))
 
 
-def _s3(address: str) -> Place:
+def _s3(address: str) -> RemoteLocation:
     """S3, or a server that speaks its language, as AWS_ENDPOINT_URL or the address names it."""
     from pyarrow import fs
 
@@ -143,4 +143,4 @@ def _s3(address: str) -> Place:
     how["region"] = region or (None if endpoint else fs.resolve_s3_region(bucket))
     if parts.username and parts.password:
         how["access_key"], how["secret_key"] = unquote(parts.username), unquote(parts.password)
-    return Place(fs.S3FileSystem(**how), bucket + unquote(parts.path), "s3://")
+    return RemoteLocation(fs.S3FileSystem(**how), bucket + unquote(parts.path), "s3://")

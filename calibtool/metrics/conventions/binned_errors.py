@@ -19,7 +19,7 @@ from calibtool.metrics.conventions.equal_width import (
     linspace_edges,
     right_closed,
 )
-from calibtool.metrics.conventions.inputs import DEFAULT_BINS, Given, Of
+from calibtool.metrics.conventions.inputs import DEFAULT_BINS, LibraryInput, Of
 from calibtool.metrics.conventions.norms import Norm, debiased_l1, debiased_l2, l1
 from calibtool.metrics.conventions.views import class_rms, flat, positive
 from calibtool.types import Array
@@ -140,7 +140,7 @@ def within_bounds(
 def two_flattened(probs: Array, labels: Array, *, bins: int = DEFAULT_BINS) -> float:
     """`within_bounds` of all columns; of two, the first N of 2N scores beside N labels, over 2N."""
     if probs.shape[1] > 2:
-        return flat(partial(within_bounds, bins=bins), Given(probs, labels))
+        return flat(partial(within_bounds, bins=bins), LibraryInput(probs, labels))
     return within_bounds(probs.ravel()[: len(probs)], labels == 1, bins=bins) / 2
 
 
@@ -184,11 +184,11 @@ def uc_calibration_error(
     *,
     bins: int = DEFAULT_BINS,
     norm: Norm = debiased_l2,
-    classes: Callable[[Of, Given], float] = class_rms,
+    classes: Callable[[Of, LibraryInput], float] = class_rms,
 ) -> float:
     """Equal-mass bins, or a bin a distinct score where every column has fewer than N / 4; of rows,
     by default, the root of the mean square over classes."""
     columns = probs[:, None] if probs.ndim == 1 else probs
     few = all(len(np.unique(column)) < len(column) / 4 for column in columns.T)
     of = partial(error, bins=bins, rule=distinct if few else midpoints, norm=norm)
-    return (positive if probs.ndim == 1 else classes)(of, Given(probs, labels))
+    return (positive if probs.ndim == 1 else classes)(of, LibraryInput(probs, labels))

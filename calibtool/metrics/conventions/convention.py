@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calibtool.errors import NotAvailableError
-from calibtool.metrics.conventions.inputs import DEFAULT_BINS, Given, Of
+from calibtool.metrics.conventions.inputs import DEFAULT_BINS, LibraryInput, Of
 from calibtool.metrics.conventions.views import FIRST, VIEWS
 from calibtool.types import Array
 
 
 @dataclass(frozen=True)
-class Measure:
+class LibraryMetric:
     """One number of a library, a function of probabilities and labels.
 
     Attributes:
@@ -40,9 +40,9 @@ class Measure:
         >>> Measure(lambda score, outcome: (score - outcome).mean())([0.25, 0.75], [1, 1])
         -0.5
         """
-        return self.measure(Given(probs, labels), **options)
+        return self.measure(LibraryInput(probs, labels), **options)
 
-    def measure(self, given: Given, **options: float) -> float:
+    def measure(self, given: LibraryInput, **options: float) -> float:
         """As a call, of what others are given too."""
         of, view = partial(self.of, **options), self.view(given.probs)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -87,13 +87,13 @@ class Convention:
     source: str
     rule: str
     note: str
-    metrics: Mapping[str, Measure] = field(repr=False)
+    metrics: Mapping[str, LibraryMetric] = field(repr=False)
     bins: int = DEFAULT_BINS
     ece: str = "ece"
 
 
 @dataclass(frozen=True)
-class Reproduced:
+class LibraryValue:
     """A library's number; None where it gives none, and the note says why."""
 
     library: str
@@ -104,7 +104,7 @@ class Reproduced:
 
 
 @dataclass(frozen=True)
-class Spread:
+class LibraryRange:
     """The ECE of one library: at 15 bins, and its least and greatest over numbers of bins."""
 
     library: str

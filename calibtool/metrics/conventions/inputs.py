@@ -15,7 +15,7 @@ DEFAULT_BINS = 15
 Of: TypeAlias = Callable[..., float]
 
 
-class Given:
+class LibraryInput:
     """What a library is given: P(class 1), (N,), or rows of K classes, (N, K), and labels."""
 
     def __init__(self, probs: ArrayLike, labels: ArrayLike) -> None:
@@ -49,13 +49,13 @@ class Given:
         return len(np.unique(self.labels)) <= 2
 
 
-def in_order(given: Given) -> Given:
+def in_order(given: LibraryInput) -> LibraryInput:
     """The same rows, those of one column by score: bins of ordered scores are soon found. Of more
     columns the rows stay, and `top` alone is ordered."""
     if given.probs.ndim == 1:
         order = np.argsort(given.probs, kind="stable")
-        return Given(given.probs[order], given.labels[order])
-    found = Given(given.probs, given.labels)
+        return LibraryInput(given.probs[order], given.labels[order])
+    found = LibraryInput(given.probs, given.labels)
     confidence, correct = given.top
     order = np.argsort(confidence, kind="stable")
     found.top = confidence[order], correct[order]

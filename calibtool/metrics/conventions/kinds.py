@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from calibtool.metrics.conventions.binned_errors import error
-from calibtool.metrics.conventions.convention import Measure
+from calibtool.metrics.conventions.convention import LibraryMetric
 from calibtool.metrics.conventions.equal_width import Rule
 from calibtool.metrics.conventions.inputs import Of
 from calibtool.metrics.conventions.norms import Norm, l1
@@ -20,11 +20,11 @@ def of_bins(
     one: str = "positive",
     rows: str = "top",
     note: str = "",
-) -> Measure:
+) -> LibraryMetric:
     """A binned error, by its rule and norm."""
-    return Measure(partial(of, rule=rule, norm=norm), one, rows, note)
+    return LibraryMetric(partial(of, rule=rule, norm=norm), one, rows, note)
 
 
-def of_column(of: Of) -> Measure:
+def of_column(of: Of) -> LibraryMetric:
     """A number of a library of one column."""
-    return Measure(of, rows=FIRST)
+    return LibraryMetric(of, rows=FIRST)

@@ -16,7 +16,7 @@ from calibtool.metrics.conventions.binned_errors import (
     two_flattened,
     within_bounds,
 )
-from calibtool.metrics.conventions.convention import Convention, Measure
+from calibtool.metrics.conventions.convention import Convention, LibraryMetric
 from calibtool.metrics.conventions.cumulative import largest_deviation, mean_deviation
 from calibtool.metrics.conventions.equal_mass import (
     inner_quantiles,
@@ -33,7 +33,7 @@ from calibtool.metrics.conventions.equal_width import (
     open_below_exact,
     stretched,
 )
-from calibtool.metrics.conventions.inputs import DEFAULT_BINS, Given
+from calibtool.metrics.conventions.inputs import DEFAULT_BINS, LibraryInput
 from calibtool.metrics.conventions.kinds import of_bins, of_column
 from calibtool.metrics.conventions.logistic import cox_ici, cox_intercept, intercept, slope
 from calibtool.metrics.conventions.norms import (
@@ -67,7 +67,7 @@ from calibtool.metrics.conventions.views import FIRST, FLAT, VIEWS
 from calibtool.types import Array
 
 
-def _calibre(view: str) -> Measure:
+def _calibre(view: str) -> LibraryMetric:
     """Rows must sum to 1 within 1e-8, relative and absolute."""
     of = partial(capped_error, rule=tie_groups, norm=debiased_l2)
 
@@ -75,22 +75,22 @@ def _calibre(view: str) -> Measure:
         probs = probs.astype(np.float64)
         if np.any(np.abs(probs.sum(axis=1) - 1) > 2e-8):
             raise NotAvailableError("raises ValueError: rows do not sum to 1 within 1e-8")
-        return VIEWS[view](partial(of, bins=bins), Given(probs, labels))
+        return VIEWS[view](partial(of, bins=bins), LibraryInput(probs, labels))
 
-    return Measure(checked, one="", rows=view, whole=True)
+    return LibraryMetric(checked, one="", rows=view, whole=True)
 
 
-def _probcal(rule: Rule, norm: Norm) -> Measure:
+def _probcal(rule: Rule, norm: Norm) -> LibraryMetric:
     return of_column(partial(clipped_error, rule=rule, norm=norm))
 
 
-def _calzone(rule: Rule, norm: Norm) -> Measure:
+def _calzone(rule: Rule, norm: Norm) -> LibraryMetric:
     return of_bins(rule, norm, rows="positive")
 
 
-def _calzone_hl(rule: Rule, *, p_value: bool = False) -> Measure:
+def _calzone_hl(rule: Rule, *, p_value: bool = False) -> LibraryMetric:
     of = partial(hosmer_lemeshow, rule=rule, eps=1e-7, lost=2, p_value=p_value)
-    return Measure(of, rows="positive")
+    return LibraryMetric(of, rows="positive")
 
 
 PACKAGES: tuple[Convention, ...] = (
@@ -167,11 +167,11 @@ PACKAGES: tuple[Convention, ...] = (
             "hl-h-p": _calzone_hl(open_below_exact, p_value=True),
             "hl-c": _calzone_hl(quantiles_open),
             "hl-c-p": _calzone_hl(quantiles_open, p_value=True),
-            "spiegelhalter-z": Measure(spiegelhalter_z, rows="positive"),
-            "spiegelhalter-p": Measure(spiegelhalter_p, rows="positive"),
-            "cox-coef": Measure(partial(slope, eps=1e-7), rows="positive"),
-            "cox-intercept": Measure(partial(cox_intercept, eps=1e-7), rows="positive"),
-            "cox-ici": Measure(cox_ici, rows="positive"),
+            "spiegelhalter-z": LibraryMetric(spiegelhalter_z, rows="positive"),
+            "spiegelhalter-p": LibraryMetric(spiegelhalter_p, rows="positive"),
+            "cox-coef": LibraryMetric(partial(slope, eps=1e-7), rows="positive"),
+            "cox-intercept": LibraryMetric(partial(cox_intercept, eps=1e-7), rows="positive"),
+            "cox-ici": LibraryMetric(cox_ici, rows="positive"),
         },
         bins=10,
         ece="ece-h-topclass",
@@ -190,8 +190,8 @@ PACKAGES: tuple[Convention, ...] = (
             "rmsce": of_bins(left_closed, l2),
             "debiased-ece": of_bins(left_closed, debiased_l2_single),
             "debiased-ece-quantile": of_bins(quantiles, debiased_l2_single),
-            "brier": Measure(squared_sum, rows="class", whole=True),
-            "nll": Measure(log_loss_below, one="label", rows="label", whole=True),
+            "brier": LibraryMetric(squared_sum, rows="class", whole=True),
+            "nll": LibraryMetric(log_loss_below, one="label", rows="label", whole=True),
         },
     ),
     Convention(
@@ -222,21 +222,21 @@ PACKAGES: tuple[Convention, ...] = (
         "(upper - 1 / bins, upper] of an arange, 0 in the first",
         "ECE() puts all columns into the same bins; conf-ece is the top label's",
         {
-            "ece": Measure(
+            "ece": LibraryMetric(
                 two_flattened,
                 one="",
                 rows=FLAT,
                 note="of two columns, half the scores beside labels of other rows: a bug",
                 whole=True,
             ),
-            "conf-ece": Measure(within_bounds, one="top"),
+            "conf-ece": LibraryMetric(within_bounds, one="top"),
             "binary-ece": of_bins(stretched, rows=""),
             "classwise-ece": of_bins(stretched, one="", rows="class"),
-            "conf-mce": Measure(partial(within_bounds, norm=worst), one="top"),
+            "conf-mce": LibraryMetric(partial(within_bounds, norm=worst), one="top"),
             "binary-mce": of_bins(stretched, worst, rows=""),
             "classwise-mce": of_bins(stretched, worst, one="", rows="class, the worst"),
-            "full-ece": Measure(simplex, one="", rows="whole rows", whole=True),
-            "brier": Measure(
+            "full-ece": LibraryMetric(simplex, one="", rows="whole rows", whole=True),
+            "brier": LibraryMetric(
                 squared_mean, one="", rows="class", note="the mean over classes", whole=True
             ),
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from calibtool.metrics.conventions.binned_errors import above, error
-from calibtool.metrics.conventions.convention import Convention, Measure
+from calibtool.metrics.conventions.convention import Convention, LibraryMetric
 from calibtool.metrics.conventions.equal_mass import every_nth, interpolated
 from calibtool.metrics.conventions.equal_width import (
     by_ceiling,
@@ -18,7 +18,7 @@ from calibtool.metrics.conventions.norms import average, l1, l2, worst
 from calibtool.metrics.conventions.views import FLAT
 
 _NIXON_ACE = of_bins(every_nth, l1, above, one="class", rows="class")
-_NIXON_TACE = Measure(
+_NIXON_TACE = LibraryMetric(
     partial(above, rule=every_nth, threshold=0.01),
     one="class",
     rows="class",
@@ -51,7 +51,7 @@ PAPERS: tuple[Convention, ...] = (
                 open_below, one="class", rows="class, up to the highest label"
             ),
             "mce": of_bins(by_ceiling, worst, one="top"),
-            "ace": Measure(
+            "ace": LibraryMetric(
                 partial(error, rule=by_ceiling, norm=average),
                 one="top",
                 note="average_calibration_error: the mean over non-empty bins",

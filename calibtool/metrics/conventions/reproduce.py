@@ -16,8 +16,13 @@ import numpy as np
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import to_probs
 from calibtool.errors import NotAvailableError
-from calibtool.metrics.conventions.convention import Convention, Measure, Reproduced, Spread
-from calibtool.metrics.conventions.inputs import DEFAULT_BINS, Given, in_order
+from calibtool.metrics.conventions.convention import (
+    Convention,
+    LibraryMetric,
+    LibraryRange,
+    LibraryValue,
+)
+from calibtool.metrics.conventions.inputs import DEFAULT_BINS, LibraryInput, in_order
 from calibtool.metrics.conventions.registry import CONVENTIONS, named
 from calibtool.metrics.conventions.views import BY_LABELS, FIRST
 
@@ -32,7 +37,7 @@ def reproduce(
     *,
     bins: int = DEFAULT_BINS,
     tick: Callable[[float], None] = _silent,
-) -> tuple[Reproduced, ...]:
+) -> tuple[LibraryValue, ...]:
     """Return a library's numbers for these predictions, all with the same number of bins; `tick` is
     told the share that is done.
 
@@ -53,7 +58,7 @@ def spread(
     *,
     bins: Iterable[int] = range(5, 101, 5),
     tick: Callable[[float], None] = _silent,
-) -> tuple[Spread, ...]:
+) -> tuple[LibraryRange, ...]:
     """Return the ECE of every library at 15 bins, and its least and greatest over `bins`: how much
     of the number is definition. `tick` is told the share that is done."""
     bins = tuple(bins)
@@ -63,12 +68,12 @@ def spread(
 
 def by_bins(
     predictions: Predictions, bins: Iterable[int], *, tick: Callable[[float], None] = _silent
-) -> dict[str, dict[int, Reproduced]]:
+) -> dict[str, dict[int, LibraryValue]]:
     """Return the ECE of every library at each number of bins. `tick` is told the share that is
     done."""
     asked, tried = _asked(predictions), tuple(bins)
     asked = replace(asked, given=in_order(asked.given))
-    found: dict[str, dict[int, Reproduced]] = {name: {} for name in CONVENTIONS}
+    found: dict[str, dict[int, LibraryValue]] = {name: {} for name in CONVENTIONS}
     for done, (name, convention) in enumerate(CONVENTIONS.items()):
         for number in tried:
             found[name][number] = _reproduced(convention, convention.ece, asked, number)
@@ -76,19 +81,21 @@ def by_bins(
     return found
 
 
-def _spread(convention: Convention, found: dict[int, Reproduced], bins: tuple[int, ...]) -> Spread:
+def _spread(
+    convention: Convention, found: dict[int, LibraryValue], bins: tuple[int, ...]
+) -> LibraryRange:
     """A row of what was found, by number of bins."""
     known = [value for value in (found[number].value for number in bins) if value is not None]
     low, high = (min(known), max(known)) if known else (None, None)
     first = found[DEFAULT_BINS]
-    return Spread(convention.name, convention.rule, first.view, first.value, low, high)
+    return LibraryRange(convention.name, convention.rule, first.view, first.value, low, high)
 
 
 @dataclass(frozen=True)
 class _Asked:
     """What a library would be given, and what of the predictions it would not be told."""
 
-    given: Given
+    given: LibraryInput
     confidences: bool = False
     weighted: bool = False
 
@@ -99,31 +106,31 @@ def _asked(predictions: Predictions) -> _Asked:
     weighted = predictions.weights is not None
     if predictions.kind == "confidence":
         assert predictions.correct is not None
-        given = Given(predictions.values, predictions.correct.astype(np.int64))
+        given = LibraryInput(predictions.values, predictions.correct.astype(np.int64))
         return _Asked(given, confidences=True, weighted=weighted)
     if predictions.labels is None:
         raise NotAvailableError("labels are needed to measure calibration; there are none")
     values = to_probs(predictions).values
     wide = values if values.itemsize > 2 else values.astype(np.float32)
     probs = wide[:, 0] if predictions.one_column else wide
-    return _Asked(Given(probs, predictions.labels), weighted=weighted)
+    return _Asked(LibraryInput(probs, predictions.labels), weighted=weighted)
 
 
-def _reproduced(convention: Convention, metric: str, asked: _Asked, bins: int) -> Reproduced:
+def _reproduced(convention: Convention, metric: str, asked: _Asked, bins: int) -> LibraryValue:
     measure, view = convention.metrics[metric], ""
     try:
         measure = _of_confidence(measure) if asked.confidences else measure
         view = measure.view(asked.given.probs)
         value = measure.measure(asked.given, **({"bins": bins} if measure.takes("bins") else {}))
     except NotAvailableError as refusal:
-        return Reproduced(convention.name, metric, None, view, str(refusal))
+        return LibraryValue(convention.name, metric, None, view, str(refusal))
     if math.isnan(value):
-        return Reproduced(convention.name, metric, None, view, "gives NaN")
+        return LibraryValue(convention.name, metric, None, view, "gives NaN")
     notes = (measure.note, "without weights" if asked.weighted else "")
-    return Reproduced(convention.name, metric, value, view, "; ".join(filter(None, notes)))
+    return LibraryValue(convention.name, metric, value, view, "; ".join(filter(None, notes)))
 
 
-def _of_confidence(measure: Measure) -> Measure:
+def _of_confidence(measure: LibraryMetric) -> LibraryMetric:
     """The same of confidences alone, where whole rows come down to them."""
     if measure.rows not in ("top", "top in float32", FIRST, BY_LABELS):
         raise NotAvailableError("takes whole rows of probabilities; there are confidences only")

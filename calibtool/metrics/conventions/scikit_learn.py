@@ -10,7 +10,7 @@ from calibtool.metrics.conventions.binned_errors import (
     sums,
     uc_calibration_error,
 )
-from calibtool.metrics.conventions.convention import Convention, Measure
+from calibtool.metrics.conventions.convention import Convention, LibraryMetric
 from calibtool.metrics.conventions.cumulative import ks_p, ks_statistic, kuiper_p, kuiper_statistic
 from calibtool.metrics.conventions.equal_mass import (
     midpoints,
@@ -41,13 +41,13 @@ BESIDE_SKLEARN: tuple[Convention, ...] = (
         {
             "ece": of_column(partial(error, rule=right_closed_linspace)),
             "ece-quantile": of_column(partial(error, rule=quantiles_right)),
-            "brier": Measure(
+            "brier": LibraryMetric(
                 require_all_classes(squared_binary_halved),
                 rows="class",
                 note="half the sum for two classes, the sum for more",
                 whole=True,
             ),
-            "log-loss": Measure(
+            "log-loss": LibraryMetric(
                 require_all_classes(log_loss),
                 one="label",
                 rows="label",
@@ -68,24 +68,24 @@ BESIDE_SKLEARN: tuple[Convention, ...] = (
             "ece": of_bins(right_closed),
             "ece-em": of_bins(midpoints),
             "ece-marginal": of_bins(right_closed, one="", rows="class"),
-            "ece-debiased": Measure(
+            "ece-debiased": LibraryMetric(
                 full_error,
                 note="the expectation of what is drawn there 1,000 times",
             ),
-            "calibration-error": Measure(
+            "calibration-error": LibraryMetric(
                 uc_calibration_error, rows="class, root mean square", whole=True
             ),
-            "calibration-error-plugin": Measure(
+            "calibration-error-plugin": LibraryMetric(
                 partial(uc_calibration_error, norm=l2),
                 rows="class, root mean square",
                 whole=True,
             ),
-            "calibration-error-l1": Measure(
+            "calibration-error-l1": LibraryMetric(
                 partial(uc_calibration_error, norm=l1, classes=class_mean),
                 rows="class",
                 whole=True,
             ),
-            "top-calibration-error": Measure(
+            "top-calibration-error": LibraryMetric(
                 partial(error, rule=midpoints, norm=debiased_l2),
                 one="",
                 rows="top",
@@ -117,18 +117,18 @@ BESIDE_SKLEARN: tuple[Convention, ...] = (
         {
             "ece": of_bins(one_fewer, l1_of_kept),
             "ece-quantile": of_bins(one_fewer_quantiles, l1_of_kept),
-            "ece-array-split": Measure(
+            "ece-array-split": LibraryMetric(
                 partial(error, rule=one_fewer_runs, norm=l1_of_kept),
                 note="splits scores in file order, not sorted ones",
             ),
             "top-label-ece": of_bins(one_fewer, l1_of_kept, one="", rows="predicted class"),
             "classwise-ece": of_bins(one_fewer, l1_of_kept, one="", rows="class"),
-            "spiegelhalter": Measure(spiegelhalter_z),
-            "spiegelhalter-p": Measure(partial(spiegelhalter_p, one_sided=True)),
-            "ks": Measure(ks_statistic, note="ties ordered by noise of a fixed seed"),
-            "ks-p": Measure(ks_p),
-            "kuiper": Measure(kuiper_statistic, note="ties ordered by noise of a fixed seed"),
-            "kuiper-p": Measure(kuiper_p),
+            "spiegelhalter": LibraryMetric(spiegelhalter_z),
+            "spiegelhalter-p": LibraryMetric(partial(spiegelhalter_p, one_sided=True)),
+            "ks": LibraryMetric(ks_statistic, note="ties ordered by noise of a fixed seed"),
+            "ks-p": LibraryMetric(ks_p),
+            "kuiper": LibraryMetric(kuiper_statistic, note="ties ordered by noise of a fixed seed"),
+            "kuiper-p": LibraryMetric(kuiper_p),
         },
         bins=50,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from calibtool.metrics.conventions.binned_errors import netcal_error, single_error
-from calibtool.metrics.conventions.convention import Convention, Measure
+from calibtool.metrics.conventions.convention import Convention, LibraryMetric
 from calibtool.metrics.conventions.equal_mass import quantile_edges, runs
 from calibtool.metrics.conventions.equal_width import bucketized, linspace_edges
 from calibtool.metrics.conventions.kinds import of_bins
@@ -21,13 +21,13 @@ ANY_ORDER = "ties in file order; there in the order that torch.sort leaves them"
 SINGLE = "of scores cast to float32: float64 ones stop the library"
 
 
-def _torchmetrics(norm: Norm) -> Measure:
+def _torchmetrics(norm: Norm) -> LibraryMetric:
     """float32 for rows, the scores' own precision for one column."""
     return of_bins(bucketized, norm, rows="top in float32")
 
 
-def _netcal(norm: Norm, edges: Callable[[Array, int], Array] = linspace_edges) -> Measure:
-    return Measure(partial(netcal_error, norm=norm, edges=edges), BY_LABELS, BY_LABELS)
+def _netcal(norm: Norm, edges: Callable[[Array, int], Array] = linspace_edges) -> LibraryMetric:
+    return LibraryMetric(partial(netcal_error, norm=norm, edges=edges), BY_LABELS, BY_LABELS)
 
 
 NETWORKS: tuple[Convention, ...] = (
@@ -55,18 +55,18 @@ NETWORKS: tuple[Convention, ...] = (
             "ace-l2": of_bins(runs, l2, single_error, one="top", note=ANY_ORDER),
             "ace-max": of_bins(runs, worst, single_error, one="top", note=ANY_ORDER),
             "classwise-ece": of_bins(bucketized, one="", rows="class"),
-            "smece": Measure(smece_single, one=FOLDED, note=SINGLE),
-            "smece-reflected": Measure(
+            "smece": LibraryMetric(smece_single, one=FOLDED, note=SINGLE),
+            "smece-reflected": LibraryMetric(
                 partial(smece_single, kernel="reflected"), one=FOLDED, note=SINGLE
             ),
-            "aurc": Measure(aurc, one="top", note=ANY_ORDER),
-            "augrc": Measure(
+            "aurc": LibraryMetric(aurc, one="top", note=ANY_ORDER),
+            "augrc": LibraryMetric(
                 partial(aurc, generalised=True),
                 one="top",
                 note=ANY_ORDER,
             ),
-            "brier": Measure(squared_sum, rows="class", whole=True),
-            "nll": Measure(nll, rows="label", one="label", whole=True),
+            "brier": LibraryMetric(squared_sum, rows="class", whole=True),
+            "nll": LibraryMetric(nll, rows="label", one="label", whole=True),
         },
         bins=10,
     ),
@@ -83,7 +83,7 @@ NETWORKS: tuple[Convention, ...] = (
             "mce": _netcal(worst),
             "ace": _netcal(average),
             "ece-equal-mass": _netcal(l1, quantile_edges),
-            "mmce": Measure(
+            "mmce": LibraryMetric(
                 mmce, one=UNFOLDED, note="of one column, P(class 1) stands for the confidence"
             ),
         },

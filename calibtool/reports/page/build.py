@@ -9,21 +9,21 @@ from typing import Any
 
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Calibrator
+from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
-from calibtool.reports.page.collect import Asked, Methods, look_at
+from calibtool.reports.page.collect import Asked, Methods, summarize_file
 from calibtool.reports.page.comparison import compare
 from calibtool.reports.page.groups import MOST_CLASSES
 from calibtool.reports.page.model import Comparison, Page
-from calibtool.streaming.summary import State
+from calibtool.streaming.summary import Summary
 from calibtool.types import Progress
 
 
 def page(
-    files: Sequence[Source | Predictions | State],
+    files: Sequence[Source | Predictions | Summary],
     metrics: str | Sequence[str] = "default",
     *,
-    calibrator: Calibrator | None = None,
+    calibrator: Recalibrator | None = None,
     methods: Methods = "quick",
     by: Sequence[str] = (),
     title: str = "",
@@ -62,9 +62,9 @@ def page(
             _staged(progress, name if len(files) > 1 else ""),
             how,
         )
-        subjects.append(look_at(name, file, asked))
+        subjects.append(summarize_file(name, file, asked))
     comparison = None
-    rows = [file for file in files if not isinstance(file, State)]
+    rows = [file for file in files if not isinstance(file, Summary)]
     if len(rows) < len(files) > 1:
         comparison = Comparison((), "Cells hold no rows that could be paired.")
     elif len(files) > 1:

@@ -16,20 +16,20 @@ from calibtool.calibrators.registry import METHODS
 from calibtool.data.files.source import Source
 from calibtool.data.inspection import oddities
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Calibrator, System
+from calibtool.data.readable import Recalibrator, Variant
 from calibtool.data.slicing import carrying, columns_of, missing
 from calibtool.diagrams import reliability_curves, risk_coverage
 from calibtool.diagrams.curve import Curve
 from calibtool.errors import FitError, InputError
-from calibtool.evaluation.evaluate import examine, measures, report_of
-from calibtool.evaluation.results import Measures
+from calibtool.evaluation.evaluate import evaluate_rows, evaluate_variants, report_of
+from calibtool.evaluation.results import Results
 from calibtool.evaluation.wording import effect, state
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.reports.page.groups import classes, slices
-from calibtool.reports.page.model import Fix, Subject
-from calibtool.streaming.passes import many
+from calibtool.reports.page.model import FileSummary, Recalibration
+from calibtool.streaming.passes import is_streamed
 from calibtool.streaming.summarize import cells
-from calibtool.streaming.summary import State
+from calibtool.streaming.summary import Summary
 from calibtool.types import Progress
 
 # what is tried unless more is asked for: quick, and seldom far from the best
@@ -44,7 +44,7 @@ class Asked:
     """What a report is to show of each file; `most` classes at most."""
 
     metrics: str | Sequence[str]
-    calibrator: Calibrator | None
+    calibrator: Recalibrator | None
     methods: Methods
     by: tuple[str, ...]
     most: int
@@ -52,26 +52,28 @@ class Asked:
     how: dict[str, Any]
 
 
-def look_at(name: str, file: Source | Predictions | State, asked: Asked) -> Subject:
+def summarize_file(name: str, file: Source | Predictions | Summary, asked: Asked) -> FileSummary:
     """Measure a file, as given and with what would fix it; then its parts and its oddities. Of
     cells, and of more than EXACT_ROWS rows, what can be known without holding rows."""
-    if isinstance(file, Source) and many(file, EXACT_ROWS) and not asked.by:
+    if isinstance(file, Source) and is_streamed(file, EXACT_ROWS) and not asked.by:
         file = cells(file, asked.metrics, progress=asked.progress)
-    if isinstance(file, State):
+    if isinstance(file, Summary):
         return _of_state(name, file, asked)
     predictions = loaded(file, asked.by)
     tried = _tried(predictions, asked)
-    rows, systems = predictions, [System()]
+    rows, systems = predictions, [Variant()]
     if tried.applied is not None:
-        rows, systems = numbered(predictions), [System(), System.of(tried.applied)]
+        rows, systems = numbered(predictions), [Variant(), Variant.of(tried.applied)]
     wanted = ("labels", "predicted")
-    found = examine(rows, asked.metrics, systems, want=wanted, progress=asked.progress, **asked.how)
+    found = evaluate_rows(
+        rows, asked.metrics, systems, want=wanted, progress=asked.progress, **asked.how
+    )
     report = report_of(found)
     level = found.settings.level
     whole, scores = found.collected[0], found.collected[0].rows.view(found.view)
     names = predictions.class_names
     right, wrong = _right_and_wrong(found)
-    return Subject(
+    return FileSummary(
         name=name,
         report=report,
         verdict=state(report),
@@ -92,14 +94,14 @@ def look_at(name: str, file: Source | Predictions | State, asked: Asked) -> Subj
     )
 
 
-def _of_state(name: str, kept: State, asked: Asked) -> Subject:
+def _of_state(name: str, kept: Summary, asked: Asked) -> FileSummary:
     if asked.by:
         raise InputError(f"{kept.source}: holds cells, no rows; --by needs rows")
-    systems = [System()] if asked.calibrator is None else [System.of(asked.calibrator)]
-    found = measures(kept, asked.metrics, systems, progress=asked.progress, **asked.how)
+    systems = [Variant()] if asked.calibrator is None else [Variant.of(asked.calibrator)]
+    found = evaluate_variants(kept, asked.metrics, systems, progress=asked.progress, **asked.how)
     report = report_of(found)
     right, wrong = _right_and_wrong(found)
-    return Subject(
+    return FileSummary(
         name=name,
         report=report,
         verdict=state(report),
@@ -142,8 +144,8 @@ class _Tried:
     """A calibrator for the rows, how it came about, and the others it was chosen from; or why there
     is none."""
 
-    fix: Fix | None = None
-    applied: Calibrator | None = None
+    fix: Recalibration | None = None
+    applied: Recalibrator | None = None
     selection: Selection | None = None
     why_not: str = ""
 
@@ -151,7 +153,7 @@ class _Tried:
 def _tried(predictions: Predictions, asked: Asked) -> _Tried:
     """The calibrator that was given, or the best of those that were asked for."""
     if asked.calibrator is not None:
-        fix = Fix(asked.calibrator.describe(), "as it was fitted before")
+        fix = Recalibration(asked.calibrator.describe(), "as it was fitted before")
         return _Tried(fix, asked.calibrator)
     if not asked.methods:
         return _Tried(why_not="No calibrator was asked for.")
@@ -173,7 +175,7 @@ def _tried(predictions: Predictions, asked: Asked) -> _Tried:
     title = selection.calibrator.describe() if method == selection.chosen else plain
     crossed = replace(crossed, title=crossed.title.replace(plain, title, 1))
     how_fitted = f"cross-fitted in {FOLDS} folds: each row by a fit that did not see it"
-    return _Tried(Fix(title, how_fitted, method), crossed, selection)
+    return _Tried(Recalibration(title, how_fitted, method), crossed, selection)
 
 
 def _methods(asked: Asked, predictions: Predictions) -> Sequence[str] | None:
@@ -194,7 +196,7 @@ def _best(found: Selection) -> str:
 # ------------------------------------------------------------------ what is drawn
 
 
-def _curve(found: Measures, system: int) -> Curve:
+def _curve(found: Results, system: int) -> Curve:
     """The reliability curve of a system in equal-width bins, with the first error of its view."""
     points = reliability_curves.binned(found, system, EDGES, "clopper-pearson")
     errors = [e for e in found.estimates(system) if e.view == found.view and e.value is not None]
@@ -211,7 +213,7 @@ def _curve(found: Measures, system: int) -> Curve:
     )
 
 
-def _right_and_wrong(found: Measures) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _right_and_wrong(found: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Share of all rows that are right, and wrong, by bins of the confidence."""
     cells = found.panels(0, "top").exact(0).pool(EDGES)
     right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total

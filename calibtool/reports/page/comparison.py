@@ -10,8 +10,8 @@ import numpy as np
 from calibtool.calibrators.crossfit import CrossFitted, numbered
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import System
-from calibtool.evaluation.evaluate import examine
+from calibtool.data.readable import Variant
+from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.reports.page.collect import loaded
 from calibtool.reports.page.model import Comparison
 from calibtool.types import Array
@@ -31,10 +31,10 @@ def compare(
             text = f"{name} {why} {names[0]}: not the same rows, so no paired differences."
             return Comparison((), text)
     systems = [
-        System.of(CrossFitted(other.kind, other.values, name))
+        Variant.of(CrossFitted(other.kind, other.values, name))
         for name, other in zip(names[1:], others, strict=True)
     ]
-    found = examine(numbered(first), metrics, [System(), *systems], **how)
+    found = evaluate_rows(numbered(first), metrics, [Variant(), *systems], **how)
     changes = [(name, found.change(k)) for k, name in enumerate(names[1:], start=1)]
     return Comparison(tuple(changes), "")
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from calibtool.data.predictions import Predictions
-from calibtool.data.slicing import slices as part
+from calibtool.data.slicing import partition as part
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.errors import CalibtoolError
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.evaluate import evaluate
-from calibtool.evaluation.one_vs_rest import ClassView
+from calibtool.evaluation.one_vs_rest import OneVsRest
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports.page.model import Classes, Group, OneClass, Slices
 from calibtool.types import Array
@@ -50,7 +50,7 @@ def classes(
     return Classes(tuple(whole[:most]), count)
 
 
-def one_vs_rest(view: ClassView) -> Array:
+def one_vs_rest(view: OneVsRest) -> Array:
     """ECE of each class against all others, (K,), in equal-width bins."""
     cells = view.cells(np.arange(1, BINS + 1) / BINS)
     return np.asarray(np.abs(cells.y - cells.p).sum(axis=1) / cells.n.sum(axis=1))

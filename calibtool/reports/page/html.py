@@ -9,7 +9,7 @@ from importlib.resources import files
 from calibtool.formatting import percent
 from calibtool.reports.page import sections, tables
 from calibtool.reports.page.markup import Markup, element
-from calibtool.reports.page.model import Page, Subject
+from calibtool.reports.page.model import FileSummary, Page
 from calibtool.version import __version__
 
 MOST_DRAWN = 6  # files whose diagrams stand beside one another
@@ -46,7 +46,7 @@ def document(page: Page) -> str:
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _subject(page: Page, subject: Subject, *, several: bool) -> Markup:
+def _subject(page: Page, subject: FileSummary, *, several: bool) -> Markup:
     """Everything about one file."""
     heading = element("h2", subject.name, class_="file") if several else None
     facts = element("p", subject.report.data.describe(), class_="facts")

@@ -11,7 +11,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.markdown import escape, table
-from calibtool.reports.page.model import Classes, Group, Page, Slices, Subject
+from calibtool.reports.page.model import Classes, FileSummary, Group, Page, Slices
 from calibtool.reports.selection import selection_cells
 
 MOST = 10  # classes that are listed
@@ -75,7 +75,7 @@ def _title(one: Estimate) -> str:
     return f"{title}{view} {ends}".rstrip()
 
 
-def _subject(page: Page, subject: Subject, *, several: bool) -> list[str]:
+def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     """Everything about one file."""
     report = subject.report
     lines = [f"## {_word(subject.name)}", ""] if several else []
@@ -101,7 +101,7 @@ def _subject(page: Page, subject: Subject, *, several: bool) -> list[str]:
     ]
 
 
-def _metrics(page: Page, subject: Subject) -> list[str]:
+def _metrics(page: Page, subject: FileSummary) -> list[str]:
     """Before and, with a calibrator, after."""
     report = subject.report
     end = f"{percent(page.level)} interval"
@@ -134,7 +134,7 @@ def _metrics(page: Page, subject: Subject) -> list[str]:
     return table(["metric", "view", "value", end, "after", "change", end], rows)
 
 
-def _fix(subject: Subject) -> list[str]:
+def _fix(subject: FileSummary) -> list[str]:
     if subject.fix is None:
         return [escape(subject.no_fix), ""]
     lines = [f"After: {escape(subject.fix.title)}, {subject.fix.how}.", ""]

@@ -88,7 +88,7 @@ class Slices:
 
 
 @dataclass(frozen=True)
-class Fix:
+class Recalibration:
     """What a calibrator makes of the same rows.
 
     Attributes:
@@ -103,7 +103,7 @@ class Fix:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class FileSummary:
     """One file of predictions.
 
     Attributes:
@@ -130,7 +130,7 @@ class Subject:
     right: tuple[float, ...]
     wrong: tuple[float, ...]
     risk: Risk
-    fix: Fix | None
+    fix: Recalibration | None
     no_fix: str
     selection: Selection | None
     classes: Classes | None
@@ -166,7 +166,7 @@ class Page:
     """
 
     title: str
-    subjects: tuple[Subject, ...]
+    subjects: tuple[FileSummary, ...]
     comparison: Comparison | None
     level: float | None
     command: str

@@ -10,12 +10,12 @@ from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.page import figures, tables
 from calibtool.reports.page.markup import Markup, element
-from calibtool.reports.page.model import Classes, Page, Slices, Subject
+from calibtool.reports.page.model import Classes, FileSummary, Page, Slices
 
 SIGNS = {"Overconfident": "bad", "Underconfident": "bad", "No miscalibration": "good"}
 
 
-def about(page: Page, subject: Subject) -> list[Markup]:
+def about(page: Page, subject: FileSummary) -> list[Markup]:
     """Every section, the verdict first."""
     estimates = subject.report.estimates
     return [
@@ -30,7 +30,7 @@ def about(page: Page, subject: Subject) -> list[Markup]:
     ]
 
 
-def _verdict(subject: Subject) -> Markup:
+def _verdict(subject: FileSummary) -> Markup:
     """In words first, then the four numbers that they rest on."""
     sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "bad")
     report = subject.report
@@ -66,7 +66,7 @@ def _verdict(subject: Subject) -> Markup:
     )
 
 
-def _metrics(page: Page, subject: Subject) -> list[Markup]:
+def _metrics(page: Page, subject: FileSummary) -> list[Markup]:
     note = (
         "Unbiased is the value without the upward bias that every binned error has. "
         "The interval of a calibration error is of its true value."
@@ -74,7 +74,7 @@ def _metrics(page: Page, subject: Subject) -> list[Markup]:
     return [tables.metrics(subject.report.estimates, page.level), element("p", note, class_="note")]
 
 
-def _diagrams(subject: Subject) -> list[Markup]:
+def _diagrams(subject: FileSummary) -> list[Markup]:
     drawn = [reliability(subject, k, _capital(c.label)) for k, c in enumerate(subject.curves)]
     report = subject.report
     if _top(subject) and report.said is not None and report.was is not None:
@@ -110,7 +110,7 @@ def _diagrams(subject: Subject) -> list[Markup]:
     return [element("div", *drawn, class_="figures-row"), element("p", how, class_="note")]
 
 
-def reliability(subject: Subject, index: int, title: str) -> Markup:
+def reliability(subject: FileSummary, index: int, title: str) -> Markup:
     """A reliability diagram, and its numbers."""
     curve, view = subject.curves[index], _view(subject)
     one = curve.estimates[0] if curve.estimates else None
@@ -123,7 +123,7 @@ def reliability(subject: Subject, index: int, title: str) -> Markup:
     )
 
 
-def _fix(page: Page, subject: Subject) -> list[Markup]:
+def _fix(page: Page, subject: FileSummary) -> list[Markup]:
     report = subject.report
     if subject.fix is None:
         return [element("p", subject.no_fix)]
@@ -171,7 +171,7 @@ def _slices(found: Slices, view: str) -> list[Markup]:
     return [tables.slices(found, figures.NAMES[view]), note]
 
 
-def _checks(subject: Subject) -> list[Markup]:
+def _checks(subject: FileSummary) -> list[Markup]:
     if not subject.checks:
         return [element("p", "Nothing is odd about the data.")]
     return [element("ul", *(element("li", _capital(check)) for check in subject.checks))]
@@ -202,11 +202,11 @@ def _details(title: str, *children: Markup) -> Markup:
     return element("details", element("summary", title), *children)
 
 
-def _view(subject: Subject) -> str:
+def _view(subject: FileSummary) -> str:
     return subject.report.bias.view if subject.report.bias else "top"
 
 
-def _top(subject: Subject) -> bool:
+def _top(subject: FileSummary) -> bool:
     return _view(subject) == "top"
 
 
@@ -217,7 +217,7 @@ def _tied(text: str) -> str:
     return text
 
 
-def _short(subject: Subject) -> str:
+def _short(subject: FileSummary) -> str:
     """The calibrator without its numbers."""
     return subject.fix.title.split(" (")[0] if subject.fix else ""
 

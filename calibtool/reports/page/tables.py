@@ -12,7 +12,7 @@ from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.page.figures import lower
 from calibtool.reports.page.markup import Markup, element
-from calibtool.reports.page.model import Classes, Comparison, Group, Slices, Subject
+from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Slices
 from calibtool.reports.page.svg import strip
 from calibtool.reports.selection import selection_cells
 
@@ -142,7 +142,7 @@ def bins(curve: Curve, names: tuple[str, str]) -> Markup:
     return table(titles, rows, label="Bins")
 
 
-def side_by_side(subjects: Sequence[Subject]) -> Markup:
+def side_by_side(subjects: Sequence[FileSummary]) -> Markup:
     """The metrics of several files, a file a column."""
     rows = []
     for estimates in zip(*(subject.report.estimates for subject in subjects), strict=True):

@@ -21,9 +21,9 @@ from calibtool.data.files.source import Source
 from calibtool.data.files.write import require_writable, whole_file
 from calibtool.errors import InputError, UsageError
 from calibtool.streaming.cells_file import from_bytes, to_bytes
-from calibtool.streaming.engines.engine import Found, Run, Work
+from calibtool.streaming.engines.engine import PartResult, RunOptions, Task
 from calibtool.streaming.engines.fold import Fold
-from calibtool.streaming.summary import State
+from calibtool.streaming.summary import Summary
 from calibtool.version import __version__
 
 FORMAT = "calibtool run"
@@ -32,10 +32,10 @@ EVERY = 10.0  # seconds between two writes
 LEAST_SHARE = 100  # and so many times what the last one took
 
 
-class Keeper:
+class Checkpoint:
     """Writes and reads the file of a pass; does nothing where none was asked for."""
 
-    def __init__(self, how: Run, source: Source, work: Work, parts: Sequence[Part]) -> None:
+    def __init__(self, how: RunOptions, source: Source, work: Task, parts: Sequence[Part]) -> None:
         self.path, self.say = how.state, how.say
         self.was = {} if self.path is None else what(source, work, parts)
         self._kept, self._due = 0, time.monotonic() + EVERY
@@ -75,7 +75,7 @@ class Keeper:
         self._kept, self._due = fold.done, time.monotonic() + max(EVERY, LEAST_SHARE * took)
 
 
-def what(source: Source, work: Work, parts: Sequence[Part]) -> dict[str, str]:
+def what(source: Source, work: Task, parts: Sequence[Part]) -> dict[str, str]:
     """What a pass is over and what it makes, by what to call it in messages."""
     keep = getattr(work, "keep", None)
     if keep is None:
@@ -127,13 +127,13 @@ def _save(path: Path, was: dict[str, str], fold: Fold) -> None:
                 archive.writestr(f"{depth}/{k}.cells", to_bytes(state))
 
 
-def _read(path: Path, was: dict[str, str]) -> tuple[dict[int, Found], int]:
+def _read(path: Path, was: dict[str, str]) -> tuple[dict[int, PartResult], int]:
     try:
         with zipfile.ZipFile(path) as archive:
             header = json.loads(archive.read("header.json"))
             _require_same(path, header, was)
             held = {
-                int(depth): Found(
+                int(depth): PartResult(
                     [
                         _state(archive, f"{depth}/{k}.cells", str(path))
                         for k in range(int(said["sums"]))
@@ -152,7 +152,7 @@ def _read(path: Path, was: dict[str, str]) -> tuple[dict[int, Found], int]:
         ) from error
 
 
-def _state(archive: zipfile.ZipFile, name: str, source: str) -> State:
+def _state(archive: zipfile.ZipFile, name: str, source: str) -> Summary:
     return from_bytes(archive.read(name), source)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.errors import CalibtoolError, ClusterError, UsageError
-from calibtool.streaming.engines.engine import Found, Work
+from calibtool.streaming.engines.engine import PartResult, Task
 from calibtool.streaming.engines.tree import WIDTH, Node, nodes_from
 from calibtool.streaming.engines.worker import kept_here, map_node, packed, reduce_found
 from calibtool.version import __version__
@@ -44,8 +44,8 @@ class Dask:
     most: int | None = None
 
     def run(
-        self, work: Work, source: Source, parts: Sequence[Part], root: Node, done: int
-    ) -> Iterator[tuple[Node, Found]]:
+        self, work: Task, source: Source, parts: Sequence[Part], root: Node, done: int
+    ) -> Iterator[tuple[Node, PartResult]]:
         """Nodes of many parts each, mapped and added up on the cluster."""
         most = self.most or min(max(len(parts) // JOBS, 1), MOST)
         threads = self._threads()
@@ -64,7 +64,7 @@ class Dask:
         while waiting:
             yield from self._next(waiting)
 
-    def _next(self, waiting: deque[tuple[Node, Any]]) -> list[tuple[Node, Found]]:
+    def _next(self, waiting: deque[tuple[Node, Any]]) -> list[tuple[Node, PartResult]]:
         """What is found at the first nodes, as far as it is there: at least at one."""
         self._wait(waiting[0][1])
         nodes, futures = [], []

@@ -11,7 +11,7 @@ from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
 from calibtool.errors import UsageError
-from calibtool.streaming.engines.engine import Found, Run, Work, of_part
+from calibtool.streaming.engines.engine import PartResult, RunOptions, Task, of_part
 from calibtool.streaming.engines.tree import Node
 from calibtool.streaming.engines.worker import reduce_found
 
@@ -21,8 +21,8 @@ class Frames:
     """Dask's own scheduler: that of the current client, or threads here where there is none."""
 
     def run(
-        self, work: Work, source: Source, parts: Sequence[Part], root: Node, done: int
-    ) -> Iterator[tuple[Node, Found]]:
+        self, work: Task, source: Source, parts: Sequence[Part], root: Node, done: int
+    ) -> Iterator[tuple[Node, PartResult]]:
         """All at once: partitions may share what they are computed from."""
         import dask
 
@@ -41,7 +41,7 @@ class Frames:
         yield root, found
 
 
-def _map(held: tuple[Work, Source], part: Part, partition: Any) -> Found:
+def _map(held: tuple[Task, Source], part: Part, partition: Any) -> PartResult:
     """The map step of a computed partition."""
     work, source = held
     return of_part(work, source, replace(part, what=partition))
@@ -68,10 +68,10 @@ def from_dask(frame: Any, **keys: Any) -> Source:
             "from_dask: filter, skip_bad_files and labels_file are of files; filter the data frame"
         )
     table = FrameTable.of(frame, "Dask data frame")
-    return Source(table, resolve(table, choice), choice, run=Run(Frames()))
+    return Source(table, resolve(table, choice), choice, run=RunOptions(Frames()))
 
 
-def opened(predictions: Any) -> Any:
+def as_source(predictions: Any) -> Any:
     """A Dask data frame as a source; anything else as it is."""
     package = type(predictions).__module__.partition(".")[0]
     return from_dask(predictions) if package in ("dask", "dask_expr") else predictions

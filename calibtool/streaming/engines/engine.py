@@ -22,7 +22,7 @@ from calibtool.streaming.reduce import block_rows
 BLOCKS = 2  # blocks of predictions that a worker takes at a time
 
 
-class Work(Protocol):
+class Task(Protocol):
     """What is made of rows; it can be pickled where workers are other processes."""
 
     def of(self, blocks: Iterable[Predictions]) -> list[Any]:
@@ -30,7 +30,7 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class PartResult:
     """What was found in some parts.
 
     Attributes:
@@ -47,14 +47,14 @@ class Engine(Protocol):
     """Maps parts to sums: `of_part` for every part, in any place and order."""
 
     def run(
-        self, work: Work, source: Source, parts: Sequence[Part], root: Node, done: int
-    ) -> Iterator[tuple[Node, Found]]:
+        self, work: Task, source: Source, parts: Sequence[Part], root: Node, done: int
+    ) -> Iterator[tuple[Node, PartResult]]:
         """What is found at nodes of the tree, in order, from part number `done` on, each part in
         one node. An engine that leaves all adding to the caller answers with the leaves."""
 
 
 @dataclass(frozen=True)
-class Run:
+class RunOptions:
     """How a pass over a source is run.
 
     Attributes:
@@ -68,7 +68,7 @@ class Run:
     say: Callable[[str], None] = lambda text: None
 
 
-def of_part(work: Work, source: Source, part: Part) -> Found:
+def of_part(work: Task, source: Source, part: Part) -> PartResult:
     """The sums of a part: the map step of every engine."""
     sums: list[Any] = []
     try:
@@ -76,31 +76,31 @@ def of_part(work: Work, source: Source, part: Part) -> Found:
             sums = added(sums, work.of(batch))
     except UnreadableError as error:
         return unreadable(part, error)
-    return Found(sums)
+    return PartResult(sums)
 
 
-def unreadable(part: Part, error: UnreadableError) -> Found:
+def unreadable(part: Part, error: UnreadableError) -> PartResult:
     """What is found in a part of a file that cannot be read."""
-    return Found(bad=((part.number, error.file, error.reason),))
+    return PartResult(bad=((part.number, error.file, error.reason),))
 
 
-def together(found: Iterable[Found], *, whole: bool) -> Found:
+def together(found: Iterable[PartResult], *, whole: bool) -> PartResult:
     """The sums of neighbours in the tree, in their order: the reduce step of every engine. Of a
     whole file that turned out bad, none."""
-    total = Found()
+    total = PartResult()
     for one in found:
         total = joined(total, one)
     return closed(total) if whole else total
 
 
-def joined(one: Found, other: Found) -> Found:
+def joined(one: PartResult, other: PartResult) -> PartResult:
     """The sums of two neighbours."""
-    return Found(added(one.sums, other.sums), one.bad + other.bad)
+    return PartResult(added(one.sums, other.sums), one.bad + other.bad)
 
 
-def closed(found: Found) -> Found:
+def closed(found: PartResult) -> PartResult:
     """What is found in a whole file: all of it, or nothing."""
-    return Found(bad=found.bad[:1]) if found.bad else found
+    return PartResult(bad=found.bad[:1]) if found.bad else found
 
 
 def added(whole: list[Any], sums: list[Any]) -> list[Any]:

@@ -7,26 +7,26 @@ from itertools import accumulate
 from calibtool.data.files.reader import Skipped
 from calibtool.data.files.source import Source
 from calibtool.errors import UnreadableError
-from calibtool.streaming.engines.checkpoint import Keeper
-from calibtool.streaming.engines.engine import Engine, Found, Run, Work
+from calibtool.streaming.engines.checkpoint import Checkpoint
+from calibtool.streaming.engines.engine import Engine, PartResult, RunOptions, Task
 from calibtool.streaming.engines.fold import Fold
 from calibtool.streaming.engines.threads import Threads
 from calibtool.streaming.engines.tree import tree
 from calibtool.types import Progress
 
 
-def run(source: Source, work: Work, threads: int, tick: Progress) -> Found:
+def run(source: Source, work: Task, threads: int, tick: Progress) -> PartResult:
     """What is found in all parts. A file whose end cannot be read is left out whole, where the
     user said so, and an error elsewhere."""
-    how = source.run or Run()
+    how = source.run or RunOptions()
     parts = source.parts()
     if not parts:
-        return Found()
+        return PartResult()
     engine: Engine = how.engine or Threads(threads)
     ends = [0, *accumulate(part.rows for part in parts)]
     total = max(ends[-1], 1)
     fold = Fold(tree(parts))
-    keeper = Keeper(how, source, work, parts)
+    keeper = Checkpoint(how, source, work, parts)
     keeper.resume(fold, lambda done: ends[done] / total)
     try:
         for node, found in engine.run(work, source, parts, fold.root, fold.done):

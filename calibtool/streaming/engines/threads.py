@@ -10,7 +10,7 @@ from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.errors import UnreadableError
 from calibtool.parallel import ordered
-from calibtool.streaming.engines.engine import Found, Work, added, batches, of_part, unreadable
+from calibtool.streaming.engines.engine import PartResult, Task, added, batches, of_part, unreadable
 from calibtool.streaming.engines.tree import Node, nodes_from
 from calibtool.streaming.reduce import block_rows
 
@@ -22,8 +22,8 @@ class Threads:
     threads: int = 1
 
     def run(
-        self, work: Work, source: Source, parts: Sequence[Part], root: Node, done: int
-    ) -> Iterator[tuple[Node, Found]]:
+        self, work: Task, source: Source, parts: Sequence[Part], root: Node, done: int
+    ) -> Iterator[tuple[Node, PartResult]]:
         """Every part by itself."""
         leaves = list(nodes_from(root, done, 1))
         if len(leaves) < self.threads:
@@ -33,7 +33,7 @@ class Threads:
         found = ordered(lambda leaf: of_part(work, source, parts[leaf.start]), leaves, self.threads)
         yield from zip(leaves, found, strict=True)
 
-    def _shared(self, work: Work, source: Source, part: Part) -> Found:
+    def _shared(self, work: Task, source: Source, part: Part) -> PartResult:
         """As `of_part`, by all threads."""
         sums: list[Any] = []
         try:
@@ -42,4 +42,4 @@ class Threads:
                 sums = added(sums, more)
         except UnreadableError as error:
             return unreadable(part, error)
-        return Found(sums)
+        return PartResult(sums)

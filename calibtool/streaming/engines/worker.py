@@ -9,14 +9,14 @@ from pathlib import Path
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.errors import ClusterError, InputError
-from calibtool.streaming.engines.engine import Found, Work, of_part, together
+from calibtool.streaming.engines.engine import PartResult, Task, of_part, together
 from calibtool.streaming.engines.tree import Node
 from calibtool.version import __version__
 
-Held = tuple[Work, Source]
+Held = tuple[Task, Source]
 
 
-def packed(work: Work, source: Source) -> tuple[str, bytes]:
+def packed(work: Task, source: Source) -> tuple[str, bytes]:
     """The work and the source for other processes, and the version that packed them."""
     from distributed.protocol.pickle import dumps
 
@@ -42,10 +42,10 @@ def kept_here(package: tuple[str, bytes]) -> Held:
 VISIBLE = "every worker has to see the files under the same names: a shared folder, or s3://"
 
 
-def map_node(held: Held, node: Node, parts: Sequence[Part]) -> Found:
+def map_node(held: Held, node: Node, parts: Sequence[Part]) -> PartResult:
     """The map step: the parts of a node, added up as the tree says."""
 
-    def found(at: Node) -> Found:
+    def found(at: Node) -> PartResult:
         if at.children:
             return together([found(child) for child in at.children], whole=at.whole)
         return _map(held, parts[at.start - node.start])
@@ -53,7 +53,7 @@ def map_node(held: Held, node: Node, parts: Sequence[Part]) -> Found:
     return found(node)
 
 
-def _map(held: Held, part: Part) -> Found:
+def _map(held: Held, part: Part) -> PartResult:
     work, source = held
     found = of_part(work, source, part)
     if found.bad:
@@ -61,7 +61,7 @@ def _map(held: Held, part: Part) -> Found:
     return found
 
 
-def reduce_found(found: list[Found], *, whole: bool) -> Found:
+def reduce_found(found: list[PartResult], *, whole: bool) -> PartResult:
     """The reduce step."""
     return together(found, whole=whole)
 

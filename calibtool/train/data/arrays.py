@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calibtool.data.files.open import open_table
-from calibtool.data.files.reader import Table
+from calibtool.data.files.reader import Reader
 from calibtool.errors import InputError
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, Rows
 from calibtool.train.data.text import Texts
@@ -56,7 +56,7 @@ def read(text: str, settings: Settings) -> Data:
     return Data(text, parts, classes, shape, first.kind, names)
 
 
-def _suffixes(table: Table) -> dict[str, str]:
+def _suffixes(table: Reader) -> dict[str, str]:
     """The parts that a file has by the names of its keys."""
     columns = {name.lower() for name in table.columns}
     ends = {
@@ -65,7 +65,7 @@ def _suffixes(table: Table) -> dict[str, str]:
     return ends if "_train" in ends else {"": "train"}
 
 
-def _part(table: Table, settings: Settings, end: str) -> Raw:
+def _part(table: Reader, settings: Settings, end: str) -> Raw:
     label = _find(table, settings.labels, LABELS, end)
     if label is None:
         raise _missing(table, "labels", settings.labels)
@@ -88,7 +88,7 @@ def _part(table: Table, settings: Settings, end: str) -> Raw:
     return Raw(inputs, arrays[label], number, arrays[split] if split else None, kind)
 
 
-def _inputs(table: Table, names: Sequence[str], settings: Settings) -> tuple[Inputs, str]:
+def _inputs(table: Reader, names: Sequence[str], settings: Settings) -> tuple[Inputs, str]:
     """The inputs and their kind."""
     where = f"{table.source}: {names[0]}"
     if _is_text(table, names[0]):
@@ -108,7 +108,7 @@ def _inputs(table: Table, names: Sequence[str], settings: Settings) -> tuple[Inp
     return Arrays(x), kind_of(x)
 
 
-def _is_text(table: Table, name: str) -> bool:
+def _is_text(table: Reader, name: str) -> bool:
     return bool(
         re.match(
             r"<U|>U|(large_)?string|dictionary<values=(large_)?string", table.columns[name].type
@@ -116,7 +116,7 @@ def _is_text(table: Table, name: str) -> bool:
     )
 
 
-def _input_columns(table: Table, settings: Settings, label: str, end: str) -> list[str]:
+def _input_columns(table: Reader, settings: Settings, label: str, end: str) -> list[str]:
     """The input's key, or all columns of numbers."""
     columns = list(table.columns)
     if settings.inputs is not None:
@@ -153,7 +153,7 @@ def _by_column(rows: Rows, split: Array, where: str) -> dict[str, Rows]:
     }
 
 
-def _class_names(table: Table, settings: Settings) -> tuple[str, ...] | None:
+def _class_names(table: Reader, settings: Settings) -> tuple[str, ...] | None:
     """Names that the file keeps beside the labels, in the order of their ids."""
     label = _find(table, settings.labels, LABELS)
     if label and (names := table.names_of(label)):
@@ -162,14 +162,14 @@ def _class_names(table: Table, settings: Settings) -> tuple[str, ...] | None:
     return table.strings(key) if key and table.columns[key].rows != table.rows else None
 
 
-def _find(table: Table, chosen: str | None, known: Sequence[str], end: str = "") -> str | None:
+def _find(table: Reader, chosen: str | None, known: Sequence[str], end: str = "") -> str | None:
     if chosen is not None:
         return chosen + end if chosen + end in table.columns else None
     lower = {name.lower(): name for name in reversed(list(table.columns))}
     return next((lower[name + end] for name in known if name + end in lower), None)
 
 
-def _missing(table: Table, what: str, chosen: str | None) -> InputError:
+def _missing(table: Reader, what: str, chosen: str | None) -> InputError:
     columns = list(table.columns)
     there = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
     if chosen is not None:

@@ -32,7 +32,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Line:
+class LossEntry:
     """A line of the table.
 
     Attributes:
@@ -53,15 +53,15 @@ class Line:
 
 _GAMMA = "how much rows that are already right count for less; 0 is cross-entropy"
 
-LOSSES: dict[str, Line] = {
-    "cross-entropy": Line(
+LOSSES: dict[str, LossEntry] = {
+    "cross-entropy": LossEntry(
         "Cross-entropy, the usual loss: NLL in training.",
         "-log p",
         "Good 1952",
         "losses.cross_entropy",
         "CrossEntropyLoss",
     ),
-    "focal": Line(
+    "focal": LossEntry(
         "Focal loss with one gamma: rows that are right by far count for less.",
         "-(1 - p)^gamma log p",
         "Lin et al. 2017, eq. 4; Mukhoti et al. 2020",
@@ -69,7 +69,7 @@ LOSSES: dict[str, Line] = {
         "FocalLoss",
         {"gamma": Option(3.0, 0, 100, _GAMMA)},
     ),
-    "flsd-53": Line(
+    "flsd-53": LossEntry(
         "Focal loss whose gamma is 5 below p = 0.2 and 3 from there on.",
         "-(1 - p)^gamma(p) log p, gamma(p) = gammas[number of thresholds <= p]",
         "Mukhoti et al. 2020",
@@ -80,7 +80,7 @@ LOSSES: dict[str, Line] = {
             "gammas": Option((5.0, 3.0), 0, 100, "one more than thresholds"),
         },
     ),
-    "focal-auto": Line(
+    "focal-auto": LossEntry(
         "Focal loss whose gamma solves g(p, gamma) = 1, a row at a time.",
         "-(1 - p)^gamma(p) log p, gamma(p) = a/b + W_-1(-a^(1 - a/b) log(a) / b) / log(a), "
         "a = 1 - p, b = p log p; 0 for p >= 0.5; never below least",
@@ -93,7 +93,7 @@ LOSSES: dict[str, Line] = {
             )
         },
     ),
-    "focal-scheduled": Line(
+    "focal-scheduled": LossEntry(
         "Focal loss whose gamma falls as training goes on.",
         "-(1 - p)^gamma log p, gamma = gammas[number of until <= epoch / epochs]",
         "Mukhoti et al. 2020, appendix",
@@ -106,7 +106,7 @@ LOSSES: dict[str, Line] = {
             ),
         },
     ),
-    "label-smoothing": Line(
+    "label-smoothing": LossEntry(
         "Cross-entropy with part of the label spread over all classes.",
         "-(1 - alpha) log p - alpha/K sum_k log p_k",
         "Szegedy et al. 2016, section 7",
@@ -114,14 +114,14 @@ LOSSES: dict[str, Line] = {
         "LabelSmoothingLoss",
         {"alpha": Option(0.05, 0, 1, "the share that is spread")},
     ),
-    "brier": Line(
+    "brier": LossEntry(
         "The Brier score: squared distance from the label's corner.",
         "sum_k (p_k - [k = y])^2",
         "Brier 1950",
         "losses.brier",
         "BrierLoss",
     ),
-    "mmce": Line(
+    "mmce": LossEntry(
         "Cross-entropy and the kernel calibration error of the batch.",
         "-log p + weight MMCE, MMCE^2 = mean over pairs i, j of the batch of "
         "(c_i - r_i)(c_j - r_j) exp(-|r_i - r_j| / width); r confidence, c 1 where right, else 0",
@@ -133,7 +133,7 @@ LOSSES: dict[str, Line] = {
             "width": Option(0.4, 0.001, 1000, "of the kernel"),
         },
     ),
-    "mmce-weighted": Line(
+    "mmce-weighted": LossEntry(
         "As mmce, with right and wrong rows counting the same in all.",
         "-log p + weight MMCE_w, MMCE_w^2 = sum over pairs i, j of the batch of "
         "u_i u_j exp(-|r_i - r_j| / width); u = (1 - r) / right where right, -r / wrong where "
@@ -146,7 +146,7 @@ LOSSES: dict[str, Line] = {
             "width": Option(0.4, 0.001, 1000, "of the kernel"),
         },
     ),
-    "dual-focal": Line(
+    "dual-focal": LossEntry(
         "Focal loss that also looks at the next smaller probability.",
         "-(1 - p + q)^gamma log p, q = max of the p_k < p",
         "Tao et al. 2023",
@@ -154,7 +154,7 @@ LOSSES: dict[str, Line] = {
         "DualFocalLoss",
         {"gamma": Option(5.0, 0, 100, _GAMMA)},
     ),
-    "adafocal": Line(
+    "adafocal": LossEntry(
         "Focal loss whose gamma follows the calibration of validation bins.",
         "-(1 - p)^gamma log p for gamma > 0, -(1 + p)^|gamma| log p for gamma < 0; after each "
         "validation, gamma of p's bin is multiplied by exp(sign(gamma) rate gap), "
