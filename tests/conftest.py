@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,28 @@ settings.register_profile(
 )
 settings.load_profile("calibtool")
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+# The folder of the published predictions, which are not part of the project:
+# tests/goldens/published/take_published.py takes them from clones of their repositories.
+PUBLISHED = Path(
+    os.environ.get("CALIBTOOL_PUBLISHED") or Path(__file__).parents[2] / "shared" / "data"
+)
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """Real predictions with published numbers; the project commits none of them."""
-    if not SHARED.is_dir():
-        pytest.skip(f"{SHARED} is not here: the published predictions are not part of the project")
-    return SHARED
+def published() -> Path:
+    """Return the folder of real predictions with published numbers."""
+    if not (PUBLISHED / "cifar10_resnet20.npz").is_file():
+        pytest.skip(
+            f"no published predictions in {PUBLISHED}; CONTRIBUTING.md says how to take them"
+        )
+    return PUBLISHED
+
+
+@pytest.fixture(scope="session")
+def conformance() -> Path:
+    """Return the folder of the made-up sets on which the libraries were compared."""
+    return Path(__file__).parent / "goldens" / "conformance"
 
 
 @pytest.fixture(scope="session")

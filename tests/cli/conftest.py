@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +63,27 @@ def refused(run: Callable[..., Result], folder: Path) -> Callable[..., str]:
         return result.err
 
     return call
+
+
+@pytest.fixture
+def without_privileges() -> Callable[[Callable[[], object]], None]:
+    """Call a function in a thread to which file permissions apply, also where root runs the tests.
+
+    Root passes over permissions by capabilities, which a thread can lay down for itself, for good.
+    """
+
+    def call(function: Callable[[], object]) -> None:
+        with ThreadPoolExecutor(1, initializer=_lay_down_capabilities) as thread:
+            thread.submit(function).result()
+
+    return call
+
+
+def _lay_down_capabilities() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    none = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, in two words each
+    assert libc.capset(header, none) == 0, os.strerror(ctypes.get_errno())
 
 
 @pytest.fixture

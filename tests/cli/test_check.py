@@ -606,8 +606,8 @@ def test_a_tracker_that_cannot_be_reached_is_an_error_and_no_verdict(slope):
 # ------------------------------------------------------------------ published predictions
 
 
-def test_resnet20_on_cifar10_fails_and_passes_after_temperature_scaling(run, shared):
-    file = shared / "cifar10_resnet20.npz"
+def test_resnet20_on_cifar10_fails_and_passes_after_temperature_scaling(run, published):
+    file = published / "cifar10_resnet20.npz"
     words = ("check", file, "--require", "ece <= 0.02", "--resamples", "400")
     raw = run(*words)
     assert raw.code == 1
@@ -617,8 +617,8 @@ def test_resnet20_on_cifar10_fails_and_passes_after_temperature_scaling(run, sha
     assert run(*words, "--calibrator", "t.json", "--mode", "prove").code == 0
 
 
-def test_shuffled_labels_fail(run, shared):
-    with np.load(shared / "cifar10_resnet20.npz") as file:
+def test_shuffled_labels_fail(run, published):
+    with np.load(published / "cifar10_resnet20.npz") as file:
         labels = np.random.default_rng(0).permutation(file["labels"])
         np.savez("shuffled.npz", logits=file["logits"], labels=labels)
     words = ("--require", "ece <= 0.05", "--require", "accuracy >= 0.9", *FEW)
@@ -627,14 +627,14 @@ def test_shuffled_labels_fail(run, shared):
     assert "Failed: 2 of 2" in result.out
 
 
-def test_a_truncated_file_is_an_error(refused, shared):
-    whole = (shared / "cifar10_resnet20.npz").read_bytes()
+def test_a_truncated_file_is_an_error(refused, published):
+    whole = (published / "cifar10_resnet20.npz").read_bytes()
     Path("cut.npz").write_bytes(whole[: len(whole) // 2])
     refused("check", "cut.npz", "--require", "ece <= 0.5", says=("cut.npz", "truncated"))
 
 
-def test_a_report_from_main_stops_what_got_worse(run, shared):
-    file = shared / "cifar10_resnet20.npz"
+def test_a_report_from_main_stops_what_got_worse(run, published):
+    file = published / "cifar10_resnet20.npz"
     run("fit-temperature", file, "-o", "t.json", "--ci", "none")
     run("apply", "t.json", file, "-o", "scaled.npz")
     assert run("evaluate", "scaled.npz", *FEW, "--format", "json", "-o", "main.json").code == 0

@@ -1,4 +1,4 @@
-"""Published numbers, reproduced to the printed digit (../shared/data/README.md)."""
+"""Published numbers, to the printed digit. CONTRIBUTING.md says how to take the files."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ RAW = [
 
 
 @pytest.mark.parametrize(("name", "ce", "top", "positive"), RAW)
-def test_raw_columns_of_ferrer_and_ramos(shared, name, ce, top, positive):
-    p = ct.load(shared / f"{name}.npz")
+def test_raw_columns_of_ferrer_and_ramos(published, name, ce, top, positive):
+    p = ct.load(published / f"{name}.npz")
     metrics = ["nll", "ece"] + (["ece(view=positive)"] if positive else [])
     found = numbers(ct.evaluate(p, metrics, ci="none"))
     hold(p, found, ce, top, positive)
@@ -58,8 +58,8 @@ CROSS_FITTED = [
 
 
 @pytest.mark.parametrize(("name", "ce", "top", "positive"), CROSS_FITTED)
-def test_cross_fitted_columns_of_ferrer_and_ramos(shared, name, ce, top, positive):
-    p = ct.load(shared / f"{name}.npz")
+def test_cross_fitted_columns_of_ferrer_and_ramos(published, name, ce, top, positive):
+    p = ct.load(published / f"{name}.npz")
     numbered, judge = cross_fit(partial(ct.fit, "temperature"), p, "temperature scaling")
     metrics = ["nll", "ece"] + (["ece(view=positive)"] if positive else [])
     found = numbers(ct.evaluate(numbered, metrics, calibrator=judge, ci="none").after)
@@ -73,8 +73,8 @@ def test_cross_fitted_columns_of_ferrer_and_ramos(shared, name, ce, top, positiv
         ("toplabel_cifar100_resnet110", 0.184804543945),
     ],
 )
-def test_twelve_digits_of_kull(shared, name, ece):
-    p = ct.load(shared / f"{name}.npz")
+def test_twelve_digits_of_kull(published, name, ece):
+    p = ct.load(published / f"{name}.npz")
     assert ct.evaluate(p, ["ece"], ci="none")["ece"].value == pytest.approx(ece, abs=1e-8)
 
 
@@ -87,8 +87,8 @@ TEMPERATURES = [
 
 
 @pytest.mark.parametrize(("name", "temperature", "before", "after", "nll"), TEMPERATURES)
-def test_temperatures_of_the_whole_files(shared, name, temperature, before, after, nll):
-    p = ct.load(shared / f"{name}.npz")
+def test_temperatures_of_the_whole_files(published, name, temperature, before, after, nll):
+    p = ct.load(published / f"{name}.npz")
     cal = ct.fit("temperature", p)
     assert round(cal.map.temperature, 4) == temperature
     if before is not None:
@@ -98,16 +98,16 @@ def test_temperatures_of_the_whole_files(shared, name, temperature, before, afte
         assert round(report["nll"].value, 5) == nll
 
 
-def test_scaling_makes_the_binary_ece_worse_while_the_top_label_one_falls(shared):
-    p = ct.load(shared / "fvcaus_plda.npz")
+def test_scaling_makes_the_binary_ece_worse_while_the_top_label_one_falls(published):
+    p = ct.load(published / "fvcaus_plda.npz")
     cal = ct.fit("temperature", p)
     report = ct.evaluate(p, ["ece(view=top)", "ece(view=positive)"], calibrator=cal, resamples=200)
     top, positive = report.change
     assert top.high < 0 < positive.low
 
 
-def test_one_column_and_two_columns_agree(shared):
-    p = ct.load(shared / "sst2_gpt2.npz")
+def test_one_column_and_two_columns_agree(published):
+    p = ct.load(published / "sst2_gpt2.npz")
     one = ct.Predictions.from_logits(p.values[:, 1] - p.values[:, 0], p.labels)
     specs = ["nll", "brier", "accuracy", "ece(view=top)", "ece(view=positive)", "classwise-ece"]
     two, single = ct.evaluate(p, specs, ci="none"), ct.evaluate(one, specs, ci="none")
@@ -117,9 +117,9 @@ def test_one_column_and_two_columns_agree(shared):
 
 
 @pytest.mark.parametrize(("name", "ce"), [("sst2_gpt2", 0.478), ("fvcaus_plda", 0.006)])
-def test_isotonic_on_the_same_data(shared, name, ce):
+def test_isotonic_on_the_same_data(published, name, ce):
     """The `calp` column: NLL over the entropy of the class shares, fitted and scored in-sample."""
-    p = ct.load(shared / f"{name}.npz")
+    p = ct.load(published / f"{name}.npz")
     share = p.labels.mean()
     entropy = -(share * np.log(share) + (1 - share) * np.log(1 - share))
     report = ct.evaluate(p, ["nll"], calibrator=ct.fit("isotonic", p), ci="none")

@@ -61,10 +61,10 @@ def test_set_a_edges_are_right_closed_and_nothing_is_dropped():
     assert ece(arrays["scores"], arrays["outcomes"]) == pytest.approx(0.31666666666666665)
 
 
-def test_set_a_of_the_shared_sets(shared):
-    sets = np.load(shared / "conformance_sets.npz")
+def test_set_a_of_the_shared_sets(conformance):
+    sets = np.load(conformance / "sets.npz")
     found = ece(sets["A_scores"], sets["A_outcomes"])
-    values = json.loads((shared / "conformance_values.json").read_text())
+    values = json.loads((conformance / "values.json").read_text())
     theirs = values["binary"]["A_edges"]["width"]["uncertainty-cal get_ece"]
     assert found == pytest.approx(theirs, abs=1e-12)
 
@@ -78,9 +78,9 @@ SET_B = [
 
 
 @pytest.mark.parametrize(("spec", "kind", "library"), SET_B)
-def test_set_b_of_the_shared_sets(shared, spec, kind, library):
-    sets = np.load(shared / "conformance_sets.npz")
-    values = json.loads((shared / "conformance_values.json").read_text())
+def test_set_b_of_the_shared_sets(conformance, spec, kind, library):
+    sets = np.load(conformance / "sets.npz")
+    values = json.loads((conformance / "values.json").read_text())
     theirs = values["binary"]["B_continuous"][kind][library]
     assert ece(sets["B_scores"], sets["B_outcomes"], spec) == pytest.approx(theirs, abs=1e-12)
 
@@ -96,14 +96,14 @@ ECE_KDE = [
 
 
 @pytest.mark.parametrize(("name", "spec", "times", "library"), ECE_KDE)
-def test_kernel_density_errors_of_the_shared_sets(shared, name, spec, times, library):
-    sets = np.load(shared / "conformance_sets.npz")
+def test_kernel_density_errors_of_the_shared_sets(conformance, name, spec, times, library):
+    sets = np.load(conformance / "sets.npz")
     if name == "M":
         p = ct.Predictions.from_logits(sets["M_logits"], sets["M_labels"])
     else:
         p = ct.Predictions.from_probs(sets["B_scores"], sets["B_outcomes"])
     found = ct.evaluate(p.take(slice(1000)), [spec], ci="none").estimates[0].value
-    values = json.loads((shared / "conformance_values.json").read_text())
+    values = json.loads((conformance / "values.json").read_text())
     assert times * found == pytest.approx(values["multiclass"]["M"][library], abs=1e-6)
 
 

@@ -130,28 +130,28 @@ def one_value(library, metric, predictions, bins):
 
 @pytest.mark.parametrize("name", ONE)
 @pytest.mark.parametrize(("kind", "table"), [("width", WIDTH), ("mass", MASS)])
-def test_the_printed_values_of_sets_a_b_and_c(shared, name, kind, table):
-    sets = np.load(shared / "conformance_sets.npz")
+def test_the_printed_values_of_sets_a_b_and_c(conformance, name, kind, table):
+    sets = np.load(conformance / "sets.npz")
     entry, bins = ONE[name]
-    printed = json.loads((shared / "conformance_values.json").read_text())["binary"][entry][kind]
+    printed = json.loads((conformance / "values.json").read_text())["binary"][entry][kind]
     p = Predictions.from_probs(sets[f"{name}_scores"], sets[f"{name}_outcomes"])
     for label, (library, metric) in table.items():
         found = one_value(library, metric, p, bins)
         assert found == pytest.approx(printed[label], abs=1e-9), label
 
 
-def test_the_printed_values_of_rows(shared):
-    sets = np.load(shared / "conformance_sets.npz")
-    printed = json.loads((shared / "conformance_values.json").read_text())["multiclass"]["M"]
+def test_the_printed_values_of_rows(conformance):
+    sets = np.load(conformance / "sets.npz")
+    printed = json.loads((conformance / "values.json").read_text())["multiclass"]["M"]
     p = Predictions.from_logits(sets["M_logits"], sets["M_labels"])
     for label, (library, metric) in MULTICLASS.items():
         found = one_value(library, metric, p, 15)
         assert found == pytest.approx(printed[label], abs=1e-6), label
 
 
-def test_the_published_number_of_the_temperature_scaling_authors_kind(shared):
+def test_the_published_number_of_the_temperature_scaling_authors_kind(published):
     """Kull et al. print 0.047503518641 for a ResNet-110 on CIFAR-10, of confidences alone."""
-    arrays = np.load(shared / "toplabel_cifar10_resnet110.npz")
+    arrays = np.load(published / "toplabel_cifar10_resnet110.npz")
     correct = arrays["predictions"] == arrays["labels"]
     p = Predictions.from_confidence(arrays["confidence"], correct)
     for library in ("guo", "focal", "torchmetrics", "netcal", "uncertainty-calibration"):

@@ -118,8 +118,8 @@ def test_the_optimum_is_that_of_the_fit_in_memory(method, case, files, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cifar10_resnet20", "cifar100_resnet20", "sst2_gpt2"])
-def test_the_optimum_is_that_in_memory_on_published_logits(name, shared, tmp_path):
-    data = np.load(shared / f"{name}.npz")
+def test_the_optimum_is_that_in_memory_on_published_logits(name, published, tmp_path):
+    data = np.load(published / f"{name}.npz")
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(data["labels"]))
     p = ct.Predictions.from_logits(data["logits"][order], data["labels"][order])
     source = ct.scan(write(tmp_path / "f", p))
