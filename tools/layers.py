@@ -1,17 +1,22 @@
-"""Imports go one way: the packages in order, checked.
+"""The house: which package may import which, checked against every import.
 
-python tools/layers.py   exits 1 and names each import that breaks the rule.
+python tools/layers.py              exits 1 and names what breaks a rule
+python tools/layers.py --measure    prints the size of the house
+python tools/layers.py --picture    prints it as CONTRIBUTING.md shows it
 """
 
 from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "calibtool"
 
-# a package imports from packages on lines above it; inside one, files may import one another
+# A package imports from packages on the lines above it. Inside a package, files import one another,
+# but never in a circle.
 LAYERS = (
     ("errors", "version"),
     ("types", "parallel", "formatting"),
@@ -27,34 +32,31 @@ LAYERS = (
     ("cli",),
     ("__main__",),
 )
-# imports that still go the other way: (file, package), each to be undone
-KNOWN: frozenset[tuple[str, str]] = frozenset()
-ANYWHERE = {"__init__"}  # the façade names things lazily and is imported by nobody inside
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-MOST_LEVELS = 3  # calibtool/train/losses/focal.py
-HEAVY = {
-    "dask",
-    "distributed",
-    "mlflow",
-    "pyarrow",
-    "matplotlib",
-    "scipy",
-    "rich",
-    "torch",
-    "onnx",
-    "sklearn",
-    "wandb",
-}
-# where a heavy package may be imported at the top of a file
-HOME = {
+MAX_DEPTH = 3  # calibtool/train/losses/focal.py
+# Faces that hand names on. Elsewhere an import names the module that defines a name.
+FACES = ("calibtool", "calibtool.metrics", "calibtool.train")
+
+# These packages are slow to import, so they are imported inside the function that needs them, but
+# in the files named beside them, which only such functions import.
+HEAVY: Mapping[str, tuple[str, ...]] = {
+    "dask": (),
+    "distributed": (),
+    "matplotlib": (),
+    "mlflow": (),
+    "onnx": (),
+    "pandas": (),
     "pyarrow": tuple(
         f"data/files/{name}.py"
         for name in ("arrow", "arrow_file", "fetch", "filter", "partitions", "values")
     ),
     "rich": ("reports/text.py",),
+    "scipy": (),
     "sklearn": ("sklearn.py",),
+    "wandb": (),
 }
-# torch is at home all over train/, but for what answers without it: lists, settings, data
+# torch may be imported at the top of any file of train/ but these, which answer without it: they
+# hold tables, settings and data.
 TORCH_FREE = {
     *("__init__", "settings", "config", "folder", "grammar"),
     *("losses/__init__", "losses/registry", "losses/listing", "losses/spec"),
@@ -65,70 +67,192 @@ TORCH_FREE = {
 
 
 def main() -> int:
-    """Check every file of the package."""
-    mistakes, used = [], set()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        inside = path.relative_to(PACKAGE)
-        own = inside.parts[0].removesuffix(".py")
-        if own in ANYWHERE:
-            continue
-        if own not in LEVEL:
-            mistakes.append(f"{inside}: belongs to no layer; add it to tools/layers.py")
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for line, other, what in _mistakes(tree, own, inside.as_posix()):
-            if (inside.as_posix(), other) in KNOWN:
-                used.add((inside.as_posix(), other))
-            else:
-                mistakes.append(f"{inside}:{line}: {what}")
-        if len(inside.parts) > MOST_LEVELS:
-            mistakes.append(f"{inside}: two levels of folders, no deeper")
-    mistakes += [f"{file} no longer imports {other}: drop it" for file, other in KNOWN - used]
-    known = f"; {len(KNOWN)} known imports go the other way" if KNOWN else ""
+    """Check the house, or print what the option asks for."""
+    if "--measure" in sys.argv:
+        print(measures())
+        return 0
+    if "--picture" in sys.argv:
+        print(picture())
+        return 0
+    mistakes = check()
     print(
         "\n".join(mistakes)
-        or f"{len(LEVEL)} modules in {len(LAYERS)} layers: imports go one way{known}"
+        or f"{len(LEVEL)} packages and modules in {len(LAYERS)} layers: imports go one way"
     )
     return 1 if mistakes else 0
 
 
-def _mistakes(tree: ast.Module, own: str, inside: str) -> list[tuple[int, str, str]]:
-    found = []
-    for node in ast.walk(tree):
-        for name in _imported(node):
-            other = name.split(".")[1] if name.startswith("calibtool.") else None
-            if other is None or other in (own, "__init__"):
-                continue
-            if LEVEL.get(other, len(LAYERS)) >= LEVEL[own]:
-                what = f"{own} may not import {other}, which is not below it"
-                found.append((node.lineno, other, what))
-    for node in tree.body:
-        for name in _imported(node):
+# ------------------------------------------------------------------ the rules
+
+
+def check() -> list[str]:
+    """Return what breaks a rule, one line each."""
+    mistakes = []
+    for module, path in modules().items():
+        inside = path.relative_to(PACKAGE)
+        if len(inside.parts) > MAX_DEPTH:
+            mistakes.append(f"{inside}: at most {MAX_DEPTH} levels of folders")
+        if module == "calibtool":
+            continue  # the face of all: it names modules of every layer and loads them on use
+        if top(module) not in LEVEL:
+            mistakes.append(f"{inside}: in no layer; add {top(module)} to tools/layers.py")
+            continue
+        mistakes += [f"{inside}:{line}: {what}" for line, what in _mistakes(module)]
+    mistakes += [f"imports in a circle: {' -> '.join(circle)}" for circle in circles(files())]
+    return mistakes
+
+
+def _mistakes(module: str) -> Iterator[tuple[int, str]]:
+    here = top(module)
+    for line, name in imported(module):
+        there = top(name)
+        if there == here:
+            if name == f"calibtool.{here}" and name not in FACES:
+                yield line, f"import from the module that defines the name, not from {name}"
+        elif name in modules() and name != "calibtool" and LEVEL.get(there, 99) >= LEVEL[here]:
+            yield line, f"{here} may not import {there}, which is not below it"
+    inside = modules()[module].relative_to(PACKAGE).as_posix()
+    for node in _tree(module).body:
+        for name in _names(node):
             package = name.split(".")[0]
-            if (
-                package in HEAVY
-                and inside not in HOME.get(package, ())
-                and not _torch(package, inside)
-            ):
-                what = f"import {package} inside the function that needs it"
-                found.append((node.lineno, package, what))
+            at_home = inside in HEAVY.get(package, (inside,))
+            if package == "torch":
+                folder, _, file = inside.removesuffix(".py").partition("/")
+                at_home = folder == "train" and file not in TORCH_FREE
+            if not at_home:
+                yield node.lineno, f"import {package} inside the function that needs it"
+
+
+# ------------------------------------------------------------------ the imports
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return the file of every module, by its dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
     return found
 
 
-def _torch(package: str, inside: str) -> bool:
-    """Whether this is torch in a module that only training imports."""
-    folder, _, module = inside.removesuffix(".py").partition("/")
-    return package == "torch" and folder == "train" and module not in TORCH_FREE
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
 
 
-def _imported(node: ast.AST) -> list[str]:
+def top(module: str) -> str:
+    """Return the package or module beside them that a module belongs to."""
+    return module.split(".")[1] if "." in module else module
+
+
+@cache
+def imported(module: str) -> tuple[tuple[int, str], ...]:
+    """Return line and module of every import of the project's own, inside functions too."""
+    return tuple(
+        (node.lineno, name)
+        for node in ast.walk(_tree(module))
+        for name in _names(node)
+        if name.split(".")[0] == "calibtool"
+    )
+
+
+def _names(node: ast.AST) -> list[str]:
+    """Return the modules that a statement imports."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module == "calibtool":
-        return [f"calibtool.{alias.name}" for alias in node.names]
     if isinstance(node, ast.ImportFrom) and node.module:
-        return [node.module]
+        inner = [f"{node.module}.{alias.name}" for alias in node.names]
+        return [name if name in modules() else node.module for name in inner]
     return []
+
+
+def files() -> dict[str, set[str]]:
+    """Return which modules each module imports, the face of the whole package left out."""
+    return {
+        module: {name for _, name in imported(module)} & (modules().keys() - {module, "calibtool"})
+        for module in modules()
+        if module != "calibtool"
+    }
+
+
+def packages() -> dict[str, set[str]]:
+    """Return which packages, and modules beside them, each of them imports."""
+    graph: dict[str, set[str]] = {name: set() for name in LEVEL}
+    for module, names in files().items():
+        graph[top(module)] |= {top(name) for name in names} - {top(module)}
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return one circle for every module from which a chain of imports leads back to it."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def visit(module: str, chain: list[str]) -> None:
+        if module in chain:
+            found.append([*chain[chain.index(module) :], module])
+        elif module not in done:
+            for name in sorted(graph.get(module, ())):
+                visit(name, [*chain, module])
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+    return found
+
+
+def depth(graph: Mapping[str, set[str]]) -> int:
+    """Return the number of modules in the longest chain of imports; 0 if there are circles."""
+    if circles(graph):
+        return 0
+
+    @cache
+    def length(module: str) -> int:
+        return 1 + max(map(length, graph.get(module, ())), default=0)
+
+    return max(map(length, graph))
+
+
+# ------------------------------------------------------------------ the size of the house
+
+
+def measures() -> str:
+    """Return the numbers that tell how much a reader has to cross."""
+    lines = {
+        path.relative_to(PACKAGE): path.read_text(encoding="utf-8").count("\n")
+        for path in modules().values()
+    }
+    graph = packages()
+    folders = [name for name in LEVEL if (PACKAGE / name).is_dir()]
+    longest = max(lines, key=lambda path: lines[path])
+    arrows = sum(len(graph[name] & set(folders)) for name in folders)
+    imports = sum(len(names) for names in files().values())
+    rows = {
+        "files": f"{len(lines):,}",
+        "lines": f"{sum(lines.values()):,}",
+        "longest file": f"{longest} ({lines[longest]} lines)",
+        "packages": str(len(folders)),
+        "modules beside them": str(len(LEVEL) - len(folders)),
+        "import levels, packages": str(depth(graph)),
+        "import levels, files": str(depth(files())),
+        "arrows between packages": str(arrows),
+        "imports between files": f"{imports:,}",
+    }
+    return "\n".join(f"{name:<24} {value}" for name, value in rows.items())
+
+
+def picture() -> str:
+    """Return the packages, from the top down: what each holds and what it imports."""
+    graph = packages()
+    names = [n for layer in reversed(LAYERS) for n in layer if (PACKAGE / n).is_dir()]
+    rows = []
+    for name in names:
+        doc = (ast.get_docstring(_tree(f"calibtool.{name}")) or "").split("\n")[0].rstrip(".")
+        below = [other for other in reversed(names) if other in graph[name]]
+        rows += [f"{name:<12} {doc}", f"{'':<12}   {' '.join(below) or '-'}"]
+    ground = [n for layer in LAYERS[:2] for n in layer if not (PACKAGE / n).is_dir()]
+    return "\n".join([*rows, f"{'(all of them)':<12}  stand on {', '.join(sorted(ground))}"])
 
 
 if __name__ == "__main__":
