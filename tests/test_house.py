@@ -1,7 +1,10 @@
-"""The house: what the design promises about structure."""
+"""The house: its rules (CONTRIBUTING.md, "The house"), checked."""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+import inspect
 import json
 import subprocess
 import sys
@@ -17,6 +20,159 @@ from calibtool.metrics import norms, profiles
 from calibtool.reports import metrics as reference
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "calibtool"
+FILES = sorted(PACKAGE.rglob("*.py"))
+MAX_FILE = 400  # lines of a file
+MAX_FUNCTION = 60  # lines of a function
+MAX_FACE = 40  # lines of an __init__.py that hands nothing on
+# Words that say nothing of what a module defines.
+NO_NAMES = {"record", "words", "kept", "named", "subject", "parts", "given", "utils", "helpers"}
+# Fields that are written to files, in their order: a file format, which other names would break.
+FIELDS = {
+    "intervals.estimate.Estimate": (
+        "name value low high unbiased p_value view better missing signature error"
+    ),
+    "data.predictions.DataInfo": "source rows classes kind weighted filter",
+    "streaming.summary.DataShape": "kind classes one_column class_names",
+    "streaming.summary.Layout": "views edges class_edges scores counts",
+    "analysis.selection.Candidate": (
+        "method numbers score behind low high error nll brier accuracy ece classwise_ece "
+        "flips ties fit_seconds apply_seconds failed"
+    ),
+    "analysis.comparison.MetricRow": "spec family better estimates changes",
+    "analysis.slice_search.FoundSlice": (
+        "by name rows score outcome low high p_value adjusted explained_by"
+    ),
+    "analysis.slices.SliceEstimate": "estimate p_value adjusted",
+    "analysis.significance.result.Result": (
+        "name title view statistic p_value adjusted draws missing"
+    ),
+    "analysis.monitoring.period.PeriodResult": "name rows said was bias ece log10_e alarm",
+    "metrics.conventions.convention.LibraryValue": "library metric value view note",
+    "metrics.conventions.convention.LibraryRange": "library rule view value low high",
+    "data.files.roles.Roles": "kind values labels correct predictions weights class_names",
+    "data.inspection.Inspection": "source columns read problem oddities",
+    "calibrators.fitted.FitRecord": (
+        "rows kind objective nll_before nll_after gradient prior options notes fingerprint"
+    ),
+    "train.settings.Settings": (
+        "data out model loss val_data test_data val_share test_share inputs labels ids "
+        "split layout image_size normalize augment checkpoint fresh freeze epochs "
+        "batch_size optimizer lr weight_decay decay_all momentum nesterov schedule "
+        "lr_steps warmup clip class_weights gamma_search gamma_folds patience precision "
+        "device threads seed save_every"
+    ),
+}
+
+
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def layers():
+    spec = importlib.util.spec_from_file_location("layers", ROOT / "tools" / "layers.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_imports_go_one_way_and_never_in_a_circle():
+    tool = layers()
+    assert tool.check() == []
+    assert tool.depth(tool.packages()) <= 11
+
+
+def test_at_most_nine_modules_stand_beside_twelve_packages():
+    packages = [p for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__"]
+    modules = [p for p in PACKAGE.glob("*.py") if p.name != "__init__.py"]
+    assert len([p for p in packages if (p / "__init__.py").exists()]) == 12
+    assert len(modules) <= 9
+
+
+def test_a_face_holds_a_docstring_and_what_it_hands_on():
+    for path in PACKAGE.rglob("__init__.py"):
+        face = path.parent.relative_to(ROOT).as_posix()
+        assert ast.get_docstring(parsed(path)), path
+        if face not in ("calibtool", "calibtool/metrics", "calibtool/train"):
+            assert len(path.read_text().splitlines()) <= MAX_FACE, path
+            assert len(parsed(path).body) == 1, path
+
+
+def test_a_module_is_named_after_what_it_defines():
+    assert [path for path in FILES if path.stem in NO_NAMES] == []
+
+
+def test_files_are_of_a_few_screens():
+    long = {str(p): n for p in FILES if (n := len(p.read_text().splitlines())) > MAX_FILE}
+    assert long == {}
+
+
+def _docstring_lines(node):
+    return node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+
+
+def test_functions_are_of_one_screen():
+    long = [
+        f"{path}:{node.lineno} {node.name}"
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef)
+        and node.end_lineno - node.lineno + 1 - _docstring_lines(node) > MAX_FUNCTION
+    ]
+    assert long == []
+
+
+@pytest.mark.parametrize(("record", "names"), FIELDS.items())
+def test_fields_that_are_written_to_files_keep_their_names(record, names):
+    module, _, name = record.rpartition(".")
+    fields = getattr(importlib.import_module(f"calibtool.{module}"), name).__dataclass_fields__
+    assert list(fields) == names.split()
+
+
+def test_randomness_is_keyed_in_one_place():
+    """Elsewhere no generator is made; what is left reproduces another library's draws."""
+    makers = {"Generator", "SFC64", "PCG64", "SeedSequence", "default_rng", "RandomState"}
+    known = {
+        "intervals/streams.py",  # the one list
+        "data/folds.py",  # scikit-learn's StratifiedKFold, draw for draw
+        "metrics/conventions/cumulative.py",  # calzone's own noise
+    }
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in makers
+        and "random" in ast.unparse(node.func.value)
+    }
+    assert {path for path in found if not path.startswith("train/")} <= known
+
+
+def test_the_public_names_are_listed_once_and_typed():
+    """The table of the face, and what it tells type checkers, are the same."""
+    face = parsed(PACKAGE / "__init__.py")
+    (block,) = (
+        n for n in face.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
+    )
+    typed = {
+        alias.asname: node.module for node in block.body for alias in node.names if node.module
+    }
+    modules = {name for name, home in typed.items() if home == "calibtool"}
+    assert {n: home for n, home in typed.items() if n not in modules} == ct._HOME
+    assert modules == set(ct._MODULES)
+    assert set(ct.__all__) == {*ct._HOME, "__version__"}
+    for name in ct.__all__:
+        assert getattr(ct, name) is not None
+
+
+def test_the_face_can_be_looked_at_where_no_extra_is_installed(monkeypatch):
+    monkeypatch.setattr(ct, "_installed", lambda package: package is None)
+    assert not hasattr(ct, "sklearn")
+    assert "sklearn" not in dir(ct)
+    assert dict(inspect.getmembers(ct))["evaluate"] is ct.evaluate
+    with pytest.raises(AttributeError, match=r"pip install 'calibtool\[sklearn\]'"):
+        _ = ct.sklearn
 
 
 def run(code):
