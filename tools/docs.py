@@ -69,7 +69,7 @@ def made() -> dict[Path, str]:
     for metric in METRICS.values():
         path = ROOT / "docs" / "metrics" / f"{metric.name}.md"
         pages[path] = metrics.metric_page(metric, measured.get(metric.name, ()))
-    written = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    written = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
     written = [path for path in written if path not in pages]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         texts = pool.map(lambda path: with_output(path.read_text(encoding="utf-8")), written)

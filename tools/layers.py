@@ -8,6 +8,7 @@ python tools/layers.py --picture    prints it as CONTRIBUTING.md shows it
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -248,11 +249,12 @@ def picture() -> str:
     names = [n for layer in reversed(LAYERS) for n in layer if (PACKAGE / n).is_dir()]
     rows = []
     for name in names:
-        doc = (ast.get_docstring(_tree(f"calibtool.{name}")) or "").split("\n")[0].rstrip(".")
-        below = [other for other in reversed(names) if other in graph[name]]
-        rows += [f"{name:<12} {doc}", f"{'':<12}   {' '.join(below) or '-'}"]
-    ground = [n for layer in LAYERS[:2] for n in layer if not (PACKAGE / n).is_dir()]
-    return "\n".join([*rows, f"{'(all of them)':<12}  stand on {', '.join(sorted(ground))}"])
+        doc = (ast.get_docstring(_tree(f"calibtool.{name}")) or "").split("\n")[0]
+        below = [other for other in names if other in graph[name]]
+        rows += [f"{name:<12} {doc}", f"{'':<12} -> {', '.join(below)}" if below else "", ""]
+    ground = sorted(n for layer in LAYERS[:2] for n in layer)
+    rows += [f"Below all of them: {', '.join(ground)}."]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(rows))
 
 
 if __name__ == "__main__":

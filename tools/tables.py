@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import layers
+
 from calibtool.calibrators.registry import METHODS
 from calibtool.formatting import number
 from calibtool.metrics.registry import SECTIONS
@@ -528,6 +530,11 @@ def monitor_delay() -> str:
     return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
 
 
+def house() -> str:
+    """The packages, by their imports."""
+    return f"\n```text\n{layers.picture()}\n```\n\n"
+
+
 MADE = {
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
@@ -539,6 +546,7 @@ MADE = {
     "gate_alarms": gate_alarms,
     "gate_found": gate_found,
     "gate_power": gate_power,
+    "house": house,
     "loss_speed": loss_speed,
     "losses": losses,
     "passes": passes,

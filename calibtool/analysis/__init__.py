@@ -1,1 +1,1 @@
-"""Questions about evaluations; each module answers one."""
+"""Questions about evaluations: comparison, slices, selection, significance, monitoring."""

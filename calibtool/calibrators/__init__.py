@@ -1,1 +1,1 @@
-"""What fixes it: one calibrator per file, and the table of all."""
+"""What corrects probabilities: one calibrator per file, and the table of all."""

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: one command per file. Only this package knows click and exit codes."""

@@ -1,1 +1,1 @@
-"""What is measured: predictions, where they come from, how rows are grouped."""
+"""Predictions, the files they come from, and how their rows are grouped."""

@@ -1,1 +1,1 @@
-"""How it looks: one kind of diagram per file."""
+"""One kind of diagram per file: what is drawn, and its drawing."""

@@ -1,1 +1,1 @@
-"""The measurement: from rows or from cells to a Report."""
+"""The measurement: from rows, or from cells, to a Report."""

@@ -1,1 +1,1 @@
-"""May it ship: requirements, and what became of them."""
+"""Requirements held against measurements: may this model ship?"""

@@ -1,1 +1,1 @@
-"""How sure: intervals, independent of what is measured."""
+"""Confidence intervals, p-values and random streams, for any metric."""

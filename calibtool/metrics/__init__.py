@@ -1,4 +1,4 @@
-"""What is computed: the tables of views, profiles, norms and metrics, and sets of them by name."""
+"""Every metric by its definition, and the grammar of its options."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How it is told: one file per result, one file per format."""
+"""How results are shown: one file per result, one file per format."""

@@ -1,4 +1,4 @@
-"""Training on torch: focal loss and its relatives, and the loop of `calibtool train`.
+"""Training with torch: focal loss and its relatives, and the loop of `calibtool train`.
 
 Needs the extra: pip install 'calibtool[train]'. Importing this package loads no torch; using a
 loss does:
