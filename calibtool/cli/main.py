@@ -1,6 +1,6 @@
-"""The command line: the only place that knows click, exit codes and the terminal.
+"""The group of all commands, the exit codes, and the one place where errors become messages.
 
-The table of commands is read without importing any of them: `calibtool --help` stays quick.
+The table of commands is read without importing any of them, so that `calibtool --help` stays quick.
 """
 
 from __future__ import annotations
@@ -20,43 +20,55 @@ from calibtool.version import __version__
 OK = 0
 FAILED = 1  # a gate failed
 BAD = 2  # bad use or bad input
-INCONCLUSIVE = 3  # the rows are too few for a gate to tell
-INTERRUPTED = 130
-CLOSED = 141  # whoever read our output stopped reading, as by `| head`
+INCONCLUSIVE = 3  # too few rows for a gate to decide
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+CLOSED = 141  # 128 + SIGPIPE: the reader of the output has stopped, as `| head` does
 # title -> name -> (module of calibtool.cli, one line)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
-        "evaluate": ("evaluate", "Calibration metrics of a file of predictions, with intervals."),
-        "compare": ("compare", "Which of several predictions of the same rows is better, on what."),
-        "slices": ("slices", "The slices with the worst calibration: found, and confirmed."),
-        "test": ("test", "Tests of perfect calibration, and the smallest error this n can show."),
-        "monitor": ("monitor", "Calibration over time, with a test that may be looked at daily."),
-        "check": ("check", "Hold predictions to requirements: exit 0 pass, 1 fail, 3 unclear."),
+        "evaluate": (
+            "evaluate",
+            "Compute calibration metrics of a file, with intervals.",
+        ),
+        "compare": ("compare", "Compare several predictions of the same rows, metric by metric."),
+        "slices": ("slices", "Find the slices with the worst calibration, and confirm them."),
+        "test": ("test", "Test for miscalibration, and tell what these rows can detect."),
+        "monitor": (
+            "monitor",
+            "Track calibration over time, with a test for daily use.",
+        ),
+        "check": ("check", "Check requirements: exit code 0 pass, 1 fail, 3 inconclusive."),
         "plot": ("plot", "Draw a diagram: reliability, risk-coverage, shift and more."),
-        "report": ("report", "A page to send: the verdict in words, and what it rests on."),
-        "cells": ("cells", "What calibration needs of a file, without its rows; it adds up."),
-        "merge": ("cells", "Add cells of several files: days to a month, machines to one."),
-        "inspect": ("inspect", "What would be read from a file, and what is odd about it."),
+        "report": ("report", "Write a shareable HTML or Markdown report."),
+        "cells": ("cells", "Summarise a file as cells: exact sums that can be added."),
+        "merge": ("cells", "Add up cells: days to a month, machines to one file."),
+        "inspect": ("inspect", "Show what would be read from a file, and any problems with it."),
     },
     "Fix": {
-        "select": ("select", "Try every calibrator and keep the simplest of the best."),
+        "select": ("select", "Try every calibrator; keep the simplest of the best."),
         **{f"fit-{name}": ("fit", line.summary) for name, line in METHODS.items()},
-        "apply": ("apply", "Write the predictions that a fitted calibrator makes of a file."),
-        "export": ("export", "Write a calibrator as an ONNX graph, a Python module or a C header."),
+        "apply": ("apply", "Apply a fitted calibrator to a file and write its predictions."),
+        "export": (
+            "export",
+            "Export a calibrator as an ONNX graph, a Python module or a C header.",
+        ),
     },
     "Train": {
-        "train": ("train", "Train with focal loss and its relatives; logits, temperature, report."),
+        "train": (
+            "train",
+            "Train with focal loss or a relative; write logits and a report.",
+        ),
     },
     "Learn": {
-        "metrics": ("metrics", "The table of metrics, with definitions."),
-        "losses": ("losses", "The table of losses for training, with formulas."),
-        "example": ("example", "Write small real predictions to try the commands on."),
+        "metrics": ("metrics", "List the metrics, with definitions."),
+        "losses": ("losses", "List the losses for training, with formulas."),
+        "example": ("example", "Write small example predictions to try the commands on."),
     },
 }
 
 
 class Commands(click.Group):
-    """Commands by the table, each imported when it is called."""
+    """The commands of the table, each imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for section in COMMANDS.values() for name in section]
@@ -65,8 +77,8 @@ class Commands(click.Group):
         for section in COMMANDS.values():
             if name in section:
                 module = import_module(f"calibtool.cli.{section[name][0]}")
-                made: click.Command = module.command(name)
-                return made
+                command: click.Command = module.command(name)
+                return command
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -83,7 +95,9 @@ class Commands(click.Group):
             known = self.list_commands(ctx)
             close = difflib.get_close_matches(args[0], known, n=2)
             advice = (
-                f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+                f"did you mean {' or '.join(close)}?"
+                if close
+                else f"the commands are {', '.join(known)}"
             )
             raise click.UsageError(f"there is no command {args[0]!r}; {advice}", ctx)
         return super().resolve_command(ctx, args)
@@ -100,9 +114,9 @@ def group() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code. Every error ends here, and none as a traceback."""
+    """Run a command and return its exit code. Every error becomes a message, never a traceback."""
     if sys.stdout is None:
-        return _say("standard output is closed; there is nowhere to print to")
+        return _say("standard output is closed, so there is nowhere to print to")
     try:
         code = _command(sys.argv[1:] if arguments is None else list(arguments))
         if sys.stdout is not None:
@@ -122,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """The console script."""
+    """Run the command line and exit: the console script."""
     sys.exit(main())
 
 
@@ -144,7 +158,7 @@ def _command(arguments: list[str]) -> int:
     except (OSError, KeyboardInterrupt, click.Abort):
         raise
     except MemoryError:
-        return _say("out of memory; draw fewer --resamples, or ask for fewer bins")
+        return _say("out of memory; use fewer --resamples or fewer bins")
     except Exception as error:
         if os.environ.get("CALIBTOOL_TRACEBACK"):
             raise
@@ -156,13 +170,13 @@ def _command(arguments: list[str]) -> int:
 
 
 def _say(message: str, prefix: str = "calibtool: ") -> int:
-    """An error for people, if anybody still reads standard error."""
+    """Print an error to standard error, if that is still open; return the exit code for errors."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(f"{prefix}{message}", err=True)
     return BAD
 
 
 def _silence() -> None:
-    """Nobody reads standard output any more: keep Python from failing when it flushes at exit."""
+    """Send what is still buffered to nowhere: Python would fail when it flushes at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
