@@ -11,7 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
-from calibtool.diagrams.inputs import How, Named, only, whole
+from calibtool.diagrams.inputs import How, Named, only
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
@@ -86,7 +86,7 @@ def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
         predictions: one set.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
-    rows = whole(only(predictions))
+    rows = only(predictions).load()
     specs = [f"{name}(bins={number})" for name in RULES.values() for number in NUMBERS]
     found = evaluate_rows(rows, [*specs, "smece"], [Variant()], **how)
     own = found.estimates()

@@ -235,6 +235,10 @@ class _AsColumn:
         step = max(1024, rows // max((self.rows_of.classes or 2) // 64, 1) // 1024 * 1024)
         return self.rows_of.blocks(step)
 
+    def load(self) -> Predictions:
+        """Return all rows in memory."""
+        return self.rows_of.load()
+
 
 def height(data: Classwise, width: float, style: Style) -> float:
     """Panels are square: the height follows."""

@@ -12,7 +12,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, named, whole
+from calibtool.diagrams.inputs import How, Named, named
 from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.reliability_curves import percentiles, smoother
 from calibtool.diagrams.style import Style
@@ -93,7 +93,7 @@ def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Co
 
     Raises UsageError where the rows or their labels differ.
     """
-    sets = {name: whole(one) for name, one in named(predictions).items()}
+    sets = {name: one.load() for name, one in named(predictions).items()}
     if len(sets) != 2:
         raise UsageError(f"compare draws two sets of predictions, not {len(sets)}")
     (a_name, a), (b_name, b) = sets.items()

@@ -44,11 +44,6 @@ def only(predictions: Named) -> Readable:
     return one
 
 
-def whole(predictions: Readable) -> Predictions:
-    """All rows in memory."""
-    return next(iter(predictions.blocks(max(predictions.rows, 1))))
-
-
 def class_names(predictions: Readable) -> list[str]:
     """What the classes are called: their names, or their numbers."""
     known = getattr(predictions, "class_names", None)

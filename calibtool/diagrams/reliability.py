@@ -12,7 +12,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.diagrams import marks, reliability_curves
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, groups, named, only, whole
+from calibtool.diagrams.inputs import How, Named, groups, named, only
 from calibtool.diagrams.scales import Scale, scale_of
 from calibtool.diagrams.style import Style
 from calibtool.errors import InputError, UsageError
@@ -120,7 +120,7 @@ def compute(
     sets: dict[str, Readable] = named(predictions)
     notes: tuple[str, ...] = ()
     if by is not None:
-        sets, notes = groups(whole(only(predictions)), by)
+        sets, notes = groups(only(predictions).load(), by)
     systems = [Variant(), *(Variant.of(one) for one in calibrators)]
     drawn: list[Curve] = []
     data = []

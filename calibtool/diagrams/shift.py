@@ -11,7 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, column, only, whole
+from calibtool.diagrams.inputs import How, Named, column, only
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
@@ -104,7 +104,7 @@ def compute(
 
     Raises UsageError where the column holds neither numbers nor times.
     """
-    rows = whole(only(predictions))
+    rows = only(predictions).load()
     values, is_time = _numbers(column(rows, over, "--over"), rows.source, over)
     where = _stretches(values, groups)
     at = "" if view == "auto" else f",view={view}"

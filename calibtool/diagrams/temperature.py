@@ -14,7 +14,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
-from calibtool.diagrams.inputs import How, Named, only, whole
+from calibtool.diagrams.inputs import How, Named, only
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -86,7 +86,7 @@ def compute(predictions: Named, *, bins: int = 15, **how: Unpack[How]) -> Temper
             f"{one.source}: a temperature needs whole rows of logits or probabilities; there are "
             "confidences only"
         )
-    rows = whole(one)
+    rows = one.load()
     optimum = best(rows)[0]
     grid = _grid(optimum)
     systems = [Variant(Power(float(t)), f"T = {t:.4g}") for t in grid]

@@ -312,7 +312,7 @@ def _refined(
     was where that cannot be fitted."""
     if predictions.kind == "confidence":
         return list(collected)
-    (whole,) = predictions.blocks(max(predictions.rows, 1))
+    whole = predictions.load()
     found = []
     for system, own in zip(systems, collected, strict=True):
         try:

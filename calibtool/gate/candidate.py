@@ -50,7 +50,7 @@ class Candidate:
 
     def whole(self) -> Predictions:
         """The candidate's predictions, in memory."""
-        rows = loaded(self.rows)
+        rows = self.rows.load()
         made = self.candidate.apply(rows)
         return made if made is rows else with_extra(made, rows.extra)
 
@@ -132,7 +132,7 @@ def prepare(
         )
     rows = _with_columns(predictions, [r.by for r in wanted if r.by], options.get("cluster"))
     if any(r.by for r in wanted):
-        rows = loaded(rows)
+        rows = rows.load()
     subject = Candidate(rows, calibrator, options=options)
     if isinstance(baseline, Saved):
         how = f"unpaired with the saved report {baseline.path} of {baseline.rows:,} rows"
@@ -147,11 +147,6 @@ def prepare(
     rows_by = f"by {matched.by}"
     how = f"paired with {baseline.source}, rows matched {rows_by}"
     return replace(subject, rows=matched.first, other=matched.systems[1], compared=how)
-
-
-def loaded(rows: Readable) -> Predictions:
-    """All rows in memory."""
-    return rows if isinstance(rows, Predictions) else next(iter(rows.blocks(max(rows.rows, 1))))
 
 
 def named(by: str, rows: Readable) -> str:

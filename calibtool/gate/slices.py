@@ -17,7 +17,7 @@ import numpy as np
 from calibtool.data.clusters import FEWEST
 from calibtool.data.slicing import Partition, partition
 from calibtool.errors import InputError
-from calibtool.gate.candidate import Candidate, loaded, named
+from calibtool.gate.candidate import Candidate, named
 from calibtool.gate.decide import decide, require_value
 from calibtool.gate.outcome import Check, Verdict
 from calibtool.gate.requirement import Requirement
@@ -33,7 +33,7 @@ Look = Callable[[int, float, int], Estimate]
 
 def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float | None) -> Verdict:
     """A requirement with `by`."""
-    rows = loaded(subject.rows)
+    rows = subject.rows.load()
     whole = subject.whole()
     parts = partition(whole, named(requirement.by, rows))
     if not parts.large:
@@ -60,7 +60,7 @@ def _enough(subject: Candidate, parts: Partition) -> tuple[list[int], str]:
     column = subject.options.get("cluster")
     if not column or subject.options.get("ci") == "none":
         return parts.large, ""
-    values = loaded(subject.rows).extra[column]
+    values = subject.rows.load().extra[column]
     large = [k for k in parts.large if len(np.unique(values[parts.index(k)])) >= FEWEST]
     few = ", ".join(parts.names[k] for k in parts.large if k not in large)
     if not large:
@@ -76,7 +76,7 @@ def _by_metric(
     mode: str,
     level: float | None,
 ) -> list[Check]:
-    rows = loaded(subject.rows)
+    rows = subject.rows.load()
     spec = requirement.spec
     assert spec is not None
     inside = {k: rows.take(parts.index(k)) for k in large}
