@@ -190,7 +190,7 @@ def error_of(
 
     value = float(spec.of_profile(seen))
     replicates = norm(gap, mass).astype(np.float64)
-    if settings.ci != "inverted":
+    if not settings.inverted:
         return Measurement(value, replicates=replicates)
     assert settings.draws is not None
     if settings.draws.cluster is not None:

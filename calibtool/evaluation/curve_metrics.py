@@ -60,7 +60,7 @@ class CurveMetrics:
         def finish(sums: Sums) -> Measurement:
             if self.settings.draws is None or not np.isfinite(value) or self._no_way(spec):
                 return Measurement(value)
-            if spec.is_error and self.settings.ci == "inverted":
+            if spec.is_error and self.settings.inverted:
                 replicates = self.replicates[spec.name] if self.settings.paired else None
                 return Measurement(value, replicates=replicates, inverse=self.inverse[spec.name])
             return self._plain(spec, value)
@@ -71,7 +71,7 @@ class CurveMetrics:
         """Whether no interval covers: redrawn outcomes do not hang together, and clusters widen
         long sums, like those of KS, by more than short ones; only the former are known."""
         assert isinstance(spec.metric, CellMetric)
-        redrawn = self.settings.ci == "inverted" and (spec.is_error or spec.metric.biased)
+        redrawn = self.settings.inverted and (spec.is_error or spec.metric.biased)
         long = spec.metric.name in LONG and self.panels.view != "class"
         return self._clustered and redrawn and not long
 
@@ -82,7 +82,7 @@ class CurveMetrics:
     def _plain(self, spec: Spec, value: float) -> Measurement:
         replicates = self.replicates[spec.name]
         assert isinstance(spec.metric, CellMetric)
-        if spec.metric.biased and self.settings.ci == "inverted":
+        if spec.metric.biased and self.settings.inverted:
             low, high = np.quantile(self._moves(spec), self._tails)
             least, most = spec.metric.least, spec.metric.most
             ends = (max(value - high, least), min(value - low, most))
@@ -90,7 +90,7 @@ class CurveMetrics:
         alone = len(self.panels) == 1
         closed = spec.metric.interval
         rows_alone = alone and self.panels.weights is None and not self._clustered
-        if closed and rows_alone and self.settings.ci == "inverted":
+        if closed and rows_alone and self.settings.inverted:
             ends = closed(self.panels.exact(0), self.settings.level)
             return Measurement(value, replicates=replicates, interval=ends, method="delong")
         own = self._settled[spec.name, 0]

@@ -22,17 +22,17 @@ from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
 from calibtool.evaluation.evaluate_cells import evaluate_cells as stream
+from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.report import Report
-from calibtool.evaluation.resampling import FEW_ROWS, require_memory, settings_of
+from calibtool.evaluation.resampling import FEW_ROWS, Resampling, require_memory
 from calibtool.evaluation.results import Results, bias_of
 from calibtool.evaluation.wording import read
-from calibtool.intervals.draws import EXACT_ROWS, Draws
+from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec, main_view, parse_list, resolve_view
-from calibtool.parallel import cores
 from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.layout import streams
 from calibtool.streaming.passes import (
@@ -43,7 +43,7 @@ from calibtool.streaming.passes import (
     require_streamed,
 )
 from calibtool.streaming.summary import Summary
-from calibtool.types import Array, Progress, silent
+from calibtool.types import Array, Progress
 
 OF_OTHER = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"  # what a second file is measured by
 
@@ -148,12 +148,16 @@ def _streamed(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Results:
-    drawing = Draws(resamples, seed, max_rows(predictions))
-    settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
-    settings = replace(settings, paired=len(systems) > 1)
+    resampling = Resampling(ci, resamples, level, seed)
+    settings = Settings(
+        resampling,
+        resampling.draws(max_rows(predictions)),
+        Execution.of(threads, progress),
+        paired=len(systems) > 1,
+    )
     specs = [resolve_view(spec, predictions) for spec in asked]
     if settings.draws is not None:
-        require_memory(specs, predictions, settings.draws)
+        require_memory(specs, predictions, resamples)
     return stream(predictions, specs, systems, settings, bias=bias)
 
 
@@ -235,10 +239,14 @@ def evaluate_rows(
 
     The other arguments are those of `evaluate`, which is this with one system or two.
     """
+    resampling = Resampling(ci, resamples, level, seed)
     together = None if cluster is None or ci == "none" else clusters(predictions, cluster)
-    drawing = Draws(resamples, seed, predictions.rows, together)
-    settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
-    settings = replace(settings, paired=len(systems) > 1)
+    settings = Settings(
+        resampling,
+        resampling.draws(predictions.rows, together),
+        Execution.of(threads, progress),
+        paired=len(systems) > 1,
+    )
     asked = parse_list(metrics)
     if ood is not None and not any(isinstance(spec.metric, TwoFileMetric) for spec in asked):
         asked += parse_list(OF_OTHER)
@@ -248,7 +256,7 @@ def evaluate_rows(
         wanted = replace(wanted, columns=wanted.columns | set(want))
     draws = settings.draws if wanted.lowest is not None else None
     if settings.draws is not None:
-        require_memory(specs, predictions, settings.draws)
+        require_memory(specs, predictions, resamples)
     applied = [system.apply for system in systems]
     blocks = _watched(predictions, unit(predictions.classes), settings.progress)
     collected = collect(blocks, applied, wanted=wanted, draws=draws, threads=settings.threads)
@@ -405,7 +413,7 @@ def _without_interval(found: RowResults) -> Iterator[str]:
 
 def _warnings(collected: Sequence[Collected], settings: Settings) -> Iterator[str]:
     rows = len(collected[0].rows.confidence)
-    if rows < FEW_ROWS and settings.ci != "none":
+    if rows < FEW_ROWS and settings.resampling.ci != "none":
         yield f"{rows} rows are too few for intervals; {FEW_ROWS} are the least"
     for found, which in zip(collected, ("", " after the calibrator"), strict=False):
         log_prob = found.rows.log_prob

@@ -131,7 +131,7 @@ def evaluate_cells(
 
 def _warnings(found: CellResults) -> Iterator[str]:
     first = found.states[0]
-    if first.rows < FEW_ROWS and found.settings.ci != "none":
+    if first.rows < FEW_ROWS and found.settings.resampling.ci != "none":
         yield f"{first.rows} rows are too few for intervals; {FEW_ROWS} are the least"
     for state, which in zip(found.states, ("", " after the calibrator"), strict=False):
         lost = state.sums.get("infinite/nll")

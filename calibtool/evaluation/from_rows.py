@@ -104,15 +104,16 @@ class _System:
 
         def finish(sums: Sums) -> Measurement:
             found = mean(sums)
-            if settings.ci != "inverted" or found.value is None or found.replicates is None:
+            if not settings.inverted or found.value is None or found.replicates is None:
                 return found
+            method = settings.resampling.method(is_error=False)
             low, high = bootstrap.plain(
-                settings.plain, found.value, found.replicates, settings.level, found.acceleration
+                method, found.value, found.replicates, settings.level, found.acceleration
             )
             assert metric.reach is not None
             least, most = metric.reach(found.value, count, settings.level)
             return replace(
-                found, interval=(min(max(low, 0.0), least), max(high, most)), method="bca"
+                found, interval=(min(max(low, 0.0), least), max(high, most)), method=method
             )
 
         return finish

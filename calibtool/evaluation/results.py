@@ -12,6 +12,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Measurement, Settings
+from calibtool.evaluation.resampling import FEW_RESAMPLES
 from calibtool.intervals import bootstrap, difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
@@ -20,7 +21,6 @@ from calibtool.types import Array
 from calibtool.version import __version__
 
 KEPT = 15  # bins of the scores that a report keeps
-FEW_DRAWS = 20  # replicates on which a metric is defined; below, no interval is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def estimate_of(
     spec: Spec, measured: Measurement, settings: Settings, data: DataInfo, calibrator: str = ""
 ) -> Estimate:
     """A metric's value and interval."""
-    method = measured.method or (settings.ci if spec.is_error else settings.plain)
+    method = measured.method or settings.resampling.method(is_error=spec.is_error)
     estimate = Estimate(
         spec.name,
         measured.value,
@@ -131,7 +131,7 @@ def estimate_of(
             p_value=found.p_value,
         )
     drawn = measured.replicates
-    if drawn is None or np.isfinite(drawn).sum() < FEW_DRAWS:
+    if drawn is None or np.isfinite(drawn).sum() < FEW_RESAMPLES:
         return estimate
     low, high = bootstrap.plain(
         method, measured.value, drawn, settings.level, measured.acceleration
@@ -176,7 +176,7 @@ def _spread(drawn: Array | None) -> float | None:
     if drawn is None:
         return None
     known = drawn[np.isfinite(drawn)]
-    return float(known.std()) if len(known) >= FEW_DRAWS else None
+    return float(known.std()) if len(known) >= FEW_RESAMPLES else None
 
 
 def _correlation(a: Measurement, b: Measurement) -> float:

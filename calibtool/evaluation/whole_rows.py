@@ -101,7 +101,7 @@ def of_other(
         draws = settings.draws
         if draws is None or draws.cluster is not None:
             return Measurement(value)
-        if metric.interval and settings.ci == "inverted" and not weighted:
+        if metric.interval and settings.inverted and not weighted:
             return Measurement(
                 value, interval=metric.interval(cells, settings.level), method="delong"
             )
