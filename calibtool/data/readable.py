@@ -67,3 +67,8 @@ class Variant:
     def of(calibrator: Recalibrator) -> Variant:
         """Return the variant that a calibrator makes of the predictions."""
         return Variant(calibrator, calibrator.describe())
+
+
+def variants_of(calibrator: Recalibrator | None) -> list[Variant]:
+    """Return what a report shows: the predictions as given and, with a calibrator, after it."""
+    return [Variant()] if calibrator is None else [Variant(), Variant.of(calibrator)]

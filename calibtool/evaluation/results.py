@@ -12,7 +12,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Measurement, Settings
-from calibtool.evaluation.resampling import FEW_RESAMPLES
+from calibtool.evaluation.resampling import FEW_RESAMPLES, FEW_ROWS
 from calibtool.intervals import bootstrap, difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
@@ -92,6 +92,13 @@ class Results:
             strict=True,
         )
         return tuple(change_of(a, b, x, y, self.settings) for a, b, x, y in pairs)
+
+
+def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
+    """Yield why there are no intervals, where the rows are too few for those that were asked
+    for."""
+    if rows < FEW_ROWS and settings.resampling.ci != "none":
+        yield f"no intervals: {rows} rows, at least {FEW_ROWS} are needed"
 
 
 def bias_of(measured: Measurement, view: str, settings: Settings) -> Estimate:

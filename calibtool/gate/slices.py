@@ -57,8 +57,8 @@ def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float
 
 def _enough(subject: Candidate, parts: Partition) -> tuple[list[int], str]:
     """The slices that have clusters enough to be resampled, and which have not."""
-    column = subject.options.get("cluster")
-    if not column or subject.options.get("ci") == "none":
+    column = subject.cluster
+    if not column or subject.resampling.ci == "none":
         return parts.large, ""
     values = subject.rows.load().extra[column]
     large = [k for k in parts.large if len(np.unique(values[parts.index(k)])) >= FEWEST]
@@ -82,12 +82,13 @@ def _by_metric(
     inside = {k: rows.take(parts.index(k)) for k in large}
 
     def look(k: int, level: float, resamples: int) -> Estimate:
-        found = subject.examine([spec], inside[k], level=level, resamples=resamples)
+        resampling = replace(subject.resampling, level=level, resamples=resamples)
+        found = subject.examine([spec], inside[k], resampling)
         estimate = subject.estimates(found)[requirement.subject]
         require_value(requirement, estimate, f"{rows.source}, {requirement.by} {parts.names[k]}")
         return estimate
 
-    resamples = int(subject.options.get("resamples", 1000))
+    resamples = subject.resampling.resamples
     if mode == "point" or level is None:
         seen = {k: look(k, 0.95, resamples) for k in large}
         return [_held(requirement, one, mode, None, parts, k) for k, one in seen.items()]
