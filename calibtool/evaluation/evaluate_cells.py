@@ -8,7 +8,8 @@ from typing import Self
 
 from calibtool.data.predictions import DataInfo
 from calibtool.errors import UsageError
-from calibtool.evaluation.from_cells import CellProblems, measure_cells, resolution
+from calibtool.evaluation.cell_problems import CellProblems
+from calibtool.evaluation.from_cells import measure_cells, resolution
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import FEW_ROWS

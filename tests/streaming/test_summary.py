@@ -15,7 +15,8 @@ from simulated import simulate
 import calibtool as ct
 from calibtool.errors import InputError
 from calibtool.evaluation import request
-from calibtool.evaluation.from_cells import CellProblems, resolution
+from calibtool.evaluation.cell_problems import CellProblems
+from calibtool.evaluation.from_cells import resolution
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
