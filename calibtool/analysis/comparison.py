@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from calibtool.data.files.source import Source
 from calibtool.data.matching import match
@@ -17,10 +16,14 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
 from calibtool.metrics.spec import Spec, parse
+from calibtool.types import Progress
 
 METRICS = (
     *("nll", "brier", "calibration-loss", "ece", "ks", "classwise-ece"),
@@ -119,7 +122,12 @@ def compare(
     reference: int = 0,
     id_: str | None = None,
     cluster: str | None = None,
-    **how: Any,
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare predictions of the same rows.
 
@@ -130,7 +138,7 @@ def compare(
         reference: which one the others are held against.
         id_: the column that rows are matched by; see `calibtool.data.matching`.
         cluster: a column of the first file; rows with equal values are drawn together.
-        how: `ci`, `resamples`, `level`, `seed`, `threads`, `progress` of `evaluate`.
+        ci, resamples, level, seed, threads, progress: as for `evaluate`.
 
     Raises InputError where rows do not match, UsageError.
 
@@ -145,14 +153,22 @@ def compare(
         raise UsageError("to compare takes two files or more, of predictions on the same rows")
     if not 0 <= reference < len(files):
         raise UsageError(f"the reference is one of {len(files)} files, not number {reference}")
+    resampling = Resampling(ci, resamples, level, seed)
     called = tuple(names or names_of([file.source for file in files]))
     first, *others = files
     if cluster and isinstance(first, Source):
         first = first.also([cluster])
     matched = match([first, *others], id_=id_)
-    found = evaluate_rows(
-        matched.first, metrics, matched.systems, bias=False, cluster=cluster, **how
+    request = Request.of(
+        matched.first,
+        metrics,
+        matched.systems,
+        cluster=cluster,
+        bias=False,
+        resampling=resampling,
+        execution=Execution.of(threads, progress),
     )
+    found = evaluate_rows(request)
     estimates = [found.estimates(k) for k in range(len(files))]
     changes = [None if k == reference else found.change(k, reference) for k in range(len(files))]
     lines = [

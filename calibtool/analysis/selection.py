@@ -20,6 +20,7 @@ from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError, FitError, UsageError
 from calibtool.evaluation.collect import resample
 from calibtool.evaluation.evaluate import evaluate
+from calibtool.evaluation.resampling import require_level, require_resamples, require_seed
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.parallel import cores, ordered
@@ -144,10 +145,9 @@ def select(
     """
     if rank_by not in SCORES:
         raise UsageError(f"--rank-by {rank_by!r}: there are {', '.join(SCORES)}")
-    if not 0 < level < 1:
-        raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
-    if resamples < 20:
-        raise UsageError(f"--resamples must be at least 20, not {resamples}")
+    require_level(level)
+    require_resamples(resamples)
+    require_seed(seed)
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test)

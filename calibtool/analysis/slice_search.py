@@ -22,7 +22,8 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import Rows, reduce_rows
 from calibtool.data.slicing import FEW, PSEUDO, carrying, names_in, partition
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import InputError
+from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.saddlepoint import excess, two_sided
 from calibtool.metrics.cells import Cells, locate
@@ -118,10 +119,8 @@ def search_slices(
 
     Raises InputError, UsageError.
     """
-    if not 0 < level < 1:
-        raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
-    if seed < 0:
-        raise UsageError(f"--seed must not be negative, not {seed}")
+    require_level(level)
+    require_seed(seed)
     rows, names = _loaded(predictions, columns, cluster)
     parts, skipped = _parts(rows, names, explicit=columns is not None)
     if not parts:

@@ -18,7 +18,8 @@ from calibtool.calibrators import inputs
 from calibtool.calibrators.fitted import Digest, Parts, parts_of
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
-from calibtool.data.predictions import Kind, Predictions
+from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Described
 from calibtool.errors import FitError, NotAvailableError
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array
@@ -32,15 +33,9 @@ PARTS = 8  # from so many parts on, workers read a part each, and the sample is 
 Progress: TypeAlias = Callable[[str, float], None]
 
 
-class FitRows(Protocol):
+class FitRows(Described, Protocol):
     """Rows to sum over."""
 
-    @property
-    def source(self) -> str: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def rows(self) -> int: ...
     @property
     def width(self) -> int: ...
     @property

@@ -224,6 +224,8 @@ def _init(
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.errors import UsageError
+    from calibtool.evaluation.execution import Execution
+    from calibtool.evaluation.resampling import Resampling
     from calibtool.gate import init_config
     from calibtool.gate.config import FILES
 
@@ -239,10 +241,16 @@ def _init(
     source = shared.source(file, options)
     fitted = load_calibrator(options["calibrator"]) if options["calibrator"] else None
     source = source.also(fitted.columns) if fitted and fitted.columns else source
-    how = {name: options[name] for name in ("ci", "resamples", "level", "seed", "cluster")}
+    resampling = Resampling(*(options[name] for name in ("ci", "resamples", "level", "seed")))
     with out.progress() as progress:
         report = init_config.write_start(
-            path, source, written, calibrator=fitted, progress=progress, **how
+            path,
+            source,
+            written,
+            calibrator=fitted,
+            cluster=options["cluster"],
+            resampling=resampling,
+            execution=Execution.of(progress=progress),
         )
     out.say(
         f"Wrote requirements that {report.data.source} keeps to, to {path}. Now: calibtool check"

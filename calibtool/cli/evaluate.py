@@ -88,7 +88,8 @@ def evaluate(
         raise UsageError("--by goes without --plot, --as, --conventions, --ood and --signatures")
     if options["state"] and (by or plot):
         raise UsageError("--state keeps one pass, and goes without --by and --plot")
-    specs = parse_list("default" if metrics is None else metrics)
+    # before anything is opened: a mistyped metric costs no reading and no cluster
+    specs = parse_list(_default(by) if metrics is None else metrics)
     fitted = load_calibrator(calibrator) if calibrator else None
     source = shared.readable(file, options, fitted.columns if fitted else ())
     if library or conventions:
@@ -97,7 +98,7 @@ def evaluate(
         out.emit(text, output)
         return
     if by:
-        out.emit(_sliced(source, by, metrics, fitted, format_, output, options), output)
+        out.emit(_sliced(source, by, specs, fitted, format_, output, options), output)
         return
     other = shared.source(ood, {}) if ood else None
     with out.progress() as progress:
@@ -110,17 +111,26 @@ def evaluate(
     out.emit(text + drawn, output)
 
 
+def _default(by: tuple[str, ...]) -> Any:
+    """Return the metrics that are measured unless others are named: few, where there are slices."""
+    if not by:
+        return "default"
+    from calibtool.analysis.slices import METRICS
+
+    return METRICS
+
+
 def _sliced(
     source: Any,
     by: tuple[str, ...],
-    metrics: str | None,
+    specs: list[Any],
     fitted: Any,
     format_: str,
     output: str | None,
     options: dict[str, Any],
 ) -> str:
     """Every metric in every slice."""
-    from calibtool.analysis.slices import METRICS, evaluate_by
+    from calibtool.analysis.slices import evaluate_by
     from calibtool.cli import output as out
     from calibtool.reports import slices
 
@@ -128,7 +138,7 @@ def _sliced(
         found = evaluate_by(
             source,
             by,
-            METRICS if metrics is None else metrics,
+            specs,
             calibrator=fitted,
             progress=progress,
             **options,

@@ -100,7 +100,7 @@ def _columns(file: Readable) -> set[str]:
 def _load(file: Readable, column: str | None) -> Predictions:
     if column and isinstance(file, Source):
         file = file.also([column])
-    found = next(iter(file.blocks(max(file.rows, 1))))
+    found = file.load()
     if column and column not in found.extra:
         raise InputError(f"{found.source}: there is no column {column!r} to match rows by")
     return found

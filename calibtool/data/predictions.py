@@ -199,6 +199,10 @@ class Predictions:
         for start in range(0, self.rows, rows):
             yield self.take(slice(start, start + rows))
 
+    def load(self) -> Predictions:
+        """Return all rows in memory: these predictions themselves, not a copy."""
+        return self
+
 
 @dataclass(frozen=True)
 class DataInfo:

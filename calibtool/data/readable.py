@@ -1,4 +1,4 @@
-"""What can be measured, and what is done to its rows first."""
+"""What can be measured or fitted to, and what is done to its rows first."""
 
 from __future__ import annotations
 
@@ -11,16 +11,9 @@ from calibtool.data.predictions import Kind, Predictions
 Apply = Callable[[Predictions], Predictions]
 
 
-class Recalibrator(Protocol):
-    """What `evaluate` needs of a calibrator."""
-
-    def __call__(self, predictions: Predictions) -> Predictions: ...
-
-    def describe(self) -> str: ...
-
-
-class Readable(Protocol):
-    """Predictions in memory, or a source that reads them in blocks."""
+class Described(Protocol):
+    """What every form of predictions says about itself: the part that a fit, an evaluation and a
+    pass over the rows share."""
 
     @property
     def source(self) -> str: ...
@@ -28,26 +21,54 @@ class Readable(Protocol):
     def kind(self) -> Kind: ...
     @property
     def rows(self) -> int: ...
+
+
+class Readable(Described, Protocol):
+    """Predictions in memory, a source that reads them in blocks, or a summary of them.
+
+    `blocks(rows)` yields the predictions `rows` rows at a time, in order; `load()` returns all of
+    them at once. Both raise InputError for a summary, which holds no rows.
+    """
+
     @property
     def classes(self) -> int | None: ...
     @property
     def one_column(self) -> bool: ...
     def blocks(self, rows: int) -> Iterator[Predictions]: ...
+    def load(self) -> Predictions: ...
+
+
+class Recalibrator(Protocol):
+    """A fitted calibrator, as far as an evaluation needs it: predictions in, predictions out, and
+    a title for reports."""
+
+    def __call__(self, predictions: Predictions) -> Predictions: ...
+
+    def describe(self) -> str: ...
 
 
 def unchanged(block: Predictions) -> Predictions:
-    """The system that is measured where nothing is applied."""
+    """Return the block itself: the variant that is measured when nothing is applied."""
     return block
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """What is made of every block of predictions before it is measured, and what to call it."""
+    """What is applied to every block of predictions before it is measured, and its title.
+
+    Resume files (`--state`) identify `apply` by its `__qualname__`, so `unchanged` must keep its
+    name.
+    """
 
     apply: Apply = unchanged
     title: str = ""
 
     @staticmethod
     def of(calibrator: Recalibrator) -> Variant:
-        """What a calibrator makes of them."""
+        """Return the variant that a calibrator makes of the predictions."""
         return Variant(calibrator, calibrator.describe())
+
+
+def variants_of(calibrator: Recalibrator | None) -> list[Variant]:
+    """Return what a report shows: the predictions as given and, with a calibrator, after it."""
+    return [Variant()] if calibrator is None else [Variant(), Variant.of(calibrator)]

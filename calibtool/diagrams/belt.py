@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import (
     Histogram,
@@ -18,7 +17,7 @@ from calibtool.diagrams.curve import (
     plain,
     stacked,
 )
-from calibtool.diagrams.inputs import How, Named, only
+from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.reliability import AXES, LOWER, SPACE
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
 from calibtool.diagrams.scales import LINEAR, Scale
@@ -86,7 +85,7 @@ def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Be
     """
     one = only(predictions)
     at = "" if view == "auto" else f"(view={view})"
-    found = evaluate_rows(one, [f"ici{at}"], [Variant()], **how)
+    found = evaluate_rows(request(one, [f"ici{at}"], **how))
     rows = found.collected[0].rows
     found_view = found.specs[0].view
     score, outcome = rows.view(found_view)

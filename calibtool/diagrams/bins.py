@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
-from calibtool.diagrams.inputs import How, Named, only, whole
+from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
@@ -86,9 +85,9 @@ def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
         predictions: one set.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
-    rows = whole(only(predictions))
+    rows = only(predictions).load()
     specs = [f"{name}(bins={number})" for name in RULES.values() for number in NUMBERS]
-    found = evaluate_rows(rows, [*specs, "smece"], [Variant()], **how)
+    found = evaluate_rows(request(rows, [*specs, "smece"], **how))
     own = found.estimates()
     size = len(NUMBERS)
     estimates = {rule: own[k * size : (k + 1) * size] for k, rule in enumerate(RULES)}

@@ -13,7 +13,7 @@ from calibtool.data.readable import Readable, Variant
 from calibtool.data.rows import to_probs
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, class_names, only
+from calibtool.diagrams.inputs import How, Named, class_names, only, request
 from calibtool.diagrams.reliability import shape
 from calibtool.diagrams.reliability_curves import binned, binomial_range
 from calibtool.diagrams.scales import LINEAR, Scale
@@ -137,7 +137,7 @@ def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack
             "confidences only"
         )
     edges = equal_width(None, bins=bins)  # type: ignore[arg-type]  # which asks no data
-    found = evaluate_rows(one, [f"classwise-ece(bins={bins})"], [Variant()], **how)
+    found = evaluate_rows(request(one, [f"classwise-ece(bins={bins})"], **how))
     view = found.collected[0].classes
     assert view is not None
     cells = view.cells(edges)
@@ -146,7 +146,7 @@ def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack
     names = tuple(class_names(one))
     worst = [int(k) for k in order[:top]]
     systems = [Variant(_OneVsRest(k), names[k]) for k in worst]
-    own = evaluate_rows(_AsColumn(one), [f"ece(bins={bins})"], systems, **how)
+    own = evaluate_rows(request(_AsColumn(one), [f"ece(bins={bins})"], systems, **how))
     curves = []
     for number, k in enumerate(worst):
         said, was = own.means(number)
@@ -234,6 +234,10 @@ class _AsColumn:
         """The predictions as they are."""
         step = max(1024, rows // max((self.rows_of.classes or 2) // 64, 1) // 1024 * 1024)
         return self.rows_of.blocks(step)
+
+    def load(self) -> Predictions:
+        """Return all rows in memory."""
+        return self.rows_of.load()
 
 
 def height(data: Classwise, width: float, style: Style) -> float:

@@ -12,7 +12,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, named, whole
+from calibtool.diagrams.inputs import How, Named, named, request
 from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.reliability_curves import percentiles, smoother
 from calibtool.diagrams.style import Style
@@ -93,7 +93,7 @@ def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Co
 
     Raises UsageError where the rows or their labels differ.
     """
-    sets = {name: whole(one) for name, one in named(predictions).items()}
+    sets = {name: one.load() for name, one in named(predictions).items()}
     if len(sets) != 2:
         raise UsageError(f"compare draws two sets of predictions, not {len(sets)}")
     (a_name, a), (b_name, b) = sets.items()
@@ -101,7 +101,7 @@ def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Co
     at = "" if view == "auto" else f"(view={view})"
     specs = [f"smece{at}"] if a.kind == "confidence" else [f"smece{at}", "nll"]
     systems = [Variant(title=a_name), Variant(lambda block: _rows_of(b, block), b_name)]
-    found = evaluate_rows(numbered(a), specs, systems, **how)
+    found = evaluate_rows(request(numbered(a), specs, systems, **how))
     width = max(found.measured[k][0].value or 0.0 for k in range(2))
     panels = [RowProblems(found.collected[k], found.view) for k in range(2)]
     smooth = [smoother(one, width) for one in panels]

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, only
+from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -87,7 +86,7 @@ def compute(
     one = only(predictions)
     chosen = view if view != "auto" else ("positive" if one.one_column else "top")
     metric = "auroc-correct" if chosen == "top" else "auroc"
-    found = evaluate_rows(one, [metric], [Variant()], **how)
+    found = evaluate_rows(request(one, [metric], **how))
     rows = found.collected[0].rows
     score, outcome = rows.view(chosen)
     edges = np.arange(1, bins + 1) / bins

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, class_names, only
+from calibtool.diagrams.inputs import How, Named, class_names, only, request
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
@@ -86,7 +85,7 @@ def compute(predictions: Named, *, top: int = TOP, **how: Unpack[How]) -> Confus
             f"{one.source}: which class was predicted is not known; whole rows of logits or "
             "probabilities are needed"
         )
-    found = evaluate_rows(one, ["top-label-ece"], [Variant()], want=("labels", "predicted"), **how)
+    found = evaluate_rows(request(one, ["top-label-ece"], columns=("labels", "predicted"), **how))
     rows = found.collected[0].rows
     assert rows.predicted is not None
     assert rows.labels is not None

@@ -17,7 +17,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
-from calibtool.diagrams.inputs import How, Named, only, whole
+from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -94,7 +94,7 @@ def compute(
 
     Raises FitError where not one can be fitted.
     """
-    rows = whole(only(predictions))
+    rows = only(predictions).load()
     require_fit(rows)
     names = list(METHODS if methods is None else dict.fromkeys(methods))
     for name in names:
@@ -110,7 +110,7 @@ def compute(
         say("fitting", done / len(names))
     if len(systems) == 1:
         raise FitError(f"no calibrator could be fitted: {'; '.join(notes)}")
-    found = evaluate_rows(judged, METRICS, systems, **how)
+    found = evaluate_rows(request(judged, METRICS, systems, **how))
     gains = [
         Gain(system.title, found.estimates(k), found.change(k))
         for k, system in enumerate(systems)

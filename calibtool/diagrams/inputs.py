@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias, TypedDict
 
 import numpy as np
 
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Readable
+from calibtool.data.readable import Readable, Variant
 from calibtool.data.slicing import PSEUDO, partition
 from calibtool.errors import UsageError
+from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
 from calibtool.types import Array, Progress
 
 Named: TypeAlias = Readable | Mapping[str, Readable]
@@ -44,9 +47,29 @@ def only(predictions: Named) -> Readable:
     return one
 
 
-def whole(predictions: Readable) -> Predictions:
-    """All rows in memory."""
-    return next(iter(predictions.blocks(max(predictions.rows, 1))))
+def request(
+    predictions: Readable,
+    metrics: Sequence[str],
+    variants: Sequence[Variant] = (Variant(),),
+    *,
+    columns: Collection[str] = (),
+    bias: bool = True,
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Request:
+    """Return the request that a diagram's options make: `Request.of`, with flat options."""
+    return Request.of(
+        predictions,
+        metrics,
+        variants,
+        columns=columns,
+        bias=bias,
+        resampling=Resampling(ci, resamples, level, seed),
+        execution=Execution.of(progress=progress),
+    )
 
 
 def class_names(predictions: Readable) -> list[str]:

@@ -12,7 +12,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.diagrams import marks, reliability_curves
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, groups, named, only, whole
+from calibtool.diagrams.inputs import How, Named, groups, named, only, request
 from calibtool.diagrams.scales import Scale, scale_of
 from calibtool.diagrams.style import Style
 from calibtool.errors import InputError, UsageError
@@ -120,13 +120,13 @@ def compute(
     sets: dict[str, Readable] = named(predictions)
     notes: tuple[str, ...] = ()
     if by is not None:
-        sets, notes = groups(whole(only(predictions)), by)
+        sets, notes = groups(only(predictions).load(), by)
     systems = [Variant(), *(Variant.of(one) for one in calibrators)]
     drawn: list[Curve] = []
     data = []
     for name, one in sets.items():
         specs = _specs(form, bins, rule, logit=logit, view=_view(view, one))
-        found = evaluate_variants(one, specs, systems, bias=False, **how)
+        found = evaluate_variants(request(one, specs, systems, bias=False, **how))
         data.append(found.data)
         for number, system in enumerate(systems):
             points = _points(found, number, form, logit=logit, intervals=intervals)

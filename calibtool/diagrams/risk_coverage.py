@@ -12,7 +12,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Recalibrator, Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, named
+from calibtool.diagrams.inputs import How, Named, named, request
 from calibtool.diagrams.reliability_curves import percentiles
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_variants
@@ -94,7 +94,7 @@ def compute(
     systems = [Variant(), *(Variant.of(one) for one in calibrators)]
     curves, data = [], []
     for name, one in sets.items():
-        found = evaluate_variants(one, ["aurc", "e-aurc"], systems, **how)
+        found = evaluate_variants(request(one, ["aurc", "e-aurc"], systems, **how))
         data.append(found.data)
         for number, system in enumerate(systems):
             own = system.title or "as given"

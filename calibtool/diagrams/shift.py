@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, column, only, whole
+from calibtool.diagrams.inputs import How, Named, column, only, request
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
@@ -104,14 +103,14 @@ def compute(
 
     Raises UsageError where the column holds neither numbers nor times.
     """
-    rows = whole(only(predictions))
+    rows = only(predictions).load()
     values, is_time = _numbers(column(rows, over, "--over"), rows.source, over)
     where = _stretches(values, groups)
     at = "" if view == "auto" else f",view={view}"
     stretches = []
     for k in range(int(where.max()) + 1):
         own = np.flatnonzero(where == k)
-        found = evaluate_rows(rows.take(own), [f"ece(bins={bins}{at})"], [Variant()], **how)
+        found = evaluate_rows(request(rows.take(own), [f"ece(bins={bins}{at})"], **how))
         stretches.append(_stretch(found, values[own], is_time))
     whole_data = DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
     level = found.settings.level

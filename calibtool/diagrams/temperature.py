@@ -14,7 +14,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
-from calibtool.diagrams.inputs import How, Named, only, whole
+from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -86,11 +86,11 @@ def compute(predictions: Named, *, bins: int = 15, **how: Unpack[How]) -> Temper
             f"{one.source}: a temperature needs whole rows of logits or probabilities; there are "
             "confidences only"
         )
-    rows = whole(one)
+    rows = one.load()
     optimum = best(rows)[0]
     grid = _grid(optimum)
     systems = [Variant(Power(float(t)), f"T = {t:.4g}") for t in grid]
-    found = evaluate_rows(rows, ["nll", f"ece(bins={bins})"], systems, **how)
+    found = evaluate_rows(request(rows, ["nll", f"ece(bins={bins})"], systems, **how))
     pairs = [found.estimates(k) for k in range(len(grid))]
     nll, ece = zip(*pairs, strict=True)
     return Temperature(grid, nll, ece, optimum, (found.data,), found.settings.level)

@@ -21,7 +21,7 @@ from calibtool.types import Array
 
 
 class BinnedErrors:
-    """Errors of one score a row. Metrics on the same bins share columns of the plan."""
+    """Errors of one score per row. Metrics on the same bins share columns of the plan."""
 
     def __init__(self, rows: Rows, plan: ColumnPlan) -> None:
         self.rows, self.plan = rows, plan
@@ -29,9 +29,9 @@ class BinnedErrors:
         self._columns: dict[tuple[str, bytes], slice] = {}
 
     def add(self, spec: Spec) -> Finish:
-        """A metric's value, and the columns of its bins."""
+        """Compute a metric's value, and note the columns of its bins: a gap and a mass per bin."""
         score, outcome = self.rows.view(spec.view)
-        if self._many:
+        if self._draws_units:
             return self._of_units(spec)
         if spec.view not in self._cells:
             self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
@@ -41,14 +41,14 @@ class BinnedErrors:
         bins = len(edges)
         key = (spec.view, edges.tobytes())
         if key not in self._columns:
-            where = locate(score, edges)
+            bin_of = locate(score, edges)
             residual = outcome - score.astype(np.float64)
 
             def build(part: slice) -> Array:
                 out = np.zeros((part.stop - part.start, 2 * bins))
                 row = np.arange(len(out))
-                out[row, where[part]] = residual[part]
-                out[row, bins + where[part]] = 1
+                out[row, bin_of[part]] = residual[part]
+                out[row, bins + bin_of[part]] = 1
                 return out
 
             self._columns[key] = self.plan.note(2 * bins, build)
@@ -57,8 +57,9 @@ class BinnedErrors:
         def finish(sums: Sums) -> Measurement:
             if sums is None:
                 return Measurement(value)
-            own = sums[:, at] / sums[:, :1]
-            gap, mass = own[:, :bins], np.maximum(own[:, bins:], 0)
+            shares = sums[:, at] / sums[:, :1]
+            # on their grid, sums of a bin that a replicate leaves empty may end just below 0
+            gap, mass = shares[:, :bins], np.maximum(shares[:, bins:], 0)
             return error_of(spec, seen, gap, mass, self._effective(seen), self.plan.settings)
 
         return finish
@@ -67,13 +68,16 @@ class BinnedErrors:
         return effective_rows(seen.rows, self.rows.weights)
 
     @property
-    def _many(self) -> bool:
-        """Whether there are so many rows that units are drawn instead."""
+    def _draws_units(self) -> bool:
+        """Whether units of rows are weighted rather than rows: there are more than EXACT_ROWS."""
         return len(self.rows.confidence) > EXACT_ROWS
 
     def _of_units(self, spec: Spec) -> Finish:
-        """The same of many rows: they are sorted only where the edges ask for it, and their sums by
-        unit need no columns."""
+        """Compute a metric of more than EXACT_ROWS rows, and how to get its interval.
+
+        Rows are sorted only where the edges depend on them, and their sums by unit need no columns:
+        two per bin, for every row, would not fit in memory.
+        """
         score, outcome = self.rows.view(spec.view)
         weights = self.rows.weights
         edges = self._edges(spec)
@@ -87,8 +91,8 @@ class BinnedErrors:
                 return Measurement(value)
             mass = np.ones(len(score)) if weights is None else weights
             residual = mass * (outcome - score.astype(np.float64))
-            every, columns = np.arange(len(score)), [mass, residual]
-            n, r = drawn_sums(every, where, len(edges), columns, settings.draws, settings.threads)
+            rows, columns = np.arange(len(score)), [mass, residual]
+            n, r = drawn_sums(rows, where, len(edges), columns, settings.draws, settings.threads)
             total = n.sum(axis=1, keepdims=True)
             some = total[:, 0] > 0
             gap, share = r[some] / total[some], np.maximum(n[some] / total[some], 0)
@@ -106,7 +110,7 @@ class BinnedErrors:
 
 
 def of_classes(spec: Spec, view: OneVsRest | None, settings: Settings) -> Finish:
-    """Errors of the class view at edges that all classes share."""
+    """Measure an error of the class view at edges that all classes share."""
     if view is None:
         raise NotAvailableError("needs whole probability rows")
     edges = spec.edges(Cells.empty())
@@ -125,11 +129,12 @@ def of_classes(spec: Spec, view: OneVsRest | None, settings: Settings) -> Finish
 
 
 def of_panels(spec: Spec, panels: RowProblems, settings: Settings) -> Finish:
-    """Errors of several panels, each at edges of its own, one profile after the other."""
-    edges, found = _pooled(spec, panels, settings.threads)
-    bins = max(len(own) for own in edges)
-    n, p, y = (_stacked([getattr(c, name) for c in found], bins) for name in ("n", "p", "y"))
-    # all rows are in every class's panel, but only in one of the predicted classes'
+    """Measure an error of several binary problems, each at its own edges, as one profile of all
+    bins."""
+    edges, pooled = _pooled(spec, panels, settings.threads)
+    bins = max(len(of_problem) for of_problem in edges)
+    n, p, y = (_stacked([getattr(c, name) for c in pooled], bins) for name in ("n", "p", "y"))
+    # every row is in the problem of each class, but only in that of its predicted class
     total = n.sum() if panels.view == "label" else n[0].sum()
     score = np.divide(p, n, out=np.zeros_like(p), where=n > 0)
     seen = Profile((y - p) / total, n / total, score, float(total))
@@ -142,9 +147,9 @@ def of_panels(spec: Spec, panels: RowProblems, settings: Settings) -> Finish:
         shape = (draws.replicates, len(panels), bins)
         gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for k in range(len(panels)):
-            kept = slice(0, len(edges[k]))
-            drawn, hits = panels.binned(k, edges[k], draws, settings.threads)
-            mass[:, k, kept], gap[:, k, kept] = drawn, hits - drawn * score[k, kept]
+            at = slice(0, len(edges[k]))  # problems with fewer bins leave the rest empty
+            weight, hits = panels.binned(k, edges[k], draws, settings.threads)
+            mass[:, k, at], gap[:, k, at] = weight, hits - weight * score[k, at]
             settings.progress("resampling classes", (k + 1) / len(panels))
         whole = mass.sum(axis=(1, 2)) if panels.view == "label" else mass[:, 0].sum(axis=1)
         some = whole > 0
@@ -157,6 +162,8 @@ def of_panels(spec: Spec, panels: RowProblems, settings: Settings) -> Finish:
 
 
 def _pooled(spec: Spec, panels: RowProblems, threads: int) -> tuple[list[Array], list[Cells]]:
+    """Return each problem's edges, and its cells pooled into them."""
+
     def work(index: int) -> tuple[Array, Cells]:
         cells = panels.exact(index)
         edges = spec.edges(cells)
@@ -167,6 +174,7 @@ def _pooled(spec: Spec, panels: RowProblems, threads: int) -> tuple[list[Array],
 
 
 def _stacked(parts: list[Array], width: int) -> Array:
+    """Return the parts as rows of a matrix, (len(parts), width), filled up with 0."""
     out = np.zeros((len(parts), width))
     for row, part in zip(out, parts, strict=True):
         row[: len(part)] = part
@@ -176,11 +184,16 @@ def _stacked(parts: list[Array], width: int) -> Array:
 def error_of(
     spec: Spec, seen: Profile, gap: Array, mass: Array, rows: float, settings: Settings
 ) -> Measurement:
-    """A calibration error with its replicates and, if it is the method, their inversion.
+    """Measure a calibration error, with its replicates and, if it is the method, their inversion.
 
-    `rows` is how many rows would be as informative if all weighed the same.
+    Args:
+        spec: the metric.
+        seen: the profile of the observed bins.
+        gap, mass: (R, ...) the same in every replicate.
+        rows: the number of equally weighted rows that would be as informative.
+        settings: how it is measured.
     """
-    weighed = rows
+    weighed = rows  # norms that depend on the number of rows take it before clusters shrink it
 
     def norm(gap: Array, mass: Array) -> Array:
         return spec.of_profile(Profile(gap, mass, seen.score, weighed))
@@ -190,10 +203,11 @@ def error_of(
 
     value = float(spec.of_profile(seen))
     replicates = norm(gap, mass).astype(np.float64)
-    if settings.ci != "inverted":
+    if not settings.inverted:
         return Measurement(value, replicates=replicates)
     assert settings.draws is not None
     if settings.draws.cluster is not None:
+        # candidate truths are simulated as if rows were independent: so many rows, as vary as much
         score = np.asarray(seen.score)
         rows /= inversion.design_effect(seen.gap, seen.mass, score, gap, mass, rows)
     inverse = inversion.invert(

@@ -18,17 +18,22 @@ from calibtool.metrics.spec import Spec
 from calibtool.parallel import ordered
 from calibtool.types import Array
 
-# how far along their line the candidates stand: 0 is calibrated, 1 is what was seen
+# Candidate truths lie on a line: at 0 the scores are calibrated, at 1 they are off as observed. The
+# steps are close where intervals usually end; between them `inversion.along` interpolates. Beyond
+# them, candidates follow at FARTHER times the distance until enough of their data sets lie above
+# what was seen. FARTHEST bounds their number: nine beyond STEPS.
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6)
-FARTHER = 1.5  # each further candidate stands as many times as far
+FARTHER = 1.5
 FARTHEST = 60.0
-MOST_LABELS = 1 << 26  # labels drawn for one candidate of the class view
-LONG = ("ks", "kuiper")  # errors that are sums over long stretches
-FEWEST = 200  # data sets drawn for a candidate, however many rows there are
+# Labels drawn for one candidate of the class view, which cost one draw per row and data set: with
+# many rows, fewer data sets are drawn, though never fewer than FEWEST, whose 2.5 % tail is 5 sets.
+MOST_LABELS = 1 << 26
+FEWEST = 200
+LONG = ("ks", "kuiper")  # errors that are sums over long stretches of the scores
 
 
 class CurveMetrics:
-    """All metrics of the cells of one view of one system."""
+    """All metrics of the cells of one view of one variant."""
 
     def __init__(self, panels: RowProblems, specs: Sequence[Spec], settings: Settings) -> None:
         self.panels, self.settings = panels, settings
@@ -43,16 +48,17 @@ class CurveMetrics:
         self._inverse: dict[str, inversion.Inverted] | None = None
 
     def _exactly(self, spec: Spec) -> Callable[[Cells, int], Array]:
-        """The metric of a panel's exact cells, which decide on options left to the data."""
+        """Return the metric as a function of a problem's exact cells, which also decide on options
+        that are left to the data."""
 
         def value(cells: Cells, index: int) -> Array:
-            self._settled[spec.name, index] = own = spec.settled(cells)
-            return own.of_cells(cells)
+            self._settled[spec.name, index] = settled = spec.settled(cells)
+            return settled.of_cells(cells)
 
         return value
 
     def add(self, spec: Spec) -> Finish:
-        """A metric's value, and how to get its interval."""
+        """Return what finishes a metric: its value, and how to get its interval."""
         value = self.value[spec.name]
         if np.isnan(value):
             raise NotAvailableError("not defined on these data")
@@ -60,7 +66,7 @@ class CurveMetrics:
         def finish(sums: Sums) -> Measurement:
             if self.settings.draws is None or not np.isfinite(value) or self._no_way(spec):
                 return Measurement(value)
-            if spec.is_error and self.settings.ci == "inverted":
+            if spec.is_error and self.settings.inverted:
                 replicates = self.replicates[spec.name] if self.settings.paired else None
                 return Measurement(value, replicates=replicates, inverse=self.inverse[spec.name])
             return self._plain(spec, value)
@@ -68,10 +74,15 @@ class CurveMetrics:
         return finish
 
     def _no_way(self, spec: Spec) -> bool:
-        """Whether no interval covers: redrawn outcomes do not hang together, and clusters widen
-        long sums, like those of KS, by more than short ones; only the former are known."""
+        """Return whether no interval is known to cover.
+
+        Redrawn outcomes are independent, so the rows of a cluster are not correlated in them. The
+        design effect makes up for that, but it is that of sums over long stretches of the scores,
+        like those of KS, which clusters widen most; by how much they widen other metrics is not
+        known.
+        """
         assert isinstance(spec.metric, CellMetric)
-        redrawn = self.settings.ci == "inverted" and (spec.is_error or spec.metric.biased)
+        redrawn = self.settings.inverted and (spec.is_error or spec.metric.biased)
         long = spec.metric.name in LONG and self.panels.view != "class"
         return self._clustered and redrawn and not long
 
@@ -82,24 +93,25 @@ class CurveMetrics:
     def _plain(self, spec: Spec, value: float) -> Measurement:
         replicates = self.replicates[spec.name]
         assert isinstance(spec.metric, CellMetric)
-        if spec.metric.biased and self.settings.ci == "inverted":
+        if spec.metric.biased and self.settings.inverted:
             low, high = np.quantile(self._moves(spec), self._tails)
+            # a basic interval: what noise does to the smoothed truth is taken off the value
             least, most = spec.metric.least, spec.metric.most
             ends = (max(value - high, least), min(value - low, most))
             return Measurement(value, replicates=replicates, interval=ends, method="smoothed")
         alone = len(self.panels) == 1
         closed = spec.metric.interval
         rows_alone = alone and self.panels.weights is None and not self._clustered
-        if closed and rows_alone and self.settings.ci == "inverted":
+        if closed and rows_alone and self.settings.inverted:
             ends = closed(self.panels.exact(0), self.settings.level)
             return Measurement(value, replicates=replicates, interval=ends, method="delong")
-        own = self._settled[spec.name, 0]
-        known = alone and not self._clustered
-        skew = _acceleration(own.of_cells, self.panels.fine[0].cells) if known else 0.0
+        settled = self._settled[spec.name, 0]
+        known = alone and not self._clustered  # the influence of single rows, in one problem
+        skew = _acceleration(settled.of_cells, self.panels.fine[0].cells) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
 
     def _few_enough(self) -> Draws:
-        """The draws; in the class view of many rows, where each draw costs a label a row, fewer."""
+        """Return the draws for candidates: in the class view of many rows, fewer replicates."""
         draws = self.settings.draws
         assert draws is not None
         if self.panels.view != "class":
@@ -112,7 +124,7 @@ class CurveMetrics:
         return [(1 - self.settings.level) / 2, (1 + self.settings.level) / 2]
 
     def _moves(self, spec: Spec) -> Array:
-        """How far noise moves a metric where what was seen, smoothed, is true."""
+        """Return how far noise moves a metric if the smoothed observed gap is the truth, (R,)."""
         draws, threads = self._few_enough(), self.settings.threads
         self.panels.prepare(draws, threads)
         true = self._values(self.panels.truth(1.0), [spec.name], truth=True)
@@ -123,7 +135,7 @@ class CurveMetrics:
 
     @property
     def replicates(self) -> dict[str, Array]:
-        """Bootstrap replicates of every metric, moved by what the fine cells lose."""
+        """Bootstrap replicates of every metric, moved by the difference that fine cells make."""
         if self._replicates is None:
             draws, threads = self.settings.draws, self.settings.threads
             assert draws is not None
@@ -143,12 +155,13 @@ class CurveMetrics:
 
     @property
     def inverse(self) -> dict[str, inversion.Inverted]:
-        """What candidate truths say of every calibration error."""
+        """Interval, p-value and unbiased estimate of every calibration error, by candidates."""
         if self._inverse is None:
             self._inverse = self._invert()
         return self._inverse
 
     def _invert(self) -> dict[str, inversion.Inverted]:
+        """Draw data sets from candidates ever farther out, until every error's interval ends."""
         draws, threads = self._few_enough(), self.settings.threads
         errors = [name for name, spec in self.specs.items() if spec.is_error]
         whole = self._values((fine.cells for fine in self.panels.fine), errors)
@@ -156,19 +169,21 @@ class CurveMetrics:
         truth: dict[str, list[float]] = {name: [] for name in errors}
         drawn: dict[str, list[Array]] = {name: [] for name in errors}
         self.panels.prepare(draws, threads)
-        open_, at, step = list(errors), 0, 0.0
-        while open_ and step <= FARTHEST:
+        unfinished, at, step = list(errors), 0, 0.0
+        while unfinished and step <= FARTHEST:
             step = STEPS[at] if at < len(STEPS) else step * FARTHER
-            truths = self._values(self.panels.truth(step), open_, truth=True)
-            simulated = self._values(self.panels.simulated(step, draws, threads), open_)
-            for name in open_:
+            truths = self._values(self.panels.truth(step), unfinished, truth=True)
+            simulated = self._values(self.panels.simulated(step, draws, threads), unfinished)
+            for name in unfinished:
                 truth[name].append(float(truths[name]))
                 drawn[name].append(simulated[name])
             at += 1
             self.settings.progress("candidate truths", min(at / (len(STEPS) + 1), 1.0))
             if at >= len(STEPS):
                 level = self.settings.level
-                open_ = [e for e in open_ if not inversion.enough(seen[e], drawn[e][-1], level)]
+                unfinished = [
+                    e for e in unfinished if not inversion.enough(seen[e], drawn[e][-1], level)
+                ]
         self.settings.progress("candidate truths", 1.0)
         return {
             name: inversion.along(
@@ -180,27 +195,30 @@ class CurveMetrics:
     def _values(
         self, cells: Iterable[Cells], names: Iterable[str], *, truth: bool = False
     ) -> dict[str, Array]:
-        """Each metric on each panel's cells, put together over the panels."""
-        found: dict[str, list[Array]] = {name: [] for name in names}
+        """Return each metric on each problem's cells, combined over the problems."""
+        values: dict[str, list[Array]] = {name: [] for name in names}
         mass = []
-        for index, one in enumerate(cells):
-            mass.append(np.asarray(one.total).mean())
+        for index, of_problem in enumerate(cells):
+            mass.append(np.asarray(of_problem.total).mean())
 
-            def work(name: str, index: int = index, one: Cells = one) -> Array:
+            def work(name: str, index: int = index, of_problem: Cells = of_problem) -> Array:
                 spec = self._settled[name, index]
-                return spec.of_truth(one) if truth else spec.of_cells(one)
+                return spec.of_truth(of_problem) if truth else spec.of_cells(of_problem)
 
             for name, value in zip(
-                found, ordered(work, list(found), self.settings.threads), strict=True
+                values, ordered(work, list(values), self.settings.threads), strict=True
             ):
-                found[name].append(value)
+                values[name].append(value)
         shares = np.array(mass)
-        return {name: self.panels.combine(np.array(x), shares) for name, x in found.items()}
+        return {name: self.panels.combine(np.array(x), shares) for name, x in values.items()}
 
 
 def _acceleration(function: Callable[[Cells], Array], cells: Cells) -> float:
-    """BCa's acceleration by the influence of the rows of each cell and outcome."""
+    """Return BCa's acceleration (Efron 1987) by the influence of the rows of each cell and outcome,
+    a numerical derivative."""
     size = len(cells.at)
+    # the share by which a cell grows: the error of a one-sided derivative goes with the step, that
+    # of rounding with 1e-16 / step
     step = 1e-4
     ones = np.concatenate([cells.y, cells.n - cells.y])
     used = np.flatnonzero(ones > 0)

@@ -1,12 +1,12 @@
-"""Evaluate: read the predictions once, collect what the metrics need, compute, put intervals on
-the numbers, report."""
+"""Evaluate: resolve the request, read the rows once, measure, put intervals on the numbers,
+report."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -16,36 +16,25 @@ from calibtool.data.blocks import Wanted, unit
 from calibtool.data.clusters import clusters
 from calibtool.data.files.reader import left_out
 from calibtool.data.predictions import DataInfo, Predictions
-from calibtool.data.readable import Apply, Readable, Recalibrator, Variant
+from calibtool.data.readable import Readable, Recalibrator, variants_of
 from calibtool.data.rows import Rows, reduce_rows
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
-from calibtool.evaluation.evaluate_cells import evaluate_cells as stream
+from calibtool.evaluation.evaluate_cells import evaluate_cells
+from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.report import Report
-from calibtool.evaluation.resampling import FEW_ROWS, require_memory, settings_of
-from calibtool.evaluation.results import Results, bias_of
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
+from calibtool.evaluation.results import Results, bias_of, too_few_rows
 from calibtool.evaluation.wording import read
-from calibtool.intervals.draws import EXACT_ROWS, Draws
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
-from calibtool.metrics.spec import Spec, main_view, parse_list, resolve_view
-from calibtool.parallel import cores
+from calibtool.metrics.spec import Spec
 from calibtool.streaming.engines.dask_frame import as_source
-from calibtool.streaming.layout import streams
-from calibtool.streaming.passes import (
-    STREAMED_ROWS,
-    has_engine,
-    is_streamed,
-    max_rows,
-    require_streamed,
-)
-from calibtool.streaming.summary import Summary
-from calibtool.types import Array, Progress, silent
-
-OF_OTHER = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"  # what a second file is measured by
+from calibtool.types import Array, Progress
 
 
 def evaluate(
@@ -66,18 +55,19 @@ def evaluate(
 
     Args:
         predictions: `Predictions`, a `Source` to be read in blocks, a `Summary`, or a Dask data
-            frame whose columns tell their part by name (`ct.from_dask` for others).
+            frame whose columns are recognised by name (`ct.from_dask` for others).
         metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
-        calibrator: also measure what it makes of the predictions, and the paired difference.
-        ood: predictions of rows from elsewhere, whose labels do not matter: how well confidence
-            tells them from these is then measured too.
-        cluster: a column of which rows with equal values hang together; they are drawn together.
-        ci: "inverted" (covers), "percentile", "basic", "bca" or "none". Under "inverted", what
-            is no calibration error gets a BCa bootstrap, or a closed form where it has one.
-        resamples: bootstrap replicates.
-        level: of the intervals, in (0, 1).
+        calibrator: also measure the predictions after this calibrator, and the paired difference.
+        ood: out-of-distribution predictions, whose labels are ignored: also measure how well
+            confidence separates them from `predictions`.
+        cluster: a column; rows with equal values (one patient, one user) are resampled together.
+        ci: "inverted" (its intervals cover), "percentile", "basic", "bca" or "none". Under
+            "inverted", metrics that are not calibration errors get a BCa bootstrap, or a closed
+            form where they have one.
+        resamples: bootstrap replicates, at least 20.
+        level: confidence level of the intervals, in (0, 1).
         seed: of the replicates; the digits depend on nothing else.
-        threads: None for as many as there are cores. It changes no digit.
+        threads: how many to use, by default as many as there are cores. Changes no digit.
         progress: called now and then with what is being done and the share that is done.
 
     Raises InputError, UsageError.
@@ -86,91 +76,33 @@ def evaluate(
     >>> round(evaluate(p, ["ece"], ci="none")["ece"].value, 6)
     0.3
     """
-    systems = [Variant()] if calibrator is None else [Variant(), Variant.of(calibrator)]
-    found = evaluate_variants(
+    request = Request.of(
         as_source(predictions),
         metrics,
-        systems,
+        variants_of(calibrator),
         ood=ood,
         cluster=cluster,
-        ci=ci,
-        resamples=resamples,
-        level=level,
-        seed=seed,
-        threads=threads,
-        progress=progress,
+        resampling=Resampling(ci, resamples, level, seed),
+        execution=Execution.of(threads, progress),
     )
-    return report_of(found)
+    return report_of(evaluate_variants(request))
 
 
-def evaluate_variants(
-    predictions: Readable,
-    metrics: str | Iterable[str | Spec],
-    systems: Sequence[Variant] = (Variant(),),
-    *,
-    ood: Readable | None = None,
-    cluster: str | None = None,
-    bias: bool = True,
-    **how: Any,
-) -> Results:
-    """Measure several systems on the same rows: by their cells where there are more than
-    STREAMED_ROWS rows (of two systems, more than EXACT_ROWS in a file), or an engine reads them, or
-    there are no rows any more; by `evaluate_rows` where there are fewer, or where a metric or
-    clusters need whole rows.
+def evaluate_variants(request: Request) -> Results:
+    """Measure every variant of a request: from cells where `request.from_cells` says so, otherwise
+    from rows.
 
-    The arguments are those of `evaluate_rows`; `how` is how intervals are made.
+    Raises InputError, UsageError.
     """
-    asked = parse_list(metrics)
-    kept = isinstance(predictions, Summary)
-    if has_engine(predictions):
-        require_streamed(predictions, asked, cluster=cluster, ood=ood)
-    streamed = streams(asked) and _many(predictions, paired=len(systems) > 1)
-    if kept and (cluster is not None or ood is not None):
-        option = "--cluster" if cluster is not None else "--ood"
-        raise InputError(f"{predictions.source}: holds cells, no rows; {option} needs rows")
-    if not kept and (not streamed or cluster is not None or ood is not None):
-        return evaluate_rows(
-            predictions, asked, systems, ood=ood, cluster=cluster, bias=bias, **how
-        )
-    return _streamed(predictions, asked, systems, bias=bias, **how)
-
-
-def _streamed(
-    predictions: Readable,
-    asked: Sequence[Spec],
-    systems: Sequence[Variant],
-    *,
-    bias: bool,
-    ci: str = "inverted",
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> Results:
-    drawing = Draws(resamples, seed, max_rows(predictions))
-    settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
-    settings = replace(settings, paired=len(systems) > 1)
-    specs = [resolve_view(spec, predictions) for spec in asked]
-    if settings.draws is not None:
-        require_memory(specs, predictions, settings.draws)
-    return stream(predictions, specs, systems, settings, bias=bias)
-
-
-def _many(predictions: Readable, *, paired: bool) -> bool:
-    """Whether cells are to stand for the rows. Cells cannot pair an error before and after, so that
-    rows which are in memory, or fit there, are kept where there are two systems."""
-    if paired and isinstance(predictions, Predictions):
-        return False
-    return is_streamed(predictions, EXACT_ROWS if paired else STREAMED_ROWS)
+    return evaluate_cells(request) if request.from_cells else evaluate_rows(request)
 
 
 @dataclass(frozen=True, eq=False)
 class RowResults(Results):
-    """Several systems on the same rows, by the same draws: any two are paired.
+    """Variants measured on the same rows by the same draws: any two are paired.
 
     Attributes:
-        collected: what the pass left of each system.
+        collected: what the pass kept of each variant.
         left: files that could not be read and were left out, with the reason.
     """
 
@@ -183,106 +115,114 @@ class RowResults(Results):
         return self.left
 
     def means(self, system: int = 0) -> tuple[float, float]:
-        """Mean score and mean outcome of a system."""
-        return _means(self.collected[system].rows, self.view)
+        """Return the mean score and the mean outcome of a variant, in `view`."""
+        rows = self.collected[system].rows
+        score, outcome = rows.view(self.view)
+        return (
+            ScoreSum.from_rows(score.astype(np.float64), rows.weights).mean,
+            ScoreSum.from_rows(outcome, rows.weights).mean,
+        )
 
     def panels(self, system: int = 0, view: str = "") -> RowProblems:
-        """The panels of a system's scores, in `view` unless another is named."""
+        """Return the binary problems of a variant, by default in `view`."""
         return RowProblems(self.collected[system], view or self.view)
 
     def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
-        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
-        in each."""
+        """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
+        weights in each bin."""
         rows = self.collected[system].rows
         score, outcome = rows.view(self.view)
-        where = locate(score, edges)
-        cells = Cells.binned(score, outcome, edges, rows.weights, where)
+        bins = locate(score, edges)
+        cells = Cells.binned(score, outcome, edges, rows.weights, bins)
         if rows.weights is None:
             return cells, cells.n
-        return cells, np.bincount(where, rows.weights**2, len(edges))
+        return cells, np.bincount(bins, rows.weights**2, len(edges))
 
     def only(self, systems: slice) -> Self:
-        """Some of the systems."""
+        """Return the results of some of the variants."""
         return replace(super().only(systems), collected=self.collected[systems])
 
     def warnings(self) -> Iterator[str]:
-        """What the reader should know about the data."""
-        yield from _warnings(self.collected, self.settings)
-        yield from _without_interval(self)
+        """Yield what the reader should know about the data."""
+        yield from too_few_rows(len(self.collected[0].rows.confidence), self.settings)
+        for collected, when in zip(self.collected, ("", " after the calibrator"), strict=False):
+            yield from _infinite_nll(collected.rows, when)
+        yield from self._without_interval()
+
+    def _without_interval(self) -> Iterator[str]:
+        """Yield the metrics for which no interval is known to cover when rows are clustered."""
+        if self.settings.draws is None or self.settings.draws.cluster is None:
+            return
+        estimates = zip(self.specs, self.estimates(), strict=True)
+        names = [s.name for s, e in estimates if e.value is not None and e.low is None]
+        if names:
+            yield (
+                f"no interval for {', '.join(names)}: none is known to cover when rows are "
+                "clustered"
+            )
 
 
-def evaluate_rows(
-    predictions: Readable,
-    metrics: str | Iterable[str | Spec],
-    systems: Sequence[Variant] = (Variant(),),
-    *,
-    ood: Readable | None = None,
-    want: Collection[str] = (),
-    bias: bool = True,
-    cluster: str | None = None,
-    ci: str = "inverted",
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> RowResults:
-    """Measure several systems on the same rows, and keep what the pass left of them.
+def evaluate_rows(request: Request) -> RowResults:
+    """Measure every variant of a request on the rows themselves, however many there are, and keep
+    what the pass collected of them.
 
-    Args:
-        want: columns of `Rows` that are wanted besides those that the metrics need.
-        bias: whether mean score minus mean outcome is wanted, with its interval.
-
-    The other arguments are those of `evaluate`, which is this with one system or two.
+    Raises InputError, UsageError.
     """
-    together = None if cluster is None or ci == "none" else clusters(predictions, cluster)
-    drawing = Draws(resamples, seed, predictions.rows, together)
-    settings = settings_of(ci, drawing, level, threads or cores(), progress or silent)
-    settings = replace(settings, paired=len(systems) > 1)
-    asked = parse_list(metrics)
-    if ood is not None and not any(isinstance(spec.metric, TwoFileMetric) for spec in asked):
-        asked += parse_list(OF_OTHER)
-    specs = [resolve_view(spec, predictions) for spec in asked]
-    wanted = _wanted(specs, predictions)
-    if predictions.classes is not None:
-        wanted = replace(wanted, columns=wanted.columns | set(want))
-    draws = settings.draws if wanted.lowest is not None else None
-    if settings.draws is not None:
-        require_memory(specs, predictions, settings.draws)
-    applied = [system.apply for system in systems]
-    blocks = _watched(predictions, unit(predictions.classes), settings.progress)
-    collected = collect(blocks, applied, wanted=wanted, draws=draws, threads=settings.threads)
-    if any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in specs):
-        collected = _refined(predictions, applied, collected)
-    others = _others(ood, predictions, applied, specs)
+    predictions, resampling = request.predictions, request.resampling
+    cluster = None
+    if request.cluster is not None and resampling.ci != "none":
+        cluster = clusters(predictions, request.cluster)
+    settings = request.settings(predictions.rows, cluster)
+    collected = _collect(request, settings)
+    others = _reduce_ood(request)
     rows = collected[0].rows
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
-    view = main_view(specs, predictions)
-    measured, mean = measure_rows(specs, collected, settings, view if bias else None, others)
-    data = DataInfo(
-        predictions.source,
-        len(rows.confidence),
-        predictions.classes,
-        predictions.kind,
-        rows.weights is not None,
-        getattr(predictions, "filter", ""),
-    )
+    view = request.view if request.bias else None
+    measured, bias = measure_rows(request.specs, collected, settings, view, others)
     return RowResults(
-        tuple(specs),
-        tuple(systems),
+        request.specs,
+        request.variants,
         tuple(tuple(row) for row in measured),
         settings,
-        data,
-        view,
-        mean,
+        DataInfo(
+            predictions.source,
+            len(rows.confidence),
+            predictions.classes,
+            predictions.kind,
+            rows.weights is not None,
+            getattr(predictions, "filter", ""),
+        ),
+        request.view,
+        bias,
         tuple(collected),
         getattr(predictions, "skipped", ()),
     )
 
 
+# ------------------------------------------------------------------ the pass over the rows
+
+
+def _collect(request: Request, settings: Settings) -> list[Collected]:
+    """Read the predictions once, and return what the metrics need of each variant."""
+    predictions = request.predictions
+    wanted = _wanted(request.specs, predictions)
+    if predictions.classes is not None:
+        wanted = replace(wanted, columns=wanted.columns | request.columns)
+    # replicates are summed during the pass only for the one-vs-rest bins, the one thing that
+    # cannot be kept per row: N x K scores
+    draws = settings.draws if wanted.lowest is not None else None
+    blocks = _labelled_blocks(predictions, unit(predictions.classes), settings.progress)
+    collected = collect(
+        blocks, request.applied, wanted=wanted, draws=draws, threads=settings.threads
+    )
+    if any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in request.specs):
+        return _refined(request, collected)
+    return collected
+
+
 def _wanted(specs: Sequence[Spec], predictions: Readable) -> Wanted:
-    """What the pass has to leave for these metrics."""
+    """Return what the pass has to keep for these metrics."""
     if predictions.classes is None:
         return Wanted()
     columns: set[str] = set()
@@ -305,51 +245,11 @@ def _wanted(specs: Sequence[Spec], predictions: Readable) -> Wanted:
     return Wanted(min(lowest, default=None), frozenset(columns), probs)
 
 
-def _refined(
-    predictions: Readable, systems: Sequence[Apply], collected: Sequence[Collected]
-) -> list[Collected]:
-    """With each row's log-probability after temperature scaling fitted on the other folds; as it
-    was where that cannot be fitted."""
-    if predictions.kind == "confidence":
-        return list(collected)
-    (whole,) = predictions.blocks(max(predictions.rows, 1))
-    found = []
-    for system, own in zip(systems, collected, strict=True):
-        try:
-            numbered, refit = cross_fit(partial(fit, "temperature"), system(whole), "temperature")
-            refined = reduce_rows(refit(numbered)).log_prob
-        except CalibtoolError:
-            refined = None
-        found.append(replace(own, rows=replace(own.rows, refined=refined)))
-    return found
+def _labelled_blocks(predictions: Readable, size: int, progress: Progress) -> Iterator[Predictions]:
+    """Yield blocks of `size` rows, and report how many have been read.
 
-
-def _others(
-    ood: Readable | None,
-    predictions: Readable,
-    systems: Sequence[Apply],
-    specs: Sequence[Spec],
-) -> list[Rows | None]:
-    """Each system's rows of the second file."""
-    if ood is None:
-        return [None for _ in systems]
-    if ood.classes != predictions.classes:
-        raise InputError(
-            f"{ood.source} has {ood.classes or 'no'} classes, {predictions.source} has "
-            f"{predictions.classes or 'no'}; --ood needs rows of the same model"
-        )
-    want = _wanted(specs, predictions).columns & {"entropy"}
-    parts: list[list[Rows]] = [[] for _ in systems]
-    for block in ood.blocks(unit(ood.classes)):
-        known = block
-        if block.kind != "confidence" and block.labels is None:
-            known = replace(block, labels=np.zeros(block.rows, np.int64))
-        for part, system in zip(parts, systems, strict=True):
-            part.append(reduce_rows(system(known), want=want))
-    return [Rows.concatenate(part) for part in parts]
-
-
-def _watched(predictions: Readable, size: int, progress: Progress) -> Iterator[Predictions]:
+    Raises InputError for predictions without labels.
+    """
     done = 0
     for block in predictions.blocks(size):
         if block.kind != "confidence" and block.labels is None:
@@ -359,59 +259,83 @@ def _watched(predictions: Readable, size: int, progress: Progress) -> Iterator[P
         progress("reading", done / max(predictions.rows, 1))
 
 
+def _refined(request: Request, collected: Sequence[Collected]) -> list[Collected]:
+    """Add each row's log-probability after temperature scaling fitted on the other folds.
+
+    Where no temperature can be fitted it stays None, and the metrics that need it say so.
+    """
+    if request.predictions.kind == "confidence":
+        return list(collected)
+    predictions = request.predictions.load()
+    refined = []
+    for apply, variant in zip(request.applied, collected, strict=True):
+        try:
+            numbered, refit = cross_fit(
+                partial(fit, "temperature"), apply(predictions), "temperature"
+            )
+            log_prob = reduce_rows(refit(numbered)).log_prob
+        except CalibtoolError:
+            log_prob = None
+        refined.append(replace(variant, rows=replace(variant.rows, refined=log_prob)))
+    return refined
+
+
+def _reduce_ood(request: Request) -> list[Rows | None]:
+    """Return the rows of the second file after each variant; None without a second file."""
+    ood, predictions = request.ood, request.predictions
+    if ood is None:
+        return [None for _ in request.variants]
+    if ood.classes != predictions.classes:
+        raise InputError(
+            f"{ood.source} has {ood.classes or 'no'} classes, {predictions.source} has "
+            f"{predictions.classes or 'no'}; --ood needs rows of the same model"
+        )
+    columns = _wanted(request.specs, predictions).columns & {"entropy"}
+    parts: list[list[Rows]] = [[] for _ in request.variants]
+    for block in ood.blocks(unit(ood.classes)):
+        labelled = block
+        if block.kind != "confidence" and block.labels is None:
+            # labels say nothing about rows from elsewhere, but reducing rows needs some
+            labelled = replace(block, labels=np.zeros(block.rows, np.int64))
+        for part, apply in zip(parts, request.applied, strict=True):
+            part.append(reduce_rows(apply(labelled), want=columns))
+    return [Rows.concatenate(part) for part in parts]
+
+
 # ------------------------------------------------------------------ the report
 
 
-def report_of(found: Results) -> Report:
-    """The record of one system, or of two, before and after."""
-    said, was = found.means()
+def report_of(results: Results) -> Report:
+    """Return the report of one variant, or of two: before, after and the change."""
+    score, outcome = results.means()
     report = Report(
-        found.data,
-        found.estimates(),
-        level=found.level,
-        bias=bias_of(found.bias, found.view, found.settings),
-        said=said,
-        was=was,
-        warnings=(*left_out(found.skipped), *found.warnings()),
-        cells=found.cells(),
-        view=found.view,
-        skipped=found.skipped,
+        results.data,
+        results.estimates(),
+        level=results.level,
+        bias=bias_of(results.bias, results.view, results.settings),
+        said=score,
+        was=outcome,
+        warnings=(*left_out(results.skipped), *results.warnings()),
+        cells=results.cells(),
+        view=results.view,
+        skipped=results.skipped,
     )
-    if len(found.systems) > 1:
-        label = found.systems[1].title
-        report = replace(report, after=found.estimates(1), change=found.change(), calibrator=label)
+    if len(results.systems) > 1:
+        report = replace(
+            report,
+            after=results.estimates(1),
+            change=results.change(),
+            calibrator=results.systems[1].title,
+        )
     return replace(report, reading=read(report))
 
 
-def _means(rows: Rows, view: str) -> tuple[float, float]:
-    """Mean score and mean outcome."""
-    score, outcome = rows.view(view)
-    wide = score.astype(np.float64)
-    return (
-        ScoreSum.from_rows(wide, rows.weights).mean,
-        ScoreSum.from_rows(outcome, rows.weights).mean,
-    )
-
-
-def _without_interval(found: RowResults) -> Iterator[str]:
-    """Metrics of which no interval is known to cover where rows hang together."""
-    if found.settings.draws is None or found.settings.draws.cluster is None:
+def _infinite_nll(rows: Rows, when: str) -> Iterator[str]:
+    """Yield how many rows give their label a probability of 0, and which is the first."""
+    if rows.log_prob is None or not np.isneginf(rows.log_prob).any():
         return
-    known = zip(found.specs, found.estimates(), strict=True)
-    names = [spec.name for spec, e in known if e.value is not None and e.low is None]
-    if names:
-        yield f"no interval of {', '.join(names)} covers where rows hang together; none is given"
-
-
-def _warnings(collected: Sequence[Collected], settings: Settings) -> Iterator[str]:
-    rows = len(collected[0].rows.confidence)
-    if rows < FEW_ROWS and settings.ci != "none":
-        yield f"{rows} rows are too few for intervals; {FEW_ROWS} are the least"
-    for found, which in zip(collected, ("", " after the calibrator"), strict=False):
-        log_prob = found.rows.log_prob
-        if log_prob is not None and np.isneginf(log_prob).any():
-            zero = np.flatnonzero(np.isneginf(log_prob))
-            yield (
-                f"{len(zero):,} rows give their label a probability of 0{which} (the first is row "
-                f"{zero[0]}, counting from 0): their NLL is infinite, and so is the mean"
-            )
+    zero = np.flatnonzero(np.isneginf(rows.log_prob))
+    yield (
+        f"{len(zero):,} rows give their label a probability of 0{when} (the first is row "
+        f"{zero[0]}, counting from 0): their NLL is infinite, and so is the mean"
+    )

@@ -1,39 +1,37 @@
-"""Streaming: rows of any number to a state, in one pass, and a state to numbers.
-
-A worker reads a part and reduces it; states are added in the order of the files. Nothing is held
-but states and the blocks under way.
-"""
+"""Evaluate from summaries: one pass over rows of any number, or none where a summary is given."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Readable, Variant
 from calibtool.errors import UsageError
-from calibtool.evaluation.from_cells import CellProblems, measure_cells, resolution
+from calibtool.evaluation.cell_problems import CellProblems
+from calibtool.evaluation.from_cells import measure_cells, resolution
 from calibtool.evaluation.measurement import Settings
+from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import FEW_ROWS
-from calibtool.evaluation.results import KEPT, Results
+from calibtool.evaluation.results import KEPT, Results, too_few_rows
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.spec import Spec, main_view
 from calibtool.streaming.grid import named
 from calibtool.streaming.layout import layout_for
-from calibtool.streaming.passes import summarize
+from calibtool.streaming.passes import max_rows, summarize
 from calibtool.streaming.summary import DataShape, Summary
 from calibtool.types import Array
 
-LAST_DIGIT = 5e-5  # of what tables show
+# Tables show four decimals: a metric that moves by less when cells are twice as wide is printed
+# the same, and needs no warning.
+LAST_DIGIT = 5e-5
 
 
-# ------------------------------------------------------------------ numbers from states
 @dataclass(frozen=True, eq=False)
 class CellResults(Results):
-    """What was measured of the states of several systems.
+    """Variants measured from their summaries.
 
     Attributes:
-        states: what was kept of each system.
+        states: the summary of each variant.
     """
 
     states: tuple[Summary, ...] = ()
@@ -44,109 +42,115 @@ class CellResults(Results):
         return self.states[0].skipped
 
     def panels(self, system: int = 0, view: str = "") -> CellProblems:
-        """The panels of a system's scores, in `view` unless another is named."""
+        """Return the binary problems of a variant, by default in `view`."""
         return CellProblems(self.states[system], view or self.view)
 
     def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
-        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
-        in each."""
-        state = self.states[system]
-        squares = state.squares(self.view)
-        pooled = Cells(state.ends(self.view), squares, squares, squares).pool(edges)
-        return state.cells(self.view).pool(edges), pooled.n
+        """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
+        weights in each bin."""
+        summary = self.states[system]
+        squares = summary.squares(self.view)
+        pooled = Cells(summary.ends(self.view), squares, squares, squares).pool(edges)
+        return summary.cells(self.view).pool(edges), pooled.n
 
     def means(self, system: int = 0) -> tuple[float, float]:
-        """Mean score and mean outcome of a system."""
+        """Return the mean score and the mean outcome of a variant, in `view`."""
         cells = self.states[system].cells(self.view)
         return float(cells.p.sum() / cells.total), float(cells.y.sum() / cells.total)
 
+    def only(self, systems: slice) -> Self:
+        """Return the results of some of the variants."""
+        return replace(super().only(systems), states=self.states[systems])
+
     def warnings(self) -> Iterator[str]:
-        """What the reader should know about the data, and how precise cells are."""
-        yield from _warnings(self)
+        """Yield what the reader should know about the data, and how precise cells are."""
+        yield from too_few_rows(self.states[0].rows, self.settings)
+        for summary, when in zip(self.states, ("", " after the calibrator"), strict=False):
+            infinite = summary.sums.get("infinite/nll")
+            if infinite is not None and infinite.high[0] > 0:
+                yield (
+                    f"{int(infinite.high[0]):,} rows give their label a probability of 0{when}: "
+                    "their NLL is infinite, and so is the mean"
+                )
+        yield from self._imprecise()
+
+    def _imprecise(self) -> Iterator[str]:
+        """Yield the metrics that cells determine less precisely than tables show them."""
+        rough = []
+        for spec, measurement in zip(self.specs, self.measured[0], strict=True):
+            if measurement.value is None:
+                continue
+            within = resolution(spec, self.states[0], measurement.value)
+            if within > LAST_DIGIT:
+                rough.append(f"{spec.name} (within {within:.1g})")
+        if rough:
+            yield (
+                "computed from a grid of cells, which does not determine the last digits of "
+                f"{', '.join(rough)}: the numbers in parentheses are how far each moves when cells "
+                "are twice as wide"
+            )
 
 
-def evaluate_cells(
-    predictions: Readable,
-    specs: Sequence[Spec],
-    systems: Sequence[Variant],
-    settings: Settings,
-    *,
-    bias: bool = True,
-) -> CellResults:
-    """Measure systems by their states, from one pass over the rows, or from a state.
-
-    Args:
-        predictions: rows, or a `Summary`, to which no system can be applied any more.
-        specs: of settled views.
-        systems: what to make of the rows before they are measured.
-        settings: how intervals are made.
-        bias: whether mean score minus mean outcome is wanted.
+def evaluate_cells(request: Request) -> CellResults:
+    """Measure every variant of a request from its summary: the one that is given, or those that
+    one pass over the rows makes.
 
     Raises InputError, UsageError.
     """
-    settings = replace(settings, of_cells=True)
-    view = main_view(specs, predictions)
+    predictions = request.predictions
+    settings = request.settings(max_rows(predictions), of_cells=True)
     if isinstance(predictions, Summary):
-        if len(systems) > 1 or systems[0].title:
+        if request.paired or request.variants[0].title:
             raise UsageError(
-                f"{predictions.source}: holds cells, to which no calibrator can be applied any "
-                "more; make cells of its output (`calibtool apply`)"
+                f"{predictions.source}: holds cells, and a calibrator can only be applied to rows; "
+                "make cells of the calibrated predictions (`calibtool apply`) instead"
             )
-        states = [predictions]
+        summaries = [predictions]
     else:
-        keep = layout_for(
-            specs, DataShape(predictions.kind, predictions.classes, predictions.one_column)
-        )
-        keep = replace(keep, views=tuple(sorted({*keep.views, view})))
-        states = summarize(
-            predictions,
-            replace(keep, edges=tuple(sorted({*keep.edges, *named(KEPT)}))),
-            [system.apply for system in systems],
-            threads=settings.threads,
-            progress=settings.progress,
-        )
-    if states[0].rows < FEW_ROWS:  # fewer than the files' own records let expect
+        summaries = _summarize(request, settings)
+    first = summaries[0]
+    # `max_rows` counts by the files' own records; a filter or bad files may leave fewer
+    if first.rows < FEW_ROWS:
         settings = replace(settings, draws=None)
-    measured, mean = measure_cells(specs, states, settings, view if bias else None)
-    first = states[0]
-    data = DataInfo(
-        first.source,
-        first.rows,
-        first.classes,
-        first.kind,
-        first.weighted,
-        getattr(predictions, "filter", ""),
-    )
+    view = request.view if request.bias else None
+    measured, bias = measure_cells(request.specs, summaries, settings, view)
     return CellResults(
-        tuple(specs),
-        tuple(systems),
+        request.specs,
+        request.variants,
         tuple(tuple(row) for row in measured),
         settings,
-        data,
-        view,
-        mean,
-        tuple(states),
+        DataInfo(
+            first.source,
+            first.rows,
+            first.classes,
+            first.kind,
+            first.weighted,
+            getattr(predictions, "filter", ""),
+        ),
+        request.view,
+        bias,
+        tuple(summaries),
     )
 
 
-def _warnings(found: CellResults) -> Iterator[str]:
-    first = found.states[0]
-    if first.rows < FEW_ROWS and found.settings.ci != "none":
-        yield f"{first.rows} rows are too few for intervals; {FEW_ROWS} are the least"
-    for state, which in zip(found.states, ("", " after the calibrator"), strict=False):
-        lost = state.sums.get("infinite/nll")
-        if lost is not None and lost.high[0] > 0:
-            yield (
-                f"{int(lost.high[0]):,} rows give their label a probability of 0{which}: their NLL "
-                "is infinite, and so is the mean"
-            )
-    rough = []
-    for spec, measured in zip(found.specs, found.measured[0], strict=True):
-        within = 0.0 if measured.value is None else resolution(spec, first, measured.value)
-        if within > LAST_DIGIT:
-            rough.append(f"{spec.name} (within {within:.1g})")
-    if rough:
-        yield (
-            f"from a grid of cells, which leaves open the last digits of {', '.join(rough)}: that "
-            "is how much they move when cells are twice as wide"
-        )
+def _summarize(request: Request, settings: Settings) -> list[Summary]:
+    """Read the rows once, and return the summary of each variant.
+
+    Besides what the metrics need, the summaries keep the request's view and the edges of the bins
+    that a report keeps.
+    """
+    predictions = request.predictions
+    shape = DataShape(predictions.kind, predictions.classes, predictions.one_column)
+    layout = layout_for(request.specs, shape)
+    layout = replace(
+        layout,
+        views=tuple(sorted({*layout.views, request.view})),
+        edges=tuple(sorted({*layout.edges, *named(KEPT)})),
+    )
+    return summarize(
+        predictions,
+        layout,
+        request.applied,
+        threads=settings.threads,
+        progress=settings.progress,
+    )

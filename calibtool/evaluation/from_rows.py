@@ -1,6 +1,6 @@
-"""Measure: every metric on every system, with the replicates that its interval needs.
+"""Measure from rows: every metric on every variant, with the replicates that its interval needs.
 
-One set of draws serves all metrics of a call, and all systems, so that any two are comparable.
+One set of draws serves all metrics and all variants, so that any two are comparable.
 """
 
 from __future__ import annotations
@@ -38,36 +38,47 @@ def measure_rows(
     view: str | None,
     others: Sequence[Rows | None],
 ) -> tuple[list[list[Measurement]], Measurement]:
-    """Every spec on every system, [system][spec], and the first system's bias: the mean of
-    score - outcome in `view`, if there is one. `others` are each system's rows of a second file, or
-    None."""
+    """Measure every spec on every variant.
+
+    Args:
+        specs: metrics, with resolved views.
+        collected: what the pass kept of each variant.
+        settings: how they are measured.
+        view: view of the bias, or None for no bias.
+        others: each variant's rows of a second file, or None.
+
+    Returns measurements by [variant][spec], and the first variant's bias: the mean of score -
+    outcome in `view`.
+    """
     plan = ColumnPlan(settings)
-    systems = zip(collected, others, strict=True)
-    finish = [_System(system, other, specs, plan).finish() for system, other in systems]
+    finishes = [
+        _VariantMetrics(variant, other, specs, plan).finish()
+        for variant, other in zip(collected, others, strict=True)
+    ]
     rows = collected[0].rows
     bias: Finish = lambda sums: Measurement()
     if view is not None:
         score, outcome = rows.view(view)
         bias = plan.mean(score.astype(np.float64) - outcome, rows.weights)
     sums = plan.resample(rows)
-    return [[one(sums) for one in system] for system in finish], bias(sums)
+    return [[finish(sums) for finish in variant] for variant in finishes], bias(sums)
 
 
-class _System:
-    """The metrics of one system: values at once, intervals when the draws are there."""
+class _VariantMetrics:
+    """The metrics of one variant: values at once, intervals once the columns are resampled."""
 
     def __init__(
-        self, system: Collected, other: Rows | None, specs: Sequence[Spec], plan: ColumnPlan
+        self, variant: Collected, other: Rows | None, specs: Sequence[Spec], plan: ColumnPlan
     ) -> None:
-        self.system, self.other, self.specs, self.plan = system, other, specs, plan
-        self.bins = BinnedErrors(system.rows, plan)
-        self._panels: dict[str, RowProblems] = {}
+        self.variant, self.other, self.specs, self.plan = variant, other, specs, plan
+        self.bins = BinnedErrors(variant.rows, plan)
+        self._problems: dict[str, RowProblems] = {}
         self._curves: dict[str, CurveMetrics] = {}
 
     def finish(self) -> list[Finish]:
-        return [self._one(spec) for spec in self.specs]
+        return [self._finish_of(spec) for spec in self.specs]
 
-    def _one(self, spec: Spec) -> Finish:
+    def _finish_of(self, spec: Spec) -> Finish:
         try:
             return self._add(spec)
         except NotAvailableError as error:
@@ -75,55 +86,62 @@ class _System:
             return lambda sums: missing
 
     def _add(self, spec: Spec) -> Finish:
-        """Compute a metric's value, and note what its interval needs."""
-        settings, system = self.plan.settings, self.system
+        """Compute a metric's value, and note the columns that its interval needs."""
+        settings, variant = self.plan.settings, self.variant
         match spec.metric:
             case Score():
-                values = spec.metric.rows(system.rows, **spec.options)
-                mean = self.plan.mean(values, system.rows.weights)
+                values = spec.metric.rows(variant.rows, **spec.options)
+                mean = self.plan.mean(values, variant.rows.weights)
                 return self._reaching(mean, spec.metric) if spec.metric.reach else mean
             case CountMetric():
-                return of_counts(spec, spec.metric, system.rows, settings)
+                return of_counts(spec, spec.metric, variant.rows, settings)
             case MatrixMetric():
-                return of_matrix(spec, spec.metric, system, settings)
+                return of_matrix(spec, spec.metric, variant, settings)
             case TwoFileMetric():
-                return of_other(spec, spec.metric, system.rows, self.other, settings)
+                return of_other(spec, spec.metric, variant.rows, self.other, settings)
             case CellMetric():
                 return self._curves_of(spec.view).add(spec)
             case BinnedError():
                 if spec.view in ("top", "positive"):
                     return self.bins.add(spec)
                 if spec.view == "class" and spec.one_edge_for_all:
-                    return of_classes(spec, system.classes, settings)
-                return of_panels(spec, self._panels_of(spec.view), settings)
+                    return of_classes(spec, variant.classes, settings)
+                return of_panels(spec, self._problems_of(spec.view), settings)
 
     def _reaching(self, mean: Finish, metric: Score) -> Finish:
-        """A mean whose interval contains what the metric says that it must."""
-        settings, rows = self.plan.settings, self.system.rows
+        """Measure a mean whose interval also contains what the metric cannot exclude by theory.
+
+        Resampled rows do not show how far a fit to them (the refined probabilities of
+        calibration-loss) is from the best one; `Score.reach` says which values that leaves
+        possible.
+        """
+        settings, rows = self.plan.settings, self.variant.rows
         count = effective_rows(float(len(rows.confidence)), rows.weights)
 
         def finish(sums: Sums) -> Measurement:
-            found = mean(sums)
-            if settings.ci != "inverted" or found.value is None or found.replicates is None:
-                return found
+            measurement = mean(sums)
+            value, replicates = measurement.value, measurement.replicates
+            if not settings.inverted or value is None or replicates is None:
+                return measurement
+            method = settings.resampling.method(is_error=False)
             low, high = bootstrap.plain(
-                settings.plain, found.value, found.replicates, settings.level, found.acceleration
+                method, value, replicates, settings.level, measurement.acceleration
             )
             assert metric.reach is not None
-            least, most = metric.reach(found.value, count, settings.level)
+            least, most = metric.reach(value, count, settings.level)
             return replace(
-                found, interval=(min(max(low, 0.0), least), max(high, most)), method="bca"
+                measurement, interval=(min(max(low, 0.0), least), max(high, most)), method=method
             )
 
         return finish
 
-    def _panels_of(self, view: str) -> RowProblems:
-        if view not in self._panels:
-            self._panels[view] = RowProblems(self.system, view)
-        return self._panels[view]
+    def _problems_of(self, view: str) -> RowProblems:
+        if view not in self._problems:
+            self._problems[view] = RowProblems(self.variant, view)
+        return self._problems[view]
 
     def _curves_of(self, view: str) -> CurveMetrics:
         if view not in self._curves:
-            own = [s for s in self.specs if isinstance(s.metric, CellMetric) and s.view == view]
-            self._curves[view] = CurveMetrics(self._panels_of(view), own, self.plan.settings)
+            specs = [s for s in self.specs if isinstance(s.metric, CellMetric) and s.view == view]
+            self._curves[view] = CurveMetrics(self._problems_of(view), specs, self.plan.settings)
         return self._curves[view]

@@ -1,4 +1,4 @@
-"""What measuring is told, and what it answers."""
+"""Measurement: the value of a metric on one variant, with what its interval is made of."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.inversion import Inverted
 from calibtool.types import Array, Progress
@@ -13,34 +15,56 @@ from calibtool.types import Array, Progress
 
 @dataclass(frozen=True)
 class Settings:
-    """How intervals are made: the method's name, the draws (None without intervals), the level;
-    how many threads may work, and whom to tell how far it is. `paired` asks for replicates of
-    calibration errors too, which a change needs; `of_cells` says that cells are drawn, not rows."""
+    """What measuring needs besides metrics and rows.
 
-    ci: str
+    Attributes:
+        resampling: how intervals are made.
+        draws: the bootstrap weights of these rows; None where no interval is made.
+        execution: threads and progress.
+        paired: whether calibration errors need replicates too, as differences of variants do; an
+            inverted interval alone needs none.
+        of_cells: whether counts of cells are redrawn instead of rows.
+    """
+
+    resampling: Resampling
     draws: Draws | None
-    level: float
-    threads: int
-    progress: Progress
+    execution: Execution
     paired: bool = False
     of_cells: bool = False
 
     @property
-    def plain(self) -> str:
-        """The method for metrics whose replicates centre on their value."""
-        return "bca" if self.ci == "inverted" else self.ci
+    def level(self) -> float:
+        """Confidence level of the intervals."""
+        return self.resampling.level
+
+    @property
+    def inverted(self) -> bool:
+        """Whether calibration errors get the inverted bootstrap."""
+        return self.resampling.ci == "inverted"
+
+    @property
+    def threads(self) -> int:
+        """How many threads may work at once."""
+        return self.execution.threads
+
+    @property
+    def progress(self) -> Progress:
+        """Callback for what is being done and the share that is done."""
+        return self.execution.progress
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """A metric on one system.
+    """A metric on one variant.
 
     Attributes:
-        value: the plug-in value, or None where `missing` says why there is none.
-        replicates: (R,) its value in each replicate, or None.
-        inverse: what candidate truths say; calibration errors only.
-        acceleration: of a BCa interval.
-        interval, method: one of the metric's own, and what it is called.
+        value: the plug-in value; None where `missing` says why there is none.
+        missing: why there is no value, or "".
+        replicates: (R,) its value in each bootstrap replicate, or None.
+        inverse: interval, p-value and unbiased estimate from candidate truths; calibration errors
+            only.
+        acceleration: of a BCa interval (Efron 1987).
+        interval, method: an interval that the metric makes itself, and the name of its method.
     """
 
     value: float | None = None
@@ -52,12 +76,21 @@ class Measurement:
     method: str = ""
 
 
+# The sums of the columns that a ColumnPlan asked for, in every replicate: (R, columns); None
+# without intervals. A Finish turns them into the measurement: every metric's value is computed
+# first, then all columns are resampled in one pass, then every interval is finished.
 Sums: TypeAlias = Array | None
 Finish: TypeAlias = Callable[[Sums], Measurement]
 
 
 def effective_rows(total: float, weights: Array | None) -> float:
-    """Rows that would be as informative if all weighed the same (Kish 1965, sec. 8.2)."""
+    """Return the number of equally weighted rows that would be as informative (Kish 1965,
+    sec. 8.2).
+
+    Args:
+        total: the number of rows, returned as it is when they have no weights.
+        weights: (N,) non-negative weights, or None.
+    """
     if weights is None:
         return total
     return float(weights.sum() ** 2 / (weights**2).sum())

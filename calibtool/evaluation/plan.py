@@ -1,4 +1,8 @@
-"""Values now, replicates later: the per-row columns whose resampled sums are wanted."""
+"""ColumnPlan: the per-row columns whose resampled sums are wanted.
+
+Every metric computes its value at once and notes the columns that its interval needs; then all
+columns of all metrics are resampled in one pass over the rows, by the same draws.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from calibtool.types import Array
 
 
 class ColumnPlan:
-    """The columns that are wanted. The first is ones: its sum is the weight of a replicate."""
+    """The columns to resample. The first is ones: its sum is the weight of a replicate."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -23,14 +27,17 @@ class ColumnPlan:
         self.builders: list[Callable[[slice], Array]] = []
 
     def note(self, width: int, build: Callable[[slice], Array]) -> slice:
-        """Ask for the sums of some columns; where they will stand."""
+        """Ask for the sums of `width` columns, and return where among all columns they will be.
+
+        `build` returns the values of the rows in a slice, (n, width).
+        """
         at = slice(self.width, self.width + width)
         self.builders.append(build)
         self.width += width
         return at
 
     def resample(self, rows: Rows) -> Sums:
-        """The replicates of all columns' sums, (R, columns)."""
+        """Return the sums of all columns in every replicate, (R, columns); None without draws."""
         if self.settings.draws is None or not self.builders:
             return None
         return resample(
@@ -46,7 +53,11 @@ class ColumnPlan:
         return np.concatenate([ones, *(build(at) for build in self.builders)], axis=1)
 
     def mean(self, values: Array, weights: Array | None) -> Finish:
-        """The weighted mean of a value a row."""
+        """Measure the weighted mean of one value per row, (N,).
+
+        What is resampled is (value - mean) / scale: sums of values far from 0 would lose the digits
+        in which replicates differ.
+        """
         values = np.asarray(values, dtype=np.float64)
         mean = ScoreSum.from_rows(values, weights).mean
         if not np.isfinite(mean):
@@ -59,11 +70,12 @@ class ColumnPlan:
         def finish(sums: Sums) -> Measurement:
             if sums is None:
                 return Measurement(mean)
-            drawn = mean + scale * sums[:, at] / sums[:, 0]
+            replicates = mean + scale * sums[:, at] / sums[:, 0]
             influence: Array = centred if weights is None else centred * weights
             cluster = None if self.settings.draws is None else self.settings.draws.cluster
             if cluster is not None:
-                influence = np.bincount(cluster, influence)
-            return Measurement(mean, replicates=drawn, acceleration=bootstrap.skewness(influence))
+                influence = np.bincount(cluster, influence)  # clusters are what is resampled
+            skew = bootstrap.skewness(influence)
+            return Measurement(mean, replicates=replicates, acceleration=skew)
 
         return finish

@@ -1,4 +1,4 @@
-"""Records of what was measured. Renderers turn them into ink; nothing here computes."""
+"""Report: what `evaluate` answers. Reports and pages render it; nothing here computes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Report:
 
     Attributes:
         data: what was read.
-        estimates: in the order they were asked for.
+        estimates: the metrics, in the order of the request.
         after: the same metrics after a calibrator; empty without one.
         change: after minus before, paired; empty without a calibrator.
-        calibrator: what the calibrator calls itself, or "".
+        calibrator: the title of the calibrator, or "".
         level: the confidence level of the intervals, such as 0.95; None without intervals.
-        bias: mean score minus mean outcome of the first view that is asked for, or None.
-        said, was: those two means.
-        reading: what the numbers say, in words.
+        bias: mean score minus mean outcome in `view`, or None.
+        said, was: the mean score and the mean outcome.
+        reading: the numbers in words.
         warnings: what the reader should know about the data.
         cells: 15 equal-width bins of the scores in `view`, or None.
-        view: of the bias, the means and the cells.
-        skipped: files that could not be read and were left out, with the reason; `warnings` says
-            so in words.
+        view: the view of the bias, the means and the cells.
+        skipped: files that could not be read and were left out, with the reason; also among the
+            `warnings`, in words.
     """
 
     data: DataInfo
@@ -53,7 +53,7 @@ class Report:
                 return estimate
         names = [estimate.name for estimate in self.estimates]
         close = difflib.get_close_matches(name, names) or names
-        raise KeyError(f"no {name!r} in this report; there are {', '.join(close)}")
+        raise KeyError(f"no {name!r} in this report; it has {', '.join(close)}")
 
     def __iter__(self) -> Iterator[Estimate]:
         return iter(self.estimates)

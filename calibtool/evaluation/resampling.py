@@ -1,46 +1,102 @@
-"""What was asked for, settled before anything is read: metrics, views, how intervals are made."""
+"""Resampling: how intervals are made, checked once and handed down as one record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
-from calibtool.evaluation.measurement import Settings
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.spec import Spec
-from calibtool.types import Progress
+from calibtool.types import Array
 
-MAX_DRAWS = 1 << 30  # bytes of replicates that a metric may take
-FEW_ROWS = 10  # below, no interval is given
+# With fewer rows no interval is given: a bootstrap of a handful of rows repeats so few distinct
+# samples that its intervals cover far less often than their level says.
+FEW_ROWS = 10
+# Fewer replicates cannot place the ends of a 95 % interval: 1 / 20 is its whole error rate.
+FEW_RESAMPLES = 20
+# Bytes of replicates that one metric may hold (1 GiB): beyond it, `require_memory` says how many
+# resamples fit, before anything is read.
+MAX_REPLICATE_BYTES = 1 << 30
 
 
-def settings_of(ci: str, draws: Draws, level: float, threads: int, progress: Progress) -> Settings:
-    """How intervals are made, if they can be."""
-    if ci not in bootstrap.METHODS:
-        raise UsageError(f"--ci {ci!r}: there are {', '.join(bootstrap.METHODS)}")
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made.
+
+    Attributes:
+        ci: "inverted", "percentile", "basic", "bca", or "none" for no intervals.
+        resamples: bootstrap replicates, at least FEW_RESAMPLES.
+        level: confidence level of the intervals, in (0, 1).
+        seed: of the replicates, not negative.
+
+    Raises UsageError when it is built from values outside these ranges.
+
+    >>> Resampling(level=0.9).method(is_error=True), Resampling().method(is_error=False)
+    ('inverted', 'bca')
+    """
+
+    ci: str = "inverted"
+    resamples: int = 1000
+    level: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.ci not in bootstrap.METHODS:
+            raise UsageError(f"--ci {self.ci!r}: there are {', '.join(bootstrap.METHODS)}")
+        require_level(self.level)
+        if self.ci != "none":
+            require_resamples(self.resamples, advice="; --ci none for none")
+        require_seed(self.seed)
+
+    def method(self, *, is_error: bool) -> str:
+        """Return the method for a metric: inverting the bootstrap is for calibration errors, whose
+        replicates lie above their value; replicates that centre on the value get BCa instead."""
+        return "bca" if self.ci == "inverted" and not is_error else self.ci
+
+    def draws(self, rows: int, cluster: Array | None = None) -> Draws | None:
+        """Return the bootstrap weights of `rows` rows; None where no interval is made, because
+        `ci` is "none" or there are fewer than FEW_ROWS rows.
+
+        Args:
+            rows: how many rows are resampled.
+            cluster: (rows,) numbers of the clusters that are resampled together, or None.
+        """
+        if self.ci == "none" or rows < FEW_ROWS:
+            return None
+        return Draws(self.resamples, self.seed, rows, cluster)
+
+
+def require_level(level: float) -> None:
+    """Check that a confidence level lies in (0, 1). Raises UsageError."""
     if not 0 < level < 1:
         raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
-    if ci != "none" and draws.replicates < 20:
-        raise UsageError(
-            f"--resamples must be at least 20, not {draws.replicates}; --ci none for none"
-        )
-    if draws.seed < 0:
-        raise UsageError(f"--seed must not be negative, not {draws.seed}")
-    none = ci == "none" or draws.rows < FEW_ROWS
-    return Settings(ci, None if none else draws, level, threads, progress)
 
 
-def require_memory(specs: Sequence[Spec], predictions: Readable, draws: Draws) -> None:
-    """Whether the replicates of every metric fit in memory."""
+def require_resamples(resamples: int, least: int = FEW_RESAMPLES, advice: str = "") -> None:
+    """Check that there are at least `least` replicates. Raises UsageError, which ends in
+    `advice`."""
+    if resamples < least:
+        raise UsageError(f"--resamples must be at least {least}, not {resamples}{advice}")
+
+
+def require_seed(seed: int) -> None:
+    """Check that a seed is not negative, which numpy's seed sequences refuse. Raises UsageError."""
+    if seed < 0:
+        raise UsageError(f"--seed must not be negative, not {seed}")
+
+
+def require_memory(specs: Sequence[Spec], predictions: Readable, resamples: int) -> None:
+    """Check that the replicates of every metric fit in MAX_REPLICATE_BYTES. Raises UsageError."""
     for spec in specs:
         many = spec.view in ("class", "label")
         classes = (predictions.classes or 0) if many else 1
         cells = spec.options.get("bins", 1) * classes
-        if cells * draws.replicates * 8 > MAX_DRAWS:
-            fits = MAX_DRAWS // (cells * 8)
+        if cells * resamples * 8 > MAX_REPLICATE_BYTES:  # 8 bytes: float64
+            fits = MAX_REPLICATE_BYTES // (cells * 8)
             raise UsageError(
-                f"{spec.name}: {draws.replicates:,} resamples of {cells:,} bins do not fit in "
-                f"memory; ask for --resamples {fits:,} or fewer, or for fewer bins"
+                f"{spec.name}: {resamples:,} resamples of {cells:,} bins do not fit in memory; "
+                f"use --resamples {fits:,} or fewer, or fewer bins"
             )

@@ -1,4 +1,4 @@
-"""Numbers with their intervals, as records: what a report says of each metric."""
+"""Results: the measurements of variants, and the estimates and differences they give."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Measurement, Settings
+from calibtool.evaluation.resampling import FEW_RESAMPLES, FEW_ROWS
 from calibtool.intervals import bootstrap, difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
@@ -19,18 +20,21 @@ from calibtool.metrics.spec import Spec
 from calibtool.types import Array
 from calibtool.version import __version__
 
-KEPT = 15  # bins of the scores that a report keeps
-FEW_DRAWS = 20  # replicates on which a metric is defined; below, no interval is given
+KEPT = 15  # bins of the scores that a report keeps: the usual number (Guo et al. 2017)
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What was measured of several systems on the same rows.
+    """Variants measured on the same rows.
 
     Attributes:
-        systems: what was measured, by its number.
-        measured: [system][spec], the numbers with their replicates.
-        bias: mean score minus mean outcome of the first system, in `view`.
+        specs: the metrics.
+        systems: the variants, in the order in which they are numbered.
+        measured: [variant][spec], the numbers with their replicates.
+        settings: how they were measured.
+        data: what was read.
+        view: the view of the bias, the means and the kept bins.
+        bias: mean score minus mean outcome of the first variant, in `view`.
     """
 
     specs: tuple[Spec, ...]
@@ -48,42 +52,45 @@ class Results:
 
     @property
     def level(self) -> float | None:
-        """Of the intervals; None where there are none."""
+        """Confidence level of the intervals; None where there are none."""
         return None if self.settings.draws is None else self.settings.level
 
     def estimates(self, system: int = 0) -> tuple[Estimate, ...]:
-        """Every metric of a system, with its interval."""
-        pairs = zip(self.specs, self.measured[system], strict=True)
+        """Return every metric of a variant, with its interval."""
         title = self.systems[system].title
-        return tuple(estimate_of(s, one, self.settings, self.data, title) for s, one in pairs)
+        return tuple(
+            estimate_of(spec, measurement, self.settings, self.data, title)
+            for spec, measurement in zip(self.specs, self.measured[system], strict=True)
+        )
 
     def panels(self, system: int = 0, view: str = "") -> RowProblems:
-        """The panels of a system's scores, in `view` unless another is named."""
+        """Return the binary problems of a variant, by default in `view`."""
         raise NotImplementedError
 
     def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
-        """A system's scores in `view` in bins by upper edges, and the sum of the squared weights
-        in each."""
+        """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
+        weights in each bin."""
         raise NotImplementedError
 
     def means(self, system: int = 0) -> tuple[float, float]:
-        """Mean score and mean outcome of a system."""
+        """Return the mean score and the mean outcome of a variant, in `view`."""
         raise NotImplementedError
 
     def warnings(self) -> Iterator[str]:
-        """What the reader should know about the data."""
+        """Yield what the reader should know about the data."""
         raise NotImplementedError
 
     def cells(self) -> Cells:
-        """What a saved report keeps of the last system's scores."""
+        """Return the bins of the last variant's scores that a saved report keeps."""
         return self.binned(len(self.systems) - 1, np.arange(1, KEPT + 1) / KEPT)[0]
 
     def only(self, systems: slice) -> Self:
-        """Some of the systems."""
+        """Return the results of some of the variants."""
         return replace(self, systems=self.systems[systems], measured=self.measured[systems])
 
     def change(self, system: int = 1, since: int = 0) -> tuple[Estimate, ...]:
-        """A system's metrics minus those of another, paired; `p_value` is that of no difference."""
+        """Return a variant's metrics minus those of another, paired; `p_value` tests that they are
+        equal."""
         pairs = zip(
             self.estimates(since),
             self.estimates(system),
@@ -94,8 +101,16 @@ class Results:
         return tuple(change_of(a, b, x, y, self.settings) for a, b, x, y in pairs)
 
 
+def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
+    """Yield why there are no intervals, where the rows are too few for those that were asked
+    for."""
+    if rows < FEW_ROWS and settings.resampling.ci != "none":
+        yield f"no intervals: {rows} rows, at least {FEW_ROWS} are needed"
+
+
 def bias_of(measured: Measurement, view: str, settings: Settings) -> Estimate:
-    """Mean score minus mean outcome."""
+    """Return mean score minus mean outcome, with a percentile interval: its replicates centre on
+    the value, so that nothing has to be corrected."""
     estimate = Estimate("bias", measured.value, view=view, better="")
     if measured.value is None or measured.replicates is None:
         return estimate
@@ -106,8 +121,12 @@ def bias_of(measured: Measurement, view: str, settings: Settings) -> Estimate:
 def estimate_of(
     spec: Spec, measured: Measurement, settings: Settings, data: DataInfo, calibrator: str = ""
 ) -> Estimate:
-    """A metric's value and interval."""
-    method = measured.method or (settings.ci if spec.is_error else settings.plain)
+    """Return a metric's value and interval.
+
+    Which interval: the metric's own, if it makes one; else that of the candidate truths; else one
+    of the replicates.
+    """
+    method = measured.method or settings.resampling.method(is_error=spec.is_error)
     estimate = Estimate(
         spec.name,
         measured.value,
@@ -118,23 +137,24 @@ def estimate_of(
     )
     if measured.value is None:
         return estimate
-    estimate = replace(estimate, error=_spread(measured.replicates))
+    estimate = replace(estimate, error=_standard_error(measured.replicates))
     if measured.interval is not None:
         return replace(estimate, low=measured.interval[0], high=measured.interval[1])
     if measured.inverse is not None:
-        found = measured.inverse
+        inverse = measured.inverse
         return replace(
             estimate,
-            low=found.low,
-            high=found.high,
-            unbiased=found.unbiased,
-            p_value=found.p_value,
+            low=inverse.low,
+            high=inverse.high,
+            unbiased=inverse.unbiased,
+            p_value=inverse.p_value,
         )
-    drawn = measured.replicates
-    if drawn is None or np.isfinite(drawn).sum() < FEW_DRAWS:
+    replicates = measured.replicates
+    # a metric may be undefined in some replicates, such as one in which a class has no rows
+    if replicates is None or np.isfinite(replicates).sum() < FEW_RESAMPLES:
         return estimate
     low, high = bootstrap.plain(
-        method, measured.value, drawn, settings.level, measured.acceleration
+        method, measured.value, replicates, settings.level, measured.acceleration
     )
     return replace(estimate, low=low, high=high)
 
@@ -142,7 +162,13 @@ def estimate_of(
 def change_of(
     before: Estimate, after: Estimate, a: Measurement, b: Measurement, settings: Settings
 ) -> Estimate:
-    """After minus before; its interval is of the same draws, so the noise they share cancels."""
+    """Return after minus before. Both were measured by the same draws, so the noise that they share
+    cancels.
+
+    Without inverted intervals the differences of the replicates give interval and p-value. With
+    them, replicates of calibration errors are biased upward, so the two inverted intervals are
+    combined instead, with the correlation of the replicates (`intervals.difference`).
+    """
     estimate = Estimate(
         before.name,
         None,
@@ -156,13 +182,14 @@ def change_of(
     estimate = replace(estimate, value=value)
     if a.replicates is None or b.replicates is None:
         return estimate
-    estimate = replace(estimate, error=_spread(b.replicates - a.replicates))
+    estimate = replace(estimate, error=_standard_error(b.replicates - a.replicates))
     if a.inverse is None or b.inverse is None:
-        drawn = b.replicates - a.replicates
-        low, high = bootstrap.plain("percentile", value, drawn, settings.level)
-        p = difference.p_of_replicates(drawn, settings.level)
-        return replace(estimate, low=low, high=high, p_value=p)
-    if np.array_equal(a.replicates, b.replicates):  # the same in every replicate
+        changes = b.replicates - a.replicates
+        low, high = bootstrap.plain("percentile", value, changes, settings.level)
+        p_value = difference.p_of_replicates(changes, settings.level)
+        return replace(estimate, low=low, high=high, p_value=p_value)
+    # equal in every replicate: the difference is 0 for certain, and their correlation 1
+    if np.array_equal(a.replicates, b.replicates):
         return replace(estimate, unbiased=0.0, low=0.0, high=0.0, p_value=1.0)
     pair = (a.inverse, b.inverse, _correlation(a, b), settings.level)
     low, high = difference.difference(*pair)
@@ -171,16 +198,16 @@ def change_of(
     return replace(estimate, unbiased=centre, low=low, high=high, p_value=p_value)
 
 
-def _spread(drawn: Array | None) -> float | None:
-    """The standard error: the standard deviation of the replicates."""
-    if drawn is None:
+def _standard_error(replicates: Array | None) -> float | None:
+    """Return the standard deviation of the replicates in which the metric is defined."""
+    if replicates is None:
         return None
-    known = drawn[np.isfinite(drawn)]
-    return float(known.std()) if len(known) >= FEW_DRAWS else None
+    finite = replicates[np.isfinite(replicates)]
+    return float(finite.std()) if len(finite) >= FEW_RESAMPLES else None
 
 
 def _correlation(a: Measurement, b: Measurement) -> float:
-    """Of two metrics' replicates; 0 where one of them never varies."""
+    """Return the correlation of two metrics' replicates; 0 where one of them never varies."""
     assert a.replicates is not None
     assert b.replicates is not None
     if not (np.ptp(a.replicates) and np.ptp(b.replicates)):
@@ -189,17 +216,19 @@ def _correlation(a: Measurement, b: Measurement) -> float:
 
 
 def _signature(spec: Spec, method: str, settings: Settings, data: DataInfo, calibrator: str) -> str:
+    """Return everything that the numbers depend on: the metric with its options, the interval, the
+    draws, the rows, the calibrator and the version."""
     parts = [spec.signature()]
     if settings.draws is not None:
-        drawn = "units" if settings.draws.grouped else "rows"
-        drawn = "cells" if settings.of_cells else drawn
+        unit = "units" if settings.draws.grouped else "rows"
+        unit = "cells" if settings.of_cells else unit
         if settings.draws.cluster is not None:
-            drawn = f"{int(settings.draws.cluster.max()) + 1} clusters"
+            unit = f"{int(settings.draws.cluster.max()) + 1} clusters"
         parts += [
             f"ci:{method}-{settings.level * 100:g}",
             f"R:{settings.draws.replicates}",
             f"seed:{settings.draws.seed}",
-            f"draws:{drawn}",
+            f"draws:{unit}",
         ]
     parts.append(f"n:{data.rows}")
     if calibrator:

@@ -18,11 +18,14 @@ from calibtool.metrics.profiles import equal_mass
 from calibtool.metrics.spec import Spec
 from calibtool.types import Array
 
-MOST_DRAWN = 1 << 28  # values of drawn weights that are held for a metric of whole rows
+# Values of drawn weights, float32, that a metric of whole rows may hold: 1 GiB. Beyond it, it has
+# no interval.
+MOST_DRAWN = 1 << 28
+_SECOND_FILE = 8  # key of the random stream of metrics of two files
 
 
 def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -> Finish:
-    """Shares by class and the mean of a value a row, now and in every replicate."""
+    """Measure a metric of the shares by class, and of the mean of one value per row."""
     labels, predicted = rows.labels, rows.predicted
     if labels is None or predicted is None:
         raise NotAvailableError("needs whole probability rows")
@@ -30,40 +33,41 @@ def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -
     value = np.zeros(len(labels)) if metric.rows is None else metric.rows(rows)
     weight = _weight(rows)
     with np.errstate(invalid="ignore"):
-        weighted = np.where(weight > 0, weight * value, 0)
+        weighted = np.where(weight > 0, weight * value, 0)  # 0 * inf: rows of weight 0 do not count
     hit = weight * (labels == predicted)
 
     def counts(sums: Callable[[Array, Array, int], Array]) -> Counts:
         total = sums(np.zeros(len(labels), np.int64), weight, 1)
         mean = sums(np.zeros(len(labels), np.int64), weighted, 1)[..., 0] / total[..., 0]
-        label, said, right = (
-            sums(where, column, size) / total
-            for where, column in ((labels, weight), (predicted, weight), (labels, hit))
+        label, prediction, correct = (
+            sums(classes, column, size) / total
+            for classes, column in ((labels, weight), (predicted, weight), (labels, hit))
         )
-        return Counts(label, said, right, mean)
+        return Counts(label, prediction, correct, mean)
 
-    found = float(metric.of(counts(np.bincount), **spec.options))
-    if np.isnan(found):
+    observed = float(metric.of(counts(np.bincount), **spec.options))
+    if np.isnan(observed):
         raise NotAvailableError("not defined on these data")
 
     def finish(sums: Sums) -> Measurement:
         draws = settings.draws
-        if draws is None or not np.isfinite(found):
-            return Measurement(found)
-        every = np.arange(len(labels))
+        if draws is None or not np.isfinite(observed):
+            return Measurement(observed)
+        every_row = np.arange(len(labels))
 
         def drawn(at: Array, column: Array, size: int) -> Array:
-            return drawn_sums(every, at, size, [column], draws, settings.threads)[0]
+            return drawn_sums(every_row, at, size, [column], draws, settings.threads)[0]
 
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Measurement(found, replicates=metric.of(counts(drawn), **spec.options))
+            return Measurement(observed, replicates=metric.of(counts(drawn), **spec.options))
 
     return finish
 
 
-def of_matrix(spec: Spec, metric: MatrixMetric, system: Collected, settings: Settings) -> Finish:
-    """A function of whole rows, and its replicates where it has a way to them."""
-    probs, rows = system.probs, system.rows
+def of_matrix(spec: Spec, metric: MatrixMetric, variant: Collected, settings: Settings) -> Finish:
+    """Measure a function of whole rows, with replicates if the metric can compute them from drawn
+    weights."""
+    probs, rows = variant.probs, variant.rows
     if probs is None or rows.labels is None:
         raise NotAvailableError("needs whole probability rows")
     wide, labels = probs.astype(np.float64), rows.labels.astype(np.int64)
@@ -87,10 +91,11 @@ def of_matrix(spec: Spec, metric: MatrixMetric, system: Collected, settings: Set
 def of_other(
     spec: Spec, metric: TwoFileMetric, rows: Rows, other: Rows | None, settings: Settings
 ) -> Finish:
-    """How well a score tells the rows from those of a second file; drawn apart in replicates."""
+    """Measure how well a score separates the rows from those of a second file. In replicates the
+    two files are drawn independently."""
     if other is None:
         raise NotAvailableError("needs a second file: --ood FILE")
-    score = [metric.scores(found, **spec.options) for found in (rows, other)]
+    score = [metric.scores(file, **spec.options) for file in (rows, other)]
     weights = [_weight(rows), _weight(other)]
     here = np.arange(len(score[0]) + len(score[1])) < len(score[0])
     cells = Cells.from_rows(np.concatenate(score), here, np.concatenate(weights))
@@ -101,14 +106,14 @@ def of_other(
         draws = settings.draws
         if draws is None or draws.cluster is not None:
             return Measurement(value)
-        if metric.interval and settings.ci == "inverted" and not weighted:
+        if metric.interval and settings.inverted and not weighted:
             return Measurement(
                 value, interval=metric.interval(cells, settings.level), method="delong"
             )
         coarse = cells.pool(equal_mass(cells, bins=FINE))
         size = (draws.replicates, len(coarse.at))
-        rng = np.random.Generator(np.random.SFC64([draws.seed, 8]))
-        # rows of equal weight that are as informative as those of a cell, drawn as one
+        rng = np.random.Generator(np.random.SFC64([draws.seed, _SECOND_FILE]))
+        # a cell is drawn as one Poisson count of equally weighted rows that are as informative
         y, n = (
             rng.poisson(mass * w.sum() / (w @ w), size) * ((w @ w) / w.sum())
             for mass, w in zip((coarse.y, coarse.n - coarse.y), weights, strict=True)
@@ -120,4 +125,5 @@ def of_other(
 
 
 def _weight(rows: Rows) -> Array:
+    """Return each row's weight, (N,)."""
     return np.ones(len(rows.confidence)) if rows.weights is None else rows.weights

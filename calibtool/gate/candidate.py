@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from calibtool.analysis.significance.run import significance
 from calibtool.data.files.source import Source
@@ -15,7 +14,10 @@ from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.data.slicing import columns_of, with_extra
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_variants, report_of
+from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results
 from calibtool.gate.baseline import Saved, delta
 from calibtool.gate.requirement import Requirement
@@ -33,7 +35,9 @@ class Candidate:
         other: the baseline's predictions on the same rows, or None.
         saved: a report to compare with, or None.
         compared: how the baseline is compared, in words, or "".
-        options: of `evaluate_variants`.
+        cluster: column of rows that are resampled together, or None.
+        resampling: how intervals are made.
+        execution: threads and progress.
     """
 
     rows: Readable
@@ -41,7 +45,9 @@ class Candidate:
     other: Variant | None = None
     saved: Saved | None = None
     compared: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
+    cluster: str | None = None
+    resampling: Resampling = field(default_factory=Resampling)
+    execution: Execution = field(default_factory=Execution)
 
     @property
     def candidate(self) -> Variant:
@@ -50,23 +56,42 @@ class Candidate:
 
     def whole(self) -> Predictions:
         """The candidate's predictions, in memory."""
-        rows = loaded(self.rows)
+        rows = self.rows.load()
         made = self.candidate.apply(rows)
         return made if made is rows else with_extra(made, rows.extra)
 
-    def examine(self, specs: Sequence[Spec], rows: Readable | None = None, **more: Any) -> Results:
-        """The candidate (system 0), and the baseline (system 1) if there is one."""
-        systems = [self.candidate, *([self.other] if self.other else [])]
-        options = {**self.options, **more}
-        return evaluate_variants(
-            self.rows if rows is None else rows, specs, systems, bias=False, **options
+    def examine(
+        self, specs: Sequence[Spec], rows: Readable, resampling: Resampling | None = None
+    ) -> Results:
+        """Measure some of the rows: the candidate (variant 0), and the baseline (variant 1) if
+        there is one."""
+        variants = [self.candidate, *([self.other] if self.other else [])]
+        return evaluate_variants(self._request(specs, rows, variants, resampling, bias=False))
+
+    def _request(
+        self,
+        specs: Sequence[Spec],
+        rows: Readable,
+        variants: Sequence[Variant],
+        resampling: Resampling | None = None,
+        *,
+        bias: bool = True,
+    ) -> Request:
+        return Request.of(
+            rows,
+            specs,
+            variants,
+            cluster=self.cluster,
+            bias=bias,
+            resampling=resampling or self.resampling,
+            execution=self.execution,
         )
 
     def report(self, specs: Sequence[Spec]) -> tuple[Report, dict[str, Estimate]]:
         """The report of all rows, and the estimate of each subject: "ece", "delta(ece)"."""
         raw = [Variant()] if self.calibrator is not None else []
         systems = [*raw, self.candidate, *([self.other] if self.other else [])]
-        found = evaluate_variants(self.rows, specs, systems, **self.options)
+        found = evaluate_variants(self._request(specs, self.rows, systems))
         own = len(raw)
         level = found.level
         measured = self._named(found, own, level)
@@ -91,8 +116,12 @@ class Candidate:
 
     def p_values(self, tests: Sequence[str], predictions: Predictions) -> dict[str, Estimate]:
         """The p-value of tests of perfect calibration, by subject: "p(cox)"."""
-        how = {key: self.options[key] for key in ("resamples", "seed") if key in self.options}
-        found = significance(predictions, tests=list(dict.fromkeys(tests)), **how)
+        found = significance(
+            predictions,
+            tests=list(dict.fromkeys(tests)),
+            resamples=self.resampling.resamples,
+            seed=self.resampling.seed,
+        )
         return {
             f"p({one.name})": Estimate(
                 f"p({one.name})",
@@ -112,7 +141,9 @@ def prepare(
     calibrator: Recalibrator | None,
     baseline: Readable | Saved | None,
     id_: str | None,
-    options: dict[str, Any],
+    cluster: str | None,
+    resampling: Resampling,
+    execution: Execution,
 ) -> Candidate:
     """Everything that the requirements need, or an error that says what is missing."""
     deltas = [r for r in wanted if r.delta]
@@ -130,10 +161,12 @@ def prepare(
         raise UsageError(
             f"{sliced[0].text}: a saved report knows no slices; give the baseline's predictions"
         )
-    rows = _with_columns(predictions, [r.by for r in wanted if r.by], options.get("cluster"))
+    rows = _with_columns(predictions, [r.by for r in wanted if r.by], cluster)
     if any(r.by for r in wanted):
-        rows = loaded(rows)
-    subject = Candidate(rows, calibrator, options=options)
+        rows = rows.load()
+    subject = Candidate(
+        rows, calibrator, cluster=cluster, resampling=resampling, execution=execution
+    )
     if isinstance(baseline, Saved):
         how = f"unpaired with the saved report {baseline.path} of {baseline.rows:,} rows"
         for requirement in deltas:
@@ -147,11 +180,6 @@ def prepare(
     rows_by = f"by {matched.by}"
     how = f"paired with {baseline.source}, rows matched {rows_by}"
     return replace(subject, rows=matched.first, other=matched.systems[1], compared=how)
-
-
-def loaded(rows: Readable) -> Predictions:
-    """All rows in memory."""
-    return rows if isinstance(rows, Predictions) else next(iter(rows.blocks(max(rows.rows, 1))))
 
 
 def named(by: str, rows: Readable) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from calibtool.analysis.monitoring.read import Periods
 from calibtool.data.readable import Readable, Recalibrator
 from calibtool.errors import UsageError
+from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
+from calibtool.evaluation.resampling import Resampling
 from calibtool.gate.baseline import Saved
 from calibtool.gate.candidate import Candidate, prepare
 from calibtool.gate.decide import decide, require_value
@@ -18,6 +19,7 @@ from calibtool.gate.requirement import Requirement, parse_requirement
 from calibtool.gate.slices import sliced
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import parse_list
+from calibtool.types import Progress
 
 NOTHING = (
     "nothing is required; give --require 'ece <= 0.03', or a list `require` in calibtool.toml or "
@@ -36,7 +38,13 @@ def check(
     calibrator: Recalibrator | None = None,
     id_: str | None = None,
     periods: Periods | None = None,
-    **options: Any,
+    cluster: str | None = None,
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Hold predictions to requirements.
 
@@ -51,7 +59,7 @@ def check(
         id_: the column that names the rows, for the baseline.
         periods: of e(change) and e(miscalibration), as `calibtool.analysis.monitoring.read.read`
             reads them.
-        options: of `evaluate`.
+        cluster, ci, resamples, level, seed, threads, progress: as for `evaluate`.
 
     Raises UsageError for no requirement or one that cannot be understood, NotAvailableError for
     what could not be computed: that is never a pass.
@@ -62,14 +70,16 @@ def check(
     ['fail', 'fail']
     """
     wanted = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
-    _require(wanted, mode, options)
+    resampling = Resampling(ci, resamples, level, seed)
+    _require(wanted, mode, resampling, cluster)
     over_time = [r for r in wanted if r.evidence]
     watched = evidence_verdicts(over_time, periods)
     now = [r for r in wanted if not r.evidence]
     if not now and periods is not None:
         return Outcome(tuple(watched), evidence_report(watched, periods), mode)
     assert predictions is not None
-    subject = prepare(predictions, now, calibrator, baseline, id_, options)
+    execution = Execution.of(threads, progress)
+    subject = prepare(predictions, now, calibrator, baseline, id_, cluster, resampling, execution)
     specs = parse_list([r.spec for r in now if r.spec is not None] or ALWAYS)
     report, measured = subject.report(specs)
     tests = [r.test for r in now if r.test and not r.by]
@@ -95,27 +105,29 @@ def _verdict(
     return Verdict(requirement, held, note=subject.compared if requirement.delta else "")
 
 
-def _require(wanted: Sequence[Requirement], mode: str, options: dict[str, Any]) -> None:
+def _require(
+    wanted: Sequence[Requirement], mode: str, resampling: Resampling, cluster: str | None
+) -> None:
     """Something is required, and can be decided in this mode."""
     if not wanted:
         raise UsageError(NOTHING)
     if mode not in MODES:
         raise UsageError(f"--mode {mode!r}: there are {', '.join(MODES)}")
-    if options.get("ci") == "none" and mode != "point":
+    if resampling.ci == "none" and mode != "point":
         raise UsageError(
             f"--ci none leaves --mode {mode} no interval to decide by; --mode point decides by the "
             "measured value alone"
         )
-    least = 1 / (1 + int(options.get("resamples", 1000)))
+    least = 1 / (1 + resampling.resamples)
     for requirement in wanted:
-        if requirement.test and options.get("cluster"):
+        if requirement.test and cluster:
             raise UsageError(
                 f"{requirement.text}: tests of perfect calibration take rows to be independent; "
                 "with --cluster, hold a metric to a threshold instead"
             )
         if requirement.test and requirement.threshold <= least:
             raise UsageError(
-                f"{requirement.text}: {options.get('resamples', 1000):,} redraws give no p-value "
+                f"{requirement.text}: {resampling.resamples:,} redraws give no p-value "
                 f"below {least:.2g}, so it could never fail; ask for --resamples "
                 f"{round(2 / max(requirement.threshold, 1e-6)):,}"
             )

@@ -17,6 +17,7 @@ import math
 from statistics import NormalDist
 
 from calibtool.errors import NotAvailableError, UsageError
+from calibtool.evaluation.resampling import FEW_ROWS
 from calibtool.gate.outcome import Check, Decision
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
@@ -122,8 +123,8 @@ def _tolerate(
 def _without_interval(
     requirement: Requirement, estimate: Estimate, mode: str, margin: float, rows: int
 ) -> Check:
-    if rows < 10:
-        why = f"{rows} rows give no interval; 10 are the least"
+    if rows < FEW_ROWS:
+        why = f"{rows} rows give no interval; at least {FEW_ROWS} are needed"
         return Check(estimate, "inconclusive", margin, why, rows=rows)
     raise UsageError(
         f"{requirement.text}: {requirement.subject} has no interval, which --mode {mode} needs; "

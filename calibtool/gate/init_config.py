@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from calibtool.data.files.write import write_text
-from calibtool.data.readable import Readable
+from calibtool.data.readable import Readable, Recalibrator, variants_of
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import evaluate
+from calibtool.evaluation.evaluate import evaluate_variants, report_of
+from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
 from calibtool.gate.config import read_table
 from calibtool.intervals.estimate import Estimate
 
@@ -22,7 +25,14 @@ HEAD = """\
 
 
 def write_start(
-    path: str | Path, predictions: Readable, settings: dict[str, Any], **options: Any
+    path: str | Path,
+    predictions: Readable,
+    settings: dict[str, Any],
+    *,
+    calibrator: Recalibrator | None = None,
+    cluster: str | None = None,
+    resampling: Resampling | None = None,
+    execution: Execution | None = None,
 ) -> Report:
     """Write requirements that today's predictions keep to, with the room that chance needs.
 
@@ -30,7 +40,10 @@ def write_start(
         path: of the TOML file; of an existing one the table is added at the end.
         predictions: today's.
         settings: further keys of the table, such as `file`, their path.
-        options: of `evaluate`.
+        calibrator: hold the predictions to the requirements after this calibrator.
+        cluster: column of rows that are resampled together.
+        resampling: how intervals are made.
+        execution: threads and progress.
 
     Raises UsageError if the file has the table already, or is not TOML.
     """
@@ -40,7 +53,15 @@ def write_start(
         if read_table(path) is not None:
             raise UsageError(f"{path}: has the table [tool.calibtool.check] already; edit it there")
         before = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
-    report = evaluate(predictions, METRICS, **options)
+    request = Request.of(
+        predictions,
+        METRICS,
+        variants_of(calibrator),
+        cluster=cluster,
+        resampling=resampling,
+        execution=execution,
+    )
+    report = report_of(evaluate_variants(request))
     measured = report.after or report.estimates
     known = [e for e in measured if e.high is not None and math.isfinite(e.high)]
     if not known:

@@ -17,7 +17,7 @@ import numpy as np
 from calibtool.data.clusters import FEWEST
 from calibtool.data.slicing import Partition, partition
 from calibtool.errors import InputError
-from calibtool.gate.candidate import Candidate, loaded, named
+from calibtool.gate.candidate import Candidate, named
 from calibtool.gate.decide import decide, require_value
 from calibtool.gate.outcome import Check, Verdict
 from calibtool.gate.requirement import Requirement
@@ -33,7 +33,7 @@ Look = Callable[[int, float, int], Estimate]
 
 def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float | None) -> Verdict:
     """A requirement with `by`."""
-    rows = loaded(subject.rows)
+    rows = subject.rows.load()
     whole = subject.whole()
     parts = partition(whole, named(requirement.by, rows))
     if not parts.large:
@@ -57,10 +57,10 @@ def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float
 
 def _enough(subject: Candidate, parts: Partition) -> tuple[list[int], str]:
     """The slices that have clusters enough to be resampled, and which have not."""
-    column = subject.options.get("cluster")
-    if not column or subject.options.get("ci") == "none":
+    column = subject.cluster
+    if not column or subject.resampling.ci == "none":
         return parts.large, ""
-    values = loaded(subject.rows).extra[column]
+    values = subject.rows.load().extra[column]
     large = [k for k in parts.large if len(np.unique(values[parts.index(k)])) >= FEWEST]
     few = ", ".join(parts.names[k] for k in parts.large if k not in large)
     if not large:
@@ -76,18 +76,19 @@ def _by_metric(
     mode: str,
     level: float | None,
 ) -> list[Check]:
-    rows = loaded(subject.rows)
+    rows = subject.rows.load()
     spec = requirement.spec
     assert spec is not None
     inside = {k: rows.take(parts.index(k)) for k in large}
 
     def look(k: int, level: float, resamples: int) -> Estimate:
-        found = subject.examine([spec], inside[k], level=level, resamples=resamples)
+        resampling = replace(subject.resampling, level=level, resamples=resamples)
+        found = subject.examine([spec], inside[k], resampling)
         estimate = subject.estimates(found)[requirement.subject]
         require_value(requirement, estimate, f"{rows.source}, {requirement.by} {parts.names[k]}")
         return estimate
 
-    resamples = int(subject.options.get("resamples", 1000))
+    resamples = subject.resampling.resamples
     if mode == "point" or level is None:
         seen = {k: look(k, 0.95, resamples) for k in large}
         return [_held(requirement, one, mode, None, parts, k) for k, one in seen.items()]

@@ -131,6 +131,10 @@ class Summary:
             "themselves"
         )
 
+    def load(self) -> Predictions:
+        """Raise InputError: there are no rows to load."""
+        return next(self.blocks(max(self.rows, 1)))
+
     def to_bytes(self) -> bytes:
         """As in a file of cells: for an engine that carries bytes."""
         from calibtool.streaming.cells_file import to_bytes

@@ -14,6 +14,7 @@ from calibtool.data.matching import match
 from calibtool.data.readable import Variant
 from calibtool.errors import InputError
 from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.evaluation.request import Request
 
 P = simulate(3000, 3)
 COOLER = ct.fit("temperature", P)
@@ -21,12 +22,12 @@ Q = COOLER(P)
 
 
 def change(matched):
-    found = evaluate_rows(matched.first, ["ece", "nll"], matched.systems)
+    found = evaluate_rows(Request.of(matched.first, ["ece", "nll"], matched.systems))
     return [(e.value, e.low, e.high) for e in found.change()]
 
 
 def test_a_second_file_is_paired_like_a_calibrator():
-    whole = evaluate_rows(P, ["ece", "nll"], [Variant(), Variant.of(COOLER)])
+    whole = evaluate_rows(Request.of(P, ["ece", "nll"], [Variant(), Variant.of(COOLER)]))
     expected = [(e.value, e.low, e.high) for e in whole.change()]
     np.testing.assert_allclose(change(match([P, Q])), expected, rtol=1e-6, atol=1e-9)
 

@@ -235,7 +235,7 @@ def test_a_metric_that_needs_whole_rows_says_so_for_confidences_alone():
 
 
 def test_a_missing_key_names_the_near_ones(overconfident):
-    with pytest.raises(KeyError, match="there are ece"):
+    with pytest.raises(KeyError, match="no 'ecc' in this report; it has ece"):
         ct.evaluate(overconfident, ["ece"], ci="none")["ecc"]
 
 

@@ -12,6 +12,7 @@ from simulated import simulate
 import calibtool as ct
 from calibtool.data.slicing import with_extra
 from calibtool.errors import InputError, NotAvailableError, UsageError
+from calibtool.evaluation.resampling import Resampling
 from calibtool.gate.baseline import Saved, delta, read_saved
 from calibtool.gate.check import check
 from calibtool.gate.config import find_config, read_config
@@ -466,7 +467,7 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
     path = tmp_path / name
     if name == "pyproject.toml":
         path.write_text("[project]\nname = 'x'")
-    write_start(path, P, {"file": "test.npz"}, **FEW)
+    write_start(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
     config = read_config(path)
     assert config.options["file"] == "test.npz"
     assert [r.subject for r in config.require] == ["ece", "classwise-ece", "nll", "accuracy"]
@@ -474,7 +475,7 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
         assert check(P, config.require, mode=mode, **FEW).passed
     assert not check(simulate(2000, 3, scale=4.0), config.require, **FEW).passed
     with pytest.raises(UsageError, match="already"):
-        write_start(path, P, {"file": "test.npz"}, **FEW)
+        write_start(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
 
 
 # ------------------------------------------------------------------ clusters

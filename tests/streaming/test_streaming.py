@@ -16,7 +16,7 @@ from calibtool.analysis import slices
 from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError
-from calibtool.evaluation import evaluate
+from calibtool.evaluation import request
 
 ROWS = 30_000
 
@@ -39,7 +39,7 @@ def table(seed: int = 0, rows: int = ROWS, *, weights: bool = False) -> pa.Table
 @pytest.fixture
 def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is many rows."""
-    monkeypatch.setattr(evaluate, "STREAMED_ROWS", 100)
+    monkeypatch.setattr(request, "STREAMED_ROWS", 100)
     monkeypatch.setattr(slices, "EXACT_ROWS", 100)
 
 
@@ -88,7 +88,7 @@ def test_other_formats_stream_too(tmp_path, monkeypatch, suffix):
     else:
         feather.write_feather(data, path, compression="uncompressed")
     rows = ct.evaluate(p, ["ece", "brier"], ci="none")
-    monkeypatch.setattr(evaluate, "STREAMED_ROWS", 100)
+    monkeypatch.setattr(request, "STREAMED_ROWS", 100)
     found = ct.evaluate(source(path), ["ece", "brier"], ci="none")
     slack = 1e-6 if suffix == "csv" else 1e-8  # squares of float32 scores are rounded in memory
     assert [e.value for e in found] == pytest.approx([e.value for e in rows], abs=slack)
@@ -154,7 +154,7 @@ def test_slices_of_many_rows_are_those_of_few(tmp_path, monkeypatch):
     names = ["ece", "nll", "accuracy"]
     rows = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
     monkeypatch.setattr(slices, "EXACT_ROWS", 100)
-    monkeypatch.setattr(evaluate, "STREAMED_ROWS", 100)
+    monkeypatch.setattr(request, "STREAMED_ROWS", 100)
     found = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
     for a, b in zip(rows.parts, found.parts, strict=True):
         assert [(s.name, s.rows) for s in a.slices] == [(s.name, s.rows) for s in b.slices]

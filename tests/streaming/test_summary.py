@@ -14,8 +14,9 @@ from simulated import simulate
 
 import calibtool as ct
 from calibtool.errors import InputError
-from calibtool.evaluation import evaluate
-from calibtool.evaluation.from_cells import CellProblems, resolution
+from calibtool.evaluation import request
+from calibtool.evaluation.cell_problems import CellProblems
+from calibtool.evaluation.from_cells import resolution
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
@@ -199,7 +200,7 @@ CASES = {
 def test_every_metric_from_cells_is_that_of_the_rows(case, monkeypatch):
     p = CASES[case]()
     rows = ct.evaluate(p, STREAMED, ci="none")
-    monkeypatch.setattr(evaluate, "STREAMED_ROWS", 10)
+    monkeypatch.setattr(request, "STREAMED_ROWS", 10)
     found = ct.evaluate(p, STREAMED, ci="none")
     state = ct.cells(p, STREAMED)
     for one, other in zip(rows, found, strict=True):
@@ -236,7 +237,7 @@ def test_intervals_from_cells_are_those_of_rows(monkeypatch):
     p = simulate(20_000, 10, scale=1.3)
     wanted = ["ece", "ada-ece", "mce", "classwise-ece", "nll", "accuracy", "smece", "auroc", "bias"]
     rows = ct.evaluate(p, wanted, resamples=400)
-    monkeypatch.setattr(evaluate, "STREAMED_ROWS", 10)
+    monkeypatch.setattr(request, "STREAMED_ROWS", 10)
     found = ct.evaluate(p, wanted, resamples=400)
     for one, other in zip(rows, found, strict=True):
         width = one.high - one.low
@@ -261,7 +262,7 @@ def test_a_calibrators_gain_in_a_score_is_paired(monkeypatch, tmp_path):
     calibrator = ct.fit("temperature", simulate(5000, 5, scale=1.5, seed=1))
     how = {"calibrator": calibrator, "resamples": 300}
     rows = ct.evaluate(ct.scan(tmp_path / "p.npz"), ["nll", "brier"], **how)
-    monkeypatch.setattr(evaluate, "EXACT_ROWS", 10)
+    monkeypatch.setattr(request, "EXACT_ROWS", 10)
     found = ct.evaluate(ct.scan(tmp_path / "p.npz"), ["nll", "brier"], **how)
     assert "draws:cells" in found["nll"].signature
     for one, other in zip(rows.change, found.change, strict=True):

@@ -17,14 +17,13 @@ from calibtool.analysis.monitoring.wording import reading
 from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.from_cells import bias_and_error
-from calibtool.evaluation.resampling import FEW_ROWS, settings_of
+from calibtool.evaluation.resampling import FEW_ROWS, Resampling
 from calibtool.intervals import inversion
-from calibtool.intervals.draws import Draws
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
 from calibtool.streaming.summary import Summary
-from calibtool.types import Array, silent
+from calibtool.types import Array
 
 
 def monitor(
@@ -178,7 +177,7 @@ def _require(against: str, alpha: float, ci: str, resamples: int, level: float, 
         raise UsageError(f"--alpha must lie between 0 and 1, not {alpha:g}")
     if ci not in ("inverted", "none"):
         raise UsageError(f"--ci {ci!r}: there are inverted, none")
-    settings_of(ci, Draws(resamples, seed, FEW_ROWS), level, 1, silent)
+    Resampling(ci, resamples, level, seed)  # checks itself
 
 
 def _require_alike(source: str, periods: list[Period]) -> None:

@@ -22,7 +22,8 @@ from calibtool.analysis.significance.statistics import ece
 from calibtool.analysis.significance.wording import reading
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
-from calibtool.errors import NotAvailableError, UsageError
+from calibtool.errors import NotAvailableError
+from calibtool.evaluation.resampling import require_resamples, require_seed
 from calibtool.intervals import multiple
 from calibtool.types import Progress
 
@@ -84,10 +85,8 @@ def holm(p_values: dict[str, float]) -> dict[str, float]:
 
 
 def _how(resamples: int, seed: int, progress: Progress | None) -> How:
-    if resamples < FEWEST:
-        raise UsageError(f"--resamples must be at least {FEWEST}, not {resamples}")
-    if seed < 0:
-        raise UsageError(f"--seed must not be negative, not {seed}")
+    require_resamples(resamples, FEWEST)
+    require_seed(seed)
     return How(resamples, seed, progress or (lambda stage, share: None))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
+from calibtool.evaluation.resampling import Resampling
 from calibtool.reports.page.collect import Asked, Methods, summarize_file
 from calibtool.reports.page.comparison import compare
 from calibtool.reports.page.groups import MOST_CLASSES
@@ -28,8 +28,11 @@ def page(
     by: Sequence[str] = (),
     title: str = "",
     command: str = "",
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
     progress: Progress | None = None,
-    **how: Any,
 ) -> Page:
     """Everything that a report to be sent shows.
 
@@ -43,13 +46,14 @@ def page(
         by: columns whose values part the rows.
         title: the heading, unless it is to be made of the files' names.
         command: how to get the report again, for its foot.
+        ci, resamples, level, seed: of the intervals, as for `evaluate`.
         progress: called now and then with what is being done and the share that is done.
-        how: `ci`, `resamples`, `level`, `seed` of the intervals.
 
     Raises InputError, UsageError.
     """
     if not files:
         raise UsageError("no file to report on")
+    resampling = Resampling(ci, resamples, level, seed)
     names = _names([file.source for file in files])
     subjects = []
     for name, file in zip(names, files, strict=True):
@@ -60,7 +64,7 @@ def page(
             tuple(by),
             _room(len(files)),
             _staged(progress, name if len(files) > 1 else ""),
-            how,
+            resampling,
         )
         subjects.append(summarize_file(name, file, asked))
     comparison = None
@@ -69,7 +73,7 @@ def page(
         comparison = Comparison((), "Cells hold no rows that could be paired.")
     elif len(files) > 1:
         said = _staged(progress, "differences")
-        comparison = compare(rows, names, metrics, progress=said, **how)
+        comparison = compare(rows, names, metrics, resampling, said)
     heading = title or f"Calibration of {_listed(names)}"
     return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
 

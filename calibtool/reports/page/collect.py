@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from calibtool.calibrators.registry import METHODS
 from calibtool.data.files.source import Source
 from calibtool.data.inspection import oddities
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Recalibrator, Variant
+from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.data.slicing import carrying, columns_of, missing
 from calibtool.diagrams import reliability_curves, risk_coverage
 from calibtool.diagrams.curve import Curve
 from calibtool.errors import FitError, InputError
 from calibtool.evaluation.evaluate import evaluate_rows, evaluate_variants, report_of
+from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results
 from calibtool.evaluation.wording import effect, state
 from calibtool.intervals.draws import EXACT_ROWS
@@ -49,7 +52,20 @@ class Asked:
     by: tuple[str, ...]
     most: int
     progress: Progress
-    how: dict[str, Any]
+    resampling: Resampling
+
+    def request(
+        self, rows: Readable, variants: Sequence[Variant], columns: Sequence[str] = ()
+    ) -> Request:
+        """Return what is to be measured of a file."""
+        return Request.of(
+            rows,
+            self.metrics,
+            variants,
+            columns=columns,
+            resampling=self.resampling,
+            execution=Execution.of(progress=self.progress),
+        )
 
 
 def summarize_file(name: str, file: Source | Predictions | Summary, asked: Asked) -> FileSummary:
@@ -65,9 +81,7 @@ def summarize_file(name: str, file: Source | Predictions | Summary, asked: Asked
     if tried.applied is not None:
         rows, systems = numbered(predictions), [Variant(), Variant.of(tried.applied)]
     wanted = ("labels", "predicted")
-    found = evaluate_rows(
-        rows, asked.metrics, systems, want=wanted, progress=asked.progress, **asked.how
-    )
+    found = evaluate_rows(asked.request(rows, systems, columns=wanted))
     report = report_of(found)
     level = found.settings.level
     whole, scores = found.collected[0], found.collected[0].rows.view(found.view)
@@ -87,7 +101,7 @@ def summarize_file(name: str, file: Source | Predictions | Summary, asked: Asked
         selection=tried.selection,
         classes=classes(whole, rows.classes, names, level, asked.most) if rows.classes else None,
         slices=tuple(
-            slices(predictions, found.view, scores, column, **asked.how) for column in asked.by
+            slices(predictions, found.view, scores, column, asked.resampling) for column in asked.by
         ),
         checks=tuple(oddities(predictions, _key(file))),
         source=file.source,
@@ -98,7 +112,7 @@ def _of_state(name: str, kept: Summary, asked: Asked) -> FileSummary:
     if asked.by:
         raise InputError(f"{kept.source}: holds cells, no rows; --by needs rows")
     systems = [Variant()] if asked.calibrator is None else [Variant.of(asked.calibrator)]
-    found = evaluate_variants(kept, asked.metrics, systems, progress=asked.progress, **asked.how)
+    found = evaluate_variants(asked.request(kept, systems))
     report = report_of(found)
     right, wrong = _right_and_wrong(found)
     return FileSummary(
@@ -162,10 +176,14 @@ def _tried(predictions: Predictions, asked: Asked) -> _Tried:
     if predictions.rows < 2 * FOLDS:
         few = f"{predictions.rows} rows are too few to cross-fit a calibrator"
         return _Tried(why_not=f"{few}; {2 * FOLDS} are the least.")
-    how = {name: asked.how[name] for name in ("resamples", "level", "seed") if name in asked.how}
     try:
         selection = select(
-            predictions, _methods(asked, predictions), progress=asked.progress, **how
+            predictions,
+            _methods(asked, predictions),
+            resamples=asked.resampling.resamples,
+            level=asked.resampling.level,
+            seed=asked.resampling.seed,
+            progress=asked.progress,
         )
         method = _best(selection)
         plain = METHODS[method].title

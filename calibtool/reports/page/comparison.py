@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,16 +11,20 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Variant
 from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
 from calibtool.reports.page.collect import loaded
 from calibtool.reports.page.model import Comparison
-from calibtool.types import Array
+from calibtool.types import Array, Progress
 
 
 def compare(
     files: Sequence[Source | Predictions],
     names: Sequence[str],
     metrics: str | Sequence[str],
-    **how: Any,
+    resampling: Resampling,
+    progress: Progress,
 ) -> Comparison:
     """The metrics of every file minus those of the first, by the same draws of the same rows."""
     first, *others = [loaded(file) for file in files]
@@ -34,7 +37,14 @@ def compare(
         Variant.of(CrossFitted(other.kind, other.values, name))
         for name, other in zip(names[1:], others, strict=True)
     ]
-    found = evaluate_rows(numbered(first), metrics, [Variant(), *systems], **how)
+    request = Request.of(
+        numbered(first),
+        metrics,
+        [Variant(), *systems],
+        resampling=resampling,
+        execution=Execution.of(progress=progress),
+    )
+    found = evaluate_rows(request)
     changes = [(name, found.change(k)) for k, name in enumerate(names[1:], start=1)]
     return Comparison(tuple(changes), "")
 

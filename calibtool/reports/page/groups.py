@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,10 @@ from calibtool.data.slicing import partition as part
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.errors import CalibtoolError
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.evaluate import evaluate
+from calibtool.evaluation.evaluate import evaluate_variants
 from calibtool.evaluation.one_vs_rest import OneVsRest
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports.page.model import Classes, Group, OneClass, Slices
 from calibtool.types import Array
@@ -57,17 +58,20 @@ def one_vs_rest(view: OneVsRest) -> Array:
 
 
 def slices(
-    predictions: Predictions, view: str, scores: tuple[Array, Array], by: str, **how: Any
+    predictions: Predictions,
+    view: str,
+    scores: tuple[Array, Array],
+    by: str,
+    resampling: Resampling,
 ) -> Slices:
     """The rows by the values of a column, with the ECE of each group."""
     parts = part(predictions, by, most=MOST_VALUES)
-    level = float(how.get("level", 0.95))
-    found = groups(scores, predictions.weights, parts.codes, parts.names, level)
+    found = groups(scores, predictions.weights, parts.codes, parts.names, resampling.level)
     whole = []
     for k, group in enumerate(found):
         errors: tuple[Estimate, ...] = ()
         if group.rows:
-            errors = _errors(predictions.take(parts.index(k)), view, **how)
+            errors = _errors(predictions.take(parts.index(k)), view, resampling)
         whole.append(replace(group, errors=errors))
     return Slices(by, tuple(whole), parts.note)
 
@@ -95,9 +99,10 @@ def groups(
     ]
 
 
-def _errors(part: Predictions, view: str, **how: Any) -> tuple[Estimate, ...]:
+def _errors(part: Predictions, view: str, resampling: Resampling) -> tuple[Estimate, ...]:
     try:
-        return evaluate(part, [f"ece(view={view})"], **how).estimates
+        request = Request.of(part, [f"ece(view={view})"], resampling=resampling)
+        return evaluate_variants(request).estimates()
     except CalibtoolError as error:
         return (Estimate("ece", None, view=view, missing=str(error)),)
 
