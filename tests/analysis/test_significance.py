@@ -22,12 +22,13 @@ from calibtool.analysis.significance import whole_rows
 from calibtool.analysis.significance.null import Null
 from calibtool.analysis.significance.registry import TESTS
 from calibtool.analysis.significance.result import How, Result, TestResults, Whole
-from calibtool.analysis.significance.run import holm, significance
+from calibtool.analysis.significance.run import significance
 from calibtool.analysis.significance.statistics import ece as ece_of
 from calibtool.analysis.significance.whole_rows import redrawn_labels
 from calibtool.cli.main import group
 from calibtool.data.predictions import DataInfo
 from calibtool.errors import InputError, UsageError
+from calibtool.intervals.multiple import holm
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.simplex import skce, skce_width
 from calibtool.reports.significance import render
@@ -429,8 +430,7 @@ def test_two_columns_have_a_top_view_and_a_positive_view():
 
 
 def test_holm_never_decreases_and_never_exceeds_1():
-    found = holm({"a": 0.5, "b": 0.01, "c": 0.02, "d": 0.6})
-    assert found == {"a": 1.0, "b": 0.04, "c": 0.06, "d": 1.0}
+    assert holm([0.5, 0.01, 0.02, 0.6]) == [1.0, 0.04, 0.06, 1.0]
 
 
 def findings():

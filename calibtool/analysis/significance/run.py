@@ -23,7 +23,7 @@ from calibtool.analysis.significance.wording import reading
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import NotAvailableError, UsageError
-from calibtool.intervals import multiple
+from calibtool.intervals.multiple import holm
 from calibtool.types import Progress
 
 FEWEST = 19  # redraws, of which one test can reject at 5 %
@@ -71,16 +71,6 @@ def significance(
         seed,
     )
     return replace(found, reading=reading(found))
-
-
-def holm(p_values: dict[str, float]) -> dict[str, float]:
-    """The p-values adjusted for their number: those at 0.05 or below are rejected at 5 % over all
-    of them together (Holm 1979).
-
-    >>> holm({"a": 0.04, "b": 0.01, "c": 0.03})
-    {'a': 0.06, 'b': 0.03, 'c': 0.06}
-    """
-    return dict(zip(p_values, multiple.holm(list(p_values.values())), strict=True))
 
 
 def _how(resamples: int, seed: int, progress: Progress | None) -> How:
@@ -136,7 +126,9 @@ def _of_rows(test: Test, view: str, inputs: Inputs, how: How) -> Result:
 
 
 def _adjusted(results: Sequence[Result]) -> tuple[Result, ...]:
-    adjusted = holm({r.name: r.p_value for r in results if r.p_value is not None})
+    """Add the p-values after Holm's correction for the number of tests that have one."""
+    p_values = {r.name: r.p_value for r in results if r.p_value is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     return tuple(replace(result, adjusted=adjusted.get(result.name)) for result in results)
 
 
