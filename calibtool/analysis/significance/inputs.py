@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibtool.analysis.significance.registry import TESTS
-from calibtool.analysis.significance.result import Test, Whole
+from calibtool.analysis.significance.result import Test, WholeRows
 from calibtool.data.blocks import unit
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable
@@ -34,7 +34,7 @@ class Inputs:
     outcome: Array
     weights: Array | None
     weighted: bool
-    whole: Whole | None
+    whole: WholeRows | None
 
 
 def choose(tests: str | Iterable[str] | None, predictions: Readable) -> list[Test]:
@@ -86,15 +86,15 @@ def read(predictions: Readable, view: str, *, whole: bool, progress: Progress) -
     return Inputs(score, outcome, weights, rows.weights is not None, found)
 
 
-def _whole(block: Predictions, own: Rows) -> Whole:
+def _whole(block: Predictions, own: Rows) -> WholeRows:
     """A block's rows; of confidences, the predicted class and the rest."""
     if block.labels is not None:
-        return Whole(to_probs(block).matrix(), block.labels)
+        return WholeRows(to_probs(block).matrix(), block.labels)
     probs = np.stack([1 - own.confidence, own.confidence], axis=1)
-    return Whole(probs, own.correct.astype(np.int64), view="top")
+    return WholeRows(probs, own.correct.astype(np.int64), view="top")
 
 
-def _joined(kept: list[Whole], weights: Array | None) -> Whole:
+def _joined(kept: list[WholeRows], weights: Array | None) -> WholeRows:
     probs, labels = ([getattr(part, name) for part in kept] for name in ("probs", "labels"))
     return replace(
         kept[0], probs=np.concatenate(probs), labels=np.concatenate(labels), weights=weights

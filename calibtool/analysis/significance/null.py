@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibtool.analysis.significance.result import How, Observed, OfCells
+from calibtool.analysis.significance.result import CellStatistic, Observed, RedrawOptions
 from calibtool.intervals.draws import GROUP
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass, equal_width
@@ -86,7 +86,7 @@ class Null:
         y = self.cells.n * chance + self.scale * (hits - self.trials * chance)
         return replace(self.cells, y=y)
 
-    def compare(self, rules: Sequence[OfCells], how: How) -> list[Observed]:
+    def compare(self, rules: Sequence[CellStatistic], how: RedrawOptions) -> list[Observed]:
         """Each statistic as observed, and for redrawn outcomes."""
         drawn: list[list[Array]] = [[] for _ in rules]
         for low in range(0, how.resamples, GROUP):

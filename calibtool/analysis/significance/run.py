@@ -17,7 +17,14 @@ import numpy as np
 from calibtool.analysis.significance.detect import detectable
 from calibtool.analysis.significance.inputs import Inputs, choose, read, settle
 from calibtool.analysis.significance.null import Null, monte_carlo
-from calibtool.analysis.significance.result import LEVEL, How, Observed, Result, Test, TestResults
+from calibtool.analysis.significance.result import (
+    LEVEL,
+    Observed,
+    RedrawOptions,
+    Result,
+    Test,
+    TestResults,
+)
 from calibtool.analysis.significance.statistics import ece
 from calibtool.analysis.significance.wording import reading
 from calibtool.data.predictions import DataInfo
@@ -73,16 +80,16 @@ def significance(
     return replace(found, reading=reading(found))
 
 
-def _how(resamples: int, seed: int, progress: Progress | None) -> How:
+def _how(resamples: int, seed: int, progress: Progress | None) -> RedrawOptions:
     if resamples < FEWEST:
         raise UsageError(f"--resamples must be at least {FEWEST}, not {resamples}")
     if seed < 0:
         raise UsageError(f"--seed must not be negative, not {seed}")
-    return How(resamples, seed, progress or (lambda stage, share: None))
+    return RedrawOptions(resamples, seed, progress or (lambda stage, share: None))
 
 
 def _results(
-    chosen: Sequence[Test], inputs: Inputs, null: Null, view: str, how: How
+    chosen: Sequence[Test], inputs: Inputs, null: Null, view: str, how: RedrawOptions
 ) -> tuple[list[Result], float]:
     """What each test found, and the ECE that redrawn outcomes exceed in 5 % of cases."""
     able = [t for t in chosen if t.statistic and (inputs.weights is None or t.weighted)]
@@ -110,7 +117,7 @@ def _of_cells(test: Test, view: str, null: Null, found: Observed) -> Result:
     return Result(test.name, test.title, view, value, p_value, draws=len(drawn))
 
 
-def _of_rows(test: Test, view: str, inputs: Inputs, how: How) -> Result:
+def _of_rows(test: Test, view: str, inputs: Inputs, how: RedrawOptions) -> Result:
     missing = Result(test.name, test.title, "class" if test.rows else view)
     if test.rows is None:
         return replace(missing, missing="not for rows of different weights")

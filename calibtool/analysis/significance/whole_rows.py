@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from calibtool.analysis.significance.null import generator
-from calibtool.analysis.significance.result import How, Observed, Whole
+from calibtool.analysis.significance.result import Observed, RedrawOptions, WholeRows
 from calibtool.analysis.significance.statistics import BINS
 from calibtool.errors import NotAvailableError
 from calibtool.intervals.draws import GROUP
@@ -23,7 +23,7 @@ _BLOCK = 2048  # rows of a block
 _GRID = 2.0**-40  # of kernels
 
 
-def class_consistency(whole: Whole, how: How) -> Observed:
+def class_consistency(whole: WholeRows, how: RedrawOptions) -> Observed:
     """Class-wise ECE with 15 bins (Vaicenavicius et al. 2019; Kull et al. 2019, eq. 3)."""
     rows, classes = whole.probs.shape
     size = classes * BINS
@@ -42,7 +42,7 @@ def class_consistency(whole: Whole, how: How) -> Observed:
     return float(errors[-1]), errors[:-1]
 
 
-def skce(whole: Whole, how: How) -> Observed:
+def skce(whole: WholeRows, how: RedrawOptions) -> Observed:
     """Squared kernel calibration error, from all pairs of rows within blocks of neighbours
     (Widmann, Lindsten & Zachariah 2019; blocks as in Zaremba, Gretton & Blaschko 2013).
 
@@ -69,13 +69,13 @@ def skce(whole: Whole, how: How) -> Observed:
     return float(total[-1] / pairs), total[:-1] / pairs
 
 
-def _affordable(how: How, rows: int, most: int = _LABELS) -> int:
+def _affordable(how: RedrawOptions, rows: int, most: int = _LABELS) -> int:
     """How many redraws fit."""
     return min(how.resamples, max(_FEWEST, min(_LABELS // rows, most)))
 
 
 def _redrawn(
-    whole: Whole, how: How, rows: int, draws: int, *, stream: int, size: int = GROUP
+    whole: WholeRows, how: RedrawOptions, rows: int, draws: int, *, stream: int, size: int = GROUP
 ) -> Iterator[tuple[slice, Array]]:
     """The first `rows` rows in blocks: where, and (n, draws + 1) labels, the last the observed."""
     for block, low in enumerate(range(0, rows, size)):
