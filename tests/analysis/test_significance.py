@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from math import comb
 
@@ -395,15 +396,15 @@ def test_the_facade_has_it():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"tests": "cpx"}, "--tests 'cpx': there are consistency, ks"),
-        ({"tests": []}, "--tests none"),
-        ({"view": "class"}, "--view 'class': there are auto, top, positive"),
+        ({"tests": "cpx"}, "--tests must be one or more of consistency, ks"),
+        ({"tests": []}, "(got none)"),
+        ({"view": "class"}, "--view must be one of auto, top, positive (got 'class')"),
         ({"resamples": 5}, "--resamples must be at least 19"),
         ({"seed": -1}, "--seed must not be negative"),
     ],
 )
 def test_bad_use_is_explained(how, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=re.escape(message)):
         significance(binary(20), **how)
 
 
