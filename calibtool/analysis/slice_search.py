@@ -21,7 +21,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import Rows, reduce_rows
-from calibtool.data.slicing import FEW, PSEUDO, carrying, names_in, partition
+from calibtool.data.slicing import FEW, PSEUDO, carrying, crossed, names_in, partition
 from calibtool.errors import InputError, UsageError
 from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.saddlepoint import excess, two_sided
@@ -238,8 +238,7 @@ def _unfit(rows: Predictions, name: str) -> str:
 def _candidates(parts: Sequence[_Part], *, pairs: bool) -> Iterator[_Part]:
     yield from parts
     for a, b in combinations(parts, 2) if pairs else ():
-        seen, codes = np.unique(a.codes * len(b.names) + b.codes, return_inverse=True)
-        names = [f"{a.names[k // len(b.names)]}, {b.names[k % len(b.names)]}" for k in seen]
+        codes, names = crossed(a.codes, a.names, b.codes, b.names)
         yield _Part(f"{a.by},{b.by}", names, codes)
 
 

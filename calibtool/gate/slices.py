@@ -79,7 +79,7 @@ def _by_metric(
     rows = loaded(subject.rows)
     spec = requirement.spec
     assert spec is not None
-    inside = {k: rows.take(parts.index(k)) for k in large}
+    inside = {k: parts.take(rows, k) for k in large}
 
     def look(k: int, level: float, resamples: int) -> Estimate:
         found = subject.examine([spec], inside[k], level=level, resamples=resamples)
@@ -136,8 +136,7 @@ def _by_test(
     whole = subject.whole()
     name = requirement.test
     found = {
-        k: subject.p_values([name], whole.take(parts.index(k)))[requirement.subject]
-        for k in parts.large
+        k: subject.p_values([name], parts.take(whole, k))[requirement.subject] for k in parts.large
     }
     for k, estimate in found.items():
         require_value(requirement, estimate, f"{whole.source}, {requirement.by} {parts.names[k]}")

@@ -341,7 +341,7 @@ def test_a_model_card_begins_with_metadata(run, good, data):
         (["--format", "html"], "a page needs a file"),
         (["-o", "missing/report.html"], "missing is no folder"),
         (["-o", "report.html", "--by", "region"], "there is no column 'region'"),
-        (["-o", "report.html", "--by", "logits"], "holds several values a row"),
+        (["-o", "report.html", "--by", "logits"], "holds several values per row"),
         (["-o", "report.html", "--select", "tempreture"], "did you mean temperature"),
         (["-o", "report.html", "--metrics", "ecce"], "did you mean"),
         (["-o", "report.html", "--model-card", "x"], "goes with Markdown"),

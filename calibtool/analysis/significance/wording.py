@@ -29,7 +29,7 @@ def _verdict(results: TestResults, p_values: dict[str, float], n: str) -> str:
     if len(p_values) > LEVEL * (results.resamples + 1):
         return (
             f"{results.resamples} redraws are too few for {len(p_values)} tests: none could "
-            f"reject. Use --resamples {round(len(p_values) / LEVEL)} or more."
+            f"reject. Ask for --resamples {round(len(p_values) / LEVEL)} or more."
         )
     if len(p_values) == 1:
         return f"{next(iter(p_values))} sees no miscalibration at {n} (p = {smallest})."

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.analysis.slices import slice_estimates
 from calibtool.data.predictions import Predictions
-from calibtool.data.slicing import partition as part
+from calibtool.data.slicing import partition
 from calibtool.diagrams.reliability_curves import clopper_pearson
-from calibtool.errors import CalibtoolError
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.evaluate import evaluate
 from calibtool.evaluation.one_vs_rest import OneVsRest
-from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.spec import parse
 from calibtool.reports.page.model import Classes, Group, OneClass, Slices
 from calibtool.types import Array
 
@@ -60,16 +59,17 @@ def slices(
     predictions: Predictions, view: str, scores: tuple[Array, Array], by: str, **how: Any
 ) -> Slices:
     """The rows by the values of a column, with the ECE of each group."""
-    parts = part(predictions, by, most=MOST_VALUES)
+    parts = partition(predictions, by, most=MOST_VALUES)
     level = float(how.get("level", 0.95))
-    found = groups(scores, predictions.weights, parts.codes, parts.names, level)
-    whole = []
-    for k, group in enumerate(found):
-        errors: tuple[Estimate, ...] = ()
-        if group.rows:
-            errors = _errors(predictions.take(parts.index(k)), view, **how)
-        whole.append(replace(group, errors=errors))
-    return Slices(by, tuple(whole), parts.note)
+    means = groups(scores, predictions.weights, parts.codes, parts.names, level)
+    specs = [parse(f"ece(view={view})")]
+    measured = [
+        replace(group, errors=slice_estimates(predictions, parts, k, specs, how))
+        if group.rows
+        else group
+        for k, group in enumerate(means)
+    ]
+    return Slices(by, tuple(measured), parts.note)
 
 
 def groups(
@@ -93,13 +93,6 @@ def groups(
         Group(name, int(n), *values)
         for name, n, values in zip(names, rows, zip(*columns, strict=True), strict=True)
     ]
-
-
-def _errors(part: Predictions, view: str, **how: Any) -> tuple[Estimate, ...]:
-    try:
-        return evaluate(part, [f"ece(view={view})"], **how).estimates
-    except CalibtoolError as error:
-        return (Estimate("ece", None, view=view, missing=str(error)),)
 
 
 def _urgency(group: Group) -> float:
