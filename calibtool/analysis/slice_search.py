@@ -1,12 +1,13 @@
-"""Search: slices whose scores are not their outcomes' probabilities, found in one half of the rows
-and confirmed in the other.
+"""Slice search: miscalibrated slices, found in one half of the rows and confirmed in the other.
 
-Every value of every column is a slice, and every pair of values of two columns. In a slice, the sum
-of outcome - score is held against what it would be if every score were its row's probability, by a
-saddlepoint approximation (Lugannani & Rice 1980; Daniels 1987), which is right in small slices of
-confident scores too, where a normal approximation is not. In one half, Benjamini and Hochberg's
-method chooses; in the other, Holm's method confirms, so that any false slice at all is reported in
-at most 1 - level of all data sets whose scores are calibrated.
+Every value of every column is a slice, and so is every pair of values of two columns. The sum of
+outcome - score in a slice is compared with its distribution if every score were the probability of
+its outcome, by a saddlepoint approximation (Lugannani & Rice 1980; Daniels 1987). This is accurate
+in small slices of confident scores too, where a normal approximation is not.
+
+In one half of the rows, the method of Benjamini & Hochberg chooses slices. In the other half,
+Holm's method confirms them. If the scores are calibrated, the probability of reporting any slice is
+therefore at most 1 - level.
 """
 
 from __future__ import annotations
@@ -17,37 +18,39 @@ from itertools import combinations
 
 import numpy as np
 
+from calibtool.analysis.slice_sums import Grouping, Sums
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
-from calibtool.data.rows import Rows, reduce_rows
-from calibtool.data.slicing import FEW, PSEUDO, carrying, names_in, partition
+from calibtool.data.rows import reduce_rows
+from calibtool.data.slicing import FEW, PSEUDO, carrying, crossed, names_in, partition
 from calibtool.errors import InputError
 from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
-from calibtool.intervals.saddlepoint import excess, two_sided
-from calibtool.metrics.cells import Cells, locate
-from calibtool.metrics.profiles import equal_mass
-from calibtool.types import Array, Progress
+from calibtool.types import Array, Progress, silent
 
-MOST_VALUES = 20  # of a column; the rarer ones are joined
-BINS = 64  # of the scores, whose means stand for the scores
-CHOOSE = 0.2  # expected share of false slices among those that the first half chooses
-FEW_CLUSTERS = 20  # a slice of fewer clusters in a half is not tested
+# Most values of a column that have a slice each; the rarer ones are joined. Two columns then have
+# up to 20 x 20 pairs, and more of them would cost power in the first half.
+MOST_VALUES = 20
+# Expected share of false slices among those that the first half chooses. It is no error rate of the
+# result, which the second half controls: higher, more slices share Holm's correction; lower, real
+# slices are lost.
+CHOOSE = 0.2
 
 
 @dataclass(frozen=True)
 class FoundSlice:
-    """A slice that is confirmed. All numbers but `rows` are of the held-out half.
+    """A slice that was confirmed. All numbers but `rows` come from the held-out half.
 
     Attributes:
-        by, name: the column (or two), and the value.
-        rows: of all rows.
+        by, name: the column (or two), and the value (or two).
+        rows: number of rows in both halves together.
         score, outcome: mean score and mean outcome.
         low, high: interval of the gap, score - outcome.
-        p_value: of scores that are the outcomes' probabilities.
-        adjusted: after Holm's correction for all that were chosen.
-        explained_by: the slice above in this list without whose rows nothing is shown here; "".
+        p_value: p-value of the hypothesis that the scores are the probabilities of the outcomes.
+        adjusted: p-value after Holm's correction for all chosen slices.
+        explained_by: name of a slice above this one in the list, without whose rows this slice
+            shows no gap; "" if there is none.
     """
 
     by: str
@@ -69,18 +72,20 @@ class FoundSlice:
 
 @dataclass(frozen=True)
 class SliceSearch:
-    """What was searched and found.
+    """The result of a slice search.
 
     Attributes:
-        data: what was read.
-        view: whose scores and outcomes: "top" or "positive".
-        columns: those searched.
-        skipped: what was not searched, and why.
-        tried: how many slices were tried.
-        small: how many were left out for too few rows.
-        chosen: how many the first half chose.
-        found: those that the second half confirmed, the widest gap first.
-        level: of the interval; 1 - level is the error rate.
+        data: description of the predictions.
+        view: view of the scores and outcomes, "top" or "positive".
+        columns: columns that were searched.
+        skipped: columns that were not searched, and why.
+        tried: number of slices that were tested in the first half.
+        small: number of slices with too few rows or clusters to be tested.
+        chosen: number of slices that the first half chose.
+        found: slices that the second half confirmed, the widest certain gap first.
+        level: confidence level of the intervals; 1 - level is the error rate of the search.
+        seed: seed of the halves.
+        cluster: column of the clusters, or "".
     """
 
     data: DataInfo
@@ -110,14 +115,16 @@ def search_slices(
 
     Args:
         predictions: a file, or predictions with columns in `extra`.
-        columns: those to search, pseudo-columns included; None for all of them.
-        pairs: whether values of two columns together are slices too.
-        cluster: a column of which equal values are rows that hang together; they stay in one half.
-        level: 1 - level is the largest chance of any false slice.
-        seed: of the halves.
-        progress: called now and then.
+        columns: columns to search, pseudo-columns included; None for all of them.
+        pairs: whether pairs of values of two columns are slices too.
+        cluster: column of clusters. Rows with equal values are correlated and stay in one half.
+        level: 1 - level is the largest probability of reporting any false slice.
+        seed: seed of the halves.
+        progress: called with the name of the step and the share of it that is done.
 
-    Raises InputError, UsageError.
+    Raises:
+        InputError: there are no labels, or no column can be searched.
+        UsageError: `level` or `seed` is out of range.
     """
     require_level(level)
     require_seed(seed)
@@ -127,25 +134,13 @@ def search_slices(
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise InputError(f"{rows.source}: there is no column to search{why}")
     view = "positive" if rows.one_column else "top"
-    sums = _Sums(reduce_rows(rows), view, None if cluster is None else rows.extra[cluster])
+    sums = Sums(reduce_rows(rows), view, None if cluster is None else rows.extra[cluster])
     first = _first_half(sums, rows.rows, seed)
-    tried, small = [], 0
     candidates = list(_candidates(parts, pairs=pairs))
-    p_values: list[Array] = []
-    for done, one in enumerate(candidates, start=1):
-        able = np.minimum(one.count(first), one.count(~first)) >= FEW // 2
-        able &= one.count(np.ones_like(first)) >= FEW
-        able &= sums.enough(one, first) & sums.enough(one, ~first)
-        small += int(np.count_nonzero((one.count(np.ones_like(first)) > 0) & ~able))
-        at = np.flatnonzero(able)
-        tried += [(one, int(k)) for k in at]
-        p_values.append(sums.p_values(one, first)[at])
-        if progress is not None:
-            progress("searching", done / len(candidates))
-    p = np.concatenate(p_values) if p_values else np.zeros(0)
-    adjusted = benjamini_hochberg(p.tolist()) if len(p) else []
+    tried, p, small = _tested(candidates, sums, first, progress or silent)
+    adjusted = benjamini_hochberg(p) if p else []
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
-    found = _confirmed(chosen, sums, ~first, level)
+    confirmed = _confirmed(chosen, sums, ~first, level)
     return SliceSearch(
         DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None),
         view,
@@ -154,11 +149,35 @@ def search_slices(
         len(tried),
         small,
         len(chosen),
-        tuple(_explained(found, sums, ~first, level)),
+        tuple(_explained(confirmed, sums, ~first, level)),
         level,
         seed,
         cluster or "",
     )
+
+
+def _tested(
+    candidates: Sequence[Grouping], sums: Sums, first: Array, progress: Progress
+) -> tuple[list[tuple[Grouping, int]], list[float], int]:
+    """Test the slices in the first half.
+
+    Returns the slices with enough rows and clusters in both halves, their p-values, and the number
+    of the other slices.
+    """
+    tried: list[tuple[Grouping, int]] = []
+    p_values: list[float] = []
+    small = 0
+    for done, grouping in enumerate(candidates, start=1):
+        total = grouping.count(np.ones_like(first))
+        able = np.minimum(grouping.count(first), grouping.count(~first)) >= FEW // 2
+        able &= total >= FEW
+        able &= sums.enough(grouping, first) & sums.enough(grouping, ~first)
+        small += int(np.count_nonzero((total > 0) & ~able))
+        at = np.flatnonzero(able)
+        tried += [(grouping, int(k)) for k in at]
+        p_values += sums.p_values(grouping, first)[at].tolist()
+        progress("searching", done / len(candidates))
+    return tried, p_values, small
 
 
 # ------------------------------------------------------------------ the columns
@@ -167,13 +186,13 @@ def search_slices(
 def _loaded(
     predictions: Readable, columns: Sequence[str] | None, cluster: str | None
 ) -> tuple[Predictions, list[str]]:
-    """All rows in memory, and the columns to search."""
+    """Return all rows in memory, and the names of the columns to search."""
     if isinstance(predictions, Source):
-        own = set(predictions.roles.columns())
+        roles = set(predictions.roles.columns())
         every = [
             name
             for name, column in predictions.table.columns.items()
-            if name not in own and column.rows == predictions.rows_at_most and not column.nested
+            if name not in roles and column.rows == predictions.rows_at_most and not column.nested
         ]
         names = list(columns or [*every, *(name for name in PSEUDO if name not in every)])
         rows = carrying(predictions, [*names, *([cluster] if cluster else [])]).load()
@@ -192,58 +211,54 @@ def _loaded(
     return rows, [name for name in names if name != cluster]
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """A column as slices, or two."""
-
-    by: str
-    names: Sequence[str]
-    codes: Array
-
-    def count(self, mask: Array) -> Array:
-        return np.bincount(self.codes[mask], minlength=len(self.names))
-
-
 def _parts(
     rows: Predictions, names: Sequence[str], *, explicit: bool
-) -> tuple[list[_Part], list[str]]:
+) -> tuple[list[Grouping], list[str]]:
+    """Return the slices by each column, and the columns that are skipped with the reason.
+
+    With `explicit`, the columns were named by the user: one that cannot be searched is an error.
+    """
     parts, skipped = [], []
     for name in names:
-        for one in names_in(name):
-            why = "" if explicit else _unfit(rows, one)
+        for column in names_in(name):
+            why = "" if explicit else _unfit(rows, column)
             if why:
-                skipped.append(f"{one}: {why}")
+                skipped.append(f"{column}: {why}")
                 continue
-            found = partition(rows, one, most=MOST_VALUES)
-            if len(found.names) > 1:
-                parts.append(_Part(one, found.names, found.codes))
+            parted = partition(rows, column, most=MOST_VALUES)
+            if len(parted.names) > 1:
+                parts.append(Grouping(column, parted.names, parted.codes))
             else:
-                skipped.append(f"{one}: holds one value")
+                skipped.append(f"{column}: holds one value")
     return parts, skipped
 
 
 def _unfit(rows: Predictions, name: str) -> str:
-    """Why a column is not searched unless it is named."""
+    """Return why a column is not searched unless the user names it; "" if it is searched."""
     column = rows.extra.get(name)
     if column is None:
         return ""
     if column.ndim != 1:
-        return "holds several values a row"
+        return "holds several values per row"
+    # more than one value per two rows: identifiers or free text
     if column.dtype.kind != "f" and 2 * len(np.unique(column.astype(str))) > len(column):
         return "has nearly a value a row"
     return "" if column.dtype.kind != "f" or np.isfinite(column).any() else "holds no number"
 
 
-def _candidates(parts: Sequence[_Part], *, pairs: bool) -> Iterator[_Part]:
+def _candidates(parts: Sequence[Grouping], *, pairs: bool) -> Iterator[Grouping]:
+    """Yield the slices by each column and, with `pairs`, by each two columns."""
     yield from parts
     for a, b in combinations(parts, 2) if pairs else ():
-        seen, codes = np.unique(a.codes * len(b.names) + b.codes, return_inverse=True)
-        names = [f"{a.names[k // len(b.names)]}, {b.names[k % len(b.names)]}" for k in seen]
-        yield _Part(f"{a.by},{b.by}", names, codes)
+        codes, names = crossed(a.codes, a.names, b.codes, b.names)
+        yield Grouping(f"{a.by},{b.by}", names, codes)
 
 
-def _first_half(sums: _Sums, rows: int, seed: int) -> Array:
-    """Which rows are searched; the others confirm. Rows of a cluster stay together."""
+def _first_half(sums: Sums, rows: int, seed: int) -> Array:
+    """Return the (N,) mask of the rows that are searched; the others confirm.
+
+    Rows of a cluster stay together.
+    """
     rng = np.random.Generator(np.random.SFC64([seed, 9]))
     if sums.cluster is None:
         half = np.zeros(rows, bool)
@@ -255,141 +270,48 @@ def _first_half(sums: _Sums, rows: int, seed: int) -> Array:
     return drawn[sums.cluster]
 
 
-# ------------------------------------------------------------------ sums of a slice
-
-
-class _Sums:
-    """Scores, outcomes and weights of the rows, and what sums over slices say."""
-
-    def __init__(self, rows: Rows, view: str, cluster: Array | None) -> None:
-        score, outcome = rows.view(view)
-        self.score, self.outcome = score.astype(np.float64), outcome.astype(np.float64)
-        self.weights = np.ones(len(score)) if rows.weights is None else rows.weights
-        self.cluster = None if cluster is None else np.unique(cluster, return_inverse=True)[1]
-        cells = Cells.from_rows(score, outcome)
-        edges = equal_mass(cells, bins=BINS)
-        self.bin = locate(score, edges)
-        self.centres = cells.pool(edges).centres()
-
-    def residual(self) -> Array:
-        return self.weights * (self.outcome - self.score)
-
-    def enough(self, part: _Part, mask: Array) -> Array:
-        """Whether each slice has clusters enough."""
-        if self.cluster is None:
-            return np.ones(len(part.names), bool)
-        pairs = np.unique(part.codes[mask] * (self.cluster.max() + 1) + self.cluster[mask])
-        count = np.bincount(pairs // (self.cluster.max() + 1), minlength=len(part.names))
-        return np.asarray(count >= FEW_CLUSTERS)
-
-    def p_values(self, part: _Part, mask: Array) -> Array:
-        """Of each slice, by the rows of a half."""
-        gap, count, _ = self._sums(part, mask)
-        p = two_sided(gap, count, self.centres)
-        if self.cluster is None:
-            return p
-        error, clusters = self._robust(part, mask)
-        deviate = np.divide(gap, error, out=np.zeros_like(gap), where=error > 0)
-        return np.maximum(p, _student(deviate, np.maximum(clusters - 1, 1)))
-
-    def _sums(self, part: _Part, mask: Array) -> tuple[Array, Array, Array]:
-        """Each slice's sum of outcome - score, how many rows have which score, and their number:
-        rows of equal weight that are as informative."""
-        codes, size = part.codes[mask], len(part.names)
-        w, bins = self.weights[mask], len(self.centres)
-        mass = np.bincount(codes * bins + self.bin[mask], w, size * bins).reshape(size, bins)
-        unit = self._unit(part, mask)
-        gap = np.bincount(codes, self.residual()[mask], size) / unit
-        return gap, mass / unit[:, None], mass.sum(axis=1) / unit
-
-    def _unit(self, part: _Part, mask: Array) -> Array:
-        w, size = self.weights[mask], len(part.names)
-        total = np.bincount(part.codes[mask], w, size)
-        squares = np.bincount(part.codes[mask], w * w, size)
-        return np.divide(squares, total, out=np.ones(size), where=total > 0)
-
-    def _robust(self, part: _Part, mask: Array) -> tuple[Array, Array]:
-        """The standard error of each slice's sum from its sums by cluster, no less than that of
-        independent outcomes; and the number of clusters."""
-        assert self.cluster is not None
-        size, count = len(part.names), int(self.cluster.max()) + 1
-        codes, w = part.codes[mask], self.weights[mask]
-        pairs, at = np.unique(codes * count + self.cluster[mask], return_inverse=True)
-        own, which = np.bincount(at, self.residual()[mask]), pairs // count
-        clusters = np.bincount(which, minlength=size)
-        sums, squares = np.bincount(which, own, size), np.bincount(which, own**2, size)
-        some = np.maximum(clusters, 2)
-        robust = np.maximum(squares - sums**2 / some, 0) * some / (some - 1)
-        alone = np.bincount(codes, w * w * self.score[mask] * (1 - self.score[mask]), size)
-        return np.sqrt(np.maximum(robust, alone)) / self._unit(part, mask), clusters
-
-    def means(
-        self, part: _Part, k: int, mask: Array, level: float
-    ) -> tuple[float, float, float, float]:
-        """Mean score and outcome of a slice, and the interval of their gap."""
-        own = _Part("", ("", "slice"), (part.codes == k).astype(np.int64))
-        at = mask & (own.codes == 1)
-        w = self.weights[at]
-        score, outcome = (float(w @ x[at] / w.sum()) for x in (self.score, self.outcome))
-        gap, count, rows = (x[1:] for x in self._sums(own, mask))
-        low, high = excess(gap, count, self.centres, level)
-        if self.cluster is not None:
-            error, clusters = (x[1:] for x in self._robust(own, mask))
-            reach = _student_reach(level, clusters - 1) * error
-            low, high = np.minimum(low, gap - reach), np.maximum(high, gap + reach)
-        return score, outcome, -float(high[0] / rows[0]), -float(low[0] / rows[0])
-
-
-def _student(deviate: Array, freedom: Array) -> Array:
-    """Two-sided p-value of Student's t."""
-    from scipy.special import betainc
-
-    t = np.abs(deviate)
-    return np.asarray(betainc(freedom / 2, 0.5, freedom / (freedom + t * t)))
-
-
-def _student_reach(level: float, freedom: Array) -> Array:
-    """The deviate of Student's t that leaves 1 - level outside."""
-    from scipy.special import stdtrit
-
-    return np.asarray(stdtrit(freedom, (1 + level) / 2))
-
-
 # ------------------------------------------------------------------ the other half
 
 
 def _confirmed(
-    chosen: Sequence[tuple[_Part, int]], sums: _Sums, held: Array, level: float
-) -> list[tuple[FoundSlice, _Part, int]]:
-    """Those that the held-out half confirms, the one whose gap is surely widest first."""
-    p = [float(sums.p_values(part, held)[k]) for part, k in chosen]
-    found = []
-    for (part, k), own, adjusted in zip(chosen, p, holm(p), strict=True):
+    chosen: Sequence[tuple[Grouping, int]], sums: Sums, held_out: Array, level: float
+) -> list[tuple[FoundSlice, Grouping, int]]:
+    """Return the slices that the held-out half confirms, with their grouping and number in it.
+
+    They are sorted by the end of the interval that is nearer to 0, the widest first.
+    """
+    p_values = [float(sums.p_values(part, held_out)[k]) for part, k in chosen]
+    confirmed = []
+    for (part, k), p_value, adjusted in zip(chosen, p_values, holm(p_values), strict=True):
         if adjusted < 1 - level:
             rows = int(np.count_nonzero(part.codes == k))
-            means = sums.means(part, k, held, level)
-            found.append((FoundSlice(part.by, part.names[k], rows, *means, own, adjusted), part, k))
-
-    def least(one: tuple[FoundSlice, _Part, int]) -> float:
-        return -max(one[0].low, -one[0].high)
-
-    return sorted(found, key=least)
+            means = sums.means(part, k, held_out, level)
+            record = FoundSlice(part.by, part.names[k], rows, *means, p_value, adjusted)
+            confirmed.append((record, part, k))
+    return sorted(confirmed, key=lambda entry: -max(entry[0].low, -entry[0].high))
 
 
 def _explained(
-    found: Sequence[tuple[FoundSlice, _Part, int]], sums: _Sums, held: Array, level: float
+    confirmed: Sequence[tuple[FoundSlice, Grouping, int]],
+    sums: Sums,
+    held_out: Array,
+    level: float,
 ) -> Iterable[FoundSlice]:
-    """The same, each with the slice above that leaves nothing of it, if there is one."""
+    """Yield the slices, each with the slice above it that explains it, if there is one.
+
+    A slice is explained by another if its rows outside the other are too few to be tested or show
+    no miscalibration. Explained slices explain no others.
+    """
     above: list[tuple[FoundSlice, Array]] = []
-    for one, part, k in found:
+    for record, part, k in confirmed:
         inside = part.codes == k
         why = ""
         for other, rows in above:
-            left = held & ~rows
+            left = held_out & ~rows
             few = np.count_nonzero(left & inside) < FEW // 2
             if few or sums.p_values(part, left)[k] >= 1 - level:
                 why = other.name
                 break
         if not why:
-            above.append((one, inside))
-        yield replace(one, explained_by=why)
+            above.append((record, inside))
+        yield replace(record, explained_by=why)

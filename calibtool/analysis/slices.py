@@ -1,4 +1,8 @@
-"""Sliced: every metric in every slice of the rows, beside the whole, by how surely they differ."""
+"""Slices: every metric in every slice of the rows, beside its value for all rows.
+
+`calibtool.data.slicing` parts the rows; this module measures the parts. The gate, the page and the
+diagrams take their slices from the same two places.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
 
 from calibtool.data.files.reader import left_out
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable, Recalibrator, unchanged
 from calibtool.data.rows import reduce_rows
-from calibtool.data.slicing import FEW, Partition, carrying, partition
+from calibtool.data.slicing import FEW, Partition, carrying, partition, set_apart
 from calibtool.errors import CalibtoolError, InputError, NotAvailableError
-from calibtool.evaluation.evaluate import evaluate
+from calibtool.evaluation.evaluate import evaluate_variants, report_of
+from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
@@ -29,19 +35,21 @@ from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, req
 from calibtool.streaming.summary import DataShape
 from calibtool.types import Progress
 
-EITHER = 5  # right and wrong rows that a slice needs for a p-value
+# Right and wrong rows that a slice needs for a p-value: with fewer of either, a bootstrap of the
+# slice hardly ever draws other outcomes and its interval is too short.
+EITHER = 5
 METRICS = ("accuracy", "mean-confidence", "nll", "ece")
 
 
 @dataclass(frozen=True)
 class SliceEstimate:
-    """A metric in a slice.
+    """A metric of one slice.
 
     Attributes:
-        estimate: of the slice's rows alone.
-        p_value: the smallest 1 - level at which the slice's interval leaves out the value of all
+        estimate: estimate from the rows of the slice alone.
+        p_value: smallest 1 - level at which the interval of the slice excludes the value of all
             rows; None without an interval, or with fewer than EITHER right or wrong rows.
-        adjusted: after Holm's correction for all metrics and slices shown.
+        adjusted: p-value after Holm's correction for all metrics and slices of the report.
     """
 
     estimate: Estimate
@@ -51,7 +59,7 @@ class SliceEstimate:
 
 @dataclass(frozen=True)
 class SliceResult:
-    """Some of the rows, and every metric of them."""
+    """A slice: its name, its number of rows, and an estimate per metric."""
 
     name: str
     rows: int
@@ -60,14 +68,14 @@ class SliceResult:
 
 @dataclass(frozen=True)
 class SlicesBy:
-    """The rows by one column, or by several.
+    """The slices by one column, or by a combination of columns.
 
     Attributes:
-        by: such as "country" or "country,age".
-        slices: those with rows enough, in the order of their values.
-        apart: which are set apart, and why; "" if none are.
-        note: which values were joined or are missing.
-        small: name and rows of those set apart.
+        by: the columns, such as "country" or "country,age".
+        slices: slices with enough rows, in the order of their values.
+        apart: sentence that says which slices are set apart, and why; "" if none are.
+        note: which values were joined or are missing, or "".
+        small: name and number of rows of the slices that are set apart.
     """
 
     by: str
@@ -77,8 +85,11 @@ class SlicesBy:
     small: tuple[tuple[str, int], ...] = ()
 
     def sorted(self, metric: int) -> list[tuple[SliceResult, SliceEstimate]]:
-        """Slices by how surely they differ from the whole in a metric, the surest first."""
-        pairs = [(one, one.measures[metric]) for one in self.slices]
+        """Return the slices with the estimate of one metric, the smallest p-value first.
+
+        `metric` is the number of the metric. Slices without a p-value come last.
+        """
+        pairs = [(part, part.measures[metric]) for part in self.slices]
         return sorted(pairs, key=lambda pair: 2.0 if pair[1].p_value is None else pair[1].p_value)
 
 
@@ -87,12 +98,13 @@ class SliceReport:
     """Every metric in every slice.
 
     Attributes:
-        data: what was read.
-        calibrator: what was applied before, or "".
-        whole: the metrics of all rows.
-        parts: one for each `by`.
-        level: of the intervals; None without.
-        tests: how many p-values were corrected together.
+        data: description of the predictions.
+        calibrator: description of the calibrator that was applied before, or "".
+        whole: estimates of all rows.
+        parts: slices by each `by` that was asked for.
+        level: confidence level of the intervals; None without intervals.
+        tests: number of p-values that were corrected together.
+        warnings: what the reader should know about the data.
     """
 
     data: DataInfo
@@ -110,62 +122,71 @@ def evaluate_by(
     metrics: str | Iterable[str | Spec] = METRICS,
     *,
     calibrator: Recalibrator | None = None,
+    cluster: str | None = None,
+    ci: str = "inverted",
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
     progress: Progress | None = None,
-    **how: Any,
 ) -> SliceReport:
     """Measure every slice by itself.
 
     Args:
-        predictions: what to measure; in memory, with the columns in `extra`.
+        predictions: a file, or predictions in memory with the columns in `extra`.
         by: a column, a pseudo-column ("predicted", "confidence") or several separated by commas
-            ("country,age"): see `calibtool.data.slicing`. A list for one part after the other.
-        metrics, calibrator, progress, how: as for `evaluate`. With a calibrator, what it makes of
-            the rows is measured.
+            ("country,age"): see `calibtool.data.slicing`. A list gives one set of slices per item.
+        metrics, calibrator, cluster, ci, resamples, level, seed, threads, progress: as for
+            `evaluate`. With a calibrator, the calibrated rows are measured.
 
-    Raises InputError, UsageError.
+    Raises:
+        InputError: a column is not there, or there are no labels.
+        UsageError: an option is out of range, or a column list is malformed.
 
     >>> import numpy as np
     >>> from calibtool.data.slicing import with_extra
     >>> p = Predictions.from_probs([0.9, 0.2] * 40, [1, 0] * 40)
     >>> p = with_extra(p, {"place": np.array(["a"] * 40 + ["b"] * 40)})
-    >>> [one.rows for one in evaluate_by(p, "place", ["accuracy"], ci="none").parts[0].slices]
+    >>> report = evaluate_by(p, "place", ["accuracy"], ci="none")
+    >>> [part.rows for part in report.parts[0].slices]
     [40, 40]
     """
     predictions = as_source(predictions)
+    resampling = Resampling(ci, resamples, level, seed)
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
+    # What one pass cannot do, such as parting numbers at quantiles, is done in memory below. Rows
+    # that an engine reads (Dask) are not loaded here, so there the error stands.
     in_whole = nullcontext() if has_engine(predictions) else suppress(NotAvailableError)
     if has_engine(predictions):
-        require_streamed(predictions, specs, cluster=how.get("cluster"))
-    streamed = is_streamed(predictions, EXACT_ROWS) and streams(specs) and not how.get("cluster")
+        require_streamed(predictions, specs, cluster=cluster)
+    streamed = is_streamed(predictions, EXACT_ROWS) and streams(specs) and cluster is None
     if streamed and isinstance(predictions, Source):
-        with in_whole:  # columns of many numbers are parted in memory
-            return _streamed(predictions, wanted, specs, calibrator, progress, how)
-    rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
+        with in_whole:
+            return _streamed(
+                predictions, wanted, specs, calibrator, resampling, Execution.of(threads, progress)
+            )
+    rows = load(predictions, wanted if cluster is None else [*wanted, cluster])
     skipped = predictions.skipped if isinstance(predictions, Source) else ()
-    parted = [partition(rows, one) for one in wanted]
+    # parted before the calibrator: it must not move rows between slices
+    parted = [partition(rows, columns) for columns in wanted]
     if calibrator is not None:
         rows = replace(calibrator(rows), source=rows.source, extra=rows.extra)
-    whole = evaluate(rows, specs, **how)
-    count = sum(len(one.large) for one in parted)
+    execution = Execution.of(threads)  # progress counts slices, not the steps of each
+    whole = _measure(rows, specs, resampling, cluster, execution)
+    count = sum(len(part.large) for part in parted)
     done = 0
     parts = []
     for part in parted:
-        found = []
+        results = []
         for k in part.large:
-            report = _of(rows, part, k, specs, how)
-            tested = enough(rows.take(part.index(k)))
-            measures = [
-                SliceEstimate(estimate, _p_of(estimate, all_, whole.level) if tested else None)
-                for estimate, all_ in zip(report, whole.estimates, strict=True)
-            ]
-            found.append(SliceResult(part.names[k], int(part.rows[k]), tuple(measures)))
+            estimates = slice_estimates(rows, part, k, specs, resampling, cluster, execution)
+            tested = enough(part.take(rows, k))
+            results.append(_result(part.names[k], int(part.rows[k]), estimates, whole, tested))
             done += 1
             if progress is not None:
                 progress("slices", done / count)
-        small = [k for k in range(len(part.names)) if 0 < part.rows[k] < part.few]
-        names = tuple((part.names[k], int(part.rows[k])) for k in small)
-        parts.append(SlicesBy(part.by, tuple(found), part.apart, part.note, names))
+        parts.append(SlicesBy(part.by, tuple(results), part.apart, part.note, part.small))
     whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
@@ -175,50 +196,60 @@ def _streamed(
     wanted: Sequence[str],
     specs: Sequence[Spec],
     calibrator: Recalibrator | None,
-    progress: Progress | None,
-    how: dict[str, Any],
+    resampling: Resampling,
+    execution: Execution,
 ) -> SliceReport:
-    """The same of so many rows that they are streamed, one pass a column."""
+    """Measure the slices of rows that do not fit in memory, in one pass per item of `wanted`.
+
+    Raises NotAvailableError where one pass cannot part the rows.
+    """
     shape = DataShape(source.kind, source.classes, source.one_column)
-    keep = layout_for([resolve_view(spec, source) for spec in specs], shape)
+    layout = layout_for([resolve_view(spec, source) for spec in specs], shape)
     view = main_view(specs, source)
-    keep = replace(keep, views=tuple(sorted({*keep.views, "top", view})))
-    task = SummaryTask(keep, (unchanged if calibrator is None else calibrator,))
+    # the top view counts the right and wrong rows of each slice
+    layout = replace(layout, views=tuple(sorted({*layout.views, "top", view})))
+    task = SummaryTask(layout, (unchanged if calibrator is None else calibrator,))
     parts, whole = [], None
-    for one in wanted:
-        groups = summarize_groups(source, one, keep, task, progress=progress)
+    for columns in wanted:
+        groups = summarize_groups(source, columns, layout, task, progress=execution.progress)
         named, note = groups.named()
-        if whole is None:
+        if whole is None:  # the slices of any column add up to all rows
             total = named[0][1]
-            for _, state in named[1:]:
-                total += state
-            whole = evaluate(
-                replace(total, source=source.source, skipped=source.skipped), specs, **how
-            )
-        found, small = [], []
-        for name, state in named:
-            if state.rows < FEW:
-                small.append((name, state.rows))
+            for _, summary in named[1:]:
+                total += summary
+            total = replace(total, source=source.source, skipped=source.skipped)
+            whole = _measure(total, specs, resampling)
+        results, small = [], []
+        for name, summary in named:
+            if summary.rows < FEW:
+                small.append((name, summary.rows))
                 continue
-            top = state.cells("top")
+            top = summary.cells("top")
             right = float(top.y.sum())
             tested = min(right, float(top.total) - right) >= EITHER
-            measures = [
-                SliceEstimate(estimate, _p_of(estimate, all_, whole.level) if tested else None)
-                for estimate, all_ in zip(evaluate(state, specs, **how), whole, strict=True)
-            ]
-            found.append(SliceResult(name, state.rows, tuple(measures)))
-        apart = ""
-        if small:
-            listed = ", ".join(f"{name} ({rows})" for name, rows in small[:5])
-            apart = f"Set apart, since fewer than {FEW} rows say too little: {listed}."
-        parts.append(SlicesBy(one, tuple(found), apart, note, tuple(small)))
+            estimates = _measure(summary, specs, resampling).estimates
+            results.append(_result(name, summary.rows, estimates, whole, tested))
+        parts.append(SlicesBy(columns, tuple(results), set_apart(small), note, tuple(small)))
     assert whole is not None
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
 
+def _result(
+    name: str, rows: int, estimates: Sequence[Estimate], whole: Report, tested: bool
+) -> SliceResult:
+    """Return the record of a slice, with p-values if it is `tested`."""
+    measures = [
+        SliceEstimate(estimate, _p_of(estimate, of_all, whole.level) if tested else None)
+        for estimate, of_all in zip(estimates, whole.estimates, strict=True)
+    ]
+    return SliceResult(name, rows, tuple(measures))
+
+
 def load(predictions: Readable, by: Sequence[str]) -> Predictions:
-    """All rows in memory, with the columns that part them."""
+    """Return all rows in memory, with the columns that part them.
+
+    Raises InputError for anything but a file or predictions in memory.
+    """
     if isinstance(predictions, Source):
         return carrying(predictions, by).load()
     if isinstance(predictions, Predictions):
@@ -227,38 +258,73 @@ def load(predictions: Readable, by: Sequence[str]) -> Predictions:
 
 
 def enough(rows: Predictions) -> bool:
-    """Whether EITHER rows at least are right and as many are wrong (and, of two classes, as many
-    have each label): with fewer, a bootstrap does not know how far a slice may be off."""
-    found = reduce_rows(rows)
-    outcomes = [found.correct] if found.outcome is None else [found.correct, found.outcome]
+    """Return whether a slice has enough rows of either outcome for a p-value.
+
+    At least EITHER rows must be right and as many wrong; with two classes, as many must also have
+    each label. With fewer, a bootstrap does not show how far the slice may be off.
+    """
+    reduced = reduce_rows(rows)
+    outcomes = [reduced.correct] if reduced.outcome is None else [reduced.correct, reduced.outcome]
     return all(min(int(o.sum()), int((~o).sum())) >= EITHER for o in outcomes)
 
 
-def _of(
-    rows: Predictions, part: Partition, k: int, specs: Sequence[Spec], how: dict[str, Any]
+def _measure(
+    predictions: Readable,
+    specs: Sequence[Spec],
+    resampling: Resampling,
+    cluster: str | None = None,
+    execution: Execution | None = None,
+) -> Report:
+    request = Request.of(
+        predictions, specs, cluster=cluster, resampling=resampling, execution=execution
+    )
+    return report_of(evaluate_variants(request))
+
+
+def slice_estimates(
+    rows: Predictions,
+    part: Partition,
+    k: int,
+    specs: Sequence[Spec],
+    resampling: Resampling,
+    cluster: str | None = None,
+    execution: Execution | None = None,
 ) -> tuple[Estimate, ...]:
-    """The metrics of a slice; what they lack is said, not raised."""
+    """Return the estimates of slice `k` of the rows, one per metric.
+
+    Where the slice cannot be measured, the estimates have
+    no value and say why in `missing`: the other slices are still worth showing.
+    """
     try:
-        return evaluate(rows.take(part.index(k)), specs, **how).estimates
+        return _measure(part.take(rows, k), specs, resampling, cluster, execution).estimates
     except CalibtoolError as error:
         return tuple(
             Estimate(spec.name, None, view=spec.view, missing=str(error)) for spec in specs
         )
 
 
-def _p_of(own: Estimate, whole: Estimate, level: float | None) -> float | None:
-    """How surely a slice differs from the whole: its interval is widened, in proportion to normal
-    deviates, until it reaches the whole's value. An end that is closer than the bootstrap spreads
-    (an error that came out smaller than chance makes it) is moved out to where it would."""
-    if own.value is None or whole.value is None or own.low is None or own.high is None:
+def _p_of(estimate: Estimate, whole: Estimate, level: float | None) -> float | None:
+    """Return the p-value of the hypothesis that a slice has the value of all rows.
+
+    The interval of the slice is widened, in proportion to normal deviates, until it reaches the
+    value of all rows; the p-value is 1 - level of that interval. All rows are taken as known: they
+    are many more than those of a slice.
+
+    Returns None without an interval.
+    """
+    if estimate.value is None or estimate.low is None or estimate.high is None:
         return None
-    centre = own.value if own.unbiased is None else own.unbiased
+    if whole.value is None or level is None:
+        return None
+    centre = estimate.value if estimate.unbiased is None else estimate.unbiased
     goal = whole.value if whole.unbiased is None else whole.unbiased
-    reach = own.high - centre if goal > centre else centre - own.low
-    if not all(map(math.isfinite, (centre, goal, reach))) or level is None:
+    reach = estimate.high - centre if goal > centre else centre - estimate.low
+    if not all(map(math.isfinite, (centre, goal, reach))):
         return None
     deviates = NormalDist().inv_cdf((1 + level) / 2)
-    reach = max(reach, deviates * (own.error or 0.0))
+    # An error that happens to be smaller than chance makes it has an end close to its value. Such
+    # an end is moved out to where the standard error of the bootstrap puts it.
+    reach = max(reach, deviates * (estimate.error or 0.0))
     if reach <= 0:
         return 1.0
     z = abs(goal - centre) / reach * deviates
@@ -266,17 +332,19 @@ def _p_of(own: Estimate, whole: Estimate, level: float | None) -> float | None:
 
 
 def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> SliceReport:
-    known = [m.p_value for m in _measures(parts) if m.p_value is not None]
-    adjusted = iter(holm(known))
+    """Return the report, with all p-values corrected together by Holm's method."""
+    p_values = [m.p_value for m in _measures(parts) if m.p_value is not None]
+    adjusted = iter(holm(p_values))
 
-    def judged(one: SliceEstimate) -> SliceEstimate:
-        return one if one.p_value is None else replace(one, adjusted=next(adjusted))
+    def judged(measure: SliceEstimate) -> SliceEstimate:
+        return measure if measure.p_value is None else replace(measure, adjusted=next(adjusted))
 
     corrected = [
         replace(
             part,
             slices=tuple(
-                replace(one, measures=tuple(judged(m) for m in one.measures)) for one in part.slices
+                replace(result, measures=tuple(judged(m) for m in result.measures))
+                for result in part.slices
             ),
         )
         for part in parts
@@ -287,12 +355,13 @@ def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> Sli
         whole.estimates,
         tuple(corrected),
         whole.level,
-        len(known),
+        len(p_values),
         whole.warnings,
     )
 
 
 def _measures(parts: Sequence[SlicesBy]) -> Iterator[SliceEstimate]:
+    """Yield the estimates of all slices, in the order in which `_corrected` replaces them."""
     for part in parts:
-        for one in part.slices:
-            yield from one.measures
+        for result in part.slices:
+            yield from result.measures

@@ -1,4 +1,4 @@
-"""Clusters: rows that hang together, such as those of one user, which resampling keeps together."""
+"""Clusters: correlated rows (same patient, same user) that are resampled together."""
 
 from __future__ import annotations
 
@@ -13,36 +13,40 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FEWEST = 30  # clusters that are resampled; of fewer, intervals do not cover
+# Fewest clusters that can be resampled. With fewer, intervals do not have their coverage
+# (measured in benchmarks/clusters.py).
+FEWEST = 30
 
 
 def clusters(predictions: Any, column: str) -> Array:
-    """The number of each row's cluster, (N,) int64, from a column of a file or of `extra`.
+    """Return (N,) int64 numbers of each row's cluster, from a column of a file or of `extra`.
 
-    Raises InputError where there is no such column, or fewer than FEWEST clusters.
+    Raises InputError if there is no such column, if it holds several values per row or numbers that
+    are not finite, and for fewer than FEWEST clusters.
     """
     values = _values(predictions, column)
     place = f"{predictions.source}: {column}"
     if values.ndim != 1:
-        raise InputError(f"{place}: holds several values a row; a cluster is named by one")
+        raise InputError(f"{place}: holds several values per row; clusters need one value per row")
     if len(values) != predictions.rows:
         raise InputError(f"{place}: has {len(values):,} values for {predictions.rows:,} rows")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values)))
         raise InputError(f"{place}: row {row} (counting from 0) names no cluster")
-    _, found = np.unique(values, return_inverse=True)
-    count = int(found.max(initial=-1)) + 1
+    _, numbers = np.unique(values, return_inverse=True)
+    count = int(numbers.max(initial=-1)) + 1
     if count < FEWEST:
         raise InputError(
             f"{place}: {count} clusters are too few to be resampled: intervals would not cover; "
-            f"{FEWEST} are the least, or --ci none"
+            f"at least {FEWEST} are needed, or --ci none"
         )
-    return found.astype(np.int64)
+    return numbers.astype(np.int64)
 
 
 def _values(predictions: Any, column: str) -> Array:
+    """Return the values of the column, one per row. Raises InputError if it is not there."""
     if isinstance(predictions, Source):
-        predictions.also([column])  # that it is there
+        predictions.also([column])  # raises InputError if the file has no such column
         parts = [block[column] for block in predictions.table.blocks([column], predictions.rows)]
         return np.concatenate(parts)
     extra: Mapping[str, Array] = getattr(predictions, "extra", {})

@@ -1,4 +1,4 @@
-"""Folds: rows dealt out so that every class is spread evenly."""
+"""Folds: rows parted so that every class is spread evenly over the parts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from calibtool.types import Array
 
 
 def stratified_folds(labels: Array, folds: int, seed: int) -> Array:
-    """A fold for each row; every class is spread over the folds as evenly as can be.
+    """Return the number of each row's fold, (N,) int64, in [0, folds).
 
-    These are the folds of scikit-learn's StratifiedKFold(folds, shuffle=True, random_state=seed),
-    so that a cross-fit can be repeated elsewhere.
+    Every class is spread over the folds as evenly as possible. These are the folds of
+    scikit-learn's StratifiedKFold(folds, shuffle=True, random_state=seed), so that a cross-fit can
+    be repeated with it.
 
     >>> stratified_folds(np.array([0, 1] * 5), 5, seed=0).tolist().count(0)
     2
@@ -20,11 +21,11 @@ def stratified_folds(labels: Array, folds: int, seed: int) -> Array:
     rank = np.argsort(np.argsort(first))  # classes in the order in which they first occur
     codes = rank[codes]
     in_turn = np.sort(codes)
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(seed)  # the generator of scikit-learn, for the same folds
     fold = np.empty(len(labels), np.int64)
     for k in range(len(first)):
         share = [np.count_nonzero(in_turn[i::folds] == k) for i in range(folds)]
-        own = np.repeat(np.arange(folds), share)
-        random.shuffle(own)
-        fold[codes == k] = own
+        of_class = np.repeat(np.arange(folds), share)
+        random.shuffle(of_class)
+        fold[codes == k] = of_class
     return fold

@@ -1,4 +1,4 @@
-"""Inspection: what would be read from a file, what is left alone, and what is odd about it."""
+"""Inspection: what would be read from a file, and what is unusual about it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from calibtool.data.predictions import KIND_NAMES, Predictions
 from calibtool.errors import CalibtoolError
 from calibtool.types import Array
 
+SAMPLE = 10_000  # values per block that are looked at for rounding
+NEAR_ONE = 1e-3  # how far the sum of float16 probabilities may be from 1
+IMBALANCED = 0.9  # share of one class from which accuracy says little by itself
+FEW_ROWS = 1000  # with fewer rows the interval of an ECE is often wider than the ECE
+
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
+    """The columns of a file, and what is unusual about its predictions.
 
     Attributes:
         source: the file.
-        columns: each column's name, type and what it is read as ("-" for not read).
-        read: what is measured, in a line; empty where nothing can be read.
-        problem: why nothing can be read, or "".
-        oddities: what is unusual, though it can be read.
+        columns: name, type and role of each column ("-" for a column that is not read).
+        read: description of the predictions; "" if they cannot be read.
+        problem: why they cannot be read, or "".
+        oddities: what is unusual about predictions that can be read, one sentence each.
     """
 
     source: str
@@ -36,7 +41,11 @@ class Inspection:
 
 
 def inspect(path: str, choice: Choice) -> Inspection:
-    """Open a file and look at all of it; a problem with its contents is part of the answer."""
+    """Open a file and read all of it.
+
+    A problem with the contents does not raise: it is part of the result. A file that cannot be
+    opened raises InputError.
+    """
     table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
     try:
         source = open_source(path, choice, need_labels=False)
@@ -44,7 +53,7 @@ def inspect(path: str, choice: Choice) -> Inspection:
         columns = tuple((c.name, c.type, "-") for c in table.columns.values())
         return Inspection(table.source, columns, "", str(error), ())
     columns = tuple(
-        (c.name, c.type + (", mapped" if c.mapped else ""), _part(c.name, source.roles))
+        (c.name, c.type + (", mapped" if c.mapped else ""), _role(c.name, source.roles))
         for c in table.columns.values()
     )
     classes = f", {source.classes:,} classes" if source.classes else ""
@@ -56,53 +65,58 @@ def inspect(path: str, choice: Choice) -> Inspection:
     return Inspection(table.source, columns, read, "", oddities)
 
 
-def text(found: Inspection) -> str:
-    """For people."""
-    widths = [max(len(row[k]) for row in (("column", "type", ""), *found.columns)) for k in (0, 1)]
-    lines = [found.source, ""]
-    for name, type_, part in (("column", "type", "read as"), *found.columns):
-        lines.append(f"  {name:{widths[0]}}  {type_:{widths[1]}}  {part}")
+def text(inspection: Inspection) -> str:
+    """Return the inspection as text for the terminal."""
+    table = (("column", "type", "read as"), *inspection.columns)
+    widths = [max(len(row[k]) for row in table) for k in (0, 1)]
+    lines = [inspection.source, ""]
+    for name, type_, role in table:
+        lines.append(f"  {name:{widths[0]}}  {type_:{widths[1]}}  {role}")
     lines.append("")
-    if found.read:
-        lines.append(f"Would be read: {found.read}.")
-    if found.problem:
-        lines.append(f"Problem: {found.problem}")
+    if inspection.read:
+        lines.append(f"Would be read: {inspection.read}.")
+    if inspection.problem:
+        lines.append(f"Problem: {inspection.problem}")
     else:
-        lines += [f"Odd: {oddity}" for oddity in found.oddities] or ["Nothing is odd about it."]
+        lines += [f"Odd: {oddity}" for oddity in inspection.oddities] or ["No problems found."]
     return "\n".join(lines) + "\n"
 
 
-def _part(name: str, roles: Roles) -> str:
+def _role(name: str, roles: Roles) -> str:
+    """Return the role of a column; "-" for a column that is not read."""
     if name in roles.values:
         return KIND_NAMES[roles.kind]
-    parts = {
+    by_column = {
         roles.labels: "labels",
         roles.correct: "correct",
         roles.predictions: "predictions",
         roles.weights: "weights",
     }
-    if name in parts:
-        return parts[name]
+    if name in by_column:
+        return by_column[name]
     return "class names" if name.lower() in ("classes", "class_names", "label_names") else "-"
 
 
 def _oddities(source: Source) -> Iterator[str]:
-    """What one pass sees that an author may not have meant."""
+    """Yield what is unusual about a file, one sentence each."""
     if not source.roles.labels and source.side_labels is None and source.kind != "confidence":
         yield "there are no labels: a calibrator can be applied, nothing can be measured"
     yield from oddities(source, source.roles.values[0])
 
 
 def oddities(predictions: Source | Predictions, key: str = "KEY") -> Iterator[str]:
-    """What is unusual about predictions, a sentence each; `key` is what their values are called."""
-    seen = _Seen(predictions.classes or 0)
+    """Yield what is unusual about predictions, one sentence each, after reading them once.
+
+    `key` is the name of the column or array that holds the values.
+    """
+    counts = _Counts(predictions.classes or 0)
     for block in predictions.blocks(unit(predictions.classes)):
-        seen.add(block)
-    yield from seen.report(predictions, key)
+        counts.add(block)
+    yield from counts.report(predictions, key)
 
 
-class _Seen:
-    """Counts over the blocks of a file."""
+class _Counts:
+    """Counts of unusual rows and values over the blocks of a file."""
 
     def __init__(self, classes: int) -> None:
         self.labels = np.zeros(classes, np.int64)
@@ -111,6 +125,7 @@ class _Seen:
         self.rounded = True
 
     def add(self, block: Predictions) -> None:
+        """Count the rows of a block."""
         values = block.values
         self.rows += block.rows
         if block.labels is not None:
@@ -123,17 +138,20 @@ class _Seen:
         top = values if values.ndim == 1 else values.max(axis=1)
         self.ones += int(np.count_nonzero(top >= 1))
         self.zeros += int(np.count_nonzero(values == 0))
-        sample = values.ravel()[:10_000].astype(np.float64)
+        # a sample is enough: unrounded values show within a few rows
+        sample = values.ravel()[:SAMPLE].astype(np.float64)
         self.rounded &= bool(np.allclose(sample * 1000, np.rint(sample * 1000), atol=1e-3))
 
     def _add_logits(self, values: Array) -> None:
+        """Count rows of logits that look like probabilities, and rows of equal logits."""
         if values.shape[1] > 1:
             inside = (values >= 0).all(axis=1)
-            near = np.abs(values.sum(axis=1, dtype=np.float64) - 1) < 1e-3
+            near = np.abs(values.sum(axis=1, dtype=np.float64) - 1) < NEAR_ONE
             self.like_probs += int(np.count_nonzero(inside & near))
             self.constant += int(np.count_nonzero((values == values[:, :1]).all(axis=1)))
 
     def report(self, source: Source | Predictions, key: str) -> Iterator[str]:
+        """Yield what the counts show."""
         absent = np.flatnonzero(self.labels == 0)
         if self.labels.any() and len(absent):
             shown = ", ".join(str(k) for k in absent[:8]) + (", ..." if len(absent) > 8 else "")
@@ -141,7 +159,7 @@ class _Seen:
         if self.labels.any():
             common = int(self.labels.argmax())
             share = self.labels[common] / self.labels.sum()
-            if share > 0.9:
+            if share > IMBALANCED:
                 yield f"{100 * share:.1f} % of the labels are class {common}"
         if source.kind == "logits" and self.like_probs == self.rows:
             yield (
@@ -161,5 +179,5 @@ class _Seen:
             yield f"{self.zeros:,} probabilities are exactly 0; a label there has an infinite NLL"
         if source.kind != "logits" and self.rounded:
             yield "probabilities are rounded to three decimals or fewer; many lie on bin edges"
-        if 0 < self.rows < 1000:
+        if 0 < self.rows < FEW_ROWS:
             yield f"{self.rows:,} rows are few: expect wide intervals"

@@ -1,8 +1,8 @@
-"""Paired: several files of predictions on the same rows, as systems that `examine` measures by
-the same draws.
+"""Match the rows of several files, so that differences between them are paired.
 
 Rows are matched by an id column that all files have; without one, by their order, if the labels are
-equal row by row. Anything else is refused: a pair of different rows is no pair.
+equal row by row. Files that cannot be matched are refused: differences between files of different
+rows would not be paired.
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ from calibtool.errors import InputError
 from calibtool.types import Array
 
 IDS = ("id", "ids", "row_id", "sample_id", "example_id", "uid")  # names of id columns
-_ROW = "calibtool:row"  # where a row of the first file stands in it
+_ROW = "calibtool:row"  # column of row numbers; no file has a column of this name
+_WEIGHT_TOLERANCE = 1e-6  # relative: weights that were saved as float32 in one file agree to 6e-8
 
 
 @dataclass(frozen=True, eq=False)
 class Matched:
     """Files on the same rows.
 
-    Attributes:
-        first: the first file's predictions, what `examine` reads.
-        systems: one a file, the first included; `apply` gives that file's block of the same rows.
-        files: the predictions of each file, in the order of the first's rows.
-        by: "id" and the column, or "order".
+    `evaluate_rows(matched.first, metrics, matched.systems)` measures all files with the same draws,
+    so that the difference of any two is paired.
 
-    `examine(matched.first, metrics, matched.systems)` measures them, any two of them paired.
+    Attributes:
+        first: predictions of the first file, with the number of each row in `extra`.
+        systems: one variant per file, the first included. It maps a block of `first` to the same
+            rows of that file.
+        files: predictions of each file, in the order of the first file's rows and with its weights.
+        by: how the rows were matched: "id" and the name of the column, or "order".
     """
 
     first: Predictions
@@ -45,12 +48,13 @@ def match(files: Sequence[Readable], *, id_: str | None = None) -> Matched:
     """Match the rows of files.
 
     Args:
-        files: two or more; predictions in memory, or sources. Further columns that the first
-            carries along stay with it.
-        id_: the column that names the rows; None for one of `IDS` that all files have, or else
+        files: two or more predictions in memory, or sources. Columns that the first carries along
+            stay with it.
+        id_: column of row ids; None for the first of `IDS` that all files have or, without any, for
             the order of the rows.
 
-    Raises InputError where rows, labels, classes or weights do not match.
+    Weights are those of the first file. Raises InputError if rows, labels, classes or weights do
+    not match.
 
     >>> a = Predictions.from_probs([0.9, 0.2], [1, 0])
     >>> b = Predictions.from_probs([0.7, 0.4], [1, 0])
@@ -69,16 +73,20 @@ def match(files: Sequence[Readable], *, id_: str | None = None) -> Matched:
         _require_same_rows(first, other, column)
         ordered.append(replace(other, weights=first.weights))
     numbered = replace(first, extra={**first.extra, _ROW: np.arange(first.rows)})
-    systems = tuple(_system(file) for file in ordered)
-    return Matched(numbered, systems, tuple(ordered), f"id {column!r}" if column else "order")
+    variants = tuple(_variant(file) for file in ordered)
+    return Matched(numbered, variants, tuple(ordered), f"id {column!r}" if column else "order")
 
 
-def _system(file: Predictions) -> Variant:
+def _variant(file: Predictions) -> Variant:
+    """Return the variant that replaces a block of the first file by the same rows of `file`."""
     return Variant(lambda block: file.take(_at(block)), file.source)
 
 
 def _at(block: Predictions) -> Array | slice:
-    """The rows of a block; a slice where they follow one another, which shares memory."""
+    """Return the row numbers of a block.
+
+    Consecutive rows are a slice, which `take` answers with a view instead of a copy.
+    """
     rows = block.extra[_ROW]
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
@@ -86,74 +94,88 @@ def _at(block: Predictions) -> Array | slice:
 
 
 def _common_id(files: Sequence[Readable]) -> str | None:
-    """A column that names the rows in all files."""
-    there = [_columns(file) for file in files]
-    return next((name for name in IDS if all(name in columns for columns in there)), None)
+    """Return the first of `IDS` that all files have, or None."""
+    columns = [_columns(file) for file in files]
+    return next((name for name in IDS if all(name in names for names in columns)), None)
 
 
 def _columns(file: Readable) -> set[str]:
+    """Return the names of the columns of a file; of predictions in memory, those in `extra`."""
     if isinstance(file, Source):
         return set(file.table.columns)
     return set(getattr(file, "extra", {}))
 
 
 def _load(file: Readable, column: str | None) -> Predictions:
+    """Return all rows in memory, with the id column. Raises InputError if it is not there."""
     if column and isinstance(file, Source):
         file = file.also([column])
-    found = file.load()
-    if column and column not in found.extra:
-        raise InputError(f"{found.source}: there is no column {column!r} to match rows by")
-    return found
+    predictions = file.load()
+    if column and column not in predictions.extra:
+        raise InputError(f"{predictions.source}: there is no column {column!r} to match rows by")
+    return predictions
 
 
 def _require_alike(first: Predictions, other: Predictions) -> None:
-    """The same problem: classes, their names and the form."""
+    """Check that two files have the same classes, class names and form of probabilities."""
     pair = f"{other.source} and {first.source}"
     if other.classes != first.classes:
-        counts = " and ".join(str(one.classes or "no") for one in (other, first))
+        counts = " and ".join(str(file.classes or "no") for file in (other, first))
         raise InputError(f"{pair} have {counts} classes; they are not of the same problem")
     if other.one_column != first.one_column:
         raise InputError(
-            f"{pair}: one has a column of P(class 1), the other a column a class; give both in "
+            f"{pair}: one has a column of P(class 1), the other one column per class; give both in "
             "the same form, since calibration errors look at different scores of them"
         )
     if first.class_names and other.class_names and first.class_names != other.class_names:
-        names = " and ".join(", ".join(one.class_names or ()) for one in (other, first))
+        names = " and ".join(", ".join(file.class_names or ()) for file in (other, first))
         raise InputError(
             f"{pair}: their classes are {names}; give both files the same classes in the same order"
         )
 
 
 def _places(first: Predictions, other: Predictions, column: str) -> Array:
-    """Where each row of the first file stands in the other."""
-    ours, theirs = (np.asarray(one.extra[column]) for one in (first, other))
+    """Return, for each row of the first file, the number of the same row in the other, (N,).
+
+    Raises InputError unless every id occurs once in each file.
+    """
+    ours, theirs = (np.asarray(file.extra[column]) for file in (first, other))
     for ids, file in ((ours, first), (theirs, other)):
         if ids.ndim != 1:
-            raise InputError(f"{file.source}: {column}: expected one id a row, found {ids.shape}")
+            raise InputError(f"{file.source}: {column}: expected one id per row, found {ids.shape}")
+    # numbers in one file, texts in the other: csv and npz files of the same ids
     if (ours.dtype.kind in "US") != (theirs.dtype.kind in "US"):
         ours, theirs = ours.astype(str), theirs.astype(str)
     for ids, file in ((ours, first), (theirs, other)):
-        own, count = np.unique(ids, return_counts=True)
-        if len(own) < len(ids):
-            twice = own[count > 1]
+        distinct, count = np.unique(ids, return_counts=True)
+        if len(distinct) < len(ids):
+            twice = distinct[count > 1]
             raise InputError(
-                f"{file.source}: {column}: {len(twice):,} ids stand in several rows, such as "
-                f"{twice[0]}; rows can only be matched by ids that name one row each"
+                f"{file.source}: {column}: {len(twice):,} ids occur in several rows, such as "
+                f"{twice[0]}; to match rows, every id must occur once"
             )
-    for a, b, x, y in ((ours, theirs, first, other), (theirs, ours, other, first)):
-        lost = ~np.isin(a, b)
+    for ids, others, file, lacking in (
+        (ours, theirs, first, other),
+        (theirs, ours, other, first),
+    ):
+        lost = ~np.isin(ids, others)
         if lost.any():
             raise InputError(
-                f"{y.source} lacks {int(lost.sum()):,} of the {len(a):,} rows of {x.source}, such "
-                f"as {column} {a[lost][0]}; only predictions on the same rows can be paired"
+                f"{lacking.source} lacks {int(lost.sum()):,} of the {len(ids):,} rows of "
+                f"{file.source}, such as {column} {ids[lost][0]}; only predictions on the same "
+                "rows can be paired"
             )
     order = np.argsort(theirs)
     return np.asarray(order[np.searchsorted(theirs, ours, sorter=order)])
 
 
 def _require_same_rows(first: Predictions, other: Predictions, column: str | None) -> None:
+    """Check that rows that were matched have the same labels and weights.
+
+    Only what both files have is compared.
+    """
     pair = f"{other.source} and {first.source}"
-    how = f"rows matched by {column}" if column else "rows matched by their order"
+    matched = f"rows matched by {column or 'their order'}"
     if other.rows != first.rows:
         raise InputError(
             f"{pair} have {other.rows:,} and {first.rows:,} rows; only predictions on the same "
@@ -170,15 +192,15 @@ def _require_same_rows(first: Predictions, other: Predictions, column: str | Non
             row = int(np.argmax(differ))
             advice = "" if column else f"; or give both files an id column ({', '.join(IDS)})"
             raise InputError(
-                f"{pair}: labels differ in {int(differ.sum()):,} of {first.rows:,} rows ({how}), "
-                f"the first in row {row} (counting from 0): {other.labels[row]} and "
+                f"{pair}: labels differ in {int(differ.sum()):,} of {first.rows:,} rows "
+                f"({matched}), the first in row {row} (counting from 0): {other.labels[row]} and "
                 f"{first.labels[row]}; only predictions on the same rows can be paired{advice}"
             )
     if first.weights is not None and other.weights is not None:
-        differ = ~np.isclose(first.weights, other.weights, rtol=1e-6)
+        differ = ~np.isclose(first.weights, other.weights, rtol=_WEIGHT_TOLERANCE)
         if differ.any():
             row = int(np.argmax(differ))
             raise InputError(
-                f"{pair}: weights differ in {int(differ.sum()):,} rows ({how}), the first in row "
-                f"{row} (counting from 0); paired rows have one weight"
+                f"{pair}: weights differ in {int(differ.sum()):,} rows ({matched}), the first in "
+                f"row {row} (counting from 0); paired rows must have the same weight"
             )

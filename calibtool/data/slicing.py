@@ -1,7 +1,8 @@
-"""Slices: the rows parted by the values of columns, for report, evaluate, check and the search.
+"""Slices: rows grouped by the values of columns.
 
-A column of texts or of few numbers has a slice a value, one of many numbers a slice a quantile
-group. Besides the columns of a file there are PSEUDO: what the predictions themselves say.
+A column of texts or of few distinct numbers has one slice per value. A column of many numbers has
+one slice per quantile group. Besides the columns of a file there are the pseudo-columns PSEUDO,
+which are computed from the predictions.
 """
 
 from __future__ import annotations
@@ -17,11 +18,18 @@ from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
 
-FEW = 30  # rows, of weight above 0; slices of fewer are set apart
-MOST = 200  # values of a column of texts; the rarer ones are joined
-MOST_NUMBERS = 20  # distinct numbers that each have a slice; of more, there are quantile groups
-QUANTILES = 8  # groups of a column of numbers
-DECILES = 10
+# Fewest rows, of weight above 0, of a slice that is measured; smaller slices are set apart. With
+# fewer, the interval of an accuracy of 90 % is wider than 20 percentage points.
+FEW = 30
+# Most values of a text column that each have a slice, so that a table can still be read and a
+# column of identifiers does not make thousands of evaluations; the rarer values are joined.
+MOST = 200
+# Most distinct numbers that each have a slice; columns of more numbers get quantile groups. It is
+# above the number of values of ratings and months, and below that of ages and prices.
+MOST_NUMBERS = 20
+QUANTILES = 8  # quantile groups of a column of numbers: octiles
+DECILES = 10  # groups of the pseudo-column "confidence"
+LISTED = 5  # slices that are named in the sentence about those set apart
 PSEUDO = {
     "predicted": "the predicted class",
     "confidence": "tenths of the rows, by the confidence of the predicted class",
@@ -30,13 +38,13 @@ PSEUDO = {
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """The rows, each in one slice.
+    """Rows, each in exactly one slice.
 
     Attributes:
-        by: what they are parted by, such as "country" or "country,age".
-        names: what each slice is called.
-        codes: (N,) int64, the number of each row's slice.
-        rows: (len(names),) int64, how many rows of weight above 0 each slice has.
+        by: columns that define the slices, such as "country" or "country,age".
+        names: name of each slice.
+        codes: (N,) int64 number of each row's slice.
+        rows: (len(names),) int64 number of rows of weight above 0 in each slice.
         note: which values were joined or are missing, or "".
         few: slices of fewer rows than this are set apart.
     """
@@ -50,29 +58,61 @@ class Partition:
 
     @property
     def large(self) -> list[int]:
-        """The numbers of the slices that have rows enough to be measured."""
+        """Numbers of the slices with enough rows to be measured."""
         return np.flatnonzero(self.rows >= self.few).tolist()
 
     @property
-    def apart(self) -> str:
-        """Which slices are set apart, and why; "" if none are."""
-        small = [k for k in range(len(self.names)) if 0 < self.rows[k] < self.few]
-        if not small:
-            return ""
-        named = ", ".join(f"{self.names[k]} ({self.rows[k]})" for k in small[:5])
-        more = f" and {len(small) - 5:,} more" if len(small) > 5 else ""
-        return (
-            f"Set apart, since fewer than {self.few} rows say too little: {named}{more}; "
-            f"{int(self.rows[small].sum()):,} rows in all."
+    def small(self) -> tuple[tuple[str, int], ...]:
+        """Name and number of rows of the slices that are set apart; slices without rows are not."""
+        return tuple(
+            (name, int(rows))
+            for name, rows in zip(self.names, self.rows, strict=True)
+            if 0 < rows < self.few
         )
 
+    @property
+    def apart(self) -> str:
+        """Sentence that says which slices are set apart, and why; "" if none are."""
+        return set_apart(self.small, self.few)
+
+    def largest(self, count: int) -> list[int]:
+        """Return the numbers of the `count` slices with the most rows, in their order."""
+        order = np.argsort(-self.rows, kind="stable")[:count]
+        return [k for k in np.sort(order).tolist() if self.rows[k]]
+
     def index(self, k: int) -> Array:
-        """The places of a slice's rows."""
+        """Return the positions of the rows of slice `k`."""
         return np.flatnonzero(self.codes == k)
+
+    def take(self, predictions: Predictions, k: int) -> Predictions:
+        """Return the rows of slice `k` of the predictions that were parted."""
+        return predictions.take(self.index(k))
+
+
+def set_apart(small: Sequence[tuple[str, int]], few: int = FEW) -> str:
+    """Return the sentence about slices that are too small to be measured, or "".
+
+    Args:
+        small: name and number of rows of each.
+        few: fewest rows of a slice that is measured.
+
+    >>> set_apart([("a", 3), ("b", 4)], few=30)
+    'Set apart, since fewer than 30 rows say too little: a (3), b (4); 7 rows in all.'
+    """
+    if not small:
+        return ""
+    named = ", ".join(f"{name} ({rows})" for name, rows in small[:LISTED])
+    more = f" and {len(small) - LISTED:,} more" if len(small) > LISTED else ""
+    return (
+        f"Set apart, since fewer than {few} rows say too little: {named}{more}; "
+        f"{sum(rows for _, rows in small):,} rows in all."
+    )
 
 
 def names_in(by: str, option: str = "--by") -> list[str]:
-    """The columns that are named.
+    """Return the column names in a list separated by commas.
+
+    Raises UsageError, naming `option`, for an empty name and for one that occurs twice.
 
     >>> names_in("country, age")
     ['country', 'age']
@@ -88,8 +128,10 @@ def names_in(by: str, option: str = "--by") -> list[str]:
 
 
 def columns_of(by: str, known: Collection[str]) -> list[str]:
-    """The columns that a file has to carry along for `by`: all but the pseudo-columns, which a
-    column of the same name comes before.
+    """Return the columns that a file has to carry along for `by`.
+
+    These are all but the pseudo-columns. A real column takes precedence over a pseudo-column of
+    the same name.
 
     >>> columns_of("country,confidence", ["country", "p"])
     ['country']
@@ -98,43 +140,87 @@ def columns_of(by: str, known: Collection[str]) -> list[str]:
 
 
 def carrying(source: Source, by: Sequence[str]) -> Source:
-    """The file with the columns that `by` needs; what holds its scores is no further column."""
-    own = set(source.roles.columns())
-    known = [name for name in source.table.columns if name not in own or name not in PSEUDO]
-    return source.also([name for one in by for name in columns_of(one, known)])
+    """Return the source with the columns that each of `by` needs carried along.
+
+    A column that holds the scores is not a further column: a file whose scores are in "confidence"
+    is sliced by the pseudo-column of that name.
+    """
+    roles = set(source.roles.columns())
+    known = [name for name in source.table.columns if name not in roles or name not in PSEUDO]
+    return source.also([name for columns in by for name in columns_of(columns, known)])
 
 
 def partition(predictions: Predictions, by: str, *, most: int = MOST, few: int = FEW) -> Partition:
-    """Part the rows by the values of columns.
+    """Group the rows by the values of columns.
 
     Args:
         predictions: rows that carry the columns in `extra`.
         by: a column or a pseudo-column ("predicted", "confidence"), or several, separated by
             commas: a slice then is a combination of values.
-        most: values of a column of texts that have a slice each; the rarer ones are joined.
+        most: number of values of a text column that have a slice each; the rarer ones are joined.
         few: slices of fewer rows are set apart.
 
-    Raises InputError for a column that is not there or holds no single values.
+    Raises InputError for a column that is not there or holds several values per row.
 
     >>> p = Predictions.from_confidence([0.9, 0.6, 0.7], [True, False, True])
-    >>> found = slices(with_extra(p, {"place": np.array(["b", "a", "b"])}), "place")
-    >>> found.names, found.codes.tolist(), found.large
+    >>> parts = partition(with_extra(p, {"place": np.array(["b", "a", "b"])}), "place")
+    >>> parts.names, parts.codes.tolist(), parts.large
     (('b', 'a'), [0, 1, 0], [])
     """
-    parts = [_coded(predictions, name, most) for name in names_in(by)]
-    codes, names, note = parts[0]
-    for other, more, own_note in parts[1:]:
-        whole = codes * len(more) + other
-        seen, codes = np.unique(whole, return_inverse=True)
-        names = [f"{names[k // len(more)]}, {more[k % len(more)]}" for k in seen]
-        note = " ".join(text for text in (note, own_note) if text)
+    columns = [_coded(predictions, name, most) for name in names_in(by)]
+    codes, names, note = columns[0]
+    for more_codes, more_names, more_note in columns[1:]:
+        codes, names = crossed(codes, names, more_codes, more_names)
+        note = " ".join(text for text in (note, more_note) if text)
     counted = codes if predictions.weights is None else codes[predictions.weights > 0]
     rows = np.bincount(counted, minlength=len(names))
     return Partition(by, tuple(names), codes.astype(np.int64), rows, note, few)
 
 
+def crossed(
+    codes: Array, names: Sequence[str], more_codes: Array, more_names: Sequence[str]
+) -> tuple[Array, list[str]]:
+    """Return the codes and names of the combinations of two groupings that occur.
+
+    >>> crossed(np.array([0, 1, 1]), ["a", "b"], np.array([0, 1, 1]), ["x", "y"])
+    (array([0, 1, 1]), ['a, x', 'b, y'])
+    """
+    width = len(more_names)
+    occurring, combined = np.unique(codes * width + more_codes, return_inverse=True)
+    return combined, [f"{names[k // width]}, {more_names[k % width]}" for k in occurring]
+
+
+def join_rare(
+    names: Sequence[str], rows: Sequence[int] | Array, most: int
+) -> tuple[list[str], Array, str]:
+    """Join the rarest groups where there are more than `most`.
+
+    Args:
+        names: name of each group.
+        rows: number of rows of each group; groups of equal size rank in the order given.
+        most: number of groups that keep their name.
+
+    Returns the names after joining; the new number of each group, (len(names),) int64; and a note
+    that says how many were joined, or "".
+
+    >>> join_rare(["a", "b", "c"], [1, 5, 2], most=1)
+    (['b', '2 other values'], array([1, 0, 1]), 'The 2 rarest of 3 values are joined.')
+    """
+    if len(names) <= most:
+        return list(names), np.arange(len(names)), ""
+    order = np.argsort(-np.asarray(rows), kind="stable")
+    number = np.empty(len(names), np.int64)
+    number[order] = np.minimum(np.arange(len(names)), most)
+    joined = len(names) - most
+    note = f"The {joined:,} rarest of {len(names):,} values are joined."
+    return [*(names[k] for k in order[:most]), f"{joined:,} other values"], number, note
+
+
 def with_extra(predictions: Predictions, columns: Mapping[str, Array]) -> Predictions:
-    """The same predictions with further columns, each of N values."""
+    """Return the predictions with further columns of N values each.
+
+    Raises InputError for a column of another length.
+    """
     for name, column in columns.items():
         if len(column) != predictions.rows:
             raise InputError(
@@ -145,6 +231,7 @@ def with_extra(predictions: Predictions, columns: Mapping[str, Array]) -> Predic
 
 
 def _coded(predictions: Predictions, name: str, most: int) -> tuple[Array, list[str], str]:
+    """Return codes, names and note of one column or pseudo-column, as `coded` does."""
     place = f"{predictions.source}: {name}"
     if name in predictions.extra:
         return coded(predictions.extra[name], place, most=most)
@@ -156,7 +243,7 @@ def _coded(predictions: Predictions, name: str, most: int) -> tuple[Array, list[
 
 
 def missing(predictions: Predictions, name: str) -> InputError:
-    """What to say of a column that is not carried along."""
+    """Return the error for a column that is not carried along."""
     known = ", ".join([*predictions.extra, *PSEUDO])
     return InputError(
         f"{predictions.source}: there is no further column {name!r}, there are {known}; "
@@ -165,7 +252,7 @@ def missing(predictions: Predictions, name: str) -> InputError:
 
 
 def _tenths(confidence: Array) -> tuple[Array, list[str], str]:
-    """Tenths of the rows, numbered from the least confident; equal values stay together."""
+    """Return tenths of the rows, numbered from the least confident; equal values stay together."""
     at = np.quantile(confidence, np.arange(1, DECILES + 1) / DECILES, method="higher")
     edges = np.unique(at)
     lows = [confidence.min(), *edges[:-1]]
@@ -176,35 +263,49 @@ def _tenths(confidence: Array) -> tuple[Array, list[str], str]:
 
 
 def _confidence(predictions: Predictions) -> Array:
+    """Return (N,) float64 confidences of the predicted class."""
     return np.asarray(reduce_rows(labelled(predictions)).confidence, np.float64)
 
 
 def _predicted(predictions: Predictions) -> Array:
-    """The name of each row's predicted class."""
+    """Return (N,) names of the predicted classes. Raises InputError for confidences alone."""
     if predictions.kind == "confidence":
         raise InputError(
             f"{predictions.source}: holds confidences alone, so the predicted class is not known"
         )
-    found = reduce_rows(labelled(predictions), want=["predicted"]).predicted
+    predicted = reduce_rows(labelled(predictions), want=["predicted"]).predicted
     names = predictions.class_names or tuple(map(str, range(predictions.classes or 0)))
-    return np.array(names, dtype=object)[found].astype(str)
+    return np.array(names, dtype=object)[predicted].astype(str)
 
 
 def labelled(predictions: Predictions) -> Predictions:
-    """With labels of 0 where there are none."""
+    """Return the predictions with labels of 0 where there are none.
+
+    `reduce_rows` needs labels, but confidence and predicted class do not depend on them.
+    """
     if predictions.kind == "confidence" or predictions.labels is not None:
         return predictions
     return replace(predictions, labels=np.zeros(predictions.rows, np.int64))
 
 
 def coded(column: Array, place: str, *, most: int = MOST) -> tuple[Array, list[str], str]:
-    """A column's values as the number of a group, the names of the groups, and what to know.
+    """Return the group of each value of a column.
+
+    Texts are ordered by their number of rows, numbers by value.
+
+    Args:
+        column: (N,) values.
+        place: file and column, for messages.
+        most: number of values that have a group each; the rarer ones are joined.
+
+    Returns (N,) numbers of groups, the names of the groups, and a note about joined or missing
+    values, or "". Raises InputError for several values per row, or no finite number.
 
     >>> coded(np.array(["b", "a", "b"]), "file: column")[:2]
     (array([0, 1, 0]), ['b', 'a'])
     """
     if column.ndim != 1:
-        raise InputError(f"{place}: holds several values a row; rows go by one value each")
+        raise InputError(f"{place}: holds several values per row; slices need one value per row")
     whole = column.dtype.kind in "iu"
     if column.dtype.kind == "f" or (whole and len(np.unique(column)) > MOST_NUMBERS):
         return _by_quantiles(column.astype(np.float64), place, QUANTILES)
@@ -215,32 +316,34 @@ def coded(column: Array, place: str, *, most: int = MOST) -> tuple[Array, list[s
         order = np.argsort(-counts, kind="stable")
     rank = np.empty(len(values), np.int64)
     rank[order] = np.arange(len(values))
-    names = [str(values[k]) or "(empty)" for k in order]
-    if len(names) <= most:
-        return rank[codes], names, ""
-    rest = len(names) - most
-    note = f"The {rest:,} rarest of {len(names):,} values are joined."
-    return np.minimum(rank[codes], most), [*names[:most], f"{rest:,} other values"], note
+    names, number, note = join_rare(
+        [str(values[k]) or "(empty)" for k in order], counts[order], most
+    )
+    return number[rank[codes]], names, note
 
 
 def _by_quantiles(column: Array, place: str, groups: int) -> tuple[Array, list[str], str]:
-    """Groups of about as many rows each; equal values stay together."""
-    known = np.isfinite(column)
-    values = np.unique(column[known])
+    """Return groups of about equal numbers of rows; equal values stay together.
+
+    Few distinct numbers have a group each. Values that are not finite are a group of their own.
+    """
+    finite = np.isfinite(column)
+    values = np.unique(column[finite])
     if not len(values):
         raise InputError(f"{place}: no value is a finite number")
     if len(values) <= MOST_NUMBERS:
         edges = values
         names = [f"{value:g}" for value in values]
     else:
-        at = np.quantile(column[known], np.arange(1, groups + 1) / groups, method="higher")
+        at = np.quantile(column[finite], np.arange(1, groups + 1) / groups, method="higher")
         edges = np.unique(at)
         lows = [values[0], *edges[:-1]]
         names = [f"{a:.4g} to {b:.4g}" for a, b in zip(lows, edges, strict=True)]
+        # edges that agree in four digits need all digits to be told apart
         names = names if len(set(names)) == len(names) else [f"up to {b:.17g}" for b in edges]
     codes = np.full(len(column), len(edges), np.int64)
-    codes[known] = np.searchsorted(edges, column[known])
-    missing = int(np.count_nonzero(~known))
-    if not missing:
+    codes[finite] = np.searchsorted(edges, column[finite])
+    lacking = int(np.count_nonzero(~finite))
+    if not lacking:
         return codes, names, ""
-    return codes, [*names, "(not a number)"], f"{missing:,} rows hold no finite number."
+    return codes, [*names, "(not a number)"], f"{lacking:,} rows hold no finite number."

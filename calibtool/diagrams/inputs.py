@@ -116,17 +116,15 @@ def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tu
 def _slices(predictions: Predictions, by: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
     """The largest slices, in their order."""
     parts = partition(predictions, by)
-    kept = np.sort(np.argsort(-parts.rows, kind="stable")[:MOST_GROUPS])
+    largest = parts.largest(MOST_GROUPS)
     notes: tuple[str, ...] = (parts.note,) if parts.note else ()
-    left = int(parts.rows.sum() - parts.rows[kept].sum())
+    left = int(parts.rows.sum() - parts.rows[largest].sum())
     if left:
         said = f"{by} makes {len(parts.names):,} slices: the {MOST_GROUPS} with most rows are drawn"
         notes += (f"{said}, {left:,} rows are not",)
     prefix = "" if "," in by else f"{by} "
     found: dict[str, Readable] = {
-        f"{prefix}{parts.names[k]}": predictions.take(parts.index(int(k)))
-        for k in kept
-        if parts.rows[k]
+        f"{prefix}{parts.names[k]}": parts.take(predictions, k) for k in largest
     }
     return found, notes
 

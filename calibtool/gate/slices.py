@@ -1,10 +1,13 @@
-"""A requirement held in every slice.
+"""A requirement that every slice must meet.
 
-That a slice breaks it is only said after Holm's correction (1979) for the number of slices: of m
-open slices each bound is taken at 1/m of the error rate, those that break the requirement are set
-aside, and the rest is looked at again with what they leave. So the chance of stopping a model
-whose slices all keep to it is that of a single requirement. To prove it of every slice, each has to
-be proven at the full error rate, and no more.
+A slice fails only after Holm's correction (1979) for the number of slices. With m slices left, each
+interval is computed at 1/m of the error rate; the slices that break the requirement are set aside,
+and the others are measured again with m reduced. The probability of stopping a model whose slices
+all meet the requirement is therefore that of a single requirement.
+
+To prove a requirement, every slice must be proven at the full error rate. That needs no correction:
+the model passes wrongly only if a slice that breaks the requirement passes, and one such slice is
+enough to limit the probability.
 """
 
 from __future__ import annotations
@@ -24,15 +27,27 @@ from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 
-MOST_DRAWN = 10_000  # replicates of a slice, whatever the number of slices
-_ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}
+MOST_DRAWN = 10_000  # most replicates per slice; bounds the time with many slices
+# Replicates that are wanted beyond the ends of an interval, both together: an end is a quantile of
+# the replicates, and quantiles that rest on 20 of them on each side are steady enough.
+TAIL_DRAWS = 40
+_ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}  # the worst decision first
 
-# a slice, the level, the replicates -> its estimate
-Look = Callable[[int, float, int], Estimate]
+# number of a slice, level, replicates -> its estimate
+Measure = Callable[[int, float, int], Estimate]
 
 
 def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float | None) -> Verdict:
-    """A requirement with `by`."""
+    """Return the verdict on a requirement with `by`: that of the worst slice.
+
+    Args:
+        subject: the candidate, whose rows carry the columns of `by`.
+        requirement: the requirement.
+        mode: "prove", "tolerate" or "point".
+        level: confidence level over all slices; None without intervals.
+
+    Raises InputError if no slice has enough rows or clusters.
+    """
     rows = subject.rows.load()
     whole = subject.whole()
     parts = partition(whole, named(requirement.by, rows))
@@ -40,23 +55,23 @@ def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float
         raise InputError(f"{whole.source}: {requirement.text}: {parts.apart}")
     few = ""
     if requirement.test:
-        held = _by_test(subject, requirement, parts, mode)
+        checks = _by_test(subject, requirement, parts, mode)
     else:
         large, few = _enough(subject, parts)
-        held = _by_metric(subject, requirement, parts, large, mode, level)
-    held.sort(key=lambda one: (_ORDER[one.decision], one.margin))
-    worst = held[0]
-    if len(held) > 1:
-        failed = sum(one.decision == "fail" for one in held)
-        counted = f"{failed} of {len(held)} slices" if failed else f"{len(held)} slices"
+        checks = _by_metric(subject, requirement, parts, large, mode, level)
+    checks.sort(key=lambda check: (_ORDER[check.decision], check.margin))
+    worst = checks[0]
+    if len(checks) > 1:
+        failed = sum(check.decision == "fail" for check in checks)
+        counted = f"{failed} of {len(checks)} slices" if failed else f"{len(checks)} slices"
         by_holm = f"; its interval: {100 * worst.level:.4g} %" if worst.level else ""
         worst = replace(worst, why=f"{worst.why} (the worst of {counted}{by_holm})")
     note = " ".join(text for text in (parts.note, parts.apart, few) if text)
-    return Verdict(requirement, worst, tuple(held), note)
+    return Verdict(requirement, worst, tuple(checks), note)
 
 
 def _enough(subject: Candidate, parts: Partition) -> tuple[list[int], str]:
-    """The slices that have clusters enough to be resampled, and which have not."""
+    """Return the slices with enough clusters to be resampled, and a note that names the others."""
     column = subject.cluster
     if not column or subject.resampling.ci == "none":
         return parts.large, ""
@@ -65,7 +80,7 @@ def _enough(subject: Candidate, parts: Partition) -> tuple[list[int], str]:
     few = ", ".join(parts.names[k] for k in parts.large if k not in large)
     if not large:
         raise InputError(f"every slice has fewer than {FEWEST} clusters of {column}: {few}")
-    return large, f"Set apart, since of fewer than {FEWEST} clusters: {few}." if few else ""
+    return large, f"Set apart, with fewer than {FEWEST} clusters: {few}." if few else ""
 
 
 def _by_metric(
@@ -76,56 +91,61 @@ def _by_metric(
     mode: str,
     level: float | None,
 ) -> list[Check]:
+    """Return the check of each slice for a requirement on a metric."""
     rows = subject.rows.load()
     spec = requirement.spec
     assert spec is not None
-    inside = {k: rows.take(parts.index(k)) for k in large}
+    inside = {k: parts.take(rows, k) for k in large}
 
-    def look(k: int, level: float, resamples: int) -> Estimate:
+    def measure(k: int, level: float, resamples: int) -> Estimate:
         resampling = replace(subject.resampling, level=level, resamples=resamples)
-        found = subject.examine([spec], inside[k], resampling)
-        estimate = subject.estimates(found)[requirement.subject]
+        results = subject.examine([spec], inside[k], resampling)
+        estimate = subject.estimates(results)[requirement.subject]
         require_value(requirement, estimate, f"{rows.source}, {requirement.by} {parts.names[k]}")
         return estimate
 
     resamples = subject.resampling.resamples
     if mode == "point" or level is None:
-        seen = {k: look(k, 0.95, resamples) for k in large}
-        return [_held(requirement, one, mode, None, parts, k) for k, one in seen.items()]
-    found = _stepped(requirement, large, look, level, resamples)
-    held = []
+        # the interval does not decide here, so its level does not matter
+        measured = {k: measure(k, 0.95, resamples) for k in large}
+        return [_check(requirement, e, mode, None, parts, k) for k, e in measured.items()]
+    corrected = _stepped(requirement, large, measure, level, resamples)
+    checks = []
     for k in large:
-        estimate, own = found[k]
-        one = _held(requirement, estimate, mode, own, parts, k)
-        if mode == "prove" and one.decision != "fail":  # what is proven needs no correction
-            one = _held(requirement, look(k, level, resamples), mode, level, parts, k)
-            if one.decision == "fail":
-                one = replace(one, decision="inconclusive", why="breaks it, but not after Holm")
-        held.append(one)
-    return held
+        estimate, slice_level = corrected[k]
+        check = _check(requirement, estimate, mode, slice_level, parts, k)
+        if mode == "prove" and check.decision != "fail":  # a proof needs no correction
+            check = _check(requirement, measure(k, level, resamples), mode, level, parts, k)
+            if check.decision == "fail":
+                why = "breaks it, but not after Holm's correction"
+                check = replace(check, decision="inconclusive", why=why)
+        checks.append(check)
+    return checks
 
 
 def _stepped(
-    requirement: Requirement, large: Sequence[int], look: Look, level: float, resamples: int
+    requirement: Requirement, large: Sequence[int], measure: Measure, level: float, resamples: int
 ) -> dict[int, tuple[Estimate, float]]:
-    """Each slice's estimate at the level at which it was looked at last (Holm 1979)."""
+    """Return each slice's estimate, and the level at which it was measured last (Holm 1979)."""
     alpha = 1 - level
-    found: dict[int, tuple[Estimate, float]] = {}
-    still = list(large)
-    while still:
-        own = 1 - alpha / len(still)
-        enough = min(max(resamples, round(40 * len(still) / alpha)), MOST_DRAWN)
-        enough = resamples if len(still) == 1 else max(resamples, enough)
-        for k in still:
-            found[k] = look(k, own, enough), own
-        broken = [k for k in still if _breaks(requirement, found[k][0])]
+    estimates: dict[int, tuple[Estimate, float]] = {}
+    left = list(large)
+    while left:
+        slice_level = 1 - alpha / len(left)
+        # a higher level needs more replicates; one slice alone has the level that was asked for
+        draws = min(max(resamples, round(TAIL_DRAWS * len(left) / alpha)), MOST_DRAWN)
+        draws = resamples if len(left) == 1 else max(resamples, draws)
+        for k in left:
+            estimates[k] = measure(k, slice_level, draws), slice_level
+        broken = [k for k in left if _breaks(requirement, estimates[k][0])]
         if not broken:
             break
-        still = [k for k in still if k not in broken]
-    return found
+        left = [k for k in left if k not in broken]
+    return estimates
 
 
 def _breaks(requirement: Requirement, estimate: Estimate) -> bool:
+    """Return whether the end of the interval that favours the model breaks the requirement."""
     near = estimate.low if requirement.upper else estimate.high
     return near is not None and not requirement.met(near)
 
@@ -133,23 +153,22 @@ def _breaks(requirement: Requirement, estimate: Estimate) -> bool:
 def _by_test(
     subject: Candidate, requirement: Requirement, parts: Partition, mode: str
 ) -> list[Check]:
-    """p-values, adjusted for the number of slices."""
+    """Return the check of each slice for a requirement on a p-value, corrected by Holm."""
     whole = subject.whole()
     name = requirement.test
-    found = {
-        k: subject.p_values([name], whole.take(parts.index(k)))[requirement.subject]
-        for k in parts.large
+    p_values = {
+        k: subject.p_values([name], parts.take(whole, k))[requirement.subject] for k in parts.large
     }
-    for k, estimate in found.items():
+    for k, estimate in p_values.items():
         require_value(requirement, estimate, f"{whole.source}, {requirement.by} {parts.names[k]}")
-    adjusted = holm([float(one.value or 0.0) for one in found.values()])
+    adjusted = holm([float(estimate.value or 0.0) for estimate in p_values.values()])
     return [
-        _held(requirement, replace(one, value=p_value), mode, None, parts, k)
-        for (k, one), p_value in zip(found.items(), adjusted, strict=True)
+        _check(requirement, replace(estimate, value=p_value), mode, None, parts, k)
+        for (k, estimate), p_value in zip(p_values.items(), adjusted, strict=True)
     ]
 
 
-def _held(
+def _check(
     requirement: Requirement,
     estimate: Estimate,
     mode: str,
@@ -157,5 +176,6 @@ def _held(
     parts: Partition,
     k: int,
 ) -> Check:
-    held = decide(requirement, estimate, mode, level, int(parts.rows[k]))
-    return replace(held, name=parts.names[k], level=level)
+    """Return the check of slice `k`."""
+    check = decide(requirement, estimate, mode, level, int(parts.rows[k]))
+    return replace(check, name=parts.names[k], level=level)

@@ -10,7 +10,14 @@ import numpy as np
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
-from calibtool.data.slicing import MOST, MOST_NUMBERS, columns_of, labelled, names_in
+from calibtool.data.slicing import (
+    MOST,
+    MOST_NUMBERS,
+    columns_of,
+    join_rare,
+    labelled,
+    names_in,
+)
 from calibtool.errors import InputError, NotAvailableError
 from calibtool.streaming.passes import SummaryTask, reduce_parts
 from calibtool.streaming.summary import Layout, Summary
@@ -47,16 +54,13 @@ class Groups:
             self.states,
             key=lambda k: [float(v) for v in k] if numbers else [-self.states[k].rows, *k],
         )
-        found = [(", ".join(v or "(empty)" for v in key), self.states[key]) for key in order]
-        if len(found) <= most:
-            return found, ""
-        found.sort(key=lambda pair: -pair[1].rows)
-        rest = [state for _, state in found[most:]]
-        joined = rest[0]
-        for state in rest[1:]:
-            joined += state
-        note = f"The {len(rest):,} rarest of {len(found):,} values are joined."
-        return [*found[:most], (f"{len(rest):,} other values", joined)], note
+        names = [", ".join(v or "(empty)" for v in key) for key in order]
+        summaries = [self.states[key] for key in order]
+        names, number, note = join_rare(names, [summary.rows for summary in summaries], most)
+        joined: dict[int, Summary] = {}
+        for k, summary in zip(number.tolist(), summaries, strict=True):
+            joined[k] = joined[k] + summary if k in joined else summary
+        return [(name, joined[k]) for k, name in enumerate(names)], note
 
 
 @dataclass(frozen=True)

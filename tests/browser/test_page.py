@@ -315,4 +315,4 @@ def test_files_are_compared_in_one_table(browser, page):
     heads = browser.text("table[aria-label='Metrics of every file'] thead th")
     assert heads == ["metric", "fashion_test.npz", "fashion_val.npz"]
     assert len(browser.text(".lead")) == 2
-    assert "not the same rows" in " ".join(browser.text(".note"))
+    assert "No paired differences: " in " ".join(browser.text(".note"))

@@ -233,20 +233,50 @@ def test_files_of_the_same_rows_are_compared_row_by_row(run, good, data):
 
 
 @pytest.mark.parametrize(
+    ("extra", "order"),
+    [
+        ({"id": np.arange(240)}, np.random.default_rng(0).permutation(240)),
+        ({"weights": 1 + np.arange(240) / 7}, np.arange(240)),
+    ],
+    ids=["other order, same ids", "weights rounded to float32"],
+)
+def test_a_report_pairs_the_files_that_compare_pairs(run, data, extra, order):
+    np.savez("a.npz", logits=data.logits, labels=data.labels, **extra)
+    written = {
+        name: values[order].astype("f4") if name == "weights" else values[order]
+        for name, values in extra.items()
+    }
+    np.savez("b.npz", logits=2 * data.logits[order], labels=data.labels[order], **written)
+    run("report", "a.npz", "b.npz", "-o", "two.html", *FEW)
+    text = Path("two.html").read_text(encoding="utf-8")
+    assert "No paired differences" not in text
+    change = {line[0].split()[0]: line[1] for line in rows_of(text, "b.npz minus a.npz")[1:]}
+    compared = run(
+        *("compare", "a.npz", "b.npz", "--metrics", "accuracy,nll,brier"),
+        *("--ci", "none", "--format", "json"),
+    )
+    for metric in json.loads(compared.out)["metrics"]:
+        expected = metric["systems"][1]["change"]["value"]
+        assert float(change[metric["metric"]]) == pytest.approx(expected, abs=6e-5)
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda z, y: {"logits": z[:100], "labels": y[:100]}, "has 100 rows, unlike the 240 of"),
-        (lambda z, y: {"logits": z, "labels": (y + 1) % 3}, "has other labels than"),
-        (lambda z, y: {"logits": z[:, :2], "labels": y % 2}, "has other classes than"),
-        (lambda z, y: {"logits": z, "labels": y, "weights": y + 1.0}, "has other weights than"),
+        (lambda z, y: {"logits": z[:100], "labels": y[:100]}, "have 100 and 240 rows"),
+        (lambda z, y: {"logits": z, "labels": (y + 1) % 3}, "labels differ in 240 of 240 rows"),
+        (lambda z, y: {"logits": z[:, :2], "labels": y % 2}, "have 2 and 3 classes"),
+        (lambda z, y: {"logits": z, "labels": y, "weights": y + 2.0}, "weights differ in 240 rows"),
     ],
 )
-def test_files_of_other_rows_are_not_compared_row_by_row(run, good, data, change, says):
+def test_files_of_other_rows_are_not_compared_row_by_row(run, data, change, says):
+    np.savez("first.npz", logits=data.logits, labels=data.labels, weights=data.labels + 1.0)
     np.savez("other.npz", **change(data.logits, data.labels))
-    assert run("report", good, "other.npz", "-o", "two.html", *FEW).code == 0
+    assert run("report", "first.npz", "other.npz", "-o", "two.html", *FEW).code == 0
     text = Path("two.html").read_text(encoding="utf-8")
-    assert f"other.npz {says} good.npz: not the same rows" in text
-    assert "minus good.npz" not in text
+    assert "No paired differences: other.npz and first.npz" in text
+    assert says in text
+    assert "minus first.npz" not in text
 
 
 def test_files_of_one_name_are_told_apart(run, good, data):
@@ -311,7 +341,7 @@ def test_a_model_card_begins_with_metadata(run, good, data):
         (["--format", "html"], "a page needs a file"),
         (["-o", "missing/report.html"], "missing is no folder"),
         (["-o", "report.html", "--by", "region"], "there is no column 'region'"),
-        (["-o", "report.html", "--by", "logits"], "holds several values a row"),
+        (["-o", "report.html", "--by", "logits"], "holds several values per row"),
         (["-o", "report.html", "--select", "tempreture"], "did you mean temperature"),
         (["-o", "report.html", "--metrics", "ecce"], "did you mean"),
         (["-o", "report.html", "--model-card", "x"], "goes with Markdown"),

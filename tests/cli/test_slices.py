@@ -136,7 +136,7 @@ def test_a_calibrator_is_applied_before(run, parted, calibrator):
         (("--by", "place,"), "expected names of columns"),
         (("--by", "place,place"), "twice"),
         (("--by", "place", "--plot"), "--by goes without"),
-        (("--by", "logits"), "several values a row"),
+        (("--by", "logits"), "several values per row"),
     ],
 )
 def test_mistakes_are_named(refused, parted, arguments, says):

@@ -64,7 +64,7 @@ WRONG = [
     (SMALL, replace(SMALL, labels=(SMALL.labels + 1) % 3), "labels differ in 4 of 4 rows"),
     (SMALL, simulate(4, 5), "5 and 3 classes"),
     (with_ids(SMALL, [1, 2, 3, 4]), with_ids(SMALL, [1, 2, 3, 5]), "lacks 1 of the 4 rows"),
-    (with_ids(SMALL, [1, 2, 3, 3]), with_ids(SMALL, [1, 2, 3, 4]), "1 ids stand in several rows"),
+    (with_ids(SMALL, [1, 2, 3, 3]), with_ids(SMALL, [1, 2, 3, 4]), "1 ids occur in several rows"),
     (with_ids(SMALL, [1, 2, 3, 4]), with_ids(P.take(slice(0, 5)), range(1, 6)), "lacks 1 of the 5"),
     (
         replace(SMALL, class_names=("a", "b", "c")),

@@ -1,1 +1,1 @@
-"""Is it miscalibrated at all: tests of perfect calibration."""
+"""Significance tests of perfect calibration."""

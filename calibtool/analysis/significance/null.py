@@ -1,7 +1,7 @@
-"""The null hypothesis: other outcomes for the same scores, drawn with the scores as probabilities.
+"""The null hypothesis: outcomes of the same scores, redrawn with the scores as probabilities.
 
-Outcomes are redrawn by cell, not by row, so that the cost stops growing with the rows. Weights are
-taken as given numbers, not as counts: what is uncertain is the outcome of each row.
+Outcomes are redrawn per cell, not per row, so that the cost does not grow with the number of rows.
+Weights are fixed numbers, not counts: only the outcome of each row is random.
 """
 
 from __future__ import annotations
@@ -11,35 +11,42 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibtool.analysis.significance.result import How, Observed, OfCells
+from calibtool.analysis.significance.result import CellStatistic, Observed, RedrawOptions
 from calibtool.intervals.draws import GROUP
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.types import Array
 
-EXACT = 2048  # distinct scores up to which each is a cell
-SCALES = 10  # numbers of bins 2, 4, ... 1,024 at most
-TIE = 1e-9  # relative, within which two statistics are the same
+# Up to this many distinct scores each score is a cell. Beyond it cells are pooled, which bounds the
+# replicates x cells that are redrawn at once (GROUP x 2,048 float64 values are 2 MiB).
+EXACT = 2048
+SCALES = 10  # T-Cal looks at 2, 4, ... 2^10 bins; the pooled cells end at the edges of all of them
+# Relative difference within which two statistics are equal: sums in another order differ by less,
+# and an observed value that is drawn again must count as "as large".
+TIE = 1e-9
 
-_MASS = 512  # cells of equal weight, beyond
-_ROUNDING = 1 + 1e-12  # a whole number of trials that rounding has put just below is still whole
+_MASS = 512  # cells of equal weight that scores are pooled into beyond EXACT
+# A whole number of trials that rounding has put just below that number is still whole.
+_ROUNDING = 1 + 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class Null:
-    """Cells, and how their outcomes fall if the scores are the probabilities.
+    """Cells, and the distribution of their outcomes if the scores are the probabilities.
 
-    A cell's outcomes are binomial, of as many trials as it has rows; of weighted rows, of as many
-    as are worth its sum of weights and of squared weights (Kish 1965), scaled to the same mean and
-    variance. Up to 2,048 distinct scores each is a cell, and for weights of 1 that is exact;
-    beyond, cells are pooled along 512 quantiles and all bin edges that any test uses, and the
-    variance of scores within a cell is taken for 0.
+    The number of positive outcomes in a cell is binomial, with one trial per row. With weights the
+    number of trials is the effective number of rows, (sum of weights)^2 / sum of squared weights
+    (Kish 1965), and the outcomes are scaled to the mean and the variance of the weighted sum.
+
+    Up to 2,048 distinct scores each score is a cell; with weights of 1 this is exact. With more
+    scores the cells are pooled along 512 quantiles and all bin edges that any test uses, and the
+    variance of the scores within a cell is neglected.
 
     Attributes:
-        cells: what was observed.
-        exact: the same, a cell a distinct score.
-        trials: (C,) of each cell.
-        scale: (C,) what an outcome weighs.
+        cells: (C,) observed cells.
+        exact: observed cells with one cell per distinct score.
+        trials: (C,) int64 number of binomial trials per cell.
+        scale: (C,) weight of one positive outcome.
     """
 
     cells: Cells
@@ -49,70 +56,91 @@ class Null:
 
     @classmethod
     def of(cls, score: Array, outcome: Array, weights: Array | None = None) -> Null:
-        """From rows; a row without weight is not there."""
+        """Return the null hypothesis of (N,) scores and outcomes; rows of weight 0 are left out."""
         if weights is not None:
-            some = weights > 0
-            score, outcome, weights = score[some], outcome[some], weights[some]
+            positive = weights > 0
+            score, outcome, weights = score[positive], outcome[positive], weights[positive]
         cells = squares = exact = Cells.from_rows(score, outcome, weights)
         if weights is not None:
             squares = Cells.from_rows(score, outcome, weights**2)
         if len(cells.at) > EXACT:
             grid = np.concatenate([np.arange(1, 2**SCALES + 1) / 2**SCALES, equal_width(cells)])
             edges = np.unique(np.concatenate([grid, equal_mass(cells, bins=_MASS)]))
-            cells, squares = (occupied(one.pool(edges)) for one in (cells, squares))
+            cells, squares = (occupied(sums.pool(edges)) for sums in (cells, squares))
         return cls._worth(cells, squares.n, exact)
 
     @classmethod
     def _worth(cls, cells: Cells, squares: Array, exact: Cells) -> Null:
-        """Cells of these sums of squared weights."""
+        """Return the null hypothesis of cells with (C,) sums of squared weights.
+
+        With n the sum of weights and s that of squared weights, n^2 / s trials of weight s / n
+        have the mean n q and the variance s q (1 - q) of the weighted sum of outcomes. As trials
+        are whole numbers, the scale keeps the variance and `redrawn` centres the mean.
+        """
         trials = np.floor(cells.n**2 / squares * _ROUNDING)
         return cls(cells, exact, trials.astype(np.int64), np.sqrt(squares / trials))
 
     def pool(self, edges: Array) -> Null:
-        """The same in fewer cells: sums of weights, and of squared weights."""
+        """Return the null hypothesis of cells pooled to upper edges; `exact` stays."""
         cells = self.cells.pool(edges)
         squares = replace(self.cells, n=self.scale**2 * self.trials).pool(edges).n
         return self._worth(occupied(cells), squares[cells.n > 0], self.exact)
 
     def redrawn(self, key: Sequence[int], count: int, chance: Array | None = None) -> Cells:
-        """The cells with other outcomes, (count, C), drawn with the scores or other chances."""
+        """Return the cells with redrawn outcomes, y of shape (count, C).
+
+        Args:
+            key: key of the random stream.
+            count: number of replicates.
+            chance: (C,) probability of a positive outcome; None for the mean score of the cell.
+        """
         random = generator(key)
         chance = np.clip(self.cells.p / self.cells.n if chance is None else chance, 0, 1)
         hits = np.empty((count, len(chance)))
-        one = self.trials == 1
-        hits[:, one] = random.random((count, int(one.sum()))) < chance[one]
-        many = (count, int((~one).sum()))
-        hits[:, ~one] = random.binomial(self.trials[~one], chance[~one], many)
+        # a single trial is a comparison of a uniform number, much faster than `binomial`
+        single = self.trials == 1
+        hits[:, single] = random.random((count, int(single.sum()))) < chance[single]
+        shape = (count, int((~single).sum()))
+        hits[:, ~single] = random.binomial(self.trials[~single], chance[~single], shape)
         y = self.cells.n * chance + self.scale * (hits - self.trials * chance)
         return replace(self.cells, y=y)
 
-    def compare(self, rules: Sequence[OfCells], how: How) -> list[Observed]:
-        """Each statistic as observed, and for redrawn outcomes."""
-        drawn: list[list[Array]] = [[] for _ in rules]
-        for low in range(0, how.resamples, GROUP):
-            high = min(low + GROUP, how.resamples)
-            cells = self.redrawn([how.seed, low // GROUP], high - low)
-            for rule, parts in zip(rules, drawn, strict=True):
-                parts.append(rule(cells))
-            how.progress("redrawing outcomes", high / how.resamples)
-        observed = [float(rule(self.cells)) for rule in rules]
+    def compare(
+        self, statistics: Sequence[CellStatistic], options: RedrawOptions
+    ) -> list[Observed]:
+        """Return each statistic as observed, and its (resamples,) values for redrawn outcomes.
+
+        All statistics see the same redrawn outcomes. These come in groups with a random stream
+        each, so that the first ones do not depend on how many there are.
+        """
+        drawn: list[list[Array]] = [[] for _ in statistics]
+        for low in range(0, options.resamples, GROUP):
+            high = min(low + GROUP, options.resamples)
+            cells = self.redrawn([options.seed, low // GROUP], high - low)
+            for statistic, parts in zip(statistics, drawn, strict=True):
+                parts.append(statistic(cells))
+            options.progress("redrawing outcomes", high / options.resamples)
+        observed = [float(statistic(self.cells)) for statistic in statistics]
         return [(x, np.concatenate(parts)) for x, parts in zip(observed, drawn, strict=True)]
 
 
 def generator(key: Sequence[int]) -> np.random.Generator:
-    """The stream of a key."""
+    """Return the random stream of a key."""
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(list(key))))
 
 
 def occupied(cells: Cells) -> Cells:
-    """Without the empty ones."""
-    some = cells.n > 0
-    return Cells(cells.at[some], cells.n[some], cells.p[some], cells.y[some])
+    """Return the cells that hold any weight."""
+    positive = cells.n > 0
+    return Cells(cells.at[positive], cells.n[positive], cells.p[positive], cells.y[positive])
 
 
 def monte_carlo(observed: float, drawn: Array) -> float:
-    """Share of the statistics, the observed one included, that are as large as it or larger
-    (Davison & Hinkley 1997, eq. 4.11). What cannot be computed counts as larger.
+    """Return the Monte Carlo p-value (Davison & Hinkley 1997, eq. 4.11).
+
+    It is the share of the statistics, the observed one included, that are at least as large as the
+    observed one. A redrawn statistic that cannot be computed (NaN) counts as larger, which keeps
+    the p-value valid.
 
     >>> monte_carlo(2.0, np.array([1.0, 2.0, 3.0, np.nan]))
     0.8

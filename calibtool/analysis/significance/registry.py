@@ -1,4 +1,4 @@
-"""The tests by name, in the order of the page."""
+"""The registry of significance tests, in the order in which they are printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test of perfect calibration is, what it is given, and what it finds."""
+"""Records of significance tests: a test, what it is given, and what it finds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from calibtool.data.predictions import DataInfo
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array, Progress
 
-LEVEL = 0.05  # of the reading, over all tests (Holm 1979)
+# Family-wise error rate at which `reading` says "miscalibrated", over all tests (Holm 1979).
+LEVEL = 0.05
 
-OfCells: TypeAlias = Callable[[Cells], Array]
-Observed: TypeAlias = tuple[float, Array]  # a statistic, and its values for redrawn outcomes
+# cells with leading axes of replicates -> one value per replicate, large where calibration is bad
+CellStatistic: TypeAlias = Callable[[Cells], Array]
+# a statistic, and its values for redrawn outcomes
+Observed: TypeAlias = tuple[float, Array]
 
 
 @dataclass(frozen=True)
@@ -21,32 +24,31 @@ class Test:
     """A test of perfect calibration.
 
     Attributes:
-        name: what it is called on the command line.
-        title: in words.
+        name: name on the command line.
+        title: name in tables.
         source: author, year.
-        sensitive: what it is good at seeing.
-        statistic: cells to a value a replicate, large where calibration is bad; None for a test
-            that looks at whole rows.
-        shown: what is printed as its value, if it is something else.
-        rows: whole rows and `How` to what is observed.
-        weighted: whether it can take weights.
+        sensitive: the kind of miscalibration that the test detects best.
+        statistic: statistic of one score per row; None for a test of whole rows.
+        shown: statistic that is printed, where it is not the one that is compared.
+        rows: function of `WholeRows` and `RedrawOptions`, for a test of whole rows.
+        weighted: whether the test accepts weights.
     """
 
-    __test__: ClassVar[bool] = False  # of calibration, not one that pytest should collect
+    __test__: ClassVar[bool] = False  # pytest must not collect this class
 
     name: str
     title: str
     source: str
     sensitive: str
-    statistic: OfCells | None = None
-    shown: OfCells | None = None
-    rows: Callable[[Whole, How], Observed] | None = None
+    statistic: CellStatistic | None = None
+    shown: CellStatistic | None = None
+    rows: Callable[[WholeRows, RedrawOptions], Observed] | None = None
     weighted: bool = True
 
 
 @dataclass(frozen=True)
-class How:
-    """Settings that the tests share, and whom to tell how far they are."""
+class RedrawOptions:
+    """How outcomes are redrawn: settings that all tests share, and a progress callback."""
 
     resamples: int
     seed: int
@@ -54,9 +56,16 @@ class How:
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
-    """Whole rows: (N, K) probabilities, labels, and weights or None; of confidences alone, (N, 2)
-    that the predicted class is wrong and right, and whether it is."""
+class WholeRows:
+    """Probabilities and labels of whole rows.
+
+    Attributes:
+        probs: (N, K) probabilities. Confidences alone are two columns: the probability that the
+            predicted class is wrong, and that it is right.
+        labels: (N,) class numbers. Of confidences alone: 1 where the predicted class is right.
+        weights: (N,), or None.
+        view: "class", or "top" for confidences alone.
+    """
 
     probs: Array
     labels: Array
@@ -66,15 +75,16 @@ class Whole:
 
 @dataclass(frozen=True)
 class Result:
-    """What a test found.
+    """The result of one test.
 
     Attributes:
-        name, title: of the test.
-        view: which scores it looks at: top, positive, or class for whole rows.
-        statistic: its value, or None where `missing` says why there is none.
-        p_value: the probability, were the scores perfect, of a value as large or larger.
-        adjusted: the p-value after Holm's correction for the number of tests.
-        draws: how many redrawn outcomes are behind the p-value: the smallest is 1 / (draws + 1).
+        name, title: those of the test.
+        view: scores that were tested: top, positive, or class for whole rows.
+        statistic: its value; None where the test could not be run.
+        p_value: probability of a value as large or larger if the scores were perfectly calibrated.
+        adjusted: p-value after Holm's correction for the number of tests.
+        draws: number of redrawn outcomes; the smallest possible p-value is 1 / (draws + 1).
+        missing: why the test could not be run, or "".
     """
 
     name: str
@@ -89,17 +99,19 @@ class Result:
 
 @dataclass(frozen=True)
 class TestResults:
-    """What the tests found on one set of predictions.
+    """The results of all tests on one set of predictions.
 
     Attributes:
-        data: what was read.
-        view: which scores the tests look at.
-        results: in the order of the table.
-        detectable: the ECE with 15 bins that the consistency test would have found at this n
-            with 80 % power, or None where no temperature takes these scores so far.
-        resamples, seed: of the redrawn outcomes.
-        reading: what it comes to, in words.
+        data: description of the predictions.
+        view: scores that the tests of one score per row look at.
+        results: one per test, in the order of the registry.
+        detectable: the 15-bin ECE that the consistency test detects with 80 % power at this number
+            of rows; None where no temperature distorts these scores that far.
+        resamples, seed: options of the redrawn outcomes.
+        reading: summary in words.
     """
+
+    __test__: ClassVar[bool] = False  # pytest must not collect this class
 
     data: DataInfo
     view: str
@@ -111,9 +123,10 @@ class TestResults:
 
     @property
     def rejecting(self) -> tuple[str, ...]:
-        """The tests that reject at 5 % after Holm's correction for their number."""
-        run = [r for r in self.results if r.adjusted is not None and r.adjusted <= LEVEL]
-        return tuple(result.name for result in run)
+        """Names of the tests that reject at 5 % after Holm's correction for their number."""
+        rejected = [r for r in self.results if r.adjusted is not None and r.adjusted <= LEVEL]
+        return tuple(result.name for result in rejected)
 
     def __getitem__(self, name: str) -> Result:
+        """Return the result of a test. Raises StopIteration if the test was not run."""
         return next(result for result in self.results if result.name == name)

@@ -1,10 +1,10 @@
-"""Tests of perfect calibration, with p-values that are right where calibration is perfect.
+"""Run significance tests of perfect calibration, with Monte Carlo p-values.
 
-The null hypothesis is that the scores are the probabilities of the outcomes. It says everything
-that is needed to draw other outcomes for the same scores, so every p-value comes from such redrawn
-outcomes: the share of them, the observed ones included, whose statistic is as large or larger.
-That is valid at any number of rows and for any scores, where chi-squared and normal approximations
-are not: those of confident scores, of which few outcomes can surprise.
+The null hypothesis is that the scores are the probabilities of the outcomes. It determines the
+distribution of the outcomes given the scores, so every p-value comes from redrawn outcomes: the
+share of them, the observed ones included, whose statistic is at least as large. Such a p-value is
+valid for any number of rows and any scores. Chi-squared and normal approximations are not: they
+fail for confident scores, where few outcomes are uncertain.
 """
 
 from __future__ import annotations
@@ -17,17 +17,24 @@ import numpy as np
 from calibtool.analysis.significance.detect import detectable
 from calibtool.analysis.significance.inputs import Inputs, choose, read, settle
 from calibtool.analysis.significance.null import Null, monte_carlo
-from calibtool.analysis.significance.result import LEVEL, How, Observed, Result, Test, TestResults
+from calibtool.analysis.significance.result import (
+    LEVEL,
+    Observed,
+    RedrawOptions,
+    Result,
+    Test,
+    TestResults,
+)
 from calibtool.analysis.significance.statistics import ece
 from calibtool.analysis.significance.wording import reading
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.resampling import require_resamples, require_seed
-from calibtool.intervals import multiple
-from calibtool.types import Progress
+from calibtool.intervals.multiple import holm
+from calibtool.types import Progress, silent
 
-FEWEST = 19  # redraws, of which one test can reject at 5 %
+FEWEST = 19  # with fewer redraws the smallest p-value, 1 / (redraws + 1), exceeds 5 %
 
 
 def significance(
@@ -42,73 +49,68 @@ def significance(
     """Test predictions for perfect calibration.
 
     Args:
-        predictions: `Predictions`, or a `Source` to be read in blocks.
-        tests: names out of `TESTS`, or "ks,cox"; None for all that fit the data.
+        predictions: `Predictions`, or a `Source` that is read in blocks.
+        tests: names from `TESTS`, as a list or as "ks,cox"; None for all that fit the data.
         view: "top", "positive" (two classes), or "auto": positive for one column, top otherwise.
-        resamples: how often the outcomes are redrawn.
-        seed: of the redrawn outcomes; the digits depend on nothing else.
-        progress: called now and then with what is being done and the share that is done.
+        resamples: number of times the outcomes are redrawn, at least 19.
+        seed: seed of the redrawn outcomes; equal seeds give equal digits.
+        progress: called with the name of the step and the share of it that is done.
 
-    Raises InputError, UsageError.
+    Raises:
+        InputError: there are no labels, or all weights are zero.
+        UsageError: an option is out of range, or a test or view does not fit the data.
 
     >>> from calibtool import Predictions
     >>> p = Predictions.from_probs([0.9] * 40, [1, 0] * 20)
     >>> significance(p, tests="consistency", resamples=199)["consistency"].p_value
     0.005
     """
-    how = _how(resamples, seed, progress)
+    options = _options(resamples, seed, progress)
     chosen = choose(tests, predictions)
     view = settle(view, predictions)
     whole = any(test.rows for test in chosen)
-    inputs = read(predictions, view, whole=whole, progress=how.progress)
+    inputs = read(predictions, view, whole=whole, progress=options.progress)
     null = Null.of(inputs.score, inputs.outcome, inputs.weights)
-    results, critical = _results(chosen, inputs, null, view, how)
-    found = TestResults(
+    results, critical = _results(chosen, inputs, null, view, options)
+    findings = TestResults(
         _data(predictions, inputs),
         view,
         _adjusted(results),
-        detectable(null, critical, seed, how.progress),
+        detectable(null, critical, seed, options.progress),
         resamples,
         seed,
     )
-    return replace(found, reading=reading(found))
+    return replace(findings, reading=reading(findings))
 
 
-def holm(p_values: dict[str, float]) -> dict[str, float]:
-    """The p-values adjusted for their number: those at 0.05 or below are rejected at 5 % over all
-    of them together (Holm 1979).
-
-    >>> holm({"a": 0.04, "b": 0.01, "c": 0.03})
-    {'a': 0.06, 'b': 0.03, 'c': 0.06}
-    """
-    return dict(zip(p_values, multiple.holm(list(p_values.values())), strict=True))
-
-
-def _how(resamples: int, seed: int, progress: Progress | None) -> How:
+def _options(resamples: int, seed: int, progress: Progress | None) -> RedrawOptions:
+    """Check the options. Raises UsageError."""
     require_resamples(resamples, FEWEST)
     require_seed(seed)
-    return How(resamples, seed, progress or (lambda stage, share: None))
+    return RedrawOptions(resamples, seed, progress or silent)
 
 
 def _results(
-    chosen: Sequence[Test], inputs: Inputs, null: Null, view: str, how: How
+    chosen: Sequence[Test], inputs: Inputs, null: Null, view: str, options: RedrawOptions
 ) -> tuple[list[Result], float]:
-    """What each test found, and the ECE that redrawn outcomes exceed in 5 % of cases."""
-    able = [t for t in chosen if t.statistic and (inputs.weights is None or t.weighted)]
-    rules = [ece, *(test.statistic for test in able if test.statistic)]
-    (_, errors), *compared = null.compare(rules, how)
-    of_cells = {test.name: one for test, one in zip(able, compared, strict=True)}
+    """Return the result of each test, and the 95 % quantile of the ECE of redrawn outcomes."""
+    on_cells = [t for t in chosen if t.statistic and (inputs.weights is None or t.weighted)]
+    # the ECE is always redrawn: the detectable error needs its critical value
+    statistics = [ece, *(test.statistic for test in on_cells if test.statistic)]
+    (_, errors), *compared = null.compare(statistics, options)
+    observed = {test.name: values for test, values in zip(on_cells, compared, strict=True)}
     results = [
-        _of_cells(test, view, null, of_cells[test.name])
-        if test.name in of_cells
-        else _of_rows(test, view, inputs, how)
+        _of_cells(test, view, null, observed[test.name])
+        if test.name in observed
+        else _of_rows(test, view, inputs, options)
         for test in chosen
     ]
     return results, float(np.quantile(errors, 1 - LEVEL, method="higher"))
 
 
-def _of_cells(test: Test, view: str, null: Null, found: Observed) -> Result:
-    observed, drawn = found
+def _of_cells(test: Test, view: str, null: Null, values: Observed) -> Result:
+    """Return the result of a test of one score per row."""
+    observed, drawn = values
     if np.isnan(observed):
         why = "no score that could be surprised"
         return Result(test.name, test.title, view, missing=why)
@@ -119,27 +121,30 @@ def _of_cells(test: Test, view: str, null: Null, found: Observed) -> Result:
     return Result(test.name, test.title, view, value, p_value, draws=len(drawn))
 
 
-def _of_rows(test: Test, view: str, inputs: Inputs, how: How) -> Result:
+def _of_rows(test: Test, view: str, inputs: Inputs, options: RedrawOptions) -> Result:
+    """Return the result of a test of whole rows, or why the test cannot be run."""
     missing = Result(test.name, test.title, "class" if test.rows else view)
     if test.rows is None:
         return replace(missing, missing="not for rows of different weights")
     if inputs.whole is None:
         return replace(missing, missing="whole rows of so many probabilities do not fit in memory")
     try:
-        observed, drawn = test.rows(inputs.whole, how)
+        observed, drawn = test.rows(inputs.whole, options)
     except NotAvailableError as error:
         return replace(missing, missing=str(error))
     p_value = monte_carlo(observed, drawn)
-    own = inputs.whole.view
-    return Result(test.name, test.title, own, observed, p_value, draws=len(drawn))
+    return Result(test.name, test.title, inputs.whole.view, observed, p_value, draws=len(drawn))
 
 
 def _adjusted(results: Sequence[Result]) -> tuple[Result, ...]:
-    adjusted = holm({r.name: r.p_value for r in results if r.p_value is not None})
+    """Add the p-values after Holm's correction for the number of tests that have one."""
+    p_values = {r.name: r.p_value for r in results if r.p_value is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     return tuple(replace(result, adjusted=adjusted.get(result.name)) for result in results)
 
 
 def _data(predictions: Readable, inputs: Inputs) -> DataInfo:
+    """Return the description of the predictions."""
     return DataInfo(
         predictions.source,
         len(inputs.score),

@@ -1,4 +1,4 @@
-"""Tests of whole rows: labels are redrawn from each row's probabilities."""
+"""Significance tests of whole rows: labels are redrawn from the probabilities of each row."""
 
 from __future__ import annotations
 
@@ -8,80 +8,102 @@ from collections.abc import Iterator
 import numpy as np
 
 from calibtool.analysis.significance.null import generator
-from calibtool.analysis.significance.result import How, Observed, Whole
+from calibtool.analysis.significance.result import Observed, RedrawOptions, WholeRows
 from calibtool.analysis.significance.statistics import BINS
 from calibtool.errors import NotAvailableError
 from calibtool.intervals.draws import GROUP
 from calibtool.metrics.cells import locate
 from calibtool.types import Array
 
-_LABELS = 40_000_000  # labels that are redrawn for a test
-_FEWEST = 199  # redraws, unless fewer are asked for
-_COUNTS = 1 << 23  # counts that are kept for class-wise errors
-_PAIRS = 1 << 31  # rows x rows of their block x redraws, of the kernel error
-_BLOCK = 2048  # rows of a block
-_GRID = 2.0**-40  # of kernels
+# Labels (rows x redraws) that are redrawn for a test: bounds its time to some seconds.
+_LABELS = 40_000_000
+# Redraws that are made however many rows there are: p-values down to 1 / 200.
+_FEWEST = 199
+# Sums (redraws x classes x bins) that are held for the class-wise error: 64 MiB of float64.
+_COUNTS = 1 << 23
+# Products (rows x rows per block x redraws) of the kernel error: bounds its time to some seconds.
+_PAIRS = 1 << 31
+_BLOCK = 2048  # most rows per block: a kernel matrix is then 32 MiB
+# Kernels are rounded to multiples of 2^-40. Sums of 2^12 such numbers below 1 fit in the 53 bits of
+# a float64, so they are exact in whatever order BLAS adds them.
+_GRID = 2.0**-40
 
 
-def class_consistency(whole: Whole, how: How) -> Observed:
-    """Class-wise ECE with 15 bins (Vaicenavicius et al. 2019; Kull et al. 2019, eq. 3)."""
+def class_consistency(whole: WholeRows, options: RedrawOptions) -> Observed:
+    """Return the class-wise ECE with 15 bins, observed and for redrawn labels.
+
+    Source: Vaicenavicius et al. 2019; Kull et al. 2019, eq. 3.
+    """
     rows, classes = whole.probs.shape
     size = classes * BINS
-    draws = _affordable(how, rows, most=_COUNTS // size)
+    draws = _affordable(options, rows, most=_COUNTS // size)
     edges = np.arange(1, BINS + 1) / BINS
     weight = np.ones(rows) if whole.weights is None else whole.weights
     gap, mass = np.zeros((draws + 1, size)), np.zeros(size)
-    for at, labels in _redrawn(whole, how, rows, draws, stream=0):
-        probs, own = whole.probs[at], weight[at]
+    for at, labels in _redrawn(whole, options, rows, draws, stream=0):
+        probs, w = whole.probs[at], weight[at]
         bins = locate(probs.ravel(), edges).reshape(probs.shape) + BINS * np.arange(classes)
-        mass += np.bincount(bins.ravel(), (probs * own[:, None]).ravel(), size)
+        mass += np.bincount(bins.ravel(), (probs * w[:, None]).ravel(), size)
         cell = np.take_along_axis(bins, labels, axis=1) + size * np.arange(draws + 1)
-        np.add.at(gap.reshape(-1), cell.ravel(), np.repeat(own, draws + 1))
-        how.progress("class-consistency", at.stop / rows)
+        np.add.at(gap.reshape(-1), cell.ravel(), np.repeat(w, draws + 1))
+        options.progress("class-consistency", at.stop / rows)
     errors = np.abs(gap - mass).sum(-1) / (weight.sum() * classes)
     return float(errors[-1]), errors[:-1]
 
 
-def skce(whole: Whole, how: How) -> Observed:
-    """Squared kernel calibration error, from all pairs of rows within blocks of neighbours
-    (Widmann, Lindsten & Zachariah 2019; blocks as in Zaremba, Gretton & Blaschko 2013).
+def skce(whole: WholeRows, options: RedrawOptions) -> Observed:
+    """Return the squared kernel calibration error, observed and for redrawn labels.
 
-    Few rows are one block, and this is the unbiased quadratic estimator. Of many, the blocks are as
-    large as the time for all redrawn labels allows.
+    The estimator averages over all pairs of rows within blocks of consecutive rows (Widmann,
+    Lindsten & Zachariah 2019; blocks as in Zaremba, Gretton & Blaschko 2013). Few rows are one
+    block, which is the unbiased quadratic estimator. Many rows are parted into blocks as large as
+    the time for all redrawn labels allows.
+
+    Raises NotAvailableError for fewer than two rows, and if no label is uncertain.
     """
     from calibtool.metrics.simplex import skce_width
 
     rows = len(whole.labels)
     if rows < 2:
         raise NotAvailableError("needs two rows")
-    draws = _affordable(how, rows)
+    draws = _affordable(options, rows)
     size = min(max(_PAIRS // (rows * draws), 2), _BLOCK)
     width = skce_width(whole.probs)
     total, pairs = np.zeros(draws + 1), 0.0
-    for at, labels in _redrawn(whole, how, rows, draws, stream=1, size=size):
+    for at, labels in _redrawn(whole, options, rows, draws, stream=1, size=size):
         kernel = _kernel(whole.probs[at].astype(np.float64), width)
         weight = np.ones(len(kernel)) if whole.weights is None else whole.weights[at]
         pairs += weight.sum() ** 2 - (weight**2).sum()
         total += _form(kernel * np.outer(weight, weight), whole.probs[at], labels)
-        how.progress("skce", at.stop / rows)
-    if not np.ptp(total) > 0:
+        options.progress("skce", at.stop / rows)
+    if not np.ptp(total) > 0:  # all redraws are equal: no label is uncertain
         raise NotAvailableError("no row that could be surprised")
     return float(total[-1] / pairs), total[:-1] / pairs
 
 
-def _affordable(how: How, rows: int, most: int = _LABELS) -> int:
-    """How many redraws fit."""
-    return min(how.resamples, max(_FEWEST, min(_LABELS // rows, most)))
+def _affordable(options: RedrawOptions, rows: int, most: int = _LABELS) -> int:
+    """Return the number of redraws that time and memory allow, at least _FEWEST if asked for."""
+    return min(options.resamples, max(_FEWEST, min(_LABELS // rows, most)))
 
 
 def _redrawn(
-    whole: Whole, how: How, rows: int, draws: int, *, stream: int, size: int = GROUP
+    whole: WholeRows,
+    options: RedrawOptions,
+    rows: int,
+    draws: int,
+    *,
+    stream: int,
+    size: int = GROUP,
 ) -> Iterator[tuple[slice, Array]]:
-    """The first `rows` rows in blocks: where, and (n, draws + 1) labels, the last the observed."""
+    """Yield the first `rows` rows in blocks of `size`.
+
+    Each block is its slice of the rows, and (n, draws + 1) labels. The last column holds the
+    observed labels.
+    """
     for block, low in enumerate(range(0, rows, size)):
         at = slice(low, min(low + size, rows))
         probs = whole.probs[at]
-        random = generator([how.seed, block, probs.shape[1], stream])
+        random = generator([options.seed, block, probs.shape[1], stream])
         labels = np.empty((len(probs), draws + 1), np.int64)
         labels[:, :-1] = redrawn_labels(probs, random, draws)
         labels[:, -1] = whole.labels[at]
@@ -89,19 +111,26 @@ def _redrawn(
 
 
 def redrawn_labels(probs: Array, random: np.random.Generator, count: int) -> Array:
-    """(rows, count) labels by inversion: all rows' cumulative probabilities in one list."""
-    heap = np.cumsum(probs, axis=1, dtype=np.float64)
-    heap /= heap[:, -1:]
+    """Return (rows, count) labels drawn from (rows, K) probabilities, by inversion.
+
+    Row r's cumulative probabilities are shifted to [r, r + 1], so that those of all rows are one
+    increasing list and a single `searchsorted` inverts all of them.
+    """
+    cumulative = np.cumsum(probs, axis=1, dtype=np.float64)
+    cumulative /= cumulative[:, -1:]
     row = np.arange(len(probs))[:, None]
-    wanted = row + random.random((len(probs), count))
-    found = np.searchsorted((heap + row).ravel(), wanted.ravel(), side="right")
-    found = found.reshape(wanted.shape) - row * probs.shape[1]
-    return np.asarray(np.minimum(found, probs.shape[1] - 1))
+    uniform = row + random.random((len(probs), count))
+    labels = np.searchsorted((cumulative + row).ravel(), uniform.ravel(), side="right")
+    labels = labels.reshape(uniform.shape) - row * probs.shape[1]
+    return np.asarray(np.minimum(labels, probs.shape[1] - 1))
 
 
 def _kernel(probs: Array, width: float) -> Array:
-    """exp(-d(p, q) / width) of all pairs of rows, d the total variation distance; 0 of a row and
-    itself. On a grid on which sums over a block are exact, whatever order BLAS takes."""
+    """Return (n, n) kernels exp(-d(p, q) / width) of all pairs of rows.
+
+    d is the total variation distance. The diagonal is 0, because pairs are of different rows.
+    Kernels are rounded to multiples of _GRID.
+    """
     from scipy.spatial.distance import cdist
 
     kernel = np.exp(cdist(probs, probs, "cityblock") / (-2 * width))
@@ -110,9 +139,12 @@ def _kernel(probs: Array, width: float) -> Array:
 
 
 def _form(kernel: Array, probs: Array, labels: Array) -> Array:
-    """Sum over pairs of kernel_ij <e_i - p_i, e_j - p_j> for each column of labels.
+    """Return the sum over pairs of kernel_ij <e_i - p_i, e_j - p_j> for each column of labels.
 
-    <e_i, e_j> is 1 where labels are equal: class by class, over the rows that ever have the class.
+    e_i is the unit vector of row i's label. The product is expanded: <p_i, p_j> is the same for
+    all columns, <e_i, p_j> picks the label's entry of kernel @ probs, and <e_i, e_j> is 1 where
+    two labels are equal. That last sum is taken class by class, over the rows that have the class
+    in any column, which for many classes are few.
     """
     smooth = np.einsum("ij,jk->ik", kernel, probs.astype(np.float64))
     cross = np.take_along_axis(smooth, labels, axis=1).sum(0)
@@ -121,8 +153,8 @@ def _form(kernel: Array, probs: Array, labels: Array) -> Array:
     row, draw = np.divmod(np.argsort(small, axis=None, kind="stable"), labels.shape[1])
     ends = np.cumsum(np.bincount(small.ravel()))
     for low, high in itertools.pairwise([0, *ends]):
-        own, place = np.unique(row[low:high], return_inverse=True)
-        has = np.zeros((len(own), labels.shape[1]))
+        members, place = np.unique(row[low:high], return_inverse=True)
+        has = np.zeros((len(members), labels.shape[1]))
         has[place, draw[low:high]] = 1
-        total += np.einsum("ir,ir->r", kernel[np.ix_(own, own)] @ has, has)
+        total += np.einsum("ir,ir->r", kernel[np.ix_(members, members)] @ has, has)
     return np.asarray(total)

@@ -1,4 +1,4 @@
-"""What the tests come to, in words."""
+"""The results of the significance tests in words."""
 
 from __future__ import annotations
 
@@ -7,41 +7,45 @@ from collections.abc import Sequence
 from calibtool.analysis.significance.result import LEVEL, TestResults
 
 
-def reading(found: TestResults) -> str:
-    """A sentence or two, and no more than the numbers show."""
-    n = f"n = {found.data.rows:,}"
-    known = {r.name: r.p_value for r in found.results if r.p_value is not None}
-    if not known:
+def reading(results: TestResults) -> str:
+    """Return one or two sentences that claim no more than the p-values show."""
+    n = f"n = {results.data.rows:,}"
+    p_values = {r.name: r.p_value for r in results.results if r.p_value is not None}
+    if not p_values:
         return f"Nothing can be tested at {n}."
-    return f"{_verdict(found, known, n)} {_limit(found.detectable)}"
+    return f"{_verdict(results, p_values, n)} {_limit(results.detectable)}"
 
 
-def _verdict(found: TestResults, known: dict[str, float], n: str) -> str:
-    smallest = f"{min(known.values()):.2g}"
-    if found.rejecting:
-        verb = "rejects" if len(found.rejecting) == 1 else "reject"
+def _verdict(results: TestResults, p_values: dict[str, float], n: str) -> str:
+    """Return which tests reject perfect calibration, or that none does."""
+    smallest = f"{min(p_values.values()):.2g}"
+    if results.rejecting:
+        verb = "rejects" if len(results.rejecting) == 1 else "reject"
         return (
-            f"Miscalibrated: {_listed(found.rejecting)} {verb} perfect calibration at {n} "
-            f"(Holm's correction for {len(known)} tests at 5 %)."
+            f"Miscalibrated: {_listed(results.rejecting)} {verb} perfect calibration at {n} "
+            f"(Holm's correction for {len(p_values)} tests at 5 %)."
         )
-    if len(known) > LEVEL * (found.resamples + 1):
+    # Holm multiplies the smallest possible p-value, 1 / (redraws + 1), by the number of tests
+    if len(p_values) > LEVEL * (results.resamples + 1):
         return (
-            f"{found.resamples} redraws are too few for {len(known)} tests: none could reject. Ask "
-            f"for --resamples {round(len(known) / LEVEL)} or more."
+            f"{results.resamples} redraws are too few for {len(p_values)} tests: none could "
+            f"reject. Ask for --resamples {round(len(p_values) / LEVEL)} or more."
         )
-    if len(known) == 1:
-        return f"{next(iter(known))} sees no miscalibration at {n} (p = {smallest})."
+    if len(p_values) == 1:
+        return f"{next(iter(p_values))} sees no miscalibration at {n} (p = {smallest})."
     return (
-        f"None of {len(known)} tests sees miscalibration at {n} (the smallest p is "
+        f"None of {len(p_values)} tests sees miscalibration at {n} (the smallest p is "
         f"{smallest}; Holm's correction at 5 %)."
     )
 
 
 def _limit(error: float | None) -> str:
+    """Return what size of error these rows would have shown."""
     if error is None:
         return "No temperature distorts these scores so far that it would be found with 80 % power."
     return f"An ECE of about {error:.2g} would be found with 80 % power at this n."
 
 
 def _listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,4 +1,8 @@
-"""Classes and slices: mean score and mean outcome of some of the rows, and how far apart."""
+"""Classes and slices of a page: mean score and mean outcome of groups of rows.
+
+`data.slicing` parts the rows into slices, `analysis.slices` measures their calibration error. The
+means and their Clopper-Pearson intervals are the page's own, and classes have them too.
+"""
 
 from __future__ import annotations
 
@@ -7,52 +11,61 @@ from dataclasses import replace
 
 import numpy as np
 
+from calibtool.analysis.slices import slice_estimates
 from calibtool.data.predictions import Predictions
-from calibtool.data.slicing import partition as part
+from calibtool.data.slicing import partition
 from calibtool.diagrams.reliability_curves import clopper_pearson
-from calibtool.errors import CalibtoolError
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.evaluate import evaluate_variants
 from calibtool.evaluation.one_vs_rest import OneVsRest
-from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.spec import parse
 from calibtool.reports.page.model import Classes, Group, OneClass, Slices
 from calibtool.types import Array
 
-MOST_CLASSES = 1000  # listed in a page; of more, those with the widest gaps
-MOST_VALUES = 20  # of a column; the rarer ones are joined
-BINS = 15
+# Most classes that a page lists; of more, those with the widest gaps. ImageNet has 1,000, and the
+# page stays below a megabyte.
+MOST_CLASSES = 1000
+MOST_VALUES = 20  # most values of a column that have a line each; the rarer ones are joined
+BINS = 15  # bins of the ECE of a class, the default of `ece`
 
 
 def classes(
-    found: Collected,
+    collected: Collected,
     count: int,
     names: Sequence[str] | None,
     level: float,
     most: int = MOST_CLASSES,
 ) -> Classes:
-    """Every class by the rows that it is predicted in, beside those that are labelled so."""
-    rows = found.rows
+    """Return every class with the rows in which it is predicted, and those that have its label.
+
+    Args:
+        collected: what was collected of the predictions, with labels and predicted classes.
+        count: number of classes.
+        names: names of the classes; None for their numbers.
+        level: confidence level of the intervals.
+        most: number of classes that are listed, the widest gaps first.
+    """
+    rows = collected.rows
     assert rows.labels is not None
     assert rows.predicted is not None
-    errors = np.full(count, np.nan) if found.classes is None else one_vs_rest(found.classes)
+    view = collected.classes
+    errors = np.full(count, np.nan) if view is None else one_vs_rest(view)
     titles = list(names or map(str, range(count)))
     predicted = groups((rows.confidence, rows.correct), rows.weights, rows.predicted, titles, level)
     labelled = np.bincount(rows.labels, minlength=count)
     mass = np.bincount(rows.labels, rows.weights, count)
     hits = np.bincount(rows.labels[rows.correct], _at(rows.weights, rows.correct), count)
     recall = np.divide(hits, mass, out=np.full(count, np.nan), where=mass > 0)
-    whole = [
+    lines = [
         OneClass(group, int(labelled[k]), _known(recall[k]), _known(errors[k]))
         for k, group in enumerate(predicted)
     ]
-    whole.sort(key=lambda one: (-_urgency(one.predicted), -abs(one.predicted.gap or 0.0)))
-    return Classes(tuple(whole[:most]), count)
+    lines.sort(key=lambda line: (-_urgency(line.predicted), -abs(line.predicted.gap or 0.0)))
+    return Classes(tuple(lines[:most]), count)
 
 
 def one_vs_rest(view: OneVsRest) -> Array:
-    """ECE of each class against all others, (K,), in equal-width bins."""
+    """Return (K,) ECEs of each class against all others, in 15 equal-width bins."""
     cells = view.cells(np.arange(1, BINS + 1) / BINS)
     return np.asarray(np.abs(cells.y - cells.p).sum(axis=1) / cells.n.sum(axis=1))
 
@@ -64,16 +77,25 @@ def slices(
     by: str,
     resampling: Resampling,
 ) -> Slices:
-    """The rows by the values of a column, with the ECE of each group."""
-    parts = part(predictions, by, most=MOST_VALUES)
-    found = groups(scores, predictions.weights, parts.codes, parts.names, resampling.level)
-    whole = []
-    for k, group in enumerate(found):
-        errors: tuple[Estimate, ...] = ()
-        if group.rows:
-            errors = _errors(predictions.take(parts.index(k)), view, resampling)
-        whole.append(replace(group, errors=errors))
-    return Slices(by, tuple(whole), parts.note)
+    """Return the slices by the values of a column, with the means and the ECE of each.
+
+    Args:
+        predictions: the rows, with the column in `extra`.
+        view: view of the scores.
+        scores: (N,) scores and outcomes in that view.
+        by: a column, a pseudo-column, or several separated by commas.
+        resampling: how intervals are made.
+    """
+    parts = partition(predictions, by, most=MOST_VALUES)
+    means = groups(scores, predictions.weights, parts.codes, parts.names, resampling.level)
+    specs = [parse(f"ece(view={view})")]
+    measured = [
+        replace(group, errors=slice_estimates(predictions, parts, k, specs, resampling))
+        if group.rows
+        else group
+        for k, group in enumerate(means)
+    ]
+    return Slices(by, tuple(measured), parts.note)
 
 
 def groups(
@@ -83,14 +105,25 @@ def groups(
     names: Sequence[str],
     level: float,
 ) -> list[Group]:
-    """A group for each name; `codes` says which one a row belongs to."""
+    """Return the means of each group, with Clopper-Pearson intervals of the outcome.
+
+    Args:
+        scores: (N,) scores and outcomes.
+        weights: (N,), or None.
+        codes: (N,) number of each row's group.
+        names: name of each group.
+        level: confidence level of the intervals.
+
+    With weights, the interval is that of the effective number of rows, (sum of weights)^2 / sum of
+    squared weights (Kish 1965). A group without weight has no means.
+    """
     score, outcome = scores
     count = len(names)
     rows = np.bincount(codes, minlength=count)
     w = np.ones(len(codes)) if weights is None else weights
     mass, squares = (np.bincount(codes, x, count) for x in (w, w * w))
-    some = np.where(mass > 0, mass, np.nan)
-    means = [np.bincount(codes, w * x, count) / some for x in (score, outcome)]
+    divisor = np.where(mass > 0, mass, np.nan)
+    means = [np.bincount(codes, w * x, count) / divisor for x in (score, outcome)]
     low, high = clopper_pearson(means[1], mass**2 / np.where(squares > 0, squares, np.nan), level)
     columns = [[_known(x) for x in column] for column in (*means, low, high)]
     return [
@@ -99,16 +132,8 @@ def groups(
     ]
 
 
-def _errors(part: Predictions, view: str, resampling: Resampling) -> tuple[Estimate, ...]:
-    try:
-        request = Request.of(part, [f"ece(view={view})"], resampling=resampling)
-        return evaluate_variants(request).estimates()
-    except CalibtoolError as error:
-        return (Estimate("ece", None, view=view, missing=str(error)),)
-
-
 def _urgency(group: Group) -> float:
-    """How far the gap lies from 0, in excess of what its interval allows; 0 without rows."""
+    """Return the distance between 0 and the interval of the gap; -1 without an interval."""
     ends = group.gap_interval
     if ends is None:
         return -1.0
@@ -116,8 +141,10 @@ def _urgency(group: Group) -> float:
 
 
 def _known(value: float) -> float | None:
+    """Return a finite value, or None."""
     return float(value) if np.isfinite(value) else None
 
 
 def _at(weights: Array | None, where: Array) -> Array | None:
+    """Return the weights of some rows, or None without weights."""
     return None if weights is None else weights[where]
