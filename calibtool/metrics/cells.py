@@ -159,7 +159,7 @@ def _sums(values: Array, first: Array) -> Array:
 class ScoreSum:
     """A weighted sum that adds up over blocks.
 
-    >>> float((Scores(3.0, 2.0) + Scores(1.0, 2.0)).mean)
+    >>> float((ScoreSum(3.0, 2.0) + ScoreSum(1.0, 2.0)).mean)
     1.0
     """
 

@@ -16,6 +16,7 @@ from calibtool.metrics.cells import Cells, locate
 from calibtool.types import Array
 
 MOST_SWEPT = 5_000  # bins that a sweep tries
+_FINE = 1024  # cells that the loess and the belt work on
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,3 +116,14 @@ def _sweep(cells: Cells, cuts: Callable[[int], Array]) -> Array:
             break
         best = ends
     return _upper(cells, best)
+
+
+def coarsen(cells: Cells, weight: Array) -> Cells:
+    """At most 1,024 cells: half of them of equal weight, and half of equal width, so that rows far
+    from most others stay apart."""
+    if len(cells.at) <= _FINE:
+        return cells
+    own = Cells(cells.at, weight, weight, weight)
+    low, high = float(cells.at[0]), float(cells.at[-1])
+    even = np.linspace(low, high, _FINE // 2 + 1)[1:-1]
+    return cells.pool(np.unique(np.concatenate([even, equal_mass(own, bins=_FINE // 2)])))

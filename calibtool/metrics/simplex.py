@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from calibtool.errors import NotAvailableError, UsageError
-from calibtool.metrics.smooth import BANDWIDTHS, INSIDE, POOLED, row_weight
+from calibtool.metrics.density import BANDWIDTHS, INSIDE, POOLED, row_weight
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array
 

@@ -12,6 +12,7 @@ from simulated import simulate
 import calibtool as ct
 from calibtool.evaluation import evaluate
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
@@ -159,7 +160,7 @@ def test_options_keep_the_laws(spec):
     assert value(renamed, spec) == pytest.approx(value(p, spec), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", [n for n in ERRORS if METRICS[n].__class__.__name__ == "CellMetric"])
+@pytest.mark.parametrize("name", [n for n in ERRORS if isinstance(METRICS[n], CellMetric)])
 @pytest.mark.parametrize("view", ["positive", "auto"])
 def test_two_classes_as_one_column_or_two_agree_on_the_positive_view(name, view):
     p = simulate(400, 2)

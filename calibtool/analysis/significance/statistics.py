@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.analysis.significance.null import SCALES
-from calibtool.metrics import clinical, norms
+from calibtool.metrics import goodness_of_fit, logistic, norms
+from calibtool.metrics.belt import belt_statistic
 from calibtool.metrics.cells import Cells, locate
 from calibtool.metrics.profiles import equal_mass, equal_width, profile
 from calibtool.types import Array
@@ -39,24 +40,24 @@ def _cumulative(cells: Cells) -> Array:
 
 def spiegelhalter(cells: Cells) -> Array:
     """|Z|. Its denominator does not depend on the outcomes."""
-    return np.asarray(np.abs(clinical.spiegelhalter_z(cells)))
+    return np.asarray(np.abs(goodness_of_fit.spiegelhalter_z(cells)))
 
 
 def cox(cells: Cells) -> Array:
     """Twice the log-likelihood that an intercept and a slope of the logit gain."""
-    return clinical.deviance(_logistic_cells(cells))
+    return logistic.deviance(_logistic_cells(cells))
 
 
 def belt(cells: Cells) -> Array:
     """-log of its large-sample p-value, which takes account of the degree that was selected."""
-    p_value = clinical.belt_statistic(_logistic_cells(cells))[2]
+    p_value = belt_statistic(_logistic_cells(cells))[2]
     with np.errstate(divide="ignore"):
         return np.asarray(-np.log(p_value))
 
 
 def belt_shown(cells: Cells) -> Array:
     """The belt's statistic as its authors print it."""
-    return clinical.belt_statistic(_logistic_cells(cells))[0]
+    return belt_statistic(_logistic_cells(cells))[0]
 
 
 def _logistic_cells(cells: Cells) -> Cells:

@@ -1,0 +1,46 @@
+"""Goodness-of-fit statistics of clinical prediction models: Hosmer-Lemeshow, Spiegelhalter.
+
+Both are functions of cells. A weight counts as that many rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.metrics.cells import Cells
+from calibtool.metrics.profiles import equal_mass
+from calibtool.types import Array
+
+
+def hosmer_lemeshow(cells: Cells, *, groups: int = 10) -> Array:
+    """Sum over groups of equal mass of (O - E)^2 / (E (1 - E/n)) (Hosmer & Lemeshow 1980).
+
+    Ties stay together, so that there may be fewer groups. A group whose scores are all 0 or all 1
+    adds nothing while its outcomes are as promised, and infinity otherwise.
+    """
+    weight = cells.n.sum(axis=tuple(range(cells.n.ndim - 1)))
+    own = Cells(cells.at, weight, weight, weight)
+    q = cells.pool(equal_mass(own, bins=groups))
+    gap = (q.y - q.p) ** 2
+    share = np.divide(q.p, q.n, out=np.zeros_like(q.p), where=q.n > 0)
+    spread = np.broadcast_to(q.p * (1 - share), gap.shape)
+    term = np.where(gap > 1e-18 * q.n**2, np.inf, np.zeros_like(gap))
+    np.divide(gap, spread, out=term, where=spread > 0)
+    return np.asarray(term.sum(-1))
+
+
+def spiegelhalter_z(cells: Cells) -> Array:
+    """Sum of (y - p)(1 - 2p) in standard deviations under calibration (Spiegelhalter 1986).
+
+    Standard normal if the scores are the probabilities; positive where the Brier score is worse
+    than the scores promise. A weight counts as that many rows; the test of significance takes the
+    sum of squared weights instead. nan where no score lies off 0, 1/2 and 1.
+    """
+    at = cells.centres()
+    turn = 1 - 2 * at
+    gap = ((cells.y - cells.n * at) * turn).sum(-1)
+    variance = (cells.n * (turn**2 * at * (1 - at))).sum(-1)
+    small = 1e-12 * cells.total
+    out = np.where(np.abs(gap) > small, np.copysign(np.inf, gap), np.nan)
+    np.divide(gap, np.sqrt(variance), out=out, where=variance > 0)
+    return np.asarray(out)

@@ -1,0 +1,245 @@
+"""Logistic recalibration: calibration slope, intercept and calibration in the large.
+
+All are functions of cells. A weight counts as that many rows. In the logistic models, the rows of a
+score of exactly 0 or 1 have an infinite logit: where all of them have the outcome that the score
+promises they say nothing about the other rows and drop out of the likelihood, as in the limit;
+where one has not, no such model gives these outcomes any probability and the answer is nan.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibtool.metrics.cells import Cells
+from calibtool.types import Array
+
+_AT_ONCE = 1 << 16  # values of a block of replicates: half a megabyte, within L2
+_NEWTON = 60  # steps at most; separated outcomes, whose optimum lies at infinity, take 30
+
+
+def cox_slope(cells: Cells) -> Array:
+    """Slope b of logit P(y = 1) = a + b logit p by maximum likelihood (Cox 1958).
+
+    Below 1 the scores are too extreme, above 1 too moderate. Infinite where a score separates the
+    outcomes (-inf: the wrong way round), nan where all scores or all outcomes are equal.
+
+    >>> p, n = np.array([0.2, 0.8]), np.full(2, 100.0)
+    >>> round(float(cox_slope(Cells(p, n, n * p, np.array([20.0, 80.0])))), 6)
+    1.0
+    """
+    return _cox(cells)[1]
+
+
+def cox_intercept(cells: Cells) -> Array:
+    """Intercept a of logit P(y = 1) = a + b logit p, beside a free slope b (Cox 1958).
+
+    What is left over at p = 1/2 once the slope is put right. nan where the slope is not finite.
+    """
+    return _cox(cells)[0]
+
+
+def citl(cells: Cells) -> Array:
+    """Calibration in the large: the intercept a of logit P(y = 1) = a + logit p, the slope held
+    at 1 (Cox 1958; Van Calster et al. 2019).
+
+    Negative where the scores are too high on average. Infinite where all outcomes are equal.
+    """
+    known = finite_logits(cells)
+    total, ones = known.n.sum(-1), known.y.sum(-1)
+    found = fit_logistic(known, polynomial(known, 0)).beta[..., 0] * _unit(known)
+    found = np.where(ones <= 0, -np.inf, np.where(ones >= total, np.inf, found))
+    return np.asarray(np.where((total > 0) & ~is_refuted(cells), found, np.nan))
+
+
+def deviance(cells: Cells, *, degree: int = 1) -> Array:
+    """Twice the log-likelihood that a polynomial of logit p gains over the scores as they are:
+    with degree 1 the test of a = 0 and b = 1, chi-squared with 2 degrees of freedom
+    (Cox 1958; Miller, Hui & Tierney 1991). Infinite where a score of 0 or 1 is refuted.
+    """
+    known = finite_logits(cells)
+    gain = fit_logistic(known, polynomial(known, degree)).gain
+    return np.asarray(np.where(is_refuted(cells), np.inf, 2 * gain))
+
+
+@dataclass(frozen=True, eq=False)
+class Logistic:
+    """logit P(y = 1) = logit p + basis @ beta at its maximum likelihood.
+
+    Attributes:
+        beta: (..., k) coefficients.
+        gain: (...) log-likelihood above that of the scores as they are.
+    """
+
+    beta: Array
+    gain: Array
+
+
+def fit_logistic(
+    cells: Cells, basis: Array, *, tilt: Array | None = None, start: Array | None = None
+) -> Logistic:
+    """Newton's method with step control, every replicate on its own.
+
+    Args:
+        cells: without scores of 0 and 1.
+        basis: (C, k) columns; zero coefficients are the scores as they are.
+        tilt: (..., k) a linear function of the coefficients that is added to the log-likelihood.
+        start: (..., k) where to begin.
+    """
+    lead = np.broadcast_shapes(cells.n.shape[:-1], cells.y.shape[:-1])
+    if tilt is not None:
+        lead = np.broadcast_shapes(lead, tilt.shape[:-1])
+    size, k = basis.shape
+    rows = math.prod(lead)
+    offset = logit(cells.centres())
+    n, y = (np.broadcast_to(x, (*lead, size)).reshape(rows, size) for x in (cells.n, cells.y))
+    tilts, beta = (
+        np.zeros((rows, k)) if x is None else np.broadcast_to(x, (*lead, k)).reshape(rows, k)
+        for x in (tilt, start)
+    )
+    beta = beta.copy()
+    gain = np.zeros(len(n))
+    step = max(1, _AT_ONCE // max(size, 1))
+    for low in range(0, len(n), step):
+        at = slice(low, low + step)
+        beta[at], gain[at] = _newton(basis, offset, n[at], y[at], tilts[at], beta[at])
+    return Logistic(beta.reshape(*lead, k), gain.reshape(lead))
+
+
+def _newton(
+    basis: Array, offset: Array, n: Array, y: Array, tilt: Array, beta: Array
+) -> tuple[Array, Array]:
+    """Coefficients and gains of a block of replicates; those that are done drop out."""
+    beta, k = beta.copy(), basis.shape[1]
+    products = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), k * k)
+    base = np.maximum(offset, 0) + np.log1p(np.exp(-np.abs(offset)))
+
+    def look(at: Array, where: Array) -> tuple[Array, Array, Array]:
+        change = where @ basis.T
+        eta = offset + change
+        small = np.exp(-np.abs(eta))
+        mean = np.where(eta >= 0, 1.0, small) / (1 + small)
+        soft = np.maximum(eta, 0) + np.log1p(small)
+        value = (y[at] * change - n[at] * (soft - base)).sum(-1) + (tilt[at] * where).sum(-1)
+        slope = (y[at] - n[at] * mean) @ basis + tilt[at]
+        spread = n[at] * (small / (1 + small) ** 2)
+        return value, slope, (spread @ products).reshape(-1, k, k)
+
+    live = np.arange(len(n))
+    value, slope, bend = look(live, beta)
+    length = np.ones(len(n))
+    for _ in range(_NEWTON):
+        step = _solve(bend[live], slope[live])
+        left = (step * slope[live]).sum(-1)
+        going = np.isfinite(left) & (left > 1e-12) & (length[live] > 1e-6)
+        last = left <= 1e-12
+        beta[live[last]] += step[last]
+        live, step = live[going], step[going]
+        if not len(live):
+            break
+        trial = beta[live] + length[live, None] * step
+        found = look(live, trial)
+        better = found[0] >= value[live]
+        kept = live[better]
+        beta[kept] = trial[better]
+        value[kept], slope[kept], bend[kept] = (x[better] for x in found)
+        length[live] = np.where(better, np.minimum(1, 4 * length[live]), length[live] / 4)
+    return beta, value - (tilt * beta).sum(-1)
+
+
+def _solve(bend: Array, slope: Array) -> Array:
+    """Newton's steps; a direction in which nothing bends is left alone."""
+    k = slope.shape[-1]
+    trace = np.trace(bend, axis1=-2, axis2=-1)
+    ridge = (1e-13 * trace + 1e-290)[:, None, None] * np.eye(k)
+    return np.asarray(np.linalg.solve(bend + ridge, slope[..., None])[..., 0])
+
+
+def _cox(cells: Cells) -> tuple[Array, Array]:
+    """Intercept and slope."""
+    known = finite_logits(cells)
+    x = logit(known.centres())
+    change = np.diff(_extremes(known, x))[..., 0]
+    nothing = is_refuted(cells) | np.isnan(change)
+    if len(x) < 2:
+        return np.full(nothing.shape, np.nan), np.full(nothing.shape, np.nan)
+    basis = polynomial(known, 1)
+    beta = fit_logistic(known, basis).beta
+    # the basis is a linear function of x: read it at two points
+    low, high = int(np.argmin(x)), int(np.argmax(x))
+    ends = beta @ basis[[low, high]].T
+    tilt = (ends[..., 1] - ends[..., 0]) / (x[high] - x[low])
+    level = ends[..., 0] - tilt * x[low]
+    slope = np.where(np.isinf(change), change, 1 + tilt)
+    level = np.where(np.isinf(change), np.nan, level)
+    return np.where(nothing, np.nan, level), np.where(nothing, np.nan, slope)
+
+
+def _extremes(known: Cells, x: Array) -> Array:
+    """(..., 2): 0 and 0 where outcomes overlap; 0 and +-inf where a logit separates them; nan
+    where the slope is not determined at all: one outcome, or one logit."""
+    tiny = 1e-9 * known.n
+    some = [known.n - known.y > tiny, known.y > tiny]
+    lows = [np.where(has, x, np.inf).min(-1, initial=np.inf) for has in some]
+    highs = [np.where(has, x, -np.inf).max(-1, initial=-np.inf) for has in some]
+    upward, downward = highs[0] <= lows[1], highs[1] <= lows[0]
+    out = np.where(upward, np.inf, np.where(downward, -np.inf, 0.0))
+    out = np.where(upward & downward | ~np.isfinite(lows[0]) | ~np.isfinite(lows[1]), np.nan, out)
+    return np.stack([np.zeros_like(out), out], axis=-1)
+
+
+def finite_logits(cells: Cells) -> Cells:
+    """The cells that hold something at scores other than 0 and 1."""
+    at = cells.centres()
+    weight = cells.n.sum(axis=tuple(range(cells.n.ndim - 1)))
+    keep = (weight > 0) & (at > 0) & (at < 1)
+    return Cells(at[keep], *(x[..., keep] for x in (cells.n, cells.p, cells.y)))
+
+
+def is_refuted(cells: Cells) -> Array:
+    """(...) whether an outcome is not what a score of exactly 0 or 1 promised."""
+    at = cells.centres()
+    zero, one = at <= 0, at >= 1
+    n, y = cells.n, cells.y
+    broken = (y[..., zero] > 1e-9 * n[..., zero]).any(-1)
+    short = n[..., one] - y[..., one]
+    return np.asarray(broken | (short > 1e-9 * n[..., one]).any(-1))
+
+
+def logit(p: Array) -> Array:
+    """Return log(p / (1 - p)) of probabilities strictly between 0 and 1."""
+    return np.log(p) - np.log1p(-p)
+
+
+def _information(known: Cells) -> Array:
+    """(C,) weight of each cell in the information at the scores as they are."""
+    at = known.centres()
+    lead = tuple(range(known.n.ndim - 1))
+    return np.asarray(known.n.mean(axis=lead) * at * (1 - at))
+
+
+def _unit(known: Cells) -> float:
+    """The constant column of a basis."""
+    return 1 / np.sqrt(max(float(_information(known).sum()), 1e-300))
+
+
+def polynomial(known: Cells, degree: int) -> Array:
+    """(C, <= degree + 1) polynomials of the logit, orthonormal under the information: fewer where
+    there are not as many distinct scores."""
+    if not degree or len(known.at) < 2:
+        return np.full((len(known.at), 1), _unit(known))
+    x, weight = logit(known.centres()), np.sqrt(_information(known))
+    columns = [np.full(len(x), _unit(known))]
+    spread = float(np.abs(x).max())
+    for _ in range(min(degree, len(x) - 1)):
+        new = columns[-1] * x / spread
+        for _ in range(2):  # twice is enough (Kahan; Parlett 1980)
+            for old in columns:
+                new = new - old * ((new * weight) @ (old * weight))
+        size = float(np.linalg.norm(new * weight))
+        if size <= 1e-10:
+            break
+        columns.append(new / size)
+    return np.stack(columns, axis=1)
