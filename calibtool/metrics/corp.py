@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
 Rule = Literal["brier", "log"]
@@ -70,3 +71,40 @@ def _xlog(x: Array, q: Array) -> Array:
     with np.errstate(divide="ignore"):
         logs = np.log(q, out=np.zeros(np.broadcast_shapes(x.shape, q.shape)), where=some)
     return np.asarray(np.where(some, x * logs, 0.0))
+
+
+MCB = CellMetric(
+    "mcb",
+    "Miscalibration (CORP)",
+    "mean score - mean score after isotonic recalibration",
+    "Dimitriadis et al. 2021",
+    mcb,
+    error=True,
+    sees="what recalibration that keeps the order would gain, in the units of the score",
+    blind="calibration curves that fall",
+)
+DECOMPOSITION: tuple[CellMetric, ...] = (
+    CellMetric(
+        "dsc",
+        "Discrimination (CORP)",
+        "mean score of the overall rate - mean score after isotonic recalibration",
+        "Dimitriadis et al. 2021",
+        dsc,
+        least=0,
+        biased=True,
+        better="higher",
+        sees="what the order of the scores is worth, in the units of the score",
+        blind="calibration",
+    ),
+    CellMetric(
+        "unc",
+        "Uncertainty (CORP)",
+        "mean score of the overall rate",
+        "Dimitriadis et al. 2021",
+        unc,
+        least=0,
+        better="",
+        sees="the data alone",
+        blind="the model, but for its predicted classes in the top view",
+    ),
+)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.metrics.kinds import Counts
+from calibtool.metrics import proper
+from calibtool.metrics.kinds import CountMetric, Counts
 from calibtool.types import Array
 
 
@@ -56,3 +57,49 @@ def entropy(shares: Array) -> Array:
 def _over(a: Array, b: Array) -> Array:
     a, b = np.asarray(a), np.asarray(b)
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b > 0)
+
+
+SKILL: tuple[CountMetric, ...] = (
+    CountMetric(
+        "nce",
+        "Normalised cross-entropy",
+        "NLL / entropy of the class shares; below 1 is better than the shares alone",
+        "Ferrer & Ramos 2025",
+        normalised_cross_entropy,
+        rows=proper.nll,
+        sees="NLL on a scale on which 1 is a classifier that knows the class shares alone",
+        blind="whether calibration or sharpness moved it",
+    ),
+    CountMetric(
+        "nll-skill",
+        "Logarithmic skill score",
+        "1 - NLL / entropy of the class shares",
+        "Wilks 2011, ch. 8",
+        nll_skill,
+        rows=proper.nll,
+        better="higher",
+        sees="what the model knows beyond the class shares",
+        blind="whether calibration or sharpness moved it",
+    ),
+    CountMetric(
+        "brier-skill",
+        "Brier skill score",
+        "1 - Brier score / that of the class shares",
+        "Murphy 1973; Wilks 2011, sec. 8.4",
+        brier_skill,
+        rows=proper.brier,
+        better="higher",
+        sees="what the model knows beyond the class shares",
+        blind="whether calibration or sharpness moved it",
+    ),
+)
+MACRO_F1 = CountMetric(
+    "macro-f1",
+    "Macro F1",
+    "mean over the classes that occur of 2 TP / (2 TP + FP + FN)",
+    "Opitz & Burst 2019, eq. 2",
+    macro_f1,
+    better="higher",
+    sees="rare classes as much as common ones",
+    blind="probabilities",
+)

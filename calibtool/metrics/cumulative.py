@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
 
@@ -32,3 +33,27 @@ def kuiper(cells: Cells) -> Array:
     """
     path = cumulative(cells)
     return np.maximum(path.max(axis=-1), 0) - np.minimum(path.min(axis=-1), 0)
+
+
+CUMULATIVE: tuple[CellMetric, ...] = (
+    CellMetric(
+        "ks",
+        "Kolmogorov-Smirnov calibration error",
+        "largest |sum of gaps up to a score| / N",
+        "Gupta et al. 2021, eq. 12",
+        ks,
+        error=True,
+        sees="gaps that keep their sign over a range of scores",
+        blind="gaps that alternate: they cancel in the sum",
+    ),
+    CellMetric(
+        "kuiper",
+        "Kuiper calibration error",
+        "highest - lowest sum of gaps up to a score, / N",
+        "Kuiper 1960; Arrieta-Ibarra et al. 2022, eq. 7",
+        kuiper,
+        error=True,
+        sees="gaps of either sign over any range of scores",
+        blind="gaps that alternate quickly",
+    ),
+)

@@ -9,6 +9,7 @@ import numpy as np
 
 from calibtool.errors import UsageError
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass
 from calibtool.types import Array
 
@@ -182,3 +183,17 @@ def _pooled(cells: Cells, limit: int) -> Cells:
     if cells.n.shape[-1] <= limit:
         return cells
     return cells.pool(equal_mass(_summed(cells), bins=POOLED))
+
+
+KDE_ECE = CellMetric(
+    "kde-ece",
+    "Kernel density ECE",
+    "mean over the rows of |estimated outcome rate at the score - score|^order, beta kernel",
+    "Popordanoska et al. 2022",
+    kde_ece,
+    error=True,
+    target=kde_target,
+    settle=kde_settled,
+    sees="the gap smoothed at a bandwidth chosen by leave-one-out likelihood",
+    blind="what the bandwidth smooths away; noise pushes it up",
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass
 from calibtool.types import Array
 
@@ -44,3 +45,27 @@ def spiegelhalter_z(cells: Cells) -> Array:
     out = np.where(np.abs(gap) > small, np.copysign(np.inf, gap), np.nan)
     np.divide(gap, np.sqrt(variance), out=out, where=variance > 0)
     return np.asarray(out)
+
+
+GOODNESS_OF_FIT: tuple[CellMetric, ...] = (
+    CellMetric(
+        "spiegelhalter",
+        "Spiegelhalter's z",
+        "sum (y - p)(1 - 2p) / root of sum (1 - 2p)^2 p (1 - p); standard normal if calibrated",
+        "Spiegelhalter 1986",
+        spiegelhalter_z,
+        better="",
+        sees="a Brier score worse (above 0) or better than the scores promise",
+        blind="the size of the error: it grows with the root of n",
+    ),
+    CellMetric(
+        "hosmer-lemeshow",
+        "Hosmer-Lemeshow statistic",
+        "sum over groups of equal mass of (observed - expected)^2 / variance; about `groups`",
+        "Hosmer & Lemeshow 1980",
+        hosmer_lemeshow,
+        better="",
+        sees="gaps in groups of equal mass",
+        blind="the size of the error: it grows with n",
+    ),
+)

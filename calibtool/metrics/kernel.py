@@ -6,6 +6,7 @@ import numpy as np
 
 from calibtool.errors import UsageError
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
 SPAN = 300.0  # widths in a run of cells: e^300 is far inside float64
@@ -54,3 +55,15 @@ def _quadratic_form(position: Array, residual: Array) -> Array:
             carried = gathered[:, -1:] * np.exp(position[first] - position[last])
         first = last
     return total
+
+
+MMCE = CellMetric(
+    "mmce",
+    "Maximum mean calibration error",
+    "root of the mean over pairs of gap_i gap_j exp(-|c_i - c_j|/width)",
+    "Kumar et al. 2018",
+    mmce,
+    error=True,
+    sees="gaps that keep their sign over a range of about `width`",
+    blind="gaps that alternate faster; the unit means little by itself",
+)

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import coarsen
 from calibtool.types import Array
 
@@ -147,3 +148,47 @@ def _level(moments: list[Array], sums: list[Array], degree: int) -> Array:
     low = np.maximum(a[0][0], 1e-300)
     fallback = np.divide(sums[0], total)
     return np.where(a[0][0] > 1e-10 * total, b[0] / low, fallback)
+
+
+LOESS: tuple[CellMetric, ...] = (
+    CellMetric(
+        "ici",
+        "Integrated calibration index",
+        "mean over the rows of |loess of the outcome at the score - score|",
+        "Austin & Steyerberg 2019",
+        ici,
+        error=True,
+        sees="the gap smoothed by a local regression",
+        blind="what the span smooths away",
+    ),
+    CellMetric(
+        "e50",
+        "E50",
+        "median of |loess of the outcome at the score - score|",
+        "Austin & Steyerberg 2019",
+        e50,
+        error=True,
+        sees="the gap of a typical row",
+        blind="the worse half of the rows",
+    ),
+    CellMetric(
+        "e90",
+        "E90",
+        "90 % quantile of |loess of the outcome at the score - score|",
+        "Austin & Steyerberg 2019",
+        e90,
+        error=True,
+        sees="the gap that one row in ten exceeds",
+        blind="the worst tenth of the rows",
+    ),
+    CellMetric(
+        "emax",
+        "Emax",
+        "largest |loess of the outcome at the score - score|",
+        "Harrell 2001; Austin & Steyerberg 2019",
+        emax,
+        error=True,
+        sees="the largest gap, most often at an end of the scores",
+        blind="how many rows have it",
+    ),
+)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
 _AT_ONCE = 1 << 16  # values of a block of replicates: half a megabyte, within L2
@@ -243,3 +244,37 @@ def polynomial(known: Cells, degree: int) -> Array:
             break
         columns.append(new / size)
     return np.stack(columns, axis=1)
+
+
+LOGISTIC: tuple[CellMetric, ...] = (
+    CellMetric(
+        "cox-slope",
+        "Calibration slope",
+        "b of logit P(y) = a + b logit(score); 1 is perfect, below it the scores are too extreme",
+        "Cox 1958; Steyerberg 2019, ch. 15",
+        cox_slope,
+        better="",
+        sees="scores that are too extreme or too timid",
+        blind="scores that are too high or too low on average; curved miscalibration",
+    ),
+    CellMetric(
+        "cox-intercept",
+        "Calibration intercept",
+        "a of logit P(y) = a + b logit(score)",
+        "Cox 1958",
+        cox_intercept,
+        better="",
+        sees="together with the slope, a straight miscalibration on the logit scale",
+        blind="curved miscalibration",
+    ),
+    CellMetric(
+        "citl",
+        "Calibration in the large",
+        "a of logit P(y) = a + logit(score); 0 is perfect, below it the scores are too high",
+        "Cox 1958; Van Calster et al. 2019",
+        citl,
+        better="",
+        sees="scores that are too high or too low on average",
+        blind="everything that cancels between high and low scores",
+    ),
+)

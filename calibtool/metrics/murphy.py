@@ -7,7 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from calibtool.metrics.binned import WITHIN_BINS
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.types import Array
 
@@ -99,3 +101,87 @@ def _collapsed(cells: Cells) -> Cells:
     """The cells of all replicates together, which decide on the bins."""
     leading = tuple(range(cells.n.ndim - 1))
     return Cells(cells.at, *(x.sum(axis=leading) for x in (cells.n, cells.p, cells.y)))
+
+
+BIAS = CellMetric(
+    "bias",
+    "Bias",
+    "mean score - mean outcome; above 0 for overconfidence",
+    "Murphy & Epstein 1967; calibration in the large",
+    bias,
+    better="",
+    sees="scores that are too high or too low on average",
+    blind="everything that cancels between high and low scores",
+)
+DEBIASED_RELIABILITY = CellMetric(
+    "debiased-reliability",
+    "Debiased reliability",
+    "sum n_b/N (gap_b^2 - r_b (1 - r_b)/(n_b - 1)), which may be negative",
+    "Broecker 2012; Ferro & Fricker 2012",
+    debiased_reliability,
+    error=True,
+    target=reliability,
+    sees="the reliability term of the Brier score, right on average at any n",
+    blind=WITHIN_BINS,
+)
+DECOMPOSITION: tuple[CellMetric, ...] = (
+    CellMetric(
+        "reliability",
+        "Reliability (Murphy)",
+        "sum n_b/N gap_b^2",
+        "Murphy 1973",
+        reliability,
+        error=True,
+        sees="the calibration part of the view's Brier score",
+        blind=WITHIN_BINS,
+    ),
+    CellMetric(
+        "resolution",
+        "Resolution (Murphy)",
+        "sum n_b/N (outcome_b - overall outcome)^2",
+        "Murphy 1973",
+        resolution,
+        least=0,
+        most=0.25,
+        biased=True,
+        better="higher",
+        sees="how far the outcome rates of the bins lie apart",
+        blind="calibration",
+    ),
+    CellMetric(
+        "uncertainty",
+        "Uncertainty (Murphy)",
+        "r (1 - r), r the overall outcome",
+        "Murphy 1973",
+        uncertainty,
+        least=0,
+        most=0.25,
+        better="",
+        sees="the data alone",
+        blind="the model, but for its predicted classes in the top view",
+    ),
+)
+SHARPNESS = CellMetric(
+    "sharpness",
+    "Sharpness",
+    "variance of the scores",
+    "Murphy & Winkler 1992; Gneiting et al. 2007",
+    sharpness,
+    least=0,
+    most=0.25,
+    better="",
+    sees="how far the scores lie apart",
+    blind="whether they are right",
+)
+TACE = CellMetric(
+    "tace",
+    "Thresholded adaptive calibration error",
+    "ACE over the probabilities above `threshold`; divided by the `kept` weight or by `all`",
+    "Nixon et al. 2019",
+    tace,
+    cuts=lambda *, threshold, **_: (threshold,),
+    view="class",
+    error=True,
+    sees="probabilities that are not negligible",
+    blind="the others; divided by what is kept, it rises with the threshold",
+)

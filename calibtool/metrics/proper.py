@@ -10,6 +10,7 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
+from calibtool.metrics.kinds import Score
 from calibtool.types import Array
 
 
@@ -94,3 +95,107 @@ def _recalibrated(rows: Rows) -> Array:
     if rows.refined is None:
         raise NotAvailableError("needs whole probability rows in memory, and rows enough to fit")
     return rows.refined
+
+
+PROPER: tuple[Score, ...] = (
+    Score(
+        "nll",
+        "Negative log-likelihood",
+        "mean of -ln p(y), in nats, not clipped",
+        "Good 1952",
+        nll,
+        needs=("log_prob",),
+        sees="calibration and sharpness together; confident mistakes most",
+        blind="which of the two moved it",
+    ),
+    Score(
+        "brier",
+        "Brier score",
+        "mean of the sum over classes of (p_k - [y = k])^2; 0 to 2",
+        "Brier 1950",
+        brier,
+        needs=("prob", "squares"),
+        sees="calibration and sharpness together, never more than 2 a row",
+        blind="which of the two moved it",
+    ),
+    Score(
+        "spherical",
+        "Spherical score",
+        "mean of p(y) / root of the sum of p_k^2; 0 to 1",
+        "Good 1971",
+        spherical,
+        better="higher",
+        needs=("prob", "squares"),
+        sees="calibration and sharpness together",
+        blind="which of the two moved it",
+    ),
+)
+RECALIBRATION: tuple[Score, ...] = (
+    Score(
+        "calibration-loss",
+        "Calibration error of the NLL",
+        "NLL - NLL after temperature scaling fitted on the other folds",
+        "Berta et al. 2025",
+        calibration,
+        needs=("refined", "log_prob"),
+        reach=calibration_reach,
+        sees="what recalibration would gain on rows that it was not fitted on",
+        blind="errors that a temperature cannot mend; below 0 where it costs more than it gains",
+    ),
+    Score(
+        "refinement-loss",
+        "Refinement error of the NLL",
+        "NLL after temperature scaling fitted on the other folds",
+        "Berta et al. 2025",
+        refinement,
+        needs=("refined",),
+        sees="what would be left after recalibration: the model's worth",
+        blind="calibration that a temperature can mend",
+    ),
+)
+CONFIDENCE: tuple[Score, ...] = (
+    Score(
+        "entropy",
+        "Predictive entropy",
+        "mean of - sum p_k ln p_k, in nats",
+        "Shannon 1948",
+        entropy,
+        better="",
+        needs=("entropy",),
+        sees="how undecided the rows are",
+        blind="whether they are right",
+    ),
+    Score(
+        "mean-confidence",
+        "Mean confidence",
+        "mean of max p",
+        "Hendrycks & Gimpel 2017",
+        confidence,
+        better="",
+        sees="what the model says of itself",
+        blind="whether it is right",
+    ),
+)
+ACCURACY: tuple[Score, ...] = (
+    Score(
+        "accuracy",
+        "Accuracy",
+        "mean of [argmax p = y], the first class among equals",
+        "Fawcett 2006",
+        accuracy,
+        better="higher",
+        sees="how often the top label is right",
+        blind="probabilities",
+    ),
+    Score(
+        "top-k-accuracy",
+        "Top-k accuracy",
+        "share of the rows whose label is among the k highest",
+        "Russakovsky et al. 2015",
+        top_k,
+        better="higher",
+        needs=("rank",),
+        sees="whether the label is among the best k",
+        blind="probabilities",
+    ),
+)

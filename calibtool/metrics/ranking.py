@@ -8,6 +8,8 @@ from statistics import NormalDist
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric, TwoFileMetric
+from calibtool.metrics.proper import certainty
 from calibtool.types import Array
 
 
@@ -162,3 +164,136 @@ def _over(a: Array, b: Array) -> Array:
 
 def _expit(x: float) -> float:
     return 1 / (1 + math.exp(-x))
+
+
+_ORDER = "calibration: any increasing change of the scores leaves it as it is"
+RANKING: tuple[CellMetric, ...] = (
+    CellMetric(
+        "auroc",
+        "Area under the ROC curve",
+        "chance that a row of the class scores above another; ties count half; mean over K > 2",
+        "Hanley & McNeil 1982; interval of two classes: DeLong et al. 1988",
+        auroc,
+        least=0,
+        most=1,
+        view="ranks",
+        better="higher",
+        interval=delong,
+        sees="the order of the scores",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "auprc",
+        "Average precision",
+        "mean over the rows of the class of the precision at their score; mean for K > 2",
+        "Manning et al. 2008, ch. 8",
+        auprc,
+        least=0,
+        most=1,
+        view="ranks",
+        better="higher",
+        sees="the order of the highest scores",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "auroc-correct",
+        "AUROC of confidence for correctness",
+        "chance that a right answer is more confident than a wrong one; ties count half",
+        "Hendrycks & Gimpel 2017",
+        auroc,
+        least=0,
+        most=1,
+        view="top",
+        better="higher",
+        interval=delong,
+        sees="whether confidence tells right from wrong",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "aurc",
+        "Area under the risk-coverage curve",
+        "error rate of the most confident share c of the rows, averaged over c",
+        "El-Yaniv & Wiener 2010; Geifman et al. 2019",
+        aurc,
+        least=0,
+        most=1,
+        view="top",
+        sees="errors among the most confident rows most",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "e-aurc",
+        "Excess AURC",
+        "AURC - that of the best order of the same errors",
+        "Geifman et al. 2019, eq. 3",
+        e_aurc,
+        least=0,
+        most=1,
+        view="top",
+        sees="the order alone, not the error rate",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "augrc",
+        "Area under the generalized risk-coverage curve",
+        "share of the rows that are kept and wrong, averaged over coverage",
+        "Traub et al. 2024, eq. 6",
+        augrc,
+        least=0,
+        most=0.5,
+        view="top",
+        sees="all errors alike, wherever they stand in the order",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "accuracy-at-coverage",
+        "Accuracy at coverage",
+        "accuracy of the most confident share `coverage` of the rows",
+        "El-Yaniv & Wiener 2010",
+        accuracy_at_coverage,
+        least=0,
+        most=1,
+        view="top",
+        better="higher",
+        sees="what is gained by answering only when confident",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "coverage-at-risk",
+        "Coverage at risk",
+        "largest share of the rows, the most confident first, with an error rate of at most `risk`",
+        "Geifman & El-Yaniv 2017",
+        coverage_at_risk,
+        least=0,
+        most=1,
+        view="top",
+        better="higher",
+        sees="how many rows can be answered at a promised error rate",
+        blind=_ORDER,
+    ),
+)
+OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
+    TwoFileMetric(
+        "ood-auroc",
+        "AUROC for out-of-distribution rows",
+        "chance that a row of this file scores above one of the file given with --ood",
+        "Hendrycks & Gimpel 2017; Mukhoti et al. 2020",
+        auroc,
+        certainty,
+        better="higher",
+        interval=delong,
+        sees="whether confidence (or entropy) tells these rows from those",
+        blind=_ORDER,
+    ),
+    TwoFileMetric(
+        "ood-fpr95",
+        "False positive rate at 95 % recall",
+        "share of the --ood rows that score above the lowest 5 % of these rows",
+        "Liang et al. 2018",
+        fpr95,
+        certainty,
+        better="lower",
+        sees="how many --ood rows pass for rows of this file",
+        blind=_ORDER,
+    ),
+)

@@ -12,6 +12,7 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.metrics.density import BANDWIDTHS, INSIDE, POOLED, row_weight
+from calibtool.metrics.kinds import MatrixMetric
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array
 
@@ -271,3 +272,33 @@ def _bandwidth(p: Array) -> float:
         return float(n @ (np.log(np.exp(k - top[:, None]) @ n / (n.sum() - n)) + top))
 
     return float(max(BANDWIDTHS, key=likelihood))
+
+
+SIMPLEX_ECE = MatrixMetric(
+    "simplex-ece",
+    "Full-simplex ECE",
+    "sum over occupied bins of the simplex of n_b/N |mean label - mean probability|, halved",
+    "Vaicenavicius et al. 2019",
+    simplex_ece,
+    sees="whole probability vectors (canonical calibration), for few classes",
+    blind="with many classes every row has a bin of its own, and the number means nothing",
+)
+CANONICAL_KDE_ECE = MatrixMetric(
+    "canonical-kde-ece",
+    "Canonical kernel density ECE",
+    "mean over the rows of |estimated label distribution at the row - row|, Dirichlet kernel",
+    "Popordanoska et al. 2022",
+    canonical_kde,
+    sees="whole probability vectors, for few classes",
+    blind="what the bandwidth smooths away; it needs very many rows beyond a few classes",
+)
+SKCE = MatrixMetric(
+    "skce",
+    "Squared kernel calibration error",
+    "mean over pairs of exp(-|p_i - p_j|/width) <y_i - p_i, y_j - p_j>",
+    "Widmann et al. 2019, table 1",
+    skce,
+    replicates=skce_replicates,
+    sees="whole probability vectors; its unbiased forms are 0 on average when calibrated",
+    blind="its power is spread thin over many classes; the unit means little by itself",
+)

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
 # A grid of M intervals resolves bandwidths down to NODES / M. One data set is solved to TOLERANCE,
@@ -250,3 +251,15 @@ def _batches(rows: Array, width: int | None = None) -> Iterator[Array]:
     step = max(1, BATCH // max(width or rows.shape[-1], 1))
     for low in range(0, len(rows), step):
         yield rows[low : low + step]
+
+
+SMECE = CellMetric(
+    "smece",
+    "Smooth ECE",
+    "mean absolute gap smoothed by a kernel as wide as the error itself",
+    "Blasiok & Nakkiran 2024 (reflected Gaussian, or Gaussian in the logit)",
+    smece,
+    error=True,
+    sees="the gap at a scale that the error itself chooses: a consistent measure, no bins",
+    blind="gaps that change sign within less than its own value",
+)
