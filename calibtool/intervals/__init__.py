@@ -1,1 +1,1 @@
-"""How sure: intervals, independent of what is measured."""
+"""Confidence intervals and p-values, independent of what is measured."""
