@@ -36,7 +36,7 @@ SHARE = 0.1
 # Replicates from which that quantile is looked at: with 400, one of them lies beyond it.
 ENOUGH = 400
 # Variance of a coordinate's number of outcomes, n c (1 - c), from which its noise counts as normal:
-# a skewness of at most 1 / sqrt(30) = 0.18. With less, bins of few rows raise the low end by chance.
+# a skewness of at most 1 / sqrt(30) = 0.18. With less, small bins raise the low end by chance.
 STEADY = 30
 # The same for a design effect, a ratio of sums over coordinates, in which single ones matter less.
 STEADY_SPREAD = 5
@@ -282,11 +282,9 @@ class _Candidates:
             return float(np.quantile(self.errors(curve, u), share)) - target
 
         u = _root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
-        return (
-            0.0
-            if u == 1.0
-            else float(self.truth(self.gaps(curve, u) * self.seen.mass, self.seen.mass))
-        )
+        if u == 1.0:
+            return 0.0
+        return float(self.truth(self.gaps(curve, u) * self.seen.mass, self.seen.mass))
 
 
 def _simultaneous(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, float]:

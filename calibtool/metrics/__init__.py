@@ -1,4 +1,4 @@
-"""What is computed: the tables of views, profiles, norms and metrics, and sets of them by name."""
+"""Metrics, the views, profiles and norms that specs combine, and named sets of metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binned calibration errors: the lines whose formula is norm(profile(view))."""
+"""Binned calibration errors, norm(profile(view)): their entries in the table of metrics."""
 
 from __future__ import annotations
 

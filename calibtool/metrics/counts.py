@@ -1,4 +1,4 @@
-"""Metrics of class counts, and of a score beside that of the class shares alone."""
+"""Metrics of class counts: macro F1, and skill scores, which compare with the class shares."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from calibtool.types import Array
 
 
 def macro_f1(counts: Counts) -> Array:
-    """Mean over the classes that occur, as label or as prediction, of 2 TP / (2 TP + FP + FN)
-    (Opitz & Burst 2019, eq. 2; scikit-learn).
+    """Return the mean of 2 TP / (2 TP + FP + FN) over the classes that occur.
+
+    A class occurs if it is the label or the prediction of a row (Opitz & Burst 2019, eq. 2;
+    scikit-learn).
 
     >>> half = np.array([0.5, 0.5])
     >>> float(macro_f1(Counts(half, half, half, np.zeros(()))))
@@ -24,8 +26,9 @@ def macro_f1(counts: Counts) -> Array:
 
 
 def normalised_cross_entropy(counts: Counts) -> Array:
-    """NLL over the entropy of the class shares; 1 for a classifier that answers with the shares
-    (Ferrer & Ramos 2025). NaN with labels of one class.
+    """Return the NLL divided by the entropy of the class shares (Ferrer & Ramos 2025).
+
+    1 for a classifier that always predicts the shares; NaN with labels of one class.
 
     >>> half = np.array([0.5, 0.5])
     >>> float(normalised_cross_entropy(Counts(half, half, half, np.log(2))))
@@ -35,12 +38,12 @@ def normalised_cross_entropy(counts: Counts) -> Array:
 
 
 def nll_skill(counts: Counts) -> Array:
-    """1 - NLL / entropy of the class shares: 0 for the shares, 1 for certainty."""
+    """Return 1 - NLL / entropy of the class shares: 0 for the shares, 1 for certainty."""
     return 1 - _over(counts.mean, entropy(counts.label))
 
 
 def brier_skill(counts: Counts) -> Array:
-    """1 - Brier score / that of the class shares (Murphy 1973; Wilks 2011, sec. 8.4).
+    """Return 1 - Brier score / that of the class shares (Murphy 1973; Wilks 2011, sec. 8.4).
 
     >>> float(brier_skill(Counts(np.array([0.5, 0.5]), *(np.zeros(2),) * 2, np.array(0.1))))
     0.8
@@ -49,12 +52,13 @@ def brier_skill(counts: Counts) -> Array:
 
 
 def entropy(shares: Array) -> Array:
-    """Entropy of shares in nats, over the last axis."""
+    """Return the entropy of shares, in nats, over the last axis."""
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     return np.asarray(-(shares * logs).sum(axis=-1))
 
 
 def _over(a: Array, b: Array) -> Array:
+    """Return a / b, NaN where b is 0."""
     a, b = np.asarray(a), np.asarray(b)
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b > 0)
 

@@ -14,33 +14,37 @@ from calibtool.types import Array
 
 
 def hosmer_lemeshow(cells: Cells, *, groups: int = 10) -> Array:
-    """Sum over groups of equal mass of (O - E)^2 / (E (1 - E/n)) (Hosmer & Lemeshow 1980).
+    """Return the sum over groups of equal mass of (O - E)^2 / (E (1 - E/n)).
 
-    Ties stay together, so that there may be fewer groups. A group whose scores are all 0 or all 1
-    adds nothing while its outcomes are as promised, and infinity otherwise.
+    O and E are the observed and the expected number of outcomes of a group of n rows (Hosmer &
+    Lemeshow 1980). Ties stay together, so that there may be fewer groups. A group whose scores are
+    all 0 or all 1 adds nothing if its outcomes are as promised, and infinity otherwise.
     """
     weight = cells.n.sum(axis=tuple(range(cells.n.ndim - 1)))
-    own = Cells(cells.at, weight, weight, weight)
-    q = cells.pool(equal_mass(own, bins=groups))
+    # the groups of all replicates are the same; only the weights decide on them
+    weights = Cells(cells.at, weight, weight, weight)
+    q = cells.pool(equal_mass(weights, bins=groups))
     gap = (q.y - q.p) ** 2
     share = np.divide(q.p, q.n, out=np.zeros_like(q.p), where=q.n > 0)
     spread = np.broadcast_to(q.p * (1 - share), gap.shape)
-    term = np.where(gap > 1e-18 * q.n**2, np.inf, np.zeros_like(gap))
+    term = np.where(gap > 1e-18 * q.n**2, np.inf, np.zeros_like(gap))  # rounding of 1e-9 rows
     np.divide(gap, spread, out=term, where=spread > 0)
     return np.asarray(term.sum(-1))
 
 
 def spiegelhalter_z(cells: Cells) -> Array:
-    """Sum of (y - p)(1 - 2p) in standard deviations under calibration (Spiegelhalter 1986).
+    """Return the sum of (y - p)(1 - 2p) over its standard deviation under calibration.
 
-    Standard normal if the scores are the probabilities; positive where the Brier score is worse
-    than the scores promise. A weight counts as that many rows; the test of significance takes the
-    sum of squared weights instead. nan where no score lies off 0, 1/2 and 1.
+    Standard normal if the scores are the true probabilities; positive where the Brier score is
+    worse than the scores promise (Spiegelhalter 1986). A weight counts as that many rows; the
+    significance test takes the sum of squared weights instead. nan where all scores are 0, 1/2 or
+    1 and no outcome contradicts them.
     """
     at = cells.centres()
     turn = 1 - 2 * at
     gap = ((cells.y - cells.n * at) * turn).sum(-1)
     variance = (cells.n * (turn**2 * at * (1 - at))).sum(-1)
+    # no variance: scores of 0 and 1 that are refuted are infinitely unlikely
     small = 1e-12 * cells.total
     out = np.where(np.abs(gap) > small, np.copysign(np.inf, gap), np.nan)
     np.divide(gap, np.sqrt(variance), out=out, where=variance > 0)

@@ -1,9 +1,11 @@
 """Logistic recalibration: calibration slope, intercept and calibration in the large.
 
-All are functions of cells. A weight counts as that many rows. In the logistic models, the rows of a
-score of exactly 0 or 1 have an infinite logit: where all of them have the outcome that the score
-promises they say nothing about the other rows and drop out of the likelihood, as in the limit;
-where one has not, no such model gives these outcomes any probability and the answer is nan.
+All are functions of cells. A weight counts as that many rows.
+
+Rows with a score of exactly 0 or 1 have an infinite logit. Where all of them have the outcome that
+the score promises, they say nothing about the other rows and drop out of the likelihood, as in the
+limit. Where one of them has the other outcome (the score is refuted), the model gives the outcomes
+a probability of 0 whatever its coefficients, and the metrics are nan.
 """
 
 from __future__ import annotations
@@ -17,15 +19,20 @@ from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
-_AT_ONCE = 1 << 16  # values of a block of replicates: half a megabyte, within L2
-_NEWTON = 60  # steps at most; separated outcomes, whose optimum lies at infinity, take 30
+# Values per block of replicates: half a megabyte, which stays within a core's L2 cache.
+_AT_ONCE = 1 << 16
+# Newton steps at most; separated outcomes, whose optimum lies at infinity, take 30.
+_NEWTON = 60
+# Share of a cell's weight below which outcomes count as none: the rounding of sums of weights.
+_ROUNDING = 1e-9
 
 
 def cox_slope(cells: Cells) -> Array:
-    """Slope b of logit P(y = 1) = a + b logit p by maximum likelihood (Cox 1958).
+    """Return the slope b of logit P(y = 1) = a + b logit p by maximum likelihood (Cox 1958).
 
-    Below 1 the scores are too extreme, above 1 too moderate. Infinite where a score separates the
-    outcomes (-inf: the wrong way round), nan where all scores or all outcomes are equal.
+    Below 1 the scores are too extreme, above 1 too moderate. It is infinite where a threshold on
+    the score separates the outcomes (-inf: the wrong way round), and nan where all scores or all
+    outcomes are equal.
 
     >>> p, n = np.array([0.2, 0.8]), np.full(2, 100.0)
     >>> round(float(cox_slope(Cells(p, n, n * p, np.array([20.0, 80.0])))), 6)
@@ -35,29 +42,30 @@ def cox_slope(cells: Cells) -> Array:
 
 
 def cox_intercept(cells: Cells) -> Array:
-    """Intercept a of logit P(y = 1) = a + b logit p, beside a free slope b (Cox 1958).
+    """Return the intercept a of logit P(y = 1) = a + b logit p, with a free slope b (Cox 1958).
 
-    What is left over at p = 1/2 once the slope is put right. nan where the slope is not finite.
+    It is the logit of the outcome rate at a score of 1/2. nan where the slope is not finite.
     """
     return _cox(cells)[0]
 
 
 def citl(cells: Cells) -> Array:
-    """Calibration in the large: the intercept a of logit P(y = 1) = a + logit p, the slope held
-    at 1 (Cox 1958; Van Calster et al. 2019).
+    """Return the calibration in the large: a of logit P(y = 1) = a + logit p, with a slope of 1.
 
-    Negative where the scores are too high on average. Infinite where all outcomes are equal.
+    Negative where the scores are too high on average. Infinite where all outcomes are equal
+    (Cox 1958; Van Calster et al. 2019).
     """
     known = finite_logits(cells)
     total, ones = known.n.sum(-1), known.y.sum(-1)
-    found = fit_logistic(known, polynomial(known, 0)).beta[..., 0] * _unit(known)
-    found = np.where(ones <= 0, -np.inf, np.where(ones >= total, np.inf, found))
-    return np.asarray(np.where((total > 0) & ~is_refuted(cells), found, np.nan))
+    intercept = fit_logistic(known, polynomial(known, 0)).beta[..., 0] * _unit(known)
+    intercept = np.where(ones <= 0, -np.inf, np.where(ones >= total, np.inf, intercept))
+    return np.asarray(np.where((total > 0) & ~is_refuted(cells), intercept, np.nan))
 
 
 def deviance(cells: Cells, *, degree: int = 1) -> Array:
-    """Twice the log-likelihood that a polynomial of logit p gains over the scores as they are:
-    with degree 1 the test of a = 0 and b = 1, chi-squared with 2 degrees of freedom
+    """Return twice the log-likelihood that a polynomial of logit p gains over the unchanged scores.
+
+    With degree 1 it is the test statistic of a = 0 and b = 1, chi-squared with 2 degrees of freedom
     (Cox 1958; Miller, Hui & Tierney 1991). Infinite where a score of 0 or 1 is refuted.
     """
     known = finite_logits(cells)
@@ -67,11 +75,11 @@ def deviance(cells: Cells, *, degree: int = 1) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Logistic:
-    """logit P(y = 1) = logit p + basis @ beta at its maximum likelihood.
+    """A fit of logit P(y = 1) = logit p + basis @ beta by maximum likelihood.
 
     Attributes:
         beta: (..., k) coefficients.
-        gain: (...) log-likelihood above that of the scores as they are.
+        gain: (...) log-likelihood above that of the unchanged scores.
     """
 
     beta: Array
@@ -81,13 +89,14 @@ class Logistic:
 def fit_logistic(
     cells: Cells, basis: Array, *, tilt: Array | None = None, start: Array | None = None
 ) -> Logistic:
-    """Newton's method with step control, every replicate on its own.
+    """Fit logit P(y = 1) = logit p + basis @ beta, each replicate by itself.
 
     Args:
-        cells: without scores of 0 and 1.
-        basis: (C, k) columns; zero coefficients are the scores as they are.
-        tilt: (..., k) a linear function of the coefficients that is added to the log-likelihood.
-        start: (..., k) where to begin.
+        cells: without scores of 0 and 1, from `finite_logits`.
+        basis: (C, k) columns; coefficients of 0 leave the scores unchanged.
+        tilt: (..., k) coefficients of a linear function of beta that is added to the
+            log-likelihood; the belt moves the optimum by it.
+        start: (..., k) where to begin; 0 by default.
     """
     lead = np.broadcast_shapes(cells.n.shape[:-1], cells.y.shape[:-1])
     if tilt is not None:
@@ -112,17 +121,22 @@ def fit_logistic(
 def _newton(
     basis: Array, offset: Array, n: Array, y: Array, tilt: Array, beta: Array
 ) -> tuple[Array, Array]:
-    """Coefficients and gains of a block of replicates; those that are done drop out."""
+    """Return coefficients, (R, k), and gains, (R,), of a block of replicates.
+
+    Newton's method with step control. Replicates that have converged drop out of the work.
+    """
     beta, k = beta.copy(), basis.shape[1]
     products = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), k * k)
     base = np.maximum(offset, 0) + np.log1p(np.exp(-np.abs(offset)))
 
     def look(at: Array, where: Array) -> tuple[Array, Array, Array]:
+        """Return log-likelihood, gradient and information of replicates `at`, at betas `where`."""
         change = where @ basis.T
         eta = offset + change
-        small = np.exp(-np.abs(eta))
+        small = np.exp(-np.abs(eta))  # at most 1: neither sign of eta overflows
         mean = np.where(eta >= 0, 1.0, small) / (1 + small)
         soft = np.maximum(eta, 0) + np.log1p(small)
+        # the difference to the unchanged scores, term by term: it is small beside either
         value = (y[at] * change - n[at] * (soft - base)).sum(-1) + (tilt[at] * where).sum(-1)
         slope = (y[at] - n[at] * mean) @ basis + tilt[at]
         spread = n[at] * (small / (1 + small) ** 2)
@@ -133,6 +147,8 @@ def _newton(
     length = np.ones(len(n))
     for _ in range(_NEWTON):
         step = _solve(bend[live], slope[live])
+        # twice the log-likelihood that is left to gain; 1e-12 is far below any statistic's digits.
+        # The last step is taken unchecked: so near the optimum it is right to rounding.
         left = (step * slope[live]).sum(-1)
         going = np.isfinite(left) & (left > 1e-12) & (length[live] > 1e-6)
         last = left <= 1e-12
@@ -141,17 +157,18 @@ def _newton(
         if not len(live):
             break
         trial = beta[live] + length[live, None] * step
-        found = look(live, trial)
-        better = found[0] >= value[live]
-        kept = live[better]
-        beta[kept] = trial[better]
-        value[kept], slope[kept], bend[kept] = (x[better] for x in found)
+        at_trial = look(live, trial)
+        better = at_trial[0] >= value[live]
+        moved = live[better]
+        beta[moved] = trial[better]
+        value[moved], slope[moved], bend[moved] = (x[better] for x in at_trial)
+        # shorten a step that loses, lengthen again after one that gains
         length[live] = np.where(better, np.minimum(1, 4 * length[live]), length[live] / 4)
     return beta, value - (tilt * beta).sum(-1)
 
 
 def _solve(bend: Array, slope: Array) -> Array:
-    """Newton's steps; a direction in which nothing bends is left alone."""
+    """Return Newton's steps, with a ridge at rounding level for directions without curvature."""
     k = slope.shape[-1]
     trace = np.trace(bend, axis1=-2, axis2=-1)
     ridge = (1e-13 * trace + 1e-290)[:, None, None] * np.eye(k)
@@ -159,16 +176,16 @@ def _solve(bend: Array, slope: Array) -> Array:
 
 
 def _cox(cells: Cells) -> tuple[Array, Array]:
-    """Intercept and slope."""
+    """Return intercept and slope."""
     known = finite_logits(cells)
     x = logit(known.centres())
-    change = np.diff(_extremes(known, x))[..., 0]
+    change = _extreme_slope(known, x)
     nothing = is_refuted(cells) | np.isnan(change)
     if len(x) < 2:
         return np.full(nothing.shape, np.nan), np.full(nothing.shape, np.nan)
     basis = polynomial(known, 1)
     beta = fit_logistic(known, basis).beta
-    # the basis is a linear function of x: read it at two points
+    # the fitted basis @ beta is a linear function of x: two points give its slope and level
     low, high = int(np.argmin(x)), int(np.argmax(x))
     ends = beta @ basis[[low, high]].T
     tilt = (ends[..., 1] - ends[..., 0]) / (x[high] - x[low])
@@ -178,21 +195,25 @@ def _cox(cells: Cells) -> tuple[Array, Array]:
     return np.where(nothing, np.nan, level), np.where(nothing, np.nan, slope)
 
 
-def _extremes(known: Cells, x: Array) -> Array:
-    """(..., 2): 0 and 0 where outcomes overlap; 0 and +-inf where a logit separates them; nan
-    where the slope is not determined at all: one outcome, or one logit."""
-    tiny = 1e-9 * known.n
-    some = [known.n - known.y > tiny, known.y > tiny]
-    lows = [np.where(has, x, np.inf).min(-1, initial=np.inf) for has in some]
-    highs = [np.where(has, x, -np.inf).max(-1, initial=-np.inf) for has in some]
+def _extreme_slope(known: Cells, x: Array) -> Array:
+    """Return the slope, (...), where it is not finite, and 0 elsewhere.
+
+    It is +-inf where a threshold on the logit separates the outcomes, and nan where the slope is
+    not determined: one outcome only, or one logit.
+    """
+    tiny = _ROUNDING * known.n
+    present = [known.n - known.y > tiny, known.y > tiny]  # cells with outcomes of 0, and of 1
+    lows = [np.where(where, x, np.inf).min(-1, initial=np.inf) for where in present]
+    highs = [np.where(where, x, -np.inf).max(-1, initial=-np.inf) for where in present]
     upward, downward = highs[0] <= lows[1], highs[1] <= lows[0]
     out = np.where(upward, np.inf, np.where(downward, -np.inf, 0.0))
-    out = np.where(upward & downward | ~np.isfinite(lows[0]) | ~np.isfinite(lows[1]), np.nan, out)
-    return np.stack([np.zeros_like(out), out], axis=-1)
+    return np.asarray(
+        np.where(upward & downward | ~np.isfinite(lows[0]) | ~np.isfinite(lows[1]), np.nan, out)
+    )
 
 
 def finite_logits(cells: Cells) -> Cells:
-    """The cells that hold something at scores other than 0 and 1."""
+    """Return the occupied cells with scores other than 0 and 1."""
     at = cells.centres()
     weight = cells.n.sum(axis=tuple(range(cells.n.ndim - 1)))
     keep = (weight > 0) & (at > 0) & (at < 1)
@@ -200,13 +221,13 @@ def finite_logits(cells: Cells) -> Cells:
 
 
 def is_refuted(cells: Cells) -> Array:
-    """(...) whether an outcome is not what a score of exactly 0 or 1 promised."""
+    """Return, (...), True where a row of score 0 or 1 has not the outcome that it promised."""
     at = cells.centres()
     zero, one = at <= 0, at >= 1
     n, y = cells.n, cells.y
-    broken = (y[..., zero] > 1e-9 * n[..., zero]).any(-1)
-    short = n[..., one] - y[..., one]
-    return np.asarray(broken | (short > 1e-9 * n[..., one]).any(-1))
+    false_zeros = (y[..., zero] > _ROUNDING * n[..., zero]).any(-1)
+    missing = n[..., one] - y[..., one]
+    return np.asarray(false_zeros | (missing > _ROUNDING * n[..., one]).any(-1))
 
 
 def logit(p: Array) -> Array:
@@ -215,20 +236,24 @@ def logit(p: Array) -> Array:
 
 
 def _information(known: Cells) -> Array:
-    """(C,) weight of each cell in the information at the scores as they are."""
+    """Return the weight, (C,), of each cell in the information at the unchanged scores."""
     at = known.centres()
     lead = tuple(range(known.n.ndim - 1))
     return np.asarray(known.n.mean(axis=lead) * at * (1 - at))
 
 
 def _unit(known: Cells) -> float:
-    """The constant column of a basis."""
-    return 1 / np.sqrt(max(float(_information(known).sum()), 1e-300))
+    """Return the value of the constant column of a basis, of norm 1 under the information."""
+    return 1 / np.sqrt(max(float(_information(known).sum()), 1e-300))  # no division by 0
 
 
 def polynomial(known: Cells, degree: int) -> Array:
-    """(C, <= degree + 1) polynomials of the logit, orthonormal under the information: fewer where
-    there are not as many distinct scores."""
+    """Return polynomials of the logit, (C, degree + 1), orthonormal under the information.
+
+    There are fewer columns where there are not as many distinct scores. Orthonormal columns make
+    the information near the identity, so that powers of the logit of very different size are
+    fitted without loss of digits.
+    """
     if not degree or len(known.at) < 2:
         return np.full((len(known.at), 1), _unit(known))
     x, weight = logit(known.centres()), np.sqrt(_information(known))
@@ -240,7 +265,7 @@ def polynomial(known: Cells, degree: int) -> Array:
             for old in columns:
                 new = new - old * ((new * weight) @ (old * weight))
         size = float(np.linalg.norm(new * weight))
-        if size <= 1e-10:
+        if size <= 1e-10:  # a linear combination of the others, to rounding
             break
         columns.append(new / size)
     return np.stack(columns, axis=1)
