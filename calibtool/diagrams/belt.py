@@ -25,7 +25,7 @@ from calibtool.diagrams.style import Style
 from calibtool.errors import InputError
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
-from calibtool.metrics import clinical
+from calibtool.metrics.belt import Belt, fit_belt
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
@@ -48,7 +48,7 @@ class BeltDiagram:
         view: "top" or "positive".
     """
 
-    belt: clinical.Belt
+    belt: Belt
     histogram: Histogram
     estimates: tuple[Estimate, ...]
     data: tuple[DataInfo, ...]
@@ -91,7 +91,7 @@ def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Be
     score, outcome = rows.view(found_view)
     cells = Cells.from_rows(score, outcome, rows.weights)
     levels = tuple(sorted({LEVELS[0], found.settings.level}))
-    belt = clinical.belt(cells, level=levels)
+    belt = fit_belt(cells, level=levels)
     if belt is None:
         raise InputError(f"{one.source}: no score lies between 0 and 1; there is no belt")
     bars = histogram(found, 0, np.arange(1, FINE_BARS + 1) / FINE_BARS)

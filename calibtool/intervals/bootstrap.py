@@ -14,10 +14,17 @@ METHODS = ("inverted", "percentile", "basic", "bca", "none")
 def plain(
     method: str, value: float, replicates: Array, level: float, acceleration: float = 0.0
 ) -> tuple[float, float]:
-    """Percentile, basic or BCa interval of a metric whose replicates centre on its value.
+    """Return the percentile, basic or BCa interval of a metric with replicates around its value.
 
-    BCa (Efron 1987) takes the quantiles that undo the replicates' median bias and, by the
-    `acceleration`, the change of their spread with the value.
+    BCa (Efron 1987) corrects the quantiles for the median bias of the replicates and, by the
+    `acceleration`, for the change of their spread with the value.
+
+    Args:
+        method: "percentile", "basic" or "bca".
+        value: the metric on the data.
+        replicates: (R,) bootstrap replicates; those that are not finite are left out.
+        level: of the interval, between 0 and 1.
+        acceleration: from `skewness`; only BCa uses it.
 
     >>> plain("percentile", 0.0, np.arange(101.0), 0.5)
     (25.0, 75.0)
@@ -35,17 +42,28 @@ def plain(
 
 
 def _accelerated(value: float, replicates: Array, share: float, acceleration: float) -> float:
+    """Return the share of the replicates below BCa's end of the interval (Efron 1987)."""
     normal = NormalDist()
+    # replicates equal to the value count half, so that a discrete metric is not biased by its ties
     below = float((replicates < value).mean() + (replicates == value).mean() / 2)
+    # at most 3.7 standard deviations: where all replicates lie on one side, the bias is unknown,
+    # not infinite
     bias = normal.inv_cdf(min(max(below, 1e-4), 1 - 1e-4))
     z = bias + normal.inv_cdf(share)
-    moved = bias + z / max(1 - acceleration * z, 0.1)
-    return normal.cdf(moved)
+    # the formula has a pole at acceleration * z = 1, beyond which the end would jump to the other
+    # side of the interval; 0.1 stops a tenth short of it
+    accelerated = bias + z / max(1 - acceleration * z, 0.1)
+    return normal.cdf(accelerated)
 
 
 def skewness(influence: Array, count: Array | None = None) -> float:
-    """BCa's acceleration from the influence of each row, or of `count` rows at a time (Efron 1987,
-    eq. 6.6).
+    """Return BCa's acceleration, a sixth of the skewness of the influence (Efron 1987, eq. 6.6).
+
+    Args:
+        influence: (N,) how much the metric changes with the weight of a row.
+        count: (N,) the number of rows that have this influence; 1 each by default.
+
+    Returns 0 where all influences are equal.
 
     >>> skewness(np.array([-1.0, 1.0]))
     0.0

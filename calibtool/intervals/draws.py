@@ -1,17 +1,16 @@
-"""Bootstrap weights that are a function of where a row stands, never of who asks for them.
+"""Bootstrap weights, a function of the position of a row alone.
 
 A replicate gives each row an independent weight with mean 1 and variance 1, close to Poisson(1),
 so that replicates of a sum can be collected block by block like the sum itself (the Poisson
 bootstrap: Hanley & MacGibbon 2006; Chamandy et al. 2012). The weights of a block of rows come from
-a stream keyed by (seed, block, group of replicates): one thread or many, one file or forty, 100
-replicates or 1,000, give the same digits.
+a stream keyed by (seed, block, group of replicates). The result therefore does not depend on the
+number of threads, files or engines, and the first 100 of 1,000 replicates are those of 100.
 
-From EXACT_ROWS rows on, each row is first put into one of UNITS units at random, and the units are
-weighted instead: the cost of a replicate no longer grows with the rows, and the spread of 1,024
-sums tells the same to within two per cent.
+Above EXACT_ROWS rows, each row is first put into one of UNITS units at random, and the units are
+weighted instead of the rows: the cost of a replicate no longer grows with the rows.
 
-Rows of a cluster (a user, a patient, a document) share their draw: each cluster is a unit, or, of
-more than UNITS clusters, is put into one of them.
+Rows of a cluster (a user, a patient, a document) share their draw: each cluster is a unit, or, with
+more than UNITS clusters, is put into one of UNITS units at random.
 """
 
 from __future__ import annotations
@@ -26,50 +25,71 @@ import numpy as np
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
+# Rows up to which each row has its own weight: 1,000 replicates of as many rows draw 1 GB of
+# random bytes. A larger value gives other digits between the old and the new.
 EXACT_ROWS = 1 << 20
+# Units that rows are put into beyond that. The standard error of a standard deviation estimated
+# from n sums is 1 / sqrt(2 n) of it: 2 % for 1,024.
 UNITS = 1024
-GROUP = 128  # replicates that share a stream
-_AT_ONCE = 8 * BLOCK  # rows whose weights are drawn at a time
-# Of 256 equally likely bytes, how many give a weight of 0, 1, ... 5. Poisson(1) rounded so that
-# mean and variance are exactly 1; its third moment is 4.98 beside Poisson's 5.
+# Replicates that share a stream: 100 replicates draw little that they do not use, and 1,000 are
+# eight pieces of work for threads.
+GROUP = 128
+# Rows whose weights are held at a time: with GROUP float32 weights each, 4 MB per thread.
+_AT_ONCE = 8 * BLOCK
+# Of the 256 equally likely values of a byte, how many give a weight of 0, 1, ... 5. Poisson(1)
+# (94.2, 94.2, 47.1, 15.7, 3.9, 0.8) rounded so that mean and variance are exactly 1; the third
+# moment is 4.98, Poisson's is 5.
 SHARES = (94, 95, 46, 16, 4, 1)
 _CUTS = np.cumsum(SHARES)[:-1].astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Which replicates to draw of how many rows."""
+    """The bootstrap weights of some rows.
+
+    Attributes:
+        replicates: the number of replicates.
+        seed: of all streams.
+        rows: the number of rows.
+        cluster: (rows,) the number of each row's cluster, from 0; None for independent rows.
+    """
 
     replicates: int
     seed: int
     rows: int
-    cluster: Array | None = field(default=None, compare=False)  # (rows,) numbers of clusters
+    cluster: Array | None = field(default=None, compare=False)
 
     @property
     def grouped(self) -> bool:
-        """Whether units are weighted rather than rows."""
+        """True if units are weighted rather than rows."""
         return self.cluster is not None or self.rows > EXACT_ROWS
 
     @property
     def count(self) -> int:
-        """How many units there are."""
+        """The number of units."""
         if self.cluster is None or not len(self.cluster):
             return UNITS
         return min(int(self.cluster.max()) + 1, UNITS)
 
     @property
     def groups(self) -> list[slice]:
-        """The replicates in groups that share streams."""
+        """The replicates in groups that share a stream."""
         starts = range(0, self.replicates, GROUP)
         return [slice(low, min(low + GROUP, self.replicates)) for low in starts]
 
     def weights(self, start: int, stop: int, group: slice) -> Array:
-        """Weights of rows (or units) start to stop in one group: (rows, replicates) float32.
+        """Return the weights of rows (or units) start to stop in one group of replicates.
 
-        `start` is a multiple of BLOCK.
+        Args:
+            start, stop: a range of rows; `start` is a multiple of BLOCK.
+            group: one of `groups`.
+
+        Returns (stop - start, replicates of the group) float32, whole numbers from 0 to 5.
         """
         out = np.empty((stop - start, group.stop - group.start), np.float32)
         for low in range(start, stop, BLOCK):
+            # whole blocks and groups are drawn and then cut, so that a row's weight does not depend
+            # on how many rows follow or how many replicates are wanted
             bits = _bytes([self.seed, low // BLOCK, group.start // GROUP], BLOCK * GROUP)
             at = slice(low - start, min(low + BLOCK, stop) - start)
             drawn = bits.reshape(BLOCK, GROUP)[: at.stop - at.start, : out.shape[1]]
@@ -77,16 +97,17 @@ class Draws:
         return out
 
     def unit_weights(self, group: slice) -> Array:
-        """Weights of every unit, (count, replicates)."""
+        """Return the weights of every unit in one group, (count, replicates) float32."""
         return self.weights(0, self.count, group)
 
     def units(self, start: int, stop: int) -> Array:
-        """The unit of each row from start, a multiple of BLOCK, to stop: (rows,) int64."""
+        """Return the unit of each row from start, a multiple of BLOCK, to stop: (rows,) int64."""
         if self.cluster is not None:
-            own = self.cluster[start:stop]
+            cluster = self.cluster[start:stop]
             if int(self.cluster.max()) < UNITS:
-                return own
-            return self._of_cluster[own]
+                return cluster
+            return self._unit_of_cluster[cluster]
+        # 65,536 values of 16 bits fall evenly on 1,024 units
         parts = [
             _bytes([self.seed, low // BLOCK], 2 * BLOCK).view(np.uint16)[: stop - low] % UNITS
             for low in range(start, stop, BLOCK)
@@ -94,21 +115,22 @@ class Draws:
         return np.concatenate(parts).astype(np.int64)
 
     @cached_property
-    def _of_cluster(self) -> Array:
-        """The unit of each of many clusters."""
+    def _unit_of_cluster(self) -> Array:
+        """The unit of each cluster, where there are more than UNITS: (clusters,) int64."""
         assert self.cluster is not None
         count = int(self.cluster.max()) + 1
-        whole = -(-2 * count // 8) * 8
+        whole = -(-2 * count // 8) * 8  # two bytes per cluster, rounded up to whole 64-bit words
         return (_bytes([self.seed, 10], whole).view(np.uint16)[:count] % UNITS).astype(np.int64)
 
 
 def _bytes(key: list[int], count: int) -> Array:
+    """Return random bytes, (count,) uint8, from the stream of this key; 8 divides `count`."""
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
     return generator.integers(0, 1 << 64, size=count // 8, dtype=np.uint64).view(np.uint8)
 
 
 def _as_weights(drawn: Array) -> Array:
-    """How many cuts each byte reaches: the weight by the table of shares."""
+    """Return the weight of each byte by the table of shares: the number of cuts it reaches."""
     weight = (drawn >= _CUTS[0]).view(np.uint8)
     for cut in _CUTS[1:]:
         weight += (drawn >= cut).view(np.uint8)
@@ -116,12 +138,19 @@ def _as_weights(drawn: Array) -> Array:
 
 
 def on_grid(values: Array, terms: int) -> Array:
-    """Values rounded to a grid so coarse that sums of `terms` of them, weighted, are exact in
-    their own precision: BLAS may then add in any order, in any number of threads.
+    """Return the values rounded to a grid on which weighted sums of `terms` of them are exact.
+
+    Sums that are exact in the values' own precision do not depend on the order of addition, so that
+    BLAS may use any number of threads without changing a digit.
+
+    Args:
+        values: float32 or float64.
+        terms: the number of values in a sum, each with a weight of up to 5.
 
     >>> on_grid(np.array([0.1, 1.0], np.float32), 1024)
     array([0.09960938, 1.        ], dtype=float32)
     """
+    # the largest possible sum, and every multiple of the grid up to it, must fit the mantissa
     largest = float(np.abs(values).max(initial=0)) or 1.0
     bits = np.finfo(values.dtype).nmant - math.ceil(math.log2(largest * terms * (len(SHARES) - 1)))
     scale = values.dtype.type(2.0**bits)
@@ -132,33 +161,40 @@ def on_grid(values: Array, terms: int) -> Array:
 
 
 def sum_by(unit: Array, columns: Array, count: int) -> Array:
-    """Sums of rows that share a unit: (n,) and (n, C) to (count, C) float64.
+    """Return the sums of the rows of each unit.
+
+    Args:
+        unit: (n,) the unit of each row, 0 to count - 1.
+        columns: (n, C) values.
+        count: the number of units.
+
+    Returns (count, C) float64. Rows are added in file order within a unit.
 
     >>> sum_by(np.array([1, 0, 1]), np.array([[1.0], [2.0], [3.0]]), 2).ravel()
     array([2., 4.])
     """
     order = np.argsort(unit, kind="stable")
-    own = unit[order]
-    starts = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]]))
+    sorted_unit = unit[order]
+    starts = np.flatnonzero(np.concatenate([[True], sorted_unit[1:] != sorted_unit[:-1]]))
     out = np.zeros((count, columns.shape[1]))
-    out[own[starts]] = np.add.reduceat(columns[order], starts, axis=0)
+    out[sorted_unit[starts]] = np.add.reduceat(columns[order], starts, axis=0)
     return out
 
 
 def drawn_sums(
     at: Array, where: Array, size: int, columns: Sequence[Array], draws: Draws, threads: int
 ) -> list[Array]:
-    """Sums by cell in every replicate: of drawn weight * value, for each column of values.
+    """Return the sums by cell in every replicate, of drawn weight * value, for each column.
 
     Args:
-        at: (n,) the rows' places in the file, increasing.
+        at: (n,) the rows' positions in the file, increasing.
         where: (n,) the cell of each row.
         size: the number of cells.
         columns: (n,) values each.
         draws: the replicates to draw.
-        threads: work on as many groups of replicates at a time; changes no digit.
+        threads: the number of groups of replicates worked on at a time; changes no digit.
 
-    Returns (R, size) float64 a column.
+    Returns one (R, size) float64 array per column.
     """
     if draws.grouped:
         key = draws.units(0, draws.rows)[at] * size + where
@@ -175,8 +211,8 @@ def drawn_sums(
             drawn = draws.weights(low, high, group)[source - low]
             starts = np.flatnonzero(np.concatenate([[True], target[1:] != target[:-1]]))
             for sums, column in zip(out, columns, strict=True):
-                own = drawn * column[order, None].astype(np.float32)
-                sums[group, target[starts]] += np.add.reduceat(own, starts, axis=0).T
+                weighted = drawn * column[order, None].astype(np.float32)
+                sums[group, target[starts]] += np.add.reduceat(weighted, starts, axis=0).T
 
     list(ordered(work, draws.groups, threads))
     return out
@@ -185,8 +221,11 @@ def drawn_sums(
 def _sorted_blocks(
     at: Array, where: Array, rows: int
 ) -> Iterator[tuple[int, int, Array, Array, Array]]:
-    """Rows in blocks, each by cell: the block, the rows' places in the file, their cells, and
-    their places among the rows given."""
+    """Yield blocks of rows sorted by cell.
+
+    Yields the block's start and stop, and per row: its position in the file, its cell, and its
+    index in `at`.
+    """
     for low in range(0, rows, _AT_ONCE):
         high = min(low + _AT_ONCE, rows)
         first, last = np.searchsorted(at, [low, high])

@@ -1,4 +1,4 @@
-"""A value with its interval and its p-value."""
+"""Estimate: a value with its interval and its p-value."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value on some predictions, and how sure it is.
+    """A metric's value on some predictions, with its interval and p-value.
 
     Attributes:
-        name: its spec string, such as "ece(bins=20)".
+        name: the spec string, such as "ece(bins=20)".
         value: the plain (plug-in) value; None where it is not available, and `missing` says why.
         low, high: the confidence interval, or None.
         unbiased: the median-unbiased estimate; calibration errors only.
         p_value: of perfect calibration, for calibration errors; of no change, for a change.
-        view: which scores it looks at: top, positive, class; empty for a score of whole rows.
+        view: the view it looks at (top, positive, class, label); "" for a score of whole rows.
         better: "lower", "higher" or "".
-        signature: how to get the same number again.
+        signature: what reproduces the number: options, interval, seed, rows, version.
         error: the standard error, from the replicates; None without an interval.
     """
 

@@ -1,20 +1,23 @@
-"""Confidence intervals from bootstrap replicates: plain ones, and the inverted bootstrap.
+"""The inverted bootstrap: confidence intervals of calibration errors.
 
 The plug-in calibration error is biased upward, so its bootstrap quantiles miss the truth. The
 inverted bootstrap asks instead of every candidate profile whether it would produce the observed
-error. The candidates lie on two curves that both start at the observed profile: one sheds its
-least significant coordinates first (the error is *concentrated*), one shaves its most significant
-ones (the error is *spread* out). Noise inflates a concentrated error most and a spread one least:
-the low end of the interval assumes the first, the high end the second, and the bias-corrected
-estimate lies half-way between their medians.
+error. The candidates lie on two curves that both start at the observed profile. One removes its
+least significant coordinates first (the error is *concentrated*), the other cuts its most
+significant ones (the error is *spread* out).
 
-The noise is the bootstrap's, with the variance that outcomes have if the candidate is true: a
-coordinate of n rows, mean score c and candidate gap d varies by q(1 - q)/n, q = c + d. Where the
+Noise adds E|noise| where the true gap is 0, and averages out where the gap is large. A
+concentrated error has most coordinates at 0, so noise inflates it most; a spread error is inflated
+least. The low end of the interval therefore assumes the first and the high end the second, and the
+bias-corrected estimate lies half-way between their medians.
+
+The noise is the bootstrap's, rescaled to the variance that outcomes have if the candidate is true:
+a coordinate of n rows, mean score c and candidate gap d varies by q(1 - q)/n, q = c + d. Where the
 bootstrap spreads wider it is scaled down; where it falls short (a bin of one row never varies)
-normal draws make up the rest. The low end is raised to what is left of the gaps when the largest
-noise of any coordinate is taken from each (a simultaneous band over the coordinates whose noise
-is normal), where that is higher.
-benchmarks/coverage.py measures what all this covers.
+normal draws make up the rest. The low end is at least what is left of the gaps when each is shrunk
+by the largest noise of any coordinate: a simultaneous band over the coordinates with normal noise.
+
+benchmarks/coverage.py measures how often the intervals contain the truth.
 """
 
 from __future__ import annotations
@@ -27,34 +30,41 @@ import numpy as np
 
 from calibtool.types import Array
 
-SHARE = 0.1  # of the error rate of the low end that the largest coordinate may use up
-ENOUGH = 400  # replicates that show so rare a quantile
-STEADY = 30  # variance of the outcomes of a coordinate, in rows, from which its noise is normal
-STEADY_SPREAD = 5  # the same from which a design effect is read
-_AT_ONCE = 1 << 19  # values of replicates worked on at a time
+# Share of the low end's error rate that the simultaneous band may use up: at 95 %, the band is the
+# 99.75 % quantile of the largest noise. Both rules together miss at most 1.1 times as often as one.
+SHARE = 0.1
+# Replicates from which that quantile is looked at: with 400, one of them lies beyond it.
+ENOUGH = 400
+# Variance of a coordinate's number of outcomes, n c (1 - c), from which its noise counts as normal:
+# a skewness of at most 1 / sqrt(30) = 0.18. With less, small bins raise the low end by chance.
+STEADY = 30
+# The same for a design effect, a ratio of sums over coordinates, in which single ones matter less.
+STEADY_SPREAD = 5
+# Values of replicates per piece of work: 2 MB of float32.
+_AT_ONCE = 1 << 19
 Norm: TypeAlias = Callable[[Array, Array], Array]
 Curve: TypeAlias = Callable[[Array, float], Array]
 
 
 class Inverted(NamedTuple):
-    """What inverting the bootstrap finds."""
+    """An interval, a median-unbiased estimate, and the p-value of perfect calibration."""
 
     low: float
     high: float
-    unbiased: float  # the estimate corrected for the median bias
-    p_value: float  # of perfect calibration
+    unbiased: float
+    p_value: float
 
 
 def along(observed: float, truth: Array, drawn: Array, level: float) -> Inverted:
-    """Interval of an error from candidate truths on a line, from none to more than was seen.
+    """Return the interval of an error from candidate truths on a line, from none to above it.
 
     A candidate is in the interval if the observed error lies between the quantiles of what is
-    measured when it is true. Between candidates, quantiles and truths are taken to be straight.
+    measured when it is true. Between candidates, quantiles and truths are interpolated linearly.
 
     Args:
-        observed: the error as it was measured.
-        truth: (S,) each candidate's own error; the first is perfect calibration.
-        drawn: (S, R) what is measured in R data sets drawn under each.
+        observed: the measured error.
+        truth: (S,) the true error of each candidate; the first is perfect calibration.
+        drawn: (S, R) the error measured in R data sets drawn under each candidate.
         level: of the interval.
 
     >>> drawn = np.arange(5.0)[:, None] + np.linspace(-1, 1, 101)
@@ -62,34 +72,46 @@ def along(observed: float, truth: Array, drawn: Array, level: float) -> Inverted
     [2.0, 3.0, 2.5, 0.01]
     """
     tail = (1 - level) / 2
-    truth = np.where(truth < 1e-12, 0, truth)
+    truth = np.where(truth < 1e-12, 0, truth)  # rounding of a candidate without error
     quantiles = np.quantile(drawn, [1 - tail, tail, 0.5], axis=1)
     places = np.arange(len(truth), dtype=np.float64)
     ends = []
     for quantile in np.maximum.accumulate(quantiles, axis=1):
-        steps = quantile + 1e-15 * places  # so that it rises
+        # the quantile inverted: from the observed error to the place of a candidate, to its truth;
+        # np.interp needs strictly increasing steps
+        steps = quantile + 1e-15 * places
         ends.append(float(np.interp(np.interp(observed, steps, places), places, truth)))
     low, high, middle = ends
     null = drawn[0]
+    # the data count as one of the replicates, so that a p-value is never 0 (Davison & Hinkley 1997)
     p_value = (1 + int(np.count_nonzero(null >= observed))) / (1 + len(null))
     high = max(low, high)
     return Inverted(low, high, min(max(middle, low), high), p_value)
 
 
 def enough(observed: float, drawn: Array, level: float) -> bool:
-    """Whether the last candidate of `along` already lies beyond the interval."""
+    """Return whether a candidate already lies beyond the high end of `along`.
+
+    Args:
+        observed: the measured error.
+        drawn: (R,) the error measured in data sets drawn under the candidate.
+        level: of the interval.
+    """
     return bool(np.quantile(drawn, (1 - level) / 2) > observed)
 
 
 def concentrated(z: Array, u: float) -> Array:
-    """`z` without what lies below `u` of its peak (0: all of it, 1: nothing); the peak keeps its
-    height (the garrote of Breiman 1995)."""
+    """Return `z` shrunk by the garrote of Breiman (1995), which removes small coordinates first.
+
+    Coordinates below `u` of the peak are 0, larger ones shrink the less the larger they are. At
+    u = 0 it is `z`, at u = 1 nothing is left.
+    """
     cut = u * np.abs(z).max()
     return np.asarray(z * np.maximum(1 - (cut / np.where(z == 0, 1, z)) ** 2, 0))
 
 
 def spread(z: Array, u: float) -> Array:
-    """`z` with its peaks cut at 1 - u of the highest (0: all of it, 1: nothing)."""
+    """Return `z` clipped at 1 - u of its peak: at u = 0 it is `z`, at u = 1 nothing is left."""
     peak = (1 - u) * np.abs(z).max()
     return np.clip(z, -peak, peak)
 
@@ -109,22 +131,23 @@ def invert(
     truth: Norm | None = None,
     side: int = 0,
 ) -> Inverted:
-    """Interval, median-unbiased estimate and p-value of a calibration error, norm(gap, mass).
+    """Return interval, median-unbiased estimate and p-value of a calibration error.
 
     Args:
-        gap, mass: signed gap and mass of each coordinate, as shares of the weight of all rows.
-        score: mean score of each coordinate, in [0, 1].
-        drawn_gap, drawn_mass: their replicates, on a leading axis.
-        norm: the error of a profile; reduces all axes but the leading one.
-        rows: effective number of rows.
-        level: of the interval.
+        gap, mass: (...) signed gap and mass of each coordinate, as shares of all rows' weight.
+        score: (...) mean score of each coordinate, in [0, 1].
+        drawn_gap, drawn_mass: (R, ...) their replicates, float32 or float64.
+        norm: norm(gap, mass), the error of a profile; reduces all axes but the leading one.
+        rows: the effective number of rows.
+        level: of the interval, between 0 and 1.
         seed: of the normal draws that make up missing noise.
-        threads: work on as many pieces at a time; changes no digit.
+        threads: the number of pieces worked on at a time; changes no digit.
         truth: what `norm` estimates, of gaps without noise, where that is not `norm` itself.
-        side: 1 or -1 where the error is of gaps of that sign alone: the others are taken as seen.
+        side: 1 or -1 where the error counts gaps of that sign alone: gaps of the other sign stay as
+            observed in all candidates. 0 otherwise.
     """
     seen = _Seen(gap, mass, score, rows)
-    # a bin seen is a bin: no replicate empties it
+    # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
     drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(drawn_gap.dtype)
     noise = _noise(seen.delta, seen.safe, seen.unit, drawn_gap, drawn_mass, seed)
     error = float(norm(gap, mass))
@@ -135,14 +158,15 @@ def invert(
         high = line.solve(spread, tail, error)
         middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
         null = line.errors(spread, 1.0)
+    # the data count as one of the replicates, so that a p-value is never 0
     p_value = (1 + int(np.count_nonzero(null >= error))) / (1 + len(null))
     steady = rows * mass * score * (1 - score) >= STEADY
     if side:
         steady &= np.sign(seen.z) == side
     if len(noise) >= ENOUGH and steady.any():
-        left, p_sure = _sure(seen.z, noise, steady, tail * SHARE)
+        left, p_largest = _simultaneous(seen.z, noise, steady, tail * SHARE)
         low = max(low, float(line.truth(seen.unit * left * mass, mass)))
-        p_value = min(p_value, p_sure / SHARE)
+        p_value = min(p_value, p_largest / SHARE)  # Bonferroni, with unequal weights
     high = max(low, high)
     return Inverted(low, high, min(max(middle, low), high), p_value)
 
@@ -150,11 +174,12 @@ def invert(
 def design_effect(
     gap: Array, mass: Array, score: Array, drawn_gap: Array, drawn_mass: Array, rows: float
 ) -> float:
-    """How many times as much the gaps vary as those of independent rows would (Kish 1965), at least
-    once: the replicates' variance over that of the outcomes, of coordinates with rows enough to
-    show it.
+    """Return how many times as much the gaps vary as those of independent rows would, at least 1.
 
-    The arguments are those of `invert`, with as many rows as there are.
+    The design effect of Kish (1965): the replicates' variance over that of the outcomes, each
+    summed over the coordinates with enough rows to show it.
+
+    The arguments are those of `invert`, except that `rows` is the actual number of rows.
     """
     steady = rows * mass * score * (1 - score) >= STEADY_SPREAD
     if not steady.any():
@@ -167,7 +192,15 @@ def design_effect(
 
 
 class _Seen:
-    """The observed profile, in units of what its outcomes vary by."""
+    """The observed profile, in units of the standard deviation of its outcomes.
+
+    Attributes:
+        used: coordinates that hold rows.
+        safe: their mass, and 1 elsewhere, to divide by.
+        delta: mean outcome - mean score of each coordinate.
+        unit: standard deviation of each mean outcome.
+        z: `delta` in these units.
+    """
 
     def __init__(self, gap: Array, mass: Array, score: Array, rows: float) -> None:
         self.mass, self.score, self.rows = mass, score, rows
@@ -178,14 +211,16 @@ class _Seen:
         self.z = self.delta / self.unit
 
     def spread(self, delta: Array) -> Array:
-        """Standard deviation of each mean outcome; one more row at its score keeps it off 0."""
+        """Return the standard deviation of each mean outcome if the true gaps are `delta`."""
+        # one imagined row whose outcome is its score keeps q, and so the deviation, off 0 where all
+        # outcomes of a coordinate are equal
         count = self.rows * self.mass
         q = np.clip(self.score + delta * count / (count + 1), 0, 1)
         return np.asarray(np.sqrt(q * (1 - q) / np.where(self.used, count, 1)) * self.used)
 
 
 class _Candidates:
-    """Candidate profiles on the two curves, and what would be measured if one were true."""
+    """Candidate profiles on the two curves, and the errors measured if one of them is true."""
 
     def __init__(
         self,
@@ -199,14 +234,17 @@ class _Candidates:
     ) -> None:
         self.seen, self.noise, self.drawn_mass = seen, noise, drawn_mass
         self.norm, self.truth, self.side, self.pool = norm, truth, side, pool
+        # gaps beyond the observed ones grow by the peak, or by one standard deviation if it is less
         self.step = max(float(np.abs(seen.z).max()), 1.0)
         self.known: dict[tuple[str, float], Array] = {}
         size = max(1, _AT_ONCE // max(seen.z.size, 1))
         self.pieces = [slice(low, low + size) for low in range(0, len(noise), size)]
 
     def gaps(self, curve: Curve, u: float) -> Array:
-        """Gaps at `u` of a curve; below 0, beyond the observed ones, every gap grows, as far as a
-        mean outcome can go."""
+        """Return the gaps at `u` of a curve, clipped so that mean outcomes stay in [0, 1].
+
+        u = 0 is the observed profile and u = 1 perfect calibration. Below 0, every gap grows.
+        """
         z = self.seen.z
         grown = curve(z, u) if u >= 0 else z - u * self.step * np.sign(z)
         if self.side:
@@ -214,7 +252,8 @@ class _Candidates:
         return np.clip(self.seen.unit * grown, -self.seen.score, 1 - self.seen.score)
 
     def errors(self, curve: Curve, u: float) -> Array:
-        """What the error would be measured as, replicate by replicate."""
+        """Return the errors measured if the candidate at `u` of a curve is true, (R,)."""
+        # both curves have the same ends: the observed profile at 0, nothing at 1
         key = ("both" if u in (0.0, 1.0) else curve.__name__, u)
         if key not in self.known:
             true = self.gaps(curve, u)
@@ -231,39 +270,55 @@ class _Candidates:
         return self.known[key]
 
     def solve(self, curve: Curve, share: float, error: float) -> float:
-        """The error on a curve that puts `share` of the replicates below the observed one; of those
-        that put them on it (an error of 0 that was below before noise was taken off), the largest
-        for the high end, else the least."""
-        least = error + (1e-9 if share < 0.5 else 0.0)
+        """Return the true error of the candidate on a curve whose `share` quantile is `error`.
+
+        A debiased error is cut at 0, so that many candidates may share the quantile 0. If several
+        do, take the largest for the high end (share < 0.5) and the smallest otherwise.
+        """
+        # a quantile equal to the target then counts as below it: the root moves on to larger errors
+        target = error + (1e-9 if share < 0.5 else 0.0)
 
         def excess(u: float) -> float:
-            return float(np.quantile(self.errors(curve, u), share)) - least
+            return float(np.quantile(self.errors(curve, u), share)) - target
 
         u = _root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
-        return (
-            0.0
-            if u == 1.0
-            else float(self.truth(self.gaps(curve, u) * self.seen.mass, self.seen.mass))
-        )
+        if u == 1.0:
+            return 0.0
+        return float(self.truth(self.gaps(curve, u) * self.seen.mass, self.seen.mass))
 
 
-def _sure(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, float]:
-    """What is left of each steady standardised gap after the largest noise of any, and the p-value
-    of the largest gap: a maximum over bins of one row and of thousands says nothing by itself, but
-    the bins of thousands do."""
+def _simultaneous(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, float]:
+    """Return what is left of each steady gap after the largest noise of any, and a p-value.
+
+    The worst bin of all is often one of a few rows, whose gap says nothing, while bins of thousands
+    are known to be off. The steady bins alone show that.
+
+    Args:
+        z: standardised gaps.
+        noise: (R, ...) standardised noise.
+        steady: the coordinates with enough rows for normal noise.
+        tail: the share of replicates whose largest noise may exceed the band.
+
+    Returns standardised gaps, 0 where not steady, and the p-value of the largest steady gap.
+    """
     peaks = np.abs(noise[:, steady]).max(axis=1)
-    most = float(np.quantile(peaks, 1 - tail))
+    band = float(np.quantile(peaks, 1 - tail))
     largest = float(np.abs(z[steady]).max())
     p_value = (1 + int(np.count_nonzero(peaks >= largest))) / (1 + len(peaks))
-    left = np.where(steady, np.sign(z) * np.maximum(np.abs(z) - most, 0), 0)
+    left = np.where(steady, np.sign(z) * np.maximum(np.abs(z) - band, 0), 0)
     return left, p_value
 
 
 def _noise(
     delta: Array, mass: Array, unit: Array, drawn_gap: Array, drawn_mass: Array, seed: int
 ) -> Array:
-    """Standard noise of each mean outcome: bootstrap residuals, scaled down or made up to their
-    model spread, over that spread."""
+    """Return the standardised noise of each mean outcome, (R, ...), with variance 1.
+
+    Bootstrap residuals over the model's standard deviation `unit`: scaled down where they vary more
+    than the model, made up by normal draws where they vary less.
+    """
+    # the residual of a replicate: its gap less its mass times the observed mean gap, over the mass;
+    # dividing by the observed mass, not the drawn one, keeps it linear in the weights
     noise = drawn_mass * -delta.astype(drawn_gap.dtype)
     noise += drawn_gap
     noise /= mass.astype(noise.dtype)
@@ -271,7 +326,7 @@ def _noise(
     bootstrap = np.sqrt(np.maximum(squares - noise.mean(axis=0, dtype=np.float64) ** 2, 0))
     noise *= (1 / np.maximum(bootstrap, unit)).astype(noise.dtype)
     fill = np.sqrt(np.maximum(1 - (bootstrap / unit) ** 2, 0)).astype(noise.dtype)
-    short = (fill > 0) & (drawn_mass.max(axis=0) > 0)
+    short = (fill > 0) & (drawn_mass.max(axis=0) > 0)  # coordinates that lack noise and hold rows
     normal = np.random.Generator(np.random.SFC64([seed, 2]))
     draws = normal.standard_normal((len(noise), int(short.sum())), dtype=np.float32)
     noise[..., short] += fill[short] * draws
@@ -279,10 +334,11 @@ def _noise(
 
 
 def _root(f: Callable[[float], float], known: list[float], tolerance: float = 1e-5) -> float:
-    """Where a decreasing function crosses 0, in (-16, 1]; 1 if it never falls below 0 before.
+    """Return where a decreasing function crosses 0, in (-16, 1]; 1 if it is not negative there.
 
     Regula falsi with the Illinois rule (Dowell & Jarratt 1971), from the nearest of the points at
-    which the function is known already.
+    which the function is known already. `tolerance` is in u: 1e-5 of the way from the observed
+    profile to perfect calibration, far below the noise of the quantiles.
     """
     high, at_high = 1.0, f(1.0)
     if at_high >= 0:
@@ -295,14 +351,14 @@ def _root(f: Callable[[float], float], known: list[float], tolerance: float = 1e
         elif value < 0 and u < high:
             high, at_high = u, value
     while at_low < 0:
-        if low <= -16:
+        if low <= -16:  # every gap has grown by 16 times the largest: no candidate is farther out
             return low
         high, at_high = min((high, at_high), (low, at_low))
         low = 2 * low - 0.05
         at_low = f(low)
     side = 0
     while high - low > tolerance * max(1.0, abs(low)):
-        # on a flat stretch at 0 the rule would creep
+        # regula falsi would creep along a stretch where f is 0: bisect there
         u = (low * at_high - high * at_low) / (at_high - at_low) if at_low else (low + high) / 2
         u = min(max(u, low + tolerance / 4), high - tolerance / 4)
         value = f(u)

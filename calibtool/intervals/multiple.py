@@ -1,4 +1,4 @@
-"""Many p-values at once: how small each must be when all are looked at together."""
+"""Adjusted p-values of several tests that are read together."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for their number: whoever rejects those at 0.05 or below rejects a true
-    hypothesis at all in at most 5 % of cases, however they hang together (Holm 1979).
+    """Return the p-values adjusted for the family-wise error rate (Holm 1979).
+
+    Rejecting those at 0.05 or below rejects any true hypothesis with a probability of at most 5 %,
+    whatever the dependence between the tests.
 
     >>> holm([0.04, 0.01, 0.03])
     [0.06, 0.03, 0.06]
@@ -23,8 +25,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for the share of true hypotheses among those rejected: at 0.05 or
-    below, 5 % at most of what is rejected is expected to be true (Benjamini & Hochberg 1995).
+    """Return the p-values adjusted for the false discovery rate (Benjamini & Hochberg 1995).
+
+    Of the hypotheses rejected at 0.05 or below, at most 5 % are expected to be true, for tests that
+    are independent or positively dependent.
 
     >>> benjamini_hochberg([0.01, 0.04, 0.02, 0.9])
     [0.04, 0.05333333333333334, 0.04, 0.9]
@@ -32,7 +36,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")
     scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
-    least = np.minimum.accumulate(scaled[::-1])[::-1]
+    smallest = np.minimum.accumulate(scaled[::-1])[::-1]  # over the p-values from this one up
     adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(least, 1.0)
+    adjusted[order] = np.minimum(smallest, 1.0)
     return [float(value) for value in adjusted]

@@ -2,7 +2,7 @@
 
 A cell is an interval of [0, 1] with three sums over the rows whose score lies in it: the weight
 `n`, the predicted mass `p` and the observed mass `y`. Cells add up, pool into coarser bins, and
-come with leading axes (replicates, classes) that nothing here needs to know about.
+may have leading axes (replicates, classes), over which every function here broadcasts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Cells:
     """Sums over intervals of [0, 1], lowest first.
 
     Attributes:
-        at: (C,) upper end of each cell, increasing, in the precision of the scores. A cell a
-            distinct score has the score itself as its upper end.
+        at: (C,) upper end of each cell, increasing, in the precision of the scores. With one cell
+            per distinct score, it is the score itself.
         n, p, y: (..., C) float64 sums of w, w * score and w * outcome.
     """
 
@@ -31,14 +31,20 @@ class Cells:
 
     @classmethod
     def from_rows(cls, score: Array, outcome: Array, weights: Array | None = None) -> Cells:
-        """A cell a distinct score; exact for every metric.
+        """Return one cell per distinct score; exact for every metric.
+
+        Args:
+            score: (N,) scores in [0, 1], at least one.
+            outcome: (N,) 0 or 1, or True and False.
+            weights: (N,) weights of rows; 1 by default.
 
         >>> Cells.from_rows(np.array([0.5, 0.2, 0.5]), np.array([1, 0, 0])).n
         array([1., 2.])
         """
         if weights is None and _sortable_as_bits(score):
             return cls._of_keys(score, np.asarray(outcome, bool))
-        order = np.argsort(score, kind="stable")  # rows of equal score add up in file order
+        # stable, so that rows of equal score add up in file order and give the same last digit
+        order = np.argsort(score, kind="stable")
         at = score[order]
         weight = np.ones(len(at)) if weights is None else weights[order]
         starts = _changes(at)
@@ -48,10 +54,15 @@ class Cells:
 
     @classmethod
     def _of_keys(cls, score: Array, outcome: Array) -> Cells:
-        """The same of rows of equal weight, sorted as whole numbers: the bits of numbers in [0, 2)
-        are in their order, and leave room for the outcome."""
+        """Return one cell per distinct score, of rows of equal weight, sorted as whole numbers.
+
+        The bit patterns of floats in [0, 2), read as integers, are in the order of the floats, and
+        their two highest bits (sign and top of the exponent) are 0. Shifted by one, they leave room
+        for the outcome, so that one sort of integers orders both.
+        """
         whole = np.dtype(f"u{score.dtype.itemsize}").type
-        keys = ((score + score.dtype.type(0)).view(whole) << whole(1)) | outcome  # + 0: no -0
+        # adding 0 turns -0.0, whose sign bit is set, into 0.0
+        keys = ((score + score.dtype.type(0)).view(whole) << whole(1)) | outcome
         keys.sort()
         at, hit = (keys >> whole(1)).view(score.dtype), (keys & whole(1)).astype(np.float64)
         starts = _changes(at)
@@ -72,8 +83,12 @@ class Cells:
         weights: Array | None = None,
         where: Array | None = None,
     ) -> Cells:
-        """The cells of the bins with these upper edges, without a look at each distinct score;
-        `where` is the bin of each row, if it is known.
+        """Return the cells of the bins with these upper edges, without sorting the scores.
+
+        Args:
+            score, outcome, weights: as of `from_rows`.
+            edges: (C,) upper edges of the bins, increasing.
+            where: (N,) the bin of each row, if it is known.
 
         >>> Cells.binned(np.array([0.5, 0.2, 0.5]), np.array([1, 0, 0]), np.array([0.5, 1.0])).n
         array([3., 0.])
@@ -86,11 +101,11 @@ class Cells:
 
     @classmethod
     def empty(cls) -> Cells:
-        """No cells: what a profile rule sees that does not depend on the data."""
+        """Return no cells, for a profile rule that does not depend on the data."""
         return cls(*(np.zeros(0) for _ in range(4)))
 
     def __add__(self, other: Cells) -> Cells:
-        """The cells of both: a cell wherever either has one."""
+        """Return the sums of both, with a cell wherever either has one."""
         at = np.union1d(self.at, other.at)
 
         def merge(a: Array, b: Array) -> Array:
@@ -102,7 +117,7 @@ class Cells:
         return Cells(at, merge(self.n, other.n), merge(self.p, other.p), merge(self.y, other.y))
 
     def pool(self, edges: Array) -> Cells:
-        """Coarser cells: (lo, hi] between consecutive upper `edges`, 0 in the first.
+        """Return coarser cells, (lo, hi] between consecutive upper `edges`, 0 in the first.
 
         Edges are compared in the scores' own precision: a float32 0.3 lies on the edge 3/10.
         """
@@ -110,7 +125,9 @@ class Cells:
         return Cells(edges, *(_sums(x, first) for x in (self.n, self.p, self.y)))
 
     def centres(self) -> Array:
-        """Where each cell lies, (C,): its mean score over all leading axes; `at` where it is empty.
+        """Return the position of each cell, (C,): its mean score, or `at` where it is empty.
+
+        The mean is over all leading axes, so that replicates share positions.
 
         >>> n, p = np.array([2.0, 0.0]), np.array([0.6, 0.0])
         >>> Cells(np.array([0.5, 1.0]), n, p, np.zeros(2)).centres()
@@ -127,39 +144,46 @@ class Cells:
 
 
 def locate(scores: Array, edges: Array, side: str = "bin") -> Array:
-    """The bin (lo, hi] of each score, by upper `edges`; the last bin takes what is rounded above.
+    """Return the bin (lo, hi] of each score, by upper `edges`; the last takes what lies above it.
 
-    With side="right", instead: for sorted scores, how many lie at or below each edge.
+    With side="right", return instead, for sorted scores, how many lie at or below each edge.
     """
-    own = edges.astype(scores.dtype)
+    # in the scores' precision: the float32 score 0.3 lies on the edge 3/10, not above it
+    rounded = edges.astype(scores.dtype)
     if side == "right":
-        return np.searchsorted(scores, own, side="right")
-    return np.minimum(np.searchsorted(own, scores, side="left"), len(edges) - 1)
+        return np.searchsorted(scores, rounded, side="right")
+    return np.minimum(np.searchsorted(rounded, scores, side="left"), len(edges) - 1)
 
 
 def _sortable_as_bits(score: Array) -> bool:
+    """Return True for non-empty float scores in [0, 2), which `_of_keys` can sort."""
     whole = score.dtype.kind == "f" and score.dtype.itemsize in (2, 4, 8) and len(score) > 0
     return bool(whole and score.min() >= 0 and score.max() < 2)
 
 
 def _changes(at: Array) -> Array:
-    """Where each run of equal values starts."""
+    """Return the index at which each run of equal values starts."""
     return np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
 
 
 def _sums(values: Array, first: Array) -> Array:
-    """Sums of runs that start at `first` (non-decreasing), 0 for an empty run."""
+    """Return sums of runs that start at `first` (non-decreasing), 0 for an empty run."""
     size = values.shape[-1]
     empty = first == np.append(first[1:], size)
+    # reduceat gives an empty run the value at its start, which may lie one past the end
     padded = np.concatenate([values, np.zeros((*values.shape[:-1], 1))], axis=-1)
     return np.asarray(np.where(empty, 0.0, np.add.reduceat(padded, first, axis=-1)))
 
 
 @dataclass(frozen=True)
 class ScoreSum:
-    """A weighted sum that adds up over blocks.
+    """The weighted sum of a score per row, which adds up over blocks.
 
-    >>> float((Scores(3.0, 2.0) + Scores(1.0, 2.0)).mean)
+    Attributes:
+        total: sum of weight * value.
+        weight: sum of weights.
+
+    >>> float((ScoreSum(3.0, 2.0) + ScoreSum(1.0, 2.0)).mean)
     1.0
     """
 
@@ -168,14 +192,17 @@ class ScoreSum:
 
     @classmethod
     def from_rows(cls, values: Array, weights: Array | None = None) -> ScoreSum:
+        """Return the sum of the values, (N,), with weights of 1 by default."""
         if weights is None:
             return cls(float(values.sum(dtype=np.float64)), float(len(values)))
         keep = weights > 0  # an infinite score of weight 0 counts for nothing
         return cls(float((values[keep] * weights[keep]).sum()), float(weights.sum()))
 
     def __add__(self, other: ScoreSum) -> ScoreSum:
+        """Return the sum over the rows of both."""
         return ScoreSum(self.total + other.total, self.weight + other.weight)
 
     @property
     def mean(self) -> float:
+        """The weighted mean."""
         return self.total / self.weight

@@ -1,5 +1,7 @@
-"""CORP: what isotonic recalibration would gain, and the decomposition of a score that goes with it
-(Dimitriadis, Gneiting & Jordan 2021). Mean score = MCB - DSC + UNC."""
+"""CORP: what isotonic recalibration would gain, and the decomposition of a score by it.
+
+Mean score = MCB - DSC + UNC (Dimitriadis, Gneiting & Jordan 2021).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,16 @@ from typing import Literal
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
 Rule = Literal["brier", "log"]
 
 
 def mcb(cells: Cells, *, score: Rule = "brier") -> Array:
-    """Miscalibration: mean score of the scores less that of their isotonic recalibration.
+    """Return the miscalibration: mean score minus that after isotonic recalibration.
+
+    `score` is the Brier score, (p - y)^2, or the logarithmic score, -ln p(y).
 
     >>> round(float(mcb(Cells.from_rows(np.array([0.2, 0.8]), np.array([0, 1])))), 3)
     0.04
@@ -23,19 +28,22 @@ def mcb(cells: Cells, *, score: Rule = "brier") -> Array:
 
 
 def dsc(cells: Cells, *, score: Rule = "brier") -> Array:
-    """Discrimination: mean score of the overall rate less that of the recalibrated scores."""
+    """Return the discrimination: mean score of the overall rate minus that after recalibration."""
     return unc(cells, score=score) - _mean(cells, isotonic(cells), score)
 
 
 def unc(cells: Cells, *, score: Rule = "brier") -> Array:
-    """Uncertainty: mean score of the overall rate of the outcome."""
+    """Return the uncertainty: mean score of a forecast of the overall outcome rate."""
     rate = (cells.y.sum(axis=-1) / cells.total)[..., None]
     return _mean(cells, np.broadcast_to(rate, cells.n.shape), score)
 
 
 def isotonic(cells: Cells) -> Array:
-    """The non-decreasing recalibration of each cell's score that fits the outcomes best, (..., C);
-    cells of one centre are one."""
+    """Return the isotonic recalibration of each cell's score, (..., C).
+
+    That is the non-decreasing function of the cells which fits the outcomes best, by least squares.
+    Empty cells are interpolated.
+    """
     from scipy.optimize import isotonic_regression
 
     n = cells.n.reshape(-1, cells.n.shape[-1])
@@ -50,13 +58,15 @@ def isotonic(cells: Cells) -> Array:
 
 
 def _scores(cells: Cells) -> Array:
-    """Mean score of each cell, (..., C)."""
+    """Return the mean score of each cell, (..., C), and 0 where it is empty."""
     return np.divide(cells.p, cells.n, out=np.zeros_like(cells.p), where=cells.n > 0)
 
 
 def _mean(cells: Cells, q: Array, score: Rule) -> Array:
-    """Mean score of the outcomes under probabilities q. For the Brier score of scores that differ
-    within a cell, the cell's mean stands for them."""
+    """Return the mean score of the outcomes, (...), if the probability of each cell is q, (..., C).
+
+    Where scores differ within a cell, its mean score stands for them.
+    """
     if score == "brier":
         total = (cells.n * q * q - 2 * cells.y * q + cells.y).sum(axis=-1)
     else:
@@ -65,8 +75,45 @@ def _mean(cells: Cells, q: Array, score: Rule) -> Array:
 
 
 def _xlog(x: Array, q: Array) -> Array:
-    """X log q, 0 where x is 0 (or rounding above it)."""
-    some = x > 1e-12
+    """Return x log q, and 0 where x is 0 or rounding above it."""
+    positive = x > 1e-12
     with np.errstate(divide="ignore"):
-        logs = np.log(q, out=np.zeros(np.broadcast_shapes(x.shape, q.shape)), where=some)
-    return np.asarray(np.where(some, x * logs, 0.0))
+        logs = np.log(q, out=np.zeros(np.broadcast_shapes(x.shape, q.shape)), where=positive)
+    return np.asarray(np.where(positive, x * logs, 0.0))
+
+
+MCB = CellMetric(
+    "mcb",
+    "Miscalibration (CORP)",
+    "mean score - mean score after isotonic recalibration",
+    "Dimitriadis et al. 2021",
+    mcb,
+    error=True,
+    sees="what recalibration that keeps the order would gain, in the units of the score",
+    blind="calibration curves that fall",
+)
+DECOMPOSITION: tuple[CellMetric, ...] = (
+    CellMetric(
+        "dsc",
+        "Discrimination (CORP)",
+        "mean score of the overall rate - mean score after isotonic recalibration",
+        "Dimitriadis et al. 2021",
+        dsc,
+        least=0,
+        biased=True,
+        better="higher",
+        sees="what the order of the scores is worth, in the units of the score",
+        blind="calibration",
+    ),
+    CellMetric(
+        "unc",
+        "Uncertainty (CORP)",
+        "mean score of the overall rate",
+        "Dimitriadis et al. 2021",
+        unc,
+        least=0,
+        better="",
+        sees="the data alone",
+        blind="the model, but for its predicted classes in the top view",
+    ),
+)

@@ -1,16 +1,19 @@
-"""Metrics of class counts, and of a score beside that of the class shares alone."""
+"""Metrics of class counts: macro F1, and skill scores, which compare with the class shares."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from calibtool.metrics.kinds import Counts
+from calibtool.metrics import proper
+from calibtool.metrics.kinds import CountMetric, Counts
 from calibtool.types import Array
 
 
 def macro_f1(counts: Counts) -> Array:
-    """Mean over the classes that occur, as label or as prediction, of 2 TP / (2 TP + FP + FN)
-    (Opitz & Burst 2019, eq. 2; scikit-learn).
+    """Return the mean of 2 TP / (2 TP + FP + FN) over the classes that occur.
+
+    A class occurs if it is the label or the prediction of a row (Opitz & Burst 2019, eq. 2;
+    scikit-learn).
 
     >>> half = np.array([0.5, 0.5])
     >>> float(macro_f1(Counts(half, half, half, np.zeros(()))))
@@ -23,8 +26,9 @@ def macro_f1(counts: Counts) -> Array:
 
 
 def normalised_cross_entropy(counts: Counts) -> Array:
-    """NLL over the entropy of the class shares; 1 for a classifier that answers with the shares
-    (Ferrer & Ramos 2025). NaN with labels of one class.
+    """Return the NLL divided by the entropy of the class shares (Ferrer & Ramos 2025).
+
+    1 for a classifier that always predicts the shares; NaN with labels of one class.
 
     >>> half = np.array([0.5, 0.5])
     >>> float(normalised_cross_entropy(Counts(half, half, half, np.log(2))))
@@ -34,12 +38,12 @@ def normalised_cross_entropy(counts: Counts) -> Array:
 
 
 def nll_skill(counts: Counts) -> Array:
-    """1 - NLL / entropy of the class shares: 0 for the shares, 1 for certainty."""
+    """Return 1 - NLL / entropy of the class shares: 0 for the shares, 1 for certainty."""
     return 1 - _over(counts.mean, entropy(counts.label))
 
 
 def brier_skill(counts: Counts) -> Array:
-    """1 - Brier score / that of the class shares (Murphy 1973; Wilks 2011, sec. 8.4).
+    """Return 1 - Brier score / that of the class shares (Murphy 1973; Wilks 2011, sec. 8.4).
 
     >>> float(brier_skill(Counts(np.array([0.5, 0.5]), *(np.zeros(2),) * 2, np.array(0.1))))
     0.8
@@ -48,11 +52,58 @@ def brier_skill(counts: Counts) -> Array:
 
 
 def entropy(shares: Array) -> Array:
-    """Entropy of shares in nats, over the last axis."""
+    """Return the entropy of shares, in nats, over the last axis."""
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     return np.asarray(-(shares * logs).sum(axis=-1))
 
 
 def _over(a: Array, b: Array) -> Array:
+    """Return a / b, NaN where b is 0."""
     a, b = np.asarray(a), np.asarray(b)
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b > 0)
+
+
+SKILL: tuple[CountMetric, ...] = (
+    CountMetric(
+        "nce",
+        "Normalised cross-entropy",
+        "NLL / entropy of the class shares; below 1 is better than the shares alone",
+        "Ferrer & Ramos 2025",
+        normalised_cross_entropy,
+        rows=proper.nll,
+        sees="NLL on a scale on which 1 is a classifier that knows the class shares alone",
+        blind="whether calibration or sharpness moved it",
+    ),
+    CountMetric(
+        "nll-skill",
+        "Logarithmic skill score",
+        "1 - NLL / entropy of the class shares",
+        "Wilks 2011, ch. 8",
+        nll_skill,
+        rows=proper.nll,
+        better="higher",
+        sees="what the model knows beyond the class shares",
+        blind="whether calibration or sharpness moved it",
+    ),
+    CountMetric(
+        "brier-skill",
+        "Brier skill score",
+        "1 - Brier score / that of the class shares",
+        "Murphy 1973; Wilks 2011, sec. 8.4",
+        brier_skill,
+        rows=proper.brier,
+        better="higher",
+        sees="what the model knows beyond the class shares",
+        blind="whether calibration or sharpness moved it",
+    ),
+)
+MACRO_F1 = CountMetric(
+    "macro-f1",
+    "Macro F1",
+    "mean over the classes that occur of 2 TP / (2 TP + FP + FN)",
+    "Opitz & Burst 2019, eq. 2",
+    macro_f1,
+    better="higher",
+    sees="rare classes as much as common ones",
+    blind="probabilities",
+)

@@ -1,4 +1,4 @@
-"""The tables that specs are made of: views, profiles, norms."""
+"""The tables that specs combine: views, profiles and norms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VIEWS = {
     "top": "confidence of the predicted class, and whether it was right",
     "positive": "P(class 1) of a two-class problem, and whether the label is 1",
     "class": "each class one-vs-rest, averaged over the K classes",
-    "label": "top, apart for the rows of each predicted class",
+    "label": "top, separately for the rows of each predicted class",
 }
 PROFILES: dict[str, Callable[..., Array]] = {
     "equal_width": profiles.equal_width,
@@ -20,7 +20,8 @@ PROFILES: dict[str, Callable[..., Array]] = {
     "sweep_mass": profiles.sweep_mass,
     "sweep_width": profiles.sweep_width,
 }
-FIXED = ("equal_width",)  # profiles whose edges do not depend on the data
+# profiles whose edges do not depend on the data
+FIXED = ("equal_width",)
 NORMS: dict[str, Callable[[Profile], Array]] = {
     "l1": norms.l1,
     "l2": norms.l2,
@@ -31,5 +32,7 @@ NORMS: dict[str, Callable[[Profile], Array]] = {
     "debiased_l1": norms.debiased_l1,
     "debiased_l2": norms.debiased_l2,
 }
-ESTIMATES = {"debiased_l1": "l1", "debiased_l2": "l2"}  # norms that take noise off, and of what
-SIDES = {"over": -1, "under": 1}  # norms of gaps of one sign: accuracy below or above confidence
+# norms that subtract noise, and the norm that they estimate
+ESTIMATES = {"debiased_l1": "l1", "debiased_l2": "l2"}
+# norms of gaps of one sign: accuracy below (-1) or above (1) confidence
+SIDES = {"over": -1, "under": 1}

@@ -1,4 +1,4 @@
-"""Kernel calibration errors on the line: sums over all pairs of rows, in one pass a direction."""
+"""Kernel calibration errors of one score: exact sums over all pairs of rows, in one pass."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import numpy as np
 
 from calibtool.errors import UsageError
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
-SPAN = 300.0  # widths in a run of cells: e^300 is far inside float64
-BATCH = 2**20  # values worked on at a time: 8 MB an array
+# Widths per run of cells: exp(300) is 2e130, far inside the range of float64 (2e308), and its
+# reciprocal too.
+SPAN = 300.0
+# Values worked on at a time: 8 MB per array.
+BATCH = 2**20
 
 
 def mmce(cells: Cells, *, width: float = 0.4) -> Array:
-    """Maximum mean calibration error (Kumar, Sarawagi & Jain 2018), with the square root.
+    """Return the maximum mean calibration error (Kumar, Sarawagi & Jain 2018), with its root.
 
     sqrt(sum_ij r_i r_j exp(-|x_i - x_j| / width)), residuals r = w (y - x) / sum w, all pairs and
     the diagonal; the Laplacian kernel and its width 0.4 are theirs. Exact: no bins, no sampling.
@@ -33,11 +37,11 @@ def mmce(cells: Cells, *, width: float = 0.4) -> Array:
 
 
 def _quadratic_form(position: Array, residual: Array) -> Array:
-    """sum_ij r_i r_j exp(-|x_i - x_j|) over sorted positions, for each row of residuals.
+    """Return sum_ij r_i r_j exp(-|x_i - x_j|) over sorted positions, for each row of residuals.
 
-    What lies below a cell, seen from it, is exp(-x) times a cumulative sum of r exp(x). A run of
-    cells takes its exponents from its own start, so that none overflows, and hands on what it has
-    gathered.
+    The cells below a cell at x contribute exp(-x) times a cumulative sum of r exp(x), so that one
+    pass does for all pairs. The cells are cut into runs. Each run takes its exponents from its own
+    start, so that none overflows, and passes its sum on to the next.
     """
     total = np.zeros(len(residual))
     carried = np.zeros((len(residual), 1))  # of all earlier runs, seen from the start of this one
@@ -54,3 +58,15 @@ def _quadratic_form(position: Array, residual: Array) -> Array:
             carried = gathered[:, -1:] * np.exp(position[first] - position[last])
         first = last
     return total
+
+
+MMCE = CellMetric(
+    "mmce",
+    "Maximum mean calibration error",
+    "root of the mean over pairs of gap_i gap_j exp(-|c_i - c_j|/width)",
+    "Kumar et al. 2018",
+    mmce,
+    error=True,
+    sees="gaps that keep their sign over a range of about `width`",
+    blind="gaps that alternate faster; the unit means little by itself",
+)

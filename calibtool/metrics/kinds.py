@@ -1,68 +1,77 @@
-"""The kinds of metric: what a line of the table is, by what it is computed from."""
+"""The kinds of metric: one record per kind, by what the metric is computed from."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TypeAlias
 
 from calibtool.types import Array
 
 
 @dataclass(frozen=True)
-class _Line:
-    """What every line says.
+class MetricEntry:
+    """The fields that every kind of metric has.
 
     Attributes:
-        name: of the spec string.
-        title: in words.
+        name: the name in spec strings.
+        title: the name in words.
         definition: the formula.
         source: author, year, equation.
-        sees, blind: what moves it, and what it cannot see; for its page.
-        better: "lower", "higher" or "" for neither.
+        better: "lower", "higher", or "" where neither is.
+        sees, blind: what changes the number, and what does not; for the metric's page.
     """
 
     name: str
     title: str
     definition: str
     source: str
-
-
-@dataclass(frozen=True)
-class BinnedError(_Line):
-    """A binned error, norm(profile(view)): where it looks, and how it sums. 0 is perfect.
-
-    A view of "auto" is `positive` for two classes given as one column, and `top` otherwise.
-    """
-
-    view: str = "auto"
-    profile: str = "equal_width"
-    norm: str = "l1"
+    _: KW_ONLY
     better: str = "lower"
     sees: str = ""
     blind: str = ""
 
 
 @dataclass(frozen=True)
-class CellMetric(_Line):
-    """Any other function of the cells of a view: `of(cells)`, over leading axes.
+class BinnedError(MetricEntry):
+    """A binned calibration error, norm(profile(view)): which scores, which bins, how they sum.
 
-    `error` marks calibration errors: not negative, 0 at perfect calibration, pushed up by noise;
-    their interval comes from candidate truths. The rest have replicates that centre on the value.
-    A view of "ranks" is `positive` for two classes and `class` for more. `interval`, if given,
-    answers with a closed form: of(cells, level) to (low, high). `target`, if given, is what `of`
-    estimates where the outcomes are their rates; else `of` itself. `biased` marks what noise moves
-    to one side without being an error: its interval is taken around what was seen, smoothed.
-    `settle`, if given, decides on options that are left to the data: settle(cells, **options) to
-    options. `cuts`, if given, says between which scores it jumps: cuts(**options) to edges that
-    cells must keep apart. It lies between `least` and `most`.
+    0 is perfect. The view "auto" is `positive` for two classes given as one column, and `top`
+    otherwise.
+    """
+
+    _: KW_ONLY
+    view: str = "auto"
+    profile: str = "equal_width"
+    norm: str = "l1"
+
+
+@dataclass(frozen=True)
+class CellMetric(MetricEntry):
+    """Any other function of the cells of a view.
+
+    Attributes:
+        of: of(cells, **options), an array over the leading axes of the cells.
+        view: the default view. "auto" is as for `BinnedError`; "ranks" is `positive` for two
+            classes and `class` for more.
+        error: True for a calibration error: never negative, 0 at perfect calibration, pushed up by
+            noise. Its interval comes from candidate truths. The replicates of other metrics are
+            centred on the value.
+        interval: a closed form, interval(cells, level) to (low, high), or None.
+        target: target(cells, **options), what `of` estimates, of cells whose outcomes are their
+            true rates; None where that is `of` itself.
+        biased: True for a metric that noise shifts in one direction although it is no error. Its
+            interval is taken around a smoothed version of the data.
+        least, most: the range of the metric.
+        settle: settle(cells, **options) to options, for options whose default depends on the data.
+        cuts: cuts(**options) to scores at which the metric jumps; cells must not straddle them.
     """
 
     of: Callable[..., Array]
+    _: KW_ONLY
     view: str = "auto"
     error: bool = False
-    better: str = "lower"
     interval: Callable[..., tuple[float, float]] | None = None
     target: Callable[..., Array] | None = None
     biased: bool = False
@@ -70,60 +79,68 @@ class CellMetric(_Line):
     most: float = math.inf
     settle: Callable[..., dict[str, float]] | None = None
     cuts: Callable[..., Sequence[float]] | None = None
-    sees: str = ""
-    blind: str = ""
 
 
 @dataclass(frozen=True)
-class Score(_Line):
-    """The weighted mean of a value a row; `needs` names columns of `Rows` that it reads, besides
-    confidence and hits. `reach`, if given, is what the interval has to contain besides what
-    resampled rows say: reach(value, n, level) to (low, high)."""
+class Score(MetricEntry):
+    """The weighted mean of one value per row.
+
+    Attributes:
+        rows: rows(rows, **options) to one value per row, (N,).
+        needs: the columns of `Rows` that `rows` reads besides confidence and correctness.
+        reach: reach(value, n, level) to (low, high), which the interval has to contain besides
+            what resampled rows give; or None.
+    """
 
     rows: Callable[..., Array]
-    better: str = "lower"
+    _: KW_ONLY
     needs: tuple[str, ...] = ()
     reach: Callable[[float, float, float], tuple[float, float]] | None = None
-    sees: str = ""
-    blind: str = ""
 
 
 @dataclass(frozen=True)
-class CountMetric(_Line):
-    """A function of class counts and, with `rows`, of the mean of a value a row: `of(counts)`."""
+class CountMetric(MetricEntry):
+    """A function of class counts: of(counts).
+
+    Attributes:
+        of: of(counts), an array over the leading axes of the counts.
+        rows: one value per row, whose mean is `counts.mean`; None where the metric needs none.
+    """
 
     of: Callable[..., Array]
+    _: KW_ONLY
     rows: Callable[..., Array] | None = None
-    better: str = "lower"
-    sees: str = ""
-    blind: str = ""
 
 
 @dataclass(frozen=True)
-class MatrixMetric(_Line):
-    """A function of whole rows of probabilities, labels and weights: `of(probs, labels, weights)`.
+class MatrixMetric(MetricEntry):
+    """A function of whole rows of probabilities, labels and weights.
 
-    `replicates(probs, labels, drawn)`, if given, answers with its bootstrap replicates.
+    Attributes:
+        of: of(probs, labels, weights, **options) to a number.
+        replicates: replicates(probs, labels, drawn, **options) to bootstrap replicates, (R,), under
+            the columns of row weights `drawn`, (N, R); None where there is no interval.
     """
 
     of: Callable[..., float]
+    _: KW_ONLY
     replicates: Callable[..., Array] | None = None
-    better: str = "lower"
-    sees: str = ""
-    blind: str = ""
 
 
 @dataclass(frozen=True)
-class TwoFileMetric(_Line):
-    """How well a value a row tells these rows from those of a second file: `of(cells)`, where an
-    outcome of 1 marks these rows. `scores` gives the value a row, between 0 and 1."""
+class TwoFileMetric(MetricEntry):
+    """How well one value per row separates these rows from those of a second file.
+
+    Attributes:
+        of: of(cells), where an outcome of 1 marks the rows of this file.
+        scores: scores(rows, **options) to one value per row, between 0 and 1.
+        interval: a closed form, interval(cells, level) to (low, high), or None.
+    """
 
     of: Callable[..., Array]
     scores: Callable[..., Array]
-    better: str = "higher"
+    _: KW_ONLY
     interval: Callable[..., tuple[float, float]] | None = None
-    sees: str = ""
-    blind: str = ""
 
 
 Metric: TypeAlias = BinnedError | CellMetric | Score | CountMetric | MatrixMetric | TwoFileMetric
@@ -131,13 +148,13 @@ Metric: TypeAlias = BinnedError | CellMetric | Score | CountMetric | MatrixMetri
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Shares of the weight by class, (..., K), and the mean of a value a row, (...).
+    """Shares of the weight by class, (..., K), and the mean of one value per row, (...).
 
     Attributes:
-        label: of the rows with this label.
-        predicted: of the rows predicted as this class.
-        correct: of the rows with this label that are predicted so.
-        mean: of the metric's own value a row; 0 where it has none.
+        label: the share of rows with this label.
+        predicted: the share of rows predicted as this class.
+        correct: the share of rows with this label that are predicted as it.
+        mean: the mean of the metric's own value per row; 0 where it has none.
     """
 
     label: Array

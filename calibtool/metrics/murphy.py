@@ -1,5 +1,7 @@
-"""Murphy's decomposition of the Brier score of a view, in bins (Murphy 1973):
-Brier = reliability - resolution + uncertainty, up to the spread of scores within a bin."""
+"""Murphy's decomposition of the Brier score of a view (Murphy 1973), bias, sharpness and TACE.
+
+Brier = reliability - resolution + uncertainty, up to the spread of scores within a bin.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,15 @@ from typing import Literal
 
 import numpy as np
 
+from calibtool.metrics.binned import WITHIN_BINS
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.types import Array
 
 
 def reliability(cells: Cells, *, bins: int = 15) -> Array:
-    """Weighted mean squared gap of a bin.
+    """Return the weighted mean squared gap of a bin.
 
     >>> round(float(reliability(Cells.from_rows(np.array([0.2, 0.8]), np.array([0, 1])))), 3)
     0.04
@@ -23,14 +27,14 @@ def reliability(cells: Cells, *, bins: int = 15) -> Array:
 
 
 def resolution(cells: Cells, *, bins: int = 15) -> Array:
-    """Weighted mean squared distance of a bin's outcome rate from the overall rate."""
+    """Return the weighted mean squared distance of a bin's outcome rate from the overall rate."""
     binned = cells.pool(equal_width(cells, bins=bins))
     rate = (cells.y.sum(axis=-1) / cells.total)[..., None]
     return _mean_square(binned.n, binned.y - rate * binned.n) / cells.total
 
 
 def uncertainty(cells: Cells) -> Array:
-    """Variance of the outcome, r (1 - r) of its rate r.
+    """Return the variance of the outcome, r (1 - r) for a rate r.
 
     >>> float(uncertainty(Cells.from_rows(np.array([0.2, 0.8]), np.array([0, 1]))))
     0.25
@@ -40,8 +44,11 @@ def uncertainty(cells: Cells) -> Array:
 
 
 def debiased_reliability(cells: Cells, *, bins: int = 15) -> Array:
-    """Reliability less what noise adds to it in expectation, r (1 - r) / (n - 1) a bin of n rows
-    (Broecker 2012; Ferro & Fricker 2012). A bin of one row counts for nothing."""
+    """Return the reliability minus what noise adds to it in expectation.
+
+    That is r (1 - r) / (n - 1) for a bin of n rows with the outcome rate r (Broecker 2012; Ferro &
+    Fricker 2012). A bin of one row, whose noise is unknown, counts for nothing.
+    """
     binned = cells.pool(equal_width(cells, bins=bins))
     many = binned.n > 1
     rate = np.divide(binned.y, binned.n, out=np.zeros_like(binned.y), where=many)
@@ -51,7 +58,7 @@ def debiased_reliability(cells: Cells, *, bins: int = 15) -> Array:
 
 
 def sharpness(cells: Cells) -> Array:
-    """Variance of the scores (Murphy & Winkler 1992; Gneiting et al. 2007).
+    """Return the variance of the scores (Murphy & Winkler 1992; Gneiting et al. 2007).
 
     >>> round(float(sharpness(Cells.from_rows(np.array([0.2, 0.8]), np.array([0, 1])))), 3)
     0.09
@@ -61,7 +68,7 @@ def sharpness(cells: Cells) -> Array:
 
 
 def bias(cells: Cells) -> Array:
-    """Mean score less mean outcome: above 0 for overconfidence of the top label.
+    """Return mean score - mean outcome: above 0 for overconfidence of the top label.
 
     >>> float(bias(Cells.from_rows(np.array([0.25, 0.75]), np.array([0, 1]))))
     0.0
@@ -70,7 +77,7 @@ def bias(cells: Cells) -> Array:
 
 
 def _mean_square(n: Array, part: Array) -> Array:
-    """Sum of part^2 / n over cells that hold something."""
+    """Return the sum of part^2 / n over occupied cells."""
     return np.asarray(np.divide(part * part, n, out=np.zeros_like(part), where=n > 0).sum(axis=-1))
 
 
@@ -81,21 +88,108 @@ def tace(
     threshold: float = 0.01,
     denominator: Literal["kept", "all"] = "kept",
 ) -> Array:
-    """ECE over bins of equal mass of the scores above a threshold, as a share of the weight that is
-    `kept`, or of `all` (Nixon et al. 2019; the authors' code divides by what is kept)."""
-    kept = cells.at > threshold
-    weight = cells.n[..., kept].sum(axis=-1)
-    some = Cells(cells.at[kept], cells.n[..., kept], cells.p[..., kept], cells.y[..., kept])
+    """Return the ECE over bins of equal mass of the scores above a threshold (Nixon et al. 2019).
+
+    It is a share of the weight above the threshold (`kept`, as in the authors' code) or of `all`.
+    0 where no score is above it.
+    """
+    above = cells.at > threshold
+    weight = cells.n[..., above].sum(axis=-1)
+    rest = Cells(cells.at[above], cells.n[..., above], cells.p[..., above], cells.y[..., above])
     whole = weight if denominator == "kept" else cells.total
-    if not kept.any():
+    if not above.any():
         return np.zeros(cells.n.shape[:-1])
-    one = some if some.n.ndim == 1 else _collapsed(some)
-    binned = some.pool(equal_mass(one, bins=bins))
+    observed = rest if rest.n.ndim == 1 else _collapsed(rest)
+    binned = rest.pool(equal_mass(observed, bins=bins))
     gap = np.abs(binned.y - binned.p).sum(axis=-1)
     return np.asarray(np.divide(gap, whole, out=np.zeros_like(gap), where=whole > 0))
 
 
 def _collapsed(cells: Cells) -> Cells:
-    """The cells of all replicates together, which decide on the bins."""
+    """Return the cells of all replicates together, which decide on the bins."""
     leading = tuple(range(cells.n.ndim - 1))
     return Cells(cells.at, *(x.sum(axis=leading) for x in (cells.n, cells.p, cells.y)))
+
+
+BIAS = CellMetric(
+    "bias",
+    "Bias",
+    "mean score - mean outcome; above 0 for overconfidence",
+    "Murphy & Epstein 1967; calibration in the large",
+    bias,
+    better="",
+    sees="scores that are too high or too low on average",
+    blind="everything that cancels between high and low scores",
+)
+DEBIASED_RELIABILITY = CellMetric(
+    "debiased-reliability",
+    "Debiased reliability",
+    "sum n_b/N (gap_b^2 - r_b (1 - r_b)/(n_b - 1)), which may be negative",
+    "Broecker 2012; Ferro & Fricker 2012",
+    debiased_reliability,
+    error=True,
+    target=reliability,
+    sees="the reliability term of the Brier score, right on average at any n",
+    blind=WITHIN_BINS,
+)
+DECOMPOSITION: tuple[CellMetric, ...] = (
+    CellMetric(
+        "reliability",
+        "Reliability (Murphy)",
+        "sum n_b/N gap_b^2",
+        "Murphy 1973",
+        reliability,
+        error=True,
+        sees="the calibration part of the view's Brier score",
+        blind=WITHIN_BINS,
+    ),
+    CellMetric(
+        "resolution",
+        "Resolution (Murphy)",
+        "sum n_b/N (outcome_b - overall outcome)^2",
+        "Murphy 1973",
+        resolution,
+        least=0,
+        most=0.25,
+        biased=True,
+        better="higher",
+        sees="how far the outcome rates of the bins lie apart",
+        blind="calibration",
+    ),
+    CellMetric(
+        "uncertainty",
+        "Uncertainty (Murphy)",
+        "r (1 - r), r the overall outcome",
+        "Murphy 1973",
+        uncertainty,
+        least=0,
+        most=0.25,
+        better="",
+        sees="the data alone",
+        blind="the model, but for its predicted classes in the top view",
+    ),
+)
+SHARPNESS = CellMetric(
+    "sharpness",
+    "Sharpness",
+    "variance of the scores",
+    "Murphy & Winkler 1992; Gneiting et al. 2007",
+    sharpness,
+    least=0,
+    most=0.25,
+    better="",
+    sees="how far the scores lie apart",
+    blind="whether they are right",
+)
+TACE = CellMetric(
+    "tace",
+    "Thresholded adaptive calibration error",
+    "ACE over the probabilities above `threshold`; divided by the `kept` weight or by `all`",
+    "Nixon et al. 2019",
+    tace,
+    cuts=lambda *, threshold, **_: (threshold,),
+    view="class",
+    error=True,
+    sees="probabilities that are not negligible",
+    blind="the others; divided by what is kept, it rises with the threshold",
+)

@@ -1,4 +1,4 @@
-"""How a calibration error sums: norms of a profile. The last axis is the profile."""
+"""Norms: how the gaps of a profile combine into one number. The last axis is the profile."""
 
 from __future__ import annotations
 
@@ -11,41 +11,46 @@ from calibtool.types import Array
 
 
 def l1(q: Profile) -> Array:
-    """Sum of |gap|: the mean absolute gap of a row's bin (Guo et al. 2017, eq. 3)."""
+    """Return the sum of |gap|: the mean absolute gap of a row's bin (Guo et al. 2017, eq. 3)."""
     return np.asarray(np.abs(q.gap).sum(-1))
 
 
 def l2(q: Profile) -> Array:
-    """Root of the weighted mean squared gap of a bin (Kumar et al. 2019, p = 2)."""
+    """Return the root of the weighted mean squared gap of a bin (Kumar et al. 2019, p = 2)."""
     return np.asarray(np.sqrt((q.gap * _ratio(q)).sum(-1)))
 
 
 def worst(q: Profile) -> Array:
-    """Largest |accuracy - confidence| of a non-empty bin (Naeini et al. 2015)."""
+    """Return the largest |accuracy - confidence| of a non-empty bin (Naeini et al. 2015)."""
     return np.asarray(np.abs(_ratio(q)).max(-1))
 
 
 def average(q: Profile) -> Array:
-    """Mean |accuracy - confidence| of the non-empty bins, each counting the same (Neumann et al.
-    2018)."""
+    """Return the unweighted mean |accuracy - confidence| of the non-empty bins.
+
+    Neumann et al. 2018.
+    """
     return np.asarray(np.abs(_ratio(q)).sum(-1) / (q.mass > 0).sum(-1))
 
 
 def over(q: Profile) -> Array:
-    """The part of l1 where the confidence is above the accuracy."""
+    """Return the part of l1 where the confidence is above the accuracy."""
     return np.asarray(np.maximum(-q.gap, 0).sum(-1))
 
 
 def under(q: Profile) -> Array:
-    """The part of l1 where the confidence is below the accuracy."""
+    """Return the part of l1 where the confidence is below the accuracy."""
     return np.asarray(np.maximum(q.gap, 0).sum(-1))
 
 
 def debiased_l2(q: Profile) -> Array:
-    """l2 with the expected square of each bin's noise, r (1 - r) / (n - 1), taken off under the
-    root, not below 0 (Kumar et al. 2019, def. 5.2). A bin of one row counts for nothing."""
+    """Return l2 with the expected square of each bin's noise subtracted under the root.
+
+    The noise of a bin of n rows and outcome rate r is r (1 - r) / (n - 1) (Kumar et al. 2019, def.
+    5.2). The difference is cut at 0. A bin of one row, whose noise is unknown, is left out.
+    """
     count = q.mass * q.rows
-    several = count > 1
+    several = count > 1  # by weight: row weights are taken as numbers of rows
     rate = np.clip(q.score + _ratio(q), 0, 1)
     noise = np.divide(rate * (1 - rate), count - 1, out=np.zeros_like(rate), where=several)
     square = np.where(several, q.mass * (_ratio(q) ** 2 - noise), 0).sum(-1)
@@ -53,8 +58,11 @@ def debiased_l2(q: Profile) -> Array:
 
 
 def debiased_l1(q: Profile) -> Array:
-    """Twice l1 less its mean when every bin's outcome rate r is drawn again from a normal with
-    variance r (1 - r) / n (Kumar et al. 2019, app. G.3: drawn there, in closed form here)."""
+    """Return twice l1 minus its mean under noise added to every bin's outcome rate.
+
+    The noise is normal, of variance r (1 - r) / n in a bin of n rows and outcome rate r (Kumar et
+    al. 2019, app. G.3: drawn there, in closed form here).
+    """
     from scipy.special import ndtr
 
     ratio = np.abs(_ratio(q))
@@ -62,11 +70,12 @@ def debiased_l1(q: Profile) -> Array:
     count = np.where(q.mass > 0, q.mass * q.rows, 1)
     spread = np.sqrt(rate * (1 - rate) / count)
     z = np.divide(ratio, spread, out=np.full_like(ratio, np.inf), where=spread > 0)
-    drawn = np.where(spread > 0, spread * math.sqrt(2 / math.pi) * np.exp(-z * z / 2), 0)
-    drawn = drawn + ratio * (1 - 2 * ndtr(-z))
-    return np.asarray(np.maximum((q.mass * (2 * ratio - drawn)).sum(-1), 0))
+    # the mean of |x| for a normal x of mean `ratio` and deviation `spread` (folded normal)
+    noisy = np.where(spread > 0, spread * math.sqrt(2 / math.pi) * np.exp(-z * z / 2), 0)
+    noisy = noisy + ratio * (1 - 2 * ndtr(-z))
+    return np.asarray(np.maximum((q.mass * (2 * ratio - noisy)).sum(-1), 0))
 
 
 def _ratio(q: Profile) -> Array:
-    """Gap of each bin as accuracy - confidence; 0 where the bin is empty."""
+    """Return accuracy - confidence of each bin, 0 where the bin is empty."""
     return np.asarray(np.divide(q.gap, q.mass, out=np.zeros_like(q.gap), where=q.mass > 0))

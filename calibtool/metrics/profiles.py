@@ -1,8 +1,8 @@
-"""Where a calibration error looks: profiles.
+"""Profiles: the signed gap and the mass of each bin, and the rules that cut the bins.
 
-A profile rule is a function of the observed cells that answers with the upper edges of its bins.
-The edges are fixed once, on the data, and then used for the data and for every replicate alike, so
-that a profile is linear in the row weights.
+A profile rule is a function of the observed cells that returns the upper edges of its bins. The
+edges are fixed once, on the data, and then used for the data and every replicate, so that a profile
+is linear in the row weights.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ import numpy as np
 from calibtool.metrics.cells import Cells, locate
 from calibtool.types import Array
 
-MOST_SWEPT = 5_000  # bins that a sweep tries
+# Bins up to which a sweep tries: it cuts every number of bins from 1 up, so that its time grows
+# with the square of this.
+MOST_SWEPT = 5_000
+# Cells that the loess and the belt work on: their time is proportional to it. The docstring of
+# `loess` says what pooling costs.
+_FINE = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """Signed gaps, coordinate by coordinate; the last axis is the profile.
+    """Signed gaps per coordinate; the last axis is the profile.
 
     Attributes:
         gap: sum of w * (outcome - score) in each bin, as a share of the weight of all rows.
@@ -35,16 +40,16 @@ class Profile:
     rows: float = 1.0
 
     def flat(self) -> Profile:
-        """The last two axes (classes and their bins) as one."""
+        """Return the profile with its last two axes (classes and their bins) as one."""
 
-        def one(x: Array) -> Array:
+        def join(x: Array) -> Array:
             return x.reshape(*x.shape[:-2], -1)
 
-        return Profile(one(self.gap), one(self.mass), one(np.asarray(self.score)), self.rows)
+        return Profile(join(self.gap), join(self.mass), join(np.asarray(self.score)), self.rows)
 
 
 def profile(cells: Cells) -> Profile:
-    """The gaps of cells as they stand."""
+    """Return the profile whose coordinates are the cells themselves."""
     total = cells.total[..., None]
     score = np.divide(cells.p, cells.n, out=np.zeros_like(cells.p), where=cells.n > 0)
     rows = float(np.asarray(cells.total).flat[0])
@@ -52,7 +57,9 @@ def profile(cells: Cells) -> Profile:
 
 
 def equal_width(cells: Cells, *, bins: int = 15) -> Array:
-    """Upper edges k/bins: bins (lo, hi] of equal width, 0 in the first (Guo et al. 2017, sec. 2).
+    """Return bins (lo, hi] of equal width, 0 in the first (Guo et al. 2017, sec. 2).
+
+    The bins are given by their upper edges, k/bins.
 
     >>> equal_width(None, bins=4)
     array([0.25, 0.5 , 0.75, 1.  ])
@@ -61,7 +68,7 @@ def equal_width(cells: Cells, *, bins: int = 15) -> Array:
 
 
 def equal_mass(cells: Cells, *, bins: int = 15) -> Array:
-    """Upper edges that cut the sorted weight at multiples of N/bins (Mukhoti et al. 2020).
+    """Return bins that cut the sorted weight at multiples of N/bins (Mukhoti et al. 2020).
 
     Rows of equal score stay together: a tie group that straddles a cut goes to the side on which
     most of it lies. Cuts that coincide are one, so that a constant score is a single bin.
@@ -69,32 +76,37 @@ def equal_mass(cells: Cells, *, bins: int = 15) -> Array:
     return _upper(cells, _cuts(np.cumsum(cells.n), bins))
 
 
-def _cuts(heap: Array, bins: int) -> Array:
-    """The last cell of each bin of equal mass, by the cumulative weight of the cells."""
-    targets = heap[-1] * np.arange(1, bins) / bins
-    above = np.searchsorted(heap, targets * (1 - 1e-12))  # first cell that reaches the target
-    below = np.where(above > 0, heap[above - 1], 0.0)
-    keep_below = (targets - below < heap[above] - targets) & (above > 0)
-    return np.unique(np.append(above - keep_below, len(heap) - 1))
+def _cuts(cumulative: Array, bins: int) -> Array:
+    """Return the last cell of each bin of equal mass, by the cumulative weight of the cells."""
+    targets = cumulative[-1] * np.arange(1, bins) / bins
+    # the first cell that reaches the target, up to the rounding of the cumulative sum
+    above = np.searchsorted(cumulative, targets * (1 - 1e-12))
+    below = np.where(above > 0, cumulative[above - 1], 0.0)
+    cut_before = (targets - below < cumulative[above] - targets) & (above > 0)
+    return np.unique(np.append(above - cut_before, len(cumulative) - 1))
 
 
 def _upper(cells: Cells, cuts: Array) -> Array:
-    """The upper edges of bins that end with these cells."""
+    """Return the upper edges of bins that end with these cells."""
     edges = cells.at[cuts].astype(np.float64)
     edges[-1] = 1.0
     return edges
 
 
 def sweep_mass(cells: Cells) -> Array:
-    """As many bins of equal mass as keep the mean outcome rising from bin to bin (Roelofs et al.
-    2022): one bin more at a time, up to the first that breaks it, or 5,000."""
-    heap = np.cumsum(cells.n)
-    return _sweep(cells, lambda bins: _cuts(heap, bins))
+    """Return as many bins of equal mass as keep the outcome rate rising (Roelofs et al. 2022).
+
+    One bin more at a time, until the rate falls from one bin to the next, or 5,000.
+    """
+    cumulative = np.cumsum(cells.n)
+    return _sweep(cells, lambda bins: _cuts(cumulative, bins))
 
 
 def sweep_width(cells: Cells) -> Array:
-    """As many bins of equal width as keep the mean outcome rising from bin to bin (Roelofs et al.
-    2022): one bin more at a time, up to the first that breaks it, or 5,000."""
+    """Return as many bins of equal width as keep the outcome rate rising (Roelofs et al. 2022).
+
+    One bin more at a time, until the rate falls from one bin to the next, or 5,000.
+    """
 
     def cuts(bins: int) -> Array:
         last = locate(cells.at, equal_width(cells, bins=bins), side="right")
@@ -104,7 +116,10 @@ def sweep_width(cells: Cells) -> Array:
 
 
 def _sweep(cells: Cells, cuts: Callable[[int], Array]) -> Array:
-    """Edges after the last cells of the most bins whose outcome rates rise."""
+    """Return the edges of the largest number of bins before the outcome rates stop rising.
+
+    `cuts` returns the last cells of a number of bins.
+    """
     n, y = (np.concatenate([[0.0], np.cumsum(x)]) for x in (cells.n, cells.y))
     best = cuts(1)
     for bins in range(2, min(len(cells.at), MOST_SWEPT) + 1):
@@ -115,3 +130,17 @@ def _sweep(cells: Cells, cuts: Callable[[int], Array]) -> Array:
             break
         best = ends
     return _upper(cells, best)
+
+
+def coarsen(cells: Cells, weight: Array) -> Cells:
+    """Return the cells, pooled to at most 1,024: half of equal weight and half of equal width.
+
+    Cells of equal width keep rows apart that lie far from most others. `weight`, (C,), decides on
+    the cells of equal weight.
+    """
+    if len(cells.at) <= _FINE:
+        return cells
+    weights = Cells(cells.at, weight, weight, weight)
+    low, high = float(cells.at[0]), float(cells.at[-1])
+    even = np.linspace(low, high, _FINE // 2 + 1)[1:-1]
+    return cells.pool(np.unique(np.concatenate([even, equal_mass(weights, bins=_FINE // 2)])))

@@ -1,4 +1,8 @@
-"""Per-row scores: a function of the rows gives a value a row, the metric is its weighted mean."""
+"""Scores: a function of the rows returns one value per row, the metric is its weighted mean.
+
+Every function returns (N,) values, True counting as 1. Those that need whole rows of probabilities
+raise NotAvailableError where only confidences are known.
+"""
 
 from __future__ import annotations
 
@@ -10,75 +14,82 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
+from calibtool.metrics.kinds import Score
 from calibtool.types import Array
 
 
 def accuracy(rows: Rows) -> Array:
-    """Whether the predicted class (the first of the highest) is the label."""
+    """Return True where the predicted class (the first of the highest) is the label."""
     return rows.correct
 
 
 def confidence(rows: Rows) -> Array:
-    """Probability of the predicted class."""
+    """Return the probability of the predicted class."""
     return rows.confidence
 
 
 def nll(rows: Rows) -> Array:
-    """-log p(label), natural logarithm, not clipped (Good 1952)."""
+    """Return -log p(label), natural logarithm, not clipped (Good 1952)."""
     if rows.log_prob is None:
         raise NotAvailableError("needs whole probability rows")
     return -rows.log_prob
 
 
 def brier(rows: Rows) -> Array:
-    """Sum over classes of (p - [class is the label])^2 (Brier 1950); 0 to 2."""
+    """Return the sum over classes of (p - [class is the label])^2 (Brier 1950); 0 to 2."""
     if rows.squares is None or rows.prob is None:
         raise NotAvailableError("needs whole probability rows")
     return rows.squares - 2 * rows.prob + 1
 
 
 def spherical(rows: Rows) -> Array:
-    """p(label) over the root of the sum of squares of the row (Good 1971); 0 to 1."""
+    """Return p(label) over the root of the sum of squares of the row (Good 1971); 0 to 1."""
     if rows.squares is None or rows.prob is None:
         raise NotAvailableError("needs whole probability rows")
     return np.asarray(rows.prob / np.sqrt(rows.squares))
 
 
 def entropy(rows: Rows) -> Array:
-    """-sum of p ln p over the classes, in nats."""
+    """Return the entropy of each row, -sum of p ln p over the classes, in nats."""
     if rows.entropy is None:
         raise NotAvailableError("needs whole probability rows")
     return rows.entropy
 
 
 def certainty(rows: Rows, *, by: Literal["confidence", "entropy"] = "confidence") -> Array:
-    """Probability of the predicted class, or exp(-entropy), which orders rows as -entropy does."""
+    """Return the confidence, or exp(-entropy), which lies in [0, 1] and orders rows as -entropy."""
     return rows.confidence if by == "confidence" else np.exp(-entropy(rows))
 
 
 def top_k(rows: Rows, *, k: int = 5) -> Array:
-    """Whether fewer than k classes score above the label; of equal ones, the first come first."""
+    """Return True where fewer than k classes rank above the label; lower classes win ties."""
     if rows.rank is None:
         raise NotAvailableError("needs whole probability rows")
     return np.asarray(rows.rank < k)
 
 
 def refinement(rows: Rows) -> Array:
-    """-log p(label) after recalibration on the other folds."""
+    """Return -log p(label) after recalibration on the other folds."""
     return -_recalibrated(rows)
 
 
 def calibration(rows: Rows) -> Array:
-    """What recalibration on the other folds takes off -log p(label)."""
+    """Return how much recalibration on the other folds reduces -log p(label)."""
     return nll(rows) + _recalibrated(rows)
 
 
 def calibration_reach(value: float, rows: float, level: float) -> tuple[float, float]:
-    """What a gain of one fitted parameter says of the gain of the best one.
+    """Return an interval of the gain that the best value of one parameter would bring.
 
-    Twice the gain of n rows on the rows that were fitted on is chi-squared with one degree of
-    freedom, not central where there is something to gain (Wilks 1938; Wald 1943): its root is about
-    normal around the root of twice the true gain. Rows not fitted on gain 1 / n less.
+    Twice the total gain of n rows, on the rows that the parameter was fitted to, is chi-squared
+    with one degree of freedom, non-central where there is something to gain (Wilks 1938; Wald
+    1943): its root is about normal with variance 1, around the root of twice the true total gain.
+    Rows that the parameter was not fitted to gain 1 / n less per row, which is added back.
+
+    Args:
+        value: the measured gain per row, on rows not fitted to.
+        rows: the number of rows, n.
+        level: of the interval.
 
     >>> low, high = calibration_reach(0.0, 1000.0, 0.95)
     >>> low, round(high, 4)
@@ -91,6 +102,111 @@ def calibration_reach(value: float, rows: float, level: float) -> tuple[float, f
 
 
 def _recalibrated(rows: Rows) -> Array:
+    """Return log p(label) after recalibration on the other folds."""
     if rows.refined is None:
         raise NotAvailableError("needs whole probability rows in memory, and rows enough to fit")
     return rows.refined
+
+
+PROPER: tuple[Score, ...] = (
+    Score(
+        "nll",
+        "Negative log-likelihood",
+        "mean of -ln p(y), in nats, not clipped",
+        "Good 1952",
+        nll,
+        needs=("log_prob",),
+        sees="calibration and sharpness together; confident mistakes most",
+        blind="which of the two moved it",
+    ),
+    Score(
+        "brier",
+        "Brier score",
+        "mean of the sum over classes of (p_k - [y = k])^2; 0 to 2",
+        "Brier 1950",
+        brier,
+        needs=("prob", "squares"),
+        sees="calibration and sharpness together, never more than 2 a row",
+        blind="which of the two moved it",
+    ),
+    Score(
+        "spherical",
+        "Spherical score",
+        "mean of p(y) / root of the sum of p_k^2; 0 to 1",
+        "Good 1971",
+        spherical,
+        better="higher",
+        needs=("prob", "squares"),
+        sees="calibration and sharpness together",
+        blind="which of the two moved it",
+    ),
+)
+RECALIBRATION: tuple[Score, ...] = (
+    Score(
+        "calibration-loss",
+        "Calibration error of the NLL",
+        "NLL - NLL after temperature scaling fitted on the other folds",
+        "Berta et al. 2025",
+        calibration,
+        needs=("refined", "log_prob"),
+        reach=calibration_reach,
+        sees="what recalibration would gain on rows that it was not fitted on",
+        blind="errors that a temperature cannot mend; below 0 where it costs more than it gains",
+    ),
+    Score(
+        "refinement-loss",
+        "Refinement error of the NLL",
+        "NLL after temperature scaling fitted on the other folds",
+        "Berta et al. 2025",
+        refinement,
+        needs=("refined",),
+        sees="what would be left after recalibration: the model's worth",
+        blind="calibration that a temperature can mend",
+    ),
+)
+CONFIDENCE: tuple[Score, ...] = (
+    Score(
+        "entropy",
+        "Predictive entropy",
+        "mean of - sum p_k ln p_k, in nats",
+        "Shannon 1948",
+        entropy,
+        better="",
+        needs=("entropy",),
+        sees="how undecided the rows are",
+        blind="whether they are right",
+    ),
+    Score(
+        "mean-confidence",
+        "Mean confidence",
+        "mean of max p",
+        "Hendrycks & Gimpel 2017",
+        confidence,
+        better="",
+        sees="what the model says of itself",
+        blind="whether it is right",
+    ),
+)
+ACCURACY: tuple[Score, ...] = (
+    Score(
+        "accuracy",
+        "Accuracy",
+        "mean of [argmax p = y], the first class among equals",
+        "Fawcett 2006",
+        accuracy,
+        better="higher",
+        sees="how often the top label is right",
+        blind="probabilities",
+    ),
+    Score(
+        "top-k-accuracy",
+        "Top-k accuracy",
+        "share of the rows whose label is among the k highest",
+        "Russakovsky et al. 2015",
+        top_k,
+        better="higher",
+        needs=("rank",),
+        sees="whether the label is among the best k",
+        blind="probabilities",
+    ),
+)

@@ -1,4 +1,4 @@
-"""Ranking and selective prediction: how well scores put rows in order. Blind to calibration."""
+"""Ranking and selective prediction: how well scores order the rows, whatever their calibration."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from statistics import NormalDist
 import numpy as np
 
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric, TwoFileMetric
+from calibtool.metrics.proper import certainty
 from calibtool.types import Array
 
 
 def auroc(cells: Cells) -> Array:
-    """Chance that a row with the outcome scores above one without, ties counting half (Hanley &
-    McNeil 1982). Of the top view: of right answers above wrong ones (Hendrycks & Gimpel 2017).
-    NaN where all outcomes are equal.
+    """Return the chance that a row with the outcome scores above one without; ties count half.
+
+    Hanley & McNeil 1982. In the top view: of right answers above wrong ones (Hendrycks & Gimpel
+    2017). NaN where all outcomes are equal.
 
     >>> float(auroc(Cells.from_rows(np.array([0.1, 0.4, 0.4, 0.9]), np.array([0, 0, 1, 1]))))
     0.875
@@ -26,7 +29,9 @@ def auroc(cells: Cells) -> Array:
 
 
 def delong(cells: Cells, level: float) -> tuple[float, float]:
-    """Interval of the AUROC by its placement values (DeLong et al. 1988), on the logit scale.
+    """Return the interval of the AUROC by placement values, on the logit scale.
+
+    DeLong, DeLong & Clarke-Pearson 1988. `cells` have no leading axes.
 
     >>> cells = Cells.from_rows(np.arange(8) / 8, np.array([0, 0, 1, 0, 1, 0, 1, 1]))
     >>> low, high = delong(cells, 0.95)
@@ -38,18 +43,23 @@ def delong(cells: Cells, level: float) -> tuple[float, float]:
     value = float(auroc(cells))
     if not 0 < value < 1 or min(a, b) < 2:
         return _separated(value, float(a), float(b), level)
+    # placement values: the share of the other kind that a row ranks above, ties half
     above = (np.cumsum(without) - without / 2) / b  # of each row with the outcome
     below = 1 - (np.cumsum(with_) - with_ / 2) / a  # of each row without
     variance = (with_ * (above - value) ** 2).sum() / (a * (a - 1))
     variance += (without * (below - value) ** 2).sum() / (b * (b - 1))
+    # d logit(v) / dv = 1 / (v (1 - v)); on the logit scale the interval stays within [0, 1]
     reach = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(variance) / (value * (1 - value))
     centre = math.log(value / (1 - value))
     return _expit(centre - reach), _expit(centre + reach)
 
 
 def _separated(value: float, a: float, b: float, level: float) -> tuple[float, float]:
-    """Where the rows are perfectly in order, the sample shows no spread: the AUROC is at least
-    what would leave min(a, b) rows in order with probability (1 - level) / 2."""
+    """Return the interval where the rows are perfectly in order and the sample shows no spread.
+
+    The AUROC is at least the value v at which min(a, b) rows would all be in order with probability
+    (1 - level) / 2 = v^min(a, b).
+    """
     if not math.isfinite(value):
         return math.nan, math.nan
     reach = ((1 - level) / 2) ** (1 / max(min(a, b), 1.0))
@@ -57,8 +67,10 @@ def _separated(value: float, a: float, b: float, level: float) -> tuple[float, f
 
 
 def auprc(cells: Cells) -> Array:
-    """Average precision: precision at each score, weighted by the recall it adds, the highest
-    scores first, ties together (Manning et al. 2008, ch. 8; scikit-learn). NaN without outcomes.
+    """Return the average precision: the precision at each score, weighted by the recall it adds.
+
+    The highest scores come first, ties together (Manning et al. 2008, ch. 8; scikit-learn). NaN
+    where no row has the outcome.
 
     >>> round(float(auprc(Cells.from_rows(np.array([0.1, 0.4, 0.9]), np.array([0, 1, 1])))), 3)
     1.0
@@ -70,9 +82,10 @@ def auprc(cells: Cells) -> Array:
 
 
 def aurc(cells: Cells) -> Array:
-    """Area under the risk-coverage curve: mean error rate of the most confident share c of the
-    rows, averaged over all c from 0 to 1 (El-Yaniv & Wiener 2010; Geifman et al. 2019), with
-    errors spread evenly within a tie.
+    """Return the area under the risk-coverage curve (El-Yaniv & Wiener 2010; Geifman et al. 2019).
+
+    That is the error rate of the most confident share c of the rows, averaged over all c from 0 to
+    1, with errors spread evenly within a tie.
 
     >>> float(aurc(Cells.from_rows(np.array([0.9, 0.8]), np.array([1, 1]))))
     0.0
@@ -81,7 +94,9 @@ def aurc(cells: Cells) -> Array:
     taken, missed = np.cumsum(rows, axis=-1), np.cumsum(wrong, axis=-1)
     before = taken - rows
     rate = np.divide(wrong, rows, out=np.zeros_like(wrong), where=rows > 0)
-    # the integral of (missed + rate t) / (before + t) over the rows of a cell
+    # In a cell that starts after `before` rows and m errors, the error rate after t more rows is
+    # (m + rate t) / (before + t). Its integral over the rows of the cell is
+    # rate rows + (m - rate before) ln(1 + rows / before).
     excess = missed - wrong - rate * before
     ratio = np.divide(rows, before, out=np.zeros_like(rows), where=before > 1e-9 * taken)
     area = rate * rows + excess * np.log1p(ratio)
@@ -89,20 +104,22 @@ def aurc(cells: Cells) -> Array:
 
 
 def e_aurc(cells: Cells) -> Array:
-    """AURC less that of the best order, r + (1 - r) ln(1 - r) at error rate r (Geifman et al. 2019,
-    eq. 3).
+    """Return AURC minus that of the best order, r + (1 - r) ln(1 - r) for an error rate of r.
+
+    Geifman et al. 2019, eq. 3.
 
     >>> round(float(e_aurc(Cells.from_rows(np.array([0.9, 0.8]), np.array([1, 0])))), 6)
     0.0
     """
-    kept = cells.y.sum(axis=-1) / cells.total
-    logs = np.log(kept, out=np.zeros_like(kept), where=kept > 0)
-    return np.asarray(aurc(cells) - (1 - kept + kept * logs))
+    right = cells.y.sum(axis=-1) / cells.total
+    logs = np.log(right, out=np.zeros_like(right), where=right > 0)
+    return np.asarray(aurc(cells) - (1 - right + right * logs))
 
 
 def augrc(cells: Cells) -> Array:
-    """Area under the generalized risk-coverage curve: the share of all rows that are kept and
-    wrong, averaged over coverage (Traub et al. 2024, eq. 6).
+    """Return the area under the generalized risk-coverage curve (Traub et al. 2024, eq. 6).
+
+    That is the share of all rows that are answered and wrong, averaged over coverage.
 
     >>> float(augrc(Cells.from_rows(np.array([0.9, 0.8]), np.array([0, 0]))))
     0.5
@@ -113,7 +130,7 @@ def augrc(cells: Cells) -> Array:
 
 
 def accuracy_at_coverage(cells: Cells, *, coverage: float = 0.9) -> Array:
-    """Accuracy of the most confident share of the rows (El-Yaniv & Wiener 2010).
+    """Return the accuracy of the most confident share of the rows (El-Yaniv & Wiener 2010).
 
     >>> scores = np.array([0.9, 0.8, 0.7, 0.6])
     >>> float(accuracy_at_coverage(Cells.from_rows(scores, np.array([1, 1, 0, 0])), coverage=0.5))
@@ -128,8 +145,9 @@ def accuracy_at_coverage(cells: Cells, *, coverage: float = 0.9) -> Array:
 
 
 def coverage_at_risk(cells: Cells, *, risk: float = 0.05) -> Array:
-    """Largest share of the rows, the most confident first, whose error rate is at most `risk`
-    (Geifman & El-Yaniv 2017); ties are kept or left together.
+    """Return the largest share of the rows whose error rate is at most `risk`.
+
+    The most confident rows come first; ties stay together (Geifman & El-Yaniv 2017).
 
     >>> scores = np.array([0.9, 0.8, 0.7, 0.6])
     >>> float(coverage_at_risk(Cells.from_rows(scores, np.array([1, 1, 1, 0])), risk=0.1))
@@ -137,28 +155,164 @@ def coverage_at_risk(cells: Cells, *, risk: float = 0.05) -> Array:
     """
     wrong, rows = (cells.n - cells.y)[..., ::-1], cells.n[..., ::-1]
     taken, missed = np.cumsum(rows, axis=-1), np.cumsum(wrong, axis=-1)
-    fits = missed <= risk * taken * (1 + 1e-12)
+    fits = missed <= risk * taken * (1 + 1e-12)  # a rate of exactly `risk` fits, despite rounding
     return np.asarray(np.where(fits, taken, 0).max(axis=-1) / taken[..., -1])
 
 
 def fpr95(cells: Cells) -> Array:
-    """Share of the rows without the outcome that score at or above the 5 % quantile of those with
-    it (Liang et al. 2018).
+    """Return the false positive rate at 95 % recall (Liang et al. 2018).
+
+    That is the share of the rows without the outcome that score at or above the 5 % quantile of
+    the rows with it.
 
     >>> float(fpr95(Cells.from_rows(np.array([0.1, 0.4, 0.5, 0.9]), np.array([0, 1, 0, 1]))))
     0.5
     """
     with_, without = cells.y[..., ::-1], (cells.n - cells.y)[..., ::-1]
-    kept = np.cumsum(with_, axis=-1)
-    first = (kept < 0.95 * kept[..., -1:]).sum(axis=-1, keepdims=True)
+    recalled = np.cumsum(with_, axis=-1)
+    first = (recalled < 0.95 * recalled[..., -1:]).sum(axis=-1, keepdims=True)
     passed = np.take_along_axis(np.cumsum(without, axis=-1), first, -1)[..., 0]
     return _over(passed, without.sum(axis=-1))
 
 
 def _over(a: Array, b: Array) -> Array:
-    """Ratio of a to b, NaN where b is 0."""
+    """Return a / b, NaN where b is 0."""
     return np.asarray(np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) > 0))
 
 
 def _expit(x: float) -> float:
+    """Return the inverse of the logit."""
     return 1 / (1 + math.exp(-x))
+
+
+_ORDER = "calibration: any increasing change of the scores leaves it as it is"
+RANKING: tuple[CellMetric, ...] = (
+    CellMetric(
+        "auroc",
+        "Area under the ROC curve",
+        "chance that a row of the class scores above another; ties count half; mean over K > 2",
+        "Hanley & McNeil 1982; interval of two classes: DeLong et al. 1988",
+        auroc,
+        least=0,
+        most=1,
+        view="ranks",
+        better="higher",
+        interval=delong,
+        sees="the order of the scores",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "auprc",
+        "Average precision",
+        "mean over the rows of the class of the precision at their score; mean for K > 2",
+        "Manning et al. 2008, ch. 8",
+        auprc,
+        least=0,
+        most=1,
+        view="ranks",
+        better="higher",
+        sees="the order of the highest scores",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "auroc-correct",
+        "AUROC of confidence for correctness",
+        "chance that a right answer is more confident than a wrong one; ties count half",
+        "Hendrycks & Gimpel 2017",
+        auroc,
+        least=0,
+        most=1,
+        view="top",
+        better="higher",
+        interval=delong,
+        sees="whether confidence tells right from wrong",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "aurc",
+        "Area under the risk-coverage curve",
+        "error rate of the most confident share c of the rows, averaged over c",
+        "El-Yaniv & Wiener 2010; Geifman et al. 2019",
+        aurc,
+        least=0,
+        most=1,
+        view="top",
+        sees="errors among the most confident rows most",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "e-aurc",
+        "Excess AURC",
+        "AURC - that of the best order of the same errors",
+        "Geifman et al. 2019, eq. 3",
+        e_aurc,
+        least=0,
+        most=1,
+        view="top",
+        sees="the order alone, not the error rate",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "augrc",
+        "Area under the generalized risk-coverage curve",
+        "share of the rows that are kept and wrong, averaged over coverage",
+        "Traub et al. 2024, eq. 6",
+        augrc,
+        least=0,
+        most=0.5,
+        view="top",
+        sees="all errors alike, wherever they stand in the order",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "accuracy-at-coverage",
+        "Accuracy at coverage",
+        "accuracy of the most confident share `coverage` of the rows",
+        "El-Yaniv & Wiener 2010",
+        accuracy_at_coverage,
+        least=0,
+        most=1,
+        view="top",
+        better="higher",
+        sees="what is gained by answering only when confident",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "coverage-at-risk",
+        "Coverage at risk",
+        "largest share of the rows, the most confident first, with an error rate of at most `risk`",
+        "Geifman & El-Yaniv 2017",
+        coverage_at_risk,
+        least=0,
+        most=1,
+        view="top",
+        better="higher",
+        sees="how many rows can be answered at a promised error rate",
+        blind=_ORDER,
+    ),
+)
+OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
+    TwoFileMetric(
+        "ood-auroc",
+        "AUROC for out-of-distribution rows",
+        "chance that a row of this file scores above one of the file given with --ood",
+        "Hendrycks & Gimpel 2017; Mukhoti et al. 2020",
+        auroc,
+        certainty,
+        better="higher",
+        interval=delong,
+        sees="whether confidence (or entropy) tells these rows from those",
+        blind=_ORDER,
+    ),
+    TwoFileMetric(
+        "ood-fpr95",
+        "False positive rate at 95 % recall",
+        "share of the --ood rows that score above the lowest 5 % of these rows",
+        "Liang et al. 2018",
+        fpr95,
+        certainty,
+        better="lower",
+        sees="how many --ood rows pass for rows of this file",
+        blind=_ORDER,
+    ),
+)

@@ -1,4 +1,4 @@
-"""Errors of whole rows of probabilities: how far from canonical calibration, for few classes.
+"""Errors of whole rows of probabilities: the distance from canonical calibration, for few classes.
 
 Each is a function of `probs` (N, K), `labels` (N,) and `weights` (N,) or None.
 """
@@ -11,14 +11,20 @@ from typing import Literal
 import numpy as np
 
 from calibtool.errors import NotAvailableError, UsageError
-from calibtool.metrics.smooth import BANDWIDTHS, INSIDE, POOLED, row_weight
+from calibtool.metrics.density import BANDWIDTHS, INSIDE, POOLED, row_weight
+from calibtool.metrics.kinds import MatrixMetric
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array
 
-CLASSES = 20  # beyond that, hardly two rows are close to one another
-PAIRS = 10**8  # of rows, for canonical densities
-SAMPLE = 1000  # rows between which the median distance is taken
-BLOCK = 2**20  # pairs worked on at a time and thread: 8 MB an array
+# Classes up to which whole rows are averaged: with more, hardly two rows are close to one another,
+# and the errors measure the number of rows.
+CLASSES = 20
+# Pairs of rows for the canonical density error: some seconds. More rows are measured at a sample.
+PAIRS = 10**8
+# Rows between which the median distance is taken: half a million pairs.
+SAMPLE = 1000
+# Pairs worked on at a time, per thread: 8 MB per array.
+BLOCK = 2**20
 
 Estimator = Literal["linear", "unbiased", "biased"]
 
@@ -33,18 +39,19 @@ def skce(
     estimator: Estimator = "linear",
     width: float = 0.0,
 ) -> float:
-    """Squared kernel calibration error (Widmann, Lindsten & Zachariah 2019, table 1).
+    """Return the squared kernel calibration error (Widmann, Lindsten & Zachariah 2019, table 1).
 
-    Mean over pairs of rows of exp(-d(p, q) / width) <e_y - p, e_z - q>, where d is the total
+    The mean over pairs of rows of exp(-d(p, q) / width) <e_y - p, e_z - q>, where d is the total
     variation distance, half the sum of |p_k - q_k|: the kernel of their experiments. A width of 0
     is their median heuristic (`skce_width`).
 
-    - "linear": of rows 0 and 1, 2 and 3, and so on in file order; an odd last row stands alone.
-      Unbiased, and its terms are independent.
+    - "linear": the pairs of rows 0 and 1, 2 and 3, and so on in file order; an odd last row is left
+      out. Unbiased, and its terms are independent.
     - "unbiased": all pairs of two different rows. It may be negative.
     - "biased": all pairs, and each row with itself. Never negative.
 
-    A pair weighs as much as the product of its rows' weights.
+    A pair weighs as much as the product of its rows' weights. Raises NotAvailableError where there
+    is no pair of rows with a weight above 0.
 
     >>> skce(np.eye(2), np.array([1, 0]), estimator="biased", width=1.0)  # 1 - 1 / e
     0.6321205588285577
@@ -58,7 +65,7 @@ def skce(
 
 
 def skce_linear_terms(probs: Array, labels: Array, *, width: float = 0.0) -> Array:
-    """The terms, (N // 2,), whose mean is the linear estimator: independent of one another."""
+    """Return the independent terms, (N // 2,), whose mean is the linear estimator."""
     _positive(len(labels) - 1)
     p, r = np.asarray(probs, np.float64), _residual(probs, labels)
     distance = np.abs(p[:-1:2] - p[1::2]).sum(1) / 2
@@ -73,12 +80,13 @@ def skce_replicates(
     estimator: Estimator = "linear",
     width: float = 0.0,
 ) -> Array:
-    """The estimates under each column of row weights `drawn`, (N, R): (R,).
+    """Return the estimates, (R,), under each column of row weights `drawn`, (N, R).
 
-    The linear estimator resamples its terms: each gets the weight of its first row. Products of
-    the others are in the precision of `drawn` (float32 is faster), their sums in float64.
+    The linear estimator resamples its terms: each gets the weight of its first row. The others
+    multiply in the precision of `drawn` (float32 is faster) and add up in float64.
     """
     if estimator == "linear":
+        # the product of two weights has variance 3, not 1: it would spread the replicates too far
         terms = skce_linear_terms(probs, labels, width=width)
         w = drawn[:-1:2].astype(np.float64)
         return np.asarray(terms @ w / _positive(w.sum(0)))
@@ -86,16 +94,18 @@ def skce_replicates(
 
 
 def skce_width(probs: Array) -> float:
-    """The median total variation distance between two rows (Widmann et al. 2019, sec. 7).
+    """Return the median total variation distance between two rows (Widmann et al. 2019, sec. 7).
 
-    Of 1,000 rows where there are more, evenly spaced in the order of a fixed mix of each row's
-    sorted probabilities; weights do not matter. Where more than half of the pairs coincide, of
-    the pairs that do not.
+    With more than 1,000 rows, it is that of 1,000 of them, evenly spaced in the order of a fixed
+    mix of each row's sorted probabilities. Weights do not matter. Where more than half of the pairs
+    coincide, the median is over the pairs that do not; 1 where all do.
     """
     from scipy.spatial.distance import pdist
 
     p = np.asarray(probs, np.float64)
     if len(p) > SAMPLE:
+        # The order depends neither on the file's nor on that of the classes. Square roots of 2, 3,
+        # 4, ... have no common factor, so that different rows hardly tie.
         order = np.argsort(np.sort(p, 1) @ np.sqrt(np.arange(2.0, p.shape[1] + 2)), kind="stable")
         p = p[order[np.linspace(0, len(p) - 1, SAMPLE).astype(np.intp)]]
     distance = pdist(p, "cityblock") / 2
@@ -106,14 +116,17 @@ def skce_width(probs: Array) -> float:
 
 
 def _quadratic(probs: Array, labels: Array, w: Array, estimator: Estimator, width: float) -> Array:
-    """The form w'Hw / (sum w)^2 of each column of w, or both without the diagonal; in blocks."""
+    """Return w'Hw / (sum w)^2 of each column of w, (R,), both without the diagonal if unbiased.
+
+    H is the N x N matrix of the terms of all pairs, made in blocks.
+    """
     from scipy.spatial.distance import cdist
 
     p, r = np.asarray(probs, np.float64), _residual(probs, labels)
-    scale = -0.5 / (width or skce_width(p))
+    scale = -0.5 / (width or skce_width(p))  # total variation is half of the city-block distance
 
     def block(rows: slice) -> Array:
-        """The form over these rows and all from them on: twice the pairs further on."""
+        """Return the form over these rows and all from them on: pairs further on count twice."""
         rest = slice(rows.start, len(p))
         h = cdist(p[rows], p[rest], "cityblock")
         h *= scale
@@ -130,20 +143,23 @@ def _quadratic(probs: Array, labels: Array, w: Array, estimator: Estimator, widt
 
 
 def _residual(probs: Array, labels: Array) -> Array:
-    """e_y - p, (N, K)."""
+    """Return e_y - p, (N, K)."""
     residual = -np.asarray(probs, np.float64)
     residual[np.arange(len(labels)), labels] += 1
     return residual
 
 
 def _positive(total: Array | float) -> Array:
-    """The weight of all pairs, or an error where there is no pair."""
+    """Return the weight of all pairs; raise NotAvailableError where it is 0."""
     if not np.all(np.asarray(total) > 0):
-        raise NotAvailableError("skce: needs two rows of weight above 0; measure on more rows")
+        raise NotAvailableError(
+            "skce: at least two rows with a weight above 0 are needed; measure on more rows"
+        )
     return np.asarray(total)
 
 
 def _blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Yield slices of rows whose pairs with all columns fit a block."""
     step = max(1, BLOCK // columns)
     return (slice(low, min(low + step, rows)) for low in range(0, rows, step))
 
@@ -154,18 +170,20 @@ def _blocks(rows: int, columns: int) -> Iterator[slice]:
 def simplex_ece(
     probs: Array, labels: Array, weights: Array | None = None, *, bins: int = 15
 ) -> float:
-    """Canonical ECE over bins of the simplex (Vaicenavicius et al. 2019; Widmann et al. 2019).
+    """Return the canonical ECE over bins of the simplex (Vaicenavicius et al. 2019).
 
-    Sum over occupied bins of n_b/N times the total variation distance, half the sum of absolute
-    differences, between mean label and mean probability. A bin is a cube: the same one of `bins`
-    equal parts (lo, hi], 0 in the first, in each column. With two classes it is the binary ECE,
-    but for rows on an edge between bins: the other column lies on it too.
+    The sum over occupied bins of n_b/N times the total variation distance, half the sum of absolute
+    differences, between mean label and mean probability (Widmann et al. 2019). A bin is a cube: in
+    each column, one of `bins` equal parts (lo, hi], with 0 in the first. With two classes it equals
+    the binary ECE except for rows on an edge, on which their other column lies too. Raises
+    NotAvailableError for more than 20 classes.
 
     >>> simplex_ece(np.array([[0.75, 0.25], [0.75, 0.25]]), np.array([0, 1]), bins=10)
     0.25
     """
     _few_classes("simplex-ece", probs)
     edges = (np.arange(1, bins + 1) / bins).astype(probs.dtype)
+    # number the occupied bins column by column: bins^K codes would overflow
     code = np.zeros(len(probs), np.int64)
     for column in probs.T:
         place = np.minimum(np.searchsorted(edges, column, side="left"), bins - 1)
@@ -178,10 +196,11 @@ def simplex_ece(
 
 
 def _few_classes(name: str, probs: Array) -> None:
+    """Raise NotAvailableError for more than CLASSES classes."""
     if probs.shape[1] > CLASSES:
         raise NotAvailableError(
-            f"{name}: {probs.shape[1]:,} classes; whole rows of more than {CLASSES} are too far "
-            "apart to be averaged. Use classwise-ece, skce or top-label-ece"
+            f"{name}: {probs.shape[1]:,} classes are too many: rows of more than {CLASSES} are too "
+            "far apart to be averaged. Use classwise-ece, skce or top-label-ece"
         )
 
 
@@ -196,15 +215,16 @@ def canonical_kde(
     bandwidth: float = 0.0,
     order: int = 1,
 ) -> float:
-    """Canonical kernel density calibration error (Popordanoska et al. 2022).
+    """Return the canonical kernel density calibration error (Popordanoska et al. 2022).
 
-    Mean over the rows of sum_k |E[y_k | p_i] - p_ik|^order, where E is the mean label of all other
-    rows, weighted by Dirichlet(p_j / b + 1) densities at p_i; as in the authors' package (ece-kde,
-    d9f60c0), without a root and without a half. A bandwidth of 0 is the one with the highest
-    leave-one-out likelihood of 1,024 distinct rows (the same draw each time). What a row leaves
-    out, and a row with no other: as in `kde_ece`. Zeros are taken as 1e-12 where the density is
-    looked at. Beyond 10,000 rows the mean is over as many evenly spaced ones as keep the number of
-    pairs at 10^8, or 1,000.
+    The mean over the rows of sum_k |E[y_k | p_i] - p_ik|^order, where E is the mean label of all
+    other rows, weighted by Dirichlet(p_j / b + 1) densities at p_i; as in the authors' package
+    (ece-kde, d9f60c0), without a root and without a half. A bandwidth of 0 is replaced by the one
+    with the highest leave-one-out likelihood of 1,024 rows (the same draw each time). What a row
+    leaves out, and a row with no other in reach, are treated as in `kde_ece`. Zeros count as 1e-12
+    where the density is looked at. Beyond 10,000 rows, the mean is over evenly spaced rows: as many
+    as keep the number of pairs at 10^8, at least 1,000. Raises NotAvailableError for more than 20
+    classes.
 
     >>> canonical_kde(np.array([[0.5, 0.5]] * 4), np.array([0, 0, 0, 0]), bandwidth=0.1)
     1.0
@@ -224,22 +244,25 @@ def canonical_kde(
 
 
 def _left_out(p: Array, labels: Array, w: Array, bandwidth: float, at: Array) -> Array:
-    """Mean label of all rows but one, seen from each of the rows `at`."""
+    """Return the mean label, (len(at), K), of all rows but one, as seen from the rows `at`."""
     label = np.eye(p.shape[1])[labels]
-    heap = w[:, None] * label
+    weighted = w[:, None] * label
     density = _dirichlet(p, bandwidth)
-    kept = np.maximum(1 - row_weight(w, w) / w, 0.0)  # of the row's own weight
+    # a row of weight k is k equal rows, of which one is left out: its kernel keeps this share
+    share = np.maximum(1 - row_weight(w, w) / w, 0.0)
     with np.errstate(divide="ignore"):
-        own = np.where(kept > 1e-9, np.log(kept), -np.inf)
+        log_share = np.where(share > 1e-9, np.log(share), -np.inf)
 
     def block(part: slice) -> Array:
+        """Return the mean labels of a part of the rows; a row without others has its own label."""
         rows = at[part]
         k = density(p[rows])
-        k[np.arange(len(rows)), rows] += own[rows]
+        k[np.arange(len(rows)), rows] += log_share[rows]
         top = k.max(1)
         lonely = np.isneginf(top)
+        # log-densities reach far below -1e5: without the largest of each row all could underflow
         np.exp(k - np.where(lonely, 0.0, top)[:, None], out=k)
-        return np.where(lonely[:, None], label[rows], k @ heap) / np.where(
+        return np.where(lonely[:, None], label[rows], k @ weighted) / np.where(
             lonely, 1.0, k @ w
         ).reshape(-1, 1)
 
@@ -247,7 +270,7 @@ def _left_out(p: Array, labels: Array, w: Array, bandwidth: float, at: Array) ->
 
 
 def _dirichlet(centre: Array, bandwidth: float) -> Callable[[Array], Array]:
-    """Log-densities at some rows (rows) of the Dirichlet kernels around `centre` (columns)."""
+    """Return log-densities(rows), (rows, centres), of the Dirichlet kernels of all centres."""
     from scipy.special import gammaln
 
     power = centre / bandwidth
@@ -256,7 +279,7 @@ def _dirichlet(centre: Array, bandwidth: float) -> Callable[[Array], Array]:
 
 
 def _bandwidth(p: Array) -> float:
-    """The highest leave-one-out likelihood; equal rows are left out together."""
+    """Return the bandwidth of the highest leave-one-out likelihood; equal rows leave together."""
     if len(p) > POOLED:
         draw = np.random.Generator(np.random.PCG64(0))
         p = p[np.sort(draw.choice(len(p), POOLED, replace=False))]
@@ -271,3 +294,33 @@ def _bandwidth(p: Array) -> float:
         return float(n @ (np.log(np.exp(k - top[:, None]) @ n / (n.sum() - n)) + top))
 
     return float(max(BANDWIDTHS, key=likelihood))
+
+
+SIMPLEX_ECE = MatrixMetric(
+    "simplex-ece",
+    "Full-simplex ECE",
+    "sum over occupied bins of the simplex of n_b/N |mean label - mean probability|, halved",
+    "Vaicenavicius et al. 2019",
+    simplex_ece,
+    sees="whole probability vectors (canonical calibration), for few classes",
+    blind="with many classes every row has a bin of its own, and the number means nothing",
+)
+CANONICAL_KDE_ECE = MatrixMetric(
+    "canonical-kde-ece",
+    "Canonical kernel density ECE",
+    "mean over the rows of |estimated label distribution at the row - row|, Dirichlet kernel",
+    "Popordanoska et al. 2022",
+    canonical_kde,
+    sees="whole probability vectors, for few classes",
+    blind="what the bandwidth smooths away; it needs very many rows beyond a few classes",
+)
+SKCE = MatrixMetric(
+    "skce",
+    "Squared kernel calibration error",
+    "mean over pairs of exp(-|p_i - p_j|/width) <y_i - p_i, y_j - p_j>",
+    "Widmann et al. 2019, table 1",
+    skce,
+    replicates=skce_replicates,
+    sees="whole probability vectors; its unbiased forms are 0 on average when calibrated",
+    blind="its power is spread thin over many classes; the unit means little by itself",
+)

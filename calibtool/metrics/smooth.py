@@ -1,6 +1,15 @@
-"""Calibration errors that smooth instead of binning: smooth ECE, and a density ratio.
+"""Smooth ECE: the gap, smoothed by a kernel as wide as the error itself (Blasiok & Nakkiran 2024).
 
-Both are functions of the cells' positions and sums; leading axes are replicates.
+A function of the cells' positions and sums; leading axes are replicates.
+
+The reflected Gaussian kernel on [0, 1] has cosines as eigenfunctions:
+
+    K_s(t, x) = 1 + 2 sum_k exp(-(pi k s)^2 / 2) cos(pi k x) cos(pi k t).
+
+So the residuals are expanded in cosines once (`_cosines`), each bandwidth s only damps the
+coefficients (`_damped`), and one cosine transform gives the smoothed gap on a grid, whose absolute
+value is integrated (`_error`). The bandwidth at which the error equals s is found by regula falsi
+(`_solve`), on a grid that is refined until it resolves the answer (`_fixed_point`).
 """
 
 from __future__ import annotations
@@ -11,43 +20,50 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.errors import UsageError
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.profiles import equal_mass
+from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
-# A grid of M intervals resolves bandwidths down to NODES / M. One data set is solved to TOLERANCE,
-# replicates more coarsely. Grids grow by GROW until they resolve the answer, or are FINEST.
-NODES, COARSE_NODES = 16, 4
+# One data set is solved to TOLERANCE, replicates (many, and noisy anyway) to COARSE_TOLERANCE.
 TOLERANCE, COARSE_TOLERANCE = 1e-7, 1e-5
+# Grid intervals per bandwidth, at least. They keep the relative error of `_cosines`, at most
+# (1 / (pi nodes))^4 / 3, at 5e-8 and 1.3e-5: as small as the tolerances. A grid of M intervals
+# resolves bandwidths down to NODES / M.
+NODES, COARSE_NODES = 16, 4
+# Intervals of the first grid, which resolves bandwidths from 0.004: most errors need no other.
+# LEAST is the smallest grid that the first one is reduced to where the error is plainly larger.
 GRID, COARSE_GRID, LEAST = 4096, 1024, 256
+# A grid that does not resolve the answer is refined by this factor, up to the finest grid. That one
+# is solved down to a bandwidth of one interval, 1e-6 and 6e-5: smaller errors are given as this.
 GROW = 4
 FINEST, COARSE_FINEST = 2**20, 2**14
-BATCH = 2**19  # values worked on at a time: 4 MB an array
+# Values worked on at a time: 4 MB per array.
+BATCH = 2**19
 
-EDGE = 1e-3  # confidences this close to 0 and 1 are taken as this close before the logit
-SLOPE = 4.0  # of the logit at 1/2: one unit of bandwidth, there, is one of probability
-# shares of the four nodes around a point, as polynomials of its place f between the middle two
+# Scores are brought this close to 0 and 1 before the logit, as in the authors' package (relplot).
+EDGE = 1e-3
+# The slope of the logit at 1/2: there, a unit of bandwidth is a unit of probability.
+SLOPE = 4.0
+# Cubic B-spline: the shares of the four nodes around a point, as polynomials (lowest power first)
+# of its position f between the middle two.
 SPLINE = (
     (1 / 6, -1 / 2, 1 / 2, -1 / 6),
     (2 / 3, 0.0, -1.0, 1 / 2),
     (1 / 6, 1 / 2, 1 / 2, -1 / 2),
     (0.0, 0.0, 0.0, 1 / 6),
 )
-REACH = 6.0  # standard deviations beyond which a Gaussian counts as 0
-
+# Standard deviations beyond which a Gaussian counts as 0: its mass beyond 6 is 2e-9.
+REACH = 6.0
 
 Kernel = Literal["reflected", "logit"]
 
-# ------------------------------------------------------------------ smooth ECE
-
 
 def smece(cells: Cells, *, kernel: Kernel = "reflected") -> Array:
-    """Smooth ECE: the bandwidth that its own error equals (Blasiok & Nakkiran 2024).
+    """Return the smooth ECE: the bandwidth that its own error equals (Blasiok & Nakkiran 2024).
 
     At bandwidth s the error is the integral of |sum_i r_i K_s(t, x_i)| dt, with residuals
-    r = w (y - x) / sum w; it falls as s grows, so that exactly one s equals it. That s is found to
-    1e-6 for one set of cells, and to 1e-4 for each of many (leading axes).
+    r = w (y - x) / sum w. It falls as s grows, so that exactly one s equals it. That s is found to
+    1e-6 for one set of cells, and to 1e-4 for each of several (leading axes).
 
     - "reflected": Gaussian of standard deviation s on [0, 1], reflected at both ends (their
       default).
@@ -62,26 +78,30 @@ def smece(cells: Cells, *, kernel: Kernel = "reflected") -> Array:
     """
     residual = _residual(cells)
     flat = residual.reshape(-1, residual.shape[-1])
-    score, found = cells.centres(), np.zeros(len(flat))
+    score, errors = cells.centres(), np.zeros(len(flat))
     reach = _reach(flat) if kernel == "logit" else np.zeros(len(flat))
-    for room in np.unique(reach).tolist():  # a row's answer depends on no other row
+    # Rows with the same reach share a line, so that the result of one depends on no other row.
+    for room in np.unique(reach).tolist():
         position, length = _on_unit_line(score, room, kernel)
         for rows in _batches(np.flatnonzero(reach == room), flat.shape[-1]):
             coarse = residual.ndim > 1
-            found[rows] = _fixed_point(position, flat[rows], length, coarse=coarse)
-    return found.reshape(residual.shape[:-1])
+            errors[rows] = _fixed_point(position, flat[rows], length, coarse=coarse)
+    return errors.reshape(residual.shape[:-1])
 
 
 def smoothed(
     cells: Cells, at: Array, *, bandwidth: float, kernel: Kernel = "reflected"
 ) -> tuple[Array, Array]:
-    """What smooth ECE integrates, as a curve: the density of the weight around each point, and the
-    mean gap there, (..., G) each; NaN where there is no weight (Blasiok & Nakkiran 2024, sec. 3).
+    """Return the curve that smooth ECE integrates (Blasiok & Nakkiran 2024, sec. 3).
 
     Args:
+        cells: (..., C) cells.
         at: (G,) scores.
-        bandwidth: that of `smece`, say: density * |gap| then integrates to it.
+        bandwidth: such as the value of `smece`: density * |gap| then integrates to it.
         kernel: the density is that of the score, or under "logit" of a quarter of its logit.
+
+    Returns the density of the weight around each point, and the mean gap (outcome - score) there,
+    (..., G) each. The gap is NaN where there is no weight.
 
     >>> cells = Cells(np.array([0.8]), np.array([10.0]), np.array([8.0]), np.array([5.0]))
     >>> density, gap = smoothed(cells, np.array([0.5, 0.8]), bandwidth=0.1)
@@ -91,42 +111,48 @@ def smoothed(
     rows = np.stack(np.broadcast_arrays(cells.n, cells.y - cells.p))
     rows = rows / cells.total[..., None]
     flat = rows.reshape(-1, rows.shape[-1])
+    # cells and points together, so that one line covers both
     both = np.concatenate([cells.centres(), at])
-    place, length = _on_unit_line(both, REACH * bandwidth, kernel)
+    position, length = _on_unit_line(both, REACH * bandwidth, kernel)
     nodes = COARSE_NODES if cells.n.ndim > 1 else NODES
     finest = COARSE_FINEST if cells.n.ndim > 1 else FINEST
     grid = int(min(2 ** np.ceil(np.log2(max(nodes * length / bandwidth, 256))), finest))
     out = np.empty((len(flat), len(at)))
     for part in _batches(np.arange(len(flat)), grid):
-        smooth = _damped(_cosines(place[: -len(at)], flat[part], grid), bandwidth / length)
-        out[part] = _between(smooth, place[-len(at) :] * grid) / length
+        smooth = _damped(_cosines(position[: -len(at)], flat[part], grid), bandwidth / length)
+        out[part] = _interpolate(smooth, position[-len(at) :] * grid) / length
     density, gap = out.reshape(*rows.shape[:-1], len(at))
-    some = density > 1e-9 * density.max(axis=-1, keepdims=True)
-    return density, np.divide(gap, density, out=np.full_like(gap, np.nan), where=some)
+    occupied = density > 1e-9 * density.max(axis=-1, keepdims=True)  # below, both are rounding
+    return density, np.divide(gap, density, out=np.full_like(gap, np.nan), where=occupied)
 
 
-def _between(values: Array, at: Array) -> Array:
-    """Values of rows between their nodes 0, 1, 2, ..."""
+def _interpolate(values: Array, at: Array) -> Array:
+    """Return the values, (R, G), at positions `at` between the nodes 0, 1, 2, ... of each row."""
     node = np.minimum(at.astype(np.intp), values.shape[-1] - 2)
     share = at - node
     return np.asarray(values[:, node] * (1 - share) + values[:, node + 1] * share)
 
 
 def _residual(cells: Cells) -> Array:
-    """Signed gap of each cell as a share of the weight of all rows."""
+    """Return the signed gap of each cell, as a share of the weight of all rows."""
     return np.asarray((cells.y - cells.p) / cells.total[..., None])
 
 
 def _reach(residual: Array) -> Array:
-    """How far a kernel reaches, rounded up to a power of 2: no answer exceeds sum |residual|."""
-    most = np.maximum(np.abs(residual).sum(-1), 2.0**-20)
-    return np.asarray(REACH * np.exp2(np.ceil(np.log2(most))))
+    """Return how far the kernel of each row reaches at most, in bandwidths of 1.
+
+    No answer exceeds sum |residual|, so no bandwidth does. Rounded up to a power of 2, so that the
+    rows of a bootstrap share a few lines; at least 2^-20, the resolution of the finest grid.
+    """
+    largest = np.maximum(np.abs(residual).sum(-1), 2.0**-20)
+    return np.asarray(REACH * np.exp2(np.ceil(np.log2(largest))))
 
 
 def _on_unit_line(score: Array, room: float, kernel: Kernel) -> tuple[Array, float]:
-    """Positions in [0, 1], and how long that unit is in units of bandwidth.
+    """Return positions in [0, 1], and the length of [0, 1] in units of bandwidth.
 
-    The logit line is cut so far out (`room`) that nothing is reflected.
+    The logit line is cut at `room` beyond the outermost scores, so that nothing is reflected at its
+    ends, and mapped to [0, 1].
     """
     if kernel == "reflected":
         return np.clip(score, 0.0, 1.0), 1.0
@@ -137,17 +163,22 @@ def _on_unit_line(score: Array, room: float, kernel: Kernel) -> tuple[Array, flo
 
 
 def _fixed_point(position: Array, residual: Array, length: float, *, coarse: bool) -> Array:
-    """The bandwidth at which the smoothed error equals it, for each row of residuals."""
+    """Return the bandwidth at which the smoothed error equals it, for each row of residuals."""
     nodes, tolerance = (COARSE_NODES, COARSE_TOLERANCE) if coarse else (NODES, TOLERANCE)
-    answer = np.abs(residual).sum(-1)  # an upper bound
-    guess = np.maximum(np.abs(residual.sum(-1)), (0.18 * np.square(residual).sum(-1)) ** (1 / 3))
-    guess = np.minimum(guess, answer)  # the net gap, or what noise comes to
+    answer = np.abs(residual).sum(-1)  # an upper bound: smoothing cancels, it never adds
+    # Start from the net gap, which no smoothing cancels, or from what noise alone comes to:
+    # residuals of random sign, smoothed at s, have the variance sum r^2 / (2 sqrt(pi) s) at each
+    # point, whose mean absolute value sqrt(2 / pi) sd equals s at s^3 = sum r^2 / pi^1.5.
+    noise = (0.18 * np.square(residual).sum(-1)) ** (1 / 3)
+    guess = np.minimum(np.maximum(np.abs(residual.sum(-1)), noise), answer)
     grid, last = (COARSE_GRID, COARSE_FINEST) if coarse else (GRID, FINEST)
     grid *= GROW if length > 1 else 1  # the logit line is longer
+    # one data set whose guessed bandwidth spans 8 times as many intervals as are needed
     while not coarse and grid > LEAST and grid * guess[0] > 8 * NODES * length:
-        grid //= 2  # one data set, plainly wider than this grid is made for
+        grid //= 2
     open_ = np.flatnonzero(answer > tolerance)
     while len(open_):
+        # the finest grid is used below its resolution too: there is no finer one
         finest = length * (1 if grid >= last else nodes) / grid
         for rows in _batches(open_, grid):
             waves = _cosines(position, residual[rows], grid)
@@ -158,10 +189,10 @@ def _fixed_point(position: Array, residual: Array, length: float, *, coarse: boo
 
 
 def _solve(waves: Array, start: Array, length: float, finest: float, tolerance: float) -> Array:
-    """The root of error(s) - s for each row (regula falsi, Illinois).
+    """Return the root of error(s) - s for each row (regula falsi, Illinois rule).
 
-    The error falls with s, so that the root lies between any s and error(s). Where it lies below
-    `finest`, which this grid cannot resolve, the answer is an upper bound below `finest`.
+    The error falls as s grows, so that the root lies between any s and error(s). Where it lies
+    below `finest`, which this grid cannot resolve, the answer is the error at `finest`, below it.
     """
     start = np.maximum(start, finest)
     other = np.maximum(_error(waves, start, length), finest)
@@ -169,17 +200,18 @@ def _solve(waves: Array, start: Array, length: float, finest: float, tolerance: 
     low, high = np.minimum(start, other), np.maximum(start, other)
     below = np.where(start < other, gap, other_gap)
     above = np.where(start < other, other_gap, gap)
-    lower = (below < 0) & (low <= finest)
-    answer = np.where(lower, np.minimum(low + below, np.nextafter(finest, 0)), low)
+    unresolved = (below < 0) & (low <= finest)
+    answer = np.where(unresolved, np.minimum(low + below, np.nextafter(finest, 0)), low)
     busy = np.flatnonzero(below > tolerance)
     last_side = np.zeros(len(answer))
-    for _ in range(60):
+    for _ in range(60):  # a cap that is not met: 60 bisections alone would leave 1e-18
         if not len(busy):
             break
         a, b, fa, fb = low[busy], high[busy], below[busy], above[busy]
         s = np.clip((a * fb - b * fa) / (fb - fa), a, b)
         value = _error(waves[busy] if len(busy) < len(waves) else waves, s, length) - s
         side = np.sign(value)
+        # Illinois: an end that stays twice in a row counts half, or it would stay for ever
         again = side == last_side[busy]
         low[busy], below[busy] = np.where(side > 0, s, a), np.where(side > 0, value, fa)
         high[busy], above[busy] = np.where(side > 0, b, s), np.where(side > 0, fb, value)
@@ -192,15 +224,16 @@ def _solve(waves: Array, start: Array, length: float, finest: float, tolerance: 
 
 @cache
 def _spectrum(grid: int) -> Array:
-    """Of the spline, at k = 0..grid."""
+    """Return the spectrum of the cubic B-spline at k = 0..grid: sinc to the fourth power."""
     return np.asarray(np.sinc(np.arange(grid + 1) / (2 * grid)) ** 4)
 
 
 def _cosines(position: Array, residual: Array, grid: int) -> Array:
-    """sum_i r_i cos(pi k x_i) for k = 0..grid, of each row of residuals.
+    """Return sum_i r_i cos(pi k x_i) for k = 0..grid, of each row of residuals: (R, grid + 1).
 
-    Each residual is laid on four nodes as a cubic B-spline, whose own spectrum (sinc to the fourth
-    power) is divided out. Relative error at bandwidth s: below (1 / (pi grid s))^4 / 3.
+    A non-uniform fast Fourier transform: each residual is laid on the four nearest nodes as a cubic
+    B-spline, the nodes are transformed, and the spectrum of the spline is divided out. The relative
+    error at bandwidth s is below (1 / (pi grid s))^4 / 3.
     """
     from scipy.fft import dct
 
@@ -208,7 +241,9 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     node = np.minimum(at.astype(np.int32), grid - 1)
     f = at - node
     first = (node + grid * np.arange(len(residual))[:, None]).ravel()
-    moments = []  # of r, r f, r f^2, r f^3 over the cells between two nodes
+    # The shares are cubic polynomials of f, so that sums of r, r f, r f^2 and r f^3 over the cells
+    # between two nodes give the shares of all nodes.
+    moments = []
     for _ in range(4):
         sums = np.bincount(first, residual.ravel(), grid * len(residual))
         moments.append(sums.reshape(-1, grid))
@@ -216,15 +251,18 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     laid = np.zeros((len(residual), grid + 3))  # with a node beyond each end
     for step, shares in enumerate(SPLINE):
         laid[:, step : step + grid] += sum(c * m for c, m in zip(shares, moments, strict=True) if c)
-    laid[:, 2] += laid[:, 0]  # cosines are even about both ends
+    laid[:, 2] += laid[:, 0]  # cosines are even about both ends: fold the nodes beyond them back
     laid[:, -3] += laid[:, -1]
     inner = laid[:, 1:-1]
-    inner[:, 1:-1] /= 2
+    inner[:, 1:-1] /= 2  # a type-1 transform counts every node but the two ends twice
     return np.asarray(dct(inner, type=1) / _spectrum(grid))
 
 
 def _damped(waves: Array, bandwidth: Array | float) -> Array:
-    """What the waves sum to at the nodes, smoothed by a Gaussian."""
+    """Return what the waves sum to at the nodes, (R, grid + 1), smoothed by a Gaussian.
+
+    The bandwidth is in units of the line; an array has one per row.
+    """
     from scipy.fft import dct
 
     k = np.pi * np.arange(waves.shape[-1])
@@ -234,197 +272,38 @@ def _damped(waves: Array, bandwidth: Array | float) -> Array:
 
 
 def _error(waves: Array, bandwidth: Array, length: float) -> Array:
-    """Integral over [0, 1] of |the smoothed residuals|, a bandwidth a row.
+    """Return the integral over [0, 1] of |the smoothed residuals|, with one bandwidth per row.
 
-    The trapezoidal rule is right to third order but where the sign changes; there the line between
-    the two nodes is integrated, and the slopes are the ends of the Euler-Maclaurin formula.
+    The trapezoidal rule is accurate where the function is smooth (its slope is 0 at both ends, by
+    reflection), but not where |f| has a kink. Between two nodes with values of different sign, a
+    and b in absolute terms, the straight line has the integral (a^2 + b^2) / (2 (a + b)), which is
+    a b / (a + b) less than the rule. The smooth parts on both sides of the kink end there with the
+    slopes -(a + b) and a + b, for which the Euler-Maclaurin formula adds (a + b) / 6.
     """
     grid = waves.shape[-1] - 1
     smooth = _damped(waves, bandwidth[:, None] / length)
     row, at = np.nonzero(np.signbit(smooth[:, 1:]) != np.signbit(smooth[:, :-1]))
     a, b = np.abs(smooth[row, at]), np.abs(smooth[row, at + 1])
     jump = np.maximum(a + b, np.finfo(np.float64).tiny)
-    fix = np.bincount(row, jump / 6 - a * b / jump, len(waves))
+    correction = np.bincount(row, jump / 6 - a * b / jump, len(waves))
     np.abs(smooth, out=smooth)
-    return np.asarray((smooth.sum(-1) - (smooth[:, 0] + smooth[:, -1]) / 2 + fix) / grid)
+    return np.asarray((smooth.sum(-1) - (smooth[:, 0] + smooth[:, -1]) / 2 + correction) / grid)
 
 
 def _batches(rows: Array, width: int | None = None) -> Iterator[Array]:
-    """The rows, a few at a time, so that temporary arrays stay small."""
+    """Yield the rows, a few at a time, so that temporary arrays stay small."""
     step = max(1, BATCH // max(width or rows.shape[-1], 1))
     for low in range(0, len(rows), step):
         yield rows[low : low + step]
 
 
-# ------------------------------------------------------------------ density ratio
-
-# The bandwidths that the authors' package (ece-kde, d9f60c0) chooses from.
-BANDWIDTHS = np.concatenate([np.logspace(-5, -1, 15), np.linspace(0.2, 1.0, 5)])
-EXACT = 2048  # cells up to which every pair is looked at
-POOLED = 1024  # cells of equal mass beyond that
-INSIDE = 1e-12  # where the kernel is looked at for scores of 0 and 1
-
-
-def kde_ece(cells: Cells, *, order: int = 1, bandwidth: float = 0.0) -> Array:
-    """Kernel density calibration error (Popordanoska et al. 2022, binary or top label).
-
-    Mean over the rows of |E[y | x_i] - x_i|^order, where E is the mean outcome of all other rows,
-    weighted by Beta(x_j / b + 1, (1 - x_j) / b + 1) densities at x_i. As in the authors' package,
-    order 2 takes no root; unlike there, two classes do not count twice.
-
-    A bandwidth of 0 is `kde_bandwidth`'s choice, one for all leading axes. A row leaves out one
-    row's weight: what divides the weights and outcomes of all cells, or where nothing does the
-    smallest weight. A row with no other within reach is compared with its own outcome. Beyond
-    2,048 cells (or, with leading axes, 1,024), 1,024 of equal mass stand for them: measured on
-    8,000 rows, the value moves by 2e-6 at bandwidth 0.01, 3e-5 at 0.001 and 1e-4 at 0.0001.
-
-    >>> cells = Cells(np.array([0.5]), np.array([4.0]), np.array([2.0]), np.array([4.0]))
-    >>> round(float(kde_ece(cells, bandwidth=0.1)), 6)
-    0.5
-    """
-    n, y, x, one, zero = _left_out(cells, order, bandwidth)
-    one, zero = np.clip(one, 0.0, 1.0), np.clip(zero, 0.0, 1.0)
-    gaps = y * np.abs(one - x) ** order + (n - y) * np.abs(zero - x) ** order
-    return np.asarray((gaps.sum(-1) / n.sum(-1)).reshape(cells.n.shape[:-1]))
-
-
-def kde_target(cells: Cells, *, order: int = 1, bandwidth: float = 0.0) -> Array:
-    """What `kde_ece` estimates, of cells whose outcomes are their true rates: the mean |gap|^order
-    itself, whatever the bandwidth.
-
-    >>> cells = Cells(np.array([0.2, 0.4]), np.ones(2), np.array([0.2, 0.4]), np.array([0.3, 0.3]))
-    >>> round(float(kde_target(cells)), 6)
-    0.1
-    """
-    gap = np.divide(cells.y - cells.p, cells.n, out=np.zeros_like(cells.p), where=cells.n > 0)
-    return np.asarray((cells.n * np.abs(gap) ** order).sum(-1) / cells.total)
-
-
-def kde_settled(cells: Cells, *, order: int = 1, bandwidth: float = 0.0) -> dict[str, float]:
-    """The options of `kde_ece` with a bandwidth of 0 decided by the data."""
-    return {"order": order, "bandwidth": bandwidth or kde_bandwidth(cells)}
-
-
-def kde_bandwidth(cells: Cells) -> float:
-    """The bandwidth with the highest leave-one-out likelihood (Popordanoska et al. 2022).
-
-    Rows of equal score are left out together: else a tie would draw the bandwidth to 0. Beyond
-    1,024 cells, as many are drawn by their weight (with the same draw each time). The density is
-    the Beta kernel's mean; the authors' package divides it by the bandwidth once more, which
-    prefers smaller ones.
-    """
-    one = _summed(cells)
-    at = np.flatnonzero(one.n > 0)
-    if len(at) > POOLED:
-        draw = np.random.Generator(np.random.PCG64(0))
-        share = one.n[at] / one.n[at].sum()
-        at = np.sort(draw.choice(at, POOLED, replace=False, p=share))
-        n = np.ones(POOLED)
-    else:
-        n = one.n[at]
-    if len(at) < 2:
-        return float(BANDWIDTHS[-1])
-    x = np.clip(one.centres()[at], 0.0, 1.0)
-    return float(max(BANDWIDTHS, key=lambda b: _likelihood(x, n, b)))
-
-
-def _likelihood(x: Array, n: Array, bandwidth: float) -> float:
-    """Log-likelihood of each cell under the kernels of all others."""
-    log_kernel = _log_beta(x, x, bandwidth)
-    np.fill_diagonal(log_kernel, -np.inf)
-    top = log_kernel.max(-1)
-    np.exp(log_kernel - top[:, None], out=log_kernel)
-    return float(n @ (np.log(log_kernel @ n / (n.sum() - n)) + top))
-
-
-def _log_beta(at: Array, centre: Array, bandwidth: float) -> Array:
-    """Log-density at each `at` (rows) of the Beta kernel around each `centre` (columns)."""
-    from scipy.special import betaln
-
-    at = np.clip(at, INSIDE, 1 - INSIDE)
-    a, b = centre / bandwidth, (1 - centre) / bandwidth
-    return np.asarray(np.outer(np.log(at), a) + np.outer(np.log1p(-at), b) - betaln(a + 1, b + 1))
-
-
-def _left_out(
-    cells: Cells, order: int, bandwidth: float
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Of each cell (R, C): n, y, where it lies (C,), and the mean outcome of all rows but one, seen
-    from there: where that one's outcome is 1, and where it is 0."""
-    if order not in {1, 2}:
-        raise UsageError(f"kde-ece: order={order!r} is not 1 or 2")
-    if not bandwidth >= 0:
-        raise UsageError(f"kde-ece: bandwidth={bandwidth:g} is below 0; 0 chooses one")
-    width = bandwidth or kde_bandwidth(cells)
-    flat = (part.reshape(-1, cells.n.shape[-1]) for part in (cells.n, cells.y))
-    row = np.array([row_weight(*sums) for sums in zip(*flat, strict=True)])
-    pooled = _pooled(cells, POOLED if cells.n.ndim > 1 else EXACT)
-    x = np.clip(pooled.centres(), 0.0, 1.0)
-    n, y = (part.reshape(-1, len(x)) for part in (pooled.n, pooled.y))
-    return n, y, x, *_ratios(_log_beta(x, x, width), n, y, row)
-
-
-def _ratios(log_kernel: Array, n: Array, y: Array, row: Array) -> tuple[Array, Array]:
-    """Weighted mean outcomes without a row of this weight and outcome 1, and of outcome 0."""
-    own = log_kernel.diagonal().copy()
-    top = log_kernel.max(-1)
-    kernel = np.exp(log_kernel - top[:, None])
-    left = np.exp(own - top) * row[:, None]  # what the row itself adds
-    mass, hits = n @ kernel.T - left, y @ kernel.T
-    thin = (mass < 1e-9 * left) | (mass < 1e-200)  # all but the row itself is far away
-    mass = np.where(thin, 1.0, mass)
-    one, zero = (hits - left) / mass, hits / mass
-    for r, c in zip(*np.nonzero(thin & (n > 0)), strict=True):
-        one[r, c], zero[r, c] = _lonely(log_kernel[c], n[r], y[r], row[r], c)
-    return one, zero
-
-
-def _lonely(log_kernel: Array, n: Array, y: Array, row: float, cell: int) -> tuple[float, float]:
-    """`_ratios` for one cell whose neighbours are too far away to be seen beside itself."""
-    others = n.copy()
-    others[cell] -= row
-    seen = others > 1e-9 * row
-    if not seen.any():
-        return 1.0, 0.0
-    share = np.exp(log_kernel[seen] - log_kernel[seen].max())
-    mass, hits = share @ others[seen], share @ y[seen]
-    own = share[int(seen[:cell].sum())] * row if seen[cell] else 0.0
-    return float((hits - own) / mass), float(hits / mass)
-
-
-def row_weight(n: Array, y: Array) -> float:
-    """The weight of one row, from the weights of cells and their sums of outcomes.
-
-    What divides them all. Weights that nothing divides are uneven: the smallest of a cell with one
-    kind of outcome, which may be a row. If there is none, next to nothing.
-
-    >>> row_weight(np.array([6.0, 15.0]), np.array([6.0, 12.0]))
-    3.0
-    """
-    sums = np.unique(np.concatenate([n, y]))
-    sums = sums[sums > 0]
-    if sums[-1] < 2**53 and np.array_equal(sums, np.rint(sums)):
-        return float(np.gcd.reduce(sums.astype(np.int64)))
-    least = divisor = float(n[n > 0].min())
-    for weight in sums.tolist():
-        a, b = weight, divisor
-        while b > 1e-6 * least:  # Euclid, with the nearest multiple
-            a, b = b, abs(a - b * round(a / b))
-        divisor = a
-        if divisor < 1e-3 * least:
-            pure = n[(n > 0) & ((y <= 0) | (y >= n))]
-            return float(pure.min()) if len(pure) else divisor
-    return divisor
-
-
-def _summed(cells: Cells) -> Cells:
-    """The cells of all leading axes together."""
-    c = cells.n.shape[-1]
-    return Cells(cells.at, *(x.reshape(-1, c).sum(0) for x in (cells.n, cells.p, cells.y)))
-
-
-def _pooled(cells: Cells, limit: int) -> Cells:
-    """The cells, or fewer of equal mass where there are more than `limit`."""
-    if cells.n.shape[-1] <= limit:
-        return cells
-    return cells.pool(equal_mass(_summed(cells), bins=POOLED))
+SMECE = CellMetric(
+    "smece",
+    "Smooth ECE",
+    "mean absolute gap smoothed by a kernel as wide as the error itself",
+    "Blasiok & Nakkiran 2024 (reflected Gaussian, or Gaussian in the logit)",
+    smece,
+    error=True,
+    sees="the gap at a scale that the error itself chooses: a consistent measure, no bins",
+    blind="gaps that change sign within less than its own value",
+)

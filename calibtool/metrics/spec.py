@@ -1,8 +1,9 @@
 """Spec strings: "ece(bins=20)" to a metric with its options, and back.
 
-The same string is the command's argument, the report's key, the table's first column and the JSON
-key. Options of a calibration error are its `view`, `profile` and `norm`, and the keyword-only
-arguments of the profile rule; options of a score are those of its function.
+The same string is the argument of the command, the key of a report, the first column of a table and
+the name in JSON. Options of a binned error are its `view`, `profile` and `norm`, and the
+keyword-only arguments of the profile rule; options of other metrics are the keyword-only arguments
+of their functions, and `view` where they have one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from calibtool.metrics.registry import METRICS, SETS
 from calibtool.types import Array
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
-# least and largest value of an option
+# Smallest and largest value of each option, in all metrics. They keep out values without a meaning
+# and computations without an end.
 RANGES: dict[str, tuple[float, float]] = {
     "bins": (1, 100_000),
     "groups": (3, 100_000),
@@ -51,13 +53,15 @@ RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Spec:
-    """A metric with its options settled.
+    """A metric with its options.
 
     Attributes:
-        name: the canonical spec string: the metric's name, and what differs from its defaults.
-        metric: its line in the table.
-        view: of a metric that looks at one; "auto" and "ranks" are settled by the data.
-        profile, norm: for a binned calibration error.
+        name: the canonical spec string: the metric's name and the options that differ from their
+            defaults.
+        metric: its entry in the table.
+        view: the view, for metrics that have one; "auto" and "ranks" depend on the data and are
+            replaced by `resolve_view`.
+        profile, norm: of a binned calibration error; "" otherwise.
         options: keyword arguments of the profile rule or of the metric's function.
     """
 
@@ -70,23 +74,29 @@ class Spec:
 
     @property
     def is_error(self) -> bool:
-        """Whether this is a calibration error: 0 at best, and pushed up by noise."""
+        """True for a calibration error: 0 at best, and pushed up by noise."""
         metric = self.metric
         return isinstance(metric, BinnedError) or (isinstance(metric, CellMetric) and metric.error)
 
     @property
     def one_edge_for_all(self) -> bool:
-        """Whether this is a binned error whose edges do not depend on the data."""
+        """True for a binned error whose edges do not depend on the data."""
         return self.profile in FIXED
 
     def edges(self, cells: Cells) -> Array:
-        """Upper edges of the bins, by the profile rule on the observed cells."""
+        """Return the upper edges of the bins, by the profile rule on the observed cells."""
         return PROFILES[self.profile](cells, **self.options)
 
     def of_profile(self, profile: Profile, *, truth: bool = False) -> Array:
-        """A binned error of a profile; classes, if there are any, are averaged. In the label view,
-        the bins of all predicted classes are one profile. With `truth`, of a profile without
-        noise: what the error estimates."""
+        """Return the binned error of a profile.
+
+        In the class view, the errors of the classes (the next to last axis) are averaged. In the
+        label view, the bins of all predicted classes are one profile.
+
+        Args:
+            profile: (..., bins), or (..., classes, bins) in the class and label views.
+            truth: True for a profile without noise; then return what the error estimates.
+        """
         if self.view == "label":
             profile = profile.flat()
         norm = ESTIMATES.get(self.norm, self.norm) if truth else self.norm
@@ -94,23 +104,23 @@ class Spec:
         return per_class.mean(axis=-1) if self.view == "class" else per_class
 
     def of_cells(self, cells: Cells) -> Array:
-        """A metric of the cells of one class, or of all rows."""
+        """Return a `CellMetric` of the cells of one class, or of all rows."""
         assert isinstance(self.metric, CellMetric)
         return self.metric.of(cells, **self.options)
 
     def settled(self, cells: Cells) -> Spec:
-        """With the options that are left to the data decided on these cells."""
+        """Return the spec with data-dependent options replaced by their values on these cells."""
         if not isinstance(self.metric, CellMetric) or self.metric.settle is None:
             return self
         return replace(self, options=self.metric.settle(cells, **self.options))
 
     def of_truth(self, cells: Cells) -> Array:
-        """What the metric estimates, of cells whose outcomes are their rates."""
+        """Return what a `CellMetric` estimates, of cells whose outcomes are their true rates."""
         assert isinstance(self.metric, CellMetric)
         return (self.metric.target or self.metric.of)(cells, **self.options)
 
     def signature(self) -> str:
-        """The part of a number's signature that is the metric's own."""
+        """Return the metric's part of a number's signature, such as "ece|view:top|bins:15"."""
         if not self.view:
             return self.name
         options = [f"{key}:{value}" for key, value in self.options.items()]
@@ -121,9 +131,9 @@ class Spec:
 
 
 def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
-    """Specs from "ece(bins=20),nll" or a list of such; names of sets ("all") stand for their lines.
+    """Parse "ece(bins=20),nll" or a list of specs; names of sets ("all") stand for their metrics.
 
-    All mistakes are reported together.
+    Raises UsageError with all mistakes together.
 
     >>> [spec.name for spec in parse_list("ece(bins=20),nll")]
     ['ece(bins=20)', 'nll']
@@ -141,12 +151,12 @@ def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
     if mistakes:
         raise UsageError("\n".join(mistakes))
     if not parsed:
-        raise UsageError("no metrics were asked for; `calibtool metrics` lists them")
+        raise UsageError("no metrics were given; `calibtool metrics` lists them")
     return list(parsed.values())
 
 
 def parse(text: str) -> Spec:
-    """One spec string.
+    """Parse one spec string. Raises UsageError where it is not one.
 
     >>> parse("ece(norm=l2, bins=10)").options
     {'bins': 10}
@@ -157,19 +167,19 @@ def parse(text: str) -> Spec:
     name, body = match[1].lower().replace("_", "-"), match[2] or ""
     if name not in METRICS:
         raise UsageError(f"there is no metric {name!r}{_near_metric(name)}")
-    given = {}
+    options = {}
     for item in _split(body):
         key, equals, value = (part.strip() for part in item.partition("="))
         if not equals or not key or not value:
             raise UsageError(f"{text!r}: {item!r} is not OPTION=VALUE")
-        if key in given:
+        if key in options:
             raise UsageError(f"{text!r}: {key} is given twice")
-        given[key] = value
-    return _settle(text, METRICS[name], given)
+        options[key] = value
+    return _spec(text, METRICS[name], options)
 
 
 def _near_metric(name: str) -> str:
-    """Names that are spelled alike, or have a word of it; else where to find them all."""
+    """Return a hint: names with a similar spelling or this part, else where all are listed."""
     close = difflib.get_close_matches(name, [*METRICS, *SETS], n=3)
     close += [other for other in METRICS if name in other and other not in close][:3]
     if close:
@@ -177,7 +187,8 @@ def _near_metric(name: str) -> str:
     return f"; `calibtool metrics` lists them; sets are {', '.join(SETS)}"
 
 
-def _settle(text: str, metric: Metric, given: dict[str, str]) -> Spec:
+def _spec(text: str, metric: Metric, given: dict[str, str]) -> Spec:
+    """Return the spec of a metric with the options `given` as strings."""
     if isinstance(metric, Score | CountMetric | MatrixMetric | TwoFileMetric):
         function: Callable[..., Any] = metric.of if not isinstance(metric, Score) else metric.rows
         if isinstance(metric, TwoFileMetric):
@@ -193,49 +204,50 @@ def _settle(text: str, metric: Metric, given: dict[str, str]) -> Spec:
     chosen = {}
     shown = {}
     for key, table in choices.items():
-        own = getattr(metric, key)
-        value = _chosen(text, key, given.pop(key, own), table)
+        default = getattr(metric, key)
+        value = _chosen(text, key, given.pop(key, default), table)
         chosen[key] = value
-        if value != own:
+        if value != default:
             shown[key] = value
     options, extra = _options(text, PROFILES[chosen["profile"]], given)
     return Spec(_name(metric, shown | extra), metric, options=options, **chosen)
 
 
 def _chosen(text: str, key: str, value: str, known: Iterable[str]) -> str:
-    """A choice, spelled with - or _."""
-    own = value.replace("-", "_")
-    if own not in known:
-        raise UsageError(f"{text!r}: there is no {key} {value!r}{near(own, known)}")
-    return own
+    """Return a choice, which may be spelled with - for _."""
+    name = value.replace("-", "_")
+    if name not in known:
+        raise UsageError(f"{text!r}: there is no {key} {value!r}{near(name, known)}")
+    return name
 
 
 def _options(
     text: str, function: Callable[..., Any], given: dict[str, str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All options of a function with their values, and those that are not its defaults."""
-    own = {
+    """Return all options of a function with their values, and those that are not defaults."""
+    defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     for key in given:
-        if key not in own:
-            known = near(key, own) if own else "; it takes no options"
+        if key not in defaults:
+            known = near(key, defaults) if defaults else "; it takes no options"
             raise UsageError(f"{text!r}: there is no option {key!r}{known}")
     if not given:
-        return own, {}
+        return defaults, {}
     choices = {name: get_args(hint) for name, hint in get_type_hints(function).items()}
     options = {
         key: _value(text, key, given[key], default, choices.get(key, ()))
         if key in given
         else default
-        for key, default in own.items()
+        for key, default in defaults.items()
     }
-    return options, {key: value for key, value in options.items() if value != own[key]}
+    return options, {key: value for key, value in options.items() if value != defaults[key]}
 
 
 def _value(text: str, key: str, value: str, default: Any, choices: tuple[str, ...]) -> Any:
+    """Return an option's value: a number of the default's type, within its range, or a choice."""
     if not isinstance(default, (int, float)):
         return _chosen(text, key, value, choices)
     try:
@@ -243,31 +255,34 @@ def _value(text: str, key: str, value: str, default: Any, choices: tuple[str, ..
     except ValueError:
         kind = "a whole number" if isinstance(default, int) else "a number"
         raise UsageError(f"{text!r}: {key} must be {kind}, not {value!r}") from None
-    least, most = RANGES.get(key, (-math.inf, math.inf))
-    if not least <= number <= most:
-        raise UsageError(
-            f"{text!r}: {key} must lie between {least:,g} and {most:,.0f}, not {value}"
-        )
+    low, high = RANGES.get(key, (-math.inf, math.inf))
+    if not low <= number <= high:
+        raise UsageError(f"{text!r}: {key} must lie between {low:,g} and {high:,.0f}, not {value}")
     return number
 
 
 def _name(metric: Metric, options: Mapping[str, Any]) -> str:
+    """Return the spec string of a metric with these options."""
     inside = ",".join(f"{key}={value}" for key, value in options.items())
     return f"{metric.name}({inside})" if inside else metric.name
 
 
 def _split(text: str) -> list[str]:
-    """Items between commas that stand outside parentheses."""
+    """Return the items between commas that stand outside parentheses."""
     items = re.split(r",(?![^(]*\))", text)
     return [item.strip() for item in items if item.strip()]
 
 
 def resolve_view(spec: Spec, predictions: Readable) -> Spec:
-    """The spec with its automatic view decided by the shape of the data, never by their values."""
+    """Return the spec with "auto" or "ranks" replaced by a view.
+
+    The shape of the data decides, never their values: the view must not change from one file to the
+    next. Raises UsageError where the positive view is wanted of more than two classes.
+    """
     if spec.view == "positive" and predictions.classes not in (2, None):
         raise UsageError(
-            f"{predictions.source}: {spec.name}: the positive view needs two classes, there are "
-            f"{predictions.classes}"
+            f"{predictions.source}: {spec.name}: the positive view needs two classes "
+            f"(got {predictions.classes})"
         )
     if spec.view == "ranks":
         return replace(spec, view="positive" if predictions.classes in (2, None) else "class")
@@ -277,8 +292,11 @@ def resolve_view(spec: Spec, predictions: Readable) -> Spec:
 
 
 def main_view(specs: Sequence[Spec], predictions: Readable) -> str:
-    """The view that the reading speaks of: that of the first calibration error with scores."""
-    own = "positive" if predictions.one_column else "top"
+    """Return the view that the summary in words is about: the first top or positive one.
+
+    Where no spec has one, and for confidences alone, it is the default view of the data.
+    """
+    default = "positive" if predictions.one_column else "top"
     if predictions.classes is None:
-        return own
-    return next((spec.view for spec in specs if spec.view in ("top", "positive")), own)
+        return default
+    return next((spec.view for spec in specs if spec.view in ("top", "positive")), default)

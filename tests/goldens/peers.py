@@ -368,10 +368,8 @@ def conventions() -> Iterator[Library]:
     )
     yield asked("probcal", "from probcal import metrics as m\n", PROBCAL_LINES, PROBCAL_AGREES)
     yield asked("calzone-tool", CALZONE, [*_calzone_lines()], CALZONE_AGREES)
-    yield asked("calibstats", "import calibstats as m\n", CALIBSTATS_LINES, CALIBSTATS_AGREES)
-    yield asked("calikit", CALIKIT, CALIKIT_LINES)
-    yield asked("pycalib", "from pycalib import metrics as m\n", PYCALIB_LINES, PYCALIB_AGREES)
-    yield asked("classifier-calibration", CLASSIFIER_CALIBRATION, CLASSIFIER_CALIBRATION_LINES)
+    yield Library("calibstats", HELPERS + "import calibstats as m\n", CALIBSTATS_AGREES)
+    yield Library("pycalib", HELPERS + "from pycalib import metrics as m\n", PYCALIB_AGREES)
     yield Library("mcgrad", HELPERS + MCGRAD, MCGRAD_AGREES)
     yield Library("model-diagnostics", HELPERS + MODEL_DIAGNOSTICS, MODEL_DIAGNOSTICS_AGREES)
     yield Library("probmetrics", HELPERS + PROBMETRICS, PROBMETRICS_AGREES)
@@ -785,20 +783,6 @@ def _calzone_lines() -> Iterator[Line]:
         yield metric, f"calzone({{x}}, {{y}}, {{bins}}, {name!r}, {key!r})", "PP-"
 
 
-CALIBSTATS_LINES = [
-    ("ece", "m.ece({x}, {y}, n_bins={bins})", "sPP"),
-    ("ace", "m.ace({x}, {y}, n_bins={bins})", "sPP"),
-    ("mce", "m.mce({x}, {y}, n_bins={bins})", "sPP"),
-    ("rmsce", "m.calibration_error({x}, {y}, n_bins={bins}, norm='l2')", "sPP"),
-    ("debiased-ece", "m.debiased_ece({x}, {y}, n_bins={bins})", "sPP"),
-    (
-        "debiased-ece-quantile",
-        "m.debiased_ece({x}, {y}, n_bins={bins}, strategy='quantile')",
-        "sPP",
-    ),
-    ("brier", "m.brier_score({x}, {y})", "sPP"),
-    ("nll", "m.nll({x}, {y})", "sPP"),
-]
 CALIBSTATS_AGREES = agreeing(
     [
         (
@@ -810,44 +794,9 @@ CALIBSTATS_AGREES = agreeing(
     ]
 )
 
-CALIKIT = """\
-from calikit import binning, metrics as m
-def binned(norm, x, y, bins, scheme):
-    return norm(binning.bin_predictions(x.tolist(), y.tolist(), bins, scheme))
-"""
-CALIKIT_LINES = [
-    ("ece", "binned(binning.ece, {x}, {y}, min({bins}, len({x})), 'mass')", "sst"),
-    ("mce", "binned(binning.mce, {x}, {y}, min({bins}, len({x})), 'mass')", "sst"),
-    ("ece-width", "binned(binning.ece, {x}, {y}, {bins}, 'width')", "sst"),
-    ("mce-width", "binned(binning.mce, {x}, {y}, {bins}, 'width')", "sst"),
-    ("brier", "m.brier({x}.tolist(), {y}.tolist())", "sst"),
-    ("log-loss", "m.log_loss({x}.tolist(), {y}.tolist())", "sst"),
-    ("auc", "m.auc({x}.tolist(), {y}.tolist())", "sst"),
-    ("spiegelhalter", "m.spiegelhalter({x}.tolist(), {y}.tolist())[0]", "sst"),
-    ("spiegelhalter-p", "m.spiegelhalter({x}.tolist(), {y}.tolist())[1]", "sst"),
-]
-
-PYCALIB_LINES = [
-    ("ece", "m.ECE({y}, {x}, bins={bins})", "-PP"),
-    ("conf-ece", "m.conf_ECE({y}, {x}, bins={bins})", "PPP"),
-    ("binary-ece", "m.binary_ECE({y}, {x}, bins={bins})", "s--"),
-    ("classwise-ece", "m.classwise_ECE({y}, {x}, bins={bins})", "--P"),
-    ("conf-mce", "m.conf_MCE({y}, {x}, bins={bins})", "PPP"),
-    ("binary-mce", "m.binary_MCE({y}, {x}, bins={bins})", "s--"),
-    ("classwise-mce", "m.classwise_MCE({y}, {x}, bins={bins})", "--P"),
-    ("full-ece", "m.full_ECE({y}, {x}, bins={bins})", "--P"),
-    ("brier", "m.brier_score(np.eye({x}.shape[1])[{y}], {x})", "-PP"),
-]
 PYCALIB_AGREES = agreeing(
     [("classes5", "simplex-ece(bins=15)", "m.full_ECE(labels, probabilities) / 2", 1e-9)]
 )
-
-CLASSIFIER_CALIBRATION = """\
-from classifier_calibration.calibration_error import classwise_ece
-"""
-CLASSIFIER_CALIBRATION_LINES = [
-    ("classwise-ece", "classwise_ece({x}, {y}, num_bins={bins})", "PPP"),
-]
 
 MCGRAD = """\
 from mcgrad.metrics import ecce

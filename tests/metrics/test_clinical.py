@@ -8,21 +8,21 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import chi2
 
-from calibtool.metrics import clinical
+from calibtool.metrics import belt, goodness_of_fit, loess, logistic
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
 
 METRICS = [
-    clinical.cox_slope,
-    clinical.cox_intercept,
-    clinical.citl,
-    clinical.deviance,
-    clinical.ici,
-    clinical.e50,
-    clinical.e90,
-    clinical.emax,
-    clinical.hosmer_lemeshow,
-    clinical.spiegelhalter_z,
+    logistic.cox_slope,
+    logistic.cox_intercept,
+    logistic.citl,
+    logistic.deviance,
+    loess.ici,
+    loess.e50,
+    loess.e90,
+    loess.emax,
+    goodness_of_fit.hosmer_lemeshow,
+    goodness_of_fit.spiegelhalter_z,
 ]
 LOGISTIC = METRICS[:4]
 
@@ -60,12 +60,12 @@ def test_recalibration_is_the_maximum_likelihood(weighted):
     w = rng(5).exponential(size=800) if weighted else np.ones(800)
     cells, x = cells_of(p, y, w if weighted else None), logit(p)
     (a, b), loss = fitted(p, y, w, np.stack([np.ones(800), x], 1), 0.0)
-    assert float(clinical.cox_intercept(cells)) == pytest.approx(a, abs=1e-4)
-    assert float(clinical.cox_slope(cells)) == pytest.approx(b, abs=1e-4)
+    assert float(logistic.cox_intercept(cells)) == pytest.approx(a, abs=1e-4)
+    assert float(logistic.cox_slope(cells)) == pytest.approx(b, abs=1e-4)
     null = (w * (np.logaddexp(0, x) - y * x)).sum()
-    assert float(clinical.deviance(cells)) == pytest.approx(2 * (null - loss), rel=1e-6)
+    assert float(logistic.deviance(cells)) == pytest.approx(2 * (null - loss), rel=1e-6)
     (large,), _ = fitted(p, y, w, np.ones((800, 1)), x)
-    assert float(clinical.citl(cells)) == pytest.approx(large, abs=1e-4)
+    assert float(logistic.citl(cells)) == pytest.approx(large, abs=1e-4)
 
 
 def test_recalibration_undoes_a_shift_and_a_temperature():
@@ -73,8 +73,8 @@ def test_recalibration_undoes_a_shift_and_a_temperature():
     n = np.full(61, 50.0)
     p = expit(x)
     cells = Cells(p, n, n * p, n * expit(0.3 + 0.6 * x))
-    assert float(clinical.cox_slope(cells)) == pytest.approx(0.6, abs=1e-9)
-    assert float(clinical.cox_intercept(cells)) == pytest.approx(0.3, abs=1e-9)
+    assert float(logistic.cox_slope(cells)) == pytest.approx(0.6, abs=1e-9)
+    assert float(logistic.cox_intercept(cells)) == pytest.approx(0.3, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_recalibration_undoes_a_shift_and_a_temperature():
 )
 def test_what_has_no_finite_optimum_is_said_to(p, y, slope, intercept, large):
     cells = cells_of(p, y)
-    np.testing.assert_equal(float(clinical.cox_slope(cells)), slope)
-    np.testing.assert_equal(float(clinical.cox_intercept(cells)), intercept)
+    np.testing.assert_equal(float(logistic.cox_slope(cells)), slope)
+    np.testing.assert_equal(float(logistic.cox_intercept(cells)), intercept)
     if large is not None:
-        np.testing.assert_allclose(float(clinical.citl(cells)), large, atol=1e-9)
+        np.testing.assert_allclose(float(logistic.citl(cells)), large, atol=1e-9)
 
 
 def test_scores_of_0_and_1_that_keep_their_promise_say_nothing_about_the_others():
@@ -110,8 +110,8 @@ def test_one_broken_promise_leaves_no_logistic_model():
     p, y = draw(300)
     cells = cells_of(np.append(p, [0, 1]), np.append(y, [0, 0]))
     assert np.isnan([float(metric(cells)) for metric in LOGISTIC[:3]]).all()
-    assert np.isinf(clinical.deviance(cells))
-    assert clinical.belt(cells).p_value == 0
+    assert np.isinf(logistic.deviance(cells))
+    assert belt.fit_belt(cells).p_value == 0
 
 
 def nearest(p, y, span, degree):
@@ -135,12 +135,12 @@ def test_loess_and_the_distances_from_it(n, within, span, degree):
     wanted = nearest(p, y, span, degree)
     cells = cells_of(p, y)
     how = {"span": span, "degree": degree}
-    np.testing.assert_allclose(clinical.loess(cells, **how), wanted, atol=within)
+    np.testing.assert_allclose(loess.loess(cells, **how), wanted, atol=within)
     gap = np.abs(wanted - p)
-    assert float(clinical.ici(cells, **how)) == pytest.approx(gap.mean(), abs=within / 10)
-    assert float(clinical.e50(cells, **how)) == pytest.approx(np.median(gap), abs=within)
-    assert float(clinical.e90(cells, **how)) == pytest.approx(np.quantile(gap, 0.9), abs=1e-3)
-    assert float(clinical.emax(cells, **how)) == pytest.approx(gap.max(), abs=within)
+    assert float(loess.ici(cells, **how)) == pytest.approx(gap.mean(), abs=within / 10)
+    assert float(loess.e50(cells, **how)) == pytest.approx(np.median(gap), abs=within)
+    assert float(loess.e90(cells, **how)) == pytest.approx(np.quantile(gap, 0.9), abs=1e-3)
+    assert float(loess.emax(cells, **how)) == pytest.approx(gap.max(), abs=within)
 
 
 def test_hosmer_lemeshow_by_hand():
@@ -150,14 +150,16 @@ def test_hosmer_lemeshow_by_hand():
         (k - 25 * q) ** 2 / (25 * q * (1 - q))
         for k, q in zip((7, 9, 17, 18), (0.2, 0.4, 0.6, 0.8), strict=True)
     )
-    assert float(clinical.hosmer_lemeshow(cells_of(p, y), groups=4)) == pytest.approx(expected)
+    assert float(goodness_of_fit.hosmer_lemeshow(cells_of(p, y), groups=4)) == pytest.approx(
+        expected
+    )
 
 
 def test_spiegelhalter_by_hand():
     p, y = draw(500)
     top = ((y - p) * (1 - 2 * p)).sum()
     bottom = np.sqrt(((1 - 2 * p) ** 2 * p * (1 - p)).sum())
-    assert float(clinical.spiegelhalter_z(cells_of(p, y))) == pytest.approx(top / bottom)
+    assert float(goodness_of_fit.spiegelhalter_z(cells_of(p, y))) == pytest.approx(top / bottom)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -174,7 +176,7 @@ def test_replicates_are_what_each_is_alone(metric):
     assert found.shape == (5,)
     assert found.dtype == np.float64
     alone = float(metric(Cells(pooled.at, n[0], n[0] * share, y[0])))
-    if metric is clinical.hosmer_lemeshow:  # replicates share their groups
+    if metric is goodness_of_fit.hosmer_lemeshow:  # replicates share their groups
         return
     within = 5e-3 if "loess" in metric.__doc__ else 1e-8  # and the reach of the weights
     assert found[0] == pytest.approx(alone, abs=within)
@@ -203,15 +205,15 @@ def test_the_tail_of_the_belt_is_that_of_its_terms():
         drawn = line + above[:extra].sum(0)
         for share in (0.5, 0.1, 0.01):
             at = np.quantile(drawn, 1 - share)
-            assert float(clinical.belt_tail(np.array(at), extra)) == pytest.approx(share, rel=0.05)
+            assert float(belt.belt_tail(np.array(at), extra)) == pytest.approx(share, rel=0.05)
 
 
 def test_belt_contains_the_diagonal_of_calibrated_scores_and_not_of_others():
-    fair = clinical.belt(cells_of(*draw(3000, scale=1.0)))
+    fair = belt.fit_belt(cells_of(*draw(3000, scale=1.0)))
     assert fair.p_value > 0.05
     assert (fair.low[1] <= fair.grid).all()
     assert (fair.grid <= fair.high[1]).all()
-    steep = clinical.belt(cells_of(*draw(3000, scale=2.0)))
+    steep = belt.fit_belt(cells_of(*draw(3000, scale=2.0)))
     assert steep.p_value < 1e-6
     assert steep.low[1][10] > steep.grid[10]
     for one in (fair, steep):
@@ -223,7 +225,7 @@ def test_belt_contains_the_diagonal_of_calibrated_scores_and_not_of_others():
 def test_belt_bends_where_the_truth_does():
     x = 2 * rng(0).standard_normal(4000)
     y = rng(1).random(4000) < expit(0.35 * x**2 - 1)
-    found = clinical.belt(cells_of(expit(x), y))
+    found = belt.fit_belt(cells_of(expit(x), y))
     assert found.degree >= 2
     inner = (found.grid > 0.05) & (found.grid < 0.95)
     truth = expit(0.35 * logit(found.grid[inner]) ** 2 - 1)
@@ -233,11 +235,11 @@ def test_belt_bends_where_the_truth_does():
 
 def test_edges_of_the_belt_lie_on_the_likelihood_ratio_that_was_asked_for():
     cells = cells_of(*draw(400, scale=1.0))
-    found = clinical.belt(cells, level=(0.95,), points=5)
+    found = belt.fit_belt(cells, level=(0.95,), points=5)
     assert found.degree == 1
     x, at = logit(cells.at), logit(found.grid[2])
     reach = chi2.isf(0.05, 2)
-    best = float(clinical.deviance(cells))
+    best = float(logistic.deviance(cells))
 
     def fall(edge):
         """Deviance that curves through (at, edge) lose at least."""

@@ -10,8 +10,9 @@ from scipy.optimize import brentq
 from scipy.stats import beta, dirichlet
 
 from calibtool.errors import NotAvailableError, UsageError
-from calibtool.metrics import simplex, smooth
+from calibtool.metrics import density, simplex, smooth
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.density import kde_bandwidth, kde_ece, kde_target
 from calibtool.metrics.kernel import mmce
 from calibtool.metrics.simplex import (
     canonical_kde,
@@ -20,7 +21,7 @@ from calibtool.metrics.simplex import (
     skce_linear_terms,
     skce_replicates,
 )
-from calibtool.metrics.smooth import kde_bandwidth, kde_ece, kde_target, smece
+from calibtool.metrics.smooth import smece
 
 OF_CELLS = {
     "smece": smece,
@@ -226,15 +227,15 @@ def test_the_bandwidth_is_the_most_likely_on_the_grid():
             return np.log(kernel.mean(1)).sum()
 
     cells = Cells.from_rows(x, y)
-    assert kde_bandwidth(cells) == max(smooth.BANDWIDTHS, key=likelihood)
+    assert kde_bandwidth(cells) == max(density.BANDWIDTHS, key=likelihood)
     assert float(kde_ece(cells)) == float(kde_ece(cells, bandwidth=kde_bandwidth(cells)))
 
 
 def test_many_cells_are_pooled_with_little_error(monkeypatch):
     cells = Cells.from_rows(*rows(900))
     exact = float(kde_ece(cells, bandwidth=0.01))
-    monkeypatch.setattr(smooth, "EXACT", 800)
-    monkeypatch.setattr(smooth, "POOLED", 400)
+    monkeypatch.setattr(density, "EXACT", 800)
+    monkeypatch.setattr(density, "POOLED", 400)
     pooled = float(kde_ece(cells, bandwidth=0.01))
     assert pooled != exact
     assert pooled == pytest.approx(exact, abs=1e-4)
@@ -257,7 +258,7 @@ def test_the_target_of_kde_ece_is_what_it_tends_to():
 
 def test_a_row_weighs_what_divides_all_weights():
     def of(n, y):
-        return smooth.row_weight(np.array(n), np.array(y))
+        return density.row_weight(np.array(n), np.array(y))
 
     assert of([6.0, 0, 15, 10], [6.0, 0, 0, 10]) == 1
     assert of([1e6, 2e6], [1.0, 2e6]) == 1
@@ -441,13 +442,13 @@ def test_errors_of_whole_rows_obey_the_laws(name):
 
 @pytest.mark.parametrize("metric", [simplex_ece, canonical_kde])
 def test_many_classes_are_refused(metric):
-    with pytest.raises(NotAvailableError, match=r"21 classes; .* Use classwise-ece"):
+    with pytest.raises(NotAvailableError, match=r"21 classes are too many: .* Use classwise-ece"):
         metric(*matrix(30, 21))
 
 
 def test_a_single_row_has_no_pair():
     for estimator in ("linear", "unbiased"):
-        with pytest.raises(NotAvailableError, match="needs two rows"):
+        with pytest.raises(NotAvailableError, match="at least two rows"):
             skce(np.array([[0.3, 0.7]]), np.array([1]), estimator=estimator)
 
 

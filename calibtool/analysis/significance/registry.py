@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibtool.analysis.significance import statistics, whole_rows
 from calibtool.analysis.significance.result import Test
-from calibtool.metrics import clinical
+from calibtool.metrics import goodness_of_fit
 
 _TABLE = (
     Test(
@@ -40,7 +40,7 @@ _TABLE = (
         "Hosmer-Lemeshow, 10 groups",
         "Hosmer & Lemeshow 1980",
         "gaps in any tenth of the rows",
-        clinical.hosmer_lemeshow,
+        goodness_of_fit.hosmer_lemeshow,
     ),
     Test(
         "cox",

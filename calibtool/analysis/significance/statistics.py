@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.analysis.significance.null import SCALES
-from calibtool.metrics import clinical, norms
+from calibtool.metrics import goodness_of_fit, logistic, norms
+from calibtool.metrics.belt import belt_statistic
 from calibtool.metrics.cells import Cells, locate
 from calibtool.metrics.profiles import equal_mass, equal_width, profile
 from calibtool.types import Array
@@ -45,12 +46,12 @@ def _cumulative(cells: Cells) -> Array:
 
 def spiegelhalter(cells: Cells) -> Array:
     """Return |Z| (Spiegelhalter 1986), so that the test is two-sided."""
-    return np.asarray(np.abs(clinical.spiegelhalter_z(cells)))
+    return np.asarray(np.abs(goodness_of_fit.spiegelhalter_z(cells)))
 
 
 def cox(cells: Cells) -> Array:
     """Return twice the log-likelihood gain of an intercept and slope of the logit (Cox 1958)."""
-    return clinical.deviance(_logistic_cells(cells))
+    return logistic.deviance(_logistic_cells(cells))
 
 
 def belt(cells: Cells) -> Array:
@@ -59,14 +60,14 @@ def belt(cells: Cells) -> Array:
     The statistic itself cannot be compared between replicates, because its distribution depends on
     the degree of the polynomial that was selected; the p-value accounts for the degree.
     """
-    p_value = clinical.belt_statistic(_logistic_cells(cells))[2]
+    p_value = belt_statistic(_logistic_cells(cells))[2]
     with np.errstate(divide="ignore"):
         return np.asarray(-np.log(p_value))
 
 
 def belt_shown(cells: Cells) -> Array:
     """Return the statistic of the calibration belt as its authors print it."""
-    return clinical.belt_statistic(_logistic_cells(cells))[0]
+    return belt_statistic(_logistic_cells(cells))[0]
 
 
 def _logistic_cells(cells: Cells) -> Cells:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from calibtool.errors import NotAvailableError
-from calibtool.metrics.conventions.binned import Bins, binned, netcal_bins
+from calibtool.metrics.conventions.binned import binned, netcal_bins
 from calibtool.metrics.conventions.equal_mass import distinct, midpoints, tie_groups
 from calibtool.metrics.conventions.equal_width import (
     Rule,
@@ -21,7 +21,7 @@ from calibtool.metrics.conventions.equal_width import (
 )
 from calibtool.metrics.conventions.inputs import DEFAULT_BINS, LibraryInput, Of
 from calibtool.metrics.conventions.norms import Norm, debiased_l1, debiased_l2, l1
-from calibtool.metrics.conventions.views import class_rms, flat, positive
+from calibtool.metrics.conventions.views import class_rms, positive
 from calibtool.types import Array
 
 
@@ -114,43 +114,6 @@ def sums(score: Array, outcome: Array, *, bins: int = DEFAULT_BINS) -> float:
     """Sum over bins of |sum of score - outcome| / N."""
     index = by_quotient(score, bins)
     return np.abs(np.bincount(index, weights=score - outcome)).sum() / len(score)
-
-
-def within_bounds(
-    score: Array,
-    outcome: Array,
-    *,
-    bins: int = DEFAULT_BINS,
-    norm: Norm = l1,
-) -> float:
-    """Bins (upper - 1/bins, upper] of an arange, 0 in the first: rounding may leave gaps, overlaps
-    and a last bound below 1."""
-    size = 1 / bins
-    n, mean_score, rate = [], [], []
-    for upper in np.arange(size, 1 + size, size):
-        lower = upper - size
-        own = ((score > lower) | (lower == 0)) & (score <= upper)
-        if own.any():
-            n.append(own.sum())
-            mean_score.append(score[own].mean())
-            rate.append(outcome[own].mean())
-    return norm(Bins(np.array(n), np.array(mean_score), np.array(rate), len(score)))
-
-
-def two_flattened(probs: Array, labels: Array, *, bins: int = DEFAULT_BINS) -> float:
-    """`within_bounds` of all columns; of two, the first N of 2N scores beside N labels, over 2N."""
-    if probs.shape[1] > 2:
-        return flat(partial(within_bounds, bins=bins), LibraryInput(probs, labels))
-    return within_bounds(probs.ravel()[: len(probs)], labels == 1, bins=bins) / 2
-
-
-def simplex(probs: Array, labels: Array, *, bins: int = DEFAULT_BINS) -> float:
-    """Sum over classes of the gaps in bins of whole rows."""
-    index = np.digitize(probs, np.linspace(0, 1, bins + 1)) - 1
-    _, own = np.unique(index, axis=0, return_inverse=True)
-    gap = probs - (labels[:, None] == np.arange(probs.shape[1]))
-    totals = np.stack([np.bincount(own.ravel(), weights=column) for column in gap.T])
-    return np.abs(totals).sum() / len(probs)
 
 
 def sweep(

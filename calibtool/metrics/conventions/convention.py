@@ -37,7 +37,7 @@ class LibraryMetric:
     def __call__(self, probs: ArrayLike, labels: ArrayLike, **options: float) -> float:
         """Return the library's number: for P(class 1), (N,), or rows of K classes, (N, K).
 
-        >>> Measure(lambda score, outcome: (score - outcome).mean())([0.25, 0.75], [1, 1])
+        >>> LibraryMetric(lambda score, outcome: (score - outcome).mean())([0.25, 0.75], [1, 1])
         -0.5
         """
         return self.measure(LibraryInput(probs, labels), **options)

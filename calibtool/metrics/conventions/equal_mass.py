@@ -26,14 +26,8 @@ def one_fewer_runs(score: Array, bins: int) -> Array:
     return _seen(np.digitize(score, edges, right=True), bins)
 
 
-def quantiles(score: Array, bins: int) -> Array:
-    """[lo, hi) between quantiles; those that meet count once."""
-    inner = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)))[1:-1]
-    return np.searchsorted(inner, score, side="right")
-
-
 def inner_quantiles(score: Array, bins: int) -> Array:
-    """As `quantiles`, but an inner one at the lowest or highest score stays."""
+    """[lo, hi) between quantiles; equal ones count once, those at either end stay."""
     inner = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(inner, score, side="right")
 

@@ -54,11 +54,6 @@ def bucketized(score: Array, bins: int) -> Array:
     return np.searchsorted(torch_linspace(bins, score.dtype), score, side="right") - 1
 
 
-def stretched(score: Array, bins: int) -> Array:
-    """[lo, hi) between edges that end above 1."""
-    return np.searchsorted(np.linspace(0, 1 + 1e-8, bins + 1), score, side="right") - 1
-
-
 def by_ceiling(score: Array, bins: int) -> Array:
     """ceil(bins p - 1): (lo, hi]; 0 has no bin and stops the library."""
     index = np.ceil(bins * score.astype(np.float64) - 1).astype(int)
@@ -67,25 +62,9 @@ def by_ceiling(score: Array, bins: int) -> Array:
     return index
 
 
-def by_product(score: Array, bins: int) -> Array:
-    """int(p bins), 1 in the last."""
-    return np.minimum((score.astype(np.float64) * bins).astype(int), bins - 1)
-
-
 def by_product32(score: Array, bins: int) -> Array:
     """int(p bins) in float32, 1 in the last."""
     return np.minimum((score.astype(np.float32) * np.float32(bins)).astype(int), bins - 1)
-
-
-def by_percent(score: Array, bins: int) -> Array:
-    """floor(100 p / (100 / bins)), exactly 1 in the last."""
-    place = 100 * score.astype(np.float64)
-    place /= 100 / bins
-    index = place.astype(int)
-    index[score == 1] = bins - 1
-    if index.max() >= bins:
-        raise NotAvailableError("raises KeyError: a score just below 1 has no bin")
-    return index
 
 
 def by_quotient(score: Array, bins: int) -> Array:

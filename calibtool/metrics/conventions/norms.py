@@ -45,11 +45,6 @@ def debiased_l2(b: Bins) -> float:
     return math.sqrt(max((b.n * square).sum() / b.rows, 0.0))
 
 
-def debiased_l2_single(b: Bins) -> float:
-    """As `debiased_l2`, a bin of one row counting in full."""
-    return math.sqrt(max((b.n * (b.gap**2 - _noise(b))).sum() / b.rows, 0.0))
-
-
 def debiased_roots(b: Bins) -> float:
     """Sum of n/N root of max(gap^2 - rate (1 - rate) / (n - 1), 0): debiased bin by bin."""
     square = np.maximum(b.gap**2 - _noise(b), 0)

@@ -11,27 +11,19 @@ from calibtool.metrics.conventions.binned_errors import (
     capped_error,
     clipped,
     clipped_error,
-    simplex,
     sweep,
-    two_flattened,
-    within_bounds,
 )
 from calibtool.metrics.conventions.convention import Convention, LibraryMetric
 from calibtool.metrics.conventions.cumulative import largest_deviation, mean_deviation
 from calibtool.metrics.conventions.equal_mass import (
     inner_quantiles,
-    quantiles,
     quantiles_open,
-    runs,
     tie_groups,
 )
 from calibtool.metrics.conventions.equal_width import (
     Rule,
-    by_percent,
-    by_product,
     left_closed,
     open_below_exact,
-    stretched,
 )
 from calibtool.metrics.conventions.inputs import DEFAULT_BINS, LibraryInput
 from calibtool.metrics.conventions.kinds import of_bins, of_column
@@ -39,7 +31,6 @@ from calibtool.metrics.conventions.logistic import cox_ici, cox_intercept, inter
 from calibtool.metrics.conventions.norms import (
     Norm,
     debiased_l2,
-    debiased_l2_single,
     debiased_roots,
     l1,
     l1_of_kept,
@@ -47,14 +38,9 @@ from calibtool.metrics.conventions.norms import (
     worst,
 )
 from calibtool.metrics.conventions.probcal import smooth_logit
-from calibtool.metrics.conventions.ranking import auroc
 from calibtool.metrics.conventions.scores import (
-    log_loss,
-    log_loss_below,
     nll,
     squared,
-    squared_mean,
-    squared_sum,
 )
 from calibtool.metrics.conventions.smooth import smece
 from calibtool.metrics.conventions.statistics import (
@@ -63,7 +49,7 @@ from calibtool.metrics.conventions.statistics import (
     spiegelhalter_p,
     spiegelhalter_z,
 )
-from calibtool.metrics.conventions.views import FIRST, FLAT, VIEWS
+from calibtool.metrics.conventions.views import FIRST, VIEWS
 from calibtool.types import Array
 
 
@@ -175,82 +161,5 @@ PACKAGES: tuple[Convention, ...] = (
         },
         bins=10,
         ece="ece-h-topclass",
-    ),
-    Convention(
-        "calibstats",
-        "calibstats",
-        "0.1.0",
-        "calibstats/metrics.py, calibstats/_core.py",
-        "[lo, hi) between linspace edges, 1 in the last",
-        "debiased-ece is debiased L2; ace is equal-mass ECE",
-        {
-            "ece": of_bins(left_closed),
-            "ace": of_bins(quantiles),
-            "mce": of_bins(left_closed, worst),
-            "rmsce": of_bins(left_closed, l2),
-            "debiased-ece": of_bins(left_closed, debiased_l2_single),
-            "debiased-ece-quantile": of_bins(quantiles, debiased_l2_single),
-            "brier": LibraryMetric(squared_sum, rows="class", whole=True),
-            "nll": LibraryMetric(log_loss_below, one="label", rows="label", whole=True),
-        },
-    ),
-    Convention(
-        "calikit",
-        "calikit",
-        "0.1.0",
-        "calikit/binning.py, calikit/metrics.py",
-        "equal mass: the sorted rows cut into runs, ties in file order",
-        "equal-width bins are int(p bins)",
-        {
-            "ece": of_bins(runs, rows=FIRST),
-            "mce": of_bins(runs, worst, rows=FIRST),
-            "ece-width": of_bins(by_product, rows=FIRST),
-            "mce-width": of_bins(by_product, worst, rows=FIRST),
-            "brier": of_column(squared),
-            "log-loss": of_column(partial(log_loss, eps=1e-12)),
-            "auc": of_column(auroc),
-            "spiegelhalter": of_column(spiegelhalter_z),
-            "spiegelhalter-p": of_column(spiegelhalter_p),
-        },
-        bins=10,
-    ),
-    Convention(
-        "pycalib",
-        "PyCalib",
-        "0.1.0.dev6",
-        "pycalib/metrics.py",
-        "(upper - 1 / bins, upper] of an arange, 0 in the first",
-        "ECE() puts all columns into the same bins; conf-ece is the top label's",
-        {
-            "ece": LibraryMetric(
-                two_flattened,
-                one="",
-                rows=FLAT,
-                note="of two columns, half the scores beside labels of other rows: a bug",
-                whole=True,
-            ),
-            "conf-ece": LibraryMetric(within_bounds, one="top"),
-            "binary-ece": of_bins(stretched, rows=""),
-            "classwise-ece": of_bins(stretched, one="", rows="class"),
-            "conf-mce": LibraryMetric(partial(within_bounds, norm=worst), one="top"),
-            "binary-mce": of_bins(stretched, worst, rows=""),
-            "classwise-mce": of_bins(stretched, worst, one="", rows="class, the worst"),
-            "full-ece": LibraryMetric(simplex, one="", rows="whole rows", whole=True),
-            "brier": LibraryMetric(
-                squared_mean, one="", rows="class", note="the mean over classes", whole=True
-            ),
-        },
-        ece="conf-ece",
-    ),
-    Convention(
-        "classifier-calibration",
-        "classifier-calibration",
-        "0.1.6",
-        "classifier_calibration/calibration_error.py",
-        "floor(100 p / (100 / bins)), 1 in the last",
-        "class-wise only",
-        {"classwise-ece": of_bins(by_percent, one="class", rows="class")},
-        bins=20,
-        ece="classwise-ece",
     ),
 )

@@ -1,4 +1,4 @@
-"""Ranking: how well scores order rows."""
+"""Risk-coverage: how well confidence orders rows."""
 
 from __future__ import annotations
 
@@ -6,17 +6,6 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.types import Array
-
-
-def auroc(score: Array, outcome: Array) -> float:
-    """Share of pairs in the right order, ties counting a half."""
-    values, inverse = np.unique(score, return_inverse=True)
-    ones = np.bincount(inverse, weights=outcome, minlength=len(values))
-    zeros = np.bincount(inverse, weights=~outcome, minlength=len(values))
-    if not ones.any() or not zeros.any():
-        raise NotAvailableError("raises ValueError: outcomes of one kind only")
-    right = ones * (np.cumsum(zeros) - zeros / 2)
-    return right.sum() / (ones.sum() * zeros.sum())
 
 
 def aurc(confidence: Array, correct: Array, *, generalised: bool = False) -> float:

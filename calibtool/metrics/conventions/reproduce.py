@@ -1,8 +1,8 @@
 """Other libraries' numbers for the same predictions: `--as LIBRARY` and `--conventions`.
 
-Eighteen libraries print eighteen ECEs. What differs is the view (which probability, which outcome),
-the rule that puts a score into a bin, the norm over bins, and what is dropped or clipped on the
-way. `CONVENTIONS` says so once a library, as read in its source at the version it names.
+Every library defines its own ECE. They differ in the view (which probability, which outcome), the
+rule that puts a score into a bin, the norm over bins, and what is dropped or clipped on the way.
+`CONVENTIONS` has one entry per library, as read in its source at the version named.
 """
 
 from __future__ import annotations

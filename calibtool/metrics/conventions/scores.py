@@ -32,16 +32,10 @@ def squared_binary_halved(probs: Array, labels: Array) -> float:
     return total / 2 if probs.ndim == 2 and probs.shape[1] == 2 else total
 
 
-def log_loss(probs: Array, labels: Array, *, eps: float = 0.0) -> float:
-    """Mean of -ln p(label), p clipped to [eps, 1 - eps]; 0 takes the precision's own epsilon."""
-    probs = probs.astype(np.float64) if eps else probs
-    eps = eps or float(np.finfo(probs.dtype).eps)
+def log_loss(probs: Array, labels: Array) -> float:
+    """Return the mean of -ln p(label), p clipped to [eps, 1 - eps], eps of the precision."""
+    eps = float(np.finfo(probs.dtype).eps)
     return _nll(np.clip(probs, eps, 1 - eps), labels)
-
-
-def log_loss_below(probs: Array, labels: Array, *, eps: float = 1e-12) -> float:
-    """As `log_loss`; rows are clipped from below only."""
-    return _nll(np.clip(probs.astype(np.float64), eps, 1 - eps if probs.ndim == 1 else 1), labels)
 
 
 def nll(probs: Array, labels: Array) -> float:

@@ -63,10 +63,6 @@ def class_rms(of: Of, given: LibraryInput) -> float:
     return float(np.sqrt(np.mean(np.square(_per_class(of, given)))))
 
 
-def _class_worst(of: Of, given: LibraryInput) -> float:
-    return max(_per_class(of, given))
-
-
 def _class_seen(of: Of, given: LibraryInput) -> float:
     """Mean over the classes up to the highest label."""
     return float(np.mean(_per_class(of, given, given.labels.max() + 1)))
@@ -95,7 +91,6 @@ VIEWS: Mapping[str, Callable[[Of, LibraryInput], float]] = {
     "confidence": positive,
     "class": class_mean,
     "class, root mean square": class_rms,
-    "class, the worst": _class_worst,
     "class, up to the highest label": _class_seen,
     "predicted class": _predicted,
     FLAT: flat,

@@ -1,0 +1,75 @@
+"""Goodness-of-fit statistics of clinical prediction models: Hosmer-Lemeshow, Spiegelhalter.
+
+Both are functions of cells. A weight counts as that many rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.metrics.cells import Cells
+from calibtool.metrics.kinds import CellMetric
+from calibtool.metrics.profiles import equal_mass
+from calibtool.types import Array
+
+
+def hosmer_lemeshow(cells: Cells, *, groups: int = 10) -> Array:
+    """Return the sum over groups of equal mass of (O - E)^2 / (E (1 - E/n)).
+
+    O and E are the observed and the expected number of outcomes of a group of n rows (Hosmer &
+    Lemeshow 1980). Ties stay together, so that there may be fewer groups. A group whose scores are
+    all 0 or all 1 adds nothing if its outcomes are as promised, and infinity otherwise.
+    """
+    weight = cells.n.sum(axis=tuple(range(cells.n.ndim - 1)))
+    # the groups of all replicates are the same; only the weights decide on them
+    weights = Cells(cells.at, weight, weight, weight)
+    q = cells.pool(equal_mass(weights, bins=groups))
+    gap = (q.y - q.p) ** 2
+    share = np.divide(q.p, q.n, out=np.zeros_like(q.p), where=q.n > 0)
+    spread = np.broadcast_to(q.p * (1 - share), gap.shape)
+    term = np.where(gap > 1e-18 * q.n**2, np.inf, np.zeros_like(gap))  # rounding of 1e-9 rows
+    np.divide(gap, spread, out=term, where=spread > 0)
+    return np.asarray(term.sum(-1))
+
+
+def spiegelhalter_z(cells: Cells) -> Array:
+    """Return the sum of (y - p)(1 - 2p) over its standard deviation under calibration.
+
+    Standard normal if the scores are the true probabilities; positive where the Brier score is
+    worse than the scores promise (Spiegelhalter 1986). A weight counts as that many rows; the
+    significance test takes the sum of squared weights instead. nan where all scores are 0, 1/2 or
+    1 and no outcome contradicts them.
+    """
+    at = cells.centres()
+    turn = 1 - 2 * at
+    gap = ((cells.y - cells.n * at) * turn).sum(-1)
+    variance = (cells.n * (turn**2 * at * (1 - at))).sum(-1)
+    # no variance: scores of 0 and 1 that are refuted are infinitely unlikely
+    small = 1e-12 * cells.total
+    out = np.where(np.abs(gap) > small, np.copysign(np.inf, gap), np.nan)
+    np.divide(gap, np.sqrt(variance), out=out, where=variance > 0)
+    return np.asarray(out)
+
+
+GOODNESS_OF_FIT: tuple[CellMetric, ...] = (
+    CellMetric(
+        "spiegelhalter",
+        "Spiegelhalter's z",
+        "sum (y - p)(1 - 2p) / root of sum (1 - 2p)^2 p (1 - p); standard normal if calibrated",
+        "Spiegelhalter 1986",
+        spiegelhalter_z,
+        better="",
+        sees="a Brier score worse (above 0) or better than the scores promise",
+        blind="the size of the error: it grows with the root of n",
+    ),
+    CellMetric(
+        "hosmer-lemeshow",
+        "Hosmer-Lemeshow statistic",
+        "sum over groups of equal mass of (observed - expected)^2 / variance; about `groups`",
+        "Hosmer & Lemeshow 1980",
+        hosmer_lemeshow,
+        better="",
+        sees="gaps in groups of equal mass",
+        blind="the size of the error: it grows with n",
+    ),
+)
