@@ -15,16 +15,18 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.fitting.binning import after
-from calibtool.calibrators.fitting.fit_cells import Kept
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import Summary
 
 KEEP = 1e-12  # binnings less probable, beside the best, are left out
 WITHIN = 5e-3  # a prior's mean keeps this far from 0 and 1
 
 
-def fit(predictions: Predictions | Kept, *, multiclass: Multiclass = "one-vs-rest") -> Calibrator:
+def fit(
+    predictions: Predictions | Summary, *, multiclass: Multiclass = "one-vs-rest"
+) -> Calibrator:
     """Average over binnings.
 
     Args:

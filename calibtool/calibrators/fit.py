@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from calibtool.calibrators.calibrator import Calibrator
     from calibtool.calibrators.fit_rows import FileRows, Progress
-    from calibtool.calibrators.fitting.fit_cells import Kept
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
+    from calibtool.streaming.summary import Summary
 
 
 def fit(
     method: str,
-    predictions: Predictions | Source | Kept,
+    predictions: Predictions | Source | Summary,
     *,
     by: str | None = None,
     progress: Progress | None = None,
@@ -58,7 +58,7 @@ def fit(
     from calibtool.data.predictions import Predictions
 
     function: Callable[..., Calibrator] = module_of(method).fit
-    rows: Predictions | FileRows | Kept
+    rows: Predictions | FileRows | Summary
     if isinstance(predictions, Predictions):
         rows = predictions
     elif not isinstance(predictions, Source):
@@ -102,17 +102,17 @@ def _noted(fitted: Calibrator, notes: list[str]) -> Calibrator:
     return replace(fitted, fitted=replace(fitted.fitted, notes=told))
 
 
-def _require_to_cells(method: str, state: Kept, by: str | None) -> Kept:
+def _require_to_cells(method: str, summary: Summary, by: str | None) -> Summary:
     """Whether a fit can do with cells."""
     if by is not None:
-        raise UsageError(f"{state.source}: holds cells, no rows; --by needs rows")
+        raise UsageError(f"{summary.source}: holds cells, no rows; --by needs rows")
     if not METHODS[method].to_cells:
         able = ", ".join(name for name, line in METHODS.items() if line.to_cells)
         raise UsageError(
-            f"{state.source}: holds cells, no rows, and fit-{method} needs rows; {able} can be "
+            f"{summary.source}: holds cells, no rows, and fit-{method} needs rows; {able} can be "
             "fitted to cells"
         )
-    return state
+    return summary
 
 
 def fits_by_passes(

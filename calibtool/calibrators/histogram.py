@@ -9,16 +9,16 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.fitting.binning import after, mass_cuts, require_bins, sums
-from calibtool.calibrators.fitting.fit_cells import Kept
 from calibtool.calibrators.fitting.logistic import require_both
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_width
+from calibtool.streaming.summary import Summary
 
 
 def fit(
-    predictions: Predictions | Kept,
+    predictions: Predictions | Summary,
     *,
     bins: int = 15,
     binning: Literal["equal-width", "equal-mass"] = "equal-width",

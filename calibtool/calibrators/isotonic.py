@@ -10,16 +10,16 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
-from calibtool.calibrators.fitting.fit_cells import Kept
 from calibtool.calibrators.fitting.logistic import require_both
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
 
 def fit(
-    predictions: Predictions | Kept,
+    predictions: Predictions | Summary,
     *,
     centred: bool = False,
     multiclass: Multiclass = "one-vs-rest",

@@ -11,17 +11,17 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Sigmoid
-from calibtool.calibrators.fitting.fit_cells import Kept
 from calibtool.calibrators.fitting.logistic import logistic, require_both, require_spread
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import Summary
 
 REMEDY = "use --smoothing, which has one on any data, or fit on more rows"
 
 
 def fit(
-    predictions: Predictions | Kept,
+    predictions: Predictions | Summary,
     *,
     smoothing: bool = False,
     multiclass: Multiclass = "one-vs-rest",

@@ -14,11 +14,12 @@ from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import class_shares
-from calibtool.calibrators.fitting.fit_cells import Kept, fit_to_cells
+from calibtool.calibrators.fitting.fit_cells import fit_to_cells
 from calibtool.calibrators.maps import LOOKS, Curves, top_scores
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
 Multiclass: TypeAlias = Literal["one-vs-rest", "shared", "top-label", "confidence"]
@@ -30,7 +31,7 @@ Coarse: TypeAlias = Callable[[Array, Array], float]
 
 def fit_curves(
     method: str,
-    predictions: Predictions | Kept,
+    predictions: Predictions | Summary,
     fit: FitCurve,
     *,
     look: str,
