@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 from calibtool.calibrators.calibrator_file import document_of, save
 from calibtool.calibrators.fit_rows import FileRows
 from calibtool.calibrators.fitted import FitRecord, digest_of
-from calibtool.calibrators.maps import Curves, Map, Shifted, columns_of, placed_at_prior
+from calibtool.calibrators.maps import Map
+from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.calibrators.nested_maps import Shifted, columns_of, placed_at_prior
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError

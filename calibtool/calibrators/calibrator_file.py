@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from calibtool.calibrators.fitted import FitRecord
-from calibtool.calibrators.maps import from_document, to_document
+from calibtool.calibrators.nested_maps import from_document, to_document
 from calibtool.data.files.write import write_text
 from calibtool.errors import InputError
 from calibtool.version import __version__

@@ -77,6 +77,14 @@ def row(name: str, value: Any, length: int | None = None) -> Array:
     return np.array(value, dtype=np.float64)
 
 
+def floor_from(parameters: dict[str, Any]) -> float:
+    """Return the parameter that says what a probability of 0 counts as: in (0, 1)."""
+    floor = number("floor", parameters["floor"])
+    if not 0 < floor < 1:
+        raise ValueError(f"floor must lie between 0 and 1, not {floor:g}")
+    return floor
+
+
 def _require(ok: Any, what: str) -> None:
     if not ok:
         raise ValueError(what)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
-from calibtool.calibrators.maps import ByGroup, group_names
+from calibtool.calibrators.nested_maps import ByGroup, group_names
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError
 

@@ -33,7 +33,7 @@ def floor_of(predictions: Predictions) -> float:
         return float(np.finfo(np.float64).tiny)
     values = predictions.values
     least = float(np.finfo(values.dtype).eps)
-    for piece in predictions.blocks(max(1, PIECE // values.shape[1])):
+    for piece in pieces(predictions):
         own = piece.matrix()
         least = float(own[own > 0].min(initial=least))
     return least
@@ -105,6 +105,19 @@ def logits(block: Predictions, floor: float = 0.0) -> Array:
     return values if values.itemsize > 2 else values.astype(np.float32)
 
 
+LOOKS: dict[str, Look] = {
+    "logits": logits,
+    "log-probs": log_probs,
+    "log-odds": log_odds,
+    "probs": probs,
+}
+
+
+def pieces(predictions: Predictions) -> Iterator[Predictions]:
+    """Yield all rows in blocks of about PIECE values."""
+    return predictions.blocks(max(1, PIECE // predictions.values.shape[1]))
+
+
 def by_row(look: Look, predictions: Predictions, floor: float) -> Array:
     """`look` at all rows: (N, K)."""
     return np.concatenate(list(_pieces(look, predictions, floor)))
@@ -143,8 +156,7 @@ def same_form(before: Predictions, probs: Array) -> Predictions:
 
 
 def _pieces(look: Look, predictions: Predictions, floor: float) -> Iterator[Array]:
-    step = max(1, PIECE // predictions.values.shape[1])
-    return ordered(lambda piece: look(piece, floor), predictions.blocks(step), cores())
+    return ordered(lambda piece: look(piece, floor), pieces(predictions), cores())
 
 
 def _log_sum(values: Array) -> Array:

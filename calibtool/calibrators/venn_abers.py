@@ -15,7 +15,7 @@ from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.curves import Crossed, Pair, Steps
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
-from calibtool.calibrators.maps import Curves
+from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError

@@ -23,7 +23,7 @@ import calibtool as ct
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.export.write import TARGETS, export
-from calibtool.calibrators.maps import MULTICLASS, Curves
+from calibtool.calibrators.multiclass_curves import MULTICLASS, Curves
 from calibtool.calibrators.registry import METHODS
 from calibtool.cli.main import main
 from calibtool.data.rows import to_probs

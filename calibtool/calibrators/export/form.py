@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from calibtool.calibrators.curves import Bend, Crossed, Curve, Line, Pair, Sigmoid, Steps
-from calibtool.calibrators.maps import Affine, Map, Shifted
+from calibtool.calibrators.maps import Affine, Map
+from calibtool.calibrators.nested_maps import Shifted
 from calibtool.errors import UsageError
 from calibtool.types import Array
 

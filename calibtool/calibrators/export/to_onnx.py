@@ -15,7 +15,9 @@ from calibtool.calibrators.export.form import Form, bend, numbers_of
 from calibtool.calibrators.export.graph import Graph
 from calibtool.calibrators.export.onnx_curves import CURVES, Table
 from calibtool.calibrators.export.onnx_curves import bend as nodes_of_bend
-from calibtool.calibrators.maps import Affine, Curves, Map, Mixture, Monotone, Power, Shifted
+from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
+from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.calibrators.nested_maps import Shifted
 
 
 def write(

@@ -77,7 +77,7 @@ def export(
     [0.5, 0.5, 0.0]
     """
     from calibtool.calibrators.export.form import Form, needs_logits
-    from calibtool.calibrators.maps import columns_of
+    from calibtool.calibrators.nested_maps import columns_of
 
     target_of(to)
     columns = columns_of(calibrator.map)

@@ -16,7 +16,7 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import FitRecord
-from calibtool.calibrators.maps import Curves
+from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.errors import FitError, NotAvailableError
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.summary import FEW_CLASSES, Summary, in_bins

@@ -15,7 +15,8 @@ from calibtool.calibrators.calibrator import Calibrator, finish, name_of, requir
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.fitting.fit_cells import fit_to_cells
-from calibtool.calibrators.maps import LOOKS, Curves, top_scores
+from calibtool.calibrators.inputs import LOOKS
+from calibtool.calibrators.multiclass_curves import Curves, top_scores
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.metrics.cells import Cells
