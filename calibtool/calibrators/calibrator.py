@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator_file import document_of, save
 from calibtool.calibrators.fit_rows import FileRows
 from calibtool.calibrators.fitted import FitRecord, digest_of
@@ -114,11 +115,7 @@ def require_classes(
     predictions: Predictions, classes: int, names: tuple[str, ...] | None = None
 ) -> None:
     """Whether a calibrator of K classes, of these names if they are known, fits predictions."""
-    if predictions.classes is None:
-        raise NotAvailableError(
-            f"{predictions.source}: only confidences are known; a calibrator needs whole rows of "
-            "logits or probabilities"
-        )
+    inputs.require_whole_rows(predictions.source, predictions.classes)
     if predictions.classes != classes:
         raise UsageError(
             f"{predictions.source}: has {predictions.classes} classes, the calibrator was fitted "
@@ -137,10 +134,8 @@ def require_fit(predictions: Predictions | FileRows) -> int:
     """Whether a calibrator can be fitted to predictions at all; K."""
     if isinstance(predictions, FileRows):  # which has looked
         return int(predictions.classes or 0)
-    if predictions.classes is None:
-        require_classes(predictions, 0)
-    if predictions.labels is None:
-        raise NotAvailableError(f"{predictions.source}: a fit needs labels")
+    inputs.require_whole_rows(predictions.source, predictions.classes)
+    inputs.require_labels(predictions)
     if predictions.weights is not None and not predictions.weights.any():
         raise FitError(f"{predictions.source}: the rows to fit on all have a weight of 0")
     return int(predictions.classes or 0)
@@ -150,7 +145,7 @@ def finish(
     method: str, predictions: Predictions | FileRows, made: Map, **record: Any
 ) -> Calibrator:
     """The calibrator of a map that was fitted to predictions, with the record of the fit."""
-    seen = predictions.seen if isinstance(predictions, FileRows) else digest_of(predictions)
+    seen = predictions.digest if isinstance(predictions, FileRows) else digest_of(predictions)
     fitted = FitRecord(
         rows=seen.rows,
         kind=predictions.kind,

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calibtool.calibrators.calibrator import Calibrator
-    from calibtool.calibrators.fit_rows import FileRows, Progress
+    from calibtool.calibrators.fit_rows import FileRows
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
     from calibtool.streaming.summary import Summary
+    from calibtool.types import Progress
 
 
 def fit(
@@ -68,11 +69,11 @@ def fit(
 
         rows = FileRows(predictions, progress, about=3 if method == "temperature" else 4)
     else:
-        from calibtool.calibrators.fit_rows import told_of_skipped
+        from calibtool.calibrators.fit_rows import notes_of_skipped
 
         loaded = predictions.also([by] if by else []).load()
         fitted = fit(method, loaded, by=by, **options)
-        return _noted(fitted, told_of_skipped(predictions))
+        return _noted(fitted, notes_of_skipped(predictions))
     if isinstance(rows, Predictions):
         if rows.weights is not None and rows.weights.any():
             rows = rows.take(rows.weights > 0)
