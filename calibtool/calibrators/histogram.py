@@ -1,4 +1,4 @@
-"""Histogram binning: a bin's score becomes the share of positives in it (Zadrozny & Elkan 2001)."""
+"""Histogram binning: scores become the share of positives in their bin (Zadrozny & Elkan 2001)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def fit(
     binning: Literal["equal-width", "equal-mass"] = "equal-width",
     multiclass: Multiclass = "one-vs-rest",
 ) -> Calibrator:
-    """Count.
+    """Count rows and positives in each bin.
 
     Args:
         predictions: N rows of logits or probabilities, with labels, or cells of such.
-        bins: how many.
-        binning: equal-width for bins of one width, in which a bin without rows keeps its midpoint;
-            equal-mass for as many rows a bin.
+        bins: number of bins.
+        binning: equal-width for bins of the same width, where a bin without rows gets its midpoint;
+            equal-mass for the same number of rows in each bin.
         multiclass: how K classes are put together.
 
     Raises FitError for a class without rows.
@@ -47,12 +47,13 @@ def fit(
         look="probs",
         multiclass=multiclass,
         options={"bins": bins, "binning": binning},
+        # rows below 1 / bins are all in the first bin
         coarse=(lambda score, outcome: 1 / bins) if binning == "equal-width" else None,
     )
 
 
 def curve(cells: Cells, *, bins: int = 15, binning: str = "equal-width") -> Steps:
-    """The steps of cells of probabilities."""
+    """Return the steps of cells of probabilities."""
     require_both(cells.n, cells.y, "fit on more rows, or use a method that needs none, such as bbq")
     if binning == "equal-mass":
         cuts = mass_cuts(cells, bins)

@@ -24,8 +24,8 @@ from calibtool.data.rows import reduce_rows
 from calibtool.errors import FitError, UsageError
 from calibtool.types import Array
 
-# Rows in the sample whose optimum the search starts from. That is within some per cent of the one of
-# all rows, from where Halley's steps need two passes; a larger sample costs more than it saves.
+# Rows in the sample whose optimum the search starts from. That is typically within 10 % of the one
+# of all rows, from where Halley's steps need two or three passes; larger samples do not save one.
 START_ROWS = 1024
 # Relative error of 1/T at which the search stops: below what T is printed with, and above the
 # rounding of the sums.
@@ -192,8 +192,8 @@ def _require_optimum(source: str, at: _Moments, b: float) -> None:
         )
 
 
-# Stands for the logarithm of a probability of 0. At the highest temperature it is still -1e12, whose
-# exponential is 0; and its cube, in the third derivative, is finite, which that of -inf is not.
+# Stands for the logarithm of a probability of 0. At the highest temperature it is still -1e12, so
+# that its exponential is 0; and its cube, in the third derivative, is finite.
 _NEVER = -1e18
 
 

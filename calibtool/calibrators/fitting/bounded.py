@@ -14,7 +14,8 @@ import numpy as np
 from calibtool.errors import FitError, UsageError
 from calibtool.types import Array
 
-# Newton's steps; fits take 5 to 30, more where many slopes come to lie on their bound one by one.
+# Newton's steps. Fits take some 10, and up to 70 if many slopes come to lie on their bound one by
+# one (50 knots, hardly any penalty).
 STEPS = 200
 # Knots at most: a pass holds (rows, knots) numbers of the basis. More knots than this bend no
 # further, since the penalty ties neighbouring slopes together.

@@ -29,8 +29,8 @@ from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, ready,
 from calibtool.errors import FitError
 from calibtool.types import Array
 
-# Newton's steps. The objective is convex and steps are damped, so fits that have an optimum end
-# after 5 to 20; the limit only ends those on data that float64 cannot resolve.
+# Newton's steps. The objective is convex and steps are damped, so fits with an optimum end after
+# some 5; the limit is for data that float64 cannot resolve.
 STEPS = 100
 # Conjugate gradient steps in one of Newton's, each a pass. Directions may be rough far from the
 # optimum (see `_by_products`), so the limit is met only where the preconditioner does badly.
