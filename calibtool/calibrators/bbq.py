@@ -1,11 +1,12 @@
-"""Bayesian binning into quantiles: equal-mass binnings averaged by how probable the rows make them
+"""Bayesian binning into quantiles: equal-mass binnings, averaged by their posterior probability
 (Naeini et al. 2015).
 
-A binning of B bins has the marginal likelihood of a beta prior of 2 rows a bin whose mean is the
-bin's middle (kept within [.005, .995]), B from N^(1/3) / 10 to 10 N^(1/3), at most N / 5 and no
-more than there are scores. A bin's estimate is (n1 + p0) / (n + 1), p0 the mean score of its
-positives, the middle added as one. Prior, sizes and estimate are those of the authors' code
-(BDeu2), without its pruning of binnings that weigh little.
+Binnings have B bins, B from N^(1/3) / 10 to 10 N^(1/3), at most N / 5 and at most the number of
+distinct scores. The marginal likelihood of each is that of a beta prior per bin, which weighs 2
+rows and has the middle of the bin, kept within [.005, .995], as its mean. The estimate of a bin is
+(n1 + p0) / (n + 1), where p0 is the mean score of its positives, with the middle added as one more.
+Prior, sizes and estimate are those of the authors' code (BDeu2), without its pruning of binnings
+that weigh little.
 """
 
 from __future__ import annotations
@@ -15,21 +16,25 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.fitting.binning import after
-from calibtool.calibrators.fitting.fit_cells import Kept
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import Summary
 
-KEEP = 1e-12  # binnings less probable, beside the best, are left out
-WITHIN = 5e-3  # a prior's mean keeps this far from 0 and 1
+# Binnings less probable than this, relative to the best, are left out: each changes probabilities
+# by at most as much, and would add its edges to the calibrator.
+NEGLIGIBLE = 1e-12
+WITHIN = 5e-3  # the mean of a prior keeps this far from 0 and 1, as in the authors' code
 
 
-def fit(predictions: Predictions | Kept, *, multiclass: Multiclass = "one-vs-rest") -> Calibrator:
+def fit(
+    predictions: Predictions | Summary, *, multiclass: Multiclass = "one-vs-rest"
+) -> Calibrator:
     """Average over binnings.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels, or cells of such; a
-            weight counts as copies.
+        predictions: N rows of logits or probabilities, with labels, or cells of such. A row of
+            weight w counts as w rows.
         multiclass: how K classes are put together.
 
     >>> p = Predictions.from_probs([0.9] * 10, [1] * 8 + [0] * 2)
@@ -40,38 +45,42 @@ def fit(predictions: Predictions | Kept, *, multiclass: Multiclass = "one-vs-res
 
 
 def curve(cells: Cells) -> Steps:
-    """The average of all binnings of cells of probabilities."""
+    """Return the average of all binnings of cells of probabilities."""
     from scipy.special import gammaln
 
-    at, heap = cells.at.astype(np.float64), np.cumsum(cells.n)
-    rows = heap[-1]
-    least = min(max(1, int(rows ** (1 / 3) / 10)), len(at))
-    most = min(np.ceil(rows / 5), np.ceil(10 * rows ** (1 / 3)), len(at))
-    most = max(least, int(most))
-    # every binning's cuts, one after another: the last cell of each bin
+    at, below = cells.at.astype(np.float64), np.cumsum(cells.n)
+    rows = below[-1]
+    min_bins = min(max(1, int(rows ** (1 / 3) / 10)), len(at))
+    max_bins = min(np.ceil(rows / 5), np.ceil(10 * rows ** (1 / 3)), len(at))
+    max_bins = max(min_bins, int(max_bins))
+    # The bins of all binnings, one after another, so that the sums below are a single step each:
+    # the last cell of each bin, and the number of its binning.
     cuts, model = [], []
-    for bins in range(least, most + 1):
+    for bins in range(min_bins, max_bins + 1):
         size = np.floor(rows / bins) if rows >= bins else rows / bins
-        ends = np.searchsorted(heap, size * np.arange(1, bins) * (1 - 1e-12))
-        ends = np.unique(ends[ends < len(heap) - 1])
-        cuts.append(np.append(ends, len(heap) - 1))
-        model.append(np.full(len(cuts[-1]), bins - least))
+        # 1 - 1e-12: a sum of weights that rounding leaves short of `size` still fills the bin
+        ends = np.searchsorted(below, size * np.arange(1, bins) * (1 - 1e-12))
+        ends = np.unique(ends[ends < len(below) - 1])
+        cuts.append(np.append(ends, len(below) - 1))
+        model.append(np.full(len(cuts[-1]), bins - min_bins))
     last, which = np.concatenate(cuts), np.concatenate(model)
     first = np.concatenate([[0], np.where(which[1:] == which[:-1], last[:-1] + 1, 0)])
 
-    def between(sums: np.ndarray) -> np.ndarray:
-        heap = np.append(0.0, np.cumsum(sums))
-        return heap[last + 1] - heap[first]
+    def sum_bins(values: np.ndarray) -> np.ndarray:
+        """Return the sum over each bin of one value per cell, by differences of running sums."""
+        running = np.append(0.0, np.cumsum(values))
+        return running[last + 1] - running[first]
 
     edges = np.concatenate([[0.0], after(cells, np.arange(len(at) - 1)), [1.0]])
     middle = (edges[first] + edges[last + 1]) / 2
-    n, y, positive = between(cells.n), between(cells.y), between(cells.y * at)
+    n, y, positive = sum_bins(cells.n), sum_bins(cells.y), sum_bins(cells.y * at)
+    # log marginal likelihood of y ones and n - y zeros under a Beta(2 p, 2 (1 - p)) prior
     p = np.clip(middle, WITHIN, 1 - WITHIN)
     score = gammaln(y + 2 * p) - gammaln(2 * p) + gammaln(n - y + 2 * (1 - p))
     score += gammaln(2.0) - gammaln(2 * (1 - p)) - gammaln(n + 2)
     total = np.bincount(which, score)
     share = np.exp(total - total.max())
-    share[share < KEEP] = 0
+    share[share < NEGLIGIBLE] = 0
     share /= share.sum()
     estimate = (y + (positive + middle) / (y + 1)) / (n + 1)
     # the average steps, at each cut, by what each binning steps there

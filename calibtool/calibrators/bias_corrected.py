@@ -10,13 +10,13 @@ from calibtool.data.predictions import Predictions
 
 
 def fit(predictions: Predictions | FileRows) -> Calibrator:
-    """Fit T and b, by maximum likelihood.
+    """Fit T and b by maximum likelihood.
 
     Args:
         predictions: N rows of logits or probabilities, with labels; in memory, or read from a file
             pass by pass.
 
-    Raises FitError where there is no optimum.
+    Raises FitError if there is no optimum.
 
     >>> p = Predictions.from_logits([-1.0, 1.0] * 5, [0, 1] * 4 + [1, 0])
     >>> fit(p)(p).values.ravel().round(4)[:2].tolist()  # right 4 times in 5

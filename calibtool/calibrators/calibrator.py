@@ -1,4 +1,4 @@
-"""The calibrator: a fitted map, with the classes it was fitted for and how."""
+"""The calibrator: a fitted map, the classes that it was fitted for, and the record of the fit."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator_file import document_of, save
 from calibtool.calibrators.fit_rows import FileRows
 from calibtool.calibrators.fitted import FitRecord, digest_of
-from calibtool.calibrators.maps import Curves, Map, Shifted, columns_of, placed_at_prior
+from calibtool.calibrators.maps import Map
+from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.calibrators.nested_maps import Shifted, columns_of, placed_at_prior
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.types import Array
 
-PIECE = 1 << 24  # values that are calibrated at a time
+# Values that are calibrated at a time: 128 MB in float64, of which a map makes a few at once. In
+# one piece, calibrating large predictions would need several times their memory.
+PIECE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
 class Calibrator:
-    """Call it on predictions.
+    """A fitted calibrator: call it on predictions to get calibrated ones.
 
     Attributes:
-        method: a name of the table of calibrators.
-        map: what it does to a row, with its parameters: `cal.map.temperature`, say.
-        classes: K.
+        method: its name in the registry, such as "temperature".
+        map: the fitted map, with its parameters: `cal.map.temperature`, for example.
+        classes: K, the number of classes.
         class_names: K names, if known.
-        fitted: how it was fitted.
+        fitted: the record of the fit.
     """
 
     method: str
@@ -40,8 +45,10 @@ class Calibrator:
     fitted: FitRecord = field(default_factory=FitRecord)
 
     def __call__(self, predictions: Predictions) -> Predictions:
-        """Calibrated predictions. Logits stay logits where the map works on logits; probabilities
-        stay probabilities.
+        """Return calibrated predictions, with the same labels, weights and columns.
+
+        Logits stay logits if the map works on logits, and become probabilities otherwise;
+        probabilities stay probabilities.
 
         Raises UsageError for other classes, NotAvailableError for confidences alone.
         """
@@ -54,9 +61,9 @@ class Calibrator:
         return replace(predictions, kind=parts[0].kind, values=values)
 
     def interval(self, predictions: Predictions) -> tuple[Array, Array]:
-        """(N, K) lower and upper probabilities, class by class; of Venn-Abers calibrators.
+        """Return (N, K) lower and (N, K) upper probabilities of a Venn-Abers calibrator.
 
-        Raises NotAvailableError for all others.
+        Raises NotAvailableError for all other calibrators.
         """
         require_classes(predictions, self.classes, self.class_names)
         if not isinstance(self.map, Curves) or not hasattr(self.map.curves[0], "interval"):
@@ -65,23 +72,28 @@ class Calibrator:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that predictions must carry in `extra`: those it was fitted by."""
+        """The columns that predictions must have in `extra`: those it was fitted by."""
         return columns_of(self.map)
 
     def placed_at_prior(self, predictions: Predictions) -> int:
-        """How many rows get 0 for every class, and so the class shares of the fit data."""
+        """Return how many rows get 0 for every class, and so the class shares of the fit data."""
         return placed_at_prior(self.map, predictions)
 
     def for_prior(self, target: ArrayLike) -> Calibrator:
-        """The same calibrator where the classes have other shares: (K,) that sum to 1.
+        """Return the calibrator for data in which the classes have other shares.
 
-        Raises UsageError for shares that make no distribution.
+        Args:
+            target: (K,) positive shares that sum to 1.
+
+        Raises UsageError for other shares, or if the shares in the fit data are not known.
         """
         shares = np.asarray(target, np.float64)
         if shares.shape != (self.classes,):
             raise UsageError(
-                f"--target-prior: {shares.size} shares for {self.classes} classes; give one a class"
+                f"--target-prior: {shares.size} shares for {self.classes} classes; give one share "
+                "per class"
             )
+        # 1e-6: shares typed with six decimals; they are divided by their sum below
         if not (np.isfinite(shares).all() and (shares > 0).all() and abs(shares.sum() - 1) < 1e-6):
             raise UsageError("--target-prior: the shares must be positive and sum to 1")
         prior = np.array(self.fitted.prior)
@@ -92,31 +104,30 @@ class Calibrator:
         return replace(self, map=Shifted(self.map, prior, shares / shares.sum()))
 
     def save(self, path: str | Path) -> None:
-        """Write a calibrator file (JSON), whole or not at all."""
+        """Write a calibrator file (JSON), atomically."""
         save(self, path)
 
     def document(self) -> dict[str, Any]:
-        """What is in its file."""
+        """Return the content of its file."""
         return document_of(self)
 
     def describe(self) -> str:
-        """For reports."""
+        """Return the method and the map in one line, for reports."""
         return f"{METHODS[self.method].title} ({self.map.describe()})"
 
     def parameters(self) -> dict[str, Any]:
-        """What the calibrator file keeps of the map."""
+        """Return the parameters of the map, as the calibrator file keeps them."""
         return self.map.parameters()
 
 
 def require_classes(
     predictions: Predictions, classes: int, names: tuple[str, ...] | None = None
 ) -> None:
-    """Whether a calibrator of K classes, of these names if they are known, fits predictions."""
-    if predictions.classes is None:
-        raise NotAvailableError(
-            f"{predictions.source}: only confidences are known; a calibrator needs whole rows of "
-            "logits or probabilities"
-        )
+    """Check that a calibrator of K classes, with these names if known, can be applied.
+
+    Raises NotAvailableError for confidences alone, UsageError for other classes.
+    """
+    inputs.require_whole_rows(predictions.source, predictions.classes)
     if predictions.classes != classes:
         raise UsageError(
             f"{predictions.source}: has {predictions.classes} classes, the calibrator was fitted "
@@ -127,39 +138,47 @@ def require_classes(
         ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
         raise UsageError(
             f"{predictions.source}: its class {theirs!r} stands where the calibrator was fitted on "
-            f"{ours!r}; bring the columns into the same order"
+            f"{ours!r}; put the columns into the same order"
         )
 
 
 def require_fit(predictions: Predictions | FileRows) -> int:
-    """Whether a calibrator can be fitted to predictions at all; K."""
-    if isinstance(predictions, FileRows):  # which has looked
+    """Check that a calibrator can be fitted to predictions, and return K.
+
+    Raises NotAvailableError for confidences alone or missing labels, FitError if all weights are 0.
+    """
+    if isinstance(predictions, FileRows):  # has checked its sample, and checks the weights later
         return int(predictions.classes or 0)
-    if predictions.classes is None:
-        require_classes(predictions, 0)
-    if predictions.labels is None:
-        raise NotAvailableError(f"{predictions.source}: a fit needs labels")
+    inputs.require_whole_rows(predictions.source, predictions.classes)
+    inputs.require_labels(predictions)
     if predictions.weights is not None and not predictions.weights.any():
         raise FitError(f"{predictions.source}: the rows to fit on all have a weight of 0")
     return int(predictions.classes or 0)
 
 
 def finish(
-    method: str, predictions: Predictions | FileRows, made: Map, **record: Any
+    method: str, predictions: Predictions | FileRows, fitted_map: Map, **record: Any
 ) -> Calibrator:
-    """The calibrator of a map that was fitted to predictions, with the record of the fit."""
-    seen = predictions.seen if isinstance(predictions, FileRows) else digest_of(predictions)
+    """Return the calibrator of a map that was fitted to predictions.
+
+    Args:
+        method: its name in the registry.
+        predictions: that it was fitted to, with labels.
+        fitted_map: the map.
+        record: further fields of `FitRecord`.
+    """
+    digest = predictions.digest if isinstance(predictions, FileRows) else digest_of(predictions)
     fitted = FitRecord(
-        rows=seen.rows,
+        rows=digest.rows,
         kind=predictions.kind,
-        prior=tuple(seen.shares.tolist()),
-        fingerprint=seen.fingerprint,
+        prior=tuple(digest.shares.tolist()),
+        fingerprint=digest.fingerprint,
         **record,
     )
     classes = int(predictions.classes or 0)
-    return Calibrator(method, made, classes, predictions.class_names, fitted)
+    return Calibrator(method, fitted_map, classes, predictions.class_names, fitted)
 
 
 def name_of(predictions: Predictions | FileRows, k: int) -> str:
-    """A class, for messages."""
+    """Return the name of class k, or its number, for messages."""
     return repr(predictions.class_names[k]) if predictions.class_names else str(k)

@@ -1,4 +1,4 @@
-"""Calibrator files: versioned JSON that is data and never code."""
+"""Calibrator files: versioned JSON. Loading one reads data and runs no code."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from calibtool.calibrators.fitted import FitRecord
-from calibtool.calibrators.maps import from_document, to_document
+from calibtool.calibrators.nested_maps import from_document, to_document
 from calibtool.data.files.write import write_text
 from calibtool.errors import InputError
 from calibtool.version import __version__
 
 FORMAT = "calibtool-calibrator"
-VERSION = 1  # 1: the first
-_NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a list of nothing but numbers
+VERSION = 1  # history: 1, the first
+_NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a JSON list of numbers only
 
 
 def save(calibrator: Any, path: str | Path) -> None:
-    """Write a calibrator, whole or not at all; floats keep every bit."""
+    """Write a calibrator file atomically; floats keep every bit."""
     write_text(path, _compact(document_of(calibrator)) + "\n")
 
 
 def document_of(calibrator: Any) -> dict[str, Any]:
-    """What is in the file."""
+    """Return the content of a calibrator's file."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -40,7 +40,15 @@ def document_of(calibrator: Any) -> dict[str, Any]:
 
 
 def load(path: str | Path, make: Callable[..., Any], methods: Iterable[str]) -> Any:
-    """Read a calibrator; InputError for anything that is not one, whole and of a known version."""
+    """Read a calibrator file.
+
+    Args:
+        path: the file.
+        make: the class of calibrators.
+        methods: names in the registry.
+
+    Raises InputError for anything but a whole calibrator file of a known version.
+    """
     where = str(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -61,7 +69,7 @@ def load(path: str | Path, make: Callable[..., Any], methods: Iterable[str]) -> 
         raise InputError(f"{where}: the calibrator file's version is {version!r}, not a number")
     if version > VERSION:
         raise InputError(
-            f"{where}: is of version {version}, this calibtool reads up to {VERSION}; "
+            f"{where}: has version {version}, this calibtool reads versions up to {VERSION}; "
             "update calibtool"
         )
     if not isinstance(document.get("method"), str) or document["method"] not in methods:
@@ -77,12 +85,13 @@ def load(path: str | Path, make: Callable[..., Any], methods: Iterable[str]) -> 
 
 
 def _compact(document: dict[str, Any]) -> str:
-    """JSON to read: a key a line, but a list of numbers on one."""
+    """Return JSON with one line per key, and lists of numbers on one line."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
+    return _NUMBERS.sub(lambda match: " ".join(match[0].split()), text)
 
 
 def _build(document: dict[str, Any], make: Callable[..., Any]) -> Any:
+    """Return the calibrator of a document; raise KeyError, TypeError, ValueError if it has none."""
     classes = document["classes"]
     if not isinstance(classes, int) or isinstance(classes, bool) or classes < 2:
         raise ValueError(f"classes must be a whole number of at least 2, not {classes!r}")
@@ -92,10 +101,11 @@ def _build(document: dict[str, Any], make: Callable[..., Any]) -> Any:
     for key in ("parameters", "fitted"):
         if not isinstance(document.get(key, {} if key == "fitted" else None), dict):
             raise TypeError(f"{key} must be an object of names and values")
+    # fields of later versions, and "calibtool", are ignored
     known = FitRecord.__dataclass_fields__
-    kept = {key: v for key, v in document.get("fitted", {}).items() if key in known}
-    kept |= {key: tuple(kept[key]) for key in ("prior", "notes") if key in kept}
-    fitted = FitRecord(**kept)
+    record = {key: v for key, v in document.get("fitted", {}).items() if key in known}
+    record |= {key: tuple(record[key]) for key in ("prior", "notes") if key in record}
+    fitted = FitRecord(**record)
     _require_finite(document["parameters"])
     return make(
         document["method"],
@@ -107,6 +117,7 @@ def _build(document: dict[str, Any], make: Callable[..., Any]) -> Any:
 
 
 def _require_finite(value: Any) -> None:
+    """Raise ValueError for NaN or infinity anywhere; Python's JSON reads both."""
     if isinstance(value, dict):
         for item in value.values():
             _require_finite(item)

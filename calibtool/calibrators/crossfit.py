@@ -1,4 +1,4 @@
-"""Cross-fitting: what a calibrator does to rows that it was not fitted on."""
+"""Cross-fitting: each row calibrated by a fit that did not see it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from calibtool.data.predictions import Kind, Predictions
 from calibtool.errors import FitError, InputError
 from calibtool.types import Array
 
+# Five fits on four fifths of the rows each: with fewer folds each fit has markedly fewer rows than
+# the calibrator that is kept, with more the time grows.
 FOLDS = 5
-ROW = "row of the cross-fit"
+ROW = "row of the cross-fit"  # column of row numbers; a name that no file will have
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """A calibrator for `numbered` predictions alone: each row by the fit of the other folds.
+    """A calibrator for `numbered` predictions only: each row by the fit of the other folds.
 
     Attributes:
-        kind: of the calibrated values.
-        values: calibrated values, row by row.
-        title: what to call it in reports.
+        kind: the kind of the calibrated values, "logits" or "probs".
+        values: (N, K) or (N, 1) calibrated values.
+        title: its name in reports.
     """
 
     kind: Kind
@@ -42,10 +44,16 @@ class CrossFitted:
 def cross_fit(
     fit: Callable[[Predictions], Any], predictions: Predictions, title: str, seed: int = 0
 ) -> tuple[Predictions, CrossFitted]:
-    """Fit on four fifths and apply to the last, five times, in folds stratified by label.
+    """Fit on four fifths and apply to the last fifth, five times, in folds stratified by label.
 
-    Returns the predictions with numbered rows, and what `evaluate` takes as their calibrator.
-    Raises FitError where a fold has no fit.
+    Args:
+        fit: maps predictions to a calibrator.
+        predictions: with labels.
+        title: the calibrator's name in reports.
+        seed: of the folds.
+
+    Returns the predictions with numbered rows, and their calibrator for `evaluate`. Raises
+    InputError if there are too few rows, FitError if a fold cannot be fitted.
     """
     require_foldable(predictions)
     assert predictions.labels is not None
@@ -60,10 +68,8 @@ def cross_fit(
             raise FitError(f"{error} (in fold {k + 1} of {FOLDS} of the cross-fit)") from error
         after = calibrator(predictions.take(test))
         if values is None:
-            values, kind = (
-                np.empty((predictions.rows, *after.values.shape[1:]), after.values.dtype),
-                after.kind,
-            )
+            shape = (predictions.rows, *after.values.shape[1:])
+            values, kind = np.empty(shape, after.values.dtype), after.kind
         values[test] = after.values
     assert values is not None
     return numbered(predictions), CrossFitted(
@@ -72,14 +78,14 @@ def cross_fit(
 
 
 def require_foldable(predictions: Predictions) -> None:
-    """Whether there are rows enough for folds."""
+    """Raise InputError if there are no labels, or too few rows for the folds."""
     if predictions.labels is None or predictions.rows < 2 * FOLDS:
         raise InputError(
             f"{predictions.source}: {predictions.rows} rows are too few to cross-fit in {FOLDS} "
-            f"folds, {2 * FOLDS} are the least; give a test file with --test"
+            f"folds, at least {2 * FOLDS} are needed; give a test file with --test"
         )
 
 
 def numbered(predictions: Predictions) -> Predictions:
-    """Predictions whose rows know their number."""
+    """Return the predictions with a column of row numbers, which survives `take` and `blocks`."""
     return replace(predictions, extra={**predictions.extra, ROW: np.arange(predictions.rows)})

@@ -1,5 +1,8 @@
-"""Dirichlet calibration: softmax(W log p + b), the form in which log-probabilities of Dirichlet
-distributed scores are calibrated, held back by ODIR (Kull et al. 2019, sec. 3)."""
+"""Dirichlet calibration: softmax(W log p + b) with the ODIR penalty (Kull et al. 2019, sec. 3).
+
+If the probabilities of the rows of each class are Dirichlet distributed, the calibrated ones have
+this form.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from calibtool.data.predictions import Predictions
 def fit(
     predictions: Predictions, *, off_diagonal: float | None = None, bias: float | None = None
 ) -> Calibrator:
-    """Fit W and b, by maximum likelihood with the penalty of `calibtool.calibrators.matrix`.
+    """Fit W and b by maximum likelihood with the penalty of `calibtool.calibrators.matrix`.
 
     Args:
         predictions: N rows of logits or probabilities, with labels.
-        off_diagonal: the price of the mean square off the diagonal, in nats; 0 for none. Without
-            it, the price follows from the rows.
-        bias: the price of the mean square of the biases, in nats; 0 for none. Without it, the price
-            follows from the rows.
+        off_diagonal: price, in nats, of the mean square of the entries off the diagonal; 0 for
+            none. By default, it follows from the number of rows.
+        bias: price, in nats, of the mean square of the biases; 0 for none. By default, it follows
+            from the number of rows.
 
-    Raises FitError where there is no optimum.
+    Raises FitError if there is no optimum.
 
     >>> p = Predictions.from_logits([[1.0, 0.0], [0.0, 1.0]] * 5, [0, 1] * 4 + [1, 0])
     >>> float(fit(p).fitted.gradient) < 1e-6

@@ -1,10 +1,10 @@
 """Ensemble of near-isotonic regressions (Naeini & Cooper 2016).
 
-Near-isotonic regression lets the curve fall, at a price a unit of falling (Tibshirani et al. 2011,
-eq. 2). Every price gives a curve; as it rises, neighbouring blocks meet and stay together until the
-curve is isotonic. The curves at which blocks meet are averaged by exp(-BIC / 2), BIC with
-df (log N + log 2 pi), df the number of blocks; a block's estimate is smoothed towards its mean
-score. Both are those of the authors' code.
+Near-isotonic regression lets the curve fall, at a price per unit of falling (Tibshirani et al.
+2011, eq. 2). Each price gives a curve. As the price rises, neighbouring blocks meet and stay
+together, until the curve is isotonic. The curves at which blocks meet are averaged with weights
+exp(-BIC / 2), where BIC has the penalty df (log N + log 2 pi) for df blocks; the estimate of a
+block is smoothed towards its mean score. Both are as in the authors' code.
 """
 
 from __future__ import annotations
@@ -22,15 +22,20 @@ from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
-SAME = 1e-12  # values, and prices beside one another, closer than this are equal
-KEEP = 1e-12  # curves less probable, beside the best, are left out
+# Values of blocks closer than this are equal, and so are prices (relative to each other): blocks
+# that meet at one price in exact arithmetic meet at prices that differ by rounding.
+SAME = 1e-12
+# Curves less probable than this, relative to the best, are left out: each changes probabilities by
+# at most as much.
+NEGLIGIBLE = 1e-12
 
 
 def fit(predictions: Predictions, *, multiclass: Multiclass = "one-vs-rest") -> Calibrator:
     """Average over prices.
 
     Args:
-        predictions: N rows of logits or probabilities, with labels; a weight counts as copies.
+        predictions: N rows of logits or probabilities, with labels. A row of weight w counts as w
+            rows.
         multiclass: how K classes are put together.
 
     >>> p = Predictions.from_probs([0.5] * 4, [1, 1, 0, 0])
@@ -49,26 +54,29 @@ def fit(predictions: Predictions, *, multiclass: Multiclass = "one-vs-rest") -> 
 
 
 def curve(cells: Cells) -> Line:
-    """The average of the near-isotonic curves of cells of probabilities."""
-    alive = cells.n > 0
-    at, n, y, p = (x[alive].astype(np.float64) for x in (cells.at, cells.n, cells.y, cells.p))
+    """Return the average of the near-isotonic curves of cells of probabilities."""
+    weighted = cells.n > 0
+    at, n, y, p = (x[weighted].astype(np.float64) for x in (cells.at, cells.n, cells.y, cells.p))
+    # neighbours with the same share stay together on the whole path: a run of them is one block
     share = y / n
     runs = np.flatnonzero(np.concatenate([[True], share[1:] != share[:-1]]))
-    n, y, said = (np.add.reduceat(x, runs) for x in (n, y, p))
+    n, y, p = (np.add.reduceat(x, runs) for x in (n, y, p))
     curves = list(_path(y / n, n, np.log(n.sum()) + np.log(2 * np.pi), y))
-    bic = np.array([one for one, _, _ in curves])
+    bic = np.array([curve_bic for curve_bic, _, _ in curves])
     weight = np.exp((bic.min() - bic) / 2)
-    weight[weight < KEEP] = 0
+    weight[weight < NEGLIGIBLE] = 0
     weight /= weight.sum()
     mean = np.zeros(len(n))
     for w, (_, value, starts) in zip(weight, curves, strict=True):
         if not w:
             continue
-        mass, seen, score = (np.add.reduceat(x, starts) for x in (n, y, said))
+        mass, positives, score = (np.add.reduceat(x, starts) for x in (n, y, p))
         expected = score / mass
-        trust = 1 - np.abs(seen / mass - expected)
+        # the mean score counts as up to one row, the less the further it is from the share
+        trust = 1 - np.abs(positives / mass - expected)
         smooth = (value * mass + expected * trust) / (mass + trust)
         mean += w * np.repeat(smooth, np.diff(np.append(starts, len(n))))
+    # flat over each run of equal means, linear from the last score of one to the first of the next
     first, last = at[runs], at[np.append(runs[1:], len(at)) - 1]
     new = np.flatnonzero(np.concatenate([[True], mean[1:] != mean[:-1]]))
     ends = np.append(new[1:], len(mean)) - 1
@@ -78,25 +86,32 @@ def curve(cells: Cells) -> Line:
 
 
 def _path(share: Array, n: Array, price: float, y: Array) -> Iterator[tuple[float, Array, Array]]:
-    """(BIC, values of the blocks, first run of each) at the prices at which blocks meet, for the
-    curves that could matter: with too many blocks, their number alone makes BIC too high."""
+    """Yield (BIC, values of the blocks, first run of each) of the curves that could matter.
+
+    These are the isotonic curve, and those at the prices at which blocks meet. BIC is at least df
+    times `price`, so curves of more than `max_blocks` blocks are negligible beside the isotonic one
+    and need not be evaluated.
+    """
     from scipy.optimize import isotonic_regression
 
     iso = isotonic_regression(share, weights=n)
     starts = iso.blocks[:-1]
-    least = _bic(iso.x[starts], starts, n, y, price)
-    yield least, iso.x[starts], starts
-    many = int((least - 2 * np.log(KEEP)) / price) + 1
-    for values, starts in _meetings(share, n, many):
+    iso_bic = _bic(iso.x[starts], starts, n, y, price)
+    yield iso_bic, iso.x[starts], starts
+    max_blocks = int((iso_bic - 2 * np.log(NEGLIGIBLE)) / price) + 1
+    for values, starts in _meetings(share, n, max_blocks):
         if len(starts) > len(iso.blocks) - 1:  # the last is the isotonic one
             yield _bic(values, starts, n, y, price), values, starts
 
 
-def _meetings(share: Array, n: Array, many: int) -> Iterator[tuple[Array, Array]]:
-    """Values and first runs of the blocks after each meeting, once there are no more than `many`.
+def _meetings(share: Array, n: Array, max_blocks: int) -> Iterator[tuple[Array, Array]]:
+    """Yield values and first runs of the blocks after each meeting, from `max_blocks` blocks on.
 
-    A block's value moves by ((is its left neighbour above it) - (is it above its right one)) / n
-    a unit of the price; where two neighbours meet they become one.
+    The value of a block moves by ((its left neighbour is above it) - (it is above its right one))
+    / n per unit of the price; two neighbours that meet become one block (the path algorithm of
+    Tibshirani et al. 2011, sec. 3). Meetings wait in a heap, ordered by price. Blocks are known by
+    their first run, and count how often they merged (`version`), so that meetings that were
+    foreseen before a merger can be recognised as stale.
     """
     size = len(n)
     mass, value = n.tolist(), share.astype(np.float64)
@@ -107,11 +122,12 @@ def _meetings(share: Array, n: Array, many: int) -> Iterator[tuple[Array, Array]
     meetings: list[tuple[float, int, int, int]] = []
 
     def set_speed(i: int) -> None:
+        """Set the speed of block i from its neighbours."""
         pushed = left[i] >= 0 and falls[left[i]]
         speed[i] = (int(pushed) - int(falls[i])) / mass[i]
 
     def expect(i: int, now: float) -> None:
-        """Note when block i meets its right neighbour."""
+        """Push the price at which block i meets its right neighbour, if it will."""
         j = right[i]
         if i < 0 or j >= size:
             return
@@ -123,10 +139,12 @@ def _meetings(share: Array, n: Array, many: int) -> Iterator[tuple[Array, Array]
             heapq.heappush(meetings, (now + gap / closing, i, version[i], version[j]))
 
     def stale(meeting: tuple[float, int, int, int]) -> bool:
-        """Whether one of the two has met another block since."""
-        _, i, own, other = meeting
+        """Return whether one of the two blocks has met another one since."""
+        _, i, left_version, right_version = meeting
         j = right[i]
-        return not alive[i] or version[i] != own or j >= size or version[j] != other
+        return (
+            not alive[i] or version[i] != left_version or j >= size or version[j] != right_version
+        )
 
     for i in range(size):
         set_speed(i)
@@ -149,15 +167,17 @@ def _meetings(share: Array, n: Array, many: int) -> Iterator[tuple[Array, Array]
             expect(left[i], now)
         while meetings and stale(meetings[0]):
             heapq.heappop(meetings)
-        if blocks <= many and not (meetings and meetings[0][0] <= now * (1 + SAME)):
+        # several meetings at one price make one curve: wait for the last of them
+        if blocks <= max_blocks and not (meetings and meetings[0][0] <= now * (1 + SAME)):
             starts = np.flatnonzero(alive)
             yield value[starts] + speed[starts] * (now - since[starts]), starts
 
 
 def _bic(value: Array, starts: Array, n: Array, y: Array, price: float) -> float:
+    """Return `price` per block minus twice the log-likelihood."""
     mass, ones = np.add.reduceat(n, starts), np.add.reduceat(y, starts)
     p = np.clip(value, 0, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.where(ones > 0, ones * np.log(p), 0.0)
-        gain += np.where(mass > ones, (mass - ones) * np.log1p(-p), 0.0)
-    return float(len(value) * price - 2 * gain.sum())
+        likelihood = np.where(ones > 0, ones * np.log(p), 0.0)
+        likelihood += np.where(mass > ones, (mass - ones) * np.log1p(-p), 0.0)
+    return float(len(value) * price - 2 * likelihood.sum())

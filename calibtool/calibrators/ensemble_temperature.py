@@ -1,12 +1,12 @@
-"""Ensemble temperature scaling: w1 softmax(z / T) + w2 softmax(z) + w3 / K, the shares not negative
-and 1 in all (Zhang et al. 2020, sec. 3.2). T is that of temperature scaling, as in the authors'
-code; given T the likelihood is concave in the shares."""
+"""Ensemble temperature scaling: w1 softmax(z / T) + w2 softmax(z) + w3 / K (Zhang et al. 2020, sec.
+3.2). The shares w are not negative and sum to 1. T is that of temperature scaling, as in the
+authors' code; given T, the likelihood is concave in the shares."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from calibtool.calibrators import temperature
+from calibtool.calibrators import inputs, temperature
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.maps import Mixture, Power
 from calibtool.data.predictions import Predictions
@@ -14,8 +14,12 @@ from calibtool.data.rows import reduce_rows
 from calibtool.errors import FitError
 from calibtool.types import Array
 
+# Multiplicative steps after SLSQP, which leaves little to do. They converge slowly if a share of 0
+# is nearly worth more; each is one product of (N, 3) and 3 numbers.
 STEPS = 5_000
-ENOUGH = 1e-10  # nats that better shares could still gain
+# Nats that better shares could still gain, by the bound of `best_shares`: far below the sampling
+# noise of a mean NLL, which is 1e-3 for a million rows.
+ENOUGH = 1e-10
 
 
 def fit(predictions: Predictions) -> Calibrator:
@@ -24,7 +28,7 @@ def fit(predictions: Predictions) -> Calibrator:
     Args:
         predictions: N rows of logits or probabilities, with labels.
 
-    Raises FitError where T has no finite optimum.
+    Raises FitError if T has no finite optimum.
 
     >>> p = Predictions.from_logits([[1.0, 0.0], [0.0, 1.0]] * 5, [0, 1] * 4 + [1, 0])
     >>> round(float(fit(p)(p).values[0, 0]), 4)  # right 4 times in 5
@@ -32,10 +36,9 @@ def fit(predictions: Predictions) -> Calibrator:
     """
     classes = require_fit(predictions)
     t, before, _ = temperature.best(predictions)
-    scaled, plain = (_of_label(one) for one in (Power(t)(predictions), predictions))
+    scaled, plain = _label_probs(Power(t)(predictions)), _label_probs(predictions)
     of_label = np.stack([scaled, plain, np.full(predictions.rows, 1 / classes)], axis=1)
-    weights = predictions.weights
-    weights = np.ones(predictions.rows) if weights is None else weights
+    weights = inputs.weights_of(predictions)
     shares, gap, nll = best_shares(of_label, weights / weights.sum(), predictions.source)
     return finish(
         "ensemble-temperature",
@@ -48,35 +51,46 @@ def fit(predictions: Predictions) -> Calibrator:
     )
 
 
-def _of_label(predictions: Predictions) -> Array:
+def _label_probs(predictions: Predictions) -> Array:
+    """Return the (N,) probability of each row's label."""
     prob = reduce_rows(predictions).prob
     assert prob is not None
     return prob
 
 
 def best_shares(q: Array, weights: Array, source: str) -> tuple[Array, float, float]:
-    """The shares w of least mean -log(q w), what better ones could gain at most, and that mean.
+    """Return the shares w of smallest mean -log(q w), a bound on what others gain, and that mean.
 
-    No shares gain more than max_j mean(q_j / (q w)) - 1, which is 0 at the optimum.
+    No shares gain more than max_j mean(q_j / (q w)) - 1, which is 0 at the optimum: for any shares
+    v, mean log(q v / q w) <= mean(q v / q w) - 1, a mean over j of the former with weights v_j.
+
+    Args:
+        q: (N, 3) probability of each row's label under each of the three parts.
+        weights: (N,) that sum to 1.
+        source: the name of the data, for messages.
+
+    Raises FitError if the shares do not converge.
     """
     from scipy.optimize import minimize
 
     def nll(w: Array) -> tuple[float, Array]:
-        mixed = np.maximum(q @ w, 1e-300)
+        mixed = np.maximum(q @ w, 1e-300)  # SLSQP may try shares under which a row has nothing
         return -float(weights @ np.log(mixed)), -(weights / mixed) @ q
 
-    found = minimize(
+    rough = minimize(
         nll,
-        np.array([0.9, 0.05, 0.05]),
+        np.array([0.9, 0.05, 0.05]),  # near temperature scaling, with no share at 0
         jac=True,
         method="SLSQP",
         bounds=[(0, 1)] * 3,
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(3)},
-        options={"ftol": 1e-16, "maxiter": 500},
+        options={"ftol": 1e-16, "maxiter": 500},  # as far as float64 goes
     )
-    w = np.clip(found.x, 0, 1)
+    w = np.clip(rough.x, 0, 1)
     w /= w.sum()
-    for _ in range(STEPS):  # each step multiplies a share by its mean gain, and so never loses
+    # SLSQP stops a little early. Multiplying each share by its mean gain is the EM step of mixtures
+    # (Dempster et al. 1977): it never lowers the likelihood, and shares stay non-negative.
+    for _ in range(STEPS):
         gain = -nll(w)[1]
         if gain.max() - 1 <= ENOUGH:
             return w, max(float(gain.max()) - 1, 0.0), nll(w)[0]

@@ -1,8 +1,7 @@
-"""The table of calibrators. A calibrator is a module and a line here: `calibtool fit-NAME` and
-`ct.fit("NAME", ...)` pick it up.
+"""Fit a calibrator by name, and load one from its file.
 
-A calibrator's module has `fit(predictions, *, options) -> Calibrator`, whose map is one of
-`calibtool.calibrators.maps`. This table imports none of them: `calibtool --help` reads it.
+A calibrator is a module with `fit(predictions, *, options) -> Calibrator`, and a line in
+`calibtool.calibrators.registry`; `ct.fit("NAME", ...)` and `calibtool fit-NAME` pick it up.
 """
 
 from __future__ import annotations
@@ -18,15 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calibtool.calibrators.calibrator import Calibrator
-    from calibtool.calibrators.fit_rows import FileRows, Progress
-    from calibtool.calibrators.fitting.fit_cells import Kept
+    from calibtool.calibrators.fit_rows import FileRows
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
+    from calibtool.streaming.summary import Summary
+    from calibtool.types import Progress
 
 
 def fit(
     method: str,
-    predictions: Predictions | Source | Kept,
+    predictions: Predictions | Source | Summary,
     *,
     by: str | None = None,
     progress: Progress | None = None,
@@ -36,16 +36,20 @@ def fit(
 
     Args:
         method: a key of METHODS, such as "temperature".
-        predictions: with labels; in memory, or a `Source` (`ct.scan`). To a source temperature,
-            bias-corrected temperature and vector scaling are fitted in a few passes over the file,
-            which is never held, to the same optimum; for all other fits it is loaded. Or cells
-            (`ct.cells`), for isotonic, histogram, platt, beta and bbq.
-        by: a column of `predictions.extra`; each of its values gets a calibrator of its own.
-        progress: called now and then with what is being done and the share that is done, where a
-            file is gone over.
-        options: the method's own, such as objective="ece".
+        predictions: with labels; in memory, a `Source` (`ct.scan`) or a `Summary` (`ct.cells`).
+            Temperature, bias-corrected temperature and vector scaling are fitted to a source in a
+            few passes over the file, which is never held, and reach the same optimum; for all other
+            fits the source is loaded. Isotonic, histogram, platt, beta and bbq can be fitted to a
+            summary.
+        by: a column of `predictions.extra`; one calibrator is fitted per value of it.
+        progress: called repeatedly with the stage and the share of it that is done, while a file
+            is read.
+        options: of the method, such as objective="ece".
 
     Returns a calibrator: call it on predictions, save it with `.save(path)`.
+
+    Raises UsageError for an unknown method or option, NotAvailableError for predictions without
+    labels or whole rows, and FitError if the fit has no optimum.
 
     >>> import numpy as np
     >>> from calibtool.data.predictions import Predictions
@@ -58,7 +62,7 @@ def fit(
     from calibtool.data.predictions import Predictions
 
     function: Callable[..., Calibrator] = module_of(method).fit
-    rows: Predictions | FileRows | Kept
+    rows: Predictions | FileRows | Summary
     if isinstance(predictions, Predictions):
         rows = predictions
     elif not isinstance(predictions, Source):
@@ -68,12 +72,13 @@ def fit(
 
         rows = FileRows(predictions, progress, about=3 if method == "temperature" else 4)
     else:
-        from calibtool.calibrators.fit_rows import told_of_skipped
+        from calibtool.calibrators.fit_rows import notes_of_skipped
 
         loaded = predictions.also([by] if by else []).load()
         fitted = fit(method, loaded, by=by, **options)
-        return _noted(fitted, told_of_skipped(predictions))
+        return _with_notes(fitted, notes_of_skipped(predictions))
     if isinstance(rows, Predictions):
+        # rows without weight would still count in `rows`, in folds and in the rule of thumb below
         if rows.weights is not None and rows.weights.any():
             rows = rows.take(rows.weights > 0)
         if by is not None:
@@ -86,47 +91,47 @@ def fit(
         if "keyword argument" in str(error):
             raise UsageError(f"fit {method}: {error}") from error
         raise
-    wanted = METHODS[method].enough * fitted.classes
-    if fitted.fitted.rows < wanted:
-        few = (
+    enough = METHODS[method].enough * fitted.classes
+    if fitted.fitted.rows < enough:
+        few = (  # part of calibrator files
             f"{fitted.fitted.rows:,} rows of {fitted.classes} classes are few for {method}: as a "
-            f"rule of thumb, it is at its best from {wanted:,} rows on"
+            f"rule of thumb, it is at its best from {enough:,} rows on"
         )
-        return _noted(fitted, [few])
+        return _with_notes(fitted, [few])
     return fitted
 
 
-def _noted(fitted: Calibrator, notes: list[str]) -> Calibrator:
-    """The calibrator, with more to tell of its fit."""
-    told = (*fitted.fitted.notes, *notes)
-    return replace(fitted, fitted=replace(fitted.fitted, notes=told))
+def _with_notes(calibrator: Calibrator, notes: list[str]) -> Calibrator:
+    """Return the calibrator with further notes in the record of its fit."""
+    record = calibrator.fitted
+    return replace(calibrator, fitted=replace(record, notes=(*record.notes, *notes)))
 
 
-def _require_to_cells(method: str, state: Kept, by: str | None) -> Kept:
-    """Whether a fit can do with cells."""
+def _require_to_cells(method: str, summary: Summary, by: str | None) -> Summary:
+    """Return the summary if the method can be fitted to cells; raise UsageError if it cannot."""
     if by is not None:
-        raise UsageError(f"{state.source}: holds cells, no rows; --by needs rows")
+        raise UsageError(f"{summary.source}: holds cells, no rows; --by needs rows")
     if not METHODS[method].to_cells:
-        able = ", ".join(name for name, line in METHODS.items() if line.to_cells)
+        able = ", ".join(name for name, entry in METHODS.items() if entry.to_cells)
         raise UsageError(
-            f"{state.source}: holds cells, no rows, and fit-{method} needs rows; {able} can be "
+            f"{summary.source}: holds cells, no rows, and fit-{method} needs rows; {able} can be "
             "fitted to cells"
         )
-    return state
+    return summary
 
 
 def fits_by_passes(
     method: str, classes: int | None, *, by: str | None = None, **options: Any
 ) -> bool:
-    """Whether a fit goes over a file pass by pass rather than load it."""
-    likely = by is None and options.get("objective", "nll") == "nll"
-    return likely and (classes or 0) <= METHODS[method].by_passes
+    """Return whether a fit reads a file pass by pass, rather than load it."""
+    possible = by is None and options.get("objective", "nll") == "nll"
+    return possible and (classes or 0) <= METHODS[method].by_passes
 
 
 def load_calibrator(path: str | Path) -> Calibrator:
-    """Read a calibrator file. Loading runs no code of the file.
+    """Read a calibrator file. Loading runs no code from the file.
 
-    Raises InputError for a file that is no calibrator, truncated, or of a newer version.
+    Raises InputError for a file that is not a calibrator, is truncated, or has a newer version.
     """
     from calibtool.calibrators import calibrator_file
     from calibtool.calibrators.calibrator import Calibrator

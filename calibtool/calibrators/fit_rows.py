@@ -1,36 +1,44 @@
-"""Rows that a fit goes over again and again: held in memory, or read anew from a file each time.
+"""Rows that a fit reads several times: held in memory, or read again from a file for each pass.
 
 A fit asks for sums over all rows. They are added block by block in the order of the rows, so that
-threads change no digit; of a file no more than a few blocks are held at a time.
+the number of threads changes no digit. At most a few blocks of a file are held at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.fitted import Digest, Parts, parts_of
+from calibtool.calibrators.fitted import BlockDigest, Digest, block_digest
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Described
-from calibtool.errors import FitError, NotAvailableError
+from calibtool.errors import FitError
 from calibtool.parallel import cores, ordered
-from calibtool.types import Array
+from calibtool.types import Array, Progress, silent
 
-BLOCK = 1 << 18  # values that a worker takes at a time, ...
-SQUARE = 4  # ... or so many rows a class: sums of K x K numbers are not worth fewer
-SAMPLE = 1 << 22  # values that give a fit its start
-SAMPLE_ROWS = 1 << 17  # rows of it at the most
-PARTS = 8  # from so many parts on, workers read a part each, and the sample is of so many
-
-Progress: TypeAlias = Callable[[str, float], None]
+# Values in a block that a worker takes at a time: 2 MB in float64, so that a few blocks per thread
+# are little memory, and large enough that the work on one takes far longer than handing it over.
+BLOCK = 1 << 18
+# A block has at least SQUARE rows per class: adding a block's K x K sums to the total costs as much
+# as K rows, which must stay a fraction of the work on the block.
+SQUARE = 4
+# Values in the sample whose optimum a fit starts from: 16 MB in float32. That optimum is so near
+# the one of all rows that three or four passes over the file suffice (benchmarks/fits.py).
+SAMPLE = 1 << 22
+# Rows in the sample at most: with few classes, more rows no longer bring the start nearer.
+SAMPLE_ROWS = 1 << 17
+# Files of at least this many parts (row groups, files) are read part by part, each by one worker,
+# and the sample is taken from this many parts, spread over the file: enough for the cores of a
+# small machine, and for a sample that does not stem from one end of a sorted file.
+PARTS = 8
 
 
 class FitRows(Described, Protocol):
@@ -53,119 +61,150 @@ class MemoryRows:
         self.wide = predictions.values.itemsize == 8
 
     def sum(self, work: Callable[[Predictions], Array], size: int) -> Array:
-        """The sum of `work` over blocks of `size` rows."""
-        return _total(ordered(work, self.predictions.blocks(size), cores()))
+        """Return the sum of `work` over blocks of `size` rows."""
+        return add_up(ordered(work, self.predictions.blocks(size), cores()))
 
 
 class FileRows:
-    """Rows of a file. The first pass also finds what the record of a fit keeps of them.
+    """Rows of a file. The first pass also collects what the record of a fit keeps of them.
 
     Attributes:
-        sample: rows from several places, as many as give a fit its start.
-        passes: how many were begun.
-        floor: what a probability of 0 counts as; after the first pass that of all rows.
+        sample: rows from several places of the file, whose optimum a fit starts from.
+        passes: the number of passes begun.
+        floor: what a probability of 0 counts as: that of the sample, and after the first pass that
+            of all rows.
         zeros: how many probabilities count as it.
+        wide: whether values are float64.
     """
 
     def __init__(self, source: Source, progress: Progress | None = None, about: int = 3) -> None:
+        """Read the sample.
+
+        Args:
+            source: the file.
+            progress: called with the pass and the share of it that is done.
+            about: the number of passes that is likely, for progress.
+
+        Raises NotAvailableError for confidences alone or rows without labels.
+        """
         self.file = source
         self.source, self.kind = source.source, source.kind
         self.rows, self.width = source.rows_at_most, source.width
         self.classes, self.class_names = source.classes, source.class_names
-        self.progress = progress or _silent
+        self.progress = progress or silent
         self.about = about
         self.passes = 0
         self.zeros = 0
-        # a file that turns out to be damaged is left out whole by `blocks`
+        # With skip_bad_files, `blocks` leaves out a damaged file as a whole; a worker that reads a
+        # part of one would already have added rows of it when it meets the damage.
         parts = [] if source.choice.skip_bad_files else source.parts()
         self._parts = parts if len(parts) >= PARTS else []
         self.sample = self._sample()
         self.wide = self.sample.values.itemsize == 8
         self.floor = inputs.floor_of(self.sample)
-        self._seen: Digest | None = None
+        self._digest: Digest | None = None
 
     def sum(self, work: Callable[[Predictions], Array], size: int = 0) -> Array:
-        """The sum of `work` over the rows that have a weight: one pass, in blocks of its own."""
+        """Return the sum of `work` over the rows that have a weight: one pass over the file.
+
+        The file decides about the blocks; `size` is ignored.
+        """
         self.passes += 1
-        first = self._seen is None
+        first_pass = self._digest is None
         digest = Digest(int(self.classes or 0), self.kind)
         stage = f"fitting, pass {self.passes} of about {max(self.passes, self.about)}"
 
-        def one(blocks: Iterator[Predictions]) -> tuple[Array | None, int, list[_Told]]:
+        def sum_share(blocks: Iterator[Predictions]) -> _ShareSum:
             total: Array | None = None
-            rows, told = 0, []
+            rows, facts = 0, []
             for block in blocks:
-                own = weighted(block)
+                weighted = with_weight(block)
                 rows += block.rows
-                if own.rows:
-                    part = work(own)
-                    total = part if total is None else total + part
-                    told += [_tell(own)] if first else []
-            return total, rows, told
+                if weighted.rows:
+                    block_sum = work(weighted)
+                    total = block_sum if total is None else total + block_sum
+                    facts += [_facts_of(weighted)] if first_pass else []
+            return _ShareSum(total, rows, facts)
 
         total: Array | None = None
         done = 0
-        with one_thread_each():
-            for part, rows, told in ordered(one, self._turns(), cores()):
-                if part is not None:
-                    total = part if total is None else total + part
-                for each in told:
-                    self.floor, self.zeros = min(self.floor, each.floor), self.zeros + each.zeros
-                    digest.add(each.parts)
-                done += rows
+        with single_threaded_blas():
+            for share in ordered(sum_share, self._shares_of_work(), cores()):
+                if share.total is not None:
+                    total = share.total if total is None else total + share.total
+                for facts in share.facts:
+                    self.floor, self.zeros = min(self.floor, facts.floor), self.zeros + facts.zeros
+                    digest.add(facts.digest)
+                done += share.rows
                 self.progress(stage, min(done / self.rows, 1.0))
             self.progress(stage, 1.0)
         if total is None:
             raise FitError(f"{self.source}: the rows to fit on all have a weight of 0")
-        if first:
-            self._seen = digest
+        if first_pass:
+            self._digest = digest
         return total
 
-    def _turns(self) -> Iterator[Iterator[Predictions]]:
-        """The rows in the turns that workers take: parts, which they read themselves, or blocks."""
+    def _shares_of_work(self) -> Iterator[Iterator[Predictions]]:
+        """Yield the blocks that one worker takes: a part, which it reads itself, or one block."""
         size = max(BLOCK // self.width, SQUARE * self.width, 1)
         if self._parts:
             return (self.file.part_blocks(part, size) for part in self._parts)
         return (iter([block]) for block in self.file.blocks(size))
 
     @property
-    def seen(self) -> Digest:
-        """What the first pass has found."""
-        assert self._seen is not None
-        return self._seen
+    def digest(self) -> Digest:
+        """The digest of all rows; known after the first pass."""
+        assert self._digest is not None
+        return self._digest
 
     def notes(self) -> list[str]:
-        """What a user should know of a fit by passes."""
-        told = f"fitted in {self.passes} passes over the file, which was not held in memory"
-        return [told, *told_of_skipped(self.file)]
+        """Return what the record of a fit by passes says of it."""
+        passes = f"fitted in {self.passes} passes over the file, which was not held in memory"
+        return [passes, *notes_of_skipped(self.file)]
 
     def _sample(self) -> Predictions:
-        rows = max(SAMPLE // self.width, 64 * self.width)
-        if self.classes is None:
-            raise NotAvailableError(
-                f"{self.source}: only confidences are known; a calibrator needs whole rows of "
-                "logits or probabilities"
-            )
-        rows = min(rows, SAMPLE_ROWS)
+        """Return up to SAMPLE values: the first rows of PARTS parts, or of the file."""
+        inputs.require_whole_rows(self.source, self.classes)
+        # at least 64 rows per class, for classes so many that SAMPLE values hold fewer
+        rows = min(max(SAMPLE // self.width, 64 * self.width), SAMPLE_ROWS)
         if self._parts:
             every = len(self._parts) / PARTS
-            some = [self._parts[int(k * every)] for k in range(PARTS)]
-            read = [block for part in some for block in _first(self.file, part, rows // PARTS)]
+            spread = [self._parts[int(k * every)] for k in range(PARTS)]
+            blocks = [b for part in spread for b in _first(self.file, part, rows // PARTS)]
         else:
-            read = list(islice(self.file.blocks(min(rows, self.rows)), 1))
-        if read and read[0].labels is None:
-            raise NotAvailableError(f"{self.source}: a fit needs labels")
-        return joined([weighted(block) for block in read])
+            blocks = list(islice(self.file.blocks(min(rows, self.rows)), 1))
+        if blocks:
+            inputs.require_labels(blocks[0])
+        return joined([with_weight(block) for block in blocks])
 
 
-def told_of_skipped(source: Source) -> list[str]:
-    """What to tell of files that were left out."""
+class _BlockFacts(NamedTuple):
+    """What the record of a fit needs of a block."""
+
+    floor: float
+    zeros: int
+    digest: BlockDigest
+
+
+class _ShareSum(NamedTuple):
+    """What a worker returns: its sum (None without weighted rows), rows read, and blocks' facts."""
+
+    total: Array | None
+    rows: int
+    facts: list[_BlockFacts]
+
+
+def notes_of_skipped(source: Source) -> list[str]:
+    """Return one note per file that was left out since it cannot be read."""
     return [f"left out, since it cannot be read: {file}: {why}" for file, why in source.skipped]
 
 
-def one_thread_each() -> AbstractContextManager[object]:
-    """BLAS's own threads held back while ours work, where threadpoolctl is installed; the command
-    line says so to BLAS itself."""
+def single_threaded_blas() -> AbstractContextManager[object]:
+    """Keep BLAS to one thread while our own threads work, so that they do not compete for cores.
+
+    Without threadpoolctl this does nothing: it is a matter of speed only, and the command line sets
+    OPENBLAS_NUM_THREADS before NumPy is loaded.
+    """
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
@@ -174,45 +213,37 @@ def one_thread_each() -> AbstractContextManager[object]:
     return limits
 
 
-def weighted(block: Predictions) -> Predictions:
-    """The rows that have a weight."""
+def with_weight(block: Predictions) -> Predictions:
+    """Return the rows whose weight is not 0."""
     if block.weights is None or block.weights.all():
         return block
     return block.take(block.weights > 0)
 
 
 def joined(blocks: list[Predictions]) -> Predictions:
-    """Blocks of one file as one."""
+    """Return blocks of one file as one block, without extra columns."""
 
-    def whole(arrays: list[Array | None]) -> Array | None:
+    def join(arrays: list[Array | None]) -> Array | None:
         known = [array for array in arrays if array is not None]
         return np.concatenate(known) if known else None
 
     values = np.concatenate([block.values for block in blocks])
-    labels, weights = whole([b.labels for b in blocks]), whole([b.weights for b in blocks])
+    labels, weights = join([b.labels for b in blocks]), join([b.weights for b in blocks])
     return replace(blocks[0], values=values, labels=labels, weights=weights, extra={})
+
+
+def add_up(parts: Iterable[Array]) -> Array:
+    """Return the sum of one or more arrays, added in their order: threads change no digit."""
+    remaining = iter(parts)
+    total = next(remaining)
+    for part in remaining:
+        total = total + part
+    return total
 
 
 def _first(file: Source, part: Part, rows: int) -> Iterator[Predictions]:
     return islice(file.part_blocks(part, max(rows, 1)), 1)
 
 
-class _Told(NamedTuple):
-    floor: float
-    zeros: int
-    parts: Parts
-
-
-def _tell(block: Predictions) -> _Told:
-    return _Told(inputs.floor_of(block), inputs.floored(block), parts_of(block))
-
-
-def _total(parts: Iterator[Array]) -> Array:
-    total = next(parts)
-    for part in parts:
-        total = total + part
-    return total
-
-
-def _silent(stage: str, share: float) -> None:
-    pass
+def _facts_of(block: Predictions) -> _BlockFacts:
+    return _BlockFacts(inputs.floor_of(block), inputs.floored(block), block_digest(block))

@@ -1,4 +1,4 @@
-"""How a calibrator was fitted, kept beside its parameters."""
+"""The record of a fit, which is kept beside the parameters in a calibrator file."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class FitRecord:
     """The record of a fit.
 
     Attributes:
-        rows: how many rows it was fitted on.
-        kind: what they were, "logits" or "probs"; empty if that is not known.
-        objective: what was minimised, if it was one thing.
-        nll_before, nll_after: mean negative log-likelihood of those rows, in nats, where the fit
-            computes it. In-sample: not a result.
-        gradient: the largest slope of what was minimised, where the search stopped.
+        rows: the number of rows that were fitted on.
+        kind: the kind of their values, "logits" or "probs"; empty if unknown.
+        objective: what was minimised; empty if the fit minimises no single objective.
+        nll_before, nll_after: mean negative log-likelihood of those rows in nats, before and after,
+            where the fit computes it. In-sample, so not an estimate for other rows.
+        gradient: the largest slope of the objective where the search stopped.
         prior: (K,) shares of the classes.
         options: of the fit, by name.
-        notes: what a user should know of this fit.
-        fingerprint: of the data, by `Digest`.
+        notes: what a user should know about this fit, one sentence each.
+        fingerprint: of the data, see `Digest.fingerprint`.
     """
 
     rows: int = 0
@@ -42,7 +42,7 @@ class FitRecord:
 
 
 class Digest:
-    """Rows, class shares and fingerprint of predictions that come in blocks, in their order."""
+    """Rows, class shares and fingerprint of labelled predictions, added block by block in order."""
 
     def __init__(self, classes: int, kind: str) -> None:
         self.rows = 0
@@ -51,31 +51,34 @@ class Digest:
         self._width = 0
         self._hashes = [hashlib.sha256() for _ in range(3)]
 
-    def add(self, parts: Parts) -> None:
-        """The next block, as `parts_of` it."""
-        self.rows += parts.rows
-        self.counts = self.counts + parts.counts
-        self._width = parts.width
-        for own, part in zip(self._hashes, parts.bytes, strict=True):
-            own.update(part)
+    def add(self, block: BlockDigest) -> None:
+        """Add the next block."""
+        self.rows += block.rows
+        self.counts = self.counts + block.counts
+        self._width = block.width
+        for digest, column in zip(self._hashes, block.bytes, strict=True):
+            digest.update(column)
 
     @property
     def shares(self) -> Array:
-        """(K,) weight of each class among the labels, as a share."""
+        """(K,) share of each class in the weight of all rows."""
         return np.asarray(self.counts / self.counts.sum())
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the labels, the weights and each row's value at its label: enough to tell
-        data sets apart."""
+        """A digest of the labels, the weights and each row's value at its label.
+
+        These are enough to tell data sets apart, and are hashed much faster than all K values.
+        Three hashes, one per column, make the result independent of the blocks.
+        """
         digest = hashlib.sha256(f"{self.kind} {(self.rows, self._width)}".encode())
-        for own in self._hashes:
-            digest.update(own.digest())
+        for column in self._hashes:
+            digest.update(column.digest())
         return f"sha256:{digest.hexdigest()}"
 
 
-class Parts(NamedTuple):
-    """What a block leaves for the digest; bytes of labels, of values at them, of weights."""
+class BlockDigest(NamedTuple):
+    """What a block adds to a digest; `bytes` are of labels, of values at the labels, of weights."""
 
     rows: int
     width: int
@@ -83,25 +86,25 @@ class Parts(NamedTuple):
     bytes: tuple[bytes, bytes, bytes]
 
 
-def parts_of(block: Predictions) -> Parts:
-    """What a block of labelled predictions leaves."""
+def block_digest(block: Predictions) -> BlockDigest:
+    """Return what a block of labelled predictions adds to a digest."""
     values, labels, weights = block.values, block.labels, block.weights
     assert labels is not None
     counts = np.bincount(labels, weights, minlength=int(block.classes or 0))
     at = values[np.arange(len(labels)), np.minimum(labels, values.shape[1] - 1)]
-    own = b"" if weights is None else weights.tobytes()
-    return Parts(len(labels), values.shape[1], counts, (labels.tobytes(), at.tobytes(), own))
+    columns = (labels.tobytes(), at.tobytes(), b"" if weights is None else weights.tobytes())
+    return BlockDigest(len(labels), values.shape[1], counts, columns)
 
 
 def digest_of(predictions: Predictions) -> Digest:
-    """The digest of predictions in memory."""
+    """Return the digest of predictions in memory."""
     digest = Digest(int(predictions.classes or 0), predictions.kind)
-    digest.add(parts_of(predictions))
+    digest.add(block_digest(predictions))
     return digest
 
 
 def class_shares(predictions: Predictions) -> Array:
-    """(K,) weight of each class among the labels, as a share."""
+    """Return the (K,) share of each class in the weight of all rows."""
     assert predictions.labels is not None
     classes = int(predictions.classes or 0)
     counts = np.bincount(predictions.labels, predictions.weights, minlength=classes)

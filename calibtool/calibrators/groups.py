@@ -1,4 +1,4 @@
-"""A calibrator a group of rows."""
+"""One calibrator per group of rows."""
 
 from __future__ import annotations
 
@@ -7,34 +7,43 @@ from collections.abc import Callable
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
-from calibtool.calibrators.maps import ByGroup, group_names
+from calibtool.calibrators.nested_maps import ByGroup, group_names
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError
 
-MOST = 1000
+# Groups at most. More are nearly always a mistake: a column of numbers or of identifiers.
+MAX_GROUPS = 1000
 
 
 def fit_groups(
     method: str, predictions: Predictions, column: str, fit: Callable[[Predictions], Calibrator]
 ) -> Calibrator:
-    """Fit each value of a column by itself.
+    """Fit one calibrator per value of a column.
 
-    Raises FitError, with the group, where one of them cannot be fitted.
+    Args:
+        method: the calibrator's name in the registry.
+        predictions: with labels and the column in `extra`.
+        column: the name of the column.
+        fit: fits the rows of one group.
+
+    Raises UsageError for too many groups, and FitError, with the group named, if one of them cannot
+    be fitted.
     """
     require_fit(predictions)
     groups = group_names(predictions, column)
     names = np.unique(groups).tolist()
-    if len(names) > MOST:
+    if len(names) > MAX_GROUPS:
         raise UsageError(
-            f"--by {column}: {len(names):,} groups; {MOST:,} are the most. Does it hold numbers?"
+            f"--by {column}: {len(names):,} groups; at most {MAX_GROUPS:,} are possible. Does the "
+            "column hold numbers?"
         )
     maps, notes, options = {}, [], {}
     for name in names:
-        own = predictions.take(np.flatnonzero(groups == name))
+        group = predictions.take(np.flatnonzero(groups == name))
         try:
-            fitted = fit(own)
+            fitted = fit(group)
         except FitError as error:
-            raise FitError(f"{column} = {name!r}, {own.rows:,} rows: {error}") from error
+            raise FitError(f"{column} = {name!r}, {group.rows:,} rows: {error}") from error
         maps[name], options = fitted.map, fitted.fitted.options
         notes += [f"{column} = {name!r}: {note}" for note in fitted.fitted.notes]
     return finish(

@@ -1,4 +1,4 @@
-"""Histogram binning: a bin's score becomes the share of positives in it (Zadrozny & Elkan 2001)."""
+"""Histogram binning: scores become the share of positives in their bin (Zadrozny & Elkan 2001)."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.fitting.binning import after, mass_cuts, require_bins, sums
-from calibtool.calibrators.fitting.fit_cells import Kept
 from calibtool.calibrators.fitting.logistic import require_both
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_width
+from calibtool.streaming.summary import Summary
 
 
 def fit(
-    predictions: Predictions | Kept,
+    predictions: Predictions | Summary,
     *,
     bins: int = 15,
     binning: Literal["equal-width", "equal-mass"] = "equal-width",
     multiclass: Multiclass = "one-vs-rest",
 ) -> Calibrator:
-    """Count.
+    """Count rows and positives in each bin.
 
     Args:
         predictions: N rows of logits or probabilities, with labels, or cells of such.
-        bins: how many.
-        binning: equal-width for bins of one width, in which a bin without rows keeps its midpoint;
-            equal-mass for as many rows a bin.
+        bins: number of bins.
+        binning: equal-width for bins of the same width, where a bin without rows gets its midpoint;
+            equal-mass for the same number of rows in each bin.
         multiclass: how K classes are put together.
 
     Raises FitError for a class without rows.
@@ -47,12 +47,13 @@ def fit(
         look="probs",
         multiclass=multiclass,
         options={"bins": bins, "binning": binning},
+        # rows below 1 / bins are all in the first bin
         coarse=(lambda score, outcome: 1 / bins) if binning == "equal-width" else None,
     )
 
 
 def curve(cells: Cells, *, bins: int = 15, binning: str = "equal-width") -> Steps:
-    """The steps of cells of probabilities."""
+    """Return the steps of cells of probabilities."""
     require_both(cells.n, cells.y, "fit on more rows, or use a method that needs none, such as bbq")
     if binning == "equal-mass":
         cuts = mass_cuts(cells, bins)

@@ -1,7 +1,7 @@
-"""What calibrators look at: probabilities, log-probabilities and log-odds of whole rows, float64.
+"""The inputs of calibrators: logits, probabilities, log-probabilities and log-odds of whole rows.
 
-Where only probabilities were saved, their logarithms stand for logits. A probability of 0 has none:
-it counts as `floor`, which a fit takes from its own data and the calibrator keeps.
+Where only probabilities were saved, their logarithms stand in for logits. The logarithm of 0 is not
+finite: a probability of 0 counts as `floor`, which a fit takes from its data and the map keeps.
 """
 
 from __future__ import annotations
@@ -13,18 +13,27 @@ from typing import TypeAlias
 import numpy as np
 
 from calibtool.data.predictions import Predictions
+from calibtool.errors import NotAvailableError
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array
 
-PIECE = 1 << 17  # values worked on at a time
-WIDE = 1 << 20  # the same where they are turned: long runs of rows are quicker to write
+# Values worked on at a time: 1 MB in float64, so that the intermediate arrays of a piece stay in a
+# core's L2 cache. Much smaller pieces cost calls, much larger ones memory traffic.
+PIECE = 1 << 17
+# Values transposed at a time: a piece fills a run of columns in each of K rows of the result, and
+# short runs write partial cache lines; so pieces are longer here than elsewhere.
+WIDE = 1 << 20
 
 Look: TypeAlias = Callable[[Predictions, float], Array]
 
 
 def floor_of(predictions: Predictions) -> float:
-    """What a probability of 0 counts as: the least positive one there is, or the rounding unit of
-    their precision if that is smaller; of logits, which have none, the least normal float64.
+    """Return what a probability of 0 counts as, in (0, 1).
+
+    It is the smallest positive probability there is, or the rounding unit of their dtype if that is
+    smaller: 0 must not count as more than a probability that was saved. Logits have no such zeros;
+    a map that was fitted on logits and meets a probability of 0 later takes the smallest normal
+    float64.
 
     >>> floor_of(Predictions.from_probs([[1.0, 0.0], [1e-30, 1.0]], None))
     1e-30
@@ -32,36 +41,52 @@ def floor_of(predictions: Predictions) -> float:
     if predictions.kind == "logits":
         return float(np.finfo(np.float64).tiny)
     values = predictions.values
-    least = float(np.finfo(values.dtype).eps)
-    for piece in predictions.blocks(max(1, PIECE // values.shape[1])):
-        own = piece.matrix()
-        least = float(own[own > 0].min(initial=least))
-    return least
+    smallest = float(np.finfo(values.dtype).eps)
+    for piece in pieces(predictions):
+        probabilities = piece.matrix()
+        smallest = float(probabilities[probabilities > 0].min(initial=smallest))
+    return smallest
 
 
 def floored(predictions: Predictions) -> int:
-    """How many probabilities lie at 0, and so count as the floor."""
+    """Return how many probabilities are 0, and so count as the floor."""
     if predictions.kind == "logits":
         return 0
-    own = predictions.values
-    zero = np.count_nonzero(own == 0)
-    return int(zero + (np.count_nonzero(own == 1) if predictions.one_column else 0))
+    values = predictions.values
+    zeros = np.count_nonzero(values == 0)
+    return int(zeros + (np.count_nonzero(values == 1) if predictions.one_column else 0))
 
 
-def note_of_zeros(predictions: Predictions, floor: float) -> list[str]:
-    """What to tell of probabilities of 0."""
-    return told_of_zeros(floored(predictions), floor)
-
-
-def told_of_zeros(count: int, floor: float) -> list[str]:
-    """The same, once they are counted."""
+def notes_of_zeros(count: int, floor: float) -> list[str]:
+    """Return the note for the record of a fit where `count` probabilities count as the floor."""
     return (
         [f"{count:,} probabilities of exactly 0 or 1 count as {floor:.2g} from it"] if count else []
     )
 
 
+def weights_of(predictions: Predictions) -> Array:
+    """Return the (N,) weight of each row, float64: 1 if the predictions have none."""
+    weights = predictions.weights
+    return np.ones(predictions.rows) if weights is None else weights
+
+
+def require_whole_rows(source: str, classes: int | None) -> None:
+    """Raise NotAvailableError if only confidences are known (`classes` is None)."""
+    if classes is None:
+        raise NotAvailableError(
+            f"{source}: only confidences are known; a calibrator needs whole rows of "
+            "logits or probabilities"
+        )
+
+
+def require_labels(predictions: Predictions) -> None:
+    """Raise NotAvailableError for predictions without labels."""
+    if predictions.labels is None:
+        raise NotAvailableError(f"{predictions.source}: a fit needs labels")
+
+
 def probs(block: Predictions, floor: float = 0.0) -> Array:
-    """(n, K) probabilities: of logits in float64, else as they were saved."""
+    """Return (n, K) probabilities: of logits in float64, otherwise as they were saved."""
     if block.kind != "logits":
         return block.matrix()
     values = block.matrix().astype(np.float64)
@@ -73,7 +98,7 @@ def probs(block: Predictions, floor: float = 0.0) -> Array:
 
 
 def log_probs(block: Predictions, floor: float = 0.0) -> Array:
-    """(n, K) logarithms of the probabilities, float64."""
+    """Return (n, K) logarithms of the probabilities, float64."""
     values = block.matrix().astype(np.float64)
     if block.kind == "logits":
         values -= values.max(axis=1, keepdims=True)
@@ -83,8 +108,11 @@ def log_probs(block: Predictions, floor: float = 0.0) -> Array:
 
 
 def log_odds(block: Predictions, floor: float = 0.0) -> Array:
-    """(n, K) log p - log(1 - p), float64. 1 - p is summed over the other classes, so that it keeps
-    its digits where p rounds to 1."""
+    """Return (n, K) log p - log(1 - p), float64.
+
+    For the top class, 1 - p is summed over the other classes, so that it keeps its digits where p
+    rounds to 1. Only the top class can have p > 1/2 and lose digits in 1 - p.
+    """
     log_p = log_probs(block, floor)
     rows, top = np.arange(len(log_p)), log_p.argmax(axis=1)
     others = log_p.copy()
@@ -98,20 +126,33 @@ def log_odds(block: Predictions, floor: float = 0.0) -> Array:
 
 
 def logits(block: Predictions, floor: float = 0.0) -> Array:
-    """(n, K) logits as they were saved, or log-probabilities; float32 at least."""
+    """Return (n, K) logits as saved (float16 as float32), or log-probabilities in float64."""
     if block.kind != "logits":
         return log_probs(block, floor)
     values = block.matrix()
     return values if values.itemsize > 2 else values.astype(np.float32)
 
 
+LOOKS: dict[str, Look] = {
+    "logits": logits,
+    "log-probs": log_probs,
+    "log-odds": log_odds,
+    "probs": probs,
+}
+
+
+def pieces(predictions: Predictions) -> Iterator[Predictions]:
+    """Yield all rows in blocks of about PIECE values."""
+    return predictions.blocks(max(1, PIECE // predictions.values.shape[1]))
+
+
 def by_row(look: Look, predictions: Predictions, floor: float) -> Array:
-    """`look` at all rows: (N, K)."""
+    """Return `look` of all rows: (N, K)."""
     return np.concatenate(list(_pieces(look, predictions, floor)))
 
 
 def by_class(look: Look, predictions: Predictions, floor: float) -> Array:
-    """`look` at all rows, a contiguous row a class: (K, N)."""
+    """Return `look` of all rows, transposed: (K, N), each class contiguous."""
     first = look(predictions.take(slice(0, 1)), floor)
     out = np.empty((first.shape[1], predictions.rows), first.dtype)
     step = max(64, WIDE // predictions.values.shape[1])
@@ -125,7 +166,7 @@ def by_class(look: Look, predictions: Predictions, floor: float) -> Array:
 
 
 def turned(values: Array, total: Array) -> Array:
-    """(K, N) values, each row's divided by its total: (N, K)."""
+    """Return (K, N) values as (N, K), each row divided by its total, (N,)."""
     out = np.empty(values.shape[::-1])
     step = max(64, WIDE // len(values))
 
@@ -138,13 +179,12 @@ def turned(values: Array, total: Array) -> Array:
 
 
 def same_form(before: Predictions, probs: Array) -> Predictions:
-    """(N, K) probabilities as predictions that stand in place of `before`."""
+    """Return (N, K) probabilities as predictions with the labels and columns of `before`."""
     return replace(before, kind="probs", values=probs[:, 1:] if before.one_column else probs)
 
 
 def _pieces(look: Look, predictions: Predictions, floor: float) -> Iterator[Array]:
-    step = max(1, PIECE // predictions.values.shape[1])
-    return ordered(lambda piece: look(piece, floor), predictions.blocks(step), cores())
+    return ordered(lambda piece: look(piece, floor), pieces(predictions), cores())
 
 
 def _log_sum(values: Array) -> Array:

@@ -1,6 +1,6 @@
 """Isotonic regression: the best rising curve (Zadrozny & Elkan 2002).
 
-The curve is constant on each pooled block of scores and straight between blocks. Centred, a block
+The curve is constant on each pooled block of scores and linear between blocks. Centred, each block
 is one point at its mean score, so that scores inside it keep their order (Oron & Flournoy 2017).
 """
 
@@ -10,25 +10,26 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
-from calibtool.calibrators.fitting.fit_cells import Kept
 from calibtool.calibrators.fitting.logistic import require_both
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
 
 def fit(
-    predictions: Predictions | Kept,
+    predictions: Predictions | Summary,
     *,
     centred: bool = False,
     multiclass: Multiclass = "one-vs-rest",
 ) -> Calibrator:
-    """Fit the rising curve of least squares, which is that of the largest likelihood too.
+    """Fit the rising curve of least squares, which also has the maximum likelihood.
 
     Args:
         predictions: N rows of logits or probabilities, with labels, or cells of such.
-        centred: a block of equal values becomes a point, so that scores inside it keep their order.
+        centred: make each block of equal values one point, so that scores inside it keep their
+            order.
         multiclass: how K classes are put together.
 
     Raises FitError for a class without rows.
@@ -49,7 +50,7 @@ def fit(
 
 
 def curve(cells: Cells, *, centred: bool = False) -> Line:
-    """The line of cells of probabilities."""
+    """Return the line of cells of probabilities."""
     require_both(cells.n, cells.y, "fit on more rows, or use a method that needs none, such as bbq")
     first, values = pooled(cells)
     last = np.append(first[1:], len(cells.n)) - 1
@@ -62,23 +63,26 @@ def curve(cells: Cells, *, centred: bool = False) -> Line:
 
 
 def lowest_positive(score: Array, outcome: Array) -> float:
-    """Rows below it are zeros in one block."""
+    """Return the lowest score of a positive: all rows below are one block of value 0."""
     return float(score[outcome].min())
 
 
 def pooled(cells: Cells) -> tuple[Array, Array]:
-    """The first cell of each block of the isotonic regression, and the block's value."""
+    """Return the first cell of each block of the isotonic regression, and the blocks' values."""
     from scipy.optimize import isotonic_regression
 
     share = np.divide(cells.y, cells.n, out=np.zeros_like(cells.y), where=cells.n > 0)
+    # neighbours with the same share end in one block; joining them first leaves less to regress
     runs = np.flatnonzero(np.concatenate([[True], share[1:] != share[:-1]]))
     n, y = np.add.reduceat(cells.n, runs), np.add.reduceat(cells.y, runs)
-    alive = n > 0  # cells whose rows weigh nothing join a neighbour
-    runs, n, y = np.append(0, runs[alive][1:]), n[alive], y[alive]
-    found = isotonic_regression(y / n, weights=n)
-    return runs[found.blocks[:-1]], np.clip(found.x[found.blocks[:-1]], 0, 1)
+    weighted = n > 0  # cells whose rows have no weight join a neighbour
+    runs, n, y = np.append(0, runs[weighted][1:]), n[weighted], y[weighted]
+    regression = isotonic_regression(y / n, weights=n)
+    first = regression.blocks[:-1]
+    return runs[first], np.clip(regression.x[first], 0, 1)
 
 
 def _distinct(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return the points without those at the x of the point before, such as blocks of one score."""
     keep = np.concatenate([[True], x[1:] > x[:-1]])
     return x[keep], y[keep]

@@ -1,10 +1,10 @@
-"""Matrix scaling: softmax(W z + b) (Guo et al. 2017, sec. 4.2), held back by ODIR: a penalty on
-what lies off W's diagonal and on b (Kull et al. 2019, sec. 3.3),
+"""Matrix scaling: softmax(W z + b) (Guo et al. 2017, sec. 4.2) with the ODIR penalty on the entries
+of W off its diagonal and on b (Kull et al. 2019, sec. 3.3):
 
     off_diagonal / (K (K - 1)) sum_i!=j W_ij**2  +  bias / K sum_j b_j**2.
 
-The authors choose both by cross-validation. Here they follow from the rows unless they are given:
-(K (K - 1))**2 / N and K**2 / N, which are the penalties of structured matrix scaling.
+The authors choose both prices by cross-validation. Here they are (K (K - 1))**2 / N and K**2 / N by
+default, so that the penalties are those of structured matrix scaling.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from calibtool.data.predictions import Predictions
 def fit(
     predictions: Predictions, *, off_diagonal: float | None = None, bias: float | None = None
 ) -> Calibrator:
-    """Fit W and b, by maximum likelihood with the penalty.
+    """Fit W and b by maximum likelihood with the penalty.
 
-    z are logits as they were saved, or log-probabilities where there are no logits. These are not
-    the same model: a constant added to a row's logits changes W z.
+    z are logits as they were saved, or log-probabilities if there are no logits. The two models
+    differ: a constant added to all logits of a row changes W z.
 
     Args:
         predictions: N rows of logits or probabilities, with labels.
-        off_diagonal: the price of the mean square off the diagonal, in nats; 0 for none. Without
-            it, the price follows from the rows.
-        bias: the price of the mean square of the biases, in nats; 0 for none. Without it, the price
-            follows from the rows.
+        off_diagonal: price, in nats, of the mean square of the entries off the diagonal; 0 for
+            none. By default, it follows from the number of rows.
+        bias: price, in nats, of the mean square of the biases; 0 for none. By default, it follows
+            from the number of rows.
 
-    Raises FitError where there is no optimum.
+    Raises FitError if there is no optimum.
 
     >>> p = Predictions.from_logits([[1.0, 0.0], [0.0, 1.0]] * 5, [0, 1] * 4 + [1, 0])
     >>> float(fit(p).fitted.gradient) < 1e-6
@@ -42,7 +42,7 @@ def fit(
 def fit_odir(
     method: str, predictions: Predictions, look: str, off_diagonal: float | None, bias: float | None
 ) -> Calibrator:
-    """The same for any z."""
+    """Fit W and b with the ODIR penalty, z being `look` of the rows."""
     classes = require_fit(predictions)
     rows = total(predictions)
     pairs = classes * (classes - 1)

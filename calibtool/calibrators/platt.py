@@ -1,8 +1,8 @@
 """Platt scaling: a sigmoid of the log-odds, two parameters (Platt 1999).
 
-p' = 1 / (1 + exp(-(a x + c))), x = log p - log(1 - p): of a one-column logit, x is that logit. For
-one class among K, x is the logit of the class against all others, whatever constant was added to a
-row's logits.
+p' = 1 / (1 + exp(-(a x + c))) with x = log p - log(1 - p). For a single column of logits, x is that
+logit. For one class among K, x is the log-odds of the class against all others, which a constant
+added to all logits of a row does not change.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Sigmoid
-from calibtool.calibrators.fitting.fit_cells import Kept
 from calibtool.calibrators.fitting.logistic import logistic, require_both, require_spread
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import Summary
 
-REMEDY = "use --smoothing, which has one on any data, or fit on more rows"
+REMEDY = "use --smoothing, which has an optimum on any data, or fit on more rows"
 
 
 def fit(
-    predictions: Predictions | Kept,
+    predictions: Predictions | Summary,
     *,
     smoothing: bool = False,
     multiclass: Multiclass = "one-vs-rest",
 ) -> Calibrator:
-    """Fit a and c, by maximum likelihood.
+    """Fit a and c by maximum likelihood.
 
     Args:
         predictions: N rows of logits or probabilities, with labels, or cells of such.
-        smoothing: aim at (N1 + 1) / (N1 + 2) and 1 / (N0 + 2) instead of 1 and 0 (Platt 1999, eq.
-            4): for few rows, and rows that are told apart perfectly.
+        smoothing: use the targets (N1 + 1) / (N1 + 2) and 1 / (N0 + 2) instead of 1 and 0 (Platt
+            1999, eq. 4): for few rows, and for rows that are separated perfectly.
         multiclass: how K classes are put together.
 
-    Raises FitError where there is no finite optimum.
+    Raises FitError if there is no finite optimum.
 
     >>> p = Predictions.from_logits([-1.0, 1.0] * 5, [0, 1] * 4 + [1, 0])
     >>> cal = fit(p)
@@ -52,7 +52,7 @@ def fit(
 
 
 def curve(cells: Cells, *, smoothing: bool = False) -> Sigmoid:
-    """The sigmoid of cells of log-odds."""
+    """Return the sigmoid of cells of log-odds."""
     n, y = cells.n, cells.y
     require_spread(cells.at)
     if smoothing:

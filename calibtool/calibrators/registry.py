@@ -1,4 +1,4 @@
-"""The table of calibrators, without any of them."""
+"""The table of calibrators. It imports none of them, since `calibtool --help` reads it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Any
 
 from calibtool.errors import UsageError
 
-MATRIX = 1024  # classes up to which a pass over a file sums a matrix of second derivatives
+# Classes up to which a pass over a file sums a matrix of second derivatives: (2 K)**2 numbers in
+# float64, 32 MB at 1,024, of which each worker holds two.
+MATRIX = 1024
 
 
 @dataclass(frozen=True)
 class Method:
-    """A line of the table; its module is named like it, with _ for -.
+    """A line of the table; the module has the same name, with _ for -.
 
     Attributes:
-        title: what it is called in prose.
+        title: the name in prose.
         summary: one line, for the list of commands.
         when: two sentences, for --help: when to use it.
         source: author and year.
-        numbers: how many the fitted calibrator keeps, for K classes and N rows.
-        enough: rows a class from which on it is at its best, as a rule of thumb.
-        binary: whether it fits curves of one score, which wrappers put together for K classes.
+        numbers: how many parameters the fitted calibrator keeps, for K classes and N rows.
+        enough: rows per class from which on it is at its best, as a rule of thumb.
+        binary: whether it fits curves of one score, which are put together for K classes.
         keeps_order: whether a row's classes keep their order, and so the predicted class.
         any_form: whether logits and their probabilities lead to the same fit.
-        by_passes: up to how many classes it is fitted to a file pass by pass, without holding it;
-            0 for never.
-        to_cells: whether it can be fitted to the cells of a state.
+        by_passes: the number of classes up to which it is fitted to a file pass by pass, without
+            holding it; 0 for never.
+        to_cells: whether it can be fitted to the cells of a summary.
     """
 
     title: str
@@ -58,8 +60,8 @@ METHODS: dict[str, Method] = {
     "ensemble-temperature": Method(
         "ensemble temperature scaling",
         "Mix temperature scaling with the plain and the uniform probabilities.",
-        "Use it where some rows are off by far, such as labels that are wrong at random: the "
-        "uniform part takes them. It keeps the predicted class and has three parameters.",
+        "Use it if some rows are far off, for example because labels are wrong at random: the "
+        "uniform part accounts for them. It keeps the predicted class and has three parameters.",
         "Zhang et al. 2020",
         "3",
         30,
@@ -67,9 +69,9 @@ METHODS: dict[str, Method] = {
     ),
     "bias-corrected": Method(
         "bias-corrected temperature scaling",
-        "Temperature scaling with a bias a class.",
-        "Use it where, besides overconfidence, some classes are predicted too often and others too "
-        "seldom. It needs tens of rows a class.",
+        "Temperature scaling with one bias per class.",
+        "Use it if, besides overconfidence, some classes are predicted too often and others too "
+        "rarely. It needs tens of rows per class.",
         "Alexandari et al. 2020",
         "K + 1",
         30,
@@ -78,8 +80,8 @@ METHODS: dict[str, Method] = {
     "order-preserving": Method(
         "order-preserving scaling",
         "One rising curve of log-probabilities for all classes.",
-        "Use it where a temperature is too stiff but the predicted class must stay. It needs a "
-        "thousand rows or so, however many classes there are.",
+        "Use it if one temperature is not flexible enough but the predicted class must not change. "
+        "It needs about a thousand rows, however many classes there are.",
         "Rahimi et al. 2020",
         "8",
         100,
@@ -87,26 +89,27 @@ METHODS: dict[str, Method] = {
     ),
     "structured-vector": Method(
         "structured vector scaling",
-        "Vector scaling whose penalty shrinks as rows come in.",
-        "Use it where vector scaling would overfit: it starts at temperature scaling and moves as "
-        "far as the rows justify. It is a good second after temperature.",
+        "Vector scaling with a penalty that shrinks as the number of rows grows.",
+        "Use it if vector scaling would overfit: it starts at temperature scaling and moves as "
+        "far as the rows justify. It is a good second choice after temperature.",
         "Berta et al. 2025",
         "2 K",
         10,
     ),
     "structured-matrix": Method(
         "structured matrix scaling",
-        "Matrix scaling whose penalties shrink as rows come in.",
-        "Use it where classes are mistaken for one another in a pattern: it starts at temperature "
-        "scaling and moves as far as the rows justify. Expect gains from hundreds of rows a class.",
+        "Matrix scaling with penalties that shrink as the number of rows grows.",
+        "Use it if classes are mistaken for one another in a pattern: it starts at temperature "
+        "scaling and moves as far as the rows justify. Expect gains from hundreds of rows per "
+        "class.",
         "Berta et al. 2025",
         "K (K + 1)",
         30,
     ),
     "vector": Method(
         "vector scaling",
-        "A slope and a bias a class.",
-        "Use it where each class has hundreds of rows and is off in its own direction. With fewer, "
+        "One slope and one bias per class.",
+        "Use it if each class has hundreds of rows and is off in its own direction. With fewer, "
         "structured-vector is safer.",
         "Guo et al. 2017",
         "2 K",
@@ -116,7 +119,7 @@ METHODS: dict[str, Method] = {
     ),
     "matrix": Method(
         "matrix scaling",
-        "A matrix and a bias a class, on logits, with the ODIR penalty.",
+        "A matrix and one bias per class, on logits, with the ODIR penalty.",
         "Use it with few classes and thousands of rows, to compare with papers that use it. "
         "structured-matrix chooses its penalty by itself.",
         "Guo et al. 2017, Kull et al. 2019",
@@ -126,8 +129,8 @@ METHODS: dict[str, Method] = {
     ),
     "dirichlet": Method(
         "Dirichlet calibration",
-        "A matrix and a bias a class, on log-probabilities, with the ODIR penalty.",
-        "Use it with few classes and thousands of rows where only probabilities are known, or to "
+        "A matrix and one bias per class, on log-probabilities, with the ODIR penalty.",
+        "Use it with few classes and thousands of rows if only probabilities are known, or to "
         "compare with papers that use it. structured-matrix chooses its penalty by itself.",
         "Kull et al. 2019",
         "K (K + 1)",
@@ -135,9 +138,10 @@ METHODS: dict[str, Method] = {
     ),
     "platt": Method(
         "Platt scaling",
-        "A sigmoid of the log-odds: two parameters a class.",
-        "Use it for two classes with few rows: a slope for overconfidence and a shift for a base "
-        "rate that is off. For few rows, or classes told apart perfectly, add --smoothing.",
+        "A sigmoid of the log-odds: two parameters per class.",
+        "Use it for two classes with few rows: a slope corrects overconfidence, a shift corrects "
+        "the base rate. With very few rows, or classes that are separated perfectly, add "
+        "--smoothing.",
         "Platt 1999",
         "2/class",
         30,
@@ -146,9 +150,9 @@ METHODS: dict[str, Method] = {
     ),
     "beta": Method(
         "beta calibration",
-        "A curve with one slope near 0 and another near 1: three parameters a class.",
-        "Use it for two classes where Platt's sigmoid is too symmetric: it can also leave scores "
-        "as they are. It needs a hundred rows or so.",
+        "A curve with one slope near 0 and another near 1: three parameters per class.",
+        "Use it for two classes if Platt's sigmoid is too symmetric: it can also leave scores "
+        "unchanged. It needs about a hundred rows.",
         "Kull et al. 2017",
         "3/class",
         50,
@@ -158,8 +162,8 @@ METHODS: dict[str, Method] = {
     "spline": Method(
         "monotone spline",
         "A smooth rising curve of the log-odds.",
-        "Use it for two classes with a thousand rows or more, where a sigmoid is too stiff and "
-        "isotonic regression too jagged. It keeps ranks wherever its slope is above 0.",
+        "Use it for two classes with a thousand rows or more, if a sigmoid is not flexible enough "
+        "and isotonic regression too jagged. It keeps ranks wherever its slope is above 0.",
         "Ramsay 1988",
         "7/class",
         200,
@@ -179,8 +183,8 @@ METHODS: dict[str, Method] = {
     "venn-abers": Method(
         "Venn-Abers",
         "Two isotonic regressions that bracket the probability.",
-        "Use it where you want to know how sure the calibrator itself is: it gives an interval, "
-        "one end of which is calibrated on any data. It is never 0 or 1.",
+        "Use it to know how certain the calibrator itself is: it gives an interval, one end of "
+        "which is calibrated on any data. Its probabilities are never 0 or 1.",
         "Vovk et al. 2015",
         "up to 4 N/class",
         100,
@@ -189,8 +193,8 @@ METHODS: dict[str, Method] = {
     "histogram": Method(
         "histogram binning",
         "The share of positives in each bin.",
-        "Use it where calibration must be provable: a bin's error is that of counting its rows. It "
-        "throws away the order inside bins.",
+        "Use it if calibration must be provable: the error of a bin is that of a proportion. It "
+        "discards the order inside bins.",
         "Zadrozny & Elkan 2001",
         "15/class",
         300,
@@ -200,7 +204,7 @@ METHODS: dict[str, Method] = {
     "scaling-binning": Method(
         "scaling-binning",
         "Platt's sigmoid, averaged in bins.",
-        "Use it where calibration must be measurable with fewer rows than histogram binning needs. "
+        "Use it if calibration must be measurable with fewer rows than histogram binning needs. "
         "Its outputs take few values.",
         "Kumar et al. 2019",
         "10 in all",
@@ -210,8 +214,8 @@ METHODS: dict[str, Method] = {
     "bbq": Method(
         "BBQ",
         "Bayesian binning into quantiles: many binnings, averaged.",
-        "Use it where histogram binning is wanted without choosing the bins. It is smoother, and "
-        "needs no rows of a class.",
+        "Use it for histogram binning without a choice of bins. It is smoother, and can be fitted "
+        "even if a class has no rows.",
         "Naeini et al. 2015",
         "up to N/class",
         300,
@@ -221,8 +225,8 @@ METHODS: dict[str, Method] = {
     "enir": Method(
         "ENIR",
         "Near-isotonic regressions, averaged: the curve may fall a little.",
-        "Use it where scores are not quite in the right order, with thousands of rows. Like "
-        "isotonic regression it fits any shape, and averages over how strictly it must rise.",
+        "Use it if scores are not quite in the right order, with thousands of rows. Like isotonic "
+        "regression it fits any shape, and averages over how strictly the curve must rise.",
         "Naeini & Cooper 2016",
         "tens/class",
         500,
@@ -232,7 +236,7 @@ METHODS: dict[str, Method] = {
 
 
 def module_of(method: str) -> Any:
-    """The module of a calibrator; UsageError for a name that is not in the table."""
+    """Return the module of a calibrator; raise UsageError for a name not in the table."""
     if method not in METHODS:
         import difflib
 

@@ -1,7 +1,7 @@
-"""Scaling-binning: Platt's sigmoid, then a bin's mean of it (Kumar et al. 2019, sec. 4.1).
+"""Scaling-binning: Platt's sigmoid, averaged in bins of equal mass (Kumar et al. 2019, sec. 4.1).
 
-Its output takes few values, as in histogram binning, so that its calibration can be measured; and
-they vary less, being means of a fitted function and not of outcomes.
+As in histogram binning, the output takes few values, so that its calibration can be measured. These
+vary less, since they are means of a fitted function rather than of outcomes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from calibtool.metrics.cells import Cells
 def fit(
     predictions: Predictions, *, bins: int = 10, multiclass: Multiclass | None = None
 ) -> Calibrator:
-    """Fit the sigmoid, cut it at equal mass, average it in each bin; all on the same rows, as the
-    authors' code does.
+    """Fit the sigmoid, cut the rows into bins of equal mass, and average the sigmoid in each bin.
+
+    All three steps use the same rows, as in the authors' code.
 
     Args:
         predictions: N rows of logits or probabilities, with labels.
-        bins: how many, of equal mass.
-        multiclass: how K classes are put together. Without it, two classes have one curve, and
-            more share one on the confidence: bins of equal mass lie low for a class among many.
+        bins: number of bins, of equal mass.
+        multiclass: how K classes are put together. By default, two classes have one curve, and
+            more share one on the confidence: for one class among many, nearly all bins of equal
+            mass have low scores.
 
-    Raises FitError where the sigmoid has no finite optimum.
+    Raises FitError if the sigmoid has no finite optimum.
 
     >>> p = Predictions.from_probs([0.8] * 5 + [0.2] * 5, [1, 1, 1, 1, 0, 0, 0, 0, 0, 1])
     >>> fit(p, bins=2)(p).values[[0, 5], 0].round(6).tolist()
@@ -47,12 +49,13 @@ def fit(
 
 
 def curve(cells: Cells, *, bins: int = 10) -> Steps:
-    """The steps of cells of log-odds; their edges lie halfway between scores."""
+    """Return the steps of cells of log-odds; their edges lie halfway between scores."""
     from scipy.special import expit
 
     scaled = platt.curve(cells)(cells.at)
     cuts = binning.mass_cuts(cells, bins)
     means = binning.sums(cells.n * scaled, cuts) / binning.sums(cells.n, cuts)
     edges = expit(binning.after(cells, cuts))
-    apart = np.diff(edges, prepend=-1) > 0  # far out, probabilities round to 0 or to 1
+    # far from 0, neighbouring log-odds have the same probability: their bins become one
+    apart = np.diff(edges, prepend=-1) > 0
     return Steps(edges[apart], np.append(means[:-1][apart], means[-1]))

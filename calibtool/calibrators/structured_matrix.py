@@ -1,8 +1,8 @@
 """Structured matrix scaling: softmax(W log q + b), q the probabilities after temperature scaling,
-with ridge penalties that shrink as rows come in (Berta et al. 2025):
+with ridge penalties that shrink as the number of rows N grows (Berta et al. 2025):
 
-    K / N  of each squared bias and squared change of the diagonal from 1,
-    K (K - 1) / N  of each square off the diagonal.
+    K / N  for each squared bias and for each squared distance of the diagonal from 1,
+    K (K - 1) / N  for each squared entry off the diagonal.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def fit(predictions: Predictions, *, strength: float = 1.0) -> Calibrator:
 
     Args:
         predictions: N rows of logits or probabilities, with labels.
-        strength: multiplies the penalties.
+        strength: factor of the penalties.
 
-    Raises FitError where T has no finite optimum.
+    Raises FitError if T has no finite optimum.
 
     >>> p = Predictions.from_logits([[1.0, 0.0], [0.0, 1.0]] * 5, [0, 1] * 4 + [1, 0])
     >>> round(fit(p).map.temperature, 4)  # right 4 times in 5
@@ -33,11 +33,11 @@ def fit(predictions: Predictions, *, strength: float = 1.0) -> Calibrator:
 
 
 def fit_structured(method: str, predictions: Predictions, strength: float) -> Calibrator:
-    """The same, and with a diagonal W for structured-vector."""
+    """Fit structured-matrix, or structured-vector, whose W is diagonal."""
     classes = require_fit(predictions)
     options = {"strength": not_negative("strength", strength)}
     logs = inputs.by_row(inputs.log_probs, predictions, inputs.floor_of(predictions))
-    first, _, _ = temperature.best(replace(predictions, kind="logits", values=logs))
+    optimum, _, _ = temperature.best(replace(predictions, kind="logits", values=logs))
     unit = strength * classes / total(predictions)
     full = method == "structured-matrix"
     penalty = penalties(classes, unit, unit * (classes - 1), unit)
@@ -47,6 +47,6 @@ def fit_structured(method: str, predictions: Predictions, strength: float) -> Ca
         Full() if full else Diagonal(),
         look="log-probs",
         penalty=penalty if full else penalty[:, -1:].repeat(2, axis=1),
-        temperature=first,
+        temperature=optimum,
         options=options,
     )

@@ -9,13 +9,13 @@ from calibtool.data.predictions import Predictions
 
 
 def fit(predictions: Predictions, *, strength: float = 1.0) -> Calibrator:
-    """Fit T, then a slope and a bias a class, by maximum likelihood with the penalties.
+    """Fit T, then one slope and one bias per class, by maximum likelihood with the penalties.
 
     Args:
         predictions: N rows of logits or probabilities, with labels.
-        strength: multiplies the penalties.
+        strength: factor of the penalties.
 
-    Raises FitError where T has no finite optimum.
+    Raises FitError if T has no finite optimum.
 
     >>> p = Predictions.from_logits([[1.0, 0.0], [0.0, 1.0]] * 5, [0, 1] * 4 + [1, 0])
     >>> round(fit(p).map.temperature, 4)  # right 4 times in 5

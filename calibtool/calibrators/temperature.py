@@ -6,8 +6,8 @@ T minimises the mean negative log-likelihood. With b = 1/T and logits z,
     L'(b)  = mean E[z] - z_y          E, Var: over classes, under softmax(b z)
     L''(b) = mean Var[z] >= 0
 
-so L is convex and Newton's steps, kept inside a bracket, find its only minimum; the third
-derivative makes them Halley's, and two or three passes over the data suffice.
+so L is convex, and Newton's steps, kept inside a bracket, find its only minimum. With the third
+derivative they become Halley's, which converge cubically: two or three passes suffice.
 """
 
 from __future__ import annotations
@@ -24,14 +24,22 @@ from calibtool.data.rows import reduce_rows
 from calibtool.errors import FitError, UsageError
 from calibtool.types import Array
 
-START_ROWS = 1024  # a sample of about so many rows gives Newton its start
-TOLERANCE = 1e-12  # relative error of 1/T at which the search stops
-SLABS = 16  # pieces of work that threads share
-PIECE = 1 << 18  # values worked on at a time
-TWO = 1 << 13  # rows of two classes
-STEPS = 100
-SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
-GRID = np.arange(1, 101) / 10  # of the focal-loss paper: 0.1 to 10 by 0.1
+# Rows in the sample whose optimum the search starts from. That is typically within 10 % of the one
+# of all rows, from where Halley's steps need two or three passes; larger samples do not save one.
+START_ROWS = 1024
+# Relative error of 1/T at which the search stops: below what T is printed with, and above the
+# rounding of the sums.
+TOLERANCE = 1e-12
+SLABS = 16  # shares of the rows that threads take: a few per thread, so that they end together
+# Values worked on at a time: 1 MB in float32, so that a piece's two buffers stay in the L2 cache.
+PIECE = 1 << 18
+# Rows of two classes worked on at a time: `_two` makes about ten arrays of one value per row, 64 KB
+# each.
+TWO = 1 << 13
+STEPS = 100  # passes; fits take 2 to 4, and the bracket halves in each at worst
+# Values from which on float32 logits are worked on as they are, see `_moments`.
+SINGLE = 1 << 22
+GRID = np.arange(1, 101) / 10  # of Mukhoti et al. 2020: 0.1 to 10 by 0.1
 
 
 def fit(
@@ -43,16 +51,17 @@ def fit(
         predictions: N rows of logits or probabilities, with labels; in memory, or read from a file
             pass by pass, for nll.
         objective: nll for the exact minimum of the negative log-likelihood; ece for the grid
-            search of Mukhoti et al. 2020 (0.1 to 10 by 0.1, the first T of least 15-bin ECE).
+            search of Mukhoti et al. 2020 (0.1 to 10 by 0.1, the first T with the smallest 15-bin
+            ECE).
 
-    Raises FitError where there is no finite optimum, NotAvailableError for confidences alone.
+    Raises FitError if there is no finite optimum, NotAvailableError for confidences alone.
 
     >>> z = np.log([[0.8, 0.2]] * 5)
     >>> round(fit(Predictions.from_logits(2 * z, [0, 0, 0, 0, 1])).map.temperature, 6)
     2.0
     """
     if objective not in ("nll", "ece"):
-        raise UsageError(f"--objective {objective!r}: there are nll, ece")
+        raise UsageError(f"--objective must be one of nll, ece (got {objective!r})")
     require_fit(predictions)
     if objective == "ece":
         assert isinstance(predictions, Predictions)
@@ -73,10 +82,10 @@ def fit(
 
 
 def best(predictions: Predictions | FileRows) -> tuple[float, float, float]:
-    """T of the least NLL, the NLL without it and with it."""
+    """Return the T of smallest mean NLL, the NLL without it, and the NLL with it."""
     if isinstance(predictions, FileRows):
         rows: FitRows = predictions
-        start = of_sample(predictions.sample, _start(predictions.sample))
+        start = optimum_of_sample(predictions.sample, _start(predictions.sample))
     else:
         rows, start = MemoryRows(predictions), _start(predictions)
     b, after, before = _optimum(rows, start)
@@ -87,8 +96,14 @@ def best(predictions: Predictions | FileRows) -> tuple[float, float, float]:
 
 
 class _Moments(NamedTuple):
-    """L(b), its first three derivatives, L(1), and what tells whether there is an optimum: the
-    mean lead of the highest logit over the label's, the weight of labels of probability 0."""
+    """What a pass sums, as means over the rows.
+
+    Attributes:
+        loss, slope, curve, third: L(b) and its first three derivatives.
+        loss_at_1: L(1).
+        lead: the lead of the highest logit over the label's; 0 if every row is right.
+        impossible: the share of rows that give their label a probability of 0.
+    """
 
     loss: float
     slope: float
@@ -100,15 +115,15 @@ class _Moments(NamedTuple):
 
 
 def _start(predictions: Predictions) -> float:
-    """Where to begin: the optimum of a sample, if there are rows to spare."""
+    """Return where to begin: the optimum of every k-th row, if there are many rows; else 1."""
     if predictions.rows <= 4 * START_ROWS:
         return 1.0
     every = predictions.rows // START_ROWS
-    return of_sample(predictions.take(np.arange(0, predictions.rows, every)), 1.0)
+    return optimum_of_sample(predictions.take(np.arange(0, predictions.rows, every)), 1.0)
 
 
-def of_sample(sample: Predictions, start: float = 1.0) -> float:
-    """1/T at the optimum of a sample; 1 where it has none."""
+def optimum_of_sample(sample: Predictions, start: float = 1.0) -> float:
+    """Return 1/T at the optimum of a sample; 1 if it has none."""
     try:
         return _optimum(MemoryRows(sample), start)[0] if sample.rows else 1.0
     except FitError:
@@ -116,13 +131,19 @@ def of_sample(sample: Predictions, start: float = 1.0) -> float:
 
 
 def _optimum(rows: FitRows, start: float) -> tuple[float, float, float]:
-    """The b = 1/T at which L'(b) = 0, with L there and L(1)."""
+    """Return the b = 1/T at which L'(b) = 0, with L there and L(1).
+
+    Raises FitError if there is no finite optimum.
+    """
     b, low, high, before = start, 0.0, np.inf, np.nan
-    for taken in range(STEPS):
-        at = _moments(rows, b, and_at_1=taken == 0)
-        before = at.loss_at_1 if taken == 0 else before
+    for k in range(STEPS):
+        at = _moments(rows, b, and_at_1=k == 0)
+        before = at.loss_at_1 if k == 0 else before
         _require_optimum(rows.source, at, b)
+        # L is convex, so the sign of its slope says on which side of b the optimum lies
         low, high = (b, high) if at.slope < 0 else (low, b)
+        # Halley's step is Newton's divided by 1 - slope * third / (2 curve**2). Where that is far
+        # from 1 the expansion does not hold, and Newton's step is the safer one.
         step = -at.slope / at.curve if at.curve > 0 else np.inf
         bend = 1 - at.slope / at.curve * (at.third / at.curve) / 2 if at.curve > 0 else 1.0
         step = step / bend if bend > 0.5 else step
@@ -130,12 +151,13 @@ def _optimum(rows: FitRows, start: float) -> tuple[float, float, float]:
         if not low <= new <= high:
             new = (low + high) / 2 if np.isfinite(high) else 4 * b
         d = new - b
-        # Halley's error is of the order of the step cubed
+        # Halley's error is of the order of the step cubed, so this step is the last: L at its end
+        # follows from the expansion, without another pass.
         if abs(d) ** 3 <= TOLERANCE * b**3:
             after = at.loss + d * (at.slope + d * (at.curve / 2 + d * at.third / 6))
             if new > EXTREME:
                 raise FitError(
-                    f"{rows.source}: the best temperature is {1 / new:g}, as good as 0: "
+                    f"{rows.source}: the best temperature is {1 / new:g}, practically 0: "
                     "nearly every row is right; fit on more rows"
                 )
             return new, after, before
@@ -147,7 +169,7 @@ def _optimum(rows: FitRows, start: float) -> tuple[float, float, float]:
 
 
 def _require_optimum(source: str, at: _Moments, b: float) -> None:
-    """Whether L has a minimum at a finite T > 0."""
+    """Raise FitError if L has no minimum at a finite T > 0."""
     if at.impossible:
         raise FitError(
             f"{source}: some rows give their label a probability of exactly 0; no temperature "
@@ -160,25 +182,29 @@ def _require_optimum(source: str, at: _Moments, b: float) -> None:
         )
     if at.lead == 0:
         raise FitError(
-            f"{source}: every row is right, so the likelihood rises for ever as T falls to 0; "
+            f"{source}: every row is right, so the likelihood increases as T falls to 0; "
             "fit on data that the model has not been trained on, or on more rows"
         )
     if b < 1 / EXTREME:
         raise FitError(
-            f"{source}: labels score no better than the average class, so the likelihood rises "
-            "for ever as T grows; are the labels in the order of the columns?"
+            f"{source}: labels score no better than the average class, so the likelihood "
+            "increases as T grows without bound; are the labels in the order of the columns?"
         )
 
 
-_NEVER = -1e18  # stands for the logarithm of a probability of 0
+# Stands for the logarithm of a probability of 0. At the highest temperature it is still -1e12, so
+# that its exponential is 0; and its cube, in the third derivative, is finite.
+_NEVER = -1e18
 
 
 def _moments(rows: FitRows, b: float, *, and_at_1: bool = True) -> _Moments:
-    """One pass. Pieces stay in the cache; sums are float64."""
-    # rounding of float32 logits averages out over many values; over few it is seen
+    """Return the moments at b, and L(1) if `and_at_1`: one pass. Sums are float64."""
+    # Rounding errors of float32 arithmetic average out over many values, but not over few. For two
+    # classes, probabilities and float64 logits nothing is gained by float32.
     many = rows.rows * rows.width > SINGLE
     single = many and rows.width > 2 and not rows.wide and rows.kind == "logits"
-    # a b that float32 holds exactly, so that no row is scaled by another number
+    # Pieces are scaled by a b that float32 holds exactly. What that rounds away from b would shift
+    # all rows in the same direction; it is put right by the expansion of L below.
     exact = float(np.float32(b)) if single else b
     step = max(1, PIECE // rows.width)
     slab = step * max(1, rows.rows // (step * SLABS))
@@ -193,7 +219,7 @@ def _moments(rows: FitRows, b: float, *, and_at_1: bool = True) -> _Moments:
 
     sums = rows.sum(work, slab)
     loss, slope, curve, third, at_1, lead, impossible = (float(x) for x in sums[:-1] / sums[-1])
-    d = b - exact  # what float32 rounded away from b, by the expansion
+    d = b - exact
     return _Moments(
         loss + d * (slope + d / 2 * curve),
         slope + d * (curve + d / 2 * third),
@@ -206,7 +232,12 @@ def _moments(rows: FitRows, b: float, *, and_at_1: bool = True) -> _Moments:
 
 
 def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -> Array:
-    """Weighted sums over a few rows, in the order of `_Moments`, and of the weights."""
+    """Return weighted sums over a few rows, in the order of `_Moments`, then that of the weights.
+
+    Derivatives of log sum_k exp(b z_k) in b are the cumulants of z under softmax(b z): its mean,
+    variance and third central moment. z is shifted to a maximum of 0, which changes none of L.
+    The two buffers are reused from piece to piece: new arrays would be new pages of memory.
+    """
     assert piece.labels is not None
     values = _as_logits(piece)
     shifted, power = (buffer[: len(values)] for buffer in buffers)
@@ -239,7 +270,10 @@ def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -
 
 
 def _two(piece: Predictions, b: float, and_at_1: bool) -> Array:
-    """The same for two classes, by the lead m of the label's logit: L = log(1 + exp(-b m))."""
+    """Return the sums of `_piece` for two classes, faster.
+
+    With m the lead of the label's logit over the other, L = log(1 + exp(-b m)).
+    """
     m = _lead(piece)
     w = np.ones(len(m)) if piece.weights is None else piece.weights
 
@@ -269,22 +303,22 @@ def _two(piece: Predictions, b: float, and_at_1: bool) -> Array:
 
 
 def _lead(piece: Predictions) -> Array:
-    """(n,) the label's logit less that of the other of two classes."""
+    """Return (n,): the label's logit minus that of the other of two classes."""
     values, labels = piece.values, piece.labels
     assert labels is not None
-    one = values[:, -1].astype(np.float64)
+    positive = values[:, -1].astype(np.float64)
     if piece.kind == "logits":
-        m = one if piece.one_column else one - values[:, 0]
+        m = positive if piece.one_column else positive - values[:, 0]
     else:
         with np.errstate(divide="ignore"):
-            m = np.log(one / (1 - values[:, -1] if piece.one_column else values[:, 0]))
+            m = np.log(positive / (1 - values[:, -1] if piece.one_column else values[:, 0]))
         np.clip(m, _NEVER, -_NEVER, out=m)
-    m *= 2.0 * labels - 1  # no branches: labels of a row are as good as random
+    m *= 2.0 * labels - 1  # a product rather than a choice: branches on labels are mispredicted
     return m
 
 
 def _as_logits(predictions: Predictions) -> Array:
-    """Logits, or log-probabilities where only probabilities are known, with K columns."""
+    """Return (n, K) logits, or log-probabilities if only probabilities are known."""
     values = predictions.matrix()
     if predictions.kind == "logits":
         return values if values.itemsize > 2 else values.astype(np.float32)
@@ -294,16 +328,17 @@ def _as_logits(predictions: Predictions) -> Array:
 
 
 def _grid_search(predictions: Predictions) -> float:
+    """Return the first T of the grid with the smallest 15-bin ECE."""
     from calibtool.metrics.cells import Cells
     from calibtool.metrics.norms import l1
     from calibtool.metrics.profiles import equal_width, profile
 
-    best, error = 1.0, np.inf
+    best_temperature, smallest = 1.0, np.inf
     for temperature in GRID.tolist():
         scaled = Power(temperature)(predictions)
         rows = reduce_rows(scaled)
         cells = Cells.from_rows(*rows.view("top"), rows.weights)
-        found = float(l1(profile(cells.pool(equal_width(cells)))))
-        if found < error:
-            best, error = temperature, found
-    return best
+        ece = float(l1(profile(cells.pool(equal_width(cells)))))
+        if ece < smallest:
+            best_temperature, smallest = temperature, ece
+    return best_temperature

@@ -1,4 +1,4 @@
-"""Vector scaling: softmax(w * z + b), a slope and a bias a class (Guo et al. 2017, sec. 4.2)."""
+"""Vector scaling: softmax(w * z + b), a slope and a bias per class (Guo et al. 2017, sec. 4.2)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from calibtool.data.predictions import Predictions
 
 
 def fit(predictions: Predictions | FileRows) -> Calibrator:
-    """Fit w and b, by maximum likelihood.
+    """Fit w and b by maximum likelihood.
 
-    z are logits as they were saved, or log-probabilities where there are no logits. These are not
-    the same model: a constant added to a row's logits changes w * z.
+    z are logits as they were saved, or log-probabilities if there are no logits. The two models
+    differ: a constant added to all logits of a row changes w * z.
 
     Args:
         predictions: N rows of logits or probabilities, with labels; in memory, or read from a file
             pass by pass.
 
-    Raises FitError where there is no optimum.
+    Raises FitError if there is no optimum.
 
     >>> p = Predictions.from_logits([-1.0, 1.0] * 5, [0, 1] * 4 + [1, 0])
     >>> fit(p)(p).values.ravel().round(4)[:2].tolist()  # right 4 times in 5

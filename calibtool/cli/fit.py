@@ -153,7 +153,7 @@ def _rows(
     """What is fitted to: predictions, a file of them that is not loaded, or cells; and what to tell
     of files that were left out."""
     from calibtool.calibrators.fit import fits_by_passes
-    from calibtool.calibrators.fit_rows import told_of_skipped
+    from calibtool.calibrators.fit_rows import notes_of_skipped
     from calibtool.data.files.open import open_source
 
     if shared.is_cells(file):
@@ -164,7 +164,7 @@ def _rows(
     if by_passes:
         return source, []
     loaded = source.load()
-    return loaded, told_of_skipped(source)
+    return loaded, notes_of_skipped(source)
 
 
 def _judged(

@@ -23,7 +23,7 @@ import calibtool as ct
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Steps
 from calibtool.calibrators.export.write import TARGETS, export
-from calibtool.calibrators.maps import MULTICLASS, Curves
+from calibtool.calibrators.multiclass_curves import MULTICLASS, Curves
 from calibtool.calibrators.registry import METHODS
 from calibtool.cli.main import main
 from calibtool.data.rows import to_probs
@@ -288,10 +288,10 @@ def test_text_has_a_most(to, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"to": "java"}, "'java'; there are onnx, python, c"),
-        ({"to": "onnx", "one_column": True}, "has 5 classes; one column is for two"),
+        ({"to": "java"}, r"one of onnx, python, c \(got 'java'\)"),
+        ({"to": "onnx", "one_column": True}, "has 5 classes; --one-column needs two"),
         ({"to": "c", "after": "model.onnx"}, "for ONNX models, not for c"),
-        ({"to": "onnx", "output_name": "logits"}, "give that too"),
+        ({"to": "onnx", "output_name": "logits"}, "give both"),
     ],
 )
 def test_what_cannot_be_exported_is_an_error(options, says):
@@ -422,10 +422,10 @@ def of_old_operators():
     [
         (lambda: linear(columns=4), {}, "logits has 4 columns.* fitted for 5 classes"),
         (lambda: linear(more=True), {}, "2 outputs.*--output-name: logits, probabilities"),
-        (linear, {"output_name": "x"}, "has no output 'x'; there are logits"),
+        (linear, {"output_name": "x"}, "has no output 'x'; its outputs are logits"),
         (lambda: linear(np.int64), {}, "logits holds int64"),
         (lambda: linear(shape="deep"), {}, "logits has 3 dimensions"),
-        (a_map, {}, "is no tensor.*zipmap=False"),
+        (a_map, {}, "is not a tensor.*zipmap=False"),
         (of_old_operators, {}, r"opset 7 .* export the model again with opset 13 or later"),
     ],
 )
@@ -495,7 +495,7 @@ def test_the_command_puts_it_behind_a_model(folder):
         ("cal.json --to c -o x.py", "a C header is a .h file"),
         ("cal.json --to onnx -o x", "an ONNX graph is a .onnx file"),
         ("groups.json --to onnx -o x.onnx", "export each"),
-        ("cal.json --to onnx --one-column -o x.onnx", "one column is for two"),
+        ("cal.json --to onnx --one-column -o x.onnx", "--one-column needs two"),
         ("cal.json --to python -o missing/x.py", "missing/x.py: cannot be written: No such file"),
         ("cal.json --to python -o folder.py", "is a folder"),
         ("cal.json --to python -o cal.json/x.py", "cannot be written: Not a directory"),

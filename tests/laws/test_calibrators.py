@@ -10,7 +10,7 @@ import pytest
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.calibrators.maps import MULTICLASS
+from calibtool.calibrators.multiclass_curves import MULTICLASS
 from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.data.rows import to_probs
 

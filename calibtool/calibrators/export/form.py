@@ -1,9 +1,9 @@
-"""What every target asks: the form of the input, and the numbers of a curve, edge by edge.
+"""The form of the input of an export, and the numbers of a curve.
 
-A score that is computed anew may differ from ours in its last digits, and the edges of a curve are
-scores of the fit data. So edges are moved out by as much, and rows of the fit data stay on their
-side. Where scores are saved float32 or float16 probabilities, they are what they are, and edges are
-rounded to their precision instead.
+A score that is computed elsewhere may differ from ours in its last digits, and the edges of a curve
+are scores of the fit data. Edges are therefore moved outwards by more than that difference, so that
+rows of the fit data stay on their side. Saved float32 or float16 probabilities are the scores
+themselves, with no rounding in between; then edges are rounded to their precision instead.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from calibtool.calibrators.curves import Bend, Crossed, Curve, Line, Pair, Sigmoid, Steps
-from calibtool.calibrators.maps import Affine, Map, Shifted
+from calibtool.calibrators.maps import Affine, Map
+from calibtool.calibrators.nested_maps import Shifted
 from calibtool.errors import UsageError
 from calibtool.types import Array
 
-SLACK = 2.0**-49  # how far a softmax may be off, as a share of it
+# How far a softmax computed elsewhere may be off, relative to it: 8 to 16 units in the last place.
+# The exponential and the sum over classes each add a few.
+SLACK = 2.0**-49
 
 
 @dataclass(frozen=True)
 class Form:
-    """What will be calibrated.
+    """The form of the values that will be calibrated.
 
     Attributes:
         kind: logits or probabilities.
         one_column: whether, of two classes, only class 1 is given.
-        dtype: the type it comes in.
+        dtype: their dtype.
     """
 
     kind: Literal["logits", "probs"]
@@ -39,22 +42,24 @@ class Form:
 
     @property
     def exact(self) -> bool:
-        """Whether scores will be the ones that were saved, to the bit."""
+        """Whether scores are the saved values themselves, to the bit."""
         return self.kind == "probs" and np.dtype(self.dtype).itemsize < 8
 
 
-def needs_logits(one: Map) -> bool:
-    """Whether a map cannot do with probabilities: `Affine.look_at` refuses them too."""
-    if isinstance(one, Shifted):
-        return needs_logits(one.inner)
-    return isinstance(one, Affine) and one.look == "logits" and one.weight.ndim > 0
+def needs_logits(fitted_map: Map) -> bool:
+    """Return whether a map cannot be applied to probabilities, which `Affine.look_at` refuses."""
+    if isinstance(fitted_map, Shifted):
+        return needs_logits(fitted_map.inner)
+    if not isinstance(fitted_map, Affine):
+        return False
+    return fitted_map.look == "logits" and fitted_map.weight.ndim > 0
 
 
 Numbers: TypeAlias = dict[str, Array]
 
 
 def upper_edges(edges: Array, form: Form) -> Array:
-    """Edges that belong to the side below them.
+    """Return edges moved up: those that belong to the side below them. 1 stays above all below 1.
 
     >>> upper_edges(np.array([0.1, 1 - 2**-53]), Form("probs", dtype=np.float32)).tolist()
     [0.10000000149011612, 1.0]
@@ -69,7 +74,7 @@ def upper_edges(edges: Array, form: Form) -> Array:
 
 
 def lower_edges(edges: Array, form: Form) -> Array:
-    """Edges that belong to the side above them."""
+    """Return edges moved down: those that belong to the side above them."""
     if form.exact:
         return edges.astype(form.dtype).astype(np.float64)
     return np.asarray(edges * (1 - SLACK))
@@ -88,14 +93,12 @@ def _line(curve: Line, form: Form) -> list[Numbers]:
 
 
 def bend(curve: Bend) -> Numbers:
-    """Heights at the knots, slopes there, and how the slope changes beyond each."""
-    gaps = np.diff(curve.knots)
-    rises = gaps * (curve.slopes[1:] + curve.slopes[:-1]) / 2
+    """Return the heights and slopes at the knots, and the second derivative beyond each."""
     return {
         "knots": curve.knots,
-        "heights": curve.start + np.concatenate([[0.0], np.cumsum(rises)]),
+        "heights": curve.heights(),
         "slopes": curve.slopes,
-        "bends": np.append(np.diff(curve.slopes) / gaps, 0.0),
+        "bends": curve.bends(),
     }
 
 
@@ -108,7 +111,7 @@ def _crossed(curve: Crossed, form: Form) -> list[Numbers]:
     return [numbers for pair in curve.pairs for numbers in _pair(pair, form)]
 
 
-# what a curve computes with: a set of numbers, or one a fold
+# curve class -> the numbers it computes with: one set, or one per fold
 NUMBERS: dict[type[Any], Callable[[Any, Form], list[Numbers]]] = {
     Sigmoid: _sigmoid,
     Steps: _steps,
@@ -120,8 +123,12 @@ NUMBERS: dict[type[Any], Callable[[Any, Form], list[Numbers]]] = {
 
 
 def numbers_of(curves: tuple[Curve, ...], form: Form) -> list[list[Numbers]]:
-    """The numbers of each curve; all curves have as many sets, which is 1 but for folds."""
-    found = [NUMBERS[type(curve)](curve, form) for curve in curves]
-    if {len(sets) for sets in found} != {len(found[0])} or not found[0]:
-        raise UsageError("the curves of this calibrator were merged of different numbers of folds")
-    return found
+    """Return the numbers of each curve: one set, or one per fold.
+
+    Raises UsageError if the curves have different numbers of sets, which only a file can have.
+    """
+    sets_of_curves = [NUMBERS[type(curve)](curve, form) for curve in curves]
+    first = sets_of_curves[0]
+    if {len(sets) for sets in sets_of_curves} != {len(first)} or not first:
+        raise UsageError("the curves of this calibrator have different numbers of folds")
+    return sets_of_curves

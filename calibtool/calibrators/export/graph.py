@@ -1,7 +1,8 @@
 """The nodes of an ONNX graph, before they are ONNX.
 
 A graph is written by calling it: `g("Add", x, 1.0)` adds a node and returns the name of its result.
-The operators used mean the same from opset 13 on, but for where ReduceMax finds its axes.
+All operators used have the same meaning from opset 13 on, except that ReduceMax takes its axes as
+an input since opset 18.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from numpy.typing import DTypeLike
 from calibtool.calibrators.export.form import Form
 from calibtool.types import Array
 
-OPSET = 13  # the lowest that serves
+OPSET = 13  # the lowest in which ReduceSum takes its axes as an input
 
 
 class Graph:
     """Nodes and constants, in the order they were made.
 
     Attributes:
-        form: what goes in.
+        form: the form of the input.
         classes: K.
-        opset: whose operators are written.
-        prefix: before the name of everything inside.
-        nodes: (operator, names that go in, name that comes out, attributes); types as of NumPy.
-        constants: by name.
+        opset: the version of the operators.
+        prefix: what the names of all nodes and constants begin with.
+        nodes: (operator, names of inputs, name of the output, attributes); dtypes are NumPy's.
+        constants: arrays by name.
     """
 
     def __init__(
@@ -37,33 +38,36 @@ class Graph:
         self.constants: dict[str, Array] = {}
 
     def __call__(self, op: str, *inputs: Any, out: str | None = None, **attributes: Any) -> str:
-        """The name of the result of a node; numbers among its inputs become constants."""
+        """Add a node and return the name of its output; numbers among inputs become constants."""
         names = [x if isinstance(x, str) else self.constant(x) for x in inputs]
         out = out or f"{self.prefix}{op.lower()}_{len(self.nodes)}"
         self.nodes.append((op, names, out, attributes))
         return out
 
     def constant(self, value: Any) -> str:
+        """Add a constant and return its name."""
         name = f"{self.prefix}constant_{len(self.constants)}"
         self.constants[name] = np.asarray(value)
         return name
 
     def cast(self, x: str, dtype: DTypeLike) -> str:
+        """Add a cast to a dtype."""
         return self("Cast", x, to=np.dtype(dtype))
 
     def double(self, x: str) -> str:
+        """Add a cast to float64."""
         return self.cast(x, np.float64)
 
     def total(self, x: str) -> str:
-        """Over the classes, which stay as an axis of 1."""
+        """Add the sum over classes, (N, K) to (N, 1)."""
         return self("ReduceSum", x, np.array([1]), keepdims=1)
 
     def highest(self, x: str) -> str:
-        """Over the classes, which stay as an axis of 1."""
+        """Add the maximum over classes, (N, K) to (N, 1)."""
         if self.opset < 18:
             return self("ReduceMax", x, axes=[1], keepdims=1)
         return self("ReduceMax", x, np.array([1]), keepdims=1)
 
     def is_top(self, top: str) -> str:
-        """(N, K) of whether a class is the top, (N, 1)."""
+        """Add the one-hot form of the top class: (N, 1) indices to (N, K) booleans."""
         return self("Equal", top, np.arange(self.classes)[None])

@@ -1,5 +1,5 @@
-"""Curves as nodes of an ONNX graph: from scores (N, C), and which curve each of the C takes, to
-probabilities (N, C)."""
+"""Curves as nodes of an ONNX graph: from scores (N, C), and the number of the curve that each of
+them takes, to probabilities (N, C)."""
 
 from __future__ import annotations
 
@@ -14,45 +14,49 @@ from calibtool.calibrators.export.graph import Graph
 
 
 class Table:
-    """The numbers of curves, one behind the other, as constants.
+    """The numbers of curves, one after another, as constants.
 
     Attributes:
-        sets: a set of numbers a curve, or a curve and fold.
-        folds: sets a curve.
+        sets: one set of numbers per curve, or per curve and fold.
+        folds: the number of sets per curve.
     """
 
     def __init__(self, g: Graph, curves: list[list[Numbers]]) -> None:
         self.g, self.folds = g, len(curves[0])
-        self.sets = [numbers for own in curves for numbers in own]
+        self.sets = [numbers for sets in curves for numbers in sets]
         self.constants: dict[str, str] = {}
 
     def at(self, name: str, index: str) -> str:
-        """Entries of all the numbers of a name. Index -1 is one that is above all others."""
+        """Add a look-up in all the numbers of a name. Index -1 is infinity, above all others."""
         if name not in self.constants:
             parts = [numbers[name].ravel() for numbers in self.sets]
             self.constants[name] = self.g.constant(np.concatenate([*parts, [np.inf]]))
         return self.g("Gather", self.constants[name], index)
 
     def first(self, name: str, which: str) -> str:
-        """Where the entries of a set begin."""
+        """Add the index at which the entries of a set begin."""
         starts = np.cumsum([0, *(numbers[name].size for numbers in self.sets)])[:-1]
         return self.g("Gather", starts, which)
 
     def last(self, name: str, score: str, which: str, compare: str) -> str:
-        """The last edge e with e < score (compare="Less") or e <= score ("LessOrEqual"), as an
-        index into all edges of the name; one before a set's own if there is none.
+        """Add the search for the last edge e with e < score (compare="Less") or e <= score
+        ("LessOrEqual").
 
-        A search by halves: a few nodes a doubling of the edges, and an index a score.
+        The result is an index into all edges of the name; it is one less than the first of the set
+        if no edge qualifies.
+
+        A binary search, unrolled: a few nodes per doubling of the number of edges, and memory of
+        one index per score. Comparing every score with every edge would take one boolean each.
         """
         g, left = self.g, np.array([numbers[name].size for numbers in self.sets])
-        found = g("Sub", self.first(name, which), 1)
+        index = g("Sub", self.first(name, which), 1)
         while True:
             half = np.where(left > 1, left // 2, left)
-            tried = g("Add", found, g("Gather", half, which))
-            found = g("Where", g(compare, self.at(name, tried), score), tried, found)
+            candidate = g("Add", index, g("Gather", half, which))
+            index = g("Where", g(compare, self.at(name, candidate), score), candidate, index)
             left = np.where(left > 1, left - half, 0)
             if not left.any():
-                return found
+                return index
 
 
 def _sigmoid(g: Graph, table: Table, x: str, which: str) -> str:
@@ -79,7 +83,7 @@ def _line(g: Graph, table: Table, x: str, which: str) -> str:
 
 
 def bend(g: Graph, table: Table, x: str, which: str) -> str:
-    """The height of a smooth curve, any number."""
+    """Add the height of a smooth curve, before the sigmoid."""
     k = g("Max", table.last("knots", x, which, "LessOrEqual"), table.first("knots", which))
     d = g("Sub", x, table.at("knots", k))
     slope = g("Mul", g("Mul", g("Max", d, 0.0), table.at("bends", k)), 0.5)
@@ -89,11 +93,13 @@ def bend(g: Graph, table: Table, x: str, which: str) -> str:
 def _pairs(g: Graph, table: Table, x: str, which: str) -> str:
     no = yes = ""
     for fold in range(table.folds):
-        own = g("Add", g("Mul", which, table.folds), fold)
-        below = table.last("below", x, own, "LessOrEqual")
-        above = table.last("above", x, own, "Less")
-        low = table.at("p0", g("Add", below, g("Add", own, 1)))
-        high = table.at("p1", g("Add", above, g("Add", own, 1)))
+        number = g("Add", g("Mul", which, table.folds), fold)
+        below = table.last("below", x, number, "LessOrEqual")
+        above = table.last("above", x, number, "Less")
+        # every set has one value more than edges: `number` more before it, 1 for the value above
+        # the edge
+        low = table.at("p0", g("Add", below, g("Add", number, 1)))
+        high = table.at("p1", g("Add", above, g("Add", number, 1)))
         log_no, log_yes = g("Log", g("Sub", 1.0, low)), g("Log", high)
         no = g("Add", no, log_no) if no else log_no
         yes = g("Add", yes, log_yes) if yes else log_yes

@@ -1,4 +1,4 @@
-"""What the targets that are text share: choosing from the runtime, and long lines."""
+"""What the targets that are text share: choosing functions of the runtime, and wrapping lines."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from importlib import resources
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.errors import UsageError
 
-MOST = 1 << 22  # numbers that text may hold
+# Numbers that text may hold: some 80 MB, for which compilers need many times the memory.
+MOST = 1 << 22
 
 
 def require_size(calibrator: Calibrator, source: str, title: str) -> None:
-    """Whether a calibrator is small enough to be text."""
+    """Raise UsageError for a calibrator that is too large to be text."""
     count = calibrator.map.count()
     if count > MOST:
         raise UsageError(
@@ -22,7 +23,9 @@ def require_size(calibrator: Calibrator, source: str, title: str) -> None:
 
 
 def needed(file: str, body: str) -> list[str]:
-    """The functions of a runtime file that a text calls, and those that they call, in order.
+    """Return the functions of a runtime file that a text calls, and those that they call, in order.
+
+    In a runtime file a function stands below those it calls, so that one walk upwards finds all.
 
     >>> [text.split("(")[0] for text in needed("runtime.py", "softmax(z)")]
     ['def normalised', 'def softmax']
@@ -30,16 +33,16 @@ def needed(file: str, body: str) -> list[str]:
     text = (
         resources.files("calibtool.calibrators.export").joinpath(file).read_text(encoding="utf-8")
     )
-    kept: list[str] = []
+    functions: list[str] = []
     for function in reversed(re.split(r"\n{2,}(?=def |/\*)", text)[1:]):
         name = re.search(r"^(?:def|static inline \w+) (\w+)\(", function, re.MULTILINE)
-        if name and re.search(rf"\b{name[1]}\(", "\n".join([body, *kept])):
-            kept.insert(0, function.strip())
-    return kept
+        if name and re.search(rf"\b{name[1]}\(", "\n".join([body, *functions])):
+            functions.insert(0, function.strip())
+    return functions
 
 
 def wrapped(text: str, width: int = 92, indent: int = 4) -> str:
-    """A long line broken at blanks, what follows set in.
+    """Return a long line broken at blanks, with the lines after the first indented.
 
     >>> print(wrapped("one two", width=5))
     one
@@ -49,6 +52,6 @@ def wrapped(text: str, width: int = 92, indent: int = 4) -> str:
 
 
 def comment(text: str) -> str:
-    """Words that can end no comment or docstring, whatever a file is called."""
+    """Return text that cannot end a comment or docstring, whatever a file is called."""
     plain = text.encode("unicode_escape").decode().replace("\\", "/").replace('"', "'")
     return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")

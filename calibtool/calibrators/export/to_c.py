@@ -1,4 +1,4 @@
-"""A C99 header that needs nothing but <math.h>: its parameters, the functions that it calls, and
+"""Export as a C99 header that needs only <math.h>: its parameters, the functions that it calls, and
 `calibrate(in, out)`."""
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Sigmoid, Steps
 from calibtool.calibrators.export.form import Form, Numbers, bend, numbers_of
 from calibtool.calibrators.export.parts import comment, needed, require_size, wrapped
-from calibtool.calibrators.maps import Affine, Curves, Map, Mixture, Monotone, Power, Shifted
+from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
+from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.calibrators.nested_maps import Shifted
 from calibtool.types import Array
 from calibtool.version import __version__
 
@@ -38,7 +40,7 @@ static inline void calibrate(const double *in, double *out) {{
 
 #endif
 """
-# a row of logits or of probabilities, in z
+# (kind, one column) -> lines that read a row of logits or probabilities into z
 READ = {
     ("logits", False): "each: z[k] = in[k];",
     ("logits", True): "z[0] = 0;\nz[1] = in[0];",
@@ -49,9 +51,11 @@ READ = {
 
 @dataclass
 class Body:
-    """What a map adds to the header: tables by name, functions of its own, and lines of
-    `calibrate`. The lines find the row in `z`, and leave logits in `z` or probabilities in `out`.
-    A line that starts with "each:" is run for every class k."""
+    """What a map adds to the header: tables by name, functions, and lines of `calibrate`.
+
+    The lines find the row in `z`, and leave logits in `z` or probabilities in `out`. A line that
+    starts with "each:" is run for every class k.
+    """
 
     form: Form
     tables: dict[str, Array] = field(default_factory=dict)
@@ -62,7 +66,7 @@ class Body:
         self.lines += lines
 
     def look(self, name: str, floor: float) -> None:
-        """Z becomes what a map or a curve looks at."""
+        """Add the lines that turn `z` into what a map or a curve looks at."""
         logits = self.form.kind == "logits"
         if name == "log-odds":
             self.look("log-probs", floor)
@@ -76,7 +80,7 @@ class Body:
 
 
 def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
-    """The header, UTF-8."""
+    """Return the header, UTF-8."""
     require_size(calibrator, source, "a C header")
     body = Body(form, lines=READ[form.kind, form.one_column].split("\n"))
     if MAPS[type(calibrator.map)](calibrator.map, body) == "z":
@@ -97,21 +101,21 @@ def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
     return text.encode()
 
 
-def _power(one: Power, body: Body) -> str:
+def _power(fitted_map: Power, body: Body) -> str:
     if body.form.kind == "probs":
         body.say("calibrate_logs(z, 0, z);")
-    body.say(f"each: z[k] /= {_number(one.temperature)};")
+    body.say(f"each: z[k] /= {_number(fitted_map.temperature)};")
     return "z"
 
 
-def _affine(one: Affine, body: Body) -> str:
-    body.tables |= {"weight": one.weight.ravel(), "bias": one.bias}
-    if one.temperature == 1:
-        body.look(one.look, one.floor)
+def _affine(fitted_map: Affine, body: Body) -> str:
+    body.tables |= {"weight": fitted_map.weight.ravel(), "bias": fitted_map.bias}
+    if fitted_map.temperature == 1:
+        body.look(fitted_map.look, fitted_map.floor)
     else:
-        body.look("log-probs", one.floor)
-        body.say(f"each: z[k] /= {_number(one.temperature)};", "calibrate_log_probs(z, z);")
-    if one.weight.ndim == 2:
+        body.look("log-probs", fitted_map.floor)
+        body.say(f"each: z[k] /= {_number(fitted_map.temperature)};", "calibrate_log_probs(z, z);")
+    if fitted_map.weight.ndim == 2:
         body.say(
             "each: out[k] = calibrate_bias[k];",
             "for (int k = 0; k < CALIBRATE_K; k++) {",
@@ -122,18 +126,18 @@ def _affine(one: Affine, body: Body) -> str:
             "each: z[k] = out[k];",
         )
     else:
-        at = "k" if one.weight.ndim else "0"
+        at = "k" if fitted_map.weight.ndim else "0"
         body.say(f"each: z[k] = calibrate_weight[{at}] * z[k] + calibrate_bias[k];")
     return "z"
 
 
-def _mixture(one: Mixture, body: Body) -> str:
-    a, b, c = map(_number, one.shares.tolist())
+def _mixture(fitted_map: Mixture, body: Body) -> str:
+    a, b, c = map(_number, fitted_map.shares.tolist())
     body.say(
         "double plain[CALIBRATE_K];",
         "calibrate_softmax(z, plain);" if body.form.kind == "logits" else "each: plain[k] = z[k];",
     )
-    _power(Power(one.temperature), body)
+    _power(Power(fitted_map.temperature), body)
     body.say(
         "calibrate_softmax(z, out);",
         f"each: out[k] = {a} * out[k] + {b} * plain[k] + {c} / CALIBRATE_K;",
@@ -141,31 +145,31 @@ def _mixture(one: Mixture, body: Body) -> str:
     return "out"
 
 
-def _monotone(one: Monotone, body: Body) -> str:
-    _add(body, [[bend(one.curve)]], HEIGHT)
-    body.look("log-probs", one.floor)
+def _monotone(fitted_map: Monotone, body: Body) -> str:
+    _add(body, [[bend(fitted_map.curve)]], HEIGHT)
+    body.look("log-probs", fitted_map.floor)
     body.say("each: z[k] = calibrate_curve(0, z[k]);")
     return "z"
 
 
-def _curves(one: Curves, body: Body) -> str:
-    _add(body, numbers_of(one.curves, body.form), CURVES[type(one.curves[0])])
-    many = len(one.curves) > 1
-    look = one.curves[0].look
-    if one.multiclass in ("top-label", "confidence"):
+def _curves(fitted_map: Curves, body: Body) -> str:
+    _add(body, numbers_of(fitted_map.curves, body.form), CURVES[type(fitted_map.curves[0])])
+    many = len(fitted_map.curves) > 1
+    look = fitted_map.curves[0].look
+    if fitted_map.multiclass in ("top-label", "confidence"):
         before = (
             "calibrate_softmax(z, out);" if body.form.kind == "logits" else "each: out[k] = z[k];"
         )
         body.say("const int top = calibrate_top(z);", before)
-        body.look(look, one.floor)
+        body.look(look, fitted_map.floor)
         new = f"calibrate_curve({'top' if many else 0}, z[top])"
         body.say(f"calibrate_with_top(out, top, {new});")
         return "out"
-    body.look(look, one.floor)
-    if len(one.prior) == 2:
+    body.look(look, fitted_map.floor)
+    if len(fitted_map.prior) == 2:
         body.say("out[1] = calibrate_curve(0, z[1]);", "out[0] = 1 - out[1];")
         return "out"
-    body.tables["prior"] = one.prior
+    body.tables["prior"] = fitted_map.prior
     body.say(
         "double total = 0;",
         f"each: total += out[k] = calibrate_curve({'k' if many else 0}, z[k]);",
@@ -175,8 +179,11 @@ def _curves(one: Curves, body: Body) -> str:
 
 
 def _add(body: Body, sets: list[list[Numbers]], function: str) -> None:
-    """The tables of curves, one behind the other, and the function `calibrate_curve(k, x)`."""
-    flat = [numbers for own in sets for numbers in own]
+    """Add the tables of curves, one after another, and the function `calibrate_curve(k, x)`.
+
+    A table NAME_at has where the entries of each curve begin, if the function needs it.
+    """
+    flat = [numbers for curve in sets for numbers in curve]
     for name in flat[0]:
         parts = [numbers[name].ravel() for numbers in flat]
         body.tables[name] = np.concatenate(parts)
@@ -185,15 +192,15 @@ def _add(body: Body, sets: list[list[Numbers]], function: str) -> None:
     body.functions.append(function.strip().replace("FOLDS", str(len(sets[0]))))
 
 
-def _shifted(one: Shifted, body: Body) -> str:
-    made = MAPS[type(one.inner)](one.inner, body)
-    if made == "z":
-        body.tables["shift"] = np.log(one.target / one.prior)
+def _shifted(fitted_map: Shifted, body: Body) -> str:
+    result = MAPS[type(fitted_map.inner)](fitted_map.inner, body)
+    if result == "z":
+        body.tables["shift"] = np.log(fitted_map.target / fitted_map.prior)
         body.say("each: z[k] += calibrate_shift[k];")
     else:
-        body.tables["ratio"] = one.target / one.prior
+        body.tables["ratio"] = fitted_map.target / fitted_map.prior
         body.say("each: out[k] *= calibrate_ratio[k];", "calibrate_normalise(out);")
-    return made
+    return result
 
 
 MAPS: dict[type[Map], Callable[[Any, Body], str]] = {
@@ -271,15 +278,16 @@ CURVES: dict[type[Any], str] = {
 
 
 def _number(value: float) -> str:
-    """A double that keeps every bit."""
+    """Return a C literal that keeps every bit: 17 digits tell all doubles apart."""
     return f"{value:.17g}"
 
 
 def _table(name: str, values: Array) -> str:
     whole = values.dtype.kind == "i"
-    found = [str(v) if whole else _number(v) for v in values.tolist()] or ["0"]
-    kind = "int" if whole else "double"
-    return wrapped(f"static const {kind} calibrate_{name}[{len(found)}] = {{{', '.join(found)}}};")
+    # C has no arrays of length 0
+    entries = [str(v) if whole else _number(v) for v in values.tolist()] or ["0"]
+    head = f"static const {'int' if whole else 'double'} calibrate_{name}[{len(entries)}]"
+    return wrapped(f"{head} = {{{', '.join(entries)}}};")
 
 
 def _line(line: str) -> str:

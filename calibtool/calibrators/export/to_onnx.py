@@ -1,5 +1,5 @@
-"""An ONNX graph that computes in double: from logits or probabilities to float32 probabilities, for
-any number of rows."""
+"""Export as an ONNX graph that computes in double: from logits or probabilities to float32
+probabilities, for any number of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from calibtool.calibrators.export.form import Form, bend, numbers_of
 from calibtool.calibrators.export.graph import Graph
 from calibtool.calibrators.export.onnx_curves import CURVES, Table
 from calibtool.calibrators.export.onnx_curves import bend as nodes_of_bend
-from calibtool.calibrators.maps import Affine, Curves, Map, Mixture, Monotone, Power, Shifted
+from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
+from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.calibrators.nested_maps import Shifted
 
 
 def write(
@@ -26,7 +28,7 @@ def write(
     after: str | Path | None = None,
     output_name: str | None = None,
 ) -> bytes:
-    """The model, alone or behind another."""
+    """Return the serialised model: the calibrator by itself, or behind the model `after`."""
     about = f"{calibrator.describe()}, from {source}"
     if after is None:
         g = Graph(Form(form.kind, form.one_column, np.float32), calibrator.classes)
@@ -39,20 +41,26 @@ def write(
     return host.extended(g, about)
 
 
-def calibrate(g: Graph, one: Map, row: str, out: str) -> None:
-    """From the name of the rows that go in to that of the probabilities that come out."""
+def calibrate(g: Graph, fitted_map: Map, row: str, out: str) -> None:
+    """Add the nodes from the input called `row` to the probabilities called `out`."""
     wide = _rows(g, row)
-    kind, made = MAPS[type(one)](one, g, wide)
-    p = g("Softmax", made, axis=1) if kind == "logits" else made
+    kind, result = MAPS[type(fitted_map)](fitted_map, g, wide)
+    p = g("Softmax", result, axis=1) if kind == "logits" else result
     g("Cast", p, to=np.dtype(np.float32), out=out)
 
 
 def _rows(g: Graph, row: str) -> str:
-    """(N, K) double, as `Predictions.matrix()`; probabilities that sum to 1 in their own type."""
-    own = np.dtype(g.form.dtype)
+    """Add the nodes that make the input (N, K) double, as `Predictions` would have it.
+
+    Probabilities are renormalised in their own dtype, unless they sum to 1 in it, so that they
+    equal those of the fit data to the bit.
+    """
+    dtype = np.dtype(g.form.dtype)
     if g.form.one_column:
         other = (
-            g("Mul", row, own.type(0)) if g.form.kind == "logits" else g("Sub", own.type(1), row)
+            g("Mul", row, dtype.type(0))
+            if g.form.kind == "logits"
+            else g("Sub", dtype.type(1), row)
         )
         return g.double(g("Concat", other, row, axis=1))
     wide = g.double(row)
@@ -61,22 +69,22 @@ def _rows(g: Graph, row: str) -> str:
     total = g.total(wide)
     if not g.form.exact:
         return g("Div", wide, total)
-    is_one = g("Equal", g.double(g.cast(total, own)), 1.0)
+    is_one = g("Equal", g.double(g.cast(total, dtype)), 1.0)
     scaled = g("Div", wide, g("Where", is_one, 1.0, total))
-    return g.double(g.cast(scaled, own))
+    return g.double(g.cast(scaled, dtype))
 
 
 # ------------------------------------------------------------------ what maps and curves look at
 
 
 def log_probs_of_logits(g: Graph, z: str) -> str:
-    """(N, K) z - log sum exp z."""
+    """Add the nodes of z - log sum exp z, (N, K)."""
     shifted = g("Sub", z, g.highest(z))
     return g("Sub", shifted, g("Log", g.total(g("Exp", shifted))))
 
 
 def look(g: Graph, name: str, row: str, floor: float) -> str:
-    """As `calibtool.calibrators.inputs`: (N, K)."""
+    """Add the nodes of a look, (N, K), as in `calibtool.calibrators.inputs`."""
     logits = g.form.kind == "logits"
     if name == "log-odds":
         return _log_odds(g, look(g, "log-probs", row, floor))
@@ -99,62 +107,63 @@ def _log_odds(g: Graph, log_p: str) -> str:
 # ------------------------------------------------------------------ maps
 
 
-def _power(one: Power, g: Graph, row: str) -> tuple[str, str]:
+def _power(fitted_map: Power, g: Graph, row: str) -> tuple[str, str]:
     z = row if g.form.kind == "logits" else g("Log", row)
-    return "logits", g("Div", z, one.temperature)
+    return "logits", g("Div", z, fitted_map.temperature)
 
 
-def _affine(one: Affine, g: Graph, row: str) -> tuple[str, str]:
-    if one.temperature == 1:
-        z = look(g, one.look, row, one.floor)
+def _affine(fitted_map: Affine, g: Graph, row: str) -> tuple[str, str]:
+    if fitted_map.temperature == 1:
+        z = look(g, fitted_map.look, row, fitted_map.floor)
     else:
-        scaled = g("Div", look(g, "log-probs", row, one.floor), one.temperature)
+        scaled = g("Div", look(g, "log-probs", row, fitted_map.floor), fitted_map.temperature)
         z = log_probs_of_logits(g, scaled)
-    product = g("MatMul", z, one.weight.T) if one.weight.ndim == 2 else g("Mul", z, one.weight)
-    return "logits", g("Add", product, one.bias)
+    weight = fitted_map.weight
+    product = g("MatMul", z, weight.T) if weight.ndim == 2 else g("Mul", z, weight)
+    return "logits", g("Add", product, fitted_map.bias)
 
 
-def _mixture(one: Mixture, g: Graph, row: str) -> tuple[str, str]:
-    scaled = g("Softmax", _power(Power(one.temperature), g, row)[1], axis=1)
+def _mixture(fitted_map: Mixture, g: Graph, row: str) -> tuple[str, str]:
+    scaled = g("Softmax", _power(Power(fitted_map.temperature), g, row)[1], axis=1)
     plain = g("Softmax", row, axis=1) if g.form.kind == "logits" else row
-    a, b, c = one.shares.tolist()
+    a, b, c = fitted_map.shares.tolist()
     return "probs", g("Add", g("Add", g("Mul", scaled, a), g("Mul", plain, b)), c / g.classes)
 
 
-def _monotone(one: Monotone, g: Graph, row: str) -> tuple[str, str]:
-    log_p = look(g, "log-probs", row, one.floor)
-    return "logits", nodes_of_bend(g, Table(g, [[bend(one.curve)]]), log_p, g.constant([0]))
+def _monotone(fitted_map: Monotone, g: Graph, row: str) -> tuple[str, str]:
+    log_p = look(g, "log-probs", row, fitted_map.floor)
+    return "logits", nodes_of_bend(g, Table(g, [[bend(fitted_map.curve)]]), log_p, g.constant([0]))
 
 
-def _shifted(one: Shifted, g: Graph, row: str) -> tuple[str, str]:
-    kind, made = MAPS[type(one.inner)](one.inner, g, row)
+def _shifted(fitted_map: Shifted, g: Graph, row: str) -> tuple[str, str]:
+    kind, result = MAPS[type(fitted_map.inner)](fitted_map.inner, g, row)
     if kind == "logits":
-        return kind, g("Add", made, np.log(one.target / one.prior))
-    moved = g("Mul", made, one.target / one.prior)
+        return kind, g("Add", result, np.log(fitted_map.target / fitted_map.prior))
+    moved = g("Mul", result, fitted_map.target / fitted_map.prior)
     return kind, g("Div", moved, g.total(moved))
 
 
-def _curves(one: Curves, g: Graph, row: str) -> tuple[str, str]:
-    numbers = Table(g, numbers_of(one.curves, g.form))
-    curve = CURVES[type(one.curves[0])]
-    score = look(g, one.curves[0].look, row, one.floor)
-    many = len(one.curves) > 1
-    if one.multiclass in ("top-label", "confidence"):
+def _curves(fitted_map: Curves, g: Graph, row: str) -> tuple[str, str]:
+    numbers = Table(g, numbers_of(fitted_map.curves, g.form))
+    curve = CURVES[type(fitted_map.curves[0])]
+    score = look(g, fitted_map.curves[0].look, row, fitted_map.floor)
+    many = len(fitted_map.curves) > 1
+    if fitted_map.multiclass in ("top-label", "confidence"):
         top = g("ArgMax", row, axis=1, keepdims=1)
-        own = g("GatherElements", score, top, axis=1)
-        new = curve(g, numbers, own, top if many else g.constant([0]))
+        top_score = g("GatherElements", score, top, axis=1)
+        new = curve(g, numbers, top_score, top if many else g.constant([0]))
         return "probs", _with_top(g, look(g, "probs", row, 0.0), top, new)
-    if len(one.prior) == 2:
+    if len(fitted_map.prior) == 2:
         new = curve(g, numbers, g("Gather", score, np.array([1]), axis=1), g.constant([0]))
         return "probs", g("Concat", g("Sub", 1.0, new), new, axis=1)
     which = np.arange(g.classes) if many else np.array([0])
-    made = curve(g, numbers, score, g.constant(which))
-    total = g.total(made)
-    return "probs", g("Where", g("Greater", total, 0.0), g("Div", made, total), one.prior)
+    values = curve(g, numbers, score, g.constant(which))
+    total = g.total(values)
+    return "probs", g("Where", g("Greater", total, 0.0), g("Div", values, total), fitted_map.prior)
 
 
 def _with_top(g: Graph, p: str, top: str, new: str) -> str:
-    """The top class gets a new probability; the others share the rest as they did."""
+    """Add the nodes that give the top class a new probability and scale the others to the rest."""
     is_top = g.is_top(top)
     others = g("Where", is_top, 0.0, p)
     rest = g.total(others)

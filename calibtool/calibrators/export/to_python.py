@@ -1,5 +1,5 @@
-"""A Python module that needs nothing but `math`: its parameters, the functions that it calls, and
-`calibrate(row)`."""
+"""Export as a Python module that needs only `math`: its parameters, the functions that it calls,
+and `calibrate(row)`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Sigmoid, Steps
 from calibtool.calibrators.export.form import Form, bend, numbers_of
 from calibtool.calibrators.export.parts import comment, needed, require_size, wrapped
-from calibtool.calibrators.maps import Affine, Curves, Map, Mixture, Monotone, Power, Shifted
+from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
+from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.calibrators.nested_maps import Shifted
 from calibtool.version import __version__
 
 MODULE = '''"""Calibration of {outputs} classes: {described}.
@@ -34,8 +36,10 @@ def calibrate(row: list[float]) -> list[float]:
 
 @dataclass
 class Body:
-    """What a map adds to the module: constants by name, and lines of `calibrate`. The lines begin
-    with `row` and leave logits in `z` or probabilities in `p`."""
+    """What a map adds to the module: constants by name, and lines of `calibrate`.
+
+    The lines find the input in `row`, and leave logits in `z` or probabilities in `p`.
+    """
 
     form: Form
     constants: dict[str, Any] = field(default_factory=dict)
@@ -45,7 +49,7 @@ class Body:
         self.lines += lines
 
     def look(self, name: str, floor: float) -> str:
-        """An expression for what a map or a curve looks at."""
+        """Return an expression for what a map or a curve looks at."""
         if name == "logits" and self.form.kind == "logits":
             return "row"
         if name == "log-odds":
@@ -59,15 +63,15 @@ class Body:
 
 
 def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
-    """The module, UTF-8."""
+    """Return the module, UTF-8."""
     require_size(calibrator, source, "a Python module")
     body = Body(form, {"CLASSES": calibrator.classes})
     if form.kind == "probs":
         body.say("row = normalised(row)" if not form.one_column else "row = [1 - row[0], row[0]]")
     elif form.one_column:
         body.say("row = [0.0, row[0]]")
-    made = MAPS[type(calibrator.map)](calibrator.map, body)
-    body.say("return softmax(z)" if made == "z" else "return p")
+    result = MAPS[type(calibrator.map)](calibrator.map, body)
+    body.say("return softmax(z)" if result == "z" else "return p")
     lines = "\n".join(f"    {line}" for line in body.lines)
     functions = needed("runtime.py", lines)
     parts = [
@@ -87,24 +91,24 @@ def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
     return text.encode()
 
 
-def _power(one: Power, body: Body) -> str:
-    body.constants["TEMPERATURE"] = one.temperature
+def _power(fitted_map: Power, body: Body) -> str:
+    body.constants["TEMPERATURE"] = fitted_map.temperature
     look = "row" if body.form.kind == "logits" else "logs(row, 0.0)"
     body.say(f"z = [x / TEMPERATURE for x in {look}]")
     return "z"
 
 
-def _affine(one: Affine, body: Body) -> str:
-    body.constants |= {"WEIGHT": one.weight, "BIAS": one.bias}
-    if one.temperature == 1:
-        body.say(f"z = {body.look(one.look, one.floor)}")
+def _affine(fitted_map: Affine, body: Body) -> str:
+    body.constants |= {"WEIGHT": fitted_map.weight, "BIAS": fitted_map.bias}
+    if fitted_map.temperature == 1:
+        body.say(f"z = {body.look(fitted_map.look, fitted_map.floor)}")
     else:
-        body.constants["TEMPERATURE"] = one.temperature
-        log_p = body.look("log-probs", one.floor)
+        body.constants["TEMPERATURE"] = fitted_map.temperature
+        log_p = body.look("log-probs", fitted_map.floor)
         body.say(f"z = log_probs([x / TEMPERATURE for x in {log_p}])")
-    if one.weight.ndim == 2:
+    if fitted_map.weight.ndim == 2:
         product = "sum(w * x for w, x in zip(line, z)) + b for line, b in zip(WEIGHT, BIAS)"
-    elif one.weight.ndim == 1:
+    elif fitted_map.weight.ndim == 1:
         product = "w * x + b for w, x, b in zip(WEIGHT, z, BIAS)"
     else:
         product = "WEIGHT * x + b for x, b in zip(z, BIAS)"
@@ -112,9 +116,9 @@ def _affine(one: Affine, body: Body) -> str:
     return "z"
 
 
-def _mixture(one: Mixture, body: Body) -> str:
-    _power(Power(one.temperature), body)
-    body.constants["SHARES"] = one.shares
+def _mixture(fitted_map: Mixture, body: Body) -> str:
+    _power(Power(fitted_map.temperature), body)
+    body.constants["SHARES"] = fitted_map.shares
     body.say(
         f"plain = {'softmax(row)' if body.form.kind == 'logits' else 'row'}",
         "a, b, c = SHARES",
@@ -123,49 +127,49 @@ def _mixture(one: Mixture, body: Body) -> str:
     return "p"
 
 
-def _monotone(one: Monotone, body: Body) -> str:
-    body.constants["CURVE"] = tuple(bend(one.curve).values())
-    body.say(f"z = [bend(x, *CURVE) for x in {body.look('log-probs', one.floor)}]")
+def _monotone(fitted_map: Monotone, body: Body) -> str:
+    body.constants["CURVE"] = tuple(bend(fitted_map.curve).values())
+    body.say(f"z = [bend(x, *CURVE) for x in {body.look('log-probs', fitted_map.floor)}]")
     return "z"
 
 
-def _curves(one: Curves, body: Body) -> str:
-    sets = numbers_of(one.curves, body.form)
-    curve = CURVES[type(one.curves[0])]
-    each = [[tuple(_plain(v) for v in numbers.values()) for numbers in own] for own in sets]
-    fold = isinstance(one.curves[0], Pair | Crossed)
-    body.constants["CURVES"] = [tuple(own) if fold else own[0] for own in each]
-    body.say(f"scores = {body.look(one.curves[0].look, one.floor)}")
-    own = "CURVES[0]" if len(sets) == 1 else "curve"
-    if one.multiclass in ("top-label", "confidence"):
+def _curves(fitted_map: Curves, body: Body) -> str:
+    sets = numbers_of(fitted_map.curves, body.form)
+    curve = CURVES[type(fitted_map.curves[0])]
+    plain = [[tuple(_plain(v) for v in numbers.values()) for numbers in curve] for curve in sets]
+    by_fold = isinstance(fitted_map.curves[0], Pair | Crossed)
+    body.constants["CURVES"] = [tuple(folds) if by_fold else folds[0] for folds in plain]
+    body.say(f"scores = {body.look(fitted_map.curves[0].look, fitted_map.floor)}")
+    arguments = "CURVES[0]" if len(sets) == 1 else "curve"
+    if fitted_map.multiclass in ("top-label", "confidence"):
         which = "CURVES[0]" if len(sets) == 1 else "CURVES[top]"
-        before = "scores" if one.curves[0].look == "probs" else body.look("probs", 0.0)
+        before = "scores" if fitted_map.curves[0].look == "probs" else body.look("probs", 0.0)
         body.say(
             "top = row.index(max(row))",
             f"new = {curve}(scores[top], *{which})",
             f"p = with_top({before}, top, new)",
         )
-    elif len(one.prior) == 2:
+    elif len(fitted_map.prior) == 2:
         body.say(f"one = {curve}(scores[1], *CURVES[0])", "p = [1 - one, one]")
     else:
-        body.constants["PRIOR"] = one.prior
+        body.constants["PRIOR"] = fitted_map.prior
         pairs = "x in scores" if len(sets) == 1 else "x, curve in zip(scores, CURVES)"
         body.say(
-            f"p = [{curve}(x, *{own}) for {pairs}]",
+            f"p = [{curve}(x, *{arguments}) for {pairs}]",
             "p = normalised(p) if sum(p) > 0 else PRIOR[:]",
         )
     return "p"
 
 
-def _shifted(one: Shifted, body: Body) -> str:
-    made = MAPS[type(one.inner)](one.inner, body)
-    if made == "z":
-        body.constants["SHIFT"] = np.log(one.target / one.prior)
+def _shifted(fitted_map: Shifted, body: Body) -> str:
+    result = MAPS[type(fitted_map.inner)](fitted_map.inner, body)
+    if result == "z":
+        body.constants["SHIFT"] = np.log(fitted_map.target / fitted_map.prior)
         body.say("z = [x + shift for x, shift in zip(z, SHIFT)]")
     else:
-        body.constants["RATIO"] = one.target / one.prior
+        body.constants["RATIO"] = fitted_map.target / fitted_map.prior
         body.say("p = normalised([x * ratio for x, ratio in zip(p, RATIO)])")
-    return made
+    return result
 
 
 MAPS: dict[type[Map], Callable[[Any, Body], str]] = {
@@ -188,7 +192,7 @@ CURVES: dict[type[Any], str] = {
 
 
 def _literal(name: str, value: Any) -> str:
-    """An assignment; of lists of lists, each begins a line."""
+    """Return an assignment; each list inside a list begins a line."""
     if not (isinstance(value, (list, tuple)) and value and isinstance(value[0], (list, tuple))):
         return wrapped(f"{name} = {value!r}")
     lines = "\n".join(f"    {wrapped(f'{item!r},', indent=8)}" for item in value)
@@ -196,7 +200,7 @@ def _literal(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and lists of them, for repr: it keeps every bit."""
+    """Return arrays as lists of numbers, for `repr`, which keeps every bit."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, (list, tuple)):

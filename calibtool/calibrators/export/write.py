@@ -1,7 +1,7 @@
-"""Calibrators as code that needs no calibtool: an ONNX graph, a Python module, a C header.
+"""Export calibrators as code without calibtool: an ONNX graph, a Python module, a C header.
 
-A calibrator is a map, and there are few maps, so each target is a table of them: map class ->
-function, and for the map that holds curves, curve class -> function.
+A calibrator is a map, and there are few maps, so each target is a table: map class -> function, and
+for the map that holds curves, curve class -> function.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """A line of the table; its module is `to_NAME`.
+    """A line of the table of targets; its module is `to_NAME`.
 
     Attributes:
-        title: what it is called in prose.
-        suffix: of the files.
+        title: the name in prose.
+        suffix: the suffix of its files.
     """
 
     title: str
@@ -38,9 +38,9 @@ TARGETS: dict[str, Target] = {
 
 
 def target_of(to: str) -> Target:
-    """A line of the table; UsageError for a name that is not in it."""
+    """Return a target; raise UsageError for a name that is not in the table."""
     if to not in TARGETS:
-        raise UsageError(f"nothing can be exported to {to!r}; there are {', '.join(TARGETS)}")
+        raise UsageError(f"the export target must be one of {', '.join(TARGETS)} (got {to!r})")
     return TARGETS[to]
 
 
@@ -54,19 +54,19 @@ def export(
     output_name: str | None = None,
     source: str = "a calibrator in memory",
 ) -> bytes:
-    """What a file of a calibrator holds; text is UTF-8.
+    """Return the content of the exported file; text is UTF-8.
 
     Args:
         calibrator: of K classes.
         to: a key of TARGETS.
         kind: what will be calibrated, (N, K) logits or probabilities.
-        one_column: of two classes only that of class 1 will be given, (N, 1).
+        one_column: whether, of two classes, only that of class 1 will be given, (N, 1).
         after: an ONNX model, behind which the calibrator is put. ONNX only.
-        output_name: the model's output to calibrate, if it has several.
-        source: where the calibrator came from, for the comment at the top and for errors.
+        output_name: the output of that model to calibrate, if it has several.
+        source: the name of the calibrator's file, for the comment at the top and for errors.
 
-    Raises UsageError for a calibrator by groups, a model that does not fit, or where `to` is "onnx"
-    and that package is not installed.
+    Raises UsageError for a calibrator by groups, for a model that does not fit, or if `to` is
+    "onnx" and that package is not installed.
 
     >>> from calibtool.calibrators.calibrator import Calibrator
     >>> from calibtool.calibrators.maps import Power
@@ -77,28 +77,27 @@ def export(
     [0.5, 0.5, 0.0]
     """
     from calibtool.calibrators.export.form import Form, needs_logits
-    from calibtool.calibrators.maps import columns_of
+    from calibtool.calibrators.nested_maps import columns_of
 
     target_of(to)
     columns = columns_of(calibrator.map)
     if columns:
         raise UsageError(
-            f"{source}: holds a calibrator a group ({columns[0]}), which no single function can "
-            "stand for; fit the rows of each group by themselves, without --by, and export each"
+            f"{source}: holds one calibrator per group ({columns[0]}), which cannot be exported as "
+            "one function; fit the rows of each group by themselves, without --by, and export each"
         )
     if one_column and calibrator.classes != 2:
-        raise UsageError(f"{source}: has {calibrator.classes} classes; one column is for two")
+        raise UsageError(f"{source}: has {calibrator.classes} classes; --one-column needs two")
     if kind == "probs" and needs_logits(calibrator.map):
         raise UsageError(
-            f"{source}: was fitted on logits, and probabilities do not tell them; export it for "
+            f"{source}: was fitted on logits, which probabilities do not determine; export it for "
             "logits, or fit it on probabilities"
         )
     if to != "onnx" and (after is not None or output_name is not None):
         raise UsageError(f"--after and --output-name are for ONNX models, not for {to}")
     if output_name is not None and after is None:
-        raise UsageError("--output-name names an output of the model of --after; give that too")
+        raise UsageError("--output-name names an output of the model given by --after; give both")
     options = {"after": after, "output_name": output_name} if to == "onnx" else {}
-    made: bytes = import_module(f"calibtool.calibrators.export.to_{to}").write(
-        calibrator, Form(kind, one_column), source, **options
-    )
-    return made
+    target = import_module(f"calibtool.calibrators.export.to_{to}")
+    data: bytes = target.write(calibrator, Form(kind, one_column), source, **options)
+    return data

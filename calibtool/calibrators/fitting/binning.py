@@ -1,4 +1,4 @@
-"""Bins of cells: where equal mass cuts them, and the edges between."""
+"""Bins of cells: cuts of equal mass, and the edges between cells."""
 
 from __future__ import annotations
 
@@ -9,30 +9,35 @@ from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
 from calibtool.types import Array
 
-MOST = 10_000
+# Bins at most: each needs tens of rows to mean anything, and each is two numbers of a file.
+MAX_BINS = 10_000
 
 
 def require_bins(bins: int) -> None:
-    """Whether there can be so many bins."""
-    if not 1 <= bins <= MOST:
-        raise UsageError(f"--bins must lie between 1 and {MOST:,}, not {bins:,}")
+    """Raise UsageError for a number of bins that is not within 1 and MAX_BINS."""
+    if not 1 <= bins <= MAX_BINS:
+        raise UsageError(f"--bins must lie between 1 and {MAX_BINS:,}, not {bins:,}")
 
 
 def mass_cuts(cells: Cells, bins: int) -> Array:
-    """The last cell of each bin but the last, for bins of equal mass."""
+    """Return the index of the last cell of each bin but the last, for bins of equal mass."""
     edges = equal_mass(cells, bins=bins)[:-1]
     return np.searchsorted(cells.at, edges.astype(cells.at.dtype), side="right") - 1
 
 
 def after(cells: Cells, cuts: Array) -> Array:
-    """Edges halfway between the cells `cuts` and the next: rounding of a score on either side
-    does not move it across."""
+    """Return edges halfway between the cells `cuts` and the next ones.
+
+    So the rounding of a score on either side, computed again elsewhere, does not move it across.
+    Where the halfway point rounds to the upper cell in the scores' dtype, the edge is the lower
+    cell's score: edges belong to the bin below them.
+    """
     low, high = cells.at[cuts], cells.at[cuts + 1]
     middle = (low.astype(np.float64) + high) / 2
-    own = middle.astype(cells.at.dtype)
-    return np.where(own < high, middle, low.astype(np.float64))
+    rounded = middle.astype(cells.at.dtype)
+    return np.where(rounded < high, middle, low.astype(np.float64))
 
 
 def sums(values: Array, cuts: Array) -> Array:
-    """Sums of a value a cell in each bin."""
+    """Return the sum over each bin of one value per cell."""
     return np.add.reduceat(values, np.append(0, cuts + 1))

@@ -1,4 +1,8 @@
-"""Convex minimisation above lower bounds: Newton's method on the parameters that are free."""
+"""Convex minimisation above lower bounds by projected Newton steps, and the basis of splines.
+
+The curves of `spline` and `order_preserving` are quadratic splines whose slopes at the knots are
+the parameters; they must not be negative, hence the bounds.
+"""
 
 from __future__ import annotations
 
@@ -10,40 +14,56 @@ import numpy as np
 from calibtool.errors import FitError, UsageError
 from calibtool.types import Array
 
+# Newton's steps. Fits take some 10, and up to 70 if many slopes come to lie on their bound one by
+# one (50 knots, hardly any penalty).
 STEPS = 200
-MOST = 100  # knots
-ENOUGH = 1e-13  # what a further step would gain
-NEAR = 1e-10  # a parameter so near its bound lies on it
+# Knots at most: a pass holds (rows, knots) numbers of the basis. More knots than this bend no
+# further, since the penalty ties neighbouring slopes together.
+MAX_KNOTS = 100
+# A step that promises to gain less than this, in nats, is below the float64 rounding of the mean
+# NLL, which is of order 1.
+ENOUGH = 1e-13
+# A parameter this near its bound counts as on it. Slopes are of order 1: a smaller slope is flat.
+NEAR = 1e-10
+# Armijo's constant (Nocedal & Wright 2006, sec. 3.1): the share of the promised gain that a step
+# must bring.
+ARMIJO = 1e-4
 
 Objective: TypeAlias = Callable[[Array], tuple[float, Array, Array]]
 
 
 def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, float, float]:
-    """The v >= lower that minimises a convex function (projected Newton, Bertsekas 1982, sec. 2).
+    """Return the v >= lower that minimises a convex function.
+
+    Newton's method on the free parameters, those that are not held on their bound by the slope;
+    steps beyond a bound end on it (projected Newton, Bertsekas 1982, sec. 2).
 
     Args:
-        objective: v to its value, slope and matrix of second derivatives.
+        objective: maps v to its value, slope and matrix of second derivatives.
         start: where to begin, above `lower`.
         lower: bounds, -inf for none.
 
-    Returns v, the value there and the largest slope of a free parameter. Raises FitError.
+    Returns v, the value there and the largest absolute slope of a free parameter. Raises FitError
+    if the minimum is not reached in STEPS steps.
     """
     v = start
     value, slope, curve = objective(v)
     for _ in range(STEPS):
         free = ~((v <= lower + NEAR) & (slope > 0))
         step = np.zeros_like(v)
-        own = curve[np.ix_(free, free)]
-        ridge = 1e-12 * max(float(np.trace(own)) / max(len(own), 1), 1e-300)
-        step[free] = np.linalg.solve(own + ridge * np.eye(len(own)), -slope[free])
+        free_curve = curve[np.ix_(free, free)]
+        # A ridge of 1e-12 of the mean diagonal: without rows near a knot and with a small penalty
+        # the matrix is singular to rounding. It changes steps, but not the minimum.
+        ridge = 1e-12 * max(float(np.trace(free_curve)) / max(len(free_curve), 1), 1e-300)
+        step[free] = np.linalg.solve(free_curve + ridge * np.eye(len(free_curve)), -slope[free])
         if -float(slope @ step) <= ENOUGH:
             return v, value, float(np.abs(slope[free]).max(initial=0))
-        found = _search(objective, v, value, slope, step, lower)
-        if found is None:  # Newton's step leads out of bounds: straight downhill instead
-            found = _search(objective, v, value, slope, np.where(free, -slope, 0), lower)
-        if found is None:  # rounding is all that is left
+        better = _search(objective, v, value, slope, step, lower)
+        if better is None:  # cut off at the bounds, Newton's step may lead uphill: try downhill
+            better = _search(objective, v, value, slope, np.where(free, -slope, 0), lower)
+        if better is None:  # what is left to gain is less than rounding
             return v, value, float(np.abs(slope[free]).max(initial=0))
-        v, (value, slope, curve) = found
+        v, (value, slope, curve) = better
     raise FitError(
         f"the fit did not converge in {STEPS} steps; it reached an objective of {value:.9g} with "
         f"a slope of {np.abs(slope[free]).max():.2g}"
@@ -53,36 +73,47 @@ def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, f
 def _search(
     objective: Objective, v: Array, value: float, slope: Array, step: Array, lower: Array
 ) -> tuple[Array, tuple[float, Array, Array]] | None:
-    """A point along a step, kept above the bounds, that is better by what the slope promises."""
+    """Return the first point along a step, halved again and again and cut off at the bounds, that
+    is better by ARMIJO of what the slope promises, and the objective there; None if there is none.
+    """
     share = 1.0
-    while share > 1e-12:
+    while share > 1e-12:  # 40 halvings: shorter steps change v by less than its rounding
         new = np.maximum(v + share * step, lower)
         gain = -float(slope @ (new - v))
         if gain > 0:
-            found = objective(new)
-            if found[0] <= value - 1e-4 * gain:
-                return new, found
+            result = objective(new)
+            if result[0] <= value - ARMIJO * gain:
+                return new, result
         share /= 2
     return None
 
 
 def require_shape(knots: int, smoothness: float) -> None:
-    """Whether a bend can have such knots and such a penalty."""
-    if not 2 <= knots <= MOST:
-        raise UsageError(f"--knots must lie between 2 and {MOST}, not {knots:,}")
+    """Raise UsageError for options that no spline can have.
+
+    Beyond 1e-9 and 1e9 the penalty is lost in the rounding of the likelihood, or the likelihood in
+    that of the penalty.
+    """
+    if not 2 <= knots <= MAX_KNOTS:
+        raise UsageError(f"--knots must lie between 2 and {MAX_KNOTS}, not {knots:,}")
     if not 1e-9 <= smoothness <= 1e9:
         raise UsageError(f"--smoothness must lie between 1e-9 and 1e9, not {smoothness:g}")
 
 
 def bend_basis(score: Array, knots: Array) -> Array:
-    """(n, M): what a slope of 1 at each knot, and 0 at the others, adds up to from the first knot
-    to a score: the integral of a hat, which stays flat beyond the outer knots."""
+    """Return (n, M): the integral of each knot's hat function, from the first knot to each score.
+
+    The hat of a knot is 1 there, 0 at all other knots, and straight between; those of the first and
+    the last knot stay 1 beyond. A curve whose slopes at the knots are v is then `basis @ v`.
+    """
     gaps = np.diff(knots)
     k = np.clip(np.searchsorted(knots, score, side="right") - 1, 0, len(knots) - 1)
     d = score - knots[k]
     out = np.zeros((len(score), len(knots)))
     halves = np.concatenate([[0.0], gaps / 2]) + np.concatenate([gaps / 2, [0.0]])
-    # hats that lie wholly below; of the two around the score, a part
+    # Hats that lie wholly below the score count in full: half the gap on each side. Of the two hats
+    # around the score, a part counts: d - d**2 / (2 gap) of the left one's falling side, and
+    # d**2 / (2 gap) of the right one's rising side.
     for j in range(len(knots)):
         out[:, j] = np.where(j < k, halves[j], 0)
     inside = (d >= 0) & (k < len(knots) - 1)
@@ -97,6 +128,21 @@ def bend_basis(score: Array, knots: Array) -> Array:
 
 
 def roughness(knots: int) -> Array:
-    """(M, M): the quadratic form of the sum of squared differences of neighbouring slopes."""
+    """Return (M, M): the quadratic form that sums squared differences of neighbouring slopes."""
     d = np.diff(np.eye(knots), axis=0)
     return np.asarray(d.T @ d)
+
+
+def quantiles(score: Array, mass: Array, count: int) -> Array:
+    """Return up to `count` scores that cut the mass evenly, among them the lowest and the highest.
+
+    There are fewer where scores coincide.
+
+    Args:
+        score: (n,) increasing.
+        mass: (n,) the weight of each.
+        count: at least 2.
+    """
+    below = np.cumsum(mass)
+    at = np.searchsorted(below, below[-1] * np.linspace(0, 1, max(count, 2))[1:-1])
+    return np.unique(np.concatenate([score[[0]], score[at], score[[-1]]]))

@@ -1,105 +1,77 @@
-"""Exact fits of softmax(W z + b) by the likelihood, for few parameters and for many.
+"""Maximum likelihood fits of softmax(W z + b) by Newton's method, for few parameters and for many.
 
-With P the predicted classes, Y the observed ones, both (N, K), and row weights w that sum to 1:
+With P the predicted probabilities, Y the one-hot labels, both (N, K), and row weights w that sum
+to 1, the scores S = W z + b are linear in the parameters, and the mean negative log-likelihood has
 
-    scores  S = W z + b                 linear in the parameters
-    slope   of the mean NLL in S:       w (P - Y)
-    curve   of the mean NLL along U:    w P (U - sum_k P U)        >= 0, so the NLL is convex
+    the derivative in S                         w (P - Y)
+    the second derivative along a direction U   w P (U - sum_k P U)
 
-Each step solves Newton's equations. Where a parameter or two a class are free, and classes are few
-or rows are read from a file, the pass that gives the slope also sums the matrix of second
-derivatives: a pass a step. Elsewhere conjugate gradients, preconditioned class by class, need no
-such matrix, but several passes a step. The slope is of float64 sums, the curve may be of float32.
+The latter is never negative, so the objective is convex. Below, `slope` is its gradient in the
+parameters and `curve` its second derivatives.
+
+Each step solves Newton's equations, in one of two ways. If one or two parameters per class are free
+(`Scalar`, `Diagonal`), and classes are few or rows are read from a file, the pass that sums the
+slope also sums the matrix of second derivatives: one pass per step. Otherwise conjugate gradients,
+preconditioned class by class, need only products with that matrix (Nocedal & Wright 2006, sec.
+7.1), but several passes per step. The slope is always summed in float64, so the optimum is exact;
+second derivatives only decide how fast it is reached and may be float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from calibtool.calibrators.fitting.forms import Form, Full
+from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, ready, single
 from calibtool.errors import FitError
-from calibtool.parallel import cores, ordered
 from calibtool.types import Array
 
-STEPS = 100  # Newton's
-INNER = 100  # conjugate gradients' in each
-ENOUGH = 1e-13  # what a step gains, in nats, where the search nearly stops: the last step is ...
-NEAR = 1e-5  # ... taken on trust if no parameter moves further,
-POLISH = 3  # or after so many steps that gained nothing
-NEARLY = 1e-8  # what a step gains where single precision no longer does
-SINGLE = 1 << 22  # float32 logits are worked on as they are from so many values on
-FAR = 1e4  # parameters beyond mean that there is no optimum
-PIECE = 1 << 17  # values worked on at a time
-FEW = 16  # classes fewer than these lie column by column
-SMALL = 1 << 20  # fewer values are not worth threads
-DENSE = 16  # classes up to which rows in memory sum the matrix of second derivatives
-FLAT = 1e-12  # directions of so little curve, beside the steepest, have no effect
+# Newton's steps. The objective is convex and steps are damped, so fits with an optimum end after
+# some 5; the limit is for data that float64 cannot resolve.
+STEPS = 100
+# Conjugate gradient steps in one of Newton's, each a pass. Directions may be rough far from the
+# optimum (see `_by_products`), so the limit is met only where the preconditioner does badly.
+INNER = 100
+# A step that promises to gain less than this, in nats, can no longer be judged by the objective:
+# the mean NLL is of order 1 and its float64 rounding error of order 1e-15 to 1e-14. From here on
+# steps are taken without looking for a gain, because the slope still has digits that the objective
+# has lost: parameters come out to more digits than the NLL could show.
+ENOUGH = 1e-13
+# Such a step is the last if no parameter moves further than this: Newton's error is then of the
+# order of its square, 1e-10.
+NEAR = 1e-5
+# Such steps at most: along nearly flat directions parameters would creep for ever.
+POLISH = 3
+# A promised gain below which float32 passes end and float64 ones begin. Rounding errors of float32
+# scores are 1e-7 relative; over the SINGLE values or more they average out to below this.
+NEARLY = 1e-8
+# Parameters further than this from the start mean that there is no optimum: the start is the
+# identity, and real fits move by less than 100. Larger values only delay the message.
+FAR = 1e4
+# Classes up to which rows in memory sum the matrix of second derivatives: n (2 K)**2 operations
+# per step, measured to be no slower than conjugate gradients up to here. Rows of a file always sum
+# it, since there a pass costs more than the matrix.
+DENSE = 16
+# Eigenvalues of the scaled matrix below this share of the largest are rounding errors of 0: their
+# directions (a constant added to all biases, a class without spread) have no effect.
+FLAT = 1e-12
+# A step must gain this share of what its slope promises (Armijo's rule; Nocedal & Wright 2006,
+# sec. 3.1, whose value it is).
+ARMIJO = 1e-4
 
 
-class Piece(NamedTuple):
-    """A few rows, and where they stand among those in memory."""
+class Optimum(NamedTuple):
+    """The optimum and the way there.
 
-    z: Array
-    labels: Array
-    weights: Array
-    at: slice
-
-
-class Data(Protocol):
-    """Rows to sum over.
-
-    `held` tells whether they are in memory, `single` whether float32 does for most of the way.
+    Attributes:
+        at: the parameters.
+        before, after: the mean NLL at the start and at the optimum, without the penalty.
+        gradient: the largest absolute slope of the objective before the last step.
+        steps: Newton's steps taken.
     """
-
-    @property
-    def held(self) -> bool: ...
-    @property
-    def single(self) -> bool: ...
-    def sum(self, work: Callable[[Piece], Array]) -> Array: ...
-
-
-def pieces(z: Array, labels: Array, weights: Array, least: int = 64) -> list[Piece]:
-    """Rows in pieces that stay in the cache, of `least` rows at least."""
-    step = max(least, PIECE // z.shape[1])
-    slices = [slice(low, min(low + step, len(z))) for low in range(0, len(z), step)]
-    return [Piece(z[at], labels[at], weights[at], at) for at in slices]
-
-
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """Rows in memory: z (N, K) float32 or float64, labels (N,), weights (N,) that sum to 1."""
-
-    z: Array
-    labels: Array
-    weights: Array
-    held: bool = True
-
-    @property
-    def single(self) -> bool:
-        return self.z.dtype == np.float32 and self.z.size > SINGLE
-
-    @cached_property
-    def pieces(self) -> list[Piece]:
-        """All rows, a few at a time."""
-        return pieces(self.z, self.labels, self.weights)
-
-    def sum(self, work: Callable[[Piece], Array]) -> Array:
-        """The sum of `work` over all rows."""
-        parts = ordered(work, self.pieces, cores() if self.z.size > SMALL else 1)
-        total = next(parts)
-        for part in parts:
-            total = total + part
-        return total
-
-
-class Found(NamedTuple):
-    """The optimum: parameters, the NLL at the start and there, the largest slope of the objective
-    that was left before the last step, the steps taken."""
 
     at: Array
     before: float
@@ -116,9 +88,9 @@ class Problem:
         form: how scores depend on the parameters.
         data: the rows.
         start: the parameters that the penalty pulls towards.
-        penalty: of the square of each parameter's distance from there; 0 for none.
-        source: for messages.
-        begin: the parameters to begin at; None for `start`.
+        penalty: the price of each parameter's squared distance from `start`; 0 for none.
+        source: the name of the data, for messages.
+        begin: parameters to begin at, if they have a lower NLL than `start`; None for `start`.
     """
 
     form: Form
@@ -128,13 +100,13 @@ class Problem:
     source: str
     begin: Array | None = None
 
-    def solve(self) -> Found:
-        """Minimise; raises FitError where there is no optimum, or it is not reached."""
+    def solve(self) -> Optimum:
+        """Return the minimum; raise FitError if there is none, or if it is not reached."""
         with np.errstate(over="ignore", invalid="ignore"):
             return self._solve()
 
-    def _solve(self) -> Found:
-        # many float32 values: the way there in their precision, the arrival in twice that
+    def _solve(self) -> Optimum:
+        # Of many float32 values, the way to the optimum is float32 and the arrival float64.
         rough = self.data.single
         at, now, before = self._begun(rough)
         polished = 0
@@ -142,7 +114,7 @@ class Problem:
             self._require_mistakes(at, now)
             direction = self._direction(now)
             self._require_finite(direction, now)
-            gain = -float(np.vdot(now.slope, direction))
+            gain = -float(np.vdot(now.slope, direction))  # twice what a full step would gain
             if rough and gain <= NEARLY:
                 rough = False
                 now = self._look(at, rough)
@@ -154,15 +126,19 @@ class Problem:
                 continue
             new = self._settled(at + direction)
             if np.abs(new - at).max() <= NEAR or polished == POLISH:
-                return Found(new, before, now.nll, steep, step + 1)
+                return Optimum(new, before, now.nll, steep, step + 1)
             then = self._look(new, rough)
-            if not then.value <= now.value + ENOUGH:
-                return Found(at, before, now.nll, steep, step)
+            if not then.value <= now.value + ENOUGH:  # a step beyond what float64 resolves
+                return Optimum(at, before, now.nll, steep, step)
             at, now, polished = new, then, polished + 1
         raise FitError(self._stuck(STEPS, now))
 
     def _begun(self, rough: bool) -> tuple[Array, _Look, float]:
-        """Where the search begins, what it finds there, and the NLL at the start."""
+        """Return where the search begins, the objective there, and the NLL at `start`.
+
+        Both NLLs are summed in one pass. If `begin` is worse, as the optimum of a small sample can
+        be, the search begins at `start`.
+        """
         start = self._settled(self.start)
         if self.begin is None:
             now = self._look(start, rough)
@@ -176,39 +152,49 @@ class Problem:
     def _lower(
         self, at: Array, now: _Look, direction: Array, gain: float, rough: bool, step: int
     ) -> tuple[Array, _Look]:
-        """A step that lowers the objective: Newton's, halved until it does."""
+        """Return Newton's step, halved until it lowers the objective enough, and its objective."""
+        # What two values of one objective may differ by from rounding alone; without it, a good
+        # step near the optimum would be refused.
+        rounding = 1e-8 if rough else 1e-15
         share = 1.0
-        while share >= 1e-9:
+        while share >= 1e-9:  # 30 halvings: after so many the direction is no descent direction
             new = self._settled(at + share * direction)
             then = self._look(new, rough)
-            if then.value <= now.value - 1e-4 * share * gain + (1e-8 if rough else 1e-15):
+            if then.value <= now.value - ARMIJO * share * gain + rounding:
                 return new, then
             share /= 2
         raise FitError(self._stuck(step, now))
 
     @property
     def _dense(self) -> bool:
-        """Whether a pass sums the matrix of second derivatives."""
+        """Whether a pass sums the matrix of second derivatives.
+
+        Not for `Full`, whose matrix would have (K (K + 1))**2 entries.
+        """
         few = not self.data.held or len(self.start) <= DENSE
         return few and not isinstance(self.form, Full)
 
     def _look(self, v: Array, rough: bool, *, beside: Array | None = None) -> _Look:
-        """A pass: the objective, its slope and what tells its curve at v; the NLL beside."""
+        """Return the objective, its slope and its curve at v, and the NLL at `beside`: one pass.
+
+        All sums travel in one array, so that the data need only know how to add arrays.
+        """
         dtype = np.float32 if rough else np.float64
-        probs = None if self._dense else np.empty(self._whole.z.shape, np.float32)
+        # conjugate gradients use the probabilities of all rows again in every product
+        probs = None if self._dense else np.empty(self._memory_data.z.shape, np.float32)
 
         def work(piece: Piece) -> Array:
-            z, w = _ready(piece.z, dtype), piece.weights
+            z, w = ready(piece.z, dtype), piece.weights
             rows = np.arange(len(z))
-            p, nll, behind = _softmax(self.form.scores(v, z), piece.labels)
+            p, nll, wrong = _softmax(self.form.scores(v, z), piece.labels)
             other = 0.0 if beside is None else w @ _nll(self.form.scores(beside, z), piece.labels)
             if probs is None:
                 curve = self.form.hessian(p, w, z).ravel()
             else:
                 probs[piece.at], curve = p, np.empty(0)
-            p[rows, piece.labels] -= 1
+            p[rows, piece.labels] -= 1  # from here on w (P - Y)
             p *= w[:, None].astype(dtype)
-            sums = np.array([w.sum(), w @ nll, w @ behind, other])
+            sums = np.array([w.sum(), w @ nll, w @ wrong, other])
             return np.concatenate([sums, self.form.pull(p, z).ravel(), curve])
 
         sums = self.data.sum(work)
@@ -221,37 +207,51 @@ class Problem:
         return _Look(value, nll, slope, curve if probs is None else probs, wrong, other)
 
     def _direction(self, now: _Look) -> Array:
-        """Newton's step; nearly, by conjugate gradients."""
+        """Return Newton's step, or nearly so by conjugate gradients."""
         return self._by_matrix(now) if self._dense else self._by_products(now)
 
     def _by_matrix(self, now: _Look) -> Array:
-        """Newton's step, with nothing along directions that have no effect."""
+        """Return Newton's step by the matrix of second derivatives.
+
+        The step is 0 along directions that have no effect. The matrix is singular: adding a
+        constant to all biases changes no probability. Scaling it to a unit diagonal makes FLAT
+        independent of the size of the logits.
+        """
         size = now.slope.size
         matrix = now.curve.reshape(size, size)
-        own = np.arange(size)
-        matrix[own, own] += 2 * np.broadcast_to(self.penalty, now.slope.shape).ravel()
-        if not np.isfinite(matrix).all():
+        diagonal = np.arange(size)
+        matrix[diagonal, diagonal] += 2 * np.broadcast_to(self.penalty, now.slope.shape).ravel()
+        if not np.isfinite(matrix).all():  # `eigh` would raise; `_require_finite` says it better
             return np.full_like(now.slope, np.nan)
-        scale = np.sqrt(np.where(matrix[own, own] > 0, matrix[own, own], 1))
+        curves = matrix[diagonal, diagonal]
+        scale = np.sqrt(np.where(curves > 0, curves, 1))
         values, vectors = np.linalg.eigh(matrix / scale[:, None] / scale)
         inverse = np.divide(1, values, out=np.zeros(size), where=values > FLAT * values[-1])
         step = -vectors @ (inverse * (vectors.T @ (now.slope.ravel() / scale))) / scale
         return step.reshape(now.slope.shape)
 
     def _by_products(self, now: _Look) -> Array:
+        """Return nearly Newton's step, by preconditioned conjugate gradients.
+
+        In the usual notation `gap` is the residual r, `z` the preconditioned residual, `p` the
+        search direction and `bent` the product A p. Energies are r' z.
+        """
         solve = self.form.solver(self._curves(now.curve), self.penalty)
         gap = -now.slope
         x = np.zeros_like(gap)
         z = solve(gap)
         p = z
         energy = first = float(np.vdot(gap, z))
+        # Solving to a relative residual of min(0.1, sqrt(|slope|)) makes Newton's steps converge
+        # superlinearly without exact directions far from the optimum (Nocedal & Wright 2006, sec.
+        # 7.1, who start at 0.5); it is squared because energies are squares of residuals.
         enough = min(0.1, float(np.abs(now.slope).max()) ** 0.5) ** 2 * first
         for _ in range(INNER):
-            if energy <= max(enough, 1e-300):
+            if energy <= max(enough, 1e-300):  # 1e-300: at a slope of exactly 0
                 break
             bent = self._curve_along(now.curve, p)
             stiff = float(np.vdot(p, bent))
-            if stiff <= 0:
+            if stiff <= 0:  # only by rounding: the objective is convex
                 break
             share = energy / stiff
             x = x + share * p
@@ -262,8 +262,10 @@ class Problem:
         return x if x.any() else solve(-now.slope)
 
     def _curve_along(self, probs: Array, v: Array) -> Array:
+        """Return the product of the matrix of second derivatives and v: one pass, float32."""
+
         def work(piece: Piece) -> Array:
-            z, p = _single(piece.z), probs[piece.at]
+            z, p = single(piece.z), probs[piece.at]
             u = self.form.scores(v, z)
             u -= np.einsum("ij,ij->i", p, u)[:, None]
             u *= p
@@ -273,21 +275,27 @@ class Problem:
         return self.data.sum(work) + 2 * self.penalty * v
 
     def _curves(self, probs: Array) -> Array:
+        """Return what the preconditioner is made of: second derivatives within each class."""
+
         def work(piece: Piece) -> Array:
             p = probs[piece.at]
             c = p * (1 - p) * piece.weights[:, None].astype(np.float32)
-            return self.form.curves(c, _single(piece.z))
+            return self.form.curves(c, single(piece.z))
 
         return self.data.sum(work)
 
     @property
-    def _whole(self) -> Whole:
-        assert isinstance(self.data, Whole)  # products go over rows in memory
+    def _memory_data(self) -> MemoryData:
+        assert isinstance(self.data, MemoryData)  # see `_dense`
         return self.data
 
     def _settled(self, v: Array) -> Array:
-        """What all classes have in common does not change a probability: it is set to what the
-        penalty likes best, or to nothing."""
+        """Return v with what all classes have in common removed.
+
+        A score that is added to all classes changes no probability, so the optimum is a whole line
+        (one for the biases and, with a full W, one per column of it). Of its points this is the one
+        with the smallest penalty, or without one that nearest to `start`.
+        """
         if v.ndim == 1:
             return np.append(v[0], v[1:] - v[1:].mean())
         away = v - self.start
@@ -300,6 +308,7 @@ class Problem:
         return v
 
     def _require_finite(self, direction: Array, now: _Look) -> None:
+        """Raise FitError if the scores have overflowed."""
         if not (np.isfinite(direction).all() and np.isfinite(now.value)):
             raise FitError(
                 f"{self.source}: the fit did not converge: the logits are so large that they leave "
@@ -308,30 +317,34 @@ class Problem:
             )
 
     def _require_near(self, at: Array) -> None:
+        """Raise FitError if the parameters run away."""
         far = np.abs(at - self.start)
         if far.max() > FAR:
             where = np.unravel_index(int(far.argmax()), far.shape)[0]
             k = int(where) - (at.ndim == 1)
             raise FitError(
                 f"{self.source}: the fit has no optimum: the parameters of class {k} grow without "
-                "end. Too few rows for a class, or rows that are told apart perfectly; fit on more "
-                "rows, or use temperature or a regularised method (structured-vector)"
+                "bound. A class has too few rows, or is separated perfectly from the others; fit "
+                "on more rows, or use temperature or a regularised method (structured-vector)"
             )
 
     def _require_mistakes(self, at: Array, now: _Look) -> None:
-        """Where every label leads, larger parameters are always better."""
+        """Raise FitError if every label has the highest score and there is no penalty.
+
+        Then multiplying all parameters by a number above 1 always raises the likelihood.
+        """
         if now.wrong == 0 and not np.any(self.penalty) and self._behind(at) == 0:
             raise FitError(
-                f"{self.source}: every row is right after the fit, so the likelihood rises for "
-                "ever as the scores grow; fit on data that the model has not been trained on, on "
-                "more rows, or with a regularised method (structured-vector)"
+                f"{self.source}: every row is right after the fit, so the likelihood increases "
+                "without bound as the scores grow; fit on data that the model has not been trained "
+                "on, on more rows, or with a regularised method (structured-vector)"
             )
 
     def _behind(self, v: Array) -> int:
-        """How many labels do not score higher than every other class."""
+        """Return how many labels do not score higher than every other class (ties included)."""
 
         def work(piece: Piece) -> Array:
-            s = self.form.scores(v, _ready(piece.z, np.float64))
+            s = self.form.scores(v, ready(piece.z, np.float64))
             rows = np.arange(len(s))
             label = s[rows, piece.labels].copy()
             s[rows, piece.labels] = -np.inf
@@ -347,8 +360,17 @@ class Problem:
 
 
 class _Look(NamedTuple):
-    """The objective, the NLL in it, its slope, the matrix of second derivatives or the predicted
-    classes, the weight of wrong rows, the NLL beside."""
+    """What a pass sums.
+
+    Attributes:
+        value: the objective: the mean NLL and the penalty.
+        nll: the mean NLL.
+        slope: of the objective, in the shape of the parameters.
+        curve: the matrix of second derivatives, flat; or, for conjugate gradients, the (N, K)
+            predicted probabilities.
+        wrong: the share of rows in which another class scores higher than the label.
+        beside: the mean NLL at the other parameters.
+    """
 
     value: float
     nll: float
@@ -359,7 +381,11 @@ class _Look(NamedTuple):
 
 
 def _softmax(s: Array, labels: Array) -> tuple[Array, Array, Array]:
-    """The probabilities in place of scores, the NLL a row, and whether another class is ahead."""
+    """Return the softmax of (n, K) scores, the NLL of each row, and whether it is wrong.
+
+    The scores are overwritten by the probabilities. A row is wrong if another class scores higher
+    than the label.
+    """
     s -= s.max(axis=1, keepdims=True)
     label = s[np.arange(len(s)), labels].astype(np.float64)
     with np.errstate(under="ignore"):
@@ -371,12 +397,3 @@ def _softmax(s: Array, labels: Array) -> tuple[Array, Array, Array]:
 
 def _nll(s: Array, labels: Array) -> Array:
     return _softmax(s, labels)[1]
-
-
-def _ready(z: Array, dtype: type) -> Array:
-    """In the precision of the pass, few classes column by column, which NumPy goes over faster."""
-    return z.astype(dtype, order="F" if z.shape[1] < FEW else "K", copy=False)
-
-
-def _single(z: Array) -> Array:
-    return z.astype(np.float32, copy=False)

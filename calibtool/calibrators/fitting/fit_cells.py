@@ -1,157 +1,149 @@
-"""Curves fitted to cells: what is kept of rows that are not, in place of the rows.
+"""Fit curves to the cells of a summary, when the rows themselves are not available.
 
-A cell's rows count as so many of its mean score. The state's cells are no wider than 1/4,096, nor
-than 1/128 of the distance to the nearer end of [0, 1], down to 1/65,536: so much is a fit to cells
-less precise than one to rows. Bins whose edges the cells end at are exact.
+Each cell counts as that many rows at the cell's mean score. Cells of a summary are at most 1/4,096
+wide and at most 1/128 of the distance to the nearer end of [0, 1], but no narrower than 1/65,536;
+this bounds how much a fit to cells can differ from a fit to rows. Bins whose edges coincide with
+ends of cells are exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import FitRecord
-from calibtool.calibrators.maps import Curves
-from calibtool.data.predictions import Kind
+from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.errors import FitError, NotAvailableError
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import FEW_CLASSES, Summary, in_bins
 from calibtool.types import Array
 
-FLOOR = 2.0**-53  # a mean score of 0 counts as this in log-odds, and one of 1 as 1 less this
-FINE = 16  # classes up to which a state has fine cells of each
-NOTE = "fitted on cells: a row counts as its cell's mean score"
-
-
-class _Shape(Protocol):
-    @property
-    def class_names(self) -> tuple[str, ...] | None: ...
-
-
-@runtime_checkable
-class Kept(Protocol):
-    """What a fit needs of a state (`calibtool.streaming.summary.State`)."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def classes(self) -> int | None: ...
-    @property
-    def shape(self) -> _Shape: ...
-    def has(self, view: str) -> bool: ...
-    def cells(self, view: str) -> Cells: ...
+# Mean scores of exactly 0 and 1 have no log-odds: they count as FLOOR and 1 - FLOOR. It is the
+# distance from 1 to the float64 below it, the smallest 1 - p that a stored score can have.
+FLOOR = 2.0**-53
+NOTE = "fitted on cells: a row counts as its cell's mean score"  # part of calibrator files
 
 
 def fit_to_cells(
     method: str,
-    state: Kept,
+    summary: Summary,
     fit: Callable[[Cells], Curve],
     *,
     look: str,
     multiclass: str,
     options: dict[str, Any],
 ) -> Calibrator:
-    """Fit a binary calibrator to the cells of a state, as `fit_curves` does to rows.
+    """Fit a binary calibrator to the cells of a summary, as `fit_curves` does to rows.
 
-    Raises NotAvailableError where the cells of a view that is needed were not kept, FitError.
+    Args:
+        method: the calibrator's name in the registry.
+        summary: with cells of the views that `multiclass` needs.
+        fit: maps cells to a curve.
+        look: what the curve's scores are: "probs" or "log-odds".
+        multiclass: how K classes are put together, see `Curves`.
+        options: of the fit, for its record.
+
+    Raises NotAvailableError if the summary has no cells of a view that is needed, and FitError if
+    a curve cannot be fitted.
     """
-    classes = state.classes
+    classes = summary.classes
     if classes is None:
         raise NotAvailableError(
-            f"{state.source}: only confidences are known; see `calibtool cells`"
+            f"{summary.source}: only confidences are known; see `calibtool cells`"
         )
-    found = _views(state, multiclass)
-    names = state.shape.class_names
+    cells_of_curves = _cells_of_curves(summary, multiclass)
+    names = summary.shape.class_names
     curves = []
-    for k, cells in enumerate(found):
-        which = f"class {names[k] if names else k}: " if len(found) > 1 else ""
+    for k, cells in enumerate(cells_of_curves):
+        which = f"class {names[k] if names else k}: " if len(cells_of_curves) > 1 else ""
         try:
             curves.append(fit(as_scores(cells, look)))
         except (FitError, np.linalg.LinAlgError) as error:
-            raise FitError(f"{state.source}: {which}{error}") from error
-    shares = _shares(state)
-    made = Curves(multiclass, tuple(curves), FLOOR, shares)
-    fitted = FitRecord(
-        rows=state.rows,
-        kind=state.kind,
+            raise FitError(f"{summary.source}: {which}{error}") from error
+    shares = _class_shares(summary)
+    record = FitRecord(
+        rows=summary.rows,
+        kind=summary.kind,
         prior=tuple(shares.tolist()),
         options={**options, "multiclass": multiclass},
         notes=(NOTE,),
     )
-    return Calibrator(method, made, classes, names, fitted)
+    fitted_map = Curves(multiclass, tuple(curves), FLOOR, shares)
+    return Calibrator(method, fitted_map, classes, names, record)
 
 
 def as_scores(cells: Cells, look: str) -> Cells:
-    """Cells as a fit takes them: those with rows, each at its mean score, or at its log-odds.
+    """Return the cells that have rows, each at its mean score or at the log-odds of it.
 
     >>> cells = Cells(np.array([0.5, 1.0]), np.array([4.0, 0]), np.array([1.0, 0]), np.zeros(2))
     >>> as_scores(cells, "probs").at
     array([0.25])
     """
-    some = np.flatnonzero(cells.n > 0)
-    n, p, y, end = cells.n[some], cells.p[some], cells.y[some], cells.at[some]
-    at = np.minimum(
-        p / n, end
-    )  # float32 scores of 0.3 lie above 3/10, and in the cell that ends there
+    filled = np.flatnonzero(cells.n > 0)
+    n, p, y, end = cells.n[filled], cells.p[filled], cells.y[filled], cells.at[filled]
+    # A score of float32(0.3) is above 0.3, yet lies in the cell that ends at 0.3: scores are
+    # located in their own precision. The mean must not leave its cell, or cells would overlap.
+    at = np.minimum(p / n, end)
     if look == "log-odds":
+        # log(n - p) rather than log1p(-p / n): n - p keeps its digits where p / n rounds to 1
         at, rest = np.maximum(at, FLOOR), np.maximum((n - p) / n, FLOOR)
         at = np.log(at) - np.log(rest)
-    apart = np.append(True, at[1:] > at[:-1])
-    first = np.flatnonzero(apart)  # means that rounding made one
+    # Rounding can give neighbouring cells one mean; curves need increasing scores, so join them.
+    first = np.flatnonzero(np.append(True, at[1:] > at[:-1]))
     n, y = (np.add.reduceat(x, first) for x in (n, y))
     at = at[first]
     return Cells(at, n, n * at, y)
 
 
-def _views(state: Kept, multiclass: str) -> list[Cells]:
-    """The cells of each curve."""
+def _cells_of_curves(summary: Summary, multiclass: str) -> list[Cells]:
+    """Return the cells that each curve is fitted to."""
     if multiclass == "confidence":
-        return [_of(state, "top")]
+        return [_cells_of(summary, "top")]
     if multiclass == "top-label":
         raise NotAvailableError(
-            f"{state.source}: cells do not tell the predicted class; --multiclass top-label needs "
-            "the predictions themselves"
+            f"{summary.source}: cells do not hold the predicted class; --multiclass top-label "
+            "needs the predictions themselves"
         )
-    if state.classes == 2:
-        return [_of(state, "positive")]
-    view = "class-grid" if state.has("class-grid") else "class"
-    own = _of(state, view)
-    if (state.classes or 0) > FINE and view == "class":
+    if summary.classes == 2:
+        return [_cells_of(summary, "positive")]
+    view = _class_view(summary)
+    cells = _cells_of(summary, view)
+    if view == "class" and in_bins(summary.shape):
         raise NotAvailableError(
-            f"{state.source}: of more than {FINE} classes, here {state.classes:,}, cells are kept "
-            "in wide bins, to which no curve can be fitted; use --multiclass confidence, or fit "
-            "on the predictions themselves"
+            f"{summary.source}: has {summary.classes:,} classes; with more than {FEW_CLASSES}, "
+            "cells of single classes are wide bins, to which no curve can be fitted. Use "
+            "--multiclass confidence, or fit on the predictions themselves"
         )
-    each = [Cells(own.at, n, p, y) for n, p, y in zip(own.n, own.p, own.y, strict=True)]
     if multiclass == "shared":
-        return [Cells(own.at, own.n.sum(axis=0), own.p.sum(axis=0), own.y.sum(axis=0))]
-    return each
+        return [Cells(cells.at, cells.n.sum(axis=0), cells.p.sum(axis=0), cells.y.sum(axis=0))]
+    rows_of_classes = zip(cells.n, cells.p, cells.y, strict=True)
+    return [Cells(cells.at, n, p, y) for n, p, y in rows_of_classes]
 
 
-def _of(state: Kept, view: str) -> Cells:
-    if not state.has(view):
+def _class_view(summary: Summary) -> str:
+    """Return the view with cells per class: on the fine grid, if the summary has that."""
+    return "class-grid" if summary.has("class-grid") else "class"
+
+
+def _cells_of(summary: Summary, view: str) -> Cells:
+    """Return the cells of a view; raise NotAvailableError if the summary has none."""
+    if not summary.has(view):
         raise NotAvailableError(
-            f"{state.source}: keeps no cells of the {view} view; make them anew from the "
+            f"{summary.source}: has no cells of the {view} view; make cells again from the "
             "predictions, with `calibtool cells`"
         )
-    return state.cells(view)
+    return summary.cells(view)
 
 
-def _shares(state: Kept) -> Array:
-    """(K,) weight of each class among the labels, as a share."""
-    view = (
-        "positive" if state.classes == 2 else "class-grid" if state.has("class-grid") else "class"
-    )
-    cells = _of(state, view)
-    if state.classes == 2:
+def _class_shares(summary: Summary) -> Array:
+    """Return the (K,) share of each class in the weight of all rows."""
+    if summary.classes == 2:
+        cells = _cells_of(summary, "positive")
         ones = float(cells.y.sum() / cells.n.sum())
         return np.array([1 - ones, ones])
-    counts = cells.y.sum(axis=1)
+    counts = _cells_of(summary, _class_view(summary)).y.sum(axis=1)
     return np.asarray(counts / counts.sum())

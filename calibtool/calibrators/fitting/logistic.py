@@ -1,4 +1,4 @@
-"""Logistic regression on cells, by Newton's method: the fit of Platt's and the beta calibrator."""
+"""Logistic regression on cells by damped Newton steps: the fit of Platt and beta calibrators."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ import numpy as np
 from calibtool.errors import FitError
 from calibtool.types import Array
 
-STEPS = 100
-ENOUGH = 1e-14  # what a further step would gain, a row
+STEPS = 100  # Newton's; fits with an optimum take 5 to 10
+# A step that promises to gain less than this, in nats per row, is below the rounding of the mean
+# NLL (of order 1, 2e-16 relative, summed over many cells).
+ENOUGH = 1e-14
+# Coefficients of log-odds beyond this mean that there is no optimum: a slope of 1e6 turns any
+# difference of scores into certainty.
 FAR = 1e6
+# So does a mean NLL below this: every row is predicted with a probability of 1 - 1e-9.
+CERTAIN = 1e-9
+ARMIJO = 1e-4  # share of the promised gain that a step must bring (Nocedal & Wright 2006, sec. 3.1)
 
 
 def logistic(x: Array, n: Array, y: Array, remedy: str) -> tuple[Array, float]:
-    """The v that minimises the negative log-likelihood of y of n positives at sigmoid(x v).
+    """Return the v that minimises the NLL of y positives among n rows at sigmoid(x v).
 
     Args:
-        x: (C, F) features.
-        n, y: (C,) rows, and positives among them; neither need be whole.
-        remedy: what to do where there is no optimum, for the message.
+        x: (C, F) features of C cells.
+        n, y: (C,) rows and positives of each cell; they need not be whole numbers.
+        remedy: what to do if there is no optimum, for the message.
 
-    Returns v and the mean NLL. Raises FitError without a finite optimum.
+    Returns v, (F,), and the mean NLL in nats. Raises FitError if there is no finite optimum.
     """
     from scipy.special import expit
 
@@ -30,32 +37,34 @@ def logistic(x: Array, n: Array, y: Array, remedy: str) -> tuple[Array, float]:
         p = expit(x @ v)
         slope = x.T @ (n * p - y) / total
         curve = (x * (n * p * (1 - p) / total)[:, None]).T @ x
+        # least squares: with features that are multiples of one another, as with two cells and
+        # three parameters, the matrix is singular and any of the solutions will do
         step = np.linalg.lstsq(curve, -slope, rcond=1e-14)[0]
         gain = -float(slope @ step)
         if gain <= ENOUGH:
             return v, value
         share = 1.0
-        while (new := _nll(x @ (v + share * step), n, y)) > value - 1e-4 * share * gain + 1e-16:
+        while (new := _nll(x @ (v + share * step), n, y)) > value - ARMIJO * share * gain + 1e-16:
             share /= 2
             if share < 1e-9:
-                return v, value  # rounding is all that is left
+                return v, value  # what is left to gain is less than rounding
         v, value = v + share * step, new
-        if np.abs(v).max() > FAR or value < 1e-9:
+        if np.abs(v).max() > FAR or value < CERTAIN:
             break
     raise FitError(
-        f"positives and negatives are told apart perfectly, so no finite fit is best; {remedy}"
+        f"positives and negatives are separated perfectly, so there is no finite optimum; {remedy}"
     )
 
 
 def require_both(n: Array, y: Array, remedy: str) -> None:
-    """Whether there are positives and negatives at all."""
+    """Raise FitError if all rows are positives, or all negatives."""
     if not 0 < y.sum() < n.sum():
         which = "positives" if y.sum() == 0 else "negatives"
         raise FitError(f"there are no {which} among the {n.sum():g} rows; {remedy}")
 
 
 def require_spread(score: Array) -> None:
-    """Whether there is more than one score."""
+    """Raise FitError if all rows have the same score."""
     if len(score) < 2:
         raise FitError(
             "every row has the same score, so there is no slope to fit; use bbq or histogram, "

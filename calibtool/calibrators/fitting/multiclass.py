@@ -1,6 +1,6 @@
-"""From binary calibrators to K classes: the same few ways for all of them.
+"""From binary calibrators to K classes, in the same four ways for all of them.
 
-A binary calibrator is a function of cells (score, rows, positives) that answers with a curve.
+A binary calibrator is a function that maps cells (score, rows, positives) to a curve.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import class_shares
-from calibtool.calibrators.fitting.fit_cells import Kept, fit_to_cells
-from calibtool.calibrators.maps import LOOKS, Curves, top_scores
+from calibtool.calibrators.fitting.fit_cells import fit_to_cells
+from calibtool.calibrators.inputs import LOOKS
+from calibtool.calibrators.multiclass_curves import Curves, top_scores
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.metrics.cells import Cells
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
 Multiclass: TypeAlias = Literal["one-vs-rest", "shared", "top-label", "confidence"]
-MOST = 1 << 24  # numbers that a calibrator may hold
+# Numbers that a calibrator may hold: some 300 MB of JSON, and as long to write and to read.
+MAX_NUMBERS = 1 << 24
 
 FitCurve: TypeAlias = Callable[[Cells], Curve]
 Coarse: TypeAlias = Callable[[Array, Array], float]
@@ -30,7 +33,7 @@ Coarse: TypeAlias = Callable[[Array, Array], float]
 
 def fit_curves(
     method: str,
-    predictions: Predictions | Kept,
+    predictions: Predictions | Summary,
     fit: FitCurve,
     *,
     look: str,
@@ -38,21 +41,24 @@ def fit_curves(
     options: dict[str, Any],
     coarse: Coarse | None = None,
 ) -> Calibrator:
-    """Fit a binary calibrator to the classes of predictions, or of cells.
+    """Fit a binary calibrator to the classes of predictions, or of a summary.
 
     Args:
-        method: its name in the table of calibrators.
-        predictions: with labels.
-        fit: cells to a curve; its FitErrors are told with the class.
+        method: the calibrator's name in the registry.
+        predictions: with labels; or a summary with cells.
+        fit: maps cells to a curve; its errors are raised again with the class named.
         look: what the scores are: "probs" or "log-odds".
-        multiclass: see `Curves`.
+        multiclass: how K classes are put together, see `Curves`.
         options: of the fit, for its record.
-        coarse: tells from scores and outcomes below which score all rows may stand as one cell; of
-            a class among many, those are most.
+        coarse: maps scores and outcomes to the score below which all rows may be one cell without
+            changing the curve. With many classes, these are most rows of each class.
+
+    Raises FitError if a curve cannot be fitted, or if the calibrator would be too large.
     """
     if not isinstance(predictions, Predictions):
-        how: dict[str, Any] = {"look": look, "multiclass": multiclass, "options": options}
-        return fit_to_cells(method, predictions, fit, **how)
+        return fit_to_cells(
+            method, predictions, fit, look=look, multiclass=multiclass, options=options
+        )
     classes = require_fit(predictions)
     floor = inputs.floor_of(predictions)
     notes: list[str] = []
@@ -60,18 +66,18 @@ def fit_curves(
         curves = _of_top(predictions, fit, look, floor, multiclass, notes)
     else:
         curves = _of_classes(predictions, fit, look, floor, multiclass, classes, coarse)
-    made = Curves(multiclass, curves, floor, class_shares(predictions))
-    if made.count() > MOST:
+    fitted_map = Curves(multiclass, curves, floor, class_shares(predictions))
+    if fitted_map.count() > MAX_NUMBERS:
         raise FitError(
-            f"{predictions.source}: the calibrator would hold {made.count():,} numbers; fit on "
-            "fewer rows, or with --multiclass confidence"
+            f"{predictions.source}: the calibrator would hold {fitted_map.count():,} numbers, at "
+            f"most {MAX_NUMBERS:,} are possible; fit on fewer rows, or with --multiclass confidence"
         )
-    if look == "log-odds":
-        notes += inputs.note_of_zeros(predictions, floor)
+    if look == "log-odds":  # probabilities of 0 need no floor
+        notes += inputs.notes_of_zeros(inputs.floored(predictions), floor)
     return finish(
         method,
         predictions,
-        made,
+        fitted_map,
         options={**options, "multiclass": multiclass},
         notes=tuple(notes),
     )
@@ -86,6 +92,7 @@ def _of_classes(
     classes: int,
     coarse: Coarse | None,
 ) -> tuple[Curve, ...]:
+    """Return the curves of one-vs-rest, K or 1 for two classes, or the one that all share."""
     scores = inputs.by_class(LOOKS[look], predictions, floor)
     labels, weights = predictions.labels, predictions.weights
     assert labels is not None
@@ -93,18 +100,21 @@ def _of_classes(
         outcome = labels == np.arange(classes)[:, None]
         repeated = None if weights is None else np.tile(weights, classes)
         cells = _cells(scores.ravel(), outcome.ravel(), repeated, coarse)
-        return (_named(fit, cells, predictions),)
-    own = range(1, 2) if classes == 2 else range(classes)
+        return (_fit_named(fit, cells, predictions),)
 
-    def one(k: int) -> Curve:
+    def fit_class(k: int) -> Curve:
         which = "" if classes == 2 else f"class {name_of(predictions, k)}"
-        return _named(fit, _cells(scores[k], labels == k, weights, coarse), predictions, which)
+        cells = _cells(scores[k], labels == k, weights, coarse)
+        return _fit_named(fit, cells, predictions, which)
 
-    return tuple(one(k) for k in own)
+    return tuple(fit_class(k) for k in (range(1, 2) if classes == 2 else range(classes)))
 
 
 def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse | None) -> Cells:
-    """A cell a distinct score, but one for all that `coarse` says need not be told apart."""
+    """Return one cell per distinct score, but a single one for all rows below that of `coarse`.
+
+    Sorting scores is most of the time of a fit, and with many classes most lie below.
+    """
     if coarse is None or not outcome.any():
         return Cells.from_rows(score, outcome, weights)
     above = score >= coarse(score, outcome)
@@ -115,19 +125,14 @@ def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse |
         score[above], outcome[above], None if weights is None else weights[above]
     )
     below, ones = score[low], outcome[low]
-    first: tuple[Any, ...]
+    lowest: tuple[Any, ...]  # the single cell: its end, weight, score mass and outcome mass
     if weights is None:
-        first = (below.max(), len(low), below.sum(dtype=np.float64), np.count_nonzero(ones))
+        lowest = (below.max(), len(low), below.sum(dtype=np.float64), np.count_nonzero(ones))
     else:
         mass = weights[low]
-        first = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ ones)
-    return Cells(
-        *(np.append(x, y).astype(y.dtype) for x, y in zip(first, _fields(rest), strict=True))
-    )
-
-
-def _fields(cells: Cells) -> tuple[Array, Array, Array, Array]:
-    return cells.at, cells.n, cells.p, cells.y
+        lowest = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ ones)
+    fields = (rest.at, rest.n, rest.p, rest.y)
+    return Cells(*(np.append(x, y).astype(y.dtype) for x, y in zip(lowest, fields, strict=True)))
 
 
 def _of_top(
@@ -138,6 +143,7 @@ def _of_top(
     multiclass: str,
     notes: list[str],
 ) -> tuple[Curve, ...]:
+    """Return the curves of top-label, K, or of confidence, 1; add to the notes."""
     top, score = top_scores(predictions, look, floor)
     right, weights = top == predictions.labels, predictions.weights
 
@@ -145,7 +151,7 @@ def _of_top(
         return Cells.from_rows(score[at], right[at], None if weights is None else weights[at])
 
     if multiclass == "confidence":
-        return (_named(fit, cells(slice(None)), predictions),)
+        return (_fit_named(fit, cells(slice(None)), predictions),)
     curves: list[Curve] = []
     missing = []
     for k in range(predictions.classes or 0):
@@ -153,9 +159,8 @@ def _of_top(
         if not len(at):
             missing.append(name_of(predictions, k))
             at = np.arange(len(top))
-        curves.append(
-            _named(fit, cells(at), predictions, f"predicted class {name_of(predictions, k)}")
-        )
+        which = f"predicted class {name_of(predictions, k)}"
+        curves.append(_fit_named(fit, cells(at), predictions, which))
     if missing:
         notes.append(
             f"{len(missing)} classes are never predicted in the fit data and get the curve of all "
@@ -164,7 +169,8 @@ def _of_top(
     return tuple(curves)
 
 
-def _named(fit: FitCurve, cells: Cells, predictions: Predictions, which: str = "") -> Curve:
+def _fit_named(fit: FitCurve, cells: Cells, predictions: Predictions, which: str = "") -> Curve:
+    """Return the curve of cells; raise FitError with the file and the class named."""
     try:
         return fit(cells)
     except (FitError, np.linalg.LinAlgError) as error:

@@ -1,0 +1,198 @@
+"""Maps that hold other maps: one per group of rows, and one for other class shares.
+
+The table of all maps is here too, since these read their inner maps by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from calibtool.calibrators import inputs
+from calibtool.calibrators.curves import row
+from calibtool.calibrators.maps import (
+    Affine,
+    Map,
+    Mixture,
+    Monotone,
+    Power,
+    softmax_like,
+)
+from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.data.predictions import Predictions
+from calibtool.errors import InputError
+from calibtool.types import Array
+
+# How str() shows the values that stand for "missing" in columns of objects: None, float and NumPy
+# NaN, NumPy's NaT, pandas' NA. Texts that read the same are groups like any other.
+MISSING = ("None", "nan", "NaT", "<NA>")
+
+
+@dataclass(frozen=True, eq=False)
+class ByGroup:
+    """One map per value of a column.
+
+    Attributes:
+        column: its name.
+        maps: from each value, as text, to its map.
+    """
+
+    name: ClassVar[str] = "by-group"
+    column: str
+    maps: dict[str, Map]
+
+    def __call__(self, block: Predictions) -> Predictions:
+        groups = group_names(block, self.column)
+        unknown = sorted(set(groups.tolist()) - set(self.maps))
+        if unknown:
+            raise InputError(
+                f"{block.source}: {self.column}: no calibrator was fitted for {unknown[0]!r}; "
+                f"calibrators were fitted for {', '.join(list(self.maps)[:10])}"
+            )
+        out: Array | None = None
+        kind = block.kind
+        for name, inner in self.maps.items():
+            rows = np.flatnonzero(groups == name)
+            if not len(rows):
+                continue
+            after = inner(block.take(rows))
+            if out is None:
+                out, kind = np.empty((block.rows, after.values.shape[1])), after.kind
+            out[rows] = after.values
+        assert out is not None
+        return replace(block, kind=kind, values=out)
+
+    def describe(self) -> str:
+        return f"by {self.column}, {len(self.maps)} groups"
+
+    def count(self) -> int:
+        """Return the number of fitted parameters."""
+        return sum(inner.count() for inner in self.maps.values())
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters as the calibrator file keeps them."""
+        groups = {name: to_document(inner) for name, inner in self.maps.items()}
+        return {"column": self.column, "groups": groups}
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
+        """Return the map with these parameters; raise ValueError if they do not define one."""
+        maps = {k: from_document(inner, classes) for k, inner in parameters["groups"].items()}
+        if not maps:
+            raise ValueError("there are no groups")
+        return cls(str(parameters["column"]), maps)
+
+
+@dataclass(frozen=True, eq=False)
+class Shifted:
+    """Another map, then a change of class shares: p_k times target_k / prior_k, renormalised
+    (Saerens et al. 2002, eq. 2.4)."""
+
+    name: ClassVar[str] = "shifted"
+    inner: Map
+    prior: Array
+    target: Array
+
+    def __call__(self, block: Predictions) -> Predictions:
+        after = self.inner(block)
+        log_ratio = np.log(self.target / self.prior)
+        if after.kind == "logits":
+            return softmax_like(block, after.matrix().astype(np.float64) + log_ratio)
+        moved = after.matrix().astype(np.float64) * np.exp(log_ratio)
+        return inputs.same_form(block, moved / moved.sum(axis=1, keepdims=True))
+
+    def describe(self) -> str:
+        return f"{self.inner.describe()}, for other class shares"
+
+    def count(self) -> int:
+        """Return the number of fitted parameters."""
+        return self.inner.count()
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters as the calibrator file keeps them."""
+        return {
+            "inner": to_document(self.inner),
+            "prior": self.prior.tolist(),
+            "target": self.target.tolist(),
+        }
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
+        """Return the map with these parameters; raise ValueError if they do not define one."""
+        prior, target = (row(key, parameters[key], classes) for key in ("prior", "target"))
+        if not ((prior > 0).all() and (target > 0).all()):
+            raise ValueError("prior and target must be positive")
+        return cls(from_document(parameters["inner"], classes), prior, target)
+
+
+MAPS: dict[str, type[Map]] = {
+    kind.name: kind for kind in (Power, Affine, Mixture, Monotone, Curves, ByGroup, Shifted)
+}
+
+
+def to_document(fitted_map: Map) -> dict[str, Any]:
+    """Return a map as it is written into a calibrator file."""
+    return {"map": fitted_map.name, "parameters": fitted_map.parameters()}
+
+
+def from_document(document: dict[str, Any], classes: int) -> Map:
+    """Return the map that `to_document` wrote; raise ValueError if the document holds none.
+
+    The first calibrator files name no map: they hold temperatures.
+    """
+    name = document.get("map", "temperature")
+    if name not in MAPS:
+        raise ValueError(f"there is no map {name!r}; this calibtool knows {', '.join(MAPS)}")
+    return MAPS[name].from_parameters(document["parameters"], classes)
+
+
+def columns_of(fitted_map: Map) -> tuple[str, ...]:
+    """Return the columns of `extra` that a map needs."""
+    if isinstance(fitted_map, ByGroup):
+        inner = {name for group in fitted_map.maps.values() for name in columns_of(group)}
+        return (fitted_map.column, *sorted(inner))
+    return columns_of(fitted_map.inner) if isinstance(fitted_map, Shifted) else ()
+
+
+def placed_at_prior(fitted_map: Map, predictions: Predictions) -> int:
+    """Return the number of rows to whose classes every curve gives 0; they get the class shares of
+    the fit data."""
+    if isinstance(fitted_map, ByGroup):
+        groups = group_names(predictions, fitted_map.column)
+        return sum(
+            placed_at_prior(inner, predictions.take(np.flatnonzero(groups == name)))
+            for name, inner in fitted_map.maps.items()
+        )
+    if isinstance(fitted_map, Shifted):
+        return placed_at_prior(fitted_map.inner, predictions)
+    return fitted_map.placed_at_prior(predictions) if isinstance(fitted_map, Curves) else 0
+
+
+def group_names(predictions: Predictions, column: str) -> Array:
+    """Return the group of each row, (N,) texts.
+
+    Raises InputError for a column that is not there, is not one value per row, or has rows without
+    a value.
+    """
+    if column not in predictions.extra:
+        raise InputError(f"{predictions.source}: there is no column {column!r} to group by")
+    values = np.asarray(predictions.extra[column])
+    where = f"{predictions.source}: {column}"
+    if values.ndim != 1:
+        raise InputError(
+            f"{where}: has shape {values.shape}; a column to group by must have one value per row"
+        )
+    missing = np.array([not isinstance(v, str) and str(v) in MISSING for v in values.tolist()])
+    if missing.any():
+        raise InputError(
+            f"{where}: {int(missing.sum()):,} rows have no value to group by, the first is row "
+            f"{int(np.argmax(missing))} (counting from 0); fill them in, or drop them"
+        )
+    try:
+        return values.astype(str)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where}: holds bytes that are not text; save names or numbers"
+        ) from error
