@@ -131,22 +131,6 @@ class Summary:
             "themselves"
         )
 
-    def to_bytes(self) -> bytes:
-        """As in a file of cells: for an engine that carries bytes."""
-        from calibtool.streaming.cells_file import to_bytes
-
-        return to_bytes(self)
-
-    @staticmethod
-    def from_bytes(data: bytes, source: str = "cells") -> Summary:
-        """What `to_bytes` made; nothing is unpickled.
-
-        Raises InputError for anything else.
-        """
-        from calibtool.streaming.cells_file import from_bytes
-
-        return from_bytes(data, source)
-
     def has(self, view: str) -> bool:
         """Whether there are cells of a view."""
         return f"{view}/n" in self.sums

@@ -24,6 +24,7 @@ from calibtool.data.files.open import open_source
 from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError
+from calibtool.streaming.cells_file import from_bytes, to_bytes
 from calibtool.streaming.engines import checkpoint
 from calibtool.streaming.engines.engine import PartResult, RunOptions, together
 from calibtool.streaming.engines.fold import Fold
@@ -130,7 +131,7 @@ def test_no_node_has_more_children_than_width_and_a_file_is_a_node():
 @pytest.mark.parametrize("weights", [None, "w"])
 def test_threads_change_no_bit_even_of_weighted_rows(scores, weights):
     source = open_source("scores", Choice(score="p", labels="clicked", weights=weights))
-    bytes_ = {ct.cells(source, threads=threads).to_bytes() for threads in (1, 2, 30)}
+    bytes_ = {to_bytes(ct.cells(source, threads=threads)) for threads in (1, 2, 30)}
     assert len(bytes_) == 1
 
 
@@ -139,8 +140,8 @@ def test_threads_change_no_bit_even_of_weighted_rows(scores, weights):
 
 def test_a_state_goes_through_bytes_to_the_bit(scores):
     state = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
-    again = ct.Summary.from_bytes(state.to_bytes())
-    assert again.to_bytes() == state.to_bytes()
+    again = from_bytes(to_bytes(state))
+    assert to_bytes(again) == to_bytes(state)
     for name, value in state.sums.items():
         assert np.array_equal(again.sums[name].high, value.high)
         assert np.array_equal(again.sums[name].low, value.low)
@@ -149,7 +150,7 @@ def test_a_state_goes_through_bytes_to_the_bit(scores):
 @pytest.mark.parametrize("data", [b"", b"PK", b"\x80\x04K\x01."])
 def test_bytes_that_are_no_state_are_an_error(data):
     with pytest.raises(InputError, match="not a whole file of cells"):
-        ct.Summary.from_bytes(data)
+        from_bytes(data)
 
 
 def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
@@ -168,25 +169,25 @@ def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
     ]
     assert len(kept_) == 2
     assert list(made["cells_of"](iter([]))) == []
-    total = ct.Summary.from_bytes(kept_[0]) + ct.Summary.from_bytes(kept_[1])
+    total = from_bytes(kept_[0]) + from_bytes(kept_[1])
     alone = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
-    assert total.to_bytes() == alone.to_bytes()
+    assert to_bytes(total) == to_bytes(alone)
 
 
 # ------------------------------------------------------------------ runs that are interrupted
 
 KILLED = """
 import os, signal, sys
-from calibtool.streaming.engines import checkpoint as kept, run as passes
+from calibtool.streaming.engines import checkpoint
 from calibtool.data.files import arrow_file
 arrow_file.PIECE_ROWS = 200
-kept.EVERY, kept.LEAST_SHARE = 0, 0
-keep = kept.Keeper.keep
+checkpoint.EVERY, checkpoint.LEAST_SHARE = 0, 0
+keep = checkpoint.Checkpoint.keep
 def killing(self, fold):
     keep(self, fold)
     if fold.done >= 0.6 * fold.root.stop:
         os.kill(os.getpid(), signal.SIGKILL)
-kept.Keeper.keep = killing
+checkpoint.Checkpoint.keep = killing
 from calibtool.cli.main import main
 main(sys.argv[1:])
 """
