@@ -77,7 +77,7 @@ def test_commands_take_cells(run, command):
         (("plot", "classwise", "fashion_test.cells", "-o", "x.png"), "holds cells, no rows"),
         (("plot", "reliability", "visits.cells", "--bins", "12"), "edges of 12 bins"),
         (("merge", "visits.cells", "visits.cells", "-o", "x.cells"), "is given twice"),
-        (("merge", "visits.cells", "fashion_test.cells", "-o", "x.cells"), "do not add up"),
+        (("merge", "visits.cells", "fashion_test.cells", "-o", "x.cells"), "cannot be added"),
         (("merge", "visits.cells", "-o", "x.npz"), "end with .cells"),
         (("cells", "visits.parquet", "-o", "x.json"), "end with .cells"),
         (("cells", "visits.cells", "-o", "x.cells"), "holds cells, no rows"),
