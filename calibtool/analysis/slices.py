@@ -186,7 +186,7 @@ def _streamed(
     task = SummaryTask(keep, (unchanged if calibrator is None else calibrator,))
     parts, whole = [], None
     for one in wanted:
-        groups = summarize_groups(source, one, keep, task, progress=progress)
+        groups = summarize_groups(source, one, task, progress=progress)
         named, note = groups.named()
         if whole is None:
             total = named[0][1]

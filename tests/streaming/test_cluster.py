@@ -252,7 +252,7 @@ def test_a_scheduler_that_is_lost_is_one_line(scores, tmp_path):
     assert done.stdout == ""
     assert done.stderr == (
         f"calibtool: {found.address}: the scheduler was lost; start it again, then the command "
-        "(with --state FILE, what is read is kept)\n"
+        "(with --state FILE, it resumes where it was)\n"
     )
     assert not (tmp_path / "lost.cells").exists()
 

@@ -26,7 +26,7 @@ from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError
 from calibtool.streaming.cells_file import from_bytes, to_bytes
 from calibtool.streaming.engines import checkpoint
-from calibtool.streaming.engines.engine import PartResult, RunOptions, together
+from calibtool.streaming.engines.engine import PartResult, RunOptions, combine
 from calibtool.streaming.engines.fold import Fold
 from calibtool.streaming.engines.tree import WIDTH, nodes_from, tree
 
@@ -86,7 +86,7 @@ def found(node, bad):
         if node.start in bad:
             return PartResult(bad=((0, f"file of {node.start}", "torn"),))
         return PartResult([Sum(str(node.start))])
-    return together([found(child, bad) for child in node.children], whole=node.whole)
+    return combine([found(child, bad) for child in node.children], whole=node.whole)
 
 
 @given(
@@ -105,7 +105,7 @@ def test_the_sums_are_the_same_whatever_the_engine_and_wherever_it_was_cut(files
         if other.done > cut:
             break
         other.add(node, found(node, torn))
-    other = Fold(root, other.held, other.done)
+    other = Fold(root, other.pending, other.done)
     for node in nodes_from(root, other.done, most[1]):
         other.add(node, found(node, torn))
     assert other.total == fold.total or vars(other.total) == vars(fold.total)
@@ -182,12 +182,12 @@ from calibtool.streaming.engines import checkpoint
 from calibtool.data.files import arrow_file
 arrow_file.PIECE_ROWS = 200
 checkpoint.EVERY, checkpoint.LEAST_SHARE = 0, 0
-keep = checkpoint.Checkpoint.keep
+write_if_due = checkpoint.Checkpoint.write_if_due
 def killing(self, fold):
-    keep(self, fold)
+    write_if_due(self, fold)
     if fold.done >= 0.6 * fold.root.stop:
         os.kill(os.getpid(), signal.SIGKILL)
-checkpoint.Checkpoint.keep = killing
+checkpoint.Checkpoint.write_if_due = killing
 from calibtool.cli.main import main
 main(sys.argv[1:])
 """
@@ -275,8 +275,8 @@ def test_a_state_of_another_run_is_refused(scores, capsys, what):
     before = Path("run.state").read_bytes()
     assert main([*run, *CHANGES[what]]) == 2
     said = capsys.readouterr().err
-    assert "run.state: is of a run with other" in said
-    assert "delete it to begin anew" in said
+    assert "run.state: belongs to a run with other" in said
+    assert "delete it to start again" in said
     assert Path("run.state").read_bytes() == before
 
 

@@ -174,7 +174,7 @@ class ArrowTable:
     ) -> Iterator[dict[str, Array]]:
         file = self._by_number[part.number]
         row = part.first_row
-        for batch, numbers in self._filtered(file, part.what, names, size, row, threads=threads):
+        for batch, numbers in self._filtered(file, part.content, names, size, row, threads=threads):
             with errors(file.shown):
                 piece = {
                     name: to_numpy(batch.column(name), f"{file.shown}: {name}", numbers)

@@ -16,7 +16,7 @@ PARTITION = 1 << 20  # rows, as long as nobody has counted
 
 @dataclass(eq=False)
 class FrameTable:
-    """A Dask data frame; `part.what` of a part is its partition, once it is computed.
+    """A Dask data frame; `part.content` of a part is its partition, once it is computed.
 
     Attributes:
         source: what to call it in messages.
@@ -109,10 +109,10 @@ class FrameTable:
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
         """One partition after the other, each computed by itself."""
         for part in self.parts(names):
-            yield from self.part_blocks(replace(part, what=part.what.compute()), names, size)
+            yield from self.part_blocks(replace(part, content=part.content.compute()), names, size)
 
     def parts(self, names: Sequence[str] = ()) -> list[Part]:
-        """A part a partition; `what` is Dask's promise of it."""
+        """A part a partition; `content` is Dask's promise of it."""
         wanted = self.frame[list(names)] if names else self.frame
         return [
             Part(f"{self.source}, partition {number}", number, 0, PARTITION, promise)
@@ -128,7 +128,7 @@ class FrameTable:
         from calibtool.data.files.values import recut, to_numpy
 
         try:
-            table = pa.Table.from_pandas(part.what[list(names)], preserve_index=False)
+            table = pa.Table.from_pandas(part.content[list(names)], preserve_index=False)
         except (pa.ArrowException, TypeError, ValueError, KeyError) as error:
             raise InputError(f"{part.file}: cannot be read: {error}") from error
 

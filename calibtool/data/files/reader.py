@@ -43,7 +43,7 @@ class Part:
         number: of the file among the files, from 0.
         first_row: number, in its file, of the part's first row, before any filter.
         rows: at most so many rows; fewer where a filter drops some.
-        what: what the table needs to read it.
+        content: what its reader needs to find it: numbers of row groups, or a partition.
         start: number of the first row among the rows of all files, before any filter.
     """
 
@@ -51,7 +51,7 @@ class Part:
     number: int
     first_row: int
     rows: int
-    what: Any = None
+    content: Any = None
     start: int = 0
 
 
