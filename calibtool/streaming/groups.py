@@ -75,7 +75,7 @@ class GroupTask:
     """Makes a summary for each group of rows.
 
     Attributes:
-        each: what is made of a group; its first variant is the one that is kept.
+        each: what is made of a group; the summary of its first variant is used.
         by: the columns that divide the rows, as for `--by`.
     """
 

@@ -106,7 +106,10 @@ class Reducer:
         classes = [self._tallies[name] for name in self._class_tallies() if name in self._tallies]
         if classes:
             each = [tally.result() for tally in classes]
-            sums |= {f"class/{name}": stacked([one[name] for one in each]) for name in each[0]}
+            sums |= {
+                f"class/{name}": stacked([tally_sums[name] for tally_sums in each])
+                for name in each[0]
+            }
         return Summary(self.shape, self.layout, self.rows, sums)
 
     def _class_tallies(self) -> list[str]:
