@@ -13,7 +13,7 @@ from calibtool.types import BLOCK, Array
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a reduced block has to hold.
+    """The parts of a block that are needed.
 
     Attributes:
         lowest: the lowest bin edge of the class view, or None if that view is not needed.
@@ -98,17 +98,10 @@ def reduce_block(
         flat = np.flatnonzero(contiguous.ravel() > np.asarray(lowest).astype(piece.dtype))
         at_row, at_class = np.divmod(flat, classes)
         entries = contiguous if piece.itemsize > 2 else contiguous.astype(np.float32)
-        high = entries.ravel()[flat].astype(np.float64)
         weight = None if block.weights is None else block.weights[at]
-        if weight is not None:
-            high *= weight[at_row]
-            np.add(low, _column_sums(entries * weight[:, None].astype(entries.dtype)), out=low)
-        else:
-            np.add(low, _column_sums(entries), out=low)
-        # the sum over all entries less those that are listed
-        np.subtract(low, np.bincount(at_class, high, classes), out=low)
+        _add_low(low, entries, weight, at_row, at_class)
         if squares is not None:
-            _add_squares(squares, entries, weight, at_row, at_class, flat)
+            _add_squares(squares, entries, weight, flat, at_class)
         row.append((at_row + at.start).astype(np.int32))
         index.append(at_class.astype(np.int32))
         value.append(contiguous.ravel()[flat])
@@ -133,13 +126,21 @@ def reduce_block(
     )
 
 
+def _add_low(
+    low: Array, probs: Array, weight: Array | None, at_row: Array, at_class: Array
+) -> None:
+    """Add the sums per class of w * probability to `low`, without the entries listed at row and
+    class: the sums over all entries less those over the listed ones, which are few."""
+    listed = probs[at_row, at_class].astype(np.float64)
+    if weight is not None:
+        listed *= weight[at_row]
+        probs = probs * weight[:, None].astype(probs.dtype)
+    np.add(low, _column_sums(probs), out=low)
+    np.subtract(low, np.bincount(at_class, listed, len(low)), out=low)
+
+
 def _add_squares(
-    squares: Array,
-    probs: Array,
-    weight: Array | None,
-    at_row: Array,
-    at_class: Array,
-    flat: Array,
+    squares: Array, probs: Array, weight: Array | None, flat: Array, at_class: Array
 ) -> None:
     """Add the sums per class of w * probability squared, without the entries at `flat`."""
     square = probs * probs

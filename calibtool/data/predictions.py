@@ -176,7 +176,7 @@ class Predictions:
 
     @property
     def one_column(self) -> bool:
-        """Whether a two-class problem is given by the column of class 1 alone."""
+        """True if a two-class problem is given by the column of class 1 alone."""
         return self.kind != "confidence" and self.values.shape[1] == 1
 
     def matrix(self) -> Array:
@@ -211,7 +211,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What was read.
+    """A description of the data that were read.
 
     Attributes:
         source: what to call it in reports.

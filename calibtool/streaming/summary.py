@@ -31,7 +31,7 @@ BUDGET = 1 << 19
 
 @dataclass(frozen=True)
 class Layout:
-    """What a summary holds. Two summaries can be added if their layouts are equal.
+    """The contents of a summary. Two summaries can be added if their layouts are equal.
 
     Attributes:
         views: the views that have cells: top, positive, class, label; "class-grid" stands for the
@@ -51,7 +51,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class DataShape:
-    """What kind of predictions the rows are.
+    """The kind of predictions that the rows are.
 
     Attributes:
         kind: logits, probs or confidence.
@@ -117,12 +117,12 @@ class Summary:
 
     @property
     def weighted(self) -> bool:
-        """Whether rows had weights."""
+        """True if rows had weights."""
         return any(name.endswith("/w2") for name in self.sums)
 
     @property
     def kind(self) -> Kind:
-        """What the values were."""
+        """The kind of values: logits, probs or confidence."""
         return self.shape.kind
 
     @property
@@ -132,7 +132,7 @@ class Summary:
 
     @property
     def one_column(self) -> bool:
-        """Whether a two-class problem was given by the column of class 1."""
+        """True if a two-class problem was given by the column of class 1."""
         return self.shape.one_column
 
     def blocks(self, rows: int) -> Iterator[Predictions]:

@@ -23,7 +23,7 @@ from calibtool.cli.main import main
 from calibtool.data.files.open import open_source
 from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice
-from calibtool.errors import InputError
+from calibtool.errors import InputError, UsageError
 from calibtool.streaming.cells_file import from_bytes, to_bytes
 from calibtool.streaming.engines import checkpoint
 from calibtool.streaming.engines.engine import PartResult, RunOptions, combine
@@ -314,6 +314,14 @@ def test_what_cannot_be_a_state_is_said_and_left_alone(scores, capsys, name):
 def test_what_needs_more_than_one_pass_or_whole_rows_goes_without_a_state(scores, capsys, more):
     assert main(["evaluate", "scores", *ROLES, "--state", "run.state", *more]) == 2
     assert "--state" in capsys.readouterr().err
+    assert not Path("run.state").exists()
+
+
+def test_a_pass_over_groups_cannot_be_resumed(scores):
+    source = open_source("scores", Choice(score="p", labels="clicked"))
+    source = replace(source, run=RunOptions(state=scores.parent / "run.state"))
+    with pytest.raises(UsageError, match="--state: cannot be combined with --by"):
+        ct.evaluate_by(source, ["place"], ["ece"])
     assert not Path("run.state").exists()
 
 

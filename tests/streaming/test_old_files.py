@@ -16,6 +16,10 @@ from calibtool.streaming.cells_file import load_cells
 from calibtool.streaming.engines import checkpoint
 
 
+def test_the_former_name_of_a_summary_is_the_same_class():
+    assert ct.State is ct.Summary
+
+
 @pytest.mark.parametrize("name", [*CELLS, "run"])
 def test_a_cells_file_gives_the_same_numbers(name):
     expected = json.loads((FOLDER / f"{name}.expected.json").read_text(encoding="utf-8"))

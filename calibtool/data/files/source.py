@@ -40,12 +40,12 @@ class Source:
 
     @property
     def source(self) -> str:
-        """What to call it in reports."""
+        """The name of the data in reports."""
         return self.table.source
 
     @property
     def kind(self) -> Kind:
-        """What the values are."""
+        """The kind of values: logits, probs or confidence."""
         return self.roles.kind
 
     @property
@@ -93,7 +93,7 @@ class Source:
 
     @property
     def one_column(self) -> bool:
-        """Whether a two-class problem is given by the column of class 1 alone."""
+        """True if a two-class problem is given by the column of class 1 alone."""
         return self.kind != "confidence" and self.width == 1
 
     def also(self, names: Iterable[str]) -> Source:

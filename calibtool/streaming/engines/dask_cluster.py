@@ -122,7 +122,7 @@ class _Plan:
         client: distributed.Client.
         job: a future of the task and the source.
         parts: all parts of the source.
-        most: parts that one task maps, at most, where they are more than one node's.
+        most: a node of at most this many parts, and at most WIDTH, is mapped by one task.
     """
 
     client: Any
@@ -176,6 +176,8 @@ def connected(where: str) -> Iterator[Dask]:
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=logging.CRITICAL,
+                    # a pass bounds its memory by itself (reduce.block_rows); near a limit, Dask
+                    # would pause workers, or kill them
                     memory_limit=0,
                 )
         try:

@@ -26,7 +26,7 @@ BLOCKS = 2
 
 
 class Task(Protocol):
-    """What is computed from rows. It can be pickled if workers are other processes."""
+    """A computation on rows. It can be pickled if workers are other processes."""
 
     def reduce(self, blocks: Iterable[Predictions]) -> list[Any]:
         """Return sums over blocks none of which is longer than `block_rows`; `+` adds them to the
@@ -77,7 +77,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a pass over a source is run.
+    """Options of a pass over a source.
 
     Attributes:
         engine: who maps; None for threads of this process.
