@@ -27,6 +27,7 @@ import calibtool as ct
 from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
 from calibtool.metrics.spec import parse_list
+from calibtool.streaming.cells_file import to_bytes
 from calibtool.streaming.engines.dask_cluster import connected
 from calibtool.streaming.engines.engine import RunOptions
 from calibtool.streaming.engines.tree import WIDTH
@@ -94,7 +95,7 @@ def measure(path, rows):
             for turn in range(ROUNDS + 1):  # the first warms up
                 for name, readable in ((f"threads:{n}", source), (f"local:{n}", on)):
                     took, states = seconds(lambda r=readable, n=n: summarize(r, keep, threads=n))
-                    bits.add(states[0].to_bytes())
+                    bits.add(to_bytes(states[0]))
                     if turn:
                         times.setdefault(name, []).append(took)
             task_rate = tasks_a_second(engine.client)
@@ -120,7 +121,7 @@ def of_state(state):
     """Its bytes in a file and on the wire, and seconds of one sum."""
     took = min(seconds(lambda: [state + state for _ in range(50)])[0] for _ in range(5)) / 50
     return {
-        "file_bytes": len(state.to_bytes()),
+        "file_bytes": len(to_bytes(state)),
         "wire_bytes": len(pickle.dumps(state)),
         "add_ms": round(1e3 * took, 3),
     }

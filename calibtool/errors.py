@@ -7,17 +7,19 @@ from collections.abc import Iterable
 
 
 class CalibtoolError(Exception):
-    """Something a user can put right; the command line prints it and exits with 2."""
+    """An error that a user can fix; the command line prints it and exits with 2."""
 
 
 class InputError(CalibtoolError):
-    """The data are not what they should be: a file, a key, a row."""
+    """Data are not as expected: a file, a key, a row."""
 
 
 class UnreadableError(InputError):
-    """A file cannot be read: damaged, truncated, vanished, or without a column that is needed.
+    """A file cannot be read: damaged, truncated, deleted, or without a column that is needed.
 
-    `file` is what messages call it.
+    Attributes:
+        file: what messages call it.
+        reason: why it cannot be read.
     """
 
     def __init__(self, file: str, reason: str) -> None:
@@ -34,7 +36,7 @@ class UsageError(CalibtoolError):
 
 
 class ClusterError(CalibtoolError):
-    """A cluster does not answer, or its workers are not what they have to be."""
+    """A cluster does not answer, or its workers cannot do the work."""
 
 
 class NotAvailableError(CalibtoolError):
@@ -42,15 +44,15 @@ class NotAvailableError(CalibtoolError):
 
 
 class TrainingError(CalibtoolError):
-    """A network cannot be trained on: its loss or its outputs are no longer numbers."""
+    """Training cannot continue: the loss or the outputs of a network are no longer finite."""
 
 
 class FitError(CalibtoolError):
-    """A calibrator has no finite optimum on these data, or did not reach it."""
+    """A calibrator has no finite optimum on these data, or the fit did not reach it."""
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name."""
+    """Return the end of a message about an unknown name: similar known names, else all of them."""
     close = difflib.get_close_matches(name, list(known), n=3)
     listed = ", ".join(close or list(known))
-    return f"; did you mean {listed}?" if close else f"; there are {listed}"
+    return f"; did you mean {listed}?" if close else f"; expected one of {listed}"

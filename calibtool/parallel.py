@@ -1,4 +1,4 @@
-"""Work in several threads, with results in the order of the items: threads change no digit."""
+"""Work in threads, with results in the order of the items: threads change no digit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 
 def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterator[T]:
-    """Results of `work` in the order of the items, a few of them under way at a time.
+    """Yield the results of `work` in the order of the items.
+
+    At most `threads` + 1 items are taken ahead, which bounds the memory: `items` may be an endless
+    stream of blocks. With one thread, work is done when its result is asked for.
 
     >>> list(ordered(abs, [-1, 2, -3], threads=2))
     [1, 2, 3]
@@ -32,5 +35,6 @@ def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterato
 
 
 def cores() -> int:
-    """How many threads can work at once."""
+    """Return the number of cores that this process may use."""
+    # the affinity, since a container or a batch system may allow fewer cores than there are
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -211,7 +211,7 @@ def _streamed(
     task = SummaryTask(layout, (unchanged if calibrator is None else calibrator,))
     parts, whole = [], None
     for columns in wanted:
-        groups = summarize_groups(source, columns, layout, task, progress=execution.progress)
+        groups = summarize_groups(source, columns, task, progress=execution.progress)
         named, note = groups.named()
         if whole is None:  # the slices of any column add up to all rows
             total = named[0][1]

@@ -1,4 +1,4 @@
-"""calibtool cells and calibtool merge: the map and the reduce step."""
+"""calibtool cells and calibtool merge: rows to summaries, and summaries to one."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """Either command."""
+    """Return the command of this name, "cells" or "merge"."""
     return cells if name == "cells" else merge
 
 
 @click.command()
 @click.argument("file")
 @click.option(
-    "-o", "--output", metavar="CELLS", required=True, help="Where they go; FILE.cells, say."
+    "-o", "--output", metavar="CELLS", required=True, help="The file to write, such as day1.cells."
 )
 @click.option(
     "--metrics",
     metavar="LIST",
     default="default",
-    help="What has to come out exactly besides equal-width errors of 10, 15, 20, 25, 30, 50 and "
-    "100 bins.",
+    help="Metrics that have to be exact, besides the equal-width errors of 10, 15, 20, 25, 30, 50 "
+    "and 100 bins.",
 )
 @shared.passes
 @shared.reading
 def cells(file: str, output: str, metrics: str, **options: Any) -> None:
-    """What calibration needs of FILE, without its rows: some kilobytes.
+    """Summarize FILE: what calibration needs of its rows, in some kilobytes.
 
-    Cells of any files add up (`calibtool merge`), and evaluate, plot, check, report and most of
-    the fits take them in place of predictions.
+    Cells of several files can be added (`calibtool merge`). evaluate, plot, check, report and most
+    of the fits accept them in place of predictions.
 
     \b
     calibtool cells day1.parquet -o day1.cells
@@ -43,24 +43,24 @@ def cells(file: str, output: str, metrics: str, **options: Any) -> None:
     from calibtool.cli import output as out
     from calibtool.data.files.write import require_writable
     from calibtool.streaming.cells_file import save_cells
-    from calibtool.streaming.summarize import cells as make
+    from calibtool.streaming.summarize import cells as summarize
 
     require_cells(output)
     require_writable(output)
     source = shared.source(file, options)
     with out.progress() as progress:
-        state = make(source, metrics, progress=progress)
-    save_cells(state, output)
-    out.say(f"{state.rows:,} rows -> {output}")
-    for path, why in state.skipped:
-        click.echo(f"Skipped {path}: {why}", err=True)
+        summary = summarize(source, metrics, progress=progress)
+    save_cells(summary, output)
+    out.say(f"{summary.rows:,} rows -> {output}")
+    for path, reason in summary.skipped:
+        click.echo(f"Skipped {path}: {reason}", err=True)
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="CELLS...")
-@click.option("-o", "--output", metavar="CELLS", required=True, help="Where the sum goes.")
+@click.option("-o", "--output", metavar="CELLS", required=True, help="The file to write.")
 def merge(files: tuple[str, ...], output: str) -> None:
-    """Cells of several files as cells of all of their rows; the order changes no bit.
+    """Add the cells of several files, in any order.
 
     \b
     calibtool merge day*.cells -o month.cells
@@ -74,7 +74,7 @@ def merge(files: tuple[str, ...], output: str) -> None:
     require_writable(output)
     if len({*files}) < len(files):
         twice = next(name for name in files if files.count(name) > 1)
-        raise UsageError(f"{twice} is given twice: its rows would count twice")
+        raise UsageError(f"{twice} is listed twice: its rows would count twice")
     total = load_cells(files[0])
     for name in files[1:]:
         total += load_cells(name)
@@ -83,9 +83,12 @@ def merge(files: tuple[str, ...], output: str) -> None:
 
 
 def require_cells(path: str) -> None:
-    """Whether a name is that of a file of cells."""
+    """Check that a path ends as files of cells do.
+
+    Raises UsageError.
+    """
     from calibtool.errors import UsageError
     from calibtool.streaming.cells_file import SUFFIX
 
     if not path.endswith(SUFFIX):
-        raise UsageError(f"{path}: files of cells end with {SUFFIX}; name it so")
+        raise UsageError(f"{path}: the name of a file of cells must end with {SUFFIX}")

@@ -1,4 +1,4 @@
-"""A block of predictions, reduced; and how large blocks are."""
+"""A block of predictions reduced to what metrics need, and how large blocks are."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from calibtool.types import BLOCK, Array
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the pass is to leave.
+    """The parts of a block that are needed.
 
     Attributes:
-        lowest: the lowest bin edge of the class view, or None if it is not needed.
-        columns: columns of `Rows` that are there on request.
-        probs: whole probability rows.
+        lowest: the lowest bin edge of the class view, or None if that view is not needed.
+        columns: columns of `Rows` on request.
+        probs: whether rows of probabilities are needed, (n, K).
     """
 
     lowest: float | None = None
@@ -27,15 +27,33 @@ class Wanted:
 
 
 def unit(classes: int | None) -> int:
-    """Rows a block: about 16 MB of float32, in whole blocks of the draws."""
+    """Return the number of rows to read at a time, a multiple of the blocks of the draws.
+
+    2**22 values are 16 MB of float32. Few classes count as 256: columns of `Rows` and the weights
+    of bootstrap replicates then take more memory than the values themselves.
+    """
     wanted = (1 << 22) // max(classes or 1, 256)
     return max(BLOCK, wanted // BLOCK * BLOCK)
 
 
 @dataclass(eq=False)
 class Reduced:
-    """A block, reduced. `low_probs`, with 0 for the entries that are kept one by one, stays until
-    the replicates have seen it. `low_squares` is as `low`, of w * probability squared."""
+    """A block, reduced.
+
+    With many classes, nearly all probabilities lie below the lowest bin edge of the class view.
+    Only the M entries above it are listed; of the others, sums per class are enough.
+
+    Attributes:
+        rows: one value per row.
+        row, index, value: row, class and probability of the listed entries, (M,).
+        labels: (n,) class ids, or None.
+        label_prob: (n,) probability of the label.
+        low: (K,) sum of w * probability over the entries that are not listed.
+        low_probs: (n, K) probabilities with 0 for the listed entries, for bootstrap replicates of
+            `low`; None unless asked for.
+        probs: (n, K) probabilities; None unless wanted.
+        low_squares: (K,) as `low`, of w * probability squared; None unless lean.
+    """
 
     rows: Rows
     row: Array
@@ -52,23 +70,23 @@ class Reduced:
 def reduce_block(
     block: Predictions, wanted: Wanted, *, keep: bool = False, lean: bool = False
 ) -> Reduced:
-    """What the pass leaves of a block.
+    """Reduce a block.
 
     Args:
         block: the rows.
-        wanted: what to leave.
-        keep: leave `low_probs` too.
-        lean: leave only the columns of `Rows` that are wanted, and `low_squares` too.
+        wanted: what to hold.
+        keep: hold `low_probs` too.
+        lean: hold only those columns of `Rows` that are wanted, and `low_squares` too.
     """
     none = np.zeros(0, np.int64)
     lowest = wanted.lowest
-    own = to_probs(block).matrix() if wanted.probs and block.labels is not None else None
+    probs = to_probs(block).matrix() if wanted.probs and block.labels is not None else None
     if lowest is None or block.labels is None:
         rows = reduce_rows(block, want=wanted.columns, lean=lean)
-        return Reduced(rows, none, none, none, None, none, none, None, own)
+        return Reduced(rows, none, none, none, None, none, none, None, probs)
     classes = int(block.classes or 0)
     wide = np.float64 if block.values.itemsize == 8 else np.float32
-    probs = np.empty((block.rows, classes), wide) if keep else None
+    low_probs = np.empty((block.rows, classes), wide) if keep else None
     row, index, value, label_prob = [], [], [], []
     low = np.zeros(classes)
     squares = np.zeros(classes) if lean else None
@@ -79,25 +97,19 @@ def reduce_block(
         contiguous = np.ascontiguousarray(piece)
         flat = np.flatnonzero(contiguous.ravel() > np.asarray(lowest).astype(piece.dtype))
         at_row, at_class = np.divmod(flat, classes)
-        own = contiguous if piece.itemsize > 2 else contiguous.astype(np.float32)
-        high = own.ravel()[flat].astype(np.float64)
+        entries = contiguous if piece.itemsize > 2 else contiguous.astype(np.float32)
         weight = None if block.weights is None else block.weights[at]
-        if weight is not None:
-            high *= weight[at_row]
-            np.add(low, _column_sums(own * weight[:, None].astype(own.dtype)), out=low)
-        else:
-            np.add(low, _column_sums(own), out=low)
-        np.subtract(low, np.bincount(at_class, high, classes), out=low)
+        _add_low(low, entries, weight, at_row, at_class)
         if squares is not None:
-            _add_squares(squares, own, weight, at_row, at_class, flat)
+            _add_squares(squares, entries, weight, flat, at_class)
         row.append((at_row + at.start).astype(np.int32))
         index.append(at_class.astype(np.int32))
         value.append(contiguous.ravel()[flat])
         label_prob.append(contiguous[np.arange(count), labels])
-        if probs is not None:
-            kept = probs[at.start : at.start + count]
-            kept[...] = own
-            kept.reshape(-1)[flat] = 0
+        if low_probs is not None:
+            target = low_probs[at.start : at.start + count]
+            target[...] = entries
+            target.reshape(-1)[flat] = 0
 
     rows = reduce_rows(block, visit, wanted.columns, lean=lean)
     return Reduced(
@@ -108,31 +120,43 @@ def reduce_block(
         block.labels,
         np.concatenate(label_prob),
         low,
+        low_probs,
         probs,
-        own,
         squares,
     )
 
 
-def _add_squares(
-    squares: Array,
-    probs: Array,
-    weight: Array | None,
-    at_row: Array,
-    at_class: Array,
-    flat: Array,
+def _add_low(
+    low: Array, probs: Array, weight: Array | None, at_row: Array, at_class: Array
 ) -> None:
-    """Add the sums by class of w * probability squared, but for the entries at `flat`."""
+    """Add the sums per class of w * probability to `low`, without the entries listed at row and
+    class: the sums over all entries less those over the listed ones, which are few."""
+    listed = probs[at_row, at_class].astype(np.float64)
+    if weight is not None:
+        listed *= weight[at_row]
+        probs = probs * weight[:, None].astype(probs.dtype)
+    np.add(low, _column_sums(probs), out=low)
+    np.subtract(low, np.bincount(at_class, listed, len(low)), out=low)
+
+
+def _add_squares(
+    squares: Array, probs: Array, weight: Array | None, flat: Array, at_class: Array
+) -> None:
+    """Add the sums per class of w * probability squared, without the entries at `flat`."""
     square = probs * probs
     if weight is not None:
         square *= weight[:, None].astype(square.dtype)
     np.add(squares, _column_sums(square), out=squares)
-    kept = square.ravel()[flat].astype(np.float64)
-    np.subtract(squares, np.bincount(at_class, kept, len(squares)), out=squares)
-    np.maximum(squares, 0, out=squares)
+    listed = square.ravel()[flat].astype(np.float64)
+    np.subtract(squares, np.bincount(at_class, listed, len(squares)), out=squares)
+    np.maximum(squares, 0, out=squares)  # a difference of rounded sums can fall below 0
 
 
 def _column_sums(probs: Array) -> Array:
-    """Sums by class: of 32 rows in the probabilities' precision, of those in float64."""
-    some = np.add.reduceat(probs, np.arange(0, len(probs), 32), axis=0)
-    return np.asarray(some.sum(axis=0, dtype=np.float64))
+    """Return sums per class, (K,) float64.
+
+    32 rows at a time are added in the precision of the probabilities, which is fast and loses at
+    most a few units of the last place; their sums are added in float64.
+    """
+    partial = np.add.reduceat(probs, np.arange(0, len(probs), 32), axis=0)
+    return np.asarray(partial.sum(axis=0, dtype=np.float64))

@@ -1,7 +1,7 @@
 """Predictions: a classifier's saved outputs beside the true labels, validated once.
 
-Everything downstream trusts a `Predictions`. The `from_...` constructors are the only door for
-outside data: they check every value and raise `InputError` naming the key and the row.
+Everything downstream trusts a `Predictions`. Data from outside enter through the `from_...`
+constructors only: they check every value and raise `InputError` naming the key and the row.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Predictions:
         kind: what `values` holds.
         values: (N, K) logits or probabilities; (N, 1) for one column of a two-class problem, the
             logit or probability of class 1; (N,) for confidences alone. Floats of any width.
-        labels: (N,) int64 in [0, K), or None where there are only confidences, or no labels yet.
-        correct: (N,) bool, whether the predicted class was right; only beside confidences.
-        weights: (N,) float64, non-negative, or None for a weight of 1 a row.
+        labels: (N,) int64 in [0, K), or None if there are only confidences, or no labels yet.
+        correct: (N,) bool, whether the predicted class was right; only with confidences.
+        weights: (N,) float64, non-negative, or None for a weight of 1 per row.
         class_names: K names, if known.
         source: what to call these data in reports.
         extra: further columns of the file that were asked for, by name, N values each.
@@ -67,10 +67,10 @@ class Predictions:
         class_names: tuple[str, ...] | None = None,
         place: Origin | None = None,
     ) -> Predictions:
-        """Predictions from logits: (N, K), or (N,) the logit of class 1 for two classes.
+        """Check logits, (N, K), or (N,) the logit of class 1 of two classes.
 
-        Labels are class ids in [0, K), names found in `class_names`, or one-hot rows; None where
-        a calibrator is only to be applied.
+        Labels are class ids in [0, K), names found in `class_names`, or one-hot rows; None if a
+        calibrator is only to be applied.
         Raises InputError for values that are not finite, shapes that differ, labels out of range.
 
         >>> Predictions.from_logits([[2.0, 0.0], [0.0, 1.0]], [0, 1]).rows
@@ -92,9 +92,11 @@ class Predictions:
         renormalize: bool = False,
         place: Origin | None = None,
     ) -> Predictions:
-        """Predictions from probabilities: (N, K) rows that sum to 1, or (N,) P(class 1).
+        """Check probabilities, (N, K) rows that sum to 1, or (N,) P(class 1) of two classes.
 
-        Rows off by float rounding are renormalised; further off is an error, unless `renormalize`.
+        Rows that miss 1 by float rounding are renormalised. Rows that miss it by more are an error,
+        or are renormalised too with `renormalize`. Labels are as for `from_logits`.
+        Raises InputError.
 
         >>> Predictions.from_probs([0.9, 0.2], [1, 0]).classes
         2
@@ -115,8 +117,10 @@ class Predictions:
         weights: ArrayLike | None = None,
         place: Origin | None = None,
     ) -> Predictions:
-        """Predictions from the confidence of the predicted class, (N,) in [0, 1], and whether it
-        was correct, (N,) of 0 and 1. Metrics that need whole rows are then not available.
+        """Check confidences of the predicted class, (N,) in [0, 1], and hits, (N,) of 0 and 1.
+
+        Metrics that need whole rows of probabilities are not available for them.
+        Raises InputError.
 
         >>> Predictions.from_confidence([0.9, 0.6], [True, False]).classes is None
         True
@@ -124,13 +128,15 @@ class Predictions:
         place = place or Origin(values="confidence", labels="correct")
         values = numeric(confidence, place.values, place)
         if values.ndim != 1:
-            raise place.error(place.values, f"expected one value a row, found shape {values.shape}")
+            raise place.error(
+                place.values, f"expected one value per row, found shape {values.shape}"
+            )
         require_rows(values, place)
         require_finite(values, place.values, place)
         require_unit(values, place)
-        correct_ = hits(correct, len(values), place)
+        right = hits(correct, len(values), place)
         checked = row_weights(weights, len(values), place)
-        return cls("confidence", values, correct=correct_, weights=checked, source=place.source)
+        return cls("confidence", values, correct=right, weights=checked, source=place.source)
 
     @classmethod
     def _build(
@@ -144,14 +150,16 @@ class Predictions:
     ) -> Predictions:
         require_rows(values, place)
         classes = max(values.shape[1], 2)
+        # two classes may come as one column
         names = tuple(str(name) for name in class_names) if class_names is not None else None
         if names is not None and len(names) != classes:
             raise place.error(
-                "classes", f"{len(names)} class names for {classes} classes; give one name a class"
+                "classes",
+                f"{len(names)} class names for {classes} classes; give one name per class",
             )
         if names is not None and len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise place.error("classes", f"the class name {twice!r} is given twice")
+            raise place.error("classes", f"the class name {twice!r} occurs twice")
         checked = None if labels is None else as_labels(labels, len(values), classes, names, place)
         weighted = row_weights(weights, len(values), place)
         return cls(kind, values, checked, weights=weighted, class_names=names, source=place.source)
@@ -163,24 +171,25 @@ class Predictions:
 
     @property
     def classes(self) -> int | None:
-        """K, the number of classes; None where only confidences are known."""
+        """K, the number of classes; None if only confidences are known."""
         return None if self.kind == "confidence" else max(self.values.shape[1], 2)
 
     @property
     def one_column(self) -> bool:
-        """Whether a two-class problem is given by the column of class 1 alone."""
+        """True if a two-class problem is given by the column of class 1 alone."""
         return self.kind != "confidence" and self.values.shape[1] == 1
 
     def matrix(self) -> Array:
-        """The values with a column for each of the K classes, (N, K)."""
+        """Return the values with a column for each of the K classes, (N, K)."""
         if not self.one_column:
             return self.values
         column = self.values[:, 0]
+        # softmax of (0, z) is the sigmoid of z: the other class's logit is 0
         other = np.zeros_like(column) if self.kind == "logits" else 1 - column
         return np.stack([other, column], axis=1)
 
     def take(self, index: Array | slice) -> Predictions:
-        """The rows at an index array, a mask or a slice; slices share memory."""
+        """Return the rows at an index array, a mask or a slice; slices share memory."""
 
         def at(array: Array | None) -> Array | None:
             return None if array is None else array[index]
@@ -195,7 +204,7 @@ class Predictions:
         )
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
-        """These predictions in slices of `rows` rows; what `evaluate` iterates over."""
+        """Yield these predictions in slices of `rows` rows, which share memory."""
         for start in range(0, self.rows, rows):
             yield self.take(slice(start, start + rows))
 
@@ -206,7 +215,16 @@ class Predictions:
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What was read; `filter` says of which rows, or is ""."""
+    """A description of the data that were read.
+
+    Attributes:
+        source: what to call it in reports.
+        rows: their number.
+        classes: K, or None for confidences alone.
+        kind: what the values were.
+        weighted: whether rows had weights.
+        filter: the condition on the rows, as written by the user; "" for all.
+    """
 
     source: str
     rows: int
@@ -216,7 +234,7 @@ class DataInfo:
     filter: str = ""
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         classes = f"{self.classes:,} classes, " if self.classes else ""
         weighted = ", weighted" if self.weighted else ""
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"

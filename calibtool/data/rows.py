@@ -1,8 +1,8 @@
-"""What one pass over a block of predictions leaves behind, and the views taken of it.
+"""Per-row values of a block of predictions, and its views.
 
-A view turns a K-class problem into scores between 0 and 1 beside outcomes of 0 and 1:
-`top` is the confidence of the predicted class and whether it was right, `label` the same apart for
-each predicted class, `positive` is P(class 1) of a two-class problem, `class` is every class
+A view turns a K-class problem into scores between 0 and 1 and outcomes of 0 and 1: `top` is the
+confidence of the predicted class and whether it was right, `label` the same for each predicted
+class separately, `positive` is P(class 1) of a two-class problem, `class` is every class
 one-vs-rest.
 """
 
@@ -18,27 +18,32 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import NotAvailableError
 from calibtool.types import Array
 
-ALWAYS = ("log_prob", "prob", "squares")  # columns of `Rows` that are there unless a pass is lean
-CACHE_VALUES = 1 << 18  # values worked on at a time: a megabyte of float32, within L2
+ALWAYS = ("log_prob", "prob", "squares")  # columns of `Rows` that are filled unless a pass is lean
+# Values worked on at a time: one megabyte of float32, so that the passes over a piece (maximum,
+# exponentials, sums) find it in the L2 cache.
+CACHE_VALUES = 1 << 18
+# With more classes than this, a row is contiguous; with fewer, a class is: loops in numpy are fast
+# only along a long axis.
+_FEW_CLASSES = 32
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A value a row; None where the predictions do not hold it.
+    """One value per row in each column, (N,); None if the predictions do not tell it.
 
     Attributes:
-        confidence: probability of the predicted class, in the scores' own precision.
-        correct: whether the predicted class is the label.
-        positive, outcome: P(class 1) and whether the label is 1; two classes only.
+        confidence: probability of the predicted class, in the precision of the scores.
+        correct: whether the predicted class is the label, bool.
+        positive, outcome: P(class 1), and whether the label is 1, bool; two classes only.
         log_prob: natural logarithm of the label's probability, float64.
-        squares: sum over classes of probability squared, float64.
+        squares: sum over classes of squared probabilities, float64.
         prob: the label's probability, float64.
-        weights: float64, or None for 1 a row.
-        labels, predicted: class ids; on request, like all that follow.
-        rank: how many classes come before the label, by value and then by number.
-        entropy: of the row's probabilities, in nats, float64.
+        weights: float64, or None for 1 per row.
+        labels, predicted: class ids, int32; on request, like all that follow.
+        rank: number of classes before the label, by decreasing value and then by id, int32.
+        entropy: entropy of the row's probabilities in nats, float64.
         refined: natural logarithm of the label's probability after a recalibration that did not
-            see the row; put in by `evaluate`.
+            see the row; filled in by `evaluate`.
     """
 
     confidence: Array
@@ -56,7 +61,10 @@ class Rows:
     refined: Array | None = None
 
     def view(self, name: str) -> tuple[Array, Array]:
-        """Scores and outcomes of a view with one score a row."""
+        """Return the scores and outcomes of a view with one score per row, (N,) each.
+
+        Raises NotAvailableError for the positive view of other than two classes.
+        """
         if name in ("top", "label"):
             return self.confidence, self.correct
         if self.positive is None or self.outcome is None:
@@ -65,6 +73,7 @@ class Rows:
 
     @staticmethod
     def concatenate(parts: Iterable[Rows]) -> Rows:
+        """Return the rows of all parts, which have the same columns."""
         parts = list(parts)
         columns: dict[str, Any] = {}
         for field in fields(Rows):
@@ -83,11 +92,13 @@ def reduce_rows(
     *,
     lean: bool = False,
 ) -> Rows:
-    """The pass: one look at each value, in pieces that stay in the cache.
+    """Reduce a block to one value per row and column, in pieces that stay in the cache.
 
-    `visit`, if given, receives the probabilities of each piece, (rows, K), and its slice. `want`
-    names the columns on request that are to be filled; `lean` makes all columns such, but for the
-    views'.
+    Args:
+        block: the rows, with labels or hits.
+        visit: called with the probabilities of each piece, (rows, K), and its slice.
+        want: the columns on request that are to be filled.
+        lean: fill no column without request, except those of the views.
     """
     if block.kind == "confidence":
         assert block.correct is not None
@@ -104,7 +115,7 @@ def reduce_rows(
 
 
 def to_probs(predictions: Predictions) -> Predictions:
-    """The same predictions as probabilities, in the logits' precision (float32 at least)."""
+    """Return predictions as probabilities, in the precision of the logits (at least float32)."""
     if predictions.kind != "logits":
         return predictions
     values = predictions.matrix()
@@ -113,15 +124,15 @@ def to_probs(predictions: Predictions) -> Predictions:
         probs = wide - wide.max(axis=1, keepdims=True)
         np.exp(probs, out=probs)
     probs /= probs.sum(axis=1, keepdims=True)
-    kept = probs[:, 1:] if predictions.one_column else probs
-    return replace(predictions, kind="probs", values=kept)
+    values = probs[:, 1:] if predictions.one_column else probs
+    return replace(predictions, kind="probs", values=values)
 
 
 def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection[str]) -> Rows:
-    # few classes: a contiguous column a class, so that loops run over rows
+    """Reduce a piece; `at` is its place in the block."""
     matrix, labels = piece.matrix(), piece.labels
     assert labels is not None
-    axis = 1 if matrix.shape[1] > 32 else 0
+    axis = 1 if matrix.shape[1] > _FEW_CLASSES else 0  # of the classes in `values`
     values = matrix if axis else np.ascontiguousarray(matrix.T)
     predicted = _argmax(values, axis)
     if piece.kind == "logits":
@@ -155,7 +166,7 @@ def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection
 
 
 def _of_column(block: Predictions, want: Collection[str]) -> Rows:
-    """Rows of two classes by the probability of class 1, without a column for class 0."""
+    """Reduce two classes by the probability of class 1, without making a column for class 0."""
     labels = block.labels
     assert labels is not None
     positive = block.values[:, 0]
@@ -190,7 +201,7 @@ def _of_column(block: Predictions, want: Collection[str]) -> Rows:
 
 
 def _positive(piece: Predictions, values: Array, probs: Array, axis: int) -> Array:
-    """P(class 1) of two classes; from logits in float64, in which 1 - 1e-8 is not 1."""
+    """Return P(class 1) of two classes; from logits in float64, in which 1 - 1e-8 is not 1."""
     if piece.kind != "logits":
         return _pick(probs, axis, np.ones(1, np.int64))
     first, second = (values[:, 0], values[:, 1]) if axis else (values[0], values[1])
@@ -199,18 +210,19 @@ def _positive(piece: Predictions, values: Array, probs: Array, axis: int) -> Arr
 
 
 def _rank(values: Array, axis: int, labels: Array) -> Array:
-    """How many classes come before the label: those of a higher value, and equal ones of a lower
-    number."""
-    own = np.expand_dims(_pick(values, axis, labels), axis)
-    before = np.count_nonzero(values > own, axis=axis)
-    ties = values == own
-    if np.count_nonzero(ties) > len(labels):
+    """Return how many classes come before the label: those with a higher value, and those with the
+    same value and a lower id."""
+    label_value = np.expand_dims(_pick(values, axis, labels), axis)
+    before = np.count_nonzero(values > label_value, axis=axis)
+    ties = values == label_value
+    if np.count_nonzero(ties) > len(labels):  # others than the label itself
         number = np.expand_dims(np.arange(values.shape[axis]), 1 - axis)
         before = before + (ties & (number < np.expand_dims(labels, axis))).sum(axis=axis)
     return np.asarray(before, dtype=np.int32)
 
 
 def _entropy(probs: Array, axis: int) -> Array:
+    """Return -sum p log p per row, with 0 log 0 = 0."""
     logs = np.log(probs, out=np.zeros_like(probs), where=probs > 0)
     return np.asarray(-np.einsum("ij,ij->i" if axis else "ij,ij->j", probs, logs), np.float64)
 
@@ -218,7 +230,13 @@ def _entropy(probs: Array, axis: int) -> Array:
 def _softmax(
     values: Array, axis: int, predicted: Array, labels: Array
 ) -> tuple[Array, Array, Array]:
-    """Probabilities in the logits' precision; confidence and log-probability in float64."""
+    """Return probabilities in the precision of the logits, and in float64 the confidence of
+    `predicted` and the log-probability of `labels`.
+
+    With the highest logit subtracted (which changes no probability), exponentials are at most 1,
+    the confidence is 1 / total, and the log-probability needs no logarithm of a rounded
+    probability: it stays finite where exp underflows.
+    """
     if values.itemsize < 4:
         values = values.astype(np.float32)
     highest = _pick(values, axis, predicted)
@@ -232,7 +250,7 @@ def _softmax(
 
 
 def _pick(values: Array, axis: int, index: Array) -> Array:
-    """The value of one class a row."""
+    """Return the value of one class per row; a single index is that of all rows."""
     if len(index) == 1:
         return np.array(values[:, index[0]] if axis else values[index[0]])
     rows = np.arange(len(index))
@@ -240,9 +258,10 @@ def _pick(values: Array, axis: int, index: Array) -> Array:
 
 
 def _argmax(values: Array, axis: int) -> Array:
-    """The class of the highest value a row, the first among equals."""
+    """Return the class with the highest value in each row, the first among equals."""
     if axis:
         return np.asarray(values.argmax(axis=1))
+    # numpy's argmax along the first axis is slow: it jumps between classes for every row
     best = values[0].copy()
     where = np.zeros(len(best), np.int64)
     for k in range(1, len(values)):

@@ -1,4 +1,4 @@
-"""Checks at the door: arrays from outside become arrays that everything downstream can trust.
+"""Checks of arrays from outside, which everything downstream can then trust.
 
 Each raises InputError naming the source, the key and the first row that is wrong.
 """
@@ -14,20 +14,30 @@ from numpy.typing import ArrayLike
 from calibtool.errors import InputError
 from calibtool.types import Array
 
-# A row of probabilities may miss 1 by this much: rounding of the type it was stored in. Wider
-# types are held to float32 rounding too, for most "float64" rows were float32 once.
+# A row of probabilities may miss 1 by this much, by bytes per value: the rounding of the type it
+# was stored in, summed over many classes. float64 rows are allowed the rounding of float32 too,
+# since most of them were float32 once.
 SUM_TOLERANCE = {2: 4e-3, 4: 1e-5, 8: 1e-5}
-ROUNDING = 1e-14  # a sum that misses by no more is left as it is
-FEW_NAMES = 8  # up to so many are compared with every row, more are looked up
-HEAVIEST = 1e30  # weights beyond, or below one over it, would leave float32
+# A float64 sum that misses 1 by no more than this is rounding of the sum itself (2**-53 is 1e-16);
+# dividing by it would move scores off the edges of bins.
+ROUNDING = 1e-14
+# Up to this many class names, labels are compared with each name, column by column; with more, a
+# dictionary looks up each row.
+FEW_NAMES = 8
+HEAVIEST = 1e30  # weights above it, or below 1 / HEAVIEST, would leave the range of float32
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where values came from, for the messages: a source, its keys, the number of the first row.
+    """Where values came from, for messages.
 
-    `whole` is False for a block of a longer file, of which nothing is asked as a whole. `numbers`
-    are the rows' numbers where a filter left some out, `locate` puts a number into words.
+    Attributes:
+        source: the file.
+        values, labels, weights: their keys, or columns.
+        first_row: the number of the first row.
+        whole: False for a block of a longer file, in which all weights may be 0.
+        numbers: the number of each row, if a filter left some out.
+        locate: puts a row's number into words.
     """
 
     source: str = "predictions"
@@ -40,11 +50,12 @@ class Origin:
     locate: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
 
     def row(self, index: int) -> str:
+        """Return what to call the row at `index` of these values."""
         number = self.first_row + index if self.numbers is None else int(self.numbers[index])
         return self.locate(number) if self.locate else f"row {number} (counting from 0)"
 
     def first(self, key: str, bad: Array, values: Array, what: str, advice: str = "") -> InputError:
-        """How many of one value a row are bad, and which is the first."""
+        """Return an error that says how many rows are `bad`, (n,) bool, and which is the first."""
         row = int(np.argmax(bad))
         return self.error(
             key,
@@ -53,18 +64,20 @@ class Origin:
         )
 
     def error(self, key: str, what: str) -> InputError:
+        """Return an error about the values of a key."""
         return InputError(f"{self.source}: {key}: {what}")
 
 
 def numeric(values: ArrayLike, key: str, place: Origin) -> Array:
-    """A native float array without copying where it already is one; integers become float64."""
+    """Return numbers as a native float array, without a copy if it is one; integers become
+    float64."""
     array = np.asanyarray(values)
     if array.dtype.kind == "U" and array.ndim:
         texts = array.ravel().tolist()
         at = next((i for i, text in enumerate(texts) if not _is_number(text)), None)
         if at is None:
             raise place.error(
-                key, "the column is text: further down, a value is no number; repair or drop it"
+                key, "the column is text: a value further down is not a number; repair or drop it"
             )
         row = at * len(array) // max(len(texts), 1)
         raise place.error(key, f"expected numbers, found {texts[at]!r} in {place.row(row)}")
@@ -86,7 +99,7 @@ def _is_number(text: str) -> bool:
 
 
 def matrix(values: ArrayLike, place: Origin) -> Array:
-    """Numbers as (N, K), or (N, 1) from one value a row."""
+    """Return numbers as (N, K), or (N, 1) from one value per row."""
     array = numeric(values, place.values, place)
     if array.ndim == 1:
         array = array[:, None]
@@ -99,14 +112,18 @@ def matrix(values: ArrayLike, place: Origin) -> Array:
 
 
 def require_rows(values: Array, place: Origin) -> None:
-    """Whether there is a row at all."""
+    """Check that there is at least one row."""
     if len(values) == 0:
         raise place.error(place.values, "there are no rows; nothing can be measured")
 
 
 def require_finite(values: Array, key: str, place: Origin) -> None:
-    """Whether no value is NaN or infinite; one sum tells, unless it overflows."""
-    with np.errstate(all="ignore"):  # a sum that overflows is looked at again below
+    """Check that no value is NaN or infinite.
+
+    The sum is finite only if every value is, and is faster than looking at each of them. If it is
+    not finite, each is looked at: finite values can overflow in the sum.
+    """
+    with np.errstate(all="ignore"):
         if np.isfinite(values.sum(dtype=np.float32 if values.itemsize <= 4 else None)):
             return
     bad = ~np.isfinite(values)
@@ -123,7 +140,7 @@ def require_finite(values: Array, key: str, place: Origin) -> None:
 
 
 def require_unit(values: Array, place: Origin, slack: float | None = None) -> None:
-    """Whether values lie in [0, 1 + slack], by default within float rounding."""
+    """Check that values lie in [0, 1 + slack]; `slack` is float rounding by default."""
     low, high = values.min(), values.max()
     if slack is None:
         slack = SUM_TOLERANCE[values.itemsize]
@@ -131,22 +148,26 @@ def require_unit(values: Array, place: Origin, slack: float | None = None) -> No
         return
     bad = (values < 0) | (values > 1 + slack)
     row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
-    found = values[row][bad[row]].flat[0] if values.ndim == 2 else values[row]
+    value = values[row][bad[row]].flat[0] if values.ndim == 2 else values[row]
     raise place.error(
         place.values,
         f"{int(np.count_nonzero(bad)):,} values lie outside [0, 1], the first in "
-        f"{place.row(row)}: {found:g}; probabilities were expected"
-        " (if these are logits, say so with --logits KEY)",
+        f"{place.row(row)}: {value:g}; probabilities were expected"
+        " (if these are logits, use --logits KEY)",
     )
 
 
 def are_unit_column(values: Array) -> bool:
-    """Whether (N, 1) values all lie in [0, 1]; they are finite then, for NaN passes no bound."""
+    """Return whether (N, 1) values all lie in [0, 1]; they are then finite, since a comparison
+    with NaN is false."""
     return values.shape[1] == 1 and len(values) > 0 and values.min() >= 0 and values.max() <= 1
 
 
 def distribution(values: Array, renormalize: bool, place: Origin) -> Array:
-    """Rows of probabilities that sum to 1 in their own type, or `InputError`."""
+    """Return rows of probabilities that sum to 1 in their own type.
+
+    Raises InputError for rows that do not, unless `renormalize`.
+    """
     require_unit(values, place, np.inf if renormalize and values.shape[1] > 1 else None)
     if values.shape[1] == 1:
         return np.minimum(values, 1) if values.max() > 1 else values
@@ -166,8 +187,8 @@ def distribution(values: Array, renormalize: bool, place: Origin) -> Array:
             f"{int(bad.sum()):,} rows do not sum to 1, the first is {place.row(row)}: "
             f"it sums to {total[row]:.6g}; {advice}",
         )
-    # leave rows alone that sum to 1 in their own precision: their scores stay on bin edges, and
-    # equal ones stay equal
+    # Rows that sum to 1 in their own precision stay as they are: their scores stay on bin edges,
+    # and equal ones stay equal.
     whole = (total.astype(values.dtype) == 1) | (off <= ROUNDING)
     if whole.all():
         return values
@@ -178,19 +199,22 @@ def distribution(values: Array, renormalize: bool, place: Origin) -> Array:
 def as_labels(
     labels: ArrayLike, rows: int, classes: int, names: tuple[str, ...] | None, place: Origin
 ) -> Array:
-    """Labels as int64 class ids in [0, classes): from ids, names, one-hot rows or booleans."""
+    """Return labels as int64 class ids in [0, classes), (rows,).
+
+    Accepts ids, names, one-hot rows and booleans.
+    """
     array = np.asanyarray(labels)
     key = place.labels
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if not array.ndim:
-        raise place.error(key, "a single value, expected one label a row")
+        raise place.error(key, "a single value, expected one label per row")
     if len(array) != rows:
         raise place.error(key, f"{len(array):,} labels for {rows:,} rows of {place.values}")
     if array.ndim == 2:
         return _from_one_hot(array, classes, place)
     if array.ndim != 1:
-        raise place.error(key, f"expected one label a row, found shape {array.shape}")
+        raise place.error(key, f"expected one label per row, found shape {array.shape}")
     if array.dtype.kind in "USOT":
         return _from_names(array, names, place)
     return _from_ids(array, classes, place)
@@ -232,7 +256,7 @@ def _from_names(array: Array, names: tuple[str, ...] | None, place: Origin) -> A
 
 
 def _codes(text: Array, names: tuple[str, ...]) -> Array:
-    """Each text's place among the names, or -1."""
+    """Return the position of each text among the names, or -1, (n,) int64."""
     if len(names) <= FEW_NAMES:
         codes = np.full(len(text), -1, dtype=np.int64)
         for code, name in enumerate(names):
@@ -245,10 +269,10 @@ def _codes(text: Array, names: tuple[str, ...]) -> Array:
 def _from_ids(array: Array, classes: int, place: Origin) -> Array:
     key = place.labels
     if array.dtype.kind == "f":
-        broken = ~np.isfinite(array) | (array != np.floor(array))
-        if broken.any():
+        fraction = ~np.isfinite(array) | (array != np.floor(array))
+        if fraction.any():
             advice = f"labels are class ids 0 to {classes - 1}"
-            raise place.first(key, broken, array, "labels are not whole numbers", advice)
+            raise place.first(key, fraction, array, "labels are not whole numbers", advice)
     elif array.dtype.kind not in "iub":
         raise place.error(key, f"expected class ids, found {array.dtype} values")
     low, high = array.min(), array.max()
@@ -265,7 +289,7 @@ def _from_ids(array: Array, classes: int, place: Origin) -> Array:
 
 
 def hits(correct: ArrayLike, rows: int, place: Origin) -> Array:
-    """Zeros and ones as booleans."""
+    """Return zeros and ones as booleans, (rows,)."""
     array = np.asanyarray(correct)
     key = place.labels
     if array.ndim != 1 or len(array) != rows:
@@ -281,7 +305,7 @@ def hits(correct: ArrayLike, rows: int, place: Origin) -> Array:
 
 
 def row_weights(weights: ArrayLike | None, rows: int, place: Origin) -> Array | None:
-    """Weights as float64: finite, not negative, not all 0."""
+    """Return weights as float64, (rows,): finite, not negative, not all 0."""
     if weights is None:
         return None
     array = numeric(weights, place.weights, place).astype(np.float64, copy=False)

@@ -1,6 +1,8 @@
-"""A state in a file: a zip of a JSON header and plain arrays, versioned; nothing is unpickled.
+"""A summary in a file: a zip of a JSON header and plain arrays, versioned; nothing is unpickled.
 
-Cells without rows are left out, so that a day's file has some kilobytes.
+Cells without rows are left out, so that the file of a day takes some kilobytes. Version 1 of the
+format: `header.json` holds the field names of `DataShape` and `Layout` and the shape of each sum;
+`NAME/at.u4`, `NAME/high.f8` and, where any is not 0, `NAME/low.f8` hold its entries that are not 0.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ import io
 import json
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, get_args
@@ -26,87 +30,106 @@ from calibtool.version import __version__
 VERSION = 1
 SUFFIX = ".cells"
 FORMAT = "calibtool cells"
-_WHEN = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever it is written
-_LARGEST = 1 << 31  # bytes of an array
+# The modification time of all members, the earliest that a zip can hold: the same sums then make
+# the same bytes, whenever they are written.
+_WHEN = (1980, 1, 1, 0, 0, 0)
+# Bytes of an array; a header that claims more is damaged or hostile. 2**31 are 2**28 sums: 1,000
+# classes of the full grid take a fiftieth of that.
+_LARGEST = 1 << 31
 
 
 def save_cells(state: Summary, path: str | Path) -> None:
-    """Write a state, whole or not at all."""
+    """Write a summary to a file, atomically.
+
+    Raises UsageError if the file cannot be written.
+    """
     with whole_file(path) as file:
         write(state, file)
 
 
-def write(state: Summary, file: IO[bytes], more: dict[str, Any] | None = None) -> None:
-    """A state, and what else a header is to say."""
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "calibtool": __version__,
-        "rows": state.rows,
-        "shape": asdict(state.shape),
-        "keep": asdict(state.keep),
-        "skipped": state.skipped,
-        "sums": {name: list(value.high.shape) for name, value in sorted(state.sums.items())},
-        **(more or {}),
-    }
-    with zipfile.ZipFile(file, "w") as archive:
-        _member(archive, "header.json", json.dumps(header, indent=1).encode())
-        for name, value in sorted(state.sums.items()):
-            at = np.flatnonzero((value.high != 0) | (value.low != 0))
-            whole = at.astype(np.uint32)
-            _array(archive, f"{name}/at", np.diff(whole, prepend=np.uint32(0)))
-            _array(archive, f"{name}/high", value.high.ravel()[at])
-            low = value.low.ravel()[at]
-            if low.any():
-                _array(archive, f"{name}/low", low)
-
-
 def load_cells(path: str | Path) -> Summary:
-    """Read a state.
+    """Read a summary from a file.
 
-    Raises InputError for anything that is no file of cells, or not whole.
+    Raises InputError if the file is missing, damaged, or no file of cells.
     """
-    return read(path)[0]
+    return _read(path)
 
 
-def to_bytes(state: Summary) -> bytes:
-    """A state as in a file."""
+def to_bytes(summary: Summary) -> bytes:
+    """Return a summary as the bytes of a file of cells."""
     buffer = io.BytesIO()
-    write(state, buffer)
+    write(summary, buffer)
     return buffer.getvalue()
 
 
 def from_bytes(data: bytes, source: str = "cells") -> Summary:
-    """A state from what `to_bytes` made.
+    """Return the summary that `to_bytes` turned into bytes; `source` is what to call it.
 
     Raises InputError for anything else.
     """
-    return read(source, io.BytesIO(data))[0]
+    return _read(source, io.BytesIO(data))
 
 
-def read(path: str | Path, file: IO[bytes] | None = None) -> tuple[Summary, dict[str, Any]]:
-    """A state and its header: of a file, or of an open one that is called so."""
+def write(summary: Summary, file: IO[bytes]) -> None:
+    """Write a summary to an open binary file."""
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "calibtool": __version__,
+        "rows": summary.rows,
+        "shape": asdict(summary.shape),
+        "keep": asdict(summary.keep),
+        "skipped": summary.skipped,
+        "sums": {name: list(value.high.shape) for name, value in sorted(summary.sums.items())},
+    }
+    with zipfile.ZipFile(file, "w") as archive:
+        _write_member(archive, "header.json", json.dumps(header, indent=1).encode())
+        for name, value in sorted(summary.sums.items()):
+            at = np.flatnonzero((value.high != 0) | (value.low != 0))
+            # distances between neighbours are small numbers, which deflate packs better
+            distance = np.diff(at.astype(np.uint32), prepend=np.uint32(0))
+            _write_array(archive, f"{name}/at", distance)
+            _write_array(archive, f"{name}/high", value.high.ravel()[at])
+            low = value.low.ravel()[at]
+            if low.any():
+                _write_array(archive, f"{name}/low", low)
+
+
+@contextmanager
+def damage_as_input_error(path: str | Path, what: str, advice: str) -> Iterator[None]:
+    """Raise InputError for whatever reading a missing or damaged zip raises.
+
+    The message says that the file is not `what`, why, and the `advice`.
+    """
     try:
-        with zipfile.ZipFile(file or path) as archive:
-            header = json.loads(_bytes(archive, "header.json"))
-            return _state(archive, header, str(path)), header
+        yield
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a whole file of cells ({error}); make it anew with `calibtool cells`"
-        ) from error
+        raise InputError(f"{path}: not {what} ({error}); {advice}") from error
 
 
-def _state(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Summary:
+def _read(path: str | Path, file: IO[bytes] | None = None) -> Summary:
+    """Read the summary in a file, or in an open one that messages call `path`."""
+    with (
+        damage_as_input_error(
+            path, "a whole file of cells", "make it again with `calibtool cells`"
+        ),
+        zipfile.ZipFile(file or path) as archive,
+    ):
+        header = json.loads(_read_member(archive, "header.json"))
+        return _summary(archive, header, str(path))
+
+
+def _summary(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Summary:
     if header["format"] != FORMAT:
         raise ValueError(f"its format is {header['format']!r}")
     if header["version"] != VERSION:
         raise InputError(
             f"{source}: cells of version {header['version']}, this calibtool "
-            f"({__version__}) reads version {VERSION}; make them anew, or update calibtool"
+            f"({__version__}) reads version {VERSION}; make them again, or update calibtool"
         )
     shape = header["shape"]
     names = shape["class_names"]
@@ -118,22 +141,22 @@ def _state(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Sum
     )
     if shape.kind not in get_args(Kind):
         raise ValueError(f"the kind {shape.kind!r} is not known")
-    kept = header["keep"]
+    fields = header["keep"]
     views, edges, class_edges, scores = (
-        tuple(kept[name]) for name in ("views", "edges", "class_edges", "scores")
+        tuple(fields[name]) for name in ("views", "edges", "class_edges", "scores")
     )
-    keep = Layout(views, edges, class_edges, scores, bool(kept["counts"]))
+    layout = Layout(views, edges, class_edges, scores, bool(fields["counts"]))
     sums = {name: _sums(archive, name, tuple(size)) for name, size in header["sums"].items()}
-    state = Summary(
+    summary = Summary(
         shape,
-        keep,
+        layout,
         int(header["rows"]),
         sums,
         source,
-        tuple((str(file), str(why)) for file, why in header["skipped"]),
+        tuple((str(file), str(reason)) for file, reason in header["skipped"]),
     )
-    _require_sound(state)
-    return state
+    _require_sound(summary)
+    return summary
 
 
 def _sums(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Exact:
@@ -152,42 +175,48 @@ def _sums(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Exact:
     return Exact(out[0].reshape(shape), out[1].reshape(shape))
 
 
-def _require_sound(state: Summary) -> None:
-    """Whether sums fit what is said of them."""
-    for name, value in state.sums.items():
+def _require_sound(summary: Summary) -> None:
+    """Check that each view has as many cells as its layout says, and plausible sums in them.
+
+    Score mass and outcome mass lie between 0 and the weight of the cell. Lowest bins of many
+    classes are differences of sums in float32 precision, which is why a millionth is tolerated.
+    """
+    for name, value in summary.sums.items():
         view, _, kind = name.rpartition("/")
         if kind not in ("n", "p", "y"):
             continue
-        cells, n = len(ends_of(view, state.keep, state.shape)), state.sums[f"{view}/n"].high
+        cells = len(ends_of(view, summary.keep, summary.shape))
+        n = summary.sums[f"{view}/n"].high
         if value.high.shape[-1:] != (cells,):
-            raise ValueError(f"{name} has not {cells} cells")
+            raise ValueError(f"{name} does not have {cells} cells")
         slack = 1e-6 * (1 + n)
         if (value.high < -slack).any() or (value.high > n + slack).any():
             raise ValueError(f"{name} is larger than the weight of its cell, or negative")
 
 
-def _member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, _WHEN)
     info.compress_type = zipfile.ZIP_DEFLATED
     archive.writestr(info, data)
 
 
-def _array(archive: zipfile.ZipFile, name: str, values: Array) -> None:
-    """Plain little-endian numbers, byte planes apart, which deflate packs better."""
+def _write_array(archive: zipfile.ZipFile, name: str, values: Array) -> None:
+    """Write plain little-endian numbers, first bytes first: deflate packs planes of like bytes
+    better than numbers whose bytes are mixed."""
     kind = "u4" if values.dtype.kind == "u" else "f8"
     raw = np.ascontiguousarray(values, dtype=f"<{kind}").view(np.uint8).reshape(-1, int(kind[1]))
-    _member(archive, f"{name}.{kind}", raw.T.tobytes())
+    _write_member(archive, f"{name}.{kind}", raw.T.tobytes())
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> Array:
     kind = "u4" if name.endswith("/at") else "f8"
-    raw = np.frombuffer(_bytes(archive, f"{name}.{kind}"), np.uint8)
+    raw = np.frombuffer(_read_member(archive, f"{name}.{kind}"), np.uint8)
     width = int(kind[1])
     planes = raw.reshape(width, -1) if len(raw) else raw.reshape(width, 0)
     return np.ascontiguousarray(planes.T).view(f"<{kind}").ravel()
 
 
-def _bytes(archive: zipfile.ZipFile, name: str) -> bytes:
+def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     if archive.getinfo(name).file_size > _LARGEST:
         raise ValueError(f"{name} is too large")
     return archive.read(name)

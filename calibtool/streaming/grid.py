@@ -1,9 +1,10 @@
-"""The fixed grid of cells on which rows of any number are counted.
+"""The fixed grid of cells on which any number of rows is counted.
 
-Cells are 1/4,096 wide, nearer to 0 and 1 no wider than 1/128 of the distance to the end, down to
-2**-16; and they end at every *named* edge, so that bins between named edges stay exact. In front of
-them stands a finer grid of 65,536 intervals: a row finds its own by one multiplication, and only
-rows that share one with a named edge are compared with that edge.
+Cells are at most 1/4,096 wide, and closer to 0 and 1 at most 1/128 of the distance to the end,
+down to 2**-16. They also end at every *named* edge, so that bins between named edges stay exact.
+In front of the cells stands a finer grid of 65,536 equal intervals: one multiplication finds the
+interval of a score, a table its cell. Only rows whose interval holds a named edge are compared with
+edges.
 """
 
 from __future__ import annotations
@@ -14,19 +15,31 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.streaming.exact import MOST_ROWS, Exact, by_cell
+from calibtool.streaming.exact import MOST_ROWS, Exact, add_to, by_cell
 from calibtool.types import Array
 
-FINEST = 1 << 16  # intervals of the finer grid
-WIDTH = 1 << 12  # a cell is no wider than 1 / WIDTH
-RELATIVE = 128  # nor than 1 / RELATIVE of its distance to the nearer end
-NAMED = (10, 15, 20, 25, 30, 50, 100)  # numbers of equal-width bins whose edges are always named
-CHUNK = 1 << 16  # rows counted at a time
-_FLUSH = 1 << 20  # rows after which counts on the finer grid become cells
+# Intervals of the finer grid. A power of two: multiplying a float by it is exact, so that no score
+# lands in a neighbour's interval. It also bounds how close to 0 and 1 cells are told apart.
+FINEST = 1 << 16
+# A cell is no wider than 1 / WIDTH, which bounds the error of what depends on ranks within a cell
+# (equal-mass bins, isotonic fits).
+WIDTH = 1 << 12
+# Nor is it wider than 1 / RELATIVE of its distance to the nearer end: a confidence of 0.9999 and
+# one of 0.99999 differ tenfold in their odds. Larger values mean more cells (5,120 with 128).
+RELATIVE = 128
+# Numbers of equal-width bins whose edges are always named, so that their errors are exact without
+# being asked for: 15 is the default (Guo et al. 2017), the others are common. All of them together
+# add 116 cells.
+NAMED = (10, 15, 20, 25, 30, 50, 100)
+# Rows counted at a time: the four buffers of `Tally`, 22 bytes per row, then stay in the L2 cache.
+CHUNK = 1 << 16
+# Rows after which counts become sums. What float64 scores add to float32 ones is at most 2**-25, or
+# 2**32 units of 2**-57; 2**20 rows of that sum to 2**52 units, which float64 adds without rounding.
+_FLUSH = 1 << 20
 
 
 def named(*bins: int) -> tuple[float, ...]:
-    """The inner edges of so many equal-width bins.
+    """Return the inner edges of equal-width bins, for each number of bins.
 
     >>> named(2, 4)
     (0.25, 0.5, 0.75)
@@ -34,9 +47,9 @@ def named(*bins: int) -> tuple[float, ...]:
     return tuple(sorted({k / m for m in bins for k in range(1, m)}))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=8)  # those of a few metrics and views at a time; each has 65,537 table entries
 def grid(edges: tuple[float, ...] = (), width: int = WIDTH) -> Grid:
-    """The grid that ends cells at these edges too."""
+    """Return the grid whose cells also end at these edges."""
     return Grid(edges, width)
 
 
@@ -59,35 +72,67 @@ class Grid:
         return len(self.at)
 
     def table(self, kind: Any) -> Array:
-        """The cell of each finer interval, for scores of one float type: (FINEST + 1,). It is C
-        where only the edges tell: in intervals that hold one, and in the two lowest, in which
-        float32 scores would not add up exactly."""
+        """Return the cell of each finer interval, for scores of one float type: (FINEST + 1,).
+
+        An entry is C where a score has to be compared with edges: in intervals that hold an edge,
+        and in the two lowest, 0 itself and (0, 1 / FINEST]. They span all small binades: float32
+        scores in them have too many different last places to be added without rounding.
+        """
         if kind not in self._tables:
-            own = self._inner.astype(kind).astype(np.float64)
+            edges = self._inner.astype(kind).astype(np.float64)
             cell = np.searchsorted(self.at, np.arange(FINEST + 1) / FINEST)
-            cell[np.ceil(own * FINEST).astype(np.int64)] = self.size
+            cell[np.ceil(edges * FINEST).astype(np.int64)] = self.size
             cell[:2] = self.size
             self._tables[kind] = cell.astype(np.int16 if self.size < 1 << 15 else np.int32)
         return self._tables[kind]
 
     def cells_of(self, score: Array) -> Array:
-        """As `locate`, by the finer interval where that tells."""
+        """Return what `locate` does, faster: by the finer interval wherever that decides."""
         at = self.table(score.dtype)[finer(score)].astype(np.int64)
         apart = np.flatnonzero(at == self.size)
         at[apart] = self.locate(score[apart])
         return at
 
     def locate(self, score: Array) -> Array:
-        """The cell of each score, compared with the edges in the scores' own precision."""
-        own = np.maximum.accumulate(self.at.astype(score.dtype))
-        return np.minimum(np.searchsorted(own, score), len(own) - 1)
+        """Return the cell of each score, compared with the edges in the scores' own precision.
+
+        A float32 score of 0.1 is float32(0.1), which is above the float64 edge 0.1: compared in
+        float64, it would fall into the next bin.
+        """
+        ends = self.at.astype(score.dtype)  # still in order, since rounding is monotone
+        return np.minimum(np.searchsorted(ends, score), len(ends) - 1)
 
 
 def finer(score: Array) -> Array:
-    """The finer interval of each score, int64 in [0, FINEST]; 0 for a score of 0."""
+    """Return the finer interval of each score, int64 in [0, FINEST]; 0 for a score of 0."""
     wide = score if score.itemsize > 2 else score.astype(np.float32)
     scaled = wide * wide.dtype.type(FINEST)
     return np.ceil(scaled, out=scaled).astype(np.int64)
+
+
+def cell_sums(
+    where: Array, score: Array, outcome: Array, weights: Array | None, size: int
+) -> dict[str, Exact]:
+    """Return the sums per cell of rows whose cells are known.
+
+    Args:
+        where: (n,) int, the cell of each row, in [0, size).
+        score: (n,) floats in [0, 1]; at most MOST_ROWS without weights.
+        outcome: (n,) bool.
+        weights: (n,) float64; None for a weight of 1 per row.
+        size: the number of cells.
+
+    Returns the sums of the weight "n", of w * score "p", of w * outcome "y" and, with weights, of
+    w**2 "w2": (size,) each.
+    """
+    if weights is None:
+        return {
+            "n": Exact.of(np.bincount(where, minlength=size)),
+            "p": by_cell(where, score, size),
+            "y": Exact.of(np.bincount(where, outcome, size)),
+        }
+    columns = {"n": weights, "p": weights * score, "y": weights * outcome, "w2": weights**2}
+    return {name: Exact.of(np.bincount(where, values, size)) for name, values in columns.items()}
 
 
 class Tally:
@@ -111,9 +156,11 @@ class Tally:
             weights: (n,) float64; with them, sums of squared weights are kept too.
         """
         if weights is not None:
-            self._weighted(score, outcome, weights)
+            where = self.grid.cells_of(score)
+            self._add(cell_sums(where, score, outcome, weights, self.grid.size))
             return
-        other = bool(self._apart) and self._apart[0][0].dtype != score.dtype  # and other edges
+        # scores of another float type are compared with other edges: those rounded to that type
+        other = bool(self._apart) and self._apart[0][0].dtype != score.dtype
         if other or self._rows + len(score) > _FLUSH:
             self._flush()
         for low in range(0, len(score), CHUNK):
@@ -121,15 +168,20 @@ class Tally:
         self._rows += len(score)
 
     def _count_some(self, score: Array, outcome: Array) -> None:
-        """Count some rows, with buffers that stay in the cache: new ones would be new pages."""
-        n, size = len(score), self.grid.size + 1
-        finer_, cell, at, wide = (buffer[:n] for buffer in self._buffers)
+        """Count at most CHUNK rows, in buffers that stay in the cache: new ones would be new pages.
+
+        Sums are not rounded: a cell lies within a binade or two, so that 2**20 float32 scores of
+        one cell sum to some 2**45 units of their last place. A float64 score is split into its
+        float32 rounding and the rest, which is summed on a grid of 2**-57 (see _FLUSH).
+        """
+        n, size = len(score), self.grid.size + 1  # a last cell for rows that are set apart
+        interval, cell, at, wide = (buffer[:n] for buffer in self._buffers)
         np.multiply(score, float(FINEST), out=wide, dtype=np.float64)
         np.ceil(wide, out=wide)
-        np.copyto(finer_, wide, casting="unsafe")
+        np.copyto(interval, wide, casting="unsafe")
         table = self.grid.table(score.dtype)
-        found = np.take(table, finer_, out=cell if cell.dtype == table.dtype else None, mode="clip")
-        np.copyto(at, found)
+        out = cell if cell.dtype == table.dtype else None
+        np.copyto(at, np.take(table, interval, out=out, mode="clip"))
         apart = np.flatnonzero(at == size - 1)
         near = score if score.itemsize <= 4 else score.astype(np.float32)
         np.copyto(wide, near)
@@ -140,14 +192,15 @@ class Tally:
             np.rint(wide, out=wide)
             wide *= 2.0**-57
             self._lost += np.bincount(at, wide, size)
+        # one bincount for rows and hits: even entries count misses, odd ones hits
         at <<= 1
         np.bitwise_or(at, outcome, out=at)
         self._count += np.bincount(at, minlength=2 * size)
         self._apart.append((score[apart], outcome[apart]))
 
     def result(self) -> dict[str, Exact]:
-        """Sums by cell of the weight "n", of w * score "p", of w * outcome "y" and, of weighted
-        rows, of the squared weights "w2"."""
+        """Return sums per cell of the weight "n", of w * score "p", of w * outcome "y" and, for
+        weighted rows, of the squared weights "w2"."""
         self._flush()
         return self.sums
 
@@ -164,33 +217,26 @@ class Tally:
             return
         score, outcome = (np.concatenate(parts) for parts in zip(*self._apart, strict=True))
         for low in range(0, len(score), MOST_ROWS):
-            self._one_by_one(score[low : low + MOST_ROWS], outcome[low : low + MOST_ROWS])
+            piece = slice(low, low + MOST_ROWS)
+            where = self.grid.locate(score[piece])
+            self._add(cell_sums(where, score[piece], outcome[piece], None, self.grid.size))
         miss, hit = self._count[:-2:2], self._count[1:-2:2]
-        self._add("n", Exact.of(miss + hit))
-        self._add("y", Exact.of(hit))
-        self._add("p", Exact.of(self._mass[:-1], self._lost[:-1]))
+        mass = Exact.of(self._mass[:-1], self._lost[:-1])
+        self._add({"n": Exact.of(miss + hit), "p": mass, "y": Exact.of(hit)})
         self._clear()
 
-    def _one_by_one(self, score: Array, outcome: Array) -> None:
-        """Count rows whose cell only the edges tell."""
-        where, size = self.grid.locate(score), self.grid.size
-        self._add("n", Exact.of(np.bincount(where, minlength=size)))
-        self._add("y", Exact.of(np.bincount(where, outcome, size)))
-        self._add("p", by_cell(where, score, size))
-
-    def _weighted(self, score: Array, outcome: Array, weights: Array) -> None:
-        where, size = self.grid.cells_of(score), self.grid.size
-        columns = {"n": weights, "p": weights * score, "y": weights * outcome, "w2": weights**2}
-        for name, values in columns.items():
-            self._add(name, Exact.of(np.bincount(where, values, size)))
-
-    def _add(self, name: str, sums: Exact) -> None:
-        self.sums[name] = self.sums[name] + sums if name in self.sums else sums
+    def _add(self, sums: dict[str, Exact]) -> None:
+        for name, value in sums.items():
+            add_to(self.sums, name, value)
 
 
 def _ends(width: int) -> Array:
-    """Upper ends of cells no wider than 1 / width, nor than 1 / RELATIVE of the distance to the
-    nearer end of [0, 1], in whole multiples of 1 / FINEST."""
+    """Return the upper ends of cells, in whole multiples of 1 / FINEST.
+
+    A cell is no wider than 1 / width, nor than 1 / RELATIVE of the distance to the nearer end of
+    [0, 1]. Its width is a power of two of intervals: whole cells hold whole intervals, and coarser
+    grids are unions of the cells of finer ones. The upper half mirrors the lower one.
+    """
     if width >= FINEST:
         return np.arange(1, FINEST + 1) / FINEST
     at, ends = 0, [0]

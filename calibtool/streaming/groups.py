@@ -1,9 +1,10 @@
-"""States of groups: the rows parted by columns, in the one pass that streams them."""
+"""A summary per group: rows grouped by columns, in the one pass that streams them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,26 +19,33 @@ from calibtool.data.slicing import (
     labelled,
     names_in,
 )
-from calibtool.errors import InputError, NotAvailableError
+from calibtool.errors import InputError, NotAvailableError, UsageError
 from calibtool.streaming.passes import SummaryTask, reduce_parts
-from calibtool.streaming.summary import Layout, Summary
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array, Progress
 
-MOST_GROUPS = 10_000  # groups whose states are held
+# Groups whose summaries are in memory at once: some 2.5 GB at 250 kB per summary of a few metrics
+# (docs/cluster.md). A column with more values, such as a user id, is hardly meant to be sliced by.
+MOST_GROUPS = 10_000
 
 Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """The states of groups of rows, by the values of the columns that part them. They add up."""
+    """The summaries of groups of rows. Groups of other rows can be added.
+
+    Attributes:
+        states: the summary of each group, by the group's values of the columns, as texts.
+        whole: for each column, whether it holds integers.
+    """
 
     states: dict[Key, Summary]
-    whole: tuple[bool, ...] = ()  # which columns hold whole numbers
+    whole: tuple[bool, ...] = ()
 
     @property
     def rows(self) -> int:
-        """Of all groups."""
+        """The number of rows of all groups."""
         return sum(state.rows for state in self.states.values())
 
     def __add__(self, other: Groups) -> Groups:
@@ -47,8 +55,11 @@ class Groups:
         return Groups(states, self.whole)
 
     def named(self, most: int = MOST) -> tuple[list[tuple[str, Summary]], str]:
-        """Groups by name, texts with the most rows first, numbers in their order; the rarest joined
-        where there are more than `most`, and a note that says so."""
+        """Return groups with their names, and a note if some were joined, else "".
+
+        Texts are sorted by decreasing number of rows, numbers by value. If there are more than
+        `most` groups, the rarest are joined into one.
+        """
         numbers = all(self.whole)
         order = sorted(
             self.states,
@@ -64,86 +75,101 @@ class Groups:
 
 
 @dataclass(frozen=True)
-class GroupTask(SummaryTask):
-    """What a worker makes of some rows: the states of their groups."""
+class GroupTask:
+    """Makes a summary for each group of rows.
 
-    by: str = ""
+    Attributes:
+        each: what is made of a group; the summary of its first variant is used.
+        by: the columns that divide the rows, as for `--by`.
+    """
 
-    def of(self, blocks: Iterable[Predictions]) -> list[Groups]:  # type: ignore[override]
-        """The states of the groups of blocks, which are held together."""
-        held: dict[Key, list[Predictions]] = {}
+    each: SummaryTask
+    by: str
+
+    def reduce(self, blocks: Iterable[Predictions]) -> list[Groups]:
+        """Return the summaries of the groups in these blocks.
+
+        The rows of a group are collected from all blocks first: a summary costs about as much to
+        make for ten rows as for ten thousand.
+        """
+        rows: dict[Key, list[Predictions]] = {}
         whole: tuple[bool, ...] = ()
         for block in blocks:
             columns = [_column(block, name) for name in names_in(self.by)]
             whole = tuple(column.dtype.kind in "iu" for column in columns)
-            for key, index in _parted(columns):
-                held.setdefault(key, []).append(block.take(index))
-            if len(held) > MOST_GROUPS:
+            for key, index in _rows_by_key(columns):
+                rows.setdefault(key, []).append(block.take(index))
+            if len(rows) > MOST_GROUPS:
                 raise InputError(
-                    f"{block.source}: {self.by} has more than {MOST_GROUPS:,} values; slices go by "
-                    "columns of fewer"
+                    f"{block.source}: {self.by} has more than {MOST_GROUPS:,} values; slice by "
+                    "columns with fewer values"
                 )
-        task = SummaryTask(self.keep, self.systems)
-        return [Groups({key: task.of(parts)[0] for key, parts in held.items()}, whole)]
+        summaries = {key: self.each.reduce(parts)[0] for key, parts in rows.items()}
+        return [Groups(summaries, whole)]
+
+    def describe(self) -> dict[str, Any]:
+        """Raise UsageError: a checkpoint holds one summary per variant, not one per group."""
+        raise UsageError("--state: cannot be combined with --by")
 
 
 def summarize_groups(
     source: Source,
     by: str,
-    keep: Layout,
     task: SummaryTask,
     *,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Groups:
-    """The states of all groups, in one pass.
+    """Return the summaries of all groups, in one pass.
 
-    Raises InputError where a column is not there, NotAvailableError where it holds numbers that
-    are parted at quantiles, which one pass does not know.
+    Raises InputError if a column is missing, NotAvailableError if it holds numbers that would have
+    to be divided at quantiles, which one pass does not know.
     """
     known = [name for name in source.table.columns if name not in set(source.roles.columns())]
     carrying = source.also(columns_of(by, known))
-    found = reduce_parts(
-        carrying, GroupTask(keep, task.systems, by), threads=threads, progress=progress
-    )
-    groups: Groups = found[0]
+    results = reduce_parts(carrying, GroupTask(task, by), threads=threads, progress=progress)
+    groups: Groups = results[0]
     for k, name in enumerate(names_in(by)):
         values = {key[k] for key in groups.states}
         if groups.whole[k] and len(values) > MOST_NUMBERS:
             raise NotAvailableError(
-                f"{source.source}: {name} holds {len(values):,} different numbers; of so many "
-                f"rows, slices go by texts, or by whole numbers of up to {MOST_NUMBERS} values"
+                f"{source.source}: {name} has {len(values):,} distinct values; when streaming, "
+                f"slice by text columns or by integers with at most {MOST_NUMBERS} values"
             )
     return groups
 
 
 def _column(block: Predictions, name: str) -> Array:
-    """The values that part a block's rows."""
+    """Return the values of a column by which rows are grouped, (n,).
+
+    Raises InputError, NotAvailableError.
+    """
     place = f"{block.source}: {name}"
     if name not in block.extra and name == "predicted":
-        found = reduce_rows(labelled(block), want=["predicted"], lean=True).predicted
-        if found is None:
+        codes = reduce_rows(labelled(block), want=["predicted"], lean=True).predicted
+        if codes is None:
             raise InputError(f"{place}: the predicted class is not known beside confidences alone")
         names = block.class_names
-        return np.array(names, dtype=str)[found] if names else found
+        return np.array(names, dtype=str)[codes] if names else codes
     if name not in block.extra:
-        raise NotAvailableError(f"{place}: is no column of the file")
+        raise NotAvailableError(f"{place}: the file has no such column")
     column = block.extra[name]
     if column.ndim != 1:
-        raise InputError(f"{place}: holds several values a row; rows go by one value each")
+        raise InputError(f"{place}: holds several values per row, expected one")
     if column.dtype.kind == "f":
         raise NotAvailableError(
-            f"{place}: holds numbers with fractions; of so many rows, slices go by texts, or by "
-            f"whole numbers of up to {MOST_NUMBERS} values"
+            f"{place}: holds numbers with fractions; when streaming, slice by text columns or by "
+            f"integers with at most {MOST_NUMBERS} values"
         )
     return column
 
 
-def _parted(columns: Sequence[Array]) -> list[tuple[Key, Array]]:
-    """The rows of each combination of values."""
-    parts = [np.unique(column, return_inverse=True) for column in columns]
+def _rows_by_key(columns: Sequence[Array]) -> list[tuple[Key, Array]]:
+    """Return each combination of values that occurs, with the numbers of its rows."""
+    # one integer per combination, so that one sort of integers finds the groups
     codes = np.zeros(len(columns[0]), np.int64)
-    for values, inverse in parts:
+    for column in columns:
+        values, inverse = np.unique(column, return_inverse=True)
         codes = codes * len(values) + inverse
     order = np.argsort(codes, kind="stable")
     cuts = np.flatnonzero(np.diff(codes[order])) + 1

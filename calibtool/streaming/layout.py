@@ -1,4 +1,4 @@
-"""What a summary has to keep for some metrics."""
+"""The layout of a summary: what it has to hold for some metrics."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from calibtool.metrics.spec import Spec
 from calibtool.streaming.grid import NAMED, named
 from calibtool.streaming.summary import DataShape, Layout, in_bins
 
-MOST_CLASSES = 1024  # classes that `cells` keeps a view of
+# Up to this many classes, `cells` holds the class view and counts per class. In the 30 bins of
+# 10, 15 and 20 equal widths, five sums of 1,024 classes are 2.5 MB in memory; ImageNet's 1,000
+# classes are in, vocabularies of language models are not.
+MOST_CLASSES = 1024
 
 
 def streams(specs: Iterable[Spec]) -> bool:
-    """Whether every metric can be had from a state."""
+    """Return whether every metric can be computed from a summary."""
     return all(
         isinstance(spec.metric, BinnedError | CellMetric | CountMetric)
         or (isinstance(spec.metric, Score) and "refined" not in spec.metric.needs)
@@ -24,7 +27,7 @@ def streams(specs: Iterable[Spec]) -> bool:
 
 
 def layout_for(specs: Sequence[Spec], shape: DataShape) -> Layout:
-    """What a state has to keep for these metrics, of settled views."""
+    """Return what a summary has to hold for these metrics, whose views are resolved."""
     views, edges, class_edges, scores, counts = set(), set(), set(), [], False
     for spec in specs:
         metric = spec.metric
@@ -34,14 +37,17 @@ def layout_for(specs: Sequence[Spec], shape: DataShape) -> Layout:
             counts = True
             scores += [name for name in (score_of(metric),) if name]
         elif isinstance(metric, BinnedError | CellMetric):
-            whole = isinstance(metric, CellMetric) or not spec.one_edge_for_all
+            # bins of many classes only serve metrics whose edges are known before the data are
+            needs_grid = isinstance(metric, CellMetric) or not spec.one_edge_for_all
             views.add(
-                "class-grid" if spec.view == "class" and whole and in_bins(shape) else spec.view
+                "class-grid"
+                if spec.view == "class" and needs_grid and in_bins(shape)
+                else spec.view
             )
-            found = _edges(spec)
-            edges.update(found)
-            if spec.view == "class" and not whole:
-                class_edges.update(found)
+            own_edges = _edges(spec)
+            edges.update(own_edges)
+            if spec.view == "class" and not needs_grid:
+                class_edges.update(own_edges)
     if shape.classes is None:
         views &= {"top"}
         counts = False
@@ -55,29 +61,29 @@ def layout_for(specs: Sequence[Spec], shape: DataShape) -> Layout:
 
 
 def full_layout(shape: DataShape, specs: Sequence[Spec] = ()) -> Layout:
-    """What `ct.cells` keeps: all that is not too much, and what some metrics need besides."""
-    own = layout_for(specs, shape)
+    """Return the default layout: every view that is cheap to hold, and whatever `specs` need."""
+    needed = layout_for(specs, shape)
     few = shape.classes is not None and shape.classes <= MOST_CLASSES
-    views = {"top", *own.views}
+    views = {"top", *needed.views}
     views |= {"positive"} if shape.classes == 2 else set()
     views |= {"class"} if few else set()
-    known = (n for n, m in METRICS.items() if isinstance(m, Score) and "refined" not in m.needs)
-    scores = known if shape.classes is not None else ("accuracy", "mean-confidence")
+    streamed = (n for n, m in METRICS.items() if isinstance(m, Score) and "refined" not in m.needs)
+    scores = streamed if shape.classes is not None else ("accuracy", "mean-confidence")
     return Layout(
         tuple(sorted(views)),
-        tuple(sorted({*named(*NAMED), *own.edges})),
-        tuple(sorted({*named(10, 15, 20), *own.class_edges})) if few else (),
-        tuple(dict.fromkeys([*scores, *own.scores])),
+        tuple(sorted({*named(*NAMED), *needed.edges})),
+        tuple(sorted({*named(10, 15, 20), *needed.class_edges})) if few else (),
+        tuple(dict.fromkeys([*scores, *needed.scores])),
         few,
     )
 
 
 def _edges(spec: Spec) -> list[float]:
-    """Inner edges that a metric's bins have whatever the data."""
+    """Return the inner edges that the bins of a metric have whatever the data."""
     if isinstance(spec.metric, BinnedError):
         return spec.edges(Cells.empty())[:-1].tolist() if spec.one_edge_for_all else []
     assert isinstance(spec.metric, CellMetric)
     cuts = [float(x) for x in spec.metric.cuts(**spec.options)] if spec.metric.cuts else []
     bins = spec.options.get("bins")
-    own = [k / bins for k in range(1, bins)] if isinstance(bins, int) else []
-    return [x for x in (*cuts, *own) if 0 < x < 1]
+    equal = [k / bins for k in range(1, bins)] if isinstance(bins, int) else []
+    return [x for x in (*cuts, *equal) if 0 < x < 1]

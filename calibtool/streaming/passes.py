@@ -1,9 +1,9 @@
-"""One pass over a source, to summaries."""
+"""One pass over the rows, to summaries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,61 +13,93 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply, Readable, unchanged
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics.spec import Spec
-from calibtool.parallel import cores, ordered
-from calibtool.streaming.engines.engine import Task, added, batches
+from calibtool.parallel import cores
+from calibtool.streaming.engines.engine import Task, reduce_blocks
 from calibtool.streaming.engines.run import run
-from calibtool.streaming.exact import MOST_ROWS, Exact
+from calibtool.streaming.exact import MOST_ROWS, Exact, add_to
 from calibtool.streaming.layout import streams
 from calibtool.streaming.reduce import Reducer, block_rows, shape_of
 from calibtool.streaming.summary import Layout, Summary
 from calibtool.types import Array, Progress, silent
 
-STREAMED_ROWS = 1 << 17  # of more rows, cells are kept in place of rows
+# With more rows, `evaluate` computes from cells, without holding rows. The interval of a
+# data-dependent metric is then off by at most a cell, which is little next to the interval of so
+# many rows; below it, all rows fit in memory many times over.
+STREAMED_ROWS = 1 << 17
 
 
 # ------------------------------------------------------------------ the pass
 @dataclass(frozen=True)
 class SummaryTask:
-    """What a worker makes of some rows: a state for each system."""
+    """Makes a summary for each variant.
 
-    keep: Layout
-    systems: tuple[Apply, ...] = (unchanged,)
+    Attributes:
+        layout: what the summaries hold.
+        variants: what is applied to the rows before they are summed, one function per variant.
+    """
 
-    def of(self, blocks: Iterable[Predictions]) -> list[Summary]:
-        """The states of blocks, none longer than `block_rows`."""
+    layout: Layout
+    variants: tuple[Apply, ...] = (unchanged,)
+
+    def reduce(self, blocks: Iterable[Predictions]) -> list[Summary]:
+        """Return the summaries of blocks none of which is longer than `block_rows`.
+
+        With two variants, the second summary also holds the moments of the change of each score
+        from the first to it: differences row by row, from which paired intervals follow.
+        """
         reducers: list[Reducer] = []
         pairs: dict[str, Exact] = {}
         pieces = (piece for block in blocks for piece in block.blocks(MOST_ROWS))
         for piece in pieces:
-            made = [system(piece) for system in self.systems]
+            results = [apply(piece) for apply in self.variants]
             if not reducers:
-                reducers = [Reducer(shape_of(one), self.keep) for one in made]
-            values = [reducer.add(one) for reducer, one in zip(reducers, made, strict=True)]
-            if len(values) > 1:
-                _pair(pairs, values[0], values[1], piece.weights)
-        states = [reducer.result() for reducer in reducers]
+                reducers = [Reducer(shape_of(result), self.layout) for result in results]
+            scores = [reducer.add(p) for reducer, p in zip(reducers, results, strict=True)]
+            if len(scores) > 1:
+                _add_pairs(pairs, scores[0], scores[1], piece.weights)
+        summaries = [reducer.result() for reducer in reducers]
         if pairs:
-            states[1] = replace(states[1], sums=states[1].sums | pairs)
-        return states
+            summaries[1] = replace(summaries[1], sums=summaries[1].sums | pairs)
+        return summaries
+
+    def describe(self) -> dict[str, Any]:
+        """Return the layout and the calibrators, for a checkpoint.
+
+        Raises UsageError for a calibrator of another library, which cannot be told from others.
+        """
+        return {
+            "metrics": asdict(self.layout),
+            "calibrators": [_described(apply) for apply in self.variants],
+        }
+
+
+def _described(apply: Any) -> Any:
+    """Return a calibrator of calibtool as its document, `unchanged` as its name."""
+    if hasattr(apply, "document"):
+        return apply.document()
+    name = getattr(apply, "__qualname__", None)
+    if name is None:
+        raise UsageError("--state: can only be used with calibrators of calibtool")
+    return name
 
 
 def summarize(
     readable: Readable,
-    keep: Layout,
-    systems: Sequence[Apply] = (unchanged,),
+    layout: Layout,
+    variants: Sequence[Apply] = (unchanged,),
     *,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> list[Summary]:
-    """The state of all rows, for each system.
+    """Return the summary of all rows, for each variant, in one pass.
 
     Raises InputError for what is wrong with the data.
     """
-    whole = reduce_parts(
-        readable, SummaryTask(keep, tuple(systems)), threads=threads, progress=progress
+    summaries = reduce_parts(
+        readable, SummaryTask(layout, tuple(variants)), threads=threads, progress=progress
     )
     skipped = readable.skipped if isinstance(readable, Source) else ()
-    return [replace(state, source=readable.source, skipped=skipped) for state in whole]
+    return [replace(summary, source=readable.source, skipped=skipped) for summary in summaries]
 
 
 def reduce_parts(
@@ -77,43 +109,47 @@ def reduce_parts(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> list[Any]:
-    """What a task makes of every part, added up."""
+    """Return what a task makes of every part, added up.
+
+    Raises InputError if there are no rows.
+    """
     tick, threads = progress or silent, threads or cores()
     if isinstance(readable, Source):
-        whole = run(readable, task, threads, tick).sums
+        sums = run(readable, task, threads, tick).sums
     else:
-        whole, done = [], 0
-        blocks = batches(readable.blocks(block_rows(readable.classes)))
-        for sums in ordered(task.of, blocks, threads):
-            whole, done = added(whole, sums), done + sums[0].rows
-            tick("reading", min(done / max(readable.rows, 1), 1.0))
-    if not whole:
+        rows = max(readable.rows, 1)
+        blocks = readable.blocks(block_rows(readable.classes))
+        sums = reduce_blocks(
+            task, blocks, threads, lambda sums: tick("reading", min(sums[0].rows / rows, 1.0))
+        )
+    if not sums:
         raise InputError(f"{readable.source}: there are no rows; nothing can be measured")
-    return whole
+    return sums
 
 
 def max_rows(readable: Readable) -> int:
-    """The number of rows, before any filter: what can be known without reading them."""
+    """Return the number of rows before any filter, which is known without reading them."""
     return readable.rows_at_most if isinstance(readable, Source) else readable.rows
 
 
 def is_streamed(readable: Readable, rows: int = STREAMED_ROWS) -> bool:
-    """Whether rows are streamed: there are more than so many, or an engine reads them."""
+    """Return whether rows are streamed: there are more than `rows`, or an engine reads them."""
     if has_engine(readable) or max_rows(readable) <= rows:
         return has_engine(readable)
+    # a filter has to read the file to count: only if the answer depends on it
     filtered = isinstance(readable, Source) and readable.choice.filter
     return not filtered or readable.rows > rows
 
 
 def has_engine(readable: Readable) -> bool:
-    """Whether an engine of the user's reads the rows, or the pass is to be kept."""
+    """Return whether the user named an engine (--dask) or a checkpoint file (--state)."""
     return isinstance(readable, Source) and readable.run is not None
 
 
 def require_streamed(
     readable: Readable, specs: Sequence[Spec], *, cluster: Any = None, ood: Any = None
 ) -> None:
-    """Whether what was asked for can be had from states, where an engine reads the rows.
+    """Check that everything can be computed from summaries.
 
     Raises UsageError.
     """
@@ -122,26 +158,25 @@ def require_streamed(
     whole += ["--ood"] if ood is not None else []
     if whole:
         raise UsageError(
-            f"{readable.source}: {', '.join(whole)} needs whole rows in one place, and goes "
-            "without a cluster and without --state"
+            f"{readable.source}: {', '.join(whole)} needs whole rows in one place, and cannot be "
+            "combined with a cluster or --state"
         )
 
 
-def _pair(
+def _add_pairs(
     pairs: dict[str, Exact], a: dict[str, Array], b: dict[str, Array], weights: Array | None
 ) -> None:
-    """Add the weight, and the sums of w d and w**2 d**2 of what a score changes by, d."""
+    """Add the sums of w, w d and w**2 d**2 for the change d of each score from `a` to `b`."""
     for name in a.keys() & b.keys():
         difference = b[name].astype(np.float64) - a[name]
         if not np.isfinite(difference).all():
             continue
         w = np.ones(len(difference)) if weights is None else weights
         first, square = w * difference, (w * difference) ** 2
-        if weights is None:  # on grids on which the sums are exact
+        if weights is None:
+            # on the grids of `exact.moments`, on which the sums are not rounded
             first, square = (
                 np.rint(first * 2.0**30) * 2.0**-30,
                 np.rint(square * 2.0**26) * 2.0**-26,
             )
-        found = Exact.of(np.array([w.sum(), first.sum(), square.sum()]))
-        key = f"pair/{name}"
-        pairs[key] = pairs[key] + found if key in pairs else found
+        add_to(pairs, f"pair/{name}", Exact.of(np.array([w.sum(), first.sum(), square.sum()])))

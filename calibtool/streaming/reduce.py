@@ -1,4 +1,4 @@
-"""Rows to a state, block by block."""
+"""Rows to a summary, block by block."""
 
 from __future__ import annotations
 
@@ -11,48 +11,56 @@ from calibtool.errors import InputError, NotAvailableError
 from calibtool.metrics.cells import locate
 from calibtool.metrics.kinds import Score
 from calibtool.metrics.spec import parse
-from calibtool.streaming.exact import MOST_ROWS, Exact, by_cell, moments, stacked
-from calibtool.streaming.grid import Tally
+from calibtool.streaming.exact import MOST_ROWS, Exact, add_to, moments, stacked
+from calibtool.streaming.grid import Tally, cell_sums
 from calibtool.streaming.summary import DataShape, Layout, Summary, grid_of, in_bins
 from calibtool.types import Array
 
-MOST = 1 << 20  # rows of a block
-_VALUES = 1 << 22  # of a block
+# Rows and values of a block that is read at once. Larger blocks spread the cost of a call over more
+# rows; the bounds hold a block below 32 MB of float64, of which a few are in memory per thread.
+MOST = 1 << 20
+_VALUES = 1 << 22
 
 
 def block_rows(classes: int | None) -> int:
-    """Rows a block: many, for every block costs calls and, of new arrays, pages."""
+    """Return the number of rows to read at a time; None stands for confidences alone."""
     return max(min(MOST, _VALUES // max(classes or 1, 1)), 1)
 
 
 class Reducer:
-    """Adds up blocks of predictions."""
+    """Adds up blocks of predictions of one shape."""
 
-    def __init__(self, shape: DataShape, keep: Layout) -> None:
-        self.shape, self.keep, self.rows = shape, keep, 0
+    def __init__(self, shape: DataShape, layout: Layout) -> None:
+        self.shape, self.layout, self.rows = shape, layout, 0
         self.sums: dict[str, Exact] = {}
         self._tallies: dict[str, Tally] = {}
-        self._held: list[tuple[Array, ...]] = []
-        specs = [(name, parse(name)) for name in keep.scores]
+        # rows of the label view wait here until there are MOST_ROWS: a bincount into the cells of
+        # all classes costs as much for few rows as for many
+        self._label_rows: list[tuple[Array, Array, Array, Array | None]] = []
+        specs = [(name, parse(name)) for name in layout.scores]
         self._scores = [(name, s.metric, dict(s.options)) for name, s in specs]
         needs = {n for _, m, _ in self._scores if isinstance(m, Score) for n in m.needs}
-        if keep.counts or "label" in keep.views:
+        if layout.counts or "label" in layout.views:
             needs |= {"labels", "predicted"}
         lowest = None
-        if "class" in keep.views and in_bins(shape):
-            lowest = (*keep.class_edges, 1.0)[0]
-        whole = "class-grid" in keep.views or ("class" in keep.views and not in_bins(shape))
+        if "class" in layout.views and in_bins(shape):
+            lowest = (*layout.class_edges, 1.0)[0]
+        whole = "class-grid" in layout.views or ("class" in layout.views and not in_bins(shape))
         self._wanted = Wanted(lowest, frozenset(needs), probs=whole and not shape.one_column)
+        # the common case of a click log: the column is all that is needed, and is not copied
         self._column_alone = (
             shape.one_column
             and shape.kind == "probs"
-            and not keep.scores
-            and not keep.counts
-            and set(keep.views) <= {"positive", "class"}
+            and not layout.scores
+            and not layout.counts
+            and set(layout.views) <= {"positive", "class"}
         )
 
     def add(self, block: Predictions) -> dict[str, Array]:
-        """A block of at most MOST_ROWS rows; answers with each score's values."""
+        """Add a block of at most MOST_ROWS rows; return the values per row of each score.
+
+        Raises InputError if there are no labels.
+        """
         if not block.rows:
             return {}
         if block.kind != "confidence" and block.labels is None:
@@ -64,7 +72,7 @@ class Reducer:
             return {}
         part = reduce_block(block, self._wanted, lean=True)
         rows = part.rows
-        views = self.keep.views
+        views = self.layout.views
         if "top" in views:
             self._tally("top", rows.confidence, rows.correct, rows.weights)
         if "positive" in views or ("class" in views and self.shape.one_column):
@@ -79,30 +87,34 @@ class Reducer:
         if "class-grid" in views:
             self._class_grid(part.probs, block.labels, rows.weights)
         if "label" in views:
-            self._held.append((rows.predicted, rows.confidence, rows.correct, rows.weights))  # type: ignore[arg-type]
-            if sum(len(held[0]) for held in self._held) >= MOST_ROWS:
+            assert rows.predicted is not None
+            self._label_rows.append((rows.predicted, rows.confidence, rows.correct, rows.weights))
+            if sum(len(columns[0]) for columns in self._label_rows) >= MOST_ROWS:
                 self._labels()
-        if self.keep.counts:
+        if self.layout.counts:
             self._counts(rows)
         return self._values(rows)
 
     def result(self) -> Summary:
-        """The state of all that was added."""
+        """Return the summary of all blocks added so far."""
         self._labels()
         sums = dict(self.sums)
         for view in ("top", "positive"):
-            if view in self.keep.views and view in self._tallies:
-                found = self._tallies[view].result()
-                sums |= {f"{view}/{name}": value for name, value in found.items()}
+            if view in self.layout.views and view in self._tallies:
+                view_sums = self._tallies[view].result()
+                sums |= {f"{view}/{name}": value for name, value in view_sums.items()}
         classes = [self._tallies[name] for name in self._class_tallies() if name in self._tallies]
         if classes:
             each = [tally.result() for tally in classes]
-            sums |= {f"class/{name}": stacked([one[name] for one in each]) for name in each[0]}
-        return Summary(self.shape, self.keep, self.rows, sums)
+            sums |= {
+                f"class/{name}": stacked([tally_sums[name] for tally_sums in each])
+                for name in each[0]
+            }
+        return Summary(self.shape, self.layout, self.rows, sums)
 
     def _class_tallies(self) -> list[str]:
-        """The tallies of the class view, in the order of the classes."""
-        if "class" not in self.keep.views or in_bins(self.shape):
+        """Return the names of the class view's tallies, in the order of the classes."""
+        if "class" not in self.layout.views or in_bins(self.shape):
             return []
         if self.shape.one_column:
             return ["class/0", "positive"]
@@ -110,122 +122,128 @@ class Reducer:
 
     def _tally(self, name: str, score: Array, outcome: Array, weights: Array | None) -> None:
         if name not in self._tallies:
-            self._tallies[name] = Tally(
-                grid_of(name.split("/", maxsplit=1)[0], self.keep, self.shape)
-            )
+            view = name.split("/", maxsplit=1)[0]
+            self._tallies[name] = Tally(grid_of(view, self.layout, self.shape))
         self._tallies[name].add(score, outcome, weights)
 
     def _column(self, score: Array, outcome: Array, weights: Array | None) -> None:
-        """Two classes by the column of class 1; class 0 has the other probability."""
+        """Count two classes by the column of class 1; class 0 has the other probability."""
         self._tally("positive", score, outcome, weights)
-        if "class" in self.keep.views and self.shape.one_column:
+        if "class" in self.layout.views and self.shape.one_column:
             self._tally("class/0", 1 - score, ~outcome, weights)
 
     def _classes(self, probs: Array, labels: Array | None, weights: Array | None) -> None:
+        """Count each of a few classes one-vs-rest, on a grid of its own."""
         assert labels is not None
         for k in range(probs.shape[1]):
             column = np.ascontiguousarray(probs[:, k])
             self._tally(f"class/{k}", column, np.equal(labels, k), weights)
 
     def _bins(self, part: Reduced, weights: Array | None) -> None:
-        """Many classes in bins: what lies above the lowest edge one by one, the rest as sums."""
-        edges = np.array([*self.keep.class_edges, 1.0])
+        """Count many classes one-vs-rest in bins.
+
+        With many classes, nearly all probabilities lie in the lowest bin. `part` lists those above
+        its upper edge one by one; what the lowest bin holds is the total less the other bins.
+        Besides "n", "p" and "y", the sums of w p**2 ("pp") and of w p y ("py") are held, from which
+        the variance of a bin's gap follows.
+        """
+        edges = np.array([*self.layout.class_edges, 1.0])
         classes, bins = int(self.shape.classes or 0), len(edges)
         count = len(part.rows.confidence)
         weight = np.ones(count) if weights is None else weights
         at = part.index.astype(np.int64) * bins + locate(part.value, edges)
-        value, own = part.value.astype(np.float64), weight[part.row]
+        value, entry_weight = part.value.astype(np.float64), weight[part.row]
         assert part.labels is not None
         label = part.labels * bins + locate(part.label_prob, edges)
         size = classes * bins
 
-        def sums(where: Array, values: Array) -> Array:
+        def binned(where: Array, values: Array) -> Array:
             return np.bincount(where, values, size).astype(np.float64).reshape(classes, bins)
 
-        found = {
-            "n": sums(at, own),
-            "p": sums(at, own * value),
-            "y": sums(label, weight),
-            "pp": sums(at, own * value * value),
-            "py": sums(label, weight * part.label_prob),
+        sums = {
+            "n": binned(at, entry_weight),
+            "p": binned(at, entry_weight * value),
+            "y": binned(label, weight),
+            "pp": binned(at, entry_weight * value * value),
+            "py": binned(label, weight * part.label_prob),
         }
         if weights is not None:
-            found["w2"] = sums(at, own * own)
-            found["w2"][:, 0] = (weight * weight).sum() - found["w2"][:, 1:].sum(axis=1)
-        found["n"][:, 0] = weight.sum() - found["n"][:, 1:].sum(axis=1)
-        found["p"][:, 0] += part.low
+            sums["w2"] = binned(at, entry_weight * entry_weight)
+            sums["w2"][:, 0] = (weight * weight).sum() - sums["w2"][:, 1:].sum(axis=1)
+        sums["n"][:, 0] = weight.sum() - sums["n"][:, 1:].sum(axis=1)
+        sums["p"][:, 0] += part.low
         assert part.low_squares is not None
-        found["pp"][:, 0] += part.low_squares
-        for name, value in found.items():
-            self._plus(f"class/{name}", Exact.of(value))
+        sums["pp"][:, 0] += part.low_squares
+        for name, total in sums.items():
+            add_to(self.sums, f"class/{name}", Exact.of(total))
 
     def _class_grid(self, probs: Array | None, labels: Array | None, weights: Array | None) -> None:
+        """Count many classes one-vs-rest, each on a grid: for metrics that bins cannot give."""
         assert probs is not None
-        where = grid_of("class-grid", self.keep, self.shape)
-        classes, size = probs.shape[1], where.size
-        at = where.cells_of(probs.ravel()).reshape(probs.shape)
+        grid = grid_of("class-grid", self.layout, self.shape)
+        classes, size = probs.shape[1], grid.size
+        at = grid.cells_of(probs.ravel()).reshape(probs.shape)
         at = at + np.arange(classes) * size
         hit = at[np.arange(len(at)), labels]
         weight = None if weights is None else np.repeat(weights, classes)
         mass = probs.ravel() if weight is None else probs.ravel() * weight
         total = classes * size
-        found = {
+        sums = {
             "n": np.bincount(at.ravel(), weight, total),
             "p": np.bincount(at.ravel(), mass, total),
             "y": np.bincount(hit, weights, total),
         }
         if weight is not None:
-            found["w2"] = np.bincount(at.ravel(), weight**2, total)
-        for name, value in found.items():
-            self._plus(f"class-grid/{name}", Exact.of(value.reshape(classes, size)))
+            sums["w2"] = np.bincount(at.ravel(), weight**2, total)
+        for name, value in sums.items():
+            add_to(self.sums, f"class-grid/{name}", Exact.of(value.reshape(classes, size)))
 
     def _labels(self) -> None:
-        """Rows held back, by predicted class."""
-        if not self._held:
+        """Count the rows that wait for it by predicted class."""
+        if not self._label_rows:
             return
-        predicted, score, hit = (np.concatenate([held[i] for held in self._held]) for i in range(3))
-        weights = [held[3] for held in self._held if held[3] is not None]
+        predicted, score, hit = (np.concatenate([c[i] for c in self._label_rows]) for i in range(3))
+        weights = [columns[3] for columns in self._label_rows if columns[3] is not None]
         weight = np.concatenate(weights) if weights else None
-        own = grid_of("label", self.keep, self.shape)
+        grid = grid_of("label", self.layout, self.shape)
         classes = int(self.shape.classes or 1)
-        at = predicted.astype(np.int64) * own.size + own.cells_of(score)
-        total = classes * own.size
-        columns = {"n": weight, "p": score, "y": hit.astype(np.float64)}
-        if weight is not None:
-            columns |= {"p": score * weight, "y": hit * weight, "w2": weight**2}
-        for name, values in columns.items():
-            if name == "p" and weight is None:
-                found = Exact.of(np.zeros(total))
-                for low in range(0, len(at), MOST_ROWS):
-                    piece = slice(low, low + MOST_ROWS)
-                    found += by_cell(at[piece], score[piece], total)
-            else:
-                found = Exact.of(np.bincount(at, values, total).astype(np.float64))
-            shaped = Exact(*(x.reshape(classes, own.size) for x in (found.high, found.low)))
-            self._plus(f"label/{name}", shaped)
-        self._held.clear()
+        at = predicted.astype(np.int64) * grid.size + grid.cells_of(score)
+        # weighted sums are rounded once per call, so all of them take the rows at once
+        step = MOST_ROWS if weight is None else len(at)
+        for low in range(0, len(at), step):
+            piece = slice(low, low + step)
+            sums = cell_sums(at[piece], score[piece], hit[piece], weight, classes * grid.size)
+            for name, value in sums.items():
+                high, rest = (x.reshape(classes, grid.size) for x in (value.high, value.low))
+                add_to(self.sums, f"label/{name}", Exact(high, rest))
+        self._label_rows.clear()
 
     def _values(self, rows: Rows) -> dict[str, Array]:
-        found = {}
+        """Add the moments of each score; return the values per row of those that are available.
+
+        Infinite values (the log-likelihood of a probability of 0) are counted and left out.
+        """
+        scores = {}
         for name, metric, options in self._scores:
             assert isinstance(metric, Score)
             try:
                 values = metric.rows(rows, **options)
             except NotAvailableError:
                 continue
-            found[name] = values
+            scores[name] = values
             weights = rows.weights
             finite = np.isfinite(values) if values.dtype != bool else None
             if finite is not None and not finite.all():
-                alive = ~finite if weights is None else ~finite & (weights > 0)
-                lost = np.array([float(alive.sum())])
-                self._plus(f"infinite/{name}", Exact.of(lost))
+                infinite = ~finite if weights is None else ~finite & (weights > 0)
+                count = np.array([float(infinite.sum())])
+                add_to(self.sums, f"infinite/{name}", Exact.of(count))
                 values = values[finite]
                 weights = None if weights is None else weights[finite]
-            self._plus(f"score/{name}", moments(values, weights))
-        return found
+            add_to(self.sums, f"score/{name}", moments(values, weights))
+        return scores
 
     def _counts(self, rows: Rows) -> None:
+        """Add the weight per class of labels, predictions and hits."""
         labels, predicted = rows.labels, rows.predicted
         if labels is None or predicted is None:
             return
@@ -237,13 +255,10 @@ class Reducer:
             ("predicted", predicted, weight),
             ("correct", labels, hit),
         ):
-            found = np.bincount(where, values, size).astype(np.float64)
-            self._plus(f"count/{name}", Exact.of(found))
-
-    def _plus(self, name: str, value: Exact) -> None:
-        self.sums[name] = self.sums[name] + value if name in self.sums else value
+            counts = np.bincount(where, values, size).astype(np.float64)
+            add_to(self.sums, f"count/{name}", Exact.of(counts))
 
 
 def shape_of(block: Predictions) -> DataShape:
-    """What a block's rows are rows of."""
+    """Return the shape of a block: kind, classes, columns."""
     return DataShape(block.kind, block.classes, block.one_column, block.class_names)

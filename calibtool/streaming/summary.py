@@ -1,8 +1,8 @@
-"""A calibration state: what is kept of rows that are not. States of any rows add up.
+"""A summary: exact sums that stand in for the rows. Summaries can be added.
 
-`ct.cells(predictions)` makes one, `+` adds two, `save` and `load` keep one in a file of some
-kilobytes. Sums are exact (see `calibtool.streaming.exact`), so that the order of adding
-changes no bit.
+`ct.cells(predictions)` makes a summary, `+` adds two, `cells_file` keeps one in a file of some
+kilobytes. Sums are exact (see `calibtool.streaming.exact`), so that the order of adding changes no
+bit.
 """
 
 from __future__ import annotations
@@ -15,25 +15,31 @@ import numpy as np
 from calibtool.data.predictions import KIND_NAMES, Kind, Predictions
 from calibtool.errors import InputError
 from calibtool.metrics.cells import Cells
-from calibtool.streaming.exact import Exact
-from calibtool.streaming.grid import Grid, grid
+from calibtool.streaming.exact import Exact, add_to
+from calibtool.streaming.grid import WIDTH, Grid, grid
 from calibtool.types import Array
 
-FEW_CLASSES = 16  # classes that have the whole grid each; of more, the bins of `class_bins`
-BUDGET = 1 << 19  # cells of all classes, where more than FEW_CLASSES have a grid each
+# With up to this many classes, each class has the whole grid (5,236 cells with the named edges);
+# with more, the class view has the bins of `Layout.class_edges` only. 16 grids in three columns of
+# pairs of float64 are about 4 MB.
+FEW_CLASSES = 16
+# Cells of all classes together where more than FEW_CLASSES have a grid each (the label view, or a
+# class view on a grid): 2**19 are 25 MB in three columns of pairs of float64. A guide rather than a
+# bound: the cells close to 0 and 1 (grid.RELATIVE) are about 2,300 per class at any width.
+BUDGET = 1 << 19
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a state keeps.
+    """The contents of a summary. Two summaries can be added if their layouts are equal.
 
     Attributes:
-        views: those of which it has cells: top, positive, class, label; "class-grid" for cells of
-            many classes on a grid rather than in bins.
-        edges: inner edges that cells of all views end at, so that their bins stay exact.
-        class_edges: inner edges of the bins of many classes.
-        scores: spec strings of the scores whose sums are kept.
-        counts: whether labels, predictions and hits are counted by class.
+        views: the views that have cells: top, positive, class, label; "class-grid" stands for the
+            class view of many classes on a grid rather than in bins.
+        edges: inner edges at which cells of all views end, so that their bins stay exact.
+        class_edges: inner edges of the bins of the class view of many classes.
+        scores: spec strings of the scores whose sums are held.
+        counts: whether labels, predictions and hits are counted per class.
     """
 
     views: tuple[str, ...] = ()
@@ -45,12 +51,12 @@ class Layout:
 
 @dataclass(frozen=True)
 class DataShape:
-    """What the rows are rows of.
+    """The kind of predictions that the rows are.
 
     Attributes:
         kind: logits, probs or confidence.
         classes: K, or None for confidences alone.
-        one_column: whether two classes are given by the column of class 1.
+        one_column: whether a two-class problem is given by the column of class 1.
         class_names: K names, if known.
     """
 
@@ -60,7 +66,7 @@ class DataShape:
     class_names: tuple[str, ...] | None = None
 
     def describe(self) -> str:
-        """For messages."""
+        """Return the kind and the number of classes, for messages."""
         classes = f" of {self.classes:,} classes" if self.classes else ""
         return f"{KIND_NAMES[self.kind]}{classes}"
 
@@ -70,10 +76,14 @@ class Summary:
     """Sums over rows.
 
     Attributes:
-        shape: what the rows are rows of.
-        keep: what is kept of them.
+        shape: what kind of predictions the rows are.
+        keep: the layout: what is held of them.
         rows: their number.
-        sums: exact sums by name: "top/n", "score/nll", "count/label".
+        sums: exact sums by name. "VIEW/n", "VIEW/p" and "VIEW/y" are weight, score mass and outcome
+            mass per cell, "VIEW/w2" the squared weights of weighted rows; "score/NAME" the moments
+            of a score, "infinite/NAME" the number of rows where it is infinite, "pair/NAME" the
+            moments of its change from the first variant to this one; "count/label",
+            "count/predicted" and "count/correct" the weight per class.
         source: what to call the rows in reports.
         skipped: files that could not be read, with the reason.
     """
@@ -86,14 +96,16 @@ class Summary:
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
     def __add__(self, other: Summary) -> Summary:
-        """The state of the rows of both.
+        """Return the summary of the rows of both.
 
-        Raises InputError where they do not go together.
+        Raises InputError if kinds, classes, class names or layouts differ.
         """
         _require_alike(self, other)
-        sums = dict(_unweighted(self.sums) if other.weighted else self.sums)
-        for name, more in (_unweighted(other.sums) if self.weighted else other.sums).items():
-            sums[name] = sums[name] + more if name in sums else more
+        # squared weights are only held for weighted rows; next to some, they have to be there
+        sums = dict(_with_square_weights(self.sums) if other.weighted else self.sums)
+        more = _with_square_weights(other.sums) if self.weighted else other.sums
+        for name, value in more.items():
+            add_to(sums, name, value)
         names = self.shape.class_names or other.shape.class_names
         return replace(
             self,
@@ -105,26 +117,26 @@ class Summary:
 
     @property
     def weighted(self) -> bool:
-        """Whether rows had weights."""
+        """True if rows had weights."""
         return any(name.endswith("/w2") for name in self.sums)
 
     @property
     def kind(self) -> Kind:
-        """What the values were."""
+        """The kind of values: logits, probs or confidence."""
         return self.shape.kind
 
     @property
     def classes(self) -> int | None:
-        """K, the number of classes; None where only confidences were known."""
+        """K, the number of classes; None if only confidences were known."""
         return self.shape.classes
 
     @property
     def one_column(self) -> bool:
-        """Whether two classes were given by the column of class 1."""
+        """True if a two-class problem was given by the column of class 1."""
         return self.shape.one_column
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
-        """There are no rows any more."""
+        """Raise InputError: the rows are not in a summary."""
         del rows
         raise InputError(
             f"{self.source}: holds cells, no rows, and this needs rows; give the predictions "
@@ -135,84 +147,75 @@ class Summary:
         """Raise InputError: there are no rows to load."""
         return next(self.blocks(max(self.rows, 1)))
 
-    def to_bytes(self) -> bytes:
-        """As in a file of cells: for an engine that carries bytes."""
-        from calibtool.streaming.cells_file import to_bytes
-
-        return to_bytes(self)
-
-    @staticmethod
-    def from_bytes(data: bytes, source: str = "cells") -> Summary:
-        """What `to_bytes` made; nothing is unpickled.
-
-        Raises InputError for anything else.
-        """
-        from calibtool.streaming.cells_file import from_bytes
-
-        return from_bytes(data, source)
-
     def has(self, view: str) -> bool:
-        """Whether there are cells of a view."""
+        """Return whether there are cells of a view."""
         return f"{view}/n" in self.sums
 
     def cells(self, view: str) -> Cells:
-        """Cells of a view: (C,), or (K, C) of the class and the label view."""
+        """Return the cells of a view: (C,), or (K, C) for the class and the label view."""
         n, p, y = (self.sums[f"{view}/{name}"].high for name in "npy")
         return Cells(self.ends(view), n, p, y)
 
     def ends(self, view: str) -> Array:
-        """Upper ends of the cells of a view."""
+        """Return the upper ends of the cells of a view, (C,)."""
         return ends_of(view, self.keep, self.shape)
 
     def squares(self, view: str) -> Array:
-        """Sum of the squared weights in each cell of a view."""
-        name = "w2" if f"{view}/w2" in self.sums else "n"
+        """Return the sum of the squared weights in each cell of a view; shaped as `cells`."""
+        name = "w2" if f"{view}/w2" in self.sums else "n"  # every weight is 1
         return self.sums[f"{view}/{name}"].high
 
 
-def ends_of(view: str, keep: Layout, shape: DataShape) -> Array:
-    """Upper ends of the cells of a view."""
+def ends_of(view: str, layout: Layout, shape: DataShape) -> Array:
+    """Return the upper ends of the cells of a view, (C,)."""
     if view == "class" and in_bins(shape):
-        return np.array([*keep.class_edges, 1.0])
-    return grid_of(view, keep, shape).at
+        return np.array([*layout.class_edges, 1.0])
+    return grid_of(view, layout, shape).at
 
 
 def in_bins(shape: DataShape) -> bool:
-    """Whether there are so many classes that each has bins instead of the grid."""
+    """Return whether there are so many classes that each has bins instead of the grid."""
     return (shape.classes or 0) > FEW_CLASSES
 
 
-def grid_of(view: str, keep: Layout, shape: DataShape) -> Grid:
-    """The grid of a view; the more classes have one each, the coarser it is."""
+def grid_of(view: str, layout: Layout, shape: DataShape) -> Grid:
+    """Return the grid of a view; the more classes have one each, the coarser it is."""
     classes = shape.classes or 1
     if view in ("top", "positive") or classes <= FEW_CLASSES:
-        return grid(keep.edges)
+        return grid(layout.edges)
+    # Half of the largest power of two within the budget per class, since the cells close to 0 and 1
+    # and those that end at named edges come on top; no coarser than 16 cells, about as many as the
+    # bins of most metrics.
     width = 1 << max((BUDGET // classes).bit_length() - 2, 4)
-    return grid(keep.edges, min(width, 1 << 12))
+    return grid(layout.edges, min(width, WIDTH))
 
 
-def _require_alike(one: Summary, other: Summary) -> None:
-    a, b = one.shape, other.shape
+def _require_alike(summary: Summary, other: Summary) -> None:
+    """Check that two summaries can be added.
+
+    Raises InputError.
+    """
+    a, b = summary.shape, other.shape
     if (a.kind, a.classes, a.one_column) != (b.kind, b.classes, b.one_column):
         raise InputError(
-            f"{other.source} holds {b.describe()}, {one.source} {a.describe()}; "
-            "cells of different kinds do not add up"
+            f"{other.source} holds {b.describe()}, {summary.source} {a.describe()}; "
+            "cells of different kinds cannot be added"
         )
     if a.class_names and b.class_names and a.class_names != b.class_names:
         raise InputError(
-            f"{other.source} and {one.source} name their classes differently "
+            f"{other.source} and {summary.source} name their classes differently "
             f"({', '.join(b.class_names[:4])} and {', '.join(a.class_names[:4])}); "
-            "cells add up where class 0 is the same class"
+            "cells can be added if class 0 is the same class in both"
         )
-    if one.keep != other.keep:
+    if summary.keep != other.keep:
         raise InputError(
-            f"{other.source} and {one.source} keep different cells; make both with the same "
+            f"{other.source} and {summary.source} keep different cells; make both with the same "
             "--metrics"
         )
 
 
-def _unweighted(sums: dict[str, Exact]) -> dict[str, Exact]:
-    """With squared weights, which are 1, said."""
+def _with_square_weights(sums: dict[str, Exact]) -> dict[str, Exact]:
+    """Add the squared weights (1 per row) that an unweighted summary leaves out."""
     if any(name.endswith("/w2") for name in sums):
         return sums
     return sums | {

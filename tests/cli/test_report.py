@@ -339,7 +339,7 @@ def test_a_model_card_begins_with_metadata(run, good, data):
         ([], "-o report.html or -o report.md, or --format md"),
         (["-o", "report.pdf"], "report.pdf: the name does not say in which form"),
         (["--format", "html"], "a page needs a file"),
-        (["-o", "missing/report.html"], "missing is no folder"),
+        (["-o", "missing/report.html"], "missing is not a folder"),
         (["-o", "report.html", "--by", "region"], "there is no column 'region'"),
         (["-o", "report.html", "--by", "logits"], "holds several values per row"),
         (["-o", "report.html", "--select", "tempreture"], "did you mean temperature"),

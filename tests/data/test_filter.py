@@ -124,7 +124,7 @@ def test_a_condition_keeps_the_rows_that_numpy_keeps(condition, suffix):
         ("country = 3", "'country' is string and is compared with text in single quotes"),
         ("country = de", "there is no column 'de'"),
         ("old = 1", "'old' is bool and is compared with true or false"),
-        ("seen = '2026-13-01'", "no date for 'seen', which is date32[day]"),
+        ("seen = '2026-13-01'", "not a date for 'seen', which is date32[day]"),
         ("seen > 3", "a date in single quotes"),
         ("maybe = null", "write `is null`"),
         ("country = 'de", "a quote ' is not closed"),
@@ -135,7 +135,7 @@ def test_a_condition_keeps_the_rows_that_numpy_keeps(condition, suffix):
         ("1 = 1", "one side of a comparison must be a column"),
         ("country > age", "'country' is string, 'age' is int64"),
         ("score & 1", "at '&'"),
-        ("(" * 60 + "old" + ")" * 60, "more than 50 parentheses"),
+        ("(" * 60 + "old" + ")" * 60, "more than 50 nested parentheses"),
         ("; drop table", "at ';', character 1"),
     ],
 )

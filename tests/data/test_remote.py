@@ -240,7 +240,7 @@ def test_http_that_fails_for_good_says_what_the_server_said(folder, monkeypatch)
     monkeypatch.setattr("calibtool.data.files.fetch.WAITS", (0.01, 0.01))
     with Pages(folder, ranges=True) as pages, Proxy(pages.server_port, lambda n: "503") as server:
         for skip in (False, True):
-            with pytest.raises(InputError, match="3 attempts, the last: the server said 503"):
+            with pytest.raises(InputError, match="3 attempts, the last: the server answered 503"):
                 open_source(
                     f"{server.url}/one.parquet?key={SECRET}", Choice(skip_bad_files=skip)
                 ).load()

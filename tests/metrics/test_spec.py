@@ -62,7 +62,7 @@ MISTAKES = [
     ("ece(bins)", "'bins' is not OPTION=VALUE"),
     ("ece bins=3", "is not of the form NAME"),
     ("nll(bins=3)", "there is no option 'bins'"),
-    ("mcb(score=crps)", "there is no score 'crps'; there are brier, log"),
+    ("mcb(score=crps)", "there is no score 'crps'; expected one of brier, log"),
     ("top-k-accuracy(k=0)", "k must lie between 1 and 1,000,000"),
     ("tace(threshold=2)", "threshold must lie between 0 and 1"),
     ("calibration", "did you mean"),

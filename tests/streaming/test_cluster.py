@@ -19,6 +19,7 @@ from calibtool.cli.main import main
 from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
 from calibtool.errors import ClusterError
+from calibtool.streaming.cells_file import to_bytes
 from calibtool.streaming.engines import dask_cluster
 from calibtool.streaming.engines.dask_cluster import Dask, connected, require_alike
 from calibtool.streaming.engines.engine import RunOptions
@@ -124,7 +125,7 @@ def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path, monkeypat
             for most in (1, 16):
                 fresh = open_source(source.table.source, source.choice)
                 state = ct.cells(on(fresh, replace(engine, most=most)))
-                assert state.to_bytes() == alone.to_bytes()
+                assert to_bytes(state) == to_bytes(alone)
                 assert state.skipped == alone.skipped
         assert len(alone.skipped) == 2
         how = {"calibrator": calibrator, "resamples": 50}
@@ -167,7 +168,7 @@ def test_a_run_on_a_cluster_goes_on_in_threads(two, scores, tmp_path):
         ct.cells(on(of(scores, weights="w"), Stopped(engine.client, 2), state=kept))
     state = ct.cells(on(of(scores, weights="w"), None, state=kept, say=said.append))
     assert "continues at" in said[0]
-    assert state.to_bytes() == alone.to_bytes()
+    assert to_bytes(state) == to_bytes(alone)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -182,11 +183,11 @@ def test_a_dask_data_frame_gives_the_bits_of_its_files(two, scores):
     frame = dataframe.from_pandas(whole, npartitions=6)
     named = frame.rename(columns={"p": "score", "clicked": "label", "w": "weight"})
     alone = ct.cells(of(scores))
-    assert ct.cells(ct.from_dask(frame, score="p", labels="clicked")).to_bytes() == alone.to_bytes()
+    assert to_bytes(ct.cells(ct.from_dask(frame, score="p", labels="clicked"))) == to_bytes(alone)
     assert ct.cells(named).weighted
     with Client(two.address, set_as_default=True):
         state = ct.cells(ct.from_dask(frame, score="p", labels="clicked"))
-        assert state.to_bytes() == alone.to_bytes()
+        assert to_bytes(state) == to_bytes(alone)
         report = ct.evaluate(named, ["ece", "nll"], resamples=50)
     assert report == ct.evaluate(named, ["ece", "nll"], resamples=50)
     bad = dataframe.from_pandas(pd.DataFrame({"score": [0.5, 1.5], "label": [0, 1]}), npartitions=1)
@@ -214,7 +215,7 @@ def test_a_worker_killed_in_the_middle_changes_no_bit(two, scores):
         finally:
             extra.kill()
             extra.wait()
-    assert state.to_bytes() == alone.to_bytes()
+    assert to_bytes(state) == to_bytes(alone)
 
 
 LOST = """
@@ -251,7 +252,7 @@ def test_a_scheduler_that_is_lost_is_one_line(scores, tmp_path):
     assert done.stdout == ""
     assert done.stderr == (
         f"calibtool: {found.address}: the scheduler was lost; start it again, then the command "
-        "(with --state FILE, what is read is kept)\n"
+        "(with --state FILE, it resumes where it was)\n"
     )
     assert not (tmp_path / "lost.cells").exists()
 
@@ -409,4 +410,4 @@ def test_a_worker_on_a_host_of_its_own(host, scores, tmp_path):
             (where,) = engine.client.scheduler_info()["workers"]
             assert "10.213.7.2" in where
             state = ct.cells(on(of(scores, weights="w"), engine))
-    assert state.to_bytes() == alone.to_bytes()
+    assert to_bytes(state) == to_bytes(alone)

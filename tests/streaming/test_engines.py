@@ -23,9 +23,10 @@ from calibtool.cli.main import main
 from calibtool.data.files.open import open_source
 from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice
-from calibtool.errors import InputError
+from calibtool.errors import InputError, UsageError
+from calibtool.streaming.cells_file import from_bytes, to_bytes
 from calibtool.streaming.engines import checkpoint
-from calibtool.streaming.engines.engine import PartResult, RunOptions, together
+from calibtool.streaming.engines.engine import PartResult, RunOptions, combine
 from calibtool.streaming.engines.fold import Fold
 from calibtool.streaming.engines.tree import WIDTH, nodes_from, tree
 
@@ -85,7 +86,7 @@ def found(node, bad):
         if node.start in bad:
             return PartResult(bad=((0, f"file of {node.start}", "torn"),))
         return PartResult([Sum(str(node.start))])
-    return together([found(child, bad) for child in node.children], whole=node.whole)
+    return combine([found(child, bad) for child in node.children], whole=node.whole)
 
 
 @given(
@@ -104,7 +105,7 @@ def test_the_sums_are_the_same_whatever_the_engine_and_wherever_it_was_cut(files
         if other.done > cut:
             break
         other.add(node, found(node, torn))
-    other = Fold(root, other.held, other.done)
+    other = Fold(root, other.pending, other.done)
     for node in nodes_from(root, other.done, most[1]):
         other.add(node, found(node, torn))
     assert other.total == fold.total or vars(other.total) == vars(fold.total)
@@ -130,7 +131,7 @@ def test_no_node_has_more_children_than_width_and_a_file_is_a_node():
 @pytest.mark.parametrize("weights", [None, "w"])
 def test_threads_change_no_bit_even_of_weighted_rows(scores, weights):
     source = open_source("scores", Choice(score="p", labels="clicked", weights=weights))
-    bytes_ = {ct.cells(source, threads=threads).to_bytes() for threads in (1, 2, 30)}
+    bytes_ = {to_bytes(ct.cells(source, threads=threads)) for threads in (1, 2, 30)}
     assert len(bytes_) == 1
 
 
@@ -139,8 +140,8 @@ def test_threads_change_no_bit_even_of_weighted_rows(scores, weights):
 
 def test_a_state_goes_through_bytes_to_the_bit(scores):
     state = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
-    again = ct.Summary.from_bytes(state.to_bytes())
-    assert again.to_bytes() == state.to_bytes()
+    again = from_bytes(to_bytes(state))
+    assert to_bytes(again) == to_bytes(state)
     for name, value in state.sums.items():
         assert np.array_equal(again.sums[name].high, value.high)
         assert np.array_equal(again.sums[name].low, value.low)
@@ -149,7 +150,7 @@ def test_a_state_goes_through_bytes_to_the_bit(scores):
 @pytest.mark.parametrize("data", [b"", b"PK", b"\x80\x04K\x01."])
 def test_bytes_that_are_no_state_are_an_error(data):
     with pytest.raises(InputError, match="not a whole file of cells"):
-        ct.Summary.from_bytes(data)
+        from_bytes(data)
 
 
 def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
@@ -168,25 +169,25 @@ def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
     ]
     assert len(kept_) == 2
     assert list(made["cells_of"](iter([]))) == []
-    total = ct.Summary.from_bytes(kept_[0]) + ct.Summary.from_bytes(kept_[1])
+    total = from_bytes(kept_[0]) + from_bytes(kept_[1])
     alone = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
-    assert total.to_bytes() == alone.to_bytes()
+    assert to_bytes(total) == to_bytes(alone)
 
 
 # ------------------------------------------------------------------ runs that are interrupted
 
 KILLED = """
 import os, signal, sys
-from calibtool.streaming.engines import checkpoint as kept, run as passes
+from calibtool.streaming.engines import checkpoint
 from calibtool.data.files import arrow_file
 arrow_file.PIECE_ROWS = 200
-kept.EVERY, kept.LEAST_SHARE = 0, 0
-keep = kept.Keeper.keep
+checkpoint.EVERY, checkpoint.LEAST_SHARE = 0, 0
+write_if_due = checkpoint.Checkpoint.write_if_due
 def killing(self, fold):
-    keep(self, fold)
+    write_if_due(self, fold)
     if fold.done >= 0.6 * fold.root.stop:
         os.kill(os.getpid(), signal.SIGKILL)
-kept.Keeper.keep = killing
+checkpoint.Checkpoint.write_if_due = killing
 from calibtool.cli.main import main
 main(sys.argv[1:])
 """
@@ -274,8 +275,8 @@ def test_a_state_of_another_run_is_refused(scores, capsys, what):
     before = Path("run.state").read_bytes()
     assert main([*run, *CHANGES[what]]) == 2
     said = capsys.readouterr().err
-    assert "run.state: is of a run with other" in said
-    assert "delete it to begin anew" in said
+    assert "run.state: belongs to a run with other" in said
+    assert "delete it to start again" in said
     assert Path("run.state").read_bytes() == before
 
 
@@ -313,6 +314,14 @@ def test_what_cannot_be_a_state_is_said_and_left_alone(scores, capsys, name):
 def test_what_needs_more_than_one_pass_or_whole_rows_goes_without_a_state(scores, capsys, more):
     assert main(["evaluate", "scores", *ROLES, "--state", "run.state", *more]) == 2
     assert "--state" in capsys.readouterr().err
+    assert not Path("run.state").exists()
+
+
+def test_a_pass_over_groups_cannot_be_resumed(scores):
+    source = open_source("scores", Choice(score="p", labels="clicked"))
+    source = replace(source, run=RunOptions(state=scores.parent / "run.state"))
+    with pytest.raises(UsageError, match="--state: cannot be combined with --by"):
+        ct.evaluate_by(source, ["place"], ["ece"])
     assert not Path("run.state").exists()
 
 

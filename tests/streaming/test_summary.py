@@ -164,7 +164,7 @@ def test_weights_of_one_count_as_none_and_mix_with_none():
 
 
 def test_cells_of_different_kinds_do_not_add_up():
-    with pytest.raises(InputError, match="do not add up"):
+    with pytest.raises(InputError, match="cannot be added"):
         ct.cells(binary(100)) + ct.cells(simulate(100, 3))
     with pytest.raises(InputError, match="same --metrics"):
         ct.cells(binary(100)) + ct.cells(binary(100), ["ece(bins=7)"])

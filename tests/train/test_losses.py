@@ -106,7 +106,7 @@ def test_a_toy_loss_and_its_line_are_all_it_takes(monkeypatch, capsys):
     ("spec", "says"),
     [
         ("focl", "did you mean focal"),
-        ("nonsense", "there are cross-entropy, focal, flsd-53"),
+        ("nonsense", "expected one of cross-entropy, focal, flsd-53"),
         ("focal(gama=3)", "no option 'gama'; did you mean gamma"),
         ("brier(gamma=3)", "no option 'gamma'; it takes none"),
         ("focal(gamma=-1)", "gamma must lie between 0 and 100, not -1"),

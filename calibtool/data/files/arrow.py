@@ -1,4 +1,4 @@
-"""Parquet, Arrow IPC (Feather) and csv, one file, a folder or a glob, through pyarrow."""
+"""Parquet, Arrow IPC (Feather) and csv through pyarrow: one file, a folder or a glob."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import numpy as np
 import pyarrow as pa
 
 from calibtool.data.files import filter as filters
-from calibtool.data.files.arrow_file import File, errors, opened
-from calibtool.data.files.find import Found
+from calibtool.data.files.arrow_file import File, errors, files_of
+from calibtool.data.files.find import FileSet
 from calibtool.data.files.partitions import keys_of
-from calibtool.data.files.reader import NUMBERS, Column, Part, Skipped
+from calibtool.data.files.reader import NAMED, NUMBERS, Column, Part, Skipped
 from calibtool.data.files.values import family, is_list, recut, to_numpy, width
 from calibtool.errors import InputError, UnreadableError
 from calibtool.types import Array
 
-LOG = logging.getLogger("calibtool")  # on standard error, if nobody says otherwise
-FOOTERS_AT_ONCE = 16  # each waits for a disk or a server
+LOG = logging.getLogger("calibtool")  # written to standard error unless it is configured
+# Files that are looked at in parallel. Footers wait for a disk or a server, so that many more than
+# there are cores pay off; scans decode pages with threads of their own.
+FOOTERS_AT_ONCE = 16
 SCANS_AT_ONCE = 2
 
 
@@ -29,36 +31,37 @@ class ArrowTable:
     """Files of one format as one table, in the order of their names."""
 
     def __init__(
-        self, found: Found, kind: str, condition: str | None = None, *, skip_bad: bool = False
+        self, files: FileSet, kind: str, condition: str | None = None, *, skip_bad: bool = False
     ) -> None:
-        self.source = found.text
+        self.source = files.text
         self.skipped: list[Skipped] = []
         self._skip_bad = skip_bad
-        self._mapped = kind == "ipc" and found.filesystem is None
-        keys = keys_of(found)
-        self._files = list(self._kept(opened(found, kind, keys), lambda file: file.open()))
+        self._mapped = kind == "ipc" and files.filesystem is None
+        keys = keys_of(files)
+        self._files = list(self._readable(files_of(files, kind, keys), lambda file: file.open()))
+        # the columns of a csv file are only known by parsing it: the first file stands for all
         known = [self._first_with_schema()] if kind in ("csv", "tsv") else self._files
         self._like, fields = _common(known or [self._first_with_schema()])
-        own = [field for field in fields if field.name not in keys.schema.names]
-        self.schema = pa.schema([*own, *keys.schema])
+        in_files = [field for field in fields if field.name not in keys.schema.names]
+        self.schema = pa.schema([*in_files, *keys.schema])
         self._filter = None if condition is None else filters.parse(condition, self.schema)
-        self._settled: dict[tuple[str, ...], int] = {}
+        self._counts: dict[tuple[str, ...], int] = {}  # rows by the columns that were read for it
 
     # ------------------------------------------------------------------ what it holds
 
     @cached_property
     def rows(self) -> int:
-        """By the files' own records, before any filter."""
+        """The number of rows, from the files' metadata, before any filter."""
         return sum(self._rows)
 
     @cached_property
     def _rows(self) -> list[int]:
-        self._files = list(self._kept(self._files, lambda file: file.rows))
+        self._files = list(self._readable(self._files, lambda file: file.rows))
         return [file.rows for file in self._files]
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
-        """By name; those of partitions last."""
+        """The columns by name, those in paths last."""
         return {
             field.name: Column(
                 field.name,
@@ -72,35 +75,39 @@ class ArrowTable:
         }
 
     def count(self, names: Sequence[str]) -> int:
-        """The rows that the filter keeps; where bad files are skipped, those of the files whose
-        every page of these columns could be read."""
+        """Return the number of rows that the filter keeps. If bad files are skipped, only files of
+        which every page of these columns can be read count."""
         needed = tuple(dict.fromkeys(names))
-        if needed not in self._settled:
+        if needed not in self._counts:
             self._require(needed)
             if self._skip_bad:
-                counts = self._kept(self._files, lambda file: self._count(file, needed), pairs=True)
-                kept = list(counts)
-                if len(kept) < len(self._files):
-                    self._drop([file for file, _ in kept])
-                self._settled[needed] = sum(count for _, count in kept)
+                counts = self._readable(
+                    self._files, lambda file: self._count(file, needed), pairs=True
+                )
+                readable = list(counts)
+                if len(readable) < len(self._files):
+                    self._replace_files([file for file, _ in readable])
+                self._counts[needed] = sum(count for _, count in readable)
             elif self._filter is not None:
-                counted = self._kept(self._files, lambda file: self._count(file, ()), pairs=True)
-                self._settled[needed] = sum(count for _, count in counted)
+                counted = self._readable(
+                    self._files, lambda file: self._count(file, ()), pairs=True
+                )
+                self._counts[needed] = sum(count for _, count in counted)
             else:
-                self._settled[needed] = self.rows
-        return self._settled[needed]
+                self._counts[needed] = self.rows
+        return self._counts[needed]
 
     def path_of(self, part: Part) -> str | None:
-        """Where a part's file lies on this machine; None for those of servers."""
+        """Return the path of a part's file on this machine; None for a file of a server."""
         file = self._by_number[part.number]
         return str(file.fragment.path) if file.near else None
 
     def stamps(self) -> list[tuple[str, int | None, str]]:
-        """Each file, its size in bytes and when it was written, as its file system tells."""
+        """Return each file, its size in bytes and when it was written, by its file system."""
         return [file.stamp() for file in self._files]
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
-        """The dictionary of a dictionary column: class names in the order of their codes."""
+        """Return the dictionary of a dictionary column: class names in the order of their codes."""
         if not pa.types.is_dictionary(self.schema.field(column).type):
             return None
         batch = self._first_batch(column)
@@ -111,22 +118,22 @@ class ArrowTable:
         return tuple(names) if names and isinstance(names[0], str) else None
 
     def strings(self, column: str) -> tuple[str, ...]:
-        """A short column of names, whole."""
-        found: list[str] = []
+        """Return a short column of names, whole."""
+        names: list[str] = []
         for file in self._files:
             for batch in file.batches([column], 1 << 16):
                 with errors(file.shown):
-                    found += [str(value) for value in batch.column(0).to_pylist()]
-        return tuple(found)
+                    names += [str(value) for value in batch.column(0).to_pylist()]
+        return tuple(names)
 
     def first(self, name: str) -> Array | None:
-        """A column's first row, whatever the filter."""
+        """Return a column's first row, whatever the filter; None if there are no rows."""
         batch = self._first_batch(name)
         with errors(self.source):
             return None if batch is None else to_numpy(batch.column(0), f"{self.source}: {name}", 0)
 
     def locate(self, row: int) -> str:
-        """A row by its number among all, for messages: which file, and where in it."""
+        """Return what to call a row, by its number among all: its file, and its number there."""
         if len(self._files) == 1:
             return f"row {row} (counting from 0)"
         ends = np.cumsum(self._rows)
@@ -137,7 +144,7 @@ class ArrowTable:
     # ------------------------------------------------------------------ reading
 
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
-        """Blocks are cut by row number alone, whatever the files' own row groups are."""
+        """Yield blocks, cut by row number alone, whatever the row groups of the files are."""
         if self._skip_bad:
             self.count(names)  # leaves only files that can be read whole
         every = [*names, NUMBERS] if self._filter is not None else list(names)
@@ -152,20 +159,20 @@ class ArrowTable:
         return recut(pieces(), every, size, self.source)
 
     def parts(self, names: Sequence[str] = ()) -> list[Part]:
-        """Row groups of parquet, neighbours together where they are small; else whole files."""
+        """Return parts: row groups of parquet, small neighbours together; else whole files."""
         self._require(names)
-        found: list[Part] = []
+        parts: list[Part] = []
         start = 0
         for file, rows in zip(self._files, self._rows, strict=True):
-            for what, first, count in file.pieces(self._filter, self.schema):
-                found.append(Part(file.shown, file.number, first, count, what, start + first))
+            for groups, first, count in file.pieces(self._filter, self.schema):
+                parts.append(Part(file.shown, file.number, first, count, groups, start + first))
             start += rows
-        return found
+        return parts
 
     def part_blocks(
         self, part: Part, names: Sequence[str], size: int
     ) -> Iterator[dict[str, Array]]:
-        """The named columns of a part, and the rows' numbers where a filter drops some."""
+        """Yield the named columns of a part, and the rows' numbers if a filter drops some."""
         every = [*names, NUMBERS] if self._filter is not None else list(names)
         return recut(self._arrays(part, names, size), every, size, part.file)
 
@@ -174,7 +181,7 @@ class ArrowTable:
     ) -> Iterator[dict[str, Array]]:
         file = self._by_number[part.number]
         row = part.first_row
-        for batch, numbers in self._filtered(file, part.what, names, size, row, threads=threads):
+        for batch, numbers in self._filtered(file, part.content, names, size, row, threads=threads):
             with errors(file.shown):
                 piece = {
                     name: to_numpy(batch.column(name), f"{file.shown}: {name}", numbers)
@@ -187,27 +194,28 @@ class ArrowTable:
     def _filtered(
         self,
         file: File,
-        what: Any,
+        row_groups: Any,
         names: Sequence[str],
         size: int,
         row: int = 0,
         *,
         threads: bool = False,
     ) -> Iterator[tuple[pa.RecordBatch, Array | int]]:
-        """Batches that are not empty, with their rows' numbers, or that of the first."""
+        """Yield batches that are not empty, with the numbers of their rows, or that of the first
+        if no filter drops any."""
         condition = self._filter
         wanted = list(dict.fromkeys([*names, *(condition.columns if condition else ())]))
         self._check(file, wanted)
-        for batch in file.batches(wanted, size, what, threads=threads):
+        for batch in file.batches(wanted, size, row_groups, threads=threads):
             count = batch.num_rows
             if condition is None:
                 if count:
                     yield batch, row
             else:
                 numbered = batch.append_column(NUMBERS, pa.array(np.arange(row, row + count)))
-                kept = numbered.filter(condition.expression)
-                if kept.num_rows:
-                    yield kept, kept.column(NUMBERS).to_numpy()
+                filtered = numbered.filter(condition.expression)
+                if filtered.num_rows:
+                    yield filtered, filtered.column(NUMBERS).to_numpy()
             row += count
 
     @cached_property
@@ -215,20 +223,22 @@ class ArrowTable:
         return {file.number: file for file in self._files}
 
     def _count(self, file: File, names: Sequence[str]) -> int:
-        """The rows of a file that the filter keeps, by reading these columns too."""
+        """Return the number of rows of a file that the filter keeps, reading these columns too."""
         pieces = file.pieces(self._filter, self.schema)
         batches = (
             batch
-            for what, _, _ in pieces
-            for batch, _ in self._filtered(file, what, names, 1 << 16)
+            for groups, _, _ in pieces
+            for batch, _ in self._filtered(file, groups, names, 1 << 16)
         )
         return sum(batch.num_rows for batch in batches)
 
     # ------------------------------------------------------------------ bad files
 
-    def _kept(self, files: Sequence[File], look: Any, *, pairs: bool = False) -> Iterator[Any]:
-        """Files that `look` does not fail on, in their order, with what it says if `pairs`; the
-        others are skipped or, where that is not asked for, the error is raised."""
+    def _readable(self, files: Sequence[File], look: Any, *, pairs: bool = False) -> Iterator[Any]:
+        """Yield the files that `look` can read, in order; with its result if `pairs`.
+
+        The others are skipped if the user allows it. Raises UnreadableError otherwise.
+        """
         files = list(files)
 
         def guarded(file: File) -> Any:
@@ -238,44 +248,52 @@ class ArrowTable:
                 return error
 
         with ThreadPoolExecutor(SCANS_AT_ONCE if pairs else FOOTERS_AT_ONCE) as pool:
-            for file, said in zip(files, pool.map(guarded, files), strict=True):
-                if not isinstance(said, UnreadableError):
-                    yield (file, said) if pairs else file
+            for file, result in zip(files, pool.map(guarded, files), strict=True):
+                if not isinstance(result, UnreadableError):
+                    yield (file, result) if pairs else file
                 elif self._skip_bad:
-                    self.skipped.append(Skipped(said.file, said.reason))
-                    LOG.warning("Left out %s", said)
+                    self.skipped.append(Skipped(result.file, result.reason))
+                    LOG.warning("Left out %s", result)
                 else:
                     pool.shutdown(wait=True, cancel_futures=True)
-                    raise said
+                    raise result
 
     def _first_with_schema(self) -> File:
-        """The first file whose columns are known: it tells those of all."""
+        """Return the first file whose columns can be read.
+
+        Raises InputError if there is none.
+        """
         while self._files:
             first = self._files[0]
-            if list(self._kept([first], lambda file: file.schema)):
+            if list(self._readable([first], lambda file: file.schema)):
                 return first
             self._files = self._files[1:]
-        reasons = "; ".join(f"{s.file}: {s.reason}" for s in self.skipped[:3])
-        more = ", ..." if len(self.skipped) > 3 else ""
-        raise InputError(f"{self.source}: none of the files can be read ({reasons}{more})")
+        raise self._none_readable()
 
     def _require(self, names: Sequence[str]) -> None:
-        """Leave the files that have these columns."""
-        kept = list(self._kept(self._files, lambda file: self._check(file, names)))
-        if len(kept) < len(self._files):
-            self._drop(kept)
+        """Check that the files have these columns; skip those that do not, if that is allowed."""
+        readable = list(self._readable(self._files, lambda file: self._check(file, names)))
+        if len(readable) < len(self._files):
+            self._replace_files(readable)
 
-    def _drop(self, kept: list[File]) -> None:
-        """Only these files are left."""
-        self._files = kept
+    def _replace_files(self, files: list[File]) -> None:
+        """Go on with fewer files, and forget what was computed from the others."""
+        self._files = files
         for name in ("rows", "_rows", "columns", "_by_number"):
             self.__dict__.pop(name, None)
-        if not kept:
-            reasons = "; ".join(f"{s.file}: {s.reason}" for s in self.skipped[:3])
-            raise InputError(f"{self.source}: none of the files can be read ({reasons})")
+        if not files:
+            raise self._none_readable()
+
+    def _none_readable(self) -> InputError:
+        reasons = "; ".join(f"{s.file}: {s.reason}" for s in self.skipped[:NAMED])
+        more = ", ..." if len(self.skipped) > NAMED else ""
+        return InputError(f"{self.source}: none of the files can be read ({reasons}{more})")
 
     def _check(self, file: File, names: Sequence[str]) -> None:
-        """Whether a file has these columns, with values of the same sort as the first file's."""
+        """Check that a file has these columns, with the same kind of values as other files.
+
+        Raises UnreadableError.
+        """
         for name in names:
             if name in file.keys:
                 continue
@@ -285,11 +303,11 @@ class ArrowTable:
                 raise UnreadableError(
                     file.shown, f"there is no column {name!r} in this file, it has {there}"
                 )
-            own, first = file.schema.field(at).type, self.schema.field(name).type
-            if family(own) != family(first):
+            here, common = file.schema.field(at).type, self.schema.field(name).type
+            if family(here) != family(common):
                 raise UnreadableError(
                     file.shown,
-                    f"column {name!r} is {own} in this file and {first} in {self._like[name]}",
+                    f"column {name!r} is {here} in this file and {common} in {self._like[name]}",
                 )
 
     def _first_batch(self, name: str) -> pa.RecordBatch | None:
@@ -306,20 +324,27 @@ class ArrowTable:
 
 
 def _common(files: Sequence[File]) -> tuple[dict[str, str], list[pa.Field]]:
-    """The columns of all files, each of the sort that it has in most of them; and a file that has
-    it so."""
-    distinct: list[tuple[File, int]] = []  # files whose columns differ, and how many are like each
+    """Return a file for each column, and the columns of all files.
+
+    Files can disagree on what a column holds. The column then has the kind of values that it has in
+    most files, and the file is one of those.
+    """
+    distinct: list[
+        tuple[File, int]
+    ] = []  # files with different columns, and how many are like each
     for file in files:
-        at = next((k for k, (one, _) in enumerate(distinct) if one.schema == file.schema), None)
+        at = next((k for k, (like, _) in enumerate(distinct) if like.schema == file.schema), None)
         if at is None:
             distinct.append((file, 1))
         else:
             distinct[at] = (distinct[at][0], distinct[at][1] + 1)
-    votes: dict[str, dict[str, list[Any]]] = {}  # name -> sort -> [count, field, file]
+    votes: dict[str, dict[str, list[Any]]] = {}  # name -> family -> [count, field, file]
     for file, count in distinct:
         for field in file.schema:
-            sorts = votes.setdefault(field.name, {})
-            sorts.setdefault(family(field.type), [0, field, file])[0] += count
-    most = {name: max(sorts.values(), key=lambda one: one[0]) for name, sorts in votes.items()}
-    like = {name: file.shown for name, (_, _, file) in most.items()}
-    return like, [field for _, field, _ in most.values()]
+            families = votes.setdefault(field.name, {})
+            families.setdefault(family(field.type), [0, field, file])[0] += count
+    winners = {
+        name: max(families.values(), key=lambda vote: vote[0]) for name, families in votes.items()
+    }
+    like = {name: file.shown for name, (_, _, file) in winners.items()}
+    return like, [field for _, field, _ in winners.values()]

@@ -1,9 +1,9 @@
-"""One file of Arrow's formats: its columns, its rows, the pieces it is read in."""
+"""One file of Arrow's formats: its columns, its rows, the pieces in which it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,44 +14,52 @@ import pyarrow.dataset as pads
 from pyarrow import csv, fs, parquet
 
 from calibtool.data.files import secrets, store
-from calibtool.data.files.find import Found
+from calibtool.data.files.find import FileSet
+from calibtool.data.files.reader import repeated
 from calibtool.errors import InputError, UnreadableError
 
-CSV_BLOCK = 1 << 30  # bytes
-PIECE_ROWS = 1 << 20  # neighbouring row groups are read together up to so many rows
-PIECE_BYTES = 1 << 28  # and bytes; a row group beyond is read through buffers, never whole
-NEAR_BUFFER = 1 << 16  # bytes of a column read at a time from a disk
-FAR_BUFFER = 1 << 20  # and from a server, if the piece is too large to be fetched at once
+# Bytes of a csv that are parsed at once, at most: its types are decided by the first block, so the
+# block is the file, unless that would take too much memory (pyarrow's own limit is 2 GB).
+CSV_BLOCK = 1 << 30
+# Neighbouring row groups are read together up to this many rows and bytes: small ones would make
+# more parts than there is work in them. A larger row group is read through buffers, never whole.
+PIECE_ROWS = 1 << 20
+PIECE_BYTES = 1 << 28
+# Bytes of a column that are read at a time: from a disk, and from a server if the piece is too
+# large to be fetched at once. A request to a server costs more, so that it reads more.
+NEAR_BUFFER = 1 << 16
+FAR_BUFFER = 1 << 20
 
 
-def opened(found: Found, kind: str, keys: Any) -> list[File]:
-    """The files, not looked at yet."""
+def files_of(files: FileSet, kind: str, keys: Any) -> list[File]:
+    """Return the files, none of which is opened yet; `keys` are the columns in their paths."""
     format_: Any = {"parquet": pads.ParquetFileFormat, "ipc": pads.IpcFileFormat}.get(kind)
-    filesystem = found.filesystem or fs.LocalFileSystem(use_mmap=kind == "ipc")
+    filesystem = files.filesystem or fs.LocalFileSystem(use_mmap=kind == "ipc")
     shared = format_() if format_ else None
 
     def whole(path: str) -> str:  # pyarrow takes a relative path with a colon for an address
-        return path if found.filesystem else str(Path(path).absolute())
+        return path if files.filesystem else str(Path(path).absolute())
 
     return [
         File(
-            found.show(path),
+            files.show(path),
             number,
-            (shared or _csv(kind, found, path, filesystem)).make_fragment(
+            (shared or _csv(kind, files, path, filesystem)).make_fragment(
                 whole(path), filesystem=filesystem, partition_expression=keys.expression(path)
             ),
             keys.schema,
-            near=found.filesystem is None,
+            near=files.filesystem is None,
         )
-        for number, path in enumerate(found.paths)
+        for number, path in enumerate(files.paths)
     ]
 
 
-def _csv(kind: str, found: Found, path: str, filesystem: Any) -> pads.CsvFileFormat:
-    # types are settled by the first block: make it the file, so that a column of whole numbers
-    # may turn to fractions further down
-    with suppressed(found.show(path)):
-        at = path if found.filesystem else str(Path(path).absolute())
+def _csv(kind: str, files: FileSet, path: str, filesystem: Any) -> pads.CsvFileFormat:
+    """Return the format of a csv file, which is read as one block: a column of integers may then
+    turn to fractions further down."""
+    size = 0
+    with suppress(OSError, pa.ArrowException):  # opening the file will report it
+        at = path if files.filesystem else str(Path(path).absolute())
         size = filesystem.get_file_info(at).size or 0
     return pads.CsvFileFormat(
         parse_options=csv.ParseOptions(delimiter="\t" if kind == "tsv" else ","),
@@ -59,25 +67,16 @@ def _csv(kind: str, found: Found, path: str, filesystem: Any) -> pads.CsvFileFor
     )
 
 
-@contextmanager
-def suppressed(shown: str) -> Iterator[None]:
-    """A file that cannot be asked for its size is found out when it is opened."""
-    try:
-        yield
-    except (OSError, pa.ArrowException):
-        return
-
-
 @dataclass(eq=False)
 class File:
-    """A file of several.
+    """One of several files.
 
     Attributes:
         shown: what messages call it.
-        number: its place among the files.
+        number: its position among the files.
         fragment: pyarrow's handle.
-        key_schema: the columns that its path tells.
-        near: whether it lies on this machine.
+        key_schema: the columns in its path.
+        near: whether it is on this machine.
     """
 
     shown: str
@@ -88,76 +87,81 @@ class File:
 
     @cached_property
     def keys(self) -> dict[str, Any]:
-        """Columns that the path tells, with their value."""
+        """The columns in the path, with their value."""
         known = pads.get_partition_keys(self.fragment.partition_expression)
         return {name: known.get(name) for name in self.key_schema.names}
 
     def open(self) -> None:
-        """Read the footer where there is one."""
+        """Read the footer, if there is one.
+
+        Raises UnreadableError, InputError.
+        """
         with errors(self.shown, near=self.near):
             if self.near:
-                store.require_content(self.fragment.path, self.shown)
+                store.open_checked(self.fragment.path, self.shown).close()
             if self._is_parquet:
                 self.fragment.ensure_complete_metadata()
             if not isinstance(self.fragment.format, pads.CsvFileFormat):
-                names = self.schema.names
-                twice = sorted({name for name in names if names.count(name) > 1})
-                if twice:
+                twice = repeated(self.schema.names)
+                if twice is not None:
                     raise UnreadableError(
-                        self.shown, f"two columns are called {twice[0]!r}; rename one of them"
+                        self.shown, f"two columns are called {twice!r}; rename one of them"
                     )
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """The columns that it holds."""
+        """The columns in the file itself."""
         with errors(self.shown, near=self.near):
-            found = self.fragment.physical_schema
-            found.names  # noqa: B018 - which must be UTF-8
-            return found
+            schema = self.fragment.physical_schema
+            schema.names  # noqa: B018 - raises here if a name is not UTF-8
+            return schema
 
     @cached_property
     def rows(self) -> int:
-        """By its own record."""
+        """The number of rows, from its metadata."""
         with errors(self.shown, near=self.near):
             return int(self.fragment.count_rows())
 
     def stamp(self) -> tuple[str, int | None, str]:
-        """Its size in bytes, and when it was written."""
+        """Return its name, its size in bytes, and when it was written."""
         with errors(self.shown):
-            found = self.fragment.filesystem.get_file_info(self.fragment.path)
-            return self.shown, found.size, str(found.mtime_ns)
+            info = self.fragment.filesystem.get_file_info(self.fragment.path)
+            return self.shown, info.size, str(info.mtime_ns)
 
     @property
     def _is_parquet(self) -> bool:
         return isinstance(self.fragment, pads.ParquetFileFragment)
 
     def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
-        """What to read at a time (numbers of row groups), its first row, its rows; what the
-        path or the row groups' statistics rule out is left out."""
+        """Yield what to read at a time: numbers of row groups (None for the whole file), the
+        first row, the number of rows.
+
+        Row groups that `condition` rules out by the path or by their statistics are left out.
+        """
         if condition is not None and not self._may_hold(condition, schema):
             return
         if not self._is_parquet:
             yield None, 0, self.rows
             return
-        kept = self._groups(condition, schema)
-        held: list[int] = []
+        wanted = self._groups(condition, schema)
+        piece: list[int] = []
         first = rows = size = at = 0
         for group in self.fragment.row_groups:
             full = rows + group.num_rows > PIECE_ROWS or size + group.total_byte_size > PIECE_BYTES
-            if held and (full or group.id not in kept):
-                yield tuple(held), first, rows
-                held = []
-            if group.id in kept:
-                if not held:
+            if piece and (full or group.id not in wanted):
+                yield tuple(piece), first, rows
+                piece = []
+            if group.id in wanted:
+                if not piece:
                     first, rows, size = at, 0, 0
-                held.append(group.id)
+                piece.append(group.id)
                 rows, size = rows + group.num_rows, size + group.total_byte_size
             at += group.num_rows
-        if held:
-            yield tuple(held), first, rows
+        if piece:
+            yield tuple(piece), first, rows
 
     def _may_hold(self, condition: Any, schema: pa.Schema) -> bool:
-        """Whether the path leaves it open that a row meets the condition."""
+        """Return whether the path allows that a row meets the condition."""
         if not self.keys:
             return True
         known = pads.FileSystemDataset(
@@ -166,6 +170,7 @@ class File:
         return any(True for _ in known.get_fragments(condition.expression))
 
     def _groups(self, condition: Any, schema: pa.Schema) -> set[int]:
+        """Return the row groups in which, by their statistics, a row may meet the condition."""
         with errors(self.shown, near=self.near):
             if condition is None:
                 return {group.id for group in self.fragment.row_groups}
@@ -173,13 +178,16 @@ class File:
             return {group.id for group in left.row_groups}
 
     def batches(
-        self, names: Sequence[str], size: int, what: Any = None, *, threads: bool = False
+        self, names: Sequence[str], size: int, row_groups: Any = None, *, threads: bool = False
     ) -> Iterator[pa.RecordBatch]:
-        """The named columns of a piece, or of all, `size` rows at a time or fewer."""
-        own = [name for name in dict.fromkeys(names) if name not in self.keys]
+        """Yield the named columns of a piece, or of the whole file, at most `size` rows at a time.
+
+        Raises UnreadableError, InputError.
+        """
+        in_file = [name for name in dict.fromkeys(names) if name not in self.keys]
         with errors(self.shown, near=self.near):
             read = self._parquet if self._is_parquet else self._others
-            for batch in read(own, size, what, threads=threads):
+            for batch in read(in_file, size, row_groups, threads=threads):
                 whole = batch
                 for name in names:
                     if name in self.keys:
@@ -189,11 +197,11 @@ class File:
                 yield whole
 
     def _parquet(
-        self, names: list[str], size: int, what: Any, *, threads: bool
+        self, names: list[str], size: int, row_groups: Any, *, threads: bool
     ) -> Iterator[pa.RecordBatch]:
-        """By parquet's own reader, for a scan of a dataset decodes a row group whole."""
+        """Read by parquet's own reader: a scan of a dataset would decode a row group whole."""
         chosen = self.fragment.row_groups
-        chosen = chosen if what is None else [g for g in chosen if g.id in set(what)]
+        chosen = chosen if row_groups is None else [g for g in chosen if g.id in set(row_groups)]
         whole = not self.near and sum(group.total_byte_size for group in chosen) <= PIECE_BYTES
         with self.fragment.filesystem.open_input_file(self.fragment.path) as stream:
             file = parquet.ParquetFile(
@@ -203,7 +211,7 @@ class File:
                 buffer_size=0 if whole else NEAR_BUFFER if self.near else FAR_BUFFER,
                 page_checksum_verification=True,
             )
-            if not names:  # the path alone tells
+            if not names:  # all columns are in the path
                 for group in chosen:
                     yield _without_columns(group.num_rows)
                 return
@@ -211,7 +219,7 @@ class File:
             yield from file.iter_batches(size, numbers, names, use_threads=threads)
 
     def _others(
-        self, names: list[str], size: int, what: Any, *, threads: bool
+        self, names: list[str], size: int, row_groups: Any, *, threads: bool
     ) -> Iterator[pa.RecordBatch]:
         yield from self.fragment.to_batches(
             schema=self.schema, columns=names, batch_size=size, use_threads=threads
@@ -219,21 +227,22 @@ class File:
 
 
 def _without_columns(rows: int) -> pa.RecordBatch:
-    """A batch that has rows and nothing else."""
+    """Return a batch of rows without columns."""
     return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
 
 
 @contextmanager
 def errors(shown: str, *, near: bool = True) -> Iterator[None]:
-    """Arrow's own errors as ours: of one file, or of the machine or the server."""
+    """Raise UnreadableError for Arrow's errors about a file, InputError for those about the machine
+    or a server."""
     try:
         yield
     except MemoryError as error:
         raise InputError(f"{shown}: does not fit in memory ({secrets.clean(error)})") from error
     except FileNotFoundError as error:
-        raise UnreadableError(shown, "no such file; has it vanished?") from error
+        raise UnreadableError(shown, "no such file; was it deleted?") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        said = secrets.clean(error)
+        reason = secrets.clean(error)
         if not near and store.of_server(error):
-            raise InputError(f"{shown}: cannot be read: {said}") from error
-        raise UnreadableError(shown, f"cannot be read: {said}") from error
+            raise InputError(f"{shown}: cannot be read: {reason}") from error
+        raise UnreadableError(shown, f"cannot be read: {reason}") from error

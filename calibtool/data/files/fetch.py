@@ -1,4 +1,4 @@
-"""What fsspec reads, by ranges of bytes, tried again where a server turns a request down."""
+"""Files that fsspec reads, by ranges of bytes, with further attempts if a request fails."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from calibtool.data.files.secrets import clean
 from calibtool.errors import InputError
 
 T = TypeVar("T")
-WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds before each further attempt, and up to half more
-AHEAD = 1 << 18  # the least bytes that are asked for at a time
+# Seconds before each further attempt, doubling, three in all: a server that fails for longer is
+# down rather than busy. Up to half is added at random, so that many readers do not return at once.
+WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)
+# Bytes that are requested at a time, at least: Arrow reads footers and pages in small pieces, and a
+# request costs as long as a quarter of a megabyte takes to arrive.
+AHEAD = 1 << 18
 
 
 class ServerError(ConnectionError):
-    """A server, or the way to it, failed for good; what it said last."""
+    """A server or the network failed for good; the message is the last that it sent."""
 
 
 def connect(address: str, scheme: str, shown: str) -> tuple[Any, str, str]:
-    """A file system that fsspec knows, for pyarrow, the path in it, and the path's prefix."""
+    """Return a file system of fsspec's, for pyarrow, the path in it, and the path's prefix.
+
+    Raises InputError if fsspec or a package that it needs is missing.
+    """
     install = "pip install 'calibtool[remote]'"
     try:
         import fsspec
@@ -44,7 +51,7 @@ def connect(address: str, scheme: str, shown: str) -> tuple[Any, str, str]:
 
 
 class Handler(fs.FSSpecHandler):  # type: ignore[misc]
-    """fsspec for pyarrow, with patience."""
+    """fsspec for pyarrow, with further attempts."""
 
     def get_file_info(self, paths: list[str]) -> Any:
         return patiently(lambda: super(Handler, self).get_file_info(paths))
@@ -60,29 +67,35 @@ class Handler(fs.FSSpecHandler):  # type: ignore[misc]
 
 
 def patiently(work: Callable[[], T]) -> T:
-    """The result, after as many attempts as it takes while the failure may pass."""
+    """Return the result of `work`, which is called again as long as the failure may pass.
+
+    Raises ServerError after the last attempt, or at once for a failure that will not pass.
+    """
     for wait in (*WAITS, None):
         try:
             return work()
         except NotImplementedError:
             raise
-        except Exception as error:  # every library of fsspec has its own
+        except Exception as error:  # every library below fsspec has errors of its own
             if isinstance(error, FileNotFoundError) and _is_missing(error):
                 raise
             cause = (isinstance(error, FileNotFoundError) and error.__cause__) or error
             if wait is None or not _may_pass(cause):
                 tried = f"{len(WAITS) + 1} attempts, the last: " if wait is None else ""
-                raise ServerError(f"{tried}{_said(cause)}") from None
+                raise ServerError(f"{tried}{_reason(cause)}") from None
             time.sleep(wait * random.uniform(1, 1.5))  # noqa: S311
     raise AssertionError
 
 
 def _is_missing(error: FileNotFoundError) -> bool:
-    """Whether there is no such file; fsspec says so of http whatever went wrong."""
+    """Return whether there is no such file. With http, fsspec raises FileNotFoundError for every
+    failure; the cause tells which it was."""
     return error.__cause__ is None or getattr(error.__cause__, "status", None) == 404
 
 
 def _may_pass(error: BaseException) -> bool:
+    """Return whether another attempt may succeed: after failures of the server (5xx), timeouts
+    (408), "too early" and "too many requests" (425, 429), and failures of the network."""
     status = getattr(error, "status", None)
     if isinstance(status, int) and status:
         return status >= 500 or status in (408, 425, 429)
@@ -92,15 +105,16 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError) or of_http
 
 
-def _said(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     status, message = getattr(error, "status", None), getattr(error, "message", None)
     if status:
-        return f"the server said {status} {message or ''}".rstrip()
+        return f"the server answered {status} {message or ''}".rstrip()
     return clean(error)
 
 
 class _Remote(io.RawIOBase):
-    """A file on a server, read by ranges; whole, to a temporary file, where it gives no ranges."""
+    """A file on a server, read by ranges; if the server gives no ranges, it is fetched whole, to a
+    temporary file."""
 
     def __init__(self, filesystem: Any, path: str) -> None:
         super().__init__()
@@ -108,7 +122,7 @@ class _Remote(io.RawIOBase):
         info = patiently(lambda: filesystem.info(path))
         self._size = info.get("size")
         self._at = 0
-        self._held, self._held_at = b"", 0
+        self._buffer, self._buffer_at = b"", 0
         self._copy: Any = None
         if self._size is None or not info.get("partial", True):
             self._fetch_whole()
@@ -141,23 +155,27 @@ class _Remote(io.RawIOBase):
         return bytes(data)
 
     def _range(self, start: int, count: int) -> bytes:
-        inside = start - self._held_at
-        if not (inside >= 0 and inside + count <= len(self._held)):
+        inside = start - self._buffer_at
+        if not (inside >= 0 and inside + count <= len(self._buffer)):
             end = min(start + max(count, AHEAD), self._size)
-            held = patiently(lambda: self._asked(start, end))
-            if self._copy is not None:
+            data = patiently(lambda: self._fetch_range(start, end))
+            if self._copy is not None:  # the server sent all of it
                 self._copy.seek(start)
                 return bytes(self._copy.read(count))
-            self._held, self._held_at, inside = held, start, 0
-        return self._held[inside : inside + count]
+            self._buffer, self._buffer_at, inside = data, start, 0
+        return self._buffer[inside : inside + count]
 
-    def _asked(self, start: int, end: int) -> bytes:
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        """Request a range.
+
+        A server that ignores ranges answers with the whole file, which is then kept as a copy.
+        """
         data = bytes(self._fs.cat_file(self._path, start=start, end=end)) if end > start else b""
         if len(data) == self._size and end - start != self._size:
-            self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - ranges are not known here
+            self._copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the file
             self._copy.write(data)
         elif len(data) != end - start:
-            raise ConnectionError(f"{len(data):,} bytes came of {end - start:,}")
+            raise ConnectionError(f"{len(data):,} of {end - start:,} bytes arrived")
         return data
 
     def _fetch_whole(self) -> None:
@@ -167,9 +185,9 @@ class _Remote(io.RawIOBase):
             copy.seek(0)
             copy.truncate()
             self._fs.get_file(self._path, copy)
-            found = copy.seek(0, 2)
-            if self._size is not None and found != self._size:
-                raise ConnectionError(f"{found:,} bytes came of {self._size:,}")
+            size = copy.seek(0, 2)
+            if self._size is not None and size != self._size:
+                raise ConnectionError(f"{size:,} of {self._size:,} bytes arrived")
 
         patiently(fetch)
         self._size = copy.seek(0, 2)

@@ -1,4 +1,4 @@
-"""Which rows: "day = '2026-11-01' and score > 0.2" as an expression that pyarrow evaluates.
+"""Conditions on rows: "day = '2026-11-01' and score > 0.2" as an expression of pyarrow's.
 
 The grammar is the WHERE of SQL without its functions:
 
@@ -7,8 +7,8 @@ The grammar is the WHERE of SQL without its functions:
     comparison  =, ==, !=, <>, <, <=, >, >= between a column and a value or another column
     value       12, -0.5, 1e-3, 'text', true, false; a date is text beside a column of dates
 
-Names stand bare or in double quotes. What is neither true nor false, for a value is missing, is
-not kept.
+Names stand bare or in double quotes. As in SQL, a comparison with a missing value is neither true
+nor false, and such a row is not kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import pyarrow.compute as pc
 
 from calibtool.errors import UsageError
 
-DEEPEST = 50  # parentheses within one another
+# Nested parentheses, at most: the parser calls itself for each, and Python's stack is finite.
+DEEPEST = 50
 _TOKEN = re.compile(
     r"""\s*(?:
     (?P<text>'(?:[^']|'')*')
@@ -47,6 +48,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+# the sign of a comparison whose sides have changed places
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -55,9 +57,9 @@ class Filter:
     """A condition on rows.
 
     Attributes:
-        text: as it was written.
-        expression: for pyarrow.
-        columns: those it looks at, each once.
+        text: the condition as the user wrote it.
+        expression: the condition for pyarrow.
+        columns: the columns that it needs, each once.
     """
 
     text: str
@@ -66,7 +68,9 @@ class Filter:
 
 
 def parse(text: str, schema: pa.Schema) -> Filter:
-    """The condition that `text` states on the columns of `schema`; UsageError where it cannot.
+    """Parse a condition on the columns of `schema`.
+
+    Raises UsageError that says where the text cannot be understood.
 
     >>> parse("p > 0.5 and not y", pa.schema({"p": pa.float64(), "y": pa.bool_()})).columns
     ('p', 'y')
@@ -87,7 +91,8 @@ class _Token:
 
 
 def _tokens(text: str) -> list[_Token]:
-    found: list[_Token] = []
+    """Split a text into tokens; the last one is "end", or "odd" or "unended" at an error."""
+    tokens: list[_Token] = []
     at = 0
     end = len(text.rstrip())
     while at < end:
@@ -96,11 +101,11 @@ def _tokens(text: str) -> list[_Token]:
             rest = text[at:].lstrip()
             at = len(text) - len(rest)
             kind = "unended" if rest[:1] in ("'", '"') else "odd"
-            return [*found, _Token(kind, rest[:1], at, rest[:1])]
+            return [*tokens, _Token(kind, rest[:1], at, rest[:1])]
         kind, raw = str(match.lastgroup), match[match.lastgroup or 0]
-        found.append(_token(kind, raw, match.start(kind)))
+        tokens.append(_token(kind, raw, match.start(kind)))
         at = match.end()
-    return [*found, _Token("end", None, end)]
+    return [*tokens, _Token("end", None, end)]
 
 
 def _token(kind: str, raw: str, at: int) -> _Token:
@@ -117,7 +122,11 @@ def _token(kind: str, raw: str, at: int) -> _Token:
 
 
 class _Parser:
-    """Reads tokens from left to right."""
+    """A recursive-descent parser: one method for each rule of the grammar.
+
+    Attributes:
+        columns: the columns that were named so far.
+    """
 
     def __init__(self, text: str, schema: pa.Schema) -> None:
         self.text = text
@@ -131,7 +140,7 @@ class _Parser:
         return self._tokens[0]
 
     def fail(self, what: str, token: _Token | None = None) -> NoReturn:
-        """Say what is wrong, and where."""
+        """Raise UsageError that says what is wrong, and where."""
         token = token or self.next
         if token.kind == "unended":
             what = f"a quote {token.raw} is not closed"
@@ -154,36 +163,36 @@ class _Parser:
     # ------------------------------------------------------------------ the grammar
 
     def condition(self) -> Any:
-        terms = [self._term()]
-        while self._is("or"):
-            self._take()
-            terms.append(self._term())
-        return functools.reduce(operator.or_, terms)
+        """Read terms joined by `or`; return the expression."""
+        return self._joined("or", self._term, operator.or_)
 
     def _term(self) -> Any:
-        facts = [self._fact()]
-        while self._is("and"):
+        return self._joined("and", self._fact, operator.and_)
+
+    def _joined(self, word: str, read: Callable[[], Any], join: Callable[[Any, Any], Any]) -> Any:
+        expressions = [read()]
+        while self._is(word):
             self._take()
-            facts.append(self._fact())
-        return functools.reduce(operator.and_, facts)
+            expressions.append(read())
+        return functools.reduce(join, expressions)
 
     def _fact(self) -> Any:
         negate = False
         while self._is("not"):
             self._take()
             negate = not negate
-        found = self._within() if self._is("(") else self._comparison()
-        return ~found if negate else found
+        fact = self._within() if self._is("(") else self._comparison()
+        return ~fact if negate else fact
 
     def _within(self) -> Any:
         self._depth += 1
         if self._depth > DEEPEST:
-            self.fail(f"more than {DEEPEST} parentheses within one another")
+            self.fail(f"more than {DEEPEST} nested parentheses")
         self._take()
-        found = self.condition()
+        condition = self.condition()
         self._skip(")", "to close the parenthesis")
         self._depth -= 1
-        return found
+        return condition
 
     def _comparison(self) -> Any:
         left = self._operand()
@@ -222,9 +231,10 @@ class _Parser:
             self._take()
             values.append(self._against(column, self._operand()))
         self._skip(")", "to close the list")
-        # one by one, so that a missing value is neither in the list nor out of it, as in SQL
-        found = functools.reduce(operator.or_, [self._field(column) == value for value in values])
-        return ~found if negate else found
+        # One comparison per value, not `isin`: a missing value is then neither in the list nor out
+        # of it, as in SQL.
+        among = functools.reduce(operator.or_, [self._field(column) == value for value in values])
+        return ~among if negate else among
 
     def _operand(self) -> _Token:
         token = self.next
@@ -250,15 +260,15 @@ class _Parser:
         return kind.value_type if pa.types.is_dictionary(kind) else kind
 
     def _field(self, column: _Token) -> Any:
-        half = pa.types.is_float16(self._type(column))  # which pyarrow does not compare
+        half = pa.types.is_float16(self._type(column))  # pyarrow cannot compare these
         return pc.field(column.value).cast(pa.float32()) if half else pc.field(column.value)
 
     def _against(self, column: _Token, value: _Token) -> Any:
-        """A value, or another column, for a comparison with `column`."""
+        """Return a value, or another column, for a comparison with `column`."""
         kind = self._type(column)
         sort = _sort(kind)
         if sort is None:
-            self.fail(f"{column.value!r} is {kind}, by which no rows can be chosen", column)
+            self.fail(f"{column.value!r} is {kind}, which conditions cannot compare", column)
         if value.kind == "name":
             if _sort(self._type(value)) != sort:
                 other = self._type(value)
@@ -276,13 +286,13 @@ class _Parser:
                 return _moment(value.value, kind)
             except (pa.ArrowException, ValueError):
                 self.fail(
-                    f"{value.value!r} is no date for {column.value!r}, which is {kind}", value
+                    f"{value.value!r} is not a date for {column.value!r}, which is {kind}", value
                 )
         return _scalar(value.value, kind)
 
 
 def _sort(kind: pa.DataType) -> str | None:
-    """What values of a type are compared with."""
+    """Return what values of a type are compared with, or None."""
     if pa.types.is_boolean(kind):
         return "flag"
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -295,8 +305,8 @@ def _sort(kind: pa.DataType) -> str | None:
 
 
 def _scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
-    """In the column's own type where that holds it: 0.1 is then what a float32 column shows as
-    0.1, and statistics of row groups can be compared with it."""
+    """Return a value in the column's own type, if that can hold it: 0.1 then equals what a float32
+    column shows as 0.1, and statistics of row groups can be compared with it."""
     if pa.types.is_float16(kind):
         return pa.scalar(value, pa.float32())
     if pa.types.is_decimal(kind) or (isinstance(value, float) and pa.types.is_integer(kind)):
@@ -308,7 +318,7 @@ def _scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
 
 
 def _moment(text: str, kind: pa.DataType) -> pa.Scalar:
-    """A date or a time; without a zone it is UTC where the column has one."""
+    """Return a date or a time; without a zone it is UTC if the column has one."""
     zoned = pa.types.is_timestamp(kind) and kind.tz is not None
     if zoned and not re.search(r"(Z|[-+]\d\d:?\d\d)$", text[10:]):
         return pa.scalar(text).cast(pa.timestamp(kind.unit)).cast(kind)

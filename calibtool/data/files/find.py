@@ -1,4 +1,4 @@
-"""Which files are meant: by one name, a folder or a glob, on this machine or on a server."""
+"""Find files by a name, a folder or a glob, on this machine or on a server."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ARROW_FORMATS = {
 
 
 @dataclass(frozen=True)
-class Found:
-    """Files, in the order of their names.
+class FileSet:
+    """The files that a name, a folder, a glob or an address stands for, sorted by name.
 
     Attributes:
         text: what the user wrote, without credentials.
-        paths: as the file system takes them.
-        base: the folder below which folders named key=value are columns, if one was named.
+        paths: the paths as the file system expects them.
+        base: the named folder, below which folders called key=value are columns; None for a glob.
         several: whether a folder or a glob was named, however many files it holds.
         filesystem: pyarrow's, or None for files of this machine.
         prefix: what messages put before a path.
@@ -45,17 +45,20 @@ class Found:
     prefix: str = ""
 
     def show(self, path: str) -> str:
-        """A path as messages call it."""
+        """Return a path as messages show it."""
         return secrets.without_secrets(self.prefix + path)
 
     def suffix(self, path: str) -> str:
-        """In small letters; of an address, without what follows a question mark."""
+        """Return the suffix of a path in lower case; of an address, without its query."""
         bare = path.split("?", maxsplit=1)[0] if "://" in path else path
         return PurePosixPath(bare).suffix.lower()
 
 
-def find(text: str) -> Found:
-    """The files that are meant, in the order of their names."""
+def find(text: str) -> FileSet:
+    """Find the files that a name, a folder, a glob or an address stands for.
+
+    Raises InputError if there are none.
+    """
     if not text.strip() or "\0" in text:
         raise InputError(f"{text!r}: no file can have this name")
     if store.is_remote(text):
@@ -66,23 +69,24 @@ def find(text: str) -> Found:
         raise InputError(f"{text}: {error.strerror or error}") from error
 
 
-def _local(text: str) -> Found:
+def _local(text: str) -> FileSet:
     path = Path(text)
     if path.is_dir():
-        found = [p for p in path.rglob("*") if p.is_file() and _is_data(p.name)]
-        _require(found, text, _NONE_IN_FOLDER)
-        return Found(text, tuple(str(p) for p in sorted(found)), base=text, several=True)
+        files = sorted(_below(text))
+        _require(files, text, _NONE_IN_FOLDER)
+        return FileSet(text, tuple(str(p) for p in files), base=text, several=True)
+    # a file may have brackets in its name
     if glob.has_magic(text) and not path.exists():
-        found = sorted({p for match in glob.glob(text, recursive=True) for p in _below(match)})
-        _require(found, text, "no file matches")
-        return Found(text, tuple(str(p) for p in found), several=True)
+        files = sorted({p for match in glob.glob(text, recursive=True) for p in _below(match)})
+        _require(files, text, "no file matches")
+        return FileSet(text, tuple(str(p) for p in files), several=True)
     if not path.exists():
         raise InputError(f"{text}: no such file")
-    return Found(text, (str(path),))
+    return FileSet(text, (str(path),))
 
 
 def _below(match: str) -> list[Path]:
-    """A file that a glob matches, or the data in a folder that it does."""
+    """Return a file itself, or the data files in a folder."""
     path = Path(match)
     if path.is_file():
         return [path]
@@ -93,7 +97,8 @@ _NONE_IN_FOLDER = f"no file with a suffix of {', '.join(ARROW_FORMATS)} in this 
 
 
 def _is_data(name: str) -> bool:
-    """Whether a file of a folder is data: engines leave _SUCCESS and the like beside it."""
+    """Return whether a file of a folder is data: Spark and others leave _SUCCESS and the like
+    beside it."""
     suffix = PurePosixPath(name).suffix.lower()
     return suffix in ARROW_FORMATS and not name.startswith((".", "_"))
 
@@ -103,7 +108,7 @@ def _require(found: Iterable[Any], text: str, missing: str) -> None:
         raise InputError(f"{text}: {missing}")
 
 
-def _remote(address: str) -> Found:
+def _remote(address: str) -> FileSet:
     place = store.connect(address)
     text = secrets.without_secrets(address)
     shared = {"filesystem": place.filesystem, "prefix": place.prefix}
@@ -111,25 +116,25 @@ def _remote(address: str) -> Found:
     if magic:
         base = place.path[: magic.start()].rpartition("/")[0]
         named = re.compile(_as_regex(place.path))
-        inside = re.compile(f"{_as_regex(place.path)}/.*")  # of a folder that matches
-        found = [
+        inside = re.compile(f"{_as_regex(place.path)}/.*")  # a file in a folder that matches
+        files = [
             path
             for path in place.listed(base, text)
             if named.fullmatch(path)
             or (inside.fullmatch(path) and _is_data(path.rpartition("/")[2]))
         ]
-        _require(found, text, "no file matches")
-        return Found(text, tuple(sorted(found)), several=True, **shared)
+        _require(files, text, "no file matches")
+        return FileSet(text, tuple(sorted(files)), several=True, **shared)
     if place.is_folder(text):
         base = place.path.rstrip("/")
-        found = [p for p in place.listed(base, text) if _is_data(p.rpartition("/")[2])]
-        _require(found, text, _NONE_IN_FOLDER)
-        return Found(text, tuple(sorted(found)), base=base, several=True, **shared)
-    return Found(text, (place.path,), **shared)
+        files = [p for p in place.listed(base, text) if _is_data(p.rpartition("/")[2])]
+        _require(files, text, _NONE_IN_FOLDER)
+        return FileSet(text, tuple(sorted(files)), base=base, several=True, **shared)
+    return FileSet(text, (place.path,), **shared)
 
 
 def _as_regex(pattern: str) -> str:
-    """A glob, in which ** stands for any folders, as a regular expression."""
+    """Return a glob, in which ** stands for any folders, as a regular expression."""
     pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     if "://" in pattern:

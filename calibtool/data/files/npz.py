@@ -1,4 +1,4 @@
-"""npz and npy: arrays are mapped where the file holds them as they are, and never unpickled."""
+"""npz and npy: arrays are mapped if the file holds them uncompressed, and never unpickled."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from typing import IO
 import numpy as np
 
 from calibtool.data.files.reader import Column, Part, Skipped
-from calibtool.errors import InputError, UnreadableError
+from calibtool.data.files.store import open_checked
+from calibtool.errors import InputError
 from calibtool.types import Array
 
+# What precedes a member in a zip: magic, 22 bytes that are not needed, lengths of name and extra
+# field. The length of the extra field can differ from that in the central directory.
 _LOCAL_HEADER = struct.Struct("<4s22sHH")
+# numpy evaluates the header, a Python literal: damaged ones raise any of these
 _HEADER_ERRORS = (
     *(ValueError, TypeError, SyntaxError, EOFError, TokenError),
     *(OverflowError, RecursionError, MemoryError),
 )
-_DEFLATE_LIMIT = 1100  # deflate cannot expand further than 1,032 to 1
+_DEFLATE_LIMIT = 1100  # deflate cannot expand further than 1,032 to 1 (zlib's documentation)
 
-PART_ROWS = 1 << 20  # rows of a part, fewer where a row is wide
+# Rows and bytes of a part. Workers take one part at a time: smaller parts cost more calls, larger
+# ones leave workers idle at the end.
+PART_ROWS = 1 << 20
 PART_BYTES = 1 << 28
 
 
 class ArrayTable:
-    """Arrays by key; those whose first axis has the length of the longest are columns."""
+    """Arrays by key; those as long as the longest are columns."""
 
     def __init__(self, source: str, arrays: dict[str, Array]) -> None:
         self.source = source
@@ -36,7 +42,7 @@ class ArrayTable:
         self.skipped: list[Skipped] = []
 
     def __reduce__(self) -> tuple[Callable[[Path], ArrayTable], tuple[Path]]:
-        """Another process maps the file again, instead of being sent its bytes."""
+        """Pickle the path alone: another process maps the file again."""
         return read_by_suffix, (Path(self.source).resolve(),)
 
     @property
@@ -74,8 +80,8 @@ class ArrayTable:
         return str(Path(self.source).absolute())
 
     def stamps(self) -> list[tuple[str, int | None, str]]:
-        found = Path(self.source).stat()
-        return [(self.source, found.st_size, str(found.st_mtime_ns))]
+        stat = Path(self.source).stat()
+        return [(self.source, stat.st_size, str(stat.st_mtime_ns))]
 
     def locate(self, row: int) -> str:
         return f"row {row} (counting from 0)"
@@ -84,7 +90,7 @@ class ArrayTable:
         return self._arrays[name][:1] if len(self._arrays[name]) else None
 
     def parts(self, names: Sequence[str] = ()) -> list[Part]:
-        """Slices of the mapped arrays."""
+        """Return slices of the mapped arrays."""
         widest = max((int(np.prod(a.shape[1:])) * a.itemsize for a in self._columns()), default=1)
         rows = max(min(PART_ROWS, PART_BYTES // max(widest, 1)), 1)
         starts = range(0, self.rows, rows)
@@ -107,10 +113,13 @@ class ArrayTable:
             yield {name: self._arrays[name][start:end] for name in names}
 
     def _length(self, names: Sequence[str]) -> int:
-        """The rows of these columns, which must be as many in each."""
+        """Return the number of rows of these columns.
+
+        Raises InputError if it differs between them.
+        """
         for name in names:
             if not self._arrays[name].ndim:
-                raise InputError(f"{self.source}: {name}: a single value, expected one a row")
+                raise InputError(f"{self.source}: {name}: a single value, expected one per row")
         rows = max((len(self._arrays[name]) for name in names), default=0)
         for name in names:
             if len(self._arrays[name]) != rows:
@@ -120,13 +129,16 @@ class ArrayTable:
 
 
 def read_by_suffix(path: Path) -> ArrayTable:
-    """The arrays of an npz or npy file."""
+    """Open an npz or npy file.
+
+    Raises InputError.
+    """
     return read_npz(path) if path.suffix.lower() == ".npz" else read_npy(path)
 
 
 def read_npy(path: Path) -> ArrayTable:
-    """One array, under the name of its file."""
-    with open_checked(path) as file:
+    """Open an npy file: one array, under the name of the file."""
+    with open_checked(path, str(path)) as file:
         shape, fortran, dtype = _header(file, str(path))
         size = os.fstat(file.fileno()).st_size - file.tell()
         _require_size(str(path), shape, dtype, size)
@@ -135,10 +147,10 @@ def read_npy(path: Path) -> ArrayTable:
 
 
 def read_npz(path: Path) -> ArrayTable:
-    """The arrays of a zip: stored members mapped, compressed ones read."""
+    """Open an npz file: stored members are mapped, compressed ones are read."""
     arrays: dict[str, Array] = {}
     try:
-        with open_checked(path) as raw, zipfile.ZipFile(raw) as archive:
+        with open_checked(path, str(path)) as raw, zipfile.ZipFile(raw) as archive:
             for member in archive.infolist():
                 if not member.filename.endswith(".npy"):
                     continue
@@ -150,28 +162,17 @@ def read_npz(path: Path) -> ArrayTable:
         raise InputError(
             f"{path}: not a whole npz file ({error}); it may be truncated or of another format"
         ) from error
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an odd compression
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unknown compression
         raise InputError(f"{path}: {error}") from error
     if not arrays:
         raise InputError(f"{path}: holds no arrays")
     return ArrayTable(str(path), arrays)
 
 
-def open_checked(path: Path) -> IO[bytes]:
-    """A file open for reading, or an error that says why not."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise UnreadableError(str(path), error.strerror or str(error)) from error
-    if os.fstat(file.fileno()).st_size == 0:
-        file.close()
-        raise UnreadableError(str(path), "the file is empty")
-    return file
-
-
 def _member(
     path: Path, raw: IO[bytes], archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str
 ) -> Array:
+    """Return an array of an npz: mapped if it is stored, read if it is compressed."""
     declared, stored = member.file_size, member.compress_size
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if member.compress_type != zipfile.ZIP_STORED and (
@@ -202,7 +203,10 @@ def _member(
 
 
 def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    """Shape, order and type of an npy stream; objects, which are pickles, are refused."""
+    """Return shape, order and type of an npy stream.
+
+    Raises InputError for a damaged header, and for arrays of objects, which are pickles.
+    """
     try:
         version = np.lib.format.read_magic(file)
         read = {
@@ -210,7 +214,7 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
             (2, 0): np.lib.format.read_array_header_2_0,
         }.get(version)
         if read is None:
-            raise InputError(f"{where}: npy format {version} is not known")
+            raise InputError(f"{where}: npy format {version} is not supported")
         shape, fortran, dtype = read(file)
     except _HEADER_ERRORS as error:
         raise InputError(
@@ -228,14 +232,15 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
 
 
 def _require_size(
-    where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], found: int
+    where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], size: int
 ) -> None:
+    """Check that there are as many bytes as the header promises; Raises InputError."""
     need = dtype.itemsize
-    for n in shape:
+    for n in shape:  # Python's integers do not overflow, as numpy's would with a hostile header
         need *= n
-    if need != found:
+    if need != size:
         raise InputError(
-            f"{where}: the header promises {need:,} bytes, the file holds {found:,}; "
+            f"{where}: the header promises {need:,} bytes, the file holds {size:,}; "
             "it may be truncated"
         )
 

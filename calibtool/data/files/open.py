@@ -1,4 +1,4 @@
-"""Readers and writers: one table of readers by suffix, one way to open a file."""
+"""Open a file of predictions: which reader reads it, by its suffix."""
 
 from __future__ import annotations
 
@@ -14,57 +14,60 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
 
 SUFFIXES = (".npz", ".npy", *ARROW_FORMATS)
+# suffixes of files that are pickles, or mostly are
 PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin"}
 
 
 def open_table(
     path: str | Path, condition: str | None = None, *, skip_bad_files: bool = False
 ) -> Reader:
-    """A file, a folder or a glob, here or on a server, as named columns; only headers are read.
+    """Open a file, a folder or a glob, here or on a server, as named columns.
 
-    `condition` says which rows, as `calibtool.data.files.filter` reads it.
+    Only headers are read. `condition` says which rows, in the grammar of
+    `calibtool.data.files.filter`. Raises InputError for files that cannot be read, UsageError for a
+    condition on a format that knows none.
     """
-    found = find(str(path))
-    suffix = found.suffix(found.paths[0])
+    files = find(str(path))
+    suffix = files.suffix(files.paths[0])
     if suffix == ".cells":
         raise InputError(
-            f"{found.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
+            f"{files.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
             "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta "
             "and fit-bbq take cells"
         )
     if suffix in PICKLES:
         raise InputError(
-            f"{found.text}: pickles can run code and are never read; save arrays with np.savez"
+            f"{files.text}: pickles can run code and are never read; save arrays with np.savez"
         )
     if suffix not in SUFFIXES:
         raise InputError(
-            f"{found.text}: unknown suffix {suffix!r}; there are {', '.join(SUFFIXES)}"
+            f"{files.text}: unknown suffix {suffix!r}; expected one of {', '.join(SUFFIXES)}"
         )
-    for other in found.paths:
-        if found.suffix(other) != suffix:
+    for other in files.paths:
+        if files.suffix(other) != suffix:
             raise InputError(
-                f"{found.text}: holds both {suffix} and {found.suffix(other)} files; name one kind"
+                f"{files.text}: holds both {suffix} and {files.suffix(other)} files; name one kind"
             )
     if suffix in ARROW_FORMATS:
         from calibtool.data.files.arrow import ArrowTable
 
-        return ArrowTable(found, ARROW_FORMATS[suffix], condition, skip_bad=skip_bad_files)
+        return ArrowTable(files, ARROW_FORMATS[suffix], condition, skip_bad=skip_bad_files)
     if condition is not None:
         raise UsageError(
-            f"--filter: {found.text}: rows of {suffix} are not chosen by a condition, those of "
-            "parquet, Arrow and csv are; index the arrays before they are saved"
+            f"--filter: {files.text}: conditions work on parquet, Arrow and csv, not on {suffix}; "
+            "index the arrays before they are saved"
         )
-    if len(found.paths) > 1:
+    if len(files.paths) > 1:
         raise InputError(
-            f"{found.text}: {len(found.paths)} {suffix} files; several are read only in parquet, "
-            "Arrow and csv"
+            f"{files.text}: {len(files.paths)} {suffix} files; only parquet, Arrow and csv can be "
+            "read as several files"
         )
-    if found.filesystem is not None:
+    if files.filesystem is not None:
         raise InputError(
-            f"{found.text}: {suffix} is read from this machine alone, where it is mapped; copy it "
-            "here first, or write parquet"
+            f"{files.text}: {suffix} can only be read from this machine, where it is mapped; copy "
+            "it here first, or write parquet"
         )
-    return npz.read_by_suffix(Path(found.paths[0]))
+    return npz.read_by_suffix(Path(files.paths[0]))
 
 
 def open_source(
@@ -74,12 +77,21 @@ def open_source(
     need_labels: bool = True,
     extra: Sequence[str] = (),
 ) -> Source:
-    """Predictions in a file, ready to be read in blocks."""
+    """Open the predictions in a file, to be read in blocks.
+
+    Args:
+        path: a file, folder, glob or address.
+        choice: which column has which role, where names do not tell.
+        need_labels: whether missing labels are an error.
+        extra: further columns to carry along.
+
+    Raises InputError, UsageError.
+    """
     choice = choice or Choice()
     table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
     if choice.filter is not None and choice.labels_file:
         raise UsageError(
-            "--filter goes without --labels-file: give the labels a column of the file"
+            "--filter cannot be combined with --labels-file: make the labels a column of the file"
         )
     roles = resolve(table, choice, need_labels=need_labels)
     labels = None
@@ -101,11 +113,11 @@ def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Pred
     Args:
         path: a file; for Arrow's formats also a folder or a glob, or an address (s3://...).
         extra: further columns to carry along.
-        keys: which column plays which part where the names do not say: `logits`, `probs`, `score`,
-            `labels`, `labels_file`, `confidence`, `correct`, `predictions`, `weights`, `classes`,
-            and `renormalize=True` for probabilities that do not sum to 1; `filter` for which rows
-            ("day = '2026-11-01' and score > 0.2"), `skip_bad_files=True` to leave out files that
-            cannot be read.
+        keys: which column has which role, if names do not tell: `logits`, `probs`, `score`,
+            `labels`, `labels_file`, `confidence`, `correct`, `predictions`, `weights`, `classes`;
+            `renormalize=True` for probabilities that do not sum to 1; `filter` for a condition on
+            the rows ("day = '2026-11-01' and score > 0.2"); `skip_bad_files=True` to leave out
+            files that cannot be read.
 
     Raises InputError for anything that is wrong with the file.
     """
@@ -113,12 +125,12 @@ def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Pred
 
 
 def scan(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Source:
-    """The same predictions as `load` reads, to be read in blocks when they are asked for.
+    """Open the predictions that `load` reads, to be read in blocks when they are needed.
 
     `evaluate` and `fit` take the source in place of predictions; `source.blocks(rows)` reads them
     in file order, and `source.load()` at once.
 
-    Raises InputError, now for what the file's headers tell, later for what is wrong with a row.
+    Raises InputError: now for what headers tell, later for what is wrong with a row.
     """
     return open_source(path, _choice("scan", keys), extra=extra)
 

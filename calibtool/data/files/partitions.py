@@ -1,4 +1,4 @@
-"""Folders named key=value, as Hive and Spark write them: columns that the paths tell."""
+"""Columns from paths: folders named key=value, as Hive and Spark write them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from calibtool.data.files.find import Found
+from calibtool.data.files.find import FileSet
 
 NULL = "__HIVE_DEFAULT_PARTITION__"  # how Hive writes a missing value
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The columns that paths tell, and each path's values."""
+    """The columns that paths hold, and their values for each path.
+
+    Attributes:
+        schema: pyarrow's, of these columns.
+        values: path -> column -> value; None for a missing value.
+    """
 
     schema: pa.Schema
     values: dict[str, dict[str, Any]]
 
     def expression(self, path: str) -> Any:
-        """What is known of every row of the file, or None."""
+        """Return what holds for every row of a file, as an expression of pyarrow's, or None."""
         known = self.values.get(path, {})
         terms = [
             pc.field(name).is_null()
@@ -36,14 +41,15 @@ class Keys:
         return functools.reduce(operator.and_, terms) if terms else None
 
 
-def keys_of(found: Found) -> Keys:
-    """The keys in the paths of a folder or a glob: whole numbers where all values are, else text.
+def keys_of(files: FileSet) -> Keys:
+    """Return the keys in the paths of a folder or a glob.
 
-    Paths relative to the named folder count; of a glob, whole paths.
+    A key is an integer column if all its values are integers, else text. In a folder, only the
+    paths below it count; with a glob, whole paths do.
     """
-    if not found.several:
+    if not files.several:
         return Keys(pa.schema([]), {})
-    texts = {path: _texts(path, found.base) for path in found.paths}
+    texts = {path: _texts(path, files.base) for path in files.paths}
     names = list(dict.fromkeys(name for known in texts.values() for name in known))
     fields = []
     for name in names:
@@ -59,16 +65,17 @@ def keys_of(found: Found) -> Keys:
 
 def _texts(path: str, base: str | None) -> dict[str, str | None]:
     inside = path[len(base.rstrip("/")) :] if base and path.startswith(base.rstrip("/")) else path
-    found: dict[str, str | None] = {}
+    texts: dict[str, str | None] = {}
     for segment in inside.split("/")[:-1]:
-        # the listing of a server quotes the sign itself
+        # in the listing of a web server, the equals sign itself is quoted
         name, equals, value = (unquote(segment) if "://" in path else segment).partition("=")
         if name and equals:
-            found[unquote(name)] = None if value == NULL else unquote(value)
-    return found
+            texts[unquote(name)] = None if value == NULL else unquote(value)
+    return texts
 
 
 def _type(texts: list[str | None]) -> pa.DataType:
+    """Return the type that holds all these values; 18 digits always fit into 64 bits."""
     if texts and all(re.fullmatch(r"-?\d{1,18}", str(text)) for text in texts):
         small = all(abs(int(str(text))) < 1 << 31 for text in texts)
         return pa.int32() if small else pa.int64()

@@ -1,4 +1,4 @@
-"""What every reader gives: named columns of equal length, and an iterator over blocks of rows."""
+"""The interface of readers: named columns of equal length, and blocks of their rows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from calibtool.types import Array
 
-NAMED = 3  # files that a warning names
-# beside the named columns of a block where a filter drops rows: each row's number before it
+NAMED = 3  # files that a warning names; more would hide the rest of the output
+# Key of a further column of a block if a filter drops rows: the number of each row before the
+# filter. No column of a file can have this name.
 NUMBERS = "\0number"
 
 
@@ -19,11 +20,11 @@ class Column:
 
     Attributes:
         name: its name in the file.
-        type: how the file calls its type, for people.
-        width: values a row: 1, K, or None where only reading tells.
+        type: what the file calls its type, for people.
+        width: values per row: 1, K, or None if only reading tells.
         rows: its length, before any filter.
         nested: whether a row holds several values, even if their number is 1 or unknown.
-        mapped: whether its bytes stay in the file and are read as they are needed.
+        mapped: whether its bytes stay in the file and are read when they are needed.
     """
 
     name: str
@@ -36,22 +37,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of one file, that one worker reads; it can be pickled, as can its table.
+    """Some rows of one file, which one worker reads. It can be pickled, like its reader.
 
     Attributes:
         file: the path or URL, as messages show it.
-        number: of the file among the files, from 0.
-        first_row: number, in its file, of the part's first row, before any filter.
-        rows: at most so many rows; fewer where a filter drops some.
-        what: what the table needs to read it.
-        start: number of the first row among the rows of all files, before any filter.
+        number: the number of the file among all files, from 0.
+        first_row: the number of the part's first row in its file, before any filter.
+        rows: their number before any filter.
+        content: what its reader needs to find it: numbers of row groups, or a partition.
+        start: the number of the first row among the rows of all files, before any filter.
     """
 
     file: str
     number: int
     first_row: int
     rows: int
-    what: Any = None
+    content: Any = None
     start: int = 0
 
 
@@ -68,8 +69,8 @@ class Reader(Protocol):
 
     Attributes:
         source: what to call it in messages.
-        rows: its length by the files' own records, before any filter.
-        columns: what it holds, by name.
+        rows: its length from the files' metadata, before any filter.
+        columns: the columns by name.
         skipped: files that were left out so far.
     """
 
@@ -85,51 +86,61 @@ class Reader(Protocol):
     def skipped(self) -> list[Skipped]: ...
 
     def count(self, names: Sequence[str]) -> int:
-        """How many rows `blocks` gives of these columns: those that the filter keeps, of files
-        that can be read; where bad files are skipped, all are read to tell."""
+        """Return how many rows `blocks` yields of these columns: those that the filter keeps, in
+        files that can be read. If bad files are skipped, all files are read to find out."""
 
     def path_of(self, part: Part) -> str | None:
-        """Where a part's file lies on this machine; None for those of servers."""
+        """Return the path of a part's file on this machine; None for a file of a server."""
 
     def stamps(self) -> list[tuple[str, int | None, str]]:
-        """Each file, its size in bytes and when it was written: whether it is still the same."""
+        """Return each file, its size in bytes and when it was written: equal stamps stand for
+        equal content."""
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
-        """Class names that the file keeps beside a column of labels, in the order of their ids."""
+        """Return the class names that the file holds for a column of labels, in the order of their
+        ids; None if there are none."""
 
     def strings(self, column: str) -> tuple[str, ...]:
-        """A short column of names, whole."""
+        """Return a short column of names, whole."""
 
     def locate(self, row: int) -> str:
-        """A row by its number among all rows before any filter, for messages."""
+        """Return what to call a row, by its number among all rows before any filter."""
 
     def first(self, name: str) -> Array | None:
-        """A column's first row, (1,) or (1, width), whatever the filter; None where there is no
-        row."""
+        """Return a column's first row, (1,) or (1, width), whatever the filter; None if there are
+        no rows."""
 
     def blocks(self, names: Sequence[str], size: int) -> Iterator[dict[str, Array]]:
-        """The named columns in blocks of `size` rows, the last one shorter."""
+        """Yield the named columns in blocks of `size` rows, the last one shorter."""
 
     def parts(self, names: Sequence[str] = ()) -> list[Part]:
-        """All rows in parts of one file each, in the order of the files' names. Files that lack
-        one of the named columns are refused, or skipped, here."""
+        """Return all rows in parts of one file each, in the order of the files' names. Files that
+        lack one of the named columns are an error, or are skipped, here."""
 
     def part_blocks(
         self, part: Part, names: Sequence[str], size: int
     ) -> Iterator[dict[str, Array]]:
-        """The named columns of a part in blocks of `size` rows, the last one shorter. Parts may be
-        read by several threads at once. UnreadableError where the file is damaged."""
+        """Yield the named columns of a part in blocks of `size` rows, the last one shorter.
+
+        Parts may be read by several threads at once. Raises UnreadableError for a damaged file.
+        """
+
+
+def repeated(names: Sequence[str]) -> str | None:
+    """Return the first name in the alphabet that occurs more than once, or None."""
+    return min((name for name in names if names.count(name) > 1), default=None)
 
 
 def left_out(skipped: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """A sentence on files that could not be read, naming the first few; none without any.
+    """Yield a sentence on files that could not be read, naming the first few; nothing without any.
 
     >>> list(left_out([("b.parquet", "the file is empty")]))
     ['1 file could not be read and was left out: b.parquet (the file is empty)']
     """
     if skipped:
-        which = "1 file could not be read and was" if len(skipped) == 1 else ""
-        which = which or f"{len(skipped):,} files could not be read and were"
+        which = f"{len(skipped):,} files could not be read and were"
+        if len(skipped) == 1:
+            which = "1 file could not be read and was"
         named = ", ".join(f"{file} ({reason})" for file, reason in skipped[:NAMED])
         more = f", and {len(skipped) - NAMED:,} more" if len(skipped) > NAMED else ""
         yield f"{which} left out: {named}{more}"

@@ -1,4 +1,4 @@
-"""Which column plays which part: by the user's flag, else by its name, never by its values."""
+"""Which column has which role: by the user's option, else by its name, never by its values."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from calibtool.data.files.reader import Column, Reader
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError, UsageError
 
+# role -> names that tell it, in lower case. With several in a file, the first of the tuple is read.
 ALIASES: dict[str, tuple[str, ...]] = {
     "logits": ("logits", "logit", "log_probs", "log_prob", "logprobs", "log_probabilities"),
     "probs": (
@@ -31,6 +32,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "weights": ("weights", "weight", "sample_weight", "sample_weights"),
     "classes": ("classes", "class_names", "label_names"),
 }
+# role -> names of one column per class: logit_0, prob_cat, p.3
 _PER_CLASS = {
     "logits": re.compile(r"(?:logits?|log_?probs?)[_.](.+)", re.IGNORECASE),
     "probs": re.compile(r"(?:probs?|probas?|probabilit(?:y|ies)|p)[_.](.+)", re.IGNORECASE),
@@ -39,11 +41,17 @@ _PER_CLASS = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user said about a file's columns; None and () leave it to the names.
+    """The options of reading a file; None and () leave a role to the columns' names.
 
-    `logits` and `probs` name a 2-d column, a list of columns "a,b,c", or the common prefix of one
-    column a class. `classes` are the class names, in the order of the columns. `filter` says which
-    rows are read, `skip_bad_files` that files that cannot be read are left out.
+    Attributes:
+        logits, probs: a 2-d column, a list of columns "a,b,c", or the common prefix of one column
+            per class.
+        score, labels, confidence, correct, predictions, weights: one column each.
+        labels_file: a file that holds the labels.
+        classes: the class names, in the order of the columns.
+        renormalize: whether rows of probabilities may sum to something other than 1.
+        filter: a condition on the rows.
+        skip_bad_files: whether files that cannot be read are left out.
     """
 
     logits: str | None = None
@@ -63,12 +71,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns that are read, by their part.
+    """The columns that are read, by their role.
 
     Attributes:
         kind: what `values` holds.
-        values: one column, or one column a class.
-        labels: the labels; beside confidences, only together with `predictions`.
+        values: one column, or one column per class.
+        labels: the labels; with confidences, only together with `predictions`.
+        correct: whether a prediction was right; only with confidences.
+        predictions: the predicted class; only with confidences.
+        weights: the weight of a row.
         class_names: from the user, the file or the columns' names; None if unknown.
     """
 
@@ -81,20 +92,23 @@ class Roles:
     class_names: tuple[str, ...] | None = None
 
     def columns(self) -> list[str]:
-        """Every column to read, each once."""
+        """Return every column to read, each once."""
         singles = (self.labels, self.correct, self.predictions, self.weights)
         return list(dict.fromkeys([*self.values, *(name for name in singles if name)]))
 
 
 def has_part(name: str) -> bool:
-    """Whether a column of this name would be read without being asked for."""
+    """Return whether a column of this name would be given a role by its name."""
     return any(name.lower() in names for names in ALIASES.values()) or any(
         pattern.fullmatch(name) for pattern in _PER_CLASS.values()
     )
 
 
 def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles:
-    """Settle the roles of a table's columns, or raise InputError saying what is missing."""
+    """Return the roles of a table's columns.
+
+    Raises InputError for a role that no column has, UsageError for options that exclude each other.
+    """
     columns = table.columns
     kind, values, suffixes = _values(table.source, columns, choice)
     weights = _named(table.source, columns, "weights", choice.weights)
@@ -125,69 +139,72 @@ def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles
 def _values(
     source: str, columns: Mapping[str, Column], choice: Choice
 ) -> tuple[Kind, tuple[str, ...], tuple[str, ...] | None]:
-    """Kind, columns and, for one column a class, what follows the prefix in their names."""
-    flags = {
+    """Return kind, columns and, for one column per class, the names after the common prefix."""
+    options = {
         "logits": choice.logits,
         "probs": choice.probs,
         "score": choice.score,
         "confidence": choice.confidence,
     }
-    given = [name for name, key in flags.items() if key is not None]
-    if len(given) > 1:
-        raise UsageError(f"--{given[0]} and --{given[1]} exclude each other; give one of them")
-    if given:
-        part = given[0]
-        found = _chosen(source, columns, part, str(flags[part]))
+    used = [name for name, key in options.items() if key is not None]
+    if len(used) > 1:
+        raise UsageError(f"--{used[0]} and --{used[1]} exclude each other; use one of them")
+    if used:
+        role = used[0]
+        match = _by_option(source, columns, role, str(options[role]))
     else:
-        by_name = {part: _by_name(source, columns, part) for part in flags}
+        by_name = {role: _by_name(source, columns, role) for role in options}
         if by_name["logits"] and by_name["probs"]:
             raise InputError(
                 f"{source}: has both logits ({by_name['logits'][0][0]}) and probabilities "
                 f"({by_name['probs'][0][0]}); say which to read with --logits KEY or --probs KEY"
             )
-        part = next((name for name, hit in by_name.items() if hit), "")
-        if not part:
+        role = next((name for name, hit in by_name.items() if hit), "")
+        if not role:
             raise InputError(
                 f"{source}: found no logits, probabilities, score or confidence by name; say which "
                 f"with --logits, --probs, --score or --confidence KEY; {_listing(columns)}"
             )
-        found = by_name[part] or ((), None)
-    names, suffixes = found
-    if part in ("score", "confidence") and columns[names[0]].nested:
-        raise InputError(f"{source}: {names[0]} holds several values a row, expected one")
-    kind: Kind = "probs" if part == "score" else part  # type: ignore[assignment]
+        match = by_name[role] or ((), None)
+    names, suffixes = match
+    if role in ("score", "confidence") and columns[names[0]].nested:
+        raise InputError(f"{source}: {names[0]} holds several values per row, expected one")
+    kind: Kind = "probs" if role == "score" else role  # type: ignore[assignment]
     return kind, names, suffixes
 
 
-def _chosen(
-    source: str, columns: Mapping[str, Column], part: str, key: str
+def _by_option(
+    source: str, columns: Mapping[str, Column], role: str, key: str
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """Return the columns that an option names: one, a list, or those of a prefix."""
     if key in columns:
         return (key,), None
     several = tuple(name.strip() for name in key.split(","))
     if len(several) > 1 and all(name in columns for name in several):
         return several, None
     pattern = re.compile(re.escape(key) + r"[_.]?(.+)")
-    found = _per_class(source, columns, pattern) if key and part in _PER_CLASS else None
-    if found:
-        return found
+    match = _per_class(source, columns, pattern) if key and role in _PER_CLASS else None
+    if match:
+        return match
     raise InputError(f"{source}: there is no {key!r}; {_listing(columns)}")
 
 
 def _by_name(
-    source: str, columns: Mapping[str, Column], part: str
+    source: str, columns: Mapping[str, Column], role: str
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
+    """Return the columns whose names tell the role, or None."""
     lower = {name.lower(): name for name in columns}
-    for alias in ALIASES[part]:
+    for alias in ALIASES[role]:
         if alias in lower:
             return (lower[alias],), None
-    return _per_class(source, columns, _PER_CLASS[part]) if part in _PER_CLASS else None
+    return _per_class(source, columns, _PER_CLASS[role]) if role in _PER_CLASS else None
 
 
 def _per_class(
     source: str, columns: Mapping[str, Column], pattern: re.Pattern[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
-    """One column a class: numbered 0 to K-1 (in any order), or named by class (in file order)."""
+    """Return one column per class: numbered 0 to K-1 (in any order), or named by class (in file
+    order); None if fewer than two match."""
     hits = {name: match[1] for name in columns if (match := pattern.fullmatch(name))}
     if len(hits) < 2:
         return None
@@ -204,12 +221,13 @@ def _per_class(
     return tuple(hits), tuple(hits.values())
 
 
-def _named(source: str, columns: Mapping[str, Column], part: str, key: str | None) -> str | None:
+def _named(source: str, columns: Mapping[str, Column], role: str, key: str | None) -> str | None:
+    """Return the column of a role that a single column has, or None."""
     if key is None:
-        found = _by_name(source, columns, part)
-        return found[0][0] if found else None
+        match = _by_name(source, columns, role)
+        return match[0][0] if match else None
     if key not in columns:
-        raise InputError(f"{source}: there is no {key!r} (--{part}); {_listing(columns)}")
+        raise InputError(f"{source}: there is no {key!r} (--{role}); {_listing(columns)}")
     return key
 
 
@@ -220,6 +238,7 @@ def _class_names(
     suffixes: tuple[str, ...] | None,
     width: int | None,
 ) -> tuple[str, ...] | None:
+    """Return the names of the classes, or None; `width` is their number, if known."""
     if choice.classes:
         return choice.classes
     key = _named(table.source, table.columns, "classes", None)

@@ -1,4 +1,4 @@
-"""A source: a file whose columns have their parts, read as blocks of validated predictions."""
+"""A source: a file whose columns have roles, read as blocks of validated predictions."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Source:
 
     Attributes:
         table: the open file.
-        roles: which column plays which part.
-        choice: what the user said.
+        roles: which column has which role.
+        choice: the options of reading.
         side_labels: labels from a file of their own, or None.
         extra: names of further columns to carry along.
-        run: how a pass over the parts is run (`calibtool.streaming.engines.engine.Run`), if not
-            by threads here.
+        run: how a pass over the parts is run (`calibtool.streaming.engines.engine.RunOptions`);
+            None for threads of this process.
     """
 
     table: Reader
@@ -40,12 +40,12 @@ class Source:
 
     @property
     def source(self) -> str:
-        """What to call it in reports."""
+        """The name of the data in reports."""
         return self.table.source
 
     @property
     def kind(self) -> Kind:
-        """What the values are."""
+        """The kind of values: logits, probs or confidence."""
         return self.roles.kind
 
     @property
@@ -55,29 +55,29 @@ class Source:
 
     @property
     def rows(self) -> int:
-        """N: from the file's own record, or counted where rows or files are left out."""
+        """N, from the file's metadata; counted by reading if rows or files can be left out."""
         if self.choice.filter or self.choice.skip_bad_files:
             return self.table.count(self._names)
         return self.rows_at_most
 
     @property
     def rows_at_most(self) -> int:
-        """N before any filter, by the files' own records: nothing but those is read for it."""
+        """N before any filter, from the files' metadata, without reading rows."""
         return self.table.columns[self.roles.values[0]].rows
 
     @property
     def filter(self) -> str:
-        """Which rows are read, as the user said; "" for all."""
+        """The condition on the rows, as the user wrote it; "" for all rows."""
         return self.choice.filter or ""
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
-        """Files that were left out so far, since they cannot be read, and why."""
-        return tuple((found.file, found.reason) for found in self.table.skipped)
+        """Files that were left out so far since they cannot be read, and the reasons."""
+        return tuple((file.file, file.reason) for file in self.table.skipped)
 
     @cached_property
     def width(self) -> int:
-        """Values a row; a list column's is that of its first row."""
+        """Values per row; in a list column, as many as in its first row."""
         if len(self.roles.values) > 1:
             return len(self.roles.values)
         known = self.table.columns[self.roles.values[0]].width
@@ -88,35 +88,43 @@ class Source:
 
     @property
     def classes(self) -> int | None:
-        """K, the number of classes; None where only confidences are known."""
+        """K, the number of classes; None if only confidences are known."""
         return None if self.kind == "confidence" else max(self.width, 2)
 
     @property
     def one_column(self) -> bool:
-        """Whether a two-class problem is given by the column of class 1 alone."""
+        """True if a two-class problem is given by the column of class 1 alone."""
         return self.kind != "confidence" and self.width == 1
 
     def also(self, names: Iterable[str]) -> Source:
-        """The same source, with further columns carried along in `extra`."""
+        """Return the same source with further columns carried along in `extra`.
+
+        Raises InputError for a column that is not there.
+        """
         for name in names:
             if name not in self.table.columns:
                 known = ", ".join(list(self.table.columns)[:20])
-                raise InputError(f"{self.source}: there is no column {name!r}; there are {known}")
+                raise InputError(
+                    f"{self.source}: there is no column {name!r}; the file has {known}"
+                )
         return replace(self, extra=tuple(dict.fromkeys([*self.extra, *names])))
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
-        """Validated predictions, `rows` at a time, in file order."""
+        """Yield validated predictions, `rows` at a time, in file order.
+
+        Raises InputError for what is wrong with a row.
+        """
         self._require_rows(self.rows)
         blocks = self.table.blocks(self._names, rows)
         yield from self._validated(blocks, whole=self.rows <= rows)
 
     def parts(self) -> list[Part]:
-        """All rows in parts that several workers can read at once, in file order."""
+        """Return all rows in parts that several workers can read at once, in file order."""
         self._require_rows(self.rows_at_most)
         return self.table.parts(self._names)
 
     def part_blocks(self, part: Part, rows: int) -> Iterator[Predictions]:
-        """Validated predictions of a part, `rows` at a time; messages name its file and its row."""
+        """Yield validated predictions of a part, `rows` at a time; messages name file and row."""
         blocks = self.table.part_blocks(part, self._names, rows)
         yield from self._validated(blocks, part, whole=False)
 
@@ -126,8 +134,8 @@ class Source:
 
     def _require_rows(self, rows: int) -> None:
         if rows == 0:
-            kept = " that the filter keeps" if self.choice.filter else ""
-            raise InputError(f"{self.source}: there are no rows{kept}; nothing can be measured")
+            left = " that the filter keeps" if self.choice.filter else ""
+            raise InputError(f"{self.source}: there are no rows{left}; nothing can be measured")
         if self.side_labels is not None and len(self.side_labels) != rows:
             raise InputError(
                 f"{self.choice.labels_file}: {len(self.side_labels):,} labels for {rows:,} "
@@ -154,7 +162,10 @@ class Source:
             row, start = row + block.rows, start + block.rows
 
     def load(self) -> Predictions:
-        """The whole file as one `Predictions`; mapped values stay mapped."""
+        """Read the whole file as one `Predictions`; mapped values stay mapped.
+
+        Raises InputError.
+        """
         return next(self.blocks(max(self.rows, 1)))
 
     def _block(self, columns: dict[str, Array], place: Origin, start: int) -> Predictions:
@@ -183,17 +194,20 @@ class Source:
         )
 
     def _labels(self, columns: dict[str, Array], start: int) -> Array | None:
+        """Return the labels of a block whose first row is row `start` of all."""
         if self.side_labels is not None:
             rows = len(columns[self.roles.values[0]])
             return self.side_labels[start : start + rows]
         return columns[self.roles.labels] if self.roles.labels else None
 
     def _correct(self, columns: dict[str, Array], place: Origin, start: int) -> Array:
+        """Return the hits of a block: a column, or predictions compared with labels."""
         if self.roles.correct:
             return columns[self.roles.correct]
         assert self.roles.predictions is not None
         predictions, labels = columns[self.roles.predictions], self._labels(columns, start)
         assert labels is not None
+        # numpy answers False to 1 == "1", for every row
         numbers = [array.dtype.kind in "iufb" for array in (predictions, labels)]
         if numbers[0] != numbers[1]:
             raise place.error(

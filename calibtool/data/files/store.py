@@ -1,7 +1,7 @@
-"""Addresses of object stores and servers: who reads them, and what of them may be shown.
+"""Addresses of object stores and servers, and the file systems that read them.
 
-pyarrow reads s3, gs, abfs and hdfs; fsspec, where it is installed, everything else. Credentials are
-found as those find them; no message shows what an address carries of them.
+pyarrow reads s3, gs, abfs and hdfs; fsspec, if it is installed, reads everything else. Credentials
+are found as these libraries find them; no message shows those in an address.
 """
 
 from __future__ import annotations
@@ -10,57 +10,67 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from calibtool.data.files.secrets import _OF_SERVER, clean, without_secrets
+from calibtool.data.files.secrets import clean, without_secrets
 from calibtool.errors import InputError, UnreadableError
 
-ATTEMPTS = 5  # at a request that a server turns down for now
+# Attempts at a request that S3 turns down for now. pyarrow waits longer after each: together some
+# seconds, after which a server is down rather than busy.
+ATTEMPTS = 5
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BY_ARROW = {"gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"}
+# Arrow has one type for errors of files and of servers; the text tells them apart.
+_OF_SERVER = ("AWS Error", "google::cloud", "GCS", "Azure", "curl", "imeout", "imed out")
 _NOT_THERE = ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
 
 
 def is_remote(text: str) -> bool:
-    """Whether this is the address of something that does not lie on this machine."""
-    found = _SCHEME.match(text)
-    return found is not None and found[1].lower() != "file"
+    """Return whether a text is an address that leads away from this machine."""
+    match = _SCHEME.match(text)
+    return match is not None and match[1].lower() != "file"
 
 
 def local_path(text: str) -> str:
-    """A path, also from file://."""
-    found = _SCHEME.match(text)
-    return unquote(urlsplit(text).path) if found else text
+    """Return a path as it is, or the path in an address file://."""
+    return unquote(urlsplit(text).path) if _SCHEME.match(text) else text
 
 
 def of_server(error: BaseException) -> bool:
-    """Whether a server, or the way to it, failed, rather than a file."""
+    """Return whether a server or the network failed, rather than a file.
+
+    A bad file can be skipped; a server that fails says nothing about its files.
+    """
     if isinstance(error, PermissionError | ConnectionError | TimeoutError):
         return True
     text = str(error)
     return any(mark in text for mark in _OF_SERVER) and not any(m in text for m in _NOT_THERE)
 
 
-def require_content(path: str, shown: str) -> None:
-    """Whether a file of this machine can be opened, and holds anything."""
+def open_checked(path: str | Path, shown: str) -> IO[bytes]:
+    """Open a file of this machine for reading; messages call it `shown`.
+
+    Raises UnreadableError if it cannot be opened or is empty.
+    """
     try:
-        with Path(path).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        file = Path(path).open("rb")  # noqa: SIM115 - the caller closes it
     except OSError as error:
         raise UnreadableError(shown, error.strerror or str(error)) from error
-    if size == 0:
+    if os.fstat(file.fileno()).st_size == 0:
+        file.close()
         raise UnreadableError(shown, "the file is empty")
+    return file
 
 
 @dataclass(frozen=True)
 class RemoteLocation:
-    """Where an address leads.
+    """The file system of an address, and the path in it.
 
     Attributes:
         filesystem: pyarrow's.
-        path: as the file system takes it.
-        prefix: what was before the path in the address.
+        path: the path as the file system expects it.
+        prefix: what stands before the path in the address.
     """
 
     filesystem: Any
@@ -68,31 +78,36 @@ class RemoteLocation:
     prefix: str
 
     def is_folder(self, shown: str) -> bool:
-        """Whether the path is that of a folder; an error where there is nothing."""
+        """Return whether the path is that of a folder.
+
+        Raises InputError if there is nothing.
+        """
         from pyarrow import fs
 
         if self.path.endswith("/"):
             return True
-        if "://" in self.path:  # a page is a file: what is no file says so when it is read
+        # http has no folders: an address is a file, and reading it tells if it is not
+        if "://" in self.path:
             return False
-        kind = self._asked(shown, lambda: self.filesystem.get_file_info(self.path).type)
+        kind = self._ask(shown, lambda: self.filesystem.get_file_info(self.path).type)
         if kind == fs.FileType.NotFound:
             raise InputError(f"{shown}: no such file")
         return bool(kind == fs.FileType.Directory)
 
     def listed(self, folder: str, shown: str) -> list[str]:
-        """The files below a folder."""
+        """Return the paths of all files below a folder."""
         from pyarrow import fs
 
         selector = fs.FileSelector(folder, recursive=True)
-        infos = self._asked(shown, lambda: self.filesystem.get_file_info(selector))
+        infos = self._ask(shown, lambda: self.filesystem.get_file_info(selector))
         return [info.path for info in infos if info.type == fs.FileType.File]
 
-    def _asked(self, shown: str, ask: Any) -> Any:
+    def _ask(self, shown: str, request: Any) -> Any:
+        """Return the answer to a request; raise InputError if it fails."""
         import pyarrow as pa
 
         try:
-            return ask()
+            return request()
         except FileNotFoundError as error:
             raise InputError(f"{shown}: no such file or folder") from error
         except (OSError, pa.ArrowException, ValueError) as error:
@@ -100,7 +115,10 @@ class RemoteLocation:
 
 
 def connect(address: str) -> RemoteLocation:
-    """The file system of an address, and the path in it."""
+    """Connect to the file system of an address.
+
+    Raises InputError.
+    """
     import pyarrow as pa
     from pyarrow import fs
 
@@ -111,6 +129,7 @@ def connect(address: str) -> RemoteLocation:
             return _s3(address)
         if scheme in _BY_ARROW:
             joint = "&" if "?" in address else "?"
+            # pyarrow's default for Google is to retry for 15 minutes
             patient = f"{joint}retry_limit_seconds=10" if scheme in ("gs", "gcs") else ""
             filesystem, path = fs.FileSystem.from_uri(address + patient)
             prefix = f"{scheme}://"
@@ -123,24 +142,30 @@ def connect(address: str) -> RemoteLocation:
 
 
 def _s3(address: str) -> RemoteLocation:
-    """S3, or a server that speaks its language, as AWS_ENDPOINT_URL or the address names it."""
+    """Connect to S3, or to a server with its interface that AWS_ENDPOINT_URL or the address names.
+
+    Raises ValueError for options of the address that are not known.
+    """
     from pyarrow import fs
 
     parts = urlsplit(address)
-    asked = dict(parse_qsl(parts.query))
-    unknown = sorted(set(asked) - {"region", "scheme", "endpoint_override"})
+    query = dict(parse_qsl(parts.query))
+    unknown = sorted(set(query) - {"region", "scheme", "endpoint_override"})
     if unknown:
         raise ValueError(f"an address of S3 takes region, scheme, endpoint_override, not {unknown}")
-    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    endpoint = asked.get("endpoint_override") or named
-    how: dict[str, Any] = {"retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)}
+    variable = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    endpoint = query.get("endpoint_override") or variable
+    retries = fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
+    options: dict[str, Any] = {"retry_strategy": retries}
     if endpoint:
         scheme, _, host = endpoint.rpartition("://")
-        how["endpoint_override"] = host.rstrip("/")
-        how["scheme"] = asked.get("scheme") or scheme or "https"
-    region = asked.get("region") or os.environ.get("AWS_REGION")
+        options["endpoint_override"] = host.rstrip("/")
+        options["scheme"] = query.get("scheme") or scheme or "https"
+    region = query.get("region") or os.environ.get("AWS_REGION")
     bucket = parts.netloc.rpartition("@")[2]
-    how["region"] = region or (None if endpoint else fs.resolve_s3_region(bucket))
+    # only Amazon tells the region of a bucket; another server needs none
+    options["region"] = region or (None if endpoint else fs.resolve_s3_region(bucket))
     if parts.username and parts.password:
-        how["access_key"], how["secret_key"] = unquote(parts.username), unquote(parts.password)
-    return RemoteLocation(fs.S3FileSystem(**how), bucket + unquote(parts.path), "s3://")
+        options["access_key"] = unquote(parts.username)
+        options["secret_key"] = unquote(parts.password)
+    return RemoteLocation(fs.S3FileSystem(**options), bucket + unquote(parts.path), "s3://")

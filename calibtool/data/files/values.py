@@ -1,4 +1,4 @@
-"""Arrow's columns as arrays, and batches of any length as blocks of one length."""
+"""Arrow columns as arrays, and batches of any length as blocks of one length."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ from calibtool.types import Array
 def recut(
     arrays: Iterator[dict[str, Array]], names: Sequence[str], size: int, source: str
 ) -> Iterator[dict[str, Array]]:
-    """Blocks of `size` rows, the last one shorter, whatever length the pieces have."""
-    held: list[dict[str, Array]] = []
+    """Yield blocks of `size` rows, the last one shorter, whatever length the pieces have.
+
+    Blocks then do not depend on the row groups of a file, and neither do sums over them.
+    Raises InputError if rows differ in their number of values.
+    """
+    pieces: list[dict[str, Array]] = []
     count = 0
     for piece in arrays:
-        held.append(piece)
+        pieces.append(piece)
         count += len(piece[names[0]])
         while count >= size:
-            block, held = _cut(held, names, size, source)
+            block, pieces = _cut(pieces, names, size, source)
             count -= size
             yield block
     if count:
-        yield _cut(held, names, count, source)[0]
+        yield _cut(pieces, names, count, source)[0]
 
 
 def _cut(
-    held: list[dict[str, Array]], names: Sequence[str], size: int, source: str
+    pieces: list[dict[str, Array]], names: Sequence[str], size: int, source: str
 ) -> tuple[dict[str, Array], list[dict[str, Array]]]:
     try:
         whole = {
-            name: held[0][name] if len(held) == 1 else np.concatenate([part[name] for part in held])
+            name: pieces[0][name]
+            if len(pieces) == 1
+            else np.concatenate([part[name] for part in pieces])
             for name in names
         }
     except ValueError as error:
@@ -45,21 +51,24 @@ def _cut(
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether a row of this type holds several values."""
+    """Return whether a row of this type holds several values."""
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
 
 
 def width(kind: pa.DataType) -> int | None:
-    """Values a row; None where the type does not tell."""
+    """Return the values per row; None if the type does not tell."""
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size)
     return None if is_list(kind) else 1
 
 
 def family(kind: pa.DataType) -> str:
-    """What a type holds, whatever its width: files may differ in that alone."""
+    """Return what a type holds, whatever its width: files of one table may differ in width alone.
+
+    "numbers", "text", "lists of ...", or the type itself.
+    """
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
     if pa.types.is_dictionary(kind):
@@ -76,10 +85,15 @@ def family(kind: pa.DataType) -> str:
 
 
 def to_numpy(column: pa.Array, where: str, numbers: Array | int, width: int = 1) -> Array:
-    """A column as an array, (n,) or (n, width); nulls and ragged rows are errors.
+    """Return a column as an array, (n,) or (n, width).
 
-    `numbers` are those of the rows, or that of the first of them; `width` is how many values of
-    `column` a row has.
+    Args:
+        column: the column.
+        where: what messages call it.
+        numbers: the number of each row, or that of the first row.
+        width: values of `column` per row; more than 1 for the flattened values of a list.
+
+    Raises InputError for nulls and for rows with different numbers of values.
     """
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
@@ -104,7 +118,8 @@ def _number(numbers: Array | int, index: int) -> int:
 
 
 def _decoded(column: pa.DictionaryArray, where: str, numbers: Array | int) -> Array:
-    """By value, for another batch or file may number the same names differently."""
+    """Return the values of a dictionary column, not its codes: another batch or file may number the
+    same names differently."""
     if column.dictionary.null_count:
         return to_numpy(column.dictionary_decode(), where, numbers)
     values = to_numpy(column.dictionary, where, 0)

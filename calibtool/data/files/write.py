@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: to a neighbour first, then renamed into place."""
+"""Write files atomically: to a temporary file beside the target, which is then renamed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from calibtool.types import Array
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes `path`'s place only when the block ends without an error."""
+    """Open a binary file that replaces `path` only when the block ends without an error.
+
+    Raises UsageError if it cannot be written.
+    """
     target = Path(path)
     try:
         real, beside = _places(target)
@@ -34,25 +37,31 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
             if beside != real:
                 with suppress(OSError):
                     beside.unlink(missing_ok=True)
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader of a pipe has had enough: no error of the file
         raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def require_writable(path: str | Path) -> None:
-    """Whether `path` could be written, before the work that makes what is to be written."""
+    """Check that `path` can be written, before the work whose result it is for.
+
+    Raises UsageError.
+    """
     try:
         real, _ = _places(Path(path))
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
     if not os.access(real.parent, os.W_OK):
-        what = "is read-only" if real.parent.is_dir() else "is no folder"
+        what = "is read-only" if real.parent.is_dir() else "is not a folder"
         raise UsageError(f"{path}: cannot be written: {real.parent} {what}")
 
 
 def _places(target: Path) -> tuple[Path, Path]:
-    """The file that is meant, and the neighbour that is written first: the same for a device."""
+    """Return the target, links resolved, and the temporary file beside it; the same for a device.
+
+    Raises UsageError for a target that cannot be replaced.
+    """
     if "\0" in str(target):
         raise UsageError(f"{str(target)!r}: no file can have this name")
     if target.is_dir():
@@ -66,30 +75,34 @@ def _places(target: Path) -> tuple[Path, Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """A UTF-8 text file, whole."""
+    """Write a UTF-8 text file, atomically.
+
+    Raises UsageError if it cannot be written.
+    """
     with whole_file(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_predictions(predictions: Predictions, path: str | Path) -> None:
-    """Predictions in the format of the suffix, as `calibtool evaluate` reads them.
+    """Write predictions in the format of the suffix, as `calibtool evaluate` reads them.
 
     Keys are `logits`, `probs` or `confidence`, then `labels` or `correct`, `weights`, `classes`,
-    and the columns carried along.
+    and the columns carried along. Raises UsageError for an unknown suffix, a column that the format
+    cannot hold, and a file that cannot be written.
     """
     target = Path(path)
     writer = WRITERS.get(target.suffix.lower())
     if writer is None:
         known = ", ".join(WRITERS)
         raise UsageError(
-            f"{target}: cannot write {target.suffix or 'no suffix'}; there are {known}"
+            f"{target}: cannot write files with suffix {target.suffix!r}; expected one of {known}"
         )
     columns = {**predictions.extra, **_columns(predictions)}
     deep = [name for name, array in columns.items() if array.ndim > 2]
     if deep and target.suffix.lower() != ".npz":
         raise UsageError(
             f"{target}: column {deep[0]!r} has {columns[deep[0]].ndim} dimensions; "
-            "only npz holds those"
+            "only npz can hold those"
         )
     with whole_file(target) as file:
         writer(file, columns, predictions.class_names)
@@ -146,7 +159,7 @@ def _csv(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] |
     from pyarrow import csv
 
     if names and any(name.isdigit() for name in names):
-        names = None  # a column logit_10 would be that of class 10
+        names = None  # a column logit_10 would be read as that of class 10
     flat = {}
     for name, array in columns.items():
         if array.ndim == 2:

@@ -1,7 +1,8 @@
-"""How far a pass has come, in a file: an interrupted one goes on where it was, to the same digits.
+"""A checkpoint: how far a pass has come, in a file. A resumed pass gives the same digits.
 
-The file is a zip of a JSON header and the sums of each level of the tree as cells; it is written
-beside its place and renamed. It stays when the pass is done: run again, there is nothing to read.
+The file is a zip of a JSON header and, for each level of the tree, its pending sums as cells (see
+`fold.Fold`). It is written atomically, so that a crash while writing leaves the previous one. It
+stays when the pass is complete: the same command then has nothing to read.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import hashlib
 import json
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,91 +19,85 @@ from typing import Any
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.data.files.write import require_writable, whole_file
-from calibtool.errors import InputError, UsageError
-from calibtool.streaming.cells_file import from_bytes, to_bytes
+from calibtool.errors import InputError
+from calibtool.streaming.cells_file import damage_as_input_error, from_bytes, to_bytes
 from calibtool.streaming.engines.engine import PartResult, RunOptions, Task
 from calibtool.streaming.engines.fold import Fold
-from calibtool.streaming.summary import Summary
 from calibtool.version import __version__
 
 FORMAT = "calibtool run"
 VERSION = 1
-EVERY = 10.0  # seconds between two writes
-LEAST_SHARE = 100  # and so many times what the last one took
+# A crash loses at most EVERY seconds of reading, or LEAST_SHARE times what the last write took if
+# that is more: writing then takes at most a hundredth of the time, on a slow disk too.
+EVERY = 10.0
+LEAST_SHARE = 100
 
 
 class Checkpoint:
-    """Writes and reads the file of a pass; does nothing where none was asked for."""
+    """Reads and writes the checkpoint file of a pass; does nothing if there is no such file."""
 
-    def __init__(self, how: RunOptions, source: Source, work: Task, parts: Sequence[Part]) -> None:
-        self.path, self.say = how.state, how.say
-        self.was = {} if self.path is None else what(source, work, parts)
-        self._kept, self._due = 0, time.monotonic() + EVERY
+    def __init__(
+        self, options: RunOptions, source: Source, task: Task, parts: Sequence[Part]
+    ) -> None:
+        self.path, self.say = options.state, options.say
+        self._identity = {} if self.path is None else identity_of(source, task, parts)
+        self._written, self._due = 0, time.monotonic() + EVERY
 
     def resume(self, fold: Fold, share: Callable[[int], float]) -> None:
-        """Go on where the file says.
+        """Load the pending sums of an interrupted pass into `fold`.
 
-        Raises InputError where it is of another pass.
+        `share` gives the share of the rows in a number of parts. Raises InputError if the file is
+        damaged or belongs to another pass, UsageError if it cannot be written.
         """
         if self.path is None:
             return
         if not self.path.exists():
             require_writable(self.path)
             return
-        fold.held, fold.done = _read(self.path, self.was)
-        self._kept = fold.done
+        fold.pending, fold.done = _read(self.path, self._identity)
+        self._written = fold.done
         if fold.done == fold.root.stop:
             self.say(f"{self.path}: the whole run is in it; nothing is left to read")
         elif fold.done:
             self.say(f"{self.path}: the run continues at {100 * share(fold.done):.0f} %")
 
-    def keep(self, fold: Fold) -> None:
-        """Write, if it is time."""
+    def write_if_due(self, fold: Fold) -> None:
+        """Write the file if the last write is long enough ago."""
         if self.path is not None and time.monotonic() >= self._due:
             self._write(fold)
 
     def close(self, fold: Fold) -> None:
-        """Write what is not written yet, also where the pass was cut short."""
-        if self.path is not None and fold.done > self._kept:
+        """Write what is not written yet, also after an error or Ctrl-C."""
+        if self.path is not None and fold.done > self._written:
             self._write(fold)
 
     def _write(self, fold: Fold) -> None:
         assert self.path is not None
         began = time.monotonic()
-        _save(self.path, self.was, fold)
-        took = time.monotonic() - began
-        self._kept, self._due = fold.done, time.monotonic() + max(EVERY, LEAST_SHARE * took)
+        _save(self.path, self._identity, fold)
+        seconds = time.monotonic() - began
+        self._written = fold.done
+        self._due = time.monotonic() + max(EVERY, LEAST_SHARE * seconds)
 
 
-def what(source: Source, work: Task, parts: Sequence[Part]) -> dict[str, str]:
-    """What a pass is over and what it makes, by what to call it in messages."""
-    keep = getattr(work, "keep", None)
-    if keep is None:
-        raise UsageError("--state: this pass keeps more than cells, and cannot be resumed")
-    systems = [_described(system) for system in getattr(work, "systems", ())]
+def identity_of(source: Source, task: Task, parts: Sequence[Part]) -> dict[str, str]:
+    """Return what a pass reads and computes, by what to call it in messages.
+
+    Whatever could change a digit is in it. Sizes and times of files stand for their content.
+    """
+    description = task.describe()
     files = source.table.stamps()
     size = sum(size or 0 for _, size, _ in files)
     side = None if source.side_labels is None else _hash(source.side_labels.tobytes())
     options = {**asdict(source.choice), "extra": source.extra, "side": side}
-    cut = [(part.file, part.number, part.first_row, part.rows) for part in parts]
+    cuts = [(part.file, part.number, part.first_row, part.rows) for part in parts]
     return {
         "versions of calibtool": __version__,
-        "input files": f"{len(files):,} files of {size:,} bytes, sha256 {_digest([files, cut])}",
+        "input files": f"{len(files):,} files of {size:,} bytes, sha256 {_digest([files, cuts])}",
         "options of reading": f"sha256 {_digest(options)}",
         "roles of columns": f"sha256 {_digest(asdict(source.roles))}",
-        "metrics": f"sha256 {_digest(asdict(keep))}",
-        "calibrators": f"sha256 {_digest(systems)}",
+        **{name: f"sha256 {_digest(value)}" for name, value in description.items()},
     }
-
-
-def _described(system: Any) -> Any:
-    """A calibrator by its numbers."""
-    if hasattr(system, "document"):
-        return system.document()
-    name = getattr(system, "__qualname__", None)
-    if name is None:
-        raise UsageError("--state: goes with calibrators of calibtool alone")
-    return name
 
 
 def _digest(value: Any) -> str:
@@ -114,69 +108,72 @@ def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _save(path: Path, was: dict[str, str], fold: Fold) -> None:
+def _save(path: Path, identity: dict[str, str], fold: Fold) -> None:
     held = {
-        str(depth): {"bad": found.bad, "sums": len(found.sums)}
-        for depth, found in fold.held.items()
+        str(depth): {"bad": result.bad, "sums": len(result.sums)}
+        for depth, result in fold.pending.items()
     }
-    header = {"format": FORMAT, "version": VERSION, "run": was, "done": fold.done, "held": held}
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "run": identity,
+        "done": fold.done,
+        "held": held,
+    }
     with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr("header.json", json.dumps(header, indent=1))
-        for depth, found in fold.held.items():
-            for k, state in enumerate(found.sums):
-                archive.writestr(f"{depth}/{k}.cells", to_bytes(state))
+        for depth, result in fold.pending.items():
+            for k, summary in enumerate(result.sums):
+                archive.writestr(f"{depth}/{k}.cells", to_bytes(summary))
 
 
-def _read(path: Path, was: dict[str, str]) -> tuple[dict[int, PartResult], int]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read("header.json"))
-            _require_same(path, header, was)
-            held = {
-                int(depth): PartResult(
-                    [
-                        _state(archive, f"{depth}/{k}.cells", str(path))
-                        for k in range(int(said["sums"]))
-                    ],
-                    tuple((int(n), str(file), str(why)) for n, file, why in said["bad"]),
-                )
-                for depth, said in header["held"].items()
-            }
-            return held, int(header["done"])
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not the state of a run ({error}); name another file, or delete it to begin "
-            "anew"
-        ) from error
+def _read(path: Path, identity: dict[str, str]) -> tuple[dict[int, PartResult], int]:
+    """Return the pending sums and the number of parts that are in them."""
+    with (
+        damage_as_input_error(
+            path, "the state of a run", "name another file, or delete it to start again"
+        ),
+        zipfile.ZipFile(path) as archive,
+    ):
+        header = json.loads(archive.read("header.json"))
+        _require_same(path, header, identity)
+        pending = {
+            int(depth): PartResult(
+                [
+                    from_bytes(archive.read(f"{depth}/{k}.cells"), str(path))
+                    for k in range(int(level["sums"]))
+                ],
+                tuple((int(n), str(file), str(reason)) for n, file, reason in level["bad"]),
+            )
+            for depth, level in header["held"].items()
+        }
+        return pending, int(header["done"])
 
 
-def _state(archive: zipfile.ZipFile, name: str, source: str) -> Summary:
-    return from_bytes(archive.read(name), source)
+def _require_same(path: Path, header: dict[str, Any], identity: dict[str, str]) -> None:
+    """Check that the file belongs to this pass.
 
-
-def _require_same(path: Path, header: dict[str, Any], was: dict[str, str]) -> None:
-    """Whether the file is of the same pass."""
+    Raises InputError, or ValueError if it is no checkpoint.
+    """
     if header["format"] != FORMAT:
         raise ValueError(f"its format is {header['format']!r}")
     if header["version"] != VERSION:
         raise InputError(
             f"{path}: the state of a run of version {header['version']}, this calibtool reads "
-            f"version {VERSION}; delete it to begin anew"
+            f"version {VERSION}; delete it to start again"
         )
-    for name, value in was.items():
-        then = str(header["run"].get(name))
-        if then == value:
+    for name, value in identity.items():
+        before = str(header["run"].get(name))
+        if before == value:
             continue
-        said = "" if "sha256" in value or len(value) > 80 else f" ({then} then, {value} now)"
+        change = "" if "sha256" in value or len(value) > 80 else f" ({before} then, {value} now)"
         if name == "input files":
-            said = f" ({_human(then)} then, {_human(value)} now)"
+            change = f" ({_without_hash(before)} then, {_without_hash(value)} now)"
         raise InputError(
-            f"{path}: is of a run with other {name}{said}; name another file, or delete it to "
-            "begin anew"
+            f"{path}: belongs to a run with other {name}{change}; name another file, or delete it "
+            "to start again"
         )
 
 
-def _human(value: str) -> str:
+def _without_hash(value: str) -> str:
     return value.partition(", sha256")[0]

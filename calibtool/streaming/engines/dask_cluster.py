@@ -1,4 +1,4 @@
-"""The engine of a Dask cluster: parts go to workers, sums come back; `--dask` and `ct.dask`."""
+"""The engine of a Dask cluster: parts go to workers, sums come back (`--dask`)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from typing import Any
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.errors import CalibtoolError, ClusterError, UsageError
-from calibtool.streaming.engines.engine import PartResult, Task
+from calibtool.streaming.engines.engine import PartResult, Task, combine
 from calibtool.streaming.engines.tree import WIDTH, Node, nodes_from
-from calibtool.streaming.engines.worker import kept_here, map_node, packed, reduce_found
+from calibtool.streaming.engines.worker import map_node, pack, unpack
 from calibtool.version import __version__
 
-SCHEDULER = 10  # seconds in which a scheduler has to answer
-WORKERS = 60  # seconds in which the first worker has to be there
-AHEAD = 8  # parts that wait for a thread of the cluster
-JOBS = 64  # of a pass, at least: how often what was found comes back, and can be kept
-MOST = 512  # parts whose sum comes back as one
-SAME = ("python", "numpy", "calibtool")  # whose versions decide digits
+SCHEDULER = 10  # seconds in which a scheduler has to answer; one that runs answers in a moment
+WORKERS = 60  # seconds without any worker after which a pass ends; batch systems start them late
+# Parts that are submitted ahead, per thread of the cluster: enough that no thread waits while
+# results come back, few enough that a pass of a million parts does not fill the scheduler.
+AHEAD = 8
+# Results of a pass, at least: progress and checkpoints advance in steps of a result.
+JOBS = 64
+# Parts whose sum comes back as one result, at most. With 512, the results of a million parts are
+# some 2,000 summaries, which the command adds in under a second (docs/cluster.md, "How large").
+MOST = 512
+SAME = ("python", "numpy", "calibtool")  # whose versions can change digits
 _ADDRESS = re.compile(
     r"(?:(?:tcp|tls|ucx|ws|wss|inproc)://)?[^\s/:]+(?::\d+)(?:/\S*)?|inproc://\S+"
 )
@@ -33,24 +38,24 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Dask:
-    """A client of a cluster.
+    """The engine of a cluster that a client is connected to.
 
     Attributes:
         client: distributed.Client.
-        most: parts whose sum comes back as one; None for as many as give JOBS of them.
+        most: parts whose sum comes back as one result; None for as many as give JOBS results.
     """
 
     client: Any
     most: int | None = None
 
     def run(
-        self, work: Task, source: Source, parts: Sequence[Part], root: Node, done: int
+        self, task: Task, source: Source, parts: Sequence[Part], root: Node, done: int
     ) -> Iterator[tuple[Node, PartResult]]:
-        """Nodes of many parts each, mapped and added up on the cluster."""
+        """Yield results of nodes of many parts each, mapped and added on the cluster."""
         most = self.most or min(max(len(parts) // JOBS, 1), MOST)
         threads = self._threads()
-        held = self.client.submit(kept_here, packed(work, source), pure=False)
-        plan = _Plan(self.client, held, parts, len(parts) // (JOBS * threads))
+        job = self.client.submit(unpack, pack(task, source), pure=False)
+        plan = _Plan(self.client, job, parts, len(parts) // (JOBS * threads))
         ahead = max(AHEAD * threads, 2 * most)
         waiting: deque[tuple[Node, Any]] = deque()
         under_way = 0
@@ -58,14 +63,14 @@ class Dask:
             waiting.append((node, plan.of(node)))
             under_way += node.stop - node.start
             if under_way > ahead:
-                for ready, found in self._next(waiting):
+                for ready, result in self._next(waiting):
                     under_way -= ready.stop - ready.start
-                    yield ready, found
+                    yield ready, result
         while waiting:
             yield from self._next(waiting)
 
     def _next(self, waiting: deque[tuple[Node, Any]]) -> list[tuple[Node, PartResult]]:
-        """What is found at the first nodes, as far as it is there: at least at one."""
+        """Return the results of the first nodes that are ready, waiting for at least one."""
         self._wait(waiting[0][1])
         nodes, futures = [], []
         while waiting and waiting[0][1].done():
@@ -76,21 +81,27 @@ class Dask:
             return list(zip(nodes, self.client.gather(futures), strict=True))
 
     def _wait(self, future: Any) -> None:
-        """Until a future is there; an error of ours where the cluster fails."""
+        """Wait for a future.
+
+        Raises ClusterError if the cluster fails.
+        """
         waited = 0.0
         while not future.done():
             with failures(self.client):
                 try:
                     future.result(timeout=1)
                 except TimeoutError:
-                    waited = self._watched(waited)
+                    waited = self._seconds_alone(waited)
 
     def _threads(self) -> int:
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         return sum(worker["nthreads"] for worker in workers) or 1
 
-    def _watched(self, waited: float) -> float:
-        """How long there has been no worker, after another second without news."""
+    def _seconds_alone(self, waited: float) -> float:
+        """Return for how long there has been no worker, after another second without a result.
+
+        Raises ClusterError if the scheduler is gone, or workers have been away for too long.
+        """
         if self.client.status != "running":
             raise lost(self.client)
         if self.client.scheduler_info(n_workers=-1)["workers"]:
@@ -98,35 +109,43 @@ class Dask:
         if waited >= WORKERS:
             raise ClusterError(
                 f"{address_of(self.client)}: there has been no worker for {WORKERS} seconds; "
-                "start some"
+                "start at least one"
             )
         return waited + 1
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Tasks of a cluster for a node: one for `most` parts that are neighbours in the tree, one for
-    each sum of those."""
+    """The tasks of a cluster for a node: tasks that map neighbouring parts, and tasks that add.
+
+    Attributes:
+        client: distributed.Client.
+        job: a future of the task and the source.
+        parts: all parts of the source.
+        most: a node of at most this many parts, and at most WIDTH, is mapped by one task.
+    """
 
     client: Any
-    held: Any
+    job: Any
     parts: Sequence[Part]
     most: int
 
     def of(self, node: Node) -> Any:
-        """A future of what is found there."""
+        """Return a future of the result at a node."""
         if not node.children or node.stop - node.start <= min(self.most, WIDTH):
-            own = self.parts[node.start : node.stop]
-            return self.client.submit(map_node, self.held, node, own, pure=False)
-        found = [self.of(child) for child in node.children]
-        return self.client.submit(reduce_found, found, whole=node.whole, pure=False, priority=1)
+            parts = self.parts[node.start : node.stop]
+            return self.client.submit(map_node, self.job, node, parts, pure=False)
+        results = [self.of(child) for child in node.children]
+        # adding first: it frees the memory of the results that are added
+        return self.client.submit(combine, results, whole=node.whole, pure=False, priority=1)
 
 
 @contextmanager
 def connected(where: str) -> Iterator[Dask]:
-    """A cluster of processes here, `local:4`, or that of a scheduler, `tcp://host:8786`.
+    """Start processes here (`local:4`), or connect to a scheduler (`tcp://host:8786`).
 
-    Raises UsageError, ClusterError.
+    Processes end with the context. Raises UsageError if `where` is neither or Dask is missing,
+    ClusterError if no scheduler answers or its workers have other versions.
     """
     local = re.fullmatch(r"local:(\d+)", where)
     if not (local and int(local[1])) and (where.startswith("local") or not _is_address(where)):
@@ -142,7 +161,8 @@ def connected(where: str) -> Iterator[Dask]:
     settings = {
         "distributed.comm.timeouts.connect": f"{SCHEDULER}s",
         "distributed.admin.large-graph-warning-threshold": "1GB",
-        # of workers here: Dask gives memory back after every block, which costs as much as the work
+        # Dask has workers return memory to the system after every block, which costs as much as the
+        # work itself; this replaces the variables that make them do so
         "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1},
         "distributed.worker.profile.enabled": False,
     }
@@ -156,6 +176,8 @@ def connected(where: str) -> Iterator[Dask]:
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=logging.CRITICAL,
+                    # a pass bounds its memory by itself (reduce.block_rows); near a limit, Dask
+                    # would pause workers, or kill them
                     memory_limit=0,
                 )
         try:
@@ -175,8 +197,8 @@ def connected(where: str) -> Iterator[Dask]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Processes that are started meanwhile never see Ctrl-C: it reaches the command alone, which
-    ends them. For this moment it does not see it either."""
+    """Start processes that ignore Ctrl-C, which a terminal sends to all of them: it is to reach the
+    command alone, which ends them. For this moment, the command ignores it too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -202,7 +224,7 @@ def _client(make: Any, target: Any, where: str) -> Any:
 
 
 def require_alike(client: Any) -> None:
-    """Whether there are workers, and whether they have the versions that this process has.
+    """Check that there are workers and that they have the versions that this process has.
 
     Raises ClusterError.
     """
@@ -214,11 +236,11 @@ def require_alike(client: Any) -> None:
                 f"{address_of(client)}: the scheduler has no workers; start some with "
                 f"`dask worker {address_of(client)}`"
             ) from None
-        found = client.get_versions(packages=["numpy", "calibtool"])
-    here = found["client"]["packages"] | {"calibtool": __version__}
-    for worker, said in sorted(found["workers"].items()):
+        versions = client.get_versions(packages=["numpy", "calibtool"])
+    here = versions["client"]["packages"] | {"calibtool": __version__}
+    for worker, reply in sorted(versions["workers"].items()):
         for name in SAME:
-            theirs = (said or {}).get("packages", {}).get(name)
+            theirs = (reply or {}).get("packages", {}).get(name)
             if theirs == here[name]:
                 continue
             if theirs is None:
@@ -233,7 +255,7 @@ def require_alike(client: Any) -> None:
 
 @contextmanager
 def failures(client: Any) -> Iterator[None]:
-    """Failures of a cluster as errors of ours."""
+    """Raise ClusterError for the failures of a cluster."""
     from distributed import CancelledError, KilledWorker
     from distributed.comm import CommClosedError
 
@@ -243,8 +265,8 @@ def failures(client: Any) -> Iterator[None]:
         raise
     except KilledWorker as error:
         raise ClusterError(
-            f"{address_of(client)}: workers died again and again on the same rows; is their memory "
-            "too small?"
+            f"{address_of(client)}: workers died repeatedly on the same rows; is their memory too "
+            "small?"
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise lost(client) from error
@@ -256,21 +278,21 @@ def failures(client: Any) -> Iterator[None]:
 
 
 def lost(client: Any) -> ClusterError:
-    """The scheduler is gone."""
+    """Return the error for a scheduler that is gone."""
     return ClusterError(
         f"{address_of(client)}: the scheduler was lost; start it again, then the command (with "
-        "--state FILE, what is read is kept)"
+        "--state FILE, it resumes where it was)"
     )
 
 
 def address_of(client: Any) -> str:
-    """A scheduler's address."""
+    """Return the address of a client's scheduler."""
     return str(client.scheduler.address) if client.scheduler is not None else "the cluster"
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the log of a cluster on standard error: what matters in it is raised."""
+    """Silence the log of a cluster on standard error: what matters in it is raised as an error."""
     names = ("distributed", "tornado", "asyncio", "bokeh")
     loggers = [logging.getLogger(name) for name in names]
     loggers += [
@@ -278,11 +300,11 @@ def quiet() -> Iterator[None]:
         for name in list(logging.root.manager.loggerDict)
         if name.startswith(("distributed.", "tornado."))
     ]
-    before = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.CRITICAL + 1)
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        for one, level in zip(loggers, before, strict=True):
-            one.setLevel(level)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,4 +1,4 @@
-"""The engine of a Dask data frame: its partitions, mapped and added up where Dask computes them."""
+"""The engine of a Dask data frame: partitions are mapped and added where Dask computes them."""
 
 from __future__ import annotations
 
@@ -11,51 +11,53 @@ from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
 from calibtool.errors import UsageError
-from calibtool.streaming.engines.engine import PartResult, RunOptions, Task, of_part
+from calibtool.streaming.engines.engine import PartResult, RunOptions, Task, combine, of_part
 from calibtool.streaming.engines.tree import Node
-from calibtool.streaming.engines.worker import reduce_found
+from calibtool.streaming.engines.worker import Job
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Dask's own scheduler: that of the current client, or threads here where there is none."""
+    """Dask's own scheduler: that of the current client, or threads here if there is none."""
 
     def run(
-        self, work: Task, source: Source, parts: Sequence[Part], root: Node, done: int
+        self, task: Task, source: Source, parts: Sequence[Part], root: Node, done: int
     ) -> Iterator[tuple[Node, PartResult]]:
-        """All at once: partitions may share what they are computed from."""
+        """Yield the result at the root alone: partitions may share what they are computed from,
+        which would be computed again for every request."""
         import dask
 
         assert isinstance(source.table, FrameTable)
         bare = replace(source, table=source.table.bare(), run=None)
-        held = dask.delayed((work, bare), traverse=False)
-        leaf, reduced = dask.delayed(_map, pure=False), dask.delayed(reduce_found, pure=False)
+        job = dask.delayed((task, bare), traverse=False)
+        mapped, combined = dask.delayed(_map, pure=False), dask.delayed(combine, pure=False)
 
         def promise(node: Node) -> Any:
             if not node.children:
                 part = parts[node.start]
-                return leaf(held, replace(part, what=None), part.what)
-            return reduced([promise(child) for child in node.children], whole=node.whole)
+                # the partition is an argument of its own, so that Dask sees it and computes it
+                return mapped(job, replace(part, content=None), part.content)
+            return combined([promise(child) for child in node.children], whole=node.whole)
 
-        (found,) = dask.compute(promise(root))
-        yield root, found
+        (result,) = dask.compute(promise(root))
+        yield root, result
 
 
-def _map(held: tuple[Task, Source], part: Part, partition: Any) -> PartResult:
-    """The map step of a computed partition."""
-    work, source = held
-    return of_part(work, source, replace(part, what=partition))
+def _map(job: Job, part: Part, partition: Any) -> PartResult:
+    """Return the sums over a computed partition: the map step."""
+    task, source = job
+    return of_part(task, source, replace(part, content=partition))
 
 
 def from_dask(frame: Any, **keys: Any) -> Source:
-    """A Dask data frame as a source: `ct.evaluate`, `ct.cells` and `ct.evaluate_by` take it.
+    """Return a Dask data frame as a source, for `ct.evaluate`, `ct.cells` and `ct.evaluate_by`.
 
     Args:
         frame: dask.dataframe.DataFrame. Partitions are computed where its scheduler is: on the
             cluster of the current `distributed.Client`, or in threads here.
-        keys: which column plays which part, as for `ct.load`: `logits`, `probs`, `score`,
-            `labels`, `confidence`, `correct`, `predictions`, `weights`, `classes`, `renormalize`.
-            Without, names decide, as in files.
+        keys: which column has which role, as for `ct.load`: `logits`, `probs`, `score`, `labels`,
+            `confidence`, `correct`, `predictions`, `weights`, `classes`, `renormalize`. By default,
+            names decide, as in files.
 
     Raises InputError, UsageError.
     """
@@ -65,13 +67,13 @@ def from_dask(frame: Any, **keys: Any) -> Source:
         raise UsageError(f"from_dask: {error}") from error
     if choice.filter or choice.skip_bad_files or choice.labels_file:
         raise UsageError(
-            "from_dask: filter, skip_bad_files and labels_file are of files; filter the data frame"
+            "from_dask: filter, skip_bad_files and labels_file are for files; filter the data frame"
         )
     table = FrameTable.of(frame, "Dask data frame")
     return Source(table, resolve(table, choice), choice, run=RunOptions(Frames()))
 
 
 def as_source(predictions: Any) -> Any:
-    """A Dask data frame as a source; anything else as it is."""
+    """Return a Dask data frame as a source, anything else unchanged."""
     package = type(predictions).__module__.partition(".")[0]
     return from_dask(predictions) if package in ("dask", "dask_expr") else predictions

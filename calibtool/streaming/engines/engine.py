@@ -1,8 +1,8 @@
-"""Who runs a pass: threads here, or workers of a cluster. The seam for any engine is `Engine`.
+"""Who runs a pass: threads here, or workers of a cluster. Any engine can be one: see `Engine`.
 
-A pass maps every part of a source to sums and adds them up in one tree, whose shape the parts alone
-decide: whoever runs it, and wherever it was interrupted, the same numbers are added in the same
-order, and the same digits come out, of weighted rows too.
+A pass maps every part of a source to sums and adds these in one tree, whose shape depends on the
+parts alone. Whoever runs the pass, and wherever it was interrupted, adds the same numbers in the
+same order: the result has the same bits, also for weighted rows, whose sums are rounded.
 """
 
 from __future__ import annotations
@@ -16,51 +16,73 @@ from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UnreadableError
+from calibtool.parallel import ordered
 from calibtool.streaming.engines.tree import Node
 from calibtool.streaming.reduce import block_rows
 
-BLOCKS = 2  # blocks of predictions that a worker takes at a time
+# Blocks of predictions that a worker reduces at a time. A result is as large as a summary and has
+# to be added to the others: with 2, half as many are. Each block more is in memory per thread.
+BLOCKS = 2
 
 
 class Task(Protocol):
-    """What is made of rows; it can be pickled where workers are other processes."""
+    """A computation on rows. It can be pickled if workers are other processes."""
 
-    def of(self, blocks: Iterable[Predictions]) -> list[Any]:
-        """Sums over blocks, none longer than `block_rows`: what `+` adds to those of others."""
+    def reduce(self, blocks: Iterable[Predictions]) -> list[Any]:
+        """Return sums over blocks none of which is longer than `block_rows`; `+` adds them to the
+        sums over other blocks."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is computed as JSON values, by what to call it in messages: a checkpoint can
+        only be resumed by a task of the same description.
+
+        Raises UsageError if a pass with this task cannot be resumed.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class PartResult:
-    """What was found in some parts.
+    """The sums over some parts.
 
     Attributes:
-        sums: what the work made of the rows; empty where there were none.
-        bad: files that cannot be read: number, name, reason; nothing of them is in the sums of a
-            whole file.
+        sums: what the task made of the rows; empty if there were none.
+        bad: files that cannot be read, as (number, name, reason); the sums over a whole file hold
+            nothing of them.
     """
 
     sums: list[Any] = field(default_factory=list)
     bad: tuple[tuple[int, str, str], ...] = ()
 
+    def __add__(self, other: PartResult) -> PartResult:
+        return PartResult(added(self.sums, other.sums), self.bad + other.bad)
+
+    def of_whole_file(self) -> PartResult:
+        """Return this result if all of the file could be read, else nothing but the first error.
+
+        A file that breaks off in the middle would otherwise count with as many rows as happened to
+        be readable.
+        """
+        return PartResult(bad=self.bad[:1]) if self.bad else self
+
 
 class Engine(Protocol):
-    """Maps parts to sums: `of_part` for every part, in any place and order."""
+    """Maps parts to sums: calls `of_part` for every part, in any place and order."""
 
     def run(
-        self, work: Task, source: Source, parts: Sequence[Part], root: Node, done: int
+        self, task: Task, source: Source, parts: Sequence[Part], root: Node, done: int
     ) -> Iterator[tuple[Node, PartResult]]:
-        """What is found at nodes of the tree, in order, from part number `done` on, each part in
-        one node. An engine that leaves all adding to the caller answers with the leaves."""
+        """Yield results at nodes of the tree, in order, for the parts from number `done` on, each
+        part in exactly one node. An engine that leaves all adding to the caller yields leaves."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a pass over a source is run.
+    """Options of a pass over a source.
 
     Attributes:
         engine: who maps; None for threads of this process.
-        state: a file that keeps how far the pass has come, or None.
-        say: told, once, where an interrupted pass goes on.
+        state: the checkpoint file, or None.
+        say: called once, with a sentence, if an interrupted pass is resumed.
     """
 
     engine: Engine | None = None
@@ -68,55 +90,57 @@ class RunOptions:
     say: Callable[[str], None] = lambda text: None
 
 
-def of_part(work: Task, source: Source, part: Part) -> PartResult:
-    """The sums of a part: the map step of every engine."""
-    sums: list[Any] = []
+def of_part(task: Task, source: Source, part: Part, threads: int = 1) -> PartResult:
+    """Return the sums over a part: the map step of every engine."""
     try:
-        for batch in batches(source.part_blocks(part, block_rows(source.classes))):
-            sums = added(sums, work.of(batch))
+        blocks = source.part_blocks(part, block_rows(source.classes))
+        return PartResult(reduce_blocks(task, blocks, threads))
     except UnreadableError as error:
-        return unreadable(part, error)
-    return PartResult(sums)
+        return PartResult(bad=((part.number, error.file, error.reason),))
 
 
-def unreadable(part: Part, error: UnreadableError) -> PartResult:
-    """What is found in a part of a file that cannot be read."""
-    return PartResult(bad=((part.number, error.file, error.reason),))
+def reduce_blocks(
+    task: Task,
+    blocks: Iterable[Predictions],
+    threads: int = 1,
+    watch: Callable[[list[Any]], None] = lambda sums: None,
+) -> list[Any]:
+    """Return the sums over all blocks, added in their order whatever the number of threads.
+
+    `watch` is called with the sums so far, after every few blocks.
+    """
+    total: list[Any] = []
+    for sums in ordered(task.reduce, batches(blocks), threads):
+        total = added(total, sums)
+        watch(total)
+    return total
 
 
-def together(found: Iterable[PartResult], *, whole: bool) -> PartResult:
-    """The sums of neighbours in the tree, in their order: the reduce step of every engine. Of a
-    whole file that turned out bad, none."""
+def combine(results: Iterable[PartResult], *, whole: bool) -> PartResult:
+    """Return the sum of neighbours in the tree, in their order: the reduce step of every engine.
+
+    `whole` says that they are all parts of one file.
+    """
     total = PartResult()
-    for one in found:
-        total = joined(total, one)
-    return closed(total) if whole else total
+    for result in results:
+        total += result
+    return total.of_whole_file() if whole else total
 
 
-def joined(one: PartResult, other: PartResult) -> PartResult:
-    """The sums of two neighbours."""
-    return PartResult(added(one.sums, other.sums), one.bad + other.bad)
-
-
-def closed(found: PartResult) -> PartResult:
-    """What is found in a whole file: all of it, or nothing."""
-    return PartResult(bad=found.bad[:1]) if found.bad else found
-
-
-def added(whole: list[Any], sums: list[Any]) -> list[Any]:
-    """Sums of the same systems, added up."""
-    if not whole or not sums:
-        return whole or sums
-    return [a + b for a, b in zip(whole, sums, strict=True)]
+def added(sums: list[Any], more: list[Any]) -> list[Any]:
+    """Add sums, one per variant, to those of other rows; [] stands for no rows."""
+    if not sums or not more:
+        return sums or more
+    return [a + b for a, b in zip(sums, more, strict=True)]
 
 
 def batches(blocks: Iterable[Predictions]) -> Iterator[list[Predictions]]:
-    """Blocks, BLOCKS at a time."""
-    held: list[Predictions] = []
+    """Yield blocks, BLOCKS at a time."""
+    batch: list[Predictions] = []
     for block in blocks:
-        held.append(block)
-        if len(held) == BLOCKS:
-            yield held
-            held = []
-    if held:
-        yield held
+        batch.append(block)
+        if len(batch) == BLOCKS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

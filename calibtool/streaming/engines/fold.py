@@ -1,36 +1,45 @@
-"""What has been found so far, added up in the tree, part after part."""
+"""The sum over the parts so far, in the order of the tree, part after part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from calibtool.streaming.engines.engine import PartResult, closed, joined
+from calibtool.streaming.engines.engine import PartResult
 from calibtool.streaming.engines.tree import Node, path_to
 
 
 class Fold:
-    """A sum a level of the tree, and how many parts are in: all that a pass has to remember."""
+    """Adds results of neighbouring nodes, one after the other, as the tree says.
+
+    Attributes:
+        root: the tree of all parts.
+        pending: for each level of the tree (0 is the root's), the sum over the nodes of that level
+            whose parent is not complete. This is all that a pass has to remember: one sum per
+            level, however many parts there are.
+        done: the number of parts that are in.
+    """
 
     def __init__(
-        self, root: Node, held: Mapping[int, PartResult] | None = None, done: int = 0
+        self, root: Node, pending: Mapping[int, PartResult] | None = None, done: int = 0
     ) -> None:
-        self.root, self.held, self.done = root, dict(held or {}), done
+        self.root, self.pending, self.done = root, dict(pending or {}), done
 
-    def add(self, node: Node, found: PartResult) -> None:
-        """What was found at a node, the next in order."""
+    def add(self, node: Node, result: PartResult) -> None:
+        """Add the result at the next node in order."""
         above = path_to(self.root, node)
         self.done = node.stop
-        found = closed(found) if node.whole else found
+        result = result.of_whole_file() if node.whole else result
+        # climb as long as this result completes its parent
         for depth in reversed(range(len(above))):
-            before = self.held.pop(depth + 1, PartResult())
-            found = joined(before, found)
+            before = self.pending.pop(depth + 1, PartResult())
+            result = before + result
             if above[depth].stop > self.done:
-                self.held[depth + 1] = found
+                self.pending[depth + 1] = result
                 return
-            found = closed(found) if above[depth].whole else found
-        self.held[0] = found
+            result = result.of_whole_file() if above[depth].whole else result
+        self.pending[0] = result
 
     @property
     def total(self) -> PartResult:
-        """All that was found, at the end."""
-        return self.held.get(0, PartResult())
+        """The sum over all parts, once all are in."""
+        return self.pending.get(0, PartResult())

@@ -1,4 +1,4 @@
-"""A pass: the tree of the parts, an engine that maps them, what is found added up and kept."""
+"""A pass: an engine maps the parts of a source, and their sums are added in a tree."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ from calibtool.streaming.engines.tree import tree
 from calibtool.types import Progress
 
 
-def run(source: Source, work: Task, threads: int, tick: Progress) -> PartResult:
-    """What is found in all parts. A file whose end cannot be read is left out whole, where the
-    user said so, and an error elsewhere."""
-    how = source.run or RunOptions()
+def run(source: Source, task: Task, threads: int, tick: Progress) -> PartResult:
+    """Return the sum over all parts of a source.
+
+    A file that cannot be read to its end is left out whole if the user allows it
+    (--skip-bad-files). Raises UnreadableError otherwise, InputError for a checkpoint of another
+    pass.
+    """
+    options = source.run or RunOptions()
     parts = source.parts()
     if not parts:
         return PartResult()
-    engine: Engine = how.engine or Threads(threads)
+    engine: Engine = options.engine or Threads(threads)
     ends = [0, *accumulate(part.rows for part in parts)]
     total = max(ends[-1], 1)
     fold = Fold(tree(parts))
-    keeper = Checkpoint(how, source, work, parts)
-    keeper.resume(fold, lambda done: ends[done] / total)
+    checkpoint = Checkpoint(options, source, task, parts)
+    checkpoint.resume(fold, lambda done: ends[done] / total)
     try:
-        for node, found in engine.run(work, source, parts, fold.root, fold.done):
-            if found.bad and not source.choice.skip_bad_files:
-                _, file, reason = found.bad[0]
+        for node, result in engine.run(task, source, parts, fold.root, fold.done):
+            if result.bad and not source.choice.skip_bad_files:
+                _, file, reason = result.bad[0]
                 raise UnreadableError(file, reason)
-            fold.add(node, found)
+            fold.add(node, result)
             tick("reading", ends[fold.done] / total)
-            keeper.keep(fold)
+            checkpoint.write_if_due(fold)
     finally:
-        keeper.close(fold)
-    left = [Skipped(file, reason) for _, file, reason in fold.total.bad]
-    source.table.skipped.extend(one for one in left if one not in source.table.skipped)
+        checkpoint.close(fold)
+    skipped = [Skipped(file, reason) for _, file, reason in fold.total.bad]
+    source.table.skipped.extend(file for file in skipped if file not in source.table.skipped)
     return fold.total

@@ -1,4 +1,4 @@
-"""The tree in which parts are added up: parts to files, files to all, WIDTH at a time."""
+"""The tree in which parts are added: parts to files, files to all, WIDTH at a time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from itertools import groupby
 
 from calibtool.data.files.reader import Part
 
-WIDTH = 8  # children of a node, at most
+# Children of a node at most. It decides in which order rounded (weighted) sums are added: another
+# width gives other last digits, and old checkpoint files, which hold a sum per level, would be
+# resumed wrongly. On a cluster, a task adds up to WIDTH results: wider nodes need more memory per
+# task, narrower ones more tasks.
+WIDTH = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """Some parts that are neighbours.
+    """Some neighbouring parts.
 
     Attributes:
         start: the number of its first part.
         stop: the number after its last one.
         whole: whether these are all parts of one file.
-        children: what it is the sum of; () of a part.
+        children: the nodes whose sum it is; () for a single part.
     """
 
     start: int
@@ -29,7 +33,7 @@ class Node:
 
 
 def tree(parts: Sequence[Part]) -> Node:
-    """The tree of parts.
+    """Return the tree of parts. Files are nodes, so that a bad one can be left out whole.
 
     >>> root = tree([Part("a", 0, 0, 9), Part("b", 1, 0, 9), Part("b", 1, 9, 9)])
     >>> [(node.start, node.stop, node.whole) for node in root.children]
@@ -46,20 +50,21 @@ def tree(parts: Sequence[Part]) -> Node:
 
 
 def _above(nodes: Sequence[Node], *, whole: bool = False) -> Node:
+    """Return the node above these, with levels in between until none has more than WIDTH."""
     while len(nodes) > WIDTH:
         nodes = [
-            _of(nodes[k : k + WIDTH]) if k + 1 < len(nodes) else nodes[k]
+            _parent(nodes[k : k + WIDTH]) if k + 1 < len(nodes) else nodes[k]
             for k in range(0, len(nodes), WIDTH)
         ]
-    return _of(nodes, whole=whole)
+    return _parent(nodes, whole=whole)
 
 
-def _of(nodes: Sequence[Node], *, whole: bool = False) -> Node:
+def _parent(nodes: Sequence[Node], *, whole: bool = False) -> Node:
     return Node(nodes[0].start, nodes[-1].stop, whole, tuple(nodes))
 
 
 def nodes_from(root: Node, done: int, most: int) -> Iterator[Node]:
-    """The largest nodes of at most `most` parts that hold the parts from number `done` on.
+    """Yield the largest nodes of at most `most` parts that hold the parts from number `done` on.
 
     >>> root = tree([Part("a", 0, k, 1) for k in range(20)])
     >>> [(node.start, node.stop) for node in nodes_from(root, 7, 8)]
@@ -75,9 +80,9 @@ def nodes_from(root: Node, done: int, most: int) -> Iterator[Node]:
 
 
 def path_to(root: Node, node: Node) -> list[Node]:
-    """The nodes above one, from the root down."""
-    found, at = [], root
+    """Return the nodes above `node`, from the root down."""
+    path, at = [], root
     while (at.start, at.stop) != (node.start, node.stop):
-        found.append(at)
+        path.append(at)
         at = next(child for child in at.children if child.start <= node.start < child.stop)
-    return found
+    return path

@@ -1,4 +1,4 @@
-"""What runs on a worker of a cluster."""
+"""The part of a pass that runs on a worker of a cluster."""
 
 from __future__ import annotations
 
@@ -9,72 +9,74 @@ from pathlib import Path
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.errors import ClusterError, InputError
-from calibtool.streaming.engines.engine import PartResult, Task, of_part, together
+from calibtool.streaming.engines.engine import PartResult, Task, combine, of_part
 from calibtool.streaming.engines.tree import Node
 from calibtool.version import __version__
 
-Held = tuple[Task, Source]
+Job = tuple[Task, Source]
+
+VISIBLE = "every worker has to see the files under the same names: a shared folder, or s3://"
 
 
-def packed(work: Task, source: Source) -> tuple[str, bytes]:
-    """The work and the source for other processes, and the version that packed them."""
+def pack(task: Task, source: Source) -> tuple[str, bytes]:
+    """Return task and source as bytes for other processes, and the version that packed them."""
     from distributed.protocol.pickle import dumps
 
-    return __version__, dumps((work, replace(source, run=None)))
+    # the engine holds a connection, which stays here
+    return __version__, dumps((task, replace(source, run=None)))
 
 
-def kept_here(package: tuple[str, bytes]) -> Held:
-    """The work and the source, once a worker."""
+def unpack(package: tuple[str, bytes]) -> Job:
+    """Return task and source on the worker. Every worker does this once, not once per part.
+
+    Raises ClusterError if the worker has another version or does not see the files.
+    """
     from distributed.protocol.pickle import loads
 
     version, data = package
     if version != __version__:
         raise ClusterError(
-            f"worker {here()} has calibtool {__version__}, the command has {version}; install the "
-            "same on both"
+            f"worker {worker_address()} has calibtool {__version__}, the command has {version}; "
+            "install the same on both"
         )
     try:
         return loads(data)
     except InputError as error:
-        raise ClusterError(f"worker {here()}: {error}; {VISIBLE}") from error
+        raise ClusterError(f"worker {worker_address()}: {error}; {VISIBLE}") from error
 
 
-VISIBLE = "every worker has to see the files under the same names: a shared folder, or s3://"
+def map_node(job: Job, node: Node, parts: Sequence[Part]) -> PartResult:
+    """Return the sum over the parts of a node, added as the tree says: the map step."""
+
+    def result_at(child: Node) -> PartResult:
+        if child.children:
+            return combine([result_at(below) for below in child.children], whole=child.whole)
+        return _map_part(job, parts[child.start - node.start])
+
+    return result_at(node)
 
 
-def map_node(held: Held, node: Node, parts: Sequence[Part]) -> PartResult:
-    """The map step: the parts of a node, added up as the tree says."""
-
-    def found(at: Node) -> PartResult:
-        if at.children:
-            return together([found(child) for child in at.children], whole=at.whole)
-        return _map(held, parts[at.start - node.start])
-
-    return found(node)
-
-
-def _map(held: Held, part: Part) -> PartResult:
-    work, source = held
-    found = of_part(work, source, part)
-    if found.bad:
+def _map_part(job: Job, part: Part) -> PartResult:
+    task, source = job
+    result = of_part(task, source, part)
+    if result.bad:
         _require_visible(source, part)
-    return found
-
-
-def reduce_found(found: list[PartResult], *, whole: bool) -> PartResult:
-    """The reduce step."""
-    return together(found, whole=whole)
+    return result
 
 
 def _require_visible(source: Source, part: Part) -> None:
-    """Whether a file that cannot be read is there at all: it may be the worker that lacks it."""
+    """Check that a file that cannot be read exists here.
+
+    A worker without the shared folder would otherwise report all files as bad, and with
+    --skip-bad-files they would be left out. Raises ClusterError.
+    """
     path = source.table.path_of(part)
     if path is not None and not Path(path).exists():
-        raise ClusterError(f"worker {here()} does not see {path}; {VISIBLE}")
+        raise ClusterError(f"worker {worker_address()} does not see {path}; {VISIBLE}")
 
 
-def here() -> str:
-    """The address of the worker."""
+def worker_address() -> str:
+    """Return the address of this worker; "here" outside of one."""
     from distributed import get_worker
 
     try:
