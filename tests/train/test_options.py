@@ -268,7 +268,7 @@ def test_what_is_missing_from_the_command_is_said(refused, features):
     refused("--out", "run", says=("--data DATA is missing",))
 
 
-def test_changed_data_are_not_resumed(train, refused, features, process):
+def test_changed_data_are_not_resumed(train, features):
     assert train("--data", features, *FEW, "--out", "run").code == 0
     Path("run/report.json").unlink()  # as if it had been killed at the end
     x, y = blobs(400, seed=5)
@@ -278,7 +278,7 @@ def test_changed_data_are_not_resumed(train, refused, features, process):
     assert "the data have changed" in said.err
 
 
-def test_without_torch_the_command_says_what_to_install(process, features):
+def test_without_torch_the_command_says_what_to_install(features):
     """A torch that cannot be found, as where the extra is not installed."""
     code = (
         "import sys, importlib.util as u; find = u.find_spec\n"
