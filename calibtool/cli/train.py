@@ -11,7 +11,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.train_options import Listed, data_options, loop_options, model_options
-from calibtool.cli.train_progress import watching
+from calibtool.cli.train_progress import is_first_process, watching
 from calibtool.train.settings import Settings
 
 
@@ -73,7 +73,7 @@ def train(
     except KeyboardInterrupt:
         click.echo("Add --resume to the command to go on from the last checkpoint.", err=True)
         raise
-    if not _first():
+    if not is_first_process():
         return
     output.emit(ink.render(shown, format_, **output.terminal()), None)
     if format_ == "table":
@@ -88,8 +88,8 @@ def _looked_at(settings: Settings, sweep: str | None) -> Any:
 
     for loss in grammar.split_list(sweep) if sweep else [settings.loss]:
         parse_loss(loss)
-    if _first():
-        folder.require_empty(Path(settings.out), settings)
+    if is_first_process():
+        folder.require_empty(Path(settings.out))
     return read(settings)
 
 
@@ -116,11 +116,6 @@ def _sweep(
     found = sweep(settings, split_list(losses), seeds or (settings.seed,), **how)
     first = Path(found.runs[0].out) / "test_logits.npz"
     return listing(found), shlex.join(["evaluate", str(first)])
-
-
-def _first() -> bool:
-    """Whether this is the process of torchrun that speaks."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _settings(

@@ -48,11 +48,15 @@ class Live:
             self.task = None
 
 
+def is_first_process() -> bool:
+    """Return whether this is the process of torchrun that prints: the only one, or rank 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def watching() -> Iterator[Watch | None]:
     """A display while standard error is a terminal; None, and silence, elsewhere."""
-    alone = os.environ.get("RANK", "0") == "0"  # one display for all processes of torchrun
-    if not alone or sys.stderr is None or not sys.stderr.isatty():
+    if not is_first_process() or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

@@ -8,6 +8,7 @@ from typing import Any
 
 from calibtool.data.files.write import write_text
 from calibtool.errors import InputError, UsageError
+from calibtool.reports import table
 from calibtool.train import config
 from calibtool.train.settings import Settings, differences
 
@@ -19,7 +20,7 @@ SEARCH = "gamma_search.json"
 PREFIX = "calibtool."  # of what model.safetensors holds besides the network's own weights
 
 
-def require_empty(out: Path, settings: Settings) -> None:
+def require_empty(out: Path) -> None:
     """Whether a run can begin in a folder; UsageError where something is in it already."""
     try:
         taken = next(out.iterdir(), None) if out.exists() else None
@@ -68,6 +69,11 @@ def require_same_data(out: Path, fingerprint: str) -> None:
         raise InputError(
             f"{out}: the data have changed since this run was started; it cannot go on"
         )
+
+
+def write_table(path: Path, shown: table.Table, format_: str) -> None:
+    """Write a table for people or programs; the width is fixed, since a file has no terminal."""
+    write_text(path, table.render(shown, format_, width=80, colour=False))
 
 
 def write_history(out: Path, history: list[dict[str, Any]]) -> None:

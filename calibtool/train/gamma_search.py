@@ -10,20 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from calibtool.data.files.write import write_text
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate
 from calibtool.formatting import number
-from calibtool.reports import table as ink
 from calibtool.reports.table import Table
 from calibtool.train import grammar
 from calibtool.train.augment import augmentation
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.split import Splits
 from calibtool.train.feed import Feed
-from calibtool.train.folder import SEARCH
+from calibtool.train.folder import SEARCH, write_table
 from calibtool.train.forward import predict
 from calibtool.train.loop import Watch, fit
 from calibtool.train.losses.spec import parse_loss
@@ -43,19 +41,19 @@ class Tried:
     accuracy: float
 
 
-def chosen(settings: Settings, data: Data, parts: Splits, place: World, watch: Watch) -> str:
+def chosen(settings: Settings, data: Data, parts: Splits, world: World, watch: Watch) -> str:
     """The loss with the gamma that the search finds, or found before the run was broken."""
     path = Path(settings.out) / SEARCH
     if path.is_file():
         return str(json.loads(path.read_text(encoding="utf-8"))["chosen"])
-    loss, tried = search(settings, data, parts, place, watch)
+    loss, tried = search(settings, data, parts, world, watch)
     shown = listing(tried, loss, settings.gamma_folds)
-    place.first_alone(write_text, path, ink.render(shown, "json", width=80, colour=False))
+    world.first_alone(write_table, path, shown, "json")
     return loss
 
 
 def search(
-    settings: Settings, data: Data, parts: Splits, place: World, watch: Watch
+    settings: Settings, data: Data, parts: Splits, world: World, watch: Watch
 ) -> tuple[str, list[Tried]]:
     """The loss of the gamma whose held-out NLL is least, and all that were tried.
 
@@ -72,7 +70,7 @@ def search(
         for k in range(settings.gamma_folds):
             held = np.flatnonzero(fold == k)
             logits[held] = _fold(
-                replace(settings, loss=loss, patience=None), data, parts, held, place, watch
+                replace(settings, loss=loss, patience=None), data, parts, held, world, watch
             )
         found = evaluate(
             Predictions.from_logits(logits.numpy(), parts.train.labels),
@@ -90,27 +88,27 @@ def _fold(
     data: Data,
     parts: Splits,
     held: Array,
-    place: World,
+    world: World,
     watch: Watch,
 ) -> torch.Tensor:
     """Logits of the held-out rows by a model of the others."""
     rest = np.setdiff1d(np.arange(len(parts.train)), held)
     inner = replace(parts, train=parts.train.take(rest), val=parts.train.take(held))
-    with seeded(settings.seed, place.device):
-        state = begin(settings, data, inner, place)
+    with seeded(settings.seed, world.device):
+        state = begin(settings, data, inner, world)
         watch.start(settings.loss, settings.epochs)
-        val = Feed(inner.val, place.device)
+        val = Feed(inner.val, world.device)
         fit(
             state,
-            Feed(inner.train, place.device),
+            Feed(inner.train, world.device),
             val,
             settings,
-            place,
+            world,
             watch=watch,
             keep=lambda _: None,
             augment=augmentation(settings.augment),
         )
-        return predict(state.model, val, settings, place)
+        return predict(state.model, val, settings, world)
 
 
 def _spec(name: str, options: dict[str, object]) -> str:

@@ -12,11 +12,10 @@ from torch import Tensor
 from calibtool.calibrators.fit import fit as fit_calibrator
 from calibtool.calibrators.fit import load_calibrator
 from calibtool.data.files.open import load
-from calibtool.data.files.write import write_predictions, write_text
+from calibtool.data.files.write import write_predictions
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.evaluation.evaluate import evaluate
-from calibtool.reports import table as ink
 from calibtool.train import folder, tensors
 from calibtool.train.data import dataset
 from calibtool.train.data.dataset import Data
@@ -58,9 +57,12 @@ def write(out: Path, state: TrainingState, found: Trained) -> None:
     if found.calibrator:
         found.calibrator.save(out / TEMPERATURE)
     shown = listing(found)
-    for name, format_ in (("report.txt", "table"), ("report.md", "markdown")):
-        write_text(out / name, ink.render(shown, format_, width=80, colour=False))
-    write_text(out / folder.REPORT, ink.render(shown, "json", width=80, colour=False))
+    for name, format_ in (
+        ("report.txt", "table"),
+        ("report.md", "markdown"),
+        (folder.REPORT, "json"),
+    ):
+        folder.write_table(out / name, shown, format_)
     (out / folder.CHECKPOINT).unlink(missing_ok=True)
 
 

@@ -20,7 +20,7 @@ from calibtool.train.world import World, choose_precision
 from calibtool.types import Array
 
 
-def begin(settings: Settings, data: Data, parts: Splits, place: World) -> TrainingState:
+def begin(settings: Settings, data: Data, parts: Splits, world: World) -> TrainingState:
     """The network, the loss and the optimizer at the start."""
     if settings.augment and not data.images:
         raise UsageError(f"--augment needs images, {data.source} has none")
@@ -29,15 +29,15 @@ def begin(settings: Settings, data: Data, parts: Splits, place: World) -> Traini
         weights.load(network.module, settings.checkpoint, settings.fresh)
     weights.freeze(network.module, settings.freeze)
     mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
-    model = Prepared(network, mean, deviation).to(place.device)
-    require_fit(model, data, parts, place.device)
+    model = Prepared(network, mean, deviation).to(world.device)
+    require_fit(model, data, parts, world.device)
     loss = make_loss(
         settings.loss,
         classes=data.classes,
         class_weights=class_weights(settings.class_weights, parts.train.labels, data.classes),
-    ).to(place.device)
-    scaled = choose_precision(settings.precision, place.device) is torch.float16
-    scaler = torch.amp.GradScaler(place.device.type, enabled=scaled)
+    ).to(world.device)
+    scaled = choose_precision(settings.precision, world.device) is torch.float16
+    scaler = torch.amp.GradScaler(world.device.type, enabled=scaled)
     return TrainingState(model, loss, optimizer(model, settings), scaler)
 
 

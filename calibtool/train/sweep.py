@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
-from calibtool.data.files.write import write_text
 from calibtool.errors import UsageError
 from calibtool.formatting import number
-from calibtool.reports import table as ink
 from calibtool.reports.table import Table
 from calibtool.train import config, folder
 from calibtool.train.data.dataset import Data
@@ -20,10 +18,10 @@ from calibtool.train.loop import Watch
 from calibtool.train.losses.spec import parse_loss
 from calibtool.train.models import registry
 from calibtool.train.results import finished
-from calibtool.train.run import Silent, train
+from calibtool.train.run import Silent, open_folder, train
 from calibtool.train.settings import Settings
 from calibtool.train.trained import METRICS, Trained, as_error
-from calibtool.train.world import World, world
+from calibtool.train.world import World, open_world
 
 NAMES = [name.replace("accuracy", "error") for name in METRICS.split(",")]
 
@@ -53,28 +51,28 @@ def sweep(
     if len(set(names)) < len(names) or len(set(seeds)) < len(seeds):
         raise UsageError("--sweep: a loss or a seed is given twice")
     out = Path(settings.out)
-    with world(settings.device) as place:
+    with open_world(settings.device) as world:
         if not resume:
-            place.first_alone(folder.require_empty, out, settings)
+            world.first_alone(folder.require_empty, out)
         data = registry.tokenized(settings.model, data or read(settings))
         runs = []
         for name in names:
             for seed in seeds:
                 place_of = out / (slug(name) if len(seeds) == 1 else f"{slug(name)}-seed{seed}")
                 own = replace(settings, loss=name, seed=seed, out=str(place_of))
-                runs.append(_one(own, data, place, resume=resume, watch=watch or Silent()))
+                runs.append(_one(own, data, world, resume=resume, watch=watch or Silent()))
         found = Swept(str(out), tuple(runs))
-        place.first_alone(_write, out, found)
+        world.first_alone(_write, out, found)
     return found
 
 
-def _one(settings: Settings, data: Data, place: World, *, resume: bool, watch: Watch) -> Trained:
+def _one(settings: Settings, data: Data, world: World, *, resume: bool, watch: Watch) -> Trained:
     out = Path(settings.out)
     begun = resume and (out / config.NAME).is_file()
-    place.first_alone(folder.take_up if begun else folder.require_empty, out, settings)
+    open_folder(out, settings, world, resume=begun)
     if begun and (done := finished(out)):
         return done
-    return train(settings, data, place, resume=begun, watch=watch)
+    return train(settings, data, world, resume=begun, watch=watch)
 
 
 def slug(loss: str) -> str:
@@ -93,7 +91,7 @@ def _write(out: Path, found: Swept) -> None:
         ("sweep.md", "markdown"),
         ("sweep.json", "json"),
     ):
-        write_text(out / name, ink.render(shown, format_, width=80, colour=False))
+        folder.write_table(out / name, shown, format_)
 
 
 def listing(found: Swept) -> Table:

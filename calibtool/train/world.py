@@ -63,7 +63,7 @@ class World:
 
 
 @contextmanager
-def world(device: str) -> Iterator[World]:
+def open_world(device: str) -> Iterator[World]:
     """Where a process stands: alone, or as torchrun set it in the environment."""
     size, rank = (int(os.environ.get(name, d)) for name, d in (("WORLD_SIZE", "1"), ("RANK", "0")))
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else None)

@@ -13,7 +13,7 @@ from calibtool.data.files.reader import Reader
 from calibtool.errors import InputError
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, Rows
 from calibtool.train.data.text import Texts
-from calibtool.train.data.validation import as_images, kind_of, require_finite, settle_labels
+from calibtool.train.data.validation import as_images, kind_of, require_finite, settle_parts
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
@@ -41,17 +41,14 @@ def read(text: str, settings: Settings) -> Data:
     table = open_table(text)
     raw = {part: _part(table, settings, end) for end, part in _suffixes(table).items()}
     where = f"{text}: {_find(table, settings.labels, LABELS) or 'labels'}"
-    given = _class_names(table, settings)
-    labels, names = settle_labels(np.concatenate([r.labels for r in raw.values()]), given, where)
-    cuts = np.cumsum([len(r.labels) for r in raw.values()])[:-1]
-    parts = {
-        part: Rows(r.inputs, own, r.ids)
-        for (part, r), own in zip(raw.items(), np.split(labels, cuts), strict=True)
-    }
+    labels, names = settle_parts(
+        {part: r.labels for part, r in raw.items()}, _class_names(table, settings), where
+    )
+    parts = {part: Rows(r.inputs, labels[part], r.ids) for part, r in raw.items()}
     first = raw["train"]
     if first.split is not None:
         parts = _by_column(parts["train"], first.split, f"{text}: the split")
-    classes = len(names) if names else int(labels.max()) + 1
+    classes = len(names) if names else int(max(ids.max() for ids in labels.values())) + 1
     shape = () if first.kind == "text" else first.inputs.take(np.arange(1)).shape[1:]
     return Data(text, parts, classes, shape, first.kind, names)
 

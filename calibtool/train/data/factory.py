@@ -17,7 +17,7 @@ from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, Rows
 from calibtool.train.data.text import Texts
-from calibtool.train.data.validation import as_images, kind_of, require_finite, settle_labels
+from calibtool.train.data.validation import as_images, kind_of, require_finite, settle_parts
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
@@ -49,16 +49,12 @@ def read(text: str, settings: Settings) -> Data:
     if "train" not in found:
         raise InputError(f"{text}: gives {', '.join(found)}, but no 'train'")
     read_parts = {part: _part(found[part], f"{text}: {part}", settings) for part in found}
-    labels = np.concatenate([y for _, y, _, _ in read_parts.values()])
-    ids, names = settle_labels(labels, None, text)
-    cuts = np.cumsum([len(y) for _, y, _, _ in read_parts.values()])[:-1]
-    parts = {
-        part: Rows(x, y, own)
-        for (part, (x, _, own, _)), y in zip(read_parts.items(), np.split(ids, cuts), strict=True)
-    }
+    labels, names = settle_parts({part: y for part, (_, y, _, _) in read_parts.items()}, None, text)
+    parts = {part: Rows(x, labels[part], ids) for part, (x, _, ids, _) in read_parts.items()}
+    classes = int(max(y.max() for y in labels.values())) + 1
     kind = read_parts["train"][3]
     shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
-    return Data(text, parts, int(ids.max()) + 1, shape, kind, names)
+    return Data(text, parts, classes, shape, kind, names)
 
 
 def _is_parts(given: Any) -> bool:

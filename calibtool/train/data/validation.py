@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from calibtool.errors import InputError
@@ -90,6 +92,15 @@ def settle_labels(
     if labels.dtype.kind in "iub" and found[0] == 0 and found[-1] == len(found) - 1:
         return labels.astype(np.int64), None
     return codes.reshape(-1).astype(np.int64), tuple(str(name) for name in found)
+
+
+def settle_parts(
+    labels: Mapping[str, Array], names: tuple[str, ...] | None, where: str
+) -> tuple[dict[str, Array], tuple[str, ...] | None]:
+    """Settle the labels of all parts together, so that an id means the same class in each."""
+    ids, names = settle_labels(np.concatenate(list(labels.values())), names, where)
+    cuts = np.cumsum([len(part) for part in labels.values()])[:-1]
+    return dict(zip(labels, np.split(ids, cuts), strict=True)), names
 
 
 def _whole_numbers(labels: Array, where: str) -> Array:

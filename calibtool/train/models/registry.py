@@ -104,7 +104,7 @@ def build(text: str, data: Data) -> Network:
         return Network(module, None, line.tokens, own=False)
     tokens = data.kind in ("text", "tokens")
     if name.partition(":")[0] in ELSEWHERE:
-        from calibtool.train.models.named import build as build_named
+        from calibtool.train.models.packages import build as build_named
 
         call = _how_called(name, data) if name.startswith("hf:") else None
         return Network(build_named(name, options, data), call, tokens, own=True)
@@ -141,7 +141,7 @@ def _of_factory(name: str, options: dict[str, Any], offered: dict[str, Any]) -> 
 
 
 def _how_called(name: str, data: Data) -> Callable[..., Any]:
-    from calibtool.train.models.named import how_called
+    from calibtool.train.models.packages import how_called
 
     return how_called(name, data)
 
@@ -151,7 +151,7 @@ def tokenized(text: str, data: Data) -> Data:
     name, _ = grammar.parse(text)
     if data.kind != "text" or not name.startswith("hf:"):
         return data
-    from calibtool.train.models.named import Tokenized, tokenizer
+    from calibtool.train.models.packages import Tokenized, tokenizer
 
     own = partial(Tokenized, tokenizer=tokenizer(name))
 

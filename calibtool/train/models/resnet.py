@@ -45,7 +45,25 @@ def projection(before: int, after: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
 
 
-class ResNet(nn.Module):
+class ResidualNetwork(nn.Module):
+    """A 3 x 3 stem, residual blocks, the mean over all positions, and a linear head.
+
+    A subclass makes the modules in this order, on which the initial weights of a seed depend.
+    """
+
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+    blocks: nn.Sequential
+    head: nn.Linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, C, H, W) to (n, classes) logits."""
+        y = self.blocks(F.relu(self.norm(self.conv(x))))
+        logits: Tensor = self.head(y.mean(dim=(2, 3)))
+        return logits
+
+
+class ResNet(ResidualNetwork):
     """The network; `project` for learned shortcuts, as the wide ones have them."""
 
     def __init__(
@@ -73,12 +91,6 @@ class ResNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(before, classes)
         initialise(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, C, H, W) to (n, classes) logits."""
-        y = self.blocks(F.relu(self.norm(self.conv(x))))
-        logits: Tensor = self.head(y.mean(dim=(2, 3)))
-        return logits
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from calibtool.train.models.resnet import initialise, projection
+from calibtool.train.models.resnet import ResidualNetwork, initialise, projection
 
 BLOCKS = (3, 4, 6, 3)
 EXPANSION = 4
@@ -33,7 +33,7 @@ class Bottleneck(nn.Module):
         return F.relu(self.norm3(self.conv3(y)) + self.shortcut(x))
 
 
-class ResNet50(nn.Module):
+class ResNet50(ResidualNetwork):
     """The network; `width` channels inside the first stage."""
 
     def __init__(self, *, shape: tuple[int, ...], classes: int, width: int = 64) -> None:
@@ -50,9 +50,3 @@ class ResNet50(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(before, classes)
         initialise(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, C, H, W) to (n, classes) logits."""
-        y = self.blocks(F.relu(self.norm(self.conv(x))))
-        logits: Tensor = self.head(y.mean(dim=(2, 3)))
-        return logits
