@@ -30,7 +30,7 @@ from calibtool.train.world import World, choose_precision, open_world, seeded, t
 
 
 class Silent:
-    """Tells nobody."""
+    """The observer that does nothing."""
 
     def start(self, title: str, epochs: int) -> None:
         pass
@@ -49,10 +49,15 @@ def run(
     watch: Watch | None = None,
     data: Data | None = None,
 ) -> Trained:
-    """Train, measure and write everything to `settings.out`. `data`, if they are read already.
+    """Train, measure, and write everything to `settings.out`.
 
-    With `resume`, go on from the folder's checkpoint; a finished run is only read. Under torchrun,
-    each process calls this.
+    Under torchrun every process calls this.
+
+    Args:
+        settings: what to do.
+        resume: continue from the checkpoint in the folder; a finished run is only read.
+        watch: the observer of the run.
+        data: the data of the settings, if they are already read.
 
     Raises InputError, UsageError, TrainingError.
     """
@@ -68,13 +73,13 @@ def run(
 def open_folder(out: Path, settings: Settings, world: World, *, resume: bool) -> None:
     """Check that a run can begin in a folder, or that the run in it can be resumed."""
     if resume:
-        world.first_alone(folder.take_up, out, settings)
+        world.first_alone(folder.require_resumable, out, settings)
     else:
         world.first_alone(folder.require_empty, out)
 
 
 def train(settings: Settings, data: Data, world: World, *, resume: bool, watch: Watch) -> Trained:
-    """A run on data that are read, in a folder that is open."""
+    """Train on data in memory, in a folder that `open_folder` has checked."""
     parts = split(
         data, val_share=settings.val_share, test_share=settings.test_share, seed=settings.seed
     )
@@ -94,20 +99,22 @@ def train(settings: Settings, data: Data, world: World, *, resume: bool, watch: 
 
 
 def cpu_threads(settings: Settings, data: Data) -> int:
-    """How many threads compute on the CPU: one where the inputs are no images.
+    """Return the number of threads on the CPU: torch's own for images, otherwise 1.
 
-    Layers on features take less time than threads take to meet, above all on a busy machine.
+    A layer on features takes less time than threads need to synchronise, above all on a busy
+    machine.
     """
     return settings.threads or (torch.get_num_threads() if data.images else 1)
 
 
 def _train(
-    asked: Settings, data: Data, parts: Splits, world: World, *, resume: bool, watch: Watch
+    original: Settings, data: Data, parts: Splits, world: World, *, resume: bool, watch: Watch
 ) -> Trained:
-    out = Path(asked.out)
-    settings = asked
-    if asked.gamma_search:
-        settings = replace(asked, loss=gamma_search.chosen(asked, data, parts, world, watch))
+    out = Path(original.out)
+    settings = original
+    if original.gamma_search:
+        loss = gamma_search.chosen(original, data, parts, world, watch)
+        settings = replace(original, loss=loss)
     state = begin(settings, data, parts, world)
     about = describe(settings, data, parts, world, state)
     if resume:
@@ -115,7 +122,7 @@ def _train(
         if (out / folder.CHECKPOINT).exists():
             checkpoint.load(out / folder.CHECKPOINT, state)
     else:
-        world.first_alone(config.write, out / config.NAME, asked, about)
+        world.first_alone(config.write, out / config.NAME, original, about)
     watch.start(settings.loss, settings.epochs)
     began = time.monotonic()
     fit(
@@ -133,13 +140,13 @@ def _train(
         about["best_epoch"] = int(np.argmin([row["val_nll"] for row in state.history])) + 1
     val_logits = predict(state.model, val, settings, world)
     test_logits = predict(state.model, Feed(parts.test, world.device), settings, world)
-    found = measure(out, data, parts, val_logits, test_logits, about)
-    world.first_alone(write, out, state, found)
-    return found
+    trained = measure(out, data, parts, val_logits, test_logits, about)
+    world.first_alone(write, out, state, trained)
+    return trained
 
 
 def keep(out: Path, world: World, state: TrainingState) -> None:
-    """A checkpoint, and the history so far."""
+    """Save a checkpoint and the history so far, in the first process."""
     if world.first:
         checkpoint.save(out / folder.CHECKPOINT, state)
         folder.write_history(out, state.history)
@@ -148,7 +155,7 @@ def keep(out: Path, world: World, state: TrainingState) -> None:
 def describe(
     settings: Settings, data: Data, parts: Splits, world: World, state: TrainingState
 ) -> dict[str, Any]:
-    """What the settings came to."""
+    """Return what the settings resolved to, for config.toml and the report."""
     return {
         "model": settings.model,
         "loss": settings.loss,

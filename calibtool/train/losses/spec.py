@@ -75,7 +75,7 @@ def _number(where: str, value: Any, option: Option) -> float:
 
 
 def format_value(value: Value, separator: str = ", ") -> str:
-    """Return an option's value as it is typed.
+    """Return the value of an option in the form in which it can be typed.
 
     >>> format_value((5.0, 3.0)), format_value((0.2,)), format_value(3.0)
     ('(5, 3)', '0.2', '3')

@@ -1,5 +1,7 @@
-"""ResNet-50 for small images: bottleneck blocks of He et al. 2016, table 1, behind a 3 x 3 stem
-without pooling, as Mukhoti et al. 2020 trained it on CIFAR."""
+"""ResNet-50 for small images, as Mukhoti et al. 2020 trained it on CIFAR.
+
+Bottleneck blocks of He et al. 2016, table 1, after a 3 x 3 stem without pooling.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from calibtool.train.models.resnet import ResidualNetwork, initialise, projection
 
-BLOCKS = (3, 4, 6, 3)
-EXPANSION = 4
+BLOCKS = (3, 4, 6, 3)  # per stage; He et al. 2016, table 1
+EXPANSION = 4  # channels after a block, as a multiple of those inside
 
 
 class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut."""
+    """1 x 1, 3 x 3 and 1 x 1 convolutions with a shortcut around them."""
 
     def __init__(self, before: int, inside: int, stride: int) -> None:
         super().__init__()
@@ -34,7 +36,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(ResidualNetwork):
-    """The network; `width` channels inside the first stage."""
+    """ResNet-50 with `width` channels inside the blocks of the first stage."""
 
     def __init__(self, *, shape: tuple[int, ...], classes: int, width: int = 64) -> None:
         super().__init__()
