@@ -36,7 +36,7 @@ from calibtool.train.models.registry import tokenized
 from calibtool.train.run import Silent
 from calibtool.train.settings import Settings
 from calibtool.train.start import begin
-from calibtool.train.world import seeded, threads, world
+from calibtool.train.world import open_world, seeded, threads
 
 RESULTS = Path(__file__).parent / "results" / "focal.json"
 METRICS = ("accuracy", "nll", "brier", "ece", "ada-ece", "classwise-ece", "mean-confidence")
@@ -137,7 +137,7 @@ def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
             **setup.options,
         )
         began = time.monotonic()
-        with world("cpu") as place, seeded(seed, place.device), threads(1):
+        with open_world("cpu") as place, seeded(seed, place.device), threads(1):
             data = tokenized(settings.model, read(settings))
             parts = split(data, val_share=0.2, test_share=0.2, seed=seed)
             state = begin(settings, data, parts, place)

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return example
 
 
 @click.command()
 @click.argument("folder", default="demo", required=False)
 def example(folder: str) -> None:
-    """Write small real predictions to FOLDER (demo/ by default), to try the commands on."""
+    """Write small files of real predictions to FOLDER (default: demo/), to try the commands."""
     from pathlib import Path
 
     from calibtool.data.files.write import whole_file
@@ -28,21 +28,21 @@ def example(folder: str) -> None:
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{target}: cannot be made: {error.strerror}") from error
-    for item in _shipped():
-        with whole_file(target / item.name) as out:
-            out.write(item.read_bytes())
-        click.echo(str(target / item.name))
+        raise UsageError(f"{target}: cannot be created: {error.strerror}") from error
+    for path in _shipped():
+        with whole_file(target / path.name) as file:
+            file.write(path.read_bytes())
+        click.echo(str(target / path.name))
     click.echo(f"Next: calibtool evaluate {target / 'fashion_test.npz'}")
 
 
 def _shipped() -> list[Path]:
-    """The data files: in the wheel, or in the checkout of an editable install."""
+    """Return the data files, from the wheel or from the checkout of an editable install."""
     from pathlib import Path
 
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "examples", package.parent / "docs" / "examples"):
         if folder.is_dir():
-            known = (".npz", ".parquet", ".csv")
-            return sorted(item for item in folder.iterdir() if item.suffix in known)
+            suffixes = (".npz", ".parquet", ".csv")
+            return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
     return []

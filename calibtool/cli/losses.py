@@ -8,7 +8,7 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return losses
 
 
@@ -16,14 +16,14 @@ def command(name: str) -> click.Command:
 @click.argument("names", nargs=-1)
 @shared.output
 def losses(names: tuple[str, ...], format_: str, output: str | None) -> None:
-    """The losses of `calibtool train`, with formulas and options; of NAMES, those.
+    """List the losses of `calibtool train` with formulas and options: all, or those in NAMES.
 
     \b
     calibtool losses
     calibtool losses focal flsd-53
     calibtool losses --format json
     """
-    from calibtool.cli import output as out
-    from calibtool.train.losses.listing import losses as listed
+    from calibtool.cli.output import emit, terminal
+    from calibtool.train.losses import listing
 
-    out.emit(listed(names, format_, **out.terminal(output)), output)
+    emit(listing.losses(names, format_, **terminal(output)), output)

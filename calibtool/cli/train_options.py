@@ -11,7 +11,7 @@ from calibtool.train.settings import LAYOUTS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 
 class Listed(click.ParamType[tuple[Any, ...]]):
-    """A list with commas."""
+    """A comma-separated list."""
 
     name = "list"
 
@@ -26,20 +26,20 @@ class Listed(click.ParamType[tuple[Any, ...]]):
         try:
             return tuple(self.kind(part.strip()) for part in value.split(",") if part.strip())
         except ValueError:
-            self.fail(f"{value!r}: give a list with commas", param, ctx)
+            self.fail(f"{value!r}: must be a comma-separated list", param, ctx)
 
 
 data_options = shared.stack(
-    click.option("--data", metavar="DATA", help="What to train on; the forms are below."),
-    click.option("--val-data", metavar="DATA", help="Validation rows from elsewhere."),
-    click.option("--test-data", metavar="DATA", help="Test rows from elsewhere."),
+    click.option("--data", metavar="DATA", help="Data to train on; see the table below."),
+    click.option("--val-data", metavar="DATA", help="Separate source of validation rows."),
+    click.option("--test-data", metavar="DATA", help="Separate source of test rows."),
     click.option(
         "--val-share",
         type=float,
         default=0.2,
         show_default=True,
         metavar="SHARE",
-        help="Of all rows, class by class.",
+        help="Share of all rows for validation, within each class.",
     ),
     click.option(
         "--test-share",
@@ -47,28 +47,32 @@ data_options = shared.stack(
         default=0.2,
         show_default=True,
         metavar="SHARE",
-        help="Of all rows, class by class.",
+        help="Share of all rows for testing, within each class.",
     ),
     click.option("--inputs", metavar="KEY", help="Key or columns of the inputs."),
     click.option("--labels", metavar="KEY", help="Key or column of the labels."),
     click.option("--ids", metavar="KEY", help="Key or column that names the rows."),
-    click.option("--split", metavar="KEY", help="Column that says train, val or test."),
+    click.option("--split", metavar="KEY", help="Column with the values train, val and test."),
     click.option(
         "--layout",
         type=click.Choice(LAYOUTS),
         default="auto",
         show_default=True,
-        help="Of images: where the channels are.",
+        help="Position of the channels of images.",
     ),
     click.option(
         "--normalize",
         default="auto",
         show_default=True,
         metavar="HOW",
-        help="none, train, imagenet, or means/deviations a channel.",
+        help="none, train, imagenet, or means/deviations per channel.",
     ),
-    click.option("--image-size", type=int, metavar="PIXELS", help="Of a folder: scale to this."),
-    click.option("--augment", type=Listed(), default=(), help="Images: flip, crop."),
+    click.option(
+        "--image-size", type=int, metavar="PIXELS", help="Scale images of a folder to this size."
+    ),
+    click.option(
+        "--augment", type=Listed(), default=(), help="Augmentation of images: flip, crop."
+    ),
 )
 
 model_options = shared.stack(
@@ -77,14 +81,17 @@ model_options = shared.stack(
         default="mlp",
         show_default=True,
         metavar="MODEL",
-        help='Such as "mlp(hidden=64)"; the names are below.',
+        help='A model of the table below, such as "mlp(hidden=64)".',
     ),
-    click.option("--checkpoint", metavar="FILE", help="Weights to start from."),
+    click.option("--checkpoint", metavar="FILE", help="File with the initial weights."),
     click.option(
-        "--fresh", type=Listed(), default=(), help="Weights that start anew all the same: 'head.*'."
+        "--fresh",
+        type=Listed(),
+        default=(),
+        help="Weights to reinitialise despite --checkpoint, e.g. 'head.*'.",
     ),
     click.option(
-        "--freeze", type=Listed(), default=(), help="Weights that are not trained: 'backbone.*'."
+        "--freeze", type=Listed(), default=(), help="Weights not to train, e.g. 'backbone.*'."
     ),
 )
 
@@ -94,80 +101,119 @@ loop_options = shared.stack(
         default="cross-entropy",
         show_default=True,
         metavar="LOSS",
-        help='Such as flsd-53 or "focal(gamma=3)"; `calibtool losses` lists them.',
+        help='A loss listed by `calibtool losses`, such as flsd-53 or "focal(gamma=3)".',
     ),
-    click.option("--class-weights", metavar="W", help="balanced, or a number a class."),
+    click.option("--class-weights", metavar="W", help="balanced, or one number per class."),
     click.option(
         "--gamma-search",
         type=Listed(float),
         default=(),
-        help="Choose focal loss's gamma among these by cross-validation: 1,2,3,4,5.",
+        help="Choose the gamma of focal loss by cross-validation, e.g. 1,2,3,4,5.",
     ),
-    click.option("--gamma-folds", type=int, default=3, show_default=True, metavar="N"),
-    click.option("--epochs", type=int, default=20, show_default=True, metavar="N"),
+    click.option(
+        "--gamma-folds",
+        type=int,
+        default=3,
+        show_default=True,
+        metavar="N",
+        help="Folds of --gamma-search.",
+    ),
+    click.option(
+        "--epochs",
+        type=int,
+        default=20,
+        show_default=True,
+        metavar="N",
+        help="Passes over the training rows.",
+    ),
     click.option(
         "--batch-size",
         type=int,
         default=128,
         show_default=True,
         metavar="ROWS",
-        help="Of all processes together.",
+        help="Rows per step, over all processes together.",
     ),
     click.option(
-        "--optimizer", type=click.Choice(list(OPTIMIZERS)), default="adamw", show_default=True
+        "--optimizer",
+        type=click.Choice(list(OPTIMIZERS)),
+        default="adamw",
+        show_default=True,
+        help="AdamW or SGD with momentum.",
     ),
     click.option(
-        "--lr", type=float, metavar="RATE", help="Learning rate: 0.001 for adamw, 0.1 for sgd."
+        "--lr",
+        type=float,
+        metavar="RATE",
+        help="Learning rate.  [default: 0.001 for adamw, 0.1 for sgd]",
     ),
-    click.option("--weight-decay", type=float, metavar="X", help="0.01 for adamw, 0.0005 for sgd."),
-    click.option("--decay-all", is_flag=True, help="Decay biases and norms too."),
     click.option(
-        "--momentum", type=float, metavar="X", default=0.9, show_default=True, help="Of sgd."
+        "--weight-decay",
+        type=float,
+        metavar="X",
+        help="Weight decay.  [default: 0.01 for adamw, 0.0005 for sgd]",
     ),
-    click.option("--nesterov/--no-nesterov", default=True, show_default=True, help="Of sgd."),
+    click.option("--decay-all", is_flag=True, help="Also decay biases and norms."),
+    click.option(
+        "--momentum",
+        type=float,
+        metavar="X",
+        default=0.9,
+        show_default=True,
+        help="Momentum of sgd.",
+    ),
+    click.option(
+        "--nesterov/--no-nesterov",
+        default=True,
+        show_default=True,
+        help="Nesterov momentum of sgd.",
+    ),
     click.option(
         "--schedule",
         type=click.Choice(SCHEDULES),
         default="cosine",
         show_default=True,
-        help="Of the learning rate.",
+        help="Schedule of the learning rate.",
     ),
     click.option(
         "--lr-steps",
         type=Listed(float),
         default=(0.5, 0.75),
-        help="Shares of the epochs at which `step` divides the rate by 10.  [default: 0.5,0.75]",
+        help="Shares of the epochs after which `step` divides the rate by 10.  [default: 0.5,0.75]",
     ),
     click.option(
         "--warmup",
         type=float,
         default=0.0,
         metavar="EPOCHS",
-        help="Epochs in which the rate rises to --lr.",
+        help="Epochs during which the rate rises to --lr.",
         show_default=True,
     ),
-    click.option("--clip", type=float, metavar="NORM", help="Clip the gradient to this norm."),
+    click.option("--clip", type=float, metavar="NORM", help="Clip gradients to this norm."),
     click.option(
         "--patience",
         type=int,
         metavar="EPOCHS",
-        help="Stop when validation NLL has not fallen for so long; keep the best weights.",
+        help="Stop after this many epochs without a lower validation NLL; keep the best weights.",
     ),
     click.option(
         "--precision",
         type=click.Choice(PRECISIONS),
         default="auto",
         show_default=True,
-        help="Of forward passes; auto is mixed on CUDA.",
+        help="Precision of forward passes; auto is mixed on CUDA.",
     ),
     click.option(
         "--device",
         default="auto",
         show_default=True,
-        help="cuda, mps, cpu; auto takes the first there is.",
+        help="cuda, mps or cpu; auto takes the first that is available.",
     ),
     click.option(
-        "--threads", type=int, metavar="N", help="Of the CPU; 1 where inputs are no images."
+        "--threads",
+        type=int,
+        metavar="N",
+        help="Threads on the CPU.  [default: 1, except for images]",
     ),
     click.option(
         "--seed",
@@ -175,7 +221,12 @@ loop_options = shared.stack(
         default=0,
         show_default=True,
         metavar="N",
-        help="Of the split, the weights, the order and all else.",
+        help="Seed of the split, the initial weights, the order of rows, and all else.",
     ),
-    click.option("--save-every", type=int, metavar="STEPS", help="Checkpoints within an epoch."),
+    click.option(
+        "--save-every",
+        type=int,
+        metavar="STEPS",
+        help="Also save a checkpoint every STEPS steps within an epoch.",
+    ),
 )

@@ -1,4 +1,4 @@
-"""Training shown live on a terminal: where it is, the loss, validation NLL and ECE, time left."""
+"""Training progress on a terminal: epoch, loss, validation NLL and ECE, time left."""
 
 from __future__ import annotations
 
@@ -13,46 +13,49 @@ if TYPE_CHECKING:
 
 
 class Live:
-    """A bar of all steps of a run; begun anew for the next run of a sweep."""
+    """A bar over all steps of a run; the next run of a sweep starts a new one."""
 
     def __init__(self, bar: Any) -> None:
         self.bar = bar
         self.task: Any = None
-        self.said = ""
+        self.validation = ""
 
     def start(self, title: str, epochs: int) -> None:
-        """A run begins."""
+        """Begin a run."""
         self.stop()
-        self.epochs, self.said = epochs, ""
-        self.task = self.bar.add_task(title, total=epochs, epoch="", said="")
+        self.epochs, self.validation = epochs, ""
+        self.task = self.bar.add_task(title, total=epochs, epoch="", metrics="")
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """A step is done."""
-        place = f"epoch {epoch + 1}/{self.epochs}"
+        """Show a step."""
         self.bar.update(
             self.task,
             completed=epoch + step / steps,
-            epoch=place,
-            said=f"loss {loss:.4f}{self.said}",
+            epoch=f"epoch {epoch + 1}/{self.epochs}",
+            metrics=f"loss {loss:.4f}{self.validation}",
         )
 
     def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch is measured."""
-        self.said = f"  val NLL {row['val_nll']:.4f} ECE {row['val_ece']:.4f}"
-        self.bar.update(self.task, said=f"loss {row['train_loss']:.4f}{self.said}")
+        """Show a measured epoch."""
+        self.validation = f"  val NLL {row['val_nll']:.4f} ECE {row['val_ece']:.4f}"
+        self.bar.update(self.task, metrics=f"loss {row['train_loss']:.4f}{self.validation}")
 
     def stop(self) -> None:
-        """The run is over."""
+        """End the run."""
         if self.task is not None:
             self.bar.remove_task(self.task)
             self.task = None
 
 
+def is_first_process() -> bool:
+    """Return whether this is the process of torchrun that prints: the only one, or rank 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def watching() -> Iterator[Watch | None]:
-    """A display while standard error is a terminal; None, and silence, elsewhere."""
-    alone = os.environ.get("RANK", "0") == "0"  # one display for all processes of torchrun
-    if not alone or sys.stderr is None or not sys.stderr.isatty():
+    """Yield a display if standard error is a terminal, in the first process; otherwise None."""
+    if not is_first_process() or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -61,7 +64,7 @@ def watching() -> Iterator[Watch | None]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
-        TextColumn("{task.fields[epoch]}  {task.fields[said]}"),
+        TextColumn("{task.fields[epoch]}  {task.fields[metrics]}"),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

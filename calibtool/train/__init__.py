@@ -1,7 +1,7 @@
 """Training with torch: focal loss and its relatives, and the loop of `calibtool train`.
 
-Needs the extra: pip install 'calibtool[train]'. Importing this package loads no torch; using a
-loss does:
+Needs the extra: pip install 'calibtool[train]'. Importing this package does not load torch; using
+a loss does:
 
     from calibtool.train import FocalLoss
     loss = FocalLoss(gamma=3)(logits, labels)
@@ -14,7 +14,7 @@ from typing import Any
 
 from calibtool.train.losses.registry import CLASSES
 
-# name -> the module it lives in; loaded when first used
+# name -> module below calibtool.train, imported on first use
 _HOME = {
     "Settings": "settings",
     "load_model": "saved",
@@ -38,7 +38,7 @@ def __dir__() -> list[str]:
 
 
 def require_torch() -> None:
-    """Whether the extra is installed; UsageError that says how to install it."""
+    """Check that the extra is installed; UsageError with the command that installs it."""
     from importlib.util import find_spec
 
     from calibtool.errors import UsageError

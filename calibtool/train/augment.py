@@ -1,4 +1,4 @@
-"""Augmentation that keeps the label: images flipped, and shifted by a crop with padding."""
+"""Augmentation of images that keeps the label: random flips, and crops after padding."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-PADDING = 4  # pixels at 32 x 32, and in proportion elsewhere
+PADDING = 4  # pixels at 32 x 32, as in He et al. 2016, section 4.2; in proportion at other sizes
 
 
 def augmentation(names: Sequence[str]) -> Callable[[Tensor], Tensor] | None:
-    """The augmentations in turn, or None."""
+    """Return a function that applies the named augmentations in turn; None without names."""
     if not names:
         return None
     steps = [{"flip": flip, "crop": crop}[name] for name in names]
@@ -26,13 +26,14 @@ def augmentation(names: Sequence[str]) -> Callable[[Tensor], Tensor] | None:
 
 
 def flip(x: Tensor) -> Tensor:
-    """Each image of (n, C, H, W) mirrored left to right, by the toss of a coin."""
-    toss = torch.rand(len(x)).to(x.device) < 0.5
-    return torch.where(toss[:, None, None, None], x.flip(3), x)
+    """Mirror each image of (n, C, H, W) left to right with probability 1/2."""
+    # drawn on the CPU here and in `crop`: the same numbers on every device
+    mirrored = torch.rand(len(x)).to(x.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], x.flip(3), x)
 
 
 def crop(x: Tensor) -> Tensor:
-    """Each image of (n, C, H, W) padded with zeros and cut out again at a random place."""
+    """Pad each image of (n, C, H, W) with zeros, and cut it out at a random place."""
     n, _, height, width = x.shape
     pad = max(1, round(PADDING * height / 32))
     padded = F.pad(x, (pad, pad, pad, pad))
@@ -40,5 +41,5 @@ def crop(x: Tensor) -> Tensor:
     rows = (top + torch.arange(height)).to(x.device)
     columns = (left + torch.arange(width)).to(x.device)
     image = torch.arange(n, device=x.device)[:, None, None]
-    found: Tensor = padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
-    return found.permute(0, 3, 1, 2).contiguous()
+    cropped: Tensor = padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
+    return cropped.permute(0, 3, 1, 2).contiguous()

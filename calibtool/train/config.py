@@ -1,4 +1,4 @@
-"""config.toml: the settings of a run and what they came to, so that it can be run again."""
+"""config.toml: the settings of a run and what they resolved to, so that it can be run again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from calibtool.train.settings import Settings, from_mapping
 from calibtool.version import __version__
 
 NAME = "config.toml"
-RESOLVED = "resolved"  # the table of what the settings came to; not read back as settings
+RESOLVED = "resolved"  # the table of resolved values; not read back as settings
 HEAD = "# calibtool {version}; `calibtool train --config {name} --out NEW/` runs it again\n"
 
 
 def write(path: Path, settings: Settings, resolved: dict[str, Any]) -> None:
-    """Settings and, in a table of their own, what they came to; what is None is left out."""
+    """Write settings, and resolved values in a table of their own; values of None are left out."""
     lines = [HEAD.format(version=__version__, name=path)]
     values = {f.name: getattr(settings, f.name) for f in fields(Settings)}
     lines += [_line(key, value) for key, value in values.items() if value is not None]
@@ -29,14 +29,17 @@ def write(path: Path, settings: Settings, resolved: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> tuple[Settings, dict[str, Any]]:
-    """The settings of a run and what they came to."""
+    """Return the settings of a run and their resolved values.
+
+    Raises InputError if the file cannot be read, UsageError for unknown or invalid settings.
+    """
     document = read_document(path)
     resolved = document.pop(RESOLVED, {})
     return from_mapping(document, str(path)), resolved
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """A TOML file, or an InputError."""
+    """Return the content of a TOML file; InputError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -51,7 +54,7 @@ def _line(key: str, value: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    """A TOML value; strings, numbers and lists of JSON read the same in TOML."""
+    """Return a value as TOML: strings, numbers and booleans are written as in JSON."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_value, value))}]"
     return json.dumps(value, ensure_ascii=False)

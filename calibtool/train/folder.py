@@ -1,4 +1,4 @@
-"""The folder of a run: empty at the start, or taken up again; torch-free."""
+"""The folder of a run, empty at the start or with a run to resume; torch-free."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from calibtool.data.files.write import write_text
 from calibtool.errors import InputError, UsageError
+from calibtool.reports import table
 from calibtool.train import config
 from calibtool.train.settings import Settings, differences
 
@@ -16,60 +17,71 @@ HISTORY = "history.jsonl"
 MODEL = "model.safetensors"
 REPORT = "report.json"
 SEARCH = "gamma_search.json"
-PREFIX = "calibtool."  # of what model.safetensors holds besides the network's own weights
+PREFIX = "calibtool."  # names what model.safetensors holds besides the weights of the network
 
 
-def require_empty(out: Path, settings: Settings) -> None:
-    """Whether a run can begin in a folder; UsageError where something is in it already."""
+def require_empty(out: Path) -> None:
+    """Check that the folder is empty or does not exist; UsageError otherwise."""
     try:
-        taken = next(out.iterdir(), None) if out.exists() else None
+        entry = next(out.iterdir(), None) if out.exists() else None
     except OSError as error:
         raise UsageError(f"{out}: cannot be used: {error.strerror}") from error
-    if taken is not None:
+    if entry is not None:
         advice = (
-            "add --resume to go on with the run in it, or give another --out"
+            "add --resume to continue the run in it, or choose another --out"
             if (out / config.NAME).exists()
-            else "give an empty or a new folder"
+            else "choose an empty or a new folder"
         )
-        raise UsageError(f"{out}: is not empty (it holds {taken.name}); {advice}")
+        raise UsageError(f"{out}: is not empty (it holds {entry.name}); {advice}")
 
 
 def make(out: Path) -> None:
-    """Make the folder."""
+    """Create the folder; UsageError if that fails."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{out}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{out}: cannot be created: {error.strerror}") from error
 
 
 def clear(out: Path) -> None:
-    """Leave the folder empty again, if a run ended before there was anything to resume."""
+    """Empty the folder again, if a run failed before its first checkpoint."""
     if not (out / CHECKPOINT).exists():
         for name in (config.NAME, SEARCH):
             (out / name).unlink(missing_ok=True)
 
 
-def take_up(out: Path, settings: Settings) -> None:
-    """Whether a run can be resumed with these settings."""
+def require_resumable(out: Path, settings: Settings) -> None:
+    """Check that the folder holds a run that can be resumed with these settings.
+
+    Raises UsageError if there is none, or if its settings differ.
+    """
     if not (out / config.NAME).is_file():
         raise UsageError(f"{out}: holds no run to resume ({config.NAME} is missing)")
-    before, _ = config.read(out / config.NAME)
-    if changed := differences(settings, before):
+    original, _ = config.read(out / config.NAME)
+    if changed := differences(settings, original):
         raise UsageError(
-            f"{out}: --resume goes on with the run as it was started; asked for now: "
-            f"{'; '.join(changed)}. Start another run in another --out"
+            f"{out}: --resume continues a run with its original settings; changed: "
+            f"{'; '.join(changed)}. Start a new run with another --out"
         )
 
 
 def require_same_data(out: Path, fingerprint: str) -> None:
-    """Whether the data are those that the run was started on."""
+    """Check that the data are those that the run was started on; InputError otherwise.
+
+    A run without a recorded fingerprint is accepted.
+    """
     _, resolved = config.read(out / config.NAME)
     if resolved.get("data_fingerprint") not in (None, fingerprint):
         raise InputError(
-            f"{out}: the data have changed since this run was started; it cannot go on"
+            f"{out}: cannot be resumed: the data have changed since this run was started"
         )
 
 
+def write_table(path: Path, shown: table.Table, format_: str) -> None:
+    """Write a table for people or programs; the width is fixed, since a file has no terminal."""
+    write_text(path, table.render(shown, format_, width=80, colour=False))
+
+
 def write_history(out: Path, history: list[dict[str, Any]]) -> None:
-    """history.jsonl: a line an epoch."""
+    """Write history.jsonl: one line per epoch."""
     write_text(out / HISTORY, "".join(json.dumps(row) + "\n" for row in history))

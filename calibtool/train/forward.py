@@ -1,4 +1,4 @@
-"""Forward passes: shared among processes, in mixed precision, in training and without."""
+"""Forward passes: distributed over processes, in mixed precision, for training and prediction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calibtool.types import Array
 
 
 def parallel(model: Prepared, world: World) -> nn.Module:
-    """The model as the processes share it."""
+    """Return the model; with several processes, wrapped so that they share their gradients."""
     if world.size == 1:
         return model
     ids = [world.device.index] if world.device.type == "cuda" else None
@@ -22,25 +22,31 @@ def parallel(model: Prepared, world: World) -> nn.Module:
 
 
 def share(rows: Array, world: World) -> tuple[Array, float]:
-    """A process's own rows of a batch, and the weight that makes the mean of the processes'
-    gradients that of the batch."""
-    own = world.share(rows)
-    if not len(own):  # fewer rows than processes: it looks at one, which does not count
+    """Return the rows of a batch that this process takes, and the weight of its mean loss.
+
+    DistributedDataParallel averages gradients over processes with equal weights. With shares of
+    n_i of n rows in s processes, weights n_i s / n make that average the gradient of the batch.
+    """
+    shared = world.share(rows)
+    if not len(shared):  # fewer rows than processes: a forward pass is still due, of weight 0
         return rows[:1], 0.0
-    return own, len(own) * world.size / len(rows)
+    return shared, len(shared) * world.size / len(rows)
 
 
 def train_mode(model: Prepared) -> None:
-    """Training mode, but for modules that are frozen whole: their statistics stay as they are."""
+    """Set training mode, except for modules without a trained parameter.
+
+    A frozen batch norm thereby keeps its statistics too.
+    """
     model.train()
     for module in model.network.modules():
-        own = list(module.parameters())
-        if own and not any(p.requires_grad for p in own):
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
             module.eval()
 
 
 def autocast(settings: Settings, device: torch.device) -> torch.autocast:
-    """Mixed precision, where it is wanted."""
+    """Return the context of mixed precision; it does nothing in float32."""
     precision = choose_precision(settings.precision, device)
     mixed = precision is not torch.float32
     return torch.autocast(device.type, dtype=precision if mixed else None, enabled=mixed)
@@ -48,12 +54,13 @@ def autocast(settings: Settings, device: torch.device) -> torch.autocast:
 
 @torch.no_grad()
 def predict(model: nn.Module, feed: Feed, settings: Settings, world: World) -> Tensor:
-    """(N, K) float32 logits of all rows in order, on the CPU, in every process."""
+    """Return (N, K) float32 logits of all rows in order, on the CPU, in every process."""
     model.eval()
-    found = []
+    parts = []
+    # four training batches at a time: without gradients, activations do not have to be kept
     for batch in feed.batches(np.arange(len(feed)), 4 * settings.batch_size * world.size):
         x, _ = feed.batch(share(batch, world)[0])
         with autocast(settings, world.device):
             logits = model(x)
-        found.append(world.gather(logits[: len(world.share(batch))], len(batch)))
-    return torch.cat(found)
+        parts.append(world.gather(logits[: len(world.share(batch))], len(batch)))
+    return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""--gamma-search: focal loss's gamma by cross-validation on the training rows alone."""
+"""--gamma-search: the gamma of focal loss by cross-validation on the training rows alone."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from calibtool.data.files.write import write_text
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate
 from calibtool.formatting import number
-from calibtool.reports import table as ink
 from calibtool.reports.table import Table
 from calibtool.train import grammar
 from calibtool.train.augment import augmentation
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.split import Splits
 from calibtool.train.feed import Feed
-from calibtool.train.folder import SEARCH
+from calibtool.train.folder import SEARCH, write_table
 from calibtool.train.forward import predict
 from calibtool.train.loop import Watch, fit
 from calibtool.train.losses.spec import parse_loss
@@ -34,8 +32,8 @@ from calibtool.types import Array
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A gamma, and what it did to rows that it was not trained on."""
+class GammaResult:
+    """A gamma, and its metrics on rows that were held out of training."""
 
     gamma: float
     nll: float
@@ -43,93 +41,95 @@ class Tried:
     accuracy: float
 
 
-def chosen(settings: Settings, data: Data, parts: Splits, place: World, watch: Watch) -> str:
-    """The loss with the gamma that the search finds, or found before the run was broken."""
+def chosen(settings: Settings, data: Data, parts: Splits, world: World, watch: Watch) -> str:
+    """Return the loss with the gamma of the search, or of gamma_search.json in a resumed run."""
     path = Path(settings.out) / SEARCH
     if path.is_file():
         return str(json.loads(path.read_text(encoding="utf-8"))["chosen"])
-    loss, tried = search(settings, data, parts, place, watch)
-    shown = listing(tried, loss, settings.gamma_folds)
-    place.first_alone(write_text, path, ink.render(shown, "json", width=80, colour=False))
+    loss, results = search(settings, data, parts, world, watch)
+    table = listing(results, loss, settings.gamma_folds)
+    world.first_alone(write_table, path, table, "json")
     return loss
 
 
 def search(
-    settings: Settings, data: Data, parts: Splits, place: World, watch: Watch
-) -> tuple[str, list[Tried]]:
-    """The loss of the gamma whose held-out NLL is least, and all that were tried.
+    settings: Settings, data: Data, parts: Splits, world: World, watch: Watch
+) -> tuple[str, list[GammaResult]]:
+    """Return the loss whose gamma has the smallest held-out NLL, and the results of all gammas.
 
-    Each fold is held out once; validation and test rows are not looked at.
+    Each fold is held out once; validation and test rows are not used. Raises UsageError for a loss
+    other than focal.
     """
     name, options = grammar.parse(settings.loss)
     if name != "focal":
-        raise UsageError(f"--gamma-search is of focal loss; --loss is {settings.loss}")
+        raise UsageError(f"--gamma-search needs --loss focal, not {settings.loss}")
     fold = stratified_folds(parts.train.labels, settings.gamma_folds, settings.seed)
-    tried = []
+    results = []
     for gamma in settings.gamma_search:
         loss = _spec(name, {**options, "gamma": gamma})
         logits = torch.zeros((len(fold), data.classes))
         for k in range(settings.gamma_folds):
-            held = np.flatnonzero(fold == k)
-            logits[held] = _fold(
-                replace(settings, loss=loss, patience=None), data, parts, held, place, watch
+            held_out = np.flatnonzero(fold == k)
+            # without patience: early stopping would choose its epoch on the held-out rows
+            logits[held_out] = _fold(
+                replace(settings, loss=loss, patience=None), data, parts, held_out, world, watch
             )
-        found = evaluate(
+        report = evaluate(
             Predictions.from_logits(logits.numpy(), parts.train.labels),
             "nll,ece,accuracy",
             ci="none",
         )
-        values = [found[metric].value or 0.0 for metric in ("nll", "ece", "accuracy")]
-        tried.append(Tried(gamma, *values))
-    best = min(tried, key=lambda one: one.nll)
-    return _spec(name, {**options, "gamma": best.gamma}), tried
+        values = [report[metric].value or 0.0 for metric in ("nll", "ece", "accuracy")]
+        results.append(GammaResult(gamma, *values))
+    best = min(results, key=lambda result: result.nll)
+    return _spec(name, {**options, "gamma": best.gamma}), results
 
 
 def _fold(
     settings: Settings,
     data: Data,
     parts: Splits,
-    held: Array,
-    place: World,
+    held_out: Array,
+    world: World,
     watch: Watch,
 ) -> torch.Tensor:
-    """Logits of the held-out rows by a model of the others."""
-    rest = np.setdiff1d(np.arange(len(parts.train)), held)
-    inner = replace(parts, train=parts.train.take(rest), val=parts.train.take(held))
-    with seeded(settings.seed, place.device):
-        state = begin(settings, data, inner, place)
+    """Return the logits of the held-out rows by a model trained on the other training rows."""
+    rest = np.setdiff1d(np.arange(len(parts.train)), held_out)
+    inner = replace(parts, train=parts.train.take(rest), val=parts.train.take(held_out))
+    with seeded(settings.seed, world.device):
+        state = begin(settings, data, inner, world)
         watch.start(settings.loss, settings.epochs)
-        val = Feed(inner.val, place.device)
+        val = Feed(inner.val, world.device)
         fit(
             state,
-            Feed(inner.train, place.device),
+            Feed(inner.train, world.device),
             val,
             settings,
-            place,
+            world,
             watch=watch,
             keep=lambda _: None,
             augment=augmentation(settings.augment),
         )
-        return predict(state.model, val, settings, place)
+        return predict(state.model, val, settings, world)
 
 
 def _spec(name: str, options: dict[str, object]) -> str:
     return parse_loss(f"{name}({', '.join(f'{k}={v!r}' for k, v in options.items())})").name
 
 
-def listing(tried: Sequence[Tried], loss: str, folds: int) -> Table:
-    """What was tried, for the report."""
-    records = [vars(one) for one in tried]
+def listing(results: Sequence[GammaResult], loss: str, folds: int) -> Table:
+    """Return the table of a search."""
+    records = [vars(result) for result in results]
     return Table(
         "calibtool-gamma-search",
         f"Gamma by cross-validation in {folds} folds of the training rows",
         ["gamma", "nll", "ece", "accuracy"],
         [
-            [f"{one.gamma:g}", number(one.nll), number(one.ece), number(one.accuracy)]
-            for one in tried
+            [f"{row.gamma:g}", number(row.nll), number(row.ece), number(row.accuracy)]
+            for row in results
         ],
         records,
         "tried",
-        [f"Chosen: {loss}, of the least NLL on rows that it was not trained on."],
+        [f"Chosen: {loss}, which has the smallest NLL on held-out rows."],
         {"chosen": loss, "folds": folds},
     )

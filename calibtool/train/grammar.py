@@ -1,4 +1,4 @@
-"""A name with options: "mlp(hidden=256, layers=2)"; torch-free."""
+"""The grammar of names with options, such as "mlp(hidden=256, layers=2)"; torch-free."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _SPEC = re.compile(r"\s*([^\s()]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
-    """The name and its options, whose values are Python literals.
+    """Return the name and its options, whose values are Python literals.
+
+    Raises UsageError for text of another form.
 
     >>> parse("mlp(hidden=64, dropout=0.5)")
     ('mlp', {'hidden': 64, 'dropout': 0.5})
@@ -36,7 +38,7 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def split_list(text: str) -> list[str]:
-    """The parts of a list with commas, but for commas inside parentheses.
+    """Split a comma-separated list, except at commas inside parentheses.
 
     >>> split_list("brier, flsd-53(gammas=(5,2))")
     ['brier', 'flsd-53(gammas=(5,2))']
@@ -54,12 +56,17 @@ def split_list(text: str) -> list[str]:
 def call(
     function: Callable[..., Any], options: dict[str, Any], offered: dict[str, Any], what: str
 ) -> Any:
-    """A function with the user's options, and those of `offered` that its signature names."""
+    """Call a function with the user's options, and the values of `offered` that it has names for.
+
+    Raises UsageError, which begins with `what`, for an option that the function does not take.
+    """
     parameters = inspect.signature(function).parameters
-    named = {key: value for key, value in offered.items() if key in parameters}
+    accepted = {key: value for key, value in offered.items() if key in parameters}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key in options:
         if key not in parameters and not takes_any:
             known = [name for name in parameters if name not in offered]
-            raise UsageError(f"{what}: there is no option {key!r}; there are {', '.join(known)}")
-    return function(**{**named, **options})
+            raise UsageError(
+                f"{what}: there is no option {key!r}; the options are {', '.join(known)}"
+            )
+    return function(**{**accepted, **options})

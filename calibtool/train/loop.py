@@ -1,7 +1,8 @@
-"""The training loop: plain torch.
+"""The training loop, in plain torch.
 
-Every random number of an epoch comes from (seed, epoch), so a run that is resumed at a checkpoint
-goes on exactly as one that was never broken.
+The order of an epoch comes from (seed, epoch), and every random number of a step from (seed, epoch,
+step, rank). A run that is resumed from a checkpoint therefore continues exactly like one that was
+never interrupted.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from calibtool.train.settings import Settings
 from calibtool.train.world import World, reseed
 from calibtool.types import Array
 
-LOOK = 32  # steps between looks at the loss on an accelerator, where each look waits for it
+# Steps between reads of the loss on an accelerator: each read waits until it has caught up. With a
+# larger number, a loss that is not finite is noticed later, and progress is shown less often.
+LOOK = 32
 
 
 class Watch(Protocol):
-    """Who is told how a run goes."""
+    """The observer of a run: `start` of a run, then each `step` and each measured `epoch`."""
 
     def start(self, title: str, epochs: int) -> None: ...
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None: ...
@@ -39,7 +42,7 @@ class Watch(Protocol):
 
 @dataclass
 class TrainingState:
-    """Where a run stands; what a checkpoint keeps."""
+    """The state of a run, which a checkpoint saves."""
 
     model: Prepared
     loss: nn.Module
@@ -56,7 +59,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Job:
-    """What a loop works with, and does not change."""
+    """The constants of a loop: all that it uses and does not change."""
 
     model: nn.Module
     train: Feed
@@ -79,16 +82,18 @@ def fit(
     keep: Callable[[TrainingState], None],
     augment: Callable[[Tensor], Tensor] | None = None,
 ) -> None:
-    """Train to the last epoch, or until validation NLL stops falling; `keep` is called with what
-    a checkpoint holds. With patience, the weights of the best epoch are left in the model.
+    """Train `state` to the last epoch, or until validation NLL stops falling.
 
-    Raises TrainingError where the loss is no longer a number.
+    `keep` is called with the state whenever a checkpoint is due: after each epoch, and every
+    `save_every` steps. With patience, the model ends with the weights of its best epoch.
+
+    Raises TrainingError if the loss or the validation logits are no longer finite.
     """
     model = parallel(state.model, world)
     job = Job(model, train, val, settings, world, watch, keep, augment)
     while state.epoch < settings.epochs and not _is_over(state, settings):
         began = time.monotonic()
-        _tell(state.loss, "start_epoch", state.epoch, settings.epochs)
+        _notify(state.loss, "start_epoch", state.epoch, settings.epochs)
         _epoch(state, job)
         _validate(state, job, time.monotonic() - began)
         watch.epoch(state.history[-1])
@@ -97,10 +102,10 @@ def fit(
         state.model.load_state_dict(state.best)
 
 
-def _tell(loss: nn.Module, name: str, *what: object) -> None:
-    """Call a method of the loss, if it has it."""
+def _notify(loss: nn.Module, name: str, *arguments: object) -> None:
+    """Call a method of the loss, if it has one of this name."""
     if (method := getattr(loss, name, None)) is not None:
-        method(*what)
+        method(*arguments)
 
 
 def _epoch(state: TrainingState, job: Job) -> None:
@@ -112,30 +117,29 @@ def _epoch(state: TrainingState, job: Job) -> None:
     train_mode(state.model)
     for step in range(state.step, len(batches)):
         reseed(settings.seed, state.epoch, step, world.rank)
-        done = state.epoch * len(batches) + step
-        set_rate(state.optimizer, settings.learning_rate * rate(done))
+        set_rate(state.optimizer, settings.learning_rate * rate(state.epoch * len(batches) + step))
         pending.append((step, _step(state, job, batches[step])))
         state.step = step + 1
         due = state.step % settings.save_every == 0 if settings.save_every else False
         last = state.step == len(batches)
         if due or last or world.device.type == "cpu" or len(pending) == LOOK:
-            _look(state, job, pending, batches)
+            _add_losses(state, job, pending, batches)
             pending.clear()
         if due and not last:
             job.keep(state)
 
 
 def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
-    """One step of the optimizer, and this process's part of the batch's loss."""
-    own, weight = share(rows, job.world)
-    x, y = job.train.batch(own)
+    """Take one step of the optimizer, and return this process's part of the loss of the batch."""
+    shared, weight = share(rows, job.world)
+    x, y = job.train.batch(shared)
     x = job.augment(x) if job.augment else x
     state.optimizer.zero_grad(set_to_none=True)
     with autocast(job.settings, job.world.device):
         logits = job.model(x)
     loss: Tensor = state.loss(logits, y) * weight
     state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    if job.settings.clip is not None:
+    if job.settings.clip is not None:  # the norm is that of the gradient itself, not the scaled one
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.model.parameters(), job.settings.clip)
     state.scaler.step(state.optimizer)
@@ -143,10 +147,10 @@ def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
     return loss.detach()
 
 
-def _look(
+def _add_losses(
     state: TrainingState, job: Job, pending: list[tuple[int, Tensor]], batches: list[Array]
 ) -> None:
-    """Add the losses of the last steps up, or say which of them is no number."""
+    """Add the losses of the last steps to the state; TrainingError for one that is not finite."""
     losses = job.world.mean(torch.stack([loss for _, loss in pending]))
     for value, (step, _) in zip(losses.cpu().double().tolist(), pending, strict=True):
         if not np.isfinite(value):
@@ -157,8 +161,9 @@ def _look(
 
 
 def _not_finite(value: float, state: TrainingState, job: Job, step: int, rows: Array) -> str:
+    """Return the message for a loss that is not finite: where it happened and what to try."""
     x, _ = job.train.batch(rows)
-    ids = ", ".join(str(one) for one in job.train.rows.ids[rows[:5]].tolist())
+    ids = ", ".join(map(str, job.train.rows.ids[rows[:5]].tolist()))
     rate = state.optimizer.param_groups[0]["lr"]
     return (
         f"the loss became {value} in epoch {state.epoch + 1}, batch {step + 1} (rows {ids}, ...; "
@@ -168,17 +173,17 @@ def _not_finite(value: float, state: TrainingState, job: Job, step: int, rows: A
 
 
 def _validate(state: TrainingState, job: Job, seconds: float) -> None:
-    """Measure on validation rows, and begin the next epoch."""
+    """Measure the validation rows, add the epoch to the history, and begin the next epoch."""
     logits = predict(state.model, job.val, job.settings, job.world)
     if not torch.isfinite(logits).all():
         raise TrainingError(
             f"validation logits are no longer finite after epoch {state.epoch + 1}. Try a smaller "
             "--lr, --clip 1, or --precision float32"
         )
-    _tell(state.loss, "after_validation", logits.to(job.world.device), job.val.labels)
+    _notify(state.loss, "after_validation", logits.to(job.world.device), job.val.labels)
     on_val = Predictions.from_logits(logits.numpy(), job.val.rows.labels)
-    found = evaluate(on_val, "nll,accuracy,ece", ci="none")
-    nll = found["nll"].value
+    report = evaluate(on_val, "nll,accuracy,ece", ci="none")
+    nll = report["nll"].value
     assert nll is not None
     state.history.append(
         {
@@ -186,8 +191,8 @@ def _validate(state: TrainingState, job: Job, seconds: float) -> None:
             "lr": state.optimizer.param_groups[0]["lr"],
             "train_loss": state.loss_sum / state.loss_rows,
             "val_nll": nll,
-            "val_accuracy": found["accuracy"].value,
-            "val_ece": found["ece"].value,
+            "val_accuracy": report["accuracy"].value,
+            "val_ece": report["ece"].value,
             "seconds": round(seconds, 3),
         }
     )
@@ -198,7 +203,7 @@ def _validate(state: TrainingState, job: Job, seconds: float) -> None:
 
 
 def _is_over(state: TrainingState, settings: Settings) -> bool:
-    """Whether validation NLL has not fallen for as long as patience lasts."""
+    """Return whether validation NLL has not fallen for `patience` epochs."""
     if not settings.patience or not state.history:
         return False
     nll = [row["val_nll"] for row in state.history]

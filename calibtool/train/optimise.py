@@ -12,12 +12,15 @@ from calibtool.train.settings import Settings
 
 
 def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """AdamW or SGD; biases and norms, which have one axis, decay only with `decay_all`."""
+    """Return AdamW or SGD over the parameters that are trained.
+
+    Biases and norms decay only with `decay_all`; they are the parameters with a single axis.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
-    few = 0 if settings.decay_all else 1
+    axes = 0 if settings.decay_all else 1  # parameters with more axes decay
     groups = [
-        {"params": [p for p in trained if p.dim() > few], "weight_decay": settings.decay},
-        {"params": [p for p in trained if p.dim() <= few], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.dim() > axes], "weight_decay": settings.decay},
+        {"params": [p for p in trained if p.dim() <= axes], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "adamw":
@@ -31,10 +34,11 @@ def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
 
 
 def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
-    """The factor of the learning rate at a step, counted from 0; `steps` make an epoch.
+    """Return the factor of the learning rate as a function of the step, counted from 0.
 
-    During warm-up it rises linearly to 1. Then "cosine" falls to 0 at the end, and "step" falls to
-    a tenth at each share of the epochs in `lr_steps`.
+    `steps` is the number of steps per epoch. During warm-up the factor rises linearly to 1.
+    Afterwards "cosine" falls to 0 at the end (Loshchilov & Hutter 2017, eq. 5, without restarts),
+    "step" is divided by 10 at each share of the epochs in `lr_steps`, and "constant" stays 1.
     """
     total, warm = settings.epochs * steps, round(settings.warmup * steps)
     kind, cuts = settings.schedule, settings.lr_steps
@@ -52,6 +56,6 @@ def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
 
 
 def set_rate(optimizer_: torch.optim.Optimizer, rate: float) -> None:
-    """One learning rate for all groups."""
+    """Set the learning rate of all groups."""
     for group in optimizer_.param_groups:
         group["lr"] = rate

@@ -1,4 +1,4 @@
-"""The end of a run: a temperature, the test rows measured, everything written."""
+"""The end of a run: fit a temperature, measure the test rows, write the files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from torch import Tensor
 from calibtool.calibrators.fit import fit as fit_calibrator
 from calibtool.calibrators.fit import load_calibrator
 from calibtool.data.files.open import load
-from calibtool.data.files.write import write_predictions, write_text
+from calibtool.data.files.write import write_predictions
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.evaluation.evaluate import evaluate
-from calibtool.reports import table as ink
 from calibtool.train import folder, tensors
-from calibtool.train.data import dataset
-from calibtool.train.data.dataset import Data
+from calibtool.train.data.dataset import Data, Rows
 from calibtool.train.data.split import Splits
 from calibtool.train.loop import TrainingState
 from calibtool.train.prepare import Prepared
@@ -31,7 +29,10 @@ VAL, TEST, TEMPERATURE = "val_logits.npz", "test_logits.npz", "temperature.json"
 def measure(
     out: Path, data: Data, parts: Splits, val: Tensor, test: Tensor, about: dict[str, Any]
 ) -> Trained:
-    """Temperature from validation rows, and the test rows before and after it."""
+    """Fit a temperature on validation rows, and measure the test rows before and after it.
+
+    `val` and `test` are (N, K) logits. A temperature that is not finite becomes a note.
+    """
     notes = list(parts.notes)
     on_val = _predictions(val, parts.val, data, out / VAL)
     on_test = _predictions(test, parts.test, data, out / TEST)
@@ -45,40 +46,50 @@ def measure(
     return Trained(str(out), report, about, tuple(notes), calibrator, on_val, on_test)
 
 
-def _predictions(logits: Tensor, of: dataset.Rows, data: Data, path: Path) -> Predictions:
-    made = Predictions.from_logits(logits.numpy(), of.labels, class_names=data.class_names)
-    return replace(made, extra={"ids": of.ids}, source=str(path))
+def _predictions(logits: Tensor, rows: Rows, data: Data, path: Path) -> Predictions:
+    predictions = Predictions.from_logits(logits.numpy(), rows.labels, class_names=data.class_names)
+    return replace(predictions, extra={"ids": rows.ids}, source=str(path))
 
 
-def write(out: Path, state: TrainingState, found: Trained) -> None:
-    """Everything a user keeps; the checkpoint goes last, when nothing needs it."""
+def write(out: Path, state: TrainingState, trained: Trained) -> None:
+    """Write the files of a finished run.
+
+    The checkpoint is removed last: a run that is killed while writing resumes from it, and
+    `finished` takes its absence, beside a report, as the end of the run.
+    """
     tensors.write(out / folder.MODEL, saved(state.model))
-    write_predictions(found.val, out / VAL)
-    write_predictions(found.test, out / TEST)
-    if found.calibrator:
-        found.calibrator.save(out / TEMPERATURE)
-    shown = listing(found)
-    for name, format_ in (("report.txt", "table"), ("report.md", "markdown")):
-        write_text(out / name, ink.render(shown, format_, width=80, colour=False))
-    write_text(out / folder.REPORT, ink.render(shown, "json", width=80, colour=False))
+    write_predictions(trained.val, out / VAL)
+    write_predictions(trained.test, out / TEST)
+    if trained.calibrator:
+        trained.calibrator.save(out / TEMPERATURE)
+    table = listing(trained)
+    for name, format_ in (
+        ("report.txt", "table"),
+        ("report.md", "markdown"),
+        (folder.REPORT, "json"),
+    ):
+        folder.write_table(out / name, table, format_)
     (out / folder.CHECKPOINT).unlink(missing_ok=True)
 
 
 def saved(model: Prepared) -> dict[str, Tensor]:
-    """The network's weights under their own names, and the standardisation beside them."""
-    found = {f"{folder.PREFIX}{k}": getattr(model, k) for k in ("mean", "deviation")}
-    found = {name: tensor for name, tensor in found.items() if tensor is not None}
-    return {**model.network.state_dict(), **found}
+    """Return the weights of the network under their own names, and the standardisation."""
+    moments = {f"{folder.PREFIX}{k}": getattr(model, k) for k in ("mean", "deviation")}
+    moments = {name: tensor for name, tensor in moments.items() if tensor is not None}
+    return {**model.network.state_dict(), **moments}
 
 
 def finished(out: Path) -> Trained | None:
-    """The run in a folder, if it is done: measured again from its own files, to the same digits."""
+    """Return the finished run of a folder, measured again from its files to the same digits.
+
+    None if the run is not finished.
+    """
     if not (out / folder.REPORT).is_file() or (out / folder.CHECKPOINT).exists():
         return None
     document = json.loads((out / folder.REPORT).read_text(encoding="utf-8"))
     val, test = (load(out / name, extra=["ids"]) for name in (VAL, TEST))
-    fitted = (out / TEMPERATURE).is_file()
-    calibrator = load_calibrator(out / TEMPERATURE) if fitted else None
+    has_temperature = (out / TEMPERATURE).is_file()
+    calibrator = load_calibrator(out / TEMPERATURE) if has_temperature else None
     report = evaluate(test, METRICS, calibrator=calibrator)
     notes = tuple(document["notes"])
     return Trained(str(out), report, document["training"], notes, calibrator, val, test)

@@ -26,11 +26,11 @@ from calibtool.train.results import finished, measure, write
 from calibtool.train.settings import Settings
 from calibtool.train.start import begin
 from calibtool.train.trained import Trained
-from calibtool.train.world import World, choose_precision, seeded, threads, world
+from calibtool.train.world import World, choose_precision, open_world, seeded, threads
 
 
 class Silent:
-    """Tells nobody."""
+    """The observer that does nothing."""
 
     def start(self, title: str, epochs: int) -> None:
         pass
@@ -49,98 +49,113 @@ def run(
     watch: Watch | None = None,
     data: Data | None = None,
 ) -> Trained:
-    """Train, measure and write everything to `settings.out`. `data`, if they are read already.
+    """Train, measure, and write everything to `settings.out`.
 
-    With `resume`, go on from the folder's checkpoint; a finished run is only read. Under torchrun,
-    each process calls this.
+    Under torchrun every process calls this.
+
+    Args:
+        settings: what to do.
+        resume: continue from the checkpoint in the folder; a finished run is only read.
+        watch: the observer of the run.
+        data: the data of the settings, if they are already read.
 
     Raises InputError, UsageError, TrainingError.
     """
-    with world(settings.device) as place:
+    with open_world(settings.device) as world:
         out = Path(settings.out)
-        place.first_alone(folder.take_up if resume else folder.require_empty, out, settings)
+        open_folder(out, settings, world, resume=resume)
         if resume and (done := finished(out)):
             return done
         data = registry.tokenized(settings.model, data or read(settings))
-        return train(settings, data, place, resume=resume, watch=watch or Silent())
+        return train(settings, data, world, resume=resume, watch=watch or Silent())
 
 
-def train(settings: Settings, data: Data, place: World, *, resume: bool, watch: Watch) -> Trained:
-    """A run on data that are read, in a folder that is open."""
+def open_folder(out: Path, settings: Settings, world: World, *, resume: bool) -> None:
+    """Check that a run can begin in a folder, or that the run in it can be resumed."""
+    if resume:
+        world.first_alone(folder.require_resumable, out, settings)
+    else:
+        world.first_alone(folder.require_empty, out)
+
+
+def train(settings: Settings, data: Data, world: World, *, resume: bool, watch: Watch) -> Trained:
+    """Train on data in memory, in a folder that `open_folder` has checked."""
     parts = split(
         data, val_share=settings.val_share, test_share=settings.test_share, seed=settings.seed
     )
     count = cpu_threads(settings, data)
-    place.first_alone(folder.make, Path(settings.out))
+    world.first_alone(folder.make, Path(settings.out))
     try:
-        with threads(count), seeded(settings.seed, place.device):
-            return _train(settings, data, parts, place, resume=resume, watch=watch)
+        with threads(count), seeded(settings.seed, world.device):
+            return _train(settings, data, parts, world, resume=resume, watch=watch)
     except torch.OutOfMemoryError as error:
         raise UsageError(
-            f"{place.device}: out of memory; try a smaller --batch-size, or --precision bfloat16"
+            f"{world.device}: out of memory; try a smaller --batch-size, or --precision bfloat16"
         ) from error
     except CalibtoolError:
-        if place.first and not resume:
+        if world.first and not resume:
             folder.clear(Path(settings.out))
         raise
 
 
 def cpu_threads(settings: Settings, data: Data) -> int:
-    """How many threads compute on the CPU: one where the inputs are no images.
+    """Return the number of threads on the CPU: torch's own for images, otherwise 1.
 
-    Layers on features take less time than threads take to meet, above all on a busy machine.
+    A layer on features takes less time than threads need to synchronise, above all on a busy
+    machine.
     """
     return settings.threads or (torch.get_num_threads() if data.images else 1)
 
 
 def _train(
-    asked: Settings, data: Data, parts: Splits, place: World, *, resume: bool, watch: Watch
+    original: Settings, data: Data, parts: Splits, world: World, *, resume: bool, watch: Watch
 ) -> Trained:
-    out = Path(asked.out)
-    settings = asked
-    if asked.gamma_search:
-        settings = replace(asked, loss=gamma_search.chosen(asked, data, parts, place, watch))
-    state = begin(settings, data, parts, place)
-    about = describe(settings, data, parts, place, state)
+    out = Path(original.out)
+    settings = original
+    if original.gamma_search:
+        loss = gamma_search.chosen(original, data, parts, world, watch)
+        settings = replace(original, loss=loss)
+    state = begin(settings, data, parts, world)
+    about = describe(settings, data, parts, world, state)
     if resume:
         folder.require_same_data(out, about["data_fingerprint"])
         if (out / folder.CHECKPOINT).exists():
             checkpoint.load(out / folder.CHECKPOINT, state)
     else:
-        place.first_alone(config.write, out / config.NAME, asked, about)
+        world.first_alone(config.write, out / config.NAME, original, about)
     watch.start(settings.loss, settings.epochs)
     began = time.monotonic()
     fit(
         state,
-        Feed(parts.train, place.device),
-        val := Feed(parts.val, place.device),
+        Feed(parts.train, world.device),
+        val := Feed(parts.val, world.device),
         settings,
-        place,
+        world,
         watch=watch,
-        keep=partial(keep, out, place),
+        keep=partial(keep, out, world),
         augment=augmentation(settings.augment),
     )
     about |= {"epochs_trained": state.epoch, "seconds": round(time.monotonic() - began, 1)}
     if settings.patience:
         about["best_epoch"] = int(np.argmin([row["val_nll"] for row in state.history])) + 1
-    val_logits = predict(state.model, val, settings, place)
-    test_logits = predict(state.model, Feed(parts.test, place.device), settings, place)
-    found = measure(out, data, parts, val_logits, test_logits, about)
-    place.first_alone(write, out, state, found)
-    return found
+    val_logits = predict(state.model, val, settings, world)
+    test_logits = predict(state.model, Feed(parts.test, world.device), settings, world)
+    trained = measure(out, data, parts, val_logits, test_logits, about)
+    world.first_alone(write, out, state, trained)
+    return trained
 
 
-def keep(out: Path, place: World, state: TrainingState) -> None:
-    """A checkpoint, and the history so far."""
-    if place.first:
+def keep(out: Path, world: World, state: TrainingState) -> None:
+    """Save a checkpoint and the history so far, in the first process."""
+    if world.first:
         checkpoint.save(out / folder.CHECKPOINT, state)
         folder.write_history(out, state.history)
 
 
 def describe(
-    settings: Settings, data: Data, parts: Splits, place: World, state: TrainingState
+    settings: Settings, data: Data, parts: Splits, world: World, state: TrainingState
 ) -> dict[str, Any]:
-    """What the settings came to."""
+    """Return what the settings resolved to, for config.toml and the report."""
     return {
         "model": settings.model,
         "loss": settings.loss,
@@ -156,10 +171,10 @@ def describe(
         "parameters_trained": sum(p.numel() for p in state.model.parameters() if p.requires_grad),
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.decay,
-        "device": str(place.device.type),
-        "processes": place.size,
+        "device": str(world.device.type),
+        "processes": world.size,
         "threads": torch.get_num_threads(),
-        "precision": str(choose_precision(settings.precision, place.device)).removeprefix("torch."),
+        "precision": str(choose_precision(settings.precision, world.device)).removeprefix("torch."),
         "torch": torch.__version__,
         "data_fingerprint": dataset.fingerprint(data),
     }

@@ -1,4 +1,4 @@
-"""A finished run's model, to use it elsewhere."""
+"""The model of a finished run, for use elsewhere."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from calibtool.train.prepare import Prepared
 
 
 def load_model(run: str | Path) -> Prepared:
-    """The trained model of a run's folder, on the CPU and in evaluation mode.
+    """Return the trained model of a run's folder, on the CPU and in evaluation mode.
 
-    Call it on raw inputs, as they were in the data: (n, ...) uint8 images as NCHW, features, token
-    ids. It gives (n, K) float32 logits. `model.network` is the network itself.
+    Call it on raw inputs as in the data: (n, C, H, W) uint8 images, (n, d) features or token ids.
+    It returns (n, K) float32 logits. `model.network` is the network itself.
 
-    Raises InputError where the folder holds no finished run.
+    Raises InputError if the folder does not hold a finished run.
     """
     out = Path(run)
     if not (out / folder.MODEL).is_file():
         raise InputError(f"{out}: holds no {folder.MODEL}; is the run finished?")
     settings, resolved = config.read(out / config.NAME)
     data = Data(str(out), {}, resolved["classes"], tuple(resolved["shape"]), resolved["kind"])
-    found, _ = tensors.read(out / folder.MODEL)
-    extra = {name: found.pop(f"{folder.PREFIX}{name}", None) for name in ("mean", "deviation")}
-    with torch.random.fork_rng(devices=[]):
+    weights, _ = tensors.read(out / folder.MODEL)
+    moments = {name: weights.pop(f"{folder.PREFIX}{name}", None) for name in ("mean", "deviation")}
+    with torch.random.fork_rng(devices=[]):  # initial weights draw from the caller's generator
         network = registry.build(settings.model, data)
-    network.module.load_state_dict(found)
-    return Prepared(network, extra["mean"], extra["deviation"]).eval()
+    network.module.load_state_dict(weights)
+    return Prepared(network, moments["mean"], moments["deviation"]).eval()

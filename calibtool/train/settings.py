@@ -1,4 +1,4 @@
-"""What a run of `calibtool train` is asked to do; torch-free, and written as config.toml."""
+"""The settings of a run of `calibtool train`; torch-free, and written as config.toml."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from calibtool.errors import UsageError
+from calibtool.errors import UsageError, near
 
-OPTIMIZERS = {"adamw": (1e-3, 1e-2), "sgd": (0.1, 5e-4)}  # name -> learning rate, weight decay
+# name -> default learning rate and weight decay: those of torch.optim.AdamW, and those with which
+# Mukhoti et al. 2020 train ResNets on CIFAR
+OPTIMIZERS = {"adamw": (1e-3, 1e-2), "sgd": (0.1, 5e-4)}
 SCHEDULES = ("cosine", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 AUGMENTATIONS = ("flip", "crop")
 LAYOUTS = ("auto", "nhwc", "nchw")
-MAY_CHANGE = frozenset({"out", "device", "save_every"})  # when a run is resumed
+# Settings that may differ in a resumed run: the others decide its numbers; a device
+# changes only their rounding
+MAY_CHANGE = frozenset({"out", "device", "save_every"})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Options of a run, as the command line names them, with _ for -.
+    """Options of a run, named as on the command line with _ for -.
 
-    Shares are of all rows; `lr` and `weight_decay` of None are the optimizer's own (OPTIMIZERS).
+    Shares are of all rows; `lr` and `weight_decay` default to those of the optimizer (OPTIMIZERS).
+    Raises UsageError for invalid values.
     """
 
     data: str
@@ -71,8 +76,8 @@ class Settings:
         _one_of("layout", self.layout, LAYOUTS)
         for name in self.augment:
             _one_of("augment", name, AUGMENTATIONS)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gamma_folds", 2)):
-            _at_least(name, getattr(self, name), least)
+        for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gamma_folds", 2)):
+            _at_least(name, getattr(self, name), minimum)
         for name in ("patience", "save_every", "image_size", "threads"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
@@ -87,26 +92,31 @@ class Settings:
         for name in ("val_share", "test_share"):
             if not 0 < getattr(self, name) < 1:
                 raise UsageError(
-                    f"--{_flag(name)}: a share between 0 and 1, not {getattr(self, name):g}"
+                    f"--{_flag(name)}: must be between 0 and 1, not {getattr(self, name):g}"
                 )
         if self.val_share + self.test_share >= 1:
             raise UsageError("--val-share and --test-share leave no rows to train on")
         if self.warmup >= self.epochs:
             raise UsageError(
-                f"--warmup: {self.warmup:g} epochs of warm-up leave nothing of {self.epochs}"
+                f"--warmup: {self.warmup:g} must be below the number of epochs, {self.epochs}"
             )
 
     @property
     def learning_rate(self) -> float:
+        """The learning rate after warm-up, before the schedule."""
         return OPTIMIZERS[self.optimizer][0] if self.lr is None else self.lr
 
     @property
     def decay(self) -> float:
+        """The weight decay."""
         return OPTIMIZERS[self.optimizer][1] if self.weight_decay is None else self.weight_decay
 
 
 def differences(now: Settings, before: Settings) -> list[str]:
-    """What a resumed run is asked to do otherwise than it was started, in words."""
+    """Return the settings in which a resumed run differs from its start, as text.
+
+    Settings of MAY_CHANGE are not compared.
+    """
     return [
         f"--{_flag(f.name)} {getattr(now, f.name)!r}, it was {getattr(before, f.name)!r}"
         for f in fields(Settings)
@@ -114,14 +124,17 @@ def differences(now: Settings, before: Settings) -> list[str]:
     ]
 
 
-def from_mapping(found: dict[str, Any], where: str) -> Settings:
-    """Settings of a TOML document; lists become tuples."""
-    known = {f.name for f in fields(Settings)}
-    for key in found:
+def from_mapping(document: dict[str, Any], where: str) -> Settings:
+    """Return the settings of a TOML document; lists become tuples.
+
+    Raises UsageError, which begins with `where`, for unknown names and invalid values.
+    """
+    known = [f.name for f in fields(Settings)]
+    for key in document:
         if key not in known:
-            raise UsageError(f"{where}: there is no setting {key!r}; there are {', '.join(known)}")
+            raise UsageError(f"{where}: there is no setting {key!r}{near(key, known)}")
     values: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in found.items()
+        key: tuple(v) if isinstance(v, list) else v for key, v in document.items()
     }
     try:
         return Settings(**values)
@@ -135,9 +148,9 @@ def _flag(name: str) -> str:
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise UsageError(f"--{_flag(name)} {value!r}: there are {', '.join(known)}")
+        raise UsageError(f"--{_flag(name)}: must be one of {', '.join(known)} (got {value!r})")
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise UsageError(f"--{_flag(name)}: must be at least {least}, not {value}")
+def _at_least(name: str, value: int, minimum: int) -> None:
+    if value < minimum:
+        raise UsageError(f"--{_flag(name)}: must be at least {minimum}, not {value}")

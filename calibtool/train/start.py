@@ -1,4 +1,4 @@
-"""The start of a run: the network, the loss and the optimizer, as the settings ask for them."""
+"""The start of a run: the network, the loss and the optimizer of the settings."""
 
 from __future__ import annotations
 
@@ -20,39 +20,46 @@ from calibtool.train.world import World, choose_precision
 from calibtool.types import Array
 
 
-def begin(settings: Settings, data: Data, parts: Splits, place: World) -> TrainingState:
-    """The network, the loss and the optimizer at the start."""
+def begin(settings: Settings, data: Data, parts: Splits, world: World) -> TrainingState:
+    """Return the state of a run before its first step.
+
+    Draws the initial weights, so it must run under `seeded`. Raises InputError, UsageError.
+    """
     if settings.augment and not data.images:
-        raise UsageError(f"--augment needs images, {data.source} has none")
+        raise UsageError(f"--augment needs images; {data.source} holds {data.kind}")
     network = registry.build(settings.model, data)
     if settings.checkpoint:
         weights.load(network.module, settings.checkpoint, settings.fresh)
     weights.freeze(network.module, settings.freeze)
     mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
-    model = Prepared(network, mean, deviation).to(place.device)
-    require_fit(model, data, parts, place.device)
+    model = Prepared(network, mean, deviation).to(world.device)
+    require_fit(model, data, parts, world.device)
     loss = make_loss(
         settings.loss,
         classes=data.classes,
         class_weights=class_weights(settings.class_weights, parts.train.labels, data.classes),
-    ).to(place.device)
-    scaled = choose_precision(settings.precision, place.device) is torch.float16
-    scaler = torch.amp.GradScaler(place.device.type, enabled=scaled)
+    ).to(world.device)
+    # small gradients underflow in float16, whose smallest number is 6e-8, but not in bfloat16
+    scaled = choose_precision(settings.precision, world.device) is torch.float16
+    scaler = torch.amp.GradScaler(world.device.type, enabled=scaled)
     return TrainingState(model, loss, optimizer(model, settings), scaler)
 
 
 def class_weights(text: str | None, labels: Array, classes: int) -> Tensor | None:
-    """A weight a class: None, "balanced" (N / (K n_k)), or numbers."""
+    """Return (K,) float32 class weights: None, "balanced" (N / (K n_k)), or K numbers above 0.
+
+    Raises UsageError.
+    """
     if text is None:
         return None
     if text == "balanced":
-        counts = np.bincount(labels, minlength=classes)
+        counts = np.bincount(labels, minlength=classes)  # a class without rows counts as one row
         return torch.tensor(len(labels) / (classes * np.maximum(counts, 1)), dtype=torch.float32)
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(
-            f"--class-weights {text!r}: give balanced, or a number a class such as 1,2.5"
+            f"--class-weights {text!r}: must be balanced, or one number per class such as 1,2.5"
         ) from error
     if len(numbers) != classes or min(numbers) <= 0:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""--sweep: the same run with several losses, and seeds, side by side, as in the paper's tables."""
+"""--sweep: the same run with several losses and seeds, compared in one table."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
-from calibtool.data.files.write import write_text
 from calibtool.errors import UsageError
 from calibtool.formatting import number
-from calibtool.reports import table as ink
 from calibtool.reports.table import Table
 from calibtool.train import config, folder
 from calibtool.train.data.dataset import Data
@@ -20,17 +18,17 @@ from calibtool.train.loop import Watch
 from calibtool.train.losses.spec import parse_loss
 from calibtool.train.models import registry
 from calibtool.train.results import finished
-from calibtool.train.run import Silent, train
+from calibtool.train.run import Silent, open_folder, train
 from calibtool.train.settings import Settings
 from calibtool.train.trained import METRICS, Trained, as_error
-from calibtool.train.world import World, world
+from calibtool.train.world import World, open_world
 
 NAMES = [name.replace("accuracy", "error") for name in METRICS.split(",")]
 
 
 @dataclass(frozen=True, eq=False)
 class Swept:
-    """The runs of a sweep, loss by loss, and their shared folder."""
+    """The runs of a sweep, loss by loss, and the folder that holds theirs."""
 
     out: str
     runs: tuple[Trained, ...]
@@ -45,40 +43,41 @@ def sweep(
     watch: Watch | None = None,
     data: Data | None = None,
 ) -> Swept:
-    """Each loss with each seed in a folder of its own below `settings.out`.
+    """Train each loss with each seed, in a folder per run below `settings.out`.
 
-    With `resume`, runs that are finished are read, a broken one goes on, others begin.
+    With `resume`, finished runs are read, an interrupted run continues, and the others begin.
+    Raises InputError, UsageError, TrainingError.
     """
     names = [parse_loss(loss).name for loss in losses]
     if len(set(names)) < len(names) or len(set(seeds)) < len(seeds):
-        raise UsageError("--sweep: a loss or a seed is given twice")
+        raise UsageError("--sweep: each loss and each seed must be given once")
     out = Path(settings.out)
-    with world(settings.device) as place:
+    with open_world(settings.device) as world:
         if not resume:
-            place.first_alone(folder.require_empty, out, settings)
+            world.first_alone(folder.require_empty, out)
         data = registry.tokenized(settings.model, data or read(settings))
         runs = []
         for name in names:
             for seed in seeds:
-                place_of = out / (slug(name) if len(seeds) == 1 else f"{slug(name)}-seed{seed}")
-                own = replace(settings, loss=name, seed=seed, out=str(place_of))
-                runs.append(_one(own, data, place, resume=resume, watch=watch or Silent()))
-        found = Swept(str(out), tuple(runs))
-        place.first_alone(_write, out, found)
-    return found
+                folder_name = slug(name) if len(seeds) == 1 else f"{slug(name)}-seed{seed}"
+                run = replace(settings, loss=name, seed=seed, out=str(out / folder_name))
+                runs.append(_run(run, data, world, resume=resume, watch=watch or Silent()))
+        swept = Swept(str(out), tuple(runs))
+        world.first_alone(_write, out, swept)
+    return swept
 
 
-def _one(settings: Settings, data: Data, place: World, *, resume: bool, watch: Watch) -> Trained:
+def _run(settings: Settings, data: Data, world: World, *, resume: bool, watch: Watch) -> Trained:
     out = Path(settings.out)
     begun = resume and (out / config.NAME).is_file()
-    place.first_alone(folder.take_up if begun else folder.require_empty, out, settings)
+    open_folder(out, settings, world, resume=begun)
     if begun and (done := finished(out)):
         return done
-    return train(settings, data, place, resume=begun, watch=watch)
+    return train(settings, data, world, resume=begun, watch=watch)
 
 
 def slug(loss: str) -> str:
-    """A folder's name.
+    """Return the name of a loss's folder.
 
     >>> slug("focal(gamma=3,)"), slug("flsd-53")
     ('focal-gamma-3', 'flsd-53')
@@ -86,22 +85,22 @@ def slug(loss: str) -> str:
     return re.sub(r"[^\w.-]+", "-", loss).strip("-")
 
 
-def _write(out: Path, found: Swept) -> None:
-    shown = listing(found)
+def _write(out: Path, swept: Swept) -> None:
+    table = listing(swept)
     for name, format_ in (
         ("sweep.txt", "table"),
         ("sweep.md", "markdown"),
         ("sweep.json", "json"),
     ):
-        write_text(out / name, ink.render(shown, format_, width=80, colour=False))
+        folder.write_table(out / name, table, format_)
 
 
-def listing(found: Swept) -> Table:
-    """A line a loss; over several seeds, mean and standard deviation."""
+def listing(swept: Swept) -> Table:
+    """Return a table with one line per loss; with several seeds, mean and standard deviation."""
     by_loss: dict[str, list[Trained]] = {}
-    for run in found.runs:
+    for run in swept.runs:
         by_loss.setdefault(run.about["loss"], []).append(run)
-    many = len(found.runs) > len(by_loss)
+    many = len(swept.runs) > len(by_loss)
     columns = [("T", "temperature", ""), ("error", "error", "")]
     for name in ("ece",) if many else ("nll", "ece"):
         columns += [(name, name, ""), ("after", name, "_after")]
@@ -109,17 +108,17 @@ def listing(found: Swept) -> Table:
         [loss, *(_cell([numbers(run).get(name + end) for run in runs]) for _, name, end in columns)]
         for loss, runs in by_loss.items()
     ]
-    about = found.runs[0].about
-    seeds = f", {len(found.runs) // len(by_loss)} seeds: mean ± standard deviation" if many else ""
+    about = swept.runs[0].about
+    seeds = f", {len(swept.runs) // len(by_loss)} seeds: mean ± standard deviation" if many else ""
     return Table(
         "calibtool-sweep",
-        f"{about['model']}, {found.runs[0].report.data.rows:,} test rows, "
+        f"{about['model']}, {swept.runs[0].report.data.rows:,} test rows, "
         f"{about['classes']} classes{seeds}",
         ["loss", *(title for title, _, _ in columns)],
         rows,
         [
             {"loss": run.about["loss"], "seed": run.about["seed"], "out": run.out, **numbers(run)}
-            for run in found.runs
+            for run in swept.runs
         ],
         "runs",
         ["After: with the temperature T fitted on validation rows."],
@@ -127,12 +126,12 @@ def listing(found: Swept) -> Table:
 
 
 def numbers(run: Trained) -> dict[str, float | None]:
-    """T, and each metric before and after it."""
-    found: dict[str, float | None] = {"temperature": run.temperature}
+    """Return the temperature, and each metric before and after it."""
+    values: dict[str, float | None] = {"temperature": run.temperature}
     for end, estimates in (("", run.report.estimates), ("_after", run.report.after)):
         for name, estimate in zip(NAMES, estimates, strict=False):
-            found[name + end] = as_error(estimate)[0]
-    return found
+            values[name + end] = as_error(estimate)[0]
+    return values
 
 
 def _cell(values: Sequence[float | None]) -> str:

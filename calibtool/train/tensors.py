@@ -1,4 +1,4 @@
-"""Tensors in files: safetensors, written whole; torch files only as plain weights. No pickle."""
+"""Tensors in files: safetensors, and torch files if they hold plain weights. No pickle."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ META = "calibtool"
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None) -> None:
-    """A safetensors file, whole or not at all; `meta` is kept beside the tensors as JSON."""
+    """Write a safetensors file atomically, with `meta` as JSON in its header."""
     from safetensors.torch import save
 
-    own = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    # copies, since safetensors refuses tensors that share memory
+    copies = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     text = {META: json.dumps(meta)} if meta is not None else None
     with whole_file(path) as file:
-        file.write(save(own, metadata=text))
+        file.write(save(copies, metadata=text))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a safetensors file, and what was kept beside them."""
+    """Return the tensors of a safetensors file and the JSON in its header.
+
+    Raises InputError if the file does not exist or is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -37,33 +41,38 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from error
+        raise InputError(f"{path}: not a complete safetensors file ({error})") from error
     return tensors, meta
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Weights of any checkpoint that holds nothing but tensors: safetensors, or torch's own file
-    read with weights_only=True. A state dict below "state_dict" or "model" is found."""
+    """Return the weights of a checkpoint that holds nothing but tensors.
+
+    Either safetensors, or a torch file, read with weights_only=True; its state dict may be below
+    "state_dict", "model" or "model_state_dict", and its names may begin with "module.", as
+    DistributedDataParallel saves them. Raises InputError.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.suffix == ".safetensors":
         return read(path)[0]
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever torch's reader meets: each is a file that is not read
+        document = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types, each for a file that cannot be read
         raise InputError(
-            f"{path}: not read: it is no torch checkpoint of plain weights (it may hold pickled "
-            "objects, which can run code). Save model.state_dict() with torch.save, or better with "
+            f"{path}: not a torch checkpoint of plain weights (it may hold pickled objects, which "
+            "can run code). Save model.state_dict() with torch.save, or better with "
             "safetensors.torch.save_file"
         ) from error
     for key in ("state_dict", "model", "model_state_dict"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if _is_dict(found) else {}
+        if isinstance(document, dict) and isinstance(document.get(key), dict):
+            document = document[key]
+    named = document.items() if _has_names(document) else ()
+    tensors = {name: value for name, value in named if isinstance(value, Tensor)}
     if not tensors:
-        raise InputError(f"{path}: holds no weights by name; save model.state_dict()")
+        raise InputError(f"{path}: holds no named weights; save model.state_dict()")
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
 
 
-def _is_dict(found: object) -> bool:
-    return isinstance(found, dict) and all(isinstance(key, str) for key in found)
+def _has_names(document: object) -> bool:
+    return isinstance(document, dict) and all(isinstance(key, str) for key in document)

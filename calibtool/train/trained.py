@@ -1,4 +1,4 @@
-"""What a run found: test metrics before and after temperature, and how they are shown."""
+"""The result of a run: test metrics before and after temperature scaling, and their table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calibtool.formatting import interval, number, percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports.table import Table
 
-METRICS = "accuracy,nll,ece,ada-ece,classwise-ece,mce"  # the paper's tables 1 to 4
+METRICS = "accuracy,nll,ece,ada-ece,classwise-ece,mce"  # tables 1 to 4 of Mukhoti et al. 2020
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +22,11 @@ class Trained:
 
     Attributes:
         out: its folder.
-        report: of the test rows, before and after temperature.
-        about: model, loss, rows and the like, for JSON and the head of the table.
-        notes: what the reader should know.
-        calibrator: the temperature fitted on validation rows; None where there is no finite one.
-        val, test: predictions before it.
+        report: estimates of the test rows, before and after temperature scaling.
+        about: model, loss, numbers of rows etc., for JSON and the head of the table.
+        notes: sentences for the reader of the report.
+        calibrator: the temperature fitted on validation rows; None if there is no finite one.
+        val, test: predictions before temperature scaling.
     """
 
     out: str
@@ -39,16 +39,16 @@ class Trained:
 
     @property
     def temperature(self) -> float | None:
-        """T."""
+        """The temperature, or None if there is no finite one."""
         return self.calibrator.parameters()["temperature"] if self.calibrator else None
 
 
-def listing(found: Trained) -> Table:
-    """The table of a run."""
-    report = found.report
+def listing(trained: Trained) -> Table:
+    """Return the table of a run."""
+    report = trained.report
     level = f"{percent(report.level)} interval"
     pairs = list(zip(report.estimates, report.after or report.estimates, strict=True))
-    both = found.temperature is not None
+    both = trained.temperature is not None
     titles = ["metric", "view", "before", level, *(["after", level] if both else [])]
     rows = [
         [
@@ -58,18 +58,18 @@ def listing(found: Trained) -> Table:
         ]
         for before, after in pairs
     ]
-    about = found.about
+    about = trained.about
     head = (
         f"{about['model']}, {about['loss']}, {_epochs(about)}; "
         f"{report.data.rows:,} test rows, {report.data.classes:,} classes"
     )
     fitted = (
-        f"After: temperature scaling, T = {found.temperature:.4f}, fitted on "
+        f"After: temperature scaling, T = {trained.temperature:.4f}, fitted on "
         f"{about['val_rows']:,} validation rows."
         if both
         else ""
     )
-    below = [text for text in (fitted, report.reading, *found.notes) if text]
+    below = [text for text in (fitted, report.reading, *trained.notes) if text]
     return Table(
         "calibtool-training",
         head,
@@ -78,7 +78,7 @@ def listing(found: Trained) -> Table:
         _records(pairs, both),
         "metrics",
         below,
-        {"training": about, "temperature": found.temperature, "notes": list(found.notes)},
+        {"training": about, "temperature": trained.temperature, "notes": list(trained.notes)},
     )
 
 
@@ -87,21 +87,23 @@ def _epochs(about: dict[str, Any]) -> str:
     return f"{epochs}, best {about['best_epoch']}" if about.get("best_epoch") else epochs
 
 
-def _named(one: Estimate) -> list[str]:
-    return ["error" if one.name == "accuracy" else one.name, one.view or "-"]
+def _named(estimate: Estimate) -> list[str]:
+    name = "error" if estimate.name == "accuracy" else estimate.name
+    return [name, estimate.view or "-"]
 
 
-def _cells(one: Estimate) -> list[str]:
-    value, low, high = as_error(one)
+def _cells(estimate: Estimate) -> list[str]:
+    value, low, high = as_error(estimate)
     return [number(value), interval(low, high)]
 
 
-def as_error(one: Estimate) -> tuple[float | None, float | None, float | None]:
-    """Value and interval; of the accuracy, those of the error."""
-    if one.name != "accuracy" or one.value is None:
-        return one.value, one.low, one.high
-    ends = (None, None) if one.low is None or one.high is None else (1 - one.high, 1 - one.low)
-    return 1 - one.value, *ends
+def as_error(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
+    """Return value, low and high of an estimate; for the accuracy, those of the error."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if estimate.name != "accuracy" or value is None:
+        return value, low, high
+    ends = (None, None) if low is None or high is None else (1 - high, 1 - low)
+    return 1 - value, *ends
 
 
 def _records(pairs: Sequence[tuple[Estimate, Estimate]], both: bool) -> list[dict[str, Any]]:

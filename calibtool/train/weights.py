@@ -1,4 +1,4 @@
-"""Weights into a network, and which of them are trained: by patterns of their names."""
+"""Loading weights into a network, and freezing them, by patterns of their names."""
 
 from __future__ import annotations
 
@@ -13,54 +13,59 @@ from calibtool.train.tensors import read_weights
 
 
 def load(network: nn.Module, path: str, fresh: Sequence[str]) -> None:
-    """A checkpoint into a network, whole, but for what matches a pattern of `fresh`.
+    """Load a checkpoint into a network: all weights, except those that match a pattern of `fresh`.
 
-    Raises InputError that names what is missing, left over or of another shape.
+    Raises InputError that names weights that are missing, unknown or of another shape.
     """
-    found, own = read_weights(Path(path)), network.state_dict()
+    loaded, initial = read_weights(Path(path)), network.state_dict()
     if fresh:
-        require_match({**own, **found}, fresh, "--fresh")
-    found = {name: t for name, t in found.items() if not matches(name, fresh)}
-    wanted = {name for name in own if not matches(name, fresh)}
+        require_match({**initial, **loaded}, fresh, "--fresh")
+    loaded = {name: t for name, t in loaded.items() if not matches(name, fresh)}
+    expected = {name for name in initial if not matches(name, fresh)}
     problems = [
-        f"{name} has shape {_shape(t)} in the file, {_shape(own[name])} in the model"
-        for name, t in found.items()
-        if name in own and t.shape != own[name].shape
+        f"{name} has shape {_shape(t)} in the file, {_shape(initial[name])} in the model"
+        for name, t in loaded.items()
+        if name in initial and t.shape != initial[name].shape
     ]
-    problems += _listed("missing", wanted - found.keys())
-    problems += _listed("not in the model", found.keys() - own.keys())
+    problems += _listed("missing", expected - loaded.keys())
+    problems += _listed("not in the model", loaded.keys() - initial.keys())
     if problems:
         raise InputError(
             f"{path}: does not fit the model: {'; '.join(problems[:4])}. "
-            "--fresh PATTERN starts weights anew, such as --fresh 'head.*'"
+            "Add --fresh PATTERN to reinitialise weights, such as --fresh 'head.*'"
         )
-    network.load_state_dict(found, strict=False)
+    network.load_state_dict(loaded, strict=False)
 
 
 def freeze(network: nn.Module, patterns: Sequence[str]) -> int:
-    """Stop training what matches a pattern such as "backbone.*"; how many numbers that is."""
-    named = dict(network.named_parameters())
+    """Freeze weights that match a pattern such as "backbone.*"; return how many numbers these are.
+
+    Raises UsageError if a pattern matches no weight, or if no weight is left to train.
+    """
+    parameters = dict(network.named_parameters())
     if patterns:
-        require_match(named, patterns, "--freeze")
-    frozen = [p for name, p in named.items() if matches(name, patterns)]
+        require_match(parameters, patterns, "--freeze")
+    frozen = [p for name, p in parameters.items() if matches(name, patterns)]
     for parameter in frozen:
         parameter.requires_grad_(False)
-    if named and len(frozen) == len(named):
-        raise UsageError("--freeze: nothing is left to train")
+    if parameters and len(frozen) == len(parameters):
+        raise UsageError("--freeze: no weight is left to train")
     return sum(p.numel() for p in frozen)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name matches a pattern, in which * stands for anything."""
+    """Return whether a name matches a pattern, in which * matches any text."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def require_match(names: Mapping[str, Tensor], patterns: Sequence[str], option: str) -> None:
-    """Whether each pattern matches something."""
+    """Check that each pattern matches a name; UsageError otherwise."""
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            there = ", ".join(list(names)[:8])
-            raise UsageError(f"{option} {pattern!r}: matches no weight; there are {there}, ...")
+            listed = ", ".join(list(names)[:8])
+            raise UsageError(
+                f"{option} {pattern!r}: matches no weight; the weights are {listed}, ..."
+            )
 
 
 def _listed(what: str, names: Iterable[str]) -> list[str]:

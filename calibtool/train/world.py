@@ -1,4 +1,4 @@
-"""Where a run computes: the device, the processes of torchrun, the precision, the seeds."""
+"""The place of a run: its device, the processes of torchrun, precision, threads and seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from calibtool.types import Array
 
 @dataclass(frozen=True)
 class World:
-    """A process among those of a run; each takes every `size`-th row of a batch."""
+    """One of the `size` processes of a run; each takes every `size`-th row of a batch."""
 
     device: torch.device
     rank: int = 0
@@ -26,47 +26,52 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """True in the process that writes files and prints."""
         return self.rank == 0
 
     def share(self, index: Array) -> Array:
-        """The rows that are this process's."""
+        """Return the rows of this process."""
         return index[self.rank :: self.size]
 
-    def gather(self, own: Tensor, rows: int) -> Tensor:
-        """All processes' results for shares of `rows` rows, in the rows' order, on the CPU."""
+    def gather(self, shared: Tensor, rows: int) -> Tensor:
+        """Return the results of all processes for shares of `rows` rows, in order, on the CPU."""
         if self.size == 1:
-            return own.cpu()
-        most = -(-rows // self.size)
-        padded = own.new_zeros((most, *own.shape[1:]))
-        padded[: len(own)] = own
+            return shared.cpu()
+        longest = -(-rows // self.size)  # all_gather needs tensors of one length
+        padded = shared.new_zeros((longest, *shared.shape[1:]))
+        padded[: len(shared)] = shared
         parts = [torch.empty_like(padded) for _ in range(self.size)]
         dist.all_gather(parts, padded)
         return torch.stack(parts, dim=1).flatten(0, 1)[:rows].cpu()
 
-    def mean(self, own: Tensor) -> Tensor:
-        """The mean of what each process has."""
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean over the processes; `values` is overwritten if there are several."""
         if self.size > 1:
-            dist.all_reduce(own)
-        return own / self.size
+            dist.all_reduce(values)
+        return values / self.size
 
-    def first_alone(self, act: Callable[..., object], *what: object) -> None:
-        """The first process does something, while the others wait."""
+    def first_alone(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function in the first process while the others wait."""
         if self.first:
-            act(*what)
-        self.agree()
+            function(*arguments)
+        self.wait()
 
-    def agree(self) -> None:
-        """Wait for the others."""
+    def wait(self) -> None:
+        """Wait for the other processes."""
         if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
-def world(device: str) -> Iterator[World]:
-    """Where a process stands: alone, or as torchrun set it in the environment."""
-    size, rank = (int(os.environ.get(name, d)) for name, d in (("WORLD_SIZE", "1"), ("RANK", "0")))
-    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else None)
+def open_world(device: str) -> Iterator[World]:
+    """Yield the world of this process: alone, or as torchrun describes it in the environment.
+
+    Raises UsageError for a device that cannot be used, and if another process stopped.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else None
+    chosen = choose_device(device, local_rank)
     if size == 1:
         yield World(chosen)
         return
@@ -76,6 +81,7 @@ def world(device: str) -> Iterator[World]:
     try:
         yield World(chosen, rank, size)
     except RuntimeError as error:
+        # if another process is gone, NCCL raises a DistError, gloo a RuntimeError "... by peer"
         if not isinstance(error, dist.DistError) and " by peer" not in str(error):
             raise
         raise UsageError(f"process {rank}: another process stopped; see its message") from error
@@ -84,7 +90,11 @@ def world(device: str) -> Iterator[World]:
 
 
 def choose_device(name: str, local_rank: int | None) -> torch.device:
-    """The device meant by --device; "auto" is CUDA, then Apple's MPS, then the CPU."""
+    """Return the device of --device; "auto" is CUDA, else Apple's MPS, else the CPU.
+
+    With several processes (`local_rank` is a number), "auto" is never MPS, which has one device.
+    Raises UsageError for a device that cannot be used.
+    """
     if name == "auto":
         name = "cpu"
         if torch.cuda.is_available():
@@ -103,7 +113,10 @@ def choose_device(name: str, local_rank: int | None) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type that forward passes compute in; "auto" is bfloat16 or float16 on CUDA."""
+    """Return the type of forward passes; "auto" is half precision on CUDA, otherwise float32.
+
+    Raises UsageError for float16 on another device.
+    """
     if name == "auto":
         if device.type != "cuda":
             return torch.float32
@@ -116,7 +129,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """A block in which torch computes in so many threads."""
+    """Set the number of torch's threads inside a block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -127,14 +140,14 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """A block whose random numbers and kernels are those of the seed; what was before comes back.
+    """Seed all generators and choose deterministic kernels inside a block; restore them after it.
 
-    Kernels without a deterministic form warn on a GPU and are used all the same.
+    On a GPU, kernels without a deterministic form are used with a warning.
     """
     import random
 
     cuda = [device] if device.type == "cuda" else []
-    kept, numpy_kept = random.getstate(), np.random.get_state()  # noqa: NPY002
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng(devices=cuda):
@@ -143,13 +156,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             torch.use_deterministic_algorithms(device.type == "cpu", warn_only=True)
             yield
         finally:
-            random.setstate(kept)
-            np.random.set_state(numpy_kept)  # noqa: NPY002
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
             torch.use_deterministic_algorithms(strict, warn_only=lenient)
 
 
 def reseed(*seed: int) -> None:
-    """Every generator that a network or an augmentation may draw from, by numbers."""
+    """Seed every generator that a network or an augmentation may draw from.
+
+    Numbers are mixed by a SeedSequence: (seed, epoch, step, rank) gives independent streams.
+    """
     import random
 
     words = np.random.SeedSequence(seed).generate_state(3)

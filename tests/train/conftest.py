@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,29 @@ from small import blobs, pictures
 
 from calibtool.cli.main import main
 
+# as the command sets it before it loads torch: threads that wait sleep instead of spinning
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 class Result(NamedTuple):
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread of torch: on batches this small, threads take seven times the CPU time of one,
+    nearly all of it spent waiting for each other."""
+    if find_spec("torch") is None:
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)
@@ -60,19 +78,6 @@ def refused(train: Callable[..., Result]) -> Callable[..., str]:
             out = Path(str(arguments[arguments.index("--out") + 1]))
             assert not (out / "model.safetensors").exists()
         return result.err
-
-    return call
-
-
-@pytest.fixture
-def process() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The command in a process of its own, which may be killed."""
-
-    def call(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "calibtool", "train", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=300, **options
-        )
 
     return call
 

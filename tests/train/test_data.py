@@ -88,7 +88,7 @@ def test_a_part_of_its_own_may_lack_classes_but_have_no_other(folder):
     rows = opened("a.npz", val_data="b.npz").parts["val"]
     np.testing.assert_array_equal(rows.labels, np.where(y == 1, 2, y))
     np.savez("c.npz", x=x, y=y + 1)
-    with pytest.raises(InputError, match=r"its class .3. is none of those of a\.npz"):
+    with pytest.raises(InputError, match=r"its class .3. is not a class of a\.npz"):
         opened("a.npz", val_data="c.npz")
 
 
@@ -141,8 +141,8 @@ BAD = {
         {"x": [[1, 2], [np.nan, 1], [0, 0.0]], "y": [0, 1, 0]},
         "the first is row 1",
     ),
-    "one-hot labels": ({"x": np.ones((3, 2)), "y": np.eye(3)}, "expected one label a row"),
-    "unequal lengths": ({"x": np.ones((3, 2)), "y": [0, 1]}, "3 rows of x, 2 of y"),
+    "one-hot labels": ({"x": np.ones((3, 2)), "y": np.eye(3)}, "expected one label per row"),
+    "unequal lengths": ({"x": np.ones((3, 2)), "y": [0, 1]}, "3 rows of x, but 2 of y"),
     "an empty name": (
         {"x": np.ones((3, 2)), "y": ["a", "", "b"]},
         "labels are missing, the first in r",
@@ -268,7 +268,13 @@ def test_images_of_several_sizes_need_a_size(folder):
 def test_a_broken_image_is_named(folder, refused):
     write_images("pets")
     Path("pets/dog/1.png").write_bytes(b"no image")
-    refused("--data", "pets", "--out", "run", says=("pets/dog/1.png", "is no image"))
+    refused(
+        "--data",
+        "pets",
+        "--out",
+        "run",
+        says=("pets/dog/1.png", "is not an image that Pillow can read"),
+    )
     whole = Path("pets/dog/0.png").read_bytes()
     Path("pets/dog/1.png").write_bytes(whole[: len(whole) // 2])
     refused("--data", "pets", "--out", "run", says=("pets/dog/1.png",))

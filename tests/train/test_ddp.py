@@ -14,10 +14,20 @@ from small import blobs
 OPTIONS = ("--data", "features.npz", "--epochs", "3", "--batch-size", "25", "--threads", "1")
 
 
-def torchrun(*arguments):
+# the run, and then a mistake: one launch for both, since loading torch takes longer than either
+RUN_TWICE = """
+import sys
+from calibtool.cli.main import main
+
+print("first:", main(["train", *sys.argv[1:]]), flush=True)
+sys.exit(main(["train", *sys.argv[1:]]))
+"""
+
+
+def torchrun(script, *arguments):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     return subprocess.run(
-        [*command, "-m", "calibtool", "train", *arguments],
+        [*command, script, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -30,8 +40,9 @@ def test_two_processes_train_as_one_and_cover_every_row_once(train, folder):
     # 251 rows: neither batches nor parts can be halved, and one batch in two is of odd length
     x, y = blobs(251)
     np.savez("features.npz", x=x, y=y)
-    two = torchrun(*OPTIONS, "--out", "two")
-    assert two.returncode == 0, two.stderr
+    Path("twice.py").write_text(RUN_TWICE)
+    two = torchrun("twice.py", *OPTIONS, "--out", "two")
+    assert two.stdout.count("first: 0") == 2, two.stderr
     assert two.stdout.count("Wrote two/") == 1, "one process speaks"
     assert train(*OPTIONS, "--out", "one").code == 0
 
@@ -48,9 +59,8 @@ def test_two_processes_train_as_one_and_cover_every_row_once(train, folder):
     assert len(set(seen)) == len(seen)
 
     # a mistake ends both, in words, once
-    again = torchrun(*OPTIONS, "--out", "two")
-    assert again.returncode != 0
-    said = [line for line in again.stderr.splitlines() if line.startswith("calibtool:")]
+    assert two.returncode != 0
+    said = [line for line in two.stderr.splitlines() if line.startswith("calibtool:")]
     assert sum("is not empty" in line for line in said) == 1
-    assert "internal error" not in again.stderr
+    assert "internal error" not in two.stderr
     assert Path("two/report.json").exists()

@@ -133,10 +133,10 @@ def test_what_does_not_fit_is_said():
     z, y = draw()
     for call, says in [
         (lambda: FocalLoss(gamma=-1), "gamma must be 0 or more"),
-        (lambda: FocalLoss(reduction="median"), "there are mean, sum, none"),
+        (lambda: FocalLoss(reduction="median"), "must be one of mean, sum, none (got 'median')"),
         (lambda: FocalLoss(class_weights=[1, -1]), "0 or more for each class"),
         (lambda: FocalLoss(class_weights=[1, math.nan]), "finite"),
-        (lambda: FocalLoss(class_weights=[1, 1, 1], sigmoid=True), "there are two"),
+        (lambda: FocalLoss(class_weights=[1, 1, 1], sigmoid=True), "there must be two"),
         (lambda: make_loss("focal", classes=5, class_weights=[1, 2]), "2 class weights for 5"),
         (lambda: FocalLoss(class_weights=[1, 2])(z, y), "2 class weights for 5 classes"),
         (lambda: FocalLoss()(z, y[:3]), "(64, 5) and labels of shape (3,)"),

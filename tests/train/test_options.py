@@ -213,10 +213,10 @@ def test_models_that_do_not_fit_are_said(refused, features):
     for model, says in (
         ("mpl", "did you mean mlp"),
         ("resnet20", "takes images; features.npz holds features of shape (8,)"),
-        ("mlp(width=3)", "there is no option 'width'; there are hidden, layers, dropout"),
+        ("mlp(width=3)", "there is no option 'width'; the options are hidden, layers, dropout"),
         ("mlp(3)", "give options by name"),
-        ("net.py:wide", "it must give 3 logits a row"),
-        ("net.py:number", "gives int, no torch.nn.Module"),
+        ("net.py:wide", "it must return 3 logits per row"),
+        ("net.py:number", "returns int, not a torch.nn.Module"),
         ("net.py:absent", "has no 'absent'"),
         ("nowhere.py:build", "no such file"),
         ("no_such_module:build", "there is no module"),
@@ -236,16 +236,16 @@ def test_options_that_make_no_sense_are_said(refused, features):
         (("--optimizer", "adam"), "is not one of 'adamw', 'sgd'"),
         (("--val-share", "0.6", "--test-share", "0.5"), "leave no rows to train on"),
         (("--augment", "flip"), "--augment needs images"),
-        (("--augment", "rotate"), "there are flip, crop"),
-        (("--freeze", "nothing.*"), "matches no weight; there are body.0.weight"),
-        (("--freeze", "*"), "nothing is left to train"),
+        (("--augment", "rotate"), "must be one of flip, crop (got 'rotate')"),
+        (("--freeze", "nothing.*"), "matches no weight; the weights are body.0.weight"),
+        (("--freeze", "*"), "no weight is left to train"),
         (("--class-weights", "1,2"), "2 weights for 3 classes"),
         (("--normalize", "imagenet"), "is for images of 3 channels"),
         (("--device", "cuda:77"), "--device cuda:77: cannot be used here"),
         (("--precision", "float16", "--device", "cpu"), "needs a CUDA device"),
-        (("--warmup", "20"), "leave nothing of 20"),
-        (("--gamma-search", "1,2"), "--gamma-search is of focal loss"),
-        (("--labels", "z"), "--labels: there is no 'z'; there are x, y, ids"),
+        (("--warmup", "20"), "20 must be below the number of epochs, 20"),
+        (("--gamma-search", "1,2"), "--gamma-search needs --loss focal, not cross-entropy"),
+        (("--labels", "z"), "--labels: there is no 'z'; the columns are x, y, ids"),
     ):
         refused("--data", features, *options, "--out", "run", says=(says,))
 
@@ -268,7 +268,7 @@ def test_what_is_missing_from_the_command_is_said(refused, features):
     refused("--out", "run", says=("--data DATA is missing",))
 
 
-def test_changed_data_are_not_resumed(train, refused, features, process):
+def test_changed_data_are_not_resumed(train, features):
     assert train("--data", features, *FEW, "--out", "run").code == 0
     Path("run/report.json").unlink()  # as if it had been killed at the end
     x, y = blobs(400, seed=5)
@@ -278,7 +278,7 @@ def test_changed_data_are_not_resumed(train, refused, features, process):
     assert "the data have changed" in said.err
 
 
-def test_without_torch_the_command_says_what_to_install(process, features):
+def test_without_torch_the_command_says_what_to_install(features):
     """A torch that cannot be found, as where the extra is not installed."""
     code = (
         "import sys, importlib.util as u; find = u.find_spec\n"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from small import blobs, pictures
 
 # a network that kills its own process, with no chance to clean up, at a call in training mode
 NET = """
@@ -56,51 +61,83 @@ RUNS = {
         11,
         (
             *("--model", "net.py:small", "--data", "images.npz", "--loss", "flsd-53"),
-            *("--augment", "flip,crop", "--save-every", "2", "--warmup", "1"),
+            *("--augment", "flip,crop", "--save-every", "2", "--warmup", "1", "--threads", "2"),
         ),
     ),
+    "before the first checkpoint": (
+        1,
+        ("--model", "net.py:head", "--data", "features.npz"),
+    ),
 }
+MANY = ("--epochs", "5", "--batch-size", "32", "--lr", "0.05")
+
+# each run in a process of its own, forked from one that has loaded torch, and torch._dynamo, which
+# an optimizer loads: loading them for every run would take ten times the time of the runs
+KILL = """
+import json, os, sys
+import torch._dynamo
+import calibtool.train.run
+from calibtool.cli.main import main
+
+codes = []
+for kill_at, options in json.loads(sys.argv[1]):
+    if (child := os.fork()) == 0:
+        os.environ["KILL_AT"] = str(kill_at)
+        os._exit(main(["train", *options]))
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(codes)
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A folder with the data, and a run killed at its step for each of RUNS: run0, run1, ..."""
+    folder = tmp_path_factory.mktemp("killed")
+    (folder / "net.py").write_text(NET)
+    x, y = blobs(400)
+    np.savez(folder / "features.npz", x=x, y=y, ids=1000 + np.arange(400))
+    x, y = pictures(200)
+    np.savez(folder / "images.npz", x=np.repeat(x[..., None], 3, axis=3), y=y)
+    runs = [
+        (kill_at, [*options, *MANY, "--out", f"run{k}"])
+        for k, (kill_at, options) in enumerate(RUNS.values())
+    ]
+    command = [sys.executable, "-c", KILL, json.dumps(runs)]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [-signal.SIGKILL] * len(RUNS), done.stderr
+    return folder
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_killed_in_mid_epoch_resumes_to_the_same_bits(process, features, images, name):
-    kill_at, options = RUNS[name]
-    Path("net.py").write_text(NET)
-    options = (*options, "--epochs", "5", "--batch-size", "32", "--lr", "0.05")
-    whole = process(*options, "--out", "whole")
-    assert whole.returncode == 0, whole.stderr
+def test_a_killed_run_resumes_to_the_same_bits(train, killed, name, monkeypatch):
+    monkeypatch.chdir(killed)
+    broken, whole = f"run{list(RUNS).index(name)}", f"whole{list(RUNS).index(name)}"
+    assert not Path(broken, "model.safetensors").exists()
+    begun = name != "before the first checkpoint"
+    assert Path(broken, "checkpoint.safetensors").exists() == begun
 
-    killed = process(*options, "--out", "broken", env={**os.environ, "KILL_AT": str(kill_at)})
-    assert killed.returncode == -signal.SIGKILL, (killed.returncode, killed.stderr)
-    assert not Path("broken/model.safetensors").exists()
-    assert Path("broken/checkpoint.safetensors").exists()
-
-    resumed = process("--out", "broken", "--resume")
-    assert resumed.returncode == 0, resumed.stderr
+    unbroken = train(*RUNS[name][1], *MANY, "--out", whole)
+    assert unbroken.code == 0, unbroken.err
+    resumed = train("--out", broken, "--resume")
+    assert resumed.code == 0, resumed.err
     for file in ("model.safetensors", "val_logits.npz", "test_logits.npz", "temperature.json"):
-        assert Path("whole", file).read_bytes() == Path("broken", file).read_bytes(), file
-    assert without_times("whole") == without_times("broken")
-    assert not list(Path("broken").glob(".*")), "no half-written file is left"
+        assert Path(whole, file).read_bytes() == Path(broken, file).read_bytes(), file
+    assert without_times(whole) == without_times(broken)
+    assert not list(Path(broken).glob(".*")), "no half-written file is left"
 
 
 def without_times(run):
-    import json
-
     lines = Path(run, "history.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
-
-
-def test_a_run_killed_before_its_first_checkpoint_starts_again(process, features):
-    Path("net.py").write_text(NET)
-    options = ("--model", "net.py:head", "--data", features, "--epochs", "2")
-    killed = process(*options, "--out", "run", env={**os.environ, "KILL_AT": "1"})
-    assert killed.returncode == -signal.SIGKILL
-    assert not Path("run/checkpoint.safetensors").exists()
-    assert process("--out", "run", "--resume").returncode == 0
-    assert process(*options, "--out", "other").returncode == 0
-    assert (
-        Path("run/model.safetensors").read_bytes() == Path("other/model.safetensors").read_bytes()
-    )
 
 
 def test_a_finished_run_resumed_says_the_same_again(train, features):

@@ -79,7 +79,7 @@ def test_classes_too_small_to_split_are_trained_on_and_said():
     labels = np.r_[np.arange(100) % 2, [2, 2]]
     found = split(data(train=rows(labels)), val_share=0.2, test_share=0.2, seed=0)
     assert {100, 101} <= set(found.train.ids.tolist())
-    assert "1 classes have fewer than 3 rows" in found.notes[0]
+    assert "1 class has fewer than 3 rows" in found.notes[0]
 
 
 def test_too_few_rows_are_refused():

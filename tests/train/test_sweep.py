@@ -65,7 +65,7 @@ def test_a_sweep_with_seeds_gives_spread_and_can_be_resumed(train, features):
 
 def test_a_loss_given_twice_is_refused(refused, features):
     options = ("--sweep", "focal,focal(gamma=3)", "--data", features, "--out", "sweep")
-    refused(*options, says=("given twice",))
+    refused(*options, says=("each loss and each seed must be given once",))
     assert not Path("sweep").exists()
 
 

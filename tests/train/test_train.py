@@ -120,7 +120,7 @@ def test_the_users_own_random_numbers_are_left_alone(train, features):
     torch.manual_seed(5)
     before = torch.get_rng_state()
     threads = torch.get_num_threads()
-    assert train("--data", features, *FEW, "--out", "run").code == 0
+    assert train("--data", features, *FEW, "--threads", threads + 1, "--out", "run").code == 0
     assert torch.equal(before, torch.get_rng_state())
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()

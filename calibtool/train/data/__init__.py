@@ -1,1 +1,1 @@
-"""Data to train on: one kind of source per file."""
+"""Training data: one kind of source per file."""

@@ -1,4 +1,4 @@
-"""IDX files (the MNIST family) and CIFAR's binary batches, as they are published; torch-free."""
+"""IDX files (the MNIST family) and the binary batches of CIFAR, as published; torch-free."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from calibtool.train.data.validation import kind_of, settle_labels
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
-IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+IDX_TYPES = {  # type byte -> NumPy type, big-endian (LeCun, "The MNIST database")
+    8: ">u1",
+    9: ">i1",
+    11: ">i2",
+    12: ">i4",
+    13: ">f4",
+    14: ">f8",
+}
 IDX_PARTS = {"train": "train", "t10k": "test", "test": "test"}
-CIFAR = 3 * 32 * 32
-# name -> training files, test file, labels a record, the file of class names
+CIFAR = 3 * 32 * 32  # bytes of an image
+# name -> training files, test file, labels per record, the file of class names (Krizhevsky 2009)
 CIFARS = {
     "cifar10": ([f"data_batch_{i}.bin" for i in range(1, 6)], "test_batch.bin", 1, "batches.meta"),
     "cifar100": (["train.bin"], "test.bin", 2, "fine_label_names"),
@@ -26,11 +33,14 @@ CIFARS = {
 
 
 def read(text: str, settings: Settings) -> Data:
-    """`idx:ROOT`, `cifar10:ROOT` or `cifar100:ROOT`."""
+    """Read `idx:ROOT`, `cifar10:ROOT` or `cifar100:ROOT`.
+
+    Raises InputError for missing or damaged files.
+    """
     kind, _, root = text.partition(":")
     folder = Path(root)
     if not folder.is_dir():
-        raise InputError(f"{text}: {root or '(nothing)'} is no folder")
+        raise InputError(f"{text}: {root or '(nothing)'} is not a folder")
     return _idx(text, folder) if kind == "idx" else _cifar(text, kind, folder)
 
 
@@ -38,17 +48,17 @@ def read(text: str, settings: Settings) -> Data:
 
 
 def _idx(text: str, folder: Path) -> Data:
-    """{train,t10k}-images-idx3-ubyte and -labels-idx1-ubyte, plain or gzipped."""
+    """Read {train,t10k}-images-idx3-ubyte and -labels-idx1-ubyte, plain or gzipped."""
     parts: dict[str, Rows] = {}
     names: tuple[str, ...] | None = None
     for prefix, part in IDX_PARTS.items():
-        images = _one(folder, f"{prefix}-images[-.]idx?-ubyte*")
-        labels = _one(folder, f"{prefix}-labels[-.]idx?-ubyte*")
+        images = _first_file(folder, f"{prefix}-images[-.]idx?-ubyte*")
+        labels = _first_file(folder, f"{prefix}-labels[-.]idx?-ubyte*")
         if images is None or labels is None or part in parts:
             continue
         x, y = read_idx(images), read_idx(labels)
         if len(x) != len(y):
-            raise InputError(f"{labels}: {len(y):,} labels for {len(x):,} images of {images.name}")
+            raise InputError(f"{labels}: {len(y):,} labels for {len(x):,} images in {images.name}")
         ids, names = settle_labels(y, names, str(labels))
         x = x[:, None] if x.ndim == 3 else x
         parts[part] = Rows(Arrays(x), ids, np.arange(len(y)))
@@ -60,25 +70,28 @@ def _idx(text: str, folder: Path) -> Data:
 
 
 def read_idx(path: Path) -> Array:
-    """An IDX file: two zero bytes, the type, the number of axes, their lengths, the values."""
+    """Return the array of an IDX file, in native byte order.
+
+    The file holds two zero bytes, the type, the number of axes, their lengths, and the values.
+    """
     raw = _bytes(path)
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in IDX_TYPES:
         raise InputError(f"{path}: not an IDX file")
     axes = raw[3]
     start = 4 + 4 * axes
     if len(raw) < start:
-        raise InputError(f"{path}: the header is cut off")
+        raise InputError(f"{path}: the header is truncated")
     shape = struct.unpack(f">{axes}I", raw[4:start])
-    kind = np.dtype(IDX_TYPES[raw[2]])
-    if len(raw) - start != math.prod(shape) * kind.itemsize:
+    dtype = np.dtype(IDX_TYPES[raw[2]])
+    if len(raw) - start != math.prod(shape) * dtype.itemsize:
         raise InputError(
-            f"{path}: the header promises {math.prod(shape) * kind.itemsize:,} bytes, the file "
+            f"{path}: the header promises {math.prod(shape) * dtype.itemsize:,} bytes, the file "
             f"holds {len(raw) - start:,}; it may be truncated"
         )
-    return np.frombuffer(raw, kind, offset=start).reshape(shape).astype(kind.newbyteorder("="))
+    return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def _one(folder: Path, pattern: str) -> Path | None:
+def _first_file(folder: Path, pattern: str) -> Path | None:
     return next(iter(sorted(folder.glob(pattern))), None)
 
 
@@ -95,17 +108,18 @@ def _bytes(path: Path) -> bytes:
 
 def _cifar(text: str, kind: str, folder: Path) -> Data:
     train, test, labels, names_file = CIFARS[kind]
-    found = next((f for f in (folder, *sorted(folder.glob("*/"))) if (f / test).is_file()), None)
-    if found is None:
+    # the archive unpacks to a folder of its own, so the folder above it is accepted too
+    home = next((f for f in (folder, *sorted(folder.glob("*/"))) if (f / test).is_file()), None)
+    if home is None:
         raise InputError(f"{text}: {_cifar_missing(kind, folder, test)}")
     parts = {}
     for part, files in (("train", train), ("test", [test])):
-        records = np.concatenate([_records(found / name, labels) for name in files])
-        y = records[:, labels - 1].astype(np.int64)
+        records = np.concatenate([_records(home / name, labels) for name in files])
+        y = records[:, labels - 1].astype(np.int64)  # of CIFAR-100, the fine label
         x = np.ascontiguousarray(records[:, labels:]).reshape(-1, 3, 32, 32)
         parts[part] = Rows(Arrays(x), y, np.arange(len(y)))
     classes = 10 if kind == "cifar10" else 100
-    names = _names(found, names_file, classes)
+    names = _names(home, names_file, classes)
     worst = max(int(rows.labels.max()) for rows in parts.values())
     if worst >= classes:
         raise InputError(f"{text}: holds label {worst}; {kind} has {classes} classes")
@@ -116,9 +130,9 @@ def _cifar_missing(kind: str, folder: Path, test: str) -> str:
     pickled = ("data_batch_1", "test_batch", "meta", "batches.meta")
     if any(next(folder.rglob(name), None) for name in pickled):
         return (
-            "these are the python batches, which are pickles and can run code; they are never "
+            "these are the Python batches, which are pickles and can run code; they are never "
             f"read. Unpack the binary version (cifar-{kind.removeprefix('cifar')}-binary.tar.gz, "
-            f"of the same page) and give its folder: it holds {test}"
+            f"on the same page) and give its folder, which holds {test}"
         )
     return f"found no {test}; give the folder of the binary version"
 
@@ -126,7 +140,9 @@ def _cifar_missing(kind: str, folder: Path, test: str) -> str:
 def _records(path: Path, labels: int) -> Array:
     raw = np.frombuffer(_bytes(path), np.uint8)
     if not len(raw) or len(raw) % (labels + CIFAR):
-        raise InputError(f"{path}: {len(raw):,} bytes are no whole records of {labels + CIFAR}")
+        raise InputError(
+            f"{path}: {len(raw):,} bytes are not a multiple of a record's {labels + CIFAR}"
+        )
     return raw.reshape(-1, labels + CIFAR)
 
 

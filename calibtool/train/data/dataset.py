@@ -1,6 +1,6 @@
-"""The nouns of training: rows with labels, and the data that they make up; torch-free.
+"""Inputs, rows with labels, and the data of a run; torch-free.
 
-Nothing here decides which rows are trained on: that is `split`.
+`split` decides which rows are trained on.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ PARTS = ("train", "val", "test")
 
 
 class Inputs(Protocol):
-    """N inputs, read as they are needed."""
+    """N inputs, read when they are needed."""
 
     def __len__(self) -> int: ...
 
     def take(self, index: Array) -> Array:
-        """The inputs at an index array, (n, ...): images are NCHW, uint8 or float."""
+        """Return the inputs at an index array, (n, ...); images are NCHW, uint8 or float."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Inputs in memory, or mapped from a file."""
+    """Inputs in memory, or mapped from a file: (N, ...)."""
 
     values: Array
 
@@ -36,15 +36,16 @@ class Arrays:
         return len(self.values)
 
     def take(self, index: Array) -> Array:
-        found = np.ascontiguousarray(self.values[index])
-        if found.dtype.isnative and found.itemsize <= 8:
-            return found
-        return found.astype(np.dtype(f"{found.dtype.kind}{min(found.itemsize, 8)}"))
+        """Return the inputs in native byte order and at most 64 bits, as torch requires."""
+        values = np.ascontiguousarray(self.values[index])
+        if values.dtype.isnative and values.itemsize <= 8:
+            return values
+        return values.astype(np.dtype(f"{values.dtype.kind}{min(values.itemsize, 8)}"))
 
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """Some of other inputs."""
+    """The inputs of others at an index array."""
 
     inputs: Inputs
     index: Array
@@ -58,7 +59,7 @@ class Taken:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Inputs, (N,) int64 labels in [0, K), and (N,) ids that find a row again in its source."""
+    """Inputs, (N,) int64 labels in [0, K), and (N,) ids that identify each row in its source."""
 
     inputs: Inputs
     labels: Array
@@ -73,17 +74,17 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What was read.
+    """The data of a run, as read.
 
     Attributes:
-        source: what to call it in messages.
-        parts: rows by part; "train" alone are all rows, to be split.
+        source: its name in messages.
+        parts: rows by part; if there is only "train", these are all rows, to be split.
         classes: K.
         class_names: K names, if known.
-        shape: of one input, without the row; () for text.
+        shape: shape of one input, without the row; () for text.
         kind: "features" (N, d), "images" NCHW, "tokens" (N, d) whole numbers wider than a byte, or
-            "text"; "other" is for models of one's own.
-        notes: what the reader of the report should know.
+            "text"; "other" is for the user's own models.
+        notes: sentences for the reader of the report.
     """
 
     source: str
@@ -96,12 +97,16 @@ class Data:
 
     @property
     def images(self) -> bool:
-        """Whether inputs are NCHW images."""
+        """True if inputs are NCHW images."""
         return self.kind == "images"
 
 
 def fingerprint(data: Data) -> str:
-    """Of labels, ids and a few inputs: tells whether a resumed run sees the same data."""
+    """Return a hash that tells whether a resumed run sees the same data.
+
+    It covers all labels and ids, and 16 inputs per part: hashing every input would mean decoding
+    every image before a run can begin.
+    """
     digest = hashlib.sha256()
     for name, rows in sorted(data.parts.items()):
         digest.update(name.encode())

@@ -1,7 +1,8 @@
-"""Data by a function of the user's own; torch-free: datasets are only asked for their items.
+"""Data from a function of the user; torch-free, since datasets are only indexed.
 
-It gives one part, or a dict of parts "train", "val" and "test". A part is (x, y) as arrays or
-tensors, a dict with "x", "y" and perhaps "ids", or a dataset: len(d), and d[i] as (x, y).
+The function returns one part, or a dict of the parts "train", "val" and "test". A part is (x, y) as
+arrays or tensors, a dict with "x", "y" and optionally "ids", or a dataset: len(d), and d[i] as
+(x, y).
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, Rows
 from calibtool.train.data.text import Texts
-from calibtool.train.data.validation import as_images, kind_of, require_finite, settle_labels
+from calibtool.train.data.validation import as_images, kind_of, require_finite, settle_parts
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """The inputs of a dataset, an item at a time."""
+    """The inputs of a dataset, read one item at a time."""
 
     dataset: Any
 
@@ -36,51 +37,50 @@ class Items:
 
 
 def read(text: str, settings: Settings) -> Data:
-    """What the function gives, as data."""
+    """Call the function and return its data.
+
+    Raises UsageError if the function fails, InputError if it returns anything else than parts.
+    """
     name, options = grammar.parse(text)
     function = factory_spec.load(name, "--data")
     try:
-        given = grammar.call(function, options, {"seed": settings.seed}, f"--data {name}")
+        returned = grammar.call(function, options, {"seed": settings.seed}, f"--data {name}")
     except CalibtoolError:
         raise
     except Exception as error:
         raise factory_spec.failure(error, f"--data {name}") from error
-    found = given if _is_parts(given) else {"train": given}
-    if "train" not in found:
-        raise InputError(f"{text}: gives {', '.join(found)}, but no 'train'")
-    read_parts = {part: _part(found[part], f"{text}: {part}", settings) for part in found}
-    labels = np.concatenate([y for _, y, _, _ in read_parts.values()])
-    ids, names = settle_labels(labels, None, text)
-    cuts = np.cumsum([len(y) for _, y, _, _ in read_parts.values()])[:-1]
-    parts = {
-        part: Rows(x, y, own)
-        for (part, (x, _, own, _)), y in zip(read_parts.items(), np.split(ids, cuts), strict=True)
-    }
-    kind = read_parts["train"][3]
+    by_part = returned if _is_parts(returned) else {"train": returned}
+    if "train" not in by_part:
+        raise InputError(f"{text}: returns {', '.join(by_part)}, but not 'train'")
+    raw = {part: _part(value, f"{text}: {part}", settings) for part, value in by_part.items()}
+    labels, names = settle_parts({part: y for part, (_, y, _, _) in raw.items()}, None, text)
+    parts = {part: Rows(x, labels[part], ids) for part, (x, _, ids, _) in raw.items()}
+    classes = int(max(y.max() for y in labels.values())) + 1
+    kind = raw["train"][3]
     shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
-    return Data(text, parts, int(ids.max()) + 1, shape, kind, names)
+    return Data(text, parts, classes, shape, kind, names)
 
 
-def _is_parts(given: Any) -> bool:
-    return isinstance(given, Mapping) and bool(given) and set(given) <= set(PARTS)
+def _is_parts(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and set(value) <= set(PARTS)
 
 
-def _part(given: Any, where: str, settings: Settings) -> tuple[Inputs, Array, Array, str]:
-    """Inputs, labels and ids of a part, and the kind of the inputs."""
-    if isinstance(given, Mapping):
-        if not {"x", "y"} <= set(given):
-            raise InputError(f"{where}: a dict needs 'x' and 'y'; it has {', '.join(given)}")
-        x, y = given["x"], np.asarray(given["y"])
-        ids = np.asarray(given["ids"]) if "ids" in given else np.arange(len(y))
-    elif isinstance(given, (tuple, list)) and len(given) == 2:
-        x, y = given[0], np.asarray(given[1])
+def _part(value: Any, where: str, settings: Settings) -> tuple[Inputs, Array, Array, str]:
+    """Return the inputs, labels and ids of a part, and the kind of the inputs."""
+    if isinstance(value, Mapping):
+        if not {"x", "y"} <= set(value):
+            raise InputError(f"{where}: a dict needs 'x' and 'y'; it has {', '.join(value)}")
+        x, y = value["x"], np.asarray(value["y"])
+        ids = np.asarray(value["ids"]) if "ids" in value else np.arange(len(y))
+    elif isinstance(value, (tuple, list)) and len(value) == 2:
+        x, y = value[0], np.asarray(value[1])
         ids = np.arange(len(y))
-    elif hasattr(given, "__len__") and hasattr(given, "__getitem__"):
-        return _dataset(given, where)
+    elif hasattr(value, "__len__") and hasattr(value, "__getitem__"):
+        return _dataset(value, where)
     else:
         raise InputError(
             f"{where}: expected (x, y), a dict with x and y, or a dataset with a length; found "
-            f"{type(given).__name__}"
+            f"{type(value).__name__}"
         )
     if len(x) != len(y) or len(ids) != len(y):
         raise InputError(f"{where}: {len(x):,} inputs, {len(y):,} labels, {len(ids):,} ids")
@@ -91,20 +91,21 @@ def _part(given: Any, where: str, settings: Settings) -> tuple[Inputs, Array, Ar
     return Arrays(values), y, ids, kind_of(values)
 
 
-def _dataset(given: Any, where: str) -> tuple[Inputs, Array, Array, str]:
-    labels = getattr(given, "targets", getattr(given, "labels", None))
+def _dataset(dataset: Any, where: str) -> tuple[Inputs, Array, Array, str]:
+    # torchvision's datasets keep their labels in such a list; reading it spares decoding every item
+    labels = getattr(dataset, "targets", getattr(dataset, "labels", None))
     try:
-        first, _ = given[0]
+        first, _ = dataset[0]
         y = (
-            np.asarray([item[1] for item in map(given.__getitem__, range(len(given)))])
-            if (labels is None or len(labels) != len(given))
+            np.asarray([item[1] for item in map(dataset.__getitem__, range(len(dataset)))])
+            if (labels is None or len(labels) != len(dataset))
             else np.asarray(labels)
         )
     except Exception as error:
         raise factory_spec.failure(error, f"{where}: item (x, y) of the dataset") from error
     if not hasattr(first, "shape"):
         raise InputError(
-            f"{where}: items are {type(first).__name__}; give tensors or arrays (a transform such "
-            "as ToTensor makes them)"
+            f"{where}: items are {type(first).__name__}; they must be tensors or arrays (use a "
+            "transform such as ToTensor)"
         )
-    return Items(given), y, np.arange(len(y)), kind_of(np.asarray(first)[None])
+    return Items(dataset), y, np.arange(len(y)), kind_of(np.asarray(first)[None])

@@ -1,6 +1,6 @@
-"""`module:factory` and `file.py:factory`: the user's own functions; torch-free.
+"""`module:factory` and `file.py:factory`: functions of the user; torch-free.
 
-They run the user's code, as importing it does; nothing is unpickled.
+Loading one runs the user's code, as an import does; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from calibtool.errors import UsageError
 
 
 def is_factory(text: str) -> bool:
-    """Whether text names a factory: a dotted module or a .py file, a colon, a name.
+    """Return whether `text` names a factory: a dotted module or a .py file, a colon, a name.
 
     >>> is_factory("mypkg.models:build"), is_factory("./net.py:build"), is_factory("mlp")
     (True, True, False)
@@ -28,13 +28,13 @@ def is_factory(text: str) -> bool:
 
 
 def load(text: str, option: str) -> Callable[..., Any]:
-    """The factory. A module is looked for in the working folder too.
+    """Return the factory. A module is also looked up in the working folder.
 
-    Raises UsageError where it is not there, or where importing it fails.
+    Raises UsageError if it does not exist, or if importing it fails.
     """
     home, _, name = text.rpartition(":")
     try:
-        found: Any = _file(home) if home.endswith(".py") else _module(home)
+        factory: Any = _file(home) if home.endswith(".py") else _module(home)
     except UsageError:
         raise
     except Exception as error:
@@ -45,17 +45,19 @@ def load(text: str, option: str) -> Callable[..., Any]:
             ) from error
         raise failure(error, f"{option} {text}: importing it failed") from error
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(factory, part):
             raise UsageError(f"{option} {text}: {home} has no {part!r}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise UsageError(f"{option} {text}: is no function or class, but {type(found).__name__}")
-    factory: Callable[..., Any] = found
-    return factory
+        factory = getattr(factory, part)
+    if not callable(factory):
+        raise UsageError(
+            f"{option} {text}: must be a function or class, not {type(factory).__name__}"
+        )
+    function: Callable[..., Any] = factory
+    return function
 
 
 def failure(error: Exception, what: str) -> UsageError:
-    """The user's own exception in a line: what it was and where."""
+    """Return an exception of the user's code as an error of one line: what it was and where."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return UsageError(
         f"{what}: {type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
@@ -63,15 +65,15 @@ def failure(error: Exception, what: str) -> UsageError:
 
 
 def _module(home: str) -> Any:
-    here = str(Path.cwd())
-    added = here not in sys.path
+    folder = str(Path.cwd())  # the console script does not have it on its path, python -m has
+    added = folder not in sys.path
     if added:
-        sys.path.insert(0, here)
+        sys.path.insert(0, folder)
     try:
         return importlib.import_module(home)
     finally:
         if added:
-            sys.path.remove(here)
+            sys.path.remove(folder)
 
 
 def _file(home: str) -> Any:
@@ -82,6 +84,6 @@ def _file(home: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
+    sys.modules.setdefault(path.stem, module)  # dataclasses and typing look modules up there
     spec.loader.exec_module(module)
     return module

@@ -1,6 +1,6 @@
-"""A folder of images, one sub-folder a class, decoded as they are needed; torch-free.
+"""A folder of images with one subfolder per class, decoded when needed; torch-free.
 
-Needs Pillow, which matplotlib brings.
+Needs Pillow, a dependency of matplotlib.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "t
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Images in files: as they are, or with `resize` scaled to the height and width, the middle of
-    the longer side cut out; grey where all are grey."""
+    """Images in files, in their own size, or with `resize` scaled and cropped to height x width.
+
+    They have one channel if all files are grey, and three otherwise.
+    """
 
     paths: Sequence[Path]
     height: int
@@ -38,54 +40,62 @@ class ImageFiles:
         return len(self.paths)
 
     def take(self, index: Array) -> Array:
-        """(n, C, H, W) uint8."""
+        """Return (n, C, H, W) uint8 images."""
         with ThreadPoolExecutor(cores()) as pool:
-            return np.stack(list(pool.map(self._one, index.tolist())))
+            return np.stack(list(pool.map(self._image, index.tolist())))
 
-    def _one(self, index: int) -> Array:
+    def _image(self, index: int) -> Array:
         path = self.paths[index]
         try:
             with _open(path) as image:
                 decoded = image.convert("L" if self.grey else "RGB")
-        except (OSError, SyntaxError) as error:  # Pillow's words for damaged files
+        except (OSError, SyntaxError) as error:  # what Pillow raises for damaged files
             raise InputError(f"{path}: cannot be decoded: {error}") from error
         if self.resize:
-            decoded = _fitted(decoded, self.height)
+            decoded = _resized(decoded, self.height)
         pixels = np.asarray(decoded, np.uint8)
         return pixels[None] if self.grey else pixels.transpose(2, 0, 1)
 
 
 def read(text: str, settings: Settings) -> Data:
-    """`ROOT/class/image.png`, or `ROOT/train/class/image.png` with `val` and `test` beside it."""
+    """Read `ROOT/class/image.png`, or `ROOT/train/class/image.png` with `val` and `test` beside it.
+
+    Raises InputError for folders without classes or images, UsageError for images of several sizes.
+    """
     root = Path(text.removeprefix("images:"))
     if not root.is_dir():
-        raise InputError(f"{text}: is no folder")
-    tops = sorted(path for path in root.iterdir() if path.is_dir())
-    named = {PARTS[path.name.lower()]: path for path in tops if path.name.lower() in PARTS}
-    folders = named if "train" in named else {"train": root}
+        raise InputError(f"{text}: is not a folder")
+    subfolders = sorted(path for path in root.iterdir() if path.is_dir())
+    by_part = {PARTS[path.name.lower()]: path for path in subfolders if path.name.lower() in PARTS}
+    folders = by_part if "train" in by_part else {"train": root}
     names = tuple(sorted(p.name for p in folders["train"].iterdir() if p.is_dir()))
     if len(names) < 2:
-        raise InputError(f"{text}: expected a sub-folder a class, found {len(names)}")
-    files = {part: _files(folder, names) for part, folder in folders.items()}
-    every = [path for found in files.values() for path, _ in found]
-    if not every:
-        raise InputError(f"{text}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    height, width, grey = _form(every, settings.image_size)
-    parts = {}
-    for part, found in files.items():
-        inputs = ImageFiles(
-            [path for path, _ in found], height, width, grey, settings.image_size is not None
+        raise InputError(
+            f"{text}: expected one subfolder per class, at least 2; found {len(names)}"
         )
-        ids = np.array([str(path.relative_to(root)) for path, _ in found])
-        parts[part] = Rows(inputs, np.array([k for _, k in found], np.int64), ids)
+    files = {part: _files(folder, names) for part, folder in folders.items()}
+    paths = [path for labelled in files.values() for path, _ in labelled]
+    if not paths:
+        raise InputError(f"{text}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    height, width, grey = _common_form(paths, settings.image_size)
+    parts = {}
+    for part, labelled in files.items():
+        inputs = ImageFiles(
+            [path for path, _ in labelled], height, width, grey, settings.image_size is not None
+        )
+        ids = np.array([str(path.relative_to(root)) for path, _ in labelled])
+        parts[part] = Rows(inputs, np.array([k for _, k in labelled], np.int64), ids)
     shape = (1 if grey else 3, height, width)
     return Data(text, parts, len(names), shape, "images", names)
 
 
 def _files(folder: Path, names: tuple[str, ...]) -> list[tuple[Path, int]]:
+    """Return the image files of a part, class by class, each with its class id."""
     others = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name not in names)
     if others:
-        raise InputError(f"{folder}: its folder {others[0]!r} is no class of the training images")
+        raise InputError(
+            f"{folder}: its subfolder {others[0]!r} is not a class of the training images"
+        )
     return [
         (path, k)
         for k, name in enumerate(names)
@@ -94,8 +104,11 @@ def _files(folder: Path, names: tuple[str, ...]) -> list[tuple[Path, int]]:
     ]
 
 
-def _form(paths: Sequence[Path], size: int | None) -> tuple[int, int, bool]:
-    """Height and width that all share, or --image-size; whether all are grey."""
+def _common_form(paths: Sequence[Path], size: int | None) -> tuple[int, int, bool]:
+    """Return the common height and width (or --image-size), and whether all images are grey.
+
+    Only the headers are read: Pillow decodes pixels later.
+    """
     first: tuple[int, int] | None = None
     grey = True
     for path in paths:
@@ -111,8 +124,8 @@ def _form(paths: Sequence[Path], size: int | None) -> tuple[int, int, bool]:
     return (size, size, grey) if size else (first[1], first[0], grey)
 
 
-def _fitted(image: Any, size: int) -> Any:
-    """The shorter side scaled to `size`, and the middle of the longer cut out."""
+def _resized(image: Any, size: int) -> Any:
+    """Scale the shorter side to `size`, and crop the longer side to its middle."""
     from PIL import ImageOps
 
     return ImageOps.fit(image, (size, size))
@@ -126,5 +139,5 @@ def _open(path: Path) -> Any:
     try:
         image = Image.open(path)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: is no image that Pillow reads") from error
+        raise InputError(f"{path}: is not an image that Pillow can read") from error
     return image

@@ -1,4 +1,4 @@
-"""Where data come from: one table of readers by what the text looks like; torch-free."""
+"""The registry of readers, chosen by the form of --data; torch-free."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from calibtool.train.settings import Settings
 
 @dataclass(frozen=True)
 class Reader:
-    """A line of the table: the module of calibtool.train with its `read`, and what it reads."""
+    """An entry: the module below calibtool.train that has `read`, and what it reads."""
 
     module: str
     what: str
@@ -27,29 +27,34 @@ class Reader:
 READERS: dict[str, Reader] = {
     "FILE.npz": Reader("data.arrays", "keys x and y; x: features, NHWC or NCHW images, token ids"),
     "FILE.parquet": Reader("data.arrays", "columns of numbers, or `text`, and `label`; also csv"),
-    "FOLDER/": Reader("data.images", "images in a sub-folder a class, or train/, val/, test/"),
-    "idx:FOLDER": Reader("data.bytes", "train-images-idx3-ubyte(.gz) and so on: the MNIST family"),
-    "cifar10:FOLDER": Reader("data.bytes", "the binary batches; cifar100: too"),
-    "module:function": Reader("data.factory", "a function that gives arrays or datasets"),
+    "FOLDER/": Reader(
+        "data.images", "images in one subfolder per class, or in train/, val/, test/"
+    ),
+    "idx:FOLDER": Reader("data.bytes", "train-images-idx3-ubyte(.gz) etc.: the MNIST family"),
+    "cifar10:FOLDER": Reader("data.bytes", "the binary batches; also cifar100:FOLDER"),
+    "module:function": Reader("data.factory", "a function that returns arrays or datasets"),
 }
 
 
 def read(settings: Settings) -> Data:
-    """The data of a run, whole: validation and test rows may come from elsewhere."""
+    """Read the data of a run; validation and test rows may come from other sources.
+
+    Raises InputError, UsageError.
+    """
     data = _read(settings.data, settings)
     for name, text in (("val", settings.val_data), ("test", settings.test_data)):
         if text is None:
             continue
         if name in data.parts:
-            raise InputError(f"{settings.data}: has {name} rows of its own; drop --{name}-data")
+            raise InputError(f"{settings.data}: already has {name} rows; drop --{name}-data")
         data = _with_part(data, name, _read(text, settings))
     return _require_alike(data)
 
 
 def _read(text: str, settings: Settings) -> Data:
     module = import_module(f"calibtool.train.{_reader(text).module}")
-    found: Data = module.read(text, settings)
-    return found
+    data: Data = module.read(text, settings)
+    return data
 
 
 def _reader(text: str) -> Reader:
@@ -59,32 +64,38 @@ def _reader(text: str) -> Reader:
     if prefix == "images" or Path(text).is_dir():
         return READERS["FOLDER/"]
     suffix = Path(text).suffix.lower()
-    if suffix in SUFFIXES or suffix in PICKLES:  # the reader says why pickles are not read
+    if suffix in SUFFIXES or suffix in PICKLES:  # the reader explains why pickles are refused
         return READERS["FILE.npz"]
     if factory_spec.is_factory(grammar.parse(text)[0]):
         return READERS["module:function"]
     raise InputError(
-        f"--data {text}: is no file or folder that is read; there are {', '.join(READERS)}"
+        f"--data {text}: is not a known file or folder; it must be one of {', '.join(READERS)}"
     )
 
 
 def _with_part(data: Data, name: str, other: Data) -> Data:
-    """The data with another file's rows as a part, whose classes are found by their names."""
+    """Return the data with the rows of another source as a part; classes are matched by name."""
     if set(other.parts) != {"train"}:
-        raise InputError(f"{other.source}: has a split of its own; --{name}-data takes it whole")
-    ours, theirs = (one.class_names or tuple(map(str, range(one.classes))) for one in (data, other))
-    if unknown := [one for one in theirs if one not in ours]:
         raise InputError(
-            f"{other.source}: its class {unknown[0]!r} is none of those of {data.source}"
+            f"{other.source}: is already split; --{name}-data needs a source without a split"
         )
-    place = np.array([ours.index(one) for one in theirs])
+    ours, theirs = (_class_names(source) for source in (data, other))
+    if unknown := [name for name in theirs if name not in ours]:
+        raise InputError(
+            f"{other.source}: its class {unknown[0]!r} is not a class of {data.source}"
+        )
+    ids = np.array([ours.index(name) for name in theirs])
     rows = other.parts["train"]
-    rows = replace(rows, labels=place[rows.labels])
+    rows = replace(rows, labels=ids[rows.labels])
     return replace(data, parts={**data.parts, name: rows})
 
 
+def _class_names(data: Data) -> tuple[str, ...]:
+    return data.class_names or tuple(map(str, range(data.classes)))
+
+
 def _require_alike(data: Data) -> Data:
-    """Whether every part has rows, of the same shape."""
+    """Check that every part has rows, with inputs of the same shape."""
     for name, rows in data.parts.items():
         if not len(rows):
             raise InputError(f"{data.source}: there are no rows for {name}")

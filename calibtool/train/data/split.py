@@ -1,4 +1,4 @@
-"""Rows dealt into train, validation and test: by seed, stratified by class; torch-free."""
+"""The split into training, validation and test rows: by seed, stratified by class; torch-free."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from calibtool.errors import InputError
 from calibtool.train.data.dataset import PARTS, Data, Rows
 from calibtool.types import Array
 
-LEAST = 2  # rows of validation and of test
-FEW = 3  # rows a class: with fewer, all are trained on
+LEAST = 2  # rows per part: the network is checked on two, and one row measures nothing
+FEW = 3  # rows per class, one for each part; the rows of smaller classes are all trained on
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three parts. No row is in two of them."""
+    """The three parts; they have no row in common."""
 
     train: Rows
     val: Rows
@@ -26,35 +26,43 @@ class Splits:
 
 
 def split(data: Data, *, val_share: float, test_share: float, seed: int) -> Splits:
-    """The parts that the data come in; what is missing is cut from the training rows.
+    """Return the parts of the data; parts that are missing are cut from the training rows.
 
-    Raises InputError where a part has too few rows to be measured.
+    Shares are of the rows that the data call "train". Raises InputError if a part has too few
+    rows, or if all training rows are of one class.
     """
-    given: Mapping[str, Rows] = data.parts
-    shares = [0.0 if "val" in given else val_share, 0.0 if "test" in given else test_share]
-    rows = given["train"]
-    part, few = deal(rows.labels, shares[0], shares[1], seed)
+    existing: Mapping[str, Rows] = data.parts
+    rows = existing["train"]
+    part, few = deal(
+        rows.labels,
+        0.0 if "val" in existing else val_share,
+        0.0 if "test" in existing else test_share,
+        seed,
+    )
     cut = {name: rows.take(np.flatnonzero(part == k)) for k, name in enumerate(PARTS)}
-    parts = {name: given[name] if name in given and name != "train" else cut[name] for name in cut}
-    for name, found in parts.items():
-        if len(found) < LEAST:
+    parts = {**cut, **{name: rows for name, rows in existing.items() if name != "train"}}
+    for name, rows in parts.items():
+        if len(rows) < LEAST:
             raise InputError(
-                f"{data.source}: {len(found)} rows for {name}, {LEAST} are the least; "
-                "give more rows or larger shares"
+                f"{data.source}: {len(rows)} rows for {name}, at least {LEAST} are needed; give "
+                "more rows or larger shares"
             )
     if len(np.unique(parts["train"].labels)) < 2:
-        raise InputError(f"{data.source}: the rows to train on are all of one class")
+        raise InputError(f"{data.source}: all training rows are of one class")
     notes = data.notes
     if few:
-        notes += (f"{few} classes have fewer than {FEW} rows: all of theirs are trained on",)
+        classes = "1 class has" if few == 1 else f"{few} classes have"
+        notes += (f"{classes} fewer than {FEW} rows, which are all used for training",)
     return Splits(parts["train"], parts["val"], parts["test"], notes)
 
 
 def deal(labels: Array, val_share: float, test_share: float, seed: int) -> tuple[Array, int]:
-    """A part for each row, 0 train, 1 val, 2 test, and how many classes were too small to split.
+    """Return the part of each row and the number of classes that are too small to split.
 
-    Within a class, rows in random order lie evenly in [0, 1), shifted by a random offset: test are
-    those below `test_share`, validation the next. So each class has its shares, to within a row.
+    The (N,) int8 parts are 0 for train, 1 for val and 2 for test. Within a class, rows in random
+    order are spread evenly over [0, 1) with a random offset; those below `test_share` are test
+    rows, the next `val_share` validation rows. Each class thereby has its shares to within a row,
+    and the offset keeps rounding from favouring a part in every class.
 
     >>> part, _ = deal(np.array([0, 1] * 50), 0.2, 0.2, seed=0)
     >>> np.bincount(part).tolist()
@@ -66,11 +74,11 @@ def deal(labels: Array, val_share: float, test_share: float, seed: int) -> tuple
         return part, few
     for k in np.unique(labels).tolist():
         generator = np.random.default_rng([seed, k])
-        own = generator.permutation(np.flatnonzero(labels == k))
-        if len(own) < FEW:
+        rows = generator.permutation(np.flatnonzero(labels == k))
+        if len(rows) < FEW:
             few += 1
             continue
-        place = (np.arange(len(own)) + generator.random()) / len(own)
-        part[own[place < test_share + val_share]] = 1
-        part[own[place < test_share]] = 2
+        position = (np.arange(len(rows)) + generator.random()) / len(rows)
+        part[rows[position < test_share + val_share]] = 1
+        part[rows[position < test_share]] = 2
     return part, few

@@ -1,6 +1,7 @@
-"""Raw text as token ids: hashes of words and of pairs of words; torch-free.
+"""Raw text as token ids: hashes of words and pairs of words; torch-free.
 
-Nothing is learned from the rows, so nothing has to be kept beside the model, and nothing leaks.
+Nothing is learned from the rows: no vocabulary has to be saved with the model, and nothing about
+validation or test rows leaks into it.
 """
 
 from __future__ import annotations
@@ -19,33 +20,34 @@ PADDING = 0
 
 
 def tokens(text: str) -> list[int]:
-    """Ids in [1, 2^31) of the words and pairs of words of a text, in lower case.
+    """Return ids in [1, 2^31) of the words and adjacent pairs of words, in lower case.
 
     >>> len(tokens("A pan, a pen.")), tokens("Pen") == tokens("pen")
     (11, True)
     """
     words = WORD.findall(text.lower())
     pairs = [f"{a} {b}" for a, b in itertools.pairwise(words)]
+    # crc32, since Python's own hash of a text differs from one process to the next; 0 is padding
     return [zlib.crc32(word.encode()) % (2**31 - 1) + 1 for word in (*words, *pairs)]
 
 
 class Texts:
-    """Texts as inputs: token ids, padded with 0 to the longest row of a batch."""
+    """Texts as inputs: token ids, padded with 0 to the longest row of each batch."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         rows = [tokens(text) for text in texts]
         self.texts = texts
         self.starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
-        flat = [one for row in rows for one in row]
+        flat = [token for row in rows for token in row]
         self.flat = np.array(flat, np.int64)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     def take(self, index: Array) -> Array:
-        """(n, longest) int64."""
+        """Return (n, longest) int64 token ids."""
         lengths = self.starts[index + 1] - self.starts[index]
-        found = np.full((len(index), max(1, int(lengths.max(initial=0)))), PADDING, np.int64)
+        padded = np.full((len(index), max(1, int(lengths.max(initial=0)))), PADDING, np.int64)
         for row, (start, length) in enumerate(zip(self.starts[index], lengths, strict=True)):
-            found[row, :length] = self.flat[start : start + length]
-        return found
+            padded[row, :length] = self.flat[start : start + length]
+        return padded

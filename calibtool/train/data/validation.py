@@ -1,17 +1,22 @@
-"""Checks at the door: arrays from outside become inputs and labels to train on; torch-free."""
+"""Checks of arrays from outside, which become inputs and labels to train on; torch-free."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
 from calibtool.errors import InputError
 from calibtool.types import Array
 
-CHANNELS = (1, 3, 4)
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells the axis of channels from height and width
 
 
 def as_images(x: Array, layout: str, where: str) -> Array:
-    """(N, H, W) and (N, H, W, C) as NCHW, without copying; others as they are."""
+    """Return (N, H, W) and (N, H, W, C) arrays as NCHW without copying, other arrays unchanged.
+
+    Raises InputError if `layout` is "auto" and either axis could be the channels.
+    """
     if x.ndim == 3:
         return x[:, None]
     if x.ndim != 4:
@@ -19,15 +24,18 @@ def as_images(x: Array, layout: str, where: str) -> Array:
     first, last = x.shape[1] in CHANNELS, x.shape[3] in CHANNELS
     if layout == "auto" and first == last:
         raise InputError(
-            f"{where}: shape {x.shape}: it cannot be told whether the channels come first or last; "
-            "say --layout nchw or --layout nhwc"
+            f"{where}: shape {x.shape}: the channels could come first or last; add --layout nchw "
+            "or --layout nhwc"
         )
     last = last if layout == "auto" else layout == "nhwc"
     return x.transpose(0, 3, 1, 2) if last else x
 
 
 def require_finite(x: Array, where: str, rows: int = 4096) -> None:
-    """Whether no input is NaN or infinite; looked at in blocks."""
+    """Check that no input is NaN or infinite, in blocks of `rows` to bound the memory used.
+
+    Raises InputError.
+    """
     if x.dtype.kind in "iubU":
         return
     if x.dtype.kind != "f":
@@ -46,7 +54,10 @@ def require_finite(x: Array, where: str, rows: int = 4096) -> None:
 
 
 def kind_of(x: Array) -> str:
-    """The kind of inputs in an array, by its axes and type alone."""
+    """Return the kind of inputs in an array, by its axes and type alone; see `Data.kind`.
+
+    Rows of bytes are features (raw pixels, say): token ids are stored in wider integers.
+    """
     if x.ndim == 4:
         return "images"
     if x.ndim != 2:
@@ -57,17 +68,17 @@ def kind_of(x: Array) -> str:
 def settle_labels(
     labels: Array, names: tuple[str, ...] | None, where: str
 ) -> tuple[Array, tuple[str, ...] | None]:
-    """Labels as int64 ids in [0, K), with their names where they are not 0 to K-1 already.
+    """Return labels as (N,) int64 ids in [0, K), and class names unless they are 0 to K-1 already.
 
-    Text and numbers with gaps are classes in sorted order. Raises InputError for labels that are
-    missing, and for a single class.
+    Text and numbers with gaps become classes in sorted order. Raises InputError for missing
+    labels, labels without a name in `names`, and a single class.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise InputError(
-            f"{where}: expected one label a row, found shape {labels.shape}; "
-            "soft and one-hot labels are not trained on"
+            f"{where}: expected one label per row, found shape {labels.shape}; "
+            "soft and one-hot labels are not supported"
         )
     if labels.dtype.kind == "f":
         labels = _whole_numbers(labels, where)
@@ -81,15 +92,24 @@ def settle_labels(
         )
     if names is not None:
         return _by_names(labels, names, where), names
-    found, codes = np.unique(labels, return_inverse=True)
-    if len(found) < 2:
+    values, codes = np.unique(labels, return_inverse=True)
+    if len(values) < 2:
         raise InputError(
-            f"{where}: all {len(labels):,} labels are {found[0] if len(found) else 'missing'}; "
-            "training needs two classes or more"
+            f"{where}: all {len(labels):,} labels are {values[0] if len(values) else 'missing'}; "
+            "training needs at least two classes"
         )
-    if labels.dtype.kind in "iub" and found[0] == 0 and found[-1] == len(found) - 1:
+    if labels.dtype.kind in "iub" and values[0] == 0 and values[-1] == len(values) - 1:
         return labels.astype(np.int64), None
-    return codes.reshape(-1).astype(np.int64), tuple(str(name) for name in found)
+    return codes.reshape(-1).astype(np.int64), tuple(str(value) for value in values)
+
+
+def settle_parts(
+    labels: Mapping[str, Array], names: tuple[str, ...] | None, where: str
+) -> tuple[dict[str, Array], tuple[str, ...] | None]:
+    """Settle the labels of all parts together, so that an id means the same class in each."""
+    ids, names = settle_labels(np.concatenate(list(labels.values())), names, where)
+    cuts = np.cumsum([len(part) for part in labels.values()])[:-1]
+    return dict(zip(labels, np.split(ids, cuts), strict=True)), names
 
 
 def _whole_numbers(labels: Array, where: str) -> Array:
@@ -102,7 +122,7 @@ def _whole_numbers(labels: Array, where: str) -> Array:
     if (labels != np.round(labels)).any():
         row = int(np.argmax(labels != np.round(labels)))
         raise InputError(
-            f"{where}: label {labels[row]:g} in row {row} is no class id; calibtool trains "
+            f"{where}: label {labels[row]:g} in row {row} is not a whole number; calibtool trains "
             "classifiers"
         )
     return labels.astype(np.int64)
@@ -113,12 +133,12 @@ def _by_names(labels: Array, names: tuple[str, ...], where: str) -> Array:
         bad = (labels < 0) | (labels >= len(names))
         codes = labels.astype(np.int64)
     else:
-        place = {name: k for k, name in enumerate(names)}
-        codes = np.array([place.get(str(label), -1) for label in labels.tolist()], np.int64)
+        ids = {name: k for k, name in enumerate(names)}
+        codes = np.array([ids.get(str(label), -1) for label in labels.tolist()], np.int64)
         bad = codes < 0
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{where}: label {labels[row]!s} in row {row} is none of the {len(names)} classes"
+            f"{where}: label {labels[row]!s} in row {row} is not one of the {len(names)} classes"
         )
     return codes

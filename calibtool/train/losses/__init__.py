@@ -1,1 +1,1 @@
-"""Losses: one per file, and the table of all."""
+"""Losses: one per file, and the registry of all of them."""

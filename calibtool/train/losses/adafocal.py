@@ -1,4 +1,4 @@
-"""AdaFocal: gamma follows the calibration of validation bins; Ghosh, Schaaf & Gormley 2022."""
+"""AdaFocal, focal loss with a gamma per validation bin; Ghosh, Schaaf & Gormley 2022."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from calibtool.train.losses.base import Loss, log_others, of_label
 
 
 class AdaFocalLoss(Loss):
-    """-(1 - p)^gamma log p where gamma > 0; -(1 + p)^|gamma| log p, inverse focal, where gamma < 0.
+    """-(1 - p)^gamma log p if gamma > 0; -(1 + p)^|gamma| log p (inverse focal loss) if gamma < 0.
 
-    gamma is that of p's bin. `after_validation` makes the bins anew, of equal mass in the
-    confidence of the validation rows, and moves each gamma by its bin's gap (algorithm 1):
-    gamma exp(sign(gamma) rate (confidence - accuracy)), so that an overconfident bin is held back
-    and an underconfident one is not. A |gamma| below `switch` changes its sign.
+    gamma is that of the bin of p. `after_validation` forms the bins again, with equal numbers of
+    validation rows by confidence, and updates each gamma by the gap of its bin (algorithm 1) to
+    gamma exp(sign(gamma) rate (confidence - accuracy)). An overconfident bin is thereby pushed
+    less and an underconfident one more. A |gamma| that falls below `switch` changes its sign.
+
+    The defaults are the paper's: 15 bins, gamma 1 at the start, rate 1, switch 0.2, gamma in
+    [-2, 20].
 
     >>> loss = AdaFocalLoss(bins=1)
     >>> sure_and_wrong = torch.tensor([[30.0, 0.0]])
@@ -55,28 +58,31 @@ class AdaFocalLoss(Loss):
         log_label = of_label(log_p, y)
         p = log_label.exp()
         gamma = self.gammas.to(p)[torch.bucketize(p.detach(), self.edges.to(p), right=True)]
-        away = torch.where(gamma < 0, torch.log1p(p), log_others(log_label))
-        return torch.exp(gamma.abs() * away) * -log_label
+        log_base = torch.where(gamma < 0, torch.log1p(p), log_others(log_label))
+        return torch.exp(gamma.abs() * log_base) * -log_label
 
     @torch.no_grad()
     def after_validation(self, logits: Tensor, labels: Tensor) -> None:
-        """Move the gammas: validation logits and labels, shaped as in `forward`."""
+        """Update bins and gammas from validation logits and labels, shaped as in `forward`.
+
+        Without a row that counts, nothing changes.
+        """
         log_p, y = self.flat(logits, labels)
         top, predicted = log_p.max(1)
-        kept = y != self.ignore_index
-        r, right = top[kept].exp(), (predicted == y)[kept]
+        counted = y != self.ignore_index
+        r, right = top[counted].exp(), (predicted == y)[counted]
         if not len(r):
             return
         bins = len(self.gammas)
         cuts = torch.arange(1, bins, device=r.device) * len(r) // bins
         self.edges.copy_(r.sort().values[cuts])
-        at = torch.bucketize(r, self.edges.to(r), right=True)
-        off = torch.zeros(bins, dtype=r.dtype, device=r.device).index_add_(0, at, r - right.to(r))
-        gap = off / torch.bincount(at, minlength=bins).clamp_min(1)
-        self.gammas.copy_(self._moved(gap.to(self.gammas)))
+        index = torch.bucketize(r, self.edges.to(r), right=True)
+        excess = r.new_zeros(bins).index_add_(0, index, r - right.to(r))
+        gap = excess / torch.bincount(index, minlength=bins).clamp_min(1)  # an empty bin: gap 0
+        self.gammas.copy_(self._updated(gap.to(self.gammas)))
 
-    def _moved(self, gap: Tensor) -> Tensor:
+    def _updated(self, gap: Tensor) -> Tensor:
         sign = torch.where(self.gammas > 0, 1.0, -1.0)
         size = self.gammas.abs() * torch.exp(sign * self.rate * gap)
-        moved = torch.where(size < self.switch, -sign * self.switch, sign * size)
-        return moved.clamp(self.least, self.most)
+        gammas = torch.where(size < self.switch, -sign * self.switch, sign * size)
+        return gammas.clamp(self.least, self.most)

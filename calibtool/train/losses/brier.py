@@ -9,7 +9,7 @@ from calibtool.train.losses.base import Loss
 
 
 class BrierLoss(Loss):
-    """sum_k (p_k - [k = y])^2, Brier 1950; in [0, 2].
+    """sum_k (p_k - [k = y])^2, in [0, 2]; Brier 1950.
 
     >>> import torch
     >>> p = torch.tensor([[0.25, 0.75]])
@@ -18,5 +18,5 @@ class BrierLoss(Loss):
     """
 
     def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        corner = torch.nn.functional.one_hot(y, log_p.shape[1])
-        return (log_p.exp() - corner).square().sum(1)
+        one_hot = torch.nn.functional.one_hot(y, log_p.shape[1])
+        return (log_p.exp() - one_hot).square().sum(1)

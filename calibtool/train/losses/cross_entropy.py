@@ -1,4 +1,4 @@
-"""Cross-entropy."""
+"""Cross-entropy: the negative log-likelihood of the label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from calibtool.train.losses.base import Loss, of_label
 
 
 class CrossEntropyLoss(Loss):
-    """-log p.
+    """-log p; Good 1952.
 
     >>> import torch
     >>> p = torch.tensor([[0.25, 0.75]])

@@ -1,4 +1,4 @@
-"""Dual focal loss: Tao, Dong & Xu 2023."""
+"""Dual focal loss; Tao, Dong & Xu 2023."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calibtool.train.losses.base import Loss, of_label
 
 
 class DualFocalLoss(Loss):
-    """-(1 - p + q)^gamma log p, with q the largest of the probabilities below p, else 0.
+    """-(1 - p + q)^gamma log p, q being the largest probability below p, or 0 if there is none.
 
     The gradient passes through q too.
 
@@ -32,5 +32,6 @@ class DualFocalLoss(Loss):
         log_label = of_label(log_p, y)
         smaller = torch.where(log_p < log_label[:, None], log_p, -torch.inf)
         q = smaller.max(1).values.exp()
+        # 1 - p + q; the clamp keeps its log finite where p rounds to 1 and q to 0
         rest = (q - torch.expm1(log_label)).clamp_min(torch.finfo(q.dtype).tiny)
         return torch.exp(self.gamma * rest.log()) * -log_label

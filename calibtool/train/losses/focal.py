@@ -1,4 +1,4 @@
-"""Focal loss: Lin et al. 2017; for calibration, Mukhoti et al. 2020."""
+"""Focal loss; Lin et al. 2017, and for calibration Mukhoti et al. 2020."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calibtool.train.losses.base import Loss, log_others, of_label
 
 
 class FocalLoss(Loss):
-    """-(1 - p)^gamma log p, Lin et al. 2017, eq. 4; gamma 0 is cross-entropy to the bit.
+    """-(1 - p)^gamma log p; Lin et al. 2017, eq. 4. With gamma 0 it equals cross-entropy exactly.
 
     >>> import torch
     >>> p = torch.tensor([[0.25, 0.75]])
@@ -31,14 +31,18 @@ class FocalLoss(Loss):
 
 
 def focal(log_p: Tensor, gamma: Tensor | float) -> Tensor:
-    """-(1 - p)^gamma log p of the labels' (N) log-probabilities."""
+    """Return -(1 - p)^gamma log p for the (N) log-probabilities of the labels.
+
+    `gamma` is one number, or one per row.
+    """
     return torch.exp(gamma * log_others(log_p)) * -log_p
 
 
 def gradient_ratio(p: Tensor, gamma: Tensor | float) -> Tensor:
-    """g(p, gamma): the gradient of focal loss over that of cross-entropy, for p in (0, 1).
+    """Return g(p, gamma): the gradient of focal loss divided by that of cross-entropy.
 
-    g = (1 - p)^gamma - gamma p (1 - p)^(gamma - 1) log p, Mukhoti et al. 2020, section 4.
+    For p in (0, 1). g = (1 - p)^gamma - gamma p (1 - p)^(gamma - 1) log p; Mukhoti et al. 2020,
+    section 4. It follows from d/dp of -(1 - p)^gamma log p, divided by d/dp of -log p = -1/p.
 
     >>> gradient_ratio(torch.tensor(0.5), 1.0).item()  # (1 + log 2) / 2
     0.8465735912322998

@@ -1,4 +1,4 @@
-"""Focal loss with the gamma of each row's p: proposition 1 of Mukhoti et al. 2020."""
+"""Focal loss with the gamma that proposition 1 of Mukhoti et al. 2020 gives for each row's p."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from calibtool.errors import UsageError
 from calibtool.train.losses.base import LOG_HALF, Loss, of_label
 from calibtool.train.losses.focal import focal
 
-STEPS = 7  # of Newton's method; 6 reach rounding for every p in float64
-FAR = -60.0  # log p, below which gamma would leave float32
+# Newton steps: 6 reach rounding in float64 for every p (tests/train/test_losses.py solves the
+# equation at 4,000 of them); one more is a margin.
+STEPS = 7
+# Smallest log p with a gamma. gamma grows like 1/p: 1e26 at exp(-60), and float32 ends at 3e38.
+FAR = -60.0
 
 
 class FocalAutoLoss(Loss):
     """-(1 - p)^gamma(p) log p, gamma(p) = max(auto_gamma(p), least).
 
-    gamma counts as a constant in the gradient. Since g(p, gamma(p)) = 1 is what auto_gamma solves,
-    with `least` 0 the gradient is that of cross-entropy at every p: only the loss that is shown
-    differs. With `least` 3, rows below p = 0.25 learn as by cross-entropy, and the others as by
-    focal loss with gamma 3.
+    The gradient treats gamma as a constant. auto_gamma solves g(p, gamma(p)) = 1, so with `least` 0
+    the gradient is that of cross-entropy at every p, and only the reported loss differs. With
+    `least` 3, rows with p below 0.25 learn as under cross-entropy, and all others as under focal
+    loss with gamma 3.
     """
 
     def __init__(self, least: float = 0.0, **shared: Any) -> None:
@@ -37,7 +40,7 @@ class FocalAutoLoss(Loss):
 
 @torch.no_grad()
 def auto_gamma(log_p: Tensor) -> Tensor:
-    """The gamma > 0 at which g(p, gamma) = 1, and 0 for p >= 0.5, where there is none.
+    """Return the (N) gammas > 0 that solve g(p, gamma) = 1, and 0 for p >= 0.5, where none does.
 
     Proposition 1 of Mukhoti et al. 2020 writes it with the branch W_-1 of Lambert's function. With
     c = -p log p / (1 - p) and t = c gamma, the same equation is log(1 + t) = r t, where
@@ -46,8 +49,8 @@ def auto_gamma(log_p: Tensor) -> Tensor:
     log(1 + t) <= t / sqrt(1 + t).
 
     Args:
-        log_p: (N) logs of probabilities. Below FAR, where gamma grows like 1/p, it is 0,
-            which has the same gradient.
+        log_p: (N) log-probabilities of the labels. Below FAR gamma is 0, which has the same
+            gradient: there too g is 1.
 
     >>> p = torch.tensor([0.2, 0.25, 0.5], dtype=torch.float64)
     >>> [round(gamma, 2) for gamma in auto_gamma(p.log()).tolist()]
@@ -57,7 +60,7 @@ def auto_gamma(log_p: Tensor) -> Tensor:
     p = inner.exp()
     c = -p * inner / (1 - p)
     r = (-torch.log1p(-p) / c).clamp_max(1.0)
-    t = (1 - r) * (1 + r) / r**2
+    t = (1 - r) * (1 + r) / r**2  # 1/r^2 - 1 without cancellation as r approaches 1
     for _ in range(STEPS):
         slope = r - 1 / (1 + t)
         t = t - torch.where(slope > 0, (r * t - torch.log1p(t)) / slope, 0)

@@ -1,4 +1,4 @@
-"""Focal loss whose gamma changes by the epoch: FLSc-531 of Mukhoti et al. 2020, appendix."""
+"""Focal loss with a gamma per epoch: FLSc-531 of Mukhoti et al. 2020, appendix."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from calibtool.train.losses.focal import focal
 
 
 class FocalScheduledLoss(Loss):
-    """-(1 - p)^gamma log p, gamma = gammas[number of `until` that are past].
+    """-(1 - p)^gamma log p, gamma = gammas[number of `until` <= epoch / epochs].
 
-    `start_epoch` sets gamma; without it, the first one holds. The paper's 5, 3 and 1 hold for 100,
-    150 and 100 of 350 epochs.
+    `start_epoch` sets gamma; until it is called, gamma is the first. The defaults are the paper's:
+    5, 3 and 1 for 100, 150 and 100 of 350 epochs.
 
     >>> loss = FocalScheduledLoss()
     >>> loss.start_epoch(100, 350)
@@ -40,7 +40,7 @@ class FocalScheduledLoss(Loss):
         self.register_buffer("gamma", torch.tensor(float(gammas[0])))
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Say which epoch begins, from 0, and of how many."""
+        """Set gamma for `epoch`, counted from 0, of `epochs`."""
         past = sum(epoch >= round(share * epochs) for share in self.until)
         self.gamma.fill_(self.gammas[past])
 

@@ -1,4 +1,4 @@
-"""Label smoothing: Szegedy et al. 2016."""
+"""Label smoothing; Szegedy et al. 2016, section 7."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from calibtool.train.losses.base import Loss, of_label
 class LabelSmoothingLoss(Loss):
     """-(1 - alpha) log p - alpha/K sum_k log p_k.
 
-    torch's own weighs each class's term by that class's weight; here a row has the weight of its
-    label, as for every loss.
+    With class weights it differs from torch, which weights the term of each class by the weight of
+    that class; here, as in every loss, a row has the weight of its label.
 
     >>> import torch
     >>> p = torch.tensor([[0.5, 0.5]])

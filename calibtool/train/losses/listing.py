@@ -1,4 +1,4 @@
-"""The table of losses for `calibtool losses` and the docs; torch-free."""
+"""The losses as text, JSON, csv or Markdown, for `calibtool losses` and the docs; torch-free."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 
 from calibtool.errors import UsageError, near
 from calibtool.reports import csv, json, markdown, text
-from calibtool.train.losses.registry import LEGEND, LOSSES, Value
+from calibtool.train.losses.registry import LEGEND, LOSSES, Option
+from calibtool.train.losses.spec import format_value
 
 FIELDS = ("loss", "summary", "formula", "options", "source", "class")
 
 
 def losses(names: Sequence[str], format_: str, **terminal: Any) -> str:
-    """The losses of these names, or all of them, in a format.
+    """Return the losses with these names, or all losses, in a format.
 
-    Raises UsageError for a name that is not in the table.
+    Raises UsageError for an unknown name.
     """
     for name in names:
         if name not in LOSSES:
@@ -36,31 +37,26 @@ def losses(names: Sequence[str], format_: str, **terminal: Any) -> str:
 
 
 def _entry(name: str) -> tuple[str, str, list[str]]:
-    """A name, its summary, and lines about it."""
-    line = LOSSES[name]
-    options = [
-        f"{key}={_shown(option.default)}: {option.what}" for key, option in line.options.items()
-    ]
-    return name, line.summary, [line.formula, *options, f"{line.source}; {line.cls}"]
+    """Return the name, its summary, and the lines below it: formula, options, source."""
+    entry = LOSSES[name]
+    options = [f"{_option(key, option)}: {option.what}" for key, option in entry.options.items()]
+    return name, entry.summary, [entry.formula, *options, f"{entry.source}; {entry.cls}"]
 
 
 def _fields(name: str) -> dict[str, str]:
-    line = LOSSES[name]
-    options = ", ".join(f"{key}={_shown(option.default)}" for key, option in line.options.items())
-    values = [name, line.summary, line.formula, options, line.source, line.cls]
+    entry = LOSSES[name]
+    options = ", ".join(_option(key, option) for key, option in entry.options.items())
+    values = [name, entry.summary, entry.formula, options, entry.source, entry.cls]
     return dict(zip(FIELDS, values, strict=True))
 
 
 def _record(name: str) -> dict[str, Any]:
-    line = LOSSES[name]
     options = [
         {"name": key, "default": o.default, "least": o.least, "most": o.most, "what": o.what}
-        for key, o in line.options.items()
+        for key, o in LOSSES[name].options.items()
     ]
     return {**_fields(name), "options": options}
 
 
-def _shown(value: Value) -> str:
-    if isinstance(value, tuple):
-        return f"({', '.join(f'{one:g}' for one in value)})" if len(value) > 1 else f"{value[0]:g}"
-    return f"{value:g}"
+def _option(key: str, option: Option) -> str:
+    return f"{key}={format_value(option.default)}"

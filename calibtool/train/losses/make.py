@@ -1,4 +1,4 @@
-"""Losses by their specs: "focal(gamma=3)" to a module, by the table."""
+"""Make a loss from its spec, such as "focal(gamma=3)"."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ def make_loss(
     class_weights: Tensor | Sequence[float] | None = None,
     ignore_index: int = -100,
 ) -> Loss:
-    """A loss by its spec.
+    """Return the loss of a spec.
 
     Args:
-        spec: a name of `calibtool losses`, with options: "focal(gamma=3)".
-        classes: K; 1 for the sigmoid form, with one logit a label.
-        class_weights: one a class; two for the sigmoid form.
-        ignore_index: the label of rows to leave out.
+        spec: a name listed by `calibtool losses`, with options: "focal(gamma=3)".
+        classes: K; 1 for the sigmoid form, which has one logit per label.
+        class_weights: one weight per class, 0 or more; two for the sigmoid form.
+        ignore_index: the label of rows to ignore.
 
-    Raises UsageError for an unknown name, option or value, and for weights that do not fit.
+    Raises UsageError for an unknown name, option or value, and for a wrong number of weights.
 
     >>> make_loss("focal(gamma=2)", classes=10).gamma
     2.0
     """
     if classes < 1:
         raise UsageError(f"classes must be 1 or more, not {classes}")
-    wanted = parse_loss(spec)
-    line = LOSSES[wanted.loss]
+    parsed = parse_loss(spec)
+    entry = LOSSES[parsed.loss]
     if class_weights is not None and len(class_weights) != max(classes, 2):
         raise UsageError(f"{len(class_weights)} class weights for {max(classes, 2)} classes")
-    made = getattr(import_module(f"calibtool.train.{line.module}"), line.cls)
+    loss_class = getattr(import_module(f"calibtool.train.{entry.module}"), entry.cls)
     shared = {"class_weights": class_weights, "ignore_index": ignore_index, "sigmoid": classes == 1}
     try:
-        loss: Loss = made(**wanted.options, **shared)
+        loss: Loss = loss_class(**parsed.options, **shared)
     except UsageError as error:
         raise UsageError(f"{spec!r}: {error}") from error
     return loss

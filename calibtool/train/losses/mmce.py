@@ -1,4 +1,4 @@
-"""Cross-entropy with a kernel calibration error of the batch: Kumar, Sarawagi & Jain 2018."""
+"""Cross-entropy plus the kernel calibration error of the batch; Kumar, Sarawagi & Jain 2018."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from calibtool.train.losses.base import Loss, of_label
 class MMCELoss(Loss):
     """-log p + weight MMCE, with MMCE^2 = mean over i, j of e_i e_j exp(-|r_i - r_j| / width).
 
-    r is the confidence, e = 1 - r where the row is predicted rightly and -r where it is not. The
-    mean is over all pairs of the batch, a row with itself too, as in the paper; rows
-    count by their weight. With the reduction "none", MMCE of the batch is part of every row.
+    r is the confidence; e = 1 - r if the prediction is right and -r if it is wrong. The mean is
+    over all pairs of the batch, including each row with itself, as in the paper, and weighted by
+    row weights. With the reduction "none", every row includes the MMCE of the whole batch.
 
     >>> import torch
     >>> z = torch.tensor([[0.6, 0.4]]).log()
-    >>> found = MMCELoss(weight=1)(z, torch.tensor([0]))  # -log 0.6 + |1 - 0.6|
-    >>> round(found.item(), 4)
+    >>> loss = MMCELoss(weight=1)(z, torch.tensor([0]))  # -log 0.6 + |1 - 0.6|
+    >>> round(loss.item(), 4)
     0.9108
     """
 
@@ -40,19 +40,20 @@ class MMCELoss(Loss):
         u = self.parts(r, predicted == y, w)
         kernel = torch.exp(-(r[:, None] - r[None, :]).abs() / self.width)
         squared = (u[:, None] * kernel * u[None, :]).sum()
+        # the clamp keeps the gradient of the root finite where the error is 0
         mmce = squared.clamp_min(torch.finfo(r.dtype).tiny).sqrt()
         return -of_label(log_p, y) + self.weight * mmce
 
     def parts(self, r: Tensor, right: Tensor, w: Tensor) -> Tensor:
-        """(N) what each row adds, so that MMCE^2 = sum of u_i u_j k(r_i, r_j)."""
+        """Return the (N) terms u: MMCE^2 is the sum over i, j of u_i u_j k(r_i, r_j)."""
         return _share(w) * (right.to(r.dtype) - r)
 
 
 class WeightedMMCELoss(MMCELoss):
-    """As MMCELoss, with rows predicted rightly and wrongly counting the same in all.
+    """MMCELoss in which right and wrong predictions have the same total weight.
 
-    u = (1 - r) / right where the row is predicted rightly and -r / wrong where it is not, with
-    `right` and `wrong` how many rows are: MMCE_w of the paper.
+    u = (1 - r) / right if the prediction is right and -r / wrong if it is wrong, where `right` and
+    `wrong` are the numbers of such rows: MMCE_w of the paper.
     """
 
     def parts(self, r: Tensor, right: Tensor, w: Tensor) -> Tensor:
@@ -60,5 +61,5 @@ class WeightedMMCELoss(MMCELoss):
 
 
 def _share(w: Tensor) -> Tensor:
-    """Weights over their sum; 0 where all are 0."""
+    """Return weights divided by their sum; 0 if all are 0."""
     return w / w.sum().clamp_min(torch.finfo(w.dtype).tiny)

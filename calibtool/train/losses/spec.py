@@ -1,4 +1,4 @@
-"""Spec strings of losses: "focal(gamma=3)" to a line of the table and its options; torch-free."""
+"""Specs of losses: "focal(gamma=3)" to an entry of the registry and its options; torch-free."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from calibtool.train.losses.registry import LOSSES, Option, Value
 
 @dataclass(frozen=True)
 class LossSpec:
-    """A loss with its options settled.
+    """A loss and the values of all its options.
 
     Attributes:
-        name: the canonical spec: the loss's name, and the options that differ from its defaults.
+        name: the canonical spec: the name of the loss, and the options that are not the defaults.
         loss: a key of LOSSES.
-        options: every option's value.
+        options: value of every option by name.
     """
 
     name: str
@@ -26,39 +26,39 @@ class LossSpec:
 
 
 def parse_loss(text: str) -> LossSpec:
-    """One spec.
+    """Return the loss that a spec names.
 
-    Raises UsageError for a name or an option that is not in the table, and for a value that is
-    none of the option's.
+    Raises UsageError for an unknown name or option, and for a value of the wrong type or out of
+    range.
 
     >>> parse_loss("Focal(gamma=2)").name
     'focal(gamma=2)'
     >>> parse_loss("flsd-53(gammas=(5, 3))").options
     {'thresholds': (0.2,), 'gammas': (5.0, 3.0)}
     """
-    written, given = grammar.parse(text)
+    written, typed = grammar.parse(text)
     name = written.lower().replace("_", "-")
     if name not in LOSSES:
         raise UsageError(f"there is no loss {written!r}{near(name, LOSSES)}")
     known = LOSSES[name].options
-    for key in given:
+    for key in typed:
         if key not in known:
             advice = near(key, known) if known else "; it takes none"
             raise UsageError(f"{text!r}: there is no option {key!r}{advice}")
     options = {
-        key: _settled(f"{text!r}: {key}", given[key], option) if key in given else option.default
+        key: _value(f"{text!r}: {key}", typed[key], option) if key in typed else option.default
         for key, option in known.items()
     }
-    shown = [f"{k}={_shown(v)}" for k, v in options.items() if v != known[k].default]
+    shown = [f"{k}={format_value(v, ',')}" for k, v in options.items() if v != known[k].default]
     return LossSpec(f"{name}({','.join(shown)})" if shown else name, name, options)
 
 
-def _settled(where: str, value: Any, option: Option) -> Value:
+def _value(where: str, value: Any, option: Option) -> Value:
     if isinstance(option.default, tuple):
-        many = value if isinstance(value, (tuple, list)) else (value,)
-        if not many:
+        numbers = value if isinstance(value, (tuple, list)) else (value,)
+        if not numbers:
             raise UsageError(f"{where} must be one number or more, as in ({option.least:g},)")
-        return tuple(float(_number(where, one, option)) for one in many)
+        return tuple(float(_number(where, number, option)) for number in numbers)
     return _number(where, value, option)
 
 
@@ -74,8 +74,13 @@ def _number(where: str, value: Any, option: Option) -> float:
     return value if whole else float(value)
 
 
-def _shown(value: Value) -> str:
+def format_value(value: Value, separator: str = ", ") -> str:
+    """Return the value of an option in the form in which it can be typed.
+
+    >>> format_value((5.0, 3.0)), format_value((0.2,)), format_value(3.0)
+    ('(5, 3)', '0.2', '3')
+    """
     if isinstance(value, tuple):
-        inside = ",".join(f"{one:g}" for one in value)
-        return f"({inside})" if len(value) > 1 else inside
+        numbers = separator.join(f"{number:g}" for number in value)
+        return f"({numbers})" if len(value) > 1 else numbers
     return f"{value:g}"

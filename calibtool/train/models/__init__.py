@@ -1,1 +1,1 @@
-"""Models: one family per file, and the table of all."""
+"""Models: one family per file, and the registry of all of them."""

@@ -1,4 +1,4 @@
-"""Heads and small networks on features: linear, and a multi-layer perceptron."""
+"""Networks on features: logistic regression and the multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch import Tensor, nn
 
 
 class Linear(nn.Module):
-    """Logistic regression: one linear layer."""
+    """Logistic regression: one linear layer with softmax in the loss."""
 
     def __init__(self, *, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
         self.head = nn.Linear(math.prod(shape), classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, ...) to (n, classes) logits."""
+        """Return (n, classes) logits of (n, ...) inputs."""
         logits: Tensor = self.head(x.flatten(1))
         return logits
 
 
 class MLP(nn.Module):
-    """Layers of `hidden` units with ReLU, and a linear head."""
+    """`layers` layers of `hidden` units with ReLU and dropout, and a linear head."""
 
     def __init__(
         self,
@@ -34,14 +34,14 @@ class MLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        wide = [math.prod(shape), *[hidden] * layers]
-        parts: list[nn.Module] = []
-        for before, after in itertools.pairwise(wide):
-            parts += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
-        self.body = nn.Sequential(*parts)
-        self.head = nn.Linear(wide[-1], classes)
+        widths = [math.prod(shape), *[hidden] * layers]
+        modules: list[nn.Module] = []
+        for before, after in itertools.pairwise(widths):
+            modules += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        self.body = nn.Sequential(*modules)
+        self.head = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, ...) to (n, classes) logits."""
+        """Return (n, classes) logits of (n, ...) inputs."""
         logits: Tensor = self.head(self.body(x.flatten(1)))
         return logits

@@ -1,4 +1,4 @@
-"""The table of models, and how a name becomes a network; torch-free until one is built."""
+"""The registry of models, and how a name becomes a network; torch-free until one is built."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ELSEWHERE = ("torchvision", "timm", "hf")
 
 @dataclass(frozen=True)
 class Model:
-    """A line of the table.
+    """The entry of a model.
 
     Attributes:
-        home: module of calibtool.train.
-        name: of the class in it.
-        summary: one line, with the options.
-        takes: kinds of inputs; see `Data.kind`.
-        options: what the name itself settles.
+        home: module below calibtool.train.
+        name: name of the class in it.
+        summary: one line, with the options and their defaults.
+        takes: kinds of inputs it accepts; see `Data.kind`.
+        options: options that the name implies.
     """
 
     home: str
@@ -40,11 +40,11 @@ class Model:
 
     @property
     def tokens(self) -> bool:
-        """Whether it takes token ids, which are no quantities."""
+        """True if inputs are token ids, which must not be standardised."""
         return "text" in self.takes
 
 
-NUMBERS = ("features", "images", "tokens")  # whole numbers are numbers too
+NUMBERS = ("features", "images", "tokens")  # whole numbers may be counts, so they count as numbers
 MODELS: dict[str, Model] = {
     "linear": Model("models.mlp", "Linear", "logistic regression", NUMBERS),
     "mlp": Model("models.mlp", "MLP", "hidden=256, layers=2, dropout=0", NUMBERS),
@@ -75,53 +75,53 @@ MODELS: dict[str, Model] = {
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network, and how it is called.
+    """A network, and how to call it.
 
     Attributes:
-        module: with its own names of weights.
-        call: what gives its logits, of the module and a batch.
-        tokens: whether whole numbers stay whole.
-        own: whether it is not of the table, and knows itself how inputs are standardised.
+        module: the network, whose weights keep their own names.
+        call: function of the module and a batch that returns logits; None to call the module.
+        tokens: whether inputs stay whole numbers.
+        external: whether it comes from outside the registry; "auto" then does not standardise.
     """
 
     module: nn.Module
     call: Callable[..., Any] | None
     tokens: bool
-    own: bool
+    external: bool
 
 
 def build(text: str, data: Data) -> Network:
-    """The network that `text` names, for inputs and classes like those of the data.
+    """Return the network that `text` names, for the shape and classes of the data.
 
-    Raises UsageError for a name that is not known, and where the inputs are of another kind.
+    Raises UsageError for an unknown name or option, and if the inputs are of another kind.
     """
     name, options = grammar.parse(text)
     offered = {"shape": data.shape, "classes": data.classes}
-    if (line := MODELS.get(name)) is not None:
-        require_kind(name, line, data)
-        make = getattr(import_module(f"calibtool.train.{line.home}"), line.name)
-        module = grammar.call(make, {**dict(line.options), **options}, offered, f"--model {name}")
-        return Network(module, None, line.tokens, own=False)
+    if (model := MODELS.get(name)) is not None:
+        require_kind(name, model, data)
+        make = getattr(import_module(f"calibtool.train.{model.home}"), model.name)
+        module = grammar.call(make, {**dict(model.options), **options}, offered, f"--model {name}")
+        return Network(module, None, model.tokens, external=False)
     tokens = data.kind in ("text", "tokens")
     if name.partition(":")[0] in ELSEWHERE:
-        from calibtool.train.models.named import build as build_named
+        from calibtool.train.models import packages
 
-        call = _how_called(name, data) if name.startswith("hf:") else None
-        return Network(build_named(name, options, data), call, tokens, own=True)
+        call = packages.caller(name, data) if name.startswith("hf:") else None
+        return Network(packages.build(name, options, data), call, tokens, external=True)
     if not factory_spec.is_factory(name):
         elsewhere = ", ".join(f"{kind}:NAME" for kind in ELSEWHERE)
         others = f" (or a factory such as mypkg.models:build or net.py:build, or {elsewhere})"
         raise UsageError(f"there is no model {name!r}{near(name, MODELS)}{others}")
-    return Network(_of_factory(name, options, offered), None, tokens, own=True)
+    return Network(_of_factory(name, options, offered), None, tokens, external=True)
 
 
-def require_kind(name: str, line: Model, data: Data) -> None:
-    """Whether a model of the table takes inputs of this kind."""
-    if data.kind not in line.takes:
-        fits = [other for other, one in MODELS.items() if data.kind in one.takes]
+def require_kind(name: str, model: Model, data: Data) -> None:
+    """Check that a model of the registry accepts inputs of this kind."""
+    if data.kind not in model.takes:
+        fitting = [other for other, entry in MODELS.items() if data.kind in entry.takes]
         raise UsageError(
-            f"--model {name} takes {' or '.join(line.takes)}; {data.source} holds {data.kind} "
-            f"of shape {data.shape}: use {', '.join(fits)}, or a model of your own"
+            f"--model {name} takes {' or '.join(model.takes)}; {data.source} holds {data.kind} "
+            f"of shape {data.shape}: use {', '.join(fitting)}, or a model of your own"
         )
 
 
@@ -136,27 +136,21 @@ def _of_factory(name: str, options: dict[str, Any], offered: dict[str, Any]) -> 
     except Exception as error:
         raise factory_spec.failure(error, f"--model {name}") from error
     if not isinstance(module, nn.Module):
-        raise UsageError(f"--model {name}: gives {type(module).__name__}, no torch.nn.Module")
+        raise UsageError(f"--model {name}: returns {type(module).__name__}, not a torch.nn.Module")
     return module
 
 
-def _how_called(name: str, data: Data) -> Callable[..., Any]:
-    from calibtool.train.models.named import how_called
-
-    return how_called(name, data)
-
-
 def tokenized(text: str, data: Data) -> Data:
-    """Texts as ids of the model's own tokenizer, where it has one."""
+    """Return the data with texts tokenized by the model's own tokenizer, if it has one."""
     name, _ = grammar.parse(text)
     if data.kind != "text" or not name.startswith("hf:"):
         return data
-    from calibtool.train.models.named import Tokenized, tokenizer
+    from calibtool.train.models.packages import Tokenized, tokenizer
 
-    own = partial(Tokenized, tokenizer=tokenizer(name))
+    tokenize = partial(Tokenized, tokenizer=tokenizer(name))
 
-    def part(rows: Rows) -> Rows:
+    def tokenized_rows(rows: Rows) -> Rows:
         assert isinstance(rows.inputs, Texts)
-        return replace(rows, inputs=own(rows.inputs))
+        return replace(rows, inputs=tokenize(rows.inputs))
 
-    return replace(data, parts={name: part(rows) for name, rows in data.parts.items()})
+    return replace(data, parts={part: tokenized_rows(rows) for part, rows in data.parts.items()})

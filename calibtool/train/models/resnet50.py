@@ -1,19 +1,21 @@
-"""ResNet-50 for small images: bottleneck blocks of He et al. 2016, table 1, behind a 3 x 3 stem
-without pooling, as Mukhoti et al. 2020 trained it on CIFAR."""
+"""ResNet-50 for small images, as Mukhoti et al. 2020 trained it on CIFAR.
+
+Bottleneck blocks of He et al. 2016, table 1, after a 3 x 3 stem without pooling.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from calibtool.train.models.resnet import initialise, projection
+from calibtool.train.models.resnet import ResidualNetwork, initialise, projection
 
-BLOCKS = (3, 4, 6, 3)
-EXPANSION = 4
+BLOCKS = (3, 4, 6, 3)  # per stage; He et al. 2016, table 1
+EXPANSION = 4  # channels after a block, as a multiple of those inside
 
 
 class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut."""
+    """1 x 1, 3 x 3 and 1 x 1 convolutions with a shortcut around them."""
 
     def __init__(self, before: int, inside: int, stride: int) -> None:
         super().__init__()
@@ -33,8 +35,8 @@ class Bottleneck(nn.Module):
         return F.relu(self.norm3(self.conv3(y)) + self.shortcut(x))
 
 
-class ResNet50(nn.Module):
-    """The network; `width` channels inside the first stage."""
+class ResNet50(ResidualNetwork):
+    """ResNet-50 with `width` channels inside the blocks of the first stage."""
 
     def __init__(self, *, shape: tuple[int, ...], classes: int, width: int = 64) -> None:
         super().__init__()
@@ -50,9 +52,3 @@ class ResNet50(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(before, classes)
         initialise(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, C, H, W) to (n, classes) logits."""
-        y = self.blocks(F.relu(self.norm(self.conv(x))))
-        logits: Tensor = self.head(y.mean(dim=(2, 3)))
-        return logits

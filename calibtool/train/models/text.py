@@ -1,7 +1,4 @@
-"""A bag of embedded tokens: the mean of a row's embeddings, and a linear head.
-
-Joulin et al. 2017.
-"""
+"""A bag of embedded tokens: mean embedding and a linear head; Joulin et al. 2017."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from calibtool.errors import UsageError
 
 
 class TextBag(nn.Module):
-    """Token ids, of which 0 is padding, share `buckets` embeddings of `width` numbers.
+    """The mean of the embeddings of token ids, `width` numbers each, and a linear head.
 
-    Ids below `buckets` have an embedding of their own; larger ones, such as the hashes that raw
-    text is made of, are folded into them.
+    Id 0 is padding. Ids below `buckets` have an embedding each; larger ids, such as the hashes of
+    raw text, share them by their remainder.
     """
 
     def __init__(
@@ -36,7 +33,7 @@ class TextBag(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, tokens) ids to (n, classes) logits."""
+        """Return (n, classes) logits of (n, tokens) whole-number ids."""
         if x.dim() != 2 or x.is_floating_point():
             raise UsageError("--model text-bag needs text, or rows of whole-number token ids")
         folded = torch.where(x == 0, 0, (x - 1) % (self.buckets - 1) + 1)

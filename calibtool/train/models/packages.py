@@ -1,4 +1,4 @@
-"""Models of other packages by name, where they are installed: torchvision, timm, transformers."""
+"""Models of other packages by name, if installed: torchvision, timm, transformers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 
 
 def build(text: str, options: Mapping[str, Any], data: Data) -> nn.Module:
-    """`torchvision:resnet18`, `timm:resnet18`, `hf:FOLDER-OR-NAME`, with a head of K classes."""
+    """Return `torchvision:NAME`, `timm:NAME` or `hf:FOLDER-OR-NAME` with a head of K classes.
+
+    Raises UsageError if the package is not installed, or with the message of the package.
+    """
     kind, _, name = text.partition(":")
     make = {"torchvision": _torchvision, "timm": _timm, "hf": _transformers}[kind]
     package = require(kind, text)
@@ -33,21 +36,21 @@ def build(text: str, options: Mapping[str, Any], data: Data) -> nn.Module:
 
 
 def require(kind: str, text: str) -> Any:
-    """The package of a kind of names, or how to install it."""
+    """Import the package of a kind of names; UsageError that says how to install it."""
     try:
         return import_module(PACKAGES[kind])
     except ImportError as error:
         raise UsageError(
             f"--model {text} needs {PACKAGES[kind]}: pip install {PACKAGES[kind]} ({error})"
         ) from error
-    except Exception as error:  # installed, but not for this torch, say
+    except Exception as error:  # installed, but for another version of torch, for example
         raise failure(error, f"--model {text}: {PACKAGES[kind]} cannot be imported") from error
 
 
 def _torchvision(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:
     known = package.models.list_models(module=package.models)
     if name not in known:
-        raise UsageError(f"--model torchvision:{name}: there are {', '.join(known[:8])}, ...")
+        raise UsageError(f"--model torchvision:{name}: must be one of {', '.join(known[:8])}, ...")
     network: nn.Module = package.models.get_model(name, num_classes=data.classes, **options)
     return network
 
@@ -60,7 +63,7 @@ def _timm(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Mo
 
 
 def _transformers(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:
-    """Weights are read from safetensors only, and no code of the model's repository is run."""
+    """Build a network whose weights are read from safetensors; no code of its repository is run."""
     kind = (
         "AutoModelForImageClassification" if data.images else "AutoModelForSequenceClassification"
     )
@@ -71,14 +74,14 @@ def _transformers(package: Any, name: str, options: dict[str, Any], data: Data) 
 
 
 def call_transformers(network: nn.Module, x: Tensor, *, padding: int) -> Any:
-    """Images as pixels; token ids with a mask of what is not padding."""
+    """Call a network of transformers on pixels, or on token ids with a mask of the padding."""
     if x.dim() == 4:
         return network(pixel_values=x)
     return network(input_ids=x, attention_mask=(x != padding).long())
 
 
 class Tokenized:
-    """Texts as token ids of a model's own tokenizer, padded to the longest row of a batch."""
+    """Texts as token ids of the model's tokenizer, padded to the longest row of each batch."""
 
     def __init__(self, texts: Texts, tokenizer: Any) -> None:
         self.texts, self.tokenizer = texts, tokenizer
@@ -87,26 +90,27 @@ class Tokenized:
         return len(self.texts)
 
     def take(self, index: Array) -> Array:
-        chosen = [self.texts.texts[i] for i in index.tolist()]
-        found = self.tokenizer(chosen, padding=True, truncation=True, return_tensors="np")
-        return np.asarray(found["input_ids"], np.int64)
+        """Return (n, longest) int64 token ids."""
+        texts = [self.texts.texts[i] for i in index.tolist()]
+        encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="np")
+        return np.asarray(encoded["input_ids"], np.int64)
 
 
 def tokenizer(text: str) -> Any:
-    """The tokenizer that belongs to `hf:NAME`."""
+    """Return the tokenizer of `hf:NAME`; UsageError if it has none, or no padding token."""
     package = require("hf", text)
     try:
-        found = package.AutoTokenizer.from_pretrained(
+        loaded = package.AutoTokenizer.from_pretrained(
             text.partition(":")[2], trust_remote_code=False
         )
     except Exception as error:
         raise failure(error, f"--model {text}: its tokenizer") from error
-    if found.pad_token_id is None:
+    if loaded.pad_token_id is None:
         raise UsageError(f"--model {text}: its tokenizer has no padding token")
-    return found
+    return loaded
 
 
-def how_called(text: str, data: Data) -> Callable[..., Any]:
-    """How the network of `hf:NAME` is called on these data."""
+def caller(text: str, data: Data) -> Callable[..., Any]:
+    """Return the function that calls the network of `hf:NAME` on inputs like the data's."""
     padding = -1 if data.images else tokenizer(text).pad_token_id
     return partial(call_transformers, padding=padding)
