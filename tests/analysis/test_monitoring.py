@@ -268,7 +268,9 @@ def test_what_cannot_be_monitored_is_refused():
     one = predictions(0, 50)
     with pytest.raises(InputError, match="there are no periods"):
         ct.monitor({})
-    with pytest.raises(UsageError, match="--against 'last': there are first, calibrated"):
+    with pytest.raises(
+        UsageError, match=r"--against must be one of first, calibrated \(got 'last'\)"
+    ):
         ct.monitor({"a": one}, against="last")
     for alpha in (0.0, 1.0):
         with pytest.raises(UsageError, match="--alpha must lie between 0 and 1"):

@@ -1,1 +1,1 @@
-"""Is it still right: calibration over time."""
+"""Monitoring: is the calibration still what it was."""
