@@ -329,9 +329,9 @@ def test_dates_are_read_from_paths(pattern, path, every, found, monkeypatch, tmp
     [
         ("scores.parquet", "day", "no date such as 2026-11-01"),
         ("2026-13-01.parquet", "day", "no date such as 2026-11-01"),
-        ("2026-11-01_2026-11-02.parquet", "day", "which date is meant, 2026-11-01 and 2026-11-02"),
-        ("year=2026/x.parquet", "day", "its folders say no month"),
-        ("year=2026/month=13/day=1/x.parquet", "day", "year=2026/month=13/day=1 is no date"),
+        ("2026-11-01_2026-11-02.parquet", "day", "several dates, 2026-11-01 and 2026-11-02"),
+        ("year=2026/x.parquet", "day", "its folders name no month"),
+        ("year=2026/month=13/day=1/x.parquet", "day", "year=2026/month=13/day=1 is not a date"),
     ],
 )
 def test_paths_without_one_date_are_refused(path, every, says):
