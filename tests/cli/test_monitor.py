@@ -154,7 +154,10 @@ def test_a_picture_and_a_file(run, scores):
         (("all.parquet", *COLUMNS, "--time", "p"), "float64 values are not times"),
         (("all.parquet", *COLUMNS, "--time", "seen"), "there is no column 'seen'"),
         (("all.parquet", *COLUMNS, "--every", "seen"), "there is no column 'seen'"),
-        (("all.parquet", *COLUMNS, "--every", "file", "--time", "at"), "--time at needs --every day, week or month"),
+        (
+            ("all.parquet", *COLUMNS, "--every", "file", "--time", "at"),
+            "--time at needs --every day, week or month",
+        ),
         (("all.parquet", "--score", "p", "--time", "at"), "labels"),
         (("scores/day=*", *COLUMNS, "--weights", "p"), "rows are weighted"),
         (("scores/day=*", *COLUMNS, "--alpha", "0"), "--alpha must lie between 0 and 1"),
@@ -175,7 +178,9 @@ def test_files_that_differ_and_cells_among_rows_are_refused(run, refused, scores
     run("cells", "2026-11-01.npz", "-o", "c-2026-11-01.cells")
     np.savez("c-2026-11-02.npz", logits=data.logits, labels=data.labels)
     refused("monitor", "c-*", says=("files of cells and files of rows",))
-    refused("monitor", "*.cells", "--every", "user", says=("holds cells, but --every user needs rows",))
+    refused(
+        "monitor", "*.cells", "--every", "user", says=("holds cells, but --every user needs rows",)
+    )
     np.savez("2026-11-01_2026-11-02.npz", logits=data.logits, labels=data.labels)
     refused("monitor", "2026-11-01_*", says=("several dates",))
 
