@@ -132,9 +132,7 @@ def evaluate_by(
         metrics, calibrator, progress, how: as for `evaluate`. With a calibrator, the calibrated
             rows are measured.
 
-    Raises:
-        InputError: a column is not there, or there are no labels.
-        UsageError: an option is out of range, or a column list is malformed.
+    Raises InputError for a column that is not there or missing labels, UsageError for options.
 
     >>> import numpy as np
     >>> from calibtool.data.slicing import with_extra
@@ -147,8 +145,7 @@ def evaluate_by(
     predictions = as_source(predictions)
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
-    # What one pass cannot do, such as parting numbers at quantiles, is done in memory below. Rows
-    # that an engine reads (Dask) are not loaded here, so there the error stands.
+    # what one pass cannot do (quantiles) is done in memory below, but not for rows read by Dask
     in_whole = nullcontext() if has_engine(predictions) else suppress(NotAvailableError)
     if has_engine(predictions):
         require_streamed(predictions, specs, cluster=how.get("cluster"))
@@ -308,6 +305,7 @@ def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> Sli
     adjusted = iter(holm(p_values))
 
     def judged(measure: SliceEstimate) -> SliceEstimate:
+        """Return an estimate with its adjusted p-value, if it has a p-value."""
         return measure if measure.p_value is None else replace(measure, adjusted=next(adjusted))
 
     corrected = [

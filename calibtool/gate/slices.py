@@ -98,6 +98,7 @@ def _by_metric(
     inside = {k: parts.take(rows, k) for k in large}
 
     def measure(k: int, level: float, resamples: int) -> Estimate:
+        """Return the estimate of slice `k`."""
         results = subject.examine([spec], inside[k], level=level, resamples=resamples)
         estimate = subject.estimates(results)[requirement.subject]
         require_value(requirement, estimate, f"{rows.source}, {requirement.by} {parts.names[k]}")

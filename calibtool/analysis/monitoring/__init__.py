@@ -1,1 +1,1 @@
-"""Monitoring: is the calibration still what it was."""
+"""Monitoring: whether calibration has changed over time."""

@@ -64,9 +64,9 @@ def stretches(z: Array, rows: Array, at: Array) -> Array:
         rows: (C,) rows in each cell.
         at: (K,) knots.
     """
-    heap = np.cumsum(rows) / rows.sum()
+    share = np.cumsum(rows) / rows.sum()
     count = int(np.clip(round(1.2 * float(rows.sum()) ** 0.25), FEWEST, MOST))
-    cuts = z[np.searchsorted(heap, np.arange(1, count) / count)]
+    cuts = z[np.searchsorted(share, np.arange(1, count) / count)]
     near = at[np.unique(np.abs(at - cuts[:, None]).argmin(1))]
     return np.searchsorted(near, z, side="right")
 

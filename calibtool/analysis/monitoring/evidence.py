@@ -138,10 +138,10 @@ def _before(hats: Array, z: Array, n: Array, y: Array, knots: Array) -> _Before:
     ways = np.stack([_learned(hats, n, y, knots, bend) for bend in _BENDS])
     gains = np.stack([calibration_curve.each(way @ hats.T, n, y) for way in ways])
     gains[:, 0] = _first(z, n[0], y[0], knots)
-    heap = np.cumsum(gains, axis=1)
-    best = np.concatenate([[0], np.argmax(heap, axis=0)[:-1]])
+    cumulative = np.cumsum(gains, axis=1)
+    best = np.concatenate([[0], np.argmax(cumulative, axis=0)[:-1]])
     every = np.arange(len(n))
-    log_p = log_sum(heap, axis=0) - np.log(len(ways))
+    log_p = log_sum(cumulative, axis=0) - np.log(len(ways))
     return _Before(ways[best, every], gains[best, every], log_p)
 
 

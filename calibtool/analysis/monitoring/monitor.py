@@ -181,6 +181,7 @@ def _ece(period: Period, edges: Array, how: tuple[int, float, int] | None) -> Es
 
 
 def _require(against: str, alpha: float, ci: str, resamples: int, level: float, seed: int) -> None:
+    """Check the options. Raises UsageError."""
     if against not in NULLS:
         raise UsageError(f"--against must be one of {', '.join(NULLS)} (got {against!r})")
     if not 0 < alpha < 1:

@@ -59,8 +59,9 @@ def _where(monitoring: Monitoring, part: ScoreRange) -> str:
     if monitoring.against == "calibrated":
         return f"{text}, and say {_percent(part.said_since)}"
     moved = part.said_since - part.said
-    said = "" if abs(moved) < 0.005 else " (their mean has moved too)"
-    return f"{text}, before {then}{said}"
+    # half a per cent: the text shows whole per cents
+    note = "" if abs(moved) < 0.005 else " (their mean has moved too)"
+    return f"{text}, before {then}{note}"
 
 
 def _others(monitoring: Monitoring) -> str:
