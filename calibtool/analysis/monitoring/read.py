@@ -195,7 +195,7 @@ class _Reading:
         pattern, every, time, choice, view: as of `read`.
         grid: cells that rows are summed in.
         sums: exact sums of the rows of each period.
-        states: summaries of each period, of .cells files.
+        summaries: summary of each period, from .cells files.
         shape: kind, classes and view of the first file, which all others must share.
         first: the first file.
         skipped: files that could not be read, and why.
@@ -208,7 +208,7 @@ class _Reading:
     view: str
     grid: Grid
     sums: dict[period_names.Key, Sums] = field(default_factory=dict)
-    states: dict[period_names.Key, Summary] = field(default_factory=dict)
+    summaries: dict[period_names.Key, Summary] = field(default_factory=dict)
     shape: tuple[Kind, int | None, str] | None = None
     first: str = ""
     skipped: list[str] = field(default_factory=list)
@@ -288,7 +288,7 @@ class _Reading:
             )
         summary = load_cells(path)
         self._require_alike(summary, view_of(summary, self.view))
-        self.states[key] = self.states[key] + summary if key in self.states else summary
+        self.summaries[key] = self.summaries[key] + summary if key in self.summaries else summary
 
     def _require_alike(self, source: Source | Summary, view: str) -> None:
         """Check that a file has the kind, classes and view of the first."""
@@ -303,21 +303,21 @@ class _Reading:
 
     def result(self) -> Periods:
         """Return the periods in order. Raises InputError if no file could be read."""
-        if self.shape is None or not (self.sums or self.states):
+        if self.shape is None or not (self.sums or self.summaries):
             raise InputError(
                 f"{self.pattern}: no file could be read; {'; '.join(self.skipped[:3])}"
             )
-        if self.sums and self.states:
+        if self.sums and self.summaries:
             raise InputError(
                 f"{self.pattern}: holds files of cells and files of rows; give a pattern that "
                 "matches only one kind"
             )
         kind, _, view = self.shape
-        keys = _ordered(self.sums or self.states)
+        keys = _ordered(self.sums or self.summaries)
         names = dict(zip(keys, _names(keys, self.every), strict=True))
         periods = [
-            _of_summary(self.states[key], view, names[key])
-            if self.states
+            _of_summary(self.summaries[key], view, names[key])
+            if self.summaries
             else Period(names[key], _cells(self.grid, self.sums[key]), kind, view)
             for key in keys
         ]
