@@ -146,12 +146,12 @@ def evaluate_by(
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
     # what one pass cannot do (quantiles) is done in memory below, but not for rows read by Dask
-    in_whole = nullcontext() if has_engine(predictions) else suppress(NotAvailableError)
+    fall_back = nullcontext() if has_engine(predictions) else suppress(NotAvailableError)
     if has_engine(predictions):
         require_streamed(predictions, specs, cluster=how.get("cluster"))
     streamed = is_streamed(predictions, EXACT_ROWS) and streams(specs) and not how.get("cluster")
     if streamed and isinstance(predictions, Source):
-        with in_whole:
+        with fall_back:
             return _streamed(predictions, wanted, specs, calibrator, progress, how)
     rows = load(predictions, [*wanted, how["cluster"]] if how.get("cluster") else wanted)
     skipped = predictions.skipped if isinstance(predictions, Source) else ()
