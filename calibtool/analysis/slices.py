@@ -139,9 +139,7 @@ def evaluate_by(
         metrics, calibrator, cluster, ci, resamples, level, seed, threads, progress: as for
             `evaluate`. With a calibrator, the calibrated rows are measured.
 
-    Raises:
-        InputError: a column is not there, or there are no labels.
-        UsageError: an option is out of range, or a column list is malformed.
+    Raises InputError for a column that is not there or missing labels, UsageError for options.
 
     >>> import numpy as np
     >>> from calibtool.data.slicing import with_extra
@@ -155,14 +153,13 @@ def evaluate_by(
     resampling = Resampling(ci, resamples, level, seed)
     wanted = [by] if isinstance(by, str) else list(by)
     specs = parse_list(metrics)
-    # What one pass cannot do, such as parting numbers at quantiles, is done in memory below. Rows
-    # that an engine reads (Dask) are not loaded here, so there the error stands.
-    in_whole = nullcontext() if has_engine(predictions) else suppress(NotAvailableError)
+    # what one pass cannot do (quantiles) is done in memory below, but not for rows read by Dask
+    fall_back = nullcontext() if has_engine(predictions) else suppress(NotAvailableError)
     if has_engine(predictions):
         require_streamed(predictions, specs, cluster=cluster)
     streamed = is_streamed(predictions, EXACT_ROWS) and streams(specs) and cluster is None
     if streamed and isinstance(predictions, Source):
-        with in_whole:
+        with fall_back:
             return _streamed(
                 predictions, wanted, specs, calibrator, resampling, Execution.of(threads, progress)
             )
@@ -337,6 +334,7 @@ def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> Sli
     adjusted = iter(holm(p_values))
 
     def judged(measure: SliceEstimate) -> SliceEstimate:
+        """Return an estimate with its adjusted p-value, if it has a p-value."""
         return measure if measure.p_value is None else replace(measure, adjusted=next(adjusted))
 
     corrected = [

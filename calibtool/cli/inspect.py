@@ -1,4 +1,4 @@
-"""calibtool inspect."""
+"""The command `calibtool inspect`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return inspect
 
 
@@ -21,15 +21,15 @@ def command(name: str) -> click.Command:
 )
 @shared.reading
 def inspect(file: str, format_: str, **options: Any) -> None:
-    """What would be read from FILE, what is left alone, and what is odd about it."""
+    """Show what would be read from FILE, and what is unusual about it."""
     from dataclasses import asdict
 
     from calibtool.cli import output
     from calibtool.data import inspection
     from calibtool.reports import json
 
-    found = inspection.inspect(file, shared.choice(options))
+    result = inspection.inspect(file, shared.choice(options))
     if format_ == "json":
-        output.emit(json.document("calibtool-inspection", asdict(found)), None)
+        output.emit(json.document("calibtool-inspection", asdict(result)), None)
         return
-    output.emit(inspection.text(found), None)
+    output.emit(inspection.text(result), None)

@@ -1,4 +1,4 @@
-"""calibtool monitor."""
+"""The command `calibtool monitor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return monitor
 
 
@@ -28,13 +28,13 @@ def command(name: str) -> click.Command:
     metavar="COLUMN",
     help="Column of dates or timestamps; without it, the date in each file's path is taken.",
 )
-@click.option("--since", metavar="PERIOD", help="Begin with this one, such as 2026-11-15.")
+@click.option("--since", metavar="PERIOD", help="First period to use, such as 2026-11-15.")
 @click.option(
     "--against",
     type=click.Choice(["first", "calibrated"]),
     default="first",
     show_default=True,
-    help="Test that the calibration curve stays what it was, or that scores are calibrated.",
+    help="Test that the calibration curve does not change, or that the scores are calibrated.",
 )
 @click.option(
     "--alpha",
@@ -42,7 +42,7 @@ def command(name: str) -> click.Command:
     default=0.05,
     show_default=True,
     metavar="SHARE",
-    help="Probability of ever raising an alarm without cause, at most.",
+    help="Largest probability of ever raising a false alarm.",
 )
 @click.option(
     "--view",
@@ -51,14 +51,16 @@ def command(name: str) -> click.Command:
     show_default=True,
     help="Confidence of the predicted class, or P(class 1).",
 )
-@click.option("--bins", type=int, default=15, show_default=True, metavar="N", help="Of the ECE.")
-@click.option("--plot", metavar="FILE", help="Also draw it: png, svg or pdf.")
+@click.option(
+    "--bins", type=int, default=15, show_default=True, metavar="N", help="Bins of the ECE."
+)
+@click.option("--plot", metavar="FILE", help="Also draw the diagram: png, svg or pdf.")
 @click.option(
     "--ci",
     type=click.Choice(["inverted", "none"]),
     default="inverted",
     show_default=True,
-    help="Of each period's own ECE; no part of the test.",
+    help="Interval of the ECE of each period; not part of the test.",
 )
 @click.option("--resamples", type=int, default=200, show_default=True, metavar="N")
 @click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE")
@@ -79,12 +81,12 @@ def monitor(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Watch calibration over time: has it changed?
+    """Monitor calibration over time: has it changed?
 
-    PATTERN is a folder, a glob in quotes, or a file; what it names is read period by period. The
-    e-value is the evidence of a change so far. As long as nothing changes, it reaches 1/alpha with
-    probability alpha at most, however often one looks. Shifting scores are no change; rows must be
-    independent given their scores.
+    PATTERN is a folder, a glob in quotes, or a file; it is read period by period. The e-value is
+    the evidence of a change so far. As long as nothing changes, the probability that it ever
+    reaches 1/alpha is at most alpha, however often it is checked. A shift of the scores is not a
+    change of calibration. Rows must be independent given their scores.
 
     \b
     calibtool monitor 'scores/day=*' --score p --labels clicked
@@ -94,13 +96,13 @@ def monitor(
     """
     from calibtool.analysis.monitoring.monitor import monitor_periods
     from calibtool.analysis.monitoring.read import read
-    from calibtool.cli import output as out
-    from calibtool.reports import monitoring as ink
+    from calibtool.cli.output import emit, progress, terminal
+    from calibtool.reports.monitoring import render
 
     _require_writable(plot, output)
     how = {key: options.pop(key) for key in ("ci", "resamples", "level", "seed")}
-    with out.progress() as progress:
-        given = read(
+    with progress() as show:
+        periods = read(
             pattern,
             every,
             time=time,
@@ -108,21 +110,21 @@ def monitor(
             view=view,
             bins=bins,
             since=since,
-            progress=progress,
+            progress=show,
         )
-        found = monitor_periods(
-            given, against=against, alpha=alpha, bins=bins, progress=progress, **how
+        monitoring = monitor_periods(
+            periods, against=against, alpha=alpha, bins=bins, progress=show, **how
         )
     if plot:
         from calibtool.diagrams.figure import save
 
-        save("monitor", found, plot)
+        save("monitor", monitoring, plot)
         click.echo(f"Wrote {plot}", err=True)
-    out.emit(ink.render(found, format_, **out.terminal(output)), output)
+    emit(render(monitoring, format_, **terminal(output)), output)
 
 
 def _require_writable(plot: str | None, output: str | None) -> None:
-    """Whether what is asked for can be written, before anything is read."""
+    """Check that the output files can be written, before anything is read."""
     from calibtool.data.files.write import require_writable
     from calibtool.diagrams import figure
 

@@ -1,4 +1,4 @@
-"""calibtool slices."""
+"""The command `calibtool slices`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return slices
 
 
@@ -19,14 +19,18 @@ def command(name: str) -> click.Command:
 @click.option(
     "--columns",
     metavar="A,B,...",
-    help="Search these; all that the file has besides scores and labels, unless said. "
+    help="Columns to search (default: all but scores and labels). "
     "`predicted` (class) and `confidence` (tenths) are columns too.",
 )
-@click.option("--single", is_flag=True, help="Values of one column alone, no pairs.")
-@click.option("--cluster", metavar="COLUMN", help="Rows with the same value hang together.")
+@click.option("--single", is_flag=True, help="Search single columns only, no pairs of columns.")
+@click.option(
+    "--cluster",
+    metavar="COLUMN",
+    help="Rows with the same value (one patient, one user) are correlated; keep them in one half.",
+)
 @click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of the two halves."
+    "--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the two halves."
 )
 @shared.output
 @shared.reading
@@ -43,9 +47,9 @@ def slices(
 ) -> None:
     """Search FILE for the slices with the worst calibration.
 
-    Every value of every column is a slice, and so is every pair of values. One half of the rows
-    chooses slices (Benjamini & Hochberg), the other confirms them (Holm): what is reported is not
-    there by chance, up to 1 - level.
+    Every value of every column is a slice, and so is every pair of values of two columns. One half
+    of the rows chooses slices (Benjamini & Hochberg), the other half confirms them (Holm). If the
+    scores are calibrated, the probability of reporting any slice is at most 1 - level.
 
     \b
     calibtool slices scores.parquet
@@ -53,19 +57,19 @@ def slices(
     calibtool slices scores.parquet --cluster user_id --format json
     """
     from calibtool.analysis.slice_search import search_slices
-    from calibtool.cli import output as out
+    from calibtool.cli.output import emit, progress, terminal
     from calibtool.data.slicing import names_in
-    from calibtool.reports import slice_search as ink
+    from calibtool.reports.slice_search import render
 
     source = shared.source(file, options)
-    with out.progress() as progress:
-        found = search_slices(
+    with progress() as show:
+        search = search_slices(
             source,
             names_in(columns, "--columns") if columns else None,
             pairs=not single,
             cluster=cluster,
             level=level,
             seed=seed,
-            progress=progress,
+            progress=show,
         )
-    out.emit(ink.render(found, format_, **out.terminal(output)), output)
+    emit(render(search, format_, **terminal(output)), output)

@@ -1,4 +1,4 @@
-"""calibtool test."""
+"""The command `calibtool test`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return test
 
 
@@ -19,7 +19,7 @@ def command(name: str) -> click.Command:
 @click.option(
     "--tests",
     metavar="LIST",
-    help='Such as "consistency,cox"; all that fit the data, unless said.',
+    help='Tests to run, such as "consistency,cox" (default: all that fit the data).',
 )
 @click.option(
     "--view",
@@ -34,7 +34,7 @@ def command(name: str) -> click.Command:
     default=1000,
     show_default=True,
     metavar="N",
-    help="How often the outcomes are redrawn.",
+    help="Number of times the outcomes are redrawn.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N")
 @shared.output
@@ -51,20 +51,20 @@ def test(
 ) -> None:
     """Test the predictions in FILE for perfect calibration.
 
-    Outcomes are redrawn from the scores to see how large each statistic is by chance. The last line
-    says how large an error these rows could have shown.
+    Outcomes are redrawn from the scores to show how large each statistic is by chance. The last
+    line gives the smallest error that this number of rows would detect.
 
     \b
     calibtool test test.npz
     calibtool test scores.parquet --score p --labels clicked --tests cox,belt
     """
     from calibtool.analysis.significance.run import significance
-    from calibtool.cli import output as out
-    from calibtool.reports import significance as ink
+    from calibtool.cli.output import emit, progress, terminal
+    from calibtool.reports.significance import render
 
     source = shared.source(file, options)
-    with out.progress() as progress:
-        found = significance(
-            source, tests=tests, view=view, resamples=resamples, seed=seed, progress=progress
+    with progress() as show:
+        results = significance(
+            source, tests=tests, view=view, resamples=resamples, seed=seed, progress=show
         )
-    out.emit(ink.render(found, format_, **out.terminal(output)), output)
+    emit(render(results, format_, **terminal(output)), output)

@@ -190,7 +190,8 @@ def _require_same_rows(first: Predictions, other: Predictions, column: str | Non
         differ = first.labels != other.labels
         if differ.any():
             row = int(np.argmax(differ))
-            advice = "" if column else f"; or give both files an id column ({', '.join(IDS)})"
+            ids = f"give both files an id column ({', '.join(IDS)})"
+            advice = "" if column else f"; for the same rows in another order, {ids}"
             raise InputError(
                 f"{pair}: labels differ in {int(differ.sum()):,} of {first.rows:,} rows "
                 f"({matched}), the first in row {row} (counting from 0): {other.labels[row]} and "

@@ -7,6 +7,7 @@ which are computed from the predictions.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ MOST = 200
 MOST_NUMBERS = 20
 QUANTILES = 8  # quantile groups of a column of numbers: octiles
 DECILES = 10  # groups of the pseudo-column "confidence"
+QUARTERS = 4  # quantile groups of a column of numbers whose groups are drawn side by side
 LISTED = 5  # slices that are named in the sentence about those set apart
 PSEUDO = {
     "predicted": "the predicted class",
@@ -175,6 +177,40 @@ def partition(predictions: Predictions, by: str, *, most: int = MOST, few: int =
     counted = codes if predictions.weights is None else codes[predictions.weights > 0]
     rows = np.bincount(counted, minlength=len(names))
     return Partition(by, tuple(names), codes.astype(np.int64), rows, note, few)
+
+
+def panels(predictions: Predictions, by: str, most: int) -> Partition:
+    """Group the rows for small diagrams side by side, at most `most` of which are to be drawn.
+
+    The values of a single column have a group each, in their order. Numbers with more than `most`
+    distinct values are parted into quarters of the rows: octiles, as of `partition`, would be too
+    many diagrams. Pseudo-columns and combinations of columns are parted as by `partition`.
+
+    Args:
+        predictions: rows that carry the columns in `extra`.
+        by: a column or a pseudo-column, or several, separated by commas.
+        most: number of groups that can be drawn; `Partition.largest` chooses them.
+
+    Raises UsageError for numbers of which some are not finite.
+
+    >>> p = Predictions.from_confidence([0.9, 0.6, 0.7], [True, False, True])
+    >>> panels(with_extra(p, {"place": np.array(["b", "a", "b"])}), "place", 12).names
+    ('a', 'b')
+    """
+    if by not in predictions.extra and ("," in by or by in PSEUDO):
+        return partition(predictions, by)
+    values = predictions.extra[by]
+    distinct, codes, rows = np.unique(values, return_inverse=True, return_counts=True)
+    if len(distinct) <= most or values.dtype.kind not in "iuf":
+        return Partition(by, tuple(map(str, distinct)), codes, rows)
+    if not np.isfinite(values).all():
+        raise UsageError(f"{predictions.source}: --by {by}: some values are not finite")
+    shares = np.arange(1, QUARTERS) / QUARTERS
+    cuts = np.unique(np.quantile(values, shares, method="inverted_cdf"))
+    ends = [values.min(), *cuts, values.max()]
+    names = tuple(f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(ends))
+    codes = np.searchsorted(cuts, values)
+    return Partition(by, names, codes, np.bincount(codes, minlength=len(names)))
 
 
 def crossed(

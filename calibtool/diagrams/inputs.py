@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias, TypedDict
 
-import numpy as np
-
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Variant
-from calibtool.data.slicing import PSEUDO, partition
+from calibtool.data.slicing import PSEUDO, panels
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request
@@ -91,53 +89,27 @@ def column(predictions: Predictions, name: str, option: str) -> Array:
 
 
 def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
-    """The rows of each value of a column, or of quarters of its values where they are many numbers;
-    of a pseudo-column or a combination of columns, those of each slice. And what was left out, in
-    words."""
-    if name not in predictions.extra and ("," in name or name in PSEUDO):
-        return _slices(predictions, name)
-    values = column(predictions, name, "--by")
-    distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    if len(distinct) > MOST_GROUPS and values.dtype.kind in "iuf":
-        return _quarters(predictions, values, name), ()
-    order = np.arange(len(distinct))
-    notes: tuple[str, ...] = ()
-    if len(distinct) > MOST_GROUPS:
-        order = np.sort(np.argsort(-counts, kind="stable")[:MOST_GROUPS])
-        left = int(counts.sum() - counts[order].sum())
-        said = f"{name} has {len(distinct):,} values: the {MOST_GROUPS} with most rows are drawn"
-        notes = (f"{said}, {left:,} rows are not",)
-    found: dict[str, Readable] = {
-        f"{name} {distinct[k]}": predictions.take(np.flatnonzero(inverse == k)) for k in order
-    }
-    return found, notes
+    """Return the rows of each group by a column, the largest groups only, and notes on the others.
 
-
-def _slices(predictions: Predictions, by: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
-    """The largest slices, in their order."""
-    parts = partition(predictions, by)
+    `data.slicing.panels` parts the rows. Raises UsageError for a column that is not there.
+    """
+    is_column = name in predictions.extra
+    if is_column or ("," not in name and name not in PSEUDO):
+        column(predictions, name, "--by")  # raises UsageError
+    parts = panels(predictions, name, MOST_GROUPS)
     largest = parts.largest(MOST_GROUPS)
     notes: tuple[str, ...] = (parts.note,) if parts.note else ()
     left = int(parts.rows.sum() - parts.rows[largest].sum())
     if left:
-        said = f"{by} makes {len(parts.names):,} slices: the {MOST_GROUPS} with most rows are drawn"
-        notes += (f"{said}, {left:,} rows are not",)
-    prefix = "" if "," in by else f"{by} "
-    found: dict[str, Readable] = {
+        many = (
+            f"has {len(parts.names):,} values"
+            if is_column
+            else (f"makes {len(parts.names):,} slices")
+        )
+        shown = f"the {MOST_GROUPS} with most rows are drawn"
+        notes += (f"{name} {many}: {shown}, {left:,} rows are not",)
+    prefix = "" if "," in name and not is_column else f"{name} "
+    by_name: dict[str, Readable] = {
         f"{prefix}{parts.names[k]}": parts.take(predictions, k) for k in largest
     }
-    return found, notes
-
-
-def _quarters(predictions: Predictions, values: Array, name: str) -> dict[str, Readable]:
-    if not np.isfinite(values).all():
-        raise UsageError(f"{predictions.source}: --by {name}: some values are not finite")
-    cuts = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf"))
-    where = np.searchsorted(cuts, values)
-    ends = [values.min(), *cuts, values.max()]
-    out: dict[str, Readable] = {}
-    for k in range(len(cuts) + 1):
-        at = np.flatnonzero(where == k)
-        if len(at):
-            out[f"{name} {ends[k]:.3g} to {ends[k + 1]:.3g}"] = predictions.take(at)
-    return out
+    return by_name, notes

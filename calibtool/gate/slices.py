@@ -98,6 +98,7 @@ def _by_metric(
     inside = {k: parts.take(rows, k) for k in large}
 
     def measure(k: int, level: float, resamples: int) -> Estimate:
+        """Return the estimate of slice `k`."""
         resampling = replace(subject.resampling, level=level, resamples=resamples)
         results = subject.examine([spec], inside[k], resampling)
         estimate = subject.estimates(results)[requirement.subject]

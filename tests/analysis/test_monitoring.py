@@ -1,4 +1,4 @@
-"""Evidence over time: it is an e-process, exactly, and it finds what has changed."""
+"""The evidence is an e-process, exactly, and it detects changes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CELLS = np.array([0.3, 0.7, 1.0])  # few enough to list every outcome
 
 
 def outcomes(n):
-    """Every (T, C) of hits that rows `n` may have."""
+    """Yield every (T, C) array of positive outcomes that rows `n` may have."""
     for flat in itertools.product(*(range(int(k) + 1) for k in n.ravel())):
         yield np.array(flat, float).reshape(n.shape)
 
 
 def stream(seed, days, rows, truth, scores=None):
-    """(T, C) rows and hits of days whose P(y = 1 | s) is truth(s, day)."""
+    """Return (T, C) rows and positive outcomes of days whose P(y = 1 | s) is truth(s, day)."""
     random = np.random.default_rng(seed)
     n, y = np.zeros((days, len(FINE))), np.zeros((days, len(FINE)))
     for day in range(days):
@@ -57,7 +57,7 @@ def days(count, rows, truth):
 
 @pytest.mark.parametrize("shape", [[[2, 1, 1], [1, 1, 0]], [[1, 1, 1], [1, 0, 1], [0, 1, 0]]])
 def test_the_numerator_is_a_density(shape):
-    """Over every outcome there can be, the likelihoods that curves gave them before sum to 1."""
+    """Over all possible outcomes, the likelihoods by curves chosen before them sum to 1."""
     n = np.array(shape, float)
     totals = np.zeros(len(n))
     for y in outcomes(n):
@@ -108,7 +108,7 @@ def test_the_e_value_after_a_period_does_not_depend_on_those_that_follow(test):
 
 
 def test_false_alarms_ever_are_no_more_than_alpha():
-    """Ville, on streams that are never calibrated and whose scores move, and on calibrated ones."""
+    """Ville's inequality, on uncalibrated streams with moving scores and on calibrated ones."""
 
     def moving(random, rows, day):
         return expit(random.normal(np.sin(day) - 1, 1.5, rows))
@@ -157,7 +157,7 @@ def test_a_curve_without_a_hit_is_fitted_too():
 
 
 def test_scores_that_move_are_no_change():
-    """A wavy curve that stays, under scores that go from one end to the other."""
+    """A wavy curve that does not change, while the scores move from one end to the other."""
 
     def wave(s, day):
         return expit(0.7 * logit(s) + 0.3 * np.sin(2 * logit(s)))
@@ -268,7 +268,9 @@ def test_what_cannot_be_monitored_is_refused():
     one = predictions(0, 50)
     with pytest.raises(InputError, match="there are no periods"):
         ct.monitor({})
-    with pytest.raises(UsageError, match="--against 'last': there are first, calibrated"):
+    with pytest.raises(
+        UsageError, match=r"--against must be one of first, calibrated \(got 'last'\)"
+    ):
         ct.monitor({"a": one}, against="last")
     for alpha in (0.0, 1.0):
         with pytest.raises(UsageError, match="--alpha must lie between 0 and 1"):
@@ -327,9 +329,9 @@ def test_dates_are_read_from_paths(pattern, path, every, found, monkeypatch, tmp
     [
         ("scores.parquet", "day", "no date such as 2026-11-01"),
         ("2026-13-01.parquet", "day", "no date such as 2026-11-01"),
-        ("2026-11-01_2026-11-02.parquet", "day", "which date is meant, 2026-11-01 and 2026-11-02"),
-        ("year=2026/x.parquet", "day", "its folders say no month"),
-        ("year=2026/month=13/day=1/x.parquet", "day", "year=2026/month=13/day=1 is no date"),
+        ("2026-11-01_2026-11-02.parquet", "day", "several dates, 2026-11-01 and 2026-11-02"),
+        ("year=2026/x.parquet", "day", "its folders name no month"),
+        ("year=2026/month=13/day=1/x.parquet", "day", "year=2026/month=13/day=1 is not a date"),
     ],
 )
 def test_paths_without_one_date_are_refused(path, every, says):

@@ -1,4 +1,4 @@
-"""Tests of perfect calibration: right under the null, awake off it, and never in the way."""
+"""Significance tests: valid under the null hypothesis, powerful off it, and fast."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def p_values(found):
 
 @pytest.fixture
 def no_search(monkeypatch):
-    """Without the search for the smallest error that would be found, which takes half the time."""
+    """Skip the search for the smallest detectable error, which takes half the time."""
     monkeypatch.setattr(run, "detectable", lambda *_: None)
 
 
@@ -434,7 +434,7 @@ def test_holm_never_decreases_and_never_exceeds_1():
 
 
 def findings():
-    """Of several kinds, one with an infinite statistic and one with tests that cannot be run."""
+    """Results of several kinds: an infinite statistic, tests that cannot be run."""
     broken = Predictions.from_probs([1.0, 0.2, 0.7, 0.9], [0, 0, 1, 1])
     many = replace(tied(60, 0, "rows"), source="a/folder/of/a/name/that/is/long/" * 3 + "rows.npz")
     weighted = tied(60, 0, "weights")

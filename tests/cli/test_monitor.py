@@ -151,10 +151,13 @@ def test_a_picture_and_a_file(run, scores):
         (("nothing-*",), "nothing-*: nothing matches"),
         (("nothing",), "nothing: no such file"),
         (("all.parquet", *COLUMNS), "no date such as 2026-11-01 in its name or its folders"),
-        (("all.parquet", *COLUMNS, "--time", "p"), "float64 values are no times"),
+        (("all.parquet", *COLUMNS, "--time", "p"), "float64 values are not times"),
         (("all.parquet", *COLUMNS, "--time", "seen"), "there is no column 'seen'"),
         (("all.parquet", *COLUMNS, "--every", "seen"), "there is no column 'seen'"),
-        (("all.parquet", *COLUMNS, "--every", "file", "--time", "at"), "--time at goes with"),
+        (
+            ("all.parquet", *COLUMNS, "--every", "file", "--time", "at"),
+            "--time at needs --every day, week or month",
+        ),
         (("all.parquet", "--score", "p", "--time", "at"), "labels"),
         (("scores/day=*", *COLUMNS, "--weights", "p"), "rows are weighted"),
         (("scores/day=*", *COLUMNS, "--alpha", "0"), "--alpha must lie between 0 and 1"),
@@ -175,9 +178,11 @@ def test_files_that_differ_and_cells_among_rows_are_refused(run, refused, scores
     run("cells", "2026-11-01.npz", "-o", "c-2026-11-01.cells")
     np.savez("c-2026-11-02.npz", logits=data.logits, labels=data.labels)
     refused("monitor", "c-*", says=("files of cells and files of rows",))
-    refused("monitor", "*.cells", "--every", "user", says=("holds cells, no rows",))
+    refused(
+        "monitor", "*.cells", "--every", "user", says=("holds cells, but --every user needs rows",)
+    )
     np.savez("2026-11-01_2026-11-02.npz", logits=data.logits, labels=data.labels)
-    refused("monitor", "2026-11-01_*", says=("which date is meant",))
+    refused("monitor", "2026-11-01_*", says=("several dates",))
 
 
 # ------------------------------------------------------------------ check

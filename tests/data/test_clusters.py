@@ -1,4 +1,4 @@
-"""Rows that hang together: drawn together, in intervals as wide as clusters make them."""
+"""Correlated rows are resampled together; intervals are as wide as the clusters make them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ METRICS = ["accuracy", "nll", "ece", "classwise-ece", "ada-ece", "macro-f1", "au
 
 
 def copies(times: int) -> ct.Predictions:
-    """Rows that stand in the file several times, and which row each is a copy of."""
+    """Rows that occur several times in a file, and the row that each is a copy of."""
     p = simulate(600, 4)
     at = np.tile(np.arange(600), times)
     return with_extra(p.take(at), {"copy_of": at})

@@ -1,1 +1,1 @@
-"""Is it still right: calibration over time."""
+"""Monitoring: whether calibration has changed over time."""

@@ -1,4 +1,4 @@
-"""The cells that periods are kept in: fixed, so that periods can be compared and added."""
+"""The cells of periods: fixed, so that periods can be compared and added."""
 
 from __future__ import annotations
 
@@ -7,23 +7,41 @@ import numpy as np
 from calibtool.metrics.cells import locate
 from calibtool.types import Array
 
-REACH = 14.0  # of logits
+REACH = 14.0  # largest logit with a cell of its own: a probability of 1 - 8e-7
+# Distance from 0.5 beyond which cells of equal width on the logit axis are narrower than those of
+# equal width on the score axis, about 0.04 from 0 and 1.
+TAIL = 0.46
 
 
 def _edges(count: int, step: float) -> Array:
-    """Upper ends of cells of equal width, near 0 and 1 narrower: equally wide on the logit axis."""
+    """Return upper ends of cells in (0, 1].
+
+    Args:
+        count: number of cells of equal width.
+        step: width, on the logit axis, of the narrower cells near 0 and 1.
+    """
     even = np.arange(1, count + 1) / count
     tails = 1 / (1 + np.exp(-np.arange(-REACH, REACH + step / 2, step)))
-    return np.unique(np.concatenate([even, tails[np.abs(tails - 0.5) > 0.46]]))
+    return np.unique(np.concatenate([even, tails[np.abs(tails - 0.5) > TAIL]]))
 
 
-FINE = _edges(1024, 0.03)  # where scores themselves are tested
-COARSE = _edges(256, 0.1)  # where curves are compared with one another
+# Cells in which scores are compared with outcomes. A bet takes the worst score of each cell (see
+# `evidence._ratios`), so narrow cells lose less evidence.
+FINE = _edges(1024, 0.03)
+# Cells in which curves are compared with one another. The score within a cell does not matter
+# there, and fewer cells are fitted faster.
+COARSE = _edges(256, 0.1)
 
 
 def pool(at: Array, sums: Array, edges: Array) -> tuple[Array, Array]:
-    """The upper ends of fewer cells, each of which takes those that end at its edge or below, and
-    (..., C) sums by cell as sums of these.
+    """Pool cells to coarser ones.
+
+    Args:
+        at: (C,) upper ends of the cells.
+        sums: (..., C) sums per cell.
+        edges: upper ends of the coarser cells; a cell goes where its own upper end lies.
+
+    Returns the upper ends of the coarser cells that hold any cell, and (..., fewer) sums.
 
     >>> pool(np.array([0.3, 0.6, 1.0]), np.array([1, 2, 4]), np.array([0.5, 1.0]))
     (array([0.3, 1. ]), array([1, 6]))
@@ -34,7 +52,7 @@ def pool(at: Array, sums: Array, edges: Array) -> tuple[Array, Array]:
 
 
 def middles(edges: Array) -> Array:
-    """The middle of each cell.
+    """Return the middle of each cell, from the upper ends of all.
 
     >>> middles(np.array([0.5, 1.0]))
     array([0.25, 0.75])
@@ -43,10 +61,11 @@ def middles(edges: Array) -> Array:
 
 
 def logit(p: Array) -> Array:
-    """log(p / (1 - p))."""
+    """Return log(p / (1 - p))."""
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def sigmoid(z: Array) -> Array:
-    """Its inverse, kept off 0 and 1."""
+    """Return the inverse of `logit`, at least 2e-9 away from 0 and 1 so that its logarithms stay
+    finite."""
     return np.asarray(1 / (1 + np.exp(-np.clip(z, -20, 20))))

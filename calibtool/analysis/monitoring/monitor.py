@@ -1,4 +1,4 @@
-"""Monitor: has calibration changed? Asked after every period, for as long as one likes."""
+"""Monitor calibration over time, with a test that can be checked after every period."""
 
 from __future__ import annotations
 
@@ -39,40 +39,43 @@ def monitor(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> Monitoring:
-    """Calibration over time, with a test that is valid although one looks after every period.
+    """Measure calibration over time, and test whether it has changed.
 
-    The e-value is the evidence, so far, against "the calibration curve stays what it is" (with
-    `against="calibrated"`, against "the scores are calibrated"). If that is true, the probability
-    that it ever reaches 1 / alpha is alpha at most, in however many periods (Ville 1939; universal
-    inference: Wasserman, Ramdas & Balakrishnan 2020). How the scores are distributed in each period
-    does not matter. Rows have to be independent given their scores.
+    The e-value is the evidence so far against the hypothesis that the calibration curve is the same
+    in all periods (with `against="calibrated"`: that the scores are calibrated). If the hypothesis
+    is true, the probability that the e-value ever reaches 1 / alpha is at most alpha, for any
+    number of periods (Ville 1939; universal inference: Wasserman, Ramdas & Balakrishnan 2020). The
+    test can therefore be checked after every period. The distribution of the scores in each period
+    does not matter. Rows must be independent given their scores.
 
     Args:
-        periods: predictions, or states made of them, by the name of each period, in order of time.
-        against: "first" or "calibrated".
-        alpha: the probability of a false alarm, ever; in (0, 1).
+        periods: predictions or summaries by the name of their period, in order of time.
+        against: null hypothesis, "first" or "calibrated".
+        alpha: largest probability of ever raising a false alarm, in (0, 1).
         view: "top", "positive" (two classes), or "auto": positive for one column, top otherwise.
-        bins: of the ECE, of equal width.
-        ci: "inverted" or "none": intervals of each period's own ECE and bias. They are no part of
+        bins: number of equal-width bins of the ECE.
+        ci: "inverted" or "none": intervals of the ECE and bias of each period. They are not part of
             the test.
-        resamples, level, seed: of those intervals.
-        progress: called now and then with what is being done and the share that is done.
+        resamples, level, seed: options of those intervals.
+        progress: called with the name of the step and the share of it that is done.
 
-    Raises InputError for weighted rows and periods that differ in kind, UsageError for options.
+    Raises:
+        InputError: rows are weighted, there are no labels, or periods differ in kind.
+        UsageError: an option is out of range.
 
     >>> sure = Predictions.from_probs([0.9] * 100, [1] * 90 + [0] * 10)
     >>> less = Predictions.from_probs([0.9] * 100, [1] * 60 + [0] * 40)
-    >>> found = monitor({"monday": sure, "tuesday": sure, "wednesday": less}, ci="none")
-    >>> [found.alarmed, round(found.periods[2].was, 6)]
+    >>> report = monitor({"monday": sure, "tuesday": sure, "wednesday": less}, ci="none")
+    >>> [report.alarmed, round(report.periods[2].was, 6)]
     [2, 0.6]
     """
-    given = in_memory(periods, view, bins)
+    series = in_memory(periods, view, bins)
     how = {"resamples": resamples, "level": level, "seed": seed, "progress": progress}
-    return monitor_periods(given, against=against, alpha=alpha, bins=bins, ci=ci, **how)  # type: ignore[arg-type]
+    return monitor_periods(series, against=against, alpha=alpha, bins=bins, ci=ci, **how)  # type: ignore[arg-type]
 
 
 def monitor_periods(
-    given: Periods,
+    series: Periods,
     *,
     against: str = "first",
     alpha: float = 0.05,
@@ -83,23 +86,24 @@ def monitor_periods(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> Monitoring:
-    """`monitor` of periods that have been read."""
+    """Do what `monitor` does, for periods that have been read; arguments as of `monitor`."""
     _require(against, alpha, ci, resamples, level, seed)
-    periods = list(given.periods)
-    _require_alike(given.source, periods)
-    tick = progress or (lambda stage, share: None)
+    periods = list(series.periods)
+    _require_alike(series.source, periods)
+    tick = progress or silent
     at = periods[0].cells.at
     n, y = (np.stack([getattr(p.cells, name) for p in periods]) for name in "ny")
     test = evidence.of_change if against == "first" else evidence.of_miscalibration
-    found = test(at, n, y)
+    process = test(at, n, y)
     edges = np.arange(1, bins + 1) / bins
-    _require_edges(given.source, at, edges)
-    reached = np.maximum.accumulate(found.log_e) >= -math.log(alpha)
-    watched = []
+    _require_edges(series.source, at, edges)
+    # an alarm stays: the guarantee is that the largest e-value rarely reaches 1 / alpha
+    reached = np.maximum.accumulate(process.log_e) >= -math.log(alpha)
+    results = []
     for k, period in enumerate(periods):
         bias = _bias(period, level if ci != "none" else None)
         how = None if ci == "none" else (resamples, level, seed)
-        watched.append(
+        results.append(
             PeriodResult(
                 period.name,
                 int(period.cells.total),
@@ -107,81 +111,87 @@ def monitor_periods(
                 float(period.cells.y.sum() / period.cells.total),
                 bias,
                 _ece(period, edges, how),
-                float(found.log_e[k] / math.log(10)),
+                float(process.log_e[k] / math.log(10)),
                 bool(reached[k]),
             )
         )
         tick("measuring periods", (k + 1) / len(periods))
     alarmed = int(np.argmax(reached)) if reached.any() else None
-    changed = None if alarmed is None else change_of(found.when)
-    whole = Monitoring(
-        source=given.source,
-        every=given.every,
+    changed = None if alarmed is None else change_of(process.when)
+    monitoring = Monitoring(
+        source=series.source,
+        every=series.every,
         kind=periods[0].kind,
         view=periods[0].view,
         against=against,
         alpha=alpha,
         level=None if ci == "none" else level,
-        periods=tuple(watched),
+        periods=tuple(results),
         alarmed=alarmed,
         changed=changed,
         parts=() if changed is None else parts_of(periods, changed[0], against),
-        notes=given.notes,
+        notes=series.notes,
     )
-    return replace(whole, reading=reading(whole))
+    return replace(monitoring, reading=reading(monitoring))
 
 
 def _bias(period: Period, level: float | None) -> Estimate:
-    """Mean score minus mean outcome, with its normal interval."""
+    """Return the mean score minus the mean outcome, with its normal interval."""
     value, error = bias_and_error(period.cells)
-    found = Estimate("bias", value, view=period.view, better="")
+    estimate = Estimate("bias", value, view=period.view, better="")
     if level is None or period.cells.total < FEW_ROWS:
-        return found
+        return estimate
     reach = NormalDist().inv_cdf((1 + level) / 2) * error
-    return replace(found, low=value - reach, high=value + reach, error=error)
+    return replace(estimate, low=value - reach, high=value + reach, error=error)
 
 
 def _ece(period: Period, edges: Array, how: tuple[int, float, int] | None) -> Estimate:
-    """The ECE, with the interval that `evaluate` gives; replicates are drawn from the bins' counts
-    (a row's score is its bin's mean)."""
-    seen = profile(period.cells.pool(edges))
-    value = float(norms.l1(seen))
-    name = "ece" if len(edges) == 15 else f"ece(bins={len(edges)})"
-    found = Estimate(name, value, view=period.view)
+    """Return the ECE of a period, with the interval by the method of `evaluate`.
+
+    A period keeps no rows, so replicates are drawn from the counts of the bins: every row has the
+    mean score of its bin.
+    """
+    observed = profile(period.cells.pool(edges))
+    value = float(norms.l1(observed))
+    name = "ece" if len(edges) == 15 else f"ece(bins={len(edges)})"  # 15 is the default of `ece`
+    estimate = Estimate(name, value, view=period.view)
     rows = float(period.cells.total)
     if how is None or rows < FEW_ROWS:
-        return found
+        return estimate
     resamples, level, seed = how
-    hit = (seen.gap + seen.mass * seen.score).clip(0)
-    share = np.concatenate([hit, (seen.mass - hit).clip(0)])
+    # shares of rows with a positive and with a negative outcome in each bin; clipped, as rounding
+    # may leave them just below 0
+    hit = (observed.gap + observed.mass * observed.score).clip(0)
+    share = np.concatenate([hit, (observed.mass - hit).clip(0)])
     random = np.random.default_rng(seed)
     drawn = random.multinomial(int(rows), share / share.sum(), resamples) / rows
     hits, mass = drawn[:, : len(edges)], drawn[:, : len(edges)] + drawn[:, len(edges) :]
-    score = np.asarray(seen.score)
+    score = np.asarray(observed.score)
     ends = inversion.invert(
-        *(seen.gap, seen.mass, score, hits - mass * score, mass),
+        *(observed.gap, observed.mass, score, hits - mass * score, mass),
         lambda gap, mass: np.abs(gap).sum(-1),
         rows=rows,
         level=level,
         seed=seed,
     )
     return replace(
-        found, low=ends.low, high=ends.high, unbiased=ends.unbiased, p_value=ends.p_value
+        estimate, low=ends.low, high=ends.high, unbiased=ends.unbiased, p_value=ends.p_value
     )
 
 
 def _require(against: str, alpha: float, ci: str, resamples: int, level: float, seed: int) -> None:
+    """Check the options. Raises UsageError."""
     if against not in NULLS:
-        raise UsageError(f"--against {against!r}: there are {', '.join(NULLS)}")
+        raise UsageError(f"--against must be one of {', '.join(NULLS)} (got {against!r})")
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha must lie between 0 and 1, not {alpha:g}")
     if ci not in ("inverted", "none"):
-        raise UsageError(f"--ci {ci!r}: there are inverted, none")
+        raise UsageError(f"--ci must be one of inverted, none (got {ci!r})")
     Resampling(ci, resamples, level, seed)  # checks itself
 
 
 def _require_alike(source: str, periods: list[Period]) -> None:
-    """Whether there are periods, of the same cells and of rows that count once."""
+    """Check that there are periods, with the same cells and unweighted rows."""
     if not periods:
         raise InputError(f"{source}: there are no periods; nothing can be monitored")
     first = periods[0]
@@ -194,7 +204,7 @@ def _require_alike(source: str, periods: list[Period]) -> None:
             )
         if not np.array_equal(period.cells.at, first.cells.at):
             raise InputError(
-                f"{where}: its cells end elsewhere than those of {first.name}; make all of them "
+                f"{where}: its cells have other ends than those of {first.name}; make all of them "
                 "with the same options"
             )
         if not period.cells.total > 0:
@@ -204,6 +214,7 @@ def _require_alike(source: str, periods: list[Period]) -> None:
 
 
 def _require_edges(source: str, at: Array, edges: Array) -> None:
+    """Check that every bin of the ECE ends where a cell ends, up to rounding."""
     near = np.abs(at[np.minimum(np.searchsorted(at, edges - 1e-9), len(at) - 1)] - edges)
     if (near > 1e-9).any():
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Records of calibration over time. Renderers turn them into ink; nothing here computes."""
+"""Records of calibration over time. Nothing here computes; the reports show them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from calibtool.data.predictions import KIND_NAMES, Kind
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 
-NULLS = ("first", "calibrated")
+NULLS = ("first", "calibrated")  # null hypotheses that `against` names
 
 
 @dataclass(frozen=True, eq=False)
 class Period:
-    """A period that is over: a day, a week, a file.
+    """The cells of one period: a day, a week, a file.
 
     Attributes:
-        name: such as "2026-11-01".
-        cells: (C,) of one view of its rows, of the same C cells in every period.
-        kind: what the values were.
-        view: top or positive.
+        name: name of the period, such as "2026-11-01".
+        cells: (C,) cells of its rows in `view`, with the same upper ends in every period.
+        kind: kind of the predictions.
+        view: "top" or "positive".
     """
 
     name: str
@@ -30,14 +30,14 @@ class Period:
 
 @dataclass(frozen=True)
 class PeriodResult:
-    """What a period comes to.
+    """The measurements of one period.
 
     Attributes:
-        name, rows: of the period.
+        name, rows: name and number of rows of the period.
         said, was: mean score and mean outcome.
-        bias: said minus was, with its interval.
-        ece: with its interval.
-        log10_e: decimal logarithm of the e-value of this period and all before it.
+        bias: mean score minus mean outcome, with its interval.
+        ece: ECE, with its interval.
+        log10_e: decimal logarithm of the e-value of this period and all periods before it.
         alarm: whether an e-value so far has reached 1 / alpha.
     """
 
@@ -52,14 +52,14 @@ class PeriodResult:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Scores of a tenth of [0, 1], before the change and since.
+class ScoreRange:
+    """The rows with scores in one tenth of [0, 1], before the change and since.
 
     Attributes:
-        low, high: the ends of the scores.
-        rows, said, was: their number, mean score and mean outcome: before.
-        rows_since, said_since, was_since: the same since.
-        z: the change of the gap between outcome and score in standard deviations.
+        low, high: ends of the range of scores.
+        rows, said, was: number of rows, mean score and mean outcome before the change.
+        rows_since, said_since, was_since: the same since the change.
+        z: change of the gap, outcome - score, in standard deviations.
     """
 
     low: float
@@ -75,22 +75,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Monitoring:
-    """Calibration over time, and the evidence that it has changed or is not what it should be.
+    """Calibration over time, and the evidence against a null hypothesis.
 
     Attributes:
         source: what was read.
-        every: what a period is: day, week, month, file or a column.
-        kind, view: what the scores are.
-        against: first (the curve stays what it was) or calibrated (the scores are right).
-        alpha: the probability of ever raising an alarm without cause, at most.
-        level: of the intervals; None without.
-        periods: in order.
+        every: length of a period: day, week, month, file, or a column whose values are periods.
+        kind, view: kind of the predictions, and view of the scores.
+        against: null hypothesis: "first" (the calibration curve does not change) or "calibrated"
+            (the scores are the probabilities of the outcomes).
+        alpha: largest probability of ever raising a false alarm.
+        level: confidence level of the intervals; None without intervals.
+        periods: measurements of each period, in order of time.
         alarmed: number of the first period with an alarm, or None.
-        changed: number of the period with which the change most probably came, and of the first
-            and the last of those that together are 95 % probable; None without an alarm.
-        parts: of the scores, the most changed first; empty without an alarm.
-        notes: what the reader should know.
-        reading: what it comes to, in words.
+        changed: number of the period the change most probably came with, and the first and last
+            number of the periods that together have 95 % of the probability; None without an alarm.
+        parts: ranges of the scores, the most changed first; empty without an alarm.
+        notes: what the reader should know about the data.
+        reading: summary in words.
     """
 
     source: str
@@ -103,23 +104,23 @@ class Monitoring:
     periods: tuple[PeriodResult, ...]
     alarmed: int | None = None
     changed: tuple[int, int, int] | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ScoreRange, ...] = ()
     notes: tuple[str, ...] = ()
     reading: str = ""
 
     @property
     def rows(self) -> int:
-        """Of all periods."""
+        """Number of rows of all periods."""
         return sum(period.rows for period in self.periods)
 
     @property
     def most(self) -> float:
-        """The largest decimal logarithm of an e-value so far, at least 0."""
+        """Largest decimal logarithm of an e-value so far, at least 0."""
         return max(0.0, *(period.log10_e for period in self.periods))
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return one line about the source, the periods and the predictions."""
         count = len(self.periods)
-        what = self.every if self.every in ("day", "week", "month", "file") else "period"
-        periods = f"{count:,} {what}{'s' if count > 1 else ''}"
+        unit = self.every if self.every in ("day", "week", "month", "file") else "period"
+        periods = f"{count:,} {unit}{'s' if count > 1 else ''}"
         return f"{self.source}: {periods}, {self.rows:,} rows, {KIND_NAMES[self.kind]}"

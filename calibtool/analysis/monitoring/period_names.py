@@ -1,4 +1,4 @@
-"""Which period a file or a row belongs to."""
+"""Names of periods: which period a file or a row belongs to, and what the period is called."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from calibtool.types import Array
 
 CALENDAR = ("day", "week", "month")
 CELLS = ".cells"
-Key: TypeAlias = date | float | str  # what periods are put in order by
+Key: TypeAlias = date | float | str  # identifies a period and gives its place in the order
 
 _DATE = re.compile(r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)|(?<!\d)(\d{4})(\d{2})(\d{2})(?!\d)")
 _MONTH = re.compile(r"(?<!\d)(\d{4})-(\d{2})(?![\d-])")
@@ -29,11 +29,11 @@ _PARTS = ("year", "month", "day")
 
 @dataclass(frozen=True)
 class File:
-    """A file that is meant.
+    """A file that a pattern matches.
 
     Attributes:
-        address: its path, or its address on a server.
-        parts: the parts of its path in which it may differ from the others; its name at least.
+        address: path, or address on a server.
+        parts: parts of the path in which the file may differ from the others; at least its name.
     """
 
     address: str
@@ -41,58 +41,63 @@ class File:
 
     @property
     def suffix(self) -> str:
-        """In small letters."""
+        """Suffix of the file's name, in lower case."""
         return PurePosixPath(self.parts[-1]).suffix.lower()
 
 
 def files_of(pattern: str) -> list[File]:
-    """The files that are meant, in the order of their names: those in each folder that the pattern
-    matches, and those that it matches itself."""
+    """Return the files that a pattern matches, and those in the folders it matches, by name.
+
+    Raises InputError if there are none.
+    """
     if is_remote(pattern):
         return _remote(pattern)
     if not pattern.strip() or "\0" in pattern:
         raise InputError(f"{pattern!r}: no file can have this name")
     path = Path(pattern)
     magic = glob.has_magic(pattern) and not path.exists()
-    found: list[Path] = []
-    for one in map(Path, glob.glob(pattern, recursive=True)) if magic else [path]:
-        found += [p for p in one.rglob("*") if _is_data(p)] if one.is_dir() else [one]
-    if not found:
+    paths: list[Path] = []
+    for match in map(Path, glob.glob(pattern, recursive=True)) if magic else [path]:
+        paths += [p for p in match.rglob("*") if _is_data(p)] if match.is_dir() else [match]
+    if not paths:
         there = "nothing matches" if magic else "no file that can be read is in this folder"
         raise InputError(f"{pattern}: {there}")
     if not magic and not path.exists():
         raise InputError(f"{pattern}: no such file")
+    # leading parts that all files share: those of the folder, or those before the first wildcard
     fixed = 0 if magic else len(path.parts) - (not path.is_dir())
     if magic:
         fixed = next(i for i, part in enumerate(path.parts) if glob.has_magic(part))
-    return [File(str(one), one.parts[fixed:]) for one in sorted(set(found))]
+    return [File(str(file), file.parts[fixed:]) for file in sorted(set(paths))]
 
 
 def _remote(pattern: str) -> list[File]:
-    """Files of a server; a pattern there names files, or one folder."""
-    found = find(pattern)
-    paths = [path.split("/") for path in found.paths]
-    asked, mark, query = pattern.partition("?")
-    if found.base:
-        fixed = len(found.base.split("/"))
+    """Return the files on a server that a pattern matches; there it names files, or one folder."""
+    matches = find(pattern)
+    paths = [path.split("/") for path in matches.paths]
+    address, mark, query = pattern.partition("?")
+    if matches.base:
+        fixed = len(matches.base.split("/"))
     elif len(paths) > 1:
         fixed = next(k for k in range(len(paths[0])) if len({tuple(p[: k + 1]) for p in paths}) > 1)
     else:
         fixed = len(paths[0]) - 1
-    more = mark + query if "=" in query and "/" not in query and asked else ""
+    # a query holds options such as ?endpoint=...; a "?" that is a wildcard has none
+    options = mark + query if "=" in query and "/" not in query and address else ""
     return [
-        File(f"{found.prefix}{path}{more}", tuple(own[min(fixed, len(own) - 1) :]))
-        for path, own in zip(found.paths, paths, strict=True)
+        File(f"{matches.prefix}{path}{options}", tuple(parts[min(fixed, len(parts) - 1) :]))
+        for path, parts in zip(matches.paths, paths, strict=True)
     ]
 
 
 def _is_data(path: Path) -> bool:
+    """Return whether a file in a folder is read: a known suffix, not hidden, not _SUCCESS."""
     known = path.suffix.lower() in (*SUFFIXES, CELLS)
     return known and path.is_file() and not path.name.startswith((".", "_"))
 
 
 def partitions(parts: Sequence[str]) -> dict[str, str]:
-    """The folders of a path that are called key=value.
+    """Return the folders of a path whose names are key=value.
 
     >>> partitions(("country=fr", "day=2026-11-01", "part-0.parquet"))
     {'country': 'fr', 'day': '2026-11-01'}
@@ -102,56 +107,65 @@ def partitions(parts: Sequence[str]) -> dict[str, str]:
 
 
 def date_of(path: str, parts: Sequence[str], every: str) -> date:
-    """The date in a file's path: of its folders day=2026-11-01 or year=2026/month=11/day=1, or in
-    its name. Raises UsageError where there is none, or more than one."""
+    """Return the date in a file's path.
+
+    It is that of a folder day=2026-11-01, of folders year=2026/month=11/day=1, or that in the
+    file's name, in this order.
+
+    Raises UsageError if there is no date, or more than one.
+    """
     keys = partitions(parts)
-    found = {found for value in keys.values() for found in _dates(value, every)}
-    if not found and "year" in keys:
-        found = {_of_numbers(path, keys, every)}
-    if not found:
-        found = set(_dates(PurePosixPath(parts[-1]).stem, every))
-    if len(found) > 1:
-        both = " and ".join(str(one) for one in sorted(found)[:3])
+    dates = {day for value in keys.values() for day in _dates(value, every)}
+    if not dates and "year" in keys:
+        dates = {_of_numbers(path, keys, every)}
+    if not dates:
+        dates = set(_dates(PurePosixPath(parts[-1]).stem, every))
+    if len(dates) > 1:
+        several = " and ".join(str(day) for day in sorted(dates)[:3])
         raise UsageError(
-            f"{path}: which date is meant, {both}? Name the column of times with --time, or "
-            "--every the folder's key"
+            f"{path}: its path holds several dates, {several}; name the column of times with "
+            "--time, or the folder's key with --every"
         )
-    if not found:
+    if not dates:
         raise UsageError(
             f"{path}: no date such as 2026-11-01 in its name or its folders; name a column of "
-            "times with --time COLUMN, or take each file for a period with --every file"
+            "times with --time COLUMN, or make each file a period with --every file"
         )
-    return found.pop()
+    return dates.pop()
 
 
 def _dates(text: str, every: str) -> list[date]:
-    found = []
+    """Return the dates in a text; for months, "2026-11" is one if there is no whole date."""
+    dates = []
     for match in _DATE.finditer(text):
         numbers = [int(group) for group in match.groups() if group]
         try:
-            found.append(date(*numbers))
-        except ValueError:
+            dates.append(date(*numbers))
+        except ValueError:  # eight digits that are no date, such as a run's number
             continue
-    if not found and every == "month":
-        found = [date(int(y), int(m), 1) for y, m in _MONTH.findall(text) if 1 <= int(m) <= 12]
-    return found
+    if not dates and every == "month":
+        dates = [date(int(y), int(m), 1) for y, m in _MONTH.findall(text) if 1 <= int(m) <= 12]
+    return dates
 
 
 def _of_numbers(path: str, keys: dict[str, str], every: str) -> date:
-    """year=2026/month=11/day=1; without a day where a period is a month."""
-    wanted = _PARTS[: 2 if every == "month" else 3]
-    missing = [key for key in wanted if key not in keys]
+    """Return the date of folders year=2026/month=11/day=1; months need no day.
+
+    Raises UsageError for a missing folder, and for numbers that are not a date.
+    """
+    needed = _PARTS[: 2 if every == "month" else 3]
+    missing = [key for key in needed if key not in keys]
     if missing:
-        raise UsageError(f"{path}: its folders say no {missing[0]}, which --every {every} needs")
+        raise UsageError(f"{path}: its folders name no {missing[0]}, which --every {every} needs")
     try:
         return date(int(keys["year"]), int(keys["month"]), int(keys.get("day", 1)))
     except ValueError:
-        said = "/".join(f"{key}={keys[key]}" for key in _PARTS if key in keys)
-        raise UsageError(f"{path}: {said} is no date") from None
+        folders = "/".join(f"{key}={keys[key]}" for key in _PARTS if key in keys)
+        raise UsageError(f"{path}: {folders} is not a date") from None
 
 
 def start_of(day: date, every: str) -> date:
-    """The first day of a day's period.
+    """Return the first day of the day, week (Monday) or month that a day lies in.
 
     >>> start_of(date(2026, 11, 25), "week"), start_of(date(2026, 11, 25), "month")
     (datetime.date(2026, 11, 23), datetime.date(2026, 11, 1))
@@ -162,7 +176,7 @@ def start_of(day: date, every: str) -> date:
 
 
 def name_of(key: Key, every: str) -> str:
-    """What to call a period.
+    """Return the name of a period.
 
     >>> name_of(date(2026, 11, 23), "week"), name_of(date(2026, 11, 1), "month"), name_of(7.0, "v")
     ('2026-W48', '2026-11', '7')
@@ -175,14 +189,22 @@ def name_of(key: Key, every: str) -> str:
 
 
 def days_of(values: Array, where: str, row: int) -> Array:
-    """The day of each time. Raises UsageError for what is no time; `row` is the first one's."""
+    """Return (N,) datetime64[D] days of times.
+
+    Args:
+        values: (N,) dates, timestamps, or texts such as 2026-11-01T12:00.
+        where: file and column, for messages.
+        row: number of the first row, for messages.
+
+    Raises UsageError for values that are not times.
+    """
     if values.dtype.kind == "M":
         return values.astype("datetime64[D]")
     if values.dtype.kind == "O" and len(values) and isinstance(values[0], date):
         return values.astype("datetime64[D]")
     if values.dtype.kind not in "UO":
         raise UsageError(
-            f"{where}: {values.dtype} values are no times; a column of dates or timestamps is "
+            f"{where}: {values.dtype} values are not times; a column of dates or timestamps is "
             "needed, or texts such as 2026-11-01T12:00"
         )
     try:
@@ -190,12 +212,13 @@ def days_of(values: Array, where: str, row: int) -> Array:
     except ValueError:
         bad = next(i for i, text in enumerate(values.tolist()) if not _is_time(text))
         raise UsageError(
-            f"{where}: row {row + bad} (counting from 0): {values[bad]!r} is no time such as "
+            f"{where}: row {row + bad} (counting from 0): {values[bad]!r} is not a time such as "
             "2026-11-01 or 2026-11-01T12:00"
         ) from None
 
 
 def _is_time(text: str) -> bool:
+    """Return whether numpy reads a text as a time."""
     try:
         np.datetime64(text, "us")
     except ValueError:
@@ -204,7 +227,17 @@ def _is_time(text: str) -> bool:
 
 
 def keys_of(values: Array, every: str, where: str, row: int) -> tuple[list[Key], Array]:
-    """The periods of rows: their keys, and which one each row has."""
+    """Return the periods of rows.
+
+    Args:
+        values: (N,) values of the column of times or periods.
+        every: "day", "week" or "month" for a column of times; otherwise each value is a period.
+        where: file and column, for messages.
+        row: number of the first row, for messages.
+
+    Returns the keys of the periods, and (N,) numbers of each row's period among them. Raises
+    UsageError for values that are not times, or several values per row.
+    """
     if every in CALENDAR:
         days = days_of(values, where, row)
         distinct, index = np.unique(days, return_inverse=True)
@@ -213,7 +246,7 @@ def keys_of(values: Array, every: str, where: str, row: int) -> tuple[list[Key],
         place = {key: k for k, key in enumerate(keys)}
         return keys, np.array([place[start] for start in starts])[index]
     if values.ndim != 1:
-        raise UsageError(f"{where}: holds several values a row, which are no period")
+        raise UsageError(f"{where}: holds several values per row; periods need one value per row")
     distinct, index = np.unique(values, return_inverse=True)
     if distinct.dtype.kind in "iufb":
         return [float(value) for value in distinct], index

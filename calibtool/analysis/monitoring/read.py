@@ -1,4 +1,4 @@
-"""Periods: files, folders and rows to the cells of each day, or whatever a period is."""
+"""Read periods: the rows of files, summed to the cells of each day, week, month or file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ from calibtool.streaming.grid import NAMED, Grid, Tally, grid, named
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
-MOST = 10_000  # periods; a column of more values is none of periods
+# Most periods: 27 years of days. A column of more values is not a column of periods but of
+# identifiers, and each period holds sums of some thousand cells.
+MOST = 10_000
 VIEWS = ("auto", "top", "positive")
-Sums: TypeAlias = dict[str, Exact]  # of rows by cell, by the names that `Tally` gives them
+Sums: TypeAlias = dict[str, Exact]  # exact sums per cell, by the names that `Tally` gives them
 WEIGHTED = (
     "rows are weighted, and evidence from weighted rows is not valid: a row of weight 2 is not "
     "two independent rows; leave the weights out"
@@ -38,13 +40,13 @@ WEIGHTED = (
 
 @dataclass(frozen=True, eq=False)
 class Periods:
-    """Periods in order.
+    """Periods in order of time.
 
     Attributes:
         source: what was read.
-        every: what a period is.
-        periods: of them.
-        notes: what the reader should know.
+        every: length of a period: day, week, month, file, or a column or folder key.
+        periods: cells of each period.
+        notes: what the reader should know about the data.
     """
 
     source: str
@@ -53,19 +55,22 @@ class Periods:
     notes: tuple[str, ...] = ()
 
 
-def in_memory(given: Mapping[str, Predictions | Summary], view: str, bins: int) -> Periods:
-    """Predictions or states by the name of their period."""
-    found = []
-    for name, one in given.items():
-        if isinstance(one, Summary):
-            found.append(_of_state(one, view, name))
+def in_memory(data: Mapping[str, Predictions | Summary], view: str, bins: int) -> Periods:
+    """Return the periods of predictions or summaries, by the name of each period.
+
+    Raises InputError for weighted rows or no labels, UsageError for `view` or `bins`.
+    """
+    periods = []
+    for name, rows in data.items():
+        if isinstance(rows, Summary):
+            periods.append(_of_summary(rows, view, name))
             continue
-        own, where = view_of(one, view), _grid(bins)
-        tally = Tally(where)
-        for block in one.blocks(MOST_ROWS):
-            tally.add(*reduce_rows(_unweighted(block)).view(own))
-        found.append(Period(name, _cells(where, tally.result()), one.kind, own))
-    return Periods("periods", "period", tuple(found))
+        resolved, cells = view_of(rows, view), _grid(bins)
+        tally = Tally(cells)
+        for block in rows.blocks(MOST_ROWS):
+            tally.add(*reduce_rows(_unweighted(block)).view(resolved))
+        periods.append(Period(name, _cells(cells, tally.result()), rows.kind, resolved))
+    return Periods("periods", "period", tuple(periods))
 
 
 def read(
@@ -79,20 +84,25 @@ def read(
     since: str | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Periods:
-    """The periods of files, read a block at a time.
+    """Read the periods of files, block by block.
 
     Args:
-        pattern: a file, a folder or a glob; folders are read with all that is in them.
-        every: day, week, month, file, or the name of a column or of a folder key=value.
-        time: the column of times, for day, week and month; else a date in the file's path is taken.
-        choice: which column plays which part.
-        view: top, positive or auto.
-        bins: numbers of bins that cells are to end at, besides the usual ones.
-        since: the name of the period to begin with; those before it are left out.
-        progress: told how far it is.
+        pattern: a file, a folder or a glob; folders are read with all subfolders.
+        every: "day", "week", "month", "file", or the name of a column or of a folder key=value.
+        time: column of times, for days, weeks and months; None for the date in each file's path.
+        choice: roles of the columns, and other options of reading.
+        view: "top", "positive" or "auto".
+        bins: number of bins whose edges the cells must end at, besides the usual numbers.
+        since: name of the period to begin with; earlier periods are left out.
+        progress: called with the name of the step and the share of it that is done.
+
+    Raises:
+        InputError: no file can be read, rows are weighted or have no labels, or files differ in
+            kind.
+        UsageError: an option is out of range, or no period can be told from it.
     """
     if time and every not in period_names.CALENDAR:
-        raise UsageError(f"--time {time} goes with --every day, week or month, not {every}")
+        raise UsageError(f"--time {time} needs --every day, week or month (got {every!r})")
     files = period_names.files_of(pattern)
     reading = _Reading(pattern, every, time, choice or Choice(), view, _grid(bins))
     for number, file in enumerate(files):
@@ -102,38 +112,43 @@ def read(
     return _from(reading.result(), since) if since else reading.result()
 
 
-def _from(found: Periods, since: str) -> Periods:
-    """Without the periods before one."""
-    called = [period.name for period in found.periods]
-    if since not in called:
+def _from(series: Periods, since: str) -> Periods:
+    """Return the periods from `since` on. Raises UsageError if there is no such period."""
+    names = [period.name for period in series.periods]
+    if since not in names:
         raise UsageError(
-            f"--since {since}: there is no such period; there are {len(called):,}, from "
-            f"{called[0]} to {called[-1]}"
+            f"--since {since}: there is no such period; there are {len(names):,}, from "
+            f"{names[0]} to {names[-1]}"
         )
-    first = called.index(since)
+    first = names.index(since)
     notes = (f"{first:,} earlier periods are left out",) if first else ()
-    return replace(found, periods=found.periods[first:], notes=(*found.notes, *notes))
+    return replace(series, periods=series.periods[first:], notes=(*series.notes, *notes))
 
 
-def view_of(one: Predictions | Source | Summary, view: str) -> str:
-    """Which scores are looked at: positive for one column, top otherwise, unless said."""
+def view_of(rows: Predictions | Source | Summary, view: str) -> str:
+    """Return the view, "top" or "positive"; "auto" is positive for one column, top otherwise.
+
+    Raises UsageError for another name, and for the positive view of other than two classes.
+    """
     if view not in VIEWS:
-        raise UsageError(f"--view {view!r}: there are {', '.join(VIEWS)}")
+        raise UsageError(f"--view must be one of {', '.join(VIEWS)} (got {view!r})")
     if view == "auto":
-        return "positive" if one.one_column else "top"
-    if view == "positive" and one.classes != 2:
-        has = f"{one.classes} classes" if one.classes else "confidences alone"
-        raise UsageError(f"{one.source}: --view positive needs two classes; here are {has}")
+        return "positive" if rows.one_column else "top"
+    if view == "positive" and rows.classes != 2:
+        has = f"{rows.classes} classes" if rows.classes else "confidences alone"
+        raise UsageError(f"{rows.source}: --view positive needs two classes; here are {has}")
     return view
 
 
 def _grid(bins: int) -> Grid:
+    """Return the grid of cells that also end where `bins` equal-width bins do."""
     if not 1 <= bins <= 1000:
         raise UsageError(f"--bins must lie between 1 and 1,000, not {bins:,}")
     return grid(tuple(sorted({*named(*NAMED), *named(bins)})))
 
 
 def _unweighted(block: Predictions) -> Predictions:
+    """Return a block. Raises InputError if its rows are weighted or have no labels."""
     if block.weights is not None:
         raise InputError(f"{block.source}: {WEIGHTED}")
     if block.kind != "confidence" and block.labels is None:
@@ -141,35 +156,50 @@ def _unweighted(block: Predictions) -> Predictions:
     return block
 
 
-def _of_state(one: Summary, view: str, name: str) -> Period:
-    own = view_of(one, view)
-    if not one.has(own):
-        raise InputError(f"{one.source}: holds no cells of the view {own}")
-    if one.weighted:
-        raise InputError(f"{one.source}: {WEIGHTED}")
-    return Period(name, one.cells(own), one.kind, own)
+def _of_summary(summary: Summary, view: str, name: str) -> Period:
+    """Return the period of a summary. Raises InputError if it is weighted or lacks the view."""
+    resolved = view_of(summary, view)
+    if not summary.has(resolved):
+        raise InputError(f"{summary.source}: holds no cells of the view {resolved}")
+    if summary.weighted:
+        raise InputError(f"{summary.source}: {WEIGHTED}")
+    return Period(name, summary.cells(resolved), summary.kind, resolved)
 
 
-def _counted(where: Grid, score: Array, outcome: Array) -> Sums:
-    """Sums of some rows by cell."""
-    tally = Tally(where)
+def _counted(cells: Grid, score: Array, outcome: Array) -> Sums:
+    """Return the sums of rows by cell."""
+    tally = Tally(cells)
     tally.add(score, outcome)
     return tally.result()
 
 
 def _plus(sums: dict[period_names.Key, Sums], key: period_names.Key, more: Sums) -> None:
-    """Add to the sums of a period: exactly, so that the order of rows and files changes no bit."""
-    held = sums.get(key)
-    sums[key] = {name: held[name] + more[name] for name in more} if held else more
+    """Add to the sums of a period.
+
+    The sums are exact, so that the order of rows and files does not change a bit of the result.
+    """
+    before = sums.get(key)
+    sums[key] = {name: before[name] + more[name] for name in more} if before else more
 
 
-def _cells(where: Grid, sums: Sums) -> Cells:
-    return Cells(where.at, *(sums[name].high for name in "npy"))
+def _cells(cells: Grid, sums: Sums) -> Cells:
+    """Return the cells of exact sums, rounded to float64."""
+    return Cells(cells.at, *(sums[name].high for name in "npy"))
 
 
 @dataclass(eq=False)
 class _Reading:
-    """Files that are read one after the other into the sums of their periods."""
+    """Files that are read one after the other into the sums of their periods.
+
+    Attributes:
+        pattern, every, time, choice, view: as of `read`.
+        grid: cells that rows are summed in.
+        sums: exact sums of the rows of each period.
+        summaries: summary of each period, from .cells files.
+        shape: kind, classes and view of the first file, which all others must share.
+        first: the first file.
+        skipped: files that could not be read, and why.
+    """
 
     pattern: str
     every: str
@@ -178,13 +208,16 @@ class _Reading:
     view: str
     grid: Grid
     sums: dict[period_names.Key, Sums] = field(default_factory=dict)
-    states: dict[period_names.Key, Summary] = field(default_factory=dict)
+    summaries: dict[period_names.Key, Summary] = field(default_factory=dict)
     shape: tuple[Kind, int | None, str] | None = None
     first: str = ""
     skipped: list[str] = field(default_factory=list)
 
     def add(self, file: period_names.File) -> None:
-        """All rows of a file; one that cannot be read is skipped whole, where that is asked for."""
+        """Add all rows of a file.
+
+        With `skip_bad_files`, a file that cannot be read is left out as a whole.
+        """
         key = self._key(file)
         if file.suffix == period_names.CELLS:
             self._add_cells(file.address, key)
@@ -196,42 +229,46 @@ class _Reading:
                 raise
             self.skipped.append(f"skipped {error}")
             return
-        for one, sums in fresh.items():
-            _plus(self.sums, one, sums)
+        for period, sums in fresh.items():
+            _plus(self.sums, period, sums)
         if len(self.sums) > MOST:
             raise UsageError(
-                f"{self.pattern}: {self.time or self.every} has more than {MOST:,} values; that "
-                "many periods are not monitored"
+                f"{self.pattern}: {self.time or self.every} has more than {MOST:,} values; at most "
+                f"{MOST:,} periods can be monitored"
             )
 
     def _rows_of(self, address: str, key: period_names.Key | None) -> dict[period_names.Key, Sums]:
-        """The sums of a file's rows by period."""
+        """Return the sums of a file's rows by period.
+
+        They are added to the others only after the whole file was read: of a file that turns out
+        to be damaged, no row is used.
+        """
         source = open_source(address, replace(self.choice, skip_bad_files=False))
         if source.roles.weights:
             raise InputError(f"{source.source}: {WEIGHTED}")
-        own = view_of(source, self.view)
-        self._require_alike(source, own)
+        view = view_of(source, self.view)
+        self._require_alike(source, view)
         column = None if key is not None else self.time or self.every
         if column:
             source = source.also([column])
         fresh: dict[period_names.Key, Sums] = {}
         row = 0
         for block in source.blocks(MOST_ROWS):
-            score, outcome = reduce_rows(_unweighted(block)).view(own)
+            score, outcome = reduce_rows(_unweighted(block)).view(view)
             if key is not None:
                 _plus(fresh, key, _counted(self.grid, score, outcome))
             else:
                 assert column
                 where = f"{source.source}: {column}"
                 keys, index = period_names.keys_of(block.extra[column], self.every, where, row)
-                for k, one in enumerate(keys[: MOST + 1]):
-                    some = index == k
-                    _plus(fresh, one, _counted(self.grid, score[some], outcome[some]))
+                for k, period in enumerate(keys[: MOST + 1]):  # one more shows that it is too many
+                    inside = index == k
+                    _plus(fresh, period, _counted(self.grid, score[inside], outcome[inside]))
             row += block.rows
         return fresh
 
     def _key(self, file: period_names.File) -> period_names.Key | None:
-        """The period of a whole file; None where its rows tell."""
+        """Return the period of a whole file; None where a column gives that of each row."""
         if self.time:
             return None
         if self.every == "file":
@@ -242,18 +279,19 @@ class _Reading:
         return period_names.partitions(file.parts).get(self.every)
 
     def _add_cells(self, path: str, key: period_names.Key | None) -> None:
+        """Add a .cells file. Raises UsageError if its period is not that of a whole file."""
         if key is None:
             option = f"--time {self.time}" if self.time else f"--every {self.every}"
             raise UsageError(
-                f"{path}: holds cells, no rows, which {option} needs; --every file takes each file "
-                "for a period, --every day the date in its name"
+                f"{path}: holds cells, but {option} needs rows; --every file makes each file a "
+                "period, --every day uses the date in its name"
             )
-        state = load_cells(path)
-        self._require_alike(state, view_of(state, self.view))
-        self.states[key] = self.states[key] + state if key in self.states else state
+        summary = load_cells(path)
+        self._require_alike(summary, view_of(summary, self.view))
+        self.summaries[key] = self.summaries[key] + summary if key in self.summaries else summary
 
     def _require_alike(self, source: Source | Summary, view: str) -> None:
-        """Whether a file holds what the others hold."""
+        """Check that a file has the kind, classes and view of the first."""
         shape = (source.kind, source.classes, view)
         if self.shape is None:
             self.shape, self.first = shape, source.source
@@ -264,35 +302,37 @@ class _Reading:
             )
 
     def result(self) -> Periods:
-        """The periods in order."""
-        if self.shape is None or not (self.sums or self.states):
+        """Return the periods in order. Raises InputError if no file could be read."""
+        if self.shape is None or not (self.sums or self.summaries):
             raise InputError(
                 f"{self.pattern}: no file could be read; {'; '.join(self.skipped[:3])}"
             )
-        if self.sums and self.states:
+        if self.sums and self.summaries:
             raise InputError(
-                f"{self.pattern}: holds files of cells and files of rows; name one kind"
+                f"{self.pattern}: holds files of cells and files of rows; give a pattern that "
+                "matches only one kind"
             )
         kind, _, view = self.shape
-        keys = _ordered(self.sums or self.states)
-        called = dict(zip(keys, _called(keys, self.every), strict=True))
-        found = [
-            _of_state(self.states[key], view, called[key])
-            if self.states
-            else Period(called[key], _cells(self.grid, self.sums[key]), kind, view)
+        keys = _ordered(self.sums or self.summaries)
+        names = dict(zip(keys, _names(keys, self.every), strict=True))
+        periods = [
+            _of_summary(self.summaries[key], view, names[key])
+            if self.summaries
+            else Period(names[key], _cells(self.grid, self.sums[key]), kind, view)
             for key in keys
         ]
         notes = (*self.skipped, *_gaps(keys, self.every))
-        return Periods(without_secrets(self.pattern), self.every, tuple(found), notes)
+        return Periods(without_secrets(self.pattern), self.every, tuple(periods), notes)
 
 
 def _described(shape: tuple[Kind, int | None, str]) -> str:
+    """Return kind, classes and view in words."""
     kind, classes, view = shape
     return f"{kind} of {classes} classes, seen as {view}" if classes else kind
 
 
 def _ordered(sums: Mapping[period_names.Key, object]) -> list[period_names.Key]:
-    """By time, by number, or by name; texts that are all numbers are numbers."""
+    """Return keys in order of time, number or name; texts that are all numbers are numbers."""
     keys = list(sums)
     texts = [key for key in keys if isinstance(key, str)]
     if len(texts) == len(keys) and all(_is_number(text) for text in texts):
@@ -303,43 +343,45 @@ def _ordered(sums: Mapping[period_names.Key, object]) -> list[period_names.Key]:
 
 
 def _is_number(text: str) -> bool:
+    """Return whether a text is a finite number."""
     try:
         return np.isfinite(float(text)).item()
     except ValueError:
         return False
 
 
-def _called(keys: list[period_names.Key], every: str) -> list[str]:
-    """Names of the periods: of files, without what they all have in common."""
+def _names(keys: list[period_names.Key], every: str) -> list[str]:
+    """Return the names of the periods; those of files without what all paths have in common."""
     if every != "file":
         return [period_names.name_of(key, every) for key in keys]
     parts = [Path(str(key)).parts for key in keys]
     if len(keys) > 1:  # what differs: a file's name, or the folder of part-0.parquet
-        same = [len({own[-k] for own in parts if len(own) >= k}) == 1 for k in (1, 2)]
+        same = [len({path[-k] for path in parts if len(path) >= k}) == 1 for k in (1, 2)]
         cut = 0 if not same[0] or min(map(len, parts)) < 2 else 1 + (same[1] and len(parts[0]) > 2)
-        parts = [own[: len(own) - cut] for own in parts]
-    short = [Path(own[-1]).stem if "." in own[-1] else own[-1] for own in parts]
+        parts = [path[: len(path) - cut] for path in parts]
+    short = [Path(path[-1]).stem if "." in path[-1] else path[-1] for path in parts]
     if len(set(short)) == len(short):
         return short
-    whole = ["/".join(own) for own in parts]
+    whole = ["/".join(path) for path in parts]
     return whole if len(set(whole)) == len(whole) else [str(key) for key in keys]
 
 
 def _gaps(keys: list[period_names.Key], every: str) -> Iterator[str]:
-    """Periods of the calendar without rows."""
+    """Yield a note that names the days, weeks or months without rows, if there are any."""
     if every not in period_names.CALENDAR:
         return
     missing: list[str] = []
-    for one, two in itertools.pairwise(key for key in keys if isinstance(key, date)):
-        day = _after(one, every)
-        while day < two and len(missing) < MOST:
+    for start, end in itertools.pairwise(key for key in keys if isinstance(key, date)):
+        day = _after(start, every)
+        while day < end and len(missing) < MOST:
             missing.append(period_names.name_of(day, every))
             day = _after(day, every)
     if missing:
-        some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        yield f"no rows in {len(missing):,} {every}{'s' if len(missing) > 1 else ''}: {some}"
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        yield f"no rows in {len(missing):,} {every}{'s' if len(missing) > 1 else ''}: {shown}"
 
 
 def _after(day: date, every: str) -> date:
+    """Return the first day of the next period; 31 days after the first of a month is the next."""
     steps = {"day": 1, "week": 7, "month": 31}
     return period_names.start_of(date.fromordinal(day.toordinal() + steps[every]), every)

@@ -1,67 +1,75 @@
-"""What the evidence comes to, in words."""
+"""The evidence of a change in words."""
 
 from __future__ import annotations
 
-from calibtool.analysis.monitoring.period import Monitoring, Part
+from calibtool.analysis.monitoring.period import Monitoring, ScoreRange
 
-_SHOWN = 3.0  # standard deviations from which a part of the scores is spoken of
+# Standard deviations from which a range of the scores is mentioned. Of ten ranges without a change,
+# one exceeds 3 in fewer than 3 % of cases.
+_SHOWN = 3.0
 
 
-def reading(found: Monitoring) -> str:
-    """A sentence or two, and no more than the numbers show."""
-    count = len(found.periods)
-    if found.alarmed is None or found.changed is None:
-        return _quiet(found, count)
-    best = found.changed[0]
-    names = [period.name for period in found.periods]
-    e = e_text(found.periods[found.alarmed].log10_e)
-    alarm = f"alarm {_when(found.every)}{names[found.alarmed]}, e = {e}"
-    if found.against == "calibrated":
+def reading(monitoring: Monitoring) -> str:
+    """Return one or two sentences that claim no more than the numbers show."""
+    count = len(monitoring.periods)
+    if monitoring.alarmed is None or monitoring.changed is None:
+        return _quiet(monitoring, count)
+    best = monitoring.changed[0]
+    names = [period.name for period in monitoring.periods]
+    e = e_text(monitoring.periods[monitoring.alarmed].log10_e)
+    alarm = f"alarm {_when(monitoring.every)}{names[monitoring.alarmed]}, e = {e}"
+    if monitoring.against == "calibrated":
         since = "" if best == 0 else f" since about {names[best]}"
         head = f"The scores are not calibrated{since} ({alarm})"
     else:
-        head = f"Calibration changed around {names[best]}{_range(found, names)} ({alarm})"
-    if not found.parts or abs(found.parts[0].z) < _SHOWN:
+        head = f"Calibration changed around {names[best]}{_range(monitoring, names)} ({alarm})"
+    if not monitoring.parts or abs(monitoring.parts[0].z) < _SHOWN:
         return f"{head}."
-    return f"{head}: {_where(found, found.parts[0])}.{_others(found)}"
+    return f"{head}: {_where(monitoring, monitoring.parts[0])}.{_others(monitoring)}"
 
 
 def _when(every: str) -> str:
+    """Return the preposition for the name of a period."""
     return {"day": "on ", "week": "in ", "month": "in "}.get(every, "at ")
 
 
-def _quiet(found: Monitoring, count: int) -> str:
-    limit = f"e would have to reach {1 / found.alpha:g}, and is at most {e_text(found.most)} so far"
-    if found.against == "calibrated":
+def _quiet(monitoring: Monitoring, count: int) -> str:
+    """Return the sentence for no alarm."""
+    largest = e_text(monitoring.most)
+    limit = f"e would have to reach {1 / monitoring.alpha:g}, and is at most {largest} so far"
+    if monitoring.against == "calibrated":
         return f"No miscalibration visible in {count:,} periods: {limit}."
     if count == 1:
         return "One period: there is nothing yet that could have changed."
     return f"No change visible in {count:,} periods: {limit}."
 
 
-def _range(found: Monitoring, names: list[str]) -> str:
-    assert found.changed is not None
-    _, low, high = found.changed
+def _range(monitoring: Monitoring, names: list[str]) -> str:
+    """Return the range of periods in which the change came; "" for a single one."""
+    assert monitoring.changed is not None
+    _, low, high = monitoring.changed
     return "" if low == high else f", between {names[low]} and {names[high]}"
 
 
-def _where(found: Monitoring, part: Part) -> str:
-    scores = "confidences" if found.view == "top" else "scores"
+def _where(monitoring: Monitoring, part: ScoreRange) -> str:
+    """Return what changed in a range of the scores."""
+    scores = "confidences" if monitoring.view == "top" else "scores"
     now, then = _percent(part.was_since), _percent(part.was)
     text = f"{scores} of {part.low:.1f} to {part.high:.1f} now come true {now} of the time"
-    if found.against == "calibrated":
+    if monitoring.against == "calibrated":
         return f"{text}, and say {_percent(part.said_since)}"
     moved = part.said_since - part.said
-    said = "" if abs(moved) < 0.005 else " (their mean has moved too)"
-    return f"{text}, before {then}{said}"
+    # half a per cent: the text shows whole per cents
+    note = "" if abs(moved) < 0.005 else " (their mean has moved too)"
+    return f"{text}, before {then}{note}"
 
 
-def _others(found: Monitoring) -> str:
-    """The other parts that have changed."""
-    others = [part for part in found.parts[1:] if abs(part.z) >= _SHOWN]
+def _others(monitoring: Monitoring) -> str:
+    """Return how many other ranges of the scores have changed; "" if none."""
+    others = [part for part in monitoring.parts[1:] if abs(part.z) >= _SHOWN]
     if not others:
         return ""
-    word = "gap" if found.against == "calibrated" else "change"
+    word = "gap" if monitoring.against == "calibrated" else "change"
     up = sum(part.z > 0 for part in others)
     total = len(others)
     ways = "up" if up == total else "down" if not up else f"{up} up, {total - up} down"
@@ -70,7 +78,7 @@ def _others(found: Monitoring) -> str:
 
 
 def e_text(log10_e: float) -> str:
-    """An e-value as it is printed, from its decimal logarithm.
+    """Return an e-value as text, from its decimal logarithm.
 
     >>> e_text(0.5), e_text(2.71), e_text(12.0), e_text(-3.2)
     ('3.2', '513', '1.0e+12', '0.00063')
@@ -86,4 +94,5 @@ def e_text(log10_e: float) -> str:
 
 
 def _percent(share: float) -> str:
+    """Return a share in per cent, with a decimal near 0 and 1."""
     return f"{100 * share:.0f} %" if 0.095 <= share <= 0.905 else f"{100 * share:.1f} %"

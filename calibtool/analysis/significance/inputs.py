@@ -23,7 +23,7 @@ _WHOLE = 1 << 27
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What the tests look at.
+    """The rows that the tests look at.
 
     Attributes:
         score, outcome: (N,) scores and outcomes of the view.

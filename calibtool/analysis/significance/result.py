@@ -1,4 +1,4 @@
-"""Records of significance tests: a test, what it is given, and what it finds."""
+"""Records of significance tests: a test, its inputs and its result."""
 
 from __future__ import annotations
 
