@@ -19,6 +19,7 @@ from calibtool.diagrams.curve import (
     stacked,
 )
 from calibtool.diagrams.inputs import How, Named, only
+from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability import AXES, LOWER, SPACE
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
 from calibtool.diagrams.scales import LINEAR, Scale
@@ -74,7 +75,7 @@ class BeltDiagram:
         }
 
 
-def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> BeltDiagram:
+def compute(predictions: Named, *, view: View = "auto", **how: Unpack[How]) -> BeltDiagram:
     """The belt of Nattino, Finazzi & Bertolini 2014, at 80 % and at the level asked for.
 
     Args:

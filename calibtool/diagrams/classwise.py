@@ -14,6 +14,7 @@ from calibtool.data.rows import to_probs
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, class_names, only
+from calibtool.diagrams.options import Bins, Top
 from calibtool.diagrams.reliability import shape
 from calibtool.diagrams.reliability_curves import binned, binomial_range
 from calibtool.diagrams.scales import LINEAR, Scale
@@ -121,7 +122,9 @@ class Classwise:
         }
 
 
-def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack[How]) -> Classwise:
+def compute(
+    predictions: Named, *, top: Top = TOP, bins: Bins = 15, **how: Unpack[How]
+) -> Classwise:
     """One-vs-rest reliability of every class (Kull et al. 2019; Nixon et al. 2019).
 
     Args:

@@ -13,6 +13,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, named, whole
+from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.reliability_curves import percentiles, smoother
 from calibtool.diagrams.style import Style
@@ -83,7 +84,7 @@ class Compare:
         }
 
 
-def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Compare:
+def compute(predictions: Named, *, view: View = "auto", **how: Unpack[How]) -> Compare:
     """The smoothed gaps of two models over the score, and their difference, paired.
 
     Args:

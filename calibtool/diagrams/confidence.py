@@ -12,6 +12,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only
+from calibtool.diagrams.options import Bins, View
 from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -74,7 +75,7 @@ class Confidence:
 
 
 def compute(
-    predictions: Named, *, bins: int = 20, view: str = "auto", **how: Unpack[How]
+    predictions: Named, *, bins: Bins = 20, view: View = "auto", **how: Unpack[How]
 ) -> Confidence:
     """Histograms of the confidence of right and of wrong answers (Hendrycks & Gimpel 2017, fig. 1).
 

@@ -12,6 +12,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, class_names, only
+from calibtool.diagrams.options import Top
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
@@ -71,7 +72,7 @@ class ConfusionCalibration:
         }
 
 
-def compute(predictions: Named, *, top: int = TOP, **how: Unpack[How]) -> ConfusionCalibration:
+def compute(predictions: Named, *, top: Top = TOP, **how: Unpack[How]) -> ConfusionCalibration:
     """Mean confidence and accuracy of the rows in which each class is predicted (Gupta & Ramdas
     2022: top-label calibration), and what it is taken for.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibtool.data.files.write import whole_file
+from calibtool.diagrams.registry import module_of
 from calibtool.diagrams.style import STYLES, Style, inches, style_of
 from calibtool.errors import UsageError
 
@@ -39,11 +39,6 @@ DPI = 200
 PAD = 0.03  # inches around a picture
 
 
-def module_of(kind: str) -> Any:
-    """The module of a kind's ink."""
-    return import_module(f"calibtool.diagrams.{kind.replace('-', '_')}")
-
-
 def figure(
     kind: str,
     diagram: Any,
@@ -61,20 +56,20 @@ def figure(
         style: "paper", "talk" or "dark".
         title: None for that of the style: none on paper, the name of the file otherwise.
     """
-    look, ink = style_of(style), module_of(kind)
+    look, module = style_of(style), module_of(kind)
     wide = inches(width) or look.width
     text = title if title is not None else _title(diagram) if look.titled else ""
     with _matplotlib(look):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        drawn = Figure(figsize=(wide, ink.height(diagram, wide, look)), layout="constrained")
+        drawn = Figure(figsize=(wide, module.height(diagram, wide, look)), layout="constrained")
         FigureCanvasAgg(drawn)
         engine: Any = drawn.get_layout_engine()
         engine.set(w_pad=PAD, h_pad=PAD, hspace=0, wspace=0)
         if text:
             drawn.suptitle(text, x=0.01, ha="left", fontsize=look.text * 1.15)
-        ink.draw(diagram, drawn.subplots(), look)
+        module.draw(diagram, drawn.subplots(), look)
         with _boxes_for_letters():
             _fit(drawn)
         return drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only, whole
+from calibtool.diagrams.options import Option
 from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -79,8 +80,13 @@ class GainDiagram:
 def compute(
     predictions: Named,
     *,
-    methods: Sequence[str] | None = None,
-    test: Predictions | None = None,
+    methods: Annotated[
+        Sequence[str] | None, Option("Calibrators; all, unless said.", typed="names")
+    ] = None,
+    test: Annotated[
+        Predictions | None,
+        Option("Measure on this file; no cross-fitting.", typed="predictions"),
+    ] = None,
     **how: Unpack[How],
 ) -> GainDiagram:
     """NLL and ECE before and after every calibrator, on rows that it has not seen, paired.

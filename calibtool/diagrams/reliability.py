@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Unpack
 
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Readable, Recalibrator, Variant
+from calibtool.data.readable import Readable, Variant
 from calibtool.diagrams import marks, reliability_curves
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, groups, named, only, whole
+from calibtool.diagrams.options import Bins, Calibrators, Option, View, require_choices
 from calibtool.diagrams.scales import Scale, scale_of
 from calibtool.diagrams.style import Style
 from calibtool.errors import InputError, UsageError
@@ -31,9 +31,10 @@ AXES = {
 LOWER = 0.2  # height of the histogram, of that of the diagram
 SPACE = 0.05
 WITH_BARS = 4  # curves in one panel whose intervals are drawn; those of more would hide one another
-FORMS = ("binned", "smooth", "corp")
-INTERVALS = ("clopper-pearson", "bootstrap")
-VIEWS = ("auto", "top", "positive")
+Form: TypeAlias = Literal["binned", "smooth", "corp"]
+Profile: TypeAlias = Literal["equal_width", "equal_mass"]
+Intervals: TypeAlias = Literal["clopper-pearson", "bootstrap"]
+Bands: TypeAlias = Literal["confidence", "consistency", "both", "none"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +86,36 @@ class Reliability:
 def compute(
     predictions: Named,
     *,
-    form: str = "binned",
-    bins: int = 15,
-    profile: str | None = None,
-    intervals: str = "clopper-pearson",
-    view: str = "auto",
-    logit: bool = False,
-    by: str | None = None,
-    bands: str | None = None,
-    calibrators: Sequence[Recalibrator] = (),
+    calibrators: Calibrators = (),
+    form: Annotated[
+        Form,
+        Option(
+            flags={"smooth": "A kernel curve: smooth ECE.", "corp": "Isotonic: MCB, DSC and UNC."}
+        ),
+    ] = "binned",
+    logit: Annotated[bool, Option("Tell 0.99 from 0.999.", name="logit-axis")] = False,
+    by: Annotated[
+        str | None,
+        Option(
+            "A small diagram for each of its values; also country,device, `predicted` or "
+            "`confidence`.",
+            typed="column",
+        ),
+    ] = None,
+    bins: Bins = 15,
+    profile: Annotated[
+        Profile | None,
+        Option("Which bins; of equal width, unless the axis is a logit axis."),
+    ] = None,
+    intervals: Annotated[Intervals, Option("Of the bins.")] = "clopper-pearson",
+    bands: Annotated[
+        Bands | None,
+        Option(
+            "Where the curve could be, or where that of a perfect model would be; both, unless "
+            "several curves are overlaid."
+        ),
+    ] = None,
+    view: View = "auto",
     **how: Unpack[How],
 ) -> Reliability:
     """The data of a reliability diagram (Murphy & Winkler 1977; Niculescu-Mizil & Caruana 2005).
@@ -115,7 +137,9 @@ def compute(
 
     Raises UsageError, InputError.
     """
-    _require(form, intervals, view, bands, profile)
+    require_choices(
+        compute, form=form, profile=profile, intervals=intervals, bands=bands, view=view
+    )
     rule = profile or ("equal_mass" if logit else "equal_width")
     sets: dict[str, Readable] = named(predictions)
     notes: tuple[str, ...] = ()
@@ -148,19 +172,6 @@ def compute(
     return Reliability(
         tuple(drawn), tuple(data), found.view, form, logit, found.settings.level, bands, notes
     )
-
-
-def _require(form: str, intervals: str, view: str, bands: str | None, profile: str | None) -> None:
-    chosen = {
-        "form": (form, FORMS),
-        "intervals": (intervals, INTERVALS),
-        "view": (view, VIEWS),
-        "profile": (profile or "equal_width", ("equal_width", "equal_mass")),
-        "bands": (bands or "none", ("confidence", "consistency", "both", "none")),
-    }
-    for name, (value, known) in chosen.items():
-        if value not in known:
-            raise UsageError(f"{name} {value!r}: there are {', '.join(known)}")
 
 
 def _view(view: str, predictions: Readable) -> str:

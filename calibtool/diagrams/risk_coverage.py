@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Recalibrator, Variant
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, named
+from calibtool.diagrams.options import Calibrators
 from calibtool.diagrams.reliability_curves import percentiles
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_variants
@@ -81,7 +81,7 @@ class RiskCoverage:
 
 
 def compute(
-    predictions: Named, *, calibrators: Sequence[Recalibrator] = (), **how: Unpack[How]
+    predictions: Named, *, calibrators: Calibrators = (), **how: Unpack[How]
 ) -> RiskCoverage:
     """Risk against coverage (El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017).
 

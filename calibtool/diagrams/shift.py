@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, column, only, whole
+from calibtool.diagrams.options import Bins, Option, View
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
@@ -85,11 +86,11 @@ class Shift:
 
 def compute(
     predictions: Named,
+    over: Annotated[str, Option("Numbers or times.", typed="column")],
     *,
-    over: str,
-    groups: int = 10,
-    bins: int = 15,
-    view: str = "auto",
+    groups: Annotated[int, Option("Stretches of about as many rows each.", within=(2, 1000))] = 10,
+    bins: Bins = 15,
+    view: View = "auto",
     **how: Unpack[How],
 ) -> Shift:
     """Mean score, mean outcome and ECE of the rows in each stretch of a column.

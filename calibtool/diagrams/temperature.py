@@ -15,6 +15,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only, whole
+from calibtool.diagrams.options import Bins
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -70,7 +71,7 @@ class Temperature:
         return self.nll[index], self.ece[index]
 
 
-def compute(predictions: Named, *, bins: int = 15, **how: Unpack[How]) -> Temperature:
+def compute(predictions: Named, *, bins: Bins = 15, **how: Unpack[How]) -> Temperature:
     """NLL and ECE after division of the logits by T (Guo et al. 2017, sec. 4.2).
 
     Args:
