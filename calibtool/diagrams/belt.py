@@ -9,7 +9,7 @@ import numpy as np
 
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import (
     Histogram,
     Parts,
@@ -20,9 +20,8 @@ from calibtool.diagrams.curve import (
 )
 from calibtool.diagrams.inputs import How, Named, only
 from calibtool.diagrams.options import View
-from calibtool.diagrams.reliability import AXES, LOWER, SPACE
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
-from calibtool.diagrams.scales import LINEAR, Scale
+from calibtool.diagrams.scales import AXIS_NAMES, LINEAR, Scale
 from calibtool.diagrams.style import Style
 from calibtool.errors import InputError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -108,11 +107,8 @@ def height(data: BeltDiagram, width: float, style: Style) -> float:
 def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
     """Curve and bands over the diagonal; a histogram beneath."""
     belt, scale, colour = data.belt, Scale(LINEAR, LINEAR, logit=False), style.colour(0)
-    lower = marks.beneath(axes, LOWER, SPACE)
-    axes.set_box_aspect(1)
-    axes.set_anchor("N")
-    scale.frame(axes)
-    marks.diagonal(axes, style, scale.even())
+    lower = panels.beneath(axes)
+    panels.square(axes, scale, style)
     for k in np.argsort(belt.level)[::-1]:
         alpha = ALPHA[0] if k == np.argmin(belt.level) else ALPHA[1]
         band = (belt.grid, belt.low[k], belt.high[k])
@@ -123,7 +119,7 @@ def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
     taken += [(belt.grid, edge) for edge in (belt.low[-1], belt.high[-1])]
     wide = marks.width_of(axes) * axes.get_position().width
     marks.corner(axes, style, lines, marks.corner_place(lines, taken, wide, style))
-    x_name, y_name = AXES[data.view]
+    x_name, y_name = AXIS_NAMES[data.view]
     axes.set_ylabel(y_name)
     lower.set_xlabel(x_name)
     scale.x_frame(lower)

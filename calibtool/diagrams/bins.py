@@ -10,7 +10,7 @@ import numpy as np
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -57,11 +57,11 @@ class BinsDiagram:
                 {
                     "rule": rule,
                     "bins": self.numbers,
-                    **{name: [getattr(one, name) for one in own] for name in names},
+                    **columns_of(own, names),
                 }
                 for rule, own in self.estimates.items()
             ),
-            "smooth": {name: [getattr(self.binless, name)] for name in names},
+            "smooth": columns_of([self.binless], names),
             "library": stacked(
                 {"library": library, "bins": self.numbers, "value": values}
                 for library, values in self.libraries.items()
@@ -128,10 +128,7 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
     handles, labels = [], []
     for index, (rule, own) in enumerate(data.estimates.items()):
         colour = style.colour(index)
-        value, low, high = (
-            np.array([getattr(one, name) for one in own], float)
-            for name in ("value", "low", "high")
-        )
+        value, low, high = (numbers(own, name) for name in ("value", "low", "high"))
         marks.band(axes, x, low, high, colour=colour, gid=f"band-{index}")
         how = {"color": colour, "lw": style.line, "marker": style.marker(index)}
         how |= {"ms": 0.5 * style.text, "mec": style.paper, "mew": style.line * 0.3}

@@ -11,11 +11,10 @@ import numpy as np
 from calibtool.data.predictions import DataInfo, Kind, Predictions
 from calibtool.data.readable import Readable, Variant
 from calibtool.data.rows import to_probs
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, class_names, only
 from calibtool.diagrams.options import Bins, Top
-from calibtool.diagrams.reliability import shape
 from calibtool.diagrams.reliability_curves import binned, binomial_range
 from calibtool.diagrams.scales import LINEAR, Scale
 from calibtool.diagrams.style import Style
@@ -246,9 +245,9 @@ def height(data: Classwise, width: float, style: Style) -> float:
 
 def draw(data: Classwise, axes: Axes, style: Style) -> None:
     """A panel a class, the worst first; below, every class as a column of its bins."""
-    place = marks.inside(axes)
+    place = panels.inside(axes)
     width = place.bbox.width / place.dpi
-    rows, columns = shape(len(data.curves), width, style)
+    rows, columns = panels.grid_shape(len(data.curves), width, style)
     panel = width / columns - 0.35
     grid = place.add_gridspec(
         rows + 1, columns, height_ratios=[*[panel] * rows, STRIP * (width - 0.6)]
@@ -277,13 +276,9 @@ def draw(data: Classwise, axes: Axes, style: Style) -> None:
 def _panel(axes: Axes, curve: Curve, style: Style) -> None:
     colour, some = style.colour(0), np.isfinite(curve.outcome)
     assert curve.edges is not None
-    axes.set_box_aspect(1)
-    axes.set_anchor("N")
-    scale = Scale(LINEAR, LINEAR, logit=False)
-    scale.frame(axes)
+    panels.square(axes, Scale(LINEAR, LINEAR, logit=False), style)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    marks.diagonal(axes, style, scale.even())
     marks.expected(axes, curve.edges, curve.least, curve.most, style)
     share = np.sqrt(curve.mass[some] / curve.mass[1:].max()) if len(curve.mass) > 1 else np.ones(1)
     thick = style.line * (0.35 + 0.5 * np.minimum(share, 1))

@@ -10,12 +10,12 @@ import numpy as np
 from calibtool.calibrators.crossfit import ROW, numbered
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, named, whole
 from calibtool.diagrams.options import View
-from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.reliability_curves import percentiles, smoother
+from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.binary_problems import RowProblems
@@ -174,7 +174,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     """The gap of each model above; the difference below, thick where its band leaves out 0."""
     from matplotlib.lines import Line2D
 
-    place = marks.inside(axes)
+    place = panels.inside(axes)
     upper, lower = place.subplots(2, 1, sharex=True)
     x, handles, labels = data.score, [], []
     for index, line in enumerate(data.models):
@@ -198,7 +198,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     lower.plot(x, sure, color=colour, lw=style.line * 2, solid_capstyle="butt", zorder=4)
     for ax in (upper, lower):
         ax.axhline(0, color=style.muted, lw=style.line * 0.5, zorder=1)
-    x_name, y_name = AXES[data.view]
+    x_name, y_name = AXIS_NAMES[data.view]
     upper.set_ylabel(f"{y_name} - {x_name.lower()}" if data.view == "top" else f"{y_name} - P")
     lower.set_ylabel("Difference")
     lower.set_xlabel(x_name)

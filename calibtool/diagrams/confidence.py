@@ -10,10 +10,10 @@ import numpy as np
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only
 from calibtool.diagrams.options import Bins, View
-from calibtool.diagrams.reliability import AXES
+from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
@@ -66,10 +66,7 @@ class Confidence:
         return {
             "data": data_columns(self.data),
             "estimate": estimate_columns(self.estimates),
-            "group": stacked(
-                {"group": g.label, **{name: getattr(g, name) for name in names}}
-                for g in self.groups
-            ),
+            "group": {"group": [g.label for g in self.groups], **columns_of(self.groups, names)},
             "histogram": stacked({"group": g.label, **bins, "mass": g.mass} for g in self.groups),
         }
 
@@ -143,7 +140,7 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
     ends = [marks.percent(bottom, 0), "0", marks.percent(top, 0)]
     axes.set_yticks([-bottom, 0, top], ends)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
-    axes.set_xlabel(AXES[data.view][0])
+    axes.set_xlabel(AXIS_NAMES[data.view][0])
     axes.set_ylabel("Share of its own")
     head = [marks.estimate_text(data.estimates[0]), f"n = {data.data[0].rows:,}"]
     marks.header(axes, style, ["; ".join(head)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, class_names, only
 from calibtool.diagrams.options import Top
@@ -151,7 +151,7 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     """What was said, open; what was, filled; the gap between them."""
     from matplotlib.lines import Line2D
 
-    place = marks.inside(axes)
+    place = panels.inside(axes)
     axes = place.subplots()
     said, was = style.colour(1), style.colour(0)
     size: dict[str, Any] = {"ms": 0.62 * style.text, "mew": style.line * 0.8, "zorder": 4, "ls": ""}

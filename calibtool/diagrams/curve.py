@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,28 +42,21 @@ class Histogram:
         return {"from": self.edges[:-1], "to": self.edges[1:], "mass": self.mass}
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A reliability curve.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Points:
+    """The points of a reliability curve, with its two bands.
 
     Attributes:
-        label: what it shows.
-        panel: which of several small diagrams it belongs to; "" where there is one.
         score: (M,) mean score of each bin, or where a continuous curve is computed; NaN where a
             bin is empty.
         outcome: (M,) mean outcome (accuracy, in the top view); NaN where there is none.
         low, high: (M,) interval of the outcome.
         least, most: (M,) where the outcome of a perfect model would lie: the consistency band.
         mass: (M,) share of the weight in each bin; of a continuous curve, the density.
-        edges: (M + 1,) of the bins; None for a continuous curve.
+        edges: (M + 1,) edges of the bins; None for a continuous curve.
         histogram: of the scores.
-        estimates: the numbers that go with it, each with its interval.
-        rows: how many there are.
-        said, was: mean score and mean outcome.
     """
 
-    label: str
-    panel: str
     score: Array
     outcome: Array
     low: Array
@@ -73,31 +66,56 @@ class Curve:
     mass: Array
     edges: Array | None
     histogram: Histogram
+
+    def columns(self) -> dict[str, Array]:
+        """Return the points as columns of a table."""
+        names = ("score", "outcome", "low", "high", "least", "most", "mass")
+        columns = {name: getattr(self, name) for name in names}
+        if self.edges is None:
+            return columns
+        return {"from": self.edges[:-1], "to": self.edges[1:], **columns}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Curve(Points):
+    """A reliability curve with its numbers.
+
+    Attributes:
+        label: the name of the curve.
+        panel: the small diagram that the curve belongs to; "" if there is only one.
+        estimates: the numbers that go with the curve, each with its interval.
+        rows: number of rows.
+        said, was: mean score and mean outcome.
+    """
+
+    label: str
+    panel: str
     estimates: tuple[Estimate, ...]
     rows: int
     said: float
     was: float
 
-    def columns(self) -> dict[str, Array]:
-        """As a table."""
-        names = ("score", "outcome", "low", "high", "least", "most", "mass")
-        found = {name: getattr(self, name) for name in names}
-        if self.edges is None:
-            return found
-        return {"from": self.edges[:-1], "to": self.edges[1:], **found}
+
+def columns_of(records: Iterable[object], names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return one column per attribute, with one value per record."""
+    records = list(records)
+    return {name: [getattr(record, name) for record in records] for name in names}
 
 
 def estimate_columns(estimates: Iterable[Estimate]) -> dict[str, list[Any]]:
-    """Estimates as a table, with the columns of the JSON report."""
+    """Return estimates as columns, those of the JSON report."""
     names = ("name", "view", "value", "low", "high", "unbiased", "p_value", "signature")
-    estimates = list(estimates)
-    return {name: [getattr(one, name) for one in estimates] for name in names}
+    return columns_of(estimates, names)
 
 
-def data_columns(data: Sequence[DataInfo]) -> dict[str, list[Any]]:
-    """What was read, as a table."""
-    names = ("source", "rows", "classes", "kind", "weighted")
-    return {name: [getattr(one, name) for one in data] for name in names}
+def data_columns(data: Iterable[DataInfo]) -> dict[str, list[Any]]:
+    """Return what was read as columns."""
+    return columns_of(data, ("source", "rows", "classes", "kind", "weighted"))
+
+
+def numbers(records: Iterable[object], name: str) -> Array:
+    """Return an attribute of each record as float64, (N,); NaN for None."""
+    return np.array([getattr(record, name) for record in records], np.float64)
 
 
 def stacked(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:

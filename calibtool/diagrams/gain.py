@@ -15,8 +15,8 @@ from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams import marks, panels
+from calibtool.diagrams.curve import Parts, columns_of, data_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.options import Option
 from calibtool.diagrams.style import Style
@@ -65,15 +65,15 @@ class GainDiagram:
     @property
     def parts(self) -> Parts:
         """Everything that is drawn, as tables."""
-
-        def columns(estimates: Sequence[Estimate]) -> dict[str, list[object]]:
-            return {name: [getattr(one, name) for one in estimates] for name in NAMES}
-
         return {
             "data": data_columns(self.data),
-            "before": stacked([columns(self.before)]),
-            "after": stacked({"method": g.method, **columns(g.after)} for g in self.gains),
-            "change": stacked({"method": g.method, **columns(g.change)} for g in self.gains),
+            "before": columns_of(self.before, NAMES),
+            "after": stacked(
+                {"method": g.method, **columns_of(g.after, NAMES)} for g in self.gains
+            ),
+            "change": stacked(
+                {"method": g.method, **columns_of(g.change, NAMES)} for g in self.gains
+            ),
         }
 
 
@@ -148,7 +148,7 @@ def height(data: GainDiagram, width: float, style: Style) -> float:
 
 def draw(data: GainDiagram, axes: Axes, style: Style) -> None:
     """NLL to the left, ECE to the right; a line from before to after."""
-    place = marks.inside(axes)
+    place = panels.inside(axes)
     for index, ax in enumerate(place.subplots(1, 2, sharey=True)):
         _panel(ax, data, index, style)
     rows = f"{data.data[0].rows:,} rows, {data.how}"

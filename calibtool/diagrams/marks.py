@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
+WITH_INTERVALS = 4  # curves in one panel; the intervals of more would hide one another
 SHORT = {
     "ece": "ECE",
     "ada-ece": "ada-ECE",
@@ -35,30 +36,6 @@ SHORT = {
     "top-label-ece": "top-label ECE",
     "ici": "ICI",
 }
-
-
-# ------------------------------------------------------------------ places
-
-
-def beneath(axes: Axes, share: float, gap: float) -> Axes:
-    """Smaller axes below, on the same x axis; sizes as shares of the height of `axes`."""
-    lower = axes.inset_axes((0, -gap - share, 1, share), sharex=axes)
-    axes.tick_params(labelbottom=False)
-    return lower
-
-
-def inside(axes: Axes) -> SubFigure:
-    """The place of the axes as a figure of its own, for diagrams of several panels."""
-    spec = axes.get_subplotspec()
-    if spec is None:
-        from calibtool.errors import UsageError
-
-        raise UsageError(
-            "this diagram has several panels: give axes made by subplots(), whose place it takes"
-        )
-    parent = axes.figure
-    axes.remove()
-    return parent.add_subfigure(spec)
 
 
 # ------------------------------------------------------------------ marks

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibtool.analysis.monitoring.period import Monitoring
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
+from calibtool.diagrams.curve import numbers
+from calibtool.diagrams.scales import MEAN_NAMES
 from calibtool.diagrams.style import Style
-from calibtool.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NAMES = {"top": ("mean confidence", "accuracy"), "positive": ("mean score", "frequency")}
 _MANY = 60  # periods from which points are left out
 _LEAST = -3.0  # decimal logarithm of an e-value below which it is drawn there
 
@@ -28,15 +28,15 @@ def height(data: Monitoring, width: float, style: Style) -> float:
 
 def draw(data: Monitoring, axes: Axes, style: Style) -> None:
     """What was said and what was; the ECE; the evidence."""
-    place = marks.inside(axes)
-    panels = place.subplots(3, 1, sharex=True, height_ratios=(1.5, 1, 1.1))
+    place = panels.inside(axes)
+    upper, middle, lower = place.subplots(3, 1, sharex=True, height_ratios=(1.5, 1, 1.1))
     x = _times(data)
-    for panel in panels:
+    for panel in (upper, middle, lower):
         _change(panel, data, x, style)
-    _means(panels[0], data, x, style)
-    _errors(panels[1], data, x, style)
-    _evidence(panels[2], data, x, style)
-    _ticks(panels[2], data, x, style)
+    _means(upper, data, x, style)
+    _errors(middle, data, x, style)
+    _evidence(lower, data, x, style)
+    _ticks(lower, data, x, style)
     level = "" if data.level is None else f"Bars: {100 * data.level:g} % intervals. "
     change = "" if data.changed is None else "Grey: when the change most probably came. "
     marks.foot(
@@ -84,7 +84,7 @@ def _shape(data: Monitoring, style: Style) -> dict[str, Any]:
 
 
 def _means(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
-    said, was = _column(data, "said"), _column(data, "was")
+    said, was = numbers(data.periods, "said"), numbers(data.periods, "was")
     ends = [[p.bias.low, p.bias.high] for p in data.periods]
     low, high = (said - np.array(ends, float)[:, k] for k in (1, 0))
     thin = style.line * (0.8 if len(x) <= _MANY else 0.4)
@@ -96,17 +96,15 @@ def _means(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
             x, said, color=style.colour(1), marker="s", ls=(0, (4, 1.6)), gid="curve-1", **how
         )[0],
     ]
-    said_name, was_name = NAMES[data.view]
+    said_name, was_name = MEAN_NAMES[data.view]
     marks.key(axes, style, handles, [was_name, said_name])
     marks.percent_axis(axes)
     axes.yaxis.set_major_locator(marks.few_ticks(5))
 
 
 def _errors(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
-    value, low, high = (
-        np.array([getattr(p.ece, name) for p in data.periods], float)
-        for name in ("value", "low", "high")
-    )
+    errors = [period.ece for period in data.periods]
+    value, low, high = (numbers(errors, name) for name in ("value", "low", "high"))
     thin = style.line * (0.8 if len(x) <= _MANY else 0.4)
     marks.bars(axes, x, low, high, colour=style.ink, width=thin, gid="bars-1")
     how: dict[str, Any] = {"lw": style.line * 0.7, **_shape(data, style)}
@@ -120,7 +118,7 @@ def _evidence(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     """On a logarithmic axis, with the line that raises an alarm."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    log_e = _column(data, "log10_e")
+    log_e = numbers(data.periods, "log10_e")
     limit = -math.log10(data.alpha)
     how: dict[str, Any] = {"lw": style.line, **_shape(data, style)}
     axes.plot(x, np.maximum(log_e, _LEAST), color=style.colour(2), marker="^", gid="curve-3", **how)
@@ -167,7 +165,3 @@ def _ticks(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     step = -(-len(x) // room)
     axes.set_xticks(x[::step], names[::step])
     axes.set_xlabel(data.every)
-
-
-def _column(data: Monitoring, name: str) -> Array:
-    return np.array([getattr(period, name) for period in data.periods], float)

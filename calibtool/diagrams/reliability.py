@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Unpack
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Unpack
 
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable, Variant
-from calibtool.diagrams import marks, reliability_curves
-from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams import marks, panels, reliability_curves, series
+from calibtool.diagrams.curve import Curve, Parts, Points, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, groups, named, only, whole
 from calibtool.diagrams.options import Bins, Calibrators, Option, View, require_choices
-from calibtool.diagrams.scales import Scale, scale_of
+from calibtool.diagrams.scales import AXIS_NAMES, Scale, scale_of
 from calibtool.diagrams.style import Style
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.evaluate import evaluate_variants
@@ -23,14 +21,8 @@ from calibtool.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
-AXES = {
-    "top": ("Confidence", "Accuracy"),
-    "positive": ("P(class 1)", "Frequency of class 1"),
-}
-LOWER = 0.2  # height of the histogram, of that of the diagram
-SPACE = 0.05
-WITH_BARS = 4  # curves in one panel whose intervals are drawn; those of more would hide one another
 Form: TypeAlias = Literal["binned", "smooth", "corp"]
 Profile: TypeAlias = Literal["equal_width", "equal_mass"]
 Intervals: TypeAlias = Literal["clopper-pearson", "bootstrap"]
@@ -199,9 +191,7 @@ def _spec(name: str, *options: str) -> str:
     return f"{name}({','.join(option for option in options if option)})"
 
 
-def _points(
-    found: Results, system: int, form: str, *, logit: bool, intervals: str
-) -> reliability_curves.Points:
+def _points(found: Results, system: int, form: str, *, logit: bool, intervals: str) -> Points:
     if form == "smooth":
         return reliability_curves.smooth(found, system, _bandwidth(found, system), logit=logit)
     if form == "corp":
@@ -236,71 +226,67 @@ def height(data: Reliability, width: float, style: Style) -> float:
 
 
 def draw(data: Reliability, axes: Axes, style: Style) -> None:
-    """One diagram, or a small one for each panel."""
-    panels = list(data.panels.items())
-    if len(panels) == 1:
-        lower = _panel(axes, data, panels[0][1], style)
-        marks.small_print(lower, style, _small_print(data, panels[0][1]))
+    """Draw one diagram, or a small one for each panel."""
+    panel, *others = data.panels.values()
+    if not others:
+        lower = _panel(axes, data, panel, style)
+        marks.small_print(lower, style, _small_print(data, panel))
         return
-    place = marks.inside(axes)
-    rows, columns = shape(len(panels), place.bbox.width / place.dpi, style)
-    grid = place.subplots(rows, columns, squeeze=False)
-    for index, ax in enumerate(grid.flat):
-        if index >= len(panels):
-            ax.remove()
-            continue
-        name, curves = panels[index]
-        lower = _panel(ax, data, curves, style, name)
-        if index % columns:
-            ax.set_ylabel("")
-        if index + columns < len(panels):
-            lower.set_xlabel("")
-    if len(panels[0][1]) > 1:
+    place = panels.inside(axes)
+    _small_panels(place, data, style)
+    if len(panel) > 1:
         place.legend(
-            [_handle(k, style) for k in range(len(panels[0][1]))],
-            [curve.label for curve in panels[0][1]],
+            [series.handle(k, style) for k in range(len(panel))],
+            [curve.label for curve in panel],
             loc="outside upper left",
             frameon=False,
             fontsize=style.small,
         )
-    marks.foot(place, style, _small_print(data, panels[0][1]))
+    marks.foot(place, style, _small_print(data, panel))
 
 
-def shape(panels: int, width: float, style: Style) -> tuple[int, int]:
-    """Rows and columns of small panels."""
-    most = max(1, min(panels, int(width / (0.215 * style.text)), 4))
-    rows = -(-panels // most)
-    return rows, -(-panels // rows)
+def _small_panels(place: SubFigure, data: Reliability, style: Style) -> None:
+    """Draw the panels as a grid; axis labels stand at its left and lower edge alone."""
+    named_panels = list(data.panels.items())
+    rows, columns = panels.grid_shape(len(named_panels), place.bbox.width / place.dpi, style)
+    grid = place.subplots(rows, columns, squeeze=False)
+    for index, axes in enumerate(grid.flat):
+        if index >= len(named_panels):
+            axes.remove()
+            continue
+        name, curves = named_panels[index]
+        lower = _panel(axes, data, curves, style, name)
+        if index % columns:
+            axes.set_ylabel("")
+        if index + columns < len(named_panels):
+            lower.set_xlabel("")
 
 
 def _panel(
     axes: Axes, data: Reliability, curves: tuple[Curve, ...], style: Style, name: str = ""
 ) -> Axes:
-    """A diagram with its histogram, which is returned."""
+    """Draw the curves of a panel, and their histogram, whose axes are returned."""
     scale = scale_of(curves, logit=data.logit)
-    x_name, y_name = AXES[data.view]
-    lower = marks.beneath(axes, LOWER, 2 * SPACE if name else SPACE)
-    axes.set_box_aspect(1)
-    axes.set_anchor("N")
-    scale.frame(axes)
-    marks.diagonal(axes, style, scale.even())
-    shown = len(curves) <= WITH_BARS
-    handles, crowd = [], len(curves)
+    x_name, y_name = AXIS_NAMES[data.view]
+    lower = panels.beneath(axes, space=2 * panels.SPACE if name else panels.SPACE)
+    panels.square(axes, scale, style)
+    crowd = len(curves)
+    with_intervals = crowd <= marks.WITH_INTERVALS and data.bands in ("confidence", "both")
+    draw_curve = series.draw_bins if data.form == "binned" else series.draw_line
+    handles = []
     for index, curve in enumerate(curves):
-        if data.bands in ("consistency", "both") and len(curves) == 1:
-            _expected(axes, curve, scale, style)
-        whole = shown and data.bands in ("confidence", "both")
-        draw_one = _binned if data.form == "binned" else _continuous
-        handles.append(draw_one(axes, curve, index, scale, style, whole=whole, crowd=crowd))
-        _histogram(lower, curve, index, scale, style, crowd=crowd)
+        if data.bands in ("consistency", "both") and crowd == 1:
+            series.draw_expected(axes, curve, scale, style)
+        draw_curve(axes, curve, index, scale, style, intervals=with_intervals, crowd=crowd)
+        series.draw_histogram(lower, curve, index, scale, style, crowd=crowd)
+        handles.append(series.handle(index, style, line=data.form != "binned"))
     axes.set_ylabel(y_name)
     lower.set_xlabel(x_name)
     scale.x_frame(lower)
-    top = max(float(curve.histogram.mass.max()) for curve in curves)
-    marks.top_of(lower, top)
+    marks.top_of(lower, max(float(curve.histogram.mass.max()) for curve in curves))
     if name:
         marks.header(axes, style, [marks.long_name(name, 26), *_numbers(curves)], small=True)
-    elif len(curves) == 1:
+    elif crowd == 1:
         lines, wide = _corner(data, curves[0]), marks.width_of(axes) * axes.get_position().width
         place = marks.corner_place(lines, _taken(curves, scale), wide, style)
         if place == "above":
@@ -345,128 +331,13 @@ def _labels(curves: tuple[Curve, ...]) -> list[str]:
     return out
 
 
-def _expected(axes: Axes, curve: Curve, scale: Scale, style: Style) -> None:
-    """Where a perfect model would lie."""
-    least, most = scale.on_y(curve.least), scale.on_y(curve.most)
-    if curve.edges is None:
-        marks.band(
-            *(axes, scale.on_x(curve.score), least, most),
-            colour=style.faint,
-            alpha=1.0,
-            zorder=1,
-            gid="expected-0",
-        )
-        return
-    marks.expected(axes, scale.on_x(curve.edges), least, most, style)
-
-
-def _binned(
-    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, whole: bool, crowd: int
-) -> Any:
-    """Points as large as their share of the rows, with their intervals."""
-    colour, some = style.colour(index), np.isfinite(curve.outcome)
-    x, y = scale.on_x(curve.score[some]), scale.on_y(curve.outcome[some])
-    share = curve.mass[some] / curve.mass.max()
-    thick = np.sqrt(share)
-    if crowd > 1:  # a line holds the points of a series together, thin where there are few rows
-        marks.thick_line(
-            axes,
-            x,
-            y,
-            style.line * (0.1 + 0.9 * np.minimum(thick, 0.6)),
-            color=colour,
-            linestyle=style.dash(index),
-            alpha=0.8,
-            zorder=2.5,
-            gid=f"curve-{index}",
-        )
-    if whole:
-        low, high = scale.on_y(curve.low[some]), scale.on_y(curve.high[some])
-        width = style.line * (0.35 + 0.65 * thick)
-        marks.bars(axes, x, low, high, colour=colour, width=width, gid=f"bars-{index}")
-    grow = 0.95 if crowd <= WITH_BARS else 0.6
-    area = (0.34 * style.text) ** 2 + share * ((grow * style.text) ** 2 - (0.34 * style.text) ** 2)
-    axes.scatter(
-        x,
-        y,
-        s=area,
-        color=colour,
-        marker=style.marker(index),
-        edgecolors=style.paper,
-        linewidths=style.line * 0.35,
-        zorder=5,
-        clip_on=False,
-        gid=f"points-{index}",
-    )
-    return _handle(index, style)
-
-
-def _handle(index: int, style: Style) -> Any:
-    """A series in the key."""
-    from matplotlib.lines import Line2D
-
-    return Line2D(
-        *([], []),
-        color=style.colour(index),
-        lw=style.line,
-        ls=style.dash(index),
-        marker=style.marker(index),
-        ms=0.6 * style.text,
-        mec=style.paper,
-        mew=style.line * 0.3,
-    )
-
-
-def _continuous(
-    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, whole: bool, crowd: int
-) -> Any:
-    """A line as thick as the density of the scores, with its band."""
-    from matplotlib.lines import Line2D
-
-    colour = style.colour(index)
-    x, y = scale.on_x(curve.score), scale.on_y(curve.outcome)
-    if whole:
-        low, high = scale.on_y(curve.low), scale.on_y(curve.high)
-        marks.band(axes, x, low, high, colour=colour, gid=f"band-{index}")
-    thick = np.full(len(x), style.line)
-    if _is_density(curve):
-        grow = 2.2 if crowd <= WITH_BARS else 0.8
-        thick = style.line * (0.55 + grow * np.sqrt(curve.mass / curve.mass.max()))
-    marks.thick_line(
-        axes, x, y, thick, color=colour, capstyle="round", zorder=4, gid=f"curve-{index}"
-    )
-    return Line2D([], [], color=colour, lw=1.6 * style.line, ls=style.dash(index))
-
-
-def _is_density(curve: Curve) -> bool:
-    """Whether `mass` is a density: that of a smooth curve is, that of isotonic cells is not."""
-    return len(curve.score) > 2 and not np.isclose(curve.mass.sum(), 1.0)
-
-
-def _histogram(
-    axes: Axes, curve: Curve, index: int, scale: Scale, style: Style, *, crowd: int
-) -> None:
-    edges = scale.on_x(curve.histogram.edges)
-    how: dict[str, Any] = {"gid": f"histogram-{index}", "color": style.colour(index)}
-    if crowd == 1:
-        axes.stairs(curve.histogram.mass, edges, fill=True, alpha=0.55, lw=0, **how)
-    else:
-        axes.stairs(
-            curve.histogram.mass,
-            edges,
-            lw=style.line * (0.75 if crowd <= WITH_BARS else 0.4),
-            ls=style.dash(index),
-            **how,
-        )
-
-
 def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
     """What the marks are."""
     level = f"{100 * data.level:g} %"
     mark = "bars" if data.form == "binned" else "colour"
     words = []
     if data.bands in ("confidence", "both"):
-        if len(curves) <= WITH_BARS:
+        if len(curves) <= marks.WITH_INTERVALS:
             words.append(f"{mark}: {level} intervals")
         else:
             words.append("intervals of so many curves would hide them: see --data")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.diagrams.curve import Histogram
+from calibtool.diagrams.curve import Histogram, Points
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.results import Results
 from calibtool.metrics.cells import Cells
@@ -24,21 +24,6 @@ NARROWEST = 0.01  # bandwidth of a smooth curve that is drawn
 FAR = 18.0  # the logit at which a smooth curve on a logit axis ends
 FINE_BARS = 50  # bars of the histogram beneath a continuous curve
 LEAST_ROWS = 5.0  # around a point of a smooth curve; where there are fewer, there is no curve
-
-
-@dataclass(frozen=True, eq=False)
-class Points:
-    """A curve without its label; the fields are those of `Curve`."""
-
-    score: Array
-    outcome: Array
-    low: Array
-    high: Array
-    least: Array
-    most: Array
-    mass: Array
-    edges: Array | None
-    histogram: Histogram
 
 
 # ------------------------------------------------------------------ bins
@@ -65,7 +50,17 @@ def binned(found: Results, system: int, edges: Array, how: str, *, logit: bool =
     bounds = np.append(0.0, edges)
     even = np.allclose(edges, np.arange(1, len(edges) + 1) / len(edges))
     below = Histogram(bounds, mass) if even and not logit else _bars(found, system, logit=logit)
-    return Points(centre, rate, low, high, least, most, mass, bounds, below)
+    return Points(
+        score=centre,
+        outcome=rate,
+        low=low,
+        high=high,
+        least=least,
+        most=most,
+        mass=mass,
+        edges=bounds,
+        histogram=below,
+    )
 
 
 def informative_rows(n: Array, squares: Array) -> Array:
@@ -179,9 +174,14 @@ def smooth(found: Results, system: int, bandwidth: float, *, logit: bool = False
     panels = found.panels(system)
     curve = smoother(panels, bandwidth, logit=logit)
     outcome = curve(panels.exact(0))
-    bands = _bands(found, panels, curve, outcome, panels.fine[0].cells)
-    mass = np.where(curve.shown, curve.density, 0.0)
-    return Points(curve.at, outcome, *bands, mass, None, _bars(found, system, logit=logit))
+    return Points(
+        score=curve.at,
+        outcome=outcome,
+        **_bands(found, panels, curve, outcome, panels.fine[0].cells),
+        mass=np.where(curve.shown, curve.density, 0.0),
+        edges=None,
+        histogram=_bars(found, system, logit=logit),
+    )
 
 
 def corp(found: Results, system: int, *, logit: bool = False) -> Points:
@@ -191,9 +191,14 @@ def corp(found: Results, system: int, *, logit: bool = False) -> Points:
     exact, fine = panels.exact(0), panels.fine[0].cells
     at = fine.centres()
     outcome = np.interp(at, exact.centres(), isotonic(exact))
-    rate = np.clip(outcome, 0, 1)
-    bands = _bands(found, panels, isotonic, outcome, fine, rate)
-    return Points(at, outcome, *bands, fine.n / fine.total, None, _bars(found, system, logit=logit))
+    return Points(
+        score=at,
+        outcome=outcome,
+        **_bands(found, panels, isotonic, outcome, fine, np.clip(outcome, 0, 1)),
+        mass=fine.n / fine.total,
+        edges=None,
+        histogram=_bars(found, system, logit=logit),
+    )
 
 
 def _bands(
@@ -203,21 +208,25 @@ def _bands(
     seen: Array,
     fine: Cells,
     rate: Array | None = None,
-) -> tuple[Array, Array, Array, Array]:
-    """Percentiles of a curve under confidence (the bootstrap, or outcomes drawn by `rate`) and
-    under consistency (outcomes drawn by the scores). What the fine cells lose is put back."""
+) -> dict[str, Array]:
+    """Return the ends of both bands: percentiles of a curve under confidence (the bootstrap, or
+    outcomes drawn by `rate`) and under consistency (outcomes drawn by the scores)."""
     draws, threads, level = found.settings.draws, found.settings.threads, found.settings.level
     if draws is None:
-        none = np.full(len(seen), np.nan)
-        return none, none, none, none
+        unknown = np.full(len(seen), np.nan)
+        return dict.fromkeys(("low", "high", "least", "most"), unknown)
     panels.prepare(draws, threads)
     if rate is None:
         (drawn,) = panels.bootstrapped(draws, threads, lambda share: None)
+        # replicates are drawn from the fine cells, the curve from the exact ones: the difference
+        # between the two is what the fine cells lose, and is put back
         moved = curve(drawn) + (seen - curve(fine))
     else:
         moved = curve(panels.redrawn(0, rate, draws))
     (perfect,) = panels.simulated(0.0, draws, threads)
-    return (*percentiles(moved, level), *percentiles(curve(perfect), level))
+    low, high = percentiles(moved, level)
+    least, most = percentiles(curve(perfect), level)
+    return {"low": low, "high": high, "least": least, "most": most}
 
 
 def grid(*, logit: bool = False) -> Array:

@@ -14,6 +14,13 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# names of the x and the y axis, by view
+AXIS_NAMES = {
+    "top": ("Confidence", "Accuracy"),
+    "positive": ("P(class 1)", "Frequency of class 1"),
+}
+# names of mean score and mean outcome, by view
+MEAN_NAMES = {"top": ("mean confidence", "accuracy"), "positive": ("mean score", "frequency")}
 TICKS = {f"{10.0**-k:g}": 10.0**-k for k in range(8, 3, -1)}
 TICKS |= {"0.001": 0.001, "0.01": 0.01, "0.1": 0.1, "0.5": 0.5, "0.9": 0.9}
 TICKS |= {f"0.{'9' * k}": 1 - 10.0**-k for k in range(2, 9)}

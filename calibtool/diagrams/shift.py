@@ -9,11 +9,19 @@ import numpy as np
 
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams import marks, panels
+from calibtool.diagrams.curve import (
+    Parts,
+    columns_of,
+    data_columns,
+    estimate_columns,
+    numbers,
+    stacked,
+)
 from calibtool.diagrams.inputs import How, Named, column, only, whole
 from calibtool.diagrams.options import Bins, Option, View
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
+from calibtool.diagrams.scales import MEAN_NAMES
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
@@ -22,8 +30,6 @@ from calibtool.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-NAMES = {"top": ("mean confidence", "accuracy"), "positive": ("mean score", "frequency")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +80,7 @@ class Shift:
         return {
             "data": data_columns(self.data),
             "stretch": stacked(
-                {"column": self.column, **{name: getattr(s, name) for name in (*names, *more)}}
-                for s in self.stretches
+                [{"column": self.column, **columns_of(self.stretches, (*names, *more))}]
             ),
             "estimate": stacked(
                 {"text": s.text, "middle": s.middle, **estimate_columns(s.estimates)}
@@ -192,27 +197,27 @@ def height(data: Shift, width: float, style: Style) -> float:
 
 def draw(data: Shift, axes: Axes, style: Style) -> None:
     """What was said and what was above; the ECE below."""
-    place = marks.inside(axes)
+    place = panels.inside(axes)
     upper, lower = place.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
-    x: Any = _column(data, "middle")
+    x: Any = numbers(data.stretches, "middle")
     if data.is_time:
         x = (x * 1e6).astype("datetime64[us]")
-    said, was = _column(data, "said"), _column(data, "was")
+    said, was = numbers(data.stretches, "said"), numbers(data.stretches, "was")
     marks.bars(
-        *(upper, x, _column(data, "least"), _column(data, "most")),
+        *(upper, x, numbers(data.stretches, "least"), numbers(data.stretches, "most")),
         colour=style.faint,
         width=style.line * 4.5,
         gid="expected-0",
         zorder=1,
     )
     marks.bars(
-        *(upper, x, _column(data, "was_low"), _column(data, "was_high")),
+        *(upper, x, numbers(data.stretches, "was_low"), numbers(data.stretches, "was_high")),
         colour=style.colour(0),
         width=style.line * 0.8,
         gid="bars-0",
     )
     shape: dict[str, Any] = {"ms": 0.55 * style.text, "mec": style.paper, "mew": style.line * 0.3}
-    names = NAMES[data.view]
+    names = MEAN_NAMES[data.view]
     handles = [
         upper.plot(x, was, color=style.colour(0), marker="o", lw=style.line, zorder=4, **shape)[0],
         upper.plot(
@@ -231,9 +236,7 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
     marks.key(upper, style, handles, [names[1], names[0]])
     marks.percent_axis(upper)
     ece = [s.estimates[0] for s in data.stretches]
-    value, low, high = (
-        np.array([getattr(one, name) for one in ece], float) for name in ("value", "low", "high")
-    )
+    value, low, high = (numbers(ece, name) for name in ("value", "low", "high"))
     marks.bars(lower, x, low, high, colour=style.ink, width=style.line * 0.8, gid="bars-1")
     lower.plot(x, value, color=style.ink, marker="D", lw=style.line * 0.7, gid="curve-2", **shape)
     lower.set_ylim(0, None)
@@ -259,7 +262,3 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
         f"Bars: {level} intervals; grey: {level} of models that are right on average; "
         f"{len(rows)} stretches of {size} rows",
     )
-
-
-def _column(data: Shift, name: str) -> Array:
-    return np.array([getattr(s, name) for s in data.stretches], float)

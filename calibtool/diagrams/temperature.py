@@ -12,8 +12,8 @@ from calibtool.calibrators.maps import Power
 from calibtool.calibrators.temperature import best
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams import marks, panels
+from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.options import Bins
 from calibtool.diagrams.style import Style
@@ -59,7 +59,7 @@ class Temperature:
             "curve": stacked(
                 {
                     "temperature": self.temperature,
-                    **{name: [getattr(one, name) for one in own] for name in names},
+                    **columns_of(own, names),
                 }
                 for own in (self.nll, self.ece)
             ),
@@ -113,7 +113,7 @@ def height(data: Temperature, width: float, style: Style) -> float:
 
 def draw(data: Temperature, axes: Axes, style: Style) -> None:
     """NLL above, ECE below, the optimum through both."""
-    place = marks.inside(axes)
+    place = panels.inside(axes)
     upper, lower = place.subplots(2, 1, sharex=True)
     for index, (ax, own, name) in enumerate(((upper, data.nll, "NLL"), (lower, data.ece, "ECE"))):
         _panel(ax, data, own, index, style)
@@ -137,7 +137,7 @@ def _panel(
     axes: Axes, data: Temperature, own: Sequence[Estimate], index: int, style: Style
 ) -> None:
     colour, t = style.colour(0), data.temperature
-    value, low, high = (_column(own, name) for name in ("value", "low", "high"))
+    value, low, high = (numbers(own, name) for name in ("value", "low", "high"))
     axes.axvline(1, color=style.muted, lw=style.line * 0.6, ls=(0, (2, 1.5)), zorder=1)
     axes.axvline(data.optimum, color=style.colour(1), lw=style.line * 0.9, zorder=1.5)
     marks.band(axes, t, low, high, colour=colour, gid=f"band-{index}")
@@ -160,10 +160,6 @@ def _top(known: Array, at: Array) -> float | None:
     most, least = float(np.nanmax(known)), float(np.nanmin(known))
     wanted = least + 4 * (float(np.nanmax(at)) - least)
     return None if most <= wanted or wanted <= least else wanted
-
-
-def _column(own: Sequence[Estimate], name: str) -> Array:
-    return np.array([getattr(one, name) for one in own], dtype=np.float64)
 
 
 def _words(what: str, pair: tuple[Estimate, Estimate]) -> str:
