@@ -1,4 +1,4 @@
-"""What diagrams are made of: curves, histograms, estimates; and all of it as tables."""
+"""Curves, histograms and estimates that diagrams consist of, and their tables."""
 
 from __future__ import annotations
 
@@ -12,33 +12,38 @@ from calibtool.data.predictions import DataInfo
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
-# what is drawn, as tables: part -> column -> one value a row
+# everything that is drawn, as tables: part -> column -> one value per row
 Parts = dict[str, dict[str, list[Any]]]
 
 
 class Diagram(Protocol):
-    """What every kind's record offers."""
+    """What the record of every kind of diagram has."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader should know: what was left out, and why."""
+        """Remarks for the reader: what was left out, and why."""
         ...
 
     @property
     def parts(self) -> Parts:
-        """Everything that is drawn."""
+        """Everything that is drawn, as tables."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Shares of the weight of all rows between `edges`, (M + 1,): `mass`, (M,)."""
+    """A histogram of scores.
+
+    Attributes:
+        edges: (M + 1,) edges of the bins.
+        mass: (M,) share of the weight of all rows in each bin.
+    """
 
     edges: Array
     mass: Array
 
     def columns(self) -> dict[str, Array]:
-        """As a table."""
+        """Return the bins as columns of a table."""
         return {"from": self.edges[:-1], "to": self.edges[1:], "mass": self.mass}
 
 
@@ -119,7 +124,10 @@ def numbers(records: Iterable[object], name: str) -> Array:
 
 
 def stacked(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Tables one below the other; a value that is no column is repeated in its rows.
+    """Return tables one below the other as a single one.
+
+    A value that is not a list is repeated in each row of its table; columns that a table lacks are
+    None in its rows.
 
     >>> stacked([{"curve": "a", "x": [1, 2]}, {"curve": "b", "x": [3]}])
     {'curve': ['a', 'a', 'b'], 'x': [1, 2, 3]}
@@ -139,7 +147,7 @@ def stacked(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def plain(values: Any) -> Any:
-    """An array or a list as a list of Python's own values; a single value as it is."""
+    """Return an array, list or tuple as a list of Python values, and a single value unchanged."""
     if isinstance(values, np.ndarray | np.generic):
         return values.tolist()
     return list(values) if isinstance(values, tuple | list) else values

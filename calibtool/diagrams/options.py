@@ -1,7 +1,8 @@
-"""Options of the kinds of diagrams: what a parameter of `compute` is on the command line.
+"""Options of the kinds of diagrams, read off the signatures of their `compute`.
 
-`compute` says it in its signature, `bins: Annotated[int, Option(within=(1, 1000))] = 15`: the type
-gives the choices, the default is the default. Parameters that several kinds share are named here.
+A parameter says in its type how it is typed on the command line, for example
+`bins: Annotated[int, Option(within=(1, 1000))] = 15`. The choices come from the type, the default
+from the signature. Parameters that several kinds share are named here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
 
-# what is typed: a plain value, or a text that the command line turns into what `compute` takes
+# how the text on the command line becomes an argument of `compute`
 Typed: TypeAlias = Literal["value", "column", "calibrators", "names", "predictions"]
 
 
@@ -80,13 +81,13 @@ Calibrators: TypeAlias = Annotated[
 def parameters(compute: Callable[..., Any]) -> list[Parameter]:
     """Return the parameters of `compute` that have an option, in their order."""
     hints = get_type_hints(compute, include_extras=True)
-    found = []
+    listed = []
     for name, parameter in inspect.signature(compute).parameters.items():
         hint = hints.get(name)
         marks = [mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Option)]
         if marks:
-            found.append(_parameter(parameter, get_args(hint)[0], marks[0]))
-    return found
+            listed.append(_parameter(parameter, get_args(hint)[0], marks[0]))
+    return listed
 
 
 def require_choices(compute: Callable[..., Any], **values: str | None) -> None:
@@ -105,7 +106,7 @@ def _parameter(parameter: inspect.Parameter, hint: Any, option: Option) -> Param
     required = parameter.default is inspect.Parameter.empty
     types = [hint]
     if get_origin(hint) in (Union, UnionType):  # "X | None": what is typed is an X
-        types = [one for one in get_args(hint) if one is not type(None)]
+        types = [member for member in get_args(hint) if member is not type(None)]
     literal = get_origin(types[0]) is Literal
     return Parameter(
         name=parameter.name,

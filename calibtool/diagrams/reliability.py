@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
+# words for the mean score and the mean outcome in the corner, by view
+MEANS = {"top": ("mean confidence", "accuracy"), "positive": ("mean prediction", "observed")}
 Form: TypeAlias = Literal["binned", "smooth", "corp"]
 Profile: TypeAlias = Literal["equal_width", "equal_mass"]
 Intervals: TypeAlias = Literal["clopper-pearson", "bootstrap"]
@@ -34,13 +36,13 @@ class Reliability:
     """A reliability diagram.
 
     Attributes:
-        curves: what is drawn, those of a panel one after the other.
-        data: what was read, a set of predictions each.
+        curves: the curves, panel by panel.
+        data: what was read, one entry per set of predictions.
         view: "top" or "positive".
         form: "binned", "smooth" or "corp".
         logit: whether the axes are on the logit scale.
         level: of the intervals and bands.
-        bands: which of them to draw: "confidence", "consistency", "both" or "none".
+        bands: which of the bands are drawn: "confidence", "consistency", "both" or "none".
         notes: what was left out, in words.
     """
 
@@ -55,7 +57,7 @@ class Reliability:
 
     @property
     def panels(self) -> dict[str, tuple[Curve, ...]]:
-        """The curves of each small diagram."""
+        """The curves of each small diagram, by its name."""
         names = dict.fromkeys(curve.panel for curve in self.curves)
         return {name: tuple(c for c in self.curves if c.panel == name) for name in names}
 
@@ -110,24 +112,26 @@ def compute(
     view: View = "auto",
     **how: Unpack[How],
 ) -> Reliability:
-    """The data of a reliability diagram (Murphy & Winkler 1977; Niculescu-Mizil & Caruana 2005).
+    """Compute a reliability diagram (Murphy & Winkler 1977; Niculescu-Mizil & Caruana 2005).
 
     Args:
-        predictions: one set, or several by what to call them.
+        predictions: one set, or several by name.
+        calibrators: the predictions after each of these are drawn as well.
         form: "binned"; "smooth", a kernel curve (Blasiok & Nakkiran 2024); or "corp", isotonic
             (Dimitriadis, Gneiting & Jordan 2021).
-        bins, profile: of the binned form; "equal_width", or "equal_mass", which is the default
-            under `logit`.
-        intervals: of a bin's outcome: "clopper-pearson" or "bootstrap".
-        view: "top", "positive", or "auto" for what the data are.
-        logit: scores on the logit scale, on which 0.99 and 0.999 are apart.
-        by: a column of which each value gets a panel.
-        bands: "confidence", "consistency" (where a perfect model would be), "both" or "none"; by
-            default both for a single curve.
-        calibrators: what each makes of the predictions is drawn beside them.
+        logit: use logit axes, which separate 0.99 from 0.999.
+        by: a column; each of its values gets a panel.
+        bins: number of bins of the binned form.
+        profile: bins of "equal_width" or "equal_mass"; by default equal mass on logit axes, and
+            equal width otherwise.
+        intervals: of the mean outcome of a bin: "clopper-pearson" or "bootstrap".
+        bands: "confidence", "consistency" (where a perfect model would lie), "both" or "none"; by
+            default both for a single curve, confidence alone for several.
+        view: "top", "positive", or "auto" for the natural view of the data.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
-    Raises UsageError, InputError.
+    Raises UsageError for options that the data do not allow, InputError for cells that do not end
+    at the edges of the bins.
     """
     require_choices(
         compute, form=form, profile=profile, intervals=intervals, bands=bands, view=view
@@ -137,37 +141,41 @@ def compute(
     notes: tuple[str, ...] = ()
     if by is not None:
         sets, notes = groups(whole(only(predictions)), by)
-    systems = [Variant(), *(Variant.of(one) for one in calibrators)]
-    drawn: list[Curve] = []
+    variants = [Variant(), *(Variant.of(calibrator) for calibrator in calibrators)]
+    curves: list[Curve] = []
     data = []
-    for name, one in sets.items():
-        specs = _specs(form, bins, rule, logit=logit, view=_view(view, one))
-        found = evaluate_variants(one, specs, systems, bias=False, **how)
-        data.append(found.data)
-        for number, system in enumerate(systems):
-            points = _points(found, number, form, logit=logit, intervals=intervals)
-            said, was = found.means(number)
+    for name, rows in sets.items():
+        specs = _specs(form, bins, rule, logit=logit, view=_view(view, rows))
+        results = evaluate_variants(rows, specs, variants, bias=False, **how)
+        data.append(results.data)
+        for number, variant in enumerate(variants):
+            points = _points(results, number, form, logit=logit, intervals=intervals)
+            said, was = results.means(number)
             curve = Curve(
-                label=(system.title or "as given") if len(systems) > 1 else name,
+                label=(variant.title or "as given") if len(variants) > 1 else name,
                 panel=name if by is not None else "",
                 **vars(points),
-                estimates=found.estimates(number),
-                rows=found.data.rows,
+                estimates=results.estimates(number),
+                rows=results.data.rows,
                 said=said,
                 was=was,
             )
-            drawn.append(curve)
-    per_panel = len(systems) if by is not None else len(drawn)
-    if len(sets) > 1 and len(systems) > 1 and by is None:
-        drawn = [replace(c, label=f"{n}, {c.label}") for n, c in _paired(sets, systems, drawn)]
+            curves.append(curve)
+    per_panel = len(variants) if by is not None else len(curves)
+    if len(sets) > 1 and len(variants) > 1 and by is None:
+        names = [name for name in sets for _ in variants]
+        curves = [
+            replace(curve, label=f"{name}, {curve.label}")
+            for name, curve in zip(names, curves, strict=True)
+        ]
     bands = bands or ("both" if per_panel == 1 else "confidence")
     return Reliability(
-        tuple(drawn), tuple(data), found.view, form, logit, found.settings.level, bands, notes
+        tuple(curves), tuple(data), results.view, form, logit, results.settings.level, bands, notes
     )
 
 
 def _view(view: str, predictions: Readable) -> str:
-    """The view that was asked for; "" for that of the data."""
+    """Return the view for the specs: "" for the natural one of the data."""
     if view == "auto":
         return ""
     if view == "positive" and predictions.classes != 2:
@@ -176,52 +184,43 @@ def _view(view: str, predictions: Readable) -> str:
 
 
 def _specs(form: str, bins: int, profile: str, *, logit: bool, view: str) -> list[str]:
-    """The numbers in the corner: those that the form shows."""
-    at = f"view={view}" if view else ""
+    """Return the specs of the numbers in the corner: those that the form shows."""
+    option = f"view={view}" if view else ""
     if form == "smooth":
-        return [_spec("smece", "kernel=logit" if logit else "", at)]
+        return [_spec("smece", "kernel=logit" if logit else "", option)]
     if form == "corp":
-        return [_spec(name, at) for name in ("mcb", "dsc", "unc")]
+        return [_spec(name, option) for name in ("mcb", "dsc", "unc")]
     if profile == "equal_mass":
-        return [_spec("ada-ece", f"bins={bins}", at)]
-    return [_spec("ece", f"bins={bins}", at)]
+        return [_spec("ada-ece", f"bins={bins}", option)]
+    return [_spec("ece", f"bins={bins}", option)]
 
 
 def _spec(name: str, *options: str) -> str:
     return f"{name}({','.join(option for option in options if option)})"
 
 
-def _points(found: Results, system: int, form: str, *, logit: bool, intervals: str) -> Points:
+def _points(results: Results, variant: int, form: str, *, logit: bool, intervals: str) -> Points:
     if form == "smooth":
-        return reliability_curves.smooth(found, system, _bandwidth(found, system), logit=logit)
+        bandwidth = results.measured[variant][0].value or 0.0  # smooth ECE is its own bandwidth
+        return reliability_curves.smooth(results, variant, bandwidth, logit=logit)
     if form == "corp":
-        return reliability_curves.corp(found, system, logit=logit)
-    return reliability_curves.binned(found, system, _edges(found, system), intervals, logit=logit)
+        return reliability_curves.corp(results, variant, logit=logit)
+    edges = _edges(results, variant)
+    return reliability_curves.binned(results, variant, edges, intervals, logit=logit)
 
 
-def _bandwidth(found: Results, system: int) -> float:
-    return found.measured[system][0].value or 0.0
-
-
-def _edges(found: Results, system: int) -> Array:
-    spec = found.specs[0]
+def _edges(results: Results, variant: int) -> Array:
+    spec = results.specs[0]
     if spec.one_edge_for_all:
-        missing = found.measured[system][0].missing
-        if missing:  # cells that do not end there
-            raise InputError(f"{found.data.source}: {missing}")
+        missing = results.measured[variant][0].missing
+        if missing:  # the cells of a summary that do not end at these edges
+            raise InputError(f"{results.data.source}: {missing}")
         return spec.edges(Cells.empty())
-    return spec.edges(found.panels(system).exact(0))
-
-
-def _paired(
-    sets: dict[str, Readable], systems: list[Variant], drawn: list[Curve]
-) -> list[tuple[str, Curve]]:
-    names = [name for name in sets for _ in systems]
-    return list(zip(names, drawn, strict=True))
+    return spec.edges(results.panels(variant).exact(0))
 
 
 def height(data: Reliability, width: float, style: Style) -> float:
-    """Panels are square: the height follows."""
+    """Return the height in inches, about the width: panels are square, `figure` corrects it."""
     return width
 
 
@@ -289,8 +288,9 @@ def _panel(
     elif crowd == 1:
         lines, wide = _corner(data, curves[0]), marks.width_of(axes) * axes.get_position().width
         place = marks.corner_place(lines, _taken(curves, scale), wide, style)
-        if place == "above":
-            lines = [*lines[:-2], f"{lines[-1]}; {lines[-2]}"]
+        if place == "above":  # wide enough for two numbers per line
+            *estimates, last, said, was, rows = lines
+            lines = [*estimates, f"{last}; {rows}", f"{said}, {was}"]
         marks.corner(axes, style, lines, place)
     else:
         marks.key(axes, style, handles, _labels(curves))
@@ -298,15 +298,15 @@ def _panel(
 
 
 def _corner(data: Reliability, curve: Curve) -> list[str]:
-    """The numbers: the errors with their intervals, what was said and what was, n."""
-    lines = [marks.estimate_text(one) for one in curve.estimates]
+    """Return the numbers: errors with their intervals, mean score, mean outcome, rows."""
+    estimates = [marks.estimate_text(estimate) for estimate in curve.estimates]
     said, was = marks.percent(curve.said), marks.percent(curve.was)
-    is_ = "is right" if data.view == "top" else "is"
-    return [*lines, f"says {said}, {is_} {was}", f"n = {curve.rows:,}"]
+    score, outcome = MEANS[data.view]
+    return [*estimates, f"{score} {said}", f"{outcome} {was}", f"n = {curve.rows:,}"]
 
 
 def _numbers(curves: tuple[Curve, ...]) -> list[str]:
-    """The numbers of a small panel."""
+    """Return the numbers above a small panel."""
     if len(curves) > 1:
         values = ", ".join(marks.brief(c.estimates[0].value or 0.0) for c in curves)
         return [f"{marks.short(curves[0].estimates[0])} {values}", f"n = {curves[0].rows:,}"]
@@ -314,7 +314,7 @@ def _numbers(curves: tuple[Curve, ...]) -> list[str]:
 
 
 def _taken(curves: tuple[Curve, ...], scale: Scale) -> list[tuple[Array, Array]]:
-    """Where there are marks, as shares of the axes."""
+    """Return the places of the marks, as shares of the axes."""
     taken = [scale.share(scale.even(), scale.even())]
     for curve in curves:
         taken.append(scale.share(curve.score, curve.outcome))
@@ -323,16 +323,16 @@ def _taken(curves: tuple[Curve, ...], scale: Scale) -> list[tuple[Array, Array]]
 
 
 def _labels(curves: tuple[Curve, ...]) -> list[str]:
-    """A line of the key a curve: its name and its numbers."""
-    out = []
+    """Return one line of the key per curve: its name and its numbers."""
+    labels = []
     for curve in curves:
-        numbers = ", ".join(marks.estimate_text(one) for one in curve.estimates)
-        out.append(f"{marks.long_name(curve.label, 60)}: {numbers}")
-    return out
+        numbers = ", ".join(marks.estimate_text(estimate) for estimate in curve.estimates)
+        labels.append(f"{marks.long_name(curve.label, 60)}: {numbers}")
+    return labels
 
 
 def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
-    """What the marks are."""
+    """Return the explanation of the marks."""
     level = f"{100 * data.level:g} %"
     mark = "bars" if data.form == "binned" else "colour"
     words = []
@@ -340,7 +340,7 @@ def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
         if len(curves) <= marks.WITH_INTERVALS:
             words.append(f"{mark}: {level} intervals")
         else:
-            words.append("intervals of so many curves would hide them: see --data")
+            words.append("too many curves to show intervals: see --data")
     if data.bands in ("consistency", "both") and len(curves) == 1:
         words.append(f"grey: {level} of perfect models")
     if data.form == "binned":

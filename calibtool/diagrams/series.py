@@ -60,6 +60,7 @@ def draw_bins(
         width = style.line * (0.35 + 0.65 * thick)
         marks.bars(axes, x, low, high, colour=colour, width=width, gid=f"bars-{index}")
     grow = 0.95 if crowd <= marks.WITH_INTERVALS else 0.6
+    # the area of a point grows with its share of the rows, from a smallest one that is still seen
     area = (0.34 * style.text) ** 2 + share * ((grow * style.text) ** 2 - (0.34 * style.text) ** 2)
     axes.scatter(
         x,
