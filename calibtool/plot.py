@@ -1,19 +1,22 @@
 """Diagrams on your own matplotlib Axes: `ct.plot.reliability(p, ax=ax)`.
 
-Every function computes a diagram's data, draws it and answers with the data, which say in numbers
-what is drawn. Without `ax` it draws on `matplotlib.pyplot`'s current Axes. Diagrams of several
-panels take the place of the Axes in its grid of subplots. `figure`, `save` and `svg` make whole
-pictures of the data. The options are those of `compute` in `calibtool.diagrams`.
+There is one function per kind of diagram. It computes the data of the diagram, draws it and returns
+the data, which say in numbers what is drawn. Without `ax` it draws on `matplotlib.pyplot`'s current
+Axes. Diagrams of several panels take the place of the Axes in its grid of subplots. `figure`,
+`save` and `svg` make whole pictures of the data. The functions are made from the table of kinds;
+their options are those of `compute` in `calibtool.diagrams`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
-from calibtool.data.readable import Readable
 from calibtool.diagrams.figure import draw, figure, save, svg
 from calibtool.diagrams.inputs import Named
-from calibtool.diagrams.registry import module_of
+from calibtool.diagrams.registry import KINDS, module_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,115 +33,90 @@ if TYPE_CHECKING:
     from calibtool.diagrams.shift import Shift
     from calibtool.diagrams.temperature import Temperature
 
-__all__ = [
-    "belt",
-    "bins",
-    "classwise",
-    "compare",
-    "confidence",
-    "confusion_calibration",
-    "figure",
-    "gain",
-    "reliability",
-    "risk_coverage",
-    "save",
-    "shift",
-    "svg",
-    "temperature",
-]
+D_co = TypeVar("D_co", covariant=True)
 
 
-def reliability(
-    predictions: Named, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> Reliability:
-    """Accuracy against confidence: binned, or `form="smooth"` or "corp"; `logit=True`, `by=`,
-    `calibrators=`. `predictions` are one set, or several by what to call them."""
-    return _drawn("reliability", predictions, ax, style, options)
+class Plot(Protocol[D_co]):
+    """A function that draws one kind of diagram and returns its data."""
+
+    def __call__(
+        self,
+        predictions: Named,
+        *required: Any,
+        ax: Axes | None = None,
+        style: str = "paper",
+        **options: Any,
+    ) -> D_co:
+        """Draw on `ax` in a `style`: "paper", "talk" or "dark"."""
+        ...
 
 
-def classwise(
-    predictions: Readable, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> Classwise:
-    """One-vs-rest diagrams of the `top` worst classes, and a strip of all."""
-    return _drawn("classwise", predictions, ax, style, options)
+if TYPE_CHECKING:
+    # For type checkers only: which record each function returns. A kind that is not listed here
+    # has its function all the same, and returns Any.
+    belt: Plot[BeltDiagram]
+    bins: Plot[BinsDiagram]
+    classwise: Plot[Classwise]
+    compare: Plot[Compare]
+    confidence: Plot[Confidence]
+    confusion_calibration: Plot[ConfusionCalibration]
+    gain: Plot[GainDiagram]
+    reliability: Plot[Reliability]
+    risk_coverage: Plot[RiskCoverage]
+    shift: Plot[Shift]
+    temperature: Plot[Temperature]
+
+FUNCTIONS = [kind.replace("-", "_") for kind in KINDS]
+__all__ = ["figure", "save", "svg", *FUNCTIONS]  # noqa: PLE0604 - all are strings
 
 
-def confusion_calibration(
-    predictions: Readable, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> ConfusionCalibration:
-    """Confidence and accuracy by predicted class."""
-    return _drawn("confusion-calibration", predictions, ax, style, options)
+def __getattr__(name: str) -> Plot[Any]:
+    kind = name.replace("_", "-")
+    if kind not in KINDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _function(name, kind)
 
 
-def confidence(
-    predictions: Readable, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> Confidence:
-    """Histograms of confidence, of right answers and of wrong ones."""
-    return _drawn("confidence", predictions, ax, style, options)
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
-def bins(
-    predictions: Readable, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> BinsDiagram:
-    """ECE against the number of bins, by every convention."""
-    return _drawn("bins", predictions, ax, style, options)
+@cache
+def _function(name: str, kind: str) -> Plot[Any]:
+    """Return the function of a kind, with the signature of its `compute`, `ax` and `style`."""
+    module = module_of(kind)
+
+    def function(
+        predictions: Named,
+        *required: Any,
+        ax: Axes | None = None,
+        style: str = "paper",
+        **options: Any,
+    ) -> Any:
+        data = module.compute(predictions, *required, **options)
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
+        draw(kind, data, ax, style=style)
+        return data
+
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = __name__
+    function.__doc__ = (
+        f"{KINDS[kind].summary}\n\n{inspect.getdoc(module.compute)}\n\n"
+        "It is drawn on the Axes `ax`, by default those of `matplotlib.pyplot`, in a `style`:\n"
+        '"paper", "talk" or "dark".'
+    )
+    function.__signature__ = _signature(module.compute, function)  # type: ignore[attr-defined]
+    return function
 
 
-def temperature(
-    predictions: Readable, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> Temperature:
-    """NLL and ECE against the temperature."""
-    return _drawn("temperature", predictions, ax, style, options)
-
-
-def risk_coverage(
-    predictions: Named, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> RiskCoverage:
-    """Error rate of the most confident rows, against their share."""
-    return _drawn("risk-coverage", predictions, ax, style, options)
-
-
-def shift(
-    predictions: Readable,
-    over: str,
-    *,
-    ax: Axes | None = None,
-    style: str = "paper",
-    **options: Any,
-) -> Shift:
-    """Calibration over a column of numbers or times that the predictions carry."""
-    return _drawn("shift", predictions, ax, style, {"over": over, **options})
-
-
-def gain(
-    predictions: Readable, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> GainDiagram:
-    """NLL and ECE before and after every calibrator."""
-    return _drawn("gain", predictions, ax, style, options)
-
-
-def belt(
-    predictions: Readable, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> BeltDiagram:
-    """The calibration belt, with its test."""
-    return _drawn("belt", predictions, ax, style, options)
-
-
-def compare(
-    predictions: Named, *, ax: Axes | None = None, style: str = "paper", **options: Any
-) -> Compare:
-    """Two models on the same rows, by what to call them: their gaps, and the difference."""
-    return _drawn("compare", predictions, ax, style, options)
-
-
-def _drawn(
-    kind: str, predictions: Any, ax: Axes | None, style: str, options: dict[str, Any]
-) -> Any:
-    """Compute and draw."""
-    data = module_of(kind).compute(predictions, **options)
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
-    draw(kind, data, ax, style=style)
-    return data
+def _signature(compute: Callable[..., Any], function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of `compute` with `ax` and `style`, its types without their options."""
+    signature, hints = inspect.signature(compute), get_type_hints(compute)
+    parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
+    added = [inspect.signature(function).parameters[name] for name in ("ax", "style")]
+    by_position = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    by_name = parameters[len(by_position) :]
+    return inspect.Signature([*by_position, *added, *by_name], return_annotation=hints["return"])

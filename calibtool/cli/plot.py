@@ -9,107 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.diagrams.registry import KINDS, Kind
+from calibtool.cli.options import F
+from calibtool.diagrams.registry import KINDS, Kind, module_of
 
 if TYPE_CHECKING:
+    from calibtool.data.files.roles import Choice
     from calibtool.data.readable import Readable
+    from calibtool.diagrams.options import Parameter
 
-CALIBRATED = click.option(
-    "--calibrator",
-    "calibrators",
-    metavar="JSON",
-    multiple=True,
-    help="Overlay what this calibrator makes of it; may be given several times.",
-)
-RESAMPLES = click.option("--resamples", type=int, default=1000, show_default=True, metavar="N")
-VIEW = click.option(
-    "--view",
-    type=click.Choice(["auto", "top", "positive"]),
-    default="auto",
-    show_default=True,
-    help="Confidence of the predicted class, or P(class 1).",
-)
-
-
-def bins(default: int) -> Callable[..., Any]:
-    """How many bins."""
-    return click.option("--bins", type=click.IntRange(1, 1000), default=default, show_default=True)
-
-
-def top(default: int) -> Callable[..., Any]:
-    """How many classes."""
-    return click.option(
-        "--top",
-        type=click.IntRange(1, 60),
-        default=default,
-        show_default=True,
-        help="Of many classes, the worst so many.",
-    )
-
-
-# the options that a kind has besides those of all
-OWN: dict[str, tuple[Callable[..., Any], ...]] = {
-    "reliability": (
-        CALIBRATED,
-        click.option("--smooth", "form", flag_value="smooth", help="A kernel curve: smooth ECE."),
-        click.option("--corp", "form", flag_value="corp", help="Isotonic: MCB, DSC and UNC."),
-        click.option("--logit-axis", "logit", is_flag=True, help="Tell 0.99 from 0.999."),
-        click.option(
-            "--by",
-            metavar="COLUMN",
-            help="A small diagram for each of its values; also country,device, `predicted` or "
-            "`confidence`.",
-        ),
-        bins(15),
-        click.option(
-            "--profile",
-            type=click.Choice(["equal_width", "equal_mass"]),
-            help="Which bins; of equal width, unless the axis is a logit axis.",
-        ),
-        click.option(
-            "--intervals",
-            type=click.Choice(["clopper-pearson", "bootstrap"]),
-            default="clopper-pearson",
-            show_default=True,
-            help="Of the bins.",
-        ),
-        click.option(
-            "--bands",
-            type=click.Choice(["confidence", "consistency", "both", "none"]),
-            help="Where the curve could be, or where that of a perfect model would be; both, "
-            "unless several curves are overlaid.",
-        ),
-        VIEW,
-        RESAMPLES,
-    ),
-    "classwise": (top(8), bins(15), RESAMPLES),
-    "confusion-calibration": (top(20), RESAMPLES),
-    "confidence": (bins(20), VIEW, RESAMPLES),
-    "bins": (RESAMPLES,),
-    "temperature": (bins(15), RESAMPLES),
-    "risk-coverage": (CALIBRATED, RESAMPLES),
-    "shift": (
-        click.option("--over", metavar="COLUMN", required=True, help="Numbers or times."),
-        click.option(
-            "--groups",
-            type=click.IntRange(2, 1000),
-            default=10,
-            show_default=True,
-            help="Stretches of about as many rows each.",
-        ),
-        bins(15),
-        VIEW,
-        RESAMPLES,
-    ),
-    "gain": (
-        click.option("--methods", metavar="LIST", help="Calibrators; all, unless said."),
-        click.option("--test", metavar="FILE", help="Measure on this file; no cross-fitting."),
-        RESAMPLES,
-    ),
-    "belt": (VIEW, RESAMPLES),
-    "compare": (VIEW, RESAMPLES),
-}
+METAVARS = {"column": "COLUMN", "calibrators": "JSON", "names": "LIST", "predictions": "FILE"}
+# options of every kind, below those that `compute` names
 OF_ALL = shared.stack(
+    click.option("--resamples", type=int, default=1000, show_default=True, metavar="N"),
     click.option(
         "-o",
         "--output",
@@ -137,13 +48,13 @@ OF_ALL = shared.stack(
 
 
 class Diagrams(click.Group):
-    """A command a kind, by the table."""
+    """One command per line of the table."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(KINDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return _kind(name, KINDS[name]) if name in KINDS else None
+        return DiagramCommand(name, KINDS[name]) if name in KINDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -155,8 +66,27 @@ class Diagrams(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class DiagramCommand(click.Command):
+    """The command of one kind. Its options are read off `compute` only when they are needed: the
+    list of kinds, which makes every command, imports none of their modules."""
+
+    def __init__(self, name: str, kind: Kind) -> None:
+        text = f"{kind.summary}\n\n{kind.text}\n\n({kind.source})"
+        super().__init__(name, callback=self._draw, help=text, short_help=kind.summary)
+        self.kind = kind
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        if not self.params:
+            self.params = _params(str(self.name), self.kind)
+        return super().get_params(ctx)
+
+    def _draw(self, files: str | Sequence[str], **options: Any) -> None:
+        paths = [files] if isinstance(files, str) else files
+        _plot(str(self.name), self.kind, paths, options)
+
+
 def command(name: str) -> click.Command:
-    """The group of diagrams."""
+    """Return the group of diagrams."""
     return plot
 
 
@@ -165,26 +95,61 @@ def plot() -> None:
     """Draw a diagram of the predictions in a file."""
 
 
-def _kind(name: str, kind: Kind) -> click.Command:
-    def run(files: Sequence[str], **options: Any) -> None:
-        _plot(name, kind, [files] if isinstance(files, str) else files, options)
+def _params(name: str, kind: Kind) -> list[click.Parameter]:
+    """Return the argument and the options of a kind."""
+    only = kind.files == (1, 1)
 
-    run.__doc__ = f"{kind.summary}\n\n{kind.text}\n\n({kind.source})".replace("\n\n\n\n", "\n\n")
-    one = kind.files == (1, 1)
-    argument = (
-        click.argument("files", metavar="FILE")
-        if one
-        else click.argument("files", metavar="FILE...", nargs=-1, required=True)
+    @click.command()
+    @click.argument(
+        "files", metavar="FILE" if only else "FILE...", nargs=1 if only else -1, required=True
     )
-    decorated = shared.stack(argument, *OWN[name], OF_ALL)(run)
-    return click.command(name, short_help=kind.summary)(decorated)
+    @shared.stack(*(_option(parameter) for parameter in _parameters(name)))
+    @OF_ALL
+    def listed() -> None: ...
+
+    return listed.params
+
+
+def _parameters(name: str) -> list[Parameter]:
+    from calibtool.diagrams.options import parameters
+
+    return parameters(module_of(name).compute)
+
+
+def _option(parameter: Parameter) -> Callable[[F], F]:
+    """Return the option of a parameter, or a flag for each of its values, as a decorator."""
+    option, name = parameter.option, parameter.name
+    if option.flags:
+        flags = option.flags.items()
+        return shared.stack(
+            *(
+                click.option(f"--{value}", name, flag_value=value, help=text)
+                for value, text in flags
+            )
+        )
+    settings: dict[str, Any] = {"help": option.help}
+    if parameter.type is bool:
+        settings |= {"is_flag": True}
+    elif parameter.choices:
+        settings |= {"type": click.Choice(parameter.choices)}
+    elif option.within is not None:
+        settings |= {"type": click.IntRange(*option.within)}
+    else:
+        settings |= {
+            "metavar": METAVARS.get(option.typed),
+            "multiple": option.typed == "calibrators",
+        }
+    if parameter.required:
+        settings |= {"required": True}
+    elif option.typed == "value" and parameter.default is not None:
+        settings |= {"default": parameter.default, "show_default": parameter.type is not bool}
+    return click.option(f"--{(option.name or name).replace('_', '-')}", name, **settings)
 
 
 def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) -> None:
     from calibtool.cli import output as out
     from calibtool.data.files.write import require_writable
     from calibtool.diagrams import data_file, figure, style
-    from calibtool.diagrams.registry import module_of
 
     output, data = options.pop("output"), options.pop("data")
     look = {key: options.pop(key) for key in ("width", "style", "title")}
@@ -200,10 +165,10 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
         if path:
             require_writable(path)
     _require_number(name, kind, files)
-    predictions = _read(kind, files, options)
-    asked = {key: value for key, value in options.items() if value is not None}
+    predictions = _read(name, kind, files, options)
+    settings = {key: value for key, value in options.items() if value is not None}
     with out.progress() as progress:
-        diagram = module_of(name).compute(predictions, progress=progress, **asked)
+        diagram = module_of(name).compute(predictions, progress=progress, **settings)
     if data:
         data_file.save(name, diagram, data)
     if output:
@@ -221,36 +186,43 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
 
 
 def _in_letters(name: str, options: dict[str, Any], look: dict[str, Any]) -> bool:
-    """Whether a diagram of no more than bins is asked for, and no picture's looks."""
+    """Return whether a diagram of bins alone is asked for, without the look of a picture."""
     more = any(options.get(key) for key in ("form", "logit", "by"))
     looks = look["width"] or look["title"] or look["style"] != "paper"
     return name == "reliability" and not more and not looks
 
 
 def _require_number(name: str, kind: Kind, files: Sequence[str]) -> None:
-    least, most = kind.files
-    if len(files) < least or (most is not None and len(files) > most):
-        wanted = "one file" if most == 1 else f"{least} files"
+    smallest, largest = kind.files
+    if len(files) < smallest or (largest is not None and len(files) > largest):
+        wanted = "one file" if largest == 1 else f"{smallest} files"
         raise click.UsageError(f"plot {name} draws {wanted}, not {len(files)}")
 
 
 def _read(
-    kind: Kind, files: Sequence[str], options: dict[str, Any]
+    name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]
 ) -> Readable | dict[str, Readable]:
-    """The files, open, by what to call them; calibrators are loaded and their columns carried."""
+    """Open the files, by their names in the key; turn what was typed in `options` into what
+    `compute` takes. Columns that an option or a calibrator names are carried along."""
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.data.files.open import open_source
 
     choice = shared.choice(options)
-    columns = [options[key] for key in kind.columns if options.get(key)]
-    if "calibrators" in options:
-        fitted = [load_calibrator(path) for path in options["calibrators"]]
-        columns += [column for one in fitted for column in one.columns]
-        options["calibrators"] = fitted
-    if options.get("methods"):
-        options["methods"] = [name.strip() for name in options["methods"].split(",")]
-    if options.get("test"):
-        options["test"] = open_source(options["test"], choice).load()
+    columns: list[str] = []
+    for parameter in _parameters(name):
+        value, typed = options[parameter.name], parameter.option.typed
+        if not value:
+            continue
+        if typed == "column":
+            columns.append(value)
+        elif typed == "calibrators":
+            calibrators = [load_calibrator(path) for path in value]
+            columns += [column for calibrator in calibrators for column in calibrator.columns]
+            options[parameter.name] = calibrators
+        elif typed == "names":
+            options[parameter.name] = [word.strip() for word in value.split(",")]
+        elif typed == "predictions":
+            options[parameter.name] = open_source(value, choice).load()
     sources = [_open(path, choice, columns) for path in files]
     if kind.files == (1, 1):
         return sources[0]
@@ -260,7 +232,7 @@ def _read(
     return dict(zip(names, sources, strict=True))
 
 
-def _open(path: str, choice: Any, columns: Sequence[str]) -> Readable:
+def _open(path: str, choice: Choice, columns: Sequence[str]) -> Readable:
     if shared.is_cells(path):
         return shared.opened(path, choice)
     from calibtool.data.files.open import open_source

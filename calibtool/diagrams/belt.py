@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import (
     Histogram,
     Parts,
@@ -18,9 +18,9 @@ from calibtool.diagrams.curve import (
     stacked,
 )
 from calibtool.diagrams.inputs import How, Named, only, request
-from calibtool.diagrams.reliability import AXES, LOWER, SPACE
+from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
-from calibtool.diagrams.scales import LINEAR, Scale
+from calibtool.diagrams.scales import AXIS_NAMES, LINEAR, Scale
 from calibtool.diagrams.style import Style
 from calibtool.errors import InputError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -32,8 +32,8 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ALPHA = (0.32, 0.16)  # of the narrow and of the wide band
-LEVELS = (0.8, 0.95)
+ALPHA = (0.32, 0.16)  # opacity of the narrow and of the wide band
+NARROW = 0.8  # level of the narrow band, that of the R package givitiR
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,44 +73,40 @@ class BeltDiagram:
         }
 
 
-def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> BeltDiagram:
-    """The belt of Nattino, Finazzi & Bertolini 2014, at 80 % and at the level asked for.
+def compute(predictions: Named, *, view: View = "auto", **how: Unpack[How]) -> BeltDiagram:
+    """Compute the belt of Nattino, Finazzi & Bertolini 2014, at 80 % and at `level`.
 
     Args:
         predictions: one set.
-        view: "top", "positive", or "auto" for what the data are.
+        view: "top", "positive", or "auto" for the natural view of the data.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
-    Raises InputError where no score lies between 0 and 1.
+    Raises InputError if no score lies between 0 and 1.
     """
-    one = only(predictions)
-    at = "" if view == "auto" else f"(view={view})"
-    found = evaluate_rows(request(one, [f"ici{at}"], **how))
-    rows = found.collected[0].rows
-    found_view = found.specs[0].view
-    score, outcome = rows.view(found_view)
-    cells = Cells.from_rows(score, outcome, rows.weights)
-    levels = tuple(sorted({LEVELS[0], found.settings.level}))
+    rows = only(predictions)
+    option = "" if view == "auto" else f"(view={view})"
+    results = evaluate_rows(request(rows, [f"ici{option}"], **how))
+    collected, chosen = results.collected[0].rows, results.specs[0].view
+    score, outcome = collected.view(chosen)
+    cells = Cells.from_rows(score, outcome, collected.weights)
+    levels = tuple(sorted({NARROW, results.settings.level}))
     belt = fit_belt(cells, level=levels)
     if belt is None:
-        raise InputError(f"{one.source}: no score lies between 0 and 1; there is no belt")
-    bars = histogram(found, 0, np.arange(1, FINE_BARS + 1) / FINE_BARS)
-    return BeltDiagram(belt, bars, found.estimates(), (found.data,), found_view)
+        raise InputError(f"{rows.source}: no score lies between 0 and 1; there is no belt")
+    bars = histogram(results, 0, np.arange(1, FINE_BARS + 1) / FINE_BARS)
+    return BeltDiagram(belt, bars, results.estimates(), (results.data,), chosen)
 
 
 def height(data: BeltDiagram, width: float, style: Style) -> float:
-    """The panel is square: the height follows."""
+    """Return the height in inches, about the width: the panel is square, `figure` corrects it."""
     return width
 
 
 def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
-    """Curve and bands over the diagonal; a histogram beneath."""
+    """Draw curve and bands over the diagonal, and a histogram beneath."""
     belt, scale, colour = data.belt, Scale(LINEAR, LINEAR, logit=False), style.colour(0)
-    lower = marks.beneath(axes, LOWER, SPACE)
-    axes.set_box_aspect(1)
-    axes.set_anchor("N")
-    scale.frame(axes)
-    marks.diagonal(axes, style, scale.even())
+    lower = panels.beneath(axes)
+    panels.square(axes, scale, style)
     for k in np.argsort(belt.level)[::-1]:
         alpha = ALPHA[0] if k == np.argmin(belt.level) else ALPHA[1]
         band = (belt.grid, belt.low[k], belt.high[k])
@@ -121,7 +117,7 @@ def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
     taken += [(belt.grid, edge) for edge in (belt.low[-1], belt.high[-1])]
     wide = marks.width_of(axes) * axes.get_position().width
     marks.corner(axes, style, lines, marks.corner_place(lines, taken, wide, style))
-    x_name, y_name = AXES[data.view]
+    x_name, y_name = AXIS_NAMES[data.view]
     axes.set_ylabel(y_name)
     lower.set_xlabel(x_name)
     scale.x_frame(lower)
@@ -133,5 +129,5 @@ def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
 def _corner(data: BeltDiagram) -> list[str]:
     p = data.belt.p_value
     test = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    numbers = [marks.estimate_text(one) for one in data.estimates[:1]]
+    numbers = [marks.estimate_text(estimate) for estimate in data.estimates[:1]]
     return [f"calibrated? {test}", *numbers, f"n = {data.data[0].rows:,}"]

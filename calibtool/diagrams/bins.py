@@ -1,4 +1,4 @@
-"""How much of an ECE is its bins: the same rows under many numbers of bins and conventions."""
+"""ECE against the number of bins: the same rows under many numbers of bins and conventions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.inputs import How, Named, only, request
-from calibtool.diagrams.style import Style
+from calibtool.diagrams.style import DASHES, Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.conventions import reproduce
@@ -19,10 +19,10 @@ from calibtool.metrics.conventions import reproduce
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NAMED_FROM = 5.0  # inches of width from which libraries are named
+NAMED_FROM = 5.0  # inches of width from which there is room for the names of libraries
 RULES = {"equal width": "ece", "equal mass": "ada-ece"}
 NUMBERS = (5, 10, 15, 20, 30, 50, 100)
-LIBRARY_ROWS = 200_000  # rows on which other libraries' rules are tried
+LIBRARY_ROWS = 200_000  # bounds the time of other libraries' rules, each tried at 7 numbers of bins
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class BinsDiagram:
     Attributes:
         numbers: of bins.
         estimates: by rule, one for each number.
-        libraries: each library's ECE at each number; None where it gives none.
+        libraries: the ECE of each library at each number; None if it gives none.
         binless: smooth ECE, which has no bins.
         data: what was read.
         level: of the intervals.
@@ -56,11 +56,11 @@ class BinsDiagram:
                 {
                     "rule": rule,
                     "bins": self.numbers,
-                    **{name: [getattr(one, name) for one in own] for name in names},
+                    **columns_of(estimates, names),
                 }
-                for rule, own in self.estimates.items()
+                for rule, estimates in self.estimates.items()
             ),
-            "smooth": {name: [getattr(self.binless, name)] for name in names},
+            "smooth": columns_of([self.binless], names),
             "library": stacked(
                 {"library": library, "bins": self.numbers, "value": values}
                 for library, values in self.libraries.items()
@@ -69,7 +69,7 @@ class BinsDiagram:
 
     @property
     def agreeing(self) -> dict[tuple[str, ...], tuple[float | None, ...]]:
-        """Libraries that give the same numbers everywhere, together."""
+        """The libraries in groups that give the same numbers everywhere, with these numbers."""
         together: dict[tuple[float | None, ...], list[str]] = {}
         for library, values in self.libraries.items():
             key = tuple(None if v is None else float(f"{v:.6g}") for v in values)
@@ -78,8 +78,8 @@ class BinsDiagram:
 
 
 def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
-    """ECE over 5 to 100 bins of equal width and of equal mass, with intervals; that of every
-    library that `evaluate --conventions` knows; and smooth ECE.
+    """Compute the ECE over 5 to 100 bins of equal width and of equal mass, with intervals; that of
+    every library that `evaluate --conventions` knows; and smooth ECE.
 
     Args:
         predictions: one set.
@@ -87,10 +87,10 @@ def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
     """
     rows = only(predictions).load()
     specs = [f"{name}(bins={number})" for name in RULES.values() for number in NUMBERS]
-    found = evaluate_rows(request(rows, [*specs, "smece"], **how))
-    own = found.estimates()
+    results = evaluate_rows(request(rows, [*specs, "smece"], **how))
+    estimates = results.estimates()
     size = len(NUMBERS)
-    estimates = {rule: own[k * size : (k + 1) * size] for k, rule in enumerate(RULES)}
+    by_rule = {rule: estimates[k * size : (k + 1) * size] for k, rule in enumerate(RULES)}
     notes = []
     few = rows
     if rows.rows > LIBRARY_ROWS:
@@ -100,49 +100,53 @@ def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
     libraries = {
         name: tuple(values[number].value for number in NUMBERS)
         for name, values in reproduced.items()
-        if any(one.value is not None for one in values.values())
+        if any(ece.value is not None for ece in values.values())
     }
-    level = found.settings.level
-    return BinsDiagram(NUMBERS, estimates, libraries, own[-1], (found.data,), level, tuple(notes))
+    return BinsDiagram(
+        numbers=NUMBERS,
+        estimates=by_rule,
+        libraries=libraries,
+        binless=estimates[-1],
+        data=(results.data,),
+        level=results.settings.level,
+        notes=tuple(notes),
+    )
 
 
 def height(data: BinsDiagram, width: float, style: Style) -> float:
-    """Wide rather than high."""
+    """Return the height in inches: less than the width, plus the key."""
     return (0.75 if width < NAMED_FROM else 0.6) * width + 7 * style.text / 72
 
 
 def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
-    """Our two rules with their bands, smooth ECE without bins, every library as a thin line."""
+    """Draw the two rules with their bands, smooth ECE, and every library as a thin line."""
     from matplotlib.lines import Line2D
 
     x = np.array(data.numbers, float)
     ends: list[tuple[float, str]] = []
     for k, (names, values) in enumerate(data.agreeing.items()):
         y = np.array(values, float)
-        how: dict[str, Any] = {"color": style.muted, "lw": style.line * 0.45, "alpha": 0.85}
-        axes.plot(x, y, zorder=2, gid=f"library-{k}", **how)
+        look: dict[str, Any] = {"color": style.muted, "lw": style.line * 0.45, "alpha": 0.85}
+        axes.plot(x, y, zorder=2, gid=f"library-{k}", **look)
         if np.isfinite(y[-1]):
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             ends.append((float(y[-1]), ", ".join(names[:3]) + more))
     handles, labels = [], []
-    for index, (rule, own) in enumerate(data.estimates.items()):
+    for index, (rule, estimates) in enumerate(data.estimates.items()):
         colour = style.colour(index)
-        value, low, high = (
-            np.array([getattr(one, name) for one in own], float)
-            for name in ("value", "low", "high")
-        )
+        value, low, high = (numbers(estimates, name) for name in ("value", "low", "high"))
         marks.band(axes, x, low, high, colour=colour, gid=f"band-{index}")
-        how = {"color": colour, "lw": style.line, "marker": style.marker(index)}
-        how |= {"ms": 0.5 * style.text, "mec": style.paper, "mew": style.line * 0.3}
-        axes.plot(x, value, zorder=4, gid=f"curve-{index}", **how)
-        handles.append(Line2D([], [], **how))
-        at = own[data.numbers.index(15)]
-        labels.append(f"bins of {rule}; 15: {marks.estimate_text(at)}")
+        look = {"color": colour, "lw": style.line, "marker": style.marker(index)}
+        look |= {"ms": 0.5 * style.text, "mec": style.paper, "mew": style.line * 0.3}
+        axes.plot(x, value, zorder=4, gid=f"curve-{index}", **look)
+        handles.append(Line2D([], [], **look))
+        usual = estimates[data.numbers.index(15)]
+        labels.append(f"bins of {rule}; 15: {marks.estimate_text(usual)}")
     smooth = data.binless
     if smooth.value is not None:
-        how = {"color": style.colour(2), "lw": style.line, "ls": (0, (4, 1.6))}
-        axes.axhline(smooth.value, gid="curve-2", **how)
-        handles.append(Line2D([], [], **how))
+        look = {"color": style.colour(2), "lw": style.line, "ls": DASHES[1]}
+        axes.axhline(smooth.value, gid="curve-2", **look)
+        handles.append(Line2D([], [], **look))
         labels.append(f"no bins: {marks.estimate_text(smooth)}")
     handles.append(Line2D([], [], color=style.muted, lw=style.line * 0.45))
     labels.append(f"{len(data.libraries)} other libraries' ECE of these rows")
@@ -151,8 +155,8 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
     if marks.width_of(axes) >= NAMED_FROM * style.text / 7.5:
         marks.end_labels(axes, style, float(x[-1]), ends)
     else:
-        held = [one[-1].value or 0.0 for one in data.estimates.values()]
-        marks.inner_labels(axes, style, ends, held)
+        taken = [estimates[-1].value or 0.0 for estimates in data.estimates.values()]
+        marks.inner_labels(axes, style, ends, taken)
     marks.small_print(
         axes, style, f"Colour: {100 * data.level:g} % intervals; n = {data.data[0].rows:,}"
     )
@@ -165,8 +169,8 @@ def _frame(axes: Axes, data: BinsDiagram, x: object) -> None:
     axes.set_xticks(list(data.numbers), [str(number) for number in data.numbers])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(data.numbers[0], data.numbers[-1])
-    values = [v for own in data.libraries.values() for v in own if v is not None]
-    values += [e.high or e.value or 0.0 for own in data.estimates.values() for e in own]
+    values = [v for library in data.libraries.values() for v in library if v is not None]
+    values += [e.high or e.value or 0.0 for rule in data.estimates.values() for e in rule]
     axes.set_ylim(0, 1.08 * max(values))
     axes.set_xlabel("Number of bins")
     axes.set_ylabel("ECE")

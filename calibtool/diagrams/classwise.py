@@ -1,4 +1,4 @@
-"""One-vs-rest diagrams of the worst classes, and a strip that shows all of them."""
+"""One-vs-rest diagrams of the worst classes, and a strip of all classes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from calibtool.data.predictions import DataInfo, Kind, Predictions
 from calibtool.data.readable import Readable, Variant
 from calibtool.data.rows import to_probs
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, class_names, only, request
-from calibtool.diagrams.reliability import shape
+from calibtool.diagrams.options import Bins, Top
 from calibtool.diagrams.reliability_curves import binned, binomial_range
 from calibtool.diagrams.scales import LINEAR, Scale
 from calibtool.diagrams.style import Style
@@ -30,21 +30,21 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-STRIP = 0.17  # height of the strip, of its width
-NAMED = 24  # classes up to which the strip names each
-TOP = 8
-COLUMNS = 200  # of the strip; of more classes, some stand together
+STRIP = 0.17  # height of the strip, as a share of its width
+NAMED = 24  # most classes whose names fit below the strip
+TOP = 8  # panels: two rows of four
+COLUMNS = 200  # most columns of the strip; more would be narrower than a pixel or two
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """Classes as G columns of M bins.
+    """Every class, or every few, as one of G columns of M bins.
 
     Attributes:
-        groups: the places in the order of the classes of each column.
+        groups: the classes of each column, as ranks in `Classwise.order`.
         n: (G, M) weight.
         gap: (G, M) mean outcome minus mean score; NaN where there are no rows.
-        outside: (G, M) whether the gap is wider than that of most perfect models.
+        outside: (G, M) whether the outcome is outside the range of perfect models.
     """
 
     groups: tuple[Array, ...]
@@ -55,17 +55,20 @@ class Strip:
 
 @dataclass(frozen=True, eq=False)
 class Classwise:
-    """Classes, the worst first.
+    """One-vs-rest calibration of K classes.
 
     Attributes:
-        curves: the one-vs-rest diagrams of the worst.
-        order: (K,) every class, the highest one-vs-rest ECE first.
-        names: of the K classes, by number.
+        curves: the one-vs-rest diagrams of the worst classes, the worst first.
+        order: (K,) numbers of all classes, the highest one-vs-rest ECE first.
+        names: of the classes, by number.
         ece: (K,) one-vs-rest ECE, by number.
         said, was: (K,) mean score and share of the labels, by number.
-        strip: every class, or every few, as a column of bins.
-        edges: (M + 1,) of the bins.
+        strip: all classes.
+        edges: (M + 1,) edges of the bins.
         estimates: class-wise ECE.
+        data: what was read.
+        level: of the intervals and ranges.
+        notes: what was left out, in words.
     """
 
     curves: tuple[Curve, ...]
@@ -121,43 +124,47 @@ class Classwise:
         }
 
 
-def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack[How]) -> Classwise:
-    """One-vs-rest reliability of every class (Kull et al. 2019; Nixon et al. 2019).
+def compute(
+    predictions: Named, *, top: Top = TOP, bins: Bins = 15, **how: Unpack[How]
+) -> Classwise:
+    """Compute the one-vs-rest reliability of every class (Kull et al. 2019; Nixon et al. 2019).
 
     Args:
         predictions: one set, with whole rows.
-        top: how many classes get a diagram of their own: those with the highest ECE.
-        bins: of equal width.
+        top: number of classes with a diagram: those with the highest ECE.
+        bins: number of bins, of equal width.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+
+    Raises UsageError for confidences alone.
     """
-    one = only(predictions)
-    if one.kind == "confidence":
+    rows = only(predictions)
+    if rows.kind == "confidence":
         raise UsageError(
-            f"{one.source}: the class view needs whole rows of logits or probabilities; there are "
+            f"{rows.source}: the class view needs whole rows of logits or probabilities; there are "
             "confidences only"
         )
-    edges = equal_width(None, bins=bins)  # type: ignore[arg-type]  # which asks no data
-    found = evaluate_rows(request(one, [f"classwise-ece(bins={bins})"], **how))
-    view = found.collected[0].classes
-    assert view is not None
-    cells = view.cells(edges)
+    edges = equal_width(None, bins=bins)  # type: ignore[arg-type]  # no cells are needed
+    results = evaluate_rows(request(rows, [f"classwise-ece(bins={bins})"], **how))
+    one_vs_rest = results.collected[0].classes
+    assert one_vs_rest is not None
+    cells = one_vs_rest.cells(edges)
     ece = l1(profile(cells))
     order = np.argsort(-ece, kind="stable")
-    names = tuple(class_names(one))
+    names = tuple(class_names(rows))
     worst = [int(k) for k in order[:top]]
-    systems = [Variant(_OneVsRest(k), names[k]) for k in worst]
-    own = evaluate_rows(request(_AsColumn(one), [f"ece(bins={bins})"], systems, **how))
+    variants = [Variant(_OneVsRest(k), names[k]) for k in worst]
+    of_worst = evaluate_rows(request(_AsColumn(rows), [f"ece(bins={bins})"], variants, **how))
     curves = []
     for number, k in enumerate(worst):
-        said, was = own.means(number)
-        points = binned(own, number, edges, "clopper-pearson")
+        said, was = of_worst.means(number)
+        points = binned(of_worst, number, edges, "clopper-pearson")
         curves.append(
             Curve(
                 label=names[k],
                 panel=names[k],
                 **vars(points),
-                estimates=own.estimates(number),
-                rows=int(own.collected[number].rows.outcome.sum()),  # type: ignore[union-attr]
+                estimates=of_worst.estimates(number),
+                rows=int(of_worst.collected[number].rows.outcome.sum()),  # type: ignore[union-attr]
                 said=said,
                 was=was,
             )
@@ -167,31 +174,31 @@ def compute(predictions: Named, *, top: int = TOP, bins: int = 15, **how: Unpack
         notes = (f"{len(worst)} of {len(names):,} classes have a diagram: those of highest ECE",)
     total = cells.total
     return Classwise(
-        tuple(curves),
-        order,
-        names,
-        ece,
-        cells.p.sum(axis=1) / total,
-        cells.y.sum(axis=1) / total,
-        _strip(cells, order, found),
-        np.append(0.0, edges),
-        found.estimates(),
-        (found.data,),
-        found.settings.level,
-        notes,
+        curves=tuple(curves),
+        order=order,
+        names=names,
+        ece=ece,
+        said=cells.p.sum(axis=1) / total,
+        was=cells.y.sum(axis=1) / total,
+        strip=_strip(cells, order, results),
+        edges=np.append(0.0, edges),
+        estimates=results.estimates(),
+        data=(results.data,),
+        level=results.settings.level,
+        notes=notes,
     )
 
 
-def _strip(cells: Cells, order: Array, found: RowResults) -> Strip:
-    """Sums of neighbours in the order, and which gaps chance does not explain."""
+def _strip(cells: Cells, order: Array, results: RowResults) -> Strip:
+    """Return the strip: sums of neighbours in the order, and which gaps exceed chance."""
     groups = np.array_split(np.arange(len(order)), min(len(order), COLUMNS))
     starts = [group[0] for group in groups]
     n, p, y = (np.add.reduceat(x[order], starts, axis=0) for x in (cells.n, cells.p, cells.y))
-    weights, total = found.collected[0].rows.weights, float(cells.total[0])
+    weights, total = results.collected[0].rows.weights, float(cells.total[0])
     some = n > 0
     score, rate = p[some] / n[some], y[some] / n[some]
-    held = n[some] * effective_rows(total, weights) / total
-    least, most = binomial_range(score, held, found.settings.level)
+    rows = n[some] * effective_rows(total, weights) / total
+    least, most = binomial_range(score, rows, results.settings.level)
     outside, gap = np.zeros(n.shape, bool), np.full(n.shape, np.nan)
     outside[some], gap[some] = (rate < least) | (rate > most), rate - score
     return Strip(tuple(groups), n, gap, outside)
@@ -199,7 +206,7 @@ def _strip(cells: Cells, order: Array, found: RowResults) -> Strip:
 
 @dataclass(frozen=True)
 class _OneVsRest:
-    """A class against all others, as P(class 1) of a two-class problem."""
+    """A recalibrator that turns a class against all others into P(class 1) of two classes."""
 
     index: int
 
@@ -212,7 +219,7 @@ class _OneVsRest:
 
 @dataclass(frozen=True)
 class _AsColumn:
-    """Predictions of many classes for systems that make one column of them."""
+    """Predictions of many classes, presented as the one column that `_OneVsRest` makes of them."""
 
     rows_of: Readable
 
@@ -222,16 +229,16 @@ class _AsColumn:
 
     @property
     def source(self) -> str:
-        """What to call it."""
+        """The name of the file."""
         return self.rows_of.source
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return self.rows_of.rows
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
-        """The predictions as they are."""
+        """Yield the predictions in blocks; shorter ones for many classes, to bound the memory."""
         step = max(1024, rows // max((self.rows_of.classes or 2) // 64, 1) // 1024 * 1024)
         return self.rows_of.blocks(step)
 
@@ -241,15 +248,15 @@ class _AsColumn:
 
 
 def height(data: Classwise, width: float, style: Style) -> float:
-    """Panels are square: the height follows."""
+    """Return the height in inches, about the width: panels are square, `figure` corrects it."""
     return width
 
 
 def draw(data: Classwise, axes: Axes, style: Style) -> None:
-    """A panel a class, the worst first; below, every class as a column of its bins."""
-    place = marks.inside(axes)
+    """Draw a panel per class, the worst first; below, every class as a column of its bins."""
+    place = panels.inside(axes)
     width = place.bbox.width / place.dpi
-    rows, columns = shape(len(data.curves), width, style)
+    rows, columns = panels.grid_shape(len(data.curves), width, style)
     panel = width / columns - 0.35
     grid = place.add_gridspec(
         rows + 1, columns, height_ratios=[*[panel] * rows, STRIP * (width - 0.6)]
@@ -276,16 +283,14 @@ def draw(data: Classwise, axes: Axes, style: Style) -> None:
 
 
 def _panel(axes: Axes, curve: Curve, style: Style) -> None:
+    """Draw the one-vs-rest diagram of a class."""
     colour, some = style.colour(0), np.isfinite(curve.outcome)
     assert curve.edges is not None
-    axes.set_box_aspect(1)
-    axes.set_anchor("N")
-    scale = Scale(LINEAR, LINEAR, logit=False)
-    scale.frame(axes)
+    panels.square(axes, Scale(LINEAR, LINEAR, logit=False), style)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    marks.diagonal(axes, style, scale.even())
     marks.expected(axes, curve.edges, curve.least, curve.most, style)
+    # the first bin holds nearly all rows of other classes: shares are of the largest of the others
     share = np.sqrt(curve.mass[some] / curve.mass[1:].max()) if len(curve.mass) > 1 else np.ones(1)
     thick = style.line * (0.35 + 0.5 * np.minimum(share, 1))
     x, y = curve.score[some], curve.outcome[some]
@@ -311,11 +316,12 @@ def _panel(axes: Axes, curve: Curve, style: Style) -> None:
 
 
 def _draw_strip(axes: Axes, data: Classwise, style: Style) -> None:
-    """Columns are classes, the worst to the left; rows are bins; colour is the gap that noise does
-    not explain."""
+    """Draw a column per class, the worst to the left, and a row per bin; colour is the gap beyond
+    noise."""
     strip = data.strip
     shown = np.where(strip.outside, strip.gap, 0.0).T
     shown = np.where(strip.n.T > 0, shown, np.nan)
+    # the colours end at the 99.5 % quantile of the gaps: a few outliers would pale all others
     most = float(np.nanquantile(np.abs(shown), 0.995)) if np.isfinite(shown).any() else 0.0
     most = min(max(most, 0.05), 1.0)
     image = axes.imshow(
@@ -343,15 +349,15 @@ def _draw_strip(axes: Axes, data: Classwise, style: Style) -> None:
     if len(data.order) <= NAMED:
         names = [marks.long_name(data.names[k], 14) for k in data.order]
         turned = max(map(len, names)) > 3
-        how: dict[str, Any] = {"rotation": 60, "ha": "right"} if turned else {}
-        axes.set_xticks(np.arange(len(names)) + 0.5, names, **how)
+        rotation: dict[str, Any] = {"rotation": 60, "ha": "right"} if turned else {}
+        axes.set_xticks(np.arange(len(names)) + 0.5, names, **rotation)
         axes.tick_params(axis="x", length=0, labelsize=style.small * 0.93)
     else:
         axes.set_xlabel("Classes, the highest one-vs-rest ECE first")
 
 
 def _colours(style: Style) -> Any:
-    """From too high a score, over nothing, to too low a score; grey where there are no rows."""
+    """Return the colours from too high to too low scores; grey for bins without rows."""
     from matplotlib.colors import LinearSegmentedColormap
 
     ends = [style.colour(1), style.paper, style.colour(0)]

@@ -10,11 +10,12 @@ import numpy as np
 from calibtool.calibrators.crossfit import ROW, numbered
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, named, request
-from calibtool.diagrams.reliability import AXES
-from calibtool.diagrams.reliability_curves import percentiles, smoother
+from calibtool.diagrams.options import View
+from calibtool.diagrams.reliability_curves import Smooth, percentiles, smoother
+from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.binary_problems import RowProblems
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A curve of gaps, outcome minus score, with its band; NaN where there are few rows."""
+    """A curve of gaps, outcome minus score, with its band; NaN where there are few rows.
+
+    Attributes:
+        label: name of the model, or of the difference.
+        gap, low, high: (M,) gap and its band.
+    """
 
     label: str
     gap: Array
@@ -38,14 +44,14 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Compare:
-    """Two models.
+    """The gaps of two models on the same rows.
 
     Attributes:
         score: (M,) where the curves are computed.
-        models: the gap of each.
-        difference: that of the second minus that of the first, where both are known.
-        estimates: each model's smooth ECE and NLL.
-        change: the second's minus the first's, paired.
+        models: the gap of each model.
+        difference: gap of the second minus gap of the first, where both are known.
+        estimates: smooth ECE and NLL of each model.
+        change: those of the second minus those of the first, paired.
         bandwidth: of the kernel, the same for both.
         data: what was read.
         view: "top" or "positive".
@@ -67,81 +73,80 @@ class Compare:
     def parts(self) -> Parts:
         """Everything that is drawn, as tables."""
         lines = (*self.models, self.difference)
-        told = zip(self.models, self.estimates, strict=True)
         return {
             "data": data_columns(self.data),
             "estimate": stacked(
-                {"model": line.label, **estimate_columns(own)} for line, own in told
+                {"model": model.label, **estimate_columns(estimates)}
+                for model, estimates in zip(self.models, self.estimates, strict=True)
             ),
             "change": estimate_columns(self.change),
             "bandwidth": {"value": [self.bandwidth]},
             "curve": stacked(
-                {"curve": one.label, "score": self.score, "gap": one.gap, "low": one.low}
-                | {"high": one.high}
-                for one in lines
+                {"curve": line.label, "score": self.score}
+                | {"gap": line.gap, "low": line.low, "high": line.high}
+                for line in lines
             ),
         }
 
 
-def compute(predictions: Named, *, view: str = "auto", **how: Unpack[How]) -> Compare:
-    """The smoothed gaps of two models over the score, and their difference, paired.
+def compute(predictions: Named, *, view: View = "auto", **how: Unpack[How]) -> Compare:
+    """Compute the smoothed gaps of two models over the score, and their paired difference.
 
     Args:
-        predictions: two sets of the same rows, by what to call them.
-        view: "top", "positive", or "auto" for what the first is.
+        predictions: two sets of the same rows, by name.
+        view: "top", "positive", or "auto" for the natural view of the first set.
         how: `resamples`, `level`, `seed` of the bands, and `progress`.
 
-    Raises UsageError where the rows or their labels differ.
+    Raises UsageError if the rows or their labels differ.
     """
     sets = {name: one.load() for name, one in named(predictions).items()}
     if len(sets) != 2:
         raise UsageError(f"compare draws two sets of predictions, not {len(sets)}")
     (a_name, a), (b_name, b) = sets.items()
     _require_same_rows(a, b)
-    at = "" if view == "auto" else f"(view={view})"
-    specs = [f"smece{at}"] if a.kind == "confidence" else [f"smece{at}", "nll"]
-    systems = [Variant(title=a_name), Variant(lambda block: _rows_of(b, block), b_name)]
-    found = evaluate_rows(request(numbered(a), specs, systems, **how))
-    width = max(found.measured[k][0].value or 0.0 for k in range(2))
-    panels = [RowProblems(found.collected[k], found.view) for k in range(2)]
-    smooth = [smoother(one, width) for one in panels]
-    score = smooth[0].at
-    gaps = [one(own.exact(0)) - score for one, own in zip(smooth, panels, strict=True)]
-    drawn = [_drawn(found, panels[k], smooth[k], gaps[k]) for k in range(2)]
-    level = found.settings.level
+    option = "" if view == "auto" else f"(view={view})"
+    specs = [f"smece{option}"] if a.kind == "confidence" else [f"smece{option}", "nll"]
+    variants = [Variant(title=a_name), Variant(lambda block: _rows_of(b, block), b_name)]
+    results = evaluate_rows(request(numbered(a), specs, variants, **how))
+    # one bandwidth for both, the wider, so that their curves differ by their gaps alone
+    width = max(results.measured[k][0].value or 0.0 for k in range(2))
+    problems = [RowProblems(results.collected[k], results.view) for k in range(2)]
+    smoothers = [smoother(problem, width) for problem in problems]
+    score = smoothers[0].at
+    gaps = [smoothers[k](problems[k].exact(0)) - score for k in range(2)]
+    replicates = [_replicates(results, problems[k], smoothers[k], gaps[k]) for k in range(2)]
+    level = results.settings.level
     first, second = (
-        Line(name, gap, *percentiles(replicates, level))
-        for name, gap, replicates in zip(sets, gaps, drawn, strict=True)
+        Line(name, gap, *percentiles(drawn, level))
+        for name, gap, drawn in zip(sets, gaps, replicates, strict=True)
     )
-    ends = percentiles(drawn[1] - drawn[0], level)
-    data = tuple(replace(found.data, source=one.source, kind=one.kind) for one in sets.values())
+    ends = percentiles(replicates[1] - replicates[0], level)
     return Compare(
-        score,
-        (first, second),
-        Line(f"{b_name} minus {a_name}", gaps[1] - gaps[0], *ends),
-        (found.estimates(0), found.estimates(1)),
-        found.change(),
-        smooth[0].bandwidth,
-        data,
-        found.view,
-        level,
+        score=score,
+        models=(first, second),
+        difference=Line(f"{b_name} minus {a_name}", gaps[1] - gaps[0], *ends),
+        estimates=(results.estimates(0), results.estimates(1)),
+        change=results.change(),
+        bandwidth=smoothers[0].bandwidth,
+        data=tuple(replace(results.data, source=p.source, kind=p.kind) for p in (a, b)),
+        view=results.view,
+        level=level,
     )
 
 
 def _rows_of(other: Predictions, block: Predictions) -> Predictions:
-    """The other model's rows in the place of a block's."""
+    """Return the rows of the other model that belong to a block."""
     return other.take(block.extra[ROW])
 
 
-def _drawn(found: RowResults, panels: RowProblems, smooth: object, gap: Array) -> Array:
-    """Replicates of a gap, (R, M), by the draws that both models share; what the fine cells lose is
-    put back."""
-    assert callable(smooth)
-    draws = found.settings.draws
+def _replicates(results: RowResults, problem: RowProblems, smooth: Smooth, gap: Array) -> Array:
+    """Return replicates of a gap, (R, M), by the draws that both models share."""
+    draws = results.settings.draws
     if draws is None:
         return np.full((1, len(gap)), np.nan)
-    (cells,) = panels.bootstrapped(draws, found.settings.threads, lambda share: None)
-    fine = panels.fine[0].cells
+    (cells,) = problem.bootstrapped(draws, results.settings.threads, lambda share: None)
+    fine = problem.fine[0].cells
+    # replicates are of the fine cells, the gap of the exact ones: the difference is put back
     return np.asarray(smooth(cells) - smooth(fine) + gap)
 
 
@@ -165,39 +170,36 @@ def _require_same_rows(a: Predictions, b: Predictions) -> None:
 
 
 def height(data: Compare, width: float, style: Style) -> float:
-    """Two panels."""
+    """Return the height in inches: two panels and the text around them."""
     return 1.05 * width + 9 * style.text / 72
 
 
 def draw(data: Compare, axes: Axes, style: Style) -> None:
-    """The gap of each model above; the difference below, thick where its band leaves out 0."""
+    """Draw the gaps of both models; below, the difference, thick where its band excludes 0."""
     from matplotlib.lines import Line2D
 
-    place = marks.inside(axes)
+    place = panels.inside(axes)
     upper, lower = place.subplots(2, 1, sharex=True)
     x, handles, labels = data.score, [], []
     for index, line in enumerate(data.models):
         colour = style.colour(index)
         marks.band(upper, x, line.low, line.high, colour=colour, gid=f"band-{index}")
-        how: dict[str, Any] = {
-            "color": colour,
-            "lw": style.line,
-            "ls": "-" if not index else (0, (4, 1.6)),
-        }
-        upper.plot(x, line.gap, zorder=4, gid=f"curve-{index}", **how)
-        handles.append(Line2D([], [], **how))
-        numbers = ", ".join(marks.estimate_text(one) for one in data.estimates[index][:1])
+        look: dict[str, Any] = {"color": colour, "lw": style.line, "ls": style.dash(index)}
+        upper.plot(x, line.gap, zorder=4, gid=f"curve-{index}", **look)
+        handles.append(Line2D([], [], **look))
+        numbers = ", ".join(marks.estimate_text(estimate) for estimate in data.estimates[index][:1])
         labels.append(f"{marks.long_name(line.label, 40)}: {numbers}")
     marks.key(upper, style, handles, labels)
-    one = data.difference
+    difference = data.difference
     colour = style.colour(2)
-    marks.band(lower, x, one.low, one.high, colour=colour, gid="band-2")
-    lower.plot(x, one.gap, color=colour, lw=style.line * 0.7, zorder=3, gid="curve-2")
-    sure = np.where((one.low > 0) | (one.high < 0), one.gap, np.nan)
+    marks.band(lower, x, difference.low, difference.high, colour=colour, gid="band-2")
+    lower.plot(x, difference.gap, color=colour, lw=style.line * 0.7, zorder=3, gid="curve-2")
+    excludes_0 = (difference.low > 0) | (difference.high < 0)
+    sure = np.where(excludes_0, difference.gap, np.nan)
     lower.plot(x, sure, color=colour, lw=style.line * 2, solid_capstyle="butt", zorder=4)
     for ax in (upper, lower):
         ax.axhline(0, color=style.muted, lw=style.line * 0.5, zorder=1)
-    x_name, y_name = AXES[data.view]
+    x_name, y_name = AXIS_NAMES[data.view]
     upper.set_ylabel(f"{y_name} - {x_name.lower()}" if data.view == "top" else f"{y_name} - P")
     lower.set_ylabel("Difference")
     lower.set_xlabel(x_name)
@@ -206,7 +208,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
         lower.set_xlim(float(x[shown].min()), 1.0)
     change = "; ".join(f"{marks.estimate_text(c)}" for c in data.change)
     lower.set_title(
-        f"{marks.long_name(one.label, 44)}\n{change}",
+        f"{marks.long_name(difference.label, 44)}\n{change}",
         fontsize=style.small,
         loc="left",
         linespacing=1.3,
@@ -215,5 +217,5 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
         place,
         style,
         f"Colour: {100 * data.level:g} % bands, pointwise; that of the difference is paired; thick "
-        f"where it leaves out 0; n = {data.data[0].rows:,}",
+        f"where it excludes 0; n = {data.data[0].rows:,}",
     )

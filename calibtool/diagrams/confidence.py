@@ -1,4 +1,4 @@
-"""How confident a model is where it is right, and where it is wrong."""
+"""Histograms of the confidence of right and of wrong answers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 
 from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only, request
-from calibtool.diagrams.reliability import AXES
+from calibtool.diagrams.options import Bins, View
+from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
@@ -21,7 +22,7 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HIGH = 0.9  # what is called confident in the words beside the bars
+HIGH = 0.9  # the words beside the bars give the share of rows above it
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +31,11 @@ class Group:
 
     Attributes:
         label: "right" or "wrong"; "class 1" or "class 0" in the positive view.
-        rows: how many.
+        rows: number of rows.
         share: their share of the weight.
         mean: mean score.
         high: share of them, by weight, with a score above 0.9.
-        mass: (M,) their weight in each bin, as shares of their own.
+        mass: (M,) share of the weight of the group in each bin.
     """
 
     label: str
@@ -47,7 +48,16 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """Histograms of the score by outcome, over bins between `edges`, (M + 1,)."""
+    """Histograms of the score by outcome.
+
+    Attributes:
+        groups: rows with outcome 1, and with outcome 0.
+        edges: (M + 1,) edges of the bins.
+        estimates: AUROC of the score for the outcome.
+        data: what was read.
+        view: "top" or "positive".
+        notes: what was left out, in words.
+    """
 
     groups: tuple[Group, Group]
     edges: Array
@@ -64,68 +74,63 @@ class Confidence:
         return {
             "data": data_columns(self.data),
             "estimate": estimate_columns(self.estimates),
-            "group": stacked(
-                {"group": g.label, **{name: getattr(g, name) for name in names}}
-                for g in self.groups
-            ),
+            "group": {"group": [g.label for g in self.groups], **columns_of(self.groups, names)},
             "histogram": stacked({"group": g.label, **bins, "mass": g.mass} for g in self.groups),
         }
 
 
 def compute(
-    predictions: Named, *, bins: int = 20, view: str = "auto", **how: Unpack[How]
+    predictions: Named, *, bins: Bins = 20, view: View = "auto", **how: Unpack[How]
 ) -> Confidence:
-    """Histograms of the confidence of right and of wrong answers (Hendrycks & Gimpel 2017, fig. 1).
+    """Compute histograms of the confidence by outcome (Hendrycks & Gimpel 2017, fig. 1).
 
     Args:
         predictions: one set.
-        bins: of equal width.
-        view: "top", "positive", or "auto" for what the data are.
+        bins: number of bins, of equal width.
+        view: "top", "positive", or "auto" for the natural view of the data.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
-    one = only(predictions)
-    chosen = view if view != "auto" else ("positive" if one.one_column else "top")
+    source = only(predictions)
+    chosen = view if view != "auto" else ("positive" if source.one_column else "top")
     metric = "auroc-correct" if chosen == "top" else "auroc"
-    found = evaluate_rows(request(one, [metric], **how))
-    rows = found.collected[0].rows
+    results = evaluate_rows(request(source, [metric], **how))
+    rows = results.collected[0].rows
     score, outcome = rows.view(chosen)
     edges = np.arange(1, bins + 1) / bins
     names = ("right", "wrong") if chosen == "top" else ("class 1", "class 0")
-    groups = [
-        _group(name, score[at], edges, None if rows.weights is None else rows.weights[at], whole)
-        for whole in [len(score) if rows.weights is None else float(rows.weights.sum())]
+    weights = np.ones(len(score)) if rows.weights is None else rows.weights
+    first, second = (
+        _group(name, score[at], edges, weights[at], float(weights.sum()))
         for name, at in zip(names, (outcome == 1, outcome == 0), strict=True)
-    ]
-    first, second = groups
+    )
     bounds = np.append(0.0, edges)
-    return Confidence((first, second), bounds, found.estimates(), (found.data,), chosen)
+    return Confidence((first, second), bounds, results.estimates(), (results.data,), chosen)
 
 
-def _group(name: str, score: Array, edges: Array, weights: Array | None, whole: float) -> Group:
+def _group(name: str, score: Array, edges: Array, weights: Array, whole: float) -> Group:
+    """Return a group from its rows; `whole` is the weight of all rows."""
     cells = Cells.binned(score, np.zeros(len(score)), edges, weights)
     total = float(cells.total)
     if not total:
-        none = np.zeros(len(edges))
-        return Group(name, len(score), 0.0, float("nan"), float("nan"), none)
-    weight = np.ones(len(score)) if weights is None else weights
+        return Group(name, len(score), 0.0, float("nan"), float("nan"), np.zeros(len(edges)))
     mean = float(cells.p.sum() / total)
-    high = float(weight[score > HIGH].sum() / total)
+    high = float(weights[score > HIGH].sum() / total)
     return Group(name, len(score), total / whole, mean, high, cells.n / total)
 
 
 def height(data: Confidence, width: float, style: Style) -> float:
-    """Wide rather than high."""
+    """Return the height in inches: less than the width, plus the header."""
     return 0.6 * width + 5 * style.text / 72
 
 
 def draw(data: Confidence, axes: Axes, style: Style) -> None:
-    """Both on one scale: shares of the right answers, and of the wrong ones."""
+    """Draw both histograms on one scale, that of outcome 1 upwards, that of outcome 0 downwards."""
     up, down = data.groups
     top, bottom = float(up.mass.max()), float(down.mass.max())
     room = 0.32 * (top + bottom)  # for words
     for index, (group, sign) in enumerate(((up, 1), (down, -1))):
-        how: dict[str, Any] = {"fill": True, "lw": 0, "alpha": 0.85, "gid": f"histogram-{index}"}
-        axes.stairs(sign * group.mass, data.edges, color=style.colour(index), **how)
+        look: dict[str, Any] = {"fill": True, "lw": 0, "alpha": 0.85, "gid": f"histogram-{index}"}
+        axes.stairs(sign * group.mass, data.edges, color=style.colour(index), **look)
         axes.text(
             0.012,
             0.985 if sign > 0 else 0.015,
@@ -141,8 +146,8 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
     ends = [marks.percent(bottom, 0), "0", marks.percent(top, 0)]
     axes.set_yticks([-bottom, 0, top], ends)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
-    axes.set_xlabel(AXES[data.view][0])
-    axes.set_ylabel("Share of its own")
+    axes.set_xlabel(AXIS_NAMES[data.view][0])
+    axes.set_ylabel("Share within group")
     head = [marks.estimate_text(data.estimates[0]), f"n = {data.data[0].rows:,}"]
     marks.header(axes, style, ["; ".join(head)])
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, class_names, only, request
+from calibtool.diagrams.options import Top
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
@@ -21,7 +22,7 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TOP = 20  # classes
+TOP = 20  # classes: as many lines as a page holds beside other text
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Predicted:
     """The rows in which a class is predicted.
 
     Attributes:
-        index, name: of the class.
-        rows: how many.
+        index, name: number and name of the class.
+        rows: number of rows.
         share: their share of the weight.
         said, was: mean confidence and accuracy.
         low, high: interval of the accuracy.
-        mistaken: the class that is most often right where this one is predicted and wrong.
-        mistaken_share: how often that is, of all rows in which this one is predicted.
+        mistaken: the most frequent label among the wrong predictions of this class; "" if none.
+        mistaken_share: its share of all rows in which this class is predicted.
     """
 
     index: int
@@ -52,7 +53,15 @@ class Predicted:
 
 @dataclass(frozen=True, eq=False)
 class ConfusionCalibration:
-    """Predicted classes, the most overconfident first."""
+    """Confidence and accuracy by predicted class.
+
+    Attributes:
+        classes: the predicted classes, the most overconfident first.
+        estimates: top-label ECE.
+        data: what was read.
+        level: of the intervals.
+        notes: what was left out, in words.
+    """
 
     classes: tuple[Predicted, ...]
     estimates: tuple[Estimate, ...]
@@ -66,31 +75,36 @@ class ConfusionCalibration:
         return {
             "data": data_columns(self.data),
             "estimate": estimate_columns(self.estimates),
-            "class": stacked(dict(vars(one)) for one in self.classes),
+            "class": stacked(dict(vars(predicted)) for predicted in self.classes),
         }
 
 
-def compute(predictions: Named, *, top: int = TOP, **how: Unpack[How]) -> ConfusionCalibration:
-    """Mean confidence and accuracy of the rows in which each class is predicted (Gupta & Ramdas
-    2022: top-label calibration), and what it is taken for.
+def compute(predictions: Named, *, top: Top = TOP, **how: Unpack[How]) -> ConfusionCalibration:
+    """Compute mean confidence and accuracy of the rows in which each class is predicted (top-label
+    calibration, Gupta & Ramdas 2022), and the label that it is most often confused with.
 
     Args:
         predictions: one set, with whole rows.
-        top: of more classes than that, those whose gaps weigh most.
+        top: largest number of classes; of more, those whose gaps weigh most.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+
+    Raises UsageError for confidences alone.
     """
-    one = only(predictions)
-    if one.kind == "confidence":
+    source = only(predictions)
+    if source.kind == "confidence":
         raise UsageError(
-            f"{one.source}: which class was predicted is not known; whole rows of logits or "
+            f"{source.source}: which class was predicted is not known; whole rows of logits or "
             "probabilities are needed"
         )
-    found = evaluate_rows(request(one, ["top-label-ece"], columns=("labels", "predicted"), **how))
-    rows = found.collected[0].rows
+    results = evaluate_rows(
+        request(source, ["top-label-ece"], columns=("labels", "predicted"), **how)
+    )
+    rows = results.collected[0].rows
     assert rows.predicted is not None
     assert rows.labels is not None
     weight = np.ones(len(rows.correct)) if rows.weights is None else rows.weights
-    size = found.data.classes or 2
+    level = results.settings.level
+    size = results.data.classes or 2
     sums = {
         name: np.bincount(rows.predicted, weight * values, size)
         for name, values in (
@@ -102,17 +116,17 @@ def compute(predictions: Named, *, top: int = TOP, **how: Unpack[How]) -> Confus
     }
     seen = np.flatnonzero(sums["n"] > 0)
     gap = np.abs(sums["was"] - sums["said"])
-    kept = seen[np.argsort(-gap[seen], kind="stable")][:top]
+    shown = seen[np.argsort(-gap[seen], kind="stable")][:top]
     notes: tuple[str, ...] = ()
-    if len(kept) < len(seen):
-        notes = (f"{len(kept)} of {len(seen):,} predicted classes are drawn: the widest gaps",)
-    names = class_names(one)
-    held = sums["n"] ** 2 / np.where(sums["squares"] > 0, sums["squares"], 1)
+    if len(shown) < len(seen):
+        notes = (f"{len(shown)} of {len(seen):,} predicted classes are drawn: the widest gaps",)
+    names = class_names(source)
+    informative = sums["n"] ** 2 / np.where(sums["squares"] > 0, sums["squares"], 1)
     rate = np.divide(sums["was"], sums["n"], out=np.zeros(size), where=sums["n"] > 0)
-    low, high = clopper_pearson(rate, held, found.settings.level)
+    low, high = clopper_pearson(rate, informative, level)
     counts = np.bincount(rows.predicted, minlength=size)
     classes = []
-    for k in kept:
+    for k in shown:
         taken = _taken_for(rows.predicted, rows.labels, weight, int(k), size)
         wrong = int(taken.argmax())
         classes.append(
@@ -130,36 +144,43 @@ def compute(predictions: Named, *, top: int = TOP, **how: Unpack[How]) -> Confus
             )
         )
     classes.sort(key=lambda c: c.was - c.said)
-    level = found.settings.level
-    return ConfusionCalibration(tuple(classes), found.estimates(), (found.data,), level, notes)
+    return ConfusionCalibration(tuple(classes), results.estimates(), (results.data,), level, notes)
 
 
 def _taken_for(predicted: Array, labels: Array, weight: Array, k: int, size: int) -> Array:
-    """Weight of the labels other than k where k is predicted."""
+    """Return the weight of each label other than k in the rows where k is predicted, (K,)."""
     at = (predicted == k) & (labels != k)
     return np.bincount(labels[at], weight[at], size)
 
 
 def height(data: ConfusionCalibration, width: float, style: Style) -> float:
-    """A line a class."""
+    """Return the height in inches: one line per class."""
     return (9.5 + 1.85 * len(data.classes)) * style.text / 72
 
 
 def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
-    """What was said, open; what was, filled; the gap between them."""
+    """Draw confidence as open diamonds, accuracy as points, and the gaps between them."""
     from matplotlib.lines import Line2D
 
-    place = marks.inside(axes)
+    place = panels.inside(axes)
     axes = place.subplots()
     said, was = style.colour(1), style.colour(0)
     size: dict[str, Any] = {"ms": 0.62 * style.text, "mew": style.line * 0.8, "zorder": 4, "ls": ""}
-    for y, one in enumerate(data.classes):
-        axes.plot([one.said, one.was], [y, y], color=style.faint, lw=style.line * 2.2, zorder=1)
-        axes.plot([one.low, one.high], [y, y], color=was, lw=style.line * 0.9, gid=f"bars-{y}")
-        axes.plot([one.said], [y], marker="D", mfc=style.paper, mec=said, **size)
-        axes.plot([one.was], [y], marker="o", color=was, gid=f"point-{y}", **size)
+    for y, predicted in enumerate(data.classes):
+        axes.plot(
+            [predicted.said, predicted.was],
+            [y, y],
+            color=style.faint,
+            lw=style.line * 2.2,
+            zorder=1,
+        )
+        axes.plot(
+            [predicted.low, predicted.high], [y, y], color=was, lw=style.line * 0.9, gid=f"bars-{y}"
+        )
+        axes.plot([predicted.said], [y], marker="D", mfc=style.paper, mec=said, **size)
+        axes.plot([predicted.was], [y], marker="o", color=was, gid=f"point-{y}", **size)
         axes.annotate(
-            _words(one),
+            _words(predicted),
             (1, y),
             xycoords=axes.get_yaxis_transform(),
             xytext=(0.8 * style.text, 0),
@@ -168,11 +189,11 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
             fontsize=style.small * 0.93,
             color=style.muted,
         )
-    names = [marks.long_name(one.name, 18) for one in data.classes]
+    names = [marks.long_name(predicted.name, 18) for predicted in data.classes]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    low = min([min(one.said, one.low) for one in data.classes], default=0.0)
+    low = min((min(predicted.said, predicted.low) for predicted in data.classes), default=0.0)
     axes.set_xlim(max(0.0, low - 0.03), 1.0 + 0.01 * (1 - low))
     axes.xaxis.set_major_locator(marks.few_ticks(4))
     marks.percent_axis(axes, which="x")
@@ -181,18 +202,18 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
         Line2D([], [], marker="D", mfc=style.paper, mec=said, **size),
     ]
     marks.key(axes, style, handles, ["accuracy where it is predicted", "mean confidence"])
-    axes.set_xlabel("; ".join(marks.estimate_text(one) for one in data.estimates))
+    axes.set_xlabel("; ".join(marks.estimate_text(estimate) for estimate in data.estimates))
     axes.set_ylabel("Predicted class")
     marks.foot(
         place,
         style,
-        f"Bars: {100 * data.level:g} % intervals. Right: rows, and which other class is the label "
-        "most often",
+        f"Bars: {100 * data.level:g} % intervals. Right: number of rows, and the most frequent "
+        "other label",
     )
 
 
-def _words(one: Predicted) -> str:
-    if not one.mistaken:
-        return f"n {one.rows:,}"
-    share = marks.percent(one.mistaken_share, 0)
-    return f"n {one.rows:,}; {share} {marks.long_name(one.mistaken, 13)}"
+def _words(predicted: Predicted) -> str:
+    if not predicted.mistaken:
+        return f"n {predicted.rows:,}"
+    share = marks.percent(predicted.mistaken_share, 0)
+    return f"n {predicted.rows:,}; {share} {marks.long_name(predicted.mistaken, 13)}"

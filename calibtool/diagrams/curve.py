@@ -1,8 +1,8 @@
-"""What diagrams are made of: curves, histograms, estimates; and all of it as tables."""
+"""Curves, histograms and estimates that diagrams consist of, and their tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,58 +12,56 @@ from calibtool.data.predictions import DataInfo
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
-# what is drawn, as tables: part -> column -> one value a row
+# everything that is drawn, as tables: part -> column -> one value per row
 Parts = dict[str, dict[str, list[Any]]]
 
 
 class Diagram(Protocol):
-    """What every kind's record offers."""
+    """What the record of every kind of diagram has."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader should know: what was left out, and why."""
+        """Remarks for the reader: what was left out, and why."""
         ...
 
     @property
     def parts(self) -> Parts:
-        """Everything that is drawn."""
+        """Everything that is drawn, as tables."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Shares of the weight of all rows between `edges`, (M + 1,): `mass`, (M,)."""
+    """A histogram of scores.
+
+    Attributes:
+        edges: (M + 1,) edges of the bins.
+        mass: (M,) share of the weight of all rows in each bin.
+    """
 
     edges: Array
     mass: Array
 
     def columns(self) -> dict[str, Array]:
-        """As a table."""
+        """Return the bins as columns of a table."""
         return {"from": self.edges[:-1], "to": self.edges[1:], "mass": self.mass}
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A reliability curve.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Points:
+    """The points of a reliability curve, with its two bands.
 
     Attributes:
-        label: what it shows.
-        panel: which of several small diagrams it belongs to; "" where there is one.
         score: (M,) mean score of each bin, or where a continuous curve is computed; NaN where a
             bin is empty.
         outcome: (M,) mean outcome (accuracy, in the top view); NaN where there is none.
         low, high: (M,) interval of the outcome.
         least, most: (M,) where the outcome of a perfect model would lie: the consistency band.
         mass: (M,) share of the weight in each bin; of a continuous curve, the density.
-        edges: (M + 1,) of the bins; None for a continuous curve.
+        edges: (M + 1,) edges of the bins; None for a continuous curve.
         histogram: of the scores.
-        estimates: the numbers that go with it, each with its interval.
-        rows: how many there are.
-        said, was: mean score and mean outcome.
     """
 
-    label: str
-    panel: str
     score: Array
     outcome: Array
     low: Array
@@ -73,35 +71,63 @@ class Curve:
     mass: Array
     edges: Array | None
     histogram: Histogram
+
+    def columns(self) -> dict[str, Array]:
+        """Return the points as columns of a table."""
+        names = ("score", "outcome", "low", "high", "least", "most", "mass")
+        columns = {name: getattr(self, name) for name in names}
+        if self.edges is None:
+            return columns
+        return {"from": self.edges[:-1], "to": self.edges[1:], **columns}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Curve(Points):
+    """A reliability curve with its numbers.
+
+    Attributes:
+        label: the name of the curve.
+        panel: the small diagram that the curve belongs to; "" if there is only one.
+        estimates: the numbers that go with the curve, each with its interval.
+        rows: number of rows.
+        said, was: mean score and mean outcome.
+    """
+
+    label: str
+    panel: str
     estimates: tuple[Estimate, ...]
     rows: int
     said: float
     was: float
 
-    def columns(self) -> dict[str, Array]:
-        """As a table."""
-        names = ("score", "outcome", "low", "high", "least", "most", "mass")
-        found = {name: getattr(self, name) for name in names}
-        if self.edges is None:
-            return found
-        return {"from": self.edges[:-1], "to": self.edges[1:], **found}
+
+def columns_of(records: Iterable[object], names: Iterable[str]) -> dict[str, list[Any]]:
+    """Return one column per attribute, with one value per record."""
+    records = list(records)
+    return {name: [getattr(record, name) for record in records] for name in names}
 
 
 def estimate_columns(estimates: Iterable[Estimate]) -> dict[str, list[Any]]:
-    """Estimates as a table, with the columns of the JSON report."""
+    """Return estimates as columns, those of the JSON report."""
     names = ("name", "view", "value", "low", "high", "unbiased", "p_value", "signature")
-    estimates = list(estimates)
-    return {name: [getattr(one, name) for one in estimates] for name in names}
+    return columns_of(estimates, names)
 
 
-def data_columns(data: Sequence[DataInfo]) -> dict[str, list[Any]]:
-    """What was read, as a table."""
-    names = ("source", "rows", "classes", "kind", "weighted")
-    return {name: [getattr(one, name) for one in data] for name in names}
+def data_columns(data: Iterable[DataInfo]) -> dict[str, list[Any]]:
+    """Return what was read as columns."""
+    return columns_of(data, ("source", "rows", "classes", "kind", "weighted"))
+
+
+def numbers(records: Iterable[object], name: str) -> Array:
+    """Return an attribute of each record as float64, (N,); NaN for None."""
+    return np.array([getattr(record, name) for record in records], np.float64)
 
 
 def stacked(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Tables one below the other; a value that is no column is repeated in its rows.
+    """Return tables one below the other as a single one.
+
+    A value that is not a list is repeated in each row of its table; columns that a table lacks are
+    None in its rows.
 
     >>> stacked([{"curve": "a", "x": [1, 2]}, {"curve": "b", "x": [3]}])
     {'curve': ['a', 'a', 'b'], 'x': [1, 2, 3]}
@@ -121,7 +147,7 @@ def stacked(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def plain(values: Any) -> Any:
-    """An array or a list as a list of Python's own values; a single value as it is."""
+    """Return an array, list or tuple as a list of Python values, and a single value unchanged."""
     if isinstance(values, np.ndarray | np.generic):
         return values.tolist()
     return list(values) if isinstance(values, tuple | list) else values

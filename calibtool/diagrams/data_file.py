@@ -1,4 +1,4 @@
-"""A diagram's data as csv or JSON: everything that is drawn, in full precision."""
+"""Files with the data of a diagram: everything that is drawn, in full precision, as csv or JSON."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ VERSION = 1
 
 
 def require_suffix(path: str | Path) -> None:
-    """Whether data can be written in the format of the suffix."""
+    """Check that the suffix is that of a format for data; raise UsageError otherwise."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"{path}: data cannot be written as {Path(path).suffix or 'a file without a suffix'}; "
-            f"there are {', '.join(SUFFIXES)}"
+            f"use {', '.join(SUFFIXES)}"
         )
 
 
 def save(kind: str, diagram: Diagram, path: str | Path) -> None:
-    """Write the data, whole or not at all."""
+    """Write the data, atomically."""
     require_suffix(path)
     as_csv = Path(path).suffix.lower() == ".csv"
     write_text(path, to_csv(diagram) if as_csv else to_json(kind, diagram))
 
 
 def to_csv(diagram: Diagram) -> str:
-    """One table: a first column names the part that a row belongs to, and a part leaves the columns
-    of the others empty."""
+    """Return the data as one table, whose first column names the part that a row belongs to.
+
+    The columns that a part lacks are empty in its rows.
+    """
     parts = diagram.parts
     names = list(dict.fromkeys(name for columns in parts.values() for name in columns))
     out = StringIO()
@@ -51,7 +53,7 @@ def to_csv(diagram: Diagram) -> str:
 
 
 def to_json(kind: str, diagram: Diagram) -> str:
-    """Parts as lists of objects."""
+    """Return the data as JSON: each part a list of objects, one per row."""
     parts = {
         part: [
             {name: _number(plain(columns[name][index])) for name in columns}
@@ -60,8 +62,8 @@ def to_json(kind: str, diagram: Diagram) -> str:
         for part, columns in diagram.parts.items()
     }
     head = {"schema": SCHEMA, "version": VERSION, "calibtool": __version__, "kind": kind}
-    whole = {**head, "parts": parts, "notes": list(diagram.notes)}
-    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    document = {**head, "parts": parts, "notes": list(diagram.notes)}
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _length(columns: dict[str, list[Any]]) -> int:
@@ -69,7 +71,7 @@ def _length(columns: dict[str, list[Any]]) -> int:
 
 
 def _number(value: Any) -> Any:
-    """What is no number is left empty; infinity is told apart."""
+    """Return NaN as None and infinity as text, which JSON and csv cannot hold as numbers."""
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value

@@ -1,11 +1,11 @@
-"""What every calibrator gains: NLL and ECE before and after."""
+"""Gain of every calibrator: NLL and ECE before and after."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams import marks, panels
+from calibtool.diagrams.curve import Parts, columns_of, data_columns, stacked
 from calibtool.diagrams.inputs import How, Named, only, request
+from calibtool.diagrams.options import Option
 from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -34,7 +35,13 @@ NAMES = ("name", "value", "low", "high", "signature")
 
 @dataclass(frozen=True)
 class Gain:
-    """A calibrator: its numbers, and how they changed."""
+    """The gain of a calibrator.
+
+    Attributes:
+        method: name of the calibrator.
+        after: NLL and ECE after it.
+        change: after minus before, paired.
+    """
 
     method: str
     after: tuple[Estimate, ...]
@@ -43,12 +50,12 @@ class Gain:
 
 @dataclass(frozen=True)
 class GainDiagram:
-    """Before and after, for every calibrator; the least NLL first.
+    """NLL and ECE before and after every calibrator, the lowest NLL first.
 
     Attributes:
-        before: NLL and ECE of the predictions as they are.
-        gains: those that could be fitted.
-        how: how the rows were kept apart.
+        before: NLL and ECE of the predictions as given.
+        gains: of the calibrators that could be fitted.
+        how: how rows for fitting and rows for measuring were kept apart.
         data: what was measured.
         level: of the intervals.
         notes: those that could not be fitted, and why.
@@ -64,71 +71,77 @@ class GainDiagram:
     @property
     def parts(self) -> Parts:
         """Everything that is drawn, as tables."""
-
-        def columns(estimates: Sequence[Estimate]) -> dict[str, list[object]]:
-            return {name: [getattr(one, name) for one in estimates] for name in NAMES}
-
         return {
             "data": data_columns(self.data),
-            "before": stacked([columns(self.before)]),
-            "after": stacked({"method": g.method, **columns(g.after)} for g in self.gains),
-            "change": stacked({"method": g.method, **columns(g.change)} for g in self.gains),
+            "before": columns_of(self.before, NAMES),
+            "after": stacked(
+                {"method": g.method, **columns_of(g.after, NAMES)} for g in self.gains
+            ),
+            "change": stacked(
+                {"method": g.method, **columns_of(g.change, NAMES)} for g in self.gains
+            ),
         }
 
 
 def compute(
     predictions: Named,
     *,
-    methods: Sequence[str] | None = None,
-    test: Predictions | None = None,
+    methods: Annotated[
+        Sequence[str] | None, Option("Calibrators; all, unless said.", typed="names")
+    ] = None,
+    test: Annotated[
+        Predictions | None,
+        Option("Measure on this file; no cross-fitting.", typed="predictions"),
+    ] = None,
     **how: Unpack[How],
 ) -> GainDiagram:
-    """NLL and ECE before and after every calibrator, on rows that it has not seen, paired.
+    """Compute NLL and ECE before and after every calibrator, on rows that it was not fitted on.
 
     Args:
-        predictions: one set, with labels; cross-fitted in 5 stratified folds unless there is a test
+        predictions: one set, with labels; cross-fitted in 5 stratified folds if there is no test
             set.
         methods: names of calibrators, or None for all.
         test: rows to measure on, instead of cross-fitting.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
-    Raises FitError where not one can be fitted.
+    Raises FitError if no calibrator can be fitted.
     """
     rows = only(predictions).load()
     require_fit(rows)
     names = list(METHODS if methods is None else dict.fromkeys(methods))
     for name in names:
         module_of(name)
-    systems, notes = [Variant()], []
-    judged = numbered(rows) if test is None else test
-    say: Progress = how.get("progress") or (lambda stage, share: None)
+    variants, notes = [Variant()], []
+    measured = numbered(rows) if test is None else test
+    report_progress: Progress = how.get("progress") or (lambda stage, share: None)
     for done, name in enumerate(names, start=1):
         try:
-            systems.append(_system(name, rows, crossed=test is None))
+            variants.append(_variant(name, rows, crossed=test is None))
         except CalibtoolError as error:
             notes.append(f"{name} is left out: {error}")
-        say("fitting", done / len(names))
-    if len(systems) == 1:
+        report_progress("fitting", done / len(names))
+    if len(variants) == 1:
         raise FitError(f"no calibrator could be fitted: {'; '.join(notes)}")
-    found = evaluate_rows(request(judged, METRICS, systems, **how))
+    results = evaluate_rows(request(measured, METRICS, variants, **how))
     gains = [
-        Gain(system.title, found.estimates(k), found.change(k))
-        for k, system in enumerate(systems)
+        Gain(variant.title, results.estimates(k), results.change(k))
+        for k, variant in enumerate(variants)
         if k
     ]
     gains.sort(key=lambda gain: gain.after[0].value if gain.after[0].value is not None else 1e300)
-    told = f"cross-fitted in {FOLDS} folds" if test is None else f"fitted on {rows.source}"
+    split = f"cross-fitted in {FOLDS} folds" if test is None else f"fitted on {rows.source}"
     return GainDiagram(
-        found.estimates(0),
-        tuple(gains),
-        told,
-        (found.data,),
-        found.settings.level,
-        tuple(notes),
+        before=results.estimates(0),
+        gains=tuple(gains),
+        how=split,
+        data=(results.data,),
+        level=results.settings.level,
+        notes=tuple(notes),
     )
 
 
-def _system(name: str, rows: Predictions, *, crossed: bool) -> Variant:
+def _variant(name: str, rows: Predictions, *, crossed: bool) -> Variant:
+    """Return the calibrator fitted on all rows, or cross-fitted."""
     if not crossed:
         return Variant(fit(name, rows), name)
     _, crossfitted = cross_fit(partial(fit, name), rows, name)
@@ -136,13 +149,13 @@ def _system(name: str, rows: Predictions, *, crossed: bool) -> Variant:
 
 
 def height(data: GainDiagram, width: float, style: Style) -> float:
-    """A line a calibrator."""
+    """Return the height in inches: one line per calibrator."""
     return (9 + 1.75 * len(data.gains)) * style.text / 72
 
 
 def draw(data: GainDiagram, axes: Axes, style: Style) -> None:
-    """NLL to the left, ECE to the right; a line from before to after."""
-    place = marks.inside(axes)
+    """Draw NLL to the left and ECE to the right, with a line from before to after."""
+    place = panels.inside(axes)
     for index, ax in enumerate(place.subplots(1, 2, sharey=True)):
         _panel(ax, data, index, style)
     rows = f"{data.data[0].rows:,} rows, {data.how}"
@@ -151,7 +164,7 @@ def draw(data: GainDiagram, axes: Axes, style: Style) -> None:
         place,
         style,
         f"Line: before. Bars: {level} intervals. Filled: the change's paired {level} interval "
-        f"leaves out 0. {rows}",
+        f"excludes 0. {rows}",
     )
 
 
@@ -164,13 +177,16 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     for y, gain in enumerate(data.gains):
         after, change = gain.after[index], gain.change[index]
         value = after.value
-        colour = style.colour(_verdict(change))
+        colour = style.colour(_series(change))
         if value is None or not np.isfinite(value) or value > high:
             axes.plot([high], [y], marker=">", color=colour, clip_on=False, **size)
             text = "infinite" if value is None or not np.isfinite(value) else marks.brief(value)
-            how: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": style.small * 0.93}
-            at: dict[str, Any] = {"xytext": (-0.7 * style.text, 0), "textcoords": "offset points"}
-            axes.annotate(text, (high, y), color=style.muted, **at, **how)
+            font: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": style.small * 0.93}
+            shift: dict[str, Any] = {
+                "xytext": (-0.7 * style.text, 0),
+                "textcoords": "offset points",
+            }
+            axes.annotate(text, (high, y), color=style.muted, **shift, **font)
             continue
         axes.plot([start, value], [y, y], color=style.faint, lw=style.line * 1.6, zorder=1.5)
         if after.low is not None and after.high is not None:
@@ -193,18 +209,18 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     axes.set_title(f"before: {marks.brief(start)}", fontsize=style.small, loc="left")
 
 
-def _verdict(change: Estimate) -> int:
-    """Colour: better 0, worse 1."""
+def _series(change: Estimate) -> int:
+    """Return the number of the colour: 0 for better, 1 for worse."""
     return 0 if change.value is not None and change.value <= 0 else 1
 
 
 def _range(data: GainDiagram, index: int) -> tuple[float, float]:
-    """From the best, or 0 for an ECE, to somewhat worse than before."""
+    """Return the ends of an axis: from the best, or 0 for ECE, to somewhat worse than before."""
     start = data.before[index].value or 0.0
     ends = [start]
     for gain in data.gains:
-        one = gain.after[index]
-        ends += [x for x in (one.low, one.value) if x is not None and np.isfinite(x)]
+        after = gain.after[index]
+        ends += [x for x in (after.low, after.value) if x is not None and np.isfinite(x)]
     low = min(ends)
     if index:
         low = 0.0

@@ -1,4 +1,4 @@
-"""What a diagram is made of: one set of predictions, several with names, or groups of one."""
+"""The inputs of a diagram: one set of predictions, several with names, or groups of one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_GROUPS = 12  # small diagrams side by side
 
 
 def named(predictions: Named) -> dict[str, Readable]:
-    """Sets of predictions by what to call them."""
+    """Return sets of predictions by name."""
     if isinstance(predictions, Mapping):
         if not predictions:
             raise UsageError("there are no predictions to draw")
@@ -40,9 +40,9 @@ def named(predictions: Named) -> dict[str, Readable]:
 
 
 def only(predictions: Named) -> Readable:
-    """The only set."""
-    (one,) = named(predictions).values()
-    return one
+    """Return the only set of predictions."""
+    (rows,) = named(predictions).values()
+    return rows
 
 
 def request(
@@ -71,20 +71,23 @@ def request(
 
 
 def class_names(predictions: Readable) -> list[str]:
-    """What the classes are called: their names, or their numbers."""
+    """Return the names of the classes, or their numbers as text."""
     known = getattr(predictions, "class_names", None)
     return list(known) if known else [str(k) for k in range(predictions.classes or 2)]
 
 
 def column(predictions: Predictions, name: str, option: str) -> Array:
-    """A column that was carried along, a value a row."""
+    """Return a column that was carried along, (N,): one value per row.
+
+    Raises UsageError if there is none, or if it has several values per row.
+    """
     if name not in predictions.extra:
         known = ", ".join(predictions.extra)
         hint = f"there are {known}" if known else f"load(..., extra=[{name!r}]) carries it along"
         raise UsageError(f"{predictions.source}: {option}: there is no column {name!r}; {hint}")
     values = predictions.extra[name]
     if values.ndim != 1:
-        raise UsageError(f"{predictions.source}: {option}: {name!r} holds several values a row")
+        raise UsageError(f"{predictions.source}: {option}: {name!r} has several values per row")
     return values
 
 
@@ -101,11 +104,8 @@ def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tu
     notes: tuple[str, ...] = (parts.note,) if parts.note else ()
     left = int(parts.rows.sum() - parts.rows[largest].sum())
     if left:
-        many = (
-            f"has {len(parts.names):,} values"
-            if is_column
-            else (f"makes {len(parts.names):,} slices")
-        )
+        count = f"{len(parts.names):,}"
+        many = f"has {count} values" if is_column else f"makes {count} slices"
         shown = f"the {MOST_GROUPS} with most rows are drawn"
         notes += (f"{name} {many}: {shown}, {left:,} rows are not",)
     prefix = "" if "," in name and not is_column else f"{name} "

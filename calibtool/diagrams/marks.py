@@ -1,5 +1,8 @@
-"""What pictures are put together from. Each mark that carries data has a gid, by which it is found
-in an SVG and in tests: "band", "bars", "curve", "points", "histogram" and a number."""
+"""Marks and texts that pictures are made from.
+
+Each mark that carries data has a gid, by which an SVG and the tests find it: "band", "bars",
+"curve", "points", "histogram" and a number.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
+WITH_INTERVALS = 4  # curves in one panel; the intervals of more would hide one another
+# names of metrics in pictures
 SHORT = {
     "ece": "ECE",
     "ada-ece": "ada-ECE",
@@ -37,35 +42,11 @@ SHORT = {
 }
 
 
-# ------------------------------------------------------------------ places
-
-
-def beneath(axes: Axes, share: float, gap: float) -> Axes:
-    """Smaller axes below, on the same x axis; sizes as shares of the height of `axes`."""
-    lower = axes.inset_axes((0, -gap - share, 1, share), sharex=axes)
-    axes.tick_params(labelbottom=False)
-    return lower
-
-
-def inside(axes: Axes) -> SubFigure:
-    """The place of the axes as a figure of its own, for diagrams of several panels."""
-    spec = axes.get_subplotspec()
-    if spec is None:
-        from calibtool.errors import UsageError
-
-        raise UsageError(
-            "this diagram has several panels: give axes made by subplots(), whose place it takes"
-        )
-    parent = axes.figure
-    axes.remove()
-    return parent.add_subfigure(spec)
-
-
 # ------------------------------------------------------------------ marks
 
 
 def diagonal(axes: Axes, style: Style, at: Array) -> None:
-    """Where a perfectly calibrated model lies."""
+    """Draw the line on which a perfectly calibrated model lies."""
     axes.plot(at, at, color=style.muted, lw=style.line * 0.6, zorder=1.5, gid="diagonal")
 
 
@@ -80,7 +61,7 @@ def band(
     alpha: float = 0.22,
     zorder: float = 2,
 ) -> None:
-    """A band between two curves, where both are known."""
+    """Draw a band between two curves, where both are finite."""
     some = np.isfinite(low) & np.isfinite(high)
     if some.any():
         axes.fill_between(
@@ -88,15 +69,15 @@ def band(
         )
 
 
-def thick_line(axes: Axes, x: Array, y: Array, width: Array, **how: Any) -> None:
-    """A line with a width at each point, where it is known."""
+def thick_line(axes: Axes, x: Array, y: Array, width: Array, **look: Any) -> None:
+    """Draw a line with a width at each point, where the points are finite."""
     from matplotlib.collections import LineCollection
 
     points = np.stack([x, y], axis=1)
     segments = np.stack([points[:-1], points[1:]], axis=1)
     some = np.isfinite(segments).all(axis=(1, 2))
     thin = np.minimum(width[:-1], width[1:])[some]
-    axes.add_collection(LineCollection(list(segments[some]), linewidths=thin, **how))
+    axes.add_collection(LineCollection(list(segments[some]), linewidths=thin, **look))
 
 
 def bars(
@@ -110,7 +91,7 @@ def bars(
     gid: str,
     zorder: float = 3,
 ) -> None:
-    """An interval at each x, upright."""
+    """Draw an interval at each x as a vertical line."""
     some = np.isfinite(low) & np.isfinite(high)
     thick = np.broadcast_to(width, x.shape)[some]
     lines = axes.vlines(x[some], low[some], high[some], color=colour, lw=thick, zorder=zorder)
@@ -119,53 +100,59 @@ def bars(
 
 
 def expected(axes: Axes, edges: Array, least: Array, most: Array, style: Style) -> None:
-    """Where the bins of a perfect model would lie, as blocks."""
+    """Draw the consistency band of bins, where those of a perfect model would lie, as blocks."""
     some = np.isfinite(least) & np.isfinite(most)
     widths = np.diff(edges)[some]
-    how: dict[str, Any] = {"align": "edge", "color": style.faint, "lw": 0, "zorder": 1}
-    blocks = axes.bar(edges[:-1][some], (most - least)[some], widths, least[some], **how)
+    look: dict[str, Any] = {"align": "edge", "color": style.faint, "lw": 0, "zorder": 1}
+    blocks = axes.bar(edges[:-1][some], (most - least)[some], widths, least[some], **look)
     for k, block in enumerate(blocks):
         block.set_gid(f"expected-{k}")
 
 
 def histogram(axes: Axes, bars_: Histogram, style: Style) -> None:
-    """The only histogram beneath a diagram, with its highest bar on the axis."""
-    how: dict[str, Any] = {"fill": True, "alpha": 0.55, "lw": 0, "gid": "histogram-0"}
-    axes.stairs(bars_.mass, bars_.edges, color=style.colour(0), **how)
+    """Draw the only histogram of an axes, with the height of its highest bar as a tick."""
+    look: dict[str, Any] = {"fill": True, "alpha": 0.55, "lw": 0, "gid": "histogram-0"}
+    axes.stairs(bars_.mass, bars_.edges, color=style.colour(0), **look)
     top_of(axes, float(bars_.mass.max()))
 
 
 def top_of(axes: Axes, top: float) -> None:
-    """The scale of a histogram: 0 and its highest bar."""
+    """Set the scale of a histogram: ticks at 0 and at its highest bar."""
     axes.set_ylim(0, top * 1.02)
     axes.set_yticks([0, top], ["0", percent(top, 0)])
 
 
 def percent_axis(axes: Axes, *, which: str = "y") -> None:
-    """Ticks in per cent."""
+    """Print the ticks of an axis as percentages."""
     from matplotlib.ticker import FuncFormatter
 
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_formatter(FuncFormatter(lambda x, at: f"{100 * x:.6g} %" if x else "0"))
 
 
-def few_ticks(most: int) -> Any:
-    """At most so many ticks and one."""
+def few_ticks(intervals: int) -> Any:
+    """Return a locator that divides the axis into at most so many intervals."""
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(most)
+    return MaxNLocator(intervals)
 
 
 def inner_labels(
     axes: Axes, style: Style, ends: Sequence[tuple[float, str]], taken: Sequence[float]
 ) -> None:
-    """The name of each line that ends apart from what is `taken`, above its right end."""
+    """Write the name of each line above its right end, if the end is far enough from the heights in
+    `taken` and from other names.
+
+    Args:
+        ends: height and name of each line at its right end.
+        taken: heights at which there are marks already.
+    """
     low, high = axes.get_ylim()
-    apart = 0.055 * (high - low)
-    held = list(taken)
+    apart = 0.055 * (high - low)  # the height of a line of small text, roughly
+    used = list(taken)
     for y, name in sorted(ends):
-        if low <= y <= high and min(abs(y - other) for other in held) > apart:
-            held.append(y)
+        if low <= y <= high and min(abs(y - other) for other in used) > apart:
+            used.append(y)
             axes.annotate(
                 name,
                 (0.985, y),
@@ -180,8 +167,11 @@ def inner_labels(
 
 
 def end_labels(axes: Axes, style: Style, x: float, ends: Sequence[tuple[float, str]]) -> None:
-    """The name of each line at its right end, moved apart where they would overlap, with a hair to
-    where it belongs. Limits must be set before."""
+    """Write the name of each line to the right of its end, with a hairline between the two.
+
+    Names that would overlap are moved apart: upwards first, then down from the upper end of the
+    axis. The limits of the axes have to be set before.
+    """
     low, high = axes.get_ylim()
     tall = axes.figure.bbox.height / axes.figure.dpi * axes.get_position().height
     step = 1.9 * style.small * 0.93 / 72 / max(tall, 0.1) * (high - low)
@@ -213,7 +203,7 @@ def end_labels(axes: Axes, style: Style, x: float, ends: Sequence[tuple[float, s
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """A number with its interval: "ECE 0.065 [0.054, 0.073]"."""
+    """Return an estimate with its interval, such as "ECE 0.065 [0.054, 0.073]"."""
     name = short(estimate)
     if estimate.value is None:
         return f"{name} not defined"
@@ -224,13 +214,13 @@ def estimate_text(estimate: Estimate) -> str:
 
 
 def short(estimate: Estimate) -> str:
-    """What a metric is called in a picture."""
+    """Return the name of a metric in pictures."""
     name = estimate.name.split("(")[0]
     return SHORT.get(name, name)
 
 
 def brief(value: float) -> str:
-    """Three decimals; more where that would say 0 of what is not.
+    """Return a number with three decimals, or with two digits if it would print as 0.
 
     >>> brief(0.06481), brief(0.00042), brief(0.0), brief(-0.00004)
     ('0.065', '0.00042', '0', '-4e-05')
@@ -257,7 +247,7 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def small_print(axes: Axes, style: Style, text: str, *, below: float = 3.4) -> None:
-    """What the marks are, in a line or two under the axis label; `below` in sizes of text."""
+    """Explain the marks in a line or two, `below` sizes of text under the axes."""
     room = width_of(axes) * axes.get_position().width
     chars = max(int(72 * room / (0.5 * style.small * 0.93)), 30)
     axes.annotate(
@@ -278,21 +268,24 @@ Place = Literal["upper left", "lower right", "above"]
 
 
 def foot(place: SubFigure, style: Style, text: str, *, letter: float = 0.5) -> None:
-    """Small print under several panels; `letter` is the width of one in sizes of text."""
+    """Write small print under several panels; `letter` is the mean width of a letter, as a share of
+    the size of text."""
     size = style.small * 0.93
     chars = max(int(72 * place.bbox.width / place.dpi / (letter * size)), 30)
-    where: dict[str, Any] = {"x": 0.01, "ha": "left", "linespacing": 1.25}
-    place.supxlabel(textwrap.fill(text, chars), fontsize=size, color=style.muted, **where)
+    layout: dict[str, Any] = {"x": 0.01, "ha": "left", "linespacing": 1.25}
+    place.supxlabel(textwrap.fill(text, chars), fontsize=size, color=style.muted, **layout)
 
 
 def corner_place(
     lines: Sequence[str], taken: Sequence[tuple[Array, Array]], wide: float, style: Style
 ) -> Place:
-    """The corner that no mark reaches into, or above the axes where marks reach into both.
+    """Return the corner without marks for `lines`, or "above" if there are marks in both corners.
 
     Args:
+        lines: the text.
         taken: x and y of the marks, as shares of the axes.
-        wide: of the axes, in inches; they are as high as wide.
+        wide: width of the axes, in inches; they are square.
+        style: gives the size of the text.
     """
     x, y = (np.concatenate([np.ravel(pair[k]) for pair in taken]) for k in range(2))
     across = (0.56 * style.text * max(map(len, lines)) / 72) / wide + 0.06
@@ -303,7 +296,7 @@ def corner_place(
 
 
 def corner(axes: Axes, style: Style, lines: Sequence[str], place: Place) -> None:
-    """Lines of text in a corner of the axes, or above them."""
+    """Write lines of text in a corner of the axes, or above them."""
     if place == "above":
         header(axes, style, lines)
         return
@@ -323,21 +316,21 @@ def corner(axes: Axes, style: Style, lines: Sequence[str], place: Place) -> None
 
 
 def header(axes: Axes, style: Style, lines: Sequence[str], *, small: bool = False) -> None:
-    """Lines of text above the axes."""
+    """Write lines of text above the axes."""
     size = style.small if small else style.text
-    how: dict[str, Any] = {"fontsize": size, "linespacing": 1.3, "gid": "corner"}
-    axes.set_title("\n".join(lines), loc="left", pad=0.5 * style.text, **how)
+    font: dict[str, Any] = {"fontsize": size, "linespacing": 1.3, "gid": "corner"}
+    axes.set_title("\n".join(lines), loc="left", pad=0.5 * style.text, **font)
 
 
 def spans(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Upright lines as points."""
+    """Return vertical lines as points, 24 per line: close enough for `corner_place`."""
     some = np.isfinite(low) & np.isfinite(high) & np.isfinite(x)
     share = np.linspace(0, 1, 24)[:, None]
     return np.repeat(x[None, some], 24, 0), low[some] + share * (high[some] - low[some])
 
 
 def key(axes: Axes, style: Style, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """What the series are, above the axes: a line each, in two columns where there is room."""
+    """Draw the key of the series above the axes, in several columns if there is room."""
     from matplotlib.transforms import ScaledTranslation
 
     wide = width_of(axes)
@@ -365,26 +358,26 @@ def key(axes: Axes, style: Style, handles: Sequence[Any], labels: Sequence[str])
 
 
 def _wrapped(label: str, wide: float, style: Style) -> str:
-    """A label of the key in as many lines as it needs; an interval is never broken."""
+    """Return a label of the key, wrapped; an interval is never broken."""
     room = max(int((wide - 3.4 * style.small / 72) * 72 / (0.51 * style.small)), 24)
-    whole = re.sub(r"\[[^\]]*\]", lambda at: at[0].replace(" ", "\u00a0"), label)
-    lines = textwrap.wrap(whole, room, break_long_words=False, break_on_hyphens=False)
+    unbroken = re.sub(r"\[[^\]]*\]", lambda at: at[0].replace(" ", "\u00a0"), label)
+    lines = textwrap.wrap(unbroken, room, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace("\u00a0", " ") or label
 
 
 def width_of(axes: Axes) -> float:
-    """Width of the figure, or of the part of one, that the axes are in; in inches."""
+    """Return the width of the figure or subfigure of the axes, in inches."""
     figure = axes.figure
     return float(figure.bbox.width / figure.dpi)
 
 
-def long_name(text: str, most: int) -> str:
-    """A name cut in the middle where it is too long.
+def long_name(text: str, longest: int) -> str:
+    """Return a name, cut in the middle if it has more than `longest` letters.
 
     >>> long_name("abcdefghij", 7)
     'abc…hij'
     """
-    if len(text) <= most:
+    if len(text) <= longest:
         return text
-    left = (most - 1 + 1) // 2
-    return f"{text[:left]}…{text[len(text) - (most - 1 - left) :]}"
+    left = longest // 2
+    return f"{text[:left]}…{text[len(text) - (longest - 1 - left) :]}"

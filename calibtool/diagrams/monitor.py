@@ -1,4 +1,4 @@
-"""Calibration over time and the evidence of a change, in ink."""
+"""Calibration over time and the evidence of a change: what `calibtool monitor` found."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibtool.analysis.monitoring.period import Monitoring
-from calibtool.diagrams import marks
-from calibtool.diagrams.style import Style
-from calibtool.types import Array
+from calibtool.diagrams import marks, panels
+from calibtool.diagrams.curve import numbers
+from calibtool.diagrams.scales import MEAN_NAMES, time_axis
+from calibtool.diagrams.style import DASHES, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NAMES = {"top": ("mean confidence", "accuracy"), "positive": ("mean score", "frequency")}
-_MANY = 60  # periods from which points are left out
-_LEAST = -3.0  # decimal logarithm of an e-value below which it is drawn there
+_MANY = 60  # periods; of more, the points would touch and are left out
+_LOWEST = -3.0  # decimal logarithm; lower e-values are drawn there, and are no evidence anyway
 
 
 def height(data: Monitoring, width: float, style: Style) -> float:
-    """Three panels."""
+    """Return the height in inches: three panels and the text around them."""
     return 1.1 * width + 8 * style.text / 72
 
 
 def draw(data: Monitoring, axes: Axes, style: Style) -> None:
-    """What was said and what was; the ECE; the evidence."""
-    place = marks.inside(axes)
-    panels = place.subplots(3, 1, sharex=True, height_ratios=(1.5, 1, 1.1))
+    """Draw mean score and mean outcome, ECE, and the evidence of a change, one below the other."""
+    place = panels.inside(axes)
+    upper, middle, lower = place.subplots(3, 1, sharex=True, height_ratios=(1.5, 1, 1.1))
     x = _times(data)
-    for panel in panels:
+    for panel in (upper, middle, lower):
         _change(panel, data, x, style)
-    _means(panels[0], data, x, style)
-    _errors(panels[1], data, x, style)
-    _evidence(panels[2], data, x, style)
-    _ticks(panels[2], data, x, style)
+    _means(upper, data, x, style)
+    _errors(middle, data, x, style)
+    _evidence(lower, data, x, style)
+    _ticks(lower, data, x, style)
     level = "" if data.level is None else f"Bars: {100 * data.level:g} % intervals. "
-    change = "" if data.changed is None else "Grey: when the change most probably came. "
+    change = "" if data.changed is None else "Grey: most probable time of the change. "
     marks.foot(
         place,
         style,
-        f"{level}{change}As long as {_NULL[data.against]}, e ever reaches {1 / data.alpha:g} with "
-        f"probability {data.alpha:g} at most. {data.rows:,} rows",
+        f"{level}{change}If {_NULL[data.against]}, the probability that e ever reaches "
+        f"{1 / data.alpha:g} is at most {data.alpha:g}. {data.rows:,} rows",
         letter=0.55,
     )
 
@@ -52,7 +52,7 @@ _NULL = {"first": "nothing changes", "calibrated": "scores are calibrated"}
 
 
 def _times(data: Monitoring) -> Any:
-    """Where periods lie: dates, or their numbers."""
+    """Return the x of each period: its date, or its number."""
     names = [period.name for period in data.periods]
     if data.every == "day":
         return np.array(names, "datetime64[D]")
@@ -65,7 +65,7 @@ def _times(data: Monitoring) -> Any:
 
 
 def _change(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
-    """When the change came, as a grey stretch that starts half a period before."""
+    """Draw when the change came, as a grey stretch that starts half a period before."""
     if data.changed is None:
         return
     _, low, high = data.changed
@@ -78,53 +78,57 @@ def _change(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     axes.axvspan(*ends, color=style.faint, lw=0, zorder=0, gid="change")
 
 
-def _shape(data: Monitoring, style: Style) -> dict[str, Any]:
+def _marker(data: Monitoring, style: Style) -> dict[str, Any]:
+    """Return the look of points."""
     size = 0.0 if len(data.periods) > _MANY else 0.45 * style.text
     return {"ms": size, "mec": style.paper, "mew": style.line * 0.3, "zorder": 4}
 
 
 def _means(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
-    said, was = _column(data, "said"), _column(data, "was")
+    """Draw mean score and mean outcome, with the interval of the outcome."""
+    said, was = numbers(data.periods, "said"), numbers(data.periods, "was")
+    # bias is the mean score minus the mean outcome: its interval, subtracted from the score
     ends = [[p.bias.low, p.bias.high] for p in data.periods]
     low, high = (said - np.array(ends, float)[:, k] for k in (1, 0))
     thin = style.line * (0.8 if len(x) <= _MANY else 0.4)
     marks.bars(axes, x, low, high, colour=style.colour(0), width=thin, gid="bars-0")
-    how: dict[str, Any] = {"lw": style.line, **_shape(data, style)}
+    look: dict[str, Any] = {"lw": style.line, **_marker(data, style)}
     handles = [
-        axes.plot(x, was, color=style.colour(0), marker="o", gid="curve-0", **how)[0],
-        axes.plot(
-            x, said, color=style.colour(1), marker="s", ls=(0, (4, 1.6)), gid="curve-1", **how
-        )[0],
+        axes.plot(x, was, color=style.colour(0), marker="o", gid="curve-0", **look)[0],
+        axes.plot(x, said, color=style.colour(1), marker="s", ls=DASHES[1], gid="curve-1", **look)[
+            0
+        ],
     ]
-    said_name, was_name = NAMES[data.view]
+    said_name, was_name = MEAN_NAMES[data.view]
     marks.key(axes, style, handles, [was_name, said_name])
     marks.percent_axis(axes)
     axes.yaxis.set_major_locator(marks.few_ticks(5))
 
 
 def _errors(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
-    value, low, high = (
-        np.array([getattr(p.ece, name) for p in data.periods], float)
-        for name in ("value", "low", "high")
-    )
+    """Draw the ECE with its intervals."""
+    errors = [period.ece for period in data.periods]
+    value, low, high = (numbers(errors, name) for name in ("value", "low", "high"))
     thin = style.line * (0.8 if len(x) <= _MANY else 0.4)
     marks.bars(axes, x, low, high, colour=style.ink, width=thin, gid="bars-1")
-    how: dict[str, Any] = {"lw": style.line * 0.7, **_shape(data, style)}
-    axes.plot(x, value, color=style.ink, marker="D", gid="curve-2", **how)
+    look: dict[str, Any] = {"lw": style.line * 0.7, **_marker(data, style)}
+    axes.plot(x, value, color=style.ink, marker="D", gid="curve-2", **look)
     axes.set_ylim(0, None)
     axes.yaxis.set_major_locator(marks.few_ticks(4))
     axes.set_ylabel("ECE")
 
 
 def _evidence(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
-    """On a logarithmic axis, with the line that raises an alarm."""
+    """Draw the e-values on a logarithmic axis, with the limit that raises an alarm."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    log_e = _column(data, "log10_e")
+    log_e = numbers(data.periods, "log10_e")
     limit = -math.log10(data.alpha)
-    how: dict[str, Any] = {"lw": style.line, **_shape(data, style)}
-    axes.plot(x, np.maximum(log_e, _LEAST), color=style.colour(2), marker="^", gid="curve-3", **how)
-    axes.axhline(limit, color=style.muted, lw=style.line * 0.6, ls=(0, (4, 1.6)), gid="limit")
+    look: dict[str, Any] = {"lw": style.line, **_marker(data, style)}
+    axes.plot(
+        x, np.maximum(log_e, _LOWEST), color=style.colour(2), marker="^", gid="curve-3", **look
+    )
+    axes.axhline(limit, color=style.muted, lw=style.line * 0.6, ls=DASHES[1], gid="limit")
     if data.alarmed is not None:
         axes.axvline(x[data.alarmed], color=style.colour(2), lw=style.line * 0.6, gid="alarm")
         axes.annotate(
@@ -138,7 +142,7 @@ def _evidence(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
             fontsize=style.small,
             color=style.colour(2),
         )
-    low = max(min(float(log_e.min()), -1.0), _LEAST)
+    low = max(min(float(log_e.min()), -1.0), _LOWEST)
     axes.set_ylim(low - 0.15, max(limit, float(log_e.max())) * 1.12 + 0.4)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(_power))
@@ -146,20 +150,16 @@ def _evidence(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
 
 
 def _power(value: float, at: int | None = None) -> str:
-    """A decimal logarithm as the number."""
-    if value <= _LEAST:
+    """Return a number by its decimal logarithm, as text."""
+    if value <= _LOWEST:
         return "≤ 0.001"
     return f"{10**value:,.6g}" if value <= 4 else f"1e{value:.0f}"
 
 
 def _ticks(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
+    """Name the periods on the x axis: by date, or as many of their names as there is room for."""
     if x.dtype.kind == "M":
-        from matplotlib import dates
-
-        calendar: Any = dates
-        locator = calendar.AutoDateLocator(minticks=2, maxticks=6)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(calendar.ConciseDateFormatter(locator))
+        time_axis(axes, fewest=2)
         return
     names = [marks.long_name(period.name, 14) for period in data.periods]
     wide = 0.52 * style.text / 72 * (max(map(len, names)) + 2)
@@ -167,7 +167,3 @@ def _ticks(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     step = -(-len(x) // room)
     axes.set_xticks(x[::step], names[::step])
     axes.set_xlabel(data.every)
-
-
-def _column(data: Monitoring, name: str) -> Array:
-    return np.array([getattr(period, name) for period in data.periods], float)

@@ -1,7 +1,10 @@
-"""The data of diagrams: one kind a file, one line in the table. `ink` draws them.
+"""The kinds of diagrams: one file and one line of `KINDS` per kind.
 
-A kind is a module with a function `compute`, which answers with a frozen record. `parts` of a
-record is everything that is drawn of it, as tables: what `--data` writes.
+The file is the module of the same name, with three functions. `compute` returns a frozen record,
+whose `parts` are everything that is drawn, as tables: what `--data` writes. `height` returns the
+height of the picture for its width, and `draw` draws the record on matplotlib's Axes. The options
+of `calibtool plot KIND` and of `ct.plot.KIND` are the parameters of `compute`. This table loads
+none of the modules.
 """
 
 from __future__ import annotations
@@ -16,18 +19,16 @@ class Kind:
     """A kind of diagram.
 
     Attributes:
-        summary: what it shows, in a line.
+        summary: one line on what it shows.
         text: how to read it, for the help page.
-        files: the least and the most files that one diagram shows; None for as many as you like.
-        source: who drew it first, or how it is made.
-        columns: options that name a column to carry along.
+        files: smallest and largest number of files in one diagram; None for any number.
+        source: the papers that it comes from, or the command that it resembles.
     """
 
     summary: str
     text: str
     files: tuple[int, int | None]
     source: str
-    columns: tuple[str, ...] = ()
 
 
 ONE = (1, 1)
@@ -38,7 +39,6 @@ KINDS: dict[str, Kind] = {
         "calibrators make of it, are overlaid.",
         (1, None),
         "Murphy & Winkler 1977; Blasiok & Nakkiran 2024; Dimitriadis et al. 2021",
-        columns=("by",),
     ),
     "classwise": Kind(
         "One-vs-rest diagrams of the worst classes, and a strip of all.",
@@ -84,7 +84,6 @@ KINDS: dict[str, Kind] = {
         "Mean confidence, accuracy and ECE of stretches of about as many rows each.",
         ONE,
         "Ovadia et al. 2019",
-        columns=("over",),
     ),
     "gain": Kind(
         "NLL and ECE before and after every calibrator.",
@@ -108,5 +107,5 @@ KINDS: dict[str, Kind] = {
 
 
 def module_of(kind: str) -> Any:
-    """The module of a kind's data."""
+    """Return the module of a kind, imported only now."""
     return import_module(f"calibtool.diagrams.{kind.replace('-', '_')}")

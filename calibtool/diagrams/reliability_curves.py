@@ -1,7 +1,7 @@
-"""Reliability curves of one system: binned, smoothed, isotonic; each with two bands.
+"""Reliability curves of one variant: binned, smoothed or isotonic, each with two bands.
 
-The band of confidence says where the curve could be, the band of consistency where that of a
-perfect model would be.
+The confidence band is an interval for the curve; the consistency band is where the curve of a
+perfectly calibrated model would lie.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.diagrams.curve import Histogram
+from calibtool.diagrams.curve import Histogram, Points
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.results import Results
 from calibtool.metrics.cells import Cells
@@ -19,63 +19,70 @@ from calibtool.metrics.corp import isotonic
 from calibtool.metrics.smooth import Kernel, smoothed
 from calibtool.types import Array
 
-POINTS = 201  # where a smooth curve is computed
-NARROWEST = 0.01  # bandwidth of a smooth curve that is drawn
-FAR = 18.0  # the logit at which a smooth curve on a logit axis ends
-FINE_BARS = 50  # bars of the histogram beneath a continuous curve
-LEAST_ROWS = 5.0  # around a point of a smooth curve; where there are fewer, there is no curve
-
-
-@dataclass(frozen=True, eq=False)
-class Points:
-    """A curve without its label; the fields are those of `Curve`."""
-
-    score: Array
-    outcome: Array
-    low: Array
-    high: Array
-    least: Array
-    most: Array
-    mass: Array
-    edges: Array | None
-    histogram: Histogram
+POINTS = 201  # of a smooth curve: one every 0.005, finer than a line is wide
+NARROWEST = 0.01  # bandwidth of a smooth curve: twice the distance of its points
+FAR = 18.0  # logit at which a curve on a logit axis ends: 1e-8, the outermost tick
+FINE_BARS = 50  # bars of the histogram beneath a continuous curve, which has no bins of its own
+LEAST_ROWS = 5.0  # effective rows around a point of a smooth curve; with fewer, none is drawn
 
 
 # ------------------------------------------------------------------ bins
 
 
-def binned(found: Results, system: int, edges: Array, how: str, *, logit: bool = False) -> Points:
-    """Bins by upper `edges`, with an interval for each mean outcome.
+def binned(
+    results: Results, variant: int, edges: Array, intervals: str, *, logit: bool = False
+) -> Points:
+    """Return the curve of bins with upper `edges`, with an interval for each mean outcome.
 
     Args:
-        how: "clopper-pearson" (1934, exact) or "bootstrap" (percentiles of the rows' replicates).
+        results: the evaluation.
+        variant: number of the variant.
+        edges: (M,) upper edges of the bins.
+        intervals: "clopper-pearson" (1934, exact) or "bootstrap" (percentiles of the replicates).
         logit: whether the histogram beneath has bars that are even in the logit.
     """
-    cells, squares = found.binned(system, edges)
+    cells, squares = results.binned(variant, edges)
     some = np.where(cells.n > 0, cells.n, np.nan)
     centre, rate = cells.p / some, cells.y / some
-    held = informative_rows(cells.n, squares)
-    level = found.settings.level
-    if how == "bootstrap":
-        low, high = _bootstrapped(found, system, edges)
+    rows = informative_rows(cells.n, squares)
+    level = results.settings.level
+    if intervals == "bootstrap":
+        low, high = _bootstrapped(results, variant, edges)
     else:
-        low, high = clopper_pearson(rate, held, level)
-    least, most = binomial_range(centre, held, level)
+        low, high = clopper_pearson(rate, rows, level)
+    least, most = binomial_range(centre, rows, level)
     mass = cells.n / cells.total
     bounds = np.append(0.0, edges)
     even = np.allclose(edges, np.arange(1, len(edges) + 1) / len(edges))
-    below = Histogram(bounds, mass) if even and not logit else _bars(found, system, logit=logit)
-    return Points(centre, rate, low, high, least, most, mass, bounds, below)
+    below = Histogram(bounds, mass) if even and not logit else _bars(results, variant, logit=logit)
+    return Points(
+        score=centre,
+        outcome=rate,
+        low=low,
+        high=high,
+        least=least,
+        most=most,
+        mass=mass,
+        edges=bounds,
+        histogram=below,
+    )
 
 
 def informative_rows(n: Array, squares: Array) -> Array:
-    """Rows of each bin that would be as informative if all weighed the same, by the sums of weights
-    and of their squares (Kish 1965, sec. 8.2); NaN where there are none."""
+    """Return the effective number of rows of each bin, (M,): rows of equal weight that would be as
+    informative (Kish 1965, sec. 8.2); NaN for empty bins.
+
+    Args:
+        n: (M,) sums of weights.
+        squares: (M,) sums of squared weights.
+    """
     return np.divide(n * n, squares, out=np.full(len(n), np.nan), where=squares > 0)
 
 
 def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:
-    """Interval of a binomial rate seen in so many rows (Clopper & Pearson 1934).
+    """Return the exact interval of binomial rates, (M,) each, observed in so many rows.
+
+    Clopper & Pearson 1934, by quantiles of the beta distribution, so that `rows` need not be whole.
 
     >>> low, high = clopper_pearson(np.array([0.0]), np.array([10.0]), 0.95)
     >>> float(low[0]), float(high[0].round(4))  # 1 - 0.025 ** (1 / 10)
@@ -85,14 +92,17 @@ def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Arra
 
     hits, tail = rate * rows, (1 - level) / 2
     misses = rows - hits
+    # betaincinv has no parameter 0; these ends are replaced by 0 and 1 below
     low = betaincinv(np.maximum(hits, 1e-300), misses + 1, tail)
     high = betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - tail)
     return np.where(hits > 1e-9, low, 0 * hits), np.where(misses > 1e-9, high, 1 + 0 * hits)
 
 
 def binomial_range(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:
-    """Where the mean outcome of so many rows lies, if this is its rate (Broecker & Smith 2007; here
-    by the binomial distribution, which is wide enough where scores differ within a bin).
+    """Return the range of the mean outcome of so many rows, if `rate` is its expectation.
+
+    Broecker & Smith 2007 resample; here it is the binomial distribution, whose variance is never
+    smaller than that of rows with different scores and the same mean.
 
     >>> least, most = binomial_range(np.array([0.5]), np.array([10.0]), 0.95)
     >>> float(least[0]), float(most[0])
@@ -107,7 +117,7 @@ def binomial_range(rate: Array, rows: Array, level: float) -> tuple[Array, Array
 
 
 def _quantile(n: int, p: float, share: float) -> int:
-    """The first count whose cumulated binomial probability reaches `share`."""
+    """Return the smallest count whose cumulative binomial probability reaches `share`."""
     from scipy.special import bdtr
 
     low, high = -1, n
@@ -117,19 +127,19 @@ def _quantile(n: int, p: float, share: float) -> int:
     return high
 
 
-def _bootstrapped(found: Results, system: int, edges: Array) -> tuple[Array, Array]:
-    """Percentiles of each bin's mean outcome over the replicates that hold rows of it."""
-    draws = found.settings.draws
-    none = np.full(len(edges), np.nan)
+def _bootstrapped(results: Results, variant: int, edges: Array) -> tuple[Array, Array]:
+    """Return percentiles of each bin's mean outcome, over the replicates with rows in the bin."""
+    draws = results.settings.draws
+    unknown = np.full(len(edges), np.nan)
     if draws is None:
-        return none, none
-    n, y = found.panels(system).binned(0, edges, draws, found.settings.threads)
+        return unknown, unknown
+    n, y = results.panels(variant).binned(0, edges, draws, results.settings.threads)
     rate = np.divide(y, n, out=np.full_like(n, np.nan), where=n > 0)
-    return percentiles(rate, found.settings.level)
+    return percentiles(rate, results.settings.level)
 
 
 def percentiles(drawn: Array, level: float) -> tuple[Array, Array]:
-    """The interval of each column of replicates, (R, M); NaN where most have no value."""
+    """Return the interval of each column of replicates, (R, M); NaN where most have no value."""
     low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
     some = np.isfinite(drawn).mean(axis=0) > 0.5
     if some.any():
@@ -143,7 +153,15 @@ def percentiles(drawn: Array, level: float) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class Smooth:
-    """Smooths cells: where, how wide, and at which points there are rows enough."""
+    """A smoother of cells.
+
+    Attributes:
+        at: (M,) scores at which the curve is computed.
+        bandwidth: of the kernel, in scores or logits.
+        kernel: "reflected" at 0 and 1, or "logit".
+        shown: (M,) whether enough rows are near.
+        density: (M,) of the scores.
+    """
 
     at: Array
     bandwidth: float
@@ -152,17 +170,19 @@ class Smooth:
     density: Array
 
     def __call__(self, cells: Cells) -> Array:
-        """The score with the smoothed gap added, NaN where there are few rows."""
+        """Return the score plus the smoothed gap, (..., M); NaN where there are few rows."""
         _, gap = smoothed(cells, self.at, bandwidth=self.bandwidth, kernel=self.kernel)
         return np.where(self.shown, self.at + gap, np.nan)
 
 
-def smoother(panels: RowProblems, bandwidth: float, *, logit: bool = False) -> Smooth:
-    """A smoother for the only panel."""
+def smoother(problems: RowProblems, bandwidth: float, *, logit: bool = False) -> Smooth:
+    """Return a smoother for the only problem of `problems`."""
     kernel: Kernel = "logit" if logit else "reflected"
-    width, at, cells = max(bandwidth, NARROWEST), grid(logit=logit), panels.exact(0)
+    width, at, cells = max(bandwidth, NARROWEST), grid(logit=logit), problems.exact(0)
     density, _ = smoothed(cells, at, bandwidth=width, kernel=kernel)
-    fine = panels.fine[0]
+    fine = problems.fine[0]
+    # effective rows under a Gaussian kernel K: (sum K)^2 / sum K^2 = n density / (integral of K^2),
+    # and the integral is 1 / (2 sqrt(pi) width)
     near = density * width * 2 * np.sqrt(np.pi) * float(cells.total)
     near *= float(np.average(fine.rows_a_weight, weights=fine.cells.n))
     used = cells.centres()[cells.n > 0]
@@ -170,72 +190,88 @@ def smoother(panels: RowProblems, bandwidth: float, *, logit: bool = False) -> S
     return Smooth(at, width, kernel, (near >= LEAST_ROWS) & inside, density)
 
 
-def smooth(found: Results, system: int, bandwidth: float, *, logit: bool = False) -> Points:
-    """The smoothed gap above the diagonal, where at least `LEAST_ROWS` rows are near
+def smooth(results: Results, variant: int, bandwidth: float, *, logit: bool = False) -> Points:
+    """Return the smoothed gap plus the score, where at least `LEAST_ROWS` rows are near
     (Blasiok & Nakkiran 2024).
 
     Its distance to the diagonal, weighted by the density of the scores, is the smooth ECE.
     """
-    panels = found.panels(system)
-    curve = smoother(panels, bandwidth, logit=logit)
-    outcome = curve(panels.exact(0))
-    bands = _bands(found, panels, curve, outcome, panels.fine[0].cells)
-    mass = np.where(curve.shown, curve.density, 0.0)
-    return Points(curve.at, outcome, *bands, mass, None, _bars(found, system, logit=logit))
+    problems = results.panels(variant)
+    curve = smoother(problems, bandwidth, logit=logit)
+    outcome = curve(problems.exact(0))
+    return Points(
+        score=curve.at,
+        outcome=outcome,
+        **_bands(results, problems, curve, outcome, problems.fine[0].cells),
+        mass=np.where(curve.shown, curve.density, 0.0),
+        edges=None,
+        histogram=_bars(results, variant, logit=logit),
+    )
 
 
-def corp(found: Results, system: int, *, logit: bool = False) -> Points:
-    """Isotonic recalibration (Dimitriadis, Gneiting & Jordan 2021): the curve at up to 256 scores;
-    its bands by redrawing the outcomes from it, and from the scores."""
-    panels = found.panels(system)
-    exact, fine = panels.exact(0), panels.fine[0].cells
+def corp(results: Results, variant: int, *, logit: bool = False) -> Points:
+    """Return the isotonic curve at up to 256 scores (Dimitriadis, Gneiting & Jordan 2021).
+
+    Its bands redraw the outcomes from the curve (confidence) and from the scores (consistency).
+    """
+    problems = results.panels(variant)
+    exact, fine = problems.exact(0), problems.fine[0].cells
     at = fine.centres()
     outcome = np.interp(at, exact.centres(), isotonic(exact))
-    rate = np.clip(outcome, 0, 1)
-    bands = _bands(found, panels, isotonic, outcome, fine, rate)
-    return Points(at, outcome, *bands, fine.n / fine.total, None, _bars(found, system, logit=logit))
+    return Points(
+        score=at,
+        outcome=outcome,
+        **_bands(results, problems, isotonic, outcome, fine, np.clip(outcome, 0, 1)),
+        mass=fine.n / fine.total,
+        edges=None,
+        histogram=_bars(results, variant, logit=logit),
+    )
 
 
 def _bands(
-    found: Results,
-    panels: RowProblems,
+    results: Results,
+    problems: RowProblems,
     curve: Callable[[Cells], Array],
     seen: Array,
     fine: Cells,
     rate: Array | None = None,
-) -> tuple[Array, Array, Array, Array]:
-    """Percentiles of a curve under confidence (the bootstrap, or outcomes drawn by `rate`) and
-    under consistency (outcomes drawn by the scores). What the fine cells lose is put back."""
-    draws, threads, level = found.settings.draws, found.settings.threads, found.settings.level
+) -> dict[str, Array]:
+    """Return the ends of both bands: percentiles of a curve under confidence (the bootstrap, or
+    outcomes drawn by `rate`) and under consistency (outcomes drawn by the scores)."""
+    draws, threads, level = results.settings.draws, results.settings.threads, results.settings.level
     if draws is None:
-        none = np.full(len(seen), np.nan)
-        return none, none, none, none
-    panels.prepare(draws, threads)
+        unknown = np.full(len(seen), np.nan)
+        return dict.fromkeys(("low", "high", "least", "most"), unknown)
+    problems.prepare(draws, threads)
     if rate is None:
-        (drawn,) = panels.bootstrapped(draws, threads, lambda share: None)
+        (drawn,) = problems.bootstrapped(draws, threads, lambda share: None)
+        # replicates are drawn from the fine cells, the curve from the exact ones: the difference
+        # between the two is what the fine cells lose, and is put back
         moved = curve(drawn) + (seen - curve(fine))
     else:
-        moved = curve(panels.redrawn(0, rate, draws))
-    (perfect,) = panels.simulated(0.0, draws, threads)
-    return (*percentiles(moved, level), *percentiles(curve(perfect), level))
+        moved = curve(problems.redrawn(0, rate, draws))
+    (perfect,) = problems.simulated(0.0, draws, threads)
+    low, high = percentiles(moved, level)
+    least, most = percentiles(curve(perfect), level)
+    return {"low": low, "high": high, "least": least, "most": most}
 
 
 def grid(*, logit: bool = False) -> Array:
-    """Where a smooth curve is computed: evenly in the score, or in its logit."""
+    """Return (201,) scores of a smooth curve, even in the score or in its logit."""
     if not logit:
         return np.linspace(0, 1, POINTS)
     return np.asarray(1 / (1 + np.exp(-np.linspace(-FAR, FAR, POINTS))))
 
 
-def _bars(found: Results, system: int, *, logit: bool) -> Histogram:
-    """The histogram of the scores beneath a continuous curve."""
+def _bars(results: Results, variant: int, *, logit: bool) -> Histogram:
+    """Return the histogram of the scores beneath a continuous curve."""
     if logit:
         inner = np.linspace(-FAR, FAR, FINE_BARS - 1)
-        return histogram(found, system, np.append(1 / (1 + np.exp(-inner)), 1.0))
-    return histogram(found, system, np.arange(1, FINE_BARS + 1) / FINE_BARS)
+        return histogram(results, variant, np.append(1 / (1 + np.exp(-inner)), 1.0))
+    return histogram(results, variant, np.arange(1, FINE_BARS + 1) / FINE_BARS)
 
 
-def histogram(found: Results, system: int, edges: Array) -> Histogram:
-    """Shares of the weight in bins by upper edges."""
-    n = found.binned(system, edges)[0].n
+def histogram(results: Results, variant: int, edges: Array) -> Histogram:
+    """Return the shares of the weight in bins with upper `edges`."""
+    n = results.binned(variant, edges)[0].n
     return Histogram(np.append(0.0, edges), n / n.sum())

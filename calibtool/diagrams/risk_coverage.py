@@ -1,20 +1,20 @@
-"""Risk-coverage curves: how often a model errs on the rows that it is most confident of."""
+"""Risk-coverage curves: the error rate of the rows that a model is most confident of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Recalibrator, Variant
+from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.inputs import How, Named, named, request
+from calibtool.diagrams.options import Calibrators
 from calibtool.diagrams.reliability_curves import percentiles
-from calibtool.diagrams.style import Style
+from calibtool.diagrams.style import DOTTED, Style
 from calibtool.evaluation.evaluate import evaluate_variants
 from calibtool.evaluation.results import Results
 from calibtool.intervals.estimate import Estimate
@@ -26,20 +26,19 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WITH_BANDS = 4  # curves whose bands are drawn; those of more would hide one another
-COVERAGE = np.arange(1, 201) / 200
-FINE = 4096  # cells that stand for the rows
+COVERAGE = np.arange(1, 201) / 200  # where curves are computed: steps finer than a line is wide
+FINE = 4096  # most cells of a curve: 20 per step of the coverage
 
 
 @dataclass(frozen=True, eq=False)
 class Risk:
-    """The curve of one system.
+    """The curve of one variant.
 
     Attributes:
-        label: what it shows.
+        label: name of the curve.
         risk: (200,) error rate of the most confident share of the rows, at each coverage.
         low, high: (200,) its band.
-        best: (200,) the risk if every error were less confident than every right answer.
+        best: (200,) risk if every error were less confident than every right answer.
         estimates: AURC and E-AURC, with their intervals.
     """
 
@@ -53,7 +52,15 @@ class Risk:
 
 @dataclass(frozen=True, eq=False)
 class RiskCoverage:
-    """Risk against coverage."""
+    """Risk against coverage.
+
+    Attributes:
+        curves: one per variant.
+        data: what was read, one entry per set of predictions.
+        level: of the bands.
+        coverage: (200,) where the curves are computed.
+        notes: what was left out, in words.
+    """
 
     curves: tuple[Risk, ...]
     data: tuple[DataInfo, ...]
@@ -64,95 +71,93 @@ class RiskCoverage:
     @property
     def parts(self) -> Parts:
         """Everything that is drawn, as tables."""
-        names = ("risk", "low", "high", "best")
-        columns = [{name: getattr(c, name) for name in names} for c in self.curves]
-        heads = [{"curve": curve.label} for curve in self.curves]
         return {
             "data": data_columns(self.data),
             "estimate": stacked(
-                {**head, **estimate_columns(curve.estimates)}
-                for head, curve in zip(heads, self.curves, strict=True)
+                {"curve": curve.label, **estimate_columns(curve.estimates)} for curve in self.curves
             ),
             "curve": stacked(
-                {**head, "coverage": self.coverage, **own}
-                for head, own in zip(heads, columns, strict=True)
+                {"curve": curve.label, "coverage": self.coverage}
+                | {"risk": curve.risk, "low": curve.low, "high": curve.high, "best": curve.best}
+                for curve in self.curves
             ),
         }
 
 
 def compute(
-    predictions: Named, *, calibrators: Sequence[Recalibrator] = (), **how: Unpack[How]
+    predictions: Named, *, calibrators: Calibrators = (), **how: Unpack[How]
 ) -> RiskCoverage:
-    """Risk against coverage (El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017).
+    """Compute risk against coverage (El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017).
 
     Args:
-        predictions: one set, or several by what to call them.
-        calibrators: what each makes of the predictions is drawn beside them.
+        predictions: one set, or several by name.
+        calibrators: the predictions after each of these are drawn as well.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
     sets = named(predictions)
-    systems = [Variant(), *(Variant.of(one) for one in calibrators)]
+    variants = [Variant(), *(Variant.of(calibrator) for calibrator in calibrators)]
     curves, data = [], []
-    for name, one in sets.items():
-        found = evaluate_variants(request(one, ["aurc", "e-aurc"], systems, **how))
-        data.append(found.data)
-        for number, system in enumerate(systems):
-            own = system.title or "as given"
-            label = name if len(systems) == 1 else own if len(sets) == 1 else f"{name}, {own}"
-            curves.append(of_system(found, number, label))
-    return RiskCoverage(tuple(curves), tuple(data), found.settings.level, COVERAGE)
+    for name, rows in sets.items():
+        results = evaluate_variants(request(rows, ["aurc", "e-aurc"], variants, **how))
+        data.append(results.data)
+        for number, variant in enumerate(variants):
+            title = variant.title or "as given"
+            label = title if len(sets) == 1 else f"{name}, {title}"
+            if len(variants) == 1:
+                label = name
+            curves.append(of_system(results, number, label))
+    return RiskCoverage(tuple(curves), tuple(data), results.settings.level, COVERAGE)
 
 
-def of_system(found: Results, number: int, label: str) -> Risk:
-    """The curve of one of several systems, with its band."""
-    panels, draws = found.panels(number, "top"), found.settings.draws
-    exact = panels.exact(0)
+def of_system(results: Results, number: int, label: str) -> Risk:
+    """Return the curve of one of several variants, with its band."""
+    problems, draws = results.panels(number, "top"), results.settings.draws
+    exact = problems.exact(0)
     cells = exact if len(exact.at) <= FINE else exact.pool(equal_mass(exact, bins=FINE))
     risk = _risk(cells)
     low = high = np.full(len(COVERAGE), np.nan)
     if draws is not None:
-        (drawn,) = panels.bootstrapped(draws, found.settings.threads, lambda share: None)
-        moved = _risk(drawn) + (risk - _risk(panels.fine[0].cells))
-        low, high = percentiles(np.clip(moved, 0, 1), found.settings.level)
+        (drawn,) = problems.bootstrapped(draws, results.settings.threads, lambda share: None)
+        # replicates are of the fine cells, the curve of the exact ones: the difference is put back
+        moved = _risk(drawn) + (risk - _risk(problems.fine[0].cells))
+        low, high = percentiles(np.clip(moved, 0, 1), results.settings.level)
     right = float(exact.y.sum() / exact.total)
     best = np.maximum(0, 1 - right / COVERAGE)
-    return Risk(label, risk, low, high, best, found.estimates(number))
+    return Risk(label, risk, low, high, best, results.estimates(number))
 
 
 def _risk(cells: Cells) -> Array:
-    """Error rate at each coverage, (..., 200)."""
+    """Return the error rate at each coverage, (..., 200)."""
     with np.errstate(invalid="ignore"):  # a replicate may hold no row that weighs anything
         rates = [accuracy_at_coverage(cells, coverage=float(share)) for share in COVERAGE]
     return 1 - np.stack(rates, axis=-1)
 
 
 def height(data: RiskCoverage, width: float, style: Style) -> float:
-    """Wide rather than high, and the key."""
+    """Return the height in inches: less than the width, plus the key."""
     lines = 0 if len(data.curves) == 1 else len(data.curves)
     return 0.68 * width + (6 + 1.2 * lines) * style.text / 72
 
 
 def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
-    """A line a system; for one alone, the best order beside it."""
+    """Draw one line per variant; if there is only one, also that of the best possible order."""
     from matplotlib.lines import Line2D
 
     coverage, handles = data.coverage, []
     alone = len(data.curves) == 1
     for index, curve in enumerate(data.curves):
         colour = style.colour(index)
-        if len(data.curves) <= WITH_BANDS:
+        if len(data.curves) <= marks.WITH_INTERVALS:
             band = (coverage, curve.low, curve.high)
             marks.band(axes, *band, colour=colour, gid=f"band-{index}")
-        how: dict[str, Any] = {"color": colour, "lw": style.line, "ls": style.dash(index)}
-        axes.plot(coverage, curve.risk, zorder=4, gid=f"curve-{index}", **how)
-        handles.append(Line2D([], [], **how))
+        look: dict[str, Any] = {"color": colour, "lw": style.line, "ls": style.dash(index)}
+        axes.plot(coverage, curve.risk, zorder=4, gid=f"curve-{index}", **look)
+        handles.append(Line2D([], [], **look))
     top = max(float(max(curve.risk.max(), _top(curve.high))) for curve in data.curves)
     axes.set_ylim(0, min(1.15 * top, 1.0) or 1.0)
     if alone:
-        axes.plot(
-            coverage, data.curves[0].best, color=style.muted, lw=style.line * 0.7, ls=(0, (2, 1.5))
-        )
-        first, *more = [marks.estimate_text(one) for one in data.curves[0].estimates]
+        axes.plot(coverage, data.curves[0].best, color=style.muted, lw=style.line * 0.7, ls=DOTTED)
+        first, *more = [marks.estimate_text(estimate) for estimate in data.curves[0].estimates]
         marks.header(axes, style, [first, "; ".join([*more, f"n = {data.data[0].rows:,}"])])
     else:
         labels = [
@@ -165,13 +170,12 @@ def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
     marks.percent_axis(axes)
     axes.set_xlabel("Coverage: the most confident share of the rows")
     axes.set_ylabel("Risk: their error rate")
-    if len(data.curves) <= WITH_BANDS:
+    if len(data.curves) <= marks.WITH_INTERVALS:
         best = "; dotted: the best possible order" if alone else ""
         marks.small_print(axes, style, f"Colour: {100 * data.level:g} % bands{best}")
 
 
-def _top(values: object) -> float:
-    import numpy as np
-
-    known = np.asarray(values)[20:]
+def _top(values: Array) -> float:
+    """Return the highest end of a band from a coverage of 10 %: below, a few rows make it wide."""
+    known = values[20:]
     return float(np.nanmax(known)) if np.isfinite(known).any() else 0.0

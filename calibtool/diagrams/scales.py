@@ -1,4 +1,4 @@
-"""Axes of scores: from 0 to 1, or on the logit scale, on which 0.99 and 0.999 are apart."""
+"""Scales of scores: linear from 0 to 1, or logit, which separates 0.99 from 0.999."""
 
 from __future__ import annotations
 
@@ -14,31 +14,44 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# names of the x and the y axis, by view
+AXIS_NAMES = {
+    "top": ("Confidence", "Accuracy"),
+    "positive": ("P(class 1)", "Frequency of class 1"),
+}
+# names of mean score and mean outcome, by view
+MEAN_NAMES = {"top": ("mean confidence", "accuracy"), "positive": ("mean score", "frequency")}
 TICKS = {f"{10.0**-k:g}": 10.0**-k for k in range(8, 3, -1)}
 TICKS |= {"0.001": 0.001, "0.01": 0.01, "0.1": 0.1, "0.5": 0.5, "0.9": 0.9}
 TICKS |= {f"0.{'9' * k}": 1 - 10.0**-k for k in range(2, 9)}
-NEAREST = 1e-8  # to 0 and 1 that a logit axis goes
+NEAREST = 1e-8  # how close to 0 and 1 a logit axis reaches: its outermost ticks
 LINEAR = (0.0, 1.0)
+MARGIN = 0.4  # beyond the outermost values of a logit axis, in logits, so that marks are not cut
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The ends of the x and the y axis; beyond them, a mark lies on the frame."""
+    """The scales of the x and the y axis.
+
+    Attributes:
+        x, y: ends of each axis; marks beyond them are drawn on the frame.
+        logit: whether both are on the logit scale.
+    """
 
     x: tuple[float, float]
     y: tuple[float, float]
     logit: bool
 
     def on_x(self, values: Array) -> Array:
-        """Where marks are: on a logit axis, 0 and 1 are infinitely far away."""
+        """Return x values within the axis: on a logit axis, 0 and 1 are infinitely far away."""
         return np.clip(values, *self.x) if self.logit else np.asarray(values, np.float64)
 
     def on_y(self, values: Array) -> Array:
-        """As `on_x`."""
+        """Return y values within the axis, as `on_x`."""
         return np.clip(values, *self.y) if self.logit else np.asarray(values, np.float64)
 
     def share(self, x: Array, *ys: Array) -> Any:
-        """Places as shares of the axes."""
+        """Return x, and each of `ys`, as shares of the axes."""
         return (self._share(x, self.x), *(self._share(y, self.y) for y in ys))
 
     def _share(self, values: Array, ends: tuple[float, float]) -> Array:
@@ -48,18 +61,18 @@ class Scale:
         return np.asarray((_logit(np.clip(values, *ends)) - low) / (high - low))
 
     def even(self) -> Array:
-        """(200,) places along the x axis."""
+        """Return (200,) evenly spaced places along the x axis."""
         if not self.logit:
             return np.linspace(*self.x, 200)
         low, high = _logit(np.array(self.x))
         return np.asarray(1 / (1 + np.exp(-np.linspace(low, high, 200))))
 
     def x_frame(self, axes: Axes) -> None:
-        """Limits and ticks of the x axis."""
+        """Set limits and ticks of the x axis."""
         self._frame(axes, "x", self.x)
 
     def frame(self, axes: Axes) -> None:
-        """Limits and ticks of both axes."""
+        """Set limits and ticks of both axes."""
         self._frame(axes, "x", self.x)
         self._frame(axes, "y", self.y)
 
@@ -80,12 +93,12 @@ class Scale:
 
 
 def _decade(at: float) -> int:
-    """How many zeros or nines: 1 of 0.9, 3 of 0.001."""
+    """Return the number of zeros or nines: 1 for 0.9, 3 for 0.001."""
     return round(-np.log10(min(at, 1 - at)))
 
 
 def scale_of(curves: Iterable[Curve], *, logit: bool) -> Scale:
-    """Axes on which the curves fit."""
+    """Return scales on which the curves fit."""
     if not logit:
         return Scale(LINEAR, LINEAR, logit=False)
     curves = list(curves)
@@ -99,11 +112,21 @@ def scale_of(curves: Iterable[Curve], *, logit: bool) -> Scale:
     return Scale(_ends(np.concatenate(x)), _ends(np.concatenate(y)), logit=True)
 
 
+def time_axis(axes: Axes, *, fewest: int = 5) -> None:
+    """Print the x axis as times, with up to 6 ticks, and finer units for less than `fewest`."""
+    from matplotlib import dates
+
+    calendar: Any = dates  # which has no types
+    locator = calendar.AutoDateLocator(minticks=fewest, maxticks=6)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(calendar.ConciseDateFormatter(locator))
+
+
 def _ends(values: Array) -> tuple[float, float]:
-    """The ends of a logit axis that holds these values, those too near 0 or 1 on its frame."""
+    """Return the ends of a logit axis for these values; the frame holds those close to 0 or 1."""
     inner = values[np.isfinite(values) & (values > NEAREST) & (values < 1 - NEAREST)]
     z = _logit(inner) if len(inner) else np.array([-2.0, 2.0])
-    ends = 1 / (1 + np.exp(-np.array([z.min() - 0.4, z.max() + 0.4])))
+    ends = 1 / (1 + np.exp(-np.array([z.min() - MARGIN, z.max() + MARGIN])))
     return float(ends[0]), float(ends[1])
 
 

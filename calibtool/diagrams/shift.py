@@ -1,18 +1,27 @@
-"""Calibration over a column: time, age, length; whatever may shift."""
+"""Calibration over a column of numbers or times, along which it may shift."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams import marks, panels
+from calibtool.diagrams.curve import (
+    Parts,
+    columns_of,
+    data_columns,
+    estimate_columns,
+    numbers,
+    stacked,
+)
 from calibtool.diagrams.inputs import How, Named, column, only, request
+from calibtool.diagrams.options import Bins, Option, View
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
-from calibtool.diagrams.style import Style
+from calibtool.diagrams.scales import MEAN_NAMES, time_axis
+from calibtool.diagrams.style import DASHES, Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.intervals.estimate import Estimate
@@ -21,21 +30,19 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NAMES = {"top": ("mean confidence", "accuracy"), "positive": ("mean score", "frequency")}
-
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Some neighbouring rows.
+    """The rows in a stretch of the column.
 
     Attributes:
-        low, high, middle: the values of the column there, as numbers: of times, seconds since 1970.
-        text: the same for people.
-        rows: how many.
+        low, high, middle: smallest, largest and median value; times in seconds since 1970.
+        text: the range in words.
+        rows: number of rows.
         said, was: mean score and mean outcome.
         was_low, was_high: interval of the mean outcome.
         least, most: where the mean outcome of a perfect model would lie.
-        estimates: the ECE of these rows.
+        estimates: ECE of these rows.
     """
 
     low: float
@@ -54,7 +61,17 @@ class Stretch:
 
 @dataclass(frozen=True, eq=False)
 class Shift:
-    """Calibration over a column, a stretch of it after the other."""
+    """Calibration over a column, stretch by stretch.
+
+    Attributes:
+        column: name of the column.
+        is_time: whether it holds times.
+        stretches: in the order of the column.
+        data: what was read.
+        view: "top" or "positive".
+        level: of the intervals and ranges.
+        notes: what was left out, in words.
+    """
 
     column: str
     is_time: bool
@@ -72,8 +89,7 @@ class Shift:
         return {
             "data": data_columns(self.data),
             "stretch": stacked(
-                {"column": self.column, **{name: getattr(s, name) for name in (*names, *more)}}
-                for s in self.stretches
+                [{"column": self.column, **columns_of(self.stretches, (*names, *more))}]
             ),
             "estimate": stacked(
                 {"text": s.text, "middle": s.middle, **estimate_columns(s.estimates)}
@@ -84,41 +100,41 @@ class Shift:
 
 def compute(
     predictions: Named,
+    over: Annotated[str, Option("Numbers or times.", typed="column")],
     *,
-    over: str,
-    groups: int = 10,
-    bins: int = 15,
-    view: str = "auto",
+    groups: Annotated[int, Option("Stretches of about as many rows each.", within=(2, 1000))] = 10,
+    bins: Bins = 15,
+    view: View = "auto",
     **how: Unpack[How],
 ) -> Shift:
-    """Mean score, mean outcome and ECE of the rows in each stretch of a column.
+    """Compute mean score, mean outcome and ECE of the rows in each stretch of a column.
 
     Args:
-        predictions: one set that carries the column.
+        predictions: one set, with the column carried along.
         over: a column of numbers or times.
-        groups: stretches of about as many rows each; rows of equal value stay together.
-        bins: of the ECE, of equal width.
-        view: "top", "positive", or "auto" for what the data are.
+        groups: number of stretches, each with about as many rows; equal values stay together.
+        bins: number of bins of the ECE, of equal width.
+        view: "top", "positive", or "auto" for the natural view of the data.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
-    Raises UsageError where the column holds neither numbers nor times.
+    Raises UsageError if the column holds neither numbers nor times.
     """
     rows = only(predictions).load()
     values, is_time = _numbers(column(rows, over, "--over"), rows.source, over)
     where = _stretches(values, groups)
-    at = "" if view == "auto" else f",view={view}"
+    option = "" if view == "auto" else f",view={view}"
     stretches = []
     for k in range(int(where.max()) + 1):
-        own = np.flatnonzero(where == k)
-        found = evaluate_rows(request(rows.take(own), [f"ece(bins={bins}{at})"], **how))
-        stretches.append(_stretch(found, values[own], is_time))
-    whole_data = DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
-    level = found.settings.level
-    return Shift(over, is_time, tuple(stretches), (whole_data,), found.view, level)
+        members = np.flatnonzero(where == k)
+        results = evaluate_rows(request(rows.take(members), [f"ece(bins={bins}{option})"], **how))
+        stretches.append(_stretch(results, values[members], is_time))
+    data = DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
+    level = results.settings.level
+    return Shift(over, is_time, tuple(stretches), (data,), results.view, level)
 
 
 def _numbers(values: Array, source: str, name: str) -> tuple[Array, bool]:
-    """The column as numbers, and whether they are times."""
+    """Return the column as numbers, and whether they are times."""
     if values.dtype.kind == "M":
         return values.astype("datetime64[us]").astype(np.int64) / 1e6, True
     if values.dtype.kind in "iufb":
@@ -137,38 +153,39 @@ def _numbers(values: Array, source: str, name: str) -> tuple[Array, bool]:
 
 
 def _stretches(values: Array, groups: int) -> Array:
-    """The stretch of each row: of about as many rows each, equal values together."""
+    """Return the stretch of each row: of about as many rows each, equal values together."""
     distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(distinct) <= groups:
         return np.asarray(inverse)
-    heap = np.cumsum(counts)
-    share = (heap - counts / 2) / heap[-1]
+    total = np.cumsum(counts)
+    # the share of rows below the middle of each value decides its stretch; empty ones are dropped
+    share = (total - counts / 2) / total[-1]
     stretch = np.minimum((share * groups).astype(int), groups - 1)
     _, number = np.unique(stretch, return_inverse=True)
     return np.asarray(number[inverse])
 
 
-def _stretch(found: RowResults, values: Array, is_time: bool) -> Stretch:
-    said, was = found.means()
-    cells, squares = found.binned(0, np.ones(1))
-    held = informative_rows(cells.n, squares)
-    level = found.settings.level
-    low, high = clopper_pearson(np.array([was]), held, level)
-    least, most = binomial_range(np.array([said]), held, level)
+def _stretch(results: RowResults, values: Array, is_time: bool) -> Stretch:
+    said, was = results.means()
+    cells, squares = results.binned(0, np.ones(1))  # one bin holds all rows
+    rows = informative_rows(cells.n, squares)
+    level = results.settings.level
+    low, high = clopper_pearson(np.array([was]), rows, level)
+    least, most = binomial_range(np.array([said]), rows, level)
     first, last = float(values.min()), float(values.max())
     return Stretch(
         low=first,
         high=last,
         middle=float(np.median(values)),
         text=_text(first, last, is_time=is_time),
-        rows=found.data.rows,
+        rows=results.data.rows,
         said=said,
         was=was,
         was_low=float(low[0]),
         was_high=float(high[0]),
         least=float(least[0]),
         most=float(most[0]),
-        estimates=found.estimates(),
+        estimates=results.estimates(),
     )
 
 
@@ -184,44 +201,44 @@ def _text(low: float, high: float, *, is_time: bool) -> str:
 
 
 def height(data: Shift, width: float, style: Style) -> float:
-    """Two panels."""
+    """Return the height in inches: two panels and the text around them."""
     return 0.9 * width + 7 * style.text / 72
 
 
 def draw(data: Shift, axes: Axes, style: Style) -> None:
-    """What was said and what was above; the ECE below."""
-    place = marks.inside(axes)
+    """Draw mean score and mean outcome above, ECE below."""
+    place = panels.inside(axes)
     upper, lower = place.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
-    x: Any = _column(data, "middle")
+    x: Any = numbers(data.stretches, "middle")
     if data.is_time:
         x = (x * 1e6).astype("datetime64[us]")
-    said, was = _column(data, "said"), _column(data, "was")
+    said, was = numbers(data.stretches, "said"), numbers(data.stretches, "was")
     marks.bars(
-        *(upper, x, _column(data, "least"), _column(data, "most")),
+        *(upper, x, numbers(data.stretches, "least"), numbers(data.stretches, "most")),
         colour=style.faint,
         width=style.line * 4.5,
         gid="expected-0",
         zorder=1,
     )
     marks.bars(
-        *(upper, x, _column(data, "was_low"), _column(data, "was_high")),
+        *(upper, x, numbers(data.stretches, "was_low"), numbers(data.stretches, "was_high")),
         colour=style.colour(0),
         width=style.line * 0.8,
         gid="bars-0",
     )
-    shape: dict[str, Any] = {"ms": 0.55 * style.text, "mec": style.paper, "mew": style.line * 0.3}
-    names = NAMES[data.view]
+    marker: dict[str, Any] = {"ms": 0.55 * style.text, "mec": style.paper, "mew": style.line * 0.3}
+    names = MEAN_NAMES[data.view]
     handles = [
-        upper.plot(x, was, color=style.colour(0), marker="o", lw=style.line, zorder=4, **shape)[0],
+        upper.plot(x, was, color=style.colour(0), marker="o", lw=style.line, zorder=4, **marker)[0],
         upper.plot(
             x,
             said,
             color=style.colour(1),
             marker="s",
-            ls=(0, (4, 1.6)),
+            ls=DASHES[1],
             lw=style.line,
             zorder=4,
-            **shape,
+            **marker,
         )[0],
     ]
     for handle, gid in zip(handles, ("curve-0", "curve-1"), strict=True):
@@ -229,20 +246,13 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
     marks.key(upper, style, handles, [names[1], names[0]])
     marks.percent_axis(upper)
     ece = [s.estimates[0] for s in data.stretches]
-    value, low, high = (
-        np.array([getattr(one, name) for one in ece], float) for name in ("value", "low", "high")
-    )
+    value, low, high = (numbers(ece, name) for name in ("value", "low", "high"))
     marks.bars(lower, x, low, high, colour=style.ink, width=style.line * 0.8, gid="bars-1")
-    lower.plot(x, value, color=style.ink, marker="D", lw=style.line * 0.7, gid="curve-2", **shape)
+    lower.plot(x, value, color=style.ink, marker="D", lw=style.line * 0.7, gid="curve-2", **marker)
     lower.set_ylim(0, None)
     lower.set_ylabel("ECE")
     if data.is_time:
-        from matplotlib import dates
-
-        calendar: Any = dates
-        locator = calendar.AutoDateLocator(maxticks=6)
-        lower.xaxis.set_major_locator(locator)
-        lower.xaxis.set_major_formatter(calendar.ConciseDateFormatter(locator))
+        time_axis(lower)
     elif not (x % 1).any():
         from matplotlib.ticker import MaxNLocator
 
@@ -257,7 +267,3 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
         f"Bars: {level} intervals; grey: {level} of models that are right on average; "
         f"{len(rows)} stretches of {size} rows",
     )
-
-
-def _column(data: Shift, name: str) -> Array:
-    return np.array([getattr(s, name) for s in data.stretches], float)

@@ -1,4 +1,4 @@
-"""How pictures look: three styles, one palette each, one size of text."""
+"""Styles: how pictures look on paper, in a talk and on a dark background."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 from calibtool.errors import UsageError
 
-# Told apart by colour-blind readers by hue, in grey by lightness, and without either by the marker
-# and the dashes that go with them. After Okabe & Ito 2008, darker where text is set in them.
+# Colour-blind readers tell these colours apart, and they differ in lightness when printed in grey;
+# the markers and dashes below do without colour. After Okabe & Ito 2008, but darker: text is
+# set in them.
 ON_WHITE = (
     *("#0B5394", "#D9820F", "#7A1F5C", "#2B9C76", "#1A1A1A", "#5AAEE0", "#B23A2E", "#8A8A8A"),
 )
@@ -17,6 +18,7 @@ ON_BLACK = (
     *("#6DB8F2", "#F2B04A", "#E08BC4", "#5FD3A6", "#F2F2F2", "#3F7FBF", "#F0806F", "#9A9A9A"),
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+DOTTED = (0, (2, 1.5))  # of reference lines
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (5, 1.4, 1, 1.4)))
 
 
@@ -25,13 +27,15 @@ class Style:
     """A look.
 
     Attributes:
-        width: of a picture, in inches, unless the user says otherwise.
+        width: default width of a picture, in inches.
         text: size of text, in points; small print is smaller.
         line: width of a line that carries data, in points.
-        ink, muted, faint, paper: colours of text, of what explains, of what stays behind, and of
-            the ground.
+        ink: colour of text.
+        muted: colour of explanations, axes and reference lines.
+        faint: colour of consistency bands and other areas behind the data.
+        paper: colour of the background.
         series: colours of data, in order.
-        titled: whether there is a title unless the user says otherwise.
+        titled: whether there is a title by default.
     """
 
     width: float
@@ -46,23 +50,23 @@ class Style:
 
     @property
     def small(self) -> float:
-        """Size of small print."""
+        """The size of small print, in points."""
         return self.text * 0.86
 
     def colour(self, index: int) -> str:
-        """Of a series."""
+        """Return the colour of series `index`."""
         return self.series[index % len(self.series)]
 
     def marker(self, index: int) -> str:
-        """Of a series."""
+        """Return the marker of series `index`."""
         return MARKERS[index % len(MARKERS)]
 
     def dash(self, index: int) -> Any:
-        """Of a series."""
+        """Return the dashes of series `index`; they shift when the colours start again."""
         return DASHES[(index + index // len(self.series)) % len(DASHES)]
 
-    def rc(self) -> dict[str, Any]:
-        """What matplotlib is told."""
+    def rc(self) -> Any:
+        """Return the style as rcParams: Any, because matplotlib's types list each name."""
         return {
             "font.family": "sans-serif",
             "font.size": self.text,
@@ -122,26 +126,28 @@ UNITS = {"": 1.0, "in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72}
 
 
 def style_of(name: str) -> Style:
-    """A style by its name."""
+    """Return a style by its name; raise UsageError if there is none."""
     if name not in STYLES:
-        raise UsageError(f"--style {name!r}: there are {', '.join(STYLES)}")
+        raise UsageError(f"--style must be one of {', '.join(STYLES)} (got {name!r})")
     return STYLES[name]
 
 
 def inches(width: str | float | None) -> float | None:
-    """The width of a picture, such as "3.25in", "82mm" or 3.25.
+    """Return the width of a picture in inches, from text such as "3.25in" and "82mm" or a number.
+
+    Raises UsageError for other units, and for less than 2 or more than 20 inches.
 
     >>> inches("8.89cm"), inches(4)
     (3.5, 4.0)
     """
     if width is None:
         return None
-    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|cm|mm|pt|)\s*", str(width))
-    if not found:
+    match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|cm|mm|pt|)\s*", str(width))
+    if not match:
         raise UsageError(
             f"--width {width!r}: give a number and a unit, such as 3.25in, 82mm or 8.2cm"
         )
-    size = round(float(found[1]) * UNITS[found[2]], 9)
+    size = round(float(match[1]) * UNITS[match[2]], 9)
     if not 2 <= size <= 20:
         raise UsageError(f"--width must lie between 2 and 20 inches, not {size:g}")
     return size

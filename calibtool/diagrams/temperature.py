@@ -1,4 +1,4 @@
-"""What a temperature does: NLL and ECE against T."""
+"""NLL and ECE against the temperature T."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from calibtool.calibrators.maps import Power
 from calibtool.calibrators.temperature import best
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
-from calibtool.diagrams import marks
-from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams import marks, panels
+from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.inputs import How, Named, only, request
-from calibtool.diagrams.style import Style
+from calibtool.diagrams.options import Bins
+from calibtool.diagrams.style import DOTTED, Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100)
-STEPS = 12  # temperatures on either side
+STEPS = 12  # temperatures on either side of the middle: smooth curves, and 25 evaluations
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Temperature:
     Attributes:
         temperature: (M,) increasing; 1 and the optimum are among them.
         nll, ece: M estimates each.
-        optimum: the T of least NLL on these rows.
+        optimum: T with the lowest NLL on these rows.
         data: what was read.
         level: of the intervals.
     """
@@ -58,46 +59,49 @@ class Temperature:
             "curve": stacked(
                 {
                     "temperature": self.temperature,
-                    **{name: [getattr(one, name) for one in own] for name in names},
+                    **columns_of(estimates, names),
                 }
-                for own in (self.nll, self.ece)
+                for estimates in (self.nll, self.ece)
             ),
         }
 
     def at(self, temperature: float) -> tuple[Estimate, Estimate]:
-        """NLL and ECE at a temperature of the grid."""
+        """Return NLL and ECE at the grid point closest to a temperature."""
         index = int(np.argmin(np.abs(self.temperature - temperature)))
         return self.nll[index], self.ece[index]
 
 
-def compute(predictions: Named, *, bins: int = 15, **how: Unpack[How]) -> Temperature:
-    """NLL and ECE after division of the logits by T (Guo et al. 2017, sec. 4.2).
+def compute(predictions: Named, *, bins: Bins = 15, **how: Unpack[How]) -> Temperature:
+    """Compute NLL and ECE after division of the logits by T (Guo et al. 2017, sec. 4.2).
 
     Args:
         predictions: one set, with whole rows of logits or probabilities.
-        bins: of the ECE, of equal width.
+        bins: number of bins of the ECE, of equal width.
         how: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
-    Raises FitError where no T is best, UsageError for confidences alone.
+    Raises FitError if no T is best, UsageError for confidences alone.
     """
-    one = only(predictions)
-    if one.kind == "confidence":
+    source = only(predictions)
+    if source.kind == "confidence":
         raise UsageError(
-            f"{one.source}: a temperature needs whole rows of logits or probabilities; there are "
-            "confidences only"
+            f"{source.source}: a temperature needs whole rows of logits or probabilities; there "
+            "are confidences only"
         )
-    rows = one.load()
+    rows = source.load()
     optimum = best(rows)[0]
     grid = _grid(optimum)
-    systems = [Variant(Power(float(t)), f"T = {t:.4g}") for t in grid]
-    found = evaluate_rows(request(rows, ["nll", f"ece(bins={bins})"], systems, **how))
-    pairs = [found.estimates(k) for k in range(len(grid))]
+    variants = [Variant(Power(float(t)), f"T = {t:.4g}") for t in grid]
+    results = evaluate_rows(request(rows, ["nll", f"ece(bins={bins})"], variants, **how))
+    pairs = [results.estimates(k) for k in range(len(grid))]
     nll, ece = zip(*pairs, strict=True)
-    return Temperature(grid, nll, ece, optimum, (found.data,), found.settings.level)
+    return Temperature(grid, nll, ece, optimum, (results.data,), results.settings.level)
 
 
 def _grid(optimum: float) -> Array:
-    """Evenly in log T, past 1 and the optimum on either side by half as much again."""
+    """Return temperatures even in log T, from 1.6 times below to 1.6 times above 1 and the optimum.
+
+    Both are among them; grid points very close to either are left out.
+    """
     low, high = min(optimum, 1.0) / 1.6, max(optimum, 1.0) * 1.6
     even = np.geomspace(low, high, 2 * STEPS + 1)
     near = np.abs(np.log(even[:, None] / np.array([1.0, optimum]))).min(axis=1)
@@ -106,17 +110,18 @@ def _grid(optimum: float) -> Array:
 
 
 def height(data: Temperature, width: float, style: Style) -> float:
-    """Two panels."""
+    """Return the height in inches: two panels and the text around them."""
     return 0.95 * width + 7 * style.text / 72
 
 
 def draw(data: Temperature, axes: Axes, style: Style) -> None:
-    """NLL above, ECE below, the optimum through both."""
-    place = marks.inside(axes)
+    """Draw NLL above and ECE below, with the optimum through both."""
+    place = panels.inside(axes)
     upper, lower = place.subplots(2, 1, sharex=True)
-    for index, (ax, own, name) in enumerate(((upper, data.nll, "NLL"), (lower, data.ece, "ECE"))):
-        _panel(ax, data, own, index, style)
-        ax.set_ylabel(name)
+    _panel(upper, data, data.nll, 0, style)
+    _panel(lower, data, data.ece, 1, style)
+    upper.set_ylabel("NLL")
+    lower.set_ylabel("ECE")
     upper.set_xscale("log")
     low, high = float(data.temperature[0]), float(data.temperature[-1])
     ticks = [tick for tick in TICKS if low <= tick <= high]
@@ -133,41 +138,35 @@ def draw(data: Temperature, axes: Axes, style: Style) -> None:
 
 
 def _panel(
-    axes: Axes, data: Temperature, own: Sequence[Estimate], index: int, style: Style
+    axes: Axes, data: Temperature, estimates: Sequence[Estimate], index: int, style: Style
 ) -> None:
     colour, t = style.colour(0), data.temperature
-    value, low, high = (_column(own, name) for name in ("value", "low", "high"))
-    axes.axvline(1, color=style.muted, lw=style.line * 0.6, ls=(0, (2, 1.5)), zorder=1)
+    value, low, high = (numbers(estimates, name) for name in ("value", "low", "high"))
+    axes.axvline(1, color=style.muted, lw=style.line * 0.6, ls=DOTTED, zorder=1)
     axes.axvline(data.optimum, color=style.colour(1), lw=style.line * 0.9, zorder=1.5)
     marks.band(axes, t, low, high, colour=colour, gid=f"band-{index}")
     axes.plot(t, value, color=colour, lw=style.line, zorder=4, gid=f"curve-{index}")
     at = [int(np.argmin(np.abs(t - x))) for x in (1.0, data.optimum)]
-    how: dict[str, Any] = {
-        "color": colour,
-        "ls": "",
-        "marker": "o",
-        "ms": 0.5 * style.text,
-        "zorder": 5,
-    }
-    axes.plot(t[at], value[at], mec=style.paper, mew=style.line * 0.35, **how)
+    look: dict[str, Any] = {"color": colour, "ls": "", "marker": "o", "ms": 0.5 * style.text}
+    axes.plot(t[at], value[at], mec=style.paper, mew=style.line * 0.35, zorder=5, **look)
     known = np.concatenate([value, low, high])
     axes.set_ylim(0 if index else None, _top(known, value[at]))
 
 
 def _top(known: Array, at: Array) -> float | None:
-    """Room for what matters: a curve that explodes at the end may leave the frame."""
-    most, least = float(np.nanmax(known)), float(np.nanmin(known))
-    wanted = least + 4 * (float(np.nanmax(at)) - least)
-    return None if most <= wanted or wanted <= least else wanted
+    """Return the upper end of an axis; None for the default, if the curve stays near the points.
+
+    A curve that rises steeply at its ends may leave the frame, which ends at four times the
+    distance between its lowest point and the points at T = 1 and at the optimum.
+    """
+    highest, lowest = float(np.nanmax(known)), float(np.nanmin(known))
+    top = lowest + 4 * (float(np.nanmax(at)) - lowest)
+    return None if highest <= top or top <= lowest else top
 
 
-def _column(own: Sequence[Estimate], name: str) -> Array:
-    return np.array([getattr(one, name) for one in own], dtype=np.float64)
-
-
-def _words(what: str, pair: tuple[Estimate, Estimate]) -> str:
+def _words(title: str, pair: tuple[Estimate, Estimate]) -> str:
     nll, ece = pair
-    return f"{what}: NLL {marks.brief(nll.value or 0)}, {marks.estimate_text(ece)}"
+    return f"{title}: NLL {marks.brief(nll.value or 0)}, {marks.estimate_text(ece)}"
 
 
 def _no_ticks() -> Any:

@@ -1,8 +1,8 @@
-"""A reliability diagram in letters, for where no picture can be shown: over ssh, in a log.
+"""Reliability diagrams as text, for terminals and logs.
 
-Above, each bin's outcome with its interval against its mean score, beside the diagonal; below, the
-share of rows in each bin. Braille letters are a grid of 2 x 4 dots each. Where a letter cannot be
-written, plain ones stand in for it.
+The upper part shows the mean outcome of each bin, with its interval, against its mean score, and
+the diagonal; the lower part shows the share of rows in each bin. Braille letters are grids of 2 x 4
+dots. Encodings without them get plain ASCII.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from calibtool.errors import UsageError
 from calibtool.formatting import interval, number, percent
 from calibtool.types import Array
 
-LEFT = 6  # columns of the scale
+LEFT = 6  # columns for the scale
 HEIGHT, LOW_HEIGHT = 14, 3  # lines of the diagram and of the histogram
-WIDEST = 66  # columns of the diagram
+WIDEST = 66  # most columns of the diagram: more would only stretch it
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille letter, by column
 BLOCKS = " ▁▂▃▄▅▆▇█"
 NAMES = {"top": ("confidence", "accuracy"), "positive": ("P(class 1)", "frequency of class 1")}
 PLAIN = str.maketrans("│┤└┬─●○◆◇▲△", "|+++-@o#xAv")
-# of the 16 colours, those that read on black as on white
+# those of the 16 colours that are legible on black and on white
 DIM, RED, GREEN, MAGENTA, CYAN = "2", "31", "32", "35", "36"
 OFF, NOT_OFF = ("●", RED), ("○", "")
 MARKS = (("○", RED), ("●", GREEN), ("◇", MAGENTA), ("◆", CYAN), ("△", ""), ("▲", RED))
@@ -33,7 +33,13 @@ MARKS = (("○", RED), ("●", GREEN), ("◇", MAGENTA), ("◆", CYAN), ("△", 
 
 @dataclass(eq=False)
 class Canvas:
-    """Letters with a style each, filled dot by dot or letter by letter; line 0 is the highest."""
+    """A grid of letters with a style each; line 0 is at the top.
+
+    Attributes:
+        letters: (lines, columns) the letters.
+        styles: (lines, columns) ANSI codes, "" for none.
+        dots: (lines, columns) the dots of a Braille letter, as bits.
+    """
 
     letters: Array
     styles: Array
@@ -41,12 +47,12 @@ class Canvas:
 
     @classmethod
     def blank(cls, height: int, width: int) -> Canvas:
-        """An empty one."""
+        """Return an empty canvas."""
         size = (height, width)
         return cls(np.full(size, " "), np.full(size, "", "<U4"), np.zeros(size, np.int64))
 
     def dot(self, x: float, y: float, style: str) -> None:
-        """A dot at x and y in [0, 1], from the left and from below."""
+        """Draw a dot at x and y in [0, 1], from the left and from below."""
         height, width = self.letters.shape
         column = min(int(x * 2 * width), 2 * width - 1)
         line = min(int((1 - y) * 4 * height), 4 * height - 1)
@@ -55,19 +61,28 @@ class Canvas:
         self.letters[at], self.styles[at] = chr(0x2800 + self.dots[at]), style
 
     def letter(self, x: float, y: float, letter: str, style: str) -> None:
-        """A letter at x and y in [0, 1], over whatever is there."""
+        """Write a letter at x and y in [0, 1], in place of what is there."""
         height, width = self.letters.shape
         at = min(int((1 - y) * height), height - 1), min(int(x * width), width - 1)
         self.letters[at], self.styles[at] = letter, style
 
     def lines(self, *, colour: bool) -> list[str]:
-        """Its lines as text; with ANSI colours, if wanted."""
+        """Return the lines as text, with ANSI codes if `colour`."""
         pairs = zip(self.letters, self.styles, strict=True)
         return [_styled(a, b) if colour else "".join(a).rstrip() for a, b in pairs]
 
 
 def reliability(data: Reliability, *, width: int, colour: bool, letters: str = "utf-8") -> str:
-    """The diagram, no wider than `width` columns, in letters of the encoding `letters`."""
+    """Return the diagram as text.
+
+    Args:
+        data: the diagram; of several curves, at most six.
+        width: most columns.
+        colour: whether to use ANSI colours.
+        letters: the encoding that the text has to be written in.
+
+    Raises UsageError for more than six curves.
+    """
     room = min(width - LEFT - 2, WIDEST)
     bins = len(data.curves[0].mass)
     columns = room // bins * bins if bins <= room else room
@@ -90,24 +105,26 @@ def reliability(data: Reliability, *, width: int, colour: bool, letters: str = "
 
 
 def _marks(data: Reliability) -> list[tuple[str, str] | None]:
-    """A letter and a style for each of several curves."""
+    """Return a letter and a style for each of several curves; None for a single one."""
     if len(data.curves) == 1:
         return [None]
     if len(data.curves) > len(MARKS):
         raise UsageError(
-            f"in letters, {len(data.curves)} curves are not told apart, {len(MARKS)} are; "
+            f"in letters, at most {len(MARKS)} curves can be told apart (got {len(data.curves)}); "
             "-o FILE.png draws them all"
         )
     return list(MARKS[: len(data.curves)])
 
 
 def _points(canvas: Canvas, curve: Curve, mark: tuple[str, str] | None, *, bars: bool) -> None:
-    """A bin a point, with its interval if there are to be `bars`. Without a mark for the whole
-    curve, it is filled where its interval leaves out the diagonal."""
+    """Draw one point per bin, with its interval if `bars`.
+
+    If the curve has no mark, points are filled where their interval excludes the diagonal.
+    """
     some = np.isfinite(curve.outcome)
     x, y, low, high = (v[some] for v in (curve.score, curve.outcome, curve.low, curve.high))
     off = (x < low) | (x > high)
-    marks = [mark or (OFF if one else NOT_OFF) for one in off]
+    marks = [mark or (OFF if excluded else NOT_OFF) for excluded in off]
     for k, (_, style) in enumerate(marks if bars else ()):
         for step in np.linspace(low[k], high[k], 2 + int(8 * HEIGHT * (high[k] - low[k]))):
             canvas.dot(x[k], step, style)
@@ -116,11 +133,11 @@ def _points(canvas: Canvas, curve: Curve, mark: tuple[str, str] | None, *, bars:
 
 
 def _histogram(curve: Curve, columns: int) -> Canvas:
-    """Share of rows, a column of eighths of letters for each column."""
+    """Return the histogram as bars in steps of an eighth of a letter."""
     mass = _columns_mass(curve, columns)
     canvas = Canvas.blank(LOW_HEIGHT, columns)
     eighths = np.rint(mass / mass.max() * 8 * LOW_HEIGHT)
-    eighths = np.where((mass > 0) & (eighths < 1), 1, eighths)  # a few rows are not none
+    eighths = np.where((mass > 0) & (eighths < 1), 1, eighths)  # few rows are still seen
     for line in range(LOW_HEIGHT):
         part = np.clip(eighths - 8 * (LOW_HEIGHT - 1 - line), 0, 8).astype(int)
         canvas.letters[line] = [BLOCKS[k] for k in part]
@@ -128,23 +145,23 @@ def _histogram(curve: Curve, columns: int) -> Canvas:
 
 
 def _columns_mass(curve: Curve, columns: int) -> Array:
-    """The mass of the bin at each column; of all bins in it, where bins are finer."""
+    """Return the mass of the bin at each column; of all bins in it, if bins are narrower."""
     edges, mass = curve.histogram.edges, curve.histogram.mass
     if len(mass) <= columns:
         middle = (np.arange(columns) + 0.5) / columns
         return np.asarray(mass[np.clip(np.searchsorted(edges, middle) - 1, 0, len(mass) - 1)])
-    heap = np.concatenate([[0.0], np.cumsum(mass)])
-    return np.diff(np.interp(np.arange(columns + 1) / columns, edges, heap))
+    below = np.concatenate([[0.0], np.cumsum(mass)])
+    return np.diff(np.interp(np.arange(columns + 1) / columns, edges, below))
 
 
 def _scaled(canvas: Canvas, ticks: Iterable[str], *, colour: bool) -> list[str]:
-    """Lines with a scale to their left: ticks evenly from the highest line to the lowest."""
+    """Return lines with a scale to their left, its ticks even from the top line to the bottom."""
     lines = canvas.lines(colour=colour)
     names = list(ticks)
     at = np.rint(np.linspace(0, len(lines) - 1, len(names))).astype(int).tolist()
-    told = dict(zip(at, names, strict=True))
+    labels = dict(zip(at, names, strict=True))
     return [
-        f"{told.get(k, ''):>{LEFT - 1}} {'┤' if k in told else '│'}{line}"
+        f"{labels.get(k, ''):>{LEFT - 1}} {'┤' if k in labels else '│'}{line}"
         for k, line in enumerate(lines)
     ]
 
@@ -155,12 +172,12 @@ def _axis(columns: int) -> str:
 
 
 def _ticks(columns: int) -> list[int]:
-    """The columns of 0, 0.2, ... 1."""
+    """Return the columns of 0, 0.2, ... 1."""
     return [min(k * columns // 5, columns - 1) for k in range(6)]
 
 
 def _numbers(columns: int, name: str) -> str:
-    """The numbers below the ticks, and what they are, between them."""
+    """Return the numbers below the ticks, and the name of the axis in the line below."""
     line = [" "] * (columns + LEFT + 3)
     for k, tick in enumerate(_ticks(columns)):
         text = f"{k / 5:.1f}"
@@ -170,22 +187,23 @@ def _numbers(columns: int, name: str) -> str:
 
 
 def _error(curve: Curve) -> str:
-    one = curve.estimates[0]
-    return f"{one.name} {number(one.value)} {interval(one.low, one.high)}".rstrip()
+    estimate = curve.estimates[0]
+    ends = interval(estimate.low, estimate.high)
+    return f"{estimate.name} {number(estimate.value)} {ends}".rstrip()
 
 
 def _legend(data: Reliability, *, colour: bool) -> list[str]:
     level = percent(data.level)
     if len(data.curves) == 1:
-        marks = [(OFF, "interval leaves out the diagonal"), (NOT_OFF, "does not")]
-        found = [_mark(mark, text, colour=colour) for mark, text in marks]
-        return ["   ".join(found), f"{_error(data.curves[0])}; bars are {level} intervals"]
+        marks = [(OFF, "interval excludes the diagonal"), (NOT_OFF, "includes it")]
+        meanings = [_mark(mark, text, colour=colour) for mark, text in marks]
+        return ["   ".join(meanings), f"{_error(data.curves[0])}; bars are {level} intervals"]
     lines = [
         _mark(mark, f"{curve.label}: {_error(curve)}", colour=colour)
         for mark, curve in zip(MARKS, data.curves, strict=False)
     ]
     if len(lines) == 2:
-        lines.append(f"Bars ({level} intervals) and histogram are those of the latter.")
+        lines.append(f"Bars ({level} intervals) and histogram are those of the second.")
     else:
         lines.append(f"The histogram is that of {data.curves[-1].label}.")
     return lines
@@ -197,14 +215,14 @@ def _mark(mark: tuple[str, str], text: str, *, colour: bool) -> str:
 
 
 def _styled(letters: Iterable[str], styles: Iterable[str]) -> str:
-    """Letters with the codes that change the style where it changes."""
-    out, now = [], ""
+    """Return letters with the codes that change the style where it changes."""
+    pieces, current = [], ""
     for letter, style in zip(letters, styles, strict=True):
-        if style != now:
-            out.append(f"\x1b[0m\x1b[{style}m" if style else "\x1b[0m")
-            now = style
-        out.append(letter)
-    return "".join([*out, "\x1b[0m"] if now else out)
+        if style != current:
+            pieces.append(f"\x1b[0m\x1b[{style}m" if style else "\x1b[0m")
+            current = style
+        pieces.append(letter)
+    return "".join([*pieces, "\x1b[0m"] if current else pieces)
 
 
 def _can_write(text: str, letters: str) -> bool:
@@ -216,7 +234,7 @@ def _can_write(text: str, letters: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """The same in ASCII: a dot for a letter of dots, # for half a block or more."""
+    """Return the text in ASCII: a dot for a Braille letter, # for half a block or more."""
     plain = text.translate(PLAIN)
     return "".join(
         "." if 0x2800 < ord(c) < 0x2900 else "_#"[c in "▄▅▆▇█"] if c in BLOCKS[1:] else c

@@ -9,8 +9,7 @@ import pytest
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.diagrams import data_file
-from calibtool.diagrams import figure as ink
+from calibtool.diagrams import data_file, figure
 from calibtool.diagrams.registry import KINDS, module_of
 from calibtool.diagrams.style import inches
 
@@ -55,31 +54,44 @@ def predictions() -> ct.Predictions:
 
 
 @pytest.fixture(scope="module")
-def made():
+def data_of():
     """The data of every variant, computed when first asked for."""
-    held: dict[str, object] = {}
-    one = predictions()
+    computed: dict[str, object] = {}
+    rows = predictions()
 
     def get(variant: str) -> object:
-        if variant not in held:
+        if variant not in computed:
             kind, options = VARIANTS[variant]
-            given: object = one
+            shown: object = rows
             if "overlaid" in variant or kind == "compare":
-                given = {"as given": one, "cooled": ct.fit("temperature", one)(one)}
-            held[variant] = module_of(kind).compute(given, **FEW, **options)
-        return held[variant]
+                shown = {"as given": rows, "cooled": ct.fit("temperature", rows)(rows)}
+            computed[variant] = module_of(kind).compute(shown, **FEW, **options)
+        return computed[variant]
 
     return get
 
 
-def drawn(figure):
+@pytest.fixture(scope="module")
+def picture_of(data_of):
+    """The figure of every variant on paper, drawn when first asked for; tests only look at it."""
+    pictures: dict[str, object] = {}
+
+    def get(variant: str) -> object:
+        if variant not in pictures:
+            pictures[variant] = figure.figure(VARIANTS[variant][0], data_of(variant))
+        return pictures[variant]
+
+    return get
+
+
+def drawn(picture):
     """Every mark that carries data, by panel and gid."""
-    found = {}
-    for artist in figure.findobj(lambda one: one.get_gid() is not None):
-        panels = [ax for ax in figure.axes if artist.axes in (ax, *ax.child_axes)]
-        at = figure.axes.index(panels[0]) if panels else 0
-        found[at, artist.get_gid()] = artist
-    return found
+    marks = {}
+    for artist in picture.findobj(lambda artist: artist.get_gid() is not None):
+        panels = [ax for ax in picture.axes if artist.axes in (ax, *ax.child_axes)]
+        at = picture.axes.index(panels[0]) if panels else 0
+        marks[at, artist.get_gid()] = artist
+    return marks
 
 
 def spans(artist):
@@ -119,44 +131,41 @@ def test_every_kind_has_its_variants():
 
 
 @pytest.mark.parametrize("variant", ["reliability", "reliability bootstrap"])
-def test_bins_are_drawn_as_they_are_reported(variant, made):
-    data = made(variant)
-    found = drawn(ink.figure("reliability", data))
+def test_bins_are_drawn_as_they_are_reported(variant, data_of, picture_of):
+    data, marks = data_of(variant), drawn(picture_of(variant))
     own = table(data, "curve")
     some = np.isfinite(own["outcome"])
     np.testing.assert_allclose(
-        spans(found[0, "bars-0"]),
+        spans(marks[0, "bars-0"]),
         np.stack([own[name][some] for name in ("score", "low", "high")], axis=1),
     )
-    points = found[0, "points-0"].get_offsets()
+    points = marks[0, "points-0"].get_offsets()
     np.testing.assert_allclose(points, np.stack([own["score"], own["outcome"]], axis=1)[some])
-    blocks = [found[0, f"expected-{k}"] for k in range(some.sum())]
+    blocks = [marks[0, f"expected-{k}"] for k in range(some.sum())]
     ends = [(b.get_y(), b.get_y() + b.get_height()) for b in blocks]
     np.testing.assert_allclose(ends, np.stack([own["least"], own["most"]], axis=1)[some])
     np.testing.assert_allclose(
-        found[0, "histogram-0"].get_data().values, table(data, "histogram")["mass"]
+        marks[0, "histogram-0"].get_data().values, table(data, "histogram")["mass"]
     )
 
 
 @pytest.mark.parametrize("form", ["smooth", "corp"])
-def test_curves_are_drawn_as_they_are_reported(form, made):
-    data = made(f"reliability {form}")
-    found = drawn(ink.figure("reliability", data))
+def test_curves_are_drawn_as_they_are_reported(form, data_of, picture_of):
+    data, marks = data_of(f"reliability {form}"), drawn(picture_of(f"reliability {form}"))
     own = table(data, "curve")
-    has_band(found[0, "band-0"], own["score"], own["low"], own["high"])
-    has_band(found[0, "expected-0"], own["score"], own["least"], own["most"])
+    has_band(marks[0, "band-0"], own["score"], own["low"], own["high"])
+    has_band(marks[0, "expected-0"], own["score"], own["least"], own["most"])
     some = np.isfinite(own["outcome"])
-    ends = np.concatenate(found[0, "curve-0"].get_segments())
+    ends = np.concatenate(marks[0, "curve-0"].get_segments())
     wanted = np.stack([own["score"], own["outcome"]], axis=1)[some]
     np.testing.assert_allclose(np.unique(ends, axis=0), np.unique(wanted, axis=0))
 
 
-def test_on_a_logit_axis_marks_stay_where_they_are_but_for_0_and_1(made):
-    data = made("reliability logit")
-    found = drawn(ink.figure("reliability", data))
+def test_on_a_logit_axis_marks_stay_where_they_are_but_for_0_and_1(data_of, picture_of):
+    data, marks = data_of("reliability logit"), drawn(picture_of("reliability logit"))
     own = table(data, "curve")
-    seen = spans(found[0, "bars-0"])
-    low, high = found[0, "bars-0"].axes.get_ylim()
+    seen = spans(marks[0, "bars-0"])
+    low, high = marks[0, "bars-0"].axes.get_ylim()
     np.testing.assert_allclose(seen[:, 1], np.clip(own["low"], low, high))
     np.testing.assert_allclose(seen[:, 2], np.clip(own["high"], low, high))
     inside = (own["high"] > 0) & (own["high"] < 1)
@@ -170,77 +179,69 @@ def test_on_a_logit_axis_marks_stay_where_they_are_but_for_0_and_1(made):
         ("risk-coverage", [(0, "curve", "coverage", "low", "high")]),
     ],
 )
-def test_bands_of_one_curve(variant, bands, made):
-    data = made(variant)
-    found = drawn(ink.figure(VARIANTS[variant][0], data))
+def test_bands_of_one_curve(variant, bands, data_of, picture_of):
+    data, marks = data_of(variant), drawn(picture_of(variant))
     for number, (panel, part, x, low, high) in enumerate(bands):
         own = table(data, part)
         ends = own[low], own[high or low.replace("low", "high")]
-        has_band(found[panel, f"band-{number}"], own[x], *ends)
+        has_band(marks[panel, f"band-{number}"], own[x], *ends)
 
 
-def test_bands_of_temperature_bins_and_compare(made):
-    data = made("temperature")
-    found = drawn(ink.figure("temperature", data))
+def test_bands_of_temperature_bins_and_compare(data_of, picture_of):
+    data, marks = data_of("temperature"), drawn(picture_of("temperature"))
     for number, name in enumerate(("nll", "ece(bins=15)")):
         own = table(data, "curve", name={"ece(bins=15)": "ece"}.get(name, name))
-        has_band(found[number, f"band-{number}"], own["temperature"], own["low"], own["high"])
-    data = made("bins")
-    found = drawn(ink.figure("bins", data))
+        has_band(marks[number, f"band-{number}"], own["temperature"], own["low"], own["high"])
+    data, marks = data_of("bins"), drawn(picture_of("bins"))
     for number, rule in enumerate(("equal width", "equal mass")):
         own = table(data, "curve", rule=rule)
-        has_band(found[0, f"band-{number}"], own["bins"].astype(float), own["low"], own["high"])
+        has_band(marks[0, f"band-{number}"], own["bins"].astype(float), own["low"], own["high"])
     for number, values in enumerate(data.agreeing.values()):
-        seen = np.array(found[0, f"library-{number}"].get_ydata(), float)
+        seen = np.array(marks[0, f"library-{number}"].get_ydata(), float)
         np.testing.assert_allclose(seen, np.array(values, float))
-    data = made("compare")
-    found = drawn(ink.figure("compare", data))
+    data, marks = data_of("compare"), drawn(picture_of("compare"))
     for number, line in enumerate((*data.models, data.difference)):
         own = table(data, "curve", curve=line.label)
-        has_band(found[number // 2, f"band-{number}"], own["score"], own["low"], own["high"])
+        has_band(marks[number // 2, f"band-{number}"], own["score"], own["low"], own["high"])
 
 
-def test_bars_of_shift_gain_classes(made):
-    data = made("shift")
-    found = drawn(ink.figure("shift", data))
+def test_bars_of_shift_gain_classes(data_of, picture_of):
+    data, marks = data_of("shift"), drawn(picture_of("shift"))
     own, ece = table(data, "stretch"), table(data, "estimate")
     for gid, columns in {
         "bars-0": ("was_low", "was_high"),
         "expected-0": ("least", "most"),
     }.items():
         wanted = np.stack([own[name] for name in ("middle", *columns)], axis=1)
-        np.testing.assert_allclose(spans(found[0, gid]), wanted)
+        np.testing.assert_allclose(spans(marks[0, gid]), wanted)
     wanted = np.stack([ece[name] for name in ("middle", "low", "high")], axis=1)
-    np.testing.assert_allclose(spans(found[1, "bars-1"]), wanted)
-    data = made("gain")
-    found = drawn(ink.figure("gain", data))
+    np.testing.assert_allclose(spans(marks[1, "bars-1"]), wanted)
+    data, marks = data_of("gain"), drawn(picture_of("gain"))
     for y, gain in enumerate(data.gains):
         for panel, one in enumerate(gain.after):
-            if (panel, f"bars-{panel}-{y}") in found:
-                line = found[panel, f"bars-{panel}-{y}"]
+            if (panel, f"bars-{panel}-{y}") in marks:
+                line = marks[panel, f"bars-{panel}-{y}"]
                 assert list(line.get_xdata()) == [one.low, one.high]
-    data = made("confusion-calibration")
-    found = drawn(ink.figure("confusion-calibration", data))
+    data, marks = data_of("confusion-calibration"), drawn(picture_of("confusion-calibration"))
     for y, one in enumerate(data.classes):
-        assert list(found[0, f"bars-{y}"].get_xdata()) == [one.low, one.high]
-        assert list(found[0, f"point-{y}"].get_xdata()) == [one.was]
-    data = made("classwise")
-    found = drawn(ink.figure("classwise", data))
+        assert list(marks[0, f"bars-{y}"].get_xdata()) == [one.low, one.high]
+        assert list(marks[0, f"point-{y}"].get_xdata()) == [one.was]
+    data, marks = data_of("classwise"), drawn(picture_of("classwise"))
     for panel, curve in enumerate(data.curves):
         some = np.isfinite(curve.outcome)
         wanted = np.stack([curve.score, curve.low, curve.high], axis=1)[some]
-        np.testing.assert_allclose(spans(found[panel, "bars-0"]), wanted)
+        np.testing.assert_allclose(spans(marks[panel, "bars-0"]), wanted)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_intervals_are_those_of_the_json_report(variant, made):
+def test_intervals_are_those_of_the_json_report(variant, data_of):
     """Signed numbers of the first estimate: the same call of evaluate gives the same digits."""
     kind, _ = VARIANTS[variant]
     if kind not in ("reliability", "risk-coverage", "belt", "bins", "confusion-calibration"):
         return
     if "by" in variant:
         return
-    parts = made(variant).parts
+    parts = data_of(variant).parts
     table_ = parts.get("estimate") or parts["curve"]
     report = ct.evaluate(predictions(), [table_["name"][0]], **FEW)
     (own,) = report.estimates
@@ -252,28 +253,28 @@ def test_intervals_are_those_of_the_json_report(variant, made):
 # ------------------------------------------------------------------ the page
 
 
-def words(figure):
+def words(picture):
     """Every visible piece of text with its place, in inches."""
     from matplotlib.text import Text
 
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
+    picture.canvas.draw()
+    renderer = picture.canvas.get_renderer()
     found = []
-    every, shown = labels_of_ticks(figure)
-    for text in figure.findobj(Text):
+    every, shown = labels_of_ticks(picture)
+    for text in picture.findobj(Text):
         if not (text.get_visible() and text.get_text().strip()):
             continue
         if text in every - shown:
             continue
         box = Text.get_window_extent(text, renderer)  # without the hair of an annotation
-        found.append((text.get_text(), box.extents / figure.dpi))
+        found.append((text.get_text(), box.extents / picture.dpi))
     return found
 
 
-def labels_of_ticks(figure):
+def labels_of_ticks(picture):
     """All of them, and those that are drawn: the others lie beyond the ends of their axis."""
     every, shown = set(), set()
-    for axes in figure.findobj(lambda one: hasattr(one, "xaxis")):
+    for axes in picture.findobj(lambda one: hasattr(one, "xaxis")):
         for axis in (axes.xaxis, axes.yaxis):
             ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
             every |= {label for tick in ticks for label in (tick.label1, tick.label2)}
@@ -284,12 +285,16 @@ def labels_of_ticks(figure):
 
 @pytest.mark.parametrize("style", ["paper 3.25in", "paper 6.75in", "talk 8in"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_no_word_is_cut_off_or_covers_another(variant, style, made):
+def test_no_word_is_cut_off_or_covers_another(variant, style, data_of, picture_of):
     name, width = style.split()
-    figure = ink.figure(VARIANTS[variant][0], made(variant), width=width, style=name)
-    wide, high = figure.get_size_inches()
+    if style == "paper 3.25in":  # which is the default
+        picture = picture_of(variant)
+    else:
+        kind, data = VARIANTS[variant][0], data_of(variant)
+        picture = figure.figure(kind, data, width=width, style=name)
+    wide, high = picture.get_size_inches()
     assert float(wide) == pytest.approx(float(width[:-2]))
-    found = words(figure)
+    found = words(picture)
     assert found
     for text, (x0, y0, x1, y1) in found:
         assert x0 > -0.02, text
@@ -304,32 +309,38 @@ def test_no_word_is_cut_off_or_covers_another(variant, style, made):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_same_data_make_the_same_bytes_with_real_text(variant, made, tmp_path):
-    kind, data = VARIANTS[variant][0], made(variant)
-    for suffix in ("svg", "pdf"):
-        for name in ("a", "b"):
-            ink.save(kind, data, tmp_path / f"{name}.{suffix}", title="<T> & $x_1$")
-        first = (tmp_path / f"a.{suffix}").read_bytes()
-        assert first == (tmp_path / f"b.{suffix}").read_bytes()
-        assert len(first) < 300_000
-    text = (tmp_path / "a.svg").read_text()
+def test_the_same_data_make_the_same_bytes_with_real_text(variant, data_of):
+    kind, data = VARIANTS[variant][0], data_of(variant)
+    first, second = (figure.figure(kind, data, title="<T> & $x_1$") for _ in range(2))
+    text = figure.svg(first)
+    assert text == figure.svg(second)
     assert "&lt;T&gt; &amp; $x_1$" in text
     assert text.count("<text") > 5
-    assert ink.svg(ink.figure(kind, data, title="<T> & $x_1$")) == text
+    pdf = figure._bytes(first, "pdf")
+    assert pdf == figure._bytes(second, "pdf")
+    assert max(len(text.encode()), len(pdf)) < 300_000
+
+
+def test_a_saved_picture_holds_the_bytes_of_its_figure(data_of, tmp_path):
+    data = data_of("reliability")
+    for suffix in ("svg", "pdf", "png"):
+        figure.save("reliability", data, tmp_path / f"a.{suffix}", title="T")
+        drawn_ = figure.figure("reliability", data, title="T")
+        assert (tmp_path / f"a.{suffix}").read_bytes() == figure._bytes(drawn_, suffix)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_kind_is_drawn_on_axes_of_ones_own(variant, made):
+def test_every_kind_is_drawn_on_axes_of_ones_own(variant, data_of):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    own, other = figure.subplots(1, 2)
+    picture = Figure(figsize=(10, 5), layout="constrained")
+    FigureCanvasAgg(picture)
+    own, other = picture.subplots(1, 2)
     other.plot([0, 1])
-    ink.draw(VARIANTS[variant][0], made(variant), own)
-    figure.canvas.draw()
-    assert drawn(figure)
+    figure.draw(VARIANTS[variant][0], data_of(variant), own)
+    picture.canvas.draw()
+    assert drawn(picture)
     assert len(other.lines) == 1
 
 
@@ -344,22 +355,22 @@ def test_from_python_a_kind_takes_axes_and_answers_with_its_data():
     assert set(ct.plot.__all__) >= {kind.replace("-", "_") for kind in KINDS}
 
 
-def test_a_matplotlibrc_changes_no_byte(made, tmp_path):
+def test_a_matplotlibrc_changes_no_byte(data_of, tmp_path):
     import matplotlib as mpl
 
-    data = made("reliability")
-    ink.save("reliability", data, tmp_path / "a.svg")
+    data = data_of("reliability")
+    figure.save("reliability", data, tmp_path / "a.svg")
     with mpl.rc_context({"font.size": 30, "axes.grid": True, "lines.linewidth": 9}):
-        ink.save("reliability", data, tmp_path / "b.svg")
+        figure.save("reliability", data, tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
-def test_a_diagram_of_several_panels_says_which_axes_it_needs(made):
+def test_a_diagram_of_several_panels_says_which_axes_it_needs(data_of):
     from matplotlib.figure import Figure
 
     free = Figure().add_axes((0, 0, 1, 1))
     with pytest.raises(ct.CalibtoolError, match="subplots"):
-        ink.draw("gain", made("gain"), free)
+        figure.draw("gain", data_of("gain"), free)
 
 
 @pytest.mark.parametrize(
@@ -371,11 +382,11 @@ def test_widths_that_are_none(width, says):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_csv_and_json_hold_the_same(variant, made, tmp_path):
+def test_csv_and_json_hold_the_same(variant, data_of, tmp_path):
     import csv
     import json
 
-    kind, data = VARIANTS[variant][0], made(variant)
+    kind, data = VARIANTS[variant][0], data_of(variant)
     data_file.save(kind, data, tmp_path / "d.csv")
     data_file.save(kind, data, tmp_path / "d.json")
     record = json.loads((tmp_path / "d.json").read_text())

@@ -23,7 +23,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
 from calibtool.streaming.summary import Summary
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 
 def monitor(

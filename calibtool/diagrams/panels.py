@@ -1,0 +1,56 @@
+"""Panels: where axes stand in a picture, alone or as small diagrams side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from calibtool.diagrams import marks
+from calibtool.diagrams.scales import Scale
+from calibtool.diagrams.style import Style
+from calibtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+LOWER = 0.2  # height of the histogram beneath a panel, as a share of the panel's
+SPACE = 0.05  # between the two, likewise
+PANEL_WIDTH = 0.215  # inches per point of text: narrower panels have no room for their numbers
+MOST_COLUMNS = 4  # more panels side by side are too small to be compared
+
+
+def square(axes: Axes, scale: Scale, style: Style) -> None:
+    """Make a square panel with the scale of scores on both axes, and its diagonal."""
+    axes.set_box_aspect(1)
+    axes.set_anchor("N")
+    scale.frame(axes)
+    marks.diagonal(axes, style, scale.even())
+
+
+def beneath(axes: Axes, *, space: float = SPACE) -> Axes:
+    """Return smaller axes below `axes`, on the same x axis, for a histogram."""
+    lower = axes.inset_axes((0, -space - LOWER, 1, LOWER), sharex=axes)
+    axes.tick_params(labelbottom=False)
+    return lower
+
+
+def inside(axes: Axes) -> SubFigure:
+    """Return the place of `axes` as a figure of its own, for a diagram of several panels.
+
+    Raises UsageError if the axes are in no grid of subplots.
+    """
+    spec = axes.get_subplotspec()
+    if spec is None:
+        raise UsageError(
+            "this diagram has several panels: give axes made by subplots(), whose place it takes"
+        )
+    parent = axes.figure
+    axes.remove()
+    return parent.add_subfigure(spec)
+
+
+def grid_shape(panels: int, width: float, style: Style) -> tuple[int, int]:
+    """Return rows and columns of small panels in a picture of `width` inches."""
+    columns = max(1, min(panels, int(width / (PANEL_WIDTH * style.text)), MOST_COLUMNS))
+    rows = -(-panels // columns)
+    return rows, -(-panels // rows)  # the panels are spread evenly over these rows
