@@ -12,5 +12,5 @@ Progress = Callable[[str, float], None]
 BLOCK = 1024  # rows that share a stream
 
 
-def silent(stage: str, share: float) -> None:
-    """Progress that nobody watches."""
+def silent(*_: object) -> None:
+    """Do nothing: the callback for progress, or for a message, that nobody wants to see."""

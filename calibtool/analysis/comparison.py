@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from calibtool.data.files.source import Source
@@ -17,6 +16,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.formatting import joined, names_of
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
@@ -175,20 +175,6 @@ def compare(
     return replace(whole, reading=read(whole))
 
 
-def names_of(sources: Sequence[str]) -> list[str]:
-    """Names of files without their folders and suffixes, unless two would be the same.
-
-    >>> names_of(["a/x.npz", "b/y.npz"]), names_of(["a/x.npz", "b/x.npz"])
-    (['x', 'y'], ['a/x.npz', 'b/x.npz'])
-    """
-    for names in ([Path(s).stem or s for s in sources], [Path(s).name or s for s in sources]):
-        if len(set(names)) == len(names):
-            return names
-    if len(set(sources)) == len(sources):
-        return list(sources)
-    return [f"{source} ({k})" for k, source in enumerate(sources, start=1)]
-
-
 def family(name: str) -> str:
     """What a metric speaks of.
 
@@ -258,10 +244,10 @@ def _sentence(found: Comparison, k: int) -> str:
         if line.better and change is not None and change.adjusted is not None:
             says[change.verdict].append(line.spec)
     name, other = found.names[k], found.names[found.reference]
-    parts = [f"{word} in {_listed(says[word])}" for word in ("better", "worse") if says[word]]
+    parts = [f"{word} in {joined(says[word])}" for word in ("better", "worse") if says[word]]
     if not parts:
         return f"{name}: no difference from {other} is shown."
-    rest = f"; no difference is shown in {_listed(says[''])}" if says[""] else ""
+    rest = f"; no difference is shown in {joined(says[''])}" if says[""] else ""
     return f"{name} is {', '.join(parts)} than {other}{rest}.{_split(found, k)}"
 
 
@@ -277,7 +263,3 @@ def _split(found: Comparison, k: int) -> str:
         f" The NLL changes by {whole:+.4f}: by {calibration:+.4f} through calibration, by "
         f"{refinement:+.4f} through what no calibration changes."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

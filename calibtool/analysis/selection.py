@@ -23,7 +23,7 @@ from calibtool.evaluation.evaluate import evaluate
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.parallel import cores, ordered
-from calibtool.types import Array, Progress
+from calibtool.types import Array, Progress, silent
 
 NOTHING = "nothing"
 SCORES = ("nll", "brier")
@@ -151,7 +151,7 @@ def select(
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test)
-    say = progress or (lambda stage, share: None)
+    say = progress or silent
     tried = []
     for done, one in enumerate(ordered(lambda name: trial.run(name, rank_by), names, cores())):
         tried.append(one)

@@ -21,7 +21,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import Kind, Predictions
 from calibtool.errors import FitError, NotAvailableError
 from calibtool.parallel import cores, ordered
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 BLOCK = 1 << 18  # values that a worker takes at a time, ...
 SQUARE = 4  # ... or so many rows a class: sums of K x K numbers are not worth fewer
@@ -77,7 +77,7 @@ class FileRows:
         self.source, self.kind = source.source, source.kind
         self.rows, self.width = source.rows_at_most, source.width
         self.classes, self.class_names = source.classes, source.class_names
-        self.progress = progress or _silent
+        self.progress = progress or silent
         self.about = about
         self.passes = 0
         self.zeros = 0
@@ -217,7 +217,3 @@ def _total(parts: Iterator[Array]) -> Array:
     for part in parts:
         total = total + part
     return total
-
-
-def _silent(stage: str, share: float) -> None:
-    pass

@@ -65,7 +65,9 @@ def letters(output: str | None = None) -> str:
 def progress() -> Iterator[Callable[[str, float], None]]:
     """A callback for long work: a bar on a terminal after a moment, silence elsewhere."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda stage, share: None
+        from calibtool.types import silent
+
+        yield silent
         return
     began = time.monotonic()
     live: list[Any] = []

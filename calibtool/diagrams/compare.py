@@ -20,7 +20,7 @@ from calibtool.errors import UsageError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.intervals.estimate import Estimate
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ def _drawn(found: RowResults, panels: RowProblems, smooth: object, gap: Array) -
     draws = found.settings.draws
     if draws is None:
         return np.full((1, len(gap)), np.nan)
-    (cells,) = panels.bootstrapped(draws, found.settings.threads, lambda share: None)
+    (cells,) = panels.bootstrapped(draws, found.settings.threads, silent)
     fine = panels.fine[0].cells
     return np.asarray(smooth(cells) - smooth(fine) + gap)
 

@@ -16,6 +16,7 @@ from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -195,5 +196,5 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
 def _words(one: Predicted) -> str:
     if not one.mistaken:
         return f"n {one.rows:,}"
-    share = marks.percent(one.mistaken_share, 0)
+    share = percent(one.mistaken_share, 0)
     return f"n {one.rows:,}; {share} {marks.long_name(one.mistaken, 13)}"

@@ -22,7 +22,7 @@ from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
-from calibtool.types import Progress
+from calibtool.types import Progress, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +101,7 @@ def compute(
         module_of(name)
     systems, notes = [Variant()], []
     judged = numbered(rows) if test is None else test
-    say: Progress = how.get("progress") or (lambda stage, share: None)
+    say: Progress = how.get("progress") or silent
     for done, name in enumerate(names, start=1):
         try:
             systems.append(_system(name, rows, crossed=test is None))

@@ -18,6 +18,7 @@ from calibtool.diagrams.style import Style
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.evaluate import evaluate_variants
 from calibtool.evaluation.results import Results
+from calibtool.formatting import percent
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
@@ -303,7 +304,7 @@ def _panel(
 def _corner(data: Reliability, curve: Curve) -> list[str]:
     """The numbers: the errors with their intervals, what was said and what was, n."""
     lines = [marks.estimate_text(one) for one in curve.estimates]
-    said, was = marks.percent(curve.said), marks.percent(curve.was)
+    said, was = percent(curve.said, 1), percent(curve.was, 1)
     is_ = "is right" if data.view == "top" else "is"
     return [*lines, f"says {said}, {is_} {was}", f"n = {curve.rows:,}"]
 

@@ -17,7 +17,7 @@ from calibtool.evaluation.results import Results
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.corp import isotonic
 from calibtool.metrics.smooth import Kernel, smoothed
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 POINTS = 201  # where a smooth curve is computed
 NARROWEST = 0.01  # bandwidth of a smooth curve that is drawn
@@ -212,7 +212,7 @@ def _bands(
         return none, none, none, none
     panels.prepare(draws, threads)
     if rate is None:
-        (drawn,) = panels.bootstrapped(draws, threads, lambda share: None)
+        (drawn,) = panels.bootstrapped(draws, threads, silent)
         moved = curve(drawn) + (seen - curve(fine))
     else:
         moved = curve(panels.redrawn(0, rate, draws))

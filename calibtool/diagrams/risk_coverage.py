@@ -21,7 +21,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
 from calibtool.metrics.ranking import accuracy_at_coverage
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +111,7 @@ def of_system(found: Results, number: int, label: str) -> Risk:
     risk = _risk(cells)
     low = high = np.full(len(COVERAGE), np.nan)
     if draws is not None:
-        (drawn,) = panels.bootstrapped(draws, found.settings.threads, lambda share: None)
+        (drawn,) = panels.bootstrapped(draws, found.settings.threads, silent)
         moved = _risk(drawn) + (risk - _risk(panels.fine[0].cells))
         low, high = percentiles(np.clip(moved, 0, 1), found.settings.level)
     right = float(exact.y.sum() / exact.total)

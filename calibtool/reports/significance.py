@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from calibtool.analysis.significance.registry import TESTS
 from calibtool.analysis.significance.result import TestResults
-from calibtool.formatting import number
+from calibtool.formatting import joined, number
 from calibtool.reports import table
 
 TITLES = ("test", "view", "statistic", "p", "p, Holm")
@@ -60,6 +60,6 @@ def _smallest(found: TestResults) -> list[str]:
     if not counts:
         return []
     fewer = [result.name for result in found.results if 0 < result.draws < counts[0]]
-    some = f" ({counts[-1]:,} for {' and '.join(fewer)})" if fewer else ""
+    some = f" ({counts[-1]:,} for {joined(fewer)})" if fewer else ""
     least = number(1 / (counts[0] + 1))
     return [f"Outcomes redrawn {counts[0]:,} times{some}: no p can be below {least}."]

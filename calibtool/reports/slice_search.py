@@ -45,7 +45,7 @@ def _row(one: FoundSlice) -> list[str]:
 def _title(one: FoundSlice) -> str:
     """The columns and their values.
 
-    >>> _title(Found("a,b", "x, 1 to 2", 9, 0, 0, 0, 0, 0, 0))
+    >>> _title(FoundSlice("a,b", "x, 1 to 2", 9, 0, 0, 0, 0, 0, 0))
     'a x, b 1 to 2'
     """
     values = one.name.split(", ")

@@ -88,7 +88,7 @@ def monitor_periods(
     _require(against, alpha, ci, resamples, level, seed)
     periods = list(given.periods)
     _require_alike(given.source, periods)
-    tick = progress or (lambda stage, share: None)
+    tick = progress or silent
     at = periods[0].cells.at
     n, y = (np.stack([getattr(p.cells, name) for p in periods]) for name in "ny")
     test = evidence.of_change if against == "first" else evidence.of_miscalibration

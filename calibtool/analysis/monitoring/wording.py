@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calibtool.analysis.monitoring.period import Monitoring, Part
+from calibtool.formatting import percent
 
 _SHOWN = 3.0  # standard deviations from which a part of the scores is spoken of
 
@@ -47,10 +48,10 @@ def _range(found: Monitoring, names: list[str]) -> str:
 
 def _where(found: Monitoring, part: Part) -> str:
     scores = "confidences" if found.view == "top" else "scores"
-    now, then = _percent(part.was_since), _percent(part.was)
+    now, then = _share(part.was_since), _share(part.was)
     text = f"{scores} of {part.low:.1f} to {part.high:.1f} now come true {now} of the time"
     if found.against == "calibrated":
-        return f"{text}, and say {_percent(part.said_since)}"
+        return f"{text}, and say {_share(part.said_since)}"
     moved = part.said_since - part.said
     said = "" if abs(moved) < 0.005 else " (their mean has moved too)"
     return f"{text}, before {then}{said}"
@@ -85,5 +86,6 @@ def e_text(log10_e: float) -> str:
     return f"{10**log10_e:.2g}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if 0.095 <= share <= 0.905 else f"{100 * share:.1f} %"
+def _share(share: float) -> str:
+    """Return a percentage with at least two significant digits of it or of its complement."""
+    return percent(share, 0 if 0.095 <= share <= 0.905 else 1)

@@ -24,7 +24,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.intervals import multiple
-from calibtool.types import Progress
+from calibtool.types import Progress, silent
 
 FEWEST = 19  # redraws, of which one test can reject at 5 %
 
@@ -88,7 +88,7 @@ def _how(resamples: int, seed: int, progress: Progress | None) -> How:
         raise UsageError(f"--resamples must be at least {FEWEST}, not {resamples}")
     if seed < 0:
         raise UsageError(f"--seed must not be negative, not {seed}")
-    return How(resamples, seed, progress or (lambda stage, share: None))
+    return How(resamples, seed, progress or silent)
 
 
 def _results(

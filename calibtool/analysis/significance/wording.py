@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from calibtool.analysis.significance.result import LEVEL, TestResults
+from calibtool.formatting import joined
 
 
 def reading(found: TestResults) -> str:
@@ -21,7 +20,7 @@ def _verdict(found: TestResults, known: dict[str, float], n: str) -> str:
     if found.rejecting:
         verb = "rejects" if len(found.rejecting) == 1 else "reject"
         return (
-            f"Miscalibrated: {_listed(found.rejecting)} {verb} perfect calibration at {n} "
+            f"Miscalibrated: {joined(found.rejecting)} {verb} perfect calibration at {n} "
             f"(Holm's correction for {len(known)} tests at 5 %)."
         )
     if len(known) > LEVEL * (found.resamples + 1):
@@ -41,7 +40,3 @@ def _limit(error: float | None) -> str:
     if error is None:
         return "No temperature distorts these scores so far that it would be found with 80 % power."
     return f"An ECE of about {error:.2g} would be found with 80 % power at this n."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

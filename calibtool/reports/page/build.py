@@ -4,19 +4,19 @@ oddities, and compare the files. `html` and `render` lay it out."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
+from calibtool.formatting import joined, names_of
 from calibtool.reports.page.collect import Asked, Methods, summarize_file
 from calibtool.reports.page.comparison import compare
 from calibtool.reports.page.groups import MOST_CLASSES
 from calibtool.reports.page.model import Comparison, Page
 from calibtool.streaming.summary import Summary
-from calibtool.types import Progress
+from calibtool.types import Progress, silent
 
 
 def page(
@@ -50,7 +50,7 @@ def page(
     """
     if not files:
         raise UsageError("no file to report on")
-    names = _names([file.source for file in files])
+    names = names_of([file.source for file in files], suffix=True)
     subjects = []
     for name, file in zip(names, files, strict=True):
         asked = Asked(
@@ -70,7 +70,7 @@ def page(
     elif len(files) > 1:
         said = _staged(progress, "differences")
         comparison = compare(rows, names, metrics, progress=said, **how)
-    heading = title or f"Calibration of {_listed(names)}"
+    heading = title or f"Calibration of {_heading(names)}"
     return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
 
 
@@ -83,35 +83,16 @@ def _room(files: int) -> int:
     return max(MOST_CLASSES - 100 * (files - 1), 200) // files
 
 
-def _names(sources: Sequence[str]) -> list[str]:
-    """Names of files without their folders, unless two would be the same.
+def _heading(names: Sequence[str]) -> str:
+    """Return names for the page's heading, which has no room for many.
 
-    >>> _names(["a/x.npz", "y.npz"]), _names(["a/x.npz", "b/x.npz"]), _names(["x.npz", "x.npz"])
-    (['x.npz', 'y.npz'], ['a/x.npz', 'b/x.npz'], ['x.npz', 'x.npz (2)'])
+    >>> _heading(["a", "b", "c"]), _heading(list("abcde"))
+    ('a, b and c', 'a, b and 3 more')
     """
-    short = [Path(source).name or source for source in sources]
-    if len(set(short)) == len(short):
-        return short
-    seen: dict[str, int] = {}
-    names = []
-    for source in sources:
-        seen[source] = seen.get(source, 0) + 1
-        names.append(source if seen[source] == 1 else f"{source} ({seen[source]})")
-    return names
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names in a heading, which has no room for many.
-
-    >>> _listed(["a"]), _listed(["a", "b", "c"]), _listed(list("abcde"))
-    ('a', 'a, b and c', 'a, b and 3 more')
-    """
-    if len(names) > 4:
-        return f"{', '.join(names[:2])} and {len(names) - 2} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return joined(names if len(names) <= 4 else [*names[:2], f"{len(names) - 2} more"])
 
 
 def _staged(progress: Progress | None, name: str) -> Progress:
     if progress is None:
-        return lambda stage, share: None
+        return silent
     return (lambda stage, share: progress(f"{name}: {stage}", share)) if name else progress

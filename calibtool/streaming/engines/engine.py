@@ -18,6 +18,7 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import UnreadableError
 from calibtool.streaming.engines.tree import Node
 from calibtool.streaming.reduce import block_rows
+from calibtool.types import silent
 
 BLOCKS = 2  # blocks of predictions that a worker takes at a time
 
@@ -65,7 +66,7 @@ class RunOptions:
 
     engine: Engine | None = None
     state: Path | None = None
-    say: Callable[[str], None] = lambda text: None
+    say: Callable[[str], None] = silent
 
 
 def of_part(work: Task, source: Source, part: Part) -> PartResult:
