@@ -95,7 +95,6 @@ def monitor(
     from calibtool.analysis.monitoring.monitor import monitor_periods
     from calibtool.analysis.monitoring.read import read
     from calibtool.cli import output as out
-    from calibtool.reports import monitoring as ink
 
     _require_writable(plot, output)
     how = {key: options.pop(key) for key in ("ci", "resamples", "level", "seed")}
@@ -118,7 +117,7 @@ def monitor(
 
         save("monitor", found, plot)
         click.echo(f"Wrote {plot}", err=True)
-    out.emit(ink.render(found, format_, **out.terminal(output)), output)
+    out.show(found, format_, output)
 
 
 def _require_writable(plot: str | None, output: str | None) -> None:

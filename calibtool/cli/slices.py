@@ -55,7 +55,6 @@ def slices(
     from calibtool.analysis.slice_search import search_slices
     from calibtool.cli import output as out
     from calibtool.data.slicing import names_in
-    from calibtool.reports import slice_search as ink
 
     source = shared.source(file, options)
     with out.progress() as progress:
@@ -68,4 +67,4 @@ def slices(
             seed=seed,
             progress=progress,
         )
-    out.emit(ink.render(found, format_, **out.terminal(output)), output)
+    out.show(found, format_, output)

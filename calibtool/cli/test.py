@@ -60,11 +60,10 @@ def test(
     """
     from calibtool.analysis.significance.run import significance
     from calibtool.cli import output as out
-    from calibtool.reports import significance as ink
 
     source = shared.source(file, options)
     with out.progress() as progress:
         found = significance(
             source, tests=tests, view=view, resamples=resamples, seed=seed, progress=progress
         )
-    out.emit(ink.render(found, format_, **out.terminal(output)), output)
+    out.show(found, format_, output)

@@ -57,7 +57,7 @@ def train(
     calibtool train --out run/ --resume
     """
     from calibtool.cli import output
-    from calibtool.reports import table as ink
+    from calibtool.reports.render import render
     from calibtool.train import require_torch
 
     require_torch()
@@ -75,7 +75,7 @@ def train(
         raise
     if not _first():
         return
-    output.emit(ink.render(shown, format_, **output.terminal()), None)
+    output.emit(render(shown, format_, **output.terminal()), None)
     if format_ == "table":
         click.echo(f"\nWrote {Path(settings.out)}/\nNext: calibtool {next_}")
 

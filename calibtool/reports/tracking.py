@@ -45,8 +45,8 @@ def numbers(found: Outcome) -> dict[str, float]:
 def artifacts(found: Outcome, picture: str) -> dict[str, str]:
     """What is logged as files, by name."""
     files = {
-        "outcome.json": render("outcome", found, "json"),
-        "outcome.md": render("outcome", found, "markdown"),
+        "outcome.json": render(found, "json"),
+        "outcome.md": render(found, "markdown"),
     }
     return files | ({"reliability.txt": picture} if picture else {})
 

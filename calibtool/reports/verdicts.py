@@ -1,12 +1,67 @@
-"""What a gate decided, in words and cells that its formats share."""
+"""The table of a gate's outcome, and its verdicts in words."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from calibtool.formatting import interval, number, percent, signed
 from calibtool.gate.outcome import Check, Outcome, Verdict
+from calibtool.reports import evaluation, json
+from calibtool.reports.table import Finding, Note, Table, Tone
 
 WORDS = {"pass": "passed", "fail": "FAILED", "inconclusive": "inconclusive"}
-MOST_SLICES = 10  # that are listed below a table
+TONES: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "unclear"}
+FIELDS = ("requirement", "slice", "verdict", "margin", "why", "detectable", "rows", "needed")
+MOST_SLICES = 10  # named below a table; --format json has all
+
+
+def table(outcome: Outcome, width: int | None) -> Table:
+    """Return a row per requirement: what was measured, its verdict, and why.
+
+    On a terminal the reasons stand below the table; where the width has no limit, in its columns.
+    """
+    whole = width is None
+    titles = _titles(outcome)
+    cells = [_cells(outcome, verdict) for verdict in outcome.verdicts]
+    tones: dict[tuple[int, int | None], Tone] = {
+        (row, len(titles) - 1): TONES[outcome.counts_as(verdict)]
+        for row, verdict in enumerate(outcome.verdicts)
+    }
+    if whole:
+        titles = [*titles, "margin", "why"]
+        for row, verdict in zip(cells, outcome.verdicts, strict=True):
+            row += [signed(verdict.held.margin), reason(verdict)]
+    return Table(
+        kind="calibtool-check",
+        head=head(outcome),
+        titles=titles,
+        cells=cells,
+        records=_records(outcome),
+        key="",
+        notes=_notes(outcome, whole=whole),
+        body=_body(outcome),
+        tones=tones,
+        lead=[text for text in [power(outcome)] if text],
+        columns=(*FIELDS, *evaluation.FIELDS),
+        left=("view", "verdict"),
+        wraps=("required",),
+        findings=[_finding(outcome, verdict) for verdict in outcome.verdicts],
+        summary=summary(outcome),
+    )
+
+
+def _notes(outcome: Outcome, *, whole: bool) -> list[Note]:
+    """Return the reasons, or what the columns do not say of them, warnings, and the summary."""
+    why = [Note("\n".join(below(outcome)))]
+    if whole:
+        why = [Note(f"{v.requirement.text}: {v.note}.") for v in outcome.verdicts if v.note]
+    return [
+        *why,
+        *(Note(f"Warning: {warning}", "warning") for warning in outcome.report.warnings),
+        Note(basis(outcome), "quiet"),
+        Note(summary(outcome), TONES[outcome.decision]),
+    ]
 
 
 def head(found: Outcome) -> str:
@@ -35,20 +90,19 @@ def _found(verdict: Verdict) -> str:
     return f"{wanted.subject} {far}{f' in any slice by {wanted.by}' if wanted.by else ''}"
 
 
-def titles(found: Outcome) -> list[str]:
-    """Titles of the table."""
-    known = found.report.level is not None
-    return ["required", "view", "measured", *([_level(found)] if known else []), "verdict"]
+def _titles(outcome: Outcome) -> list[str]:
+    level = outcome.report.level
+    ends = [] if level is None else [f"{percent(level)} interval"]
+    return ["required", "view", "measured", *ends, "verdict"]
 
 
-def cells(found: Outcome, verdict: Verdict) -> list[str]:
-    """A line of the table."""
-    one = verdict.estimate
-    ends = [ends_of(verdict)] if found.report.level is not None else []
+def _cells(outcome: Outcome, verdict: Verdict) -> list[str]:
+    ends = [ends_of(verdict)] if outcome.report.level is not None else []
     word = WORDS[verdict.decision]
-    if found.counts_as(verdict) != verdict.decision:
-        word = f"{word}: {WORDS[found.counts_as(verdict)]}"
-    return [verdict.requirement.text, one.view or "-", measured(verdict), *ends, word]
+    if outcome.counts_as(verdict) != verdict.decision:
+        word = f"{word}: {WORDS[outcome.counts_as(verdict)]}"
+    view = verdict.estimate.view or "-"
+    return [verdict.requirement.text, view, measured(verdict), *ends, word]
 
 
 def measured(verdict: Verdict) -> str:
@@ -124,13 +178,20 @@ def message(verdict: Verdict) -> str:
     return f"{verdict.requirement.text} {WORDS[verdict.decision]}: measured {text}; {why(verdict)}"
 
 
-def place(found: Outcome, verdict: Verdict) -> tuple[str, int]:
-    """Where a requirement is written; else the predictions."""
-    return verdict.requirement.place or (found.report.data.source, 1)
-
-
-def _level(found: Outcome) -> str:
-    return f"{percent(found.report.level)} interval"
+def _finding(outcome: Outcome, verdict: Verdict) -> Finding:
+    """Return a verdict where its requirement is written; else, where the predictions are."""
+    source = outcome.report.data.source
+    file, line = verdict.requirement.place or (source, 1)
+    return Finding(
+        name=verdict.requirement.text,
+        subject=verdict.requirement.subject,
+        decision=outcome.counts_as(verdict),
+        word=WORDS[verdict.decision],
+        message=message(verdict),
+        source=source,
+        file=file,
+        line=line,
+    )
 
 
 def _to_name(verdict: Verdict) -> list[Check]:
@@ -144,3 +205,64 @@ def _slice(verdict: Verdict, held: Check) -> str:
     return (
         f"{verdict.requirement.by} {held.name} ({held.rows:,} rows): {text}, {WORDS[held.decision]}"
     )
+
+
+# ------------------------------------------------------------------ for machines
+
+
+def _records(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return a record per requirement; of one with slices, a record per slice."""
+    return [
+        {
+            "requirement": verdict.requirement.text,
+            "slice": check.name,
+            "verdict": check.decision,
+            "margin": check.margin,
+            "why": check.why,
+            "detectable": check.detectable,
+            "rows": check.rows,
+            "needed": check.needed,
+            **asdict(check.estimate),
+        }
+        for verdict in outcome.verdicts
+        for check in verdict.slices or (verdict.held,)
+    ]
+
+
+def _body(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "passed": outcome.passed,
+        "decision": outcome.decision,
+        "mode": outcome.mode,
+        "inconclusive_counts_as": outcome.inconclusive or None,
+        "alpha": outcome.alpha,
+        "baseline": outcome.baseline or None,
+        "requirements": [
+            {
+                "requirement": verdict.requirement.text,
+                "subject": verdict.requirement.subject,
+                "relation": verdict.requirement.relation,
+                "threshold": verdict.requirement.threshold,
+                "by": verdict.requirement.by or None,
+                **_check(verdict.held),
+                "slices": [_check(check) for check in verdict.slices],
+                "note": verdict.note,
+            }
+            for verdict in outcome.verdicts
+        ],
+        "report": evaluation.body(outcome.report),
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "slice": check.name or None,
+        "rows": check.rows,
+        "measured": json.estimate(check.estimate),
+        "level": check.level,
+        "verdict": check.decision,
+        "margin": json.finite(check.margin),
+        "why": check.why,
+        "detectable": check.detectable,
+        "rows_needed": check.needed,
+    }

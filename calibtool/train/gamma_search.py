@@ -16,7 +16,7 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate
 from calibtool.formatting import number
-from calibtool.reports import table as ink
+from calibtool.reports.render import render
 from calibtool.reports.table import Table
 from calibtool.train import grammar
 from calibtool.train.augment import augmentation
@@ -50,7 +50,7 @@ def chosen(settings: Settings, data: Data, parts: Splits, place: World, watch: W
         return str(json.loads(path.read_text(encoding="utf-8"))["chosen"])
     loss, tried = search(settings, data, parts, place, watch)
     shown = listing(tried, loss, settings.gamma_folds)
-    place.first_alone(write_text, path, ink.render(shown, "json", width=80, colour=False))
+    place.first_alone(write_text, path, render(shown, "json", width=80, colour=False))
     return loss
 
 

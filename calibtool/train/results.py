@@ -16,7 +16,7 @@ from calibtool.data.files.write import write_predictions, write_text
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.evaluation.evaluate import evaluate
-from calibtool.reports import table as ink
+from calibtool.reports.render import render
 from calibtool.train import folder, tensors
 from calibtool.train.data import dataset
 from calibtool.train.data.dataset import Data
@@ -59,8 +59,8 @@ def write(out: Path, state: TrainingState, found: Trained) -> None:
         found.calibrator.save(out / TEMPERATURE)
     shown = listing(found)
     for name, format_ in (("report.txt", "table"), ("report.md", "markdown")):
-        write_text(out / name, ink.render(shown, format_, width=80, colour=False))
-    write_text(out / folder.REPORT, ink.render(shown, "json", width=80, colour=False))
+        write_text(out / name, render(shown, format_, width=80, colour=False))
+    write_text(out / folder.REPORT, render(shown, "json", width=80, colour=False))
     (out / folder.CHECKPOINT).unlink(missing_ok=True)
 
 

@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from calibtool.data.files.write import write_text
 from calibtool.errors import UsageError
 from calibtool.formatting import number
-from calibtool.reports import table as ink
+from calibtool.reports.render import render
 from calibtool.reports.table import Table
 from calibtool.train import config, folder
 from calibtool.train.data.dataset import Data
@@ -93,7 +93,7 @@ def _write(out: Path, found: Swept) -> None:
         ("sweep.md", "markdown"),
         ("sweep.json", "json"),
     ):
-        write_text(out / name, ink.render(shown, format_, width=80, colour=False))
+        write_text(out / name, render(shown, format_, width=80, colour=False))
 
 
 def listing(found: Swept) -> Table:

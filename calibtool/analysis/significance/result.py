@@ -101,6 +101,8 @@ class TestResults:
         reading: what it comes to, in words.
     """
 
+    __test__: ClassVar[bool] = False  # of calibration, not one that pytest should collect
+
     data: DataInfo
     view: str
     results: tuple[Result, ...]
