@@ -27,8 +27,13 @@ LAYERS = (
     ("cli",),
     ("__main__",),
 )
-# imports that still go the other way: (file, package), each to be undone
-KNOWN: frozenset[tuple[str, str]] = frozenset()
+# imports that go the other way: (file, package)
+KNOWN: frozenset[tuple[str, str]] = frozenset(
+    {
+        # a result that is printed finds its renderer, which stands above it, when it is printed
+        ("types.py", "reports"),
+    }
+)
 ANYWHERE = {"__init__"}  # the façade names things lazily and is imported by nobody inside
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MOST_LEVELS = 3  # calibtool/train/losses/focal.py
@@ -36,6 +41,7 @@ HEAVY = {
     "dask",
     "distributed",
     "mlflow",
+    "pandas",
     "pyarrow",
     "matplotlib",
     "scipy",
@@ -128,7 +134,16 @@ def _imported(node: ast.AST) -> list[str]:
         return [f"calibtool.{alias.name}" for alias in node.names]
     if isinstance(node, ast.ImportFrom) and node.module:
         return [node.module]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        return [text for text in map(_beginning, node.args[:1]) if text.startswith("calibtool.")]
     return []
+
+
+def _beginning(node: ast.expr) -> str:
+    """The text that an argument begins with: a name that is built is known up to its package."""
+    if isinstance(node, ast.JoinedStr) and node.values:
+        node = node.values[0]
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 if __name__ == "__main__":

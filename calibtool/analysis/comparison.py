@@ -21,6 +21,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
 from calibtool.metrics.spec import Spec, parse
+from calibtool.types import Shown
 
 METRICS = (
     *("nll", "brier", "calibration-loss", "ece", "ks", "classwise-ece"),
@@ -87,7 +88,7 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Several systems on the same rows.
 
     Attributes:

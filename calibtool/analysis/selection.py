@@ -23,7 +23,7 @@ from calibtool.evaluation.evaluate import evaluate
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.parallel import cores, ordered
-from calibtool.types import Array, Progress, silent
+from calibtool.types import Array, Progress, Shown, silent
 
 NOTHING = "nothing"
 SCORES = ("nll", "brier")
@@ -69,7 +69,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Selection:
+class Selection(Shown):
     """Every candidate, the best first, and the choice.
 
     Attributes:

@@ -27,7 +27,7 @@ from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.saddlepoint import excess, two_sided
 from calibtool.metrics.cells import Cells, locate
 from calibtool.metrics.profiles import equal_mass
-from calibtool.types import Array, Progress
+from calibtool.types import Array, Progress, Shown
 
 MOST_VALUES = 20  # of a column; the rarer ones are joined
 BINS = 64  # of the scores, whose means stand for the scores
@@ -67,7 +67,7 @@ class FoundSlice:
 
 
 @dataclass(frozen=True)
-class SliceSearch:
+class SliceSearch(Shown):
     """What was searched and found.
 
     Attributes:

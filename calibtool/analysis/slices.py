@@ -27,7 +27,7 @@ from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams
 from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, require_streamed
 from calibtool.streaming.summary import DataShape
-from calibtool.types import Progress
+from calibtool.types import Progress, Shown
 
 EITHER = 5  # right and wrong rows that a slice needs for a p-value
 METRICS = ("accuracy", "mean-confidence", "nll", "ece")
@@ -83,7 +83,7 @@ class SlicesBy:
 
 
 @dataclass(frozen=True)
-class SliceReport:
+class SliceReport(Shown):
     """Every metric in every slice.
 
     Attributes:

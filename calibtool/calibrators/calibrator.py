@@ -16,13 +16,13 @@ from calibtool.calibrators.maps import Curves, Map, Shifted, columns_of, placed_
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError
-from calibtool.types import Array
+from calibtool.types import Array, Shown
 
 PIECE = 1 << 24  # values that are calibrated at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Calibrator:
+class Calibrator(Shown):
     """Call it on predictions.
 
     Attributes:

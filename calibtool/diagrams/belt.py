@@ -18,6 +18,7 @@ from calibtool.diagrams.curve import (
     plain,
     stacked,
 )
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only
 from calibtool.diagrams.reliability import AXES, LOWER, SPACE
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
@@ -38,7 +39,7 @@ LEVELS = (0.8, 0.95)
 
 
 @dataclass(frozen=True, eq=False)
-class BeltDiagram:
+class BeltDiagram(Drawn):
     """A calibration belt.
 
     Attributes:

@@ -11,6 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -27,7 +28,7 @@ LIBRARY_ROWS = 200_000  # rows on which other libraries' rules are tried
 
 
 @dataclass(frozen=True, eq=False)
-class BinsDiagram:
+class BinsDiagram(Drawn):
     """ECE against the number of bins.
 
     Attributes:

@@ -12,6 +12,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, named, whole
 from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.reliability_curves import percentiles, smoother
@@ -37,7 +38,7 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Compare:
+class Compare(Drawn):
     """Two models.
 
     Attributes:

@@ -11,6 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only
 from calibtool.diagrams.reliability import AXES
 from calibtool.diagrams.style import Style
@@ -48,7 +49,7 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Confidence:
+class Confidence(Drawn):
     """Histograms of the score by outcome, over bins between `edges`, (M + 1,)."""
 
     groups: tuple[Group, Group]

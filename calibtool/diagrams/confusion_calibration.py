@@ -11,6 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, class_names, only
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.diagrams.style import Style
@@ -53,7 +54,7 @@ class Predicted:
 
 
 @dataclass(frozen=True, eq=False)
-class ConfusionCalibration:
+class ConfusionCalibration(Drawn):
     """Predicted classes, the most overconfident first."""
 
     classes: tuple[Predicted, ...]

@@ -27,7 +27,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 def svg(drawn: Figure) -> str:
     """A figure as an SVG with real text; the same figure gives the same string."""
-    return _bytes(drawn, "svg").decode("utf-8")
+    return picture(drawn, "svg").decode("utf-8")
 
 
 METADATA: dict[str, dict[str, Any]] = {
@@ -133,7 +133,7 @@ def save(
 def write_figure(make: Callable[[], Figure], path: str | Path) -> None:
     """Draw and write any picture, whole or not at all."""
     require_suffix(path)
-    content = _bytes(make(), Path(path).suffix.lower().removeprefix("."))
+    content = picture(make(), Path(path).suffix.lower().removeprefix("."))
     with whole_file(path) as file:
         file.write(content)
 
@@ -147,7 +147,8 @@ def require_suffix(path: str | Path) -> None:
         )
 
 
-def _bytes(drawn: Figure, kind: str) -> bytes:
+def picture(drawn: Figure, kind: str) -> bytes:
+    """Return a figure as the bytes of a png, svg or pdf file."""
     out = BytesIO()
     with _matplotlib(STYLES["paper"]), _boxes_for_letters():
         colour = drawn.get_facecolor()

@@ -17,6 +17,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
@@ -42,7 +43,7 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class GainDiagram:
+class GainDiagram(Drawn):
     """Before and after, for every calibrator; the least NLL first.
 
     Attributes:

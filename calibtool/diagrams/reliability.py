@@ -12,6 +12,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.diagrams import marks, reliability_curves
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, groups, named, only, whole
 from calibtool.diagrams.scales import Scale, scale_of
 from calibtool.diagrams.style import Style
@@ -38,7 +39,7 @@ VIEWS = ("auto", "top", "positive")
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
+class Reliability(Drawn):
     """A reliability diagram.
 
     Attributes:

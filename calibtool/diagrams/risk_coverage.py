@@ -12,6 +12,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Recalibrator, Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, named
 from calibtool.diagrams.reliability_curves import percentiles
 from calibtool.diagrams.style import Style
@@ -52,7 +53,7 @@ class Risk:
 
 
 @dataclass(frozen=True, eq=False)
-class RiskCoverage:
+class RiskCoverage(Drawn):
     """Risk against coverage."""
 
     curves: tuple[Risk, ...]

@@ -11,6 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, column, only, whole
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
@@ -54,7 +55,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
-class Shift:
+class Shift(Drawn):
     """Calibration over a column, a stretch of it after the other."""
 
     column: str

@@ -14,6 +14,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only, whole
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
@@ -29,7 +30,7 @@ STEPS = 12  # temperatures on either side
 
 
 @dataclass(frozen=True, eq=False)
-class Temperature:
+class Temperature(Drawn):
     """NLL and ECE against T.
 
     Attributes:

@@ -10,10 +10,11 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.conventions.convention import LibraryRange, LibraryValue
 from calibtool.metrics.conventions.registry import named
 from calibtool.reports.table import Table
+from calibtool.types import Shown
 
 
 @dataclass(frozen=True)
-class LibraryReport:
+class LibraryReport(Shown):
     """The numbers that one library gives for the predictions of `source`."""
 
     source: str
@@ -21,7 +22,7 @@ class LibraryReport:
 
 
 @dataclass(frozen=True)
-class LibraryComparison:
+class LibraryComparison(Shown):
     """The ECE of every library for the predictions of `source`, beside calibtool's own."""
 
     source: str

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from calibtool.reports.table import Table
 
 DAGGER = "$^{\\dagger}$"
+_POWER = re.compile(r"([-+\d. ]*\d)e([-+]\d+)")
+_NUMBERS = re.compile(r"([-+\d., \[\]]|inf|nan)*")  # and intervals
 _SPECIAL = {
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
@@ -53,16 +56,18 @@ def escape(text: str) -> str:
 
 
 def number(text: str) -> str:
-    """Return a number of `calibtool.formatting` with a real minus and a real power of ten.
+    """Return a number of `calibtool.formatting` with a real minus and a real power of ten; words
+    as they are.
 
-    >>> print(number("-0.2500"), number("1.0e-05"), number(""))
-    $-$0.2500 $1.0 \\times 10^{-5}$ --
+    >>> print(number("-0.2500"), number("1.0e-05"), number(""), number("yes & no"))
+    $-$0.2500 $1.0 \\times 10^{-5}$ -- yes \\& no
     """
     if not text:
         return "--"
-    if "e" in text and "inf" not in text:
-        digits, power = text.split("e")
-        return f"${digits} \\times 10^{{{int(power)}}}$"
+    if power := _POWER.fullmatch(text):
+        return f"${power[1]} \\times 10^{{{int(power[2])}}}$"
+    if not _NUMBERS.fullmatch(text):
+        return escape(text)
     return text.replace("-", "$-$").replace("inf", "$\\infty$")
 
 

@@ -6,6 +6,7 @@ of a Table and a line in FORMATS.
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +23,8 @@ TABLES = {
     "Selection": "selection",
     "TestResults": "significance",
     "Monitoring": "monitoring",
+    "Predictions": "predictions",
+    "Calibrator": "calibrator",
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }
@@ -32,6 +35,7 @@ FORMATS = {
     "csv": ("csv", "render"),
     "markdown": ("markdown", "render"),
     "latex": ("latex", "render"),
+    "html": ("html", "render"),
     "github": ("ci", "github"),
     "gitlab": ("ci", "gitlab"),
     "junit": ("ci", "junit"),
@@ -62,3 +66,9 @@ def table_of(result: Any, width: int | None = None) -> Table:
     module = import_module(f"calibtool.reports.{TABLES[type(result).__name__]}")
     table: Table = module.table(result, width)
     return table
+
+
+def document_of(result: Any) -> dict[str, Any]:
+    """Return the JSON document of a result, parsed: lists for tuples, texts for infinities."""
+    document: dict[str, Any] = json.loads(render(result, "json"))
+    return document

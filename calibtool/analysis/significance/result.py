@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from calibtool.data.predictions import DataInfo
 from calibtool.metrics.cells import Cells
-from calibtool.types import Array, Progress
+from calibtool.types import Array, Progress, Shown
 
 LEVEL = 0.05  # of the reading, over all tests (Holm 1979)
 
@@ -88,7 +88,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class TestResults:
+class TestResults(Shown):
     """What the tests found on one set of predictions.
 
     Attributes:
