@@ -1,4 +1,5 @@
-"""How numbers are printed: never rounded to 0 or to 1 unless they are exactly that."""
+"""Numbers, shares, p-values and lists as text; nothing is rounded to 0 or to 1 unless it is
+exactly that."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ DEFAULT_LEVEL = 0.95  # of intervals, as everywhere in this package
 
 
 def number(value: float | None) -> str:
-    """Four decimals; more, or an exponent, where four would say 0 or 1 of what is neither.
+    """Return a number with four decimals; with more, or an exponent, where four would read 0 or 1.
 
     >>> number(0.03896), number(0.00001), number(0.0), number(0.99999), number(None)
     ('0.0390', '1.0e-05', '0.0000', '0.99999', '')
@@ -29,13 +30,13 @@ def number(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """With its sign, for differences."""
+    """Return a number with its sign, for differences."""
     text = number(value)
     return f"+{text}" if value is not None and value > 0 else text
 
 
 def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
-    """[low, high], or nothing."""
+    """Return "[low, high]", or "" without an interval; `sign` shows plus signs."""
     if low is None or high is None:
         return ""
     show = signed if sign else number
@@ -110,14 +111,14 @@ def names_of(sources: Sequence[str], *, suffix: bool = False) -> list[str]:
 
 
 def seconds(value: float | None) -> str:
-    """A time."""
+    """Return a time in seconds, with two digits below 10 s; "" for None."""
     if value is None:
         return ""
     return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
 
 
 def p_value(value: float | None) -> str:
-    """A p-value: three decimals, and no less than can be told.
+    """Return a p-value with three decimals; with more if it would be rounded to 0.050 exactly.
 
     >>> p_value(0.0312), p_value(1e-9), p_value(0.0499996), p_value(1.0), p_value(None)
     ('0.031', '<0.001', '0.0499996', '1.000', '')

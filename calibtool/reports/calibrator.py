@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.registry import METHODS
 from calibtool.formatting import number
 from calibtool.reports.table import Table
 
 
 def table(calibrator: Calibrator, width: int | None) -> Table:
-    """Return a row per fact; the JSON document is the calibrator's file."""
+    """Return a row per property; the JSON document is the calibrator's file."""
     fitted = calibrator.fitted
     shown = {
         "method": calibrator.method,
@@ -23,7 +22,7 @@ def table(calibrator: Calibrator, width: int | None) -> Table:
     return Table(
         kind=document["format"],
         head=calibrator.describe(),
-        titles=("", METHODS[calibrator.method].title),
+        titles=("property", "value"),
         cells=[[name, text] for name, text in shown.items() if text],
         records=[
             {
@@ -40,5 +39,5 @@ def table(calibrator: Calibrator, width: int | None) -> Table:
             *fitted.notes,
         ],
         body=document,
-        left=(METHODS[calibrator.method].title,),
+        left=("value",),
     )

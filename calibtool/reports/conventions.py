@@ -62,21 +62,23 @@ def _report(report: LibraryReport) -> Table:
 
 
 def _comparison(comparison: LibraryComparison) -> Table:
-    known = [one for one in comparison.ranges if one.value is not None]
+    known = [library for library in comparison.ranges if library.value is not None]
     value, low, high = _own(comparison)
     return Table(
         kind="calibtool-conventions",
         head=f"{comparison.source}: one metric, ECE, as {len(known)} libraries define it",
         titles=("library", "view", "15 bins", "5 to 100 bins"),
-        cells=[
-            [one.library, one.view, number(one.value), f"{number(one.low)} to {number(one.high)}"]
-            for one in known
-        ],
-        records=[asdict(one) for one in comparison.ranges],
+        cells=[_cells(library) for library in known],
+        records=[asdict(library) for library in comparison.ranges],
         key="libraries",
         notes=_notes(comparison, known),
         body={"source": comparison.source, "own": {"value": value, "low": low, "high": high}},
     )
+
+
+def _cells(library: LibraryRange) -> list[str]:
+    ends = f"{number(library.low)} to {number(library.high)}"
+    return [library.library, library.view, number(library.value), ends]
 
 
 def _own(comparison: LibraryComparison) -> tuple[float, float | None, float | None]:
@@ -85,20 +87,22 @@ def _own(comparison: LibraryComparison) -> tuple[float, float | None, float | No
 
 def _notes(comparison: LibraryComparison, known: Sequence[LibraryRange]) -> list[str]:
     """Return how far the libraries differ, and which of them could not be compared."""
-    alike = [one for one in known if one.view != "class"]  # those measure something else
-    values = [one.value for one in alike if one.value is not None]
-    lows = [one.low for one in alike if one.low is not None]
-    highs = [one.high for one in alike if one.high is not None]
+    alike = [
+        library for library in known if library.view != "class"
+    ]  # those measure something else
+    values = [library.value for library in alike if library.value is not None]
+    lows = [library.low for library in alike if library.low is not None]
+    highs = [library.high for library in alike if library.high is not None]
     value, low, high = _own(comparison)
     interval = f", 95 % interval [{number(low)}, {number(high)}]" if low is not None else ""
     definition = (
         f"With 15 bins the number lies between {number(min(values))} and {number(max(values))}, "
-        f"with 5 to 100 bins between {number(min(lows))} and {number(max(highs))}: so much of it "
-        f"is definition. calibtool's own: {number(value)}{interval}."
+        f"with 5 to 100 bins between {number(min(lows))} and {number(max(highs))}: that "
+        f"much depends on the definition. calibtool's own: {number(value)}{interval}."
     )
     notes = [definition]
     if len(alike) < len(known):
-        others = ", ".join(one.library for one in known if one.view == "class")
-        notes.append(f"Not counted in, since what it calls ECE is class-wise: {others}.")
-    none = [one.library for one in comparison.ranges if one.value is None]
+        others = ", ".join(library.library for library in known if library.view == "class")
+        notes.append(f"Not counted, because what they call ECE is class-wise: {others}.")
+    none = [library.library for library in comparison.ranges if library.value is None]
     return [*notes, f"No number from: {', '.join(none)}."] if none else notes

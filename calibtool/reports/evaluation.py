@@ -22,7 +22,7 @@ def table(report: Report, width: int | None) -> Table:
     limit each has its row.
     """
     whole = width is None
-    titles, cells = _changes(report, whole=whole) if report.after else _values(report, whole=whole)
+    titles, cells = _changes(report, whole=whole) if report.after else values(report, whole=whole)
     return Table(
         kind="calibtool-report",
         head=report.data.describe(),
@@ -38,7 +38,9 @@ def table(report: Report, width: int | None) -> Table:
     )
 
 
-def _values(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]]:
+def values(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]]:
+    """Return titles and cells of a report; `whole` with what is not available, and with columns of
+    intervals even if there are none."""
     titles = ["metric", "view", "value"]
     if whole or report.level is not None:
         titles += [f"{percent(report.level)} interval", "unbiased"]

@@ -13,7 +13,7 @@ from calibtool.reports.table import Table
 
 
 def table(predictions: Predictions, width: int | None) -> Table:
-    """Return a row per fact that is known without a pass over several metrics."""
+    """Return a row per property: what is known without measuring any metric but the accuracy."""
     record = _record(predictions)
     shown = {
         "rows": f"{predictions.rows:,}",
@@ -26,12 +26,12 @@ def table(predictions: Predictions, width: int | None) -> Table:
     return Table(
         kind="calibtool-predictions",
         head=predictions.source,
-        titles=("", "predictions"),
+        titles=("property", "value"),
         cells=[[name, text] for name, text in shown.items() if text],
         records=[record],
         key="",
         body={name: json.finite(value) for name, value in record.items()},
-        left=("predictions",),
+        left=("value",),
     )
 
 

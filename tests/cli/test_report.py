@@ -176,7 +176,7 @@ def test_a_temperature_is_tried_unless_something_else_is_said(run, good):
     assert names == {"temperature", "platt", "beta", "nothing"}
     assert sum(line[0].endswith("(chosen)") for line in tried) == 1
     run("report", good, "-o", "c.html", *FEW, "--select", "none")
-    assert "No calibrator was asked for." in Path("c.html").read_text(encoding="utf-8")
+    assert "No calibrator was requested." in Path("c.html").read_text(encoding="utf-8")
 
 
 def test_of_one_score_column_platt_scaling_is_tried_too(run, data):
@@ -306,15 +306,15 @@ def test_a_model_card_begins_with_metadata(run, good, data):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "-o report.html or -o report.md, or --format md"),
-        (["-o", "report.pdf"], "report.pdf: the name does not say in which form"),
+        ([], "no file to write to; give -o report.html, -o report.md or --format md"),
+        (["-o", "report.pdf"], "report.pdf: unknown suffix; give -o report.html"),
         (["--format", "html"], "a page needs a file"),
         (["-o", "missing/report.html"], "missing is no folder"),
         (["-o", "report.html", "--by", "region"], "there is no column 'region'"),
         (["-o", "report.html", "--by", "logits"], "holds several values a row"),
         (["-o", "report.html", "--select", "tempreture"], "did you mean temperature"),
         (["-o", "report.html", "--metrics", "ecce"], "did you mean"),
-        (["-o", "report.html", "--model-card", "x"], "goes with Markdown"),
+        (["-o", "report.html", "--model-card", "x"], "cannot be written to HTML; write Markdown"),
         (["-o", "report.html", "--level", "1"], "--level must lie between 0 and 1"),
         (["-o", "report.html", "--resamples", "5"], "--resamples must be at least 20"),
     ],
@@ -325,7 +325,7 @@ def test_what_makes_no_report_is_refused(refused, good, arguments, says):
 
 def test_one_of_two_options(refused, good, calibrator):
     arguments = ("--select", "all", "--calibrator", calibrator, "-o", "report.html")
-    refused("report", good, *arguments, says=("exclude each other",))
+    refused("report", good, *arguments, says=("cannot be combined",))
 
 
 def test_a_report_is_written_whole_or_not_at_all(refused, good, data):

@@ -1,5 +1,5 @@
-"""A report to be sent: measure each file, try what would fix it, look at its classes, slices and
-oddities, and compare the files. `html` and `render` lay it out."""
+"""Build a page: measure each file, try calibrators, look at its classes, slices and oddities, and
+compare the files. `html` and `markdown` lay it out."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def page(
     progress: Progress | None = None,
     **how: Any,
 ) -> Page:
-    """Everything that a report to be sent shows.
+    """Return everything that a shareable report shows.
 
     Args:
         files: one for a report, several for a comparison.
         metrics: as for `evaluate`.
-        calibrator: show what this one makes of the rows, instead of trying any.
+        calibrator: show the effect of this one, instead of trying any.
         methods: which calibrators to try, cross-fitted on the rows of each file: names, "all", an
             empty list for none, or "quick" for temperature scaling, beside Platt scaling where
             two classes are given by one column.
-        by: columns whose values part the rows.
-        title: the heading, unless it is to be made of the files' names.
-        command: how to get the report again, for its foot.
-        progress: called now and then with what is being done and the share that is done.
+        by: columns to slice the rows by.
+        title: the heading; by default made of the files' names.
+        command: the command line that makes the report again, for its foot.
+        progress: called with a stage and the share of it that is done.
         how: `ci`, `resamples`, `level`, `seed` of the intervals.
 
     Raises InputError, UsageError.
@@ -75,7 +75,7 @@ def page(
 
 
 def _room(files: int) -> int:
-    """How many classes of each file are listed, so that a page stays below a megabyte.
+    """Return how many classes of each file are listed, so that a page stays below a megabyte.
 
     >>> _room(1), _room(2), _room(10)
     (1000, 450, 20)

@@ -29,33 +29,33 @@ from calibtool.reports.page.svg import (
 )
 from calibtool.types import Array
 
-GAP, BARS = 14.0, 56.0  # below the square, and what the histogram takes
+GAP, BARS = 14.0, 56.0  # space below the square, and height of the histogram, as in `svg`
 NAMES = {"top": ("Confidence", "Accuracy"), "positive": ("P(class 1)", "Frequency of class 1")}
 
 
 def lower(name: str) -> str:
-    """A name in the middle of a sentence; P(class 1) stays as it is."""
+    """Return a name as it is written within a sentence; P(class 1) keeps its capital."""
     return name if name.startswith("P(") else name.lower()
 
 
 def reliability(curve: Curve, view: str, title: str) -> Markup:
-    """Accuracy against confidence above, the share of rows below."""
+    """Return a reliability diagram: outcome against score, and a histogram of the rows below it."""
     bottom = TOP + SIDE + GAP + BARS
     score, outcome = NAMES[view]
     edges = curve.edges
     assert edges is not None
-    most = float(np.nanmax(curve.mass)) or 1.0
+    tallest = float(np.nanmax(curve.mass)) or 1.0
     frame = [
         *_grid(outcome),
         *_bands(curve, edges),
         element("line", class_="diagonal", **line(across(0), up(0), across(1), up(1))),
         label(across(0.5), bottom + 38, score, anchor="middle"),
-        label(LEFT - 6, bottom - BARS + 11, f"{100 * most:.0f} %", anchor="end", class_="tick"),
+        label(LEFT - 6, bottom - BARS + 11, f"{100 * tallest:.0f} %", anchor="end", class_="tick"),
         element("line", class_="axis", **line(across(0), bottom, across(1), bottom)),
         *_scale(bottom),
     ]
     bins = [
-        _bin(curve, k, edges[k], edges[k + 1], (bottom, most), (lower(score), lower(outcome)))
+        _bin(curve, k, edges[k], edges[k + 1], (bottom, tallest), (lower(score), lower(outcome)))
         for k in range(len(curve.mass))
         if curve.mass[k] > 0
     ]
@@ -74,7 +74,7 @@ def _grid(outcome: str) -> list[Markup]:
 
 
 def _bands(curve: Curve, edges: Any) -> list[Markup]:
-    """Where the point of a perfect model would lie."""
+    """Return where the points of a perfect model would lie, bin by bin."""
     boxes = []
     for k in np.flatnonzero(np.isfinite(curve.least) & (curve.mass > 0)):
         least, most = float(curve.least[k]), float(curve.most[k])
@@ -92,9 +92,9 @@ def _bin(
     names: tuple[str, str],
 ) -> Markup:
     x, y, low, high = (float(v[k]) for v in (curve.score, curve.outcome, curve.low, curve.high))
-    bottom, most = below
+    bottom, tallest = below
     mass = float(curve.mass[k])
-    tall = visible(BARS * mass / most, mass)
+    tall = visible(BARS * mass / tallest, mass)
     off = not low <= x <= high
     ink = [
         box("bar", float(left), float(right), bottom - tall, tall),
@@ -110,7 +110,7 @@ def _bin(
 
 
 def confidence(right: Sequence[float], wrong: Sequence[float], said: float, was: float) -> Markup:
-    """How confident the right predictions are, upwards, and the wrong ones, downwards."""
+    """Return histograms of the confidence: right predictions upwards, wrong ones downwards."""
     middle = TOP + 112.0
     count = len(right)
     most = max(*right, *wrong, 1e-12)
@@ -197,7 +197,7 @@ def risk(curve: Risk) -> Markup:
 
 
 def _scale(bottom: float) -> list[Markup]:
-    """The numbers below."""
+    """Return the numbers below a diagram."""
     return [label(across(t), bottom + 18, f"{t:g}", anchor="middle", class_="tick") for t in TICKS]
 
 
@@ -207,13 +207,13 @@ def _most(values: Array) -> float:
 
 
 def _ends(low: float, high: float) -> str:
-    """An interval of shares."""
+    """Return an interval of shares as percentages."""
     known = np.isfinite(low) and np.isfinite(high)
     return f"[{100 * low:.1f}, {100 * high:.1f}] %" if known else ""
 
 
 def _step(most: float) -> float:
-    """Between the lines of a scale: 1, 2 or 5 times a power of ten, five lines at most.
+    """Return the distance between grid lines: 1, 2 or 5 times a power of ten, at most five lines.
 
     >>> _step(0.17), _step(1.0), _step(0.007)
     (0.05, 0.2, 0.002)

@@ -1,4 +1,4 @@
-"""The sections of a page about one file."""
+"""Sections of a page about one file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNS = {"Overconfident": "bad", "Underconfident": "bad", "No miscalibration": "
 
 
 def about(page: Page, subject: FileSummary) -> list[Markup]:
-    """Every section, the verdict first."""
+    """Return every section, the verdict first."""
     estimates = subject.report.estimates
     return [
         _verdict(subject),
@@ -31,7 +31,7 @@ def about(page: Page, subject: FileSummary) -> list[Markup]:
 
 
 def _verdict(subject: FileSummary) -> Markup:
-    """In words first, then the four numbers that they rest on."""
+    """Return the verdict in words, then the numbers that it rests on."""
     sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "bad")
     report = subject.report
     error = next((e for e in report.estimates if e.view and e.value is not None), None)
@@ -43,12 +43,12 @@ def _verdict(subject: FileSummary) -> Markup:
         figures.append((error.name, number(error.value), interval(error.low, error.high)))
         after = next((e for e in report.after if e.name == error.name), None)
         if after is not None and subject.fix is not None:
-            told = (
+            recalibrated = (
                 f"{error.name} after {_short(subject)}",
                 number(after.value),
                 interval(after.low, after.high),
             )
-            figures.append(told)
+            figures.append(recalibrated)
     shown = [
         element(
             "div",
@@ -96,28 +96,28 @@ def _diagrams(subject: FileSummary) -> list[Markup]:
             element(
                 "figcaption",
                 element("strong", "Errors among the most confident"),
-                "dashed: the least that could be",
+                "dashed: best possible ranking",
             ),
             figures.risk(subject.risk),
         )
     )
-    how = (
+    legend = (
         "Each point is a bin, at its mean score and mean outcome, with its interval; it is filled "
         "where the interval leaves out the diagonal. Grey: where a perfect model's point would "
         "lie. Bars: the share of rows. Point at a bin, or reach it with Tab and the arrow keys, "
         "for its numbers."
     )
-    return [element("div", *drawn, class_="figures-row"), element("p", how, class_="note")]
+    return [element("div", *drawn, class_="figures-row"), element("p", legend, class_="note")]
 
 
 def reliability(subject: FileSummary, index: int, title: str) -> Markup:
-    """A reliability diagram, and its numbers."""
+    """Return a reliability diagram, and its numbers."""
     curve, view = subject.curves[index], _view(subject)
     one = curve.estimates[0] if curve.estimates else None
-    told = f"{one.name} {number(one.value)} {interval(one.low, one.high)}" if one else ""
+    caption = f"{one.name} {number(one.value)} {interval(one.low, one.high)}" if one else ""
     return element(
         "figure",
-        element("figcaption", element("strong", title), " ", told),
+        element("figcaption", element("strong", title), " ", caption),
         figures.reliability(curve, view, title),
         _details("The numbers of this diagram", tables.bins(curve, figures.NAMES[view])),
     )
@@ -129,16 +129,16 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
         return [element("p", subject.no_fix)]
     parts = []
     if subject.selection is not None and len(subject.selection.candidates) > 2:
-        found = subject.selection
-        failed = [one for one in found.candidates if one.failed]
+        selection = subject.selection
+        failed = [candidate for candidate in selection.candidates if candidate.failed]
         parts += [
-            element("p", f"Calibrators tried, {found.how}, the best first."),
-            tables.tried(found),
+            element("p", f"Calibrators tried, {selection.how}, the best first."),
+            tables.tried(selection),
             *(
-                element("p", f"Not fitted: {one.method}: {one.failed}", class_="note")
-                for one in failed
+                element("p", f"Not fitted: {candidate.method}: {candidate.failed}", class_="note")
+                for candidate in failed
             ),
-            element("p", f"Chosen: {found.why}"),
+            element("p", f"Chosen: {selection.why}"),
         ]
     parts += [
         element("p", f"{_capital(subject.fix.title)}, {subject.fix.how}."),
@@ -148,32 +148,32 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
     return parts
 
 
-def _classes(found: Classes, page: Page) -> list[Markup]:
-    off = sum(one.predicted.off for one in found.rows)
-    told = (
+def _classes(classes: Classes, page: Page) -> list[Markup]:
+    off = sum(row.predicted.off for row in classes.rows)
+    columns = (
         "Rows by their predicted class. Gap is confidence minus accuracy: above 0, the model is "
         "overconfident when it predicts this class. Found is the share of the class's own rows "
-        "that it is predicted in; ECE is of the class against all others."
+        "that are predicted as this class; ECE is that of the class against all others."
     )
     count = (
-        f"{off} of {found.total:,} classes have a gap whose interval leaves out 0; by chance alone "
-        f"it would be about {(1 - (page.level or 0.95)) * found.total:.2g}."
+        f"{off} of {classes.total:,} classes have a gap whose interval leaves out 0; by chance "
+        f"alone it would be about {(1 - (page.level or 0.95)) * classes.total:.2g}."
     )
-    if len(found.rows) < found.total:
-        count += f" Listed are the {len(found.rows):,} with the widest gaps."
-    return [element("p", told), tables.classes(found), element("p", count, class_="note")]
+    if len(classes.rows) < classes.total:
+        count += f" Listed are the {len(classes.rows):,} with the widest gaps."
+    return [element("p", columns), tables.classes(classes), element("p", count, class_="note")]
 
 
-def _slices(found: Slices, view: str) -> list[Markup]:
-    off = sum(group.off for group in found.groups)
-    told = f"{off} of {len(found.groups)} groups have a gap whose interval leaves out 0."
-    note = element("p", f"{told} {found.note}".rstrip(), class_="note")
-    return [tables.slices(found, figures.NAMES[view]), note]
+def _slices(slices: Slices, view: str) -> list[Markup]:
+    off = sum(group.off for group in slices.groups)
+    count = f"{off} of {len(slices.groups)} groups have a gap whose interval leaves out 0."
+    note = element("p", f"{count} {slices.note}".rstrip(), class_="note")
+    return [tables.slices(slices, figures.NAMES[view]), note]
 
 
 def _checks(subject: FileSummary) -> list[Markup]:
     if not subject.checks:
-        return [element("p", "Nothing is odd about the data.")]
+        return [element("p", "No problems found.")]
     return [element("ul", *(element("li", _capital(check)) for check in subject.checks))]
 
 
@@ -211,14 +211,14 @@ def _top(subject: FileSummary) -> bool:
 
 
 def _tied(text: str) -> str:
-    """A number stays on the line of its sign."""
+    """Return text in which a number stays on the line of its unit or relation."""
     for sign in (" %", " = ", " < "):
         text = text.replace(sign, sign.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
 
 
 def _short(subject: FileSummary) -> str:
-    """The calibrator without its numbers."""
+    """Return the calibrator's title without its parameters."""
     return subject.fix.title.split(" (")[0] if subject.fix else ""
 
 

@@ -1,4 +1,4 @@
-"""The tables of a page: metrics, classes, slices, calibrators tried, files compared."""
+"""Tables of a page: metrics, classes, slices, calibrators tried, files compared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from calibtool.formatting import interval, number, percent, share, signed
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
+from calibtool.reports.evaluation import best_change
 from calibtool.reports.page.figures import lower
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Slices
@@ -18,7 +19,7 @@ from calibtool.reports.selection import selection_cells
 
 
 def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
-    """Each metric, its interval and what is left of it without bias."""
+    """Return a row per metric: value, interval and unbiased value."""
     rows = []
     for one in estimates:
         if one.missing:
@@ -39,7 +40,7 @@ def changes(
     change: Sequence[Estimate],
     level: float | None,
 ) -> Markup:
-    """Each metric before and after a calibrator."""
+    """Return a row per metric: before and after a calibrator, and the change."""
     rows = []
     for a, b, c in zip(before, after, change, strict=True):
         if c.missing:
@@ -53,7 +54,7 @@ def changes(
 
 
 def classes(found: Classes) -> Markup:
-    """Every class; sorted by its headings."""
+    """Return a row per class; a reader can sort it by its headings."""
     reach = _reach([one.predicted for one in found.rows])
     rows = []
     for one in found.rows:
@@ -76,7 +77,7 @@ def classes(found: Classes) -> Markup:
 
 
 def slices(found: Slices, names: tuple[str, str]) -> Markup:
-    """Every group of rows; sorted by its headings."""
+    """Return a row per group of rows; a reader can sort it by its headings."""
     reach = _reach(found.groups)
     rows = []
     for group in found.groups:
@@ -99,7 +100,7 @@ def slices(found: Slices, names: tuple[str, str]) -> Markup:
 
 
 def tried(found: Selection) -> Markup:
-    """Every calibrator that was tried, the best first."""
+    """Return a row per calibrator that was tried, the best first."""
     titles, lines = selection_cells(found, wide=False)
     reach = _far(found)
     rows = []
@@ -122,7 +123,7 @@ def tried(found: Selection) -> Markup:
 
 
 def bins(curve: Curve, names: tuple[str, str]) -> Markup:
-    """What a reliability diagram shows, as numbers."""
+    """Return the numbers of a reliability diagram: a row per bin."""
     assert curve.edges is not None
     rows = []
     for k in range(len(curve.mass)):
@@ -143,7 +144,7 @@ def bins(curve: Curve, names: tuple[str, str]) -> Markup:
 
 
 def side_by_side(subjects: Sequence[FileSummary]) -> Markup:
-    """The metrics of several files, a file a column."""
+    """Return the metrics of several files: a row per metric, a column per file."""
     rows = []
     for estimates in zip(*(subject.report.estimates for subject in subjects), strict=True):
         cells = []
@@ -156,7 +157,7 @@ def side_by_side(subjects: Sequence[FileSummary]) -> Markup:
 
 
 def differences(found: Comparison, first: str, level: float | None) -> list[Markup]:
-    """The metrics of every other file minus those of the first one."""
+    """Return a table per file: its metrics minus those of the first one."""
     tables = []
     for name, change in found.changes:
         rows = [
@@ -174,7 +175,7 @@ def differences(found: Comparison, first: str, level: float | None) -> list[Mark
 def table(
     titles: Sequence[str], rows: Iterable[Markup], *, label: str, sortable: bool = False
 ) -> Markup:
-    """A table that scrolls sideways where the screen is narrow; `sortable` by a script."""
+    """Return a table that scrolls sideways on a narrow screen; page.js sorts it if `sortable`."""
     head = [
         element("th", element("span", title), scope="col", class_=_kind(k, title))
         for k, title in enumerate(titles)
@@ -197,12 +198,12 @@ def _kind(index: int, title: str) -> str | None:
 
 
 def row(*cells: Markup, class_: str | None = None) -> Markup:
-    """A line of a table."""
+    """Return a row of a table."""
     return element("tr", *cells, class_=class_)
 
 
 def num(text: str, also: str = "", *, sort: float | None = None) -> Markup:
-    """A cell that holds a number, and what it is sorted by."""
+    """Return a cell that holds a number, aligned right; `sort` is what it is sorted by."""
     sort_ = None if sort is None else f"{sort:.9g}"
     return element("td", text, class_=f"n {also}".rstrip(), data_v=sort_)
 
@@ -213,7 +214,7 @@ def _name(one: Estimate) -> Markup:
 
 
 def _gap(group: Group, reach: float) -> list[Markup]:
-    """Score, outcome, their gap and its interval, in numbers and as a picture."""
+    """Return the cells of score, outcome, gap and its interval, as numbers and as a picture."""
     gap, ends = group.gap, group.gap_interval
     low, high = ends or (None, None)
     drawn = element(
@@ -232,26 +233,32 @@ def _gap(group: Group, reach: float) -> list[Markup]:
 
 
 def _far(found: Selection) -> float:
-    """Where the pictures of what calibrators are behind end: most of them are seen whole."""
+    """Return the reach of the strips of what calibrators are behind.
+
+    Two thirds of the intervals fit; without this, one calibrator that fails would make the strips
+    of all others too short to be told apart.
+    """
     highs = sorted(one.high for one in found.candidates if one.high is not None)
     return max(1.2 * highs[len(highs) * 2 // 3], 1e-6) if highs else 1.0
 
 
 def _reach(groups: Sequence[Group]) -> float:
-    """Where the pictures of gaps end: wide enough for every gap, not for every interval."""
+    """Return the reach of the strips of gaps: wide enough for every gap, not for every interval."""
     gaps = [abs(group.gap) for group in groups if group.gap is not None]
-    return 1.5 * max([*gaps, 0.02])
+    return 1.5 * max([*gaps, 0.02])  # gaps below 2 % are not blown up to look large
 
 
 def _change(one: Estimate) -> list[Markup]:
-    """A difference, coloured where its interval leaves out 0, and its interval."""
-    best = one.value if one.unbiased is None else one.unbiased
+    """Return the cells of a change, coloured if its interval leaves out 0, and of its interval."""
     colour = ""
     if one.better and one.low is not None and one.high is not None and not one.low <= 0 <= one.high:
         colour = "good" if (one.high < 0) == (one.better == "lower") else "bad"
-    return [num(signed(best), colour), num(interval(one.low, one.high, sign=True), "interval")]
+    return [
+        num(signed(best_change(one)), colour),
+        num(interval(one.low, one.high, sign=True), "interval"),
+    ]
 
 
 def _interval(level: float | None) -> str:
-    """The head of a column of intervals."""
+    """Return the title of a column of intervals."""
     return f"{percent(level)} interval" if level else "interval"
