@@ -136,8 +136,7 @@ def _body(comparison: Comparison) -> dict[str, Any]:
                 "better": row.better,
                 "best": None if row.best is None else comparison.names[row.best],
                 "systems": [
-                    {"system": name, **json.estimate(estimate)}
-                    | {"change": _changed(row.changes[k])}
+                    {"system": name, **json.fields(estimate)} | {"change": _changed(row.changes[k])}
                     for k, (name, estimate) in enumerate(
                         zip(comparison.names, row.estimates, strict=True)
                     )
@@ -153,7 +152,7 @@ def _changed(change: Change | None) -> dict[str, Any] | None:
     if change is None:
         return None
     tested = {"adjusted": change.adjusted, "verdict": change.verdict}
-    return json.estimate(change.estimate) | tested
+    return json.fields(change.estimate) | tested
 
 
 def _records(comparison: Comparison) -> Iterator[dict[str, Any]]:

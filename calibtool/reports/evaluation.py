@@ -118,17 +118,17 @@ def body(report: Report) -> dict[str, Any]:
     """Return a report as it stands in JSON documents."""
     metrics = []
     for index, estimate in enumerate(report.estimates):
-        entry = json.estimate(estimate)
+        entry = json.fields(estimate)
         if report.after:
-            entry["after"] = json.estimate(report.after[index])
-            entry["change"] = json.estimate(report.change[index])
+            entry["after"] = json.fields(report.after[index])
+            entry["change"] = json.fields(report.change[index])
         metrics.append(entry)
     return {
         "data": asdict(report.data),
         "level": report.level,
         "calibrator": report.calibrator or None,
         "metrics": metrics,
-        "bias": json.estimate(report.bias) if report.bias else None,
+        "bias": json.fields(report.bias) if report.bias else None,
         "cells": _cells(report),
         "reading": report.reading,
         "warnings": list(report.warnings),

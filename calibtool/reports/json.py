@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.intervals.estimate import Estimate
 from calibtool.reports.table import Table
 from calibtool.version import __version__
 
@@ -31,8 +30,8 @@ def document(kind: str, body: Mapping[str, Any]) -> str:
     return json.dumps({**head, **body}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def estimate(record: Estimate) -> dict[str, Any]:
-    """Return a metric's estimate as it stands in documents."""
+def fields(record: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, such as an estimate, as they stand in documents."""
     return {name: finite(value) for name, value in asdict(record).items()}
 
 

@@ -55,8 +55,7 @@ def _body(selection: Selection) -> dict[str, Any]:
         "level": selection.level,
         "prior": selection.prior,
         "candidates": [
-            {name: json.finite(value) for name, value in asdict(candidate).items()}
-            | {"skill": json.finite(selection.skill(candidate))}
+            json.fields(candidate) | {"skill": json.finite(selection.skill(candidate))}
             for candidate in selection.candidates
         ],
         "best": selection.best,

@@ -103,7 +103,7 @@ def _body(report: SliceReport) -> dict[str, Any]:
         "calibrator": report.calibrator or None,
         "level": report.level,
         "tests": report.tests,
-        "whole": [json.estimate(estimate) for estimate in report.whole],
+        "whole": [json.fields(estimate) for estimate in report.whole],
         "parts": [
             {
                 "by": part.by,
@@ -112,7 +112,7 @@ def _body(report: SliceReport) -> dict[str, Any]:
                         "slice": result.name,
                         "rows": result.rows,
                         "metrics": [
-                            json.estimate(measure.estimate)
+                            json.fields(measure.estimate)
                             | {"p_of_whole": measure.p_value, "adjusted": measure.adjusted}
                             for measure in result.measures
                         ],

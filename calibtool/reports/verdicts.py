@@ -258,7 +258,7 @@ def _check(check: Check) -> dict[str, Any]:
     return {
         "slice": check.name or None,
         "rows": check.rows,
-        "measured": json.estimate(check.estimate),
+        "measured": json.fields(check.estimate),
         "level": check.level,
         "verdict": check.decision,
         "margin": json.finite(check.margin),
