@@ -66,8 +66,8 @@ RESULTS = {
 }
 DIAGRAMS = {
     name: (lambda name=name: registry.module_of(name).compute(rows(3), **FEW))
-    for name in ("reliability", "confidence", "confusion-calibration", "classwise")
-} | {"temperature": lambda: registry.module_of("temperature").compute(rows(3))}
+    for name in ("reliability", "confidence")
+}
 
 
 @pytest.fixture(scope="module")
