@@ -68,8 +68,8 @@ def page(
     if len(rows) < len(files) > 1:
         comparison = Comparison((), "Cells hold no rows that could be paired.")
     elif len(files) > 1:
-        said = _staged(progress, "differences")
-        comparison = compare(rows, names, metrics, progress=said, **how)
+        stage = _staged(progress, "differences")
+        comparison = compare(rows, names, metrics, progress=stage, **how)
     heading = title or f"Calibration of {_heading(names)}"
     return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
 

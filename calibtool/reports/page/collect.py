@@ -189,35 +189,37 @@ def _methods(asked: Asked, predictions: Predictions) -> Sequence[str] | None:
     return [asked.methods] if isinstance(asked.methods, str) else asked.methods
 
 
-def _best(found: Selection) -> str:
+def _best(selection: Selection) -> str:
     """Return the chosen calibrator; if nothing was chosen, the best calibrator nevertheless."""
-    alive = [one.method for one in found.candidates if not one.failed]
-    return next(name for name in (found.chosen, *alive) if name != NOTHING)
+    alive = [candidate.method for candidate in selection.candidates if not candidate.failed]
+    return next(name for name in (selection.chosen, *alive) if name != NOTHING)
 
 
 # ------------------------------------------------------------------ what is drawn
 
 
-def _curve(found: Results, system: int) -> Curve:
+def _curve(results: Results, variant: int) -> Curve:
     """Return the reliability curve of a variant in equal-width bins, with the first error of its
     view."""
-    points = reliability_curves.binned(found, system, EDGES, "clopper-pearson")
-    errors = [e for e in found.estimates(system) if e.view == found.view and e.value is not None]
-    said, was = found.means(system)
-    label = "after " + found.systems[system].title.split(" (")[0] if system else "as given"
+    points = reliability_curves.binned(results, variant, EDGES, "clopper-pearson")
+    errors = [
+        e for e in results.estimates(variant) if e.view == results.view and e.value is not None
+    ]
+    said, was = results.means(variant)
+    label = "after " + results.systems[variant].title.split(" (")[0] if variant else "as given"
     return Curve(
         label=label,
         panel="",
         **vars(points),
         estimates=tuple(errors[:1]),
-        rows=found.data.rows,
+        rows=results.data.rows,
         said=said,
         was=was,
     )
 
 
-def _right_and_wrong(found: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _right_and_wrong(results: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the share of all rows that are right, and wrong, in each bin of the confidence."""
-    cells = found.panels(0, "top").exact(0).pool(EDGES)
+    cells = results.panels(0, "top").exact(0).pool(EDGES)
     right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total
     return tuple(right.tolist()), tuple(wrong.tolist())

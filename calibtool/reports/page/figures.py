@@ -96,20 +96,22 @@ def _bin(
     mass = float(curve.mass[k])
     tall = visible(BARS * mass / tallest, mass)
     off = not low <= x <= high
-    ink = [
+    marks = [
         box("bar", float(left), float(right), bottom - tall, tall),
         element("line", class_="gap", **line(across(x), up(x), across(x), up(y))),
         element("line", class_="whisker", **line(across(x), up(low), across(x), up(high))),
         element("circle", class_="point", cx=tenth(across(x)), cy=tenth(up(y)), r=4.5),
     ]
-    told = (
+    lines = (
         f"{left:.3g} to {right:.3g}: {share(mass)} of rows, {names[0]} {number(x)}",
         f"{names[1]} {number(y)} {interval(low, high)}",
     )
-    return target(float(left), float(right), TOP, bottom, ink, told, off=off)
+    return target(float(left), float(right), TOP, bottom, marks, lines, off=off)
 
 
-def confidence(right: Sequence[float], wrong: Sequence[float], said: float, was: float) -> Markup:
+def confidence(
+    right: Sequence[float], wrong: Sequence[float], score: float, outcome: float
+) -> Markup:
     """Return histograms of the confidence: right predictions upwards, wrong ones downwards."""
     middle = TOP + 112.0
     count = len(right)
@@ -129,22 +131,22 @@ def confidence(right: Sequence[float], wrong: Sequence[float], said: float, was:
             continue
         low, high = k / count, (k + 1) / count
         tall, deep = (visible(above * x / most, x) for x in (right[k], wrong[k]))
-        told = (
+        lines = (
             f"Confidence {low:.2f} to {high:.2f}:",
             f"{share(right[k])} of all rows are right, {share(wrong[k])} wrong",
         )
-        ink = [
+        marks = [
             box("right", low, high, middle - tall, tall),
             box("wrong", low, high, middle, deep),
         ]
-        bins.append(target(low, high, TOP, bottom, ink, told))
+        bins.append(target(low, high, TOP, bottom, marks, lines))
     marks = [
         element("line", class_="mark", **line(across(x), TOP + 4, across(x), bottom))
-        for x in (said, was)
+        for x in (score, outcome)
     ]
     words = (
-        f"Confidence of the right and of the wrong predictions. Mean confidence {share(said)}, "
-        f"accuracy {share(was)}."
+        f"Confidence of the right and of the wrong predictions. Mean confidence {share(score)}, "
+        f"accuracy {share(outcome)}."
     )
     return picture(bottom + FOOT, words, *frame, *bins, *marks)
 
@@ -173,27 +175,27 @@ def risk(curve: Risk) -> Markup:
         label(across(t), bottom + 18, f"{t:g}", anchor="middle", class_="tick") for t in TICKS
     ]
     band = np.concatenate([curve.low, curve.high[::-1]])
-    ink = [path(curve.best, "diagonal"), path(curve.risk, "line")]
+    marks = [path(curve.best, "diagonal"), path(curve.risk, "line")]
     if np.isfinite(band).all():
         ends = [*coverage, *coverage[::-1]]
         points = [at(float(c), float(r)) for c, r in zip(ends, band, strict=True)]
         outline = " ".join(f"{x:g},{y:g}" for x, y in points)
-        ink.insert(0, element("polygon", class_="perfect", points=outline))
+        marks.insert(0, element("polygon", class_="perfect", points=outline))
     bins = []
     for k in range(19, len(coverage), 20):
         wrong = share(float(curve.risk[k]))
-        told = (
+        lines = (
             f"Most confident {100 * coverage[k]:.0f} % of rows: {wrong} wrong",
             f"{_ends(curve.low[k], curve.high[k])}; at best {share(curve.best[k])}".lstrip("; "),
         )
         x, y = at(float(coverage[k]), float(curve.risk[k]))
         dot = element("circle", class_="point", cx=x, cy=y, r=3.5)
-        bins.append(target(coverage[k] - 0.1, coverage[k], TOP, bottom, [dot], told))
+        bins.append(target(coverage[k] - 0.1, coverage[k], TOP, bottom, [dot], lines))
     words = (
         f"Risk against coverage. Of all rows {share(float(curve.risk[-1]))} are wrong, of the most "
         f"confident half {share(float(curve.risk[len(coverage) // 2 - 1]))}."
     )
-    return picture(bottom + FOOT, words, *frame, *ink, *bins)
+    return picture(bottom + FOOT, words, *frame, *marks, *bins)
 
 
 def _scale(bottom: float) -> list[Markup]:

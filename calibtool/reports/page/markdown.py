@@ -45,11 +45,11 @@ def metadata(page: Page, task: str, model: str) -> list[str]:
         data = text(Path(subject.name).stem)
         lines += ["  - task:", f"      type: {text(task)}"]
         lines += ["    dataset:", f"      name: {data}", f"      type: {data}", "    metrics:"]
-        for one in subject.report.estimates:
-            if one.value is None or number(one.value) in ("inf", "-inf", "nan"):
+        for estimate in subject.report.estimates:
+            if estimate.value is None or number(estimate.value) in ("inf", "-inf", "nan"):
                 continue
-            lines += [f"    - type: {text(one.name)}", f"      value: {_yaml(one.value)}"]
-            lines += [f"      name: {text(_title(one))}"]
+            lines += [f"    - type: {text(estimate.name)}", f"      value: {_yaml(estimate.value)}"]
+            lines += [f"      name: {text(_title(estimate))}"]
     return [*lines, "---", ""]
 
 
@@ -68,11 +68,11 @@ def _word(text: str) -> str:
     return "".join(f"\\{c}" if c in MARKS else c for c in " ".join(text.split()))
 
 
-def _title(one: Estimate) -> str:
+def _title(estimate: Estimate) -> str:
     """Return a metric's title with its interval, for which the Hub has no field."""
-    title = METRICS[parse(one.name).metric.name].title
-    ends = interval(one.low, one.high)
-    view = f", {one.view} view" if one.view else ""
+    title = METRICS[parse(estimate.name).metric.name].title
+    ends = interval(estimate.low, estimate.high)
+    view = f", {estimate.view} view" if estimate.view else ""
     return f"{title}{view} {ends}".rstrip()
 
 
@@ -89,8 +89,8 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     lines += _fix(subject)
     if subject.classes is not None:
         lines += _classes(subject.classes)
-    for found in subject.slices:
-        lines += _slices(found)
+    for slices in subject.slices:
+        lines += _slices(slices)
     if subject.checks:
         lines += ["Data checks:", "", *(f"- {escape(check)}" for check in subject.checks), ""]
     signatures = [e.signature for e in report.estimates if not e.missing]
@@ -205,10 +205,10 @@ def _differences(changes: Sequence[Sequence[Estimate]]) -> list[list[str]]:
     rows = []
     for same in zip(*changes, strict=True):
         cells = [same[0].name, same[0].view or "-"]
-        for one in same:
+        for estimate in same:
             cells += [
-                signed(best_change(one)) or one.missing,
-                interval(one.low, one.high, sign=True),
+                signed(best_change(estimate)) or estimate.missing,
+                interval(estimate.low, estimate.high, sign=True),
             ]
         rows.append(cells)
     return rows

@@ -113,8 +113,10 @@ def _diagrams(subject: FileSummary) -> list[Markup]:
 def reliability(subject: FileSummary, index: int, title: str) -> Markup:
     """Return a reliability diagram, and its numbers."""
     curve, view = subject.curves[index], _view(subject)
-    one = curve.estimates[0] if curve.estimates else None
-    caption = f"{one.name} {number(one.value)} {interval(one.low, one.high)}" if one else ""
+    error = curve.estimates[0] if curve.estimates else None
+    caption = (
+        f"{error.name} {number(error.value)} {interval(error.low, error.high)}" if error else ""
+    )
     return element(
         "figure",
         element("figcaption", element("strong", title), " ", caption),
@@ -179,16 +181,16 @@ def _checks(subject: FileSummary) -> list[Markup]:
 
 def _signatures(estimates: Sequence[Estimate]) -> Markup:
     items = []
-    for one in estimates:
-        metric = METRICS[parse(one.name).metric.name]
+    for estimate in estimates:
+        metric = METRICS[parse(estimate.name).metric.name]
         source = f" ({metric.source})" if metric.source else ""
         items += [
-            element("dt", one.name),
+            element("dt", estimate.name),
             element(
                 "dd",
                 f"{metric.title}: {metric.definition}{source}",
                 element("br"),
-                element("code", one.signature.replace("|", " | ")),
+                element("code", estimate.signature.replace("|", " | ")),
             ),
         ]
     return _details("Definitions and signatures", element("dl", *items, class_="signatures"))

@@ -21,14 +21,16 @@ from calibtool.reports.selection import selection_cells
 def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
     """Return a row per metric: value, interval and unbiased value."""
     rows = []
-    for one in estimates:
-        if one.missing:
-            rows.append(row(_name(one), element("td", one.missing, colspan=4, class_="missing")))
+    for estimate in estimates:
+        if estimate.missing:
+            rows.append(
+                row(_name(estimate), element("td", estimate.missing, colspan=4, class_="missing"))
+            )
             continue
-        ends = interval(one.low, one.high)
-        cells = [num(number(one.value)), num(ends, "interval"), num(number(one.unbiased))]
-        words = element("td", METRICS[parse(one.name).metric.name].title, class_="words")
-        rows.append(row(_name(one), *cells, words))
+        ends = interval(estimate.low, estimate.high)
+        cells = [num(number(estimate.value)), num(ends, "interval"), num(number(estimate.unbiased))]
+        words = element("td", METRICS[parse(estimate.name).metric.name].title, class_="words")
+        rows.append(row(_name(estimate), *cells, words))
     return table(
         ["metric", "value", _interval(level), "unbiased", "in words"], rows, label="Metrics"
     )
@@ -53,20 +55,20 @@ def changes(
     )
 
 
-def classes(found: Classes) -> Markup:
+def classes(record: Classes) -> Markup:
     """Return a row per class; a reader can sort it by its headings."""
-    reach = _reach([one.predicted for one in found.rows])
+    reach = _reach([entry.predicted for entry in record.rows])
     rows = []
-    for one in found.rows:
-        group = one.predicted
+    for entry in record.rows:
+        group = entry.predicted
         rows.append(
             row(
                 element("th", group.name, scope="row"),
-                num(f"{one.labelled:,}", sort=one.labelled),
+                num(f"{entry.labelled:,}", sort=entry.labelled),
                 num(f"{group.rows:,}", sort=group.rows),
                 *_gap(group, reach),
-                num(share(one.recall), sort=one.recall),
-                num(number(one.ece), sort=one.ece),
+                num(share(entry.recall), sort=entry.recall),
+                num(number(entry.ece), sort=entry.ece),
             )
         )
     titles = [
@@ -76,11 +78,11 @@ def classes(found: Classes) -> Markup:
     return table(titles, rows, label="Classes", sortable=True)
 
 
-def slices(found: Slices, names: tuple[str, str]) -> Markup:
+def slices(record: Slices, names: tuple[str, str]) -> Markup:
     """Return a row per group of rows; a reader can sort it by its headings."""
-    reach = _reach(found.groups)
+    reach = _reach(record.groups)
     rows = []
-    for group in found.groups:
+    for group in record.groups:
         error = group.errors[0] if group.errors else None
         value = error.value if error else None
         rows.append(
@@ -93,24 +95,26 @@ def slices(found: Slices, names: tuple[str, str]) -> Markup:
             )
         )
     titles = [
-        *(found.column, "rows", *map(lower, names), "gap", "interval of the gap"),
+        *(record.column, "rows", *map(lower, names), "gap", "interval of the gap"),
         *("ECE", "interval of ECE"),
     ]
-    return table(titles, rows, label=f"Slices by {found.column}", sortable=True)
+    return table(titles, rows, label=f"Slices by {record.column}", sortable=True)
 
 
-def tried(found: Selection) -> Markup:
+def tried(selection: Selection) -> Markup:
     """Return a row per calibrator that was tried, the best first."""
-    titles, lines = selection_cells(found, wide=False)
-    reach = _far(found)
+    titles, lines = selection_cells(selection, wide=False)
+    reach = _far(selection)
     rows = []
     for cells in lines:
         method, *rest = cells
-        one = found[method]
+        candidate = selection[method]
         drawn = (
-            Markup() if one.method == found.best else strip(one.behind, one.low, one.high, reach)
+            Markup()
+            if candidate.method == selection.best
+            else strip(candidate.behind, candidate.low, candidate.high, reach)
         )
-        chosen = " (chosen)" if method == found.chosen else ""
+        chosen = " (chosen)" if method == selection.chosen else ""
         rows.append(
             row(
                 element("th", method, chosen, scope="row"),
@@ -148,21 +152,26 @@ def side_by_side(subjects: Sequence[FileSummary]) -> Markup:
     rows = []
     for estimates in zip(*(subject.report.estimates for subject in subjects), strict=True):
         cells = []
-        for one in estimates:
-            ends = element("span", interval(one.low, one.high), class_="interval")
-            cells.append(element("td", number(one.value) or one.missing, " ", ends, class_="n"))
+        for estimate in estimates:
+            ends = element("span", interval(estimate.low, estimate.high), class_="interval")
+            cells.append(
+                element("td", number(estimate.value) or estimate.missing, " ", ends, class_="n")
+            )
         rows.append(row(_name(estimates[0]), *cells))
     titles = ["metric", *(subject.name for subject in subjects)]
     return table(titles, rows, label="Metrics of every file")
 
 
-def differences(found: Comparison, first: str, level: float | None) -> list[Markup]:
+def differences(comparison: Comparison, first: str, level: float | None) -> list[Markup]:
     """Return a table per file: its metrics minus those of the first one."""
     tables = []
-    for name, change in found.changes:
+    for name, change in comparison.changes:
         rows = [
-            row(_name(one), *(_change(one) if not one.missing else [num(""), num(one.missing)]))
-            for one in change
+            row(
+                _name(estimate),
+                *(_change(estimate) if not estimate.missing else [num(""), num(estimate.missing)]),
+            )
+            for estimate in change
         ]
         titles = [f"{name} minus {first}", "change", _interval(level)]
         tables.append(table(titles, rows, label=f"{name} minus {first}"))
@@ -180,7 +189,7 @@ def table(
         element("th", element("span", title), scope="col", class_=_kind(k, title))
         for k, title in enumerate(titles)
     ]
-    body = element("tbody", "\n", *(part for one in rows for part in (one, Markup("\n"))))
+    body = element("tbody", "\n", *(part for line in rows for part in (line, Markup("\n"))))
     inner = element(
         "table",
         element("thead", element("tr", *head)),
@@ -208,9 +217,9 @@ def num(text: str, also: str = "", *, sort: float | None = None) -> Markup:
     return element("td", text, class_=f"n {also}".rstrip(), data_v=sort_)
 
 
-def _name(one: Estimate) -> Markup:
-    view = element("span", f" {one.view}", class_="view") if one.view else None
-    return element("th", one.name, view, scope="row")
+def _name(estimate: Estimate) -> Markup:
+    view = element("span", f" {estimate.view}", class_="view") if estimate.view else None
+    return element("th", estimate.name, view, scope="row")
 
 
 def _gap(group: Group, reach: float) -> list[Markup]:
@@ -232,13 +241,15 @@ def _gap(group: Group, reach: float) -> list[Markup]:
     ]
 
 
-def _far(found: Selection) -> float:
+def _far(selection: Selection) -> float:
     """Return the reach of the strips of what calibrators are behind.
 
     Two thirds of the intervals fit; without this, one calibrator that fails would make the strips
     of all others too short to be told apart.
     """
-    highs = sorted(one.high for one in found.candidates if one.high is not None)
+    highs = sorted(
+        candidate.high for candidate in selection.candidates if candidate.high is not None
+    )
     return max(1.2 * highs[len(highs) * 2 // 3], 1e-6) if highs else 1.0
 
 
@@ -248,14 +259,19 @@ def _reach(groups: Sequence[Group]) -> float:
     return 1.5 * max([*gaps, 0.02])  # gaps below 2 % are not blown up to look large
 
 
-def _change(one: Estimate) -> list[Markup]:
+def _change(estimate: Estimate) -> list[Markup]:
     """Return the cells of a change, coloured if its interval leaves out 0, and of its interval."""
     colour = ""
-    if one.better and one.low is not None and one.high is not None and not one.low <= 0 <= one.high:
-        colour = "good" if (one.high < 0) == (one.better == "lower") else "bad"
+    if (
+        estimate.better
+        and estimate.low is not None
+        and estimate.high is not None
+        and not estimate.low <= 0 <= estimate.high
+    ):
+        colour = "good" if (estimate.high < 0) == (estimate.better == "lower") else "bad"
     return [
-        num(signed(best_change(one)), colour),
-        num(interval(one.low, one.high, sign=True), "interval"),
+        num(signed(best_change(estimate)), colour),
+        num(interval(estimate.low, estimate.high, sign=True), "interval"),
     ]
 
 
