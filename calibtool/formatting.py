@@ -88,6 +88,15 @@ def joined(words: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def capitalized(text: str) -> str:
+    """Return text as the beginning of a sentence; unlike `str.capitalize`, the rest is kept.
+
+    >>> capitalized("of ECE"), capitalized("")
+    ('Of ECE', '')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def names_of(sources: Sequence[str], *, suffix: bool = False) -> list[str]:
     """Return the shortest names that tell files apart: without their folders and, unless `suffix`,
     without their suffixes. A file that is given several times is numbered.

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from calibtool.analysis.slices import EITHER, SliceEstimate, SliceReport, SlicesBy
-from calibtool.formatting import interval, number, percent
+from calibtool.formatting import capitalized, interval, number, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
@@ -48,7 +48,7 @@ def _part(report: SliceReport, part: SlicesBy, *, first: bool) -> Table:
     by = f"by {part.by.replace(',', ', ')}"
     return Table(
         kind="calibtool-slices",
-        head=f"{report.data.describe()}{after}; {by}" if first else f"{by[0].upper()}{by[1:]}",
+        head=f"{report.data.describe()}{after}; {by}" if first else capitalized(by),
         titles=titles,
         cells=cells,
         records=(),

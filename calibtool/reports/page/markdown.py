@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibtool.formatting import interval, number, percent, share, signed
+from calibtool.formatting import capitalized, interval, number, percent, share, signed
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
@@ -82,7 +82,7 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     lines = [f"## {_word(subject.name)}", ""] if several else []
     lines += [f"**{escape(subject.verdict)}**", ""]
     if subject.effect:
-        lines += [escape(_capital(subject.effect)), ""]
+        lines += [escape(capitalized(subject.effect)), ""]
     lines += [_word(report.data.describe()), ""]
     lines += [part for warning in report.warnings for part in (f"Warning: {escape(warning)}", "")]
     lines += [*_metrics(page, subject), ""]
@@ -212,7 +212,3 @@ def _differences(changes: Sequence[Sequence[Estimate]]) -> list[list[str]]:
             ]
         rows.append(cells)
     return rows
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calibtool.formatting import interval, number, share
+from calibtool.formatting import capitalized, interval, number, share
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
@@ -59,7 +59,7 @@ def _verdict(subject: FileSummary) -> Markup:
     ]
     lines = [element("p", _tied(subject.verdict), class_="lead")]
     if subject.effect:
-        lines.append(element("p", _tied(_capital(subject.effect))))
+        lines.append(element("p", _tied(capitalized(subject.effect))))
     lines += [element("p", f"Warning: {w}", class_="warning") for w in report.warnings]
     return element(
         "section", *lines, element("dl", *shown, class_="figures"), class_=f"verdict {sign}"
@@ -75,7 +75,7 @@ def _metrics(page: Page, subject: FileSummary) -> list[Markup]:
 
 
 def _diagrams(subject: FileSummary) -> list[Markup]:
-    drawn = [reliability(subject, k, _capital(c.label)) for k, c in enumerate(subject.curves)]
+    drawn = [reliability(subject, k, capitalized(c.label)) for k, c in enumerate(subject.curves)]
     report = subject.report
     if _top(subject) and report.said is not None and report.was is not None:
         dotted = f"dotted: accuracy {share(report.was)}, mean confidence {share(report.said)}"
@@ -143,7 +143,7 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
             element("p", f"Chosen: {selection.why}"),
         ]
     parts += [
-        element("p", f"{_capital(subject.fix.title)}, {subject.fix.how}."),
+        element("p", f"{capitalized(subject.fix.title)}, {subject.fix.how}."),
         tables.changes(report.estimates, report.after, report.change, page.level),
         element("p", "Changes of calibration errors are corrected for bias.", class_="note"),
     ]
@@ -176,7 +176,7 @@ def _slices(slices: Slices, view: str) -> list[Markup]:
 def _checks(subject: FileSummary) -> list[Markup]:
     if not subject.checks:
         return [element("p", "No problems found.")]
-    return [element("ul", *(element("li", _capital(check)) for check in subject.checks))]
+    return [element("ul", *(element("li", capitalized(check)) for check in subject.checks))]
 
 
 def _signatures(estimates: Sequence[Estimate]) -> Markup:
@@ -222,7 +222,3 @@ def _tied(text: str) -> str:
 def _short(subject: FileSummary) -> str:
     """Return the calibrator's title without its parameters."""
     return subject.fix.title.split(" (")[0] if subject.fix else ""
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
