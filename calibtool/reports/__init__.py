@@ -1,1 +1,1 @@
-"""How it is told: one file per result, one file per format."""
+"""Results as text: one module per result makes its table, one per format renders tables."""

@@ -29,7 +29,9 @@ from calibtool.reports.page.svg import (
 )
 from calibtool.types import Array
 
-GAP, BARS = 14.0, 56.0  # space below the square, and height of the histogram, as in `svg`
+# Heights in the units of `svg`: the space below the square and the histogram there; the longest
+# bar of right or wrong predictions; the curve of risk.
+GAP, BARS, HALF, CURVE = 14.0, 56.0, 104.0, 150.0
 NAMES = {"top": ("Confidence", "Accuracy"), "positive": ("P(class 1)", "Frequency of class 1")}
 
 
@@ -113,10 +115,10 @@ def confidence(
     right: Sequence[float], wrong: Sequence[float], score: float, outcome: float
 ) -> Markup:
     """Return histograms of the confidence: right predictions upwards, wrong ones downwards."""
-    middle = TOP + 112.0
+    middle = TOP + HALF + 8  # a tallest bar does not touch the text above it
     count = len(right)
-    most = max(*right, *wrong, 1e-12)
-    above, below = 104.0, 104.0 * max(wrong) / most
+    most = max(*right, *wrong, 1e-12)  # in case no row weighs anything
+    below = HALF * max(wrong) / most
     bottom = max(middle + below, middle + 24)
     frame = [
         element("line", class_="axis", **line(across(0), middle, across(1), middle)),
@@ -130,7 +132,7 @@ def confidence(
         if not right[k] + wrong[k]:
             continue
         low, high = k / count, (k + 1) / count
-        tall, deep = (visible(above * x / most, x) for x in (right[k], wrong[k]))
+        tall, deep = (visible(HALF * x / most, x) for x in (right[k], wrong[k]))
         lines = (
             f"Confidence {low:.2f} to {high:.2f}:",
             f"{share(right[k])} of all rows are right, {share(wrong[k])} wrong",
@@ -152,15 +154,15 @@ def confidence(
 
 
 def risk(curve: Risk) -> Markup:
-    """Error rate of the most confident share of the rows, and the least that it could be."""
-    tall, coverage = 150.0, COVERAGE
+    """Return the error rate of the most confident share of rows, and that of the best ranking."""
+    coverage = COVERAGE
     top = max(float(np.nanmax(curve.risk)), _most(curve.high), 1e-6)
     step = _step(top)
     most = step * np.ceil(top / step - 1e-9)
-    bottom = TOP + tall
+    bottom = TOP + CURVE
 
     def at(share_: float, rate: float) -> tuple[float, float]:
-        return tenth(across(share_)), tenth(bottom - tall * rate / most)
+        return tenth(across(share_)), tenth(bottom - CURVE * rate / most)
 
     def path(rates: Array, class_: str) -> Markup:
         points = [at(float(c), float(r)) for c, r in zip(coverage, rates, strict=True)]
