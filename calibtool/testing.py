@@ -52,7 +52,7 @@ def assert_calibrated(
     )
     counted = {found.counts_as(verdict) for verdict in found.verdicts}
     if "fail" in counted or ("inconclusive" in counted and inconclusive == "fail"):
-        table = render("outcome", found, "table", width=88, colour=False)
+        table = render(found, "table", width=88)
         raise AssertionError(f"not calibrated as required\n{table}")
     return found
 

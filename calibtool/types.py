@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
+
+from calibtool.errors import CalibtoolError
 
 Array: TypeAlias = NDArray[Any]
 Progress = Callable[[str, float], None]  # a stage, and the share of it that is done
@@ -16,5 +19,53 @@ Progress = Callable[[str, float], None]  # a stage, and the share of it that is 
 BLOCK = 1024
 
 
-def silent(stage: str, share: float) -> None:
-    """Do nothing: the progress callback if there is none."""
+def silent(*_: object) -> None:
+    """Do nothing: the callback for progress, or for a message, that nobody wants to see."""
+
+
+class Shown:
+    """A result that shows itself: printed, in a notebook, as a dict, as a data frame.
+
+    All four are the result's table (`calibtool.reports`), as the command line prints it. The
+    `repr` stays that of the record.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(_reports().render(self, "table")).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return str(_reports().render(self, "html"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document that the command line writes with --format json."""
+        document: dict[str, Any] = _reports().document_of(self)
+        return document
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame of the rows that the command line writes with --format csv.
+
+        Raises CalibtoolError without pandas.
+        """
+        table = _reports().table_of(self)
+        return data_frame(table.records, table.fields())
+
+
+def data_frame(data: Any, columns: list[str] | None = None) -> Any:
+    """Return a pandas.DataFrame; CalibtoolError without pandas, which calibtool does not need."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise CalibtoolError("to_pandas() needs pandas: pip install pandas") from None
+    return pd.DataFrame(data, columns=columns)
+
+
+def _reports() -> Any:
+    """Return the module that renders results.
+
+    The one import that goes upward: results are defined in packages below `reports`, and a user
+    expects `print(result)` to show them. Imported when a result is shown, and not before.
+    tools/layers.py knows it.
+    """
+    return import_module("calibtool.reports.render")

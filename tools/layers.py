@@ -38,6 +38,10 @@ MAX_DEPTH = 3  # calibtool/train/losses/focal.py
 # Faces that hand names on. Elsewhere an import names the module that defines a name.
 FACES = ("calibtool", "calibtool.metrics", "calibtool.train")
 
+# The one import that goes up, by name and when a result is printed: results are defined below the
+# package that shows them.
+UPWARD = {("types", "reports")}
+
 # These packages are slow to import, so they are imported inside the function that needs them, but
 # in the files named beside them, which only such functions import.
 HEAVY: Mapping[str, tuple[str, ...]] = {
@@ -112,6 +116,10 @@ def _mistakes(module: str) -> Iterator[tuple[int, str]]:
                 yield line, f"import from the module that defines the name, not from {name}"
         elif name in modules() and name != "calibtool" and LEVEL.get(there, 99) >= LEVEL[here]:
             yield line, f"{here} may not import {there}, which is not below it"
+    for line, name in loaded(module):
+        there = top(name)
+        if LEVEL.get(there, -1) > LEVEL[here] and (here, there) not in UPWARD:
+            yield line, f"{here} may not load {there}, which is not below it"
     inside = modules()[module].relative_to(PACKAGE).as_posix()
     for node in _tree(module).body:
         for name in _names(node):
@@ -156,6 +164,17 @@ def imported(module: str) -> tuple[tuple[int, str], ...]:
         for name in _names(node)
         if name.split(".")[0] == "calibtool"
     )
+
+
+def loaded(module: str) -> Iterator[tuple[int, str]]:
+    """Yield line and module of every call of `import_module` on the project's own."""
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            text = node.args[0]
+            if isinstance(text, ast.JoinedStr):  # a name that is put together begins with a package
+                text = text.values[0]
+            if isinstance(text, ast.Constant) and str(text.value).startswith("calibtool."):
+                yield node.lineno, str(text.value)
 
 
 def _names(node: ast.AST) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from calibtool.data.files.source import Source
 from calibtool.data.matching import match
@@ -19,11 +18,12 @@ from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
+from calibtool.formatting import joined, names_of
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
 from calibtool.metrics.spec import Spec, parse
-from calibtool.types import Progress
+from calibtool.types import Progress, Shown
 
 METRICS = (
     *("nll", "brier", "calibration-loss", "ece", "ks", "classwise-ece"),
@@ -90,7 +90,7 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Several systems on the same rows.
 
     Attributes:
@@ -191,20 +191,6 @@ def compare(
     return replace(whole, reading=read(whole))
 
 
-def names_of(sources: Sequence[str]) -> list[str]:
-    """Names of files without their folders and suffixes, unless two would be the same.
-
-    >>> names_of(["a/x.npz", "b/y.npz"]), names_of(["a/x.npz", "b/x.npz"])
-    (['x', 'y'], ['a/x.npz', 'b/x.npz'])
-    """
-    for names in ([Path(s).stem or s for s in sources], [Path(s).name or s for s in sources]):
-        if len(set(names)) == len(names):
-            return names
-    if len(set(sources)) == len(sources):
-        return list(sources)
-    return [f"{source} ({k})" for k, source in enumerate(sources, start=1)]
-
-
 def family(name: str) -> str:
     """What a metric speaks of.
 
@@ -274,10 +260,10 @@ def _sentence(found: Comparison, k: int) -> str:
         if line.better and change is not None and change.adjusted is not None:
             says[change.verdict].append(line.spec)
     name, other = found.names[k], found.names[found.reference]
-    parts = [f"{word} in {_listed(says[word])}" for word in ("better", "worse") if says[word]]
+    parts = [f"{word} in {joined(says[word])}" for word in ("better", "worse") if says[word]]
     if not parts:
         return f"{name}: no difference from {other} is shown."
-    rest = f"; no difference is shown in {_listed(says[''])}" if says[""] else ""
+    rest = f"; no difference is shown in {joined(says[''])}" if says[""] else ""
     return f"{name} is {', '.join(parts)} than {other}{rest}.{_split(found, k)}"
 
 
@@ -293,7 +279,3 @@ def _split(found: Comparison, k: int) -> str:
         f" The NLL changes by {whole:+.4f}: by {calibration:+.4f} through calibration, by "
         f"{refinement:+.4f} through what no calibration changes."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

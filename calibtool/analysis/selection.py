@@ -24,7 +24,7 @@ from calibtool.evaluation.resampling import require_level, require_resamples, re
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.parallel import cores, ordered
-from calibtool.types import Array, Progress
+from calibtool.types import Array, Progress, Shown, silent
 
 NOTHING = "nothing"
 SCORES = ("nll", "brier")
@@ -70,7 +70,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Selection:
+class Selection(Shown):
     """Every candidate, the best first, and the choice.
 
     Attributes:
@@ -151,7 +151,7 @@ def select(
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test)
-    say = progress or (lambda stage, share: None)
+    say = progress or silent
     tried = []
     for done, one in enumerate(ordered(lambda name: trial.run(name, rank_by), names, cores())):
         tried.append(one)

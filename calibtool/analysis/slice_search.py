@@ -27,7 +27,7 @@ from calibtool.data.slicing import FEW, PSEUDO, carrying, crossed, names_in, par
 from calibtool.errors import InputError
 from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
-from calibtool.types import Array, Progress, silent
+from calibtool.types import Array, Progress, Shown, silent
 
 # Most values of a column that have a slice each; the rarer ones are joined. Two columns then have
 # up to 20 x 20 pairs, and more of them would cost power in the first half.
@@ -71,7 +71,7 @@ class FoundSlice:
 
 
 @dataclass(frozen=True)
-class SliceSearch:
+class SliceSearch(Shown):
     """The result of a slice search.
 
     Attributes:

@@ -33,7 +33,7 @@ from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams
 from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, require_streamed
 from calibtool.streaming.summary import DataShape
-from calibtool.types import Progress
+from calibtool.types import Progress, Shown
 
 # Right and wrong rows that a slice needs for a p-value: with fewer of either, a bootstrap of the
 # slice hardly ever draws other outcomes and its interval is too short.
@@ -94,7 +94,7 @@ class SlicesBy:
 
 
 @dataclass(frozen=True)
-class SliceReport:
+class SliceReport(Shown):
     """Every metric in every slice.
 
     Attributes:

@@ -19,7 +19,7 @@ from calibtool.calibrators.nested_maps import Shifted, columns_of, placed_at_pri
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError
-from calibtool.types import Array
+from calibtool.types import Array, Shown
 
 # Values that are calibrated at a time: 128 MB in float64, of which a map makes a few at once. In
 # one piece, calibrating large predictions would need several times their memory.
@@ -27,7 +27,7 @@ PIECE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
-class Calibrator:
+class Calibrator(Shown):
     """A fitted calibrator: call it on predictions to get calibrated ones.
 
     Attributes:

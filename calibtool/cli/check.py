@@ -126,7 +126,7 @@ def check(
         )
         found = replace(found, inconclusive=inconclusive or "")
         picture = _picture(source, fitted, progress, given, log_to, format_)
-    out.show("outcome", found, format_, output)
+    out.show(found, format_, output)
     if format_ == "github":
         _summarize(found, picture)
     if log_to:
@@ -279,12 +279,13 @@ def _summarize(found: Any, picture: str) -> None:
     """Add to the summary of the step that GitHub runs."""
     from calibtool.errors import UsageError
     from calibtool.reports.ci import github_summary
+    from calibtool.reports.render import table_of
 
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
     try:
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(github_summary(found, picture))
+            file.write(github_summary(table_of(found), picture))
     except OSError as error:
         raise UsageError(f"GITHUB_STEP_SUMMARY {path}: {error.strerror}") from error

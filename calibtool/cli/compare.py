@@ -60,7 +60,6 @@ def compare(
     from calibtool.analysis.comparison import compare as measure
     from calibtool.cli import output as out
     from calibtool.data.files.open import open_source
-    from calibtool.reports import comparison as ink
 
     if len(files) < 2:
         raise click.UsageError(f"compare takes two files or more, not {len(files)}")
@@ -70,7 +69,7 @@ def compare(
     with out.progress() as progress:
         asked = METRICS if metrics is None else metrics
         found = measure(sources, asked, reference=number, id_=id_, progress=progress, **options)
-    out.emit(ink.render(found, format_, **out.terminal(output)), output)
+    out.show(found, format_, output)
 
 
 def _number(files: tuple[str, ...], reference: str | None) -> int:

@@ -104,7 +104,7 @@ def evaluate(
     with out.progress() as progress:
         report = measure(source, specs, calibrator=fitted, ood=other, progress=progress, **options)
         drawn = _picture(source, fitted, progress, options, output) if plot else ""
-    text = render("report", report, format_, **out.terminal(output))
+    text = render(report, format_, **out.terminal(output))
     if signatures and format_ in ("table", "markdown"):
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
         text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
@@ -132,7 +132,7 @@ def _sliced(
     """Every metric in every slice."""
     from calibtool.analysis.slices import evaluate_by
     from calibtool.cli import output as out
-    from calibtool.reports import slices
+    from calibtool.reports.render import render
 
     with out.progress() as progress:
         found = evaluate_by(
@@ -143,7 +143,7 @@ def _sliced(
             progress=progress,
             **options,
         )
-    return slices.render(found, format_, **out.terminal(output))
+    return render(found, format_, **out.terminal(output))
 
 
 def _picture(
@@ -194,12 +194,13 @@ def _conventions(
     """One library's numbers, or the ECE of all."""
     from calibtool.evaluation.evaluate import evaluate as measure
     from calibtool.metrics.conventions.reproduce import reproduce, spread
-    from calibtool.reports import conventions as ink
+    from calibtool.reports.conventions import LibraryComparison, LibraryReport
+    from calibtool.reports.render import render
 
     predictions = source.load()
     if library:
-        found = reproduce(library, predictions)
-        return ink.reproduced(found, source.source, format_, **terminal)
-    own = measure(source, ["ece"], progress=progress, **options)["ece"]
-    ends = (own.value or 0.0, own.low, own.high)
-    return ink.spread(spread(predictions), ends, source.source, format_, **terminal)
+        values = reproduce(library, predictions)
+        return render(LibraryReport(source.source, values), format_, **terminal)
+    ece = measure(source, ["ece"], progress=progress, **options)["ece"]
+    comparison = LibraryComparison(source.source, spread(predictions), ece)
+    return render(comparison, format_, **terminal)

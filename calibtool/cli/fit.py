@@ -139,7 +139,7 @@ def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
             out.say(IN_SAMPLE if in_sample else NO_ROWS)
         click.echo()
     if report:
-        out.show("report", report, format_, None)
+        out.show(report, format_, None)
     told = [IN_SAMPLE] if in_sample and format_ != "table" else []
     for note in (*fitted.fitted.notes, *left_out, *told):
         click.echo(f"Note: {note}", err=True)

@@ -96,12 +96,11 @@ def monitor(
     """
     from calibtool.analysis.monitoring.monitor import monitor_periods
     from calibtool.analysis.monitoring.read import read
-    from calibtool.cli.output import emit, progress, terminal
-    from calibtool.reports.monitoring import render
+    from calibtool.cli import output as out
 
     _require_writable(plot, output)
     how = {key: options.pop(key) for key in ("ci", "resamples", "level", "seed")}
-    with progress() as show:
+    with out.progress() as show:
         periods = read(
             pattern,
             every,
@@ -120,7 +119,7 @@ def monitor(
 
         save("monitor", monitoring, plot)
         click.echo(f"Wrote {plot}", err=True)
-    emit(render(monitoring, format_, **terminal(output)), output)
+    out.show(monitoring, format_, output)
 
 
 def _require_writable(plot: str | None, output: str | None) -> None:

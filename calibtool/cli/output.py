@@ -37,11 +37,11 @@ def say(text: str) -> None:
     click.echo(textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False))
 
 
-def show(kind: str, record: Any, format_: str, output: str | None) -> None:
-    """Render a record and emit it."""
+def show(result: Any, format_: str, output: str | None) -> None:
+    """Render a result and emit it."""
     from calibtool.reports.render import render
 
-    emit(render(kind, record, format_, **terminal(output)), output)
+    emit(render(result, format_, **terminal(output)), output)
 
 
 def terminal(output: str | None = None) -> dict[str, Any]:
@@ -65,7 +65,9 @@ def letters(output: str | None = None) -> str:
 def progress() -> Iterator[Callable[[str, float], None]]:
     """A callback for long work: a bar on a terminal after a moment, silence elsewhere."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda stage, share: None
+        from calibtool.types import silent
+
+        yield silent
         return
     began = time.monotonic()
     live: list[Any] = []

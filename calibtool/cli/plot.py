@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -206,6 +205,7 @@ def _read(
     `compute` takes. Columns that an option or a calibrator names are carried along."""
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.data.files.open import open_source
+    from calibtool.formatting import names_of
 
     choice = shared.choice(options)
     columns: list[str] = []
@@ -226,10 +226,9 @@ def _read(
     sources = [_open(path, choice, columns) for path in files]
     if kind.files == (1, 1):
         return sources[0]
-    names = names_of(files)
-    if len(set(names)) < len(names):
+    if len(set(files)) < len(files):
         raise click.UsageError("the same file is given twice")
-    return dict(zip(names, sources, strict=True))
+    return dict(zip(names_of(files), sources, strict=True))
 
 
 def _open(path: str, choice: Choice, columns: Sequence[str]) -> Readable:
@@ -239,12 +238,3 @@ def _open(path: str, choice: Choice, columns: Sequence[str]) -> Readable:
     from calibtool.data.slicing import carrying
 
     return carrying(open_source(path, choice), columns)
-
-
-def names_of(files: Sequence[str]) -> list[str]:
-    """What to call files in a key: their names without what all have in common."""
-    stems = [Path(file).stem for file in files]
-    if len(set(stems)) == len(stems):
-        return stems
-    names = [Path(file).name for file in files]
-    return names if len(set(names)) == len(names) else list(files)

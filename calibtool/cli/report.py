@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return report
 
 
@@ -24,16 +24,16 @@ def command(name: str) -> click.Command:
     "--format",
     "format_",
     type=click.Choice(["html", "md"]),
-    help="html, one page with all in it, or md, for pull requests and model cards; by the name of "
-    "the output, unless said.",
+    help="html, a page that is one file, or md, for pull requests and model cards; by default that "
+    "of the output's suffix.",
 )
 @click.option("--metrics", default="default", metavar="LIST", help="As for `evaluate`.")
-@click.option("--calibrator", metavar="JSON", help="Show what this one does; try no other.")
+@click.option("--calibrator", metavar="JSON", help="Show the effect of this one; try no other.")
 @click.option(
     "--select",
     metavar="LIST",
-    help='Which calibrators to try, such as "temperature,vector", or "all", or "none"; '
-    "temperature, unless said, and platt for one score column.",
+    help='Calibrators to try, such as "temperature,vector", or "all", or "none"; by default '
+    "temperature, and platt for one score column.",
 )
 @click.option("--by", multiple=True, metavar="COLUMN", help="Slices by a column; may be repeated.")
 @click.option("--title", default="", metavar="TEXT", help="The heading.")
@@ -60,11 +60,10 @@ def report(
     model_name: str,
     **options: Any,
 ) -> None:
-    """One page about the predictions in FILE, to be sent to someone else.
+    """Write a shareable page about the predictions in FILE.
 
-    What the numbers say in words, metrics, diagrams, classes, slices, before and after a
-    calibrator, oddities of the data, and how each number was computed. Several files make a
-    comparison.
+    It holds the verdict in words, metrics, diagrams, classes, slices, the effect of a calibrator,
+    oddities of the data, and how each number was computed. Several files make a comparison.
 
     \b
     calibtool report test.npz -o report.html
@@ -82,7 +81,7 @@ def report(
 
     form = form_of(output, format_, model_card)
     if form == "html" and not output:
-        raise UsageError("a page needs a file: give -o report.html (or -o - for standard output)")
+        raise UsageError("a page needs a file; give -o report.html (or -o - for standard output)")
     if output and output != "-":
         require_writable(output)
     specs = [spec.name for spec in parse_list(metrics)]
@@ -91,7 +90,7 @@ def report(
     columns = fitted.columns if fitted is not None else ()
     sources = [shared.opened(file, choice, columns) for file in files]
     with out.progress() as progress:
-        made = page(
+        report = page(
             sources,
             specs,
             calibrator=fitted,
@@ -102,18 +101,18 @@ def report(
             progress=progress,
             **options,
         )
-    out.emit(text(made, form, task=model_card, model=model_name), output)
+    out.emit(text(report, form, task=model_card, model=model_name), output)
     if output and output != "-":
         click.echo(f"Wrote {output}", err=True)
 
 
 def _methods(select: str | None, calibrator: str | None) -> Methods:
-    """Which calibrators to try."""
+    """Return the calibrators to try."""
     from calibtool.calibrators.registry import module_of
     from calibtool.errors import UsageError
 
     if calibrator is not None and select is not None:
-        raise UsageError("--calibrator and --select exclude each other; give one of them")
+        raise UsageError("--calibrator and --select cannot be combined; give one of them")
     if select in (None, "all"):
         return "quick" if select is None else "all"
     names = [name.strip() for name in str(select).split(",") if name.strip()]

@@ -78,7 +78,7 @@ def select(
         found.calibrator.save(output)
     if figure:
         ink.save("skill", found, figure, width=6.0)
-    out.show("selection", found, format_, None)
+    out.show(found, format_, None)
     if format_ != "table":
         return
     if output:

@@ -57,12 +57,11 @@ def slices(
     calibtool slices scores.parquet --cluster user_id --format json
     """
     from calibtool.analysis.slice_search import search_slices
-    from calibtool.cli.output import emit, progress, terminal
+    from calibtool.cli import output as out
     from calibtool.data.slicing import names_in
-    from calibtool.reports.slice_search import render
 
     source = shared.source(file, options)
-    with progress() as show:
+    with out.progress() as show:
         search = search_slices(
             source,
             names_in(columns, "--columns") if columns else None,
@@ -72,4 +71,4 @@ def slices(
             seed=seed,
             progress=show,
         )
-    emit(render(search, format_, **terminal(output)), output)
+    out.show(search, format_, output)

@@ -59,12 +59,11 @@ def test(
     calibtool test scores.parquet --score p --labels clicked --tests cox,belt
     """
     from calibtool.analysis.significance.run import significance
-    from calibtool.cli.output import emit, progress, terminal
-    from calibtool.reports.significance import render
+    from calibtool.cli import output as out
 
     source = shared.source(file, options)
-    with progress() as show:
+    with out.progress() as show:
         results = significance(
             source, tests=tests, view=view, resamples=resamples, seed=seed, progress=show
         )
-    emit(render(results, format_, **terminal(output)), output)
+    out.show(results, format_, output)

@@ -59,7 +59,7 @@ def train(
     calibtool train --out run/ --resume
     """
     from calibtool.cli import output
-    from calibtool.reports import table
+    from calibtool.reports.render import render
     from calibtool.train import require_torch
 
     require_torch()
@@ -80,7 +80,7 @@ def train(
         raise
     if not is_first_process():
         return
-    output.emit(table.render(result, format_, **output.terminal()), None)
+    output.emit(render(result, format_, **output.terminal()), None)
     if format_ == "table":
         click.echo(f"\nWrote {Path(settings.out)}/\nNext: calibtool {next_}")
 

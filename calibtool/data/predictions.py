@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,14 +26,14 @@ from calibtool.data.validation import (
     require_unit,
     row_weights,
 )
-from calibtool.types import Array
+from calibtool.types import Array, Shown, data_frame
 
 Kind: TypeAlias = Literal["logits", "probs", "confidence"]
 KIND_NAMES = {"logits": "logits", "probs": "probabilities", "confidence": "confidence only"}
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
+class Predictions(Shown):
     """Outputs and labels of N rows and K classes.
 
     Attributes:
@@ -163,6 +163,34 @@ class Predictions:
         checked = None if labels is None else as_labels(labels, len(values), classes, names, place)
         weighted = row_weights(weights, len(values), place)
         return cls(kind, values, checked, weights=weighted, class_names=names, source=place.source)
+
+    def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self) -> str:
+        """Return one line for people: source, rows, classes and kind."""
+        weighted = self.weights is not None
+        return DataInfo(self.source, self.rows, self.classes, self.kind, weighted).describe()
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame with one line per row.
+
+        Columns are named as in csv files: `logit_0`, `logit_1` ... (or by class names) or `logit`
+        for one column, likewise `prob`, or `confidence`; then `labels`, `correct`, `weights` and
+        the columns of `extra`, where they are known. Raises CalibtoolError without pandas.
+        """
+        stem = self.kind.removesuffix("s")
+        columns: dict[str, Any] = {stem: self.values.ravel()}
+        if self.values.ndim == 2 and not self.one_column:
+            names = self.class_names or range(self.values.shape[1])
+            columns = {
+                f"{stem}_{name}": column for name, column in zip(names, self.values.T, strict=True)
+            }
+        for name in ("labels", "correct", "weights"):
+            if getattr(self, name) is not None:
+                columns[name] = getattr(self, name)
+        extra = {name: list(column) for name, column in self.extra.items()}
+        return data_frame(columns | extra)
 
     @property
     def rows(self) -> int:

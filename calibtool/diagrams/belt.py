@@ -17,6 +17,7 @@ from calibtool.diagrams.curve import (
     plain,
     stacked,
 )
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
@@ -37,7 +38,7 @@ NARROW = 0.8  # level of the narrow band, that of the R package givitiR
 
 
 @dataclass(frozen=True, eq=False)
-class BeltDiagram:
+class BeltDiagram(Drawn):
     """A calibration belt.
 
     Attributes:

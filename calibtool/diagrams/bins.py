@@ -10,6 +10,7 @@ import numpy as np
 from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.style import DASHES, Style
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -26,7 +27,7 @@ LIBRARY_ROWS = 200_000  # bounds the time of other libraries' rules, each tried 
 
 
 @dataclass(frozen=True, eq=False)
-class BinsDiagram:
+class BinsDiagram(Drawn):
     """ECE against the number of bins.
 
     Attributes:

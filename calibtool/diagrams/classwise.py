@@ -13,6 +13,7 @@ from calibtool.data.readable import Readable, Variant
 from calibtool.data.rows import to_probs
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, class_names, only, request
 from calibtool.diagrams.options import Bins, Top
 from calibtool.diagrams.reliability_curves import binned, binomial_range
@@ -54,7 +55,7 @@ class Strip:
 
 
 @dataclass(frozen=True, eq=False)
-class Classwise:
+class Classwise(Drawn):
     """One-vs-rest calibration of K classes.
 
     Attributes:

@@ -12,6 +12,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, named, request
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import Smooth, percentiles, smoother
@@ -21,7 +22,7 @@ from calibtool.errors import UsageError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.intervals.estimate import Estimate
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Compare:
+class Compare(Drawn):
     """The gaps of two models on the same rows.
 
     Attributes:
@@ -144,7 +145,7 @@ def _replicates(results: RowResults, problem: RowProblems, smooth: Smooth, gap: 
     draws = results.settings.draws
     if draws is None:
         return np.full((1, len(gap)), np.nan)
-    (cells,) = problem.bootstrapped(draws, results.settings.threads, lambda share: None)
+    (cells,) = problem.bootstrapped(draws, results.settings.threads, silent)
     fine = problem.fine[0].cells
     # replicates are of the fine cells, the gap of the exact ones: the difference is put back
     return np.asarray(smooth(cells) - smooth(fine) + gap)

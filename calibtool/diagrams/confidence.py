@@ -10,11 +10,13 @@ import numpy as np
 from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.options import Bins, View
 from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
@@ -47,7 +49,7 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Confidence:
+class Confidence(Drawn):
     """Histograms of the score by outcome.
 
     Attributes:
@@ -143,7 +145,7 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
     axes.axhline(0, color=style.muted, lw=style.line * 0.5)
     axes.set_ylim(-bottom - room, top + room)
     axes.set_xlim(0, 1)
-    ends = [marks.percent(bottom, 0), "0", marks.percent(top, 0)]
+    ends = [percent(bottom, 0), "0", percent(top, 0)]
     axes.set_yticks([-bottom, 0, top], ends)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
     axes.set_xlabel(AXIS_NAMES[data.view][0])
@@ -155,6 +157,6 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
 def _words(group: Group) -> str:
     if not group.rows:
         return f"{group.label}: none"
-    mean = marks.percent(group.mean, 0)
-    high = marks.percent(group.high, 0)
+    mean = percent(group.mean, 0)
+    high = percent(group.high, 0)
     return f"{group.label} {group.rows:,}: mean {mean}, {high} above {HIGH:g}"

@@ -10,12 +10,14 @@ import numpy as np
 from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, class_names, only, request
 from calibtool.diagrams.options import Top
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -52,7 +54,7 @@ class Predicted:
 
 
 @dataclass(frozen=True, eq=False)
-class ConfusionCalibration:
+class ConfusionCalibration(Drawn):
     """Confidence and accuracy by predicted class.
 
     Attributes:
@@ -215,5 +217,5 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
 def _words(predicted: Predicted) -> str:
     if not predicted.mistaken:
         return f"n {predicted.rows:,}"
-    share = marks.percent(predicted.mistaken_share, 0)
+    share = percent(predicted.mistaken_share, 0)
     return f"n {predicted.rows:,}; {share} {marks.long_name(predicted.mistaken, 13)}"

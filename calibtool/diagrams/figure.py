@@ -26,7 +26,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 def svg(drawn: Figure) -> str:
     """Return a figure as an SVG with real text; figures of the same data give the same string."""
-    return _bytes(drawn, "svg").decode("utf-8")
+    return picture(drawn, "svg").decode("utf-8")
 
 
 # no dates and versions: the same data give the same bytes
@@ -134,7 +134,7 @@ def save(
 def write_figure(make: Callable[[], Figure], path: str | Path) -> None:
     """Write the figure that `make` returns to a file, atomically."""
     require_suffix(path)
-    content = _bytes(make(), Path(path).suffix.lower().removeprefix("."))
+    content = picture(make(), Path(path).suffix.lower().removeprefix("."))
     with whole_file(path) as file:
         file.write(content)
 
@@ -148,7 +148,8 @@ def require_suffix(path: str | Path) -> None:
         )
 
 
-def _bytes(drawn: Figure, kind: str) -> bytes:
+def picture(drawn: Figure, kind: str) -> bytes:
+    """Return a figure as the bytes of a png, svg or pdf file."""
     out = BytesIO()
     with _matplotlib(STYLES["paper"]), _boxes_for_missing_letters():
         colour = drawn.get_facecolor()

@@ -17,13 +17,14 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.options import Option
 from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
-from calibtool.types import Progress
+from calibtool.types import Progress, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class GainDiagram:
+class GainDiagram(Drawn):
     """NLL and ECE before and after every calibrator, the lowest NLL first.
 
     Attributes:
@@ -113,7 +114,7 @@ def compute(
         module_of(name)
     variants, notes = [Variant()], []
     measured = numbered(rows) if test is None else test
-    report_progress: Progress = how.get("progress") or (lambda stage, share: None)
+    report_progress: Progress = how.get("progress") or silent
     for done, name in enumerate(names, start=1):
         try:
             variants.append(_variant(name, rows, crossed=test is None))

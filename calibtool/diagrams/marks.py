@@ -15,6 +15,7 @@ import numpy as np
 
 from calibtool.diagrams.curve import Histogram
 from calibtool.diagrams.style import Style
+from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -228,22 +229,6 @@ def brief(value: float) -> str:
     if value == 0:
         return "0"
     return f"{value:.2g}" if abs(value) < 1e-3 else f"{value:.3f}"
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """A share in per cent, never rounded to 0 or to 100 unless it is.
-
-    >>> percent(0.9531), percent(0.99999), percent(0.0), percent(0.00001)
-    ('95.3 %', '>99.9 %', '0 %', '<0.1 %')
-    """
-    least = 0.5 * 10 ** (-digits - 2)
-    if value in (0, 1):
-        return f"{100 * value:.0f} %"
-    if value < least:
-        return f"<{10**-digits:g} %"
-    if value > 1 - least:
-        return f">{100 - 10**-digits:g} %"
-    return f"{100 * value:.{digits}f} %"
 
 
 def small_print(axes: Axes, style: Style, text: str, *, below: float = 3.4) -> None:

@@ -9,6 +9,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable, Variant
 from calibtool.diagrams import marks, panels, reliability_curves, series
 from calibtool.diagrams.curve import Curve, Parts, Points, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, groups, named, only, request
 from calibtool.diagrams.options import Bins, Calibrators, Option, View, require_choices
 from calibtool.diagrams.scales import AXIS_NAMES, Scale, scale_of
@@ -16,6 +17,7 @@ from calibtool.diagrams.style import Style
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.evaluate import evaluate_variants
 from calibtool.evaluation.results import Results
+from calibtool.formatting import percent
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
@@ -32,7 +34,7 @@ Bands: TypeAlias = Literal["confidence", "consistency", "both", "none"]
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
+class Reliability(Drawn):
     """A reliability diagram.
 
     Attributes:
@@ -300,7 +302,7 @@ def _panel(
 def _corner(data: Reliability, curve: Curve) -> list[str]:
     """Return the numbers: errors with their intervals, mean score, mean outcome, rows."""
     estimates = [marks.estimate_text(estimate) for estimate in curve.estimates]
-    said, was = marks.percent(curve.said), marks.percent(curve.was)
+    said, was = percent(curve.said, 1), percent(curve.was, 1)
     score, outcome = MEANS[data.view]
     return [*estimates, f"{score} {said}", f"{outcome} {was}", f"n = {curve.rows:,}"]
 

@@ -17,7 +17,7 @@ from calibtool.evaluation.results import Results
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.corp import isotonic
 from calibtool.metrics.smooth import Kernel, smoothed
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 POINTS = 201  # of a smooth curve: one every 0.005, finer than a line is wide
 NARROWEST = 0.01  # bandwidth of a smooth curve: twice the distance of its points
@@ -244,7 +244,7 @@ def _bands(
         return dict.fromkeys(("low", "high", "least", "most"), unknown)
     problems.prepare(draws, threads)
     if rate is None:
-        (drawn,) = problems.bootstrapped(draws, threads, lambda share: None)
+        (drawn,) = problems.bootstrapped(draws, threads, silent)
         # replicates are drawn from the fine cells, the curve from the exact ones: the difference
         # between the two is what the fine cells lose, and is put back
         moved = curve(drawn) + (seen - curve(fine))

@@ -11,6 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, named, request
 from calibtool.diagrams.options import Calibrators
 from calibtool.diagrams.reliability_curves import percentiles
@@ -21,7 +22,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
 from calibtool.metrics.ranking import accuracy_at_coverage
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +52,7 @@ class Risk:
 
 
 @dataclass(frozen=True, eq=False)
-class RiskCoverage:
+class RiskCoverage(Drawn):
     """Risk against coverage.
 
     Attributes:
@@ -117,7 +118,7 @@ def of_system(results: Results, number: int, label: str) -> Risk:
     risk = _risk(cells)
     low = high = np.full(len(COVERAGE), np.nan)
     if draws is not None:
-        (drawn,) = problems.bootstrapped(draws, results.settings.threads, lambda share: None)
+        (drawn,) = problems.bootstrapped(draws, results.settings.threads, silent)
         # replicates are of the fine cells, the curve of the exact ones: the difference is put back
         moved = _risk(drawn) + (risk - _risk(problems.fine[0].cells))
         low, high = percentiles(np.clip(moved, 0, 1), results.settings.level)

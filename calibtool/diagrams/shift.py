@@ -17,6 +17,7 @@ from calibtool.diagrams.curve import (
     numbers,
     stacked,
 )
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, column, only, request
 from calibtool.diagrams.options import Bins, Option, View
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
@@ -60,7 +61,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
-class Shift:
+class Shift(Drawn):
     """Calibration over a column, stretch by stretch.
 
     Attributes:

@@ -14,6 +14,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, only, request
 from calibtool.diagrams.options import Bins
 from calibtool.diagrams.style import DOTTED, Style
@@ -30,7 +31,7 @@ STEPS = 12  # temperatures on either side of the middle: smooth curves, and 25 e
 
 
 @dataclass(frozen=True, eq=False)
-class Temperature:
+class Temperature(Drawn):
     """NLL and ECE against T.
 
     Attributes:

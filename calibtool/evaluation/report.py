@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from calibtool.data.predictions import DataInfo
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
+from calibtool.types import Shown
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Shown):
     """The estimates of one set of predictions, by spec string.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calibtool.evaluation.report import Report
+from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
 
 
@@ -81,10 +82,10 @@ def _says(report: Report, bias: Estimate | None) -> str:
         return ""
     if bias.view == "positive":
         return (
-            f"P(class 1) is {_percent(report.said)} on average, "
-            f"{_percent(report.was)} of the rows are class 1"
+            f"P(class 1) is {percent(report.said, 1)} on average, "
+            f"{percent(report.was, 1)} of the rows are class 1"
         )
-    return f"says {_percent(report.said)}, is right {_percent(report.was)} of the time"
+    return f"says {percent(report.said, 1)}, is right {percent(report.was, 1)} of the time"
 
 
 def _effect(report: Report, lead: Estimate | None) -> str:
@@ -120,10 +121,6 @@ def _next(report: Report) -> str:
 def _title(estimate: Estimate) -> str:
     article = "an" if estimate.name[0] in "aeio" else "a"
     return f"{article} {estimate.name}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def p_text(p: float) -> str:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from calibtool.evaluation.report import Report
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
+from calibtool.types import Shown
 
 Decision: TypeAlias = Literal["pass", "fail", "inconclusive"]
 MODES = ("prove", "tolerate", "point")
@@ -70,7 +71,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Shown):
     """Every verdict, and what they rest on.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A gate's outcome as CI systems read it: GitHub, GitLab, JUnit, SARIF, TAP."""
+"""Findings as CI systems read them: GitHub, GitLab, JUnit, SARIF, TAP."""
 
 from __future__ import annotations
 
@@ -8,72 +8,64 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from calibtool.gate.outcome import Outcome, Verdict
-from calibtool.reports import markdown, verdicts
+from calibtool.reports import markdown
+from calibtool.reports.table import Finding, Table
 from calibtool.version import __version__
 
 _LEVELS = {"fail": "error", "inconclusive": "warning", "pass": "notice"}
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def github(found: Outcome) -> str:
-    """Workflow commands: an annotation a requirement, and the last line."""
+def github(table: Table) -> str:
+    """Return workflow commands: an annotation per requirement, and the summary."""
     lines = []
-    for verdict in found.verdicts:
-        file, line = verdicts.place(found, verdict)
-        where = f"file={_property(file)},line={line},title={_property(_title(verdict))}"
-        level = _LEVELS[found.counts_as(verdict)]
-        lines.append(f"::{level} {where}::{_data(verdicts.message(verdict))}")
-    return "\n".join([*lines, verdicts.summary(found)]) + "\n"
+    for finding in table.findings:
+        title = f"{finding.name} {finding.word}"
+        where = f"file={_property(finding.file)},line={finding.line},title={_property(title)}"
+        lines.append(f"::{_LEVELS[finding.decision]} {where}::{_data(finding.message)}")
+    return "\n".join([*lines, table.summary]) + "\n"
 
 
-def github_summary(found: Outcome, picture: str) -> str:
-    """The summary of a step: the table, and the reliability diagram in letters, since a summary
-    shows no image that is not on the web."""
-    body = markdown.outcome(found)
+def github_summary(table: Table, picture: str) -> str:
+    """Return the summary of a step: the table, and a reliability diagram as text, because job
+    summaries cannot embed local images."""
     drawn = f"\n```text\n{picture.rstrip()}\n```\n" if picture else ""
-    return f"### calibtool: {verdicts.summary(found)}\n\n{body}{drawn}"
+    return f"### calibtool: {table.summary}\n\n{markdown.render(table)}{drawn}"
 
 
-def gitlab(found: Outcome) -> str:
-    """GitLab's code quality report: an issue for what did not pass."""
-    issues = []
-    for verdict in found.verdicts:
-        decision = found.counts_as(verdict)
-        if decision == "pass":
-            continue
-        file, line = verdicts.place(found, verdict)
-        key = f"{found.report.data.source}|{verdict.requirement.text}"
-        issues.append(
-            {
-                "description": verdicts.message(verdict),
-                "check_name": verdict.requirement.subject,
-                "fingerprint": hashlib.sha256(key.encode()).hexdigest(),
-                "severity": "major" if decision == "fail" else "minor",
-                "location": {"path": file, "lines": {"begin": line}},
-            }
-        )
+def gitlab(table: Table) -> str:
+    """Return GitLab's code quality report: an issue per requirement that is not met."""
+    issues = [
+        {
+            "description": finding.message,
+            "check_name": finding.subject,
+            "fingerprint": hashlib.sha256(f"{finding.source}|{finding.name}".encode()).hexdigest(),
+            "severity": "major" if finding.decision == "fail" else "minor",
+            "location": {"path": finding.file, "lines": {"begin": finding.line}},
+        }
+        for finding in table.findings
+        if finding.decision != "pass"
+    ]
     return json.dumps(issues, indent=2, ensure_ascii=False) + "\n"
 
 
-def junit(found: Outcome) -> str:
-    """JUnit XML: a test a requirement; what is inconclusive is skipped."""
-    counted = [found.counts_as(verdict) for verdict in found.verdicts]
+def junit(table: Table) -> str:
+    """Return JUnit XML: a test case per requirement; inconclusive ones are skipped."""
+    decisions = [finding.decision for finding in table.findings]
     suite = Element(
         "testsuite",
         name="calibtool",
-        tests=str(len(counted)),
-        failures=str(counted.count("fail")),
-        skipped=str(counted.count("inconclusive")),
+        tests=str(len(decisions)),
+        failures=str(decisions.count("fail")),
+        skipped=str(decisions.count("inconclusive")),
         errors="0",
     )
-    for verdict, decision in zip(found.verdicts, counted, strict=True):
-        source = found.report.data.source
-        case = SubElement(suite, "testcase", classname=source, name=verdict.requirement.text)
-        text = verdicts.message(verdict)
-        if decision == "fail":
+    for finding in table.findings:
+        case = SubElement(suite, "testcase", classname=finding.source, name=finding.name)
+        text = finding.message
+        if finding.decision == "fail":
             SubElement(case, "failure", message=text, type="calibration").text = text
-        elif decision == "inconclusive":
+        elif finding.decision == "inconclusive":
             SubElement(case, "skipped", message=text)
         else:
             SubElement(case, "system-out").text = text
@@ -84,50 +76,49 @@ def junit(found: Outcome) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
-def sarif(found: Outcome) -> str:
-    """SARIF 2.1.0: a rule a requirement, a result for what did not pass."""
+def sarif(table: Table) -> str:
+    """Return SARIF 2.1.0: a rule per requirement, a result per one that is not met."""
     rules = [
-        {"id": v.requirement.text, "shortDescription": {"text": f"requires {v.requirement.text}"}}
-        for v in found.verdicts
+        {"id": finding.name, "shortDescription": {"text": f"requires {finding.name}"}}
+        for finding in table.findings
     ]
-    results = [
-        _result(found, verdict) for verdict in found.verdicts if found.counts_as(verdict) != "pass"
-    ]
+    results = [_result(finding) for finding in table.findings if finding.decision != "pass"]
     driver = {"name": "calibtool", "version": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "results": results}
     body = {"$schema": SARIF, "version": "2.1.0", "runs": [run]}
     return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
 
 
-def tap(found: Outcome) -> str:
-    """TAP 14: a line a requirement; what is inconclusive is skipped."""
-    lines = ["TAP version 14", f"1..{len(found.verdicts)}"]
-    for number, verdict in enumerate(found.verdicts, start=1):
-        decision = found.counts_as(verdict)
-        name = verdict.requirement.text.replace("#", "\\#")
-        ok = "not ok" if decision == "fail" else "ok"
-        skip = " # SKIP inconclusive" if decision == "inconclusive" else ""
-        lines += [f"{ok} {number} - {name}{skip}", f"  # {verdicts.message(verdict)}"]
+def tap(table: Table) -> str:
+    """Return TAP 14: a line per requirement; inconclusive ones are skipped."""
+    lines = ["TAP version 14", f"1..{len(table.findings)}"]
+    for number, finding in enumerate(table.findings, start=1):
+        name = finding.name.replace("#", "\\#")
+        ok = "not ok" if finding.decision == "fail" else "ok"
+        skip = " # SKIP inconclusive" if finding.decision == "inconclusive" else ""
+        lines += [f"{ok} {number} - {name}{skip}", f"  # {finding.message}"]
     return "\n".join(lines) + "\n"
 
 
-def _title(verdict: Verdict) -> str:
-    return f"{verdict.requirement.text} {verdicts.WORDS[verdict.decision]}"
-
-
-def _result(found: Outcome, verdict: Verdict) -> dict[str, Any]:
-    file, line = verdicts.place(found, verdict)
-    where = {"artifactLocation": {"uri": quote(file)}, "region": {"startLine": line}}
+def _result(finding: Finding) -> dict[str, Any]:
+    region = {"startLine": finding.line}
     return {
-        "ruleId": verdict.requirement.text,
-        "level": "error" if found.counts_as(verdict) == "fail" else "warning",
-        "message": {"text": verdicts.message(verdict)},
-        "locations": [{"physicalLocation": where}],
+        "ruleId": finding.name,
+        "level": "error" if finding.decision == "fail" else "warning",
+        "message": {"text": finding.message},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": quote(finding.file)},
+                    "region": region,
+                }
+            }
+        ],
     }
 
 
 def _data(text: str) -> str:
-    """A command's message, escaped as GitHub's runner reads it back."""
+    """Return a command's message, escaped as GitHub's runner reads it back."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

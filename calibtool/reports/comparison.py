@@ -1,4 +1,4 @@
-"""Comparisons: table, JSON, csv, markdown, and LaTeX for a paper."""
+"""The table of a comparison."""
 
 from __future__ import annotations
 
@@ -10,212 +10,216 @@ from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRo
 from calibtool.formatting import interval, number, percent, signed
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
-from calibtool.reports import csv, json, latex
-from calibtool.reports.table import Table
-from calibtool.reports.table import render as listed
+from calibtool.reports import evaluation, json
+from calibtool.reports.table import Note, Table
 
-SHORT = 8  # letters of a name that still stands above a column of numbers
+SHORT = 8  # letters of a name that still fits above a column of numbers
 
 
-def render(found: Comparison, format_: str, *, width: int, colour: bool) -> str:
-    """A comparison in a format."""
-    if format_ == "json":
-        return json.document("calibtool-comparison", _body(found))
-    if format_ == "csv":
-        records = list(_records(found))
-        return csv.write(list(records[0]), records)
-    if format_ == "latex":
-        return _latex(found)
-    made = _pair(found) if len(found.names) == 2 else _many(found)
-    return listed(made, format_, width=width, colour=colour)
+def table(comparison: Comparison, width: int | None) -> Table:
+    """Return a row per metric of two files; of more, a row per metric and file."""
+    titles, cells = _pair(comparison) if len(comparison.names) == 2 else _several(comparison)
+    return Table(
+        kind="calibtool-comparison",
+        head="\n".join(_head(comparison)),
+        titles=titles,
+        cells=cells,
+        records=list(_records(comparison)),
+        key="",
+        notes=list(_notes(comparison)),
+        body=_body(comparison),
+        paper=_paper(comparison),
+    )
 
 
 # ------------------------------------------------------------------ for people
 
 
-def _pair(found: Comparison) -> Table:
-    """Two systems: a line a metric."""
-    other = 1 - found.reference
-    columns = [found.reference, other]
-    titles = ["metric", *_titles(found, columns), "change"]
-    titles += [] if found.level is None else [f"{percent(found.level)} interval", "p, Holm"]
+def _pair(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return titles and cells of two files: a row per metric."""
+    other = 1 - comparison.reference
+    columns = [comparison.reference, other]
+    titles = ["metric", *_titles(comparison, columns), "change", *_tested(comparison)]
     cells = []
-    for family, lines in _families(found):
+    for family, rows in _families(comparison):
         cells.append([family, *[""] * (len(titles) - 1)])
-        for line in lines:
-            row = [f" {line.spec}", *(number(line.estimates[k].value) for k in columns)]
-            cells.append([*row, *_change(line.changes[other])][: len(titles)])
-    return _listing(found, titles, cells)
+        for row in rows:
+            values = [number(row.estimates[k].value) for k in columns]
+            cells.append([f" {row.spec}", *values, *_change(row.changes[other])][: len(titles)])
+    return titles, cells
 
 
-def _many(found: Comparison) -> Table:
-    """More systems: a line a metric and system."""
-    titles = ["metric", "file", "value", "change"]
-    titles += [] if found.level is None else [f"{percent(found.level)} interval", "p, Holm"]
+def _several(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return titles and cells of more than two files: a row per metric and file."""
+    titles = ["metric", "file", "value", "change", *_tested(comparison)]
     cells = []
-    for family, lines in _families(found):
+    for family, rows in _families(comparison):
         cells.append([family, *[""] * (len(titles) - 1)])
-        for line in lines:
-            for k, name in enumerate(found.names):
-                first = "" if k else f" {line.spec}"
-                row = [first, name, number(line.estimates[k].value), *_change(line.changes[k])]
-                cells.append(row[: len(titles)])
-    return _listing(found, titles, cells)
+        for row in rows:
+            for k, name in enumerate(comparison.names):
+                first = "" if k else f" {row.spec}"
+                line = [first, name, number(row.estimates[k].value), *_change(row.changes[k])]
+                cells.append(line[: len(titles)])
+    return titles, cells
 
 
-def _listing(found: Comparison, titles: list[str], cells: list[list[str]]) -> Table:
-    return Table(
-        kind="calibtool-comparison",
-        head="\n".join(_head(found)),
-        titles=titles,
-        cells=cells,
-        records=(),
-        key="metrics",
-        below=list(_below(found)),
-    )
+def _tested(comparison: Comparison) -> list[str]:
+    """Return the titles of what an interval gives."""
+    level = comparison.level
+    return [] if level is None else [f"{percent(level)} interval", "p, Holm"]
 
 
-def _head(found: Comparison) -> Iterator[str]:
-    yield f"{found.data.describe()}; rows matched by {found.matched}"
-    columns = [found.reference, *(k for k in range(len(found.names)) if k != found.reference)]
-    if len(columns) == 2 and _lettered(found):
-        for letter, k in zip("AB", columns, strict=True):
-            yield f"{letter}: {found.names[k]}"
+def _head(comparison: Comparison) -> Iterator[str]:
+    yield f"{comparison.data.describe()}; rows matched by {comparison.matched}"
+    if len(comparison.names) == 2 and _lettered(comparison):
+        for letter, k in zip("AB", (comparison.reference, 1 - comparison.reference), strict=True):
+            yield f"{letter}: {comparison.names[k]}"
 
 
-def _titles(found: Comparison, columns: list[int]) -> list[str]:
-    return ["A", "B"] if _lettered(found) else [found.names[k] for k in columns]
+def _titles(comparison: Comparison, columns: list[int]) -> list[str]:
+    return ["A", "B"] if _lettered(comparison) else [comparison.names[k] for k in columns]
 
 
-def _lettered(found: Comparison) -> bool:
-    return any(len(name) > SHORT for name in found.names)
+def _lettered(comparison: Comparison) -> bool:
+    return any(len(name) > SHORT for name in comparison.names)
 
 
-def _families(found: Comparison) -> Iterator[tuple[str, list[MetricRow]]]:
+def _families(comparison: Comparison) -> Iterator[tuple[str, list[MetricRow]]]:
     for family in FAMILIES:
-        lines = [line for line in found.lines if line.family == family and not line.missing]
-        if lines:
-            yield family, lines
+        rows = [row for row in comparison.lines if row.family == family and not row.missing]
+        if rows:
+            yield family, rows
 
 
 def _change(change: Change | None) -> list[str]:
     if change is None:
         return ["", "", ""]
-    one = change.estimate
-    best = one.value if one.unbiased is None else one.unbiased
+    estimate = change.estimate
+    ends = interval(estimate.low, estimate.high, sign=True)
     p = "" if change.adjusted is None else shown_p(change.adjusted)
-    return [signed(best), interval(one.low, one.high, sign=True), p + ("*" * bool(change.verdict))]
+    return [signed(evaluation.best_change(estimate)), ends, p + ("*" * bool(change.verdict))]
 
 
-def _below(found: Comparison) -> Iterator[str]:
-    for line in found.lines:
-        if line.missing:
-            yield f"Not available: {line.spec} ({line.missing})"
-    if found.level is not None:
-        wrong = percent(1 - found.level)
-        yield (
-            f"Changes are paired, minus {found.names[found.reference]}; those of calibration "
-            f"errors are corrected for bias. * p below {wrong} after Holm's correction for "
-            f"{found.tests} {'test' if found.tests == 1 else 'tests'}."
+def _notes(comparison: Comparison) -> Iterator[Note]:
+    for row in comparison.lines:
+        if row.missing:
+            yield Note(f"Not available: {row.spec} ({row.missing})")
+    if comparison.level is not None:
+        yield Note(
+            f"Changes are paired, minus {comparison.names[comparison.reference]}; those of "
+            "calibration errors are corrected for bias. * p below "
+            f"{percent(1 - comparison.level)} after Holm's correction for {_tests(comparison)}."
         )
-    if found.reading:
-        yield found.reading
+    if comparison.reading:
+        yield Note(comparison.reading)
+
+
+def _tests(comparison: Comparison) -> str:
+    return "1 test" if comparison.tests == 1 else f"{comparison.tests} tests"
 
 
 # ------------------------------------------------------------------ for machines
 
 
-def _body(found: Comparison) -> dict[str, Any]:
+def _body(comparison: Comparison) -> dict[str, Any]:
     return {
-        "data": asdict(found.data),
-        "systems": list(found.names),
-        "reference": found.names[found.reference],
-        "matched_by": found.matched,
-        "level": found.level,
-        "tests": found.tests,
+        "data": asdict(comparison.data),
+        "systems": list(comparison.names),
+        "reference": comparison.names[comparison.reference],
+        "matched_by": comparison.matched,
+        "level": comparison.level,
+        "tests": comparison.tests,
         "metrics": [
             {
-                "metric": line.spec,
-                "family": line.family,
-                "better": line.better,
-                "best": None if line.best is None else found.names[line.best],
+                "metric": row.spec,
+                "family": row.family,
+                "better": row.better,
+                "best": None if row.best is None else comparison.names[row.best],
                 "systems": [
-                    {"system": name, **json.estimate(estimate)}
-                    | {"change": _changed(line.changes[k])}
+                    {"system": name, **json.fields(estimate)} | {"change": _changed(row.changes[k])}
                     for k, (name, estimate) in enumerate(
-                        zip(found.names, line.estimates, strict=True)
+                        zip(comparison.names, row.estimates, strict=True)
                     )
                 ],
             }
-            for line in found.lines
+            for row in comparison.lines
         ],
-        "reading": found.reading,
+        "reading": comparison.reading,
     }
 
 
 def _changed(change: Change | None) -> dict[str, Any] | None:
     if change is None:
         return None
-    own = {"adjusted": change.adjusted, "verdict": change.verdict}
-    return json.estimate(change.estimate) | own
+    tested = {"adjusted": change.adjusted, "verdict": change.verdict}
+    return json.fields(change.estimate) | tested
 
 
-def _records(found: Comparison) -> Iterator[dict[str, Any]]:
-    """A line a metric and system."""
-    for line in found.lines:
-        for k, name in enumerate(found.names):
-            own, change = line.estimates[k], line.changes[k]
-            after = change.estimate if change else Estimate("", None)
+def _records(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    """Return a record per metric and file."""
+    for row in comparison.lines:
+        for k, name in enumerate(comparison.names):
+            estimate, change = row.estimates[k], row.changes[k]
+            difference = change.estimate if change else Estimate("", None)
             yield {
                 "system": name,
-                "metric": line.spec,
-                "family": line.family,
-                "better": line.better,
-                "view": own.view,
-                "value": own.value,
-                "low": own.low,
-                "high": own.high,
-                "unbiased": own.unbiased,
-                "missing": own.missing,
-                "minus": found.names[found.reference] if change else "",
-                "change": after.value,
-                "change_unbiased": after.unbiased,
-                "change_low": after.low,
-                "change_high": after.high,
-                "p_value": after.p_value,
+                "metric": row.spec,
+                "family": row.family,
+                "better": row.better,
+                "view": estimate.view,
+                "value": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "unbiased": estimate.unbiased,
+                "missing": estimate.missing,
+                "minus": comparison.names[comparison.reference] if change else "",
+                "change": difference.value,
+                "change_unbiased": difference.unbiased,
+                "change_low": difference.low,
+                "change_high": difference.high,
+                "p_value": difference.p_value,
                 "adjusted": change.adjusted if change else None,
                 "verdict": change.verdict if change else "",
-                "best": line.best == k,
-                "signature": own.signature,
+                "best": row.best == k,
+                "signature": estimate.signature,
             }
 
 
 # ------------------------------------------------------------------ for a paper
 
 
-def _latex(found: Comparison) -> str:
-    """A row a system, a column a metric; in bold only what is the best by more than chance."""
-    lines = [line for line in found.lines if not line.missing]
-    arrows = {"lower": " $\\downarrow$", "higher": " $\\uparrow$", "": ""}
-    titles = ["", *(latex.escape(line.spec) + arrows[line.better] for line in lines)]
-    rows = []
-    for k, name in enumerate(found.names):
-        rows.append([latex.escape(name), *(_cell(line, k) for line in lines)])
-    reference = found.names[found.reference]
-    notes = [f"{found.data.describe()}; rows matched by {found.matched}"]
-    notes.append(f"{latex.DAGGER}: differs from {reference}; bold: the best by more than chance")
-    if found.level is not None:
+def _paper(comparison: Comparison) -> Table:
+    """Return a row per file and a column per metric; only a value that is the best by more than
+    chance stands out."""
+    rows = [row for row in comparison.lines if not row.missing]
+    arrows = {"lower": " ↓", "higher": " ↑", "": ""}
+    reference = comparison.names[comparison.reference]
+    notes = [f"†: differs from {reference}; bold: the best by more than chance"]
+    if comparison.level is not None:
         notes.append(
-            f"paired bootstrap, p < {1 - found.level:g} after Holm's correction for {found.tests} "
-            "tests"
+            f"paired bootstrap, p < {1 - comparison.level:g} after Holm's correction for "
+            f"{_tests(comparison)}"
         )
-    notes += [line.estimates[0].signature for line in lines]
-    return latex.table(titles, rows, notes)
+    return Table(
+        kind="calibtool-comparison",
+        head=f"{comparison.data.describe()}; rows matched by {comparison.matched}",
+        titles=["", *(row.spec + arrows[row.better] for row in rows)],
+        cells=[
+            [name, *(_value(row, k) for row in rows)] for k, name in enumerate(comparison.names)
+        ],
+        records=(),
+        key="",
+        notes=[*notes, *(row.estimates[0].signature for row in rows)],
+        tones={
+            (row.best, column): "best"
+            for column, row in enumerate(rows, start=1)
+            if row.best is not None
+        },
+    )
 
 
-def _cell(line: MetricRow, k: int) -> str:
-    change = line.changes[k]
-    text = latex.number(line.estimates[k].value)
-    if line.best == k:
-        text = f"\\textbf{{{text}}}"
-    return f"{text}$^{{\\dagger}}$" if change is not None and change.verdict else text
+def _value(row: MetricRow, k: int) -> str:
+    """Return the value of file `k`; with a dagger if it differs from the reference."""
+    change = row.changes[k]
+    mark = "†" if change is not None and change.verdict else ""
+    return number(row.estimates[k].value) + mark

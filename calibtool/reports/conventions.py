@@ -1,79 +1,108 @@
-"""Other libraries' numbers, in each format."""
+"""The numbers of other libraries, and their tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from calibtool.formatting import number
+from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.conventions.convention import LibraryRange, LibraryValue
 from calibtool.metrics.conventions.registry import named
-from calibtool.reports.table import Table, render
+from calibtool.reports.table import Table
+from calibtool.types import Shown
 
 
-def reproduced(
-    found: Sequence[LibraryValue], source: str, format_: str, *, width: int, colour: bool
-) -> str:
-    """A library's numbers on a file."""
-    convention = named(found[0].library)
-    known = [one for one in found if one.value is not None]
-    cells = [[one.metric, one.view, number(one.value), one.note] for one in known]
-    none = [f"No {one.metric}: {one.note}." for one in found if one.value is None]
-    title = f"{convention.title} {convention.version}"
-    listing = Table(
+@dataclass(frozen=True)
+class LibraryReport(Shown):
+    """The numbers that one library gives for the predictions of `source`."""
+
+    source: str
+    values: Sequence[LibraryValue]
+
+
+@dataclass(frozen=True)
+class LibraryComparison(Shown):
+    """The ECE of every library for the predictions of `source`, beside calibtool's own."""
+
+    source: str
+    ranges: Sequence[LibraryRange]
+    ece: Estimate
+
+
+def table(result: LibraryReport | LibraryComparison, width: int | None) -> Table:
+    """Return a row per number of a library, or per library."""
+    return _report(result) if isinstance(result, LibraryReport) else _comparison(result)
+
+
+def _report(report: LibraryReport) -> Table:
+    convention = named(report.values[0].library)
+    missing = [value for value in report.values if value.value is None]
+    return Table(
         kind="calibtool-convention",
-        head=f"{source}: as {title} has it",
+        head=f"{report.source}: as {convention.title} {convention.version} has it",
         titles=("metric", "view", "value", "note"),
-        cells=cells,
-        records=[asdict(one) for one in found],
+        cells=[
+            [value.metric, value.view, number(value.value), value.note]
+            for value in report.values
+            if value.value is not None
+        ],
+        records=[asdict(value) for value in report.values],
         key="metrics",
-        below=[f"ECE: {convention.rule}. {convention.note}".strip(), *none],
-        body={"source": source, "library": convention.name, "library_version": convention.version},
+        notes=[
+            f"ECE: {convention.rule}. {convention.note}".strip(),
+            *(f"No {value.metric}: {value.note}." for value in missing),
+        ],
+        body={
+            "source": report.source,
+            "library": convention.name,
+            "library_version": convention.version,
+        },
     )
-    return render(listing, format_, width=width, colour=colour)
 
 
-def spread(
-    found: Sequence[LibraryRange],
-    own: tuple[float, float | None, float | None],
-    source: str,
-    format_: str,
-    *,
-    width: int,
-    colour: bool,
-) -> str:
-    """The ECE of every library on a file; `own` is calibtool's, with its interval."""
-    known = [one for one in found if one.value is not None]
-    cells = [
-        [one.library, one.view, number(one.value), f"{number(one.low)} to {number(one.high)}"]
-        for one in known
-    ]
-    alike = [one for one in known if one.view != "class"]  # the others measure something else
-    values = [one.value for one in alike if one.value is not None]
-    lows = [one.low for one in alike if one.low is not None]
-    highs = [one.high for one in alike if one.high is not None]
-    value, low, high = own
+def _comparison(comparison: LibraryComparison) -> Table:
+    known = [library for library in comparison.ranges if library.value is not None]
+    value, low, high = _own(comparison)
+    return Table(
+        kind="calibtool-conventions",
+        head=f"{comparison.source}: one metric, ECE, as {len(known)} libraries define it",
+        titles=("library", "view", "15 bins", "5 to 100 bins"),
+        cells=[_cells(library) for library in known],
+        records=[asdict(library) for library in comparison.ranges],
+        key="libraries",
+        notes=_notes(comparison, known),
+        body={"source": comparison.source, "own": {"value": value, "low": low, "high": high}},
+    )
+
+
+def _cells(library: LibraryRange) -> list[str]:
+    ends = f"{number(library.low)} to {number(library.high)}"
+    return [library.library, library.view, number(library.value), ends]
+
+
+def _own(comparison: LibraryComparison) -> tuple[float, float | None, float | None]:
+    return comparison.ece.value or 0.0, comparison.ece.low, comparison.ece.high
+
+
+def _notes(comparison: LibraryComparison, known: Sequence[LibraryRange]) -> list[str]:
+    """Return how far the libraries differ, and which of them could not be compared."""
+    alike = [
+        library for library in known if library.view != "class"
+    ]  # those measure something else
+    values = [library.value for library in alike if library.value is not None]
+    lows = [library.low for library in alike if library.low is not None]
+    highs = [library.high for library in alike if library.high is not None]
+    value, low, high = _own(comparison)
     interval = f", 95 % interval [{number(low)}, {number(high)}]" if low is not None else ""
     definition = (
         f"With 15 bins the number lies between {number(min(values))} and {number(max(values))}, "
-        f"with 5 to 100 bins between {number(min(lows))} and {number(max(highs))}: so much of it "
-        f"is definition. calibtool's own: {number(value)}{interval}."
+        f"with 5 to 100 bins between {number(min(lows))} and {number(max(highs))}: that "
+        f"much depends on the definition. calibtool's own: {number(value)}{interval}."
     )
-    below = [definition]
+    notes = [definition]
     if len(alike) < len(known):
-        others = ", ".join(one.library for one in known if one.view == "class")
-        below.append(f"Not counted in, since what it calls ECE is class-wise: {others}.")
-    none = [one.library for one in found if one.value is None]
-    if none:
-        below.append(f"No number from: {', '.join(none)}.")
-    listing = Table(
-        kind="calibtool-conventions",
-        head=f"{source}: one metric, ECE, as {len(known)} libraries define it",
-        titles=("library", "view", "15 bins", "5 to 100 bins"),
-        cells=cells,
-        records=[asdict(one) for one in found],
-        key="libraries",
-        below=below,
-        body={"source": source, "own": {"value": value, "low": low, "high": high}},
-    )
-    return render(listing, format_, width=width, colour=colour)
+        others = ", ".join(library.library for library in known if library.view == "class")
+        notes.append(f"Not counted, because what they call ECE is class-wise: {others}.")
+    none = [library.library for library in comparison.ranges if library.value is None]
+    return [*notes, f"No number from: {', '.join(none)}."] if none else notes

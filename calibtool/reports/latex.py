@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from calibtool import formatting
+from calibtool.reports.table import Table
 
 DAGGER = "$^{\\dagger}$"
+_POWER = re.compile(r"([-+\d. ]*\d)e([-+]\d+)")
+_NUMBERS = re.compile(r"([-+\d., \[\]]|inf|nan)*")  # and intervals
 _SPECIAL = {
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
+    "†": DAGGER,
+    "↓": "$\\downarrow$",
+    "↑": "$\\uparrow$",
 }
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    """A tabular: words to the left in the first column, numbers to the right. Titles and cells are
-    LaTeX already; notes become comments above it."""
-    lines = [f"% {' '.join(note.split())}" for note in notes]
-    lines += ["% \\usepackage{booktabs}", f"\\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}"]
-    lines += ["\\toprule", _row(titles), "\\midrule"]
-    lines += [*map(_row, rows), "\\bottomrule", "\\end{tabular}"]
-    return "\n".join(lines) + "\n"
+def render(whole: Table) -> str:
+    """Return a tabular: words to the left in the first column, numbers to the right in the others.
+    Head and notes become comments above it."""
+    part = whole.paper or whole
+    notes = [part.head, *(note.text for note in part.paragraphs())]
+    lines = [f"% {' '.join(note.split()).replace('†', DAGGER)}" for note in notes]
+    lines.append("% \\usepackage{booktabs}")
+    lines.append(f"\\begin{{tabular}}{{l{'r' * (len(part.titles) - 1)}}}")
+    lines += ["\\toprule", _row([escape(title) for title in part.titles]), "\\midrule"]
+    for row, (first, *numbers) in enumerate(part.cells):
+        cells = [
+            _cell(text, best=part.tones.get((row, column)) == "best")
+            for column, text in enumerate(numbers, start=1)
+        ]
+        lines.append(_row([escape(first), *cells]))
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def _cell(text: str, *, best: bool) -> str:
+    """Return a number, in bold if it is the best; a dagger stays behind it."""
+    shown = number(text.removesuffix("†"))
+    shown = f"\\textbf{{{shown}}}" if best else shown
+    return shown + DAGGER if text.endswith("†") else shown
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is.
+    """Return text that LaTeX prints as it is.
 
     >>> print(escape("a_b 5 %"))
     a\\_b 5 \\%
@@ -34,18 +55,19 @@ def escape(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
-def number(value: float | None) -> str:
-    """A number, with a real minus.
+def number(text: str) -> str:
+    """Return a number of `calibtool.formatting` with a real minus and a real power of ten; words
+    as they are.
 
-    >>> print(number(-0.25), number(0.00001), number(None))
-    $-$0.2500 $1.0 \\times 10^{-5}$ --
+    >>> print(number("-0.2500"), number("1.0e-05"), number(""), number("yes & no"))
+    $-$0.2500 $1.0 \\times 10^{-5}$ -- yes \\& no
     """
-    text = formatting.number(value)
     if not text:
         return "--"
-    if "e" in text and "inf" not in text:
-        digits, power = text.split("e")
-        return f"${digits} \\times 10^{{{int(power)}}}$"
+    if power := _POWER.fullmatch(text):
+        return f"${power[1]} \\times 10^{{{int(power[2])}}}$"
+    if not _NUMBERS.fullmatch(text):
+        return escape(text)
     return text.replace("-", "$-$").replace("inf", "$\\infty$")
 
 

@@ -1,4 +1,4 @@
-"""Calibration over time, in each format."""
+"""The table of calibration over time."""
 
 from __future__ import annotations
 
@@ -7,36 +7,43 @@ from dataclasses import asdict
 from calibtool.analysis.monitoring.period import Monitoring, PeriodResult
 from calibtool.analysis.monitoring.wording import e_text
 from calibtool.formatting import interval, number, percent
-from calibtool.reports import table
+from calibtool.reports.table import Table
 
 
-def render(found: Monitoring, format_: str, *, width: int, colour: bool) -> str:
-    """A line a period, and what it comes to."""
-    made = table.Table(
+def table(monitoring: Monitoring, width: int | None) -> Table:
+    """Return a row per period: its scores, its error and the evidence so far."""
+    return Table(
         kind="calibtool-monitor",
-        head=found.describe(),
-        titles=_titles(found),
-        cells=[_cells(found, period) for period in found.periods],
-        records=[_record(period) for period in found.periods],
+        head=monitoring.describe(),
+        titles=_titles(monitoring),
+        cells=[_cells(monitoring, period) for period in monitoring.periods],
+        records=[_record(period) for period in monitoring.periods],
         key="periods",
-        below=[*_star(found), *(f"Note: {note}." for note in found.notes), found.reading],
-        body=_body(found),
-        marked=frozenset(k for k, period in enumerate(found.periods) if period.alarm),
+        notes=[
+            *_star(monitoring),
+            *(f"Note: {note}." for note in monitoring.notes),
+            monitoring.reading,
+        ],
+        body=_body(monitoring),
+        tones={
+            (row, None): "alarm" for row, period in enumerate(monitoring.periods) if period.alarm
+        },
     )
-    return table.render(made, format_, width=width, colour=colour)
 
 
-def _titles(found: Monitoring) -> list[str]:
-    said, was = ("said", "right") if found.view == "top" else ("score", "outcome")
-    what = found.every if found.every in ("day", "week", "month", "file") else "period"
-    ends = [] if found.level is None else [percent(found.level)]
-    return [what, "rows", said, was, "ece", *ends, "e"]
+def _titles(monitoring: Monitoring) -> list[str]:
+    score, outcome = ("said", "right") if monitoring.view == "top" else ("score", "outcome")
+    every = monitoring.every
+    period = every if every in ("day", "week", "month", "file") else "period"
+    ends = [] if monitoring.level is None else [percent(monitoring.level)]
+    return [period, "rows", score, outcome, "ece", *ends, "e"]
 
 
-def _cells(found: Monitoring, period: PeriodResult) -> list[str]:
-    ends = [] if found.level is None else [interval(period.ece.low, period.ece.high)]
+def _cells(monitoring: Monitoring, period: PeriodResult) -> list[str]:
+    ends = [] if monitoring.level is None else [interval(period.ece.low, period.ece.high)]
+    # e-values span hundreds of orders of magnitude; bounds keep the column narrow
     e = "<0.01" if period.log10_e < -2 else e_text(period.log10_e)
-    e = ">1e+99" if period.log10_e >= 100 else e  # a column that stays narrow
+    e = ">1e+99" if period.log10_e >= 100 else e
     return [
         *(period.name, _rows(period.rows), number(period.said), number(period.was)),
         *(number(period.ece.value), *ends, f"{e} {'*' if period.alarm else ' '}"),
@@ -47,10 +54,10 @@ def _rows(count: int) -> str:
     return f"{count:,}" if count < 1e6 else f"{count / 1e6:,.2f}M"
 
 
-def _star(found: Monitoring) -> list[str]:
-    """What the stars say."""
-    some = any(period.alarm for period in found.periods)
-    return [f"* alarm: e has reached {1 / found.alpha:g}."] if some else []
+def _star(monitoring: Monitoring) -> list[str]:
+    """Return what the stars mean, if there are any."""
+    alarms = any(period.alarm for period in monitoring.periods)
+    return [f"* alarm: e has reached {1 / monitoring.alpha:g}."] if alarms else []
 
 
 def _record(period: PeriodResult) -> dict[str, object]:
@@ -72,26 +79,25 @@ def _record(period: PeriodResult) -> dict[str, object]:
     }
 
 
-def _body(found: Monitoring) -> dict[str, object]:
-    """What JSON says besides."""
-    names = [period.name for period in found.periods]
+def _body(monitoring: Monitoring) -> dict[str, object]:
+    names = [period.name for period in monitoring.periods]
     change = None
-    if found.changed is not None:
-        at, low, high = (names[k] for k in found.changed)
-        change = {"period": at, "earliest": low, "latest": high}
+    if monitoring.changed is not None:
+        period, low, high = (names[k] for k in monitoring.changed)
+        change = {"period": period, "earliest": low, "latest": high}
     return {
-        "source": found.source,
-        "every": found.every,
-        "kind": found.kind,
-        "view": found.view,
-        "rows": found.rows,
-        "against": found.against,
-        "alpha": found.alpha,
-        "level": found.level,
-        "alarm": None if found.alarmed is None else names[found.alarmed],
-        "largest_log10_e": found.most,
+        "source": monitoring.source,
+        "every": monitoring.every,
+        "kind": monitoring.kind,
+        "view": monitoring.view,
+        "rows": monitoring.rows,
+        "against": monitoring.against,
+        "alpha": monitoring.alpha,
+        "level": monitoring.level,
+        "alarm": None if monitoring.alarmed is None else names[monitoring.alarmed],
+        "largest_log10_e": monitoring.most,
         "change": change,
-        "scores": [asdict(part) for part in found.parts],
-        "notes": list(found.notes),
-        "reading": found.reading,
+        "scores": [asdict(part) for part in monitoring.parts],
+        "notes": list(monitoring.notes),
+        "reading": monitoring.reading,
     }

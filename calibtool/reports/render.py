@@ -1,23 +1,74 @@
-"""Ink. Each renderer is a function of a finished record; the table names them by format."""
+"""Render a result: its table, in a format.
+
+A new result is a module with a function `table` and a line in TABLES; a new format is a function
+of a Table and a line in FORMATS.
+"""
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from typing import Any
 
-FORMATS = {
-    "table": "calibtool.reports.text",
-    "json": "calibtool.reports.json",
-    "csv": "calibtool.reports.csv",
-    "markdown": "calibtool.reports.markdown",
+from calibtool.reports.table import Table
+
+# Classes of results -> the modules of this package that make their tables. Names, not the classes
+# themselves, so that showing one result imports none of the others.
+TABLES = {
+    "Report": "evaluation",
+    "Outcome": "verdicts",
+    "Comparison": "comparison",
+    "SliceReport": "slices",
+    "SliceSearch": "slice_search",
+    "Selection": "selection",
+    "TestResults": "significance",
+    "Monitoring": "monitoring",
+    "Predictions": "predictions",
+    "Calibrator": "calibrator",
+    "LibraryReport": "conventions",
+    "LibraryComparison": "conventions",
 }
-# formats of a gate alone; each is a function of to_ci
-OF_GATES = ("github", "gitlab", "junit", "sarif", "tap")
+# Formats -> the module of this package and its function of a Table.
+FORMATS = {
+    "table": ("text", "render"),
+    "json": ("json", "render"),
+    "csv": ("csv", "render"),
+    "markdown": ("markdown", "render"),
+    "latex": ("latex", "render"),
+    "html": ("html", "render"),
+    "github": ("ci", "github"),
+    "gitlab": ("ci", "gitlab"),
+    "junit": ("ci", "junit"),
+    "sarif": ("ci", "sarif"),
+    "tap": ("ci", "tap"),
+}
 
 
-def render(kind: str, record: Any, format_: str, **terminal: Any) -> str:
-    """A `report` or an `outcome` in a format; a table also takes `width` and `colour`."""
-    if format_ in OF_GATES:
-        return str(getattr(import_module("calibtool.reports.ci"), format_)(record))
-    function = getattr(import_module(FORMATS[format_]), kind)
-    return str(function(record, **terminal) if format_ == "table" else function(record))
+def render(result: Any, format_: str, *, width: int = 80, colour: bool = False) -> str:
+    """Return a result in one of FORMATS.
+
+    Args:
+        result: an instance of one of the classes in TABLES, or a Table.
+        format_: a name of FORMATS.
+        width, colour: of the terminal; only "table" looks at them.
+    """
+    module, name = FORMATS[format_]
+    function = getattr(import_module(f"calibtool.reports.{module}"), name)
+    if format_ == "table":
+        return str(function(table_of(result, width), width=width, colour=colour))
+    return str(function(table_of(result)))
+
+
+def table_of(result: Any, width: int | None = None) -> Table:
+    """Return the table of a result for a terminal of `width` columns; None for no limit."""
+    if isinstance(result, Table):
+        return result
+    module = import_module(f"calibtool.reports.{TABLES[type(result).__name__]}")
+    table: Table = module.table(result, width)
+    return table
+
+
+def document_of(result: Any) -> dict[str, Any]:
+    """Return the JSON document of a result, parsed: lists for tuples, texts for infinities."""
+    document: dict[str, Any] = json.loads(render(result, "json"))
+    return document

@@ -1,39 +1,96 @@
-"""The cells of a selection's table."""
+"""The table of a selection, and its cells, which the page shows too."""
 
 from __future__ import annotations
 
-from calibtool.analysis.selection import Selection
+from dataclasses import asdict, fields
+from typing import Any
+
+from calibtool.analysis.selection import Candidate, Selection
 from calibtool.formatting import interval, number, percent, seconds, share
+from calibtool.reports import json
+from calibtool.reports.table import Note, Table
+
+WIDE = 118  # columns of a terminal that shows all columns of a selection
 
 
-def selection_cells(found: Selection, *, wide: bool) -> tuple[list[str], list[list[str]]]:
-    """Titles and rows of the table of candidates that could be fitted; `wide` for all columns."""
-    titles = ["method", "numbers", found.rank_by, f"behind, {percent(found.level)}", "ece", "flips"]
-    more = [
-        "behind",
-        "brier" if found.rank_by == "nll" else "nll",
-        "classwise-ece",
-        "accuracy",
-        "ties",
+def table(selection: Selection, width: int | None) -> Table:
+    """Return a row per candidate that could be fitted, the best first, and the choice."""
+    titles, cells = selection_cells(selection, wide=width is None or width >= WIDE)
+    return Table(
+        kind="calibtool-selection",
+        head=selection.data.describe() + ("" if width is None else f", {selection.how}"),
+        titles=titles,
+        cells=cells,
+        records=_records(selection),
+        key="",
+        notes=[*_not_fitted(selection), Note(f"Chosen: {selection.why}")],
+        body=_body(selection),
+        tones={(k, None): "best" for k, row in enumerate(cells) if row[0] == selection.chosen},
+        columns=("chosen", *(field.name for field in fields(Candidate))),
+        left=(),
+        wraps=(),
+    )
+
+
+def _not_fitted(selection: Selection) -> list[Note]:
+    return [
+        Note(f"Not fitted: {candidate.method}: {candidate.failed}", "warning")
+        for candidate in selection.candidates
+        if candidate.failed
     ]
-    rows = []
-    for one in found.candidates:
-        if one.failed:
-            continue
-        cells = [
-            *(one.method, f"{one.numbers:,}", number(one.score)),
-            interval(one.low, one.high) if one.method != found.best else "best",
-            number(one.ece),
-            share(one.flips),
-        ]
-        other = one.brier if found.rank_by == "nll" else one.nll
-        extra = [
-            number(one.behind),
-            number(other),
-            number(one.classwise_ece),
-            number(one.accuracy),
-            share(one.ties),
-        ]
-        times = [seconds(one.fit_seconds), seconds(one.apply_seconds)]
-        rows.append([*cells, *extra, *times] if wide else cells)
-    return ([*titles, *more, "fit", "apply"] if wide else titles), rows
+
+
+def _records(selection: Selection) -> list[dict[str, Any]]:
+    return [
+        {"chosen": candidate.method == selection.chosen, **asdict(candidate)}
+        for candidate in selection.candidates
+    ]
+
+
+def _body(selection: Selection) -> dict[str, Any]:
+    return {
+        "data": asdict(selection.data),
+        "how": selection.how,
+        "rank_by": selection.rank_by,
+        "level": selection.level,
+        "prior": selection.prior,
+        "candidates": [
+            json.fields(candidate) | {"skill": json.finite(selection.skill(candidate))}
+            for candidate in selection.candidates
+        ],
+        "best": selection.best,
+        "chosen": selection.chosen,
+        "why": selection.why,
+    }
+
+
+def selection_cells(selection: Selection, *, wide: bool) -> tuple[list[str], list[list[str]]]:
+    """Return titles and rows of the candidates that could be fitted; `wide` for all columns."""
+    level = percent(selection.level)
+    titles = ["method", "numbers", selection.rank_by, f"behind, {level}", "ece", "flips"]
+    other = "brier" if selection.rank_by == "nll" else "nll"
+    if wide:
+        titles += ["behind", other, "classwise-ece", "accuracy", "ties", "fit", "apply"]
+    candidates = [candidate for candidate in selection.candidates if not candidate.failed]
+    rows = [_cells(candidate, selection, other)[: len(titles)] for candidate in candidates]
+    return titles, rows
+
+
+def _cells(candidate: Candidate, selection: Selection, other: str) -> list[str]:
+    """Return the cells of all columns; `other` is the score that does not rank."""
+    best = candidate.method == selection.best
+    return [
+        candidate.method,
+        f"{candidate.numbers:,}",
+        number(candidate.score),
+        "best" if best else interval(candidate.low, candidate.high),
+        number(candidate.ece),
+        share(candidate.flips),
+        number(candidate.behind),
+        number(candidate.brier if other == "brier" else candidate.nll),
+        number(candidate.classwise_ece),
+        number(candidate.accuracy),
+        share(candidate.ties),
+        seconds(candidate.fit_seconds),
+        seconds(candidate.apply_seconds),
+    ]

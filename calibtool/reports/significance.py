@@ -1,4 +1,4 @@
-"""Tests of perfect calibration, in each format."""
+"""The table of tests of perfect calibration."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from dataclasses import asdict
 
 from calibtool.analysis.significance.registry import TESTS
 from calibtool.analysis.significance.result import TestResults
-from calibtool.formatting import number
-from calibtool.reports import table
+from calibtool.formatting import joined, number
+from calibtool.reports.table import Table
 
 TITLES = ("test", "view", "statistic", "p", "p, Holm")
 
 
-def render(found: TestResults, format_: str, *, width: int, colour: bool) -> str:
-    """A line a test, the smallest p there can be, and what it comes to."""
-    shown = [result for result in found.results if not result.missing]
-    rejecting = (index for index, one in enumerate(shown) if one.name in found.rejecting)
-    made = table.Table(
+def table(results: TestResults, width: int | None) -> Table:
+    """Return a row per test, the smallest p-value there can be, and the reading."""
+    shown = [result for result in results.results if not result.missing]
+    return Table(
         kind="calibtool-tests",
-        head=found.data.describe(),
+        head=results.data.describe(),
         titles=TITLES,
         cells=[
             [r.name, r.view, number(r.statistic), number(r.p_value), number(r.adjusted)]
@@ -27,39 +26,41 @@ def render(found: TestResults, format_: str, *, width: int, colour: bool) -> str
         records=[
             asdict(result)
             | {"sensitive_to": TESTS[result.name].sensitive, "source": TESTS[result.name].source}
-            for result in found.results
+            for result in results.results
         ],
         key="tests",
-        below=[*_missing(found), *_smallest(found), found.reading],
-        body=_body(found),
-        marked=frozenset(rejecting),
+        notes=[*_missing(results), *_smallest(results), results.reading],
+        body=_body(results),
+        tones={
+            (row, None): "alarm"
+            for row, result in enumerate(shown)
+            if result.name in results.rejecting
+        },
     )
-    return table.render(made, format_, width=width, colour=colour)
 
 
-def _body(found: TestResults) -> dict[str, object]:
-    """What JSON says besides."""
+def _body(results: TestResults) -> dict[str, object]:
     return {
-        "data": asdict(found.data),
-        "view": found.view,
-        "rejecting": list(found.rejecting),
-        "detectable_ece": found.detectable,
-        "resamples": found.resamples,
-        "seed": found.seed,
-        "reading": found.reading,
+        "data": asdict(results.data),
+        "view": results.view,
+        "rejecting": list(results.rejecting),
+        "detectable_ece": results.detectable,
+        "resamples": results.resamples,
+        "seed": results.seed,
+        "reading": results.reading,
     }
 
 
-def _missing(found: TestResults) -> list[str]:
-    return [f"Not available: {r.name} ({r.missing})" for r in found.results if r.missing]
+def _missing(results: TestResults) -> list[str]:
+    return [f"Not available: {r.name} ({r.missing})" for r in results.results if r.missing]
 
 
-def _smallest(found: TestResults) -> list[str]:
-    """What the p-values are made of."""
-    counts = sorted({result.draws for result in found.results if result.draws}, reverse=True)
+def _smallest(results: TestResults) -> list[str]:
+    """Return how many redrawn outcomes the p-values rest on, and the smallest there can be."""
+    counts = sorted({result.draws for result in results.results if result.draws}, reverse=True)
     if not counts:
         return []
-    fewer = [result.name for result in found.results if 0 < result.draws < counts[0]]
-    some = f" ({counts[-1]:,} for {' and '.join(fewer)})" if fewer else ""
-    least = number(1 / (counts[0] + 1))
-    return [f"Outcomes redrawn {counts[0]:,} times{some}: no p can be below {least}."]
+    fewer = [result.name for result in results.results if 0 < result.draws < counts[0]]
+    others = f" ({counts[-1]:,} for {joined(fewer)})" if fewer else ""
+    smallest = number(1 / (counts[0] + 1))
+    return [f"Outcomes redrawn {counts[0]:,} times{others}: no p can be below {smallest}."]

@@ -1,28 +1,72 @@
-"""A table that is not a report: a head, lines of one kind, and what is said below them."""
+"""A table: what any result shows, before it has a format.
+
+Each result has one module in this package whose `table` makes one of these; each format has one
+whose `render` turns it into text. `render.py` lists both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from calibtool.reports import csv, json, markdown
-from calibtool.reports import text as to_table
+# What a cell, a row or a note is, for formats to show as they can: a colour, bold letters.
+Tone: TypeAlias = Literal["", "good", "bad", "unclear", "best", "alarm", "quiet", "warning"]
+WORDS = ("note", "view", "file", "slice")  # titles of columns that hold words, not numbers
+
+
+@dataclass(frozen=True)
+class Note:
+    """A paragraph below a table."""
+
+    text: str
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A requirement and its verdict, as a CI system annotates them.
+
+    Attributes:
+        name: the requirement, such as "ece <= 0.03".
+        subject: what is required of, such as "ece".
+        decision: what the verdict counts as.
+        word: the verdict in words.
+        message: the verdict in a line that stands alone.
+        source: the predictions.
+        file, line: where the requirement is written.
+    """
+
+    name: str
+    subject: str
+    decision: Literal["pass", "fail", "inconclusive"]
+    word: str
+    message: str
+    source: str
+    file: str
+    line: int
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is shown.
+    """What a result shows.
 
     Attributes:
         kind: the format of the JSON document, such as "calibtool-tests".
-        head: one line above.
+        head: a line above.
         titles, cells: of the table for people.
-        records: the same for machines, nothing rounded.
-        key: what the records are called in JSON.
-        below: what is said, a paragraph each.
-        body: what JSON says besides.
-        marked: numbers of the lines that stand out.
+        records: the same for machines, nothing rounded: the rows of csv and of a data frame.
+        key: what the records are called in JSON; "" where `body` is the whole document.
+        notes: paragraphs below.
+        body: the rest of the JSON document.
+        tones: of cells, by row and column; column None for the whole row.
+        lead: paragraphs between head and table.
+        columns: of the records; () for those of the first record.
+        left: titles of columns aligned left, as the first column always is.
+        wraps: titles of columns that may break into lines; None for words and intervals.
+        more: further tables of the same result, shown below. Their records and bodies are unused.
+        paper: the same result as a table for a paper, where that differs; for LaTeX.
+        findings, summary: for CI systems: the verdicts of a gate, and all of them in one line.
     """
 
     kind: str
@@ -31,31 +75,22 @@ class Table:
     cells: Sequence[Sequence[str]]
     records: Sequence[Mapping[str, Any]]
     key: str
-    below: Sequence[str] = ()
+    notes: Sequence[str | Note] = ()
     body: Mapping[str, Any] = field(default_factory=dict)
-    marked: frozenset[int] = frozenset()
+    tones: Mapping[tuple[int, int | None], Tone] = field(default_factory=dict)
+    lead: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    left: Sequence[str] = WORDS
+    wraps: Sequence[str] | None = None
+    more: Sequence[Table] = ()
+    paper: Table | None = None
+    findings: Sequence[Finding] = ()
+    summary: str = ""
 
+    def paragraphs(self) -> list[Note]:
+        """Return the notes, each with its tone."""
+        return [Note(note) if isinstance(note, str) else note for note in self.notes]
 
-def render(found: Table, format_: str, *, width: int, colour: bool) -> str:
-    """A listing in a format."""
-    if format_ == "table":
-        return to_table.listing(
-            found.head,
-            found.titles,
-            found.cells,
-            found.below,
-            marked=found.marked,
-            width=width,
-            colour=colour,
-        )
-    if format_ == "csv":
-        return csv.write(list(found.records[0]) if found.records else [], found.records)
-    if format_ == "markdown":
-        lines = [markdown.escape(found.head), ""]
-        lines += markdown.table(list(found.titles), [list(row) for row in found.cells])
-        lines += [part for text in found.below for part in ("", markdown.escape(text))]
-        return "\n".join(lines) + "\n"
-    records = [
-        {key: json.finite(value) for key, value in record.items()} for record in found.records
-    ]
-    return json.document(found.kind, {**found.body, found.key: records})
+    def fields(self) -> list[str]:
+        """Return the names of the records' fields."""
+        return list(self.columns or (self.records[0] if self.records else ()))

@@ -8,7 +8,8 @@ from typing import Any
 
 from calibtool.data.files.write import write_text
 from calibtool.errors import InputError, UsageError
-from calibtool.reports import table
+from calibtool.reports.render import render
+from calibtool.reports.table import Table
 from calibtool.train import config
 from calibtool.train.settings import Settings, differences
 
@@ -77,9 +78,9 @@ def require_same_data(out: Path, fingerprint: str) -> None:
         )
 
 
-def write_table(path: Path, shown: table.Table, format_: str) -> None:
+def write_table(path: Path, table: Table, format_: str) -> None:
     """Write a table for people or programs; the width is fixed, since a file has no terminal."""
-    write_text(path, table.render(shown, format_, width=80, colour=False))
+    write_text(path, render(table, format_, width=80, colour=False))
 
 
 def write_history(out: Path, history: list[dict[str, Any]]) -> None:

@@ -28,7 +28,7 @@ from calibtool.train.losses.spec import parse_loss
 from calibtool.train.settings import Settings
 from calibtool.train.start import begin
 from calibtool.train.world import World, seeded
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _fold(
             settings,
             world,
             watch=watch,
-            keep=lambda _: None,
+            keep=silent,
             augment=augmentation(settings.augment),
         )
         return predict(state.model, val, settings, world)

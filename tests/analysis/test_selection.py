@@ -120,7 +120,7 @@ def test_one_that_cannot_be_fitted_is_told_with_the_reason():
     found = ct.select(p, ["temperature", "vector"], resamples=50)
     assert "class 2 has no rows" in found["vector"].failed
     assert found.candidates[-1].method == "vector"
-    assert "Not fitted: vector" in render("selection", found, "table", width=80, colour=False)
+    assert "Not fitted: vector" in render(found, "table", width=80, colour=False)
 
 
 def test_an_infinite_score_comes_last_and_says_so(found):
@@ -186,7 +186,7 @@ def test_too_few_rows_to_cross_fit_are_an_error():
 @pytest.mark.parametrize("format_", ["json", "csv", "markdown", "table"])
 def test_every_format_tells_every_candidate(found, format_):
     terminal = {"width": 80, "colour": False} if format_ == "table" else {}
-    text = render("selection", found, format_, **terminal)
+    text = render(found, format_, **terminal)
     for name in (NOTHING, *METHODS):
         assert name in text
     if format_ == "table":

@@ -31,7 +31,7 @@ from calibtool.errors import InputError, UsageError
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.simplex import skce, skce_width
-from calibtool.reports.significance import render
+from calibtool.reports.render import render
 
 OF_ROWS = {"class-consistency", "skce"}
 

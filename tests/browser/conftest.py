@@ -20,7 +20,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1100,900"),
 )
-# what people call classes, if they want to or have to
+# names of classes that must not be taken for markup, or that are long
 NAMES = (
     *("<script>window.harmed = 1</script>", "</style><b>bold</b>", "a & b", '"quoted"'),
     *("<img src=x onerror='window.harmed = 1'>", "Größe 長い", "x" * 90, "c7", "c8", "c9"),
@@ -28,7 +28,7 @@ NAMES = (
 
 
 def chromium() -> str | None:
-    """Why there is none to test with, or None."""
+    """Return why there is no Chromium to test with, or None."""
     try:
         import selenium  # noqa: F401
     except ImportError:
@@ -46,7 +46,7 @@ class Browser:
         self.driver = driver
 
     def open(self, path: Path, *, width: int = 1100, dark: bool = False, media: str = "") -> None:
-        """Open a file anew, on a screen this wide."""
+        """Load a file on a screen this wide."""
         self.media(dark=dark, media=media)
         screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
@@ -54,14 +54,14 @@ class Browser:
         self.driver.get(path.as_uri())
 
     def media(self, *, dark: bool = False, media: str = "") -> None:
-        """What the reader's system prefers, or paper."""
+        """Set what the reader's system prefers, or paper."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"media": media, "features": [scheme]}
         )
 
     def run(self, script: str, *arguments: object) -> Any:
-        """A script's answer; `find(selector)` lists elements."""
+        """Return a script's answer; in it, `find(selector)` lists elements."""
         find = "const find = (css, at = document) => [...at.querySelectorAll(css)];"
         return self.driver.execute_script(find + script, *arguments)
 
@@ -72,11 +72,11 @@ class Browser:
         return self.run("return find(arguments[0]).map((e) => e.textContent.trim())", css)
 
     def messages(self) -> list[str]:
-        """What the console said since it was last asked."""
+        """Return the console's messages since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Every address that was asked for since it was last asked."""
+        """Return every address that was requested since the last call."""
         events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
         return [
             event["params"]["request"]["url"]
@@ -108,24 +108,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A page by `calibtool report`, made once for each set of arguments."""
-    known: dict[tuple[str, ...], Path] = {}
+def write_page(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write a page with `calibtool report`, once for each set of arguments."""
+    pages: dict[tuple[str, ...], Path] = {}
 
     def make(*arguments: object) -> Path:
         key = tuple(map(str, arguments))
-        if key not in known:
-            known[key] = tmp_path_factory.mktemp("page") / "report.html"
-            few = ("--resamples", "60", "-o", str(known[key]))
+        if key not in pages:
+            pages[key] = tmp_path_factory.mktemp("page") / "report.html"
+            few = ("--resamples", "60", "-o", str(pages[key]))
             assert main(["report", *key, *few]) == 0
-        return known[key]
+        return pages[key]
 
     return make
 
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
-    """The example with names of classes, values and a file that are no names."""
+    """The example under names of classes, values and the file that contain markup."""
     with np.load(examples / "fashion_test.npz") as file:
         logits, labels = file["logits"], file["labels"]
     rng = np.random.default_rng(0)
@@ -137,13 +137,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def names() -> tuple[str, ...]:
-    """Of the hostile file's classes."""
+    """Names of the hostile file's classes."""
     return NAMES
 
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty classes."""
+    """Predictions of sixty classes."""
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 60, 3000)
     logits = rng.normal(size=(3000, 60)).astype(np.float32)

@@ -65,8 +65,8 @@ return find("body *").filter((e) => {
 
 
 @pytest.fixture(scope="module")
-def page(made, examples, hostile, many):
-    """A page by its name."""
+def page(write_page, examples, hostile, many):
+    """The path of a page by its name."""
     example = examples / "fashion_test.npz"
     files = {
         "example": (example,),
@@ -76,7 +76,7 @@ def page(made, examples, hostile, many):
         "confidence": (examples / "answers.csv",),
         "compared": (example, examples / "fashion_val.npz"),
     }
-    return lambda name: made(*files[name])
+    return lambda name: write_page(*files[name])
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -85,8 +85,8 @@ def test_it_renders_in_silence_and_asks_for_nothing(browser, page, name):
     browser.requests()
     browser.open(page(name))
     assert browser.messages() == []
-    asked = [url for url in browser.requests() if not url.startswith("data:")]
-    assert asked == [page(name).as_uri()]
+    requests = [url for url in browser.requests() if not url.startswith("data:")]
+    assert requests == [page(name).as_uri()]
     assert browser.text("h1")[0]
     assert browser.run("return document.compatMode") == "CSS1Compat"
 

@@ -78,10 +78,10 @@ def test_an_inconclusive_verdict_can_be_mapped(taken_as, code, run, slope):
 
 def test_what_it_could_have_found_is_said_before_what_it_found(run, slope):
     result = run("check", slope / "main.npz", "--require", "ece <= 0.2", *FEW)
-    assert result.out.index("With 80 % power") < result.out.index("verdict")
-    assert "2,000 rows find a true ece above 0." in result.out
+    assert result.out.index("(80 % power)") < result.out.index("verdict")
+    assert "2,000 rows would detect a true ece above 0." in result.out
     words = ("check", slope / "main.npz", "--require", "accuracy >= 0.3 by class", *FEW)
-    assert "in any slice by class." in " ".join(run(*words).out.split())
+    assert "in any slice by class (80 % power)." in " ".join(run(*words).out.split())
 
 
 def test_an_inconclusive_verdict_says_how_many_rows_it_takes(run, slope):

@@ -19,9 +19,24 @@ from calibtool.reports.page.markup import element
 FEW = ("--resamples", "50")
 
 
+@pytest.fixture(scope="module")
+def texts():
+    """Pages that several tests look at, by name, each written once."""
+    return {}
+
+
+@pytest.fixture
+def plain(run, good, texts):
+    """The page of the good data, without further options."""
+    if "plain" not in texts:
+        run("report", good, "-o", "report.html", *FEW)
+        texts["plain"] = Path("report.html").read_text(encoding="utf-8")
+    return texts["plain"]
+
+
 @pytest.fixture
 def columns(data):
-    """The good data with columns that part the rows."""
+    """The good data with columns to slice the rows by."""
     rng = np.random.default_rng(2)
     n = len(data.labels)
     parts = {
@@ -59,17 +74,15 @@ def test_a_page_is_one_file_that_needs_no_other(run, good):
     assert len(text) < 200_000
 
 
-def test_only_its_own_script_and_style_may_run(run, good):
-    run("report", good, "-o", "report.html", *FEW)
-    text = Path("report.html").read_text(encoding="utf-8")
-    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1]
+def test_only_its_own_script_and_style_may_run(plain):
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', plain)[1]
     assert "default-src &#x27;none&#x27;" in policy
     for tag in ("style", "script"):
-        (body,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        (body,) = re.findall(rf"<{tag}>(.*?)</{tag}>", plain, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
         assert f"{tag}-src &#x27;sha256-{digest}&#x27;" in policy
-    assert " style=" not in text
-    assert not re.search(r"<[^>]* on\w+=", text)
+    assert " style=" not in plain
+    assert not re.search(r"<[^>]* on\w+=", plain)
 
 
 @pytest.mark.parametrize(("files", "classes"), [(1, 1200), (12, 60)])
@@ -95,28 +108,25 @@ def test_the_same_input_gives_the_same_bytes(run, good):
     assert Path("a.html").read_bytes() == first
 
 
-def test_its_numbers_are_those_of_evaluate(run, good):
-    run("report", good, "-o", "report.html", *FEW)
-    found = rows_of(Path("report.html").read_text(encoding="utf-8"), "Metrics")
-    told = json.loads(run("evaluate", good, *FEW, "--format", "json").out)
-    assert found[0] == ["metric", "value", "95 % interval", "unbiased", "in words"]
-    for line, metric in zip(found[1:], told["metrics"], strict=True):
+def test_its_numbers_are_those_of_evaluate(run, good, plain):
+    rows = rows_of(plain, "Metrics")
+    report = json.loads(run("evaluate", good, *FEW, "--format", "json").out)
+    assert rows[0] == ["metric", "value", "95 % interval", "unbiased", "in words"]
+    for line, metric in zip(rows[1:], report["metrics"], strict=True):
         view = f" {metric['view']}" if metric["view"] else ""
         assert line[0] == metric["name"] + view
         assert float(line[1]) == pytest.approx(metric["value"], abs=5e-5)
         ends = [float(end) for end in line[2].strip("[]").split(",")]
         assert ends == pytest.approx([metric["low"], metric["high"]], abs=5e-5)
-    reading = told["reading"].split("\n")[0]
-    text = Path("report.html").read_text(encoding="utf-8").replace("\xa0", " ")
-    assert element("p", reading, class_="lead") in text
+    reading = report["reading"].split("\n")[0]
+    assert element("p", reading, class_="lead") in plain.replace("\xa0", " ")
 
 
-def test_the_classes_are_counted_right(run, good, data):
-    run("report", good, "-o", "report.html", *FEW)
-    found = rows_of(Path("report.html").read_text(encoding="utf-8"), "Classes")[1:]
+def test_the_classes_are_counted_right(plain, data):
+    rows = rows_of(plain, "Classes")[1:]
     predicted, confidence = data.probs.argmax(axis=1), data.probs.max(axis=1)
-    assert sorted(line[0] for line in found) == ["0", "1", "2"]
-    for line in found:
+    assert sorted(line[0] for line in rows) == ["0", "1", "2"]
+    for line in rows:
         at = predicted == int(line[0])
         right = data.labels[at] == int(line[0])
         assert line[1] == str(np.count_nonzero(data.labels == int(line[0])))
@@ -176,7 +186,7 @@ def test_a_temperature_is_tried_unless_something_else_is_said(run, good):
     assert names == {"temperature", "platt", "beta", "nothing"}
     assert sum(line[0].endswith("(chosen)") for line in tried) == 1
     run("report", good, "-o", "c.html", *FEW, "--select", "none")
-    assert "No calibrator was asked for." in Path("c.html").read_text(encoding="utf-8")
+    assert "No calibrator was requested." in Path("c.html").read_text(encoding="utf-8")
 
 
 def test_of_one_score_column_platt_scaling_is_tried_too(run, data):
@@ -336,15 +346,15 @@ def test_a_model_card_begins_with_metadata(run, good, data):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "-o report.html or -o report.md, or --format md"),
-        (["-o", "report.pdf"], "report.pdf: the name does not say in which form"),
+        ([], "no file to write to; give -o report.html, -o report.md or --format md"),
+        (["-o", "report.pdf"], "report.pdf: unknown suffix; give -o report.html"),
         (["--format", "html"], "a page needs a file"),
         (["-o", "missing/report.html"], "missing is not a folder"),
         (["-o", "report.html", "--by", "region"], "there is no column 'region'"),
         (["-o", "report.html", "--by", "logits"], "holds several values per row"),
         (["-o", "report.html", "--select", "tempreture"], "did you mean temperature"),
         (["-o", "report.html", "--metrics", "ecce"], "did you mean"),
-        (["-o", "report.html", "--model-card", "x"], "goes with Markdown"),
+        (["-o", "report.html", "--model-card", "x"], "cannot be written to HTML; write Markdown"),
         (["-o", "report.html", "--level", "1"], "--level must lie between 0 and 1"),
         (["-o", "report.html", "--resamples", "5"], "--resamples must be at least 20"),
     ],
@@ -355,7 +365,7 @@ def test_what_makes_no_report_is_refused(refused, good, arguments, says):
 
 def test_one_of_two_options(refused, good, calibrator):
     arguments = ("--select", "all", "--calibrator", calibrator, "-o", "report.html")
-    refused("report", good, *arguments, says=("exclude each other",))
+    refused("report", good, *arguments, says=("cannot be combined",))
 
 
 def test_a_report_is_written_whole_or_not_at_all(refused, good, data):

@@ -1,4 +1,4 @@
-"""The reliability diagram in letters: what is drawn where, in any width, colour and encoding."""
+"""The reliability diagram as text: what is drawn where, in any width, colour and encoding."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def drawn(score, outcome, **options):
 
 
 def place(lines, letter):
-    """Score and outcome at which a letter stands in the diagram, from its line and column."""
+    """Return the score and outcome at which a letter stands in the diagram."""
     found = [
         (line.index(letter) - terminal.LEFT - 1, k)
         for k, line in enumerate(lines[1 : 1 + terminal.HEIGHT])
@@ -122,7 +122,7 @@ def test_letters_go_with_the_table(refused, good, option):
 
 
 def on_a_terminal(*arguments, columns=60, **environment):
-    """What a command prints on a terminal of its own."""
+    """Return what a command prints on a terminal of its own."""
     main, other = pty.openpty()
     import fcntl
     import struct

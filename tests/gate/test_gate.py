@@ -226,7 +226,7 @@ def test_a_p_value_that_could_never_be_so_small_is_an_error():
 
 def saved(predictions, path, **options):
     report = ct.evaluate(predictions, ["ece", "nll", "accuracy"], **{**FEW, **options})
-    path.write_text(render("report", report, "json"))
+    path.write_text(render(report, "json"))
     return read_saved(path)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from calibtool.data.predictions import KIND_NAMES, Kind
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
+from calibtool.types import Shown
 
 NULLS = ("first", "calibrated")  # null hypotheses that `against` names
 
@@ -74,7 +75,7 @@ class ScoreRange:
 
 
 @dataclass(frozen=True)
-class Monitoring:
+class Monitoring(Shown):
     """Calibration over time, and the evidence against a null hypothesis.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calibtool.analysis.monitoring.period import Monitoring, ScoreRange
+from calibtool.formatting import percent
 
 # Standard deviations from which a range of the scores is mentioned. Of ten ranges without a change,
 # one exceeds 3 in fewer than 3 % of cases.
@@ -94,5 +95,5 @@ def e_text(log10_e: float) -> str:
 
 
 def _percent(share: float) -> str:
-    """Return a share in per cent, with a decimal near 0 and 1."""
-    return f"{100 * share:.0f} %" if 0.095 <= share <= 0.905 else f"{100 * share:.1f} %"
+    """Return a percentage with at least two significant digits of it or of its complement."""
+    return percent(share, 0 if 0.095 <= share <= 0.905 else 1)

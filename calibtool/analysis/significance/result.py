@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from calibtool.data.predictions import DataInfo
 from calibtool.metrics.cells import Cells
-from calibtool.types import Array, Progress
+from calibtool.types import Array, Progress, Shown
 
 # Family-wise error rate at which `reading` says "miscalibrated", over all tests (Holm 1979).
 LEVEL = 0.05
@@ -98,7 +98,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class TestResults:
+class TestResults(Shown):
     """The results of all tests on one set of predictions.
 
     Attributes:

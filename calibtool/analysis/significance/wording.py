@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from calibtool.analysis.significance.result import LEVEL, TestResults
+from calibtool.formatting import joined
 
 
 def reading(results: TestResults) -> str:
@@ -22,7 +21,7 @@ def _verdict(results: TestResults, p_values: dict[str, float], n: str) -> str:
     if results.rejecting:
         verb = "rejects" if len(results.rejecting) == 1 else "reject"
         return (
-            f"Miscalibrated: {_listed(results.rejecting)} {verb} perfect calibration at {n} "
+            f"Miscalibrated: {joined(results.rejecting)} {verb} perfect calibration at {n} "
             f"(Holm's correction for {len(p_values)} tests at 5 %)."
         )
     # Holm multiplies the smallest possible p-value, 1 / (redraws + 1), by the number of tests
@@ -44,8 +43,3 @@ def _limit(error: float | None) -> str:
     if error is None:
         return "No temperature distorts these scores so far that it would be found with 80 % power."
     return f"An ECE of about {error:.2g} would be found with 80 % power at this n."
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return names as a list in a sentence."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -25,10 +25,7 @@ from calibtool.metrics.conventions.convention import (
 from calibtool.metrics.conventions.inputs import DEFAULT_BINS, LibraryInput, in_order
 from calibtool.metrics.conventions.registry import CONVENTIONS, named
 from calibtool.metrics.conventions.views import BY_LABELS, FIRST
-
-
-def _silent(share: float) -> None:
-    """No progress."""
+from calibtool.types import silent
 
 
 def reproduce(
@@ -36,7 +33,7 @@ def reproduce(
     predictions: Predictions,
     *,
     bins: int = DEFAULT_BINS,
-    tick: Callable[[float], None] = _silent,
+    tick: Callable[[float], None] = silent,
 ) -> tuple[LibraryValue, ...]:
     """Return a library's numbers for these predictions, all with the same number of bins; `tick` is
     told the share that is done.
@@ -57,7 +54,7 @@ def spread(
     predictions: Predictions,
     *,
     bins: Iterable[int] = range(5, 101, 5),
-    tick: Callable[[float], None] = _silent,
+    tick: Callable[[float], None] = silent,
 ) -> tuple[LibraryRange, ...]:
     """Return the ECE of every library at 15 bins, and its least and greatest over `bins`: how much
     of the number is definition. `tick` is told the share that is done."""
@@ -67,7 +64,7 @@ def spread(
 
 
 def by_bins(
-    predictions: Predictions, bins: Iterable[int], *, tick: Callable[[float], None] = _silent
+    predictions: Predictions, bins: Iterable[int], *, tick: Callable[[float], None] = silent
 ) -> dict[str, dict[int, LibraryValue]]:
     """Return the ECE of every library at each number of bins. `tick` is told the share that is
     done."""

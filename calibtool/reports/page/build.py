@@ -1,22 +1,22 @@
-"""A report to be sent: measure each file, try what would fix it, look at its classes, slices and
-oddities, and compare the files. `html` and `render` lay it out."""
+"""Build a page: measure each file, try calibrators, look at its classes, slices and oddities, and
+compare the files. `html` and `markdown` lay it out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
 from calibtool.evaluation.resampling import Resampling
+from calibtool.formatting import joined, names_of
 from calibtool.reports.page.collect import Asked, Methods, summarize_file
 from calibtool.reports.page.comparison import compare
 from calibtool.reports.page.groups import MOST_CLASSES
 from calibtool.reports.page.model import Comparison, Page
 from calibtool.streaming.summary import Summary
-from calibtool.types import Progress
+from calibtool.types import Progress, silent
 
 
 def page(
@@ -34,27 +34,27 @@ def page(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Page:
-    """Everything that a report to be sent shows.
+    """Return everything that a shareable report shows.
 
     Args:
         files: one for a report, several for a comparison.
         metrics: as for `evaluate`.
-        calibrator: show what this one makes of the rows, instead of trying any.
+        calibrator: show the effect of this one, instead of trying any.
         methods: which calibrators to try, cross-fitted on the rows of each file: names, "all", an
             empty list for none, or "quick" for temperature scaling, beside Platt scaling where
             two classes are given by one column.
-        by: columns whose values part the rows.
-        title: the heading, unless it is to be made of the files' names.
-        command: how to get the report again, for its foot.
+        by: columns to slice the rows by.
+        title: the heading; by default made of the files' names.
+        command: the command line that makes the report again, for its foot.
         ci, resamples, level, seed: of the intervals, as for `evaluate`.
-        progress: called now and then with what is being done and the share that is done.
+        progress: called with a stage and the share of it that is done.
 
     Raises InputError, UsageError.
     """
     if not files:
         raise UsageError("no file to report on")
     resampling = Resampling(ci, resamples, level, seed)
-    names = _names([file.source for file in files])
+    names = names_of([file.source for file in files], suffix=True)
     subjects = []
     for name, file in zip(names, files, strict=True):
         asked = Asked(
@@ -72,14 +72,14 @@ def page(
     if len(rows) < len(files) > 1:
         comparison = Comparison((), "Cells hold no rows that could be paired.")
     elif len(files) > 1:
-        said = _staged(progress, "differences")
-        comparison = compare(rows, names, metrics, resampling, said)
-    heading = title or f"Calibration of {_listed(names)}"
+        stage = _staged(progress, "differences")
+        comparison = compare(rows, names, metrics, resampling, stage)
+    heading = title or f"Calibration of {_heading(names)}"
     return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
 
 
 def _room(files: int) -> int:
-    """How many classes of each file are listed, so that a page stays below a megabyte.
+    """Return how many classes of each file are listed, so that a page stays below a megabyte.
 
     >>> _room(1), _room(2), _room(10)
     (1000, 450, 20)
@@ -87,35 +87,16 @@ def _room(files: int) -> int:
     return max(MOST_CLASSES - 100 * (files - 1), 200) // files
 
 
-def _names(sources: Sequence[str]) -> list[str]:
-    """Names of files without their folders, unless two would be the same.
+def _heading(names: Sequence[str]) -> str:
+    """Return names for the page's heading, which has no room for many.
 
-    >>> _names(["a/x.npz", "y.npz"]), _names(["a/x.npz", "b/x.npz"]), _names(["x.npz", "x.npz"])
-    (['x.npz', 'y.npz'], ['a/x.npz', 'b/x.npz'], ['x.npz', 'x.npz (2)'])
+    >>> _heading(["a", "b", "c"]), _heading(list("abcde"))
+    ('a, b and c', 'a, b and 3 more')
     """
-    short = [Path(source).name or source for source in sources]
-    if len(set(short)) == len(short):
-        return short
-    seen: dict[str, int] = {}
-    names = []
-    for source in sources:
-        seen[source] = seen.get(source, 0) + 1
-        names.append(source if seen[source] == 1 else f"{source} ({seen[source]})")
-    return names
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names in a heading, which has no room for many.
-
-    >>> _listed(["a"]), _listed(["a", "b", "c"]), _listed(list("abcde"))
-    ('a', 'a, b and c', 'a, b and 3 more')
-    """
-    if len(names) > 4:
-        return f"{', '.join(names[:2])} and {len(names) - 2} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return joined(names if len(names) <= 4 else [*names[:2], f"{len(names) - 2} more"])
 
 
 def _staged(progress: Progress | None, name: str) -> Progress:
     if progress is None:
-        return lambda stage, share: None
+        return silent
     return (lambda stage, share: progress(f"{name}: {stage}", share)) if name else progress

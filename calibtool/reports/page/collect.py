@@ -1,4 +1,4 @@
-"""One file, looked at from every side."""
+"""Collect what a page shows of one file."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from calibtool.streaming.summarize import cells
 from calibtool.streaming.summary import Summary
 from calibtool.types import Progress
 
-# what is tried unless more is asked for: quick, and seldom far from the best
+# calibrators tried by default: quick, and seldom far from the best
 QUICK = ("temperature",)
-QUICK_OF_ONE_COLUMN = ("temperature", "platt")  # a temperature cannot mend a base rate that is off
+QUICK_OF_ONE_COLUMN = ("temperature", "platt")  # a temperature cannot correct a base rate
 Methods: TypeAlias = Literal["quick", "all"] | Sequence[str]
 EDGES = np.arange(1, 16) / 15
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What a report is to show of each file; `most` classes at most."""
+    """What a report has to show of each file; at most `most` classes."""
 
     metrics: str | Sequence[str]
     calibrator: Recalibrator | None
@@ -69,8 +69,10 @@ class Asked:
 
 
 def summarize_file(name: str, file: Source | Predictions | Summary, asked: Asked) -> FileSummary:
-    """Measure a file, as given and with what would fix it; then its parts and its oddities. Of
-    cells, and of more than EXACT_ROWS rows, what can be known without holding rows."""
+    """Measure a file as given and after a calibrator; collect its classes, slices and oddities.
+
+    A summary, and a file of more than EXACT_ROWS rows, give only what needs no rows in memory.
+    """
     if isinstance(file, Source) and is_streamed(file, EXACT_ROWS) and not asked.by:
         file = cells(file, asked.metrics, progress=asked.progress)
     if isinstance(file, Summary):
@@ -136,7 +138,7 @@ def _of_state(name: str, kept: Summary, asked: Asked) -> FileSummary:
 
 
 def loaded(file: Source | Predictions, by: Sequence[str] = ()) -> Predictions:
-    """All rows in memory, with the columns that part them."""
+    """Return all rows in memory, with the columns that they are sliced by."""
     if isinstance(file, Source):
         return carrying(file, by).load()
     for name in (name for one in by for name in columns_of(one, file.extra)):
@@ -146,7 +148,7 @@ def loaded(file: Source | Predictions, by: Sequence[str] = ()) -> Predictions:
 
 
 def _key(file: Source | Predictions) -> str:
-    """What the values are called in the file."""
+    """Return what the values are called in the file."""
     return file.roles.values[0] if isinstance(file, Source) else "KEY"
 
 
@@ -155,7 +157,7 @@ def _key(file: Source | Predictions) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
-    """A calibrator for the rows, how it came about, and the others it was chosen from; or why there
+    """A calibrator for the rows, how it was fitted, and the others it was chosen from; or why there
     is none."""
 
     fix: Recalibration | None = None
@@ -165,17 +167,17 @@ class _Tried:
 
 
 def _tried(predictions: Predictions, asked: Asked) -> _Tried:
-    """The calibrator that was given, or the best of those that were asked for."""
+    """Return the given calibrator, or the best of those that were requested."""
     if asked.calibrator is not None:
         fix = Recalibration(asked.calibrator.describe(), "as it was fitted before")
         return _Tried(fix, asked.calibrator)
     if not asked.methods:
-        return _Tried(why_not="No calibrator was asked for.")
+        return _Tried(why_not="No calibrator was requested.")
     if predictions.kind == "confidence":
         return _Tried(why_not="With confidences alone, no calibrator can be fitted.")
     if predictions.rows < 2 * FOLDS:
         few = f"{predictions.rows} rows are too few to cross-fit a calibrator"
-        return _Tried(why_not=f"{few}; {2 * FOLDS} are the least.")
+        return _Tried(why_not=f"{few}; at least {2 * FOLDS} are needed.")
     try:
         selection = select(
             predictions,
@@ -197,7 +199,7 @@ def _tried(predictions: Predictions, asked: Asked) -> _Tried:
 
 
 def _methods(asked: Asked, predictions: Predictions) -> Sequence[str] | None:
-    """Names of calibrators, or None for all."""
+    """Return names of calibrators, or None for all."""
     if asked.methods == "all":
         return None
     if asked.methods == "quick":
@@ -205,34 +207,37 @@ def _methods(asked: Asked, predictions: Predictions) -> Sequence[str] | None:
     return [asked.methods] if isinstance(asked.methods, str) else asked.methods
 
 
-def _best(found: Selection) -> str:
-    """The choice; where that is to do nothing, the best of the calibrators all the same."""
-    alive = [one.method for one in found.candidates if not one.failed]
-    return next(name for name in (found.chosen, *alive) if name != NOTHING)
+def _best(selection: Selection) -> str:
+    """Return the chosen calibrator; if nothing was chosen, the best calibrator nevertheless."""
+    alive = [candidate.method for candidate in selection.candidates if not candidate.failed]
+    return next(name for name in (selection.chosen, *alive) if name != NOTHING)
 
 
 # ------------------------------------------------------------------ what is drawn
 
 
-def _curve(found: Results, system: int) -> Curve:
-    """The reliability curve of a system in equal-width bins, with the first error of its view."""
-    points = reliability_curves.binned(found, system, EDGES, "clopper-pearson")
-    errors = [e for e in found.estimates(system) if e.view == found.view and e.value is not None]
-    said, was = found.means(system)
-    label = "after " + found.systems[system].title.split(" (")[0] if system else "as given"
+def _curve(results: Results, variant: int) -> Curve:
+    """Return the reliability curve of a variant in equal-width bins, with the first error of its
+    view."""
+    points = reliability_curves.binned(results, variant, EDGES, "clopper-pearson")
+    errors = [
+        e for e in results.estimates(variant) if e.view == results.view and e.value is not None
+    ]
+    said, was = results.means(variant)
+    label = "after " + results.systems[variant].title.split(" (")[0] if variant else "as given"
     return Curve(
         label=label,
         panel="",
         **vars(points),
         estimates=tuple(errors[:1]),
-        rows=found.data.rows,
+        rows=results.data.rows,
         said=said,
         was=was,
     )
 
 
-def _right_and_wrong(found: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Share of all rows that are right, and wrong, by bins of the confidence."""
-    cells = found.panels(0, "top").exact(0).pool(EDGES)
+def _right_and_wrong(results: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the share of all rows that are right, and wrong, in each bin of the confidence."""
+    cells = results.panels(0, "top").exact(0).pool(EDGES)
     right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total
     return tuple(right.tolist()), tuple(wrong.tolist())

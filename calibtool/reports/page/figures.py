@@ -29,33 +29,35 @@ from calibtool.reports.page.svg import (
 )
 from calibtool.types import Array
 
-GAP, BARS = 14.0, 56.0  # below the square, and what the histogram takes
+# Heights in the units of `svg`: the space below the square and the histogram there; the longest
+# bar of right or wrong predictions; the curve of risk.
+GAP, BARS, HALF, CURVE = 14.0, 56.0, 104.0, 150.0
 NAMES = {"top": ("Confidence", "Accuracy"), "positive": ("P(class 1)", "Frequency of class 1")}
 
 
 def lower(name: str) -> str:
-    """A name in the middle of a sentence; P(class 1) stays as it is."""
+    """Return a name as it is written within a sentence; P(class 1) keeps its capital."""
     return name if name.startswith("P(") else name.lower()
 
 
 def reliability(curve: Curve, view: str, title: str) -> Markup:
-    """Accuracy against confidence above, the share of rows below."""
+    """Return a reliability diagram: outcome against score, and a histogram of the rows below it."""
     bottom = TOP + SIDE + GAP + BARS
     score, outcome = NAMES[view]
     edges = curve.edges
     assert edges is not None
-    most = float(np.nanmax(curve.mass)) or 1.0
+    tallest = float(np.nanmax(curve.mass)) or 1.0
     frame = [
         *_grid(outcome),
         *_bands(curve, edges),
         element("line", class_="diagonal", **line(across(0), up(0), across(1), up(1))),
         label(across(0.5), bottom + 38, score, anchor="middle"),
-        label(LEFT - 6, bottom - BARS + 11, f"{100 * most:.0f} %", anchor="end", class_="tick"),
+        label(LEFT - 6, bottom - BARS + 11, f"{100 * tallest:.0f} %", anchor="end", class_="tick"),
         element("line", class_="axis", **line(across(0), bottom, across(1), bottom)),
         *_scale(bottom),
     ]
     bins = [
-        _bin(curve, k, edges[k], edges[k + 1], (bottom, most), (lower(score), lower(outcome)))
+        _bin(curve, k, edges[k], edges[k + 1], (bottom, tallest), (lower(score), lower(outcome)))
         for k in range(len(curve.mass))
         if curve.mass[k] > 0
     ]
@@ -74,7 +76,7 @@ def _grid(outcome: str) -> list[Markup]:
 
 
 def _bands(curve: Curve, edges: Any) -> list[Markup]:
-    """Where the point of a perfect model would lie."""
+    """Return where the points of a perfect model would lie, bin by bin."""
     boxes = []
     for k in np.flatnonzero(np.isfinite(curve.least) & (curve.mass > 0)):
         least, most = float(curve.least[k]), float(curve.most[k])
@@ -92,29 +94,31 @@ def _bin(
     names: tuple[str, str],
 ) -> Markup:
     x, y, low, high = (float(v[k]) for v in (curve.score, curve.outcome, curve.low, curve.high))
-    bottom, most = below
+    bottom, tallest = below
     mass = float(curve.mass[k])
-    tall = visible(BARS * mass / most, mass)
+    tall = visible(BARS * mass / tallest, mass)
     off = not low <= x <= high
-    ink = [
+    marks = [
         box("bar", float(left), float(right), bottom - tall, tall),
         element("line", class_="gap", **line(across(x), up(x), across(x), up(y))),
         element("line", class_="whisker", **line(across(x), up(low), across(x), up(high))),
         element("circle", class_="point", cx=tenth(across(x)), cy=tenth(up(y)), r=4.5),
     ]
-    told = (
+    lines = (
         f"{left:.3g} to {right:.3g}: {share(mass)} of rows, {names[0]} {number(x)}",
         f"{names[1]} {number(y)} {interval(low, high)}",
     )
-    return target(float(left), float(right), TOP, bottom, ink, told, off=off)
+    return target(float(left), float(right), TOP, bottom, marks, lines, off=off)
 
 
-def confidence(right: Sequence[float], wrong: Sequence[float], said: float, was: float) -> Markup:
-    """How confident the right predictions are, upwards, and the wrong ones, downwards."""
-    middle = TOP + 112.0
+def confidence(
+    right: Sequence[float], wrong: Sequence[float], score: float, outcome: float
+) -> Markup:
+    """Return histograms of the confidence: right predictions upwards, wrong ones downwards."""
+    middle = TOP + HALF + 8  # a tallest bar does not touch the text above it
     count = len(right)
-    most = max(*right, *wrong, 1e-12)
-    above, below = 104.0, 104.0 * max(wrong) / most
+    most = max(*right, *wrong, 1e-12)  # in case no row weighs anything
+    below = HALF * max(wrong) / most
     bottom = max(middle + below, middle + 24)
     frame = [
         element("line", class_="axis", **line(across(0), middle, across(1), middle)),
@@ -128,37 +132,37 @@ def confidence(right: Sequence[float], wrong: Sequence[float], said: float, was:
         if not right[k] + wrong[k]:
             continue
         low, high = k / count, (k + 1) / count
-        tall, deep = (visible(above * x / most, x) for x in (right[k], wrong[k]))
-        told = (
+        tall, deep = (visible(HALF * x / most, x) for x in (right[k], wrong[k]))
+        lines = (
             f"Confidence {low:.2f} to {high:.2f}:",
             f"{share(right[k])} of all rows are right, {share(wrong[k])} wrong",
         )
-        ink = [
+        marks = [
             box("right", low, high, middle - tall, tall),
             box("wrong", low, high, middle, deep),
         ]
-        bins.append(target(low, high, TOP, bottom, ink, told))
+        bins.append(target(low, high, TOP, bottom, marks, lines))
     marks = [
         element("line", class_="mark", **line(across(x), TOP + 4, across(x), bottom))
-        for x in (said, was)
+        for x in (score, outcome)
     ]
     words = (
-        f"Confidence of the right and of the wrong predictions. Mean confidence {share(said)}, "
-        f"accuracy {share(was)}."
+        f"Confidence of the right and of the wrong predictions. Mean confidence {share(score)}, "
+        f"accuracy {share(outcome)}."
     )
     return picture(bottom + FOOT, words, *frame, *bins, *marks)
 
 
 def risk(curve: Risk) -> Markup:
-    """Error rate of the most confident share of the rows, and the least that it could be."""
-    tall, coverage = 150.0, COVERAGE
+    """Return the error rate of the most confident share of rows, and that of the best ranking."""
+    coverage = COVERAGE
     top = max(float(np.nanmax(curve.risk)), _most(curve.high), 1e-6)
     step = _step(top)
     most = step * np.ceil(top / step - 1e-9)
-    bottom = TOP + tall
+    bottom = TOP + CURVE
 
     def at(share_: float, rate: float) -> tuple[float, float]:
-        return tenth(across(share_)), tenth(bottom - tall * rate / most)
+        return tenth(across(share_)), tenth(bottom - CURVE * rate / most)
 
     def path(rates: Array, class_: str) -> Markup:
         points = [at(float(c), float(r)) for c, r in zip(coverage, rates, strict=True)]
@@ -173,31 +177,31 @@ def risk(curve: Risk) -> Markup:
         label(across(t), bottom + 18, f"{t:g}", anchor="middle", class_="tick") for t in TICKS
     ]
     band = np.concatenate([curve.low, curve.high[::-1]])
-    ink = [path(curve.best, "diagonal"), path(curve.risk, "line")]
+    marks = [path(curve.best, "diagonal"), path(curve.risk, "line")]
     if np.isfinite(band).all():
         ends = [*coverage, *coverage[::-1]]
         points = [at(float(c), float(r)) for c, r in zip(ends, band, strict=True)]
         outline = " ".join(f"{x:g},{y:g}" for x, y in points)
-        ink.insert(0, element("polygon", class_="perfect", points=outline))
+        marks.insert(0, element("polygon", class_="perfect", points=outline))
     bins = []
     for k in range(19, len(coverage), 20):
         wrong = share(float(curve.risk[k]))
-        told = (
+        lines = (
             f"Most confident {100 * coverage[k]:.0f} % of rows: {wrong} wrong",
             f"{_ends(curve.low[k], curve.high[k])}; at best {share(curve.best[k])}".lstrip("; "),
         )
         x, y = at(float(coverage[k]), float(curve.risk[k]))
         dot = element("circle", class_="point", cx=x, cy=y, r=3.5)
-        bins.append(target(coverage[k] - 0.1, coverage[k], TOP, bottom, [dot], told))
+        bins.append(target(coverage[k] - 0.1, coverage[k], TOP, bottom, [dot], lines))
     words = (
         f"Risk against coverage. Of all rows {share(float(curve.risk[-1]))} are wrong, of the most "
         f"confident half {share(float(curve.risk[len(coverage) // 2 - 1]))}."
     )
-    return picture(bottom + FOOT, words, *frame, *ink, *bins)
+    return picture(bottom + FOOT, words, *frame, *marks, *bins)
 
 
 def _scale(bottom: float) -> list[Markup]:
-    """The numbers below."""
+    """Return the numbers below a diagram."""
     return [label(across(t), bottom + 18, f"{t:g}", anchor="middle", class_="tick") for t in TICKS]
 
 
@@ -207,13 +211,13 @@ def _most(values: Array) -> float:
 
 
 def _ends(low: float, high: float) -> str:
-    """An interval of shares."""
+    """Return an interval of shares as percentages."""
     known = np.isfinite(low) and np.isfinite(high)
     return f"[{100 * low:.1f}, {100 * high:.1f}] %" if known else ""
 
 
 def _step(most: float) -> float:
-    """Between the lines of a scale: 1, 2 or 5 times a power of ten, five lines at most.
+    """Return the distance between grid lines: 1, 2 or 5 times a power of ten, at most five lines.
 
     >>> _step(0.17), _step(1.0), _step(0.007)
     (0.05, 0.2, 0.002)

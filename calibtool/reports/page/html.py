@@ -1,4 +1,4 @@
-"""A page as one HTML file: no request leaves it, and only its own script may run."""
+"""A page as one HTML file, which loads nothing; its policy lets only its own script run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import FileSummary, Page
 from calibtool.version import __version__
 
-MOST_DRAWN = 6  # files whose diagrams stand beside one another
+MOST_DRAWN = 6  # files whose diagrams are shown side by side; more would be too small to read
 
 
 def document(page: Page) -> str:
-    """The whole file."""
+    """Return the whole file."""
     style, script = _asset("page.css"), _asset("page.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
@@ -47,7 +47,7 @@ def document(page: Page) -> str:
 
 
 def _subject(page: Page, subject: FileSummary, *, several: bool) -> Markup:
-    """Everything about one file."""
+    """Return everything about one file."""
     heading = element("h2", subject.name, class_="file") if several else None
     facts = element("p", subject.report.data.describe(), class_="facts")
     return element("article", heading, facts, *sections.about(page, subject))
@@ -63,23 +63,23 @@ def _comparison(page: Page) -> Markup:
     if len(subjects) <= MOST_DRAWN:
         drawn = [sections.reliability(subject, 0, subject.name) for subject in subjects]
         parts.append(element("div", *drawn, class_="figures-row"))
-    found = page.comparison
-    if found is not None and found.unpaired:
-        parts.append(element("p", found.unpaired, class_="note"))
-    if found is not None and found.changes:
+    comparison = page.comparison
+    if comparison is not None and comparison.unpaired:
+        parts.append(element("p", comparison.unpaired, class_="note"))
+    if comparison is not None and comparison.changes:
         parts += [
             element("p", "Differences are paired: the same rows, the same draws."),
-            *tables.differences(found, subjects[0].name, page.level),
+            *tables.differences(comparison, subjects[0].name, page.level),
         ]
     return element("section", element("h2", "Compared"), *parts, class_="verdict")
 
 
 def _foot(page: Page) -> Markup:
-    made = f"Made by calibtool {__version__}"
+    version = f"Made by calibtool {__version__}"
     if page.level:
-        made += f"; intervals are {percent(page.level)}"
+        version += f"; intervals are {percent(page.level)}"
     command = element("p", element("code", page.command)) if page.command else None
-    return element("footer", element("p", f"{made}."), command)
+    return element("footer", element("p", f"{version}."), command)
 
 
 def _asset(name: str) -> str:

@@ -1,11 +1,11 @@
-"""HTML by functions: text is escaped, unless it is markup that was made here."""
+"""HTML by functions: text is escaped, unless it is Markup, which only this module makes."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
 
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br"}  # elements without an end tag
 
 
 class Markup(str):
@@ -15,8 +15,8 @@ class Markup(str):
 
 
 def element(name: str, /, *children: object, **attributes: Any) -> Markup:
-    """An element. `None` among the children stands for nothing; attributes that are None or False
-    are left out, `class_` is class, `data_v` is data-v.
+    """Return an element. Children that are None are left out, like attributes that are None or
+    False; `class_` is written class, `data_v` data-v.
 
     >>> element("td", "a < b", element("b", 2), class_="x", hidden=True, id=None)
     '<td class="x" hidden>a &lt; b<b>2</b></td>'
@@ -28,7 +28,7 @@ def element(name: str, /, *children: object, **attributes: Any) -> Markup:
 
 
 def together(*children: object) -> Markup:
-    """Elements and texts one after the other."""
+    """Return elements and texts one after the other."""
     return Markup("".join(_text(child) for child in children if child is not None))
 
 

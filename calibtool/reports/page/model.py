@@ -1,4 +1,4 @@
-"""Records of a page: everything that a report to be sent shows. Renderers only lay it out."""
+"""Records of a page: everything that it shows. `html` and `markdown` only lay it out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Group:
     """Some of the rows.
 
     Attributes:
-        name: the class that is predicted in them, or the value of a column.
+        name: their predicted class, or their value of a column.
         rows: how many there are.
         score, outcome: mean score and mean outcome (confidence and accuracy, in the top view);
             None without rows that weigh anything.
@@ -55,8 +55,14 @@ class Group:
 
 @dataclass(frozen=True)
 class OneClass:
-    """A class: the rows it is predicted in, how many are labelled so, and which share of those is
-    found; its one-vs-rest ECE."""
+    """A class.
+
+    Attributes:
+        predicted: the rows that are predicted as this class.
+        labelled: the number of rows with this label.
+        recall: the share of those that are predicted as this class; None without any.
+        ece: one-vs-rest, with 15 bins of equal width; None where it is not known.
+    """
 
     predicted: Group
     labelled: int
@@ -66,7 +72,7 @@ class OneClass:
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes, those with the widest gaps first; `total` may be more than are listed."""
+    """The classes with the widest gaps, the widest first, and the number of all classes."""
 
     rows: tuple[OneClass, ...]
     total: int
@@ -79,7 +85,7 @@ class Slices:
     Attributes:
         column: its name.
         groups: in the order of the values; those of text by how many rows there are.
-        note: what was joined or left out, or "".
+        note: which values were joined or are missing, or "".
     """
 
     column: str
@@ -89,11 +95,11 @@ class Slices:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """What a calibrator makes of the same rows.
+    """The calibrator whose effect a page shows.
 
     Attributes:
-        title: what it calls itself.
-        how: why these rows do not flatter it.
+        title: its description.
+        how: how it was fitted, so that its effect on these rows is not optimistic.
         method: its name in the table of calibrators, or "" for one that was given.
     """
 
@@ -107,19 +113,19 @@ class FileSummary:
     """One file of predictions.
 
     Attributes:
-        name: a short name, unlike that of every other subject.
+        name: a short name, unique on the page.
         report: as given and, with a fix, after it.
-        verdict: what the numbers say, in a sentence.
-        effect: what the fix does, in a sentence; "" without.
+        verdict: the reading of the numbers as given, in a sentence.
+        effect: the effect of the fix, in a sentence; "" without one.
         curves: reliability curves as given and, with a fix, after it.
         right, wrong: share of all rows that are right, and wrong, in each of the bins.
-        risk: how often the most confident rows are wrong, as given.
+        risk: error rate of the most confident rows, as given.
         fix: the calibrator that was tried, or the best of several; None, and `no_fix` says why.
         selection: of several calibrators, or None.
         classes: None where only confidences are known.
-        slices: by the columns that were asked for.
-        checks: what is odd about the data, a sentence each.
-        source: the file as it was given.
+        slices: one for each requested column.
+        checks: oddities of the data, one sentence each.
+        source: the name of the file as the caller wrote it.
     """
 
     name: str
@@ -141,11 +147,11 @@ class FileSummary:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several files.
+    """Differences between files.
 
     Attributes:
-        changes: by the name of each subject but the first, its metrics minus the first one's,
-            paired; empty where the rows are not the same.
+        changes: the name of each file but the first, and its metrics minus those of the first,
+            paired; empty if the rows are not the same.
         unpaired: why there are no differences, or "".
     """
 
@@ -155,14 +161,14 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A report to be sent: of one file, or of several that are compared.
+    """A shareable report on one file, or on several that are compared.
 
     Attributes:
         title: its heading.
-        subjects: one a file.
-        comparison: of several files; None of one.
+        subjects: one per file.
+        comparison: of several files; None for one.
         level: of the intervals; None without intervals.
-        command: how to get it again.
+        command: the command line that makes the page again, or "".
     """
 
     title: str

@@ -1,10 +1,10 @@
-"""The sections of a page about one file."""
+"""Sections of a page about one file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calibtool.formatting import interval, number, share
+from calibtool.formatting import capitalized, interval, number, share
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
@@ -16,7 +16,7 @@ SIGNS = {"Overconfident": "bad", "Underconfident": "bad", "No miscalibration": "
 
 
 def about(page: Page, subject: FileSummary) -> list[Markup]:
-    """Every section, the verdict first."""
+    """Return every section, the verdict first."""
     estimates = subject.report.estimates
     return [
         _verdict(subject),
@@ -31,7 +31,7 @@ def about(page: Page, subject: FileSummary) -> list[Markup]:
 
 
 def _verdict(subject: FileSummary) -> Markup:
-    """In words first, then the four numbers that they rest on."""
+    """Return the verdict in words, then the numbers that it rests on."""
     sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "bad")
     report = subject.report
     error = next((e for e in report.estimates if e.view and e.value is not None), None)
@@ -43,12 +43,12 @@ def _verdict(subject: FileSummary) -> Markup:
         figures.append((error.name, number(error.value), interval(error.low, error.high)))
         after = next((e for e in report.after if e.name == error.name), None)
         if after is not None and subject.fix is not None:
-            told = (
+            recalibrated = (
                 f"{error.name} after {_short(subject)}",
                 number(after.value),
                 interval(after.low, after.high),
             )
-            figures.append(told)
+            figures.append(recalibrated)
     shown = [
         element(
             "div",
@@ -59,7 +59,7 @@ def _verdict(subject: FileSummary) -> Markup:
     ]
     lines = [element("p", _tied(subject.verdict), class_="lead")]
     if subject.effect:
-        lines.append(element("p", _tied(_capital(subject.effect))))
+        lines.append(element("p", _tied(capitalized(subject.effect))))
     lines += [element("p", f"Warning: {w}", class_="warning") for w in report.warnings]
     return element(
         "section", *lines, element("dl", *shown, class_="figures"), class_=f"verdict {sign}"
@@ -75,7 +75,7 @@ def _metrics(page: Page, subject: FileSummary) -> list[Markup]:
 
 
 def _diagrams(subject: FileSummary) -> list[Markup]:
-    drawn = [reliability(subject, k, _capital(c.label)) for k, c in enumerate(subject.curves)]
+    drawn = [reliability(subject, k, capitalized(c.label)) for k, c in enumerate(subject.curves)]
     report = subject.report
     if _top(subject) and report.said is not None and report.was is not None:
         dotted = f"dotted: accuracy {share(report.was)}, mean confidence {share(report.said)}"
@@ -96,28 +96,30 @@ def _diagrams(subject: FileSummary) -> list[Markup]:
             element(
                 "figcaption",
                 element("strong", "Errors among the most confident"),
-                "dashed: the least that could be",
+                "dashed: best possible ranking",
             ),
             figures.risk(subject.risk),
         )
     )
-    how = (
+    legend = (
         "Each point is a bin, at its mean score and mean outcome, with its interval; it is filled "
         "where the interval leaves out the diagonal. Grey: where a perfect model's point would "
         "lie. Bars: the share of rows. Point at a bin, or reach it with Tab and the arrow keys, "
         "for its numbers."
     )
-    return [element("div", *drawn, class_="figures-row"), element("p", how, class_="note")]
+    return [element("div", *drawn, class_="figures-row"), element("p", legend, class_="note")]
 
 
 def reliability(subject: FileSummary, index: int, title: str) -> Markup:
-    """A reliability diagram, and its numbers."""
+    """Return a reliability diagram, and its numbers."""
     curve, view = subject.curves[index], _view(subject)
-    one = curve.estimates[0] if curve.estimates else None
-    told = f"{one.name} {number(one.value)} {interval(one.low, one.high)}" if one else ""
+    error = curve.estimates[0] if curve.estimates else None
+    caption = (
+        f"{error.name} {number(error.value)} {interval(error.low, error.high)}" if error else ""
+    )
     return element(
         "figure",
-        element("figcaption", element("strong", title), " ", told),
+        element("figcaption", element("strong", title), " ", caption),
         figures.reliability(curve, view, title),
         _details("The numbers of this diagram", tables.bins(curve, figures.NAMES[view])),
     )
@@ -129,66 +131,66 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
         return [element("p", subject.no_fix)]
     parts = []
     if subject.selection is not None and len(subject.selection.candidates) > 2:
-        found = subject.selection
-        failed = [one for one in found.candidates if one.failed]
+        selection = subject.selection
+        failed = [candidate for candidate in selection.candidates if candidate.failed]
         parts += [
-            element("p", f"Calibrators tried, {found.how}, the best first."),
-            tables.tried(found),
+            element("p", f"Calibrators tried, {selection.how}, the best first."),
+            tables.tried(selection),
             *(
-                element("p", f"Not fitted: {one.method}: {one.failed}", class_="note")
-                for one in failed
+                element("p", f"Not fitted: {candidate.method}: {candidate.failed}", class_="note")
+                for candidate in failed
             ),
-            element("p", f"Chosen: {found.why}"),
+            element("p", f"Chosen: {selection.why}"),
         ]
     parts += [
-        element("p", f"{_capital(subject.fix.title)}, {subject.fix.how}."),
+        element("p", f"{capitalized(subject.fix.title)}, {subject.fix.how}."),
         tables.changes(report.estimates, report.after, report.change, page.level),
         element("p", "Changes of calibration errors are corrected for bias.", class_="note"),
     ]
     return parts
 
 
-def _classes(found: Classes, page: Page) -> list[Markup]:
-    off = sum(one.predicted.off for one in found.rows)
-    told = (
+def _classes(classes: Classes, page: Page) -> list[Markup]:
+    off = sum(row.predicted.off for row in classes.rows)
+    columns = (
         "Rows by their predicted class. Gap is confidence minus accuracy: above 0, the model is "
         "overconfident when it predicts this class. Found is the share of the class's own rows "
-        "that it is predicted in; ECE is of the class against all others."
+        "that are predicted as this class; ECE is that of the class against all others."
     )
     count = (
-        f"{off} of {found.total:,} classes have a gap whose interval leaves out 0; by chance alone "
-        f"it would be about {(1 - (page.level or 0.95)) * found.total:.2g}."
+        f"{off} of {classes.total:,} classes have a gap whose interval leaves out 0; by chance "
+        f"alone it would be about {(1 - (page.level or 0.95)) * classes.total:.2g}."
     )
-    if len(found.rows) < found.total:
-        count += f" Listed are the {len(found.rows):,} with the widest gaps."
-    return [element("p", told), tables.classes(found), element("p", count, class_="note")]
+    if len(classes.rows) < classes.total:
+        count += f" Listed are the {len(classes.rows):,} with the widest gaps."
+    return [element("p", columns), tables.classes(classes), element("p", count, class_="note")]
 
 
-def _slices(found: Slices, view: str) -> list[Markup]:
-    off = sum(group.off for group in found.groups)
-    told = f"{off} of {len(found.groups)} groups have a gap whose interval leaves out 0."
-    note = element("p", f"{told} {found.note}".rstrip(), class_="note")
-    return [tables.slices(found, figures.NAMES[view]), note]
+def _slices(slices: Slices, view: str) -> list[Markup]:
+    off = sum(group.off for group in slices.groups)
+    count = f"{off} of {len(slices.groups)} groups have a gap whose interval leaves out 0."
+    note = element("p", f"{count} {slices.note}".rstrip(), class_="note")
+    return [tables.slices(slices, figures.NAMES[view]), note]
 
 
 def _checks(subject: FileSummary) -> list[Markup]:
     if not subject.checks:
-        return [element("p", "Nothing is odd about the data.")]
-    return [element("ul", *(element("li", _capital(check)) for check in subject.checks))]
+        return [element("p", "No problems found.")]
+    return [element("ul", *(element("li", capitalized(check)) for check in subject.checks))]
 
 
 def _signatures(estimates: Sequence[Estimate]) -> Markup:
     items = []
-    for one in estimates:
-        metric = METRICS[parse(one.name).metric.name]
+    for estimate in estimates:
+        metric = METRICS[parse(estimate.name).metric.name]
         source = f" ({metric.source})" if metric.source else ""
         items += [
-            element("dt", one.name),
+            element("dt", estimate.name),
             element(
                 "dd",
                 f"{metric.title}: {metric.definition}{source}",
                 element("br"),
-                element("code", one.signature.replace("|", " | ")),
+                element("code", estimate.signature.replace("|", " | ")),
             ),
         ]
     return _details("Definitions and signatures", element("dl", *items, class_="signatures"))
@@ -211,16 +213,12 @@ def _top(subject: FileSummary) -> bool:
 
 
 def _tied(text: str) -> str:
-    """A number stays on the line of its sign."""
+    """Return text in which a number stays on the line of its unit or relation."""
     for sign in (" %", " = ", " < "):
         text = text.replace(sign, sign.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
 
 
 def _short(subject: FileSummary) -> str:
-    """The calibrator without its numbers."""
+    """Return the calibrator's title without its parameters."""
     return subject.fix.title.split(" (")[0] if subject.fix else ""
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"

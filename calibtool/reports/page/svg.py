@@ -1,7 +1,7 @@
-"""What diagrams inside a page are made of. Colours are classes that page.css knows, light and dark.
+"""The parts of a page's diagrams. Colours are classes of page.css, for light and dark screens.
 
-Each bin is an element that can be pointed at or reached by key; what it holds is then written above
-the diagram, by CSS alone, so that it works where scripts are forbidden.
+Each bin is an element that can be pointed at or reached by key; its numbers then appear above the
+diagram, by CSS alone, so that this works where scripts are forbidden.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from typing import Any
 
 from calibtool.reports.page.markup import Markup, element
 
+# Sizes in units of the viewBox, which page.css scales to the width of the screen. The margins hold
+# tick labels and an axis title at the left, two lines of text at the top.
 WIDTH, LEFT, RIGHT, TOP = 400.0, 56.0, 12.0, 48.0
 SIDE = WIDTH - LEFT - RIGHT  # of the square
-FOOT = 44.0  # for the scale below
-STRIP = 112.0, 16.0  # width and height of an interval within a table's cell, as page.css has it
+FOOT = 44.0  # tick labels and axis title below the square
+STRIP = 112.0, 16.0  # width and height of an interval within a table's cell, as in page.css
 TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def picture(height: float, words: str, *children: Markup) -> Markup:
-    """A diagram, for those who cannot see it in words."""
+    """Return a diagram; `words` describe it to a screen reader."""
     hint = label(LEFT, 16, "Point at a bin for its numbers", class_="hint")
     return element(
         "svg",
@@ -37,28 +39,36 @@ def target(
     right: float,
     top: float,
     bottom: float,
-    ink: Sequence[Markup],
-    told: tuple[str, str],
+    marks: Sequence[Markup],
+    lines: tuple[str, str],
     *,
     off: bool = False,
 ) -> Markup:
-    """Ink that can be pointed at anywhere between `left` and `right`, and what is then told."""
+    """Return marks that can be pointed at anywhere between `left` and `right`.
+
+    Args:
+        left, right: scores.
+        top, bottom: ends of the area, in units of the viewBox.
+        marks: what is drawn.
+        lines: the text that appears when the area is pointed at.
+        off: whether the bin's interval leaves out the diagonal.
+    """
     area = box("area", left, right, top, bottom - top)
-    tip = element("g", *(label(LEFT, 16 + 18 * k, t) for k, t in enumerate(told)), class_="tip")
+    tip = element("g", *(label(LEFT, 16 + 18 * k, t) for k, t in enumerate(lines)), class_="tip")
     return element(
         "g",
         area,
-        *ink,
+        *marks,
         tip,
         class_="bin off" if off else "bin",
         tabindex=0,
         role="img",
-        aria_label=" ".join(told),
+        aria_label=" ".join(lines),
     )
 
 
 def box(class_: str, left: float, right: float, top: float, height: float) -> Markup:
-    """Ink between two scores."""
+    """Return a rectangle between two scores."""
     return element(
         "rect",
         class_=class_,
@@ -70,37 +80,40 @@ def box(class_: str, left: float, right: float, top: float, height: float) -> Ma
 
 
 def label(x: float, y: float, text: str, anchor: str | None = None, **more: Any) -> Markup:
-    """Text in a diagram."""
+    """Return text in a diagram."""
     return element("text", text, x=tenth(x), y=tenth(y), text_anchor=anchor, **more)
 
 
 def line(x1: float, y1: float, x2: float, y2: float) -> dict[str, float]:
-    """The ends of a line."""
+    """Return the ends of a line as attributes."""
     return {"x1": tenth(x1), "y1": tenth(y1), "x2": tenth(x2), "y2": tenth(y2)}
 
 
 def across(score: float) -> float:
-    """Where a score lies."""
+    """Return the x of a score."""
     return LEFT + SIDE * score
 
 
 def up(outcome: float) -> float:
-    """Where an outcome lies."""
+    """Return the y of an outcome."""
     return TOP + SIDE * (1 - outcome)
 
 
 def tenth(x: float) -> float:
-    """As exact as a screen can show."""
+    """Return a coordinate as exact as a screen can show; more digits only make the page larger."""
     return round(float(x), 1)
 
 
 def visible(height: float, mass: float) -> float:
-    """A few rows are not none."""
+    """Return a height of at least one unit for a bin that holds any rows."""
     return max(height, 1.0) if mass > 0 else 0.0
 
 
 def strip(value: float | None, low: float | None, high: float | None, reach: float) -> Markup:
-    """A value with its interval around 0, in a table's cell; the numbers stand beside it."""
+    """Return a picture of a value and its interval around 0, for a cell of a table.
+
+    It spans -reach to reach; a value beyond that is drawn as an arrow.
+    """
     if value is None:
         return Markup()
     width, height = STRIP
@@ -110,12 +123,12 @@ def strip(value: float | None, low: float | None, high: float | None, reach: flo
 
     middle = round(height / 2)
     off = low is not None and high is not None and not low <= 0 <= high
-    if abs(value) > reach:  # an arrow: further than is shown
-        x, way = at(value), 4 if value > 0 else -4
-        points = f"{x - way:g},4 {x + way:g},8 {x - way:g},12"
-        ink = [element("polygon", points=points)]
+    if abs(value) > reach:
+        x, tip = at(value), 4 if value > 0 else -4
+        points = f"{x - tip:g},4 {x + tip:g},8 {x - tip:g},12"
+        marks = [element("polygon", points=points)]
     else:
-        ink = [element("circle", cx=tenth(at(value)), cy=middle, r=3)]
+        marks = [element("circle", cx=tenth(at(value)), cy=middle, r=3)]
     if low is not None and high is not None:
-        ink.insert(0, element("line", **line(at(low), middle, at(high), middle)))
-    return element("svg", *ink, class_="strip off" if off else "strip", aria_hidden="true")
+        marks.insert(0, element("line", **line(at(low), middle, at(high), middle)))
+    return element("svg", *marks, class_="strip off" if off else "strip", aria_hidden="true")

@@ -1,4 +1,4 @@
-"""The tables of a page: metrics, classes, slices, calibrators tried, files compared."""
+"""Tables of a page: metrics, classes, slices, calibrators tried, files compared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from calibtool.formatting import interval, number, percent, share, signed
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
+from calibtool.reports.evaluation import best_change
 from calibtool.reports.page.figures import lower
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Slices
@@ -18,16 +19,18 @@ from calibtool.reports.selection import selection_cells
 
 
 def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
-    """Each metric, its interval and what is left of it without bias."""
+    """Return a row per metric: value, interval and unbiased value."""
     rows = []
-    for one in estimates:
-        if one.missing:
-            rows.append(row(_name(one), element("td", one.missing, colspan=4, class_="missing")))
+    for estimate in estimates:
+        if estimate.missing:
+            rows.append(
+                row(_name(estimate), element("td", estimate.missing, colspan=4, class_="missing"))
+            )
             continue
-        ends = interval(one.low, one.high)
-        cells = [num(number(one.value)), num(ends, "interval"), num(number(one.unbiased))]
-        words = element("td", METRICS[parse(one.name).metric.name].title, class_="words")
-        rows.append(row(_name(one), *cells, words))
+        ends = interval(estimate.low, estimate.high)
+        cells = [num(number(estimate.value)), num(ends, "interval"), num(number(estimate.unbiased))]
+        words = element("td", METRICS[parse(estimate.name).metric.name].title, class_="words")
+        rows.append(row(_name(estimate), *cells, words))
     return table(
         ["metric", "value", _interval(level), "unbiased", "in words"], rows, label="Metrics"
     )
@@ -39,7 +42,7 @@ def changes(
     change: Sequence[Estimate],
     level: float | None,
 ) -> Markup:
-    """Each metric before and after a calibrator."""
+    """Return a row per metric: before and after a calibrator, and the change."""
     rows = []
     for a, b, c in zip(before, after, change, strict=True):
         if c.missing:
@@ -52,20 +55,20 @@ def changes(
     )
 
 
-def classes(found: Classes) -> Markup:
-    """Every class; sorted by its headings."""
-    reach = _reach([one.predicted for one in found.rows])
+def classes(record: Classes) -> Markup:
+    """Return a row per class; a reader can sort it by its headings."""
+    reach = _reach([entry.predicted for entry in record.rows])
     rows = []
-    for one in found.rows:
-        group = one.predicted
+    for entry in record.rows:
+        group = entry.predicted
         rows.append(
             row(
                 element("th", group.name, scope="row"),
-                num(f"{one.labelled:,}", sort=one.labelled),
+                num(f"{entry.labelled:,}", sort=entry.labelled),
                 num(f"{group.rows:,}", sort=group.rows),
                 *_gap(group, reach),
-                num(share(one.recall), sort=one.recall),
-                num(number(one.ece), sort=one.ece),
+                num(share(entry.recall), sort=entry.recall),
+                num(number(entry.ece), sort=entry.ece),
             )
         )
     titles = [
@@ -75,11 +78,11 @@ def classes(found: Classes) -> Markup:
     return table(titles, rows, label="Classes", sortable=True)
 
 
-def slices(found: Slices, names: tuple[str, str]) -> Markup:
-    """Every group of rows; sorted by its headings."""
-    reach = _reach(found.groups)
+def slices(record: Slices, names: tuple[str, str]) -> Markup:
+    """Return a row per group of rows; a reader can sort it by its headings."""
+    reach = _reach(record.groups)
     rows = []
-    for group in found.groups:
+    for group in record.groups:
         error = group.errors[0] if group.errors else None
         value = error.value if error else None
         rows.append(
@@ -92,24 +95,26 @@ def slices(found: Slices, names: tuple[str, str]) -> Markup:
             )
         )
     titles = [
-        *(found.column, "rows", *map(lower, names), "gap", "interval of the gap"),
+        *(record.column, "rows", *map(lower, names), "gap", "interval of the gap"),
         *("ECE", "interval of ECE"),
     ]
-    return table(titles, rows, label=f"Slices by {found.column}", sortable=True)
+    return table(titles, rows, label=f"Slices by {record.column}", sortable=True)
 
 
-def tried(found: Selection) -> Markup:
-    """Every calibrator that was tried, the best first."""
-    titles, lines = selection_cells(found, wide=False)
-    reach = _far(found)
+def tried(selection: Selection) -> Markup:
+    """Return a row per calibrator that was tried, the best first."""
+    titles, lines = selection_cells(selection, wide=False)
+    reach = _far(selection)
     rows = []
     for cells in lines:
         method, *rest = cells
-        one = found[method]
+        candidate = selection[method]
         drawn = (
-            Markup() if one.method == found.best else strip(one.behind, one.low, one.high, reach)
+            Markup()
+            if candidate.method == selection.best
+            else strip(candidate.behind, candidate.low, candidate.high, reach)
         )
-        chosen = " (chosen)" if method == found.chosen else ""
+        chosen = " (chosen)" if method == selection.chosen else ""
         rows.append(
             row(
                 element("th", method, chosen, scope="row"),
@@ -122,7 +127,7 @@ def tried(found: Selection) -> Markup:
 
 
 def bins(curve: Curve, names: tuple[str, str]) -> Markup:
-    """What a reliability diagram shows, as numbers."""
+    """Return the numbers of a reliability diagram: a row per bin."""
     assert curve.edges is not None
     rows = []
     for k in range(len(curve.mass)):
@@ -143,25 +148,30 @@ def bins(curve: Curve, names: tuple[str, str]) -> Markup:
 
 
 def side_by_side(subjects: Sequence[FileSummary]) -> Markup:
-    """The metrics of several files, a file a column."""
+    """Return the metrics of several files: a row per metric, a column per file."""
     rows = []
     for estimates in zip(*(subject.report.estimates for subject in subjects), strict=True):
         cells = []
-        for one in estimates:
-            ends = element("span", interval(one.low, one.high), class_="interval")
-            cells.append(element("td", number(one.value) or one.missing, " ", ends, class_="n"))
+        for estimate in estimates:
+            ends = element("span", interval(estimate.low, estimate.high), class_="interval")
+            cells.append(
+                element("td", number(estimate.value) or estimate.missing, " ", ends, class_="n")
+            )
         rows.append(row(_name(estimates[0]), *cells))
     titles = ["metric", *(subject.name for subject in subjects)]
     return table(titles, rows, label="Metrics of every file")
 
 
-def differences(found: Comparison, first: str, level: float | None) -> list[Markup]:
-    """The metrics of every other file minus those of the first one."""
+def differences(comparison: Comparison, first: str, level: float | None) -> list[Markup]:
+    """Return a table per file: its metrics minus those of the first one."""
     tables = []
-    for name, change in found.changes:
+    for name, change in comparison.changes:
         rows = [
-            row(_name(one), *(_change(one) if not one.missing else [num(""), num(one.missing)]))
-            for one in change
+            row(
+                _name(estimate),
+                *(_change(estimate) if not estimate.missing else [num(""), num(estimate.missing)]),
+            )
+            for estimate in change
         ]
         titles = [f"{name} minus {first}", "change", _interval(level)]
         tables.append(table(titles, rows, label=f"{name} minus {first}"))
@@ -174,12 +184,12 @@ def differences(found: Comparison, first: str, level: float | None) -> list[Mark
 def table(
     titles: Sequence[str], rows: Iterable[Markup], *, label: str, sortable: bool = False
 ) -> Markup:
-    """A table that scrolls sideways where the screen is narrow; `sortable` by a script."""
+    """Return a table that scrolls sideways on a narrow screen; page.js sorts it if `sortable`."""
     head = [
         element("th", element("span", title), scope="col", class_=_kind(k, title))
         for k, title in enumerate(titles)
     ]
-    body = element("tbody", "\n", *(part for one in rows for part in (one, Markup("\n"))))
+    body = element("tbody", "\n", *(part for line in rows for part in (line, Markup("\n"))))
     inner = element(
         "table",
         element("thead", element("tr", *head)),
@@ -197,23 +207,23 @@ def _kind(index: int, title: str) -> str | None:
 
 
 def row(*cells: Markup, class_: str | None = None) -> Markup:
-    """A line of a table."""
+    """Return a row of a table."""
     return element("tr", *cells, class_=class_)
 
 
 def num(text: str, also: str = "", *, sort: float | None = None) -> Markup:
-    """A cell that holds a number, and what it is sorted by."""
+    """Return a cell that holds a number, aligned right; `sort` is what it is sorted by."""
     sort_ = None if sort is None else f"{sort:.9g}"
     return element("td", text, class_=f"n {also}".rstrip(), data_v=sort_)
 
 
-def _name(one: Estimate) -> Markup:
-    view = element("span", f" {one.view}", class_="view") if one.view else None
-    return element("th", one.name, view, scope="row")
+def _name(estimate: Estimate) -> Markup:
+    view = element("span", f" {estimate.view}", class_="view") if estimate.view else None
+    return element("th", estimate.name, view, scope="row")
 
 
 def _gap(group: Group, reach: float) -> list[Markup]:
-    """Score, outcome, their gap and its interval, in numbers and as a picture."""
+    """Return the cells of score, outcome, gap and its interval, as numbers and as a picture."""
     gap, ends = group.gap, group.gap_interval
     low, high = ends or (None, None)
     drawn = element(
@@ -231,27 +241,40 @@ def _gap(group: Group, reach: float) -> list[Markup]:
     ]
 
 
-def _far(found: Selection) -> float:
-    """Where the pictures of what calibrators are behind end: most of them are seen whole."""
-    highs = sorted(one.high for one in found.candidates if one.high is not None)
+def _far(selection: Selection) -> float:
+    """Return the reach of the strips of what calibrators are behind.
+
+    Two thirds of the intervals fit; without this, one calibrator that fails would make the strips
+    of all others too short to be told apart.
+    """
+    highs = sorted(
+        candidate.high for candidate in selection.candidates if candidate.high is not None
+    )
     return max(1.2 * highs[len(highs) * 2 // 3], 1e-6) if highs else 1.0
 
 
 def _reach(groups: Sequence[Group]) -> float:
-    """Where the pictures of gaps end: wide enough for every gap, not for every interval."""
+    """Return the reach of the strips of gaps: wide enough for every gap, not for every interval."""
     gaps = [abs(group.gap) for group in groups if group.gap is not None]
-    return 1.5 * max([*gaps, 0.02])
+    return 1.5 * max([*gaps, 0.02])  # gaps below 2 % are not blown up to look large
 
 
-def _change(one: Estimate) -> list[Markup]:
-    """A difference, coloured where its interval leaves out 0, and its interval."""
-    best = one.value if one.unbiased is None else one.unbiased
+def _change(estimate: Estimate) -> list[Markup]:
+    """Return the cells of a change, coloured if its interval leaves out 0, and of its interval."""
     colour = ""
-    if one.better and one.low is not None and one.high is not None and not one.low <= 0 <= one.high:
-        colour = "good" if (one.high < 0) == (one.better == "lower") else "bad"
-    return [num(signed(best), colour), num(interval(one.low, one.high, sign=True), "interval")]
+    if (
+        estimate.better
+        and estimate.low is not None
+        and estimate.high is not None
+        and not estimate.low <= 0 <= estimate.high
+    ):
+        colour = "good" if (estimate.high < 0) == (estimate.better == "lower") else "bad"
+    return [
+        num(signed(best_change(estimate)), colour),
+        num(interval(estimate.low, estimate.high, sign=True), "interval"),
+    ]
 
 
 def _interval(level: float | None) -> str:
-    """The head of a column of intervals."""
+    """Return the title of a column of intervals."""
     return f"{percent(level)} interval" if level else "interval"

@@ -1,4 +1,4 @@
-"""A report to be sent, written to a file: a page, or Markdown."""
+"""Write a shareable report to a file: an HTML page, or Markdown."""
 
 from __future__ import annotations
 
@@ -28,37 +28,40 @@ def write_report(
     model: str = "",
     **options: Any,
 ) -> Page:
-    """Write one page about predictions, to be sent to someone else; several make a comparison.
+    """Write a shareable page about predictions; several files make a comparison.
 
     Args:
         files: predictions, or the names of files of them.
         path: report.html, or report.md for pull requests and model cards.
-        form: "html" or "md", where the path does not say.
-        task: begin the md with Hugging Face metadata for a task such as "image-classification".
+        form: "html" or "md", if the suffix of the path does not say.
+        task: begin the Markdown with Hugging Face metadata for a task such as
+            "image-classification".
         model: the model's name in that metadata.
         options: of `calibtool.reports.page.build.page`: `metrics`, `calibrator`, `methods`, `by`,
             `title`, `ci`, `resamples`, `level`, `seed`.
 
-    Returns what the file shows. Raises InputError, UsageError.
+    Returns the page that was written. Raises InputError, UsageError.
 
     >>> import calibtool as ct, tempfile
     >>> p = ct.Predictions.from_probs([[0.8, 0.2], [0.4, 0.6]] * 20, [0, 1] * 20)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     made = write_report(p, f"{folder}/report.md", resamples=20)
-    >>> made.subjects[0].verdict[:13]
+    ...     page = write_report(p, f"{folder}/report.md", resamples=20)
+    >>> page.subjects[0].verdict[:13]
     'Underconfiden'
     """
     form = form_of(path, form, task)
     require_writable(path)
     several = [files] if isinstance(files, str | Path | Source | Predictions) else files
     opened = [open_source(f) if isinstance(f, str | Path) else f for f in several]
-    made = page(opened, **options)
-    write_text(path, text(made, form, task=task, model=model))
-    return made
+    report = page(opened, **options)
+    write_text(path, text(report, form, task=task, model=model))
+    return report
 
 
 def form_of(path: str | Path | None, form: str | None, task: str | None = None) -> Form:
-    """The form that is asked for, or that the name of the file says; metadata are for Markdown.
+    """Return the form that is requested or, without one, that of the path's suffix.
+
+    Raises UsageError if neither says, or for metadata (`task`) in HTML.
 
     >>> form_of("report.html", None), form_of(None, "md")
     ('html', 'md')
@@ -67,26 +70,26 @@ def form_of(path: str | Path | None, form: str | None, task: str | None = None) 
         known: Form | None = "md" if task is not None else None
     else:
         known = FORMS.get(Path(path).suffix.lower())
-    found = form or known
-    if found is None:
-        which = f"{path}: the name does not say in which form; give" if path else "where to? Give"
-        raise UsageError(f"{which} -o report.html or -o report.md, or --format md")
-    if found not in get_args(Form):
-        raise UsageError(f"form {found!r}: there are {', '.join(get_args(Form))}")
-    if found == "html" and task is not None:
-        raise UsageError("metadata of a model card goes with Markdown, not with HTML")
-    return "html" if found == "html" else "md"
+    chosen = form or known
+    if chosen is None:
+        reason = f"{path}: unknown suffix" if path else "no file to write to"
+        raise UsageError(f"{reason}; give -o report.html, -o report.md or --format md")
+    if chosen not in get_args(Form):
+        raise UsageError(f"form must be one of {', '.join(get_args(Form))} (got {chosen!r})")
+    if chosen == "html" and task is not None:
+        raise UsageError("metadata of a model card cannot be written to HTML; write Markdown")
+    return "html" if chosen == "html" else "md"
 
 
-def text(made: Page, form: Form, *, task: str | None = None, model: str = "") -> str:
-    """What the file holds."""
+def text(report: Page, form: Form, *, task: str | None = None, model: str = "") -> str:
+    """Return the text of the file."""
     if form == "html":
         from calibtool.reports.page.html import document
 
-        return document(made)
+        return document(report)
     from calibtool.reports.page import markdown
 
-    return markdown.document(made, task=task, model=model)
+    return markdown.document(report, task=task, model=model)
 
 
 __all__ = ["Page", "write_report"]

@@ -19,6 +19,7 @@ from calibtool.errors import UnreadableError
 from calibtool.parallel import ordered
 from calibtool.streaming.engines.tree import Node
 from calibtool.streaming.reduce import block_rows
+from calibtool.types import silent
 
 # Blocks of predictions that a worker reduces at a time. A result is as large as a summary and has
 # to be added to the others: with 2, half as many are. Each block more is in memory per thread.
@@ -87,7 +88,7 @@ class RunOptions:
 
     engine: Engine | None = None
     state: Path | None = None
-    say: Callable[[str], None] = lambda text: None
+    say: Callable[[str], None] = silent
 
 
 def of_part(task: Task, source: Source, part: Part, threads: int = 1) -> PartResult:
