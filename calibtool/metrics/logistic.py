@@ -223,11 +223,11 @@ def finite_logits(cells: Cells) -> Cells:
 def is_refuted(cells: Cells) -> Array:
     """Return, (...), True where a row of score 0 or 1 has not the outcome that it promised."""
     at = cells.centres()
-    zero, one = at <= 0, at >= 1
+    at_zero, at_one = at <= 0, at >= 1
     n, y = cells.n, cells.y
-    false_zeros = (y[..., zero] > _ROUNDING * n[..., zero]).any(-1)
-    missing = n[..., one] - y[..., one]
-    return np.asarray(false_zeros | (missing > _ROUNDING * n[..., one]).any(-1))
+    false_zeros = (y[..., at_zero] > _ROUNDING * n[..., at_zero]).any(-1)
+    missing = n[..., at_one] - y[..., at_one]
+    return np.asarray(false_zeros | (missing > _ROUNDING * n[..., at_one]).any(-1))
 
 
 def logit(p: Array) -> Array:
