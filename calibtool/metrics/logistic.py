@@ -221,7 +221,7 @@ def finite_logits(cells: Cells) -> Cells:
 
 
 def is_refuted(cells: Cells) -> Array:
-    """Return, (...), True where a row of score 0 or 1 has not the outcome that it promised."""
+    """Return True, (...), where a row with a score of 0 or 1 lacks the outcome that it promised."""
     at = cells.centres()
     at_zero, at_one = at <= 0, at >= 1
     n, y = cells.n, cells.y
@@ -279,7 +279,7 @@ LOGISTIC: tuple[CellMetric, ...] = (
         "Cox 1958; Steyerberg 2019, ch. 15",
         cox_slope,
         better="",
-        sees="scores that are too extreme or too timid",
+        sees="scores that are too extreme or too moderate",
         blind="scores that are too high or too low on average; curved miscalibration",
     ),
     CellMetric(
