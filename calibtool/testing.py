@@ -1,4 +1,4 @@
-"""For a user's own tests: `assert_calibrated(predictions, "ece <= 0.03")`."""
+"""Assertions for your own tests: `assert_calibrated(predictions, "ece <= 0.03")`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def assert_calibrated(
     inconclusive: Literal["pass", "fail"] = "fail",
     **options: Any,
 ) -> Outcome:
-    """Assert that predictions keep to requirements.
+    """Assert that predictions meet requirements.
 
     Args:
         predictions: in memory, or the path of a file.
         requirements: such as "ece <= 0.03", "worst(ece by class) <= 0.1".
-        mode: tolerate, prove or point, as of `calibtool check`.
-        baseline: what delta(...) compares with: predictions, or the path of such a file or of a
-            saved report.
-        calibrator: hold what it makes of the predictions to the requirements.
-        inconclusive: what a verdict of too few rows counts as.
-        options: of `calibtool.evaluate`.
+        mode: "tolerate", "prove" or "point", as in `calibtool check`.
+        baseline: what delta(...) compares with: predictions, or the path of a file of predictions
+            or of a saved report.
+        calibrator: applied to the predictions before they are checked.
+        inconclusive: how an inconclusive verdict (too few rows) counts.
+        options: options of `calibtool.evaluate`.
 
     Returns the outcome. Raises AssertionError with the table that `calibtool check` prints.
 
@@ -42,7 +42,7 @@ def assert_calibrated(
     'pass'
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    found = check(
+    outcome = check(
         _opened(predictions),
         requirements,
         mode=mode,
@@ -50,18 +50,20 @@ def assert_calibrated(
         calibrator=calibrator,
         **options,
     )
-    counted = {found.counts_as(verdict) for verdict in found.verdicts}
+    counted = {outcome.counts_as(verdict) for verdict in outcome.verdicts}
     if "fail" in counted or ("inconclusive" in counted and inconclusive == "fail"):
-        table = render(found, "table", width=88)
+        table = render(outcome, "table", width=88)
         raise AssertionError(f"not calibrated as required\n{table}")
-    return found
+    return outcome
 
 
 def _opened(predictions: Readable | str | Path) -> Readable:
+    """Return predictions, or a source of the file at a path."""
     return open_source(predictions) if isinstance(predictions, str | Path) else predictions
 
 
 def _baseline(baseline: Readable | Saved | str | Path) -> Readable | Saved:
+    """Return predictions, a source, or the report saved in a JSON file."""
     if isinstance(baseline, str | Path) and Path(baseline).suffix.lower() == ".json":
         return read_saved(baseline)
     return baseline if isinstance(baseline, Saved) else _opened(baseline)

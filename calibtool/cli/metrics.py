@@ -1,4 +1,4 @@
-"""calibtool metrics."""
+"""The command `calibtool metrics`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return metrics
 
 
@@ -16,7 +16,7 @@ def command(name: str) -> click.Command:
 @click.argument("names", nargs=-1)
 @shared.output
 def metrics(names: tuple[str, ...], format_: str, output: str | None) -> None:
-    """The metrics by name; of NAMES (or sets such as `binned`), what they are.
+    """List the metrics, or describe NAMES (metrics, or sets such as `binned`).
 
     \b
     calibtool metrics

@@ -59,7 +59,7 @@ PLAIN: tuple[BinnedError, ...] = (
         "mean over non-empty bins of |accuracy_b - confidence_b|",
         "Neumann et al. 2018",
         norm="average",
-        sees="every bin alike, rare confidences as much as common ones",
+        sees="every bin equally, rare confidences as much as common ones",
         blind="how many rows a bin holds",
     ),
     BinnedError(
@@ -68,7 +68,7 @@ PLAIN: tuple[BinnedError, ...] = (
         "the part of ECE where confidence_b > accuracy_b",
         "the positive part of Guo et al. 2017, eq. 3",
         norm="over",
-        sees="bins that promise too much",
+        sees="bins whose confidence is too high",
         blind="underconfidence",
     ),
     BinnedError(
@@ -77,7 +77,7 @@ PLAIN: tuple[BinnedError, ...] = (
         "the part of ECE where confidence_b < accuracy_b",
         "the negative part of Guo et al. 2017, eq. 3",
         norm="under",
-        sees="bins that promise too little",
+        sees="bins whose confidence is too low",
         blind="overconfidence",
     ),
 )
@@ -131,8 +131,8 @@ CLASSWISE: tuple[BinnedError, ...] = (
         "mean over the K classes of the one-vs-rest ECE",
         "Kull et al. 2019, eq. 4; Mukhoti et al. 2020",
         view="class",
-        sees="every class's probability, not the highest alone",
-        blind="gaps that cancel within a bin; at large K it is small, for most probabilities are",
+        sees="the probability of every class, not only the highest",
+        blind="gaps that cancel within a bin; small with many classes, as most probabilities are",
     ),
     BinnedError(
         "sce",
@@ -161,6 +161,6 @@ TOP_LABEL_ECE = BinnedError(
     "Gupta & Ramdas 2022, eq. 4",
     view="label",
     profile="equal_mass",
-    sees="confidence that is right on average, but not for each predicted class",
+    sees="confidence that is right on average but not for every predicted class",
     blind=_OTHER_CLASSES,
 )

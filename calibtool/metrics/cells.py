@@ -56,9 +56,9 @@ class Cells:
     def _of_keys(cls, score: Array, outcome: Array) -> Cells:
         """Return one cell per distinct score, of rows of equal weight, sorted as whole numbers.
 
-        The bit patterns of floats in [0, 2), read as integers, are in the order of the floats, and
-        their two highest bits (sign and top of the exponent) are 0. Shifted by one, they leave room
-        for the outcome, so that one sort of integers orders both.
+        The bit patterns of floats from 0 up, read as integers, are in the order of the floats.
+        Their highest bit, the sign, is 0: shifted by one they lose nothing and leave room for the
+        outcome, so that one sort of integers, much faster than an argsort, orders both.
         """
         whole = np.dtype(f"u{score.dtype.itemsize}").type
         # adding 0 turns -0.0, whose sign bit is set, into 0.0

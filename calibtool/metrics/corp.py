@@ -102,7 +102,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         least=0,
         biased=True,
         better="higher",
-        sees="what the order of the scores is worth, in the units of the score",
+        sees="the value of the order of the scores, in the units of the score",
         blind="calibration",
     ),
     CellMetric(
@@ -114,6 +114,6 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         least=0,
         better="",
         sees="the data alone",
-        blind="the model, but for its predicted classes in the top view",
+        blind="the model, except for its predicted classes in the top view",
     ),
 )

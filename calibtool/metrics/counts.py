@@ -71,7 +71,7 @@ SKILL: tuple[CountMetric, ...] = (
         "Ferrer & Ramos 2025",
         normalised_cross_entropy,
         rows=proper.nll,
-        sees="NLL on a scale on which 1 is a classifier that knows the class shares alone",
+        sees="NLL on a scale where 1 is a classifier that knows only the class shares",
         blind="whether calibration or sharpness moved it",
     ),
     CountMetric(

@@ -179,7 +179,7 @@ LOESS: tuple[CellMetric, ...] = (
         "Austin & Steyerberg 2019",
         ici,
         error=True,
-        sees="the gap smoothed by a local regression",
+        sees="the gap, smoothed by a local regression",
         blind="what the span smooths away",
     ),
     CellMetric(

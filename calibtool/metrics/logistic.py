@@ -221,13 +221,13 @@ def finite_logits(cells: Cells) -> Cells:
 
 
 def is_refuted(cells: Cells) -> Array:
-    """Return, (...), True where a row of score 0 or 1 has not the outcome that it promised."""
+    """Return True, (...), where a row with a score of 0 or 1 lacks the outcome that it promised."""
     at = cells.centres()
-    zero, one = at <= 0, at >= 1
+    at_zero, at_one = at <= 0, at >= 1
     n, y = cells.n, cells.y
-    false_zeros = (y[..., zero] > _ROUNDING * n[..., zero]).any(-1)
-    missing = n[..., one] - y[..., one]
-    return np.asarray(false_zeros | (missing > _ROUNDING * n[..., one]).any(-1))
+    false_zeros = (y[..., at_zero] > _ROUNDING * n[..., at_zero]).any(-1)
+    missing = n[..., at_one] - y[..., at_one]
+    return np.asarray(false_zeros | (missing > _ROUNDING * n[..., at_one]).any(-1))
 
 
 def logit(p: Array) -> Array:
@@ -279,7 +279,7 @@ LOGISTIC: tuple[CellMetric, ...] = (
         "Cox 1958; Steyerberg 2019, ch. 15",
         cox_slope,
         better="",
-        sees="scores that are too extreme or too timid",
+        sees="scores that are too extreme or too moderate",
         blind="scores that are too high or too low on average; curved miscalibration",
     ),
     CellMetric(

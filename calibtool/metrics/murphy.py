@@ -153,7 +153,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         most=0.25,
         biased=True,
         better="higher",
-        sees="how far the outcome rates of the bins lie apart",
+        sees="how much the outcome rates of the bins differ",
         blind="calibration",
     ),
     CellMetric(
@@ -166,7 +166,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         most=0.25,
         better="",
         sees="the data alone",
-        blind="the model, but for its predicted classes in the top view",
+        blind="the model, except for its predicted classes in the top view",
     ),
 )
 SHARPNESS = CellMetric(
@@ -178,7 +178,7 @@ SHARPNESS = CellMetric(
     least=0,
     most=0.25,
     better="",
-    sees="how far the scores lie apart",
+    sees="how much the scores differ",
     blind="whether they are right",
 )
 TACE = CellMetric(
@@ -191,5 +191,5 @@ TACE = CellMetric(
     view="class",
     error=True,
     sees="probabilities that are not negligible",
-    blind="the others; divided by what is kept, it rises with the threshold",
+    blind="the other probabilities; divided by the kept weight, it rises with the threshold",
 )

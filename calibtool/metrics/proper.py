@@ -126,7 +126,7 @@ PROPER: tuple[Score, ...] = (
         "Brier 1950",
         brier,
         needs=("prob", "squares"),
-        sees="calibration and sharpness together, never more than 2 a row",
+        sees="calibration and sharpness together, at most 2 per row",
         blind="which of the two moved it",
     ),
     Score(
@@ -151,7 +151,7 @@ RECALIBRATION: tuple[Score, ...] = (
         needs=("refined", "log_prob"),
         reach=calibration_reach,
         sees="what recalibration would gain on rows that it was not fitted on",
-        blind="errors that a temperature cannot mend; below 0 where it costs more than it gains",
+        blind="errors that no temperature corrects; below 0 where it costs more than it gains",
     ),
     Score(
         "refinement-loss",
@@ -160,8 +160,8 @@ RECALIBRATION: tuple[Score, ...] = (
         "Berta et al. 2025",
         refinement,
         needs=("refined",),
-        sees="what would be left after recalibration: the model's worth",
-        blind="calibration that a temperature can mend",
+        sees="the loss that recalibration leaves",
+        blind="miscalibration that a temperature can correct",
     ),
 )
 CONFIDENCE: tuple[Score, ...] = (
@@ -173,7 +173,7 @@ CONFIDENCE: tuple[Score, ...] = (
         entropy,
         better="",
         needs=("entropy",),
-        sees="how undecided the rows are",
+        sees="how uncertain the predictions are",
         blind="whether they are right",
     ),
     Score(
@@ -183,7 +183,7 @@ CONFIDENCE: tuple[Score, ...] = (
         "Hendrycks & Gimpel 2017",
         confidence,
         better="",
-        sees="what the model says of itself",
+        sees="how confident the model is",
         blind="whether it is right",
     ),
 )

@@ -185,7 +185,7 @@ def _expit(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-_ORDER = "calibration: any increasing change of the scores leaves it as it is"
+_ORDER = "calibration: any increasing transformation of the scores leaves it unchanged"
 RANKING: tuple[CellMetric, ...] = (
     CellMetric(
         "auroc",
@@ -225,7 +225,7 @@ RANKING: tuple[CellMetric, ...] = (
         view="top",
         better="higher",
         interval=delong,
-        sees="whether confidence tells right from wrong",
+        sees="how well confidence separates right from wrong answers",
         blind=_ORDER,
     ),
     CellMetric(
@@ -249,7 +249,7 @@ RANKING: tuple[CellMetric, ...] = (
         least=0,
         most=1,
         view="top",
-        sees="the order alone, not the error rate",
+        sees="only the order, not the error rate",
         blind=_ORDER,
     ),
     CellMetric(
@@ -261,7 +261,7 @@ RANKING: tuple[CellMetric, ...] = (
         least=0,
         most=0.5,
         view="top",
-        sees="all errors alike, wherever they stand in the order",
+        sees="all errors equally, wherever they stand in the order",
         blind=_ORDER,
     ),
     CellMetric(
@@ -301,7 +301,7 @@ OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
         certainty,
         better="higher",
         interval=delong,
-        sees="whether confidence (or entropy) tells these rows from those",
+        sees="how well confidence (or entropy) separates these rows from those",
         blind=_ORDER,
     ),
     TwoFileMetric(
@@ -312,7 +312,7 @@ OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
         fpr95,
         certainty,
         better="lower",
-        sees="how many --ood rows pass for rows of this file",
+        sees="how many --ood rows are taken for rows of this file",
         blind=_ORDER,
     ),
 )

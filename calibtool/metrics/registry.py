@@ -89,7 +89,11 @@ SETS: dict[str, tuple[str, ...]] = {
 
 
 def score_of(metric: CountMetric) -> str | None:
-    """The score whose mean a metric of counts needs, or None."""
+    """Return the name of the score whose mean a metric of counts needs, or None."""
     if metric.rows is None:
         return None
-    return next(n for n, m in METRICS.items() if isinstance(m, Score) and m.rows is metric.rows)
+    return next(
+        name
+        for name, score in METRICS.items()
+        if isinstance(score, Score) and score.rows is metric.rows
+    )

@@ -187,17 +187,17 @@ def _near_metric(name: str) -> str:
     return f"; `calibtool metrics` lists them; sets are {', '.join(SETS)}"
 
 
-def _spec(text: str, metric: Metric, given: dict[str, str]) -> Spec:
-    """Return the spec of a metric with the options `given` as strings."""
+def _spec(text: str, metric: Metric, raw: dict[str, str]) -> Spec:
+    """Return the spec of a metric with the options in `raw`, as strings."""
     if isinstance(metric, Score | CountMetric | MatrixMetric | TwoFileMetric):
         function: Callable[..., Any] = metric.of if not isinstance(metric, Score) else metric.rows
         if isinstance(metric, TwoFileMetric):
             function = metric.scores
-        options, shown = _options(text, function, given)
+        options, shown = _options(text, function, raw)
         return Spec(_name(metric, shown), metric, options=options)
     if isinstance(metric, CellMetric):
-        view = _chosen(text, "view", given.pop("view", metric.view), (metric.view, *VIEWS))
-        options, extra = _options(text, metric.of, given)
+        view = _chosen(text, "view", raw.pop("view", metric.view), (metric.view, *VIEWS))
+        options, extra = _options(text, metric.of, raw)
         shown = ({"view": view} if view != metric.view else {}) | extra
         return Spec(_name(metric, shown), metric, view, options=options)
     choices = {"view": ("auto", *VIEWS), "profile": PROFILES, "norm": NORMS}
@@ -205,11 +205,11 @@ def _spec(text: str, metric: Metric, given: dict[str, str]) -> Spec:
     shown = {}
     for key, table in choices.items():
         default = getattr(metric, key)
-        value = _chosen(text, key, given.pop(key, default), table)
+        value = _chosen(text, key, raw.pop(key, default), table)
         chosen[key] = value
         if value != default:
             shown[key] = value
-    options, extra = _options(text, PROFILES[chosen["profile"]], given)
+    options, extra = _options(text, PROFILES[chosen["profile"]], raw)
     return Spec(_name(metric, shown | extra), metric, options=options, **chosen)
 
 
@@ -222,7 +222,7 @@ def _chosen(text: str, key: str, value: str, known: Iterable[str]) -> str:
 
 
 def _options(
-    text: str, function: Callable[..., Any], given: dict[str, str]
+    text: str, function: Callable[..., Any], raw: dict[str, str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return all options of a function with their values, and those that are not defaults."""
     defaults = {
@@ -230,17 +230,15 @@ def _options(
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
-    for key in given:
+    for key in raw:
         if key not in defaults:
             known = near(key, defaults) if defaults else "; it takes no options"
             raise UsageError(f"{text!r}: there is no option {key!r}{known}")
-    if not given:
+    if not raw:
         return defaults, {}
     choices = {name: get_args(hint) for name, hint in get_type_hints(function).items()}
     options = {
-        key: _value(text, key, given[key], default, choices.get(key, ()))
-        if key in given
-        else default
+        key: _value(text, key, raw[key], default, choices.get(key, ())) if key in raw else default
         for key, default in defaults.items()
     }
     return options, {key: value for key, value in options.items() if value != defaults[key]}

@@ -1,4 +1,4 @@
-"""The table of metrics as people read it: on the terminal, and in docs/metrics.md."""
+"""The tables of metrics, libraries and calibrators: on the terminal, and as pages of the docs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ FIELDS = ("metric", "title", "section", "options", "definition", "source", "sees
 
 
 def metrics(names: Sequence[str], format_: str, **terminal: Any) -> str:
-    """The metrics of these names or sets; of none, all of them, in a table by name alone."""
+    """Return the metrics of these names or sets in a format; without names, a list of all.
+
+    Args:
+        names: of metrics or sets. Without any, the table lists names and titles alone.
+        format_: "table", "markdown", "csv" or "json".
+        terminal: width and colour of the table.
+    """
     chosen = [spec.metric for spec in parse_list(names or ("all",))]
     if format_ == "table":
         if not names:
@@ -43,7 +49,7 @@ def metrics(names: Sequence[str], format_: str, **terminal: Any) -> str:
 
 
 def _sections() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Each section's names and titles."""
+    """Return each section's title, with the names and titles of its metrics."""
     return [
         (title, [(metric.name, metric.title) for metric in section])
         for title, section in SECTIONS.items()
@@ -51,15 +57,16 @@ def _sections() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _closing() -> list[str]:
+    """Return the lines below the list of all metrics."""
     sets = ", ".join(SETS)
     return [
         f"Sets, for --metrics: {sets}.",
-        "`calibtool metrics NAME` says what one is, what it sees and what it is blind to.",
+        "`calibtool metrics NAME` says what a metric is, what it sees and what it is blind to.",
     ]
 
 
 def _entry(metric: Metric) -> tuple[str, str, list[str]]:
-    """A name, a title, and lines about it."""
+    """Return a metric's name, its title, and lines about it."""
     row = _fields(metric)
     lines = [row["definition"]]
     if metric.sees:
@@ -70,28 +77,30 @@ def _entry(metric: Metric) -> tuple[str, str, list[str]]:
 
 
 def _fields(metric: Metric) -> dict[str, str]:
-    section = next((title for title, own in SECTIONS.items() if metric in own), "")
+    """Return the FIELDS of a metric."""
+    section = next((title for title, metrics in SECTIONS.items() if metric in metrics), "")
     values = [metric.name, metric.title, section, _options(metric)]
     values += [metric.definition, metric.source, metric.sees, metric.blind]
     return dict(zip(FIELDS, values, strict=True))
 
 
 def _options(metric: Metric) -> str:
+    """Return all options of a metric with their defaults, such as "bins=15, view=auto"."""
     return ", ".join(f"{key}={value}" for key, value in _defaults(metric).items())
 
 
 def _defaults(metric: Metric) -> dict[str, Any]:
-    """Every option of a metric with its default."""
-    found = dict(parse(metric.name).options)
+    """Return all options of a metric with their defaults."""
+    options = dict(parse(metric.name).options)
     if isinstance(metric, BinnedError):
-        found |= {"view": metric.view, "profile": metric.profile, "norm": metric.norm}
+        options |= {"view": metric.view, "profile": metric.profile, "norm": metric.norm}
     if isinstance(metric, CellMetric):
-        found["view"] = metric.view
-    return found
+        options["view"] = metric.view
+    return options
 
 
 def page() -> str:
-    """docs/metrics.md, whole."""
+    """Return docs/metrics.md."""
     lines = [
         "# Metrics",
         "",
@@ -112,12 +121,14 @@ def page() -> str:
     lines += [
         "## The grammar of binned errors",
         "",
-        "A binned calibration error is where it looks and how it sums: `norm(profile(view))`.",
+        "A binned calibration error is `norm(profile(view))`: the view chooses the scores, the",
+        "profile puts them into bins, and the norm combines the gaps of the bins.",
         "",
     ]
     for title, table in (("view", VIEWS), ("profile", PROFILES), ("norm", NORMS)):
         rows = [
-            [name, what if isinstance(what, str) else _first(what)] for name, what in table.items()
+            [name, entry if isinstance(entry, str) else _first(entry)]
+            for name, entry in table.items()
         ]
         lines += [*markdown.table((title, "what it is"), rows), ""]
     return "\n".join([*lines, *_GRAMMAR]) + "\n"
@@ -138,7 +149,7 @@ _GRAMMAR = [
 
 
 def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
-    """docs/metrics/NAME.md, whole."""
+    """Return docs/metrics/NAME.md, with the lines `below` the description of the interval."""
     lines = [
         f"# {metric.name}: {metric.title}",
         "",
@@ -164,22 +175,28 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
 
 
 def _docstring(metric: Metric) -> str:
-    """What the metric's own function says, without its doctest."""
+    """Return the docstring of the metric's function, without its doctest, as a description."""
     function = getattr(metric, "of", None) or getattr(metric, "rows", None)
     if isinstance(metric, BinnedError):
         function = PROFILES[metric.profile]
     text = inspect.getdoc(function) or ""
-    return markdown.escape(text.partition("\n>>>")[0].strip())
+    return markdown.escape(_as_description(text.partition("\n>>>")[0].strip()))
+
+
+def _as_description(docstring: str) -> str:
+    """Return a docstring without its leading "Return": a page says what a metric is."""
+    text = docstring.removeprefix("Return ")
+    return text[:1].upper() + text[1:]
 
 
 def _values(metric: Metric, option: str) -> str:
-    """What an option may be."""
+    """Return the values that an option may have."""
     tables: dict[str, Iterable[str]] = {"profile": PROFILES, "norm": NORMS, "view": VIEWS}
     if option in tables and not (option == "view" and not hasattr(metric, "view")):
         return ", ".join(tables[option])
     if option in RANGES:
-        least, most = RANGES[option]
-        return f"{least:g} to {most:,.0f}"
+        low, high = RANGES[option]
+        return f"{low:g} to {high:,.0f}"
     if isinstance(metric, Score | TwoFileMetric):
         function: Any = metric.rows if isinstance(metric, Score) else metric.scores
     else:
@@ -188,7 +205,7 @@ def _values(metric: Metric, option: str) -> str:
 
 
 def _interval(metric: Metric) -> str:
-    """How the interval is made."""
+    """Return how the metric's interval is computed."""
     if isinstance(metric, BinnedError):
         return "The [inverted bootstrap](../intervals.md)."
     if isinstance(metric, CellMetric) and metric.error:
@@ -196,11 +213,11 @@ def _interval(metric: Metric) -> str:
     if isinstance(metric, CellMetric) and metric.biased:
         return "Around [what was seen, smoothed](../intervals.md#everything-else)."
     if isinstance(metric, MatrixMetric) and metric.replicates is None:
-        return "None: it is pushed up by noise, and no interval that covers is known to us."
+        return "None: noise pushes it up, and no interval is known that covers the true value."
     if isinstance(metric, Score) and metric.reach:
         return (
-            "A [BCa bootstrap](../intervals.md#everything-else), from 0 up, and wide enough for "
-            "what a likelihood ratio with one fitted parameter leaves open."
+            "A [BCa bootstrap](../intervals.md#everything-else), cut at 0, and at least as wide as "
+            "the likelihood-ratio interval of one fitted parameter."
         )
     closed = getattr(metric, "interval", None)
     if closed is not None:
@@ -209,32 +226,39 @@ def _interval(metric: Metric) -> str:
 
 
 def conventions() -> list[str]:
-    """The table of libraries whose numbers are reproduced, in Markdown."""
+    """Return the table of libraries whose numbers are reproduced, as lines of Markdown."""
     rows = [
-        [name, f"{one.title} {one.version}", ", ".join(one.metrics), one.rule, one.note]
-        for name, one in CONVENTIONS.items()
+        [
+            name,
+            f"{library.title} {library.version}",
+            ", ".join(library.metrics),
+            library.rule,
+            library.note,
+        ]
+        for name, library in CONVENTIONS.items()
     ]
     titles = ("--as", "library", "numbers", "bins of its ECE", "mind")
     return markdown.table(titles, rows, words=True)
 
 
 def calibrators() -> list[str]:
-    """The table of calibrators, in Markdown."""
+    """Return the table of calibrators, as lines of Markdown."""
     rows = [
         [
             name,
-            line.when,
-            line.numbers,
-            f"{line.enough} K",
-            "kept" if line.keeps_order else "",
-            line.source,
+            method.when,
+            method.numbers,
+            f"{method.enough} K",
+            "kept" if method.keeps_order else "",
+            method.source,
         ]
-        for name, line in METHODS.items()
+        for name, method in METHODS.items()
     ]
     titles = ("name", "when to use it", "numbers", "rows", "order", "source")
     return markdown.table(titles, rows, words=True)
 
 
 def _first(function: object) -> str:
-    """The first paragraph of a docstring, on one line."""
-    return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+    """Return the first paragraph of a docstring, on one line, as a description."""
+    paragraph = (inspect.getdoc(function) or "").partition("\n\n")[0]
+    return _as_description(" ".join(paragraph.split()))

@@ -1,1 +1,1 @@
-"""Other libraries' numbers, reproduced."""
+"""The numbers that other libraries give for the same predictions."""

@@ -1,4 +1,4 @@
-"""Bins: rows, mean score and rate of the outcome in each."""
+"""Bins: the rows of each, their mean score and their outcome rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from calibtool.types import Array
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Non-empty bins, lowest first: rows, mean score, rate of the outcome; and all rows, N."""
+    """Non-empty bins, lowest first.
+
+    Attributes:
+        n: (B,) the number of rows of each bin.
+        score: (B,) their mean score.
+        rate: (B,) their outcome rate.
+        rows: the number of all rows, N, those in no bin included.
+    """
 
     n: Array
     score: Array
@@ -21,31 +28,35 @@ class Bins:
 
     @property
     def gap(self) -> Array:
-        """|mean score - rate|."""
+        """|mean score - rate| of each bin."""
         return np.abs(self.score - self.rate)
 
 
 def binned(score: Array, outcome: Array, rule: Rule, bins: int) -> Bins:
-    """Put scores into bins."""
+    """Return the bins of scores by a rule; rows that it drops count only in `rows`."""
     index = rule(score, bins)
-    kept = index >= 0
-    if not kept.all():
-        index, score, outcome = index[kept], score[kept], outcome[kept]
+    inside = index >= 0
+    if not inside.all():
+        index, score, outcome = index[inside], score[inside], outcome[inside]
     n = np.bincount(index)
     used = n > 0
     mean_score = np.bincount(index, weights=score)[used] / n[used]
     rate = np.bincount(index[outcome != 0], minlength=len(n))[used] / n[used]
-    return Bins(n[used].astype(np.float64), mean_score, rate, len(kept))
+    return Bins(n[used].astype(np.float64), mean_score, rate, len(inside))
 
 
 def netcal_bins(score: Array, outcome: Array, edges: Array) -> Bins:
-    """Left-closed bins, counted between float64 edges (numpy) and averaged between edges in the
-    scores' precision (scipy): a mean may stand beside the count of another bin."""
+    """Return net:cal's left-closed bins.
+
+    Rows are counted between float64 edges (numpy) and averaged between edges in the scores' own
+    precision (scipy), as there: a score on an edge may be counted in one bin and averaged in
+    another.
+    """
     bins = len(edges) - 1
     n = np.bincount(np.searchsorted(edges[1:-1], score, side="right"), minlength=bins)
     index = np.searchsorted(edges[1:-1].astype(score.dtype), score, side="right")
-    own = np.maximum(np.bincount(index, minlength=bins), 1)
-    mean_score = np.bincount(index, weights=score, minlength=bins) / own
-    rate = np.bincount(index, weights=outcome, minlength=bins) / own
+    averaged = np.maximum(np.bincount(index, minlength=bins), 1)
+    mean_score = np.bincount(index, weights=score, minlength=bins) / averaged
+    rate = np.bincount(index, weights=outcome, minlength=bins) / averaged
     used = n > 0
     return Bins(n[used].astype(np.float64), mean_score[used], rate[used], len(score))

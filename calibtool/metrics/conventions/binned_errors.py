@@ -1,4 +1,7 @@
-"""Binned errors: norm(bins of scores), and what libraries do to the scores first."""
+"""Binned errors: norm(bins of scores), and what libraries do to the scores first.
+
+Functions of scores, (N,), and outcomes, (N,), or of whole rows and labels, to a number.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def error(
     rule: Rule = right_closed,
     norm: Norm = l1,
 ) -> float:
-    """norm(bins of scores).
+    """Return norm(bins of scores).
 
     >>> error(np.array([0.25, 0.25]), np.array([1, 1]), bins=4)
     0.75
@@ -49,7 +52,7 @@ def capped_error(
     rule: Rule = left_closed,
     norm: Norm = l1,
 ) -> float:
-    """As `error`, with at most a bin a row."""
+    """Return `error` with at most one bin per row."""
     return error(score, outcome, bins=min(bins, len(score)), rule=rule, norm=norm)
 
 
@@ -61,12 +64,12 @@ def clipped_error(
     rule: Rule = left_closed,
     norm: Norm = l1,
 ) -> float:
-    """As `error`, of scores clipped to [1e-12, 1 - 1e-12]."""
+    """Return `error` of scores clipped to [1e-12, 1 - 1e-12]."""
     return clipped(score, outcome, of=partial(error, bins=bins, rule=rule, norm=norm))
 
 
 def clipped(score: Array, outcome: Array, *, of: Of) -> float:
-    """Of scores clipped to [1e-12, 1 - 1e-12]."""
+    """Return `of` of scores clipped to [1e-12, 1 - 1e-12], as probcal does."""
     return of(np.clip(score.astype(np.float64), 1e-12, 1 - 1e-12), outcome)
 
 
@@ -78,7 +81,7 @@ def single_error(
     rule: Rule = bucketized,
     norm: Norm = l1,
 ) -> float:
-    """As `error`, of scores cast to float32."""
+    """Return `error` of scores cast to float32."""
     return error(score.astype(np.float32), outcome, bins=bins, rule=rule, norm=norm)
 
 
@@ -90,7 +93,7 @@ def netcal_error(
     norm: Norm = l1,
     edges: Callable[[Array, int], Array] = linspace_edges,
 ) -> float:
-    """norm(`netcal_bins`) of scores clipped to [eps, 1 - eps], eps of their precision."""
+    """Return norm(`netcal_bins`) of scores clipped to [eps, 1 - eps], eps of their precision."""
     eps = float(np.finfo(score.dtype).eps)
     score = np.clip(score, eps, 1 - eps)
     return norm(netcal_bins(score, outcome, edges(score, bins)))
@@ -105,13 +108,13 @@ def above(
     rule: Rule = left_closed_open_end,
     norm: Norm = l1,
 ) -> float:
-    """As `error`, of the scores above the threshold, over their number."""
-    kept = score > threshold
-    return error(score[kept], outcome[kept], bins=bins, rule=rule, norm=norm) if kept.any() else 0.0
+    """Return `error` of the rows with scores above the threshold alone; 0 without such rows."""
+    rest = score > threshold
+    return error(score[rest], outcome[rest], bins=bins, rule=rule, norm=norm) if rest.any() else 0.0
 
 
 def sums(score: Array, outcome: Array, *, bins: int = DEFAULT_BINS) -> float:
-    """Sum over bins of |sum of score - outcome| / N."""
+    """Return the sum over bins of |sum of score - outcome| / N, in relplot's bins."""
     index = by_quotient(score, bins)
     return np.abs(np.bincount(index, weights=score - outcome)).sum() / len(score)
 
@@ -124,18 +127,21 @@ def sweep(
     norm: Norm = l1,
     most: int | None = None,
 ) -> float:
-    """The most bins, one more at a time, before rates stop rising (Roelofs et al. 2022)."""
-    found = binned(score, outcome, rule, 1)
+    """Return norm of the largest number of bins before rates stop rising (Roelofs et al. 2022).
+
+    Bins are added one at a time, up to `most`, or one per row.
+    """
+    monotonic = binned(score, outcome, rule, 1)
     for bins in range(2, min(len(score), most or len(score)) + 1):
-        tried = binned(score, outcome, rule, bins)
-        if np.any(np.diff(tried.rate) < 0):
+        next_bins = binned(score, outcome, rule, bins)
+        if np.any(np.diff(next_bins.rate) < 0):
             break
-        found = tried
-    return norm(found)
+        monotonic = next_bins
+    return norm(monotonic)
 
 
 def full_error(score: Array, outcome: Array, *, bins: int = DEFAULT_BINS) -> float:
-    """`debiased_l1` of `right_closed` bins, each of two rows at least."""
+    """Return `debiased_l1` of `right_closed` bins; not available unless each has two rows."""
     if np.bincount(right_closed(score, bins), minlength=bins).min() <= 1:
         raise NotAvailableError("raises ValueError: a bin has fewer than two rows")
     return error(score, outcome, bins=bins, norm=debiased_l1)
@@ -149,8 +155,11 @@ def uc_calibration_error(
     norm: Norm = debiased_l2,
     classes: Callable[[Of, LibraryInput], float] = class_rms,
 ) -> float:
-    """Equal-mass bins, or a bin a distinct score where every column has fewer than N / 4; of rows,
-    by default, the root of the mean square over classes."""
+    """Return uncertainty-calibration's error, over equal-mass bins.
+
+    Where every column has fewer than N / 4 distinct scores, each of them is a bin. For rows, the
+    default is the root mean square over classes.
+    """
     columns = probs[:, None] if probs.ndim == 1 else probs
     few = all(len(np.unique(column)) < len(column) / 4 for column in columns.T)
     of = partial(error, bins=bins, rule=distinct if few else midpoints, norm=norm)

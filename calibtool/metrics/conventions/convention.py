@@ -1,4 +1,4 @@
-"""Records: a number of a library, what a library does, and what comes back."""
+"""Records: a metric of a library, what the library does, and the values that come back."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from calibtool.types import Array
 
 @dataclass(frozen=True)
 class LibraryMetric:
-    """One number of a library, a function of probabilities and labels.
+    """A metric of a library, a function of probabilities and labels.
 
     Attributes:
-        of: the number of the scores and outcomes of a view, or, with `whole`, of the
-            probabilities and labels as they are; its keyword-only arguments are options.
+        of: of(scores, outcomes) of a view or, with `whole`, of(probs, labels), to a number; its
+            keyword-only arguments are options.
         one, rows: the view taken of P(class 1) alone, and of rows of K columns; "" where the
-            library takes none such.
+            library does not accept them.
         note: what a user may not expect.
+        whole: True where `of` takes probabilities and labels instead of a view.
     """
 
     of: Of
@@ -35,22 +36,26 @@ class LibraryMetric:
     whole: bool = False
 
     def __call__(self, probs: ArrayLike, labels: ArrayLike, **options: float) -> float:
-        """Return the library's number: for P(class 1), (N,), or rows of K classes, (N, K).
+        """Return the library's number for P(class 1), (N,), or rows of K classes, (N, K).
 
         >>> LibraryMetric(lambda score, outcome: (score - outcome).mean())([0.25, 0.75], [1, 1])
         -0.5
         """
         return self.measure(LibraryInput(probs, labels), **options)
 
-    def measure(self, given: LibraryInput, **options: float) -> float:
-        """As a call, of what others are given too."""
-        of, view = partial(self.of, **options), self.view(given.probs)
+    def measure(self, data: LibraryInput, **options: float) -> float:
+        """Return the library's number for an input that is shared with other metrics.
+
+        Raises NotAvailableError where the library does not accept the input.
+        """
+        of, view = partial(self.of, **options), self.view(data.probs)
+        # libraries return inf and nan with warnings; here they are values
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             whole = self.whole
-            return float(of(given.probs, given.labels) if whole else VIEWS[view](of, given))
+            return float(of(data.probs, data.labels) if whole else VIEWS[view](of, data))
 
     def view(self, probs: Array) -> str:
-        """Return the name of the view taken."""
+        """Return the name of the view taken of `probs`; raise NotAvailableError without one."""
         columns = 1 if probs.ndim == 1 else probs.shape[1]
         view = self.one if columns == 1 else self.rows
         if view == FIRST:
@@ -62,23 +67,23 @@ class LibraryMetric:
         return view
 
     def takes(self, option: str) -> bool:
-        """Whether it has an option of this name."""
+        """Return whether the metric has an option of this name."""
         return option in inspect.signature(self.of).parameters
 
 
 @dataclass(frozen=True)
 class Convention:
-    """What a library does.
+    """The metrics of a library, and how it defines them.
 
     Attributes:
-        name: of `--as`.
-        title, version: the library, and where it was read.
-        source: the file that says so.
-        rule: of its ECE, in words.
-        note: what it does differently.
-        metrics: its numbers, by the names its users know.
-        bins: its own default.
-        ece: which of `metrics` is its ECE.
+        name: the value of `--as`.
+        title, version: the library, and the version that was read.
+        source: the files in which the definitions stand.
+        rule: the bins of its ECE, in words.
+        note: what it does differently from others.
+        metrics: its metrics, by the names that its users know.
+        bins: its default number of bins.
+        ece: the name of its ECE in `metrics`.
     """
 
     name: str
@@ -94,7 +99,7 @@ class Convention:
 
 @dataclass(frozen=True)
 class LibraryValue:
-    """A library's number; None where it gives none, and the note says why."""
+    """A library's number; `value` is None where it gives none, and `note` says why."""
 
     library: str
     metric: str
@@ -105,7 +110,7 @@ class LibraryValue:
 
 @dataclass(frozen=True)
 class LibraryRange:
-    """The ECE of one library: at 15 bins, and its least and greatest over numbers of bins."""
+    """The ECE of one library: with 15 bins, and its smallest and largest over numbers of bins."""
 
     library: str
     rule: str

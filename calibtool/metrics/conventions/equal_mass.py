@@ -1,4 +1,8 @@
-"""Rules of equal mass: bins that the scores themselves decide."""
+"""Rules of equal mass: bins whose edges depend on the scores.
+
+A rule takes scores, (N,), and a number of bins, and returns the bin of each score, (N,), `DROPPED`
+where it has none. Libraries differ in the quantiles, in ties, and in the ends.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,13 @@ from calibtool.types import Array
 
 
 def one_fewer_quantiles(score: Array, bins: int) -> Array:
-    """As `one_fewer`, between quantiles: the lowest score has a bin of its own."""
+    """Return bins as by `one_fewer`, between quantiles: the lowest score has a bin of its own."""
     edges = np.percentile(score, 100 * np.linspace(0, 1, bins))
     return _seen(np.digitize(score, edges, right=True), bins)
 
 
 def one_fewer_runs(score: Array, bins: int) -> Array:
-    """Between the greatest scores of `bins` runs of rows, in file order."""
+    """Return bins between the largest scores of `bins` runs of rows in file order."""
     if bins > len(score):
         raise NotAvailableError("raises ValueError: more bins than rows")
     runs = np.array_split(score, bins)[:-1]
@@ -27,43 +31,49 @@ def one_fewer_runs(score: Array, bins: int) -> Array:
 
 
 def inner_quantiles(score: Array, bins: int) -> Array:
-    """[lo, hi) between quantiles; equal ones count once, those at either end stay."""
+    """Return bins [lo, hi) between inner quantiles, where equal ones count once.
+
+    An inner quantile that equals the lowest or the highest score is an edge too.
+    """
     inner = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(inner, score, side="right")
 
 
 def quantiles_right(score: Array, bins: int) -> Array:
-    """(lo, hi] between quantiles."""
+    """Return bins (lo, hi] between quantiles."""
     edges = np.percentile(score, 100 * np.linspace(0, 1, bins + 1))
     return np.searchsorted(edges[1:-1], score, side="left")
 
 
 def quantiles_open(score: Array, bins: int) -> Array:
-    """(lo, hi] between quantiles: the lowest score lies in none."""
+    """Return bins (lo, hi] between quantiles: the lowest score is dropped."""
     return between(score, np.quantile(score, np.linspace(0, 1, bins + 1)))
 
 
 def interpolated(score: Array, bins: int) -> Array:
-    """(lo, hi] between every N / bins-th sorted score, interpolated: the lowest lies in none."""
+    """Return bins (lo, hi] between interpolated sorted scores: the lowest score is dropped.
+
+    The edges are every N / bins-th sorted score.
+    """
     rows = len(score)
     at = np.linspace(0, rows, bins + 1)
     return between(score, np.interp(at, np.arange(rows), np.sort(score)))
 
 
 def midpoints(score: Array, bins: int) -> Array:
-    """(lo, hi] between the middles of the gaps where the sorted scores are cut into `bins`."""
+    """Return bins (lo, hi] cut half-way between the sorted scores on both sides of each cut."""
     parts = np.array_split(np.sort(score), min(bins, len(score)))
     cuts = [(low[-1] + high[0]) / 2.0 for low, high in pairwise(parts)]
     return np.searchsorted(np.unique([*cuts, 1.0]), score, side="left")
 
 
 def distinct(score: Array, bins: int) -> Array:
-    """A bin a distinct score."""
+    """Return one bin per distinct score."""
     return np.unique(score, return_inverse=True)[1]
 
 
 def runs(score: Array, bins: int) -> Array:
-    """The sorted rows cut into `bins`, longer ones first: ties are cut in file order."""
+    """Return the sorted rows cut into `bins` runs, longer ones first, ties in file order."""
     index = np.empty(len(score), dtype=int)
     parts = np.array_split(np.argsort(score, kind="stable"), bins)
     for place, part in enumerate(parts):
@@ -72,7 +82,7 @@ def runs(score: Array, bins: int) -> Array:
 
 
 def tie_groups(score: Array, bins: int) -> Array:
-    """The sorted rows cut at N / bins, groups of equal scores whole and to the left."""
+    """Return the sorted rows cut at multiples of N / bins, tie groups whole and to the left."""
     _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
     share = np.cumsum(counts) / len(score)
     cuts = np.searchsorted(share, np.arange(1, bins) / bins, side="left") + 1
@@ -81,14 +91,14 @@ def tie_groups(score: Array, bins: int) -> Array:
 
 
 def every_nth(score: Array, bins: int) -> Array:
-    """[lo, hi) between every N / bins-th sorted score."""
+    """Return bins [lo, hi) between every N / bins-th sorted score."""
     rows = len(score)
     at = np.round(np.linspace(0, rows, bins, endpoint=False)).astype(int)
     return np.digitize(score, np.sort(score)[np.minimum(at, rows - 1)][1:])
 
 
 def quantile_edges(score: Array, bins: int) -> Array:
-    """Quantiles, from 0 to 1, that must differ."""
+    """Return edges at quantiles, from 0 to 1; not available where two of them are equal."""
     edges = np.quantile(score, np.linspace(0, 1, bins + 1))
     edges[0], edges[-1] = 0, 1
     if np.any(np.diff(edges) <= 0):
@@ -97,5 +107,5 @@ def quantile_edges(score: Array, bins: int) -> Array:
 
 
 def _seen(index: Array, bins: int) -> Array:
-    """Bins from `bins` on are never looked at."""
+    """Return the bins, with those from `bins` on dropped: the library does not look at them."""
     return np.where(index < bins, index, DROPPED)

@@ -1,4 +1,4 @@
-"""What a library is given, and what is read off it once for all of its numbers."""
+"""The input of a library, and what its metrics share of it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ Of: TypeAlias = Callable[..., float]
 
 
 class LibraryInput:
-    """What a library is given: P(class 1), (N,), or rows of K classes, (N, K), and labels."""
+    """P(class 1), (N,), or rows of K classes, (N, K), and labels, (N,).
+
+    What several metrics need of them is computed once.
+    """
 
     def __init__(self, probs: ArrayLike, labels: ArrayLike) -> None:
+        """Take the probabilities and labels."""
         self.probs, self.labels = np.asarray(probs), np.asarray(labels)
 
     @cached_property
     def rows(self) -> Array:
-        """A column for each class."""
+        """The probabilities with one column per class, (N, K)."""
         p = self.probs
         return np.stack([1 - p, p], axis=1) if p.ndim == 1 else p
 
     @cached_property
     def predicted(self) -> Array:
-        """The class of the highest probability, the first among equals."""
+        """The class of the highest probability, the first of ties, (N,)."""
         return self.rows.argmax(axis=1)
 
     @cached_property
@@ -40,23 +44,26 @@ class LibraryInput:
 
     @cached_property
     def columns(self) -> Array:
-        """The rows with a class's scores side by side."""
+        """The rows transposed, (K, N), with the scores of a class adjacent in memory."""
         return np.ascontiguousarray(self.rows.T)
 
     @cached_property
     def few(self) -> bool:
-        """Whether at most two distinct labels occur."""
+        """True if at most two distinct labels occur."""
         return len(np.unique(self.labels)) <= 2
 
 
-def in_order(given: LibraryInput) -> LibraryInput:
-    """The same rows, those of one column by score: bins of ordered scores are soon found. Of more
-    columns the rows stay, and `top` alone is ordered."""
-    if given.probs.ndim == 1:
-        order = np.argsort(given.probs, kind="stable")
-        return LibraryInput(given.probs[order], given.labels[order])
-    found = LibraryInput(given.probs, given.labels)
-    confidence, correct = given.top
+def in_order(data: LibraryInput) -> LibraryInput:
+    """Return the same input with its scores sorted, which makes every search for a bin faster.
+
+    One column is sorted with its labels. Rows of several columns stay in file order, and only `top`
+    is sorted.
+    """
+    if data.probs.ndim == 1:
+        order = np.argsort(data.probs, kind="stable")
+        return LibraryInput(data.probs[order], data.labels[order])
+    ordered = LibraryInput(data.probs, data.labels)
+    confidence, correct = data.top
     order = np.argsort(confidence, kind="stable")
-    found.top = confidence[order], correct[order]
-    return found
+    ordered.top = confidence[order], correct[order]  # in place of the cached property
+    return ordered

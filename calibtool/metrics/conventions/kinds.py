@@ -1,4 +1,4 @@
-"""How most lines of the tables are written."""
+"""Short forms of `LibraryMetric` for most entries of the tables."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def of_bins(
     rows: str = "top",
     note: str = "",
 ) -> LibraryMetric:
-    """A binned error, by its rule and norm."""
+    """Return a binned error, by its rule and norm."""
     return LibraryMetric(partial(of, rule=rule, norm=norm), one, rows, note)
 
 
 def of_column(of: Of) -> LibraryMetric:
-    """A number of a library of one column."""
+    """Return a metric of a library that takes one column."""
     return LibraryMetric(of, rows=FIRST)

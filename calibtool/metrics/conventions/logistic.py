@@ -1,4 +1,4 @@
-"""Logistic recalibration: slope, intercept, and what they change."""
+"""Logistic recalibration: slope, intercept, and the index that compares with it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from calibtool.types import Array
 
 
 def slope(score: Array, outcome: Array, *, eps: float = 0.0) -> float:
-    """Slope of the logistic regression of the outcome on the logit of the score (Cox 1958)."""
+    """Return the slope of the logistic regression of the outcome on the logit (Cox 1958)."""
     return _logistic(logit(score, eps), outcome, free=True)[1]
 
 
 def cox_intercept(score: Array, outcome: Array, *, eps: float = 0.0) -> float:
-    """Its intercept, beside the slope."""
+    """Return the intercept of the logistic regression with a free slope."""
     return _logistic(logit(score, eps), outcome, free=True)[0]
 
 
 def intercept(score: Array, outcome: Array, *, eps: float = 0.0) -> float:
-    """The intercept where the slope is held at 1."""
+    """Return the intercept of the logistic regression with a slope of 1."""
     return _logistic(logit(score, eps), outcome, free=False)[0]
 
 
 def cox_ici(score: Array, outcome: Array, *, eps: float = 1e-7) -> float:
-    """Mean |score - recalibrated score| by that regression."""
+    """Return the mean |score - recalibrated score|, with a free slope."""
     z = logit(score, eps)
     shift, scale = _logistic(z, outcome, free=True)
     fitted = 1 / (1 + np.exp(-(scale * z + shift)))
@@ -38,7 +38,10 @@ def logit(score: Array, eps: float) -> Array:
 
 
 def _logistic(z: Array, outcome: Array, *, free: bool) -> tuple[float, float]:
-    """Intercept and slope of most likelihood, by Newton steps, halved while they lose."""
+    """Return intercept and slope by maximum likelihood; without `free` the slope is 1.
+
+    Newton's method with steps halved while they lose. Not available where the optimum is infinite.
+    """
     design = np.stack([np.ones_like(z), z], axis=1)[:, : 1 + free]
     fixed = 0 if free else z
     beta = np.zeros(1 + free)
@@ -58,6 +61,7 @@ def _logistic(z: Array, outcome: Array, *, free: bool) -> tuple[float, float]:
 
 
 def _newton(design: Array, fitted: Array, outcome: Array) -> Array:
+    """Return Newton's step at these fitted probabilities."""
     curve = (design * (fitted * (1 - fitted))[:, None]).T @ design
     try:
         return np.linalg.solve(curve, design.T @ (outcome - fitted))

@@ -54,7 +54,7 @@ from calibtool.types import Array
 
 
 def _calibre(view: str) -> LibraryMetric:
-    """Rows must sum to 1 within 1e-8, relative and absolute."""
+    """Return calibre's debiased L2 error; rows must sum to 1 within 1e-8, relative and absolute."""
     of = partial(capped_error, rule=tie_groups, norm=debiased_l2)
 
     def checked(probs: Array, labels: Array, *, bins: int = DEFAULT_BINS) -> float:
@@ -67,14 +67,17 @@ def _calibre(view: str) -> LibraryMetric:
 
 
 def _probcal(rule: Rule, norm: Norm) -> LibraryMetric:
+    """Return a binned error of clipped scores."""
     return of_column(partial(clipped_error, rule=rule, norm=norm))
 
 
 def _calzone(rule: Rule, norm: Norm) -> LibraryMetric:
+    """Return a binned error of P(class 1), of one column or two."""
     return of_bins(rule, norm, rows="positive")
 
 
 def _calzone_hl(rule: Rule, *, p_value: bool = False) -> LibraryMetric:
+    """Return the Hosmer-Lemeshow statistic, or its p-value with bins - 2 degrees of freedom."""
     of = partial(hosmer_lemeshow, rule=rule, eps=1e-7, lost=2, p_value=p_value)
     return LibraryMetric(of, rows="positive")
 

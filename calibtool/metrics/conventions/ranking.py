@@ -9,8 +9,11 @@ from calibtool.types import Array
 
 
 def aurc(confidence: Array, correct: Array, *, generalised: bool = False) -> float:
-    """Area under the error rate of the n most confident rows, n from 1 to N, by trapezoids; times
-    their share if generalised (Traub et al. 2024)."""
+    """Return the area under the error rate of the n most confident rows, n from 1 to N.
+
+    By trapezoids; with `generalised`, the error rate is multiplied by the share of the rows (Traub
+    et al. 2024).
+    """
     rows = len(confidence)
     if rows < 2:
         raise NotAvailableError("gives NaN for one row")

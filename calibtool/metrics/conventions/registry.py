@@ -1,4 +1,4 @@
-"""The table of libraries, and the names they go by."""
+"""The table of libraries, and their other names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ALIASES = MappingProxyType(
 
 
 def named(library: str) -> Convention:
-    """Return a library's convention, by its name or another that it goes by.
+    """Return a library's convention, by its name or an alias. Raises UsageError for other names.
 
     >>> named("scikit_learn").name
     'sklearn'

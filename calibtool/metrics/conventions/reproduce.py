@@ -35,19 +35,26 @@ def reproduce(
     bins: int = DEFAULT_BINS,
     tick: Callable[[float], None] = silent,
 ) -> tuple[LibraryValue, ...]:
-    """Return a library's numbers for these predictions, all with the same number of bins; `tick` is
-    told the share that is done.
+    """Return a library's numbers for these predictions, all with the same number of bins.
+
+    Args:
+        library: a name of `CONVENTIONS`, or an alias.
+        predictions: with labels, or confidences with correctness.
+        bins: the number of bins.
+        tick: called with the share of the work that is done.
+
+    Raises UsageError for an unknown library, NotAvailableError without labels.
 
     >>> p = Predictions.from_probs([0.75, 0.25], [1, 1])
     >>> {r.metric: r.value for r in reproduce("torchmetrics", p, bins=4)}
     {'ece': 0.5, 'l2': 0.5590169943749475, 'max': 0.75}
     """
-    convention, asked = named(library), _asked(predictions)
-    found = []
+    convention, data = named(library), _data(predictions)
+    values = []
     for metric in convention.metrics:
-        found.append(_reproduced(convention, metric, asked, bins))
-        tick(len(found) / len(convention.metrics))
-    return tuple(found)
+        values.append(_value(convention, metric, data, bins))
+        tick(len(values) / len(convention.metrics))
+    return tuple(values)
 
 
 def spread(
@@ -56,79 +63,90 @@ def spread(
     bins: Iterable[int] = range(5, 101, 5),
     tick: Callable[[float], None] = silent,
 ) -> tuple[LibraryRange, ...]:
-    """Return the ECE of every library at 15 bins, and its least and greatest over `bins`: how much
-    of the number is definition. `tick` is told the share that is done."""
+    """Return the ECE of every library with 15 bins, and its smallest and largest over `bins`.
+
+    It shows how much of the number is a matter of definition. `tick` is called with the share of
+    the work that is done.
+    """
     bins = tuple(bins)
-    found = by_bins(predictions, dict.fromkeys((DEFAULT_BINS, *bins)), tick=tick)
-    return tuple(_spread(CONVENTIONS[name], values, bins) for name, values in found.items())
+    values = by_bins(predictions, dict.fromkeys((DEFAULT_BINS, *bins)), tick=tick)
+    return tuple(_range(CONVENTIONS[name], of, bins) for name, of in values.items())
 
 
 def by_bins(
     predictions: Predictions, bins: Iterable[int], *, tick: Callable[[float], None] = silent
 ) -> dict[str, dict[int, LibraryValue]]:
-    """Return the ECE of every library at each number of bins. `tick` is told the share that is
-    done."""
-    asked, tried = _asked(predictions), tuple(bins)
-    asked = replace(asked, given=in_order(asked.given))
-    found: dict[str, dict[int, LibraryValue]] = {name: {} for name in CONVENTIONS}
+    """Return the ECE of every library at each number of bins: library to bins to value.
+
+    `tick` is called with the share of the work that is done.
+    """
+    data, numbers = _data(predictions), tuple(bins)
+    data = replace(data, input=in_order(data.input))
+    values: dict[str, dict[int, LibraryValue]] = {name: {} for name in CONVENTIONS}
     for done, (name, convention) in enumerate(CONVENTIONS.items()):
-        for number in tried:
-            found[name][number] = _reproduced(convention, convention.ece, asked, number)
-            tick((done + len(found[name]) / len(tried)) / len(CONVENTIONS))
-    return found
+        for number in numbers:
+            values[name][number] = _value(convention, convention.ece, data, number)
+            tick((done + len(values[name]) / len(numbers)) / len(CONVENTIONS))
+    return values
 
 
-def _spread(
-    convention: Convention, found: dict[int, LibraryValue], bins: tuple[int, ...]
+def _range(
+    convention: Convention, values: dict[int, LibraryValue], bins: tuple[int, ...]
 ) -> LibraryRange:
-    """A row of what was found, by number of bins."""
-    known = [value for value in (found[number].value for number in bins) if value is not None]
+    """Return a library's range over `bins`, of its values by number of bins."""
+    known = [value for value in (values[number].value for number in bins) if value is not None]
     low, high = (min(known), max(known)) if known else (None, None)
-    first = found[DEFAULT_BINS]
-    return LibraryRange(convention.name, convention.rule, first.view, first.value, low, high)
+    default = values[DEFAULT_BINS]
+    return LibraryRange(convention.name, convention.rule, default.view, default.value, low, high)
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What a library would be given, and what of the predictions it would not be told."""
+class _Data:
+    """The input of a library, and what it leaves out of the predictions.
 
-    given: LibraryInput
+    Attributes:
+        input: what the library sees.
+        confidences: True where only confidences are known, which stand in for P(class 1).
+        weighted: True where the predictions have weights, which libraries do not see.
+    """
+
+    input: LibraryInput
     confidences: bool = False
     weighted: bool = False
 
 
-def _asked(predictions: Predictions) -> _Asked:
-    """P(class 1) of one column, confidences, or whole rows; and labels, or whether the predicted
-    class was right."""
+def _data(predictions: Predictions) -> _Data:
+    """Return P(class 1) of one column, confidences, or whole rows; with labels or correctness."""
     weighted = predictions.weights is not None
     if predictions.kind == "confidence":
         assert predictions.correct is not None
-        given = LibraryInput(predictions.values, predictions.correct.astype(np.int64))
-        return _Asked(given, confidences=True, weighted=weighted)
+        confidences = LibraryInput(predictions.values, predictions.correct.astype(np.int64))
+        return _Data(confidences, confidences=True, weighted=weighted)
     if predictions.labels is None:
         raise NotAvailableError("labels are needed to measure calibration; there are none")
     values = to_probs(predictions).values
-    wide = values if values.itemsize > 2 else values.astype(np.float32)
+    wide = values if values.itemsize > 2 else values.astype(np.float32)  # no library takes float16
     probs = wide[:, 0] if predictions.one_column else wide
-    return _Asked(LibraryInput(probs, predictions.labels), weighted=weighted)
+    return _Data(LibraryInput(probs, predictions.labels), weighted=weighted)
 
 
-def _reproduced(convention: Convention, metric: str, asked: _Asked, bins: int) -> LibraryValue:
-    measure, view = convention.metrics[metric], ""
+def _value(convention: Convention, name: str, data: _Data, bins: int) -> LibraryValue:
+    """Return a library's metric of this name; without a value, `note` says why."""
+    metric, view = convention.metrics[name], ""
     try:
-        measure = _of_confidence(measure) if asked.confidences else measure
-        view = measure.view(asked.given.probs)
-        value = measure.measure(asked.given, **({"bins": bins} if measure.takes("bins") else {}))
+        metric = _of_confidence(metric) if data.confidences else metric
+        view = metric.view(data.input.probs)
+        value = metric.measure(data.input, **({"bins": bins} if metric.takes("bins") else {}))
     except NotAvailableError as refusal:
-        return LibraryValue(convention.name, metric, None, view, str(refusal))
+        return LibraryValue(convention.name, name, None, view, str(refusal))
     if math.isnan(value):
-        return LibraryValue(convention.name, metric, None, view, "gives NaN")
-    notes = (measure.note, "without weights" if asked.weighted else "")
-    return LibraryValue(convention.name, metric, value, view, "; ".join(filter(None, notes)))
+        return LibraryValue(convention.name, name, None, view, "gives NaN")
+    notes = (metric.note, "without weights" if data.weighted else "")
+    return LibraryValue(convention.name, name, value, view, "; ".join(filter(None, notes)))
 
 
-def _of_confidence(measure: LibraryMetric) -> LibraryMetric:
-    """The same of confidences alone, where whole rows come down to them."""
-    if measure.rows not in ("top", "top in float32", FIRST, BY_LABELS):
+def _of_confidence(metric: LibraryMetric) -> LibraryMetric:
+    """Return the metric for confidences alone, where it only looks at those of whole rows."""
+    if metric.rows not in ("top", "top in float32", FIRST, BY_LABELS):
         raise NotAvailableError("takes whole rows of probabilities; there are confidences only")
-    return replace(measure, one="confidence")
+    return replace(metric, one="confidence")

@@ -1,4 +1,4 @@
-"""Statistics of tests, and their p-values: Spiegelhalter, Hosmer-Lemeshow."""
+"""Test statistics and their p-values: Spiegelhalter, Hosmer-Lemeshow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from calibtool.types import Array
 
 
 def spiegelhalter_z(score: Array, outcome: Array, *, eps: float = 0.0) -> float:
-    """Sum (y - p)(1 - 2p) over the root of its variance under calibration (Spiegelhalter 1986)."""
+    """Return the sum of (y - p)(1 - 2p) over its deviation if calibrated (Spiegelhalter 1986)."""
     p = np.clip(score.astype(np.float64), eps, 1 - eps)
     return np.sum((outcome - p) * (1 - 2 * p)) / np.sqrt(np.sum((1 - 2 * p) ** 2 * p * (1 - p)))
 
@@ -24,7 +24,7 @@ def spiegelhalter_z(score: Array, outcome: Array, *, eps: float = 0.0) -> float:
 def spiegelhalter_p(
     score: Array, outcome: Array, *, eps: float = 0.0, one_sided: bool = False
 ) -> float:
-    """Chance of as large a |z|, or of as large a z."""
+    """Return the chance of as large a |z|, or with `one_sided` of as large a z."""
     z = float(spiegelhalter_z(score, outcome, eps=eps))
     root = math.sqrt(2)
     return math.erfc(z / root) / 2 if one_sided else math.erfc(abs(z) / root)
@@ -40,21 +40,24 @@ def hosmer_lemeshow(
     lost: int = 0,
     p_value: bool = False,
 ) -> float:
-    """Sum over bins of n gap^2 / (p (1 - p)); or its p-value, with `lost` fewer degrees of freedom
-    than bins (Hosmer & Lemeshow 1980)."""
+    """Return the sum over bins of n gap^2 / (p (1 - p)), or its p-value (Hosmer & Lemeshow 1980).
+
+    The p-value has `lost` fewer degrees of freedom than there are bins.
+    """
     b = binned(score, outcome, rule, bins)
     statistic = _chi_square(b, eps)
     return _chance(statistic, len(b.n) - lost) if p_value else statistic
 
 
 def _chi_square(b: Bins, eps: float) -> float:
+    """Return the statistic, with mean scores and rates clipped to [eps, 1 - eps]."""
     p, rate = np.clip(b.score, eps, 1 - eps), np.clip(b.rate, eps, 1 - eps)
     used = p * (1 - p) > 0
     return float(np.sum((b.n * (rate - p) ** 2)[used] / (p * (1 - p))[used]))
 
 
 def _chance(statistic: float, freedom: int) -> float:
-    """Chance of a chi-square as large."""
+    """Return the chance of a chi-squared variable as large."""
     from scipy.special import chdtrc
 
     if freedom <= 0:
@@ -63,6 +66,6 @@ def _chance(statistic: float, freedom: int) -> float:
 
 
 def hl_clipped(score: Array, outcome: Array, *, bins: int = 10, p_value: bool = False) -> float:
-    """`hosmer_lemeshow` of scores clipped to [1e-12, 1 - 1e-12]."""
+    """Return `hosmer_lemeshow` of scores clipped to [1e-12, 1 - 1e-12]."""
     of = partial(hosmer_lemeshow, bins=bins, p_value=p_value)
     return clipped(score, outcome, of=of)

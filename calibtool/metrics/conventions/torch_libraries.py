@@ -22,11 +22,12 @@ SINGLE = "of scores cast to float32: float64 ones stop the library"
 
 
 def _torchmetrics(norm: Norm) -> LibraryMetric:
-    """float32 for rows, the scores' own precision for one column."""
+    """Return TorchMetrics' error: rows in float32, one column in its own precision."""
     return of_bins(bucketized, norm, rows="top in float32")
 
 
 def _netcal(norm: Norm, edges: Callable[[Array, int], Array] = linspace_edges) -> LibraryMetric:
+    """Return a binned error of net:cal."""
     return LibraryMetric(partial(netcal_error, norm=norm, edges=edges), BY_LABELS, BY_LABELS)
 
 

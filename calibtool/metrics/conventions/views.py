@@ -1,4 +1,4 @@
-"""Views: which scores and outcomes a number is of."""
+"""Views: the scores and outcomes that a library makes of probabilities and labels."""
 
 from __future__ import annotations
 
@@ -9,76 +9,80 @@ import numpy as np
 from calibtool.errors import NotAvailableError
 from calibtool.metrics.conventions.inputs import LibraryInput, Of
 
-FIRST = "positive or top"  # of a library of one column: P(class 1), or confidence and correctness
+# the default view of libraries that take one column: P(class 1), or confidence and correctness
+FIRST = "positive or top"
 BY_LABELS = "positive of two labels, else top"
 FOLDED = "top, class 1 at 0.5"
 UNFOLDED = "P(class 1) against a right decision"
 FLAT = "all columns as one"
 
 
-def positive(of: Of, given: LibraryInput) -> float:
-    """P(class 1) and whether it is class 1."""
-    p = given.probs
-    return of(p if p.ndim == 1 else p[:, 1], given.labels == 1)
+def positive(of: Of, data: LibraryInput) -> float:
+    """Return `of` for P(class 1) and whether the label is class 1."""
+    p = data.probs
+    return of(p if p.ndim == 1 else p[:, 1], data.labels == 1)
 
 
-def _top(of: Of, given: LibraryInput) -> float:
-    return of(*given.top)
+def _top(of: Of, data: LibraryInput) -> float:
+    """Return `of` for the confidence of the predicted class and its correctness."""
+    return of(*data.top)
 
 
-def _top_single(of: Of, given: LibraryInput) -> float:
-    confidence, correct = given.top
+def _top_single(of: Of, data: LibraryInput) -> float:
+    """Return `_top` with the confidence in float32."""
+    confidence, correct = data.top
     return of(confidence.astype(np.float32, copy=False), correct)
 
 
-def _by_labels(of: Of, given: LibraryInput) -> float:
-    """P(class 1) where at most two distinct labels occur, else the top label."""
-    if given.few and given.probs.ndim == 2 and given.probs.shape[1] > 2:
+def _by_labels(of: Of, data: LibraryInput) -> float:
+    """Return `positive` where at most two distinct labels occur, else `_top`."""
+    if data.few and data.probs.ndim == 2 and data.probs.shape[1] > 2:
         raise NotAvailableError("raises RuntimeError: two distinct labels of more classes")
-    return (positive if given.few else _top)(of, given)
+    return (positive if data.few else _top)(of, data)
 
 
-def _folded(of: Of, given: LibraryInput) -> float:
-    """Top label, where 0.5 predicts class 1."""
-    p, outcome = given.probs, given.labels == 1
+def _folded(of: Of, data: LibraryInput) -> float:
+    """Return `of` for the top label of one column, where 0.5 predicts class 1."""
+    p, outcome = data.probs, data.labels == 1
     return of(np.where(p >= 0.5, p, 1 - p), (p >= 0.5) == outcome)
 
 
-def _unfolded(of: Of, given: LibraryInput) -> float:
-    """P(class 1), but whether the class it points to is the label."""
-    return of(given.probs, (given.probs > 0.5) == (given.labels == 1))
+def _unfolded(of: Of, data: LibraryInput) -> float:
+    """Return `of` for P(class 1) and whether the class that it points to is the label."""
+    return of(data.probs, (data.probs > 0.5) == (data.labels == 1))
 
 
-def _per_class(of: Of, given: LibraryInput, classes: int | None = None) -> list[float]:
-    return [of(column, given.labels == k) for k, column in enumerate(given.columns[:classes])]
+def _per_class(of: Of, data: LibraryInput, classes: int | None = None) -> list[float]:
+    """Return `of` for each class (or the first `classes`) one-vs-rest."""
+    return [of(column, data.labels == k) for k, column in enumerate(data.columns[:classes])]
 
 
-def class_mean(of: Of, given: LibraryInput) -> float:
-    """Mean over classes."""
-    return float(np.mean(_per_class(of, given)))
+def class_mean(of: Of, data: LibraryInput) -> float:
+    """Return the mean over classes, one-vs-rest."""
+    return float(np.mean(_per_class(of, data)))
 
 
-def class_rms(of: Of, given: LibraryInput) -> float:
-    """Root of the mean square over classes."""
-    return float(np.sqrt(np.mean(np.square(_per_class(of, given)))))
+def class_rms(of: Of, data: LibraryInput) -> float:
+    """Return the root mean square over classes, one-vs-rest."""
+    return float(np.sqrt(np.mean(np.square(_per_class(of, data)))))
 
 
-def _class_seen(of: Of, given: LibraryInput) -> float:
-    """Mean over the classes up to the highest label."""
-    return float(np.mean(_per_class(of, given, given.labels.max() + 1)))
+def _class_seen(of: Of, data: LibraryInput) -> float:
+    """Return the mean over the classes up to the highest label that occurs."""
+    return float(np.mean(_per_class(of, data, data.labels.max() + 1)))
 
 
-def _predicted(of: Of, given: LibraryInput) -> float:
-    """Mean over the classes predicted at all, whatever their share."""
-    confidence, correct = given.top
-    members = [given.predicted == k for k in np.unique(given.predicted)]
-    return float(np.mean([of(confidence[own], correct[own]) for own in members]))
+def _predicted(of: Of, data: LibraryInput) -> float:
+    """Return the unweighted mean over the classes that are predicted at all."""
+    confidence, correct = data.top
+    members = [data.predicted == k for k in np.unique(data.predicted)]
+    return float(np.mean([of(confidence[rows], correct[rows]) for rows in members]))
 
 
-def flat(of: Of, given: LibraryInput) -> float:
-    """Every column beside whether it is the label."""
-    rows = given.rows
-    return of(rows.ravel(), (given.labels[:, None] == np.arange(rows.shape[1])).ravel())
+def flat(of: Of, data: LibraryInput) -> float:
+    """Return `of` for all columns as one, each score with whether its class is the label."""
+    rows = data.rows
+    return of(rows.ravel(), (data.labels[:, None] == np.arange(rows.shape[1])).ravel())
 
 
 VIEWS: Mapping[str, Callable[[Of, LibraryInput], float]] = {
