@@ -1,1 +1,1 @@
-"""Rows of any number: mergeable summaries, and the pass that makes them."""
+"""Any number of rows: summaries that can be added, and the pass that makes them."""

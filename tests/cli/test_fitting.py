@@ -42,7 +42,7 @@ def two(folder):
         ("fit-matrix", "--off-diagonal nan", "must not be negative"),
         ("fit-dirichlet", "--bias inf", "must not be negative"),
         ("fit-platt", "--multiclass nonsense", "one-vs-rest"),
-        ("fit-platt", "--by nothere", "no column 'nothere'; there are logits"),
+        ("fit-platt", "--by nothere", "no column 'nothere'; the file has logits"),
         ("fit-platt", "--by logits", "has shape (300, 3)"),
         ("fit-platt", "--by part", "part = "),
         ("fit-platt", "--by labels", "labels = '0', 97 rows"),

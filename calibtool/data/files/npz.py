@@ -234,7 +234,7 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
 def _require_size(
     where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], size: int
 ) -> None:
-    """Check that there are as many bytes as the header promises; Raises InputError."""
+    """Check that there are as many bytes as the header promises, or raise InputError."""
     need = dtype.itemsize
     for n in shape:  # Python's integers do not overflow, as numpy's would with a hostile header
         need *= n
