@@ -285,11 +285,11 @@ def test_a_broken_image_is_named(folder, refused):
 
 def test_text_is_hashed_words_and_pairs_padded_with_0():
     texts = Texts(["a cat", "A CAT", "", "the cat sat"])
-    found = texts.take(np.array([0, 1, 2]))
-    assert found.shape == (3, 3)
-    np.testing.assert_array_equal(found[0], found[1])
-    assert (found[2] == 0).all()
-    assert (found[0] > 0).all()
+    ids = texts.take(np.array([0, 1, 2]))
+    assert ids.shape == (3, 3)
+    np.testing.assert_array_equal(ids[0], ids[1])
+    assert (ids[2] == 0).all()
+    assert (ids[0] > 0).all()
     assert set(tokens("cat")) < set(tokens("the cat sat"))
 
 

@@ -41,9 +41,9 @@ def test_two_processes_train_as_one_and_cover_every_row_once(train, folder):
     x, y = blobs(251)
     np.savez("features.npz", x=x, y=y)
     Path("twice.py").write_text(RUN_TWICE)
-    two = torchrun("twice.py", *OPTIONS, "--out", "two")
-    assert two.stdout.count("first: 0") == 2, two.stderr
-    assert two.stdout.count("Wrote two/") == 1, "one process speaks"
+    run = torchrun("twice.py", *OPTIONS, "--out", "two")
+    assert run.stdout.count("first: 0") == 2, run.stderr
+    assert run.stdout.count("Wrote two/") == 1, "one process speaks"
     assert train(*OPTIONS, "--out", "one").code == 0
 
     ours, theirs = (load_file(f"{run}/model.safetensors") for run in ("one", "two"))
@@ -59,8 +59,8 @@ def test_two_processes_train_as_one_and_cover_every_row_once(train, folder):
     assert len(set(seen)) == len(seen)
 
     # a mistake ends both, in words, once
-    assert two.returncode != 0
-    said = [line for line in two.stderr.splitlines() if line.startswith("calibtool:")]
-    assert sum("is not empty" in line for line in said) == 1
-    assert "internal error" not in two.stderr
+    assert run.returncode != 0
+    messages = [line for line in run.stderr.splitlines() if line.startswith("calibtool:")]
+    assert sum("is not empty" in line for line in messages) == 1
+    assert "internal error" not in run.stderr
     assert Path("two/report.json").exists()

@@ -65,14 +65,14 @@ def of(file):
 
 def test_every_class_of_the_table_is_importable_by_name_and_takes_its_options():
     train = import_module("calibtool.train")
-    for name, line in LOSSES.items():
-        made = getattr(train, line.cls)
-        own = inspect.signature(made).parameters
-        assert {key: own[key].default for key in line.options} == {
-            key: option.default for key, option in line.options.items()
+    for name, entry in LOSSES.items():
+        loss_class = getattr(train, entry.cls)
+        parameters = inspect.signature(loss_class).parameters
+        assert {key: parameters[key].default for key in entry.options} == {
+            key: option.default for key, option in entry.options.items()
         }, name
-        assert made.__module__ == f"calibtool.train.{line.module}"
-        assert type(make_loss(name, classes=3)) is made
+        assert loss_class.__module__ == f"calibtool.train.{entry.module}"
+        assert type(make_loss(name, classes=3)) is loss_class
 
 
 def test_a_spec_settles_options_and_is_written_back_in_one_form():
@@ -91,13 +91,13 @@ class AbsoluteLoss(Loss):
 
 def test_a_toy_loss_and_its_line_are_all_it_takes(monkeypatch, capsys):
     """CONTRIBUTING shows these lines."""
-    line = LossEntry("Toy.", "1 - p", "Nobody 2026", "losses.toy", "AbsoluteLoss")
-    monkeypatch.setitem(LOSSES, "toy", line)
+    entry = LossEntry("Toy.", "1 - p", "Nobody 2026", "losses.toy", "AbsoluteLoss")
+    monkeypatch.setitem(LOSSES, "toy", entry)
     monkeypatch.setitem(sys.modules, "calibtool.train.losses.toy", sys.modules[__name__])
     z, y = draw()
     p = functional.softmax(z, 1)
-    found = make_loss("toy", classes=5)(z, y)
-    torch.testing.assert_close(found, (p - functional.one_hot(y, 5)).abs().sum(1).mean() / 2)
+    loss = make_loss("toy", classes=5)(z, y)
+    torch.testing.assert_close(loss, (p - functional.one_hot(y, 5)).abs().sum(1).mean() / 2)
     assert main(["losses", "toy"]) == 0
     assert "1 - p" in capsys.readouterr().out
 
@@ -201,11 +201,11 @@ def test_it_bounds_kl_minus_gamma_times_entropy(gamma, logits, label):
 def test_log_others_is_exact_at_both_ends():
     far = [-1e-300, -1e-15, -0.5, -math.log(2), -0.7, -40.0, -1e4, 0.0]
     log_p = torch.tensor(far, dtype=torch.float64)
-    found = log_others(log_p)
-    for own, one in zip(found.tolist()[1:-2], log_p.tolist()[1:-2], strict=True):
-        assert own == pytest.approx(math.log(-math.expm1(one)), rel=1e-14)
-    assert found[0].item() == pytest.approx(math.log(1e-300))
-    assert found[-2:].tolist() == [0.0, math.log(torch.finfo(torch.float64).tiny)]
+    values = log_others(log_p)
+    for value, x in zip(values.tolist()[1:-2], log_p.tolist()[1:-2], strict=True):
+        assert value == pytest.approx(math.log(-math.expm1(x)), rel=1e-14)
+    assert values[0].item() == pytest.approx(math.log(1e-300))
+    assert values[-2:].tolist() == [0.0, math.log(torch.finfo(torch.float64).tiny)]
 
 
 # ------------------------------------------------------------------ gammas
@@ -233,8 +233,8 @@ def test_auto_gamma_is_the_lambert_w_rule():
     a, b = 1 - p, p * torch.from_numpy(p).log().numpy()
     w = lambertw(-(a ** (1 - a / b)) * torch.from_numpy(a).log().numpy() / b, -1).real
     paper = a / b + w / torch.from_numpy(a).log().numpy()
-    found = auto_gamma(torch.from_numpy(p).log()).numpy()
-    assert abs(found / paper - 1).max() < 1e-9
+    gamma = auto_gamma(torch.from_numpy(p).log()).numpy()
+    assert abs(gamma / paper - 1).max() < 1e-9
 
 
 @pytest.mark.parametrize(("dtype", "off"), [(torch.float64, 1e-12), (torch.float32, 2e-5)])
@@ -345,10 +345,10 @@ def test_mmce_agrees_with_the_metric():
     import calibtool as ct
 
     z, y = draw(rows=50)
-    found = MMCELoss(weight=1)(z, y) - functional.cross_entropy(z, y)
+    mmce = MMCELoss(weight=1)(z, y) - functional.cross_entropy(z, y)
     p = ct.Predictions.from_logits(z.numpy(), y.numpy())
     metric = ct.evaluate(p, ["mmce"], ci="none").estimates[0].value
-    assert found.item() == pytest.approx(metric, rel=1e-6)
+    assert mmce.item() == pytest.approx(metric, rel=1e-6)
 
 
 def test_dual_focal_is_its_definition():
@@ -356,11 +356,11 @@ def test_dual_focal_is_its_definition():
     p = functional.softmax(z, 1)
     expected = []
     for row, label in zip(p.tolist(), y.tolist(), strict=True):
-        below = [one for one in row if one < row[label]]
+        below = [other for other in row if other < row[label]]
         q = max(below, default=0.0)
         expected.append(-((1 - row[label] + q) ** 5) * math.log(row[label]))
-    found = DualFocalLoss(reduction="none")(z, y)
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    losses = DualFocalLoss(reduction="none")(z, y)
+    torch.testing.assert_close(losses, torch.tensor(expected, dtype=torch.float64))
 
 
 # ------------------------------------------------------------------ AdaFocal
@@ -383,8 +383,8 @@ def test_adafocal_moves_each_bin_by_its_gap():
     rows.load_state_dict(loss.state_dict())
     gammas = [math.exp(0.1), math.exp(-0.1)]
     expected = [-(0.4 ** gammas[0]) * math.log(0.6), -(0.1 ** gammas[1]) * math.log(0.9)]
-    found = rows(torch.stack([low, high]), torch.tensor([0, 0])).tolist()
-    assert found == pytest.approx(expected, rel=1e-5)
+    losses = rows(torch.stack([low, high]), torch.tensor([0, 0])).tolist()
+    assert losses == pytest.approx(expected, rel=1e-5)
 
 
 def test_adafocal_turns_to_inverse_focal_loss_where_validation_is_underconfident():
@@ -397,8 +397,8 @@ def test_adafocal_turns_to_inverse_focal_loss_where_validation_is_underconfident
     assert loss.gammas.item() == pytest.approx(-0.2 * math.exp(0.5), rel=1e-3)
     p = torch.tensor(0.5)
     expected = -((1 + p) ** (0.2 * math.exp(0.5))) * p.log()
-    found = loss(torch.zeros(1, 2), torch.tensor([0]))
-    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    value = loss(torch.zeros(1, 2), torch.tensor([0]))
+    assert value.item() == pytest.approx(expected.item(), rel=1e-4)
     for _ in range(20):
         loss.after_validation(logits, right)
     assert loss.gammas.item() == -2, "held at the least gamma"
@@ -440,10 +440,10 @@ def test_agrees_with_other_libraries(file):
             sigmoid=binary,
             reduction="sum" if entry["reduction"] == "sum" else "none",
         )
-        found = loss(z, y)
-        found = found.mean() if entry["reduction"] == "mean" else found
-        value = torch.tensor(entry["value"], dtype=torch.float64)
-        torch.testing.assert_close(found, value, rtol=1e-12, atol=1e-15)
+        losses = loss(z, y)
+        losses = losses.mean() if entry["reduction"] == "mean" else losses
+        expected = torch.tensor(entry["value"], dtype=torch.float64)
+        torch.testing.assert_close(losses, expected, rtol=1e-12, atol=1e-15)
 
 
 def test_there_are_goldens_of_both():

@@ -79,8 +79,10 @@ def test_the_rate_falls_in_steps():
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_biases_and_norms_do_not_decay(name):
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
-    made = optimizer(model, Settings("d", "o", optimizer=name))
-    decays = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
+    optimizer_ = optimizer(model, Settings("d", "o", optimizer=name))
+    decays = {
+        id(p): group["weight_decay"] for group in optimizer_.param_groups for p in group["params"]
+    }
     assert decays[id(model[0].weight)] == (1e-2 if name == "adamw" else 5e-4)
     assert decays[id(model[0].bias)] == decays[id(model[1].weight)] == 0
     (whole,) = optimizer(model, Settings("d", "o", optimizer=name, decay_all=True)).param_groups
@@ -114,8 +116,8 @@ def test_patience_stops_early_and_keeps_the_best_weights(train, features):
     assert len(nll) == int(np.argmin(nll)) + 1 + 3
     import calibtool as ct
 
-    kept = ct.evaluate(ct.load("run/val_logits.npz"), "nll", ci="none")["nll"].value
-    assert kept == pytest.approx(min(nll))
+    final = ct.evaluate(ct.load("run/val_logits.npz"), "nll", ci="none")["nll"].value
+    assert final == pytest.approx(min(nll))
 
 
 def test_frozen_weights_and_their_statistics_stay_as_they_were(train, features):
@@ -155,11 +157,11 @@ def test_a_checkpoint_that_does_not_fit_is_said_and_fresh_starts_a_head_anew(
         {**weights, "head.weight": torch.zeros(7, 16), "extra": torch.zeros(1)}, "s.safetensors"
     )
     options = ("--model", "net.py:Net", "--data", features, "--checkpoint", "s.safetensors", *FEW)
-    said = refused(
+    message = refused(
         *options, "--out", "a", says=("head.weight has shape 7 x 16 in the file, 3 x 16",)
     )
-    assert "missing: head.bias" in said
-    assert "not in the model: extra" in said
+    assert "missing: head.bias" in message
+    assert "not in the model: extra" in message
     assert train(*options, "--fresh", "head.*,extra", "--out", "b").code == 0
 
 
@@ -201,11 +203,11 @@ def test_batches_differ_by_a_row_at_most(train, folder):
 
 
 def test_a_loss_that_is_no_number_stops_with_the_batch_and_what_to_try(refused, features):
-    said = refused(
+    message = refused(
         *("--model", "net.py:nan", "--data", features, *FEW, "--out", "run"),
         says=("the loss became nan in epoch", "batch", "rows 1", "--lr 0.0001", "--clip 1"),
     )
-    assert "inputs from" in said
+    assert "inputs from" in message
     assert not list(Path("run").glob("*")), "the folder can be used again"
 
 
@@ -258,8 +260,8 @@ def test_a_folder_that_is_not_empty_is_left_alone(train, refused, features):
     assert train("--data", features, *FEW, "--out", "run").code == 0
     before = Path("run/model.safetensors").read_bytes()
     assert "add --resume" in train("--data", features, "--out", "run").err
-    said = train("--out", "run", "--resume", "--lr", "0.5").err
-    assert "--lr 0.5, it was None" in said
+    message = train("--out", "run", "--resume", "--lr", "0.5").err
+    assert "--lr 0.5, it was None" in message
     assert Path("run/model.safetensors").read_bytes() == before
 
 
@@ -273,9 +275,9 @@ def test_changed_data_are_not_resumed(train, features):
     Path("run/report.json").unlink()  # as if it had been killed at the end
     x, y = blobs(400, seed=5)
     np.savez("features.npz", x=x, y=y)
-    said = train("--out", "run", "--resume")
-    assert said.code == 2
-    assert "the data have changed" in said.err
+    result = train("--out", "run", "--resume")
+    assert result.code == 2
+    assert "the data have changed" in result.err
 
 
 def test_without_torch_the_command_says_what_to_install(features):

@@ -25,10 +25,10 @@ def network(channels, classes):
 @pytest.fixture
 def packages(monkeypatch):
     """timm, torchvision and transformers, as far as they are used."""
-    asked = []
+    calls = []
 
     def create_model(name, *, num_classes, in_chans=3, **options):
-        asked.append((name, num_classes, in_chans, options))
+        calls.append((name, num_classes, in_chans, options))
         return network(in_chans, num_classes)
 
     timm = ModuleType("timm")
@@ -40,7 +40,7 @@ def packages(monkeypatch):
     )
     for name, module in (("timm", timm), ("torchvision", torchvision)):
         monkeypatch.setitem(sys.modules, name, module)
-    return asked
+    return calls
 
 
 def test_a_timm_model_gets_the_classes_and_the_channels(train, folder, packages):
@@ -74,8 +74,8 @@ def test_a_package_that_is_missing_or_broken_is_said(refused, images, folder, mo
     (folder / "torchvision.py").write_text("raise RuntimeError('built for another torch')")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
-    said = refused("--model", "torchvision:resnet18", *options, says=("cannot be imported",))
-    assert "built for another torch" in said
+    message = refused("--model", "torchvision:resnet18", *options, says=("cannot be imported",))
+    assert "built for another torch" in message
 
 
 class Tokenizer:

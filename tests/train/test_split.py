@@ -20,14 +20,14 @@ def test_each_class_has_its_shares_to_within_a_row(labels, val, test, seed):
     part, few = deal(labels, val, test, seed)
     small = 0
     for k, n in zip(*np.unique(labels, return_counts=True), strict=True):
-        own = part[labels == k]
+        parts = part[labels == k]
         if n < FEW:
             small += 1
-            assert (own == 0).all()
+            assert (parts == 0).all()
             continue
         # a part is what lies between two cuts, each of which is off by less than a row
-        assert abs((own == 2).sum() - test * n) < 1
-        assert abs((own == 1).sum() - val * n) < 2
+        assert abs((parts == 2).sum() - test * n) < 1
+        assert abs((parts == 1).sum() - val * n) < 2
     assert few == small
 
 
@@ -51,10 +51,10 @@ def data(**parts):
 
 def test_parts_are_disjoint_whole_and_aligned():
     labels = np.random.default_rng(0).integers(0, 3, 500)
-    found = split(data(train=rows(labels)), val_share=0.1, test_share=0.3, seed=1)
-    every = np.concatenate([found.train.ids, found.val.ids, found.test.ids])
+    splits = split(data(train=rows(labels)), val_share=0.1, test_share=0.3, seed=1)
+    every = np.concatenate([splits.train.ids, splits.val.ids, splits.test.ids])
     assert sorted(every.tolist()) == list(range(500))
-    for part in (found.train, found.val, found.test):
+    for part in (splits.train, splits.val, splits.test):
         np.testing.assert_array_equal(labels[part.ids], part.labels)
         x = part.inputs.take(np.arange(len(part)))
         np.testing.assert_array_equal(x[:, 0], part.ids)
@@ -62,10 +62,10 @@ def test_parts_are_disjoint_whole_and_aligned():
 
 def test_what_is_given_is_taken_as_it_is_and_the_rest_cut_from_the_training_rows():
     train, test = rows(np.arange(300) % 3), rows(np.arange(60) % 3, first=1000)
-    found = split(data(train=train, test=test), val_share=0.2, test_share=0.3, seed=0)
-    assert found.test is test
-    assert len(found.train) + len(found.val) == 300
-    assert len(found.val) == pytest.approx(60, abs=3)
+    splits = split(data(train=train, test=test), val_share=0.2, test_share=0.3, seed=0)
+    assert splits.test is test
+    assert len(splits.train) + len(splits.val) == 300
+    assert len(splits.val) == pytest.approx(60, abs=3)
     whole = split(
         data(train=train, test=test, val=rows(np.arange(30) % 3, first=2000)),
         val_share=0.2,
@@ -77,9 +77,9 @@ def test_what_is_given_is_taken_as_it_is_and_the_rest_cut_from_the_training_rows
 
 def test_classes_too_small_to_split_are_trained_on_and_said():
     labels = np.r_[np.arange(100) % 2, [2, 2]]
-    found = split(data(train=rows(labels)), val_share=0.2, test_share=0.2, seed=0)
-    assert {100, 101} <= set(found.train.ids.tolist())
-    assert "1 class has fewer than 3 rows" in found.notes[0]
+    splits = split(data(train=rows(labels)), val_share=0.2, test_share=0.2, seed=0)
+    assert {100, 101} <= set(splits.train.ids.tolist())
+    assert "1 class has fewer than 3 rows" in splits.notes[0]
 
 
 def test_too_few_rows_are_refused():

@@ -25,12 +25,12 @@ def test_a_sweep_is_its_runs_side_by_side(train, features):
     assert document["format"] == "calibtool-sweep"
     for run in document["runs"]:
         report = json.loads(Path(run["out"], "report.json").read_text())
-        by_name = {one["name"]: one for one in report["metrics"]}
+        by_name = {entry["name"]: entry for entry in report["metrics"]}
         assert run["ece"] == by_name["ece"]["value"]
         assert run["nll_after"] == by_name["nll"]["value_after"]
         assert run["temperature"] == report["temperature"]
     ids = [np.load(f"{run['out']}/test_logits.npz")["ids"] for run in document["runs"]]
-    assert all(np.array_equal(ids[0], one) for one in ids), "one split for all"
+    assert all(np.array_equal(ids[0], entry) for entry in ids), "one split for all"
 
     # each is the run that it would be alone
     assert train("--loss", "focal(gamma=1)", "--data", features, *FEW, "--out", "alone").code == 0
@@ -50,17 +50,17 @@ def test_a_sweep_with_seeds_gives_spread_and_can_be_resumed(train, features):
         (loss, seed) for loss in ("brier", "focal") for seed in (0, 1, 2)
     ]
     errors = [run["error"] for run in runs[:3]]
-    line = next(one for one in result.out.splitlines() if one.startswith("brier"))
+    line = next(text for text in result.out.splitlines() if text.startswith("brier"))
     assert f"{np.mean(errors):.4f}±{np.std(errors, ddof=1):.4f}" in line
 
     # as if it had been killed before the last run
     for path in sorted(Path("sweep/focal-seed2").iterdir()):
         path.unlink()
     Path("sweep/focal-seed2").rmdir()
-    kept = Path("sweep/brier-seed0/model.safetensors").stat().st_mtime_ns
+    written = Path("sweep/brier-seed0/model.safetensors").stat().st_mtime_ns
     again = train(*options, "--out", "sweep", "--resume")
     assert (again.code, again.out) == (0, result.out)
-    assert Path("sweep/brier-seed0/model.safetensors").stat().st_mtime_ns == kept
+    assert Path("sweep/brier-seed0/model.safetensors").stat().st_mtime_ns == written
 
 
 def test_a_loss_given_twice_is_refused(refused, features):
@@ -82,8 +82,8 @@ def test_gamma_is_chosen_on_training_rows_alone(train, folder, features):
         assert result.code == 0, result.err
     a, b = (json.loads(Path(name, "gamma_search.json").read_text()) for name in "ab")
     assert a == b
-    assert [one["gamma"] for one in a["tried"]] == [0, 2, 5]
-    best = min(a["tried"], key=lambda one: one["nll"])
+    assert [tried["gamma"] for tried in a["tried"]] == [0, 2, 5]
+    best = min(a["tried"], key=lambda tried: tried["nll"])
     assert a["chosen"] == ("focal" if best["gamma"] == 3 else f"focal(gamma={best['gamma']:g})")
     assert a["chosen"] in result.out.splitlines()[0]
 

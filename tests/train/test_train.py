@@ -55,7 +55,7 @@ def test_everything_promised_is_written_and_agrees(train, features):
     assert (report["format"], report["version"]) == ("calibtool-training", 1)
     assert report["temperature"] == again.map.temperature
     measured = ct.evaluate(ct.load(run / "test_logits.npz"), "nll,ece", calibrator=temperature)
-    by_name = {one["name"]: one for one in report["metrics"]}
+    by_name = {entry["name"]: entry for entry in report["metrics"]}
     assert by_name["ece"]["value"] == measured["ece"].value
     assert by_name["nll"]["value_after"] == measured.after[0].value
     assert by_name["error"]["low"] <= by_name["error"]["value"] <= by_name["error"]["high"]

@@ -51,7 +51,7 @@ def read(text: str, settings: Settings) -> Data:
     first = raw["train"]
     if first.split is not None:
         parts = _by_column(parts["train"], first.split, f"{text}: the split")
-    classes = len(names) if names else int(max(ids.max() for ids in labels.values())) + 1
+    classes = len(names) if names else max(int(y.max(initial=0)) for y in labels.values()) + 1
     shape = () if first.kind == "text" else first.inputs.take(np.arange(1)).shape[1:]
     return Data(text, parts, classes, shape, first.kind, names)
 

@@ -55,7 +55,7 @@ def read(text: str, settings: Settings) -> Data:
     raw = {part: _part(value, f"{text}: {part}", settings) for part, value in by_part.items()}
     labels, names = settle_parts({part: y for part, (_, y, _, _) in raw.items()}, None, text)
     parts = {part: Rows(x, labels[part], ids) for part, (x, _, ids, _) in raw.items()}
-    classes = int(max(y.max() for y in labels.values())) + 1
+    classes = max(int(y.max(initial=0)) for y in labels.values()) + 1
     kind = raw["train"][3]
     shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
     return Data(text, parts, classes, shape, kind, names)

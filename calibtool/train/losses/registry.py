@@ -122,7 +122,7 @@ LOSSES: dict[str, LossEntry] = {
         {"alpha": Option(0.05, 0, 1, "share of the label that is spread")},
     ),
     "brier": LossEntry(
-        "The Brier score: squared distance of the probabilities from the one-hot label.",
+        "The Brier score: squared distance from the one-hot label.",
         "sum_k (p_k - [k = y])^2",
         "Brier 1950",
         "losses.brier",
@@ -141,7 +141,7 @@ LOSSES: dict[str, LossEntry] = {
         },
     ),
     "mmce-weighted": LossEntry(
-        "As mmce, but right and wrong predictions have the same total weight.",
+        "As mmce, but right and wrong rows have the same total weight.",
         "-log p + weight MMCE_w, MMCE_w^2 = sum over pairs i, j of the batch of "
         "u_i u_j exp(-|r_i - r_j| / width); u = (1 - r) / right if right, -r / wrong if "
         "wrong; r confidence, `right` and `wrong` the numbers of such rows",
