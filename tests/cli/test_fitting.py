@@ -37,7 +37,7 @@ def two(folder):
         ("fit-spline", "--smoothness inf", "between 1e-9 and 1e9"),
         ("fit-order-preserving", "--smoothness nan", "between 1e-9 and 1e9"),
         ("fit-venn-abers", "--folds 1", "--folds must be 0, or at least 2"),
-        ("fit-venn-abers", "--folds 1000", "too few for 1000 folds; 2000 are the least"),
+        ("fit-venn-abers", "--folds 1000", "too few for 1000 folds; at least 2000 are needed"),
         ("fit-structured-vector", "--strength -1", "must not be negative"),
         ("fit-matrix", "--off-diagonal nan", "must not be negative"),
         ("fit-dirichlet", "--bias inf", "must not be negative"),
@@ -47,7 +47,7 @@ def two(folder):
         ("fit-platt", "--by part", "part = "),
         ("fit-platt", "--by labels", "labels = '0', 97 rows"),
         ("fit-platt", "--target-prior 0.5,0.5", "2 shares for 3 classes"),
-        ("fit-platt", "--target-prior a,b,c", "give a share a class"),
+        ("fit-platt", "--target-prior a,b,c", "give one share per class"),
         ("fit-platt", "--target-prior 0,0.5,0.5", "must be positive and sum to 1"),
         ("fit-platt", "--test two.npz", "two.npz: has 2 classes, the calibrator was fitted for 3"),
         ("fit-bbq", "--colour red", "No such option"),
@@ -126,7 +126,13 @@ def test_intervals_are_written_on_request(run, refused, ok, two):
     assert (after["low"] <= after["probs"]).all()
     assert (after["probs"] <= after["high"]).all()
     refused(
-        "apply", "va.json", "after.npz", "-o", "x.npz", "--interval", says=("'high' of its own",)
+        "apply",
+        "va.json",
+        "after.npz",
+        "-o",
+        "x.npz",
+        "--interval",
+        says=("already has a column 'high'",),
     )
     run("fit-platt", ok, "-o", "platt.json", "--ci", "none")
     refused("apply", "platt.json", ok, "-o", "x.npz", "--interval", says=("gives no intervals",))
@@ -219,7 +225,7 @@ def test_select_of_nothing_but_failures_says_why(refused, folder):
 def test_a_long_file_is_fitted_without_being_loaded(method, run, ok, folder, monkeypatch):
     """With what is done to it told of the rows of the fit, and said to be."""
     run(f"fit-{method}", ok, "-o", "held.json", "--ci", "none")
-    monkeypatch.setattr("calibtool.cli.fit.MOST_ROWS", 100)
+    monkeypatch.setattr("calibtool.cli.fit.MAX_ROWS", 100)
     monkeypatch.setattr("calibtool.data.files.source.Source.load", None)
     result = run(f"fit-{method}", ok, "-o", "read.json", "--ci", "none")
     assert result.code == 0
@@ -241,7 +247,7 @@ def test_a_long_file_is_fitted_without_being_loaded(method, run, ok, folder, mon
 
 
 def test_a_long_file_is_loaded_where_a_fit_needs_it(run, ok, monkeypatch):
-    monkeypatch.setattr("calibtool.cli.fit.MOST_ROWS", 100)
+    monkeypatch.setattr("calibtool.cli.fit.MAX_ROWS", 100)
     for options in ("fit-platt", "fit-temperature --by group", "fit-temperature --objective ece"):
         command, *more = options.split()
         result = run(command, ok, *more, "--ci", "none")

@@ -102,7 +102,7 @@ class FileData:
             weights, which is known only after the first pass.
     """
 
-    held = single = False
+    in_memory = float32_first = False
 
     def __init__(self, rows: FileRows, start_map: Affine) -> None:
         self.rows, self.start_map = rows, start_map

@@ -107,7 +107,7 @@ class Problem:
 
     def _solve(self) -> Optimum:
         # Of many float32 values, the way to the optimum is float32 and the arrival float64.
-        rough = self.data.single
+        rough = self.data.float32_first
         at, now, before = self._begun(rough)
         polished = 0
         for step in range(STEPS):
@@ -171,7 +171,7 @@ class Problem:
 
         Not for `Full`, whose matrix would have (K (K + 1))**2 entries.
         """
-        few = not self.data.held or len(self.start) <= DENSE
+        few = not self.data.in_memory or len(self.start) <= DENSE
         return few and not isinstance(self.form, Full)
 
     def _look(self, v: Array, rough: bool, *, beside: Array | None = None) -> _Look:
