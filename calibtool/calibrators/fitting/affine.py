@@ -174,7 +174,7 @@ def _identity(form: Form, classes: int) -> Array:
 def require_every_class(predictions: Predictions | FileRows, shares: Array) -> None:
     """Raise FitError if a class has no rows.
 
-    Without a penalty, the bias of such a class falls for ever: its best probability is 0.
+    Without a penalty, the bias of such a class falls without bound: its best probability is 0.
     """
     missing = np.flatnonzero(shares == 0)
     if len(missing):
