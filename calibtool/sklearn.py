@@ -1,7 +1,7 @@
-"""scikit-learn's conventions: a classifier whose probabilities are calibrated.
+"""A classifier with calibrated probabilities, by scikit-learn's conventions.
 
-Like CalibratedClassifierCV(ensemble=False): the model's outputs on rows that it has not seen come
-from cross-validation, the calibrator is fitted to them, the model to all rows.
+It works like CalibratedClassifierCV(ensemble=False): cross-validation gives the model's outputs on
+rows that it has not seen, the calibrator is fitted to these, and the model to all rows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from calibtool.calibrators.calibrator import Calibrator as Fitted
+from calibtool.calibrators.calibrator import Calibrator as FittedCalibrator
 from calibtool.calibrators.calibrator import finish
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.maps import Power
@@ -38,24 +38,24 @@ except ImportError as error:
         f"calibtool.sklearn needs scikit-learn ({error}): pip install 'calibtool[sklearn]'"
     ) from error
 
-SAVED = ("logits", "probs")
+SAVED = ("logits", "probs")  # values of `estimator` for which X are saved outputs of a model
 
 
 class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier with calibrated probabilities.
 
     Args:
-        method: a calibrator's name, as `ct.fit` takes it.
-        estimator: the classifier, LogisticRegression() by default. "logits" or "probs" if X are a
-            model's saved outputs, so that only the calibrator is fitted. FrozenEstimator(model)
-            for a model that is fitted already, on other rows.
-        cv: how the rows are split for outputs of rows that the classifier has not seen: a number of
-            folds, a splitter or splits, as scikit-learn takes them.
+        method: the name of a calibrator, as for `ct.fit`.
+        estimator: the classifier, LogisticRegression() by default. "logits" or "probs" if X are
+            saved outputs of a model, so that only the calibrator is fitted. FrozenEstimator(model)
+            for a model that has been fitted already, to other rows.
+        cv: how rows are split to get outputs on rows that the classifier has not seen: a number of
+            folds, a splitter or splits, as in scikit-learn.
         options: of the method, such as {"smoothing": True}.
 
     Attributes:
-        classes_: the labels, in the order of the columns of `predict_proba`.
-        calibrator_: calibtool's calibrator; `calibrator_.save("cal.json")` keeps it.
+        classes_: (K,) labels, in the order of the columns of `predict_proba`.
+        calibrator_: calibtool's calibrator; `calibrator_.save("cal.json")` saves it.
         estimator_: the classifier, fitted to all rows; None if X are saved outputs.
 
     >>> import numpy as np
@@ -81,8 +81,13 @@ class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: i
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Fit the classifier and the calibrator.
 
-        Where the calibrator has no finite optimum, as on rows that are told apart perfectly,
-        probabilities stay as they are and a UserWarning says so.
+        If the calibrator has no finite optimum, for example on rows that are separated perfectly,
+        probabilities are left unchanged, with a UserWarning.
+
+        Args:
+            X: (N, F) features, or (N, K) or (N, 1) saved outputs.
+            y: (N,) labels.
+            sample_weight: (N,) weights, not negative.
 
         Raises ValueError for data or options that cannot be used.
         """
@@ -106,7 +111,7 @@ class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: i
         return self
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
-        """(N, K) calibrated probabilities."""
+        """Return (N, K) calibrated probabilities."""
         check_is_fitted(self)
         if self.estimator_ is None:
             values = validate_data(self, X, reset=False)
@@ -119,7 +124,7 @@ class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: i
             raise ValueError(str(error)) from error
 
     def predict(self, X: Any) -> Array:  # noqa: N803
-        """(N,) the label of the highest calibrated probability."""
+        """Return the (N,) labels with the highest calibrated probability."""
         probs = self.predict_proba(X)
         return np.asarray(self.classes_[probs.argmax(axis=1)])
 
@@ -129,11 +134,11 @@ class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: i
         return tags
 
     def _saved(self) -> bool:
-        """Whether X are a model's outputs."""
+        """Return whether X are saved outputs; raise ValueError for another name."""
         if isinstance(self.estimator, str) and self.estimator not in SAVED:
             raise ValueError(
-                f"estimator={self.estimator!r}: give a classifier, or 'logits' or 'probs' if X are "
-                "a model's saved outputs"
+                f"estimator must be a classifier, or 'logits' or 'probs' if X are saved outputs of "
+                f"a model (got {self.estimator!r})"
             )
         return isinstance(self.estimator, str)
 
@@ -141,7 +146,7 @@ class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: i
         return LogisticRegression() if self.estimator is None else self.estimator
 
     def _unseen(self, X: Any, y: Array, weight: Array | None) -> tuple[Array, str]:  # noqa: N803
-        """Fit the classifier; its outputs on rows that it has not seen, and what they are."""
+        """Fit the classifier; return its outputs on rows that it has not seen, and their kind."""
         model = self._model()
         params = {}
         if weight is not None and has_fit_parameter(model, "sample_weight"):
@@ -170,7 +175,8 @@ class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: i
         make = Predictions.from_logits if kind == "logits" else Predictions.from_probs
         return make(values, labels, weights=weight)
 
-    def _calibrator(self, predictions: Predictions) -> Fitted:
+    def _calibrator(self, predictions: Predictions) -> FittedCalibrator:
+        """Fit the calibrator; return one that changes nothing, with a warning, if it cannot be."""
         try:
             return fit(self.method, predictions, **(self.options or {}))
         except FitError as error:
@@ -183,28 +189,31 @@ _METHODS = {"logits": "decision_function", "probs": "predict_proba"}
 
 
 def _folds(cv: Any, y: Array) -> Any:
-    """As many folds as were asked for, or as the rarest class has rows."""
+    """Return `cv`, or if it is more folds than the rarest class has rows, that number of rows."""
     if not isinstance(cv, int):
         return cv
     classes, rows = np.unique(y, return_counts=True)
-    least = int(rows.min())
-    if least < 2:
+    fewest = int(rows.min())
+    if fewest < 2:
         raise ValueError(
-            f"the class {classes[rows.argmin()]!r} has 1 row; outputs on rows that the classifier "
-            "has not seen need 2 of each class"
+            f"the class {classes[rows.argmin()]!r} has 1 row; for outputs on rows that the "
+            "classifier has not seen, at least 2 rows per class are needed"
         )
-    if least < cv:
+    if fewest < cv:
         warnings.warn(
-            f"cv={cv}: a class has {least} rows, so there are {least} folds",
+            f"cv={cv}: a class has only {fewest} rows, so {fewest} folds are used",
             UserWarning,
             stacklevel=4,
         )
-    return min(cv, least)
+    return min(cv, fewest)
 
 
 def _kind(model: Any, X: Any) -> str:  # noqa: N803
-    """Whether a fitted classifier gives logits: decision values, a column a class or one for two;
-    else probabilities. Of pairs of classes ("ovo") there are 3 for 3 classes, too."""
+    """Return "logits" if a fitted classifier has one decision value per class, otherwise "probs".
+
+    Two classes may have a single decision value. Decision values of pairs of classes ("ovo") are
+    not logits, though 3 classes have 3 of them too.
+    """
     pairs = getattr(model, "decision_function_shape", None) == "ovo"
     if hasattr(model, "decision_function") and not (pairs and len(model.classes_) > 2):
         shape = np.shape(model.decision_function(X))
@@ -212,26 +221,26 @@ def _kind(model: Any, X: Any) -> str:  # noqa: N803
             return "logits"
     if not hasattr(model, "predict_proba"):
         raise ValueError(
-            f"{type(model).__name__} has neither predict_proba nor decision values of each class"
+            f"{type(model).__name__} has neither predict_proba nor one decision value per class"
         )
     return "probs"
 
 
 def _classes_of_columns(y: Array, classes: int) -> Array:
-    """The labels of the columns of saved outputs: the sorted labels, or 0 to K - 1."""
-    found = np.unique(y)
-    if len(found) == classes:
-        return found
-    if found.dtype.kind in "iub" and found.min() >= 0 and found.max() < classes:
+    """Return the labels of the columns of saved outputs: the sorted labels, or 0 to K - 1."""
+    labels = np.unique(y)
+    if len(labels) == classes:
+        return labels
+    if labels.dtype.kind in "iub" and labels.min() >= 0 and labels.max() < classes:
         return np.arange(classes)
     raise ValueError(
-        f"y has {len(found)} classes ({', '.join(map(str, found[:8]))}), X has columns for "
-        f"{classes}; give a column a class, or label the classes 0 to {classes - 1}"
+        f"y has {len(labels)} classes ({', '.join(map(str, labels[:8]))}), X has columns for "
+        f"{classes}; give one column per class, or label the classes 0 to {classes - 1}"
     )
 
 
 def _codes(y: Array, classes: Array) -> Array:
-    """The column of each label."""
+    """Return the (N,) column of each label."""
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(f"y has the class {unknown[0]!r}, which the estimator does not know")

@@ -93,7 +93,7 @@ def test_isotonic_and_sigmoid_agree_with_scikit_learn():
 def test_decisions_of_pairs_of_classes_are_no_logits(classes):
     X, y = data(classes)
     base = SVC(decision_function_shape="ovo", random_state=0)
-    with pytest.raises(ValueError, match="neither predict_proba nor decision values"):
+    with pytest.raises(ValueError, match="neither predict_proba nor one decision value per class"):
         Calibrator(estimator=base).fit(X, y)
 
 
@@ -221,7 +221,7 @@ def test_probabilities_of_0_at_the_label_are_no_matter_for_isotonic_regression()
 def test_a_rare_class_lowers_the_folds_and_a_single_row_is_an_error():
     X, y = data(rows=200)
     few = np.flatnonzero(y < 2).tolist() + np.flatnonzero(y == 2)[:3].tolist()
-    with pytest.warns(UserWarning, match="so there are 3 folds"):
+    with pytest.warns(UserWarning, match="so 3 folds are used"):
         Calibrator().fit(X[few], y[few])
     with pytest.raises(ValueError, match="has 1 row"):
         Calibrator().fit(X[few[:-2]], y[few[:-2]])

@@ -1,4 +1,4 @@
-"""calibtool export."""
+"""calibtool export: write a calibrator as code without calibtool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.calibrators.export.write import TARGETS
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command."""
     return export
 
 
@@ -22,35 +22,37 @@ def command(name: str) -> click.Command:
     "--input",
     "kind",
     type=click.Choice(["logits", "probs"]),
-    help="What will be calibrated; what it was fitted on, unless said.",
+    help="What will be calibrated. [default: what the calibrator was fitted on]",
 )
-@click.option("--one-column", is_flag=True, help="Of two classes, only class 1 will be given.")
-@click.option("--after", metavar="MODEL", help="Put it behind this model; ONNX only.")
 @click.option(
-    "--output-name", metavar="NAME", help="Which output of MODEL to calibrate, if it has several."
+    "--one-column", is_flag=True, help="Two classes, of which the input has class 1 only."
+)
+@click.option("--after", metavar="MODEL", help="Append the calibrator to this model; ONNX only.")
+@click.option(
+    "--output-name", metavar="NAME", help="The output of MODEL to calibrate, if it has several."
 )
 def export(calibrator: str, to: str, output: str, kind: Any, **options: Any) -> None:
     """Write CALIBRATOR as an ONNX graph, a Python module or a C header.
 
-    What is written needs no calibtool: the ONNX graph has any number of rows, the Python module
-    needs only `math`, the C header only <math.h>.
+    None of them needs calibtool: the ONNX graph takes any number of rows, the Python module needs
+    only `math`, the C header only <math.h>.
 
     \b
     calibtool export temperature.json --to onnx -o calibrate.onnx
     """
     from pathlib import Path
 
-    from calibtool.calibrators.export.write import export as made_of
+    from calibtool.calibrators.export.write import export as export_calibrator
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.data.files.write import whole_file
     from calibtool.errors import UsageError
 
     target = TARGETS[to]
     if Path(output).suffix.lower() != target.suffix:
-        raise UsageError(f"{output}: {target.title} is a {target.suffix} file")
+        raise UsageError(f"{output}: the file of {target.title} must end in {target.suffix}")
     fitted = load_calibrator(calibrator)
     kind = kind or fitted.fitted.kind or "logits"
-    data = made_of(fitted, to, kind=kind, source=calibrator, **options)
+    data = export_calibrator(fitted, to, kind=kind, source=calibrator, **options)
     with whole_file(output) as file:
         file.write(data)
     click.echo(f"Wrote {fitted.describe()} as {target.title} to {output}", err=True)

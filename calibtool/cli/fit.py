@@ -1,4 +1,4 @@
-"""calibtool fit-NAME, one command a line of the table of calibrators."""
+"""calibtool fit-NAME: one command per calibrator in the registry."""
 
 from __future__ import annotations
 
@@ -21,51 +21,56 @@ if TYPE_CHECKING:
     from calibtool.data.predictions import Predictions
     from calibtool.streaming.summary import Summary
 
-REPORTED = "nll,brier,ece,classwise-ece"
-MOST_ROWS = 1 << 20  # of a file that is loaded where a fit need not hold it
-MOST_VALUES = 1 << 30
+REPORTED = "nll,brier,ece,classwise-ece"  # metrics of the report after a fit
+# A file with more rows or values than this is read pass by pass if the fit can do without loading
+# it. Below, loading is faster and allows cross-fitting; 2**30 float32 values are 4 GB.
+MAX_ROWS = 1 << 20
+MAX_VALUES = 1 << 30
 IN_SAMPLE = (
-    "What it does is reported on the rows it was fitted on, without cross-fitting: so many rows "
-    "cannot be overfitted visibly. --test reports it on other rows."
+    "The calibrator is reported on the rows it was fitted on, without cross-fitting: with this "
+    "many rows, overfitting is negligible. --test FILE reports on other rows."
 )
-NO_ROWS = "Cells hold no rows to report on; --test FILE reports what it does to those of a file."
+NO_ROWS = "Cells hold no rows to report on; --test FILE reports on the rows of a file."
 
 
 def command(name: str) -> click.Command:
-    """The command of a calibrator; its own options are read off its `fit`."""
-    # fits work in threads of their own, which those of BLAS get in the way of; it looks here once
+    """Return the command of a calibrator; the options of the method come from its `fit`."""
+    # Fits use threads of their own, and BLAS's threads would compete with them for the cores.
+    # OpenBLAS reads this variable once, when NumPy is loaded, which has not happened yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     method = name.removeprefix("fit-")
-    line = METHODS[method]
-    own = own_options(method)
+    entry = METHODS[method]
+    method_options = options_of(method)
 
     def run(**options: Any) -> None:
-        _fit(method, {key: options.pop(key) for key in own}, options)
+        _fit(method, {key: options.pop(key) for key in method_options}, options)
 
     by_passes = (
-        f"A file of more than {MOST_ROWS:,} rows is not held in memory but gone over in a few "
-        "passes; the report is then of the rows of the fit. "
-        if line.by_passes
+        f"A file with more than {MAX_ROWS:,} rows is read in a few passes rather than loaded; the "
+        "report is then on the rows of the fit. "
+        if entry.by_passes
         else ""
     )
-    to_cells = "FILE may hold cells, of `calibtool cells`. " if line.to_cells else ""
+    to_cells = "FILE may hold cells, as `calibtool cells` writes them. " if entry.to_cells else ""
     run.__doc__ = (
-        f"{line.summary}\n\n{line.when}\n\nWithout --test, what it does is reported by "
-        f"cross-fitting: each row by a fit of the other four fifths. "
-        f"{by_passes}{to_cells}({line.source})"
+        f"{entry.summary}\n\n{entry.when}\n\nWithout --test, the report is by cross-fitting: "
+        f"each row is calibrated by a fit to the other four fifths. "
+        f"{by_passes}{to_cells}({entry.source})"
     )
     decorated = shared.stack(
         click.argument("file"),
-        click.option("-o", "--output", metavar="JSON", help="Where the calibrator is written."),
-        *own.values(),
-        click.option("--by", metavar="COLUMN", help="Fit each value of a column by itself."),
+        click.option("-o", "--output", metavar="JSON", help="Write the calibrator to this file."),
+        *method_options.values(),
+        click.option("--by", metavar="COLUMN", help="Fit one calibrator per value of COLUMN."),
         click.option(
             "--target-prior",
             metavar="A,B,...",
-            help="Class shares where it will be used, if they differ from those of FILE. What it "
-            "does is then reported for those shares.",
+            help="Class shares where the calibrator will be used, if they differ from those of "
+            "FILE. The report is then for those shares.",
         ),
-        click.option("--test", metavar="FILE", help="Report what it does to this file."),
+        click.option(
+            "--test", metavar="FILE", help="Report on this file instead of cross-fitting."
+        ),
         shared.intervals,
         shared.form,
         shared.reading,
@@ -73,23 +78,27 @@ def command(name: str) -> click.Command:
     return click.command(name)(decorated)
 
 
-def own_options(method: str) -> dict[str, Any]:
-    """The options of a calibrator's `fit`, by name: choices from the types, help from the
-    docstring."""
+def options_of(method: str) -> dict[str, Any]:
+    """Return the options of a calibrator's `fit`, by name.
+
+    They are its keyword-only parameters: choices come from the types, help from the docstring.
+    """
     function = module_of(method).fit
-    hints, told = get_type_hints(function), inspect.getdoc(function) or ""
+    hints, docstring = get_type_hints(function), inspect.getdoc(function) or ""
     parameters = inspect.signature(function).parameters.values()
-    own = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    return {p.name: _option(p, hints[p.name], told) for p in own}
+    keyword_only = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return {p.name: _option(p, hints[p.name], docstring) for p in keyword_only}
 
 
-def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
-    line = re.search(rf"^ +{parameter.name}: (.+(?:\n {{8}}.+)*)", told, re.MULTILINE)
+def _option(parameter: inspect.Parameter, hint: Any, docstring: str) -> Any:
+    """Return the option of a parameter: a flag, a choice or a value."""
+    # "    name: text", and the lines of the text that are indented by 8
+    line = re.search(rf"^ +{parameter.name}: (.+(?:\n {{8}}.+)*)", docstring, re.MULTILINE)
     name = f"--{parameter.name.replace('_', '-')}"
-    told = " ".join(line[1].split()) if line else ""
-    told = told[:1].upper() + told[1:]
+    text = " ".join(line[1].split()) if line else ""
+    text = text[:1].upper() + text[1:]
     if hint is bool:
-        return click.option(name, parameter.name, is_flag=True, help=told)
+        return click.option(name, parameter.name, is_flag=True, help=text)
     if type(None) in get_args(hint):
         hint = get_args(hint)[0]
     return click.option(
@@ -98,60 +107,70 @@ def _option(parameter: inspect.Parameter, hint: Any, told: str) -> Any:
         type=click.Choice(get_args(hint)) if get_origin(hint) is Literal else hint,
         default=parameter.default,
         show_default=parameter.default is not None,
-        help=told,
+        help=text,
     )
 
 
-def _fit(method: str, own: dict[str, Any], options: dict[str, Any]) -> None:
+def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -> None:
+    """Run a fit command: read, fit, report, write."""
     from calibtool.calibrators.fit import fit
-    from calibtool.cli import output as out
+    from calibtool.cli import output
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
     from calibtool.evaluation.evaluate import evaluate
 
-    output, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
+    path, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, target = options.pop("by"), _shares(options.pop("target_prior"))
     file = options.pop("file")
     choice = shared.choice(options)
-    rows, left_out = _rows(method, file, choice, by, own, weighted=target is not None)
-    held = isinstance(rows, Predictions | Source)
-    if not held and not test and format_ != "table":
+    rows, skipped = _fit_rows(method, file, choice, by, method_options, weighted=bool(target))
+    has_rows = isinstance(rows, Predictions | Source)
+    if not has_rows and not test and format_ != "table":
         raise _nothing_to_report(file, format_)
 
-    def make(rows: Any, progress: Any = None) -> Calibrator:
-        fitted = fit(method, rows, by=by, progress=progress, **own)
-        return fitted.for_prior(target) if target else fitted
+    def fit_to(rows: Any, progress: Any = None) -> Calibrator:
+        calibrator = fit(method, rows, by=by, progress=progress, **method_options)
+        return calibrator.for_prior(target) if target else calibrator
 
-    with out.progress() as progress:
-        fitted = make(rows, progress)
+    with output.progress() as progress:
+        calibrator = fit_to(rows, progress)
         report = None
-        if held or test:
-            judged, judge = _judged(method, make, rows, fitted, test, choice, by)
-            judged = _with_shares(judged, target) if target else judged
-            report = evaluate(judged, REPORTED, calibrator=judge, progress=progress, **options)
+        if has_rows or test:
+            data, variant = _report_on(method, fit_to, rows, calibrator, test, choice, by)
+            data = _with_shares(data, target) if target else data
+            report = evaluate(data, REPORTED, calibrator=variant, progress=progress, **options)
     in_sample = isinstance(rows, Source) and not test
-    if output:
-        fitted.save(output)
+    if path:
+        calibrator.save(path)
     if format_ == "table":
-        where = f" -> {output}" if output else ""
-        out.say(f"Fitted on {rows.rows:,} rows: {fitted.describe()}{where}")
+        where = f" -> {path}" if path else ""
+        output.say(f"Fitted on {rows.rows:,} rows: {calibrator.describe()}{where}")
         if in_sample or not report:
-            out.say(IN_SAMPLE if in_sample else NO_ROWS)
+            output.say(IN_SAMPLE if in_sample else NO_ROWS)
         click.echo()
     if report:
-        out.show(report, format_, None)
-    told = [IN_SAMPLE] if in_sample and format_ != "table" else []
-    for note in (*fitted.fitted.notes, *left_out, *told):
+        output.show(report, format_, None)
+    further = [IN_SAMPLE] if in_sample and format_ != "table" else []
+    for note in (*calibrator.fitted.notes, *skipped, *further):
         click.echo(f"Note: {note}", err=True)
-    if not output and format_ == "table":
-        click.echo(f"Nothing was written; -o {method}.json keeps the calibrator.")
+    if not path and format_ == "table":
+        click.echo(f"Nothing was written; -o {method}.json saves the calibrator.")
 
 
-def _rows(
-    method: str, file: str, choice: Choice, by: str | None, own: dict[str, Any], *, weighted: bool
+def _fit_rows(
+    method: str,
+    file: str,
+    choice: Choice,
+    by: str | None,
+    method_options: dict[str, Any],
+    *,
+    weighted: bool,
 ) -> tuple[Source | Predictions | Summary, list[str]]:
-    """What is fitted to: predictions, a file of them that is not loaded, or cells; and what to tell
-    of files that were left out."""
+    """Return what is fitted to, and notes on files that were left out.
+
+    That is predictions, a file of them that is read pass by pass, or a summary. Files whose rows
+    are weighted for other class shares have to be loaded.
+    """
     from calibtool.calibrators.fit import fits_by_passes
     from calibtool.calibrators.fit_rows import notes_of_skipped
     from calibtool.data.files.open import open_source
@@ -159,33 +178,32 @@ def _rows(
     if shared.is_cells(file):
         return shared.opened(file, choice), []
     source = open_source(file, choice).also([by] if by else [])
-    likely = _too_many(source) and not weighted
-    by_passes = likely and fits_by_passes(method, source.classes, by=by, **own)
-    if by_passes:
+    large = _is_large(source) and not weighted
+    if large and fits_by_passes(method, source.classes, by=by, **method_options):
         return source, []
     loaded = source.load()
     return loaded, notes_of_skipped(source)
 
 
-def _judged(
+def _report_on(
     method: str,
-    make: Callable[[Any], Calibrator],
+    fit_to: Callable[[Any], Calibrator],
     rows: Any,
-    fitted: Calibrator,
+    calibrator: Calibrator,
     test: str | None,
     choice: Choice,
     by: str | None,
 ) -> tuple[Any, Any]:
-    """The predictions that the report is of, and the calibrator of them."""
+    """Return the predictions that the report is on, and the calibrator for them."""
     from calibtool.calibrators.crossfit import cross_fit
     from calibtool.data.files.open import open_source
     from calibtool.data.predictions import Predictions
 
     if test:
-        return open_source(test, choice).also([by] if by else []), fitted
+        return open_source(test, choice).also([by] if by else []), calibrator
     if isinstance(rows, Predictions):
-        return cross_fit(make, rows, METHODS[method].title)
-    return rows, fitted
+        return cross_fit(fit_to, rows, METHODS[method].title)
+    return rows, calibrator
 
 
 def _nothing_to_report(file: str, format_: str) -> Exception:
@@ -197,13 +215,15 @@ def _nothing_to_report(file: str, format_: str) -> Exception:
     )
 
 
-def _too_many(source: Source) -> bool:
-    """Whether a file is read block by block where that will do."""
-    most = min(MOST_ROWS, MOST_VALUES // source.width)
-    return source.rows_at_most > most and source.rows > most  # the latter reads what a filter needs
+def _is_large(source: Source) -> bool:
+    """Return whether a file is too large to be loaded if the fit can do without."""
+    limit = min(MAX_ROWS, MAX_VALUES // source.width)
+    # `rows` counts the rows that a filter leaves, which reads a column; the bound may save that
+    return source.rows_at_most > limit and source.rows > limit
 
 
 def _shares(text: str | None) -> list[float] | None:
+    """Return the numbers in "0.9,0.1"; raise UsageError for other text."""
     from calibtool.errors import UsageError
 
     if text is None:
@@ -212,12 +232,12 @@ def _shares(text: str | None) -> list[float] | None:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(
-            f"--target-prior {text!r}: give a share a class, such as 0.9,0.1"
+            f"--target-prior {text!r}: give one share per class, such as 0.9,0.1"
         ) from error
 
 
-def _with_shares(given: Source | Predictions, target: list[float]) -> Predictions:
-    """The rows, loaded, weighted as if the classes had these shares."""
+def _with_shares(data: Source | Predictions, target: list[float]) -> Predictions:
+    """Return the rows, loaded, weighted as if the classes had these shares."""
     from dataclasses import replace
 
     import numpy as np
@@ -225,7 +245,7 @@ def _with_shares(given: Source | Predictions, target: list[float]) -> Prediction
     from calibtool.calibrators.fitted import class_shares
     from calibtool.data.predictions import Predictions
 
-    predictions = given if isinstance(given, Predictions) else given.load()
+    predictions = data if isinstance(data, Predictions) else data.load()
     shares = class_shares(predictions)
     ratio = np.divide(target, shares, out=np.zeros_like(shares), where=shares > 0)
     assert predictions.labels is not None

@@ -61,11 +61,11 @@ def predictions(form, values, labels=None, weights=None):
 def fitted(entry):
     """Our calibrator of a golden's input, and the predictions where it is looked at."""
     name, form = entry["input"], entry["form"]
-    own = columns(name)
-    labels = own["labels"] if "labels" in own else own["outcomes"]
-    weights = own["weights"] if entry["weighted"] else None
-    p = predictions(form, own[form], labels, weights)
-    at = own[f"at_{form}"]
+    arrays = columns(name)
+    labels = arrays["labels"] if "labels" in arrays else arrays["outcomes"]
+    weights = arrays["weights"] if entry["weighted"] else None
+    p = predictions(form, arrays[form], labels, weights)
+    at = arrays[f"at_{form}"]
     at = at[1:-1] if "at_scores[1:-1]" in entry["call"] else at
     return ct.fit(entry["method"], p, **entry["options"]), predictions(form, at)
 
@@ -141,9 +141,9 @@ def test_the_objective_is_no_higher_than_at_the_peers_parameters(hashes, entry):
     theirs = np.array(entry["value"])
     weight = theirs[:classes] if len(theirs) > classes else np.diag(theirs[0])
     bias = theirs[classes] if len(theirs) > classes else np.zeros(classes)
-    made = fitted(entry)[0].map
-    own = made.weight if made.weight.ndim == 2 else np.diag(made.weight)
-    ahead = objective(weight, bias) - objective(own, made.bias)
+    fitted_map = fitted(entry)[0].map
+    fitted_weight = fitted_map.weight if fitted_map.weight.ndim == 2 else np.diag(fitted_map.weight)
+    ahead = objective(weight, bias) - objective(fitted_weight, fitted_map.bias)
     assert ahead > -entry["tolerance"]
 
 

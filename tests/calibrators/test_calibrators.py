@@ -44,7 +44,7 @@ class Objective:
     def best(self):
         """The least value that long searches from several starts find."""
         rng = np.random.Generator(np.random.PCG64(0))
-        found = np.inf
+        smallest = np.inf
         options = {"maxiter": 20_000, "maxfun": 200_000, "ftol": 0, "gtol": 1e-12, "maxcor": 30}
         for spread in (0, 0.1, 1):
             start = np.maximum(self.start + spread * rng.normal(size=len(self.start)), self.lower)
@@ -58,14 +58,14 @@ class Objective:
                 bounds=bounds,
                 options={"maxiter": 2000, "ftol": 1e-16},
             )
-            found = min(found, run.fun, self(np.maximum(polished.x, self.lower))[0])
-        return found
+            smallest = min(smallest, run.fun, self(np.maximum(polished.x, self.lower))[0])
+        return smallest
 
     def slope(self, v):
         """The largest slope at v of a parameter that is free to move."""
         slope = self(v)[1]
-        held = (v <= self.lower) & (slope > 0)
-        return np.abs(np.where(held, 0, slope)).max()
+        on_bound = (v <= self.lower) & (slope > 0)
+        return np.abs(np.where(on_bound, 0, slope)).max()
 
 
 def hold(objective, v, *, slope=1e-6):
@@ -134,15 +134,15 @@ def skewed(request):
 
 
 def test_vector_scaling_reaches_its_optimum(skewed):
-    made = ct.fit("vector", skewed)
+    calibrator = ct.fit("vector", skewed)
     objective = Objective(per_class(skewed.values), skewed.labels, skewed.weights)
     objective.start[: skewed.classes] = 1
-    hold(objective, np.concatenate([made.map.weight, made.map.bias]))
-    assert made.fitted.gradient < 1e-6
+    hold(objective, np.concatenate([calibrator.map.weight, calibrator.map.bias]))
+    assert calibrator.fitted.gradient < 1e-6
 
 
 def test_bias_corrected_temperature_reaches_its_optimum(skewed):
-    made = ct.fit("bias-corrected", skewed)
+    calibrator = ct.fit("bias-corrected", skewed)
     design = per_class(skewed.values)
     classes = skewed.classes
     together = np.concatenate(
@@ -150,14 +150,14 @@ def test_bias_corrected_temperature_reaches_its_optimum(skewed):
     )
     objective = Objective(together, skewed.labels, skewed.weights)
     objective.start[0] = 1
-    hold(objective, np.concatenate([[float(made.map.weight)], made.map.bias]))
-    assert made.fitted.gradient < 1e-6
+    hold(objective, np.concatenate([[float(calibrator.map.weight)], calibrator.map.bias]))
+    assert calibrator.fitted.gradient < 1e-6
 
 
 @pytest.mark.parametrize("method", ["matrix", "dirichlet"])
 @pytest.mark.parametrize(("price", "bias"), [(0.0, 0.0), (0.3, 0.1), (5.0, 20.0), (None, None)])
 def test_matrix_scaling_reaches_its_optimum(skewed, method, price, bias):
-    made = ct.fit(method, skewed, off_diagonal=price, bias=bias)
+    calibrator = ct.fit(method, skewed, off_diagonal=price, bias=bias)
     classes, rows = skewed.classes, skewed.weights.sum()
     pairs = classes * (classes - 1)
     price = pairs**2 / rows if price is None else price
@@ -169,17 +169,17 @@ def test_matrix_scaling_reaches_its_optimum(skewed, method, price, bias):
     objective.penalty[:] = np.diag(
         np.concatenate([(1 - eye) * price / pairs, np.full(classes, bias / classes)])
     )
-    hold(objective, np.concatenate([made.map.weight.ravel(), made.map.bias]))
-    assert made.fitted.gradient < 1e-6
+    hold(objective, np.concatenate([calibrator.map.weight.ravel(), calibrator.map.bias]))
+    assert calibrator.fitted.gradient < 1e-6
 
 
 @pytest.mark.parametrize("strength", [1.0, 30.0])
 @pytest.mark.parametrize("method", ["structured-vector", "structured-matrix"])
 def test_structured_scaling_reaches_its_optimum(skewed, method, strength):
-    made = ct.fit(method, skewed, strength=strength)
+    calibrator = ct.fit(method, skewed, strength=strength)
     z = log_softmax(skewed.values)
     t = temperature(z, skewed.labels, skewed.weights)
-    assert made.map.temperature == pytest.approx(t, rel=1e-8)
+    assert calibrator.map.temperature == pytest.approx(t, rel=1e-8)
     classes, rows = skewed.classes, skewed.weights.sum()
     z = log_softmax(z / t)
     unit = strength * classes / rows
@@ -193,8 +193,8 @@ def test_structured_scaling_reaches_its_optimum(skewed, method, strength):
         objective.start[: classes**2] = eye
         prices = np.where(eye == 1, unit, (classes - 1) * unit)
         objective.penalty[:] = np.diag(np.concatenate([prices, np.full(classes, unit)]))
-    hold(objective, np.concatenate([made.map.weight.ravel(), made.map.bias]))
-    assert made.fitted.gradient < 1e-6
+    hold(objective, np.concatenate([calibrator.map.weight.ravel(), calibrator.map.bias]))
+    assert calibrator.fitted.gradient < 1e-6
 
 
 def heights(x, knots):
@@ -204,10 +204,10 @@ def heights(x, knots):
     gaps = np.diff(knots)
     for slopes in np.eye(len(knots)):
         inside = PPoly(np.stack([np.diff(slopes) / gaps, slopes[:-1]]), knots).antiderivative()
-        kept = np.clip(x, knots[0], knots[-1])
+        inner = np.clip(x, knots[0], knots[-1])
         below = np.minimum(x - knots[0], 0) * slopes[0]
         above = np.maximum(x - knots[-1], 0) * slopes[-1]
-        out.append(inside(kept) + below + above)
+        out.append(inside(inner) + below + above)
     return np.stack(out, axis=-1)
 
 
@@ -220,8 +220,8 @@ def smoothness(objective, knots, price, rows):
 @pytest.mark.parametrize("price", [1.0, 0.01])
 @pytest.mark.parametrize("knots", [3, 8])
 def test_order_preserving_scaling_reaches_its_optimum(skewed, knots, price):
-    made = ct.fit("order-preserving", skewed, knots=knots, smoothness=price)
-    curve = made.map.curve
+    calibrator = ct.fit("order-preserving", skewed, knots=knots, smoothness=price)
+    curve = calibrator.map.curve
     log_p = log_softmax(skewed.values)
     design = heights(log_p, curve.knots)
     objective = Objective(design, skewed.labels, skewed.weights)
@@ -229,7 +229,7 @@ def test_order_preserving_scaling_reaches_its_optimum(skewed, knots, price):
     # the penalty is of the differences, so it draws to no start
     objective.lower[:] = 1e-3
     hold(objective, curve.slopes)
-    assert made.fitted.gradient < 1e-6
+    assert calibrator.fitted.gradient < 1e-6
 
 
 # ------------------------------------------------------------------ two classes
@@ -247,7 +247,7 @@ def line(request):
 
 @pytest.mark.parametrize("smoothing", [False, True])
 def test_platt_scaling_reaches_its_optimum(line, smoothing):
-    made = ct.fit("platt", line, smoothing=smoothing).map.curves[0]
+    curve = ct.fit("platt", line, smoothing=smoothing).map.curves[0]
     x, ones = line.values[:, 0], line.weights @ line.labels
     goal = line.labels.astype(float)
     if smoothing:
@@ -256,7 +256,7 @@ def test_platt_scaling_reaches_its_optimum(line, smoothing):
     design = binary(np.stack([x, np.ones_like(x)], axis=1))
     target = np.stack([1 - goal, goal], axis=1)
     objective = Objective(design, line.labels, line.weights, target=target)
-    hold(objective, np.array([made.a, made.c]))
+    hold(objective, np.array([curve.a, curve.c]))
 
 
 @pytest.mark.parametrize("sign", [1, -1, 0])
@@ -266,25 +266,25 @@ def test_beta_calibration_reaches_its_optimum(line, parameters, sign):
     labels = {1: line.labels, -1: 1 - line.labels, 0: (line.values[:, 0] > 3).astype(int)}[sign]
     labels = np.where(np.arange(line.rows) % 7 == 0, 1 - labels, labels)
     p = replace(line, labels=labels)
-    made = ct.fit("beta", p, parameters=parameters).map.curves[0]
+    curve = ct.fit("beta", p, parameters=parameters).map.curves[0]
     x = p.values[:, 0]
     up, down = -np.logaddexp(0, -x), np.logaddexp(0, x)  # log p and -log(1 - p)
-    one, half = np.ones_like(x), np.log(2)
+    ones, half = np.ones_like(x), np.log(2)
     columns, v = {
-        "abm": ([up, down, one], [made.a, made.b, made.c]),
-        "am": ([up + down, one], [made.a, made.c]),
-        "ab": ([up + half, down - half], [made.a, made.b]),
-        "a": ([up + down], [made.a]),
+        "abm": ([up, down, ones], [curve.a, curve.b, curve.c]),
+        "am": ([up + down, ones], [curve.a, curve.c]),
+        "ab": ([up + half, down - half], [curve.a, curve.b]),
+        "a": ([up + down], [curve.a]),
     }[parameters]
     objective = Objective(binary(np.stack(columns, axis=1)), labels, p.weights)
     objective.lower[: 2 if "b" in parameters else 1] = 0
     hold(objective, np.array(v))
-    assert made.a >= 0
-    assert made.b >= 0
+    assert curve.a >= 0
+    assert curve.b >= 0
     if parameters in ("am", "a"):
-        assert made.a == made.b
+        assert curve.a == curve.b
     if parameters in ("ab", "a"):  # p = 1/2 stays 1/2
-        assert made.c == pytest.approx((made.a - made.b) * half)
+        assert curve.c == pytest.approx((curve.a - curve.b) * half)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -292,13 +292,13 @@ def test_beta_calibration_reaches_its_optimum(line, parameters, sign):
 def test_splines_reach_their_optimum(line, knots, price, backwards):
     labels = 1 - line.labels if backwards else line.labels
     p = replace(line, labels=labels)
-    made = ct.fit("spline", p, knots=knots, smoothness=price).map.curves[0]
+    curve = ct.fit("spline", p, knots=knots, smoothness=price).map.curves[0]
     x = p.values[:, 0]
-    columns = np.concatenate([heights(x, made.knots), np.ones((len(x), 1))], axis=1)
+    columns = np.concatenate([heights(x, curve.knots), np.ones((len(x), 1))], axis=1)
     objective = Objective(binary(columns), labels, p.weights)
-    smoothness(objective, len(made.knots), price, p.weights.sum())
+    smoothness(objective, len(curve.knots), price, p.weights.sum())
     objective.lower[:-1] = 0
-    hold(objective, np.append(made.slopes, made.start))
+    hold(objective, np.append(curve.slopes, curve.start))
 
 
 # ------------------------------------------------------------------ near-isotonic regression
@@ -361,8 +361,8 @@ def near_isotonic(share, n, price):
     if price == 0 or size == 1:
         return share
     d = (np.eye(size)[:-1] - np.eye(size)[1:]) / np.sqrt(n)
-    found = lsq_linear(d.T, np.sqrt(n) * share, (0, price), method="bvls", tol=1e-14)
-    return share - (d.T @ found.x) / np.sqrt(n)
+    solution = lsq_linear(d.T, np.sqrt(n) * share, (0, price), method="bvls", tol=1e-14)
+    return share - (d.T @ solution.x) / np.sqrt(n)
 
 
 def count_blocks(b):
@@ -410,20 +410,20 @@ def test_enir_is_the_average_of_near_isotonic_curves(seed):
     share_of = np.exp((np.min(bic) - np.array(bic)) / 2)
     expected = share_of @ np.array(smoothed) / share_of.sum()
     cells = Cells.from_rows(scores, labels, weights)
-    found = enir.curve(cells)(scores)
+    values = enir.curve(cells)(scores)
     run_of = np.cumsum(np.isin(np.arange(12), runs)) - 1
-    np.testing.assert_allclose(found, expected[run_of], atol=1e-7)
+    np.testing.assert_allclose(values, expected[run_of], atol=1e-7)
 
 
 def meeting_prices(share, n):
     """The prices at which the number of blocks falls, each by bisection."""
     most = 2 * float(n.sum())
     least_blocks = count_blocks(near_isotonic(share, n, most))
-    found, low = [], 0.0
+    prices, low = [], 0.0
     while True:
         now = count_blocks(near_isotonic(share, n, low)) if low else len(n)
         if now <= least_blocks:
-            return found
+            return prices
         high, at = most, low
         for _ in range(60):
             middle = (at + high) / 2
@@ -431,7 +431,7 @@ def meeting_prices(share, n):
                 high = middle
             else:
                 at = middle
-        if found and high - found[-1] < 1e-6:  # blocks that meet at once, told apart by rounding
-            found.pop()
-        found.append(high)
+        if prices and high - prices[-1] < 1e-6:  # blocks that meet at once, told apart by rounding
+            prices.pop()
+        prices.append(high)
         low = high

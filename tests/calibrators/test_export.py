@@ -67,8 +67,12 @@ def fitted(case):
     options = dict(options)
     prior = options.pop("prior", False)
     _, p = seen(classes, kind, one_column, np.float32)
-    made = ct.fit(method, p, **options)
-    return made.for_prior(np.arange(1, 1 + classes) / sum(range(1 + classes))) if prior else made
+    calibrator = ct.fit(method, p, **options)
+    return (
+        calibrator.for_prior(np.arange(1, 1 + classes) / sum(range(1 + classes)))
+        if prior
+        else calibrator
+    )
 
 
 def seen(classes, kind, one_column=False, dtype=np.float64):
@@ -78,9 +82,9 @@ def seen(classes, kind, one_column=False, dtype=np.float64):
 
 def fresh(classes, kind, one_column=False, dtype=np.float64, *, seed=1, count=600):
     """Float32 logits or probabilities as a model gives them, and as Predictions, in a dtype."""
-    made = simulate(count, classes, seed=seed)
-    z = made.values.astype(np.float32)
-    return as_kind(z[:, 1:] - z[:, :1] if one_column else z, made.labels, kind, dtype)
+    simulated = simulate(count, classes, seed=seed)
+    z = simulated.values.astype(np.float32)
+    return as_kind(z[:, 1:] - z[:, :1] if one_column else z, simulated.labels, kind, dtype)
 
 
 def extreme(classes, kind, one_column=False, dtype=np.float64):
@@ -114,8 +118,8 @@ def ours(calibrator, p):
 
 def run_onnx(data, values, name="probabilities"):
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    return session.run([name], {given.name: values})[0]
+    (model_input,) = session.get_inputs()
+    return session.run([name], {model_input.name: values})[0]
 
 
 def run_python(data, values, folder):
@@ -142,14 +146,14 @@ def run_c(data, values, folder):
     (folder / "exported.h").write_bytes(data)
     (folder / "run.c").write_text(LOOP)
     strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-shared", "-fPIC"]
-    made = subprocess.run(
+    process = subprocess.run(
         [COMPILER, *strict, "run.c", "-o", "run.so", "-lm"],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert made.returncode == 0, made.stderr
+    assert process.returncode == 0, process.stderr
     values = np.ascontiguousarray(values, np.float64)
     classes = int(re.search(r"CALIBRATE_K (\d+)", data.decode())[1])
     out = np.empty((len(values), classes))
@@ -174,9 +178,9 @@ def test_onnx(case):
     onnx.checker.check_model(onnx.load_model_from_string(data), full_check=True)
     for make in ROWS:
         values, p = make(*case[2:], np.float32)
-        found = run_onnx(data, values)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, ours(calibrator, p), atol=1e-6)
+        outputs = run_onnx(data, values)
+        assert outputs.dtype == np.float32
+        np.testing.assert_allclose(outputs, ours(calibrator, p), atol=1e-6)
 
 
 @every_case
@@ -186,8 +190,8 @@ def test_python(case, tmp_path):
     assert set(re.findall(r"^ *(?:import|from) (\w+)", data.decode(), re.MULTILINE)) <= {"math"}
     for make in ROWS:
         values, p = make(*case[2:])
-        found = run_python(data, values, tmp_path)
-        np.testing.assert_allclose(found, ours(calibrator, p), atol=1e-12)
+        outputs = run_python(data, values, tmp_path)
+        np.testing.assert_allclose(outputs, ours(calibrator, p), atol=1e-12)
 
 
 @compiled
@@ -195,10 +199,10 @@ def test_python(case, tmp_path):
 def test_c(case, tmp_path):
     calibrator = fitted(case)
     data = export(calibrator, "c", **options_of(case))
-    made = [make(*case[2:]) for make in ROWS]
-    found = run_c(data, np.concatenate([values for values, _ in made]), tmp_path)
-    wanted = np.concatenate([ours(calibrator, p) for _, p in made])
-    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    inputs = [make(*case[2:]) for make in ROWS]
+    outputs = run_c(data, np.concatenate([values for values, _ in inputs]), tmp_path)
+    wanted = np.concatenate([ours(calibrator, p) for _, p in inputs])
+    np.testing.assert_allclose(outputs, wanted, atol=1e-12)
 
 
 # ------------------------------------------------------------------ the parts
@@ -212,9 +216,9 @@ def test_an_onnx_graph_takes_any_number_of_rows(count):
     for method in ("temperature", "venn-abers"):
         case = (method, *SOME[1:])
         values, p = fresh(5, "logits", dtype=np.float32, count=7)
-        found = run_onnx(export(fitted(case), "onnx"), values[:count])
-        assert found.shape == (count, 5)
-        np.testing.assert_allclose(found, ours(fitted(case), p)[:count], atol=1e-6)
+        outputs = run_onnx(export(fitted(case), "onnx"), values[:count])
+        assert outputs.shape == (count, 5)
+        np.testing.assert_allclose(outputs, ours(fitted(case), p)[:count], atol=1e-6)
 
 
 def test_long_curves_are_searched_and_not_compared_edge_by_edge():
@@ -222,29 +226,35 @@ def test_long_curves_are_searched_and_not_compared_edge_by_edge():
     rng = np.random.Generator(np.random.PCG64(0))
     edges, values = np.unique(rng.random(100_000)), rng.random(100_001)
     steps = Steps(edges, values[: len(edges) + 1])
-    made = Calibrator("isotonic", Curves("shared", (steps,), 1e-9, np.full(5, 0.2)), 5)
-    data = export(made, "onnx")
+    calibrator = Calibrator("isotonic", Curves("shared", (steps,), 1e-9, np.full(5, 0.2)), 5)
+    data = export(calibrator, "onnx")
     assert len(onnx.load_model_from_string(data).graph.node) < 120
     assert len(data) < 2.1e6  # what the numbers take, and little more
     values, p = fresh(5, "logits", dtype=np.float32, count=20_000)
-    np.testing.assert_allclose(run_onnx(data, values), ours(made, p), atol=1e-6)
+    np.testing.assert_allclose(run_onnx(data, values), ours(calibrator, p), atol=1e-6)
 
 
 def test_curves_of_different_lengths_keep_to_their_own_edges():
     curves = [Steps(np.arange(1, n + 1) / (n + 1), np.arange(n + 1) / n) for n in (1, 6, 40)]
     curves[1:1] = [Steps(np.array([]), np.array([0.25]))]
-    made = Calibrator("isotonic", Curves("one-vs-rest", tuple(curves), 1e-9, np.full(4, 0.25)), 4)
+    calibrator = Calibrator(
+        "isotonic", Curves("one-vs-rest", tuple(curves), 1e-9, np.full(4, 0.25)), 4
+    )
     values, p = fresh(4, "logits", dtype=np.float32)
-    np.testing.assert_allclose(run_onnx(export(made, "onnx"), values), ours(made, p), atol=1e-6)
+    np.testing.assert_allclose(
+        run_onnx(export(calibrator, "onnx"), values), ours(calibrator, p), atol=1e-6
+    )
 
 
 def test_rows_that_get_no_probability_get_the_prior(tmp_path):
     never = Steps(np.array([0.9]), np.array([0.0, 1.0]))
     prior = np.array([0.5, 0.3, 0.2])
-    made = Calibrator("isotonic", Curves("shared", (never,), 1e-9, prior), 3)
+    calibrator = Calibrator("isotonic", Curves("shared", (never,), 1e-9, prior), 3)
     values = np.zeros((2, 3), np.float32)
-    np.testing.assert_allclose(run_onnx(export(made, "onnx"), values), [prior] * 2, atol=1e-7)
-    np.testing.assert_array_equal(run_python(export(made, "python"), values, tmp_path), [prior] * 2)
+    np.testing.assert_allclose(run_onnx(export(calibrator, "onnx"), values), [prior] * 2, atol=1e-7)
+    np.testing.assert_array_equal(
+        run_python(export(calibrator, "python"), values, tmp_path), [prior] * 2
+    )
 
 
 @compiled
@@ -252,8 +262,8 @@ def test_no_name_of_a_file_gets_out_of_the_comment(tmp_path):
     source = 'a"""*/ /* ??/ \\ \n {x} \x00.json'
     values, p = fresh(5, "logits", count=9)
     for run, to in ((run_python, "python"), (run_c, "c")):
-        found = run(export(fitted(SOME), to, source=source), values, tmp_path)
-        np.testing.assert_allclose(found, ours(fitted(SOME), p), atol=1e-12)
+        outputs = run(export(fitted(SOME), to, source=source), values, tmp_path)
+        np.testing.assert_allclose(outputs, ours(fitted(SOME), p), atol=1e-12)
 
 
 def test_a_python_module_refuses_rows_of_another_length(tmp_path):
@@ -263,19 +273,19 @@ def test_a_python_module_refuses_rows_of_another_length(tmp_path):
 
 def test_a_group_cannot_be_exported_and_the_message_says_what_can():
     p = replace(simulate(400, 3), extra={"country": np.arange(400) % 2})
-    made = ct.fit("temperature", p, by="country")
-    for one in (made, made.for_prior([0.2, 0.3, 0.5])):
+    calibrator = ct.fit("temperature", p, by="country")
+    for each in (calibrator, calibrator.for_prior([0.2, 0.3, 0.5])):
         for to in TARGETS:
             with pytest.raises(UsageError, match=r"country.*without --by, and export each"):
-                export(one, to)
+                export(each, to)
 
 
 def test_what_was_fitted_on_logits_alone_is_not_exported_for_probabilities():
     for method in ("vector", "matrix"):
-        made = fitted((method, *SOME[1:]))
-        for one in (made, made.for_prior(np.full(5, 0.2))):
+        calibrator = fitted((method, *SOME[1:]))
+        for each in (calibrator, calibrator.for_prior(np.full(5, 0.2))):
             with pytest.raises(UsageError, match=r"was fitted on logits.*export it for logits"):
-                export(one, "onnx", kind="probs")
+                export(each, "onnx", kind="probs")
 
 
 @pytest.mark.parametrize("to", ["python", "c"])
@@ -362,16 +372,16 @@ def test_behind_a_model_that_gives_probabilities(tmp_path):
     model.graph.output[0].name = "probs"
     case = ("histogram", (), 5, "probs", False)
     p = ct.Predictions.from_probs(logits_of(model), None)
-    found = run_onnx(behind(model, case, tmp_path, kind="probs"), INPUTS)
-    np.testing.assert_allclose(found, ours(fitted(case), p), atol=1e-6)
+    outputs = run_onnx(behind(model, case, tmp_path, kind="probs"), INPUTS)
+    np.testing.assert_allclose(outputs, ours(fitted(case), p), atol=1e-6)
 
 
 def test_behind_a_model_of_one_column(tmp_path):
     case = ("beta", (), 2, "logits", True)
     model = linear(columns=1)
     p = ct.Predictions.from_logits(logits_of(model), None)
-    found = run_onnx(behind(model, case, tmp_path), INPUTS)
-    np.testing.assert_allclose(found, ours(fitted(case), p), atol=1e-6)
+    outputs = run_onnx(behind(model, case, tmp_path), INPUTS)
+    np.testing.assert_allclose(outputs, ours(fitted(case), p), atol=1e-6)
 
 
 def test_one_column_behind_a_model_of_two_is_an_error(tmp_path):
@@ -383,23 +393,26 @@ def test_one_column_behind_a_model_of_two_is_an_error(tmp_path):
 def test_behind_a_model_of_unknown_shape(tmp_path):
     model = linear(shape="unknown")
     p = ct.Predictions.from_logits(logits_of(model), None)
-    found = run_onnx(behind(model, SOME, tmp_path), INPUTS)
-    np.testing.assert_allclose(found, ours(fitted(SOME), p), atol=1e-6)
+    outputs = run_onnx(behind(model, SOME, tmp_path), INPUTS)
+    np.testing.assert_allclose(outputs, ours(fitted(SOME), p), atol=1e-6)
 
 
 def test_other_outputs_stay_and_names_do_not_meet(tmp_path):
     """Twice behind one model, which already calls another output `probabilities`."""
     once = behind(linear(more=True), SOME, tmp_path, output_name="logits")
     model = onnx.load_model_from_string(once)
-    assert [one.name for one in model.graph.output] == ["calibrated_probabilities", "probabilities"]
+    assert [output.name for output in model.graph.output] == [
+        "calibrated_probabilities",
+        "probabilities",
+    ]
     twice = behind(model, SOME, tmp_path, output_name="probabilities")
-    names = [one.name for one in onnx.load_model_from_string(twice).graph.output]
+    names = [output.name for output in onnx.load_model_from_string(twice).graph.output]
     assert names == ["calibrated_probabilities", "calibrated_calibrated_probabilities"]
     both = onnxruntime.InferenceSession(twice).run(names, {"x": INPUTS})
     z = INPUTS @ WEIGHT.astype(np.float32)
-    for found, logits in zip(both, (z, -z), strict=True):
+    for outputs, logits in zip(both, (z, -z), strict=True):
         p = ct.Predictions.from_logits(logits, None)
-        np.testing.assert_allclose(found, ours(fitted(SOME), p), atol=1e-6)
+        np.testing.assert_allclose(outputs, ours(fitted(SOME), p), atol=1e-6)
 
 
 def a_map():
@@ -492,8 +505,8 @@ def test_the_command_puts_it_behind_a_model(folder):
         ("cal.json -o x.py", "Missing option '--to'"),
         ("cal.json --to c", "Missing option '-o'"),
         ("missing.json --to c -o x.h", "No such file"),
-        ("cal.json --to c -o x.py", "a C header is a .h file"),
-        ("cal.json --to onnx -o x", "an ONNX graph is a .onnx file"),
+        ("cal.json --to c -o x.py", "the file of a C header must end in .h"),
+        ("cal.json --to onnx -o x", "the file of an ONNX graph must end in .onnx"),
         ("groups.json --to onnx -o x.onnx", "export each"),
         ("cal.json --to onnx --one-column -o x.onnx", "--one-column needs two"),
         ("cal.json --to python -o missing/x.py", "missing/x.py: cannot be written: No such file"),

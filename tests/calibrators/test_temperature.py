@@ -78,9 +78,9 @@ def test_weights_are_respected(seed):
 
 def test_one_column_is_fitted_like_two():
     p = simulate(500, 2)
-    one = ct.Predictions.from_logits(p.values[:, 1] - p.values[:, 0], p.labels)
+    one_column = ct.Predictions.from_logits(p.values[:, 1] - p.values[:, 0], p.labels)
     two = ct.fit("temperature", p)
-    assert ct.fit("temperature", one).map.temperature == pytest.approx(
+    assert ct.fit("temperature", one_column).map.temperature == pytest.approx(
         two.map.temperature, rel=1e-10
     )
 

@@ -37,7 +37,7 @@ def two(folder):
         ("fit-spline", "--smoothness inf", "between 1e-9 and 1e9"),
         ("fit-order-preserving", "--smoothness nan", "between 1e-9 and 1e9"),
         ("fit-venn-abers", "--folds 1", "--folds must be 0, or at least 2"),
-        ("fit-venn-abers", "--folds 1000", "too few for 1000 folds; 2000 are the least"),
+        ("fit-venn-abers", "--folds 1000", "too few for 1000 folds; at least 2000 are needed"),
         ("fit-structured-vector", "--strength -1", "must not be negative"),
         ("fit-matrix", "--off-diagonal nan", "must not be negative"),
         ("fit-dirichlet", "--bias inf", "must not be negative"),
@@ -47,7 +47,7 @@ def two(folder):
         ("fit-platt", "--by part", "part = "),
         ("fit-platt", "--by labels", "labels = '0', 97 rows"),
         ("fit-platt", "--target-prior 0.5,0.5", "2 shares for 3 classes"),
-        ("fit-platt", "--target-prior a,b,c", "give a share a class"),
+        ("fit-platt", "--target-prior a,b,c", "give one share per class"),
         ("fit-platt", "--target-prior 0,0.5,0.5", "must be positive and sum to 1"),
         ("fit-platt", "--test two.npz", "two.npz: has 2 classes, the calibrator was fitted for 3"),
         ("fit-bbq", "--colour red", "No such option"),
@@ -76,11 +76,11 @@ def test_every_method_fits_applies_and_evaluates(method, run, ok):
     np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-6)
     direct = run("evaluate", ok, "--calibrator", "cal.json", "--ci", "none", "--format", "json").out
     applied = run("evaluate", "after.npz", "--ci", "none", "--format", "json").out
-    for one, other in zip(
+    for line, other_line in zip(
         json.loads(direct)["metrics"], json.loads(applied)["metrics"], strict=True
     ):
-        a, b = one["after"]["value"], other["value"]
-        assert a == b or float(a) == pytest.approx(float(b), abs=1e-6), one["name"]
+        a, b = line["after"]["value"], other_line["value"]
+        assert a == b or float(a) == pytest.approx(float(b), abs=1e-6), line["name"]
 
 
 def test_a_failed_fit_leaves_the_calibrator_that_was_there(run, folder):
@@ -126,7 +126,13 @@ def test_intervals_are_written_on_request(run, refused, ok, two):
     assert (after["low"] <= after["probs"]).all()
     assert (after["probs"] <= after["high"]).all()
     refused(
-        "apply", "va.json", "after.npz", "-o", "x.npz", "--interval", says=("'high' of its own",)
+        "apply",
+        "va.json",
+        "after.npz",
+        "-o",
+        "x.npz",
+        "--interval",
+        says=("already has a column 'high'",),
     )
     run("fit-platt", ok, "-o", "platt.json", "--ci", "none")
     refused("apply", "platt.json", ok, "-o", "x.npz", "--interval", says=("gives no intervals",))
@@ -200,8 +206,8 @@ def test_select_writes_what_it_chose_and_draws_it(run, ok, folder):
     chosen = json.loads((folder / "best.json").read_text())["method"]
     assert f"Chosen: {chosen}" in result.out
     assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
-    found = json.loads(run("select", ok, "--methods", methods, "--format", "json").out)
-    assert found["chosen"] == chosen
+    result_json = json.loads(run("select", ok, "--methods", methods, "--format", "json").out)
+    assert result_json["chosen"] == chosen
 
 
 def test_select_of_nothing_but_failures_says_why(refused, folder):
@@ -217,31 +223,33 @@ def test_select_of_nothing_but_failures_says_why(refused, folder):
 
 @pytest.mark.parametrize("method", ["temperature", "vector", "bias-corrected"])
 def test_a_long_file_is_fitted_without_being_loaded(method, run, ok, folder, monkeypatch):
-    """With what is done to it told of the rows of the fit, and said to be."""
-    run(f"fit-{method}", ok, "-o", "held.json", "--ci", "none")
-    monkeypatch.setattr("calibtool.cli.fit.MOST_ROWS", 100)
+    """And the report is on the rows of the fit, and says so."""
+    run(f"fit-{method}", ok, "-o", "memory.json", "--ci", "none")
+    monkeypatch.setattr("calibtool.cli.fit.MAX_ROWS", 100)
     monkeypatch.setattr("calibtool.data.files.source.Source.load", None)
-    result = run(f"fit-{method}", ok, "-o", "read.json", "--ci", "none")
+    result = run(f"fit-{method}", ok, "-o", "passes.json", "--ci", "none")
     assert result.code == 0
     assert max(map(len, result.out.splitlines())) <= 80
     assert "reported on the rows it was fitted on" in result.out
     assert "passes over the file" in result.err
-    held, read = (json.loads((folder / f"{name}.json").read_text()) for name in ("held", "read"))
-    for name, value in held["parameters"].items():
+    in_memory, by_passes = (
+        json.loads((folder / f"{name}.json").read_text()) for name in ("memory", "passes")
+    )
+    for name, value in in_memory["parameters"].items():
         if name != "look":
-            np.testing.assert_allclose(read["parameters"][name], value, rtol=0, atol=1e-8)
-    fitted = held["fitted"]
-    assert read["fitted"]["fingerprint"] == fitted["fingerprint"]
-    found = run(f"fit-{method}", ok, "--ci", "none", "--format", "json")
-    assert "reported on the rows it was fitted on" in found.err
-    after = json.loads(found.out)["metrics"][0]["after"]["value"]
+            np.testing.assert_allclose(by_passes["parameters"][name], value, rtol=0, atol=1e-8)
+    fitted = in_memory["fitted"]
+    assert by_passes["fitted"]["fingerprint"] == fitted["fingerprint"]
+    json_result = run(f"fit-{method}", ok, "--ci", "none", "--format", "json")
+    assert "reported on the rows it was fitted on" in json_result.err
+    after = json.loads(json_result.out)["metrics"][0]["after"]["value"]
     assert after == pytest.approx(fitted["nll_after"], abs=1e-9)
     tested = run(f"fit-{method}", ok, "--test", ok, "--ci", "none")
     assert "rows it was fitted on" not in tested.out
 
 
 def test_a_long_file_is_loaded_where_a_fit_needs_it(run, ok, monkeypatch):
-    monkeypatch.setattr("calibtool.cli.fit.MOST_ROWS", 100)
+    monkeypatch.setattr("calibtool.cli.fit.MAX_ROWS", 100)
     for options in ("fit-platt", "fit-temperature --by group", "fit-temperature --objective ece"):
         command, *more = options.split()
         result = run(command, ok, *more, "--ci", "none")

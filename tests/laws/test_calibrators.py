@@ -61,9 +61,11 @@ def test_rows_that_the_fit_has_never_seen_get_probabilities_too(method, kind, ov
 @pytest.mark.parametrize("method", ANY_FORM)
 def test_one_column_is_fitted_like_two(method):
     two = simulate(1500, 2)
-    one = ct.Predictions.from_logits(two.values[:, 1] - two.values[:, 0], two.labels)
+    one_column = ct.Predictions.from_logits(two.values[:, 1] - two.values[:, 0], two.labels)
     np.testing.assert_allclose(
-        probabilities(ct.fit(method, one)(one)), probabilities(ct.fit(method, two)(two)), atol=1e-7
+        probabilities(ct.fit(method, one_column)(one_column)),
+        probabilities(ct.fit(method, two)(two)),
+        atol=1e-7,
     )
 
 
@@ -172,8 +174,8 @@ def test_row_order_does_not_matter(method):
 def test_it_helps_on_rows_that_it_has_not_seen(method):
     p, fresh = simulate(6000, 3, scale=3.0), simulate(6000, 3, scale=3.0, seed=1)
     brier = [
-        ct.evaluate(one, ["brier"], ci="none")["brier"].value
-        for one in (fresh, ct.fit(method, p)(fresh))
+        ct.evaluate(rows, ["brier"], ci="none")["brier"].value
+        for rows in (fresh, ct.fit(method, p)(fresh))
     ]
     assert brier[1] < brier[0]
 
@@ -220,11 +222,11 @@ def test_data_that_are_too_poor_are_an_error_or_a_finite_fit(method, case):
     try:
         fitted = ct.fit(method, p)
     except ct.CalibtoolError as error:
-        told = str(error)
+        text = str(error)
     else:
         assert_probabilities(probabilities(fitted(p)))
-        told = fitted.describe()
-    assert len(told) > 15
+        text = fitted.describe()
+    assert len(text) > 15
 
 
 @pytest.mark.parametrize("method", BINARY)
@@ -247,10 +249,10 @@ def test_groups_get_calibrators_of_their_own(method, tmp_path):
     fitted.save(tmp_path / "cal.json")
     after = ct.load_calibrator(tmp_path / "cal.json")(p)
     for name in ("a", "b"):
-        own = p.take(np.flatnonzero(group == name))
+        rows = p.take(np.flatnonzero(group == name))
         np.testing.assert_allclose(
             probabilities(after)[group == name],
-            probabilities(ct.fit(method, own)(own)),
+            probabilities(ct.fit(method, rows)(rows)),
             atol=1e-12,
         )
     with pytest.raises(ct.CalibtoolError, match="no calibrator was fitted for 'c'"):
@@ -261,14 +263,17 @@ def test_groups_get_calibrators_of_their_own(method, tmp_path):
 
 @pytest.mark.parametrize("method", FINITE)
 def test_other_class_shares_are_those_of_the_shifted_rows(method):
-    """Where class 1 is rarer, the calibrator for the shifted prior beats the one that knows not."""
+    """Where class 1 is rarer, the calibrator for the shifted prior beats the one without."""
     p, fresh = simulate(6000, 2), simulate(20_000, 2, seed=1)
     keep = np.flatnonzero((fresh.labels == 0) | (np.arange(fresh.rows) % 8 == 0))
     rare = fresh.take(keep)
     share = rare.labels.mean()
     fitted = ct.fit(method, p)
     shifted = fitted.for_prior([1 - share, share])
-    nll = [ct.evaluate(one(rare), ["nll"], ci="none")["nll"].value for one in (fitted, shifted)]
+    nll = [
+        ct.evaluate(calibrator(rare), ["nll"], ci="none")["nll"].value
+        for calibrator in (fitted, shifted)
+    ]
     assert nll[1] < nll[0]
     assert_probabilities(probabilities(shifted(rare)))
 

@@ -34,8 +34,8 @@ CASES = {
     "a class absent": lambda: logits(THREE.values, THREE.labels % 2),
     "one class": lambda: logits(THREE.values, np.zeros(ROWS, int)),
     **{f"{n} rows": (lambda n=n: simulate(n, 3)) for n in (1, 2, 5, 12, 30)},
-    "told apart": lambda: logits(5 * np.eye(3)[np.arange(90) % 3], np.arange(90) % 3),
-    "two told apart": lambda: probs(np.where(np.arange(90) % 2, 0.9, 0.1), np.arange(90) % 2),
+    "separated": lambda: logits(5 * np.eye(3)[np.arange(90) % 3], np.arange(90) % 3),
+    "two separated": lambda: probs(np.where(np.arange(90) % 2, 0.9, 0.1), np.arange(90) % 2),
     "all alike": lambda: logits(np.tile([1.0, 2.0, 3.0], (90, 1)), np.arange(90) % 3),
     "no opinion": lambda: logits(np.zeros((90, 3)), np.arange(90) % 3),
     "zeros and ones": lambda: probs(
@@ -68,9 +68,9 @@ def test_a_finite_fit_or_an_error_that_says_why(method, case, tmp_path):
     try:
         fitted = ct.fit(method, p)
     except ct.CalibtoolError as error:
-        told = str(error)
-        assert told.startswith("predictions: ")
-        assert len(told) > 60
+        text = str(error)
+        assert text.startswith("predictions: ")
+        assert len(text) > 60
         return
     fitted.save(tmp_path / "cal.json")
     after = to_probs(ct.load_calibrator(tmp_path / "cal.json")(p)).matrix()

@@ -102,7 +102,7 @@ class FileData:
             weights, which is known only after the first pass.
     """
 
-    held = single = False
+    in_memory = float32_first = False
 
     def __init__(self, rows: FileRows, start_map: Affine) -> None:
         self.rows, self.start_map = rows, start_map
@@ -174,7 +174,7 @@ def _identity(form: Form, classes: int) -> Array:
 def require_every_class(predictions: Predictions | FileRows, shares: Array) -> None:
     """Raise FitError if a class has no rows.
 
-    Without a penalty, the bias of such a class falls for ever: its best probability is 0.
+    Without a penalty, the bias of such a class falls without bound: its best probability is 0.
     """
     missing = np.flatnonzero(shares == 0)
     if len(missing):

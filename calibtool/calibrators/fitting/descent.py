@@ -13,8 +13,8 @@ Each step solves Newton's equations, in one of two ways. If one or two parameter
 (`Scalar`, `Diagonal`), and classes are few or rows are read from a file, the pass that sums the
 slope also sums the matrix of second derivatives: one pass per step. Otherwise conjugate gradients,
 preconditioned class by class, need only products with that matrix (Nocedal & Wright 2006, sec.
-7.1), but several passes per step. The slope is always summed in float64, so the optimum is exact;
-second derivatives only decide how fast it is reached and may be float32.
+7.1), but several passes per step. Near the optimum the slope is summed in float64, so the optimum
+is exact; second derivatives only decide how fast it is reached and may be float32.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ ENOUGH = 1e-13
 # Such a step is the last if no parameter moves further than this: Newton's error is then of the
 # order of its square, 1e-10.
 NEAR = 1e-5
-# Such steps at most: along nearly flat directions parameters would creep for ever.
+# Such steps at most: along nearly flat directions, parameters could creep without end.
 POLISH = 3
 # A promised gain below which float32 passes end and float64 ones begin. Rounding errors of float32
 # scores are 1e-7 relative; over the SINGLE values or more they average out to below this.
 NEARLY = 1e-8
 # Parameters further than this from the start mean that there is no optimum: the start is the
-# identity, and real fits move by less than 100. Larger values only delay the message.
+# identity, and logits of models need slopes of order 1. Larger values only delay the message.
 FAR = 1e4
 # Classes up to which rows in memory sum the matrix of second derivatives: n (2 K)**2 operations
 # per step, measured to be no slower than conjugate gradients up to here. Rows of a file always sum
@@ -107,7 +107,7 @@ class Problem:
 
     def _solve(self) -> Optimum:
         # Of many float32 values, the way to the optimum is float32 and the arrival float64.
-        rough = self.data.single
+        rough = self.data.float32_first
         at, now, before = self._begun(rough)
         polished = 0
         for step in range(STEPS):
@@ -171,7 +171,7 @@ class Problem:
 
         Not for `Full`, whose matrix would have (K (K + 1))**2 entries.
         """
-        few = not self.data.held or len(self.start) <= DENSE
+        few = not self.data.in_memory or len(self.start) <= DENSE
         return few and not isinstance(self.form, Full)
 
     def _look(self, v: Array, rough: bool, *, beside: Array | None = None) -> _Look:

@@ -37,13 +37,13 @@ class Piece(NamedTuple):
 class Data(Protocol):
     """Rows to sum over.
 
-    `held` is whether they are in memory, `single` whether the search may begin in float32.
+    `in_memory` is whether they are held, `float32_first` whether the search may begin in float32.
     """
 
     @property
-    def held(self) -> bool: ...
+    def in_memory(self) -> bool: ...
     @property
-    def single(self) -> bool: ...
+    def float32_first(self) -> bool: ...
     def sum(self, work: Callable[[Piece], Array]) -> Array: ...
 
 
@@ -61,10 +61,10 @@ class MemoryData:
     z: Array
     labels: Array
     weights: Array
-    held: bool = True
+    in_memory: bool = True
 
     @property
-    def single(self) -> bool:
+    def float32_first(self) -> bool:
         return self.z.dtype == np.float32 and self.z.size > SINGLE
 
     @cached_property
