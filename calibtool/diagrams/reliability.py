@@ -84,14 +84,19 @@ def compute(
     form: Annotated[
         Form,
         Option(
-            flags={"smooth": "A kernel curve: smooth ECE.", "corp": "Isotonic: MCB, DSC and UNC."}
+            flags={
+                "smooth": "Kernel curve, with smooth ECE.",
+                "corp": "Isotonic, with MCB, DSC and UNC.",
+            }
         ),
     ] = "binned",
-    logit: Annotated[bool, Option("Tell 0.99 from 0.999.", name="logit-axis")] = False,
+    logit: Annotated[
+        bool, Option("Logit axes, which separate 0.99 from 0.999.", name="logit-axis")
+    ] = False,
     by: Annotated[
         str | None,
         Option(
-            "A small diagram for each of its values; also country,device, `predicted` or "
+            "A small diagram for each value of COLUMN; also country,device, `predicted` or "
             "`confidence`.",
             typed="column",
         ),
@@ -99,14 +104,14 @@ def compute(
     bins: Bins = 15,
     profile: Annotated[
         Profile | None,
-        Option("Which bins; of equal width, unless the axis is a logit axis."),
+        Option("Kind of bins; by default equal mass on logit axes, otherwise equal width."),
     ] = None,
-    intervals: Annotated[Intervals, Option("Of the bins.")] = "clopper-pearson",
+    intervals: Annotated[Intervals, Option("Intervals of the bins.")] = "clopper-pearson",
     bands: Annotated[
         Bands | None,
         Option(
-            "Where the curve could be, or where that of a perfect model would be; both, unless "
-            "several curves are overlaid."
+            "Where the curve could lie, or where that of a perfect model would; by default both "
+            "for one curve, confidence for several."
         ),
     ] = None,
     view: View = "auto",

@@ -101,9 +101,11 @@ class Shift:
 
 def compute(
     predictions: Named,
-    over: Annotated[str, Option("Numbers or times.", typed="column")],
+    over: Annotated[str, Option("Column of numbers or times.", typed="column")],
     *,
-    groups: Annotated[int, Option("Stretches of about as many rows each.", within=(2, 1000))] = 10,
+    groups: Annotated[
+        int, Option("Number of stretches, of about as many rows each.", within=(2, 1000))
+    ] = 10,
     bins: Bins = 15,
     view: View = "auto",
     **how: Unpack[How],
