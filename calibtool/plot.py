@@ -1,10 +1,10 @@
 """Diagrams on your own matplotlib Axes: `ct.plot.reliability(p, ax=ax)`.
 
-There is one function per kind of diagram. It computes the data of the diagram, draws it and returns
-the data, which say in numbers what is drawn. Without `ax` it draws on `matplotlib.pyplot`'s current
-Axes. Diagrams of several panels take the place of the Axes in its grid of subplots. `figure`,
-`save` and `svg` make whole pictures of the data. The functions are made from the table of kinds;
-their options are those of `compute` in `calibtool.diagrams`.
+There is one function per kind of diagram. It computes the data of the diagram, draws them and
+returns them: numbers for everything that is drawn. Without `ax` it draws on `matplotlib.pyplot`'s
+current Axes. Diagrams of several panels take the place of the Axes in its grid of subplots.
+`figure`, `save` and `svg` make whole pictures of the data. The functions are made from the table of
+kinds; their options are those of `compute` in `calibtool.diagrams`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""calibtool plot KIND."""
+"""calibtool plot KIND: a command per line of the table of diagrams."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ OF_ALL = shared.stack(
         "-o",
         "--output",
         metavar="FILE",
-        help="png, svg or pdf; KIND.png unless said. A plain reliability diagram is drawn in the "
-        "terminal instead.",
+        help="Picture: png, svg or pdf. By default KIND.png; a plain reliability diagram is drawn "
+        "in the terminal instead.",
     ),
     click.option(
         "--data",
         metavar="FILE",
-        help="Write what is drawn, as csv or json; without -o, there is no picture then.",
+        help="Write what is drawn as csv or json; without -o, no picture is drawn.",
     ),
-    click.option("--width", metavar="WIDTH", help="Such as 3.25in or 82mm."),
+    click.option("--width", metavar="WIDTH", help="Width of the picture, such as 3.25in or 82mm."),
     click.option(
         "--style",
         type=click.Choice(["paper", "talk", "dark"]),
         default="paper",
         show_default=True,
     ),
-    click.option("--title", help="A title; on paper there is none by default."),
+    click.option("--title", help="Title; by default none on paper, otherwise the file names."),
     click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE"),
     click.option("--seed", type=int, default=0, show_default=True, metavar="N"),
     shared.reading,
@@ -60,7 +60,7 @@ class Diagrams(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in KINDS and not args[0].startswith("-"):
             raise click.UsageError(
-                f"there is no diagram {args[0]!r}; there are {', '.join(KINDS)}", ctx
+                f"no diagram is called {args[0]!r}; use one of {', '.join(KINDS)}", ctx
             )
         return super().resolve_command(ctx, args)
 

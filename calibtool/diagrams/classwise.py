@@ -155,21 +155,7 @@ def compute(
     worst = [int(k) for k in order[:top]]
     variants = [Variant(_OneVsRest(k), names[k]) for k in worst]
     of_worst = evaluate_rows(request(_AsColumn(rows), [f"ece(bins={bins})"], variants, **how))
-    curves = []
-    for number, k in enumerate(worst):
-        said, was = of_worst.means(number)
-        points = binned(of_worst, number, edges, "clopper-pearson")
-        curves.append(
-            Curve(
-                label=names[k],
-                panel=names[k],
-                **vars(points),
-                estimates=of_worst.estimates(number),
-                rows=int(of_worst.collected[number].rows.outcome.sum()),  # type: ignore[union-attr]
-                said=said,
-                was=was,
-            )
-        )
+    curves = [_curve(of_worst, number, edges, names[k]) for number, k in enumerate(worst)]
     notes: tuple[str, ...] = ()
     if len(worst) < len(names):
         notes = (f"{len(worst)} of {len(names):,} classes have a diagram: those of highest ECE",)
@@ -187,6 +173,20 @@ def compute(
         data=(results.data,),
         level=results.settings.level,
         notes=notes,
+    )
+
+
+def _curve(results: RowResults, number: int, edges: Array, name: str) -> Curve:
+    """Return the one-vs-rest diagram of a class; its rows are those with the label of the class."""
+    said, was = results.means(number)
+    return Curve(
+        label=name,
+        panel=name,
+        **vars(binned(results, number, edges, "clopper-pearson")),
+        estimates=results.estimates(number),
+        rows=int(results.collected[number].rows.outcome.sum()),  # type: ignore[union-attr]
+        said=said,
+        was=was,
     )
 
 

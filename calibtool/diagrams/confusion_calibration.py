@@ -13,7 +13,7 @@ from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stac
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import How, Named, class_names, only, request
 from calibtool.diagrams.options import Top
-from calibtool.diagrams.reliability_curves import clopper_pearson
+from calibtool.diagrams.reliability_curves import clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -107,45 +107,38 @@ def compute(predictions: Named, *, top: Top = TOP, **how: Unpack[How]) -> Confus
     weight = np.ones(len(rows.correct)) if rows.weights is None else rows.weights
     level = results.settings.level
     size = results.data.classes or 2
-    sums = {
-        name: np.bincount(rows.predicted, weight * values, size)
-        for name, values in (
-            ("n", np.ones(len(weight))),
-            ("said", rows.confidence),
-            ("was", rows.correct),
-            ("squares", weight),
-        )
-    }
-    seen = np.flatnonzero(sums["n"] > 0)
-    gap = np.abs(sums["was"] - sums["said"])
-    shown = seen[np.argsort(-gap[seen], kind="stable")][:top]
+    n, said, was, squares = (
+        np.bincount(rows.predicted, weight * values, size)
+        for values in (1.0, rows.confidence, rows.correct, weight)
+    )
+    seen = np.flatnonzero(n > 0)
+    shown = seen[np.argsort(-np.abs(was - said)[seen], kind="stable")][:top]
     notes: tuple[str, ...] = ()
     if len(shown) < len(seen):
         notes = (f"{len(shown)} of {len(seen):,} predicted classes are drawn: the widest gaps",)
     names = class_names(source)
-    informative = sums["n"] ** 2 / np.where(sums["squares"] > 0, sums["squares"], 1)
-    rate = np.divide(sums["was"], sums["n"], out=np.zeros(size), where=sums["n"] > 0)
-    low, high = clopper_pearson(rate, informative, level)
+    rate = np.divide(was, n, out=np.zeros(size), where=n > 0)
+    low, high = clopper_pearson(rate, informative_rows(n, squares), level)
     counts = np.bincount(rows.predicted, minlength=size)
     classes = []
-    for k in shown:
-        taken = _taken_for(rows.predicted, rows.labels, weight, int(k), size)
+    for k in shown.tolist():
+        taken = _taken_for(rows.predicted, rows.labels, weight, k, size)
         wrong = int(taken.argmax())
         classes.append(
             Predicted(
-                int(k),
-                names[k],
-                int(counts[k]),
-                float(sums["n"][k] / weight.sum()),
-                float(sums["said"][k] / sums["n"][k]),
-                float(rate[k]),
-                float(low[k]),
-                float(high[k]),
-                names[wrong] if taken[wrong] > 0 else "",
-                float(taken[wrong] / sums["n"][k]),
+                index=k,
+                name=names[k],
+                rows=int(counts[k]),
+                share=float(n[k] / weight.sum()),
+                said=float(said[k] / n[k]),
+                was=float(rate[k]),
+                low=float(low[k]),
+                high=float(high[k]),
+                mistaken=names[wrong] if taken[wrong] > 0 else "",
+                mistaken_share=float(taken[wrong] / n[k]),
             )
         )
-    classes.sort(key=lambda c: c.was - c.said)
+    classes.sort(key=lambda predicted: predicted.was - predicted.said)
     return ConfusionCalibration(tuple(classes), results.estimates(), (results.data,), level, notes)
 
 

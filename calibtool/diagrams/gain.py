@@ -88,11 +88,12 @@ def compute(
     predictions: Named,
     *,
     methods: Annotated[
-        Sequence[str] | None, Option("Calibrators; all, unless said.", typed="names")
+        Sequence[str] | None,
+        Option("Calibrators, separated by commas; by default all.", typed="names"),
     ] = None,
     test: Annotated[
         Predictions | None,
-        Option("Measure on this file; no cross-fitting.", typed="predictions"),
+        Option("Measure on this file instead of cross-fitting.", typed="predictions"),
     ] = None,
     **how: Unpack[How],
 ) -> GainDiagram:

@@ -63,7 +63,9 @@ class Parameter:
 
 
 Bins: TypeAlias = Annotated[int, Option(within=(1, 1000))]
-Top: TypeAlias = Annotated[int, Option("Of many classes, the worst so many.", within=(1, 60))]
+Top: TypeAlias = Annotated[
+    int, Option("Largest number of classes; of more, the worst.", within=(1, 60))
+]
 View: TypeAlias = Annotated[
     Literal["auto", "top", "positive"],
     Option("Confidence of the predicted class, or P(class 1)."),
@@ -71,7 +73,7 @@ View: TypeAlias = Annotated[
 Calibrators: TypeAlias = Annotated[
     Sequence[Recalibrator],
     Option(
-        "Overlay what this calibrator makes of it; may be given several times.",
+        "Overlay FILE after this calibrator; can be repeated.",
         name="calibrator",
         typed="calibrators",
     ),

@@ -35,8 +35,8 @@ ONE = (1, 1)
 KINDS: dict[str, Kind] = {
     "reliability": Kind(
         "Accuracy against confidence, with intervals and a histogram.",
-        "Points below the diagonal are overconfident. Several files, or one file and what "
-        "calibrators make of it, are overlaid.",
+        "Points below the diagonal are overconfident. Several files, or one file before and after "
+        "calibrators, are overlaid.",
         (1, None),
         "Murphy & Winkler 1977; Blasiok & Nakkiran 2024; Dimitriadis et al. 2021",
     ),
@@ -49,8 +49,8 @@ KINDS: dict[str, Kind] = {
     ),
     "confusion-calibration": Kind(
         "Confidence and accuracy by predicted class.",
-        "How sure the model is where it predicts a class, how often it is right, and what it "
-        "takes for it.",
+        "How sure the model is where it predicts a class, how often it is right, and which label "
+        "is most frequent where it is wrong.",
         ONE,
         "Gupta & Ramdas 2022",
     ),
@@ -62,14 +62,14 @@ KINDS: dict[str, Kind] = {
     ),
     "bins": Kind(
         "ECE against the number of bins, by every convention.",
-        "How much of an ECE is its bins: equal width, equal mass, none; and what other libraries "
-        "make of the same rows.",
+        "How much an ECE depends on its bins: equal width, equal mass, none; and what other "
+        "libraries compute for the same rows.",
         ONE,
         "Nixon et al. 2019; Roelofs et al. 2022",
     ),
     "temperature": Kind(
         "NLL and ECE against the temperature.",
-        "Logits divided by T: the T of least NLL is what temperature scaling finds.",
+        "Logits divided by T: temperature scaling finds the T with the lowest NLL.",
         ONE,
         "Guo et al. 2017",
     ),

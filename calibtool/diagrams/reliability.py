@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Unpack
 
 from calibtool.data.predictions import DataInfo
@@ -27,10 +27,41 @@ if TYPE_CHECKING:
 
 # words for the mean score and the mean outcome in the corner, by view
 MEANS = {"top": ("mean confidence", "accuracy"), "positive": ("mean prediction", "observed")}
-Form: TypeAlias = Literal["binned", "smooth", "corp"]
-Profile: TypeAlias = Literal["equal_width", "equal_mass"]
-Intervals: TypeAlias = Literal["clopper-pearson", "bootstrap"]
-Bands: TypeAlias = Literal["confidence", "consistency", "both", "none"]
+# what a parameter of `compute` may be, and how it is typed on the command line
+Form: TypeAlias = Annotated[
+    Literal["binned", "smooth", "corp"],
+    Option(
+        flags={
+            "smooth": "Kernel curve, with smooth ECE.",
+            "corp": "Isotonic, with MCB, DSC and UNC.",
+        }
+    ),
+]
+Logit: TypeAlias = Annotated[
+    bool, Option("Logit axes, which separate 0.99 from 0.999.", name="logit-axis")
+]
+By: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "A small diagram for each value of COLUMN; also country,device, `predicted` or "
+        "`confidence`.",
+        typed="column",
+    ),
+]
+Profile: TypeAlias = Annotated[
+    Literal["equal_width", "equal_mass"] | None,
+    Option("Kind of bins; by default equal mass on logit axes, otherwise equal width."),
+]
+Intervals: TypeAlias = Annotated[
+    Literal["clopper-pearson", "bootstrap"], Option("Intervals of the bins.")
+]
+Bands: TypeAlias = Annotated[
+    Literal["confidence", "consistency", "both", "none"] | None,
+    Option(
+        "Where the curve could lie, or where that of a perfect model would; by default both "
+        "for one curve, confidence for several."
+    ),
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,34 +114,13 @@ def compute(
     predictions: Named,
     *,
     calibrators: Calibrators = (),
-    form: Annotated[
-        Form,
-        Option(
-            flags={"smooth": "A kernel curve: smooth ECE.", "corp": "Isotonic: MCB, DSC and UNC."}
-        ),
-    ] = "binned",
-    logit: Annotated[bool, Option("Tell 0.99 from 0.999.", name="logit-axis")] = False,
-    by: Annotated[
-        str | None,
-        Option(
-            "A small diagram for each of its values; also country,device, `predicted` or "
-            "`confidence`.",
-            typed="column",
-        ),
-    ] = None,
+    form: Form = "binned",
+    logit: Logit = False,
+    by: By = None,
     bins: Bins = 15,
-    profile: Annotated[
-        Profile | None,
-        Option("Which bins; of equal width, unless the axis is a logit axis."),
-    ] = None,
-    intervals: Annotated[Intervals, Option("Of the bins.")] = "clopper-pearson",
-    bands: Annotated[
-        Bands | None,
-        Option(
-            "Where the curve could be, or where that of a perfect model would be; both, unless "
-            "several curves are overlaid."
-        ),
-    ] = None,
+    profile: Profile = None,
+    intervals: Intervals = "clopper-pearson",
+    bands: Bands = None,
     view: View = "auto",
     **how: Unpack[How],
 ) -> Reliability:
@@ -135,9 +145,8 @@ def compute(
     Raises UsageError for options that the data do not allow, InputError for cells that do not end
     at the edges of the bins.
     """
-    require_choices(
-        compute, form=form, profile=profile, intervals=intervals, bands=bands, view=view
-    )
+    chosen = {"form": form, "profile": profile, "intervals": intervals, "bands": bands}
+    require_choices(compute, view=view, **chosen)
     rule = profile or ("equal_mass" if logit else "equal_width")
     sets: dict[str, Readable] = named(predictions)
     notes: tuple[str, ...] = ()
@@ -152,27 +161,28 @@ def compute(
         data.append(results.data)
         for number, variant in enumerate(variants):
             points = _points(results, number, form, logit=logit, intervals=intervals)
-            said, was = results.means(number)
-            curve = Curve(
-                label=(variant.title or "as given") if len(variants) > 1 else name,
-                panel=name if by is not None else "",
-                **vars(points),
-                estimates=results.estimates(number),
-                rows=results.data.rows,
-                said=said,
-                was=was,
-            )
-            curves.append(curve)
+            title = variant.title or "as given"
+            label = title if len(sets) == 1 or by is not None else f"{name}, {title}"
+            label = name if len(variants) == 1 else label
+            panel = name if by is not None else ""
+            curves.append(_curve(results, number, points, label, panel))
     per_panel = len(variants) if by is not None else len(curves)
-    if len(sets) > 1 and len(variants) > 1 and by is None:
-        names = [name for name in sets for _ in variants]
-        curves = [
-            replace(curve, label=f"{name}, {curve.label}")
-            for name, curve in zip(names, curves, strict=True)
-        ]
     bands = bands or ("both" if per_panel == 1 else "confidence")
-    return Reliability(
-        tuple(curves), tuple(data), results.view, form, logit, results.settings.level, bands, notes
+    level = results.settings.level
+    return Reliability(tuple(curves), tuple(data), results.view, form, logit, level, bands, notes)
+
+
+def _curve(results: Results, variant: int, points: Points, label: str, panel: str) -> Curve:
+    """Return the points of a variant as a curve, with its numbers."""
+    said, was = results.means(variant)
+    return Curve(
+        label=label,
+        panel=panel,
+        **vars(points),
+        estimates=results.estimates(variant),
+        rows=results.data.rows,
+        said=said,
+        was=was,
     )
 
 

@@ -101,9 +101,11 @@ class Shift(Drawn):
 
 def compute(
     predictions: Named,
-    over: Annotated[str, Option("Numbers or times.", typed="column")],
+    over: Annotated[str, Option("Column of numbers or times.", typed="column")],
     *,
-    groups: Annotated[int, Option("Stretches of about as many rows each.", within=(2, 1000))] = 10,
+    groups: Annotated[
+        int, Option("Number of stretches, of about as many rows each.", within=(2, 1000))
+    ] = 10,
     bins: Bins = 15,
     view: View = "auto",
     **how: Unpack[How],
@@ -213,45 +215,8 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
     x: Any = numbers(data.stretches, "middle")
     if data.is_time:
         x = (x * 1e6).astype("datetime64[us]")
-    said, was = numbers(data.stretches, "said"), numbers(data.stretches, "was")
-    marks.bars(
-        *(upper, x, numbers(data.stretches, "least"), numbers(data.stretches, "most")),
-        colour=style.faint,
-        width=style.line * 4.5,
-        gid="expected-0",
-        zorder=1,
-    )
-    marks.bars(
-        *(upper, x, numbers(data.stretches, "was_low"), numbers(data.stretches, "was_high")),
-        colour=style.colour(0),
-        width=style.line * 0.8,
-        gid="bars-0",
-    )
-    marker: dict[str, Any] = {"ms": 0.55 * style.text, "mec": style.paper, "mew": style.line * 0.3}
-    names = MEAN_NAMES[data.view]
-    handles = [
-        upper.plot(x, was, color=style.colour(0), marker="o", lw=style.line, zorder=4, **marker)[0],
-        upper.plot(
-            x,
-            said,
-            color=style.colour(1),
-            marker="s",
-            ls=DASHES[1],
-            lw=style.line,
-            zorder=4,
-            **marker,
-        )[0],
-    ]
-    for handle, gid in zip(handles, ("curve-0", "curve-1"), strict=True):
-        handle.set_gid(gid)
-    marks.key(upper, style, handles, [names[1], names[0]])
-    marks.percent_axis(upper)
-    ece = [s.estimates[0] for s in data.stretches]
-    value, low, high = (numbers(ece, name) for name in ("value", "low", "high"))
-    marks.bars(lower, x, low, high, colour=style.ink, width=style.line * 0.8, gid="bars-1")
-    lower.plot(x, value, color=style.ink, marker="D", lw=style.line * 0.7, gid="curve-2", **marker)
-    lower.set_ylim(0, None)
-    lower.set_ylabel("ECE")
+    _means(upper, data, x, style)
+    _errors(lower, data, x, style)
     if data.is_time:
         time_axis(lower)
     elif not (x % 1).any():
@@ -259,7 +224,7 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
 
         lower.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     lower.set_xlabel(data.column)
-    rows = [s.rows for s in data.stretches]
+    rows = [stretch.rows for stretch in data.stretches]
     level = f"{100 * data.level:g} %"
     size = f"{min(rows):,}" + (f" to {max(rows):,}" if max(rows) > min(rows) else "")
     marks.foot(
@@ -268,3 +233,36 @@ def draw(data: Shift, axes: Axes, style: Style) -> None:
         f"Bars: {level} intervals; grey: {level} of models that are right on average; "
         f"{len(rows)} stretches of {size} rows",
     )
+
+
+def _marker(style: Style) -> dict[str, Any]:
+    """Return the look of points."""
+    return {"ms": 0.55 * style.text, "mec": style.paper, "mew": style.line * 0.3}
+
+
+def _means(axes: Axes, data: Shift, x: Any, style: Style) -> None:
+    """Draw mean score and mean outcome, with the interval and the range of the outcome."""
+    columns = ("said", "was", "was_low", "was_high", "least", "most")
+    said, was, low, high, least, most = (numbers(data.stretches, name) for name in columns)
+    expected: dict[str, Any] = {"colour": style.faint, "width": style.line * 4.5, "zorder": 1}
+    marks.bars(axes, x, least, most, gid="expected-0", **expected)
+    marks.bars(axes, x, low, high, colour=style.colour(0), width=style.line * 0.8, gid="bars-0")
+    look: dict[str, Any] = {"lw": style.line, "zorder": 4, **_marker(style)}
+    handles = [
+        *axes.plot(x, was, color=style.colour(0), marker="o", gid="curve-0", **look),
+        *axes.plot(x, said, color=style.colour(1), marker="s", ls=DASHES[1], gid="curve-1", **look),
+    ]
+    score_name, outcome_name = MEAN_NAMES[data.view]
+    marks.key(axes, style, handles, [outcome_name, score_name])
+    marks.percent_axis(axes)
+
+
+def _errors(axes: Axes, data: Shift, x: Any, style: Style) -> None:
+    """Draw the ECE with its intervals."""
+    estimates = [stretch.estimates[0] for stretch in data.stretches]
+    value, low, high = (numbers(estimates, name) for name in ("value", "low", "high"))
+    marks.bars(axes, x, low, high, colour=style.ink, width=style.line * 0.8, gid="bars-1")
+    look: dict[str, Any] = {"lw": style.line * 0.7, **_marker(style)}
+    axes.plot(x, value, color=style.ink, marker="D", gid="curve-2", **look)
+    axes.set_ylim(0, None)
+    axes.set_ylabel("ECE")

@@ -150,7 +150,7 @@ def test_the_list_of_kinds_loads_nothing_heavy():
 def test_an_option_is_read_off_type_and_default():
     compute = module_of("shift").compute
     over, groups, *_ = parameters(compute)
-    column = Option("Numbers or times.", typed="column")
+    column = Option("Column of numbers or times.", typed="column")
     assert over == Parameter("over", str, (), None, required=True, option=column)
     assert (groups.type, groups.default, groups.option.within) == (int, 10, (2, 1000))
     profile = next(p for p in parameters(module_of("reliability").compute) if p.name == "profile")
