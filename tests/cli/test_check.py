@@ -368,7 +368,7 @@ def test_init_keeps_how_the_file_is_read_and_calibrated(run, refused, demo):
     assert (table["logits"], table["labels"], table["calibrator"]) == ("z", "truth", "t.json")
     assert float(table["require"][0].split()[-1]) < 0.03
     assert run("check", *FEW).code == 0
-    refused("check", "--init", "new.toml", says=("--init needs the FILE",))
+    refused("check", "--init", "new.toml", says=("--init needs a FILE",))
     also = ("--require", "ece <= 1")
     refused("check", *words, *also, "--init", "new.toml", says=("from FILE alone",))
 
