@@ -219,7 +219,7 @@ def _curve(found: Results, system: int) -> Curve:
     points = reliability_curves.binned(found, system, EDGES, "clopper-pearson")
     errors = [e for e in found.estimates(system) if e.view == found.view and e.value is not None]
     said, was = found.means(system)
-    label = "after " + found.systems[system].title.split(" (")[0] if system else "as given"
+    label = "after " + found.variants[system].title.split(" (")[0] if system else "as given"
     return Curve(
         label=label,
         panel="",
