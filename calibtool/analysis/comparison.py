@@ -1,7 +1,7 @@
 """Comparison: several predictions of the same rows, metric by metric, as paired differences.
 
-Every metric of every system is measured by the same draws; a difference has an interval and a
-p-value of the same construction, and all p-values together are corrected by Holm's method.
+Every metric of every file is measured by the same draws. Each difference has an interval and a
+p-value of the same construction; all p-values together are corrected by Holm's method (1979).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from calibtool.metrics.registry import SECTIONS
 from calibtool.metrics.spec import Spec, parse
 from calibtool.types import Progress, Shown
 
+# By default: proper scores, their calibration and refinement parts, and one metric of each kind of
+# calibration error, so that the reading can tell a calibration from a discrimination change.
 METRICS = (
     *("nll", "brier", "calibration-loss", "ece", "ks", "classwise-ece"),
     *("accuracy", "refinement-loss", "auroc-correct", "sharpness"),
@@ -37,10 +39,10 @@ _CALIBRATION = {"calibration-loss", "reliability"}
 
 @dataclass(frozen=True)
 class Change:
-    """A system's metric minus the reference's.
+    """A file's metric minus the reference's.
 
     Attributes:
-        estimate: the difference, its interval and its p-value.
+        estimate: the difference, with its interval and p-value.
         adjusted: the p-value after Holm's correction; None without intervals.
         verdict: "better", "worse", "higher" or "lower" where the adjusted p-value is below
             1 - level, else "".
@@ -53,14 +55,14 @@ class Change:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric of all systems.
+    """A metric of all files.
 
     Attributes:
-        spec: the metric, by its spec string.
+        spec: the spec string of the metric.
         family: one of FAMILIES.
         better: "lower", "higher" or "".
-        estimates: of each system, in the order of their names.
-        changes: minus the reference's; None for the reference itself.
+        estimates: one per file, in the order of their names.
+        changes: one per file, minus the reference's; None for the reference itself.
     """
 
     spec: str
@@ -71,37 +73,37 @@ class MetricRow:
 
     @property
     def missing(self) -> str:
-        """Why the metric is not available for all; "" if it is."""
+        """Why the metric is not available for every file; "" if it is."""
         return next((e.missing for e in self.estimates if e.missing), "")
 
     @property
     def best(self) -> int | None:
-        """The best system, if it is one by more than chance: better than the reference or, where
-        the reference is the best, better than all others."""
+        """The number of the best file, if it is the best beyond chance: better than the reference
+        or, where the reference is the best, better than all others. None otherwise."""
         known = [(e.value, k) for k, e in enumerate(self.estimates) if e.value is not None]
         if not self.better or len(known) < len(self.estimates):
             return None
         _, k = min(known) if self.better == "lower" else max(known)
-        own = self.changes[k]
-        if own is not None:
-            return k if own.verdict == "better" else None
-        others = [change for change in self.changes if change is not None]
-        return k if all(change.verdict == "worse" for change in others) else None
+        change = self.changes[k]
+        if change is not None:
+            return k if change.verdict == "better" else None
+        others = [c for c in self.changes if c is not None]
+        return k if all(c.verdict == "worse" for c in others) else None
 
 
 @dataclass(frozen=True)
 class Comparison(Shown):
-    """Several systems on the same rows.
+    """Several files of predictions on the same rows.
 
     Attributes:
-        data: what the first file holds.
-        names: what the systems are called.
-        reference: the number of the one that the others are held against.
-        matched: how rows were matched, such as "order".
-        level: of the intervals; None without.
-        lines: a metric each, in the order that was asked for.
+        data: the first file's data.
+        names: the names of the files.
+        reference: the number of the file that is subtracted from the others.
+        matched: how rows were matched: "order", or "id" and the column.
+        level: confidence level of the intervals; None without intervals.
+        lines: one row per metric, in the order of the request.
         tests: how many p-values were corrected together.
-        reading: what it comes to, in words.
+        reading: the result in words.
     """
 
     data: DataInfo
@@ -132,12 +134,13 @@ def compare(
     """Compare predictions of the same rows.
 
     Args:
-        files: two or more.
+        files: two or more files of predictions.
         metrics: as for `evaluate`.
-        names: what to call them; their sources' file names, unless said.
-        reference: which one the others are held against.
+        names: names of the files, by default their file names.
+        reference: the number of the file that is subtracted from the others.
         id_: the column that rows are matched by; see `calibtool.data.matching`.
-        cluster: a column of the first file; rows with equal values are drawn together.
+        cluster: a column of the first file; rows with equal values (one patient, one user) are
+            resampled together.
         ci, resamples, level, seed, threads, progress: as for `evaluate`.
 
     Raises InputError where rows do not match, UsageError.
@@ -145,16 +148,20 @@ def compare(
     >>> from calibtool.data.predictions import Predictions
     >>> a = Predictions.from_probs([0.9, 0.2] * 20, [1, 0] * 20)
     >>> b = Predictions.from_probs([0.8, 0.3] * 20, [1, 0] * 20)
-    >>> found = compare([a, b], ["nll"], names=["a", "b"])
-    >>> found.lines[0].changes[1].verdict
+    >>> comparison = compare([a, b], ["nll"], names=["a", "b"])
+    >>> comparison.lines[0].changes[1].verdict
     'worse'
     """
     if len(files) < 2:
-        raise UsageError("to compare takes two files or more, of predictions on the same rows")
+        raise UsageError(
+            "at least two files, of predictions on the same rows, are needed to compare"
+        )
     if not 0 <= reference < len(files):
-        raise UsageError(f"the reference is one of {len(files)} files, not number {reference}")
+        raise UsageError(
+            f"the reference must be one of {len(files)} files (got number {reference})"
+        )
     resampling = Resampling(ci, resamples, level, seed)
-    called = tuple(names or names_of([file.source for file in files]))
+    titles = tuple(names or names_of([file.source for file in files]))
     first, *others = files
     if cluster and isinstance(first, Source):
         first = first.also([cluster])
@@ -168,31 +175,31 @@ def compare(
         resampling=resampling,
         execution=Execution.of(threads, progress),
     )
-    found = evaluate_rows(request)
-    estimates = [found.estimates(k) for k in range(len(files))]
-    changes = [None if k == reference else found.change(k, reference) for k in range(len(files))]
+    results = evaluate_rows(request)
+    estimates = [results.estimates(k) for k in range(len(files))]
+    changes = [None if k == reference else results.change(k, reference) for k in range(len(files))]
     lines = [
         MetricRow(
             spec.name,
             family(spec.name),
             spec.metric.better,
-            tuple(of_one[at] for of_one in estimates),
+            tuple(of_file[at] for of_file in estimates),
             tuple(
-                None if own is None else Change(_signed(own[at], called[reference]))
-                for own in changes
+                None if of_file is None else Change(_signed(of_file[at], titles[reference]))
+                for of_file in changes
             ),
         )
-        for at, spec in enumerate(found.specs)
+        for at, spec in enumerate(results.specs)
     ]
-    corrected, tests = _corrected(lines, found.level)
-    whole = Comparison(
-        found.data, called, reference, matched.by, found.level, tuple(corrected), tests
+    corrected, tests = _corrected(lines, results.level)
+    comparison = Comparison(
+        results.data, titles, reference, matched.by, results.level, tuple(corrected), tests
     )
-    return replace(whole, reading=read(whole))
+    return replace(comparison, reading=read(comparison))
 
 
 def family(name: str) -> str:
-    """What a metric speaks of.
+    """Return the family of a metric, one of FAMILIES.
 
     >>> [family(name) for name in ("nll", "ece(bins=10)", "accuracy", "sharpness")]
     ['as a whole', 'calibration', 'discrimination', 'sharpness']
@@ -204,16 +211,19 @@ def family(name: str) -> str:
     if base in _SHARP:
         return "sharpness"
     sections = ("binned", "binning-free", "clinical")
-    measured = any(metric.name == base for part in sections for metric in SECTIONS[part])
-    return "calibration" if spec.is_error or measured or base in _CALIBRATION else "discrimination"
+    in_sections = any(metric.name == base for part in sections for metric in SECTIONS[part])
+    calibration = spec.is_error or in_sections or base in _CALIBRATION
+    return "calibration" if calibration else "discrimination"
 
 
 def _signed(change: Estimate, reference: str) -> Estimate:
+    """Return a change whose signature names the reference."""
     return replace(change, signature=change.signature.replace("minus:before", f"minus:{reference}"))
 
 
 def _corrected(lines: Sequence[MetricRow], level: float | None) -> tuple[list[MetricRow], int]:
-    """Holm over metrics and pairs, and the verdicts."""
+    """Return the rows with Holm-adjusted p-values (over metrics and files) and verdicts, and the
+    number of p-values."""
     known = [
         change.estimate.p_value
         for line in lines
@@ -235,6 +245,7 @@ def _corrected(lines: Sequence[MetricRow], level: float | None) -> tuple[list[Me
 
 
 def _verdict(change: Estimate, adjusted: float, level: float, better: str) -> str:
+    """Return the direction of a change that is significant, or ""."""
     if adjusted >= 1 - level or change.low is None:
         return ""
     up = change.low > 0
@@ -246,30 +257,33 @@ def _verdict(change: Estimate, adjusted: float, level: float, better: str) -> st
 # ------------------------------------------------------------------ in words
 
 
-def read(found: Comparison) -> str:
-    """Which system is better on what; nothing is said of what chance could have done."""
-    if found.level is None:
+def read(comparison: Comparison) -> str:
+    """Return a sentence per file that says on which metrics it is better or worse than the
+    reference. Differences that chance explains are not called better or worse."""
+    if comparison.level is None:
         return ""
-    return "\n".join(_sentence(found, k) for k in range(len(found.names)) if k != found.reference)
+    others = [k for k in range(len(comparison.names)) if k != comparison.reference]
+    return "\n".join(_sentence(comparison, k) for k in others)
 
 
-def _sentence(found: Comparison, k: int) -> str:
+def _sentence(comparison: Comparison, k: int) -> str:
+    """Return the sentence about file `k`."""
     says: dict[str, list[str]] = {"better": [], "worse": [], "": []}
-    for line in found.lines:
+    for line in comparison.lines:
         change = line.changes[k]
         if line.better and change is not None and change.adjusted is not None:
             says[change.verdict].append(line.spec)
-    name, other = found.names[k], found.names[found.reference]
+    name, other = comparison.names[k], comparison.names[comparison.reference]
     parts = [f"{word} in {joined(says[word])}" for word in ("better", "worse") if says[word]]
     if not parts:
         return f"{name}: no difference from {other} is shown."
     rest = f"; no difference is shown in {joined(says[''])}" if says[""] else ""
-    return f"{name} is {', '.join(parts)} than {other}{rest}.{_split(found, k)}"
+    return f"{name} is {', '.join(parts)} than {other}{rest}.{_split(comparison, k)}"
 
 
-def _split(found: Comparison, k: int) -> str:
-    """How much of a change in NLL is calibration, and how much is not."""
-    by_name = {line.spec: line.changes[k] for line in found.lines}
+def _split(comparison: Comparison, k: int) -> str:
+    """Return a sentence on how much of a change in NLL is calibration, if it was measured."""
+    by_name = {line.spec: line.changes[k] for line in comparison.lines}
     parts = [by_name.get(name) for name in ("nll", "calibration-loss", "refinement-loss")]
     values = [part.estimate.value for part in parts if part is not None]
     if len(values) < 3 or any(value is None for value in values):

@@ -1,4 +1,5 @@
-"""Select: every calibrator on rows that it was not fitted on, and the simplest of the best."""
+"""Selection: measure every calibrator on rows that it was not fitted on, and choose the simplest of
+the best."""
 
 from __future__ import annotations
 
@@ -28,26 +29,26 @@ from calibtool.types import Array, Progress, Shown, silent
 
 NOTHING = "nothing"
 SCORES = ("nll", "brier")
-MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")
+MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")  # shown for every candidate
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A calibrator on rows that it was not fitted on.
+    """A calibrator, measured on rows that it was not fitted on.
 
     Attributes:
-        method: a name of the table of calibrators, or "nothing".
-        numbers: how many numbers the fitted calibrator holds: what "simple" means here.
-        score: the mean of the score that ranks.
-        behind: how much worse than the best, on average; 0 for the best.
-        low, high: the interval of that, paired; None without.
-        error: its standard error; None without, or where the score is infinite.
-        nll, brier, accuracy, ece, classwise_ece: of all rows.
+        method: name of the calibrator, or "nothing".
+        numbers: how many numbers the fitted calibrator holds; fewer is simpler.
+        score: mean of the score that ranks.
+        behind: mean score minus that of the best; 0 for the best.
+        low, high: paired interval of `behind`; None where the score is infinite.
+        error: standard error of `behind`; None where the score is infinite.
+        nll, brier, accuracy, ece, classwise_ece: metrics of all rows.
         flips: share of rows whose predicted class changed.
-        ties: how many distinct confidences (of two classes, probabilities of class 1) were lost,
-            as a share of those there were.
+        ties: share of the distinct confidences (with two classes, probabilities of class 1) that
+            became equal to others.
         fit_seconds, apply_seconds: median over the folds.
-        failed: why it could not be fitted; all numbers are None then.
+        failed: why it could not be fitted, and all numbers are None; "" otherwise.
     """
 
     method: str
@@ -76,13 +77,13 @@ class Selection(Shown):
     Attributes:
         data: the rows that were measured.
         rank_by: "nll" or "brier".
-        level: of the intervals.
-        candidates: by score; those that failed last.
+        level: confidence level of the intervals.
+        candidates: by score, the best first; those that failed are last.
         best, chosen: names of candidates.
         why: the choice in words.
-        how: how the rows were kept apart: cross-fitting, or a test file.
-        prior: the mean score of the class shares alone, the skill of which is 0.
-        calibrator: the chosen one, fitted on all rows; T = 1 for "nothing".
+        how: how fitting and measuring were separated: cross-fitting, or a test file.
+        prior: mean score of predicting the class shares for every row; its skill is 0.
+        calibrator: the chosen calibrator, fitted on all rows; a temperature of 1 for "nothing".
     """
 
     data: DataInfo
@@ -101,10 +102,10 @@ class Selection(Shown):
             if candidate.method == method:
                 return candidate
         names = ", ".join(candidate.method for candidate in self.candidates)
-        raise KeyError(f"no {method!r} in this selection; there are {names}")
+        raise KeyError(f"no {method!r} in this selection; it has {names}")
 
     def skill(self, candidate: Candidate) -> float | None:
-        """1 - score / score of the class shares: 0 for knowing nothing, 1 for perfection."""
+        """Return 1 - score / score of the class shares: 0 is no better than these, 1 is perfect."""
         if candidate.score is None or not self.prior:
             return None
         return 1 - candidate.score / self.prior
@@ -124,10 +125,11 @@ def select(
     """Fit every calibrator, measure each on rows that it has not seen, and choose.
 
     Args:
-        predictions: with labels; cross-fitted in 5 stratified folds, unless there is a test set.
-        methods: names of calibrators, or None for all; doing nothing is always among them.
-        rank_by: "nll" or "brier", a proper score: a calibration error alone would rank a
-            calibrator that says the same for every row first.
+        predictions: predictions with labels; cross-fitted in 5 stratified folds, unless there is a
+            test set.
+        methods: names of calibrators, by default all; doing nothing is always a candidate.
+        rank_by: "nll" or "brier", which are proper scores: a calibration error alone would rank
+            first a calibrator that predicts the same for every row.
         test: rows to measure on, instead of cross-fitting.
         resamples, level, seed: of the paired intervals.
         progress: called now and then with what is being done and the share that is done.
@@ -135,7 +137,7 @@ def select(
     The choice is the simplest candidate whose mean score lies within one standard error of the
     best one's, the error being that of the paired difference (Breiman et al. 1984, sec. 3.4.3).
 
-    Raises UsageError, InputError, FitError where not one calibrator can be fitted.
+    Raises UsageError, InputError, and FitError if no calibrator can be fitted.
 
     >>> import calibtool as ct
     >>> z = np.tile([[3.0, 0.0], [0.0, 3.0]], (50, 1))
@@ -144,7 +146,7 @@ def select(
     'temperature'
     """
     if rank_by not in SCORES:
-        raise UsageError(f"--rank-by {rank_by!r}: there are {', '.join(SCORES)}")
+        raise UsageError(f"--rank-by must be one of {', '.join(SCORES)} (got {rank_by!r})")
     require_level(level)
     require_resamples(resamples)
     require_seed(seed)
@@ -153,16 +155,16 @@ def select(
     trial = _trial(predictions, test)
     say = progress or silent
     tried = []
-    for done, one in enumerate(ordered(lambda name: trial.run(name, rank_by), names, cores())):
-        tried.append(one)
+    for done, result in enumerate(ordered(lambda name: trial.run(name, rank_by), names, cores())):
+        tried.append(result)
         say("fitting", (done + 1) / len(names))
-    losses = {one.candidate.method: one.loss for one in tried if one.loss is not None}
-    if len(losses) < 2:
-        reasons = "; ".join(one.candidate.failed for one in tried if one.candidate.failed)
+    losses = {t.candidate.method: t.loss for t in tried if t.loss is not None}
+    if len(losses) < 2:  # doing nothing never fails
+        reasons = "; ".join(t.candidate.failed for t in tried if t.candidate.failed)
         raise FitError(f"no calibrator could be fitted: {reasons}")
-    drawing = Draws(resamples, seed, trial.judged.rows)
+    draws = Draws(resamples, seed, trial.judged.rows)
     candidates = _compared(
-        [one.candidate for one in tried], losses, drawing, trial.judged.weights, level, say
+        [t.candidate for t in tried], losses, draws, trial.judged.weights, level, say
     )
     chosen, why = choose(candidates, rank_by)
     say("fitting the choice", 0.0)
@@ -183,21 +185,27 @@ def select(
 
 
 def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
-    """The name of the choice among candidates, the best first, and why, in words."""
+    """Choose the simplest candidate within one standard error of the best.
+
+    Args:
+        candidates: the candidates, the best first.
+        rank_by: "nll" or "brier".
+
+    Returns its name, and the reason in words.
+    """
     unit = "nats" if rank_by == "nll" else "of Brier score"
     best = candidates[0]
     assert best.numbers is not None
     near = [
-        one
-        for one in candidates
-        if one.behind is not None and one.error is not None and one.behind <= one.error
+        c
+        for c in candidates
+        if c.behind is not None and c.error is not None and c.behind <= c.error
     ]
-    simplest = min([best, *near], key=lambda one: (one.numbers or 0, one.behind or 0))
+    simplest = min([best, *near], key=lambda c: (c.numbers or 0, c.behind or 0))
     if simplest is best:
-        others = [one for one in near if one is not best]
         what = (
             "and nothing simpler is within one standard error of it"
-            if others or len(candidates) > 1
+            if len(candidates) > 1
             else "alone"
         )
         return best.method, f"{best.method} has the best {rank_by}, {what}."
@@ -213,7 +221,7 @@ def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
-    """A candidate with its score a row; None where it failed."""
+    """A candidate with its score per row, (N,); None if it failed."""
 
     candidate: Candidate
     loss: Array | None
@@ -221,12 +229,13 @@ class _Tried:
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """Which rows to fit on and which to measure, several times.
+    """Which rows are fitted on and which are measured.
 
     Attributes:
-        splits: (rows to fit on, numbers of the rows of `judged` to measure) each.
+        splits: pairs of a function that returns the rows to fit on, and the indices of the rows of
+            `judged` to measure.
         judged: the rows that are measured.
-        how: in words.
+        how: the same in words.
     """
 
     splits: tuple[tuple[Callable[[], Predictions], Array], ...]
@@ -234,7 +243,7 @@ class _Trial:
     how: str
 
     def run(self, method: str, rank_by: str) -> _Tried:
-        """A method on every split."""
+        """Fit and measure a method on every split."""
         values: Array | None = None
         kind, seconds, numbers = self.judged.kind, [], []
         distinct = np.zeros(2)
@@ -255,36 +264,40 @@ class _Trial:
             values[at] = after.values
             distinct += [_distinct(part), _distinct(after)]
         assert values is not None
-        made = replace(self.judged, kind=kind, values=values)
-        report = evaluate(made, ",".join(MEASURED), ci="none", threads=1)
-        rows_after, before = reduce_rows(made), self.judged.matrix().argmax(axis=1)
-        flips = made.matrix().argmax(axis=1) != before
+        calibrated = replace(self.judged, kind=kind, values=values)
+        # one thread: the methods themselves are tried in parallel
+        report = evaluate(calibrated, ",".join(MEASURED), ci="none", threads=1)
+        rows_after, before = reduce_rows(calibrated), self.judged.matrix().argmax(axis=1)
+        flips = calibrated.matrix().argmax(axis=1) != before
         assert rows_after.log_prob is not None
         assert rows_after.prob is not None
         assert rows_after.squares is not None
         loss = (
             -rows_after.log_prob
             if rank_by == "nll"
-            else rows_after.squares - 2 * rows_after.prob + 1
+            else rows_after.squares
+            - 2 * rows_after.prob
+            + 1  # sum (p - e_label)**2, multiplied out
         )
         fit_seconds, apply_seconds = np.median(seconds, axis=0)
-        found: dict[str, Any] = {name.replace("-", "_"): report[name].value for name in MEASURED}
+        metrics: dict[str, Any] = {name.replace("-", "_"): report[name].value for name in MEASURED}
         return _Tried(
             Candidate(
                 method,
                 numbers=int(np.median(numbers)),
-                score=found[rank_by],
+                score=metrics[rank_by],
                 flips=float(np.average(flips, weights=self.judged.weights)),
                 ties=max(float(1 - distinct[1] / distinct[0]), 0.0),
                 fit_seconds=float(fit_seconds),
                 apply_seconds=float(apply_seconds),
-                **found,
+                **metrics,
             ),
             loss,
         )
 
 
 def _trial(predictions: Predictions, test: Predictions | None) -> _Trial:
+    """Return the splits: one with a test set, FOLDS without."""
     if test is not None:
         require_classes(test, predictions.classes or 0, predictions.class_names)
         if test.labels is None:
@@ -302,6 +315,7 @@ def _trial(predictions: Predictions, test: Predictions | None) -> _Trial:
 
 
 def _known(methods: Sequence[str] | None) -> list[str]:
+    """Return the names of the calibrators to try, each once. Raises UsageError for others."""
     from calibtool.calibrators.registry import module_of
 
     names = list(dict.fromkeys(METHODS if methods is None else methods))
@@ -312,6 +326,7 @@ def _known(methods: Sequence[str] | None) -> list[str]:
 
 
 def _distinct(predictions: Predictions) -> int:
+    """Return how many distinct confidences, or probabilities of class 1, there are."""
     rows = reduce_rows(predictions)
     return len(np.unique(rows.confidence if rows.positive is None else rows.positive))
 
@@ -324,17 +339,20 @@ def _compared(
     level: float,
     say: Progress,
 ) -> tuple[Candidate, ...]:
-    """The candidates by score, with the paired difference to the best and its interval."""
-    worst = np.inf
-    alive = sorted(
-        (one for one in candidates if not one.failed),
-        key=lambda one: (worst if one.score is None else one.score, one.numbers or 0),
+    """Return the candidates by score, with the paired difference from the best and its interval.
+
+    Candidates with an infinite score have no interval; if the best one's is infinite, none has.
+    """
+    fitted = sorted(
+        (c for c in candidates if not c.failed),
+        key=lambda c: (np.inf if c.score is None else c.score, c.numbers or 0),
     )
-    best = losses[alive[0].method]
-    finite = [one for one in alive if np.isfinite(losses[one.method]).all()]
+    failed = [c for c in candidates if c.failed]
+    best = losses[fitted[0].method]
+    finite = [c for c in fitted if np.isfinite(losses[c.method]).all()]
     if not np.isfinite(best).all():
-        return (*alive, *(one for one in candidates if one.failed))
-    table = np.stack([losses[one.method] - best for one in finite], axis=1)
+        return (*fitted, *failed)
+    table = np.stack([losses[c.method] - best for c in finite], axis=1)
 
     def columns(part: slice) -> Array:
         rows = table[part]
@@ -342,26 +360,31 @@ def _compared(
 
     sums = resample(columns, draws, cores(), weights, lambda share: say("resampling", share))
     means = sums[:, 1:] / sums[:, :1]
-    told: dict[str, Candidate] = {}
-    for k, one in enumerate(finite):
+    compared: dict[str, Candidate] = {}
+    for k, candidate in enumerate(finite):
         value = float(np.average(table[:, k], weights=weights))
         low, high = bootstrap.plain("percentile", value, means[:, k], level)
         error = float(means[:, k].std(ddof=1))
-        told[one.method] = replace(one, behind=value, low=low, high=high, error=error)
-    ranked = [told.get(one.method, replace(one, behind=np.inf)) for one in alive]
-    return (*ranked, *(one for one in candidates if one.failed))
+        compared[candidate.method] = replace(
+            candidate, behind=value, low=low, high=high, error=error
+        )
+    ranked = [compared.get(c.method, replace(c, behind=np.inf)) for c in fitted]
+    return (*ranked, *failed)
 
 
 def _prior_score(judged: Predictions, rank_by: str) -> float:
+    """Return the mean score of predicting the class shares for every row: their entropy, or one
+    minus the sum of their squares."""
     from calibtool.calibrators.fitted import class_shares
 
     shares = class_shares(judged)
     if rank_by == "brier":
         return float(1 - (shares**2).sum())
-    seen = shares[shares > 0]
-    return float(-(seen * np.log(seen)).sum())
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())
 
 
 def _identity(predictions: Predictions) -> Calibrator:
+    """Return the calibrator that changes nothing, a temperature of 1."""
     notes: dict[str, Any] = {"notes": ("chosen by select: nothing beats doing nothing",)}
     return finish("temperature", predictions, Power(1.0), **notes)

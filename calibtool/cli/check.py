@@ -1,4 +1,4 @@
-"""calibtool check."""
+"""The command `calibtool check`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOGS = ("mlflow", "wandb")
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command of this module."""
     return check
 
 
@@ -29,29 +29,36 @@ def command(name: str) -> click.Command:
     "--require",
     multiple=True,
     metavar="REQUIREMENT",
-    help='Such as "ece <= 0.03"; repeat for several.',
+    help='Such as "ece <= 0.03". Can be repeated.',
 )
 @click.option(
     "--mode",
     type=click.Choice(["prove", "tolerate", "point"]),
     default="tolerate",
     show_default=True,
-    help="prove passes only what is proven to hold, tolerate fails only what is proven not to.",
+    help="prove passes only what is proven to hold, tolerate fails only what is proven not to, "
+    "point compares the measured value.",
 )
 @click.option(
     "--inconclusive",
     type=click.Choice(["pass", "fail"]),
-    help="What an inconclusive verdict counts as; exit 3 unless said.",
+    help="What an inconclusive verdict counts as  [default: exit code 3]",
 )
 @click.option("--baseline", metavar="FILE", help="Predictions or a saved report for delta(...).")
-@click.option("--every", metavar="PERIOD", help="Of e(change): day, week, month, file or a column.")
+@click.option(
+    "--every", metavar="PERIOD", help="Periods for e(change): day, week, month, file or a column."
+)
 @click.option("--time", metavar="COLUMN", help="Column of times, for --every day, week or month.")
-@click.option("--id", "id_", metavar="COLUMN", help="Column that names the rows of both files.")
-@click.option("--by", metavar="COLUMNS", help="Hold every requirement in each slice by these.")
-@click.option("--calibrator", metavar="JSON", help="Hold what it makes of FILE to them.")
+@click.option(
+    "--id", "id_", metavar="COLUMN", help="Column that identifies the rows in both files."
+)
+@click.option(
+    "--by", metavar="COLUMNS", help="Check every requirement in each slice by these columns."
+)
+@click.option("--calibrator", metavar="JSON", help="Apply this calibrator to FILE before checking.")
 @click.option("--config", metavar="TOML", help="Read [tool.calibtool.check] of this file.")
-@click.option("--init", metavar="TOML", help="Write such a file from today's numbers, and stop.")
-@click.option("--log-to", type=click.Choice(LOGS), help="Also log metrics and the outcome there.")
+@click.option("--init", metavar="TOML", help="Write such a file from today's numbers and exit.")
+@click.option("--log-to", type=click.Choice(LOGS), help="Also log metrics and the outcome to it.")
 @shared.intervals
 @shared.cluster
 @click.option(
@@ -61,7 +68,7 @@ def command(name: str) -> click.Command:
     default="table",
     show_default=True,
 )
-@click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
+@click.option("-o", "--output", metavar="FILE", help="Write to FILE (atomically).")
 @shared.reading
 @click.pass_context
 def check(
@@ -76,11 +83,11 @@ def check(
     output: str | None,
     **options: Any,
 ) -> int:
-    """Hold the predictions in FILE to requirements.
+    """Check the predictions in FILE against requirements.
 
     Requirements come from --require, and from --config or, without either, from calibtool.toml or
-    pyproject.toml. Exit code 0: all met. 1: one is not met. 3: too few rows to tell.
-    2: bad input or use.
+    pyproject.toml. Exit code 0: all met. 1: at least one is not met. 3: too few rows
+    to decide. 2: bad input or usage.
 
     \b
     calibtool check test.npz --require "ece <= 0.03" --require "nll <= 0.4"
@@ -103,19 +110,19 @@ def check(
     settings = _settings(config, require)
     given = _merged(ctx, settings.options, {"file": file, **options})
     wanted = [*settings.require, *(requirement.parse_requirement(text) for text in require)]
-    over_time = [one for one in wanted if one.evidence]
+    over_time = [r for r in wanted if r.evidence]
     periods = _periods(given, over_time)
     alone = bool(wanted) and len(over_time) == len(wanted)
     source, other = _nothing(given, over_time[0].text) if alone else _sources(given)
     by, calibrated, inconclusive = (given.pop(key) for key in ("by", "calibrator", "inconclusive"))
     if by is not None:
         by = ",".join(names_in(by))
-        wanted = [one if one.by or one.evidence else replace(one, by=by) for one in wanted]
+        wanted = [r if r.by or r.evidence else replace(r, by=by) for r in wanted]
     fitted = load_calibrator(calibrated) if calibrated else None
     if source and fitted and fitted.columns:
         source = source.also(fitted.columns)
     with out.progress() as progress:
-        found = gate.check(
+        outcome = gate.check(
             source,
             wanted,
             calibrator=fitted,
@@ -124,20 +131,21 @@ def check(
             progress=progress,
             **given,
         )
-        found = replace(found, inconclusive=inconclusive or "")
+        outcome = replace(outcome, inconclusive=inconclusive or "")
         picture = _picture(source, fitted, progress, given, log_to, format_)
-    out.show(found, format_, output)
+    out.show(outcome, format_, output)
     if format_ == "github":
-        _summarize(found, picture)
+        _summarize(outcome, picture)
     if log_to:
         from calibtool.reports.tracking import log
 
-        log(log_to, found, picture)
-    return CODES[found.decision]
+        log(log_to, outcome, picture)
+    return CODES[outcome.decision]
 
 
 def _settings(config: str | None, require: tuple[str, ...]) -> Any:
-    """The file's table, if one is named or nothing is required by hand."""
+    """Return the configuration: of the named file, or of one in this folder if no --require is
+    given."""
     from calibtool.errors import UsageError
     from calibtool.gate import check as gate
     from calibtool.gate.config import Config, find_config, read_config
@@ -151,24 +159,24 @@ def _settings(config: str | None, require: tuple[str, ...]) -> Any:
 
 
 def _merged(ctx: click.Context, written: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
-    """What is typed comes before what is written in the file, and that before defaults."""
-    given = {"id_" if key == "id" else key: value for key, value in written.items()}
+    """Return the options: what is typed overrides the file, and the file overrides defaults."""
+    options = {"id_" if key == "id" else key: value for key, value in written.items()}
     for key, value in typed.items():
         by_hand = ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
-        if by_hand or key not in given:
-            given[key] = value
-    return given
+        if by_hand or key not in options:
+            options[key] = value
+    return options
 
 
 def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
-    """The predictions, and what they are compared with; both read by the same keys."""
+    """Return the predictions and the baseline; both are read by the same keys."""
     from calibtool.data.files.open import open_source
     from calibtool.errors import UsageError
     from calibtool.gate.baseline import read_saved
 
     chosen, baseline = given.pop("file"), given.pop("baseline")
     if not chosen:
-        raise UsageError("no FILE to check; name it, or set `file` in [tool.calibtool.check]")
+        raise UsageError("no FILE to check; give one, or set `file` in [tool.calibtool.check]")
     choice = shared.choice(given)
     source = shared.opened(chosen, choice)
     if not baseline:
@@ -179,7 +187,7 @@ def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _periods(given: dict[str, Any], over_time: Sequence[Any]) -> Any:
-    """The periods of evidence over time; None where none is required."""
+    """Return the periods for evidence over time; None if none is required."""
     from calibtool.analysis.monitoring.read import read
     from calibtool.cli import output as out
     from calibtool.errors import UsageError
@@ -194,8 +202,8 @@ def _periods(given: dict[str, Any], over_time: Sequence[Any]) -> Any:
         return None
     if not given["file"] or not every:
         raise UsageError(
-            f"{over_time[0].text}: evidence is of periods; name the files, and say what a period "
-            "is with --every day, week, month, file or a column"
+            f"{over_time[0].text}: evidence over time needs files and periods; give --every day, "
+            "week, month, file or a column"
         )
     choice = shared.choice(dict(given))
     with out.progress() as progress:
@@ -203,12 +211,15 @@ def _periods(given: dict[str, Any], over_time: Sequence[Any]) -> Any:
 
 
 def _nothing(given: dict[str, Any], text: str) -> tuple[None, None]:
-    """No predictions besides the periods, nor anything that is only of them."""
+    """Refuse options that only concern predictions, when nothing but evidence over time is
+    required. Raises UsageError."""
     from calibtool.errors import UsageError
 
     for name in ("calibrator", "baseline", "by", "cluster", "id_"):
         if given.get(name):
-            raise UsageError(f"{text}: evidence over time goes without --{name.strip('_')}")
+            raise UsageError(
+                f"{text}: evidence over time cannot be combined with --{name.strip('_')}"
+            )
     for name in ("file", "baseline", *shared.READING):
         given.pop(name, None)
     return None, None
@@ -230,11 +241,11 @@ def _init(
     from calibtool.gate.config import FILES
 
     if not file:
-        raise UsageError("--init needs the FILE whose numbers are today's")
+        raise UsageError("--init needs a FILE to take today's numbers from")
     if require or config or options["baseline"] or options["by"] is not None:
         raise UsageError(
-            "--init writes requirements from FILE alone; add others to the file it makes, and "
-            "leave out --require, --config, --baseline and --by"
+            "--init cannot be combined with --require, --config, --baseline or --by; it writes "
+            "requirements from FILE alone, and others can be added to the file that it writes"
         )
     keys = (*shared.READING, "calibrator", "cluster")
     written = {"file": file} | {key: options[key] for key in keys if options[key]}
@@ -253,7 +264,7 @@ def _init(
             execution=Execution.of(progress=progress),
         )
     out.say(
-        f"Wrote requirements that {report.data.source} keeps to, to {path}. Now: calibtool check"
+        f"Wrote requirements that {report.data.source} meets to {path}. Now: calibtool check"
         + ("" if Path(path).name in FILES else f" --config {path}")
     )
     return OK
@@ -262,21 +273,21 @@ def _init(
 def _picture(
     source: Any, fitted: Any, progress: Any, given: dict[str, Any], log_to: str | None, format_: str
 ) -> str:
-    """The reliability diagram in letters, where somebody will see it."""
+    """Return the reliability diagram as text if it is logged or summarized, otherwise ""."""
     if source is None:
         return ""
     if not log_to and not (format_ == "github" and os.environ.get("GITHUB_STEP_SUMMARY")):
         return ""
     from calibtool.diagrams import reliability, terminal
 
-    how = {name: given[name] for name in ("resamples", "level", "seed")}
-    fits = [] if fitted is None else [fitted]
-    data = reliability.compute(source, calibrators=fits, progress=progress, **how)
+    intervals = {name: given[name] for name in ("resamples", "level", "seed")}
+    calibrators = [] if fitted is None else [fitted]
+    data = reliability.compute(source, calibrators=calibrators, progress=progress, **intervals)
     return terminal.reliability(data, width=80, colour=False, letters="utf-8")
 
 
-def _summarize(found: Any, picture: str) -> None:
-    """Add to the summary of the step that GitHub runs."""
+def _summarize(outcome: Any, picture: str) -> None:
+    """Append the outcome to the summary of the GitHub Actions step."""
     from calibtool.errors import UsageError
     from calibtool.reports.ci import github_summary
     from calibtool.reports.render import table_of
@@ -286,6 +297,6 @@ def _summarize(found: Any, picture: str) -> None:
         return
     try:
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(github_summary(table_of(found), picture))
+            file.write(github_summary(table_of(outcome), picture))
     except OSError as error:
         raise UsageError(f"GITHUB_STEP_SUMMARY {path}: {error.strerror}") from error

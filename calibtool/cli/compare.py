@@ -1,4 +1,4 @@
-"""calibtool compare."""
+"""The command `calibtool compare`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command of this module."""
     return compare
 
 
@@ -19,10 +19,14 @@ def command(name: str) -> click.Command:
 @click.option(
     "--metrics",
     metavar="LIST",
-    help='Such as "ece(bins=20),nll", or a set; those that tell calibration from discrimination, '
-    "unless said.",
+    help='Such as "ece(bins=20),nll", or a set  [default: metrics that separate calibration from '
+    "discrimination]",
 )
-@click.option("--reference", metavar="FILE", help="The file to subtract; the first, unless said.")
+@click.option(
+    "--reference",
+    metavar="FILE",
+    help="The reference file, which is subtracted  [default: the first]",
+)
 @click.option("--id", "id_", metavar="COLUMN", help="Match rows by this column.")
 @click.option(
     "--format",
@@ -31,7 +35,7 @@ def command(name: str) -> click.Command:
     default="table",
     show_default=True,
 )
-@click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all.")
+@click.option("-o", "--output", metavar="FILE", help="Write to FILE (atomically).")
 @shared.cluster
 @shared.intervals
 @shared.reading
@@ -62,19 +66,22 @@ def compare(
     from calibtool.data.files.open import open_source
 
     if len(files) < 2:
-        raise click.UsageError(f"compare takes two files or more, not {len(files)}")
+        raise click.UsageError(f"compare needs at least two files (got {len(files)})")
     number = _number(files, reference)
     choice = shared.choice(options)
     sources = [open_source(path, choice) for path in files]
     with out.progress() as progress:
-        asked = METRICS if metrics is None else metrics
-        found = measure(sources, asked, reference=number, id_=id_, progress=progress, **options)
-    out.show(found, format_, output)
+        specs = METRICS if metrics is None else metrics
+        comparison = measure(
+            sources, specs, reference=number, id_=id_, progress=progress, **options
+        )
+    out.show(comparison, format_, output)
 
 
 def _number(files: tuple[str, ...], reference: str | None) -> int:
+    """Return the number of the reference file."""
     if reference is None:
         return 0
     if reference not in files:
-        raise click.UsageError(f"--reference {reference}: is none of {', '.join(files)}")
+        raise click.UsageError(f"--reference must be one of {', '.join(files)} (got {reference})")
     return files.index(reference)

@@ -1,4 +1,4 @@
-"""calibtool evaluate."""
+"""The command `calibtool evaluate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command of this module."""
     return evaluate
 
 
@@ -26,18 +26,18 @@ def command(name: str) -> click.Command:
     "--by",
     metavar="COLUMN",
     multiple=True,
-    help="Every metric in every slice: a column, several (country,age), `predicted` (class) or "
-    "`confidence` (tenths). May be given again.",
+    help="Measure every metric in every slice: by a column, several (country,age), `predicted` "
+    "(class) or `confidence` (tenths). Can be repeated.",
 )
 @click.option("--calibrator", metavar="JSON", help="Also measure after this calibrator.")
 @click.option(
     "--ood",
     metavar="FILE",
-    help="Rows from elsewhere: how well confidence tells them from these.",
+    help="Out-of-distribution file: also report how well confidence separates it from FILE.",
 )
 @click.option("--plot", is_flag=True, help="Also draw a reliability diagram in the terminal.")
-@click.option("--signatures", is_flag=True, help="Print how to get each number again.")
-@click.option("--as", "library", metavar="LIBRARY", help="The numbers another library gives.")
+@click.option("--signatures", is_flag=True, help="Print how to reproduce each number.")
+@click.option("--as", "library", metavar="LIBRARY", help="The numbers that another library gives.")
 @click.option("--conventions", is_flag=True, help="ECE as every library defines it.")
 @shared.cluster
 @shared.intervals
@@ -83,11 +83,15 @@ def evaluate(
     if library or conventions:
         _alone(click.get_current_context())
     if plot and (format_ != "table" or library or conventions):
-        raise UsageError("--plot goes with the table alone; calibtool plot draws pictures in files")
+        raise UsageError(
+            "--plot can only be combined with --format table; use calibtool plot to write images"
+        )
     if by and (plot or library or conventions or ood or signatures):
-        raise UsageError("--by goes without --plot, --as, --conventions, --ood and --signatures")
+        raise UsageError(
+            "--by cannot be combined with --plot, --as, --conventions, --ood or --signatures"
+        )
     if options["state"] and (by or plot):
-        raise UsageError("--state keeps one pass, and goes without --by and --plot")
+        raise UsageError("--state resumes a single pass and cannot be combined with --by or --plot")
     # before anything is opened: a mistyped metric costs no reading and no cluster
     specs = parse_list(_default(by) if metrics is None else metrics)
     fitted = load_calibrator(calibrator) if calibrator else None
@@ -112,7 +116,7 @@ def evaluate(
 
 
 def _default(by: tuple[str, ...]) -> Any:
-    """Return the metrics that are measured unless others are named: few, where there are slices."""
+    """Return the default metrics: fewer for slices, which are shown side by side."""
     if not by:
         return "default"
     from calibtool.analysis.slices import METRICS
@@ -129,13 +133,13 @@ def _sliced(
     output: str | None,
     options: dict[str, Any],
 ) -> str:
-    """Every metric in every slice."""
+    """Return every metric in every slice, rendered."""
     from calibtool.analysis.slices import evaluate_by
     from calibtool.cli import output as out
     from calibtool.reports.render import render
 
     with out.progress() as progress:
-        found = evaluate_by(
+        report = evaluate_by(
             source,
             by,
             specs,
@@ -143,25 +147,25 @@ def _sliced(
             progress=progress,
             **options,
         )
-    return render(found, format_, **out.terminal(output))
+    return render(report, format_, **out.terminal(output))
 
 
 def _picture(
     source: Any, fitted: Any, progress: Any, options: dict[str, Any], output: str | None
 ) -> str:
-    """The reliability diagram below the table."""
+    """Return the reliability diagram that is printed below the table."""
     from calibtool.cli import output as out
     from calibtool.diagrams import reliability, terminal
 
-    how = {name: options[name] for name in ("ci", "resamples", "level", "seed")}
-    fits = [] if fitted is None else [fitted]
-    data = reliability.compute(source, calibrators=fits, progress=progress, **how)
+    intervals = {name: options[name] for name in ("ci", "resamples", "level", "seed")}
+    calibrators = [] if fitted is None else [fitted]
+    data = reliability.compute(source, calibrators=calibrators, progress=progress, **intervals)
     return "\n" + terminal.reliability(data, **out.terminal(output), letters=out.letters(output))
 
 
 def _alone(context: click.Context) -> None:
-    """Refuse what has no say in other libraries' numbers."""
-    given = [
+    """Refuse options that have no effect on other libraries' numbers. Raises click.UsageError."""
+    typed = [
         option
         for option in (
             *("library", "conventions", "metrics", "calibrator", "ood", "signatures"),
@@ -169,17 +173,17 @@ def _alone(context: click.Context) -> None:
         )
         if context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
     ]
-    first = "--as" if given[0] == "library" else "--conventions"
-    if len(given) > 1:
-        other = f"--{given[1]}"
+    first = "--as" if typed[0] == "library" else "--conventions"
+    if len(typed) > 1:
+        other = f"--{typed[1]}"
         advice = {
-            "--metrics": "it prints all the numbers it knows",
+            "--metrics": "it prints every number that the library has",
             "--calibrator": "write the calibrated predictions with `calibtool apply` first",
             "--dask": "other libraries' numbers need whole rows in one place",
             "--state": "other libraries' numbers need whole rows in one place",
         }
         raise click.UsageError(
-            f"{first} does not go with {other}; {advice.get(other, 'ask for one of them')}"
+            f"{first} cannot be combined with {other}; {advice.get(other, 'use one of them')}"
         )
 
 
@@ -191,7 +195,7 @@ def _conventions(
     progress: Any,
     options: dict[str, Any],
 ) -> str:
-    """One library's numbers, or the ECE of all."""
+    """Return one library's numbers, or the ECE of every library, rendered."""
     from calibtool.evaluation.evaluate import evaluate as measure
     from calibtool.metrics.conventions.reproduce import reproduce, spread
     from calibtool.reports.conventions import LibraryComparison, LibraryReport

@@ -1,4 +1,4 @@
-"""Options that commands share, and what becomes of them."""
+"""Options that commands share, and what is opened by them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READING = (
 
 
 def stack(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, shown in the order they are listed."""
+    """Return several options as one decorator, shown in the order in which they are listed."""
 
     def decorate(function: F) -> F:
         for option in reversed(options):
@@ -38,17 +38,17 @@ reading = stack(
     click.option("--probs", metavar="KEY", help="Key or columns that hold probabilities."),
     click.option("--score", metavar="KEY", help="Column of P(class 1), for two classes."),
     click.option("--labels", metavar="KEY", help="Key or column of the labels."),
-    click.option("--labels-file", metavar="NPY", help="Labels in a file of their own."),
+    click.option("--labels-file", metavar="NPY", help="Labels in a separate file."),
     click.option("--confidence", metavar="KEY", help="Column of top-label confidences."),
-    click.option("--correct", metavar="KEY", help="Column of 0 and 1: was the top label right?"),
+    click.option("--correct", metavar="KEY", help="Column of 0 and 1: was the top label correct?"),
     click.option("--predictions", metavar="KEY", help="Column of predicted classes."),
     click.option("--weights", metavar="KEY", help="Column of row weights."),
     click.option("--classes", metavar="A,B,...", help="Class names, in the order of the columns."),
     click.option("--renormalize", is_flag=True, help="Accept probabilities that do not sum to 1."),
     click.option(
-        "--filter", metavar="EXPR", help="Rows, such as \"day = '2026-11-01' and p > 0.2\"."
+        "--filter", metavar="EXPR", help="Rows to read, such as \"day = '2026-11-01' and p > 0.2\"."
     ),
-    click.option("--skip-bad-files", is_flag=True, help="Leave out files that cannot be read."),
+    click.option("--skip-bad-files", is_flag=True, help="Skip files that cannot be read."),
 )
 
 intervals = stack(
@@ -57,7 +57,7 @@ intervals = stack(
         type=click.Choice(["inverted", "percentile", "basic", "bca", "none"]),
         default="inverted",
         show_default=True,
-        help="How the intervals are made.",
+        help="Method of the intervals.",
     ),
     click.option("--resamples", type=int, default=1000, show_default=True, metavar="N"),
     click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE"),
@@ -67,14 +67,14 @@ intervals = stack(
 cluster = click.option(
     "--cluster",
     metavar="COLUMN",
-    help="Rows with the same value hang together: the bootstrap draws them together.",
+    help="Rows with the same value (one patient, one user) are correlated; resample them together.",
 )
 
 dask = click.option(
     "--dask",
     metavar="WHERE",
     help="Read FILE on a Dask cluster: local:4 for four processes here, or the address of a "
-    "scheduler, tcp://host:8786. The digits are those of one thread.",
+    "scheduler, tcp://host:8786. Results are bit-identical to a single-threaded run.",
 )
 
 passes = stack(
@@ -82,7 +82,7 @@ passes = stack(
     click.option(
         "--state",
         metavar="FILE",
-        help="Keep how far the reading has come; an interrupted run goes on there.",
+        help="Checkpoint file: an interrupted run resumes from it.",
     ),
 )
 
@@ -96,48 +96,49 @@ form = click.option(
 
 output = stack(
     form,
-    click.option("-o", "--output", metavar="FILE", help="Write to a file, whole or not at all."),
+    click.option("-o", "--output", metavar="FILE", help="Write to FILE (atomically)."),
 )
 
 
 def choice(options: dict[str, Any]) -> Choice:
-    """The reading options, taken out of a command's options."""
+    """Remove the reading options from a command's options, and return them as a record."""
     from calibtool.data.files.roles import Choice
 
-    found = {name: options.pop(name) for name in READING if name in options}
-    names = found.pop("classes", None)
+    reading = {name: options.pop(name) for name in READING if name in options}
+    names = reading.pop("classes", None)
     classes = tuple(name.strip() for name in names.split(",")) if names else ()
-    return Choice(**found, classes=classes)
+    return Choice(**reading, classes=classes)
 
 
-def source(path: str, options: dict[str, Any], **how: Any) -> Source:
-    """The file, open, with the reading options taken out of a command's options."""
+def source(path: str, options: dict[str, Any], *, extra: Sequence[str] = ()) -> Source:
+    """Open a file by a command's options, and remove those of reading from them."""
     from calibtool.data.files.open import open_source
 
-    where, kept = options.pop("dask", None), options.pop("state", None)
-    found = open_source(path, choice(options), **how)
-    return found if where is None and kept is None else _run(found, where, kept)
+    cluster, checkpoint = options.pop("dask", None), options.pop("state", None)
+    opened = open_source(path, choice(options), extra=extra)
+    return opened if cluster is None and checkpoint is None else _run(opened, cluster, checkpoint)
 
 
-def _run(found: Source, where: str | None, kept: str | None) -> Source:
-    """The file, to be read on a cluster that is there until the command ends, or with what was
-    read kept."""
+def _run(opened: Source, cluster: str | None, checkpoint: str | None) -> Source:
+    """Return a source that is read on a cluster, which is connected until the command ends, or with
+    a checkpoint file."""
     from dataclasses import replace
     from pathlib import Path
 
     from calibtool.streaming.engines.engine import RunOptions
 
     engine = None
-    if where is not None:
+    if cluster is not None:
         from calibtool.streaming.engines.dask_cluster import connected
 
-        engine = click.get_current_context().with_resource(connected(where))
+        engine = click.get_current_context().with_resource(connected(cluster))
     say = lambda text: click.echo(text, err=True)
-    return replace(found, run=RunOptions(engine, None if kept is None else Path(kept), say))
+    path = None if checkpoint is None else Path(checkpoint)
+    return replace(opened, run=RunOptions(engine, path, say))
 
 
 def readable(path: str, options: dict[str, Any], columns: Sequence[str] = ()) -> Readable:
-    """The file, open, or the state in a file of cells; columns are carried along."""
+    """Open a file, or load the summary of a file of cells; `columns` are read too."""
     if is_cells(path):
         _refuse(path, [name for name in ("dask", "state") if options.pop(name, None)])
         return opened(path, choice(options))
@@ -145,13 +146,16 @@ def readable(path: str, options: dict[str, Any], columns: Sequence[str] = ()) ->
 
 
 def is_cells(path: str) -> bool:
-    """Whether a file is named as one of cells."""
+    """Return whether a file is one of cells, by its name."""
     return path.endswith(".cells")
 
 
 def opened(path: str, chosen: Choice, columns: Sequence[str] = ()) -> Source | Summary:
-    """As `readable`, with the reading options in a choice: of cells, none may be left that would
-    have no say."""
+    """Open a file as `readable` does, with the reading options as a record. Options that would have
+    no effect on cells are refused.
+
+    Raises UsageError.
+    """
     from calibtool.data.files.open import open_source
     from calibtool.data.files.roles import Choice
     from calibtool.streaming.cells_file import load_cells
@@ -164,15 +168,18 @@ def opened(path: str, chosen: Choice, columns: Sequence[str] = ()) -> Source | S
 
 
 def _refuse(path: str, given: Sequence[str]) -> None:
+    """Raise UsageError if options are given that only apply to rows."""
     from calibtool.errors import UsageError
 
     if given:
         option = given[0].replace("_", "-")
-        raise UsageError(f"{path}: holds cells, no rows; --{option} was for `calibtool cells`")
+        raise UsageError(
+            f"{path}: holds cells, no rows; --{option} only applies to rows (`calibtool cells`)"
+        )
 
 
 def again(context: click.Context) -> str:
-    """The command that was typed, for a shell to read back."""
+    """Return the command that was typed, quoted for a shell."""
     import shlex
 
     from calibtool.data.files.secrets import without_secrets
@@ -184,8 +191,8 @@ def again(context: click.Context) -> str:
         if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
             continue
         values = value if isinstance(value, tuple) else (value,)
-        for one in values:
+        for text in values:
             option = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
             flag = isinstance(parameter, click.Option) and parameter.is_flag
-            words += option if flag else [*option, without_secrets(str(one))]
+            words += option if flag else [*option, without_secrets(str(text))]
     return shlex.join(words)

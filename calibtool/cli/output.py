@@ -1,4 +1,4 @@
-"""Results to standard output or a file; progress to a terminal that waits."""
+"""Write results to standard output or a file, and progress to a terminal."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 import click
 
-PATIENCE = 0.5  # seconds before a progress bar appears
+PATIENCE = 0.5  # seconds before a progress bar appears: shorter work would only make it flicker
 
 
 def emit(text: str, output: str | None) -> None:
-    """Print, or write a file whole."""
+    """Print a text, or write it to a file atomically."""
     if output is None or output == "-":
         encoding = letters()
         try:
             text.encode(encoding)
-        except UnicodeEncodeError:  # a terminal of few letters
+        except UnicodeEncodeError:  # a terminal whose encoding lacks box characters
             text = text.replace("─", "-").encode(encoding, "replace").decode(encoding)
         click.echo(text, nl=False)
         return
@@ -30,7 +30,7 @@ def emit(text: str, output: str | None) -> None:
 
 
 def say(text: str) -> None:
-    """Print a sentence or two for people, no wider than the terminal; names are never broken."""
+    """Print a sentence or two, wrapped to the terminal; names of files are never broken."""
     import textwrap
 
     width = terminal()["width"]
@@ -45,7 +45,7 @@ def show(result: Any, format_: str, output: str | None) -> None:
 
 
 def terminal(output: str | None = None) -> dict[str, Any]:
-    """Width and colour of where text goes: colour on a terminal, unless NO_COLOR says otherwise."""
+    """Return width and colour of the destination: colour on a terminal, unless NO_COLOR is set."""
     live = output is None and sys.stdout.isatty()
     colour = live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = 80
@@ -57,13 +57,13 @@ def terminal(output: str | None = None) -> dict[str, Any]:
 
 
 def letters(output: str | None = None) -> str:
-    """The encoding of where text goes."""
+    """Return the encoding of the destination."""
     return (sys.stdout.encoding if output in (None, "-") else None) or "utf-8"
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, float], None]]:
-    """A callback for long work: a bar on a terminal after a moment, silence elsewhere."""
+    """Provide a progress callback: a bar on a terminal after PATIENCE, nothing elsewhere."""
     if sys.stderr is None or not sys.stderr.isatty():
         from calibtool.types import silent
 

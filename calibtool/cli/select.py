@@ -1,4 +1,4 @@
-"""calibtool select."""
+"""The command `calibtool select`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from calibtool.cli import options as shared
 
 
 def command(name: str) -> click.Command:
-    """The command."""
+    """Return the command of this module."""
     return select
 
 
 @click.command()
 @click.argument("file")
-@click.option("-o", "--output", metavar="JSON", help="Where the chosen calibrator is written.")
+@click.option("-o", "--output", metavar="JSON", help="Write the chosen calibrator to this file.")
 @click.option(
     "--methods",
     metavar="LIST",
-    help='Which calibrators to try, such as "temperature,vector"; all, unless said.',
+    help='Which calibrators to try, such as "temperature,vector"  [default: all]',
 )
 @click.option(
     "--rank-by",
@@ -59,10 +59,10 @@ def select(
     from calibtool.cli import output as out
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import require_writable
-    from calibtool.diagrams import figure as ink
+    from calibtool.diagrams import figure as figures
 
     if figure:
-        ink.require_suffix(figure)
+        figures.require_suffix(figure)
     for path in (output, figure):
         if path:
             require_writable(path)
@@ -71,18 +71,18 @@ def select(
     measured = open_source(test, choice).load() if test else None
     names = None if methods is None else [name.strip() for name in methods.split(",")]
     with out.progress() as progress:
-        found = selection.select(
+        selected = selection.select(
             predictions, names, rank_by=rank_by, test=measured, progress=progress, **options
         )
     if output:
-        found.calibrator.save(output)
+        selected.calibrator.save(output)
     if figure:
-        ink.save("skill", found, figure, width=6.0)
-    out.show(found, format_, None)
+        figures.save("skill", selected, figure, width=6.0)
+    out.show(selected, format_, None)
     if format_ != "table":
         return
     if output:
         click.echo()
-        out.say(f"{found.calibrator.describe()} -> {output}")
+        out.say(f"{selected.calibrator.describe()} -> {output}")
     else:
-        click.echo("\nNothing was written; -o best.json keeps the calibrator.")
+        click.echo("\nNothing was written; -o best.json saves the calibrator.")

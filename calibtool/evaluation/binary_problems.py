@@ -1,8 +1,8 @@
-"""Panels: the scores and outcomes that a view consists of, and what can be redrawn of them.
+"""Binary problems: the scores and outcomes of a view, and how they are redrawn.
 
-The views `top` and `positive` are one panel of all rows, `label` is a panel a predicted class, and
-`class` a panel a class, each of all rows. A value is computed from a panel's exact cells; what is
-redrawn, from its *fine* cells, of which there are so many that hardly anything is lost.
+The views `top` and `positive` are one problem of all rows; `label` is one problem per predicted
+class, of its rows; `class` is one per class, each of all rows. A value is computed from a problem's
+exact cells, replicates are drawn in its fine cells (`fine_cells`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
-from calibtool.intervals import inversion
+from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
+from calibtool.evaluation.measurement import effective_rows
 from calibtool.intervals.draws import GROUP, Draws, drawn_sums
 from calibtool.metrics.cells import Cells, locate
 from calibtool.parallel import ordered
 from calibtool.types import Array
 
-FINE = 256  # cells of the only panel
-FINE_OF_MANY = 128  # cells of each of several, fewer where BUDGET asks for it
-BUDGET = 1 << 24  # values of all replicates of all panels
-_ROWS = 1 << 13  # rows redrawn at a time
+_ROWS = 1 << 13  # rows whose labels are redrawn at a time; part of the key of their random stream
+# Random streams of this module: each kind of draw has its own key, so that no two share numbers.
+_OUTCOMES, _LABELS = 5, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,48 +37,15 @@ class BinaryProblem:
     rows: Array | None = None
 
     def cells(self) -> Cells:
-        """A cell a distinct score."""
+        """Return one cell per distinct score."""
         return Cells.from_rows(self.score, self.outcome, self.weights)
 
 
-@dataclass(frozen=True, eq=False)
-class Fine:
-    """A panel's fine cells: the cells, the cell of each row, and for each cell how many rows of
-    equal weight would be as informative as a unit of its weight."""
-
-    cells: Cells
-    where: Array
-    rows_a_weight: Array
-
-    @cached_property
-    def gap(self) -> Array:
-        """The panel's gap as a curve over its cells, smoothed by a normal kernel that spans some
-        cells' share of the information (local means)."""
-        n = self.cells.n
-        rank = np.cumsum(_information(self.cells)) - _information(self.cells) / 2
-        width = 0.3 * max(float((n * self.rows_a_weight).sum()), 10.0) ** -0.2
-        kernel = np.exp(-(((rank[:, None] - rank) / width) ** 2) / 2)
-        return np.asarray(kernel @ (self.cells.y - self.cells.p) / (kernel @ n))
-
-    def truth(self, s: float) -> Cells:
-        """Cells whose outcomes are exactly what candidate `s` makes of the scores."""
-        n = self.cells.n
-        return Cells(self.cells.at, n, self.cells.p, n * self.rate(s))
-
-    def rate(self, s: float) -> Array:
-        """Outcome rate of each cell under candidate `s`: the scores at 0, what was seen at 1."""
-        centres = self.cells.centres()
-        gap = self.gap
-        if np.abs(gap).max() < 1e-9:  # nothing was seen: go inwards
-            gap = 0.01 * (0.5 - centres)
-        return np.clip(centres + s * gap, 0, 1)
-
-
 class RowProblems:
-    """The panels of a view of one system."""
+    """The binary problems of a view of one variant."""
 
-    def __init__(self, system: Collected, view: str) -> None:
-        self._rows, self._probs = system.rows, system.probs
+    def __init__(self, variant: Collected, view: str) -> None:
+        self._rows, self._probs = variant.rows, variant.probs
         if view == "class":
             if self._probs is None or self._rows.labels is None:
                 raise NotAvailableError("needs whole probability rows")
@@ -90,25 +57,25 @@ class RowProblems:
         else:
             self.score, self.outcome = self._rows.view(view)
             self.keys = np.zeros(1, np.int64)
-        self._begin(view, system.rows.weights)
+        self._begin(view, variant.rows.weights)
 
     def _begin(self, view: str, weights: Array | None) -> None:
-        """Nothing is known or drawn yet."""
+        """Start with nothing computed or drawn."""
         self.view, self.weights = view, weights
         self._exact: list[Cells] | None = None
         self._kept: Array = np.zeros(0)
         self._resampled_mass: list[Array] = []
-        self._design: list[float] = []  # how many times as much clusters let each panel vary
+        self._design: list[float] = []  # each problem's design effect, where rows are clustered
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def keep(self, edges: Sequence[float]) -> None:
-        """Let the fine cells end at these edges too; to be said before they are made."""
+        """Let the fine cells end at these edges too. To be called before they are made."""
         self._kept = np.union1d(self._kept, np.asarray(edges, np.float64))
 
     def panel(self, index: int) -> BinaryProblem:
-        """One of them."""
+        """Return the binary problem at `index`."""
         key, weights = self.keys[index], self.weights
         if self.view == "class":
             assert self._probs is not None
@@ -118,18 +85,16 @@ class RowProblems:
         if self.view == "label":
             assert self._rows.predicted is not None
             at = np.flatnonzero(self._rows.predicted == key)
-            own = None if weights is None else weights[at]
-            return BinaryProblem(self._rows.confidence[at], self._rows.correct[at], own, at)
+            of_class = None if weights is None else weights[at]
+            return BinaryProblem(self._rows.confidence[at], self._rows.correct[at], of_class, at)
         return BinaryProblem(self.score, self.outcome, weights)
 
     def rows(self) -> float:
-        """How many rows would be as informative if all weighed the same."""
-        if self.weights is None:
-            return float(len(self._rows.confidence))
-        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+        """Return the number of equally weighted rows that would be as informative (Kish 1965)."""
+        return effective_rows(float(len(self._rows.confidence)), self.weights)
 
     def binned(self, index: int, edges: Array, draws: Draws, threads: int) -> tuple[Array, Array]:
-        """A panel's weights and outcomes by bin in every replicate, (R, bins)."""
+        """Return a problem's weights and outcomes by bin in every replicate, (R, bins) each."""
         where = locate(self.panel(index).score, edges)
         n, y = self.drawn(index, where, len(edges), draws, threads)
         return n, y
@@ -137,7 +102,8 @@ class RowProblems:
     def values(
         self, functions: Sequence[Callable[[Cells, int], Array]], threads: int
     ) -> list[float]:
-        """Each function's value of the view, from each panel's exact cells and its number."""
+        """Return each function's value of the view: it is called with each problem's exact cells
+        and index, and the values are combined."""
 
         def work(index: int) -> tuple[list[float], float]:
             cells = self.exact(index)
@@ -145,11 +111,11 @@ class RowProblems:
 
         done = list(ordered(work, range(len(self)), threads))
         mass = np.array([total for _, total in done])
-        found = np.array([values for values, _ in done]).reshape(len(self), -1)
-        return [float(self.combine(column, mass)) for column in found.T]
+        values = np.array([of_problem for of_problem, _ in done]).reshape(len(self), -1)
+        return [float(self.combine(column, mass)) for column in values.T]
 
     def exact(self, index: int) -> Cells:
-        """A panel's exact cells; kept where there is only one panel."""
+        """Return a problem's exact cells; they are kept where there is only one problem."""
         if len(self) > 1:
             return self.panel(index).cells()
         if self._exact is None:
@@ -157,8 +123,8 @@ class RowProblems:
         return self._exact[0]
 
     def combine(self, values: Array, mass: Array | None = None) -> Array:
-        """A value of each panel, on the first axis, to that of the view: the mean over classes; by
-        their shares of the rows for predicted classes."""
+        """Return the value of the view from one value per problem, on the first axis: the mean over
+        classes; for predicted classes, weighted by their shares of the rows."""
         if self.view == "label":
             shares = self.mass if mass is None else mass
             some = np.where(shares.reshape(-1, *(1,) * (values.ndim - 1)) > 0, values, 0)
@@ -167,13 +133,13 @@ class RowProblems:
 
     @cached_property
     def mass(self) -> Array:
-        """Weight of each panel."""
+        """Weight of each problem, (problems,)."""
         return np.array([float(fine.cells.total) for fine in self.fine])
 
     @cached_property
     def fine(self) -> list[Fine]:
-        """Each panel's fine cells."""
-        count = FINE if len(self) == 1 else min(FINE_OF_MANY, max(BUDGET // (1000 * len(self)), 16))
+        """Each problem's fine cells."""
+        count = fine_count(len(self))
         return [self._fine(index, count) for index in range(len(self))]
 
     def _fine(self, index: int, count: int) -> Fine:
@@ -193,7 +159,7 @@ class RowProblems:
     def bootstrapped(
         self, draws: Draws, threads: int, tick: Callable[[float], None]
     ) -> Iterator[Cells]:
-        """Each panel's fine cells in every replicate: (R, C)."""
+        """Yield each problem's fine cells in every replicate: (R, C)."""
         for index, fine in enumerate(self.fine):
             n, y = self.drawn(index, fine.where, len(fine.cells.at), draws, threads)
             tick((index + 1) / len(self))
@@ -209,7 +175,8 @@ class RowProblems:
         *,
         outcome: bool = True,
     ) -> list[Array]:
-        """Drawn sums of a panel's weights (and weighted outcomes) by cell, (R, size) each."""
+        """Return drawn sums of a problem's weights (and weighted outcomes) by cell, (R, size)
+        each."""
         panel = self.panel(index)
         weights = np.ones(len(panel.score)) if panel.weights is None else panel.weights
         columns = [weights, weights * panel.outcome] if outcome else [weights]
@@ -219,7 +186,7 @@ class RowProblems:
     # -------------------------------------------------------------- candidate truths
 
     def truth(self, s: float) -> list[Cells]:
-        """Each panel's cells if candidate `s` is true and nothing is left to chance."""
+        """Return each problem's cells if candidate `s` is true and nothing is left to chance."""
         if self.view != "class":
             return [fine.truth(s) for fine in self.fine]
         size = max(len(fine.cells.at) for fine in self.fine)
@@ -228,14 +195,14 @@ class RowProblems:
         for at, where, chance in self._chances(s):
             mass = chance if self.weights is None else chance * self.weights[at, None]
             y += np.bincount((where + start).ravel(), mass.ravel(), len(y))
-        own = (fine.cells for fine in self.fine)
+        every = (fine.cells for fine in self.fine)
         return [
             Cells(c.at, c.n, c.p, y[low : low + len(c.at)])
-            for c, low in zip(own, start, strict=True)
+            for c, low in zip(every, start, strict=True)
         ]
 
     def simulated(self, s: float, draws: Draws, threads: int) -> Iterator[Cells]:
-        """Each panel's fine cells in data sets drawn under candidate `s`: (R, C)."""
+        """Yield each problem's fine cells in data sets drawn under candidate `s`: (R, C)."""
         if self.view == "class":
             yield from self._simulated_labels(s, draws, threads)
             return
@@ -243,18 +210,22 @@ class RowProblems:
             yield self.redrawn(index, fine.rate(s), draws)
 
     def redrawn(self, index: int, rate: Array, draws: Draws) -> Cells:
-        """A panel's fine cells in data sets whose outcomes have these rates, (C,): (R, C). The
-        scores are those of `prepare`."""
+        """Return a problem's fine cells in data sets whose outcomes have these rates, (C,): (R, C).
+
+        The scores are those of `prepare`. The outcomes of a cell are binomial, of as many trials as
+        its weight is informative: fewer with unequal weights, and fewer again with clusters.
+        """
         fine, n = self.fine[index], self._resampled_mass[index]
         informative = fine.rows_a_weight / (self._design[index] if self._design else 1.0)
         trials = np.where(n > 0, np.maximum(np.rint(n * informative), 1), 0)
-        rng = np.random.Generator(np.random.SFC64([draws.seed, 5, index]))
+        rng = np.random.Generator(np.random.SFC64([draws.seed, _OUTCOMES, index]))
         hits = rng.binomial(trials.astype(np.int64), rate)
         y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
         return Cells(fine.cells.at, n, n * fine.cells.centres(), y)
 
     def prepare(self, draws: Draws, threads: int) -> None:
-        """Draw the scores of the simulated data sets; in the class view, they stay as they are."""
+        """Draw the scores of the simulated data sets; in the class view, the observed scores are
+        used."""
         if self.view == "class" or self._resampled_mass:
             return
         for index, fine in enumerate(self.fine):
@@ -264,10 +235,11 @@ class RowProblems:
             )
             self._resampled_mass.append(n)
             if y:
-                self._design.append(_design(fine, n, y[0]))
+                self._design.append(design_effect(fine, n, y[0]))
 
     def _simulated_labels(self, s: float, draws: Draws, threads: int) -> Iterator[Cells]:
-        """Labels drawn row by row, so that the classes of a row go together."""
+        """Yield fine cells of labels that are drawn row by row, so that the problems of a row's
+        classes stay dependent: a row has one label."""
         weights = self._rows.weights
         size = max(len(fine.cells.at) for fine in self.fine)
         classes = len(self)
@@ -278,24 +250,28 @@ class RowProblems:
             offset = np.arange(count) * (classes * size)
             for at, where, chance in self._chances(s):
                 cumulated = np.cumsum(chance, axis=1)
-                key = [draws.seed, 6, at.start // _ROWS, group.start // GROUP]
+                key = [draws.seed, _LABELS, at.start // _ROWS, group.start // GROUP]
                 label = _drawn(cumulated, np.random.Generator(np.random.SFC64(key)), count)
                 flat = label * size + np.take_along_axis(where, label, 1) + offset
-                heavy = None if weights is None else np.repeat(weights[at], count)
-                sums = np.bincount(flat.ravel(), heavy, count * classes * size)
+                repeated = None if weights is None else np.repeat(weights[at], count)
+                sums = np.bincount(flat.ravel(), repeated, count * classes * size)
                 out[group] += sums.reshape(count, -1)
 
         list(ordered(work, draws.groups, threads))
         y = out.reshape(draws.replicates, classes, size)
         for k, fine in enumerate(self.fine):
-            own = fine.cells
-            shape = (draws.replicates, len(own.at))
-            n, p = np.broadcast_to(own.n, shape), np.broadcast_to(own.p, shape)
-            yield Cells(own.at, n, p, y[:, k, : len(own.at)].astype(np.float64))
+            cells = fine.cells
+            shape = (draws.replicates, len(cells.at))
+            n, p = np.broadcast_to(cells.n, shape), np.broadcast_to(cells.p, shape)
+            yield Cells(cells.at, n, p, y[:, k, : len(cells.at)].astype(np.float64))
 
     def _chances(self, s: float) -> Iterator[tuple[slice, Array, Array]]:
-        """Block by block: which rows, each one's cell in every class, and its (n, K) chances of
-        every label under candidate `s`."""
+        """Yield, block by block: the slice of rows, each row's cell in every class, (n, K), and its
+        probabilities of every label under candidate `s`, (n, K).
+
+        A candidate moves each class's probability along that class's gap; what falls below 0 is cut
+        off, and each row is scaled to sum to 1.
+        """
         assert self._probs is not None
         places, gaps = self._places
         for low in range(0, len(self._probs), _ROWS):
@@ -313,61 +289,15 @@ class RowProblems:
         return np.stack([fine.where for fine in self.fine], axis=1), gaps
 
 
-def _design(fine: Fine, n: Array, y: Array) -> float:
-    """The design effect of a panel's gap over 1, 2, 4, 8 or 16 stretches of alike much information,
-    whichever is the largest: what is summed over a long stretch, clusters let vary most."""
-    rows = max(float((fine.cells.n * fine.rows_a_weight).sum()), 1.0)
-    share = np.cumsum(_information(fine.cells))
-    found = [1.0]
-    for count in (1, 2, 4, 8, 16):
-        stretch = np.minimum((share * count * (1 - 1e-12)).astype(np.int64), count - 1)
-        starts = np.flatnonzero(np.concatenate([[True], stretch[1:] != stretch[:-1]]))
-        centres = fine.cells.centres()
-
-        def sums(values: Array, starts: Array = starts) -> Array:
-            return np.add.reduceat(values, starts, axis=-1)
-
-        total = float(fine.cells.total)
-        mass = sums(fine.cells.n)
-        gap = sums(fine.cells.y - fine.cells.n * centres)
-        score = np.divide(sums(fine.cells.n * centres), mass, where=mass > 0, out=0 * mass)
-        whole = np.maximum(n.sum(axis=1, keepdims=True), 1e-300)
-        drawn = sums(y - n * centres) / whole, sums(n) / whole
-        found.append(inversion.design_effect(gap / total, mass / total, score, *drawn, rows))
-    return max(found)
-
-
 def _drawn(cumulated: Array, rng: np.random.Generator, count: int) -> Array:
-    """Labels by cumulated probabilities: (rows, count)."""
+    """Return `count` labels per row, (rows, count), by cumulated probabilities, (rows, classes)."""
     rows, classes = cumulated.shape
     uniform = rng.random((rows, count), dtype=np.float32)
-    if classes > 64:
+    if classes > 64:  # a comparison per class would cost more than a binary search per row
         pairs = zip(cumulated, uniform, strict=True)
-        found = [np.searchsorted(row, drawn, side="right") for row, drawn in pairs]
-        return np.minimum(np.array(found), classes - 1)
+        labels = [np.searchsorted(row, drawn, side="right") for row, drawn in pairs]
+        return np.minimum(np.array(labels), classes - 1)  # a sum may end just below 1
     label = np.zeros((rows, count), np.int64)
     for k in range(classes - 1):
         label += uniform >= cumulated[:, k : k + 1]
     return label
-
-
-def cut(cells: Cells, count: int) -> Array:
-    """Upper edges of at most `count` cells that hold alike much information."""
-    if len(cells.at) <= count:
-        edges = cells.at.astype(np.float64)
-    else:
-        heap = np.cumsum(_information(cells))
-        last = np.flatnonzero(np.diff(np.floor(heap * count * (1 - 1e-12))) >= 1)
-        edges = cells.at[np.unique(np.append(last, len(cells.at) - 1))].astype(np.float64)
-    edges[-1] = 1.0
-    return edges
-
-
-def _information(cells: Cells) -> Array:
-    """Share of each cell: half by weight, half by the variance that its outcomes should have."""
-    mean = np.divide(cells.p, cells.n, out=np.zeros_like(cells.p), where=cells.n > 0)
-    variance = cells.n * mean * (1 - mean)
-    share = cells.n / cells.n.sum()
-    if not variance.sum() > 0:
-        return np.asarray(share)
-    return np.asarray((share + variance / variance.sum()) / 2)

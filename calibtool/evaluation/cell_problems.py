@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.binary_problems import FINE, Fine, RowProblems, cut
+from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.fine_cells import FINE, Fine, cut
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.summary import Summary, in_bins

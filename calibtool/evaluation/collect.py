@@ -1,4 +1,4 @@
-"""One pass over the predictions: a value a row, sums a class, and their bootstrap replicates."""
+"""Read the predictions once: values per row, sums per class, and bootstrap replicates of both."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from calibtool.intervals.draws import UNITS, Draws, on_grid, sum_by
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
-_CHUNK = 8 * BLOCK  # rows whose replicates are summed in one matrix product
+# Rows whose replicates are summed in one matrix product: 8,192 rows of 128 weights in float64 are
+# 8 MB, about a cache; the sums are on a grid, so that the size of a chunk changes no digit.
+_CHUNK = 8 * BLOCK
 
 
 @dataclass(frozen=True, eq=False)
 class Collected:
-    """What the pass leaves of one system.
+    """What the pass keeps of one variant.
 
     Attributes:
-        rows: a value a row.
-        classes: the class view by what lies above the lowest edge, if asked for.
-        probs: (N, K) whole probability rows, if asked for.
+        rows: the values per row.
+        classes: the class view by the entries above the lowest edge, if wanted.
+        probs: (N, K) whole probability rows, if wanted.
     """
 
     rows: Rows
@@ -36,39 +38,41 @@ class Collected:
 
 def collect(
     blocks: Iterable[Predictions],
-    systems: Sequence[Apply],
+    applied: Sequence[Apply],
     *,
     wanted: Wanted,
     draws: Draws | None,
     threads: int,
 ) -> list[Collected]:
-    """Read the blocks once and reduce them, each system's version beside the others.
+    """Read the blocks once and reduce them, for every variant.
 
     Args:
-        blocks: predictions in file order, a multiple of BLOCK rows each but the last.
-        systems: what to make of a block before it is measured: itself, or calibrated.
-        wanted: what to leave.
+        blocks: predictions in file order; all but the last have a multiple of BLOCK rows.
+        applied: what is applied to a block before it is measured, one function per variant.
+        wanted: what to keep.
         draws: the replicates of the class view to draw, or None.
         threads: how many blocks to work on at a time.
+
+    Returns what was kept of each variant.
     """
 
     def work(block: Predictions) -> list[Reduced]:
-        return [reduce_block(system(block), wanted, keep=draws is not None) for system in systems]
+        return [reduce_block(apply(block), wanted, keep=draws is not None) for apply in applied]
 
-    kept: list[list[Reduced]] = [[] for _ in systems]
-    lows: list[Array | None] = [None for _ in systems]
+    reduced: list[list[Reduced]] = [[] for _ in applied]
+    lows: list[Array | None] = [None for _ in applied]
     start = 0
     for parts in ordered(work, blocks, threads):
         for k, part in enumerate(parts):
             if draws is not None and part.low_probs is not None:
                 lows[k] = _add_lows(lows[k], part, start, draws)
-                part.low_probs = None
+                part.low_probs = None  # N x K numbers: not more than a block of them is held
             part.row = part.row + start
-            kept[k].append(part)
+            reduced[k].append(part)
         start += len(parts[0].rows.confidence)
     if draws is not None and draws.grouped:
         lows = [None if low is None else _of_units(low, draws) for low in lows]
-    return [_joined(own, low, draws) for own, low in zip(kept, lows, strict=True)]
+    return [_joined(parts, low, draws) for parts, low in zip(reduced, lows, strict=True)]
 
 
 def resample(
@@ -78,7 +82,8 @@ def resample(
     weights: Array | None,
     tick: Callable[[float], None],
 ) -> Array:
-    """Replicates of the sums of any per-row columns: (R, C) float64.
+    """Return bootstrap replicates of the sums of any per-row columns: (R, C) float64. Replicates
+    that draw no weight at all are left out.
 
     Args:
         columns: for a slice of rows, the (n, C) float64 values that are summed; the first
@@ -86,7 +91,7 @@ def resample(
         draws: the replicates to draw.
         threads: how many chunks to work on at a time.
         weights: (N,) row weights, which multiply the columns, or None.
-        tick: told how far it is.
+        tick: called with the share that is done.
     """
     slices = [slice(low, min(low + _CHUNK, draws.rows)) for low in range(0, draws.rows, _CHUNK)]
 
@@ -105,13 +110,15 @@ def resample(
         total = total + part
         tick(done / len(slices))
     sums = _of_units(np.asarray(total), draws) if draws.grouped else np.asarray(total)
-    return sums[sums[:, 0] > 0]  # of a few rows, all may weigh nothing
+    return sums[sums[:, 0] > 0]  # with a few rows, a replicate may draw none of them
 
 
 def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Array:
-    """The replicates' (or the units') sums of what is not kept one by one, with a block's added.
+    """Return the sums, by replicate or by unit, of the entries that are not kept one by one, with
+    those of a block added.
 
-    What rounding to a grid takes from a sum is given back in proportion to its weight.
+    Products are summed on a grid so that their order changes no digit; what rounding to the grid
+    takes from a sum is added back in proportion to the drawn weight.
     """
     probs, weights = part.low_probs, part.rows.weights
     assert probs is not None
@@ -134,15 +141,16 @@ def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Ar
 
 
 def _of_units(sums: Array, draws: Draws) -> Array:
-    """Sums of the units to sums of the replicates."""
+    """Return the sums by replicate, (R, C), from those by unit."""
     grid = on_grid(sums, UNITS)
     return np.concatenate([draws.unit_weights(group).T @ grid for group in draws.groups])
 
 
 def _joined(parts: list[Reduced], lows: Array | None, draws: Draws | None) -> Collected:
+    """Return the blocks of one variant as one record."""
     rows = Rows.concatenate(part.rows for part in parts)
-    kept = [part.probs for part in parts if part.probs is not None]
-    probs = np.concatenate(kept) if kept else None
+    blocks = [part.probs for part in parts if part.probs is not None]
+    probs = np.concatenate(blocks) if blocks else None
     if parts[0].labels is None:
         return Collected(rows, probs=probs)
     view = OneVsRest(

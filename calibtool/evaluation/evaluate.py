@@ -114,23 +114,23 @@ class RowResults(Results):
         """Files that could not be read and were left out, with the reason."""
         return self.left
 
-    def means(self, system: int = 0) -> tuple[float, float]:
+    def means(self, variant: int = 0) -> tuple[float, float]:
         """Return the mean score and the mean outcome of a variant, in `view`."""
-        rows = self.collected[system].rows
+        rows = self.collected[variant].rows
         score, outcome = rows.view(self.view)
         return (
             ScoreSum.from_rows(score.astype(np.float64), rows.weights).mean,
             ScoreSum.from_rows(outcome, rows.weights).mean,
         )
 
-    def panels(self, system: int = 0, view: str = "") -> RowProblems:
+    def panels(self, variant: int = 0, view: str = "") -> RowProblems:
         """Return the binary problems of a variant, by default in `view`."""
-        return RowProblems(self.collected[system], view or self.view)
+        return RowProblems(self.collected[variant], view or self.view)
 
-    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+    def binned(self, variant: int, edges: Array) -> tuple[Cells, Array]:
         """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
         weights in each bin."""
-        rows = self.collected[system].rows
+        rows = self.collected[variant].rows
         score, outcome = rows.view(self.view)
         bins = locate(score, edges)
         cells = Cells.binned(score, outcome, edges, rows.weights, bins)
@@ -138,9 +138,9 @@ class RowResults(Results):
             return cells, cells.n
         return cells, np.bincount(bins, rows.weights**2, len(edges))
 
-    def only(self, systems: slice) -> Self:
+    def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""
-        return replace(super().only(systems), collected=self.collected[systems])
+        return replace(super().only(variants), collected=self.collected[variants])
 
     def warnings(self) -> Iterator[str]:
         """Yield what the reader should know about the data."""
@@ -320,12 +320,12 @@ def report_of(results: Results) -> Report:
         view=results.view,
         skipped=results.skipped,
     )
-    if len(results.systems) > 1:
+    if len(results.variants) > 1:
         report = replace(
             report,
             after=results.estimates(1),
             change=results.change(),
-            calibrator=results.systems[1].title,
+            calibrator=results.variants[1].title,
         )
     return replace(report, reading=read(report))
 

@@ -31,41 +31,41 @@ class CellResults(Results):
     """Variants measured from their summaries.
 
     Attributes:
-        states: the summary of each variant.
+        summaries: the summary of each variant.
     """
 
-    states: tuple[Summary, ...] = ()
+    summaries: tuple[Summary, ...] = ()
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
         """Files that could not be read and were left out, with the reason."""
-        return self.states[0].skipped
+        return self.summaries[0].skipped
 
-    def panels(self, system: int = 0, view: str = "") -> CellProblems:
+    def panels(self, variant: int = 0, view: str = "") -> CellProblems:
         """Return the binary problems of a variant, by default in `view`."""
-        return CellProblems(self.states[system], view or self.view)
+        return CellProblems(self.summaries[variant], view or self.view)
 
-    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+    def binned(self, variant: int, edges: Array) -> tuple[Cells, Array]:
         """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
         weights in each bin."""
-        summary = self.states[system]
+        summary = self.summaries[variant]
         squares = summary.squares(self.view)
         pooled = Cells(summary.ends(self.view), squares, squares, squares).pool(edges)
         return summary.cells(self.view).pool(edges), pooled.n
 
-    def means(self, system: int = 0) -> tuple[float, float]:
+    def means(self, variant: int = 0) -> tuple[float, float]:
         """Return the mean score and the mean outcome of a variant, in `view`."""
-        cells = self.states[system].cells(self.view)
+        cells = self.summaries[variant].cells(self.view)
         return float(cells.p.sum() / cells.total), float(cells.y.sum() / cells.total)
 
-    def only(self, systems: slice) -> Self:
+    def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""
-        return replace(super().only(systems), states=self.states[systems])
+        return replace(super().only(variants), summaries=self.summaries[variants])
 
     def warnings(self) -> Iterator[str]:
         """Yield what the reader should know about the data, and how precise cells are."""
-        yield from too_few_rows(self.states[0].rows, self.settings)
-        for summary, when in zip(self.states, ("", " after the calibrator"), strict=False):
+        yield from too_few_rows(self.summaries[0].rows, self.settings)
+        for summary, when in zip(self.summaries, ("", " after the calibrator"), strict=False):
             infinite = summary.sums.get("infinite/nll")
             if infinite is not None and infinite.high[0] > 0:
                 yield (
@@ -80,7 +80,7 @@ class CellResults(Results):
         for spec, measurement in zip(self.specs, self.measured[0], strict=True):
             if measurement.value is None:
                 continue
-            within = resolution(spec, self.states[0], measurement.value)
+            within = resolution(spec, self.summaries[0], measurement.value)
             if within > LAST_DIGIT:
                 rough.append(f"{spec.name} (within {within:.1g})")
         if rough:

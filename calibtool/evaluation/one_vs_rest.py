@@ -1,7 +1,8 @@
-"""The class view: every class one-vs-rest, in the only form in which a thousand of them fit.
+"""The class view: every class one-vs-rest, in a form in which a thousand classes fit in memory.
 
 Nearly all probabilities of K classes lie in the lowest bin. So only the entries above the lowest
-edge that anybody asks for are kept one by one; of the others, all in the first bin, the sums do.
+edge of any metric are kept one by one; for the others, all in the first bin, their sum by class is
+enough.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from calibtool.metrics.cells import Cells, locate
 from calibtool.parallel import ordered
 from calibtool.types import Array
 
-_AT_ONCE = 1 << 12  # entries gathered at a time
+_AT_ONCE = 1 << 12  # entries whose drawn weights are gathered at a time: 2 MB of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class OneVsRest:
     """One-vs-rest predictions of N rows and K classes.
 
     Attributes:
-        row, index, value: of each entry above the lowest edge: its row, class and probability.
+        row, index, value: row, class and probability of each entry above the lowest edge.
         labels, label_prob: (N,) each row's label and the label's probability.
         low: (K,) sum of w * probability over the other entries, float64.
         weights: (N,) or None.
@@ -43,23 +44,24 @@ class OneVsRest:
     draws: Draws | None
 
     def cells(self, edges: Array) -> Cells:
-        """Cells of every class at these edges, (K, M)."""
+        """Return the cells of every class at these edges, (K, M)."""
         at, row, value = self._entries(edges)
         size = (len(self.low), len(edges))
         weight = self._weight()
         flat = size[0] * size[1]
-        # of no entries at all, bincount makes whole numbers
+        # without entries, bincount returns integers
         n = np.bincount(at, weight[row], flat).astype(np.float64).reshape(size)
         p = np.bincount(at, weight[row] * value, flat).astype(np.float64).reshape(size)
         y = np.bincount(self._label_cells(edges), weight, flat).reshape(size)
-        n[:, 0] = weight.sum() - n[:, 1:].sum(axis=1)
+        n[:, 0] = weight.sum() - n[:, 1:].sum(axis=1)  # the entries that are not kept are there
         p[:, 0] += self.low
         return Cells(edges, n, p, y)
 
     def replicates(
         self, edges: Array, threads: int, tick: Callable[[float], None]
     ) -> tuple[Array, Array]:
-        """Gaps and masses of every class as shares of all rows, in each replicate: (R, K, M)."""
+        """Return gaps and masses of every class as shares of all rows, in each replicate:
+        (R, K, M) each."""
         draws, lows = self.draws, self.lows
         assert draws is not None
         assert lows is not None
@@ -93,14 +95,14 @@ class OneVsRest:
 
         for done, _ in enumerate(ordered(work, draws.groups, threads), start=1):
             tick(done / len(draws.groups))
-        some = np.isfinite(mass[:, 0, 0])  # a few rows may all weigh nothing
+        some = np.isfinite(mass[:, 0, 0])  # with a few rows, a replicate may draw none of them
         return (gap, mass) if some.all() else (gap[some], mass[some])
 
     def _weight(self) -> Array:
         return np.ones(len(self.labels)) if self.weights is None else self.weights
 
     def _entries(self, edges: Array) -> tuple[Array, Array, Array]:
-        """Cell, row and probability of the entries that are kept one by one."""
+        """Return cell, row and probability of the entries that are kept one by one."""
         at = self.index.astype(np.int64) * len(edges) + locate(self.value, edges)
         return at, self.row, self.value.astype(np.float64)
 
@@ -110,7 +112,13 @@ class OneVsRest:
 
 @dataclass(frozen=True, eq=False)
 class _Sorted:
-    """Entries in the order of their targets: where each is drawn, and the values it adds."""
+    """Entries in the order of their targets.
+
+    Attributes:
+        target: (E,) the sum that each entry adds to.
+        source: (E,) the row, or the unit, whose drawn weight it has.
+        values: for each kind of sum, (E,) what it adds per drawn weight.
+    """
 
     target: Array
     source: Array
@@ -118,7 +126,7 @@ class _Sorted:
 
 
 def _sorted(target: Array, row: Array, values: list[Array], unit: Array | None) -> _Sorted:
-    """Entries by target; those of one target and unit are added up first."""
+    """Return the entries by target; those of one target and unit are added up first."""
     if unit is None:
         order = np.argsort(target, kind="stable")
         return _Sorted(target[order], row[order], [v[order].astype(np.float32) for v in values])
@@ -129,7 +137,8 @@ def _sorted(target: Array, row: Array, values: list[Array], unit: Array | None) 
 
 
 def _sums(entries: _Sorted, drawn: Array, targets: int) -> list[Array]:
-    """Sums by target of drawn weight * value, for each kind of value: (targets, replicates)."""
+    """Return the sums by target of drawn weight * value, for each kind of value: (targets,
+    replicates) each."""
     out = [np.zeros((targets, drawn.shape[1]), np.float32) for _ in entries.values]
     for low in range(0, len(entries.target), _AT_ONCE):
         part = slice(low, low + _AT_ONCE)
@@ -137,6 +146,7 @@ def _sums(entries: _Sorted, drawn: Array, targets: int) -> list[Array]:
         starts = np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
         gathered = drawn[entries.source[part]]
         for sums, values in zip(out, entries.values, strict=True):
+            # unweighted rows add their drawn weight itself: no product is needed
             scaled = gathered if (values[part] == 1).all() else gathered * values[part, None]
             sums[at[starts]] += np.add.reduceat(scaled, starts, axis=0)
     return out

@@ -45,7 +45,9 @@ class Resampling:
 
     def __post_init__(self) -> None:
         if self.ci not in bootstrap.METHODS:
-            raise UsageError(f"--ci {self.ci!r}: there are {', '.join(bootstrap.METHODS)}")
+            raise UsageError(
+                f"--ci must be one of {', '.join(bootstrap.METHODS)} (got {self.ci!r})"
+            )
         require_level(self.level)
         if self.ci != "none":
             require_resamples(self.resamples, advice="; --ci none for none")

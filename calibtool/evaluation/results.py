@@ -29,7 +29,7 @@ class Results:
 
     Attributes:
         specs: the metrics.
-        systems: the variants, in the order in which they are numbered.
+        variants: the variants, in the order in which they are numbered.
         measured: [variant][spec], the numbers with their replicates.
         settings: how they were measured.
         data: what was read.
@@ -38,7 +38,7 @@ class Results:
     """
 
     specs: tuple[Spec, ...]
-    systems: tuple[Variant, ...]
+    variants: tuple[Variant, ...]
     measured: tuple[tuple[Measurement, ...], ...]
     settings: Settings
     data: DataInfo
@@ -55,24 +55,24 @@ class Results:
         """Confidence level of the intervals; None where there are none."""
         return None if self.settings.draws is None else self.settings.level
 
-    def estimates(self, system: int = 0) -> tuple[Estimate, ...]:
+    def estimates(self, variant: int = 0) -> tuple[Estimate, ...]:
         """Return every metric of a variant, with its interval."""
-        title = self.systems[system].title
+        title = self.variants[variant].title
         return tuple(
             estimate_of(spec, measurement, self.settings, self.data, title)
-            for spec, measurement in zip(self.specs, self.measured[system], strict=True)
+            for spec, measurement in zip(self.specs, self.measured[variant], strict=True)
         )
 
-    def panels(self, system: int = 0, view: str = "") -> RowProblems:
+    def panels(self, variant: int = 0, view: str = "") -> RowProblems:
         """Return the binary problems of a variant, by default in `view`."""
         raise NotImplementedError
 
-    def binned(self, system: int, edges: Array) -> tuple[Cells, Array]:
+    def binned(self, variant: int, edges: Array) -> tuple[Cells, Array]:
         """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
         weights in each bin."""
         raise NotImplementedError
 
-    def means(self, system: int = 0) -> tuple[float, float]:
+    def means(self, variant: int = 0) -> tuple[float, float]:
         """Return the mean score and the mean outcome of a variant, in `view`."""
         raise NotImplementedError
 
@@ -82,20 +82,20 @@ class Results:
 
     def cells(self) -> Cells:
         """Return the bins of the last variant's scores that a saved report keeps."""
-        return self.binned(len(self.systems) - 1, np.arange(1, KEPT + 1) / KEPT)[0]
+        return self.binned(len(self.variants) - 1, np.arange(1, KEPT + 1) / KEPT)[0]
 
-    def only(self, systems: slice) -> Self:
+    def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""
-        return replace(self, systems=self.systems[systems], measured=self.measured[systems])
+        return replace(self, variants=self.variants[variants], measured=self.measured[variants])
 
-    def change(self, system: int = 1, since: int = 0) -> tuple[Estimate, ...]:
+    def change(self, variant: int = 1, since: int = 0) -> tuple[Estimate, ...]:
         """Return a variant's metrics minus those of another, paired; `p_value` tests that they are
         equal."""
         pairs = zip(
             self.estimates(since),
-            self.estimates(system),
+            self.estimates(variant),
             self.measured[since],
-            self.measured[system],
+            self.measured[variant],
             strict=True,
         )
         return tuple(change_of(a, b, x, y, self.settings) for a, b, x, y in pairs)

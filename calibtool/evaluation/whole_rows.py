@@ -8,8 +8,8 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.binary_problems import FINE
 from calibtool.evaluation.collect import Collected
+from calibtool.evaluation.fine_cells import FINE
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.intervals.draws import drawn_sums
 from calibtool.metrics.cells import Cells

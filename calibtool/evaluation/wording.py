@@ -1,4 +1,4 @@
-"""The reading: what a report's numbers say, in plain words, and no more than they show."""
+"""Wording: a report's numbers in plain words, which claim no more than the intervals show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from calibtool.intervals.estimate import Estimate
 
 
 def read(report: Report) -> str:
-    """A sentence or two about calibration and, on a line of its own, the next step."""
+    """Return a sentence or two about calibration and, on a separate line, the next step."""
     lead = _lead(report.estimates)
     sentence = _state(report, lead, report.bias)
     if report.calibrator:
@@ -19,35 +19,37 @@ def read(report: Report) -> str:
 
 
 def state(report: Report) -> str:
-    """What the numbers as given say, in a sentence."""
+    """Return a sentence about the predictions as given."""
     return _state(report, _lead(report.estimates), report.bias)
 
 
 def effect(report: Report) -> str:
-    """What a calibrator does to the first calibration error, in a sentence; "" without one."""
+    """Return a sentence about what the calibrator does to the first calibration error; "" without a
+    calibrator."""
     return _effect(report, _lead(report.estimates)) if report.calibrator else ""
 
 
 def _lead(estimates: tuple[Estimate, ...]) -> Estimate | None:
-    """The calibration error that the reading speaks of: the first in the table."""
+    """Return the calibration error that the sentences are about: the first in the table."""
     return next((e for e in estimates if e.view and e.value is not None), None)
 
 
 def _visible(error: Estimate) -> bool:
-    """Whether the interval of a calibration error excludes 0."""
+    """Return whether the interval of a calibration error excludes 0."""
     return error.low is not None and error.low > 0
 
 
 def _borderline(error: Estimate, report: Report) -> bool:
-    """Whether the p-value, one-sided, rejects perfect calibration, and the interval does not."""
+    """Return whether the one-sided p-value rejects perfect calibration, and the interval does
+    not."""
     rejected = error.p_value is not None and error.p_value < 1 - (report.level or 0.95)
     return rejected and not _visible(error)
 
 
 def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
-    says = _says(report, bias)
+    means = _means(report, bias)
     if lead is None or lead.p_value is None or lead.high is None:
-        return f"{says[0].upper()}{says[1:]}." if says else ""
+        return f"{means[0].upper()}{means[1:]}." if means else ""
     if _borderline(lead, report):
         return (
             f"Borderline at n = {report.data.rows:,} ({p_text(lead.p_value)}): "
@@ -66,7 +68,7 @@ def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
             "too high in some bins, too low in others."
         )
     side = _SIDE[lead.view == "positive", bias.low > 0]
-    return f"{side}: {says} ({p})."
+    return f"{side}: {means} ({p})."
 
 
 _SIDE = {
@@ -77,7 +79,8 @@ _SIDE = {
 }
 
 
-def _says(report: Report, bias: Estimate | None) -> str:
+def _means(report: Report, bias: Estimate | None) -> str:
+    """Return the mean score and the mean outcome in words; "" if they were not measured."""
     if bias is None or report.said is None or report.was is None:
         return ""
     if bias.view == "positive":
@@ -108,7 +111,7 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     elif _visible(after):
         still = f"miscalibration is still visible ({p_text(after.p_value)})"
     else:
-        still = f"none is visible any more (p = {after.p_value:.2f})"
+        still = f"no remaining miscalibration was detected (p = {after.p_value:.2f})"
     return f"{text}, {verdict}; {still}."
 
 
@@ -124,5 +127,5 @@ def _title(estimate: Estimate) -> str:
 
 
 def p_text(p: float) -> str:
-    """A p-value as it is printed."""
+    """Return a p-value as it is printed."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"

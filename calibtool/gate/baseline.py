@@ -1,6 +1,6 @@
-"""A saved report to compare with: what `calibtool evaluate --format json -o main.json` kept.
+"""Baseline: a saved report to compare with, from `calibtool evaluate --format json -o main.json`.
 
-It knows no rows, so the comparison is unpaired: both intervals count in full.
+It holds no rows, so the comparison is unpaired: the noise of both counts in full.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from calibtool.intervals import difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.inversion import Inverted
 
-VERSIONS = (1,)  # of reports that can be read
+VERSIONS = (1,)  # versions of the report format that can be read
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Saved:
     """A saved report.
 
     Attributes:
-        path: of the file.
-        level: of its intervals; None without.
-        rows: that it was measured on.
-        estimates: by metric; those after the calibrator, if the report has one.
+        path: path of the file.
+        level: level of its intervals; None without intervals.
+        rows: number of rows that were measured.
+        estimates: estimates by metric; those after the calibrator, if the report has one.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Saved:
 
 
 def read_saved(path: str | Path) -> Saved:
-    """A report from its JSON file. Raises InputError for anything else."""
+    """Read a report from its JSON file. Raises InputError for anything else."""
     where = str(path)
     try:
         body = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -57,26 +57,27 @@ def read_saved(path: str | Path) -> Saved:
             f"{', '.join(map(str, VERSIONS))}"
         )
     try:
-        found = [_estimate(one.get("after") or one) for one in body["metrics"]]
+        estimates = [_estimate(entry.get("after") or entry) for entry in body["metrics"]]
         level, rows = body["level"], int(body["data"]["rows"])
         level = None if level is None else float(level)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{where}: not a whole report: {error!r} is wrong in it") from error
-    return Saved(where, level, rows, {estimate.name: estimate for estimate in found})
+        raise InputError(f"{where}: the report is incomplete or damaged: {error!r}") from error
+    return Saved(where, level, rows, {estimate.name: estimate for estimate in estimates})
 
 
 def _estimate(entry: dict[str, Any]) -> Estimate:
+    """Return the estimate of a JSON object; keys that this version does not know are left out."""
     known = {field.name for field in fields(Estimate)}
     values = {key: value for key, value in entry.items() if key in known}
     numbers = ("value", "low", "high", "unbiased", "p_value", "error")
     for key in numbers:
         if values.get(key) is not None:
-            values[key] = float(values[key])  # also "inf", as JSON has none
+            values[key] = float(values[key])  # JSON has no infinity: it is written as "inf"
     return Estimate(str(values.pop("name")), values.pop("value"), **values)
 
 
 def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
-    """Now minus then, of independent rows: MOVER (Zou & Donner 2008) on the two intervals.
+    """Return now minus then, of independent rows: MOVER (Zou & Donner 2008) on the two intervals.
 
     Raises InputError where the report lacks the metric, or has it in another view or at another
     level.
@@ -110,6 +111,11 @@ def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
 
 
 def _difference(then: Estimate, now: Estimate, level: float) -> tuple[float, float, float | None]:
+    """Return low, high and the unbiased estimate (None for metrics that are not biased).
+
+    MOVER adds the squared distances of the ends from the values: low is the difference minus the
+    root of (now - its low)**2 + (then's high - then)**2, and high likewise (Zou & Donner 2008).
+    """
     a, b = _inverted(then), _inverted(now)
     if a is not None and b is not None:
         low, high = difference.difference(a, b, 0.0, level)
@@ -125,10 +131,11 @@ def _difference(then: Estimate, now: Estimate, level: float) -> tuple[float, flo
     return low, value + math.hypot(now.high - now.value, then.value - then.low), None
 
 
-def _inverted(found: Estimate) -> Inverted | None:
-    """A calibration error's interval, as `intervals.difference` takes it."""
-    if found.unbiased is None or found.p_value is None:
+def _inverted(estimate: Estimate) -> Inverted | None:
+    """Return a calibration error's interval as `intervals.difference` takes it; None for other
+    metrics."""
+    if estimate.unbiased is None or estimate.p_value is None:
         return None
-    assert found.low is not None
-    assert found.high is not None
-    return Inverted(found.low, found.high, found.unbiased, found.p_value)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return Inverted(estimate.low, estimate.high, estimate.unbiased, estimate.p_value)

@@ -1,5 +1,5 @@
-"""What is held to requirements: rows, what a calibrator makes of them, and a baseline's on the same
-rows; measured whole and in slices."""
+"""Candidate: the predictions that are held to requirements, as given or after a calibrator, beside
+a baseline; measured on all rows and in slices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.analysis.significance.run import significance
 from calibtool.data.files.source import Source
 from calibtool.data.matching import match
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Readable, Recalibrator, Variant
+from calibtool.data.readable import Readable, Recalibrator, Variant, variants_of
 from calibtool.data.slicing import columns_of, with_extra
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_variants, report_of
@@ -27,13 +27,13 @@ from calibtool.metrics.spec import Spec
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """What is measured.
+    """What is held to requirements, and what it is compared with.
 
     Attributes:
-        rows: the predictions; whole in memory where a requirement needs that.
-        calibrator: what makes the candidate of them, or None.
-        other: the baseline's predictions on the same rows, or None.
-        saved: a report to compare with, or None.
+        rows: the predictions; in memory where a requirement needs them so.
+        calibrator: applied to the predictions before they are measured, or None.
+        other: the baseline's predictions of the same rows, or None.
+        saved: a saved report as baseline, or None.
         compared: how the baseline is compared, in words, or "".
         cluster: column of rows that are resampled together, or None.
         resampling: how intervals are made.
@@ -50,22 +50,22 @@ class Candidate:
     execution: Execution = field(default_factory=Execution)
 
     @property
-    def candidate(self) -> Variant:
-        """What is held to the requirements."""
+    def variant(self) -> Variant:
+        """The variant that is held to the requirements."""
         return Variant() if self.calibrator is None else Variant.of(self.calibrator)
 
     def whole(self) -> Predictions:
-        """The candidate's predictions, in memory."""
+        """Return the candidate's predictions in memory, after the calibrator, with all columns."""
         rows = self.rows.load()
-        made = self.candidate.apply(rows)
-        return made if made is rows else with_extra(made, rows.extra)
+        applied = self.variant.apply(rows)
+        return applied if applied is rows else with_extra(applied, rows.extra)
 
     def examine(
         self, specs: Sequence[Spec], rows: Readable, resampling: Resampling | None = None
     ) -> Results:
         """Measure some of the rows: the candidate (variant 0), and the baseline (variant 1) if
         there is one."""
-        variants = [self.candidate, *([self.other] if self.other else [])]
+        variants = [self.variant, *([self.other] if self.other else [])]
         return evaluate_variants(self._request(specs, rows, variants, resampling, bias=False))
 
     def _request(
@@ -88,50 +88,52 @@ class Candidate:
         )
 
     def report(self, specs: Sequence[Spec]) -> tuple[Report, dict[str, Estimate]]:
-        """The report of all rows, and the estimate of each subject: "ece", "delta(ece)"."""
-        raw = [Variant()] if self.calibrator is not None else []
-        systems = [*raw, self.candidate, *([self.other] if self.other else [])]
-        found = evaluate_variants(self._request(specs, self.rows, systems))
-        own = len(raw)
-        level = found.level
-        measured = self._named(found, own, level)
-        return report_of(found.only(slice(0, own + 1))), measured
+        """Measure all rows. Returns the report, and the estimate of each subject: "ece",
+        "delta(ece)"."""
+        variants = variants_of(self.calibrator)  # the report also shows the rows as given
+        number = len(variants) - 1
+        with_baseline = [*variants, *([self.other] if self.other else [])]
+        results = evaluate_variants(self._request(specs, self.rows, with_baseline))
+        return report_of(results.only(slice(0, number + 1))), self._by_subject(results, number)
 
-    def estimates(self, found: Results) -> dict[str, Estimate]:
-        """The estimates of what `examine` found, by subject."""
-        return self._named(found, 0, found.level)
+    def estimates(self, results: Results) -> dict[str, Estimate]:
+        """Return the estimates of what `examine` measured, by subject."""
+        return self._by_subject(results, 0)
 
-    def _named(self, found: Results, own: int, level: float | None) -> dict[str, Estimate]:
-        estimates = found.estimates(own)
-        named = {estimate.name: estimate for estimate in estimates}
+    def _by_subject(self, results: Results, number: int) -> dict[str, Estimate]:
+        """Return the estimates of variant `number`, the candidate, and its differences from the
+        baseline, which is the next variant or a saved report."""
+        estimates = results.estimates(number)
+        by_subject = {estimate.name: estimate for estimate in estimates}
         if self.other is not None:
-            changes = found.change(own, own + 1)
-            named |= {f"delta({e.name})": e for e in changes}
+            changes = results.change(number, number + 1)
+            by_subject |= {f"delta({change.name})": change for change in changes}
         if self.saved is not None:
             for estimate in estimates:
                 if estimate.name in self.saved.estimates:
-                    key = f"delta({estimate.name})"
-                    named[key] = delta(self.saved, estimate, level)
-        return named
+                    difference = delta(self.saved, estimate, results.level)
+                    by_subject[f"delta({estimate.name})"] = difference
+        return by_subject
 
     def p_values(self, tests: Sequence[str], predictions: Predictions) -> dict[str, Estimate]:
-        """The p-value of tests of perfect calibration, by subject: "p(cox)"."""
-        found = significance(
+        """Return the p-values of tests of perfect calibration, by subject: "p(cox)"."""
+        tested = significance(
             predictions,
             tests=list(dict.fromkeys(tests)),
             resamples=self.resampling.resamples,
             seed=self.resampling.seed,
         )
         return {
-            f"p({one.name})": Estimate(
-                f"p({one.name})",
-                one.p_value,
-                view=one.view,
+            f"p({test.name})": Estimate(
+                f"p({test.name})",
+                test.p_value,
+                view=test.view,
                 better="higher",
-                missing=one.missing,
-                signature=f"p({one.name})|view:{one.view}|redraws:{one.draws}|seed:{found.seed}",
+                missing=test.missing,
+                signature=f"p({test.name})|view:{test.view}|redraws:{test.draws}"
+                f"|seed:{tested.seed}",
             )
-            for one in found.results
+            for test in tested.results
         }
 
 
@@ -145,59 +147,64 @@ def prepare(
     resampling: Resampling,
     execution: Execution,
 ) -> Candidate:
-    """Everything that the requirements need, or an error that says what is missing."""
+    """Return the candidate, with everything that the requirements need.
+
+    Raises UsageError, which says what is missing, and InputError for a baseline of other rows.
+    """
     deltas = [r for r in wanted if r.delta]
     if deltas and baseline is None:
         raise UsageError(
-            f"{deltas[0].text}: there is nothing to compare with; give --baseline FILE, "
+            f"{deltas[0].text}: there is no baseline to compare with; give --baseline FILE, "
             "predictions on the same rows or a saved report"
         )
     if baseline is not None and not deltas:
         raise UsageError(
-            "a baseline is given, but no requirement speaks of it; require 'delta(nll) <= 0.005'"
+            "--baseline is given, but no requirement compares with it; add --require "
+            "'delta(nll) <= 0.005', or leave it out"
         )
     sliced = [r for r in deltas if r.by]
     if sliced and isinstance(baseline, Saved):
         raise UsageError(
-            f"{sliced[0].text}: a saved report knows no slices; give the baseline's predictions"
+            f"{sliced[0].text}: a saved report holds no slices; give the baseline's predictions "
+            "instead"
         )
     rows = _with_columns(predictions, [r.by for r in wanted if r.by], cluster)
     if any(r.by for r in wanted):
         rows = rows.load()
-    subject = Candidate(
+    candidate = Candidate(
         rows, calibrator, cluster=cluster, resampling=resampling, execution=execution
     )
     if isinstance(baseline, Saved):
-        how = f"unpaired with the saved report {baseline.path} of {baseline.rows:,} rows"
+        compared = f"unpaired with the saved report {baseline.path} of {baseline.rows:,} rows"
         for requirement in deltas:
             assert requirement.spec is not None
             if requirement.spec.name not in baseline.estimates:
-                delta(baseline, Estimate(requirement.spec.name, None), None)  # says what to do
-        return replace(subject, saved=baseline, compared=how)
+                delta(baseline, Estimate(requirement.spec.name, None), None)  # raises
+        return replace(candidate, saved=baseline, compared=compared)
     if baseline is None:
-        return subject
+        return candidate
     matched = match([rows, baseline], id_=id_)
-    rows_by = f"by {matched.by}"
-    how = f"paired with {baseline.source}, rows matched {rows_by}"
-    return replace(subject, rows=matched.first, other=matched.systems[1], compared=how)
+    compared = f"paired with {baseline.source}, rows matched by {matched.by}"
+    return replace(candidate, rows=matched.first, other=matched.systems[1], compared=compared)
 
 
 def named(by: str, rows: Readable) -> str:
-    """The columns with "class" read as the predicted class, unless there is a column of that name:
-    calibration is a promise about what was predicted."""
-    known = _known(rows)
+    """Return the columns of `by`, with "class" read as the predicted class unless there is a column
+    of that name: calibration is a promise about what was predicted."""
+    known = _columns(rows)
     names = [name.strip() for name in by.split(",")]
     return ",".join("predicted" if n == "class" and n not in known else n for n in names)
 
 
-def _known(rows: Readable) -> Iterable[str]:
+def _columns(rows: Readable) -> Iterable[str]:
+    """Return the names of the columns that rows can be grouped by."""
     return rows.table.columns if isinstance(rows, Source) else getattr(rows, "extra", {})
 
 
 def _with_columns(rows: Readable, parts: Sequence[str], cluster: str | None) -> Readable:
-    """A source that carries along the columns of slices and clusters."""
+    """Return a source that also reads the columns of slices and clusters."""
     if not isinstance(rows, Source):
         return rows
-    there = rows.table.columns
-    names = [name for by in parts for name in columns_of(named(by, rows), there)]
+    columns = rows.table.columns
+    names = [name for by in parts for name in columns_of(named(by, rows), columns)]
     return rows.also([*names, *([cluster] if cluster else [])])

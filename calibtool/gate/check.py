@@ -1,4 +1,4 @@
-"""Gate: requirements such as "ece <= 0.03", held against what was measured, by its interval."""
+"""Check: hold predictions to requirements such as "ece <= 0.03", by the interval of the metric."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING = (
     "in [tool.calibtool.check] of pyproject.toml; `calibtool check FILE --init calibtool.toml` "
     "writes one"
 )
-ALWAYS = "accuracy"  # measured where no metric is asked for, only tests
+ALWAYS = "accuracy"  # measured where only tests are required: a report holds at least one metric
 
 
 def check(
@@ -49,20 +49,20 @@ def check(
     """Hold predictions to requirements.
 
     Args:
-        predictions: what to measure; None where nothing but evidence over time is required.
+        predictions: what to measure; None if only evidence over time is required.
         requirements: such as ["ece <= 0.03", "accuracy >= 90 %", "delta(nll) <= 0.005",
             "p(cox) >= 0.01", "ece <= 0.05 by country", "worst(ece by class) <= 0.1"].
-        mode: "tolerate" fails what the interval shows to break a requirement, "prove" passes what
-            it shows to keep to it, "point" looks at the measured value alone.
+        mode: "tolerate" fails only what the interval shows to break a requirement, "prove" passes
+            only what it shows to meet it, "point" looks at the measured value alone.
         baseline: what delta(...) compares with: predictions on the same rows, or a saved report.
-        calibrator: hold what it makes of the predictions to the requirements.
-        id_: the column that names the rows, for the baseline.
-        periods: of e(change) and e(miscalibration), as `calibtool.analysis.monitoring.read.read`
-            reads them.
+        calibrator: apply this calibrator to the predictions before checking.
+        id_: the column that identifies rows, to match those of the baseline.
+        periods: the data of e(change) and e(miscalibration), from
+            `calibtool.analysis.monitoring.read.read`.
         cluster, ci, resamples, level, seed, threads, progress: as for `evaluate`.
 
-    Raises UsageError for no requirement or one that cannot be understood, NotAvailableError for
-    what could not be computed: that is never a pass.
+    Raises UsageError for no requirement or one that cannot be parsed, and NotAvailableError for a
+    metric that could not be computed: that is never a pass.
 
     >>> from calibtool.data.predictions import Predictions
     >>> p = Predictions.from_probs([[0.8, 0.2], [0.4, 0.6]] * 40, [0, 1] * 40)
@@ -73,61 +73,64 @@ def check(
     resampling = Resampling(ci, resamples, level, seed)
     _require(wanted, mode, resampling, cluster)
     over_time = [r for r in wanted if r.evidence]
-    watched = evidence_verdicts(over_time, periods)
+    over_time_verdicts = evidence_verdicts(over_time, periods)
     now = [r for r in wanted if not r.evidence]
     if not now and periods is not None:
-        return Outcome(tuple(watched), evidence_report(watched, periods), mode)
+        return Outcome(
+            tuple(over_time_verdicts), evidence_report(over_time_verdicts, periods), mode
+        )
     assert predictions is not None
     execution = Execution.of(threads, progress)
-    subject = prepare(predictions, now, calibrator, baseline, id_, cluster, resampling, execution)
+    candidate = prepare(predictions, now, calibrator, baseline, id_, cluster, resampling, execution)
     specs = parse_list([r.spec for r in now if r.spec is not None] or ALWAYS)
-    report, measured = subject.report(specs)
+    report, measured = candidate.report(specs)
     tests = [r.test for r in now if r.test and not r.by]
     if tests:
-        measured |= subject.p_values(tests, subject.whole())
-    verdicts = [_verdict(r, subject, report, measured, mode) for r in now]
-    verdicts = sorted([*verdicts, *watched], key=lambda v: wanted.index(v.requirement))
-    return Outcome(tuple(verdicts), report, mode, subject.compared)
+        measured |= candidate.p_values(tests, candidate.whole())
+    verdicts = [_verdict(r, candidate, report, measured, mode) for r in now]
+    verdicts = sorted([*verdicts, *over_time_verdicts], key=lambda v: wanted.index(v.requirement))
+    return Outcome(tuple(verdicts), report, mode, candidate.compared)
 
 
 def _verdict(
     requirement: Requirement,
-    subject: Candidate,
+    candidate: Candidate,
     report: Report,
     measured: dict[str, Estimate],
     mode: str,
 ) -> Verdict:
     if requirement.by:
-        return sliced(subject, requirement, mode, report.level)
+        return sliced(candidate, requirement, mode, report.level)
     estimate = measured[requirement.subject]
     require_value(requirement, estimate, report.data.source)
     held = decide(requirement, estimate, mode, report.level, report.data.rows)
-    return Verdict(requirement, held, note=subject.compared if requirement.delta else "")
+    return Verdict(requirement, held, note=candidate.compared if requirement.delta else "")
 
 
 def _require(
     wanted: Sequence[Requirement], mode: str, resampling: Resampling, cluster: str | None
 ) -> None:
-    """Something is required, and can be decided in this mode."""
+    """Check that something is required, and that it can be decided in this mode. Raises
+    UsageError."""
     if not wanted:
         raise UsageError(NOTHING)
     if mode not in MODES:
-        raise UsageError(f"--mode {mode!r}: there are {', '.join(MODES)}")
+        raise UsageError(f"--mode must be one of {', '.join(MODES)} (got {mode!r})")
     if resampling.ci == "none" and mode != "point":
         raise UsageError(
-            f"--ci none leaves --mode {mode} no interval to decide by; --mode point decides by the "
-            "measured value alone"
+            f"--ci none cannot be combined with --mode {mode}, which decides by the interval; "
+            "--mode point decides by the measured value alone"
         )
-    least = 1 / (1 + resampling.resamples)
+    least = 1 / (1 + resampling.resamples)  # the observed statistic counts as one of the redraws
     for requirement in wanted:
         if requirement.test and cluster:
             raise UsageError(
-                f"{requirement.text}: tests of perfect calibration take rows to be independent; "
-                "with --cluster, hold a metric to a threshold instead"
+                f"{requirement.text}: tests of perfect calibration assume independent rows; "
+                "with --cluster, require a threshold of a metric instead"
             )
         if requirement.test and requirement.threshold <= least:
             raise UsageError(
                 f"{requirement.text}: {resampling.resamples:,} redraws give no p-value "
-                f"below {least:.2g}, so it could never fail; ask for --resamples "
+                f"below {least:.2g}, so it could never fail; use --resamples "
                 f"{round(2 / max(requirement.threshold, 1e-6)):,}"
             )

@@ -1,6 +1,6 @@
-"""Requirements in a file: [tool.calibtool.check] of pyproject.toml, or [check] of calibtool.toml.
+"""Config: requirements in [tool.calibtool.check] of pyproject.toml, or [check] of calibtool.toml.
 
-A mistake is named by its line. All mistakes are reported together.
+Errors give the line number. All errors of a file are reported together.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from calibtool.gate.outcome import MODES
 from calibtool.gate.requirement import Requirement, parse_requirement
 
 PATH = ("tool", "calibtool", "check")
-FILES = ("calibtool.toml", "pyproject.toml")  # looked for, in this order
+FILES = ("calibtool.toml", "pyproject.toml")  # searched for in this order
 READING = (
     *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
     *("predictions", "weights", "classes"),
 )
-# key -> type, and the choices if there are few
+# key -> type, and the accepted values, or () for any
 SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "file": (str, ()),
     "calibrator": (str, ()),
@@ -40,19 +40,19 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     **dict.fromkeys(READING, (str, ())),
     "renormalize": (bool, ()),
 }
-WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a TOML file asks for: requirements, and options of `check` by name."""
+    """The content of a TOML file: requirements, and options of `check` by name."""
 
     require: tuple[Requirement, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
 
 
 def find_config(folder: Path) -> Path | None:
-    """The first of FILES that is there and has the table."""
+    """Return the first of FILES in a folder that has the table, or None."""
     for name in FILES:
         path = folder / name
         if path.is_file() and (name != "pyproject.toml" or read_table(path) is not None):
@@ -61,18 +61,18 @@ def find_config(folder: Path) -> Path | None:
 
 
 def read_config(path: str | Path) -> Config:
-    """Requirements from the table [tool.calibtool.check] of a TOML file, or [check] outside
-    pyproject.toml. Raises UsageError with the line of each mistake."""
+    """Read requirements from the table [tool.calibtool.check] of a TOML file, or [check] outside
+    pyproject.toml. Raises UsageError with the line of each error."""
     path = Path(path)
     table = read_table(path)
     if not isinstance(table, dict):
-        own = "" if path.name == "pyproject.toml" else " or [check]"
-        raise UsageError(f"{path}: has no table [{'.'.join(PATH)}]{own}")
+        short = "" if path.name == "pyproject.toml" else " or [check]"
+        raise UsageError(f"{path}: has no table [{'.'.join(PATH)}]{short}")
     return _checked(path, table, path.read_text(encoding="utf-8").splitlines())
 
 
 def read_table(path: Path) -> Any:
-    """The table as it stands in a file, or None."""
+    """Return the table of a file as it is parsed, or None."""
     return _table(path, _parsed(path))
 
 
@@ -101,14 +101,14 @@ def _checked(path: Path, table: dict[str, Any], lines: list[str]) -> Config:
     require = []
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         at = line_of(lines, "require")
-        mistakes.append(f'{path}{at}: require must be a list of texts such as "ece <= 0.03"')
+        mistakes.append(f'{path}{at}: require must be a list of strings such as "ece <= 0.03"')
         texts = []
     for text in texts:
-        own = int(line_of(lines, "require", text).lstrip(":") or 1)
+        line = int(line_of(lines, "require", text).lstrip(":") or 1)
         try:
-            require.append(replace(parse_requirement(text), place=(str(path), own)))
+            require.append(replace(parse_requirement(text), place=(str(path), line)))
         except UsageError as error:
-            mistakes.append(f"{path}:{own}: {error}")
+            mistakes.append(f"{path}:{line}: {error}")
     options = {key: value for key, value in table.items() if key != "require"}
     for key, value in options.items():
         mistake = _mistake(key, value)
@@ -120,7 +120,7 @@ def _checked(path: Path, table: dict[str, Any], lines: list[str]) -> Config:
 
 
 def _mistake(key: str, value: Any) -> str:
-    """What is wrong with a setting, or ""."""
+    """Return what is wrong with a setting, or ""."""
     if key not in SETTINGS:
         return f"there is no key {key!r}{near(key, ['require', *SETTINGS])}"
     kind, choices = SETTINGS[key]
@@ -128,12 +128,15 @@ def _mistake(key: str, value: Any) -> str:
     if not fits or (isinstance(value, bool) and kind is not bool):
         return f"{key} must be {WORDS[kind]}, not {value!r}"
     if choices and value not in choices:
-        return f"{key} = {value!r}: there are {', '.join(choices)}"
+        return f"{key} must be one of {', '.join(choices)} (got {value!r})"
     return ""
 
 
 def line_of(lines: list[str], key: str, text: str = "") -> str:
-    """The line of a key of the table, or of a text in its value, as ":12"; "" if it is not found.
+    """Return the line of a key of the table, or of a text in its value, as ":12"; "" if it is not
+    found.
+
+    TOML parsers report no lines of values: the file is searched as text.
 
     >>> line_of(["[check]", "seed = 0"], "seed")
     ':2'
@@ -143,9 +146,9 @@ def line_of(lines: list[str], key: str, text: str = "") -> str:
         head = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line)
         if head and "=" not in head[1] and not first:
             inside = head[1].replace(" ", "") in ("check", ".".join(PATH))
-        own = re.match(r"""\s*(?:[\w.]*\.)?["']?([\w-]+)["']?\s*=(?!=)""", line)
-        dotted = own is not None and ".check." in f".{line.split('=')[0].strip()}"
-        if not first and own and own[1] == key and (inside or dotted):
+        assigned = re.match(r"""\s*(?:[\w.]*\.)?["']?([\w-]+)["']?\s*=(?!=)""", line)
+        dotted = assigned is not None and ".check." in f".{line.split('=')[0].strip()}"
+        if not first and assigned and assigned[1] == key and (inside or dotted):
             first = number
         if first and (not text or text in line):
             return f":{number}"

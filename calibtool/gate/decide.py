@@ -1,13 +1,14 @@
 """Decide: a number with its interval against a threshold, in one of three modes.
 
-All is said of the excess, how far a value lies beyond the threshold: above 0 it breaks the
-requirement, whichever way that points.
+The near end of the interval is the one most favourable to the model, the far end the other. The
+excess of a value is how far it lies beyond the threshold: above 0 it violates the requirement,
+whether that is an upper or a lower limit.
 
-- `prove`: pass if the interval's far end keeps to the threshold, fail if its near end breaks it,
-  otherwise inconclusive.
-- `tolerate`: fail if the near end breaks it. Otherwise nothing is proven against the model and it
-  passes, unless the rows are so few that the gate is blind: they would not have found with 80 %
-  power even a true value twice as far as is allowed. Then it is inconclusive.
+- `prove`: pass if the far end is within the threshold, fail if the near end violates it, otherwise
+  inconclusive.
+- `tolerate`: fail if the near end violates the threshold. Otherwise nothing is proven against the
+  model and it passes, unless there are too few rows: if they would not detect a violation of
+  `Requirement.matters` with 80 % power, it is inconclusive.
 - `point`: the measured value decides.
 """
 
@@ -22,7 +23,7 @@ from calibtool.gate.outcome import Check, Decision
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
 
-POWER = 0.8
+POWER = 0.8  # the usual power of a planned test (Cohen 1988): one violation in five is missed
 _Z_POWER = NormalDist().inv_cdf(POWER)
 
 
@@ -32,42 +33,48 @@ def decide(
     """Hold an estimate to a requirement.
 
     Args:
-        estimate: with its interval at `level`, unless the mode is point.
-        level: of the interval; None where there is none.
-        rows: that it was measured on.
+        requirement: what is required.
+        estimate: what was measured, with its interval at `level` unless the mode is "point".
+        mode: "prove", "tolerate" or "point".
+        level: level of the interval; None without one.
+        rows: the number of rows that were measured.
+
+    Raises NotAvailableError for an estimate without a value, UsageError for a mode that needs an
+    interval where the metric has none.
 
     >>> from calibtool.gate.requirement import parse_requirement
-    >>> found = Estimate("ece", 0.04, 0.02, 0.05, unbiased=0.035, error=0.008)
+    >>> estimate = Estimate("ece", 0.04, 0.02, 0.05, unbiased=0.035, error=0.008)
     >>> ece = parse_requirement("ece <= 0.03")
-    >>> [decide(ece, found, mode, 0.95, 900).decision for mode in ("prove", "tolerate", "point")]
+    >>> [decide(ece, estimate, mode, 0.95, 900).decision for mode in ("prove", "tolerate", "point")]
     ['inconclusive', 'pass', 'fail']
     """
     require_value(requirement, estimate)
     assert estimate.value is not None
+    # a difference of two biased values is judged by its unbiased estimate
     shown = _centre(estimate) if requirement.delta else estimate.value
-    margin = 0.0 - _excess(requirement, shown)  # and never -0
+    margin = 0.0 - _excess(requirement, shown)  # not the negative: JSON would show -0.0
     if requirement.spec is None:
         return Check(
-            estimate, _plain(requirement, shown), margin, _p(requirement, shown), rows=rows
+            estimate, _by_value(requirement, shown), margin, _p(requirement, shown), rows=rows
         )
     if mode == "point":
-        return Check(estimate, _plain(requirement, shown), margin, _point(margin), rows=rows)
-    if not math.isfinite(estimate.value):  # no sample of rows takes an infinite mean back
-        return Check(estimate, _plain(requirement, shown), margin, _point(margin), rows=rows)
+        return Check(estimate, _by_value(requirement, shown), margin, _point(margin), rows=rows)
+    if not math.isfinite(estimate.value):  # more rows cannot make an infinite mean finite
+        return Check(estimate, _by_value(requirement, shown), margin, _point(margin), rows=rows)
     if estimate.low is None or estimate.high is None or level is None:
         return _without_interval(requirement, estimate, mode, margin, rows)
     least = detectable(requirement, estimate, level)
     decision, why, needed = (_prove if mode == "prove" else _tolerate)(
         requirement, estimate, shown, least, rows
     )
-    found = requirement.threshold + (least if requirement.upper else -least)
-    return Check(estimate, decision, margin, why, found, rows, needed, level=level)
+    smallest = requirement.threshold + (least if requirement.upper else -least)
+    return Check(estimate, decision, margin, why, smallest, rows, needed, level=level)
 
 
 def require_value(
     requirement: Requirement, estimate: Estimate, source: str = "these predictions"
 ) -> None:
-    """An estimate that has a value; NotAvailableError otherwise."""
+    """Check that an estimate has a value. Raises NotAvailableError otherwise."""
     if estimate.value is None or math.isnan(estimate.value):
         why = estimate.missing or "not a number"
         raise NotAvailableError(
@@ -77,8 +84,13 @@ def require_value(
 
 
 def detectable(requirement: Requirement, estimate: Estimate, level: float) -> float:
-    """The excess that the lower bound finds with 80 % power: what the interval takes on that side,
-    and 0.84 standard errors."""
+    """Return the smallest excess that is detected with 80 % power.
+
+    The near end lies `side` from the centre, which itself is normal around the truth: the near end
+    exceeds the threshold with 80 % probability if the truth does so by `side` and 0.84 standard
+    errors more. The side of an interval that is cut off at 0 is too short; it counts as at least
+    that of a normal interval.
+    """
     z = NormalDist().inv_cdf((1 + level) / 2)
     low, high = _ends(estimate)
     error = estimate.error if estimate.error is not None else (high - low) / (2 * z)
@@ -92,13 +104,13 @@ def _prove(
 ) -> tuple[Decision, str, int | None]:
     near, far = _bounds(requirement, estimate)
     if requirement.met(far):
-        return "pass", f"proven: even {_number(far)} keeps to it", None
+        return "pass", f"proven: the whole interval meets it, its far end is {_number(far)}", None
     if not requirement.met(near):
         return "fail", _beyond(requirement, near), None
     centre = _centre(estimate)
     side = abs((far if requirement.met(centre) else near) - centre)
     needed = _scaled(rows, side, abs(_excess(requirement, centre)))
-    return "inconclusive", "the interval holds the threshold: neither proven nor refuted", needed
+    return "inconclusive", "the interval contains the threshold: neither proven nor refuted", needed
 
 
 def _tolerate(
@@ -108,16 +120,20 @@ def _tolerate(
     if not requirement.met(near):
         return "fail", _beyond(requirement, near), None
     if requirement.met(far):
-        return "pass", f"met for sure: even {_number(far)} keeps to it", None
+        return (
+            "pass",
+            f"met by the whole interval: its far end is {_number(far)}",
+            None,
+        )
     matters = requirement.matters
     if matters is not None and least > matters:
         sign = 1 if requirement.upper else -1
         twice = requirement.threshold + sign * matters
-        why = f"too few rows: they would hardly have shown a true {_number(twice)} either"
+        why = f"too few rows: even a true {_number(twice)} would often go undetected"
         return "inconclusive", why, _scaled(rows, least, matters)
     if requirement.met(shown):
         return "pass", "met", None
-    return "pass", "unlucky rather than worse: chance alone may explain the excess", None
+    return "pass", "beyond the threshold, but sampling noise can explain it", None
 
 
 def _without_interval(
@@ -132,26 +148,26 @@ def _without_interval(
     )
 
 
-def _plain(requirement: Requirement, value: float) -> Decision:
+def _by_value(requirement: Requirement, value: float) -> Decision:
     return "pass" if requirement.met(value) else "fail"
 
 
 def _p(requirement: Requirement, value: float) -> str:
     if requirement.met(value):
-        return "the test sees no miscalibration"
+        return "the test detects no miscalibration"
     return f"the test rejects perfect calibration at {100 * requirement.threshold:g} %"
 
 
 def _point(margin: float) -> str:
-    return "the measured value keeps to it" if margin >= 0 else "the measured value breaks it"
+    return "the measured value meets it" if margin >= 0 else "the measured value violates it"
 
 
 def _beyond(requirement: Requirement, near: float) -> str:
     side = "above" if requirement.upper else "below"
     away = abs(near - requirement.threshold)
     if not away:
-        return "worse, not unlucky: the whole interval breaks it"
-    return f"worse, not unlucky: at least {_number(away)} {side} the threshold"
+        return "violated beyond sampling noise: by the whole interval"
+    return f"violated beyond sampling noise: at least {_number(away)} {side} the threshold"
 
 
 def _ends(estimate: Estimate) -> tuple[float, float]:
@@ -161,23 +177,26 @@ def _ends(estimate: Estimate) -> tuple[float, float]:
 
 
 def _bounds(requirement: Requirement, estimate: Estimate) -> tuple[float, float]:
-    """The end of the interval that is kindest to the model, and the one that is not."""
+    """Return the end of the interval that is most favourable to the model, and the other."""
     low, high = _ends(estimate)
     return (low, high) if requirement.upper else (high, low)
 
 
 def _centre(estimate: Estimate) -> float:
+    """Return the unbiased estimate, or the value where the metric is not biased."""
     assert estimate.value is not None
     return estimate.value if estimate.unbiased is None else estimate.unbiased
 
 
 def _excess(requirement: Requirement, value: float) -> float:
+    """Return how far a value lies beyond the threshold."""
     return (value - requirement.threshold) * (1 if requirement.upper else -1)
 
 
 def _scaled(rows: int, width: float, wanted: float) -> int | None:
-    """Rows at which an interval as wide as `width` is as wide as `wanted`: widths go by the root
-    of the rows. Two digits are all that it is good for."""
+    """Return the number of rows at which an interval that is `width` wide now would be `wanted`
+    wide: widths fall with the root of the rows. It is rounded up to two digits; an extrapolation is
+    not more precise. None where it would take a million times as many rows."""
     if wanted <= 1e-3 * width:
         return None
     needed = rows * (width / wanted) ** 2

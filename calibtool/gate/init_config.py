@@ -1,4 +1,4 @@
-"""A first configuration, from today's numbers."""
+"""Write a first configuration, with thresholds from today's numbers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def write_start(
     resampling: Resampling | None = None,
     execution: Execution | None = None,
 ) -> Report:
-    """Write requirements that today's predictions keep to, with the room that chance needs.
+    """Write requirements that today's predictions meet, with room for sampling noise.
 
     Args:
-        path: of the TOML file; of an existing one the table is added at the end.
-        predictions: today's.
+        path: path of the TOML file; the table is added at the end of an existing file.
+        predictions: today's predictions.
         settings: further keys of the table, such as `file`, their path.
-        calibrator: hold the predictions to the requirements after this calibrator.
+        calibrator: apply this calibrator to the predictions first.
         cluster: column of rows that are resampled together.
         resampling: how intervals are made.
         execution: threads and progress.
@@ -51,7 +51,7 @@ def write_start(
     before = ""
     if path.exists():
         if read_table(path) is not None:
-            raise UsageError(f"{path}: has the table [tool.calibtool.check] already; edit it there")
+            raise UsageError(f"{path}: already has the table [tool.calibtool.check]; edit it there")
         before = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
     request = Request.of(
         predictions,
@@ -65,7 +65,9 @@ def write_start(
     measured = report.after or report.estimates
     known = [e for e in measured if e.high is not None and math.isfinite(e.high)]
     if not known:
-        raise UsageError(f"{report.data.source}: no metric has an interval; there is no threshold")
+        raise UsageError(
+            f"{report.data.source}: no metric has an interval, which thresholds are taken from"
+        )
     write_text(path, before + _table(path, report, known, settings))
     return report
 
@@ -89,18 +91,21 @@ def _table(path: Path, report: Report, known: list[Estimate], settings: dict[str
     )
 
 
-def _line(found: Estimate) -> tuple[str, float]:
-    """A requirement, and today's value."""
-    assert found.value is not None
-    assert found.low is not None
-    assert found.high is not None
-    if found.better == "higher":
-        return _quoted(f"{found.name} >= {_outward(found.low, down=True)}"), found.value
-    return _quoted(f"{found.name} <= {_outward(max(found.high, found.value))}"), found.value
+def _line(estimate: Estimate) -> tuple[str, float]:
+    """Return a requirement, and today's value."""
+    name, value, low, high = estimate.name, estimate.value, estimate.low, estimate.high
+    assert value is not None
+    assert low is not None
+    assert high is not None
+    if estimate.better == "higher":
+        return _quoted(f"{name} >= {_outward(low, down=True)}"), value
+    # the interval of a calibration error may lie below its value, which is biased upward
+    return _quoted(f"{name} <= {_outward(max(high, value))}"), value
 
 
 def _outward(value: float, *, down: bool = False) -> str:
-    """Two digits, away from the model; of shares close to 1, two digits of what is missing.
+    """Return a threshold rounded to two digits, away from the model. Shares close to 1 keep two
+    digits of what is missing to 1.
 
     >>> _outward(0.0192), _outward(0.8794, down=True), _outward(0.9991, down=True)
     ('0.02', '0.87', '0.9991')
@@ -110,18 +115,19 @@ def _outward(value: float, *, down: bool = False) -> str:
     room = 1 - value if down and 0.5 < value < 1 else value
     digits = 1 - math.floor(math.log10(room))
     step = 10.0**-digits
+    # 1e-9: a value that has two digits already is not moved by its rounding error
     rounded = math.floor(value / step + 1e-9) if down else math.ceil(value / step - 1e-9)
     return f"{rounded * step:.{max(digits, 0)}f}".rstrip("0").rstrip(".")
 
 
 def _written(value: Any) -> str:
-    """A TOML value."""
+    """Return a value as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     return _quoted(value) if isinstance(value, str) else repr(value)
 
 
 def _quoted(text: str) -> str:
-    """A TOML text."""
+    """Return a text as a TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""What a gate decides: a verdict a requirement, and the outcome of all."""
+"""Outcome: one verdict per requirement, and the decision that they add up to."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ class Check:
     Attributes:
         estimate: what was measured.
         decision: pass, fail or inconclusive.
-        margin: how much the measured value has to spare; below 0, how far it is beyond.
-        why: what decided, in words.
-        detectable: the true value, beyond the threshold, that so many rows find with 80 % power; of
-            no p-value.
-        rows: how many rows there were.
-        needed: of an inconclusive one, about how many rows would decide it; None if none would.
-        name: of the slice, or "".
-        level: of its interval: higher in a slice, by Holm's correction; None without.
+        margin: distance of the measured value from the threshold; negative beyond it.
+        why: the reason for the decision, in words.
+        detectable: the smallest true value beyond the threshold that this many rows detect with
+            80 % power; None for p-values.
+        rows: the number of rows.
+        needed: for an inconclusive check, about how many rows would decide it; None if no number
+            would.
+        name: the name of the slice, or "".
+        level: the level of the interval, which Holm's correction raises in slices; None without an
+            interval.
     """
 
     estimate: Estimate
@@ -44,12 +46,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A requirement and what became of it.
+    """A requirement and its decision.
 
     Attributes:
-        held: the number that decided: of all rows, or of the worst slice.
+        requirement: what was required.
+        held: the check that decided: of all rows, or of the worst slice.
         slices: every slice, the worst first; empty without `by`.
-        note: slices that were set apart or joined, or how a baseline was compared; or "".
+        note: which slices were left out or joined, or how a baseline was compared; or "".
     """
 
     requirement: Requirement
@@ -59,26 +62,29 @@ class Verdict:
 
     @property
     def decision(self) -> Decision:
+        """Pass, fail or inconclusive."""
         return self.held.decision
 
     @property
     def estimate(self) -> Estimate:
+        """The estimate that decided."""
         return self.held.estimate
 
     @property
     def passed(self) -> bool:
+        """Whether the requirement was met."""
         return self.decision == "pass"
 
 
 @dataclass(frozen=True)
 class Outcome(Shown):
-    """Every verdict, and what they rest on.
+    """Every verdict, and the report that they are based on.
 
     Attributes:
         verdicts: in the order of the requirements.
         report: the metrics of the predictions.
         mode: prove, tolerate or point.
-        baseline: what was compared with, in words, or "".
+        baseline: the comparison with a baseline, in words, or "".
         inconclusive: what an inconclusive verdict counts as; "" for itself.
     """
 
@@ -90,21 +96,24 @@ class Outcome(Shown):
 
     @property
     def alpha(self) -> float | None:
-        """The share of data sets in which one bound is wrong: half of what an interval leaves."""
+        """The error rate of one bound: half of what the interval leaves out. None without
+        intervals."""
         level = self.report.level
         return None if level is None or self.mode == "point" else round((1 - level) / 2, 9)
 
     def counts_as(self, verdict: Verdict) -> Decision:
-        """The decision, with an inconclusive one taken as was asked."""
+        """Return the decision, with an inconclusive one replaced by `inconclusive`."""
         if verdict.decision == "inconclusive" and self.inconclusive:
             return self.inconclusive
         return verdict.decision
 
     @property
     def decision(self) -> Decision:
-        """Fail if any does, else inconclusive if any is."""
-        all_ = {self.counts_as(verdict) for verdict in self.verdicts}
-        return "fail" if "fail" in all_ else "inconclusive" if "inconclusive" in all_ else "pass"
+        """Fail if any verdict fails, otherwise inconclusive if any is, otherwise pass."""
+        decisions = {self.counts_as(verdict) for verdict in self.verdicts}
+        if "fail" in decisions:
+            return "fail"
+        return "inconclusive" if "inconclusive" in decisions else "pass"
 
     @property
     def passed(self) -> bool:

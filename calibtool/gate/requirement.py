@@ -1,4 +1,4 @@
-"""Requirements as they are said: "ece <= 0.03", "delta(nll) <= 0.005", "ece <= 0.05 by country"."""
+"""Requirement: "ece <= 0.03", "delta(nll) <= 0.005" or "ece <= 0.05 by country", parsed."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ _REQUIREMENT = re.compile(
 _WORST = re.compile(r"worst\s*\(\s*(.+?)\s+by\s+([^()]+?)\s*\)", re.DOTALL)
 _OF = re.compile(r"(delta|p|e)\s*\(\s*(.+?)\s*\)", re.DOTALL)
 
-# of what there may be evidence over time -> what `monitor` tests it against
+# what there can be evidence of over time -> what `monitor` tests the periods against
 EVIDENCE = {"change": "first", "miscalibration": "calibrated"}
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """What is looked at, a relation and a threshold.
+    """A subject, a relation and a threshold.
 
     Attributes:
         relation, threshold: such as "<=" and 0.03.
         spec: the metric; None for the p-value of a test.
-        delta: whether it is the metric minus that of the baseline.
-        test: a test of perfect calibration whose p-value it is, or "".
-        evidence: "change" or "miscalibration", of which it is the e-value over time, or "".
-        by: the columns whose slices are held to it one by one, or "".
-        worst: whether it was said of the worst slice; the same, but shown as one number.
+        delta: whether the subject is the metric minus that of the baseline.
+        test: the test of perfect calibration whose p-value is the subject, or "".
+        evidence: "change" or "miscalibration" if the subject is its e-value over time, or "".
+        by: the columns in whose slices it is checked one by one, or "".
+        worst: whether it was written as worst(... by ...), which means the same but is shown as one
+            number.
         place: the file and the line that it is written in, or None.
     """
 
@@ -58,7 +59,7 @@ class Requirement:
 
     @property
     def text(self) -> str:
-        """As it is written."""
+        """The requirement as it is written."""
         limit = f"{self.relation} {self.threshold:g}"
         if self.worst:
             return f"worst({self.subject} by {self.by}) {limit}"
@@ -66,18 +67,19 @@ class Requirement:
 
     @property
     def upper(self) -> bool:
-        """Whether the threshold is the most that is allowed, and not the least."""
+        """Whether the threshold is an upper limit."""
         return self.relation in ("<=", "<")
 
     def met(self, value: float) -> bool:
-        """Whether a value keeps to it."""
+        """Return whether a value meets the requirement."""
         return bool(RELATIONS[self.relation](value, self.threshold))
 
     @property
     def matters(self) -> float | None:
-        """The excess that a gate has to notice: as much again as is allowed. Of "ece <= 0.03" that
-        is 0.03, a true ECE of 0.06; of "accuracy >= 0.9" 0.1, twice the share of misses. None where
-        nothing is allowed, and so gives no measure.
+        """The excess that a gate has to detect: as much again as is allowed.
+
+        For "ece <= 0.03" that is 0.03, a true ECE of 0.06; for "accuracy >= 0.9" it is 0.1, twice
+        the share of errors. None where nothing is allowed, since twice nothing is no measure.
 
         >>> round(parse_requirement("accuracy >= 0.9").matters, 9)
         0.1
@@ -89,7 +91,7 @@ class Requirement:
 
 
 def parse_requirement(text: str) -> Requirement:
-    """A requirement from its text.
+    """Parse a requirement. Raises UsageError.
 
     >>> parse_requirement("ece(bins=20) <= 3 %").threshold
     0.03
@@ -99,7 +101,7 @@ def parse_requirement(text: str) -> Requirement:
     match = _REQUIREMENT.fullmatch(text)
     if not match:
         raise UsageError(
-            f"requirement {text!r} is not of the form METRIC <= NUMBER (or <, >=, >), "
+            f"requirement {text!r} must have the form METRIC <= NUMBER (or <, >=, >), "
             "such as 'ece <= 0.03', 'delta(nll) <= 0.005' or 'ece <= 0.05 by country'"
         )
     subject, relation, number, percent, by = match.groups()
@@ -135,19 +137,23 @@ def _number(text: str, number: str, percent: str) -> float:
 
 def _require_evidence(text: str, name: str, relation: str, threshold: float, by: str) -> None:
     if name not in EVIDENCE:
-        known = ", ".join(f"e({one})" for one in EVIDENCE)
-        raise UsageError(f"requirement {text!r}: there is no e({name}); there are {known}")
+        known = " or ".join(f"e({evidence})" for evidence in EVIDENCE)
+        raise UsageError(f"requirement {text!r}: there is no e({name}); use {known}")
     if relation not in ("<=", "<"):
         raise UsageError(
-            f"requirement {text!r}: a large e-value speaks against the model; say e({name}) < 20"
+            f"requirement {text!r}: a large e-value is evidence against the model; require "
+            f"e({name}) < 20"
         )
     if threshold <= 1:
         raise UsageError(
-            f"requirement {text!r}: the threshold is 1 / the probability of ever failing without "
-            f"cause, so it lies above 1; e({name}) < 20 is 5 %"
+            f"requirement {text!r}: the threshold is 1 / (probability of ever failing a calibrated "
+            f"model), so it must be above 1; e({name}) < 20 is 5 %"
         )
     if by:
-        raise UsageError(f"requirement {text!r}: evidence over time is of all rows, not by slices")
+        raise UsageError(
+            f"requirement {text!r}: evidence over time is for all rows and cannot be combined "
+            "with slices"
+        )
 
 
 def _require_test(text: str, name: str, relation: str) -> None:
@@ -155,5 +161,6 @@ def _require_test(text: str, name: str, relation: str) -> None:
         raise UsageError(f"requirement {text!r}: there is no test {name!r}{near(name, TESTS)}")
     if relation not in (">=", ">"):
         raise UsageError(
-            f"requirement {text!r}: a small p-value speaks against the model; say p({name}) >= 0.01"
+            f"requirement {text!r}: a small p-value is evidence against the model; require "
+            f"p({name}) >= 0.01"
         )

@@ -167,7 +167,7 @@ def test_the_same_digits_again(found):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rank_by": "ece"}, "there are nll, brier"),
+        ({"rank_by": "ece"}, r"--rank-by must be one of nll, brier \(got .ece.\)"),
         ({"methods": ["temprature"]}, "did you mean temperature"),
         ({"resamples": 3}, "at least 20"),
         ({"level": 2}, "between 0 and 1"),

@@ -68,7 +68,10 @@ def test_commands_take_cells(run, command):
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (("evaluate", "visits.cells", "--score", "p"), "--score was for `calibtool cells`"),
+        (
+            ("evaluate", "visits.cells", "--score", "p"),
+            "--score only applies to rows (`calibtool cells`)",
+        ),
         (("evaluate", "visits.cells", "--by", "x"), "slices need predictions"),
         (("evaluate", "visits.cells", "--cluster", "x"), "--cluster needs rows"),
         (("compare", "visits.cells", "digits_binary.cells"), "holds cells, no rows"),
@@ -94,7 +97,13 @@ def test_what_needs_rows_says_so(refused, command, says):
 @pytest.mark.usefixtures("cells")
 def test_a_calibrator_cannot_be_applied_to_cells(run, refused):
     run("fit-temperature", "visits.parquet", "-o", "t.json")
-    refused("evaluate", "visits.cells", "--calibrator", "t.json", says=("no calibrator",))
+    refused(
+        "evaluate",
+        "visits.cells",
+        "--calibrator",
+        "t.json",
+        says=("a calibrator can only be applied to rows",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,5 +117,10 @@ def test_a_calibrator_cannot_be_applied_to_cells(run, refused):
 )
 @pytest.mark.usefixtures("cells")
 def test_options_that_would_have_no_say_are_refused(refused, command):
-    refused(*command, "--score", "p", says=("--score was for `calibtool cells`",))
-    refused(*command, "--filter", "age > 50", says=("--filter was for `calibtool cells`",))
+    refused(*command, "--score", "p", says=("--score only applies to rows (`calibtool cells`)",))
+    refused(
+        *command,
+        "--filter",
+        "age > 50",
+        says=("--filter only applies to rows (`calibtool cells`)",),
+    )

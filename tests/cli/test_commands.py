@@ -424,10 +424,10 @@ def test_python_dash_m_is_the_same_command(process, good):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--as", "netcal", "--conventions"], "--as does not go with --conventions"),
-        (["--as", "netcal", "--metrics", "ece"], "--as does not go with --metrics"),
+        (["--as", "netcal", "--conventions"], "--as cannot be combined with --conventions"),
+        (["--as", "netcal", "--metrics", "ece"], "--as cannot be combined with --metrics"),
         (["--conventions", "--calibrator", "x.json"], "calibtool apply"),
-        (["--conventions", "--signatures"], "--conventions does not go with --signatures"),
+        (["--conventions", "--signatures"], "--conventions cannot be combined with --signatures"),
     ],
 )
 def test_other_libraries_numbers_stand_alone(run, examples, options, message):

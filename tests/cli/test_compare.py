@@ -157,9 +157,9 @@ def test_without_intervals_nothing_is_claimed(run, pair):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("good.npz",), "two files or more"),
+        (("good.npz",), "compare needs at least two files"),
         (("good.npz", "nowhere.npz"), "nowhere.npz: no such file"),
-        (("good.npz", "good.npz", "--reference", "x.npz"), "is none of"),
+        (("good.npz", "good.npz", "--reference", "x.npz"), "--reference must be one of"),
         (("good.npz", "good.npz", "--metrics", "eec"), "did you mean"),
         (("good.npz", "good.npz", "--metrics", ""), "metric"),
         (("good.npz", "good.npz", "--id", "image"), "image"),

@@ -220,13 +220,19 @@ def test_check_holds_evidence_beside_metrics_and_from_a_file(run, scores):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--require", "e(change) < 20"), "say what a period is with --every"),
+        (
+            ("--require", "e(change) < 20"),
+            "evidence over time needs files and periods; give --every",
+        ),
         (("--every", "day", "--require", "ece <= 0.1"), "--every is for evidence over time"),
-        (("--every", "day", "--require", "e(change) >= 20"), "say e(change) < 20"),
+        (("--every", "day", "--require", "e(change) >= 20"), "require e(change) < 20"),
         (("--every", "day", "--require", "e(drift) < 20"), "there is no e(drift)"),
-        (("--every", "day", "--require", "e(change) < 0.05"), "so it lies above 1"),
-        (("--every", "day", "--require", "e(change) < 20 by p"), "not by slices"),
-        (("--every", "day", "--by", "p", "--require", "e(change) < 20"), "goes without --by"),
+        (("--every", "day", "--require", "e(change) < 0.05"), "so it must be above 1"),
+        (("--every", "day", "--require", "e(change) < 20 by p"), "cannot be combined with slices"),
+        (
+            ("--every", "day", "--by", "p", "--require", "e(change) < 20"),
+            "evidence over time cannot be combined with --by",
+        ),
     ],
 )
 def test_evidence_that_cannot_be_required_is_refused(refused, scores, arguments, says):

@@ -135,7 +135,7 @@ def test_a_calibrator_is_applied_before(run, parted, calibrator):
         (("--by", "nowhere"), "there is no column 'nowhere'"),
         (("--by", "place,"), "expected names of columns"),
         (("--by", "place,place"), "twice"),
-        (("--by", "place", "--plot"), "--by goes without"),
+        (("--by", "place", "--plot"), "--by cannot be combined with"),
         (("--by", "logits"), "several values per row"),
     ],
 )

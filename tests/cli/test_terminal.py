@@ -118,7 +118,14 @@ def test_too_many_curves_for_letters(refused, data, folder):
 
 @pytest.mark.parametrize("option", [("--format", "json"), ("--as", "torchmetrics")])
 def test_letters_go_with_the_table(refused, good, option):
-    refused("evaluate", good, "--plot", *option, *FEW, says=("--plot goes with the table",))
+    refused(
+        "evaluate",
+        good,
+        "--plot",
+        *option,
+        *FEW,
+        says=("--plot can only be combined with --format table",),
+    )
 
 
 def on_a_terminal(*arguments, columns=60, **environment):

@@ -242,7 +242,7 @@ def test_a_missing_key_names_the_near_ones(overconfident):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ci": "bayes"}, "there are inverted"),
+        ({"ci": "bayes"}, "must be one of inverted"),
         ({"level": 1.5}, "between 0 and 1"),
         ({"resamples": 3}, "at least 20"),
         ({"seed": -1}, "negative"),

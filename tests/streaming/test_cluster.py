@@ -360,7 +360,7 @@ def test_without_the_extra_the_message_says_how_to_get_it(scores, capsys, monkey
 def test_cells_need_no_cluster(scores, capsys):
     assert main(["cells", str(scores), *ROLES, "-o", "all.cells"]) == 0
     assert main(["evaluate", "all.cells", "--dask", "local:2"]) == 2
-    assert "--dask was for `calibtool cells`" in capsys.readouterr().err
+    assert "--dask only applies to rows (`calibtool cells`)" in capsys.readouterr().err
 
 
 def test_nothing_imports_dask_unless_it_is_asked_for(scores):

@@ -224,7 +224,7 @@ def _curve(results: Results, variant: int) -> Curve:
         e for e in results.estimates(variant) if e.view == results.view and e.value is not None
     ]
     said, was = results.means(variant)
-    label = "after " + results.systems[variant].title.split(" (")[0] if variant else "as given"
+    label = "after " + results.variants[variant].title.split(" (")[0] if variant else "as given"
     return Curve(
         label=label,
         panel="",
