@@ -61,7 +61,7 @@ def fit(
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
 
-    function: Callable[..., Calibrator] = module_of(method).fit
+    module_of(method)  # an unknown name is reported before a file is read
     rows: Predictions | FileRows | Summary
     if isinstance(predictions, Predictions):
         rows = predictions
@@ -85,6 +85,14 @@ def fit(
             from calibtool.calibrators.groups import fit_groups
 
             return fit_groups(method, rows, by, lambda p: fit(method, p, **options))
+    return _fit(method, rows, options)
+
+
+def _fit(
+    method: str, rows: Predictions | FileRows | Summary, options: dict[str, Any]
+) -> Calibrator:
+    """Call the method's own `fit`; add a note if there are few rows."""
+    function: Callable[..., Calibrator] = module_of(method).fit
     try:
         fitted = function(rows, **options)
     except TypeError as error:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 REPORTED = "nll,brier,ece,classwise-ece"  # metrics of the report after a fit
 # A file with more rows or values than this is read pass by pass if the fit can do without loading
-# it. Below, loading is faster and allows cross-fitting; 2**30 float32 values are 4 GB.
+# it. Below, loading is faster and allows cross-fitting; 2**30 float32 values are 4 GB. The limit of
+# rows is that from which on `evaluate` streams a file (EXACT_ROWS).
 MAX_ROWS = 1 << 20
 MAX_VALUES = 1 << 30
 IN_SAMPLE = (

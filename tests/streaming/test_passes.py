@@ -266,4 +266,4 @@ def test_scan_takes_what_load_takes(tmp_path):
 def test_files_are_long_where_evaluate_streams_them():
     from calibtool.cli import fit
 
-    assert fit.MOST_ROWS == EXACT_ROWS
+    assert fit.MAX_ROWS == EXACT_ROWS

@@ -12,7 +12,7 @@ from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.fit_rows import SQUARE, FileRows
 from calibtool.calibrators.fitted import class_shares
-from calibtool.calibrators.fitting.descent import Problem
+from calibtool.calibrators.fitting.descent import Optimum, Problem
 from calibtool.calibrators.fitting.forms import Diagonal, Form, Full
 from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, pieces
 from calibtool.calibrators.maps import Affine
@@ -63,20 +63,9 @@ def fit_affine(
     look = look if predictions.kind == "logits" else "log-probs"
     # the map at the start: it knows how to look at rows, which does not depend on W and b
     start_map = Affine(np.array(1.0), np.zeros(classes), look, 0.0, temperature)
-    start = _identity(form, classes)
+    optimum, floor, zeros = _solve(predictions, form, start_map, penalty)
     if isinstance(predictions, FileRows):
-        begin = _begin(predictions, form, start_map, start)
-        data: Data = FileData(predictions, start_map)
-        optimum = Problem(form, data, start, penalty, predictions.source, begin).solve()
-        floor, notes = predictions.floor, (*notes, *predictions.notes())
-        zeros = inputs.notes_of_zeros(predictions.zeros, floor)
-    else:
-        if not np.any(penalty):
-            require_every_class(predictions, class_shares(predictions))
-        floor = inputs.floor_of(predictions)
-        data = _memory_data(predictions, start_map, floor)
-        optimum = Problem(form, data, start, penalty, predictions.source).solve()
-        zeros = inputs.notes_of_zeros(inputs.floored(predictions), floor)
+        notes = (*notes, *predictions.notes())
     v = optimum.at
     weight, bias = (v[0], v[1:]) if v.ndim == 1 else (v[:, :-1], v[:, -1])
     weight = np.array(weight[:, 0] if isinstance(form, Diagonal) else weight)
@@ -91,6 +80,26 @@ def fit_affine(
         options=options or {},
         notes=(*zeros, *notes),
     )
+
+
+def _solve(
+    predictions: Predictions | FileRows, form: Form, start_map: Affine, penalty: Array | float
+) -> tuple[Optimum, float, list[str]]:
+    """Return the optimum, what a probability of 0 counts as, and a note if there are any."""
+    start = _identity(form, len(start_map.bias))
+    if isinstance(predictions, FileRows):
+        begin = _begin(predictions, form, start_map, start)
+        data: Data = FileData(predictions, start_map)
+        optimum = Problem(form, data, start, penalty, predictions.source, begin).solve()
+        # the floor and the zeros of all rows are known only after the first pass
+        floor = predictions.floor
+        return optimum, floor, inputs.notes_of_zeros(predictions.zeros, floor)
+    if not np.any(penalty):
+        require_every_class(predictions, class_shares(predictions))
+    floor = inputs.floor_of(predictions)
+    data = _memory_data(predictions, start_map, floor)
+    optimum = Problem(form, data, start, penalty, predictions.source).solve()
+    return optimum, floor, inputs.notes_of_zeros(inputs.floored(predictions), floor)
 
 
 class FileData:
