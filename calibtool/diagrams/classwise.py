@@ -13,12 +13,11 @@ from calibtool.data.readable import Readable, Variant
 from calibtool.data.rows import to_probs
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, class_names, only
+from calibtool.diagrams.inputs import How, Named, class_names, with_classes
 from calibtool.diagrams.options import Bins, Top
 from calibtool.diagrams.reliability_curves import binned, binomial_range
 from calibtool.diagrams.scales import LINEAR, Scale
 from calibtool.diagrams.style import Style
-from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.evaluation.measurement import effective_rows
 from calibtool.intervals.estimate import Estimate
@@ -137,12 +136,7 @@ def compute(
 
     Raises UsageError for confidences alone.
     """
-    rows = only(predictions)
-    if rows.kind == "confidence":
-        raise UsageError(
-            f"{rows.source}: the class view needs whole rows of logits or probabilities; there are "
-            "confidences only"
-        )
+    rows = with_classes(predictions, "the class view")
     edges = equal_width(None, bins=bins)  # type: ignore[arg-type]  # no cells are needed
     results = evaluate_rows(rows, [f"classwise-ece(bins={bins})"], [Variant()], **how)
     one_vs_rest = results.collected[0].classes

@@ -11,11 +11,10 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
-from calibtool.diagrams.inputs import How, Named, class_names, only
+from calibtool.diagrams.inputs import How, Named, class_names, with_classes
 from calibtool.diagrams.options import Top
 from calibtool.diagrams.reliability_curves import clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
-from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
@@ -91,12 +90,7 @@ def compute(predictions: Named, *, top: Top = TOP, **how: Unpack[How]) -> Confus
 
     Raises UsageError for confidences alone.
     """
-    source = only(predictions)
-    if source.kind == "confidence":
-        raise UsageError(
-            f"{source.source}: which class was predicted is not known; whole rows of logits or "
-            "probabilities are needed"
-        )
+    source = with_classes(predictions, "confusion calibration")
     results = evaluate_rows(
         source, ["top-label-ece"], [Variant()], want=("labels", "predicted"), **how
     )

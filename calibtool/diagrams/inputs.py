@@ -44,6 +44,17 @@ def only(predictions: Named) -> Readable:
     return rows
 
 
+def with_classes(predictions: Named, diagram: str) -> Readable:
+    """Return the only set of predictions; raise UsageError if it holds confidences alone."""
+    rows = only(predictions)
+    if rows.kind == "confidence":
+        raise UsageError(
+            f"{rows.source}: {diagram} needs whole rows of logits or probabilities; there are "
+            "confidences only"
+        )
+    return rows
+
+
 def whole(predictions: Readable) -> Predictions:
     """All rows in memory."""
     return next(iter(predictions.blocks(max(predictions.rows, 1))))
