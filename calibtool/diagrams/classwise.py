@@ -14,12 +14,11 @@ from calibtool.data.rows import to_probs
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, class_names, only, request
+from calibtool.diagrams.inputs import How, Named, class_names, request, with_classes
 from calibtool.diagrams.options import Bins, Top
 from calibtool.diagrams.reliability_curves import binned, binomial_range
 from calibtool.diagrams.scales import LINEAR, Scale
 from calibtool.diagrams.style import Style
-from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.evaluation.measurement import effective_rows
 from calibtool.intervals.estimate import Estimate
@@ -138,12 +137,7 @@ def compute(
 
     Raises UsageError for confidences alone.
     """
-    rows = only(predictions)
-    if rows.kind == "confidence":
-        raise UsageError(
-            f"{rows.source}: the class view needs whole rows of logits or probabilities; there are "
-            "confidences only"
-        )
+    rows = with_classes(predictions, "the class view")
     edges = equal_width(None, bins=bins)  # type: ignore[arg-type]  # no cells are needed
     results = evaluate_rows(request(rows, [f"classwise-ece(bins={bins})"], **how))
     one_vs_rest = results.collected[0].classes

@@ -11,11 +11,10 @@ from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, class_names, only, request
+from calibtool.diagrams.inputs import How, Named, class_names, request, with_classes
 from calibtool.diagrams.options import Top
 from calibtool.diagrams.reliability_curves import clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
-from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
@@ -92,12 +91,7 @@ def compute(predictions: Named, *, top: Top = TOP, **how: Unpack[How]) -> Confus
 
     Raises UsageError for confidences alone.
     """
-    source = only(predictions)
-    if source.kind == "confidence":
-        raise UsageError(
-            f"{source.source}: which class was predicted is not known; whole rows of logits or "
-            "probabilities are needed"
-        )
+    source = with_classes(predictions, "confusion calibration")
     results = evaluate_rows(
         request(source, ["top-label-ece"], columns=("labels", "predicted"), **how)
     )

@@ -70,6 +70,17 @@ def request(
     )
 
 
+def with_classes(predictions: Named, diagram: str) -> Readable:
+    """Return the only set of predictions; raise UsageError if it holds confidences alone."""
+    rows = only(predictions)
+    if rows.kind == "confidence":
+        raise UsageError(
+            f"{rows.source}: {diagram} needs whole rows of logits or probabilities; there are "
+            "confidences only"
+        )
+    return rows
+
+
 def class_names(predictions: Readable) -> list[str]:
     """Return the names of the classes, or their numbers as text."""
     known = getattr(predictions, "class_names", None)

@@ -15,10 +15,9 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, only, request
+from calibtool.diagrams.inputs import How, Named, request, with_classes
 from calibtool.diagrams.options import Bins
 from calibtool.diagrams.style import DOTTED, Style
-from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
@@ -82,12 +81,7 @@ def compute(predictions: Named, *, bins: Bins = 15, **how: Unpack[How]) -> Tempe
 
     Raises FitError if no T is best, UsageError for confidences alone.
     """
-    source = only(predictions)
-    if source.kind == "confidence":
-        raise UsageError(
-            f"{source.source}: a temperature needs whole rows of logits or probabilities; there "
-            "are confidences only"
-        )
+    source = with_classes(predictions, "a temperature")
     rows = source.load()
     optimum = best(rows)[0]
     grid = _grid(optimum)

@@ -316,9 +316,11 @@ def test_the_same_data_make_the_same_bytes_with_real_text(variant, data_of):
     assert text == figure.svg(second)
     assert "&lt;T&gt; &amp; $x_1$" in text
     assert text.count("<text") > 5
-    pdf = figure._bytes(first, "pdf")
-    assert pdf == figure._bytes(second, "pdf")
-    assert max(len(text.encode()), len(pdf)) < 300_000
+    assert len(text.encode()) < 300_000
+    if variant == kind:  # one PDF per kind: fonts make them slow to write
+        pdf = figure._bytes(first, "pdf")
+        assert pdf == figure._bytes(second, "pdf")
+        assert len(pdf) < 300_000
 
 
 def test_a_saved_picture_holds_the_bytes_of_its_figure(data_of, tmp_path):
