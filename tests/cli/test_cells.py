@@ -97,7 +97,13 @@ def test_what_needs_rows_says_so(refused, command, says):
 @pytest.mark.usefixtures("cells")
 def test_a_calibrator_cannot_be_applied_to_cells(run, refused):
     run("fit-temperature", "visits.parquet", "-o", "t.json")
-    refused("evaluate", "visits.cells", "--calibrator", "t.json", says=("a calibrator can only be applied to rows",))
+    refused(
+        "evaluate",
+        "visits.cells",
+        "--calibrator",
+        "t.json",
+        says=("a calibrator can only be applied to rows",),
+    )
 
 
 @pytest.mark.parametrize(
