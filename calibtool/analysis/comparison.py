@@ -14,7 +14,7 @@ from calibtool.data.matching import match
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
@@ -176,9 +176,19 @@ def compare(
         execution=Execution.of(threads, progress),
     )
     results = evaluate_rows(request)
-    estimates = [results.estimates(k) for k in range(len(files))]
-    changes = [None if k == reference else results.change(k, reference) for k in range(len(files))]
-    lines = [
+    corrected, tests = _corrected(_rows(results, titles, reference), results.level)
+    comparison = Comparison(
+        results.data, titles, reference, matched.by, results.level, tuple(corrected), tests
+    )
+    return replace(comparison, reading=read(comparison))
+
+
+def _rows(results: RowResults, titles: Sequence[str], reference: int) -> list[MetricRow]:
+    """Return one row per metric: each file's estimate, and its change from the reference."""
+    files = range(len(results.variants))
+    estimates = [results.estimates(k) for k in files]
+    changes = [None if k == reference else results.change(k, reference) for k in files]
+    return [
         MetricRow(
             spec.name,
             family(spec.name),
@@ -191,11 +201,6 @@ def compare(
         )
         for at, spec in enumerate(results.specs)
     ]
-    corrected, tests = _corrected(lines, results.level)
-    comparison = Comparison(
-        results.data, titles, reference, matched.by, results.level, tuple(corrected), tests
-    )
-    return replace(comparison, reading=read(comparison))
 
 
 def family(name: str) -> str:

@@ -153,15 +153,8 @@ def select(
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test)
-    say = progress or silent
-    tried = []
-    for done, result in enumerate(ordered(lambda name: trial.run(name, rank_by), names, cores())):
-        tried.append(result)
-        say("fitting", (done + 1) / len(names))
+    tried = _try(trial, names, rank_by, progress or silent)
     losses = {t.candidate.method: t.loss for t in tried if t.loss is not None}
-    if len(losses) < 2:  # doing nothing never fails
-        reasons = "; ".join(t.candidate.failed for t in tried if t.candidate.failed)
-        raise FitError(f"no calibrator could be fitted: {reasons}")
     draws = Draws(resamples, seed, trial.judged.rows)
     candidates = _compared(
         [t.candidate for t in tried], losses, draws, trial.judged.weights, level, say
@@ -182,6 +175,18 @@ def select(
     return Selection(
         data, rank_by, level, candidates, best, chosen, why, trial.how, prior, calibrator
     )
+
+
+def _try(trial: _Trial, names: Sequence[str], rank_by: str, say: Progress) -> list[_Tried]:
+    """Fit and measure every method. Raises FitError if no calibrator can be fitted."""
+    tried = []
+    for done, result in enumerate(ordered(lambda name: trial.run(name, rank_by), names, cores())):
+        tried.append(result)
+        say("fitting", (done + 1) / len(names))
+    if sum(t.loss is not None for t in tried) < 2:  # doing nothing never fails
+        reasons = "; ".join(t.candidate.failed for t in tried if t.candidate.failed)
+        raise FitError(f"no calibrator could be fitted: {reasons}")
+    return tried
 
 
 def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:

@@ -23,7 +23,8 @@ from calibtool.parallel import ordered
 from calibtool.types import Array
 
 _ROWS = 1 << 13  # rows whose labels are redrawn at a time; part of the key of their random stream
-# Random streams of this module: each kind of draw has its own key, so that no two share numbers.
+# Keys of this module's random streams. `Draws.weights` keys its streams by (seed, block of rows,
+# group), so these two are also those of row blocks 5 and 6.
 _OUTCOMES, _LABELS = 5, 6
 
 

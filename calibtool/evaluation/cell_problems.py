@@ -14,7 +14,7 @@ from calibtool.metrics.cells import Cells
 from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array
 
-# Random streams of this module: each kind of draw has its own key, so that no two share numbers.
+# Keys of this module's random streams: no two kinds of draws from a summary share one.
 _BOOTSTRAP, _BINNED, _COLUMN, _MASS = 31, 32, 33, 34
 
 

@@ -28,7 +28,7 @@ from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array
 
 NO_ROWS = "needs rows; cells hold none"
-# Random streams of this module: each kind of draw has its own key, so that no two share numbers.
+# Keys of this module's random streams: no two kinds of draws from a summary share one.
 _CLASS_BINS, _DEVIATES = 35, 36
 
 

@@ -73,12 +73,10 @@ def check(
     resampling = Resampling(ci, resamples, level, seed)
     _require(wanted, mode, resampling, cluster)
     over_time = [r for r in wanted if r.evidence]
-    over_time_verdicts = evidence_verdicts(over_time, periods)
+    evidence = evidence_verdicts(over_time, periods)
     now = [r for r in wanted if not r.evidence]
     if not now and periods is not None:
-        return Outcome(
-            tuple(over_time_verdicts), evidence_report(over_time_verdicts, periods), mode
-        )
+        return Outcome(tuple(evidence), evidence_report(evidence, periods), mode)
     assert predictions is not None
     execution = Execution.of(threads, progress)
     candidate = prepare(predictions, now, calibrator, baseline, id_, cluster, resampling, execution)
@@ -88,7 +86,7 @@ def check(
     if tests:
         measured |= candidate.p_values(tests, candidate.whole())
     verdicts = [_verdict(r, candidate, report, measured, mode) for r in now]
-    verdicts = sorted([*verdicts, *over_time_verdicts], key=lambda v: wanted.index(v.requirement))
+    verdicts = sorted([*verdicts, *evidence], key=lambda v: wanted.index(v.requirement))
     return Outcome(tuple(verdicts), report, mode, candidate.compared)
 
 
