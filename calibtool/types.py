@@ -8,8 +8,6 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from calibtool.errors import CalibtoolError
-
 Array: TypeAlias = NDArray[Any]
 Progress = Callable[[str, float], None]  # a stage, and the share of it that is done
 # Rows that share a stream of bootstrap draws. Draws are keyed by (seed, block of rows), so that
@@ -48,17 +46,7 @@ class Shown:
 
         Raises CalibtoolError without pandas.
         """
-        table = _reports().table_of(self)
-        return data_frame(table.records, table.fields())
-
-
-def data_frame(data: Any, columns: list[str] | None = None) -> Any:
-    """Return a pandas.DataFrame; CalibtoolError without pandas, which calibtool does not need."""
-    try:
-        import pandas as pd
-    except ImportError:
-        raise CalibtoolError("to_pandas() needs pandas: pip install pandas") from None
-    return pd.DataFrame(data, columns=columns)
+        return _reports().to_pandas(self)
 
 
 def _reports() -> Any:

@@ -79,7 +79,9 @@ def layers():
 def test_imports_go_one_way_and_never_in_a_circle():
     tool = layers()
     assert tool.check() == []
-    assert tool.depth(tool.packages()) <= 11
+    graph = tool.packages()
+    graph.pop("__main__")  # a script, which nothing imports
+    assert tool.depth(graph) <= 11
 
 
 def test_at_most_nine_modules_stand_beside_twelve_packages():

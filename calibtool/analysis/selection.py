@@ -153,7 +153,8 @@ def select(
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test)
-    tried = _try(trial, names, rank_by, progress or silent)
+    say = progress or silent
+    tried = _try(trial, names, rank_by, say)
     losses = {t.candidate.method: t.loss for t in tried if t.loss is not None}
     draws = Draws(resamples, seed, trial.judged.rows)
     candidates = _compared(

@@ -22,11 +22,12 @@ from calibtool.data.validation import (
     matrix,
     numeric,
     require_finite,
+    require_pandas,
     require_rows,
     require_unit,
     row_weights,
 )
-from calibtool.types import Array, Shown, data_frame
+from calibtool.types import Array, Shown
 
 Kind: TypeAlias = Literal["logits", "probs", "confidence"]
 KIND_NAMES = {"logits": "logits", "probs": "probabilities", "confidence": "confidence only"}
@@ -190,7 +191,7 @@ class Predictions(Shown):
             if getattr(self, name) is not None:
                 columns[name] = getattr(self, name)
         extra = {name: list(column) for name, column in self.extra.items()}
-        return data_frame(columns | extra)
+        return require_pandas().DataFrame(columns | extra)
 
     @property
     def rows(self) -> int:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibtool.errors import InputError
+from calibtool.errors import CalibtoolError, InputError
 from calibtool.types import Array
 
 # A row of probabilities may miss 1 by this much, by bytes per value: the rounding of the type it
@@ -325,3 +326,12 @@ def row_weights(weights: ArrayLike | None, rows: int, place: Origin) -> Array | 
     if place.whole and not array.any():
         raise place.error(place.weights, "all weights are zero; nothing can be measured")
     return array
+
+
+def require_pandas() -> Any:
+    """Return the module pandas, which calibtool does not depend on; CalibtoolError without it."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise CalibtoolError("to_pandas() needs pandas: pip install pandas") from None
+    return pd

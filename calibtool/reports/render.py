@@ -10,6 +10,7 @@ import json
 from importlib import import_module
 from typing import Any
 
+from calibtool.data.validation import require_pandas
 from calibtool.reports.table import Table
 
 # Classes of results -> the modules of this package that make their tables. Names, not the classes
@@ -72,3 +73,9 @@ def document_of(result: Any) -> dict[str, Any]:
     """Return the JSON document of a result, parsed: lists for tuples, texts for infinities."""
     document: dict[str, Any] = json.loads(render(result, "json"))
     return document
+
+
+def to_pandas(result: Any) -> Any:
+    """Return a pandas.DataFrame of the records of a result; CalibtoolError without pandas."""
+    table = table_of(result)
+    return require_pandas().DataFrame(table.records, columns=table.fields())
