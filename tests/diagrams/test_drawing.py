@@ -318,8 +318,8 @@ def test_the_same_data_make_the_same_bytes_with_real_text(variant, data_of):
     assert text.count("<text") > 5
     assert len(text.encode()) < 300_000
     if variant == kind:  # one PDF per kind: fonts make them slow to write
-        pdf = figure._bytes(first, "pdf")
-        assert pdf == figure._bytes(second, "pdf")
+        pdf = figure.picture(first, "pdf")
+        assert pdf == figure.picture(second, "pdf")
         assert len(pdf) < 300_000
 
 
@@ -328,7 +328,7 @@ def test_a_saved_picture_holds_the_bytes_of_its_figure(data_of, tmp_path):
     for suffix in ("svg", "pdf", "png"):
         figure.save("reliability", data, tmp_path / f"a.{suffix}", title="T")
         drawn_ = figure.figure("reliability", data, title="T")
-        assert (tmp_path / f"a.{suffix}").read_bytes() == figure._bytes(drawn_, suffix)
+        assert (tmp_path / f"a.{suffix}").read_bytes() == figure.picture(drawn_, suffix)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
