@@ -27,6 +27,7 @@ from calibtool.data.slicing import FEW, PSEUDO, carrying, crossed, names_in, par
 from calibtool.errors import InputError
 from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
+from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array, Progress, Shown, silent
 
 # Most values of a column that have a slice each; the rarer ones are joined. Two columns then have
@@ -259,7 +260,7 @@ def _first_half(sums: Sums, rows: int, seed: int) -> Array:
 
     Rows of a cluster stay together.
     """
-    rng = np.random.Generator(np.random.SFC64([seed, 9]))
+    rng = generator(Stream.HALVES, seed)
     if sums.cluster is None:
         half = np.zeros(rows, bool)
         half[rng.permutation(rows)[: rows // 2]] = True

@@ -18,14 +18,12 @@ from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
 from calibtool.evaluation.measurement import effective_rows
 from calibtool.intervals.draws import GROUP, Draws, drawn_sums
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells, locate
 from calibtool.parallel import ordered
 from calibtool.types import Array
 
 _ROWS = 1 << 13  # rows whose labels are redrawn at a time; part of the key of their random stream
-# Keys of this module's random streams. `Draws.weights` keys its streams by (seed, block of rows,
-# group), so these two are also those of row blocks 5 and 6.
-_OUTCOMES, _LABELS = 5, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +217,7 @@ class RowProblems:
         fine, n = self.fine[index], self._resampled_mass[index]
         informative = fine.rows_a_weight / (self._design[index] if self._design else 1.0)
         trials = np.where(n > 0, np.maximum(np.rint(n * informative), 1), 0)
-        rng = np.random.Generator(np.random.SFC64([draws.seed, _OUTCOMES, index]))
+        rng = generator(Stream.OUTCOMES, draws.seed, index)
         hits = rng.binomial(trials.astype(np.int64), rate)
         y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
         return Cells(fine.cells.at, n, n * fine.cells.centres(), y)
@@ -251,8 +249,8 @@ class RowProblems:
             offset = np.arange(count) * (classes * size)
             for at, where, chance in self._chances(s):
                 cumulated = np.cumsum(chance, axis=1)
-                key = [draws.seed, _LABELS, at.start // _ROWS, group.start // GROUP]
-                label = _drawn(cumulated, np.random.Generator(np.random.SFC64(key)), count)
+                key = (at.start // _ROWS, group.start // GROUP)
+                label = _drawn(cumulated, generator(Stream.LABELS, draws.seed, *key), count)
                 flat = label * size + np.take_along_axis(where, label, 1) + offset
                 repeated = None if weights is None else np.repeat(weights[at], count)
                 sums = np.bincount(flat.ravel(), repeated, count * classes * size)

@@ -10,12 +10,10 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.fine_cells import FINE, Fine, cut
 from calibtool.intervals.draws import Draws
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array
-
-# Keys of this module's random streams: no two kinds of draws from a summary share one.
-_BOOTSTRAP, _BINNED, _COLUMN, _MASS = 31, 32, 33, 34
 
 
 class CellProblems(RowProblems):
@@ -54,14 +52,16 @@ class CellProblems(RowProblems):
     def binned(self, index: int, edges: Array, draws: Draws, threads: int) -> tuple[Array, Array]:
         """Return a problem's weights and outcomes by bin in every replicate, (R, bins) each."""
         pooled = self.exact(index).pool(edges)
-        return self._drawn(pooled, self._a_weight(index, edges, pooled), draws, _BINNED, index)
+        return self._drawn(
+            pooled, self._a_weight(index, edges, pooled), draws, Stream.CELL_BINS, index
+        )
 
     def bootstrapped(
         self, draws: Draws, threads: int, tick: Callable[[float], None]
     ) -> Iterator[Cells]:
         """Yield each problem's fine cells in every replicate: (R, C)."""
         for index, fine in enumerate(self.fine):
-            n, y = self._drawn(fine.cells, fine.rows_a_weight, draws, _BOOTSTRAP, index)
+            n, y = self._drawn(fine.cells, fine.rows_a_weight, draws, Stream.CELL_CURVES, index)
             tick((index + 1) / len(self))
             yield Cells(fine.cells.at, n, n * fine.cells.centres(), y)
 
@@ -75,7 +75,7 @@ class CellProblems(RowProblems):
         exact = self.exact(0)
         ends = np.union1d(cut(exact, FINE), edges)
         fine = exact.pool(ends)
-        n, y = self._drawn(fine, self._a_weight(0, ends, fine), draws, _COLUMN, 0)
+        n, y = self._drawn(fine, self._a_weight(0, ends, fine), draws, Stream.CELL_COLUMN, 0)
         starts = np.searchsorted(ends, np.append(0.0, edges[:-1]), side="right")
         gap, mass = (np.add.reduceat(x, starts, axis=1) for x in (y - n * fine.centres(), n))
         total = mass.sum(axis=1, keepdims=True)
@@ -110,7 +110,7 @@ class CellProblems(RowProblems):
         """Draw the scores of the simulated data sets."""
         if not self._resampled_mass:
             for index, fine in enumerate(self.fine):
-                n, _ = self._drawn(fine.cells, fine.rows_a_weight, draws, _MASS, index)
+                n, _ = self._drawn(fine.cells, fine.rows_a_weight, draws, Stream.CELL_SCORES, index)
                 self._resampled_mass.append(n)
 
     def _fine(self, index: int, count: int) -> Fine:
@@ -132,7 +132,7 @@ class CellProblems(RowProblems):
         return np.divide(cells.n, summed, out=np.ones(len(summed)), where=summed > 0)
 
     def _drawn(
-        self, cells: Cells, a_weight: Array, draws: Draws, key: int, index: int
+        self, cells: Cells, a_weight: Array, draws: Draws, stream: Stream, index: int
     ) -> tuple[Array, Array]:
         """Return weights and outcomes by cell in every replicate, (R, C) each.
 
@@ -145,8 +145,8 @@ class CellProblems(RowProblems):
         size = len(cells.at)
         drawn = np.empty((2, draws.replicates, size))
         for c in range(size):
-            stream = [1, size - 1 - c] if mirrored else [index, c]
-            rng = np.random.Generator(np.random.SFC64([draws.seed, key, *stream]))
+            piece = (1, size - 1 - c) if mirrored else (index, c)
+            rng = generator(stream, draws.seed, *piece)
             for which in (1, 0) if mirrored else (0, 1):
                 mean = (positive, negative)[which][c]
                 drawn[which, :, c] = rng.poisson(mean, draws.replicates) / a_weight[c]

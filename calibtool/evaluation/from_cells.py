@@ -18,6 +18,7 @@ from calibtool.evaluation.cell_problems import CellProblems, lacking_view
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Measurement, Settings
 from calibtool.intervals.draws import Draws
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import BinnedError, CellMetric, CountMetric, Counts, Score
 from calibtool.metrics.profiles import profile
@@ -28,8 +29,6 @@ from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array
 
 NO_ROWS = "needs rows; cells hold none"
-# Keys of this module's random streams: no two kinds of draws from a summary share one.
-_CLASS_BINS, _DEVIATES = 35, 36
 
 
 def measure_cells(
@@ -215,7 +214,7 @@ def _in_bins(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
         (cells.y - cells.p) * a_weight, root, out=np.zeros_like(root), where=root > 0
     )
     rest = np.sqrt(np.maximum(squares - shared**2, 0))
-    rng = np.random.Generator(np.random.SFC64([settings.draws.seed, _CLASS_BINS]))
+    rng = generator(Stream.CLASS_BINS, settings.draws.seed)
     size = (settings.draws.replicates, *root.shape)
     of_gap, of_mass = (rng.standard_normal(size, dtype=np.float32) for _ in range(2))
     gap = (seen.gap + root / total * of_gap).astype(np.float32)
@@ -325,5 +324,5 @@ def _deviates(draws: Draws, name: str) -> Array:
     normal = NormalDist()
     r = draws.replicates
     even = np.array([normal.inv_cdf((k + 0.5) / r) for k in range(r)])
-    rng = np.random.Generator(np.random.SFC64([draws.seed, _DEVIATES, *name.encode()]))
+    rng = generator(Stream.DEVIATES, draws.seed, *name.encode())
     return rng.permutation(even)

@@ -12,6 +12,7 @@ from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import FINE
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.intervals.draws import drawn_sums
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CountMetric, Counts, MatrixMetric, TwoFileMetric
 from calibtool.metrics.profiles import equal_mass
@@ -21,7 +22,6 @@ from calibtool.types import Array
 # Values of drawn weights, float32, that a metric of whole rows may hold: 1 GiB. Beyond it, it has
 # no interval.
 MOST_DRAWN = 1 << 28
-_SECOND_FILE = 8  # key of the random stream of metrics of two files
 
 
 def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -> Finish:
@@ -112,7 +112,7 @@ def of_other(
             )
         coarse = cells.pool(equal_mass(cells, bins=FINE))
         size = (draws.replicates, len(coarse.at))
-        rng = np.random.Generator(np.random.SFC64([draws.seed, _SECOND_FILE]))
+        rng = generator(Stream.TWO_FILES, draws.seed)
         # a cell is drawn as one Poisson count of equally weighted rows that are as informative
         y, n = (
             rng.poisson(mass * w.sum() / (w @ w), size) * ((w @ w) / w.sum())

@@ -22,6 +22,7 @@ from functools import cached_property
 
 import numpy as np
 
+from calibtool.intervals.streams import Stream, generator
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
@@ -90,7 +91,9 @@ class Draws:
         for low in range(start, stop, BLOCK):
             # whole blocks and groups are drawn and then cut, so that a row's weight does not depend
             # on how many rows follow or how many replicates are wanted
-            bits = _bytes([self.seed, low // BLOCK, group.start // GROUP], BLOCK * GROUP)
+            bits = self._bytes(
+                Stream.WEIGHTS, low // BLOCK, group.start // GROUP, count=BLOCK * GROUP
+            )
             at = slice(low - start, min(low + BLOCK, stop) - start)
             drawn = bits.reshape(BLOCK, GROUP)[: at.stop - at.start, : out.shape[1]]
             out[at] = _as_weights(drawn)
@@ -109,7 +112,8 @@ class Draws:
             return self._unit_of_cluster[cluster]
         # 65,536 values of 16 bits fall evenly on 1,024 units
         parts = [
-            _bytes([self.seed, low // BLOCK], 2 * BLOCK).view(np.uint16)[: stop - low] % UNITS
+            self._bytes(Stream.UNITS, low // BLOCK, count=2 * BLOCK).view(np.uint16)[: stop - low]
+            % UNITS
             for low in range(start, stop, BLOCK)
         ]
         return np.concatenate(parts).astype(np.int64)
@@ -120,13 +124,13 @@ class Draws:
         assert self.cluster is not None
         count = int(self.cluster.max()) + 1
         whole = -(-2 * count // 8) * 8  # two bytes per cluster, rounded up to whole 64-bit words
-        return (_bytes([self.seed, 10], whole).view(np.uint16)[:count] % UNITS).astype(np.int64)
+        drawn = self._bytes(Stream.CLUSTERS, count=whole).view(np.uint16)[:count]
+        return (drawn % UNITS).astype(np.int64)
 
-
-def _bytes(key: list[int], count: int) -> Array:
-    """Return random bytes, (count,) uint8, from the stream of this key; 8 divides `count`."""
-    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
-    return generator.integers(0, 1 << 64, size=count // 8, dtype=np.uint64).view(np.uint8)
+    def _bytes(self, stream: Stream, *index: int, count: int) -> Array:
+        """Return random bytes, (count,) uint8, of a piece of a stream; 8 divides `count`."""
+        rng = generator(stream, self.seed, *index)
+        return rng.integers(0, 1 << 64, size=count // 8, dtype=np.uint64).view(np.uint8)
 
 
 def _as_weights(drawn: Array) -> Array:

@@ -28,6 +28,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
 # Share of the low end's error rate that the simultaneous band may use up: at 95 %, the band is the
@@ -327,7 +328,7 @@ def _noise(
     noise *= (1 / np.maximum(bootstrap, unit)).astype(noise.dtype)
     fill = np.sqrt(np.maximum(1 - (bootstrap / unit) ** 2, 0)).astype(noise.dtype)
     short = (fill > 0) & (drawn_mass.max(axis=0) > 0)  # coordinates that lack noise and hold rows
-    normal = np.random.Generator(np.random.SFC64([seed, 2]))
+    normal = generator(Stream.NOISE, seed)
     draws = normal.standard_normal((len(noise), int(short.sum())), dtype=np.float32)
     noise[..., short] += fill[short] * draws
     return noise

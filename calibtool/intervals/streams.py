@@ -20,33 +20,41 @@ class Stream(IntEnum):
     """
 
     # intervals
-    WEIGHTS = 0x5EED0001  # bootstrap weights of rows: block of rows, group of replicates
+    WEIGHTS = 0x5EED0001  # bootstrap weights: block of rows (or units), group of replicates
     UNITS = 0x5EED0002  # the resampling unit of each row: block of rows
-    CLUSTERS = 0x5EED0003  # the resampling unit of each of many clusters
+    CLUSTERS = 0x5EED0003  # the resampling unit of each cluster, of more clusters than units
     NOISE = 0x5EED0004  # normal deviates that complete the spread of bootstrap residuals
 
-    # evaluation
-    OUTCOMES = 0x5EED0011  # simulated outcomes of cells: binary problem
+    # evaluation, from rows
+    OUTCOMES = 0x5EED0011  # simulated outcomes of fine cells: binary problem
     LABELS = 0x5EED0012  # simulated labels of rows: block of rows, group of replicates
-    RANKS = 0x5EED0013  # replicates of metrics of cells in memory
-    CELL_WEIGHTS = 0x5EED0014  # bootstrap replicates of cells: binary problem, cell
-    CELL_OUTCOMES = 0x5EED0015  # simulated outcomes of cells: binary problem, cell
-    BIN_NOISE = 0x5EED0016  # replicates of bins that only summaries know
-    DEVIATES = 0x5EED0017  # order of evenly spaced deviates: the letters of the metric's name
+    TWO_FILES = 0x5EED0013  # replicates of metrics of two files
+
+    # evaluation, from a summary
+    CELL_BINS = 0x5EED0021  # bins of a binary problem: problem, cell
+    CELL_CURVES = 0x5EED0022  # fine cells of a binary problem: problem, cell
+    CELL_COLUMN = 0x5EED0023  # fine cells of a binned error: problem, cell
+    CELL_SCORES = 0x5EED0024  # scores of simulated data sets: problem, cell
+    CLASS_BINS = 0x5EED0025  # bins of many classes
+    DEVIATES = 0x5EED0026  # order of evenly spaced deviates: the bytes of the metric's name
 
     # metrics
-    BANDWIDTH = 0x5EED0021  # cells or rows that choose a kernel's bandwidth; the seed is always 0
+    BANDWIDTH = 0x5EED0031  # cells or rows that choose a kernel's bandwidth; the seed is always 0
 
     # analysis
-    NULL = 0x5EED0031  # outcomes under perfect calibration, by cell: group of replicates
-    NULL_LABELS = 0x5EED0032  # labels under perfect calibration: block, classes, kind of draw
-    HALF = 0x5EED0033  # rows that are searched for slices; the others confirm
-    PERIOD = 0x5EED0034  # bins of a period
+    NULL = 0x5EED0041  # outcomes under perfect calibration, by cell: group of replicates
+    NULL_KERNEL = 0x5EED0042  # labels under perfect calibration: block of rows, classes
+    NULL_CLASSES = 0x5EED0043  # the same for class-wise consistency
+    POWER = 0x5EED0044  # outcomes under a known miscalibration, for what a test can detect
+    HALVES = 0x5EED0045  # rows that are searched for slices; the others confirm
+    PERIOD = 0x5EED0046  # bins of a period
 
     # train
-    SPLIT = 0x5EED0041  # rows set aside
-    ORDER = 0x5EED0042  # order of rows: epoch
-    SAMPLE = 0x5EED0043  # rows from which input statistics are taken
+    SPLIT = 0x5EED0051  # rows set aside: class
+    ORDER = 0x5EED0052  # order of rows: epoch
+    MOMENTS = 0x5EED0053  # rows that means and deviations of inputs are taken from
+    WORLD = 0x5EED0054  # initial weights, and whatever is drawn before the first step
+    STEP = 0x5EED0055  # dropout and augmentation: epoch, step, rank
 
 
 def generator(stream: Stream, seed: int, *index: int) -> np.random.Generator:
@@ -57,11 +65,19 @@ def generator(stream: Stream, seed: int, *index: int) -> np.random.Generator:
         seed: the user's seed, >= 0.
         index: which piece, each >= 0; a stream always has the same number of indices.
 
-    >>> a, b = generator(Stream.HALF, 0), generator(Stream.PERIOD, 0)
+    >>> a, b = generator(Stream.HALVES, 0), generator(Stream.PERIOD, 0)
     >>> bool(a.integers(1 << 60) == b.integers(1 << 60))
     False
     """
+    return np.random.Generator(np.random.SFC64(_sequence(stream, seed, index)))
+
+
+def words(stream: Stream, seed: int, *index: int, count: int) -> list[int]:
+    """Return `count` 32-bit words of a piece of a stream, to seed other packages' generators."""
+    return [int(word) for word in _sequence(stream, seed, index).generate_state(count)]
+
+
+def _sequence(stream: Stream, seed: int, index: tuple[int, ...]) -> np.random.SeedSequence:
     # A spawn key is hashed after the seed's words have been padded to a fixed number, so that a
     # long seed cannot pass for a short one with an index.
-    key = np.random.SeedSequence(seed, spawn_key=(int(stream), *index))
-    return np.random.Generator(np.random.SFC64(key))
+    return np.random.SeedSequence(seed, spawn_key=(int(stream), *index))

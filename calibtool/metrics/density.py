@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.errors import UsageError
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass
@@ -79,7 +80,7 @@ def kde_bandwidth(cells: Cells) -> float:
     pooled = _summed(cells)
     at = np.flatnonzero(pooled.n > 0)
     if len(at) > POOLED:
-        draw = np.random.Generator(np.random.PCG64(0))
+        draw = generator(Stream.BANDWIDTH, 0)
         share = pooled.n[at] / pooled.n[at].sum()
         at = np.sort(draw.choice(at, POOLED, replace=False, p=share))
         n = np.ones(POOLED)  # the weights have been used up by the draw

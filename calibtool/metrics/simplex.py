@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from calibtool.errors import NotAvailableError, UsageError
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.density import BANDWIDTHS, INSIDE, POOLED, row_weight
 from calibtool.metrics.kinds import MatrixMetric
 from calibtool.parallel import cores, ordered
@@ -281,7 +282,7 @@ def _dirichlet(centre: Array, bandwidth: float) -> Callable[[Array], Array]:
 def _bandwidth(p: Array) -> float:
     """Return the bandwidth of the highest leave-one-out likelihood; equal rows leave together."""
     if len(p) > POOLED:
-        draw = np.random.Generator(np.random.PCG64(0))
+        draw = generator(Stream.BANDWIDTH, 0)
         p = p[np.sort(draw.choice(len(p), POOLED, replace=False))]
     p, n = np.unique(p, axis=0, return_counts=True)
     if len(p) < 2:

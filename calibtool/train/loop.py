@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from calibtool.data.predictions import Predictions
 from calibtool.errors import TrainingError
 from calibtool.evaluation.evaluate import evaluate
+from calibtool.intervals.streams import Stream, generator
 from calibtool.train.feed import Feed
 from calibtool.train.forward import autocast, parallel, predict, share, train_mode
 from calibtool.train.optimise import schedule, set_rate
@@ -110,13 +111,13 @@ def _notify(loss: nn.Module, name: str, *arguments: object) -> None:
 
 def _epoch(state: TrainingState, job: Job) -> None:
     settings, world = job.settings, job.world
-    order = np.random.default_rng([settings.seed, state.epoch]).permutation(len(job.train))
+    order = generator(Stream.ORDER, settings.seed, state.epoch).permutation(len(job.train))
     batches = list(job.train.batches(order, settings.batch_size))
     rate = schedule(settings, len(batches))
     pending: list[tuple[int, Tensor]] = []
     train_mode(state.model)
     for step in range(state.step, len(batches)):
-        reseed(settings.seed, state.epoch, step, world.rank)
+        reseed(Stream.STEP, settings.seed, state.epoch, step, world.rank)
         set_rate(state.optimizer, settings.learning_rate * rate(state.epoch * len(batches) + step))
         pending.append((step, _step(state, job, batches[step])))
         state.step = step + 1

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from calibtool.errors import CalibtoolError, UsageError
+from calibtool.intervals.streams import Stream, generator
 from calibtool.train.data.dataset import Data, Rows
 from calibtool.train.data.factory_spec import failure
 from calibtool.train.data.split import Splits
@@ -112,7 +113,7 @@ def moments(rows: Rows, *, images: bool, seed: int) -> tuple[Tensor, Tensor]:
     """
     index = np.arange(len(rows))
     if len(rows) > SAMPLE:
-        index = np.sort(np.random.default_rng([seed, len(rows)]).permutation(index)[:SAMPLE])
+        index = np.sort(generator(Stream.MOMENTS, seed).permutation(index)[:SAMPLE])
     axes = (0, 2, 3) if images else (0,)
     means, squares, count = [], [], 0
     for start in range(0, len(index), BLOCK):

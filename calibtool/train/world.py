@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from calibtool.errors import UsageError
+from calibtool.intervals.streams import Stream, words
 from calibtool.types import Array
 
 
@@ -152,7 +153,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng(devices=cuda):
         try:
-            reseed(seed)
+            reseed(Stream.WORLD, seed)
             torch.use_deterministic_algorithms(device.type == "cpu", warn_only=True)
             yield
         finally:
@@ -161,18 +162,18 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             torch.use_deterministic_algorithms(strict, warn_only=lenient)
 
 
-def reseed(*seed: int) -> None:
+def reseed(stream: Stream, seed: int, *index: int) -> None:
     """Seed every generator that a network or an augmentation may draw from.
 
-    Numbers are mixed by a SeedSequence: (seed, epoch, step, rank) gives independent streams.
+    They all start from words of the piece `index` of a random stream.
     """
     import random
 
-    words = np.random.SeedSequence(seed).generate_state(3)
-    torch.default_generator.manual_seed(int(words[0]))
+    torchs, pythons, numpys = words(stream, seed, *index, count=3)
+    torch.default_generator.manual_seed(torchs)
     if torch.cuda.is_available():
-        torch.cuda.manual_seed(int(words[0]))
+        torch.cuda.manual_seed(torchs)
     if torch.backends.mps.is_available():
-        torch.mps.manual_seed(int(words[0]))
-    random.seed(int(words[1]))
-    np.random.seed(int(words[2]))  # noqa: NPY002
+        torch.mps.manual_seed(torchs)
+    random.seed(pythons)
+    np.random.seed(numpys)  # noqa: NPY002

@@ -20,6 +20,7 @@ from calibtool.evaluation.from_cells import bias_and_error
 from calibtool.evaluation.resampling import FEW_ROWS, Resampling
 from calibtool.intervals import inversion
 from calibtool.intervals.estimate import Estimate
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
 from calibtool.streaming.summary import Summary
@@ -163,7 +164,7 @@ def _ece(period: Period, edges: Array, how: tuple[int, float, int] | None) -> Es
     # may leave them just below 0
     hit = (observed.gap + observed.mass * observed.score).clip(0)
     share = np.concatenate([hit, (observed.mass - hit).clip(0)])
-    random = np.random.default_rng(seed)
+    random = generator(Stream.PERIOD, seed)
     drawn = random.multinomial(int(rows), share / share.sum(), resamples) / rows
     hits, mass = drawn[:, : len(edges)], drawn[:, : len(edges)] + drawn[:, len(edges) :]
     score = np.asarray(observed.score)

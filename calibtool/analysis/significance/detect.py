@@ -9,6 +9,7 @@ import numpy as np
 
 from calibtool.analysis.significance.null import TIE, Null, occupied
 from calibtool.analysis.significance.statistics import ece
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.types import Array, Progress
 
@@ -19,9 +20,6 @@ POWER = 0.8  # the usual target of sample-size calculations
 _HOTTEST = 20.0
 _DRAWS = 400  # the standard error of a power near 0.8 is then 0.02
 _STEPS = 9  # bisections: log(20) / 2^9 resolves the temperature to 0.6 %
-# Keeps these draws apart from those of the tests, whose keys are [seed, number of a group of
-# redraws]: that number stays far below 2^20.
-_STREAM = 1 << 20
 
 
 def detectable(null: Null, critical: float, seed: int, progress: Progress) -> float | None:
@@ -52,7 +50,7 @@ def detectable(null: Null, critical: float, seed: int, progress: Progress) -> fl
             truth = 1 / (1 + np.exp(-logits / np.exp(log_t)))
         true = replace(null.cells, y=null.cells.n * truth)
         chance = occupied(true.pool(edges))
-        drawn = pooled.redrawn([seed, _STREAM], _DRAWS, chance.y / chance.n)
+        drawn = pooled.redrawn(generator(Stream.POWER, seed), _DRAWS, chance.y / chance.n)
         return float((ece(drawn) >= critical * (1 - TIE)).mean()), float(ece(true))
 
     errors = []

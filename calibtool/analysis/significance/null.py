@@ -13,6 +13,7 @@ import numpy as np
 
 from calibtool.analysis.significance.result import CellStatistic, Observed, RedrawOptions
 from calibtool.intervals.draws import GROUP
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.types import Array
@@ -86,22 +87,21 @@ class Null:
         squares = replace(self.cells, n=self.scale**2 * self.trials).pool(edges).n
         return self._worth(occupied(cells), squares[cells.n > 0], self.exact)
 
-    def redrawn(self, key: Sequence[int], count: int, chance: Array | None = None) -> Cells:
+    def redrawn(self, rng: np.random.Generator, count: int, chance: Array | None = None) -> Cells:
         """Return the cells with redrawn outcomes, y of shape (count, C).
 
         Args:
-            key: key of the random stream.
+            rng: the generator of their random stream.
             count: number of replicates.
             chance: (C,) probability of a positive outcome; None for the mean score of the cell.
         """
-        random = generator(key)
         chance = np.clip(self.cells.p / self.cells.n if chance is None else chance, 0, 1)
         hits = np.empty((count, len(chance)))
         # a single trial is a comparison of a uniform number, much faster than `binomial`
         single = self.trials == 1
-        hits[:, single] = random.random((count, int(single.sum()))) < chance[single]
+        hits[:, single] = rng.random((count, int(single.sum()))) < chance[single]
         shape = (count, int((~single).sum()))
-        hits[:, ~single] = random.binomial(self.trials[~single], chance[~single], shape)
+        hits[:, ~single] = rng.binomial(self.trials[~single], chance[~single], shape)
         y = self.cells.n * chance + self.scale * (hits - self.trials * chance)
         return replace(self.cells, y=y)
 
@@ -116,17 +116,12 @@ class Null:
         drawn: list[list[Array]] = [[] for _ in statistics]
         for low in range(0, options.resamples, GROUP):
             high = min(low + GROUP, options.resamples)
-            cells = self.redrawn([options.seed, low // GROUP], high - low)
+            cells = self.redrawn(generator(Stream.NULL, options.seed, low // GROUP), high - low)
             for statistic, parts in zip(statistics, drawn, strict=True):
                 parts.append(statistic(cells))
             options.progress("redrawing outcomes", high / options.resamples)
         observed = [float(statistic(self.cells)) for statistic in statistics]
         return [(x, np.concatenate(parts)) for x, parts in zip(observed, drawn, strict=True)]
-
-
-def generator(key: Sequence[int]) -> np.random.Generator:
-    """Return the random stream of a key."""
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(list(key))))
 
 
 def occupied(cells: Cells) -> Cells:

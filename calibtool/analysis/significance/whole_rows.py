@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from calibtool.analysis.significance.null import generator
 from calibtool.analysis.significance.result import Observed, RedrawOptions, WholeRows
 from calibtool.analysis.significance.statistics import BINS
 from calibtool.errors import NotAvailableError
 from calibtool.intervals.draws import GROUP
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import locate
 from calibtool.types import Array
 
@@ -40,7 +40,7 @@ def class_consistency(whole: WholeRows, options: RedrawOptions) -> Observed:
     edges = np.arange(1, BINS + 1) / BINS
     weight = np.ones(rows) if whole.weights is None else whole.weights
     gap, mass = np.zeros((draws + 1, size)), np.zeros(size)
-    for at, labels in _redrawn(whole, options, rows, draws, stream=0):
+    for at, labels in _redrawn(whole, options, rows, draws, stream=Stream.NULL_CLASSES):
         probs, w = whole.probs[at], weight[at]
         bins = locate(probs.ravel(), edges).reshape(probs.shape) + BINS * np.arange(classes)
         mass += np.bincount(bins.ravel(), (probs * w[:, None]).ravel(), size)
@@ -70,7 +70,7 @@ def skce(whole: WholeRows, options: RedrawOptions) -> Observed:
     size = min(max(_PAIRS // (rows * draws), 2), _BLOCK)
     width = skce_width(whole.probs)
     total, pairs = np.zeros(draws + 1), 0.0
-    for at, labels in _redrawn(whole, options, rows, draws, stream=1, size=size):
+    for at, labels in _redrawn(whole, options, rows, draws, stream=Stream.NULL_KERNEL, size=size):
         kernel = _kernel(whole.probs[at].astype(np.float64), width)
         weight = np.ones(len(kernel)) if whole.weights is None else whole.weights[at]
         pairs += weight.sum() ** 2 - (weight**2).sum()
@@ -92,7 +92,7 @@ def _redrawn(
     rows: int,
     draws: int,
     *,
-    stream: int,
+    stream: Stream,
     size: int = GROUP,
 ) -> Iterator[tuple[slice, Array]]:
     """Yield the first `rows` rows in blocks of `size`.
@@ -103,7 +103,7 @@ def _redrawn(
     for block, low in enumerate(range(0, rows, size)):
         at = slice(low, min(low + size, rows))
         probs = whole.probs[at]
-        random = generator([options.seed, block, probs.shape[1], stream])
+        random = generator(stream, options.seed, block, probs.shape[1])
         labels = np.empty((len(probs), draws + 1), np.int64)
         labels[:, :-1] = redrawn_labels(probs, random, draws)
         labels[:, -1] = whole.labels[at]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.errors import InputError
+from calibtool.intervals.streams import Stream, generator
 from calibtool.train.data.dataset import PARTS, Data, Rows
 from calibtool.types import Array
 
@@ -73,12 +74,12 @@ def deal(labels: Array, val_share: float, test_share: float, seed: int) -> tuple
     if val_share == 0 and test_share == 0:
         return part, few
     for k in np.unique(labels).tolist():
-        generator = np.random.default_rng([seed, k])
-        rows = generator.permutation(np.flatnonzero(labels == k))
+        rng = generator(Stream.SPLIT, seed, k)
+        rows = rng.permutation(np.flatnonzero(labels == k))
         if len(rows) < FEW:
             few += 1
             continue
-        position = (np.arange(len(rows)) + generator.random()) / len(rows)
+        position = (np.arange(len(rows)) + rng.random()) / len(rows)
         part[rows[position < test_share + val_share]] = 1
         part[rows[position < test_share]] = 2
     return part, few
