@@ -243,7 +243,7 @@ def _unfit(rows: Predictions, name: str) -> str:
         return "holds several values per row"
     # more than one value per two rows: identifiers or free text
     if column.dtype.kind != "f" and 2 * len(np.unique(column.astype(str))) > len(column):
-        return "has nearly a value a row"
+        return "almost every row has its own value"
     return "" if column.dtype.kind != "f" or np.isfinite(column).any() else "holds no number"
 
 

@@ -50,7 +50,7 @@ class Reduced:
         label_prob: (n,) probability of the label.
         low: (K,) sum of w * probability over the entries that are not listed.
         low_probs: (n, K) probabilities with 0 for the listed entries, for bootstrap replicates of
-            `low`; None unless asked for.
+            `low`; None if they were not requested.
         probs: (n, K) probabilities; None unless wanted.
         low_squares: (K,) as `low`, of w * probability squared; None unless lean.
     """

@@ -42,8 +42,8 @@ KINDS: dict[str, Kind] = {
     ),
     "classwise": Kind(
         "One-vs-rest diagrams of the worst classes, and a strip of all.",
-        "Each class against all others. In the strip, a column is a class and a row a bin; colour "
-        "is a gap wider than that of 95 % of perfect models.",
+        "Each class against all others. In the strip, columns are classes and rows are bins; "
+        "coloured gaps are wider than those of 95 % of perfect models.",
         ONE,
         "Kull et al. 2019; Nixon et al. 2019",
     ),

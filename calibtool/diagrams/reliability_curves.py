@@ -99,7 +99,7 @@ def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Arra
 
 
 def binomial_range(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:
-    """Return the range of the mean outcome of so many rows, if `rate` is its expectation.
+    """Return the range of the mean outcome of `rows` rows whose expectation is `rate`.
 
     Broecker & Smith 2007 resample; here it is the binomial distribution, whose variance is never
     smaller than that of rows with different scores and the same mean.

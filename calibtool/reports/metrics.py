@@ -221,7 +221,7 @@ def _interval(metric: Metric) -> str:
         )
     closed = getattr(metric, "interval", None)
     if closed is not None:
-        return "DeLong's, on the logit scale, for one score a row; BCa otherwise."
+        return "DeLong's, on the logit scale, for one score per row; BCa otherwise."
     return "A [BCa bootstrap](../intervals.md#everything-else)."
 
 

@@ -79,7 +79,7 @@ class GroupTask:
     """Makes a summary for each group of rows.
 
     Attributes:
-        each: what is made of a group; the summary of its first variant is used.
+        each: the task that summarises a group; the summary of its first variant is used.
         by: the columns that divide the rows, as for `--by`.
     """
 

@@ -203,7 +203,7 @@ def test_what_is_planted_is_found_and_nothing_else(run, planted):
     assert (first["by"], first["slice"]) == ("place,day", "c, 3")
     assert first["low"] > 0.1
     assert all(one["explained_by"] == "c, 3" for one in found["slices"][1:])
-    assert found["skipped"] == ["key: has nearly a value a row"]
+    assert found["skipped"] == ["key: almost every row has its own value"]
     assert set(found["columns"]) == {"place", "day", "predicted", "confidence"}
     assert "place c, day 3" in " ".join(result.out.split())
 

@@ -127,7 +127,7 @@ def _of_rows(test: Test, view: str, inputs: Inputs, options: RedrawOptions) -> R
     if test.rows is None:
         return replace(missing, missing="not for rows of different weights")
     if inputs.whole is None:
-        return replace(missing, missing="whole rows of so many probabilities do not fit in memory")
+        return replace(missing, missing="the probabilities of all rows do not fit in memory")
     try:
         observed, drawn = test.rows(inputs.whole, options)
     except NotAvailableError as error:

@@ -68,7 +68,7 @@ static inline void calibrate_logs(const double *p, double floor, double *log_p) 
     }
 }
 
-/* log p - log(1 - p), in the place of log p. Of the top class, 1 - p is summed over the others: it
+/* log p - log(1 - p), in place of log p. For the top class, 1 - p is summed over the others, which
    keeps its digits where p rounds to 1. */
 static inline void calibrate_log_odds(double *log_p) {
     const int top = calibrate_top(log_p);
@@ -87,7 +87,7 @@ static inline void calibrate_log_odds(double *log_p) {
     log_p[top] -= highest + log(rest);
 }
 
-/* How many of n rising edges lie below x. */
+/* The number of the n rising edges below x. */
 static inline int calibrate_count_below(double x, int n, const double *edges) {
     int low = 0, high = n;
     while (low < high) {
@@ -101,7 +101,7 @@ static inline int calibrate_count_below(double x, int n, const double *edges) {
     return low;
 }
 
-/* How many of n rising edges lie at x or below. */
+/* The number of the n rising edges at or below x. */
 static inline int calibrate_count_up_to(double x, int n, const double *edges) {
     int low = 0, high = n;
     while (low < high) {
@@ -123,7 +123,7 @@ static inline double calibrate_sigmoid(double x, double a, double b, double c) {
     return calibrate_expit(a * calibrate_log_expit(x) - b * calibrate_log_expit(-x) + c);
 }
 
-/* Straight between n points, constant beyond them. */
+/* Linear between n points, constant beyond them. */
 static inline double calibrate_line(double x, int n, const double *xs, const double *ys) {
     const int k = calibrate_count_up_to(x, n, xs);
     if (k == 0 || k == n) {
@@ -141,7 +141,7 @@ static inline double calibrate_bend(double x, int n, const double *knots, const 
     return heights[k] + d * (slopes[k] + fmax(d, 0) * bends[k] / 2);
 }
 
-/* The top class gets a new probability; the others share the rest as they did. */
+/* Give the top class a new probability; the others share the rest in proportion. */
 static inline void calibrate_with_top(double *p, int top, double new_top) {
     double rest = 0;
     for (int k = 0; k < CALIBRATE_K; k++) {

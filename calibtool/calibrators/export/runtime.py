@@ -50,8 +50,8 @@ def logs(p: list[float], floor: float) -> list[float]:
 
 
 def log_odds(log_p: list[float]) -> list[float]:
-    """Of log-probabilities: log p - log(1 - p). Of the top class, 1 - p is summed over the others:
-    it keeps its digits where p rounds to 1."""
+    """Return log p - log(1 - p) per class. For the top class, 1 - p is summed over the others,
+    which keeps its digits where p rounds to 1."""
     top = log_p.index(max(log_p))
     others = [x for k, x in enumerate(log_p) if k != top]
     highest = max(others)
@@ -60,7 +60,7 @@ def log_odds(log_p: list[float]) -> list[float]:
 
 
 def count_below(edges: list[float], x: float) -> int:
-    """How many of the rising edges lie below x."""
+    """Return how many of the rising edges lie below x."""
     low, high = 0, len(edges)
     while low < high:
         middle = (low + high) // 2
@@ -72,7 +72,7 @@ def count_below(edges: list[float], x: float) -> int:
 
 
 def count_up_to(edges: list[float], x: float) -> int:
-    """How many of the rising edges lie at x or below."""
+    """Return how many of the rising edges lie at or below x."""
     low, high = 0, len(edges)
     while low < high:
         middle = (low + high) // 2
@@ -84,19 +84,19 @@ def count_up_to(edges: list[float], x: float) -> int:
 
 
 def sigmoid(x: float, a: float, b: float, c: float) -> float:
-    """A curve of log-odds, with a slope on each side."""
+    """Return the sigmoid of log-odds with one slope towards 0 and one towards 1."""
     if a == b:
         return expit(a * x + c)
     return expit(a * log_expit(x) - b * log_expit(-x) + c)
 
 
 def steps(x: float, edges: list[float], values: list[float]) -> float:
-    """A value a bin; an edge belongs to the bin below it."""
+    """Return the value of the bin of x; an edge belongs to the bin below it."""
     return values[count_below(edges, x)]
 
 
 def line(x: float, xs: list[float], ys: list[float]) -> float:
-    """Straight between points, constant beyond them."""
+    """Interpolate linearly between points; constant beyond them."""
     k = count_up_to(xs, x)
     if k in (0, len(xs)):
         return ys[max(k - 1, 0)]
@@ -107,7 +107,7 @@ def line(x: float, xs: list[float], ys: list[float]) -> float:
 def bend(
     x: float, knots: list[float], heights: list[float], slopes: list[float], bends: list[float]
 ) -> float:
-    """A smooth curve: quadratic between knots, straight beyond them."""
+    """Return a smooth curve at x: quadratic between knots, straight beyond them."""
     k = max(count_up_to(knots, x) - 1, 0)
     d = x - knots[k]
     return heights[k] + d * (slopes[k] + max(d, 0.0) * bends[k] / 2)
@@ -116,12 +116,12 @@ def bend(
 def bent_sigmoid(
     x: float, knots: list[float], heights: list[float], slopes: list[float], bends: list[float]
 ) -> float:
-    """A smooth curve of log-odds."""
+    """Return the sigmoid of a smooth curve of log-odds."""
     return expit(bend(x, knots, heights, slopes, bends))
 
 
 def pairs(x: float, *folds: tuple[list[float], list[float], list[float], list[float]]) -> float:
-    """Between two step functions a fold, merged by geometric means over the folds."""
+    """Return the probability between two step functions per fold, merged by geometric means."""
     low = [p0[count_up_to(below, x)] for below, p0, _, _ in folds]
     high = [p1[count_below(above, x)] for _, _, above, p1 in folds]
     no = math.exp(sum(log(1 - p) for p in low) / len(folds))
@@ -130,7 +130,7 @@ def pairs(x: float, *folds: tuple[list[float], list[float], list[float], list[fl
 
 
 def with_top(p: list[float], top: int, new: float) -> list[float]:
-    """The top class gets a new probability; the others share the rest as they did."""
+    """Give the top class a new probability; the others share the rest in proportion."""
     rest = sum(x for k, x in enumerate(p) if k != top)
     even = (1 - new) / (len(p) - 1)
     after = [x / rest * (1 - new) if rest > 0 else even for x in p]

@@ -219,7 +219,7 @@ static inline double calibrate_curve(int k, double x) {
 }
 """
 STEPS = """
-/* The curve of class k: a value a bin; an edge belongs to the bin below it. */
+/* The curve of class k: one value per bin; an edge belongs to the bin below it. */
 static inline double calibrate_curve(int k, double x) {
     const int at = calibrate_edges_at[k], n = calibrate_edges_at[k + 1] - at;
     return calibrate_values[at + k + calibrate_count_below(x, n, calibrate_edges + at)];

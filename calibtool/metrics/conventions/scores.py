@@ -61,7 +61,9 @@ def require_all_classes(of: Of) -> Of:
     def checked(probs: Array, labels: Array) -> float:
         classes = 2 if probs.ndim == 1 else probs.shape[1]
         if len(np.unique(labels)) < classes:
-            raise NotAvailableError("raises ValueError unless told the labels: a class has no row")
+            raise NotAvailableError(
+                "raises ValueError if the labels are not passed and a class has no rows"
+            )
         return of(probs, labels)
 
     return checked
