@@ -48,17 +48,8 @@ def fit(predictions: Predictions, *, knots: int = 8, smoothness: float = 1.0) ->
     classes = require_fit(predictions)
     require_shape(knots, smoothness)
     floor = inputs.floor_of(predictions)
-    # Which class is ahead, and by how much, is decided between the two highest log-probabilities.
-    # The highest is near 0 in most rows; the second spreads over where the curve must bend.
-    second = inputs.by_row(
-        lambda block, floor: np.partition(inputs.log_probs(block, floor), -2, axis=1)[:, [-2]],
-        predictions,
-        floor,
-    )
     weights = inputs.weights_of(predictions)
-    order = np.argsort(second[:, 0])
-    below = quantiles(second[order, 0], weights[order], knots - 1)
-    at = np.append(below, 0.0)
+    at = _knots(predictions, floor, weights, knots)
     rows = weights.sum()
     rough = 2 * smoothness / rows * roughness(len(at))
     step = max(1, inputs.PIECE // (classes * len(at)))
@@ -105,3 +96,19 @@ def fit(predictions: Predictions, *, knots: int = 8, smoothness: float = 1.0) ->
         options={"knots": knots, "smoothness": smoothness},
         notes=tuple(inputs.notes_of_zeros(inputs.floored(predictions), floor)),
     )
+
+
+def _knots(predictions: Predictions, floor: float, weights: Array, count: int) -> Array:
+    """Return where the slope may change, (count,): at weighted quantiles of the second highest
+    log-probability, and at 0.
+
+    Which class is ahead, and by how much, is decided between the two highest log-probabilities. The
+    highest is near 0 in most rows; the second spreads over where the curve must bend.
+    """
+    second = inputs.by_row(
+        lambda block, floor: np.partition(inputs.log_probs(block, floor), -2, axis=1)[:, [-2]],
+        predictions,
+        floor,
+    )
+    order = np.argsort(second[:, 0])
+    return np.append(quantiles(second[order, 0], weights[order], count - 1), 0.0)

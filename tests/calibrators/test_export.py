@@ -290,7 +290,7 @@ def test_what_was_fitted_on_logits_alone_is_not_exported_for_probabilities():
 
 @pytest.mark.parametrize("to", ["python", "c"])
 def test_text_has_a_most(to, monkeypatch):
-    monkeypatch.setattr("calibtool.calibrators.export.parts.MOST", 10)
+    monkeypatch.setattr("calibtool.calibrators.export.text_targets.MOST", 10)
     with pytest.raises(UsageError, match=r"cal\.json: holds \d+ numbers; .* may hold 10\."):
         export(fitted(SOME), to, source="cal.json")
 

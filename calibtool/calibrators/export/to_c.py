@@ -12,7 +12,7 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Sigmoid, Steps
 from calibtool.calibrators.export.form import Form, Numbers, bend, numbers_of
-from calibtool.calibrators.export.parts import comment, needed, require_size, wrapped
+from calibtool.calibrators.export.text_targets import comment, needed, require_size, wrapped
 from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.calibrators.nested_maps import Shifted

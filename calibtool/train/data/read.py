@@ -27,9 +27,7 @@ class Reader:
 READERS: dict[str, Reader] = {
     "FILE.npz": Reader("data.arrays", "keys x and y; x: features, NHWC or NCHW images, token ids"),
     "FILE.parquet": Reader("data.arrays", "columns of numbers, or `text`, and `label`; also csv"),
-    "FOLDER/": Reader(
-        "data.images", "images in a subfolder per class, or in train/, val/, test/"
-    ),
+    "FOLDER/": Reader("data.images", "images in a subfolder per class, or in train/, val/, test/"),
     "idx:FOLDER": Reader("data.bytes", "train-images-idx3-ubyte(.gz) etc.: the MNIST family"),
     "cifar10:FOLDER": Reader("data.bytes", "the binary batches; also cifar100:FOLDER"),
     "module:function": Reader("data.factory", "a function that returns arrays or datasets"),
