@@ -87,12 +87,9 @@ def _own(comparison: LibraryComparison) -> tuple[float, float | None, float | No
 
 def _notes(comparison: LibraryComparison, known: Sequence[LibraryRange]) -> list[str]:
     """Return how far the libraries differ, and which of them could not be compared."""
-    alike = [
-        library for library in known if library.view != "class"
-    ]  # those measure something else
-    values = [library.value for library in alike if library.value is not None]
-    lows = [library.low for library in alike if library.low is not None]
-    highs = [library.high for library in alike if library.high is not None]
+    values = [library.value for library in known if library.value is not None]
+    lows = [library.low for library in known if library.low is not None]
+    highs = [library.high for library in known if library.high is not None]
     value, low, high = _own(comparison)
     interval = f", 95 % interval [{number(low)}, {number(high)}]" if low is not None else ""
     definition = (
@@ -100,9 +97,5 @@ def _notes(comparison: LibraryComparison, known: Sequence[LibraryRange]) -> list
         f"with 5 to 100 bins between {number(min(lows))} and {number(max(highs))}: that "
         f"much depends on the definition. calibtool's own: {number(value)}{interval}."
     )
-    notes = [definition]
-    if len(alike) < len(known):
-        others = ", ".join(library.library for library in known if library.view == "class")
-        notes.append(f"Not counted, because what they call ECE is class-wise: {others}.")
     none = [library.library for library in comparison.ranges if library.value is None]
-    return [*notes, f"No number from: {', '.join(none)}."] if none else notes
+    return [definition, *([f"No number from: {', '.join(none)}."] if none else [])]

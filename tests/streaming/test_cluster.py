@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from test_engines import ROLES, damage, write
+from score_files import ROLES, damage, write
 
 import calibtool as ct
 from calibtool.cli.main import main

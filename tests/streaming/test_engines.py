@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from score_files import ROLES, damage, write
 
 import calibtool as ct
 from calibtool.cli.main import main
@@ -29,33 +29,6 @@ from calibtool.streaming.engines import checkpoint
 from calibtool.streaming.engines.engine import PartResult, RunOptions, combine
 from calibtool.streaming.engines.fold import Fold
 from calibtool.streaming.engines.tree import WIDTH, nodes_from, tree
-
-ROLES = ["--score", "p", "--labels", "clicked"]
-
-
-def write(folder, files=6, rows=600, seed=0):
-    """Files of several row groups, with a column of weights that are no whole numbers."""
-    rng = np.random.default_rng(seed)
-    for k in range(files):
-        p = rng.random(rows)
-        table = pa.table(
-            {
-                "p": p,
-                "clicked": (rng.random(rows) < p**1.1).astype(np.int8),
-                "w": rng.gamma(1.0, size=rows),
-                "place": rng.choice(["north", "south"], rows),
-            }
-        )
-        path = folder / f"{k:03}.parquet"
-        pq.write_table(table, path, row_group_size=200, write_page_checksum=True)
-    return folder
-
-
-def damage(path):
-    """A file whose footer is whole and whose pages are not."""
-    data = bytearray(path.read_bytes())
-    data[100 : len(data) // 2] = bytes(len(data) // 2 - 100)
-    path.write_bytes(bytes(data))
 
 
 @pytest.fixture
