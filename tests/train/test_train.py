@@ -24,7 +24,7 @@ def test_a_first_try_prints_the_table_and_the_next_command_works(train, features
     assert result.err == ""
     lines = result.out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0] == "mlp, flsd-53, 20 epochs; 80 test rows, 3 classes"
+    assert lines[0] == "mlp, flsd-53, 20 epochs; 81 test rows, 3 classes"
     names = ["error", "nll", "ece", "ada-ece", "classwise-ece", "mce"]
     assert [line.split()[0] for line in lines[4:10]] == names
     assert re.search(r"T = \d\.\d+, fitted on 80 validation rows", result.out)
@@ -43,7 +43,7 @@ def test_everything_promised_is_written_and_agrees(train, features):
     data = np.load(features)
     val, test = (np.load(run / f"{name}_logits.npz") for name in ("val", "test"))
     ids = np.r_[val["ids"], test["ids"]]
-    assert len(set(ids.tolist())) == len(ids) == 160
+    assert len(set(ids.tolist())) == len(ids) == 161
     for part in (val, test):
         np.testing.assert_array_equal(data["y"][part["ids"] - 1000], part["labels"])
 
@@ -131,7 +131,7 @@ def test_config_runs_it_again(train, features):
     assert train(*first, "--out", "a").code == 0
     config = tomllib.loads(Path("a/config.toml").read_text())
     assert config["loss"] == "focal(gamma=2)"
-    assert config["resolved"]["train_rows"] == 240
+    assert config["resolved"]["train_rows"] == 239
     assert train("--config", "a/config.toml", "--out", "b").code == 0
     assert Path("a/model.safetensors").read_bytes() == Path("b/model.safetensors").read_bytes()
     other = train("--config", "a/config.toml", "--seed", "1", "--out", "c")
