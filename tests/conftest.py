@@ -5,6 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Workers share the cores. With several BLAS threads each, threads of one worker spin while those of
+# another work, and the suite takes several times the processor time. Read when NumPy loads, here
+# and in the processes that tests start; tests of threads set their own number.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 from simulated import simulate
