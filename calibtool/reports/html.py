@@ -24,15 +24,18 @@ def render(table: Table) -> str:
 
 
 def _parts(table: Table) -> list[Markup]:
-    head = [element("div", line) for line in table.head.split("\n")]
-    parts = [element("p", element("strong", *head))]
-    parts += [element("p", text) for text in table.lead]
+    parts = [_paragraph(table.head, "font-weight: bold")]
+    parts += [_paragraph(text) for text in table.lead]
     if table.titles:
         parts.append(_grid(table))
-    for note in table.paragraphs():
-        lines = [element("div", line) for line in note.text.split("\n")]
-        parts.append(element("p", *lines, style=STYLES.get(note.tone)))
+    parts += [_paragraph(note.text, STYLES.get(note.tone)) for note in table.paragraphs()]
     return parts
+
+
+def _paragraph(text: str, style: str | None = None) -> Markup:
+    # a `div`, since a `p` may not hold the lines, which are blocks too
+    lines = [element("div", line) for line in text.split("\n")]
+    return element("div", *lines, style=f"margin: 0.5em 0; {style or ''}".rstrip("; "))
 
 
 def _grid(table: Table) -> Markup:
