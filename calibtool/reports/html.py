@@ -59,5 +59,7 @@ def _grid(table: Table) -> Markup:
 
 
 def _align(left: bool, tone: Tone = "") -> str:
-    align = f"text-align: {'left' if left else 'right'}; white-space: pre-wrap"
+    align = (
+        f"text-align: {'left' if left else 'right'}; padding: 0.1em 0.6em; white-space: pre-wrap"
+    )
     return f"{align}; {STYLES[tone]}" if tone else align

@@ -44,7 +44,7 @@ def table(outcome: Outcome, width: int | None) -> Table:
         tones=tones,
         lead=[text for text in [power(outcome)] if text],
         columns=(*FIELDS, *evaluation.FIELDS),
-        left=("view", "verdict"),
+        left=("view", "verdict", "why"),
         wraps=("required",),
         findings=[_finding(outcome, verdict) for verdict in outcome.verdicts],
         summary=summary(outcome),
