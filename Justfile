@@ -15,10 +15,12 @@ lint:
     mypy
     python tools/layers.py
     python tools/docs.py --check
+    python tests/goldens/freeze_outputs.py --check
 
 # make the pages and outputs that come from the code
 docs:
     python tools/docs.py
+    python tests/goldens/freeze_outputs.py
 
 # measure speed, memory and coverage (benchmarks/README.md)
 bench:
