@@ -173,7 +173,7 @@ def _require_same_rows(first: Predictions, other: Predictions, column: str | Non
     """Check that rows that were matched have the same labels and weights.
 
     Labels are compared if both files have them. A file without weights takes those of the first;
-    the first file never takes those of another, or they would be dropped unseen.
+    weights that only another file has are refused rather than dropped silently.
     """
     pair = f"{other.source} and {first.source}"
     matched = f"rows matched by {column or 'their order'}"

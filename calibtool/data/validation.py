@@ -1,6 +1,6 @@
-"""Checks of arrays from outside, which everything downstream can then trust.
+"""Checks of arrays from outside, so that everything downstream can trust them.
 
-Each raises InputError naming the source, the key and the first row that is wrong.
+Each check raises InputError naming the source, the key and the first row that is wrong.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Origin:
         source: the file.
         values, labels, weights: their keys, or columns.
         first_row: the number of the first row.
-        whole: False for a block of a longer file, in which all weights may be 0.
+        whole: False for a block of a longer file: all of its weights may then be 0.
         numbers: the number of each row, if a filter left some out.
-        locate: puts a row's number into words.
+        locate: returns what to call a row, by its number.
     """
 
     source: str = "predictions"
@@ -290,7 +290,7 @@ def _from_ids(array: Array, classes: int, place: Origin) -> Array:
 
 
 def hits(correct: ArrayLike, rows: int, place: Origin) -> Array:
-    """Return zeros and ones as booleans, (rows,)."""
+    """Return hits, given as zeros and ones, as booleans, (rows,)."""
     array = np.asanyarray(correct)
     key = place.labels
     if array.ndim != 1 or len(array) != rows:
