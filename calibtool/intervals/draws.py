@@ -165,7 +165,7 @@ def on_grid(values: Array, terms: int) -> Array:
 
 
 def sum_by(unit: Array, columns: Array, count: int) -> Array:
-    """Return the sums of the rows of each unit.
+    """Return the sum of each column over the rows of each unit.
 
     Args:
         unit: (n,) the unit of each row, 0 to count - 1.

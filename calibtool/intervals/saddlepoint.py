@@ -16,7 +16,8 @@ from calibtool.types import Array
 _FARTHEST = 40.0
 # Newton's or bisection steps: 50 halvings of [-40, 40] leave 7e-14.
 _STEPS = 50
-# Probabilities are kept off 0 and 1, where log-odds are infinite, by less than a double resolves.
+# Probabilities are kept this far off 0 and 1, where log-odds are infinite: by less than a double
+# resolves.
 _SMALLEST, _LARGEST = 1e-300, 1 - 1e-16
 
 

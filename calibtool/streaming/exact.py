@@ -17,9 +17,9 @@ import numpy as np
 
 from calibtool.types import Array
 
-# Rows of a block. float64 adds integers without rounding up to 2**53. All grids below are chosen
-# for 2**17 rows: every sum, in units of its grid, stays at or below that. More rows would need
-# coarser grids, fewer rows cost more calls per row.
+# Most rows of a block. float64 adds integers without rounding up to 2**53. All grids below are
+# chosen for 2**17 rows: every sum, in units of its grid, stays at or below that. More rows would
+# need coarser grids, fewer rows more calls per row.
 MOST_ROWS = 1 << 17
 # The grids of `_powers` hold for values below 2**5. A negative log-likelihood beyond 32 means a
 # probability below 1.3e-14: so rare that such values can be summed one by one.
