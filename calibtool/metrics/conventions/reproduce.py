@@ -65,8 +65,8 @@ def spread(
 ) -> tuple[LibraryRange, ...]:
     """Return the ECE of every library with 15 bins, and its smallest and largest over `bins`.
 
-    It shows how much of the number is a matter of definition. `tick` is called with the share of
-    the work that is done.
+    The range shows how much of the number is a matter of definition. `tick` is called with the
+    share of the work that is done.
     """
     bins = tuple(bins)
     values = by_bins(predictions, dict.fromkeys((DEFAULT_BINS, *bins)), tick=tick)
@@ -102,7 +102,7 @@ def _range(
 
 @dataclass(frozen=True)
 class _Data:
-    """The input of a library, and what it leaves out of the predictions.
+    """The input of a library, and how it differs from the predictions.
 
     Attributes:
         input: what the library sees.
