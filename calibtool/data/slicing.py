@@ -342,11 +342,11 @@ def coded(column: Array, place: str, *, most: int = MOST) -> tuple[Array, list[s
     """
     if column.ndim != 1:
         raise InputError(f"{place}: holds several values per row; slices need one value per row")
-    whole = column.dtype.kind in "iu"
-    if column.dtype.kind == "f" or (whole and len(np.unique(column)) > MOST_NUMBERS):
+    integers = column.dtype.kind in "iu"
+    if column.dtype.kind == "f" or (integers and len(np.unique(column)) > MOST_NUMBERS):
         return _by_quantiles(column.astype(np.float64), place, QUANTILES)
     values, codes, counts = np.unique(column.astype(str), return_inverse=True, return_counts=True)
-    if whole:
+    if integers:
         order = np.argsort(column[np.unique(codes, return_index=True)[1]], kind="stable")
     else:
         order = np.argsort(-counts, kind="stable")

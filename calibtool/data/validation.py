@@ -190,10 +190,10 @@ def distribution(values: Array, renormalize: bool, place: Origin) -> Array:
         )
     # Rows that sum to 1 in their own precision stay as they are: their scores stay on bin edges,
     # and equal ones stay equal.
-    whole = (total.astype(values.dtype) == 1) | (off <= ROUNDING)
-    if whole.all():
+    exact = (total.astype(values.dtype) == 1) | (off <= ROUNDING)
+    if exact.all():
         return values
-    divisor = np.where(whole, 1.0, total)
+    divisor = np.where(exact, 1.0, total)
     return np.asarray(values / divisor[:, None], dtype=values.dtype)
 
 

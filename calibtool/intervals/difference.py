@@ -140,5 +140,5 @@ def _share_below(drawn: Array) -> float:
         return 0.0
     if at == len(drawn) - 1:
         return 1.0
-    part = -drawn[at] / (drawn[at + 1] - drawn[at])
-    return float((at + part) / (len(drawn) - 1))
+    fraction = -drawn[at] / (drawn[at + 1] - drawn[at])
+    return float((at + fraction) / (len(drawn) - 1))

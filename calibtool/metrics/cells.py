@@ -60,11 +60,11 @@ class Cells:
         Their highest bit, the sign, is 0: shifted by one they lose nothing and leave room for the
         outcome, so that one sort of integers, much faster than an argsort, orders both.
         """
-        whole = np.dtype(f"u{score.dtype.itemsize}").type
+        integer = np.dtype(f"u{score.dtype.itemsize}").type
         # adding 0 turns -0.0, whose sign bit is set, into 0.0
-        keys = ((score + score.dtype.type(0)).view(whole) << whole(1)) | outcome
+        keys = ((score + score.dtype.type(0)).view(integer) << integer(1)) | outcome
         keys.sort()
-        at, hit = (keys >> whole(1)).view(score.dtype), (keys & whole(1)).astype(np.float64)
+        at, hit = (keys >> integer(1)).view(score.dtype), (keys & integer(1)).astype(np.float64)
         starts = _changes(at)
         if len(starts) == len(at):
             return cls(at, np.ones(len(at)), at.astype(np.float64), hit)
@@ -164,8 +164,8 @@ def locate(scores: Array, edges: Array, side: str = "bin") -> Array:
 
 def _sortable_as_bits(score: Array) -> bool:
     """Return True for non-empty float scores in [0, 2), which `_of_keys` can sort."""
-    whole = score.dtype.kind == "f" and score.dtype.itemsize in (2, 4, 8) and len(score) > 0
-    return bool(whole and score.min() >= 0 and score.max() < 2)
+    floats = score.dtype.kind == "f" and score.dtype.itemsize in (2, 4, 8) and len(score) > 0
+    return bool(floats and score.min() >= 0 and score.max() < 2)
 
 
 def _changes(at: Array) -> Array:

@@ -124,11 +124,11 @@ def _left_out(
     if not bandwidth >= 0:
         raise UsageError(f"kde-ece: bandwidth={bandwidth:g} is below 0; 0 chooses one")
     width = bandwidth or kde_bandwidth(cells)
-    flat = (part.reshape(-1, cells.n.shape[-1]) for part in (cells.n, cells.y))
-    row = np.array([row_weight(*sums) for sums in zip(*flat, strict=True)])
+    flat = (sums.reshape(-1, cells.n.shape[-1]) for sums in (cells.n, cells.y))
+    row = np.array([row_weight(*pair) for pair in zip(*flat, strict=True)])
     pooled = _pooled(cells, POOLED if cells.n.ndim > 1 else EXACT)
     x = np.clip(pooled.centres(), 0.0, 1.0)
-    n, y = (part.reshape(-1, len(x)) for part in (pooled.n, pooled.y))
+    n, y = (sums.reshape(-1, len(x)) for sums in (pooled.n, pooled.y))
     return n, y, x, *_ratios(_log_beta(x, x, width), n, y, row)
 
 

@@ -95,13 +95,15 @@ def tace(
     """
     above = cells.at > threshold
     weight = cells.n[..., above].sum(axis=-1)
-    rest = Cells(cells.at[above], cells.n[..., above], cells.p[..., above], cells.y[..., above])
-    whole = weight if denominator == "kept" else cells.total
+    counted = Cells(cells.at[above], *(x[..., above] for x in (cells.n, cells.p, cells.y)))
+    divisor = weight if denominator == "kept" else cells.total
     if not above.any():
         return np.zeros(cells.n.shape[:-1])
-    binned = rest.pool(equal_mass(rest.summed(), bins=bins))  # the same bins for all replicates
+    binned = counted.pool(
+        equal_mass(counted.summed(), bins=bins)
+    )  # the same bins for all replicates
     gap = np.abs(binned.y - binned.p).sum(axis=-1)
-    return np.asarray(np.divide(gap, whole, out=np.zeros_like(gap), where=whole > 0))
+    return np.asarray(np.divide(gap, divisor, out=np.zeros_like(gap), where=divisor > 0))
 
 
 BIAS = CellMetric(

@@ -139,9 +139,9 @@ def accuracy_at_coverage(cells: Cells, *, coverage: float = 0.9) -> Array:
     hits, rows = cells.y[..., ::-1], cells.n[..., ::-1]
     taken = np.cumsum(rows, axis=-1)
     wanted = coverage * taken[..., -1:]
-    part = np.clip(wanted - (taken - rows), 0, rows)
+    counted = np.clip(wanted - (taken - rows), 0, rows)
     rate = np.divide(hits, rows, out=np.zeros_like(hits), where=rows > 0)
-    return np.asarray((rate * part).sum(axis=-1) / wanted[..., 0])
+    return np.asarray((rate * counted).sum(axis=-1) / wanted[..., 0])
 
 
 def coverage_at_risk(cells: Cells, *, risk: float = 0.05) -> Array:

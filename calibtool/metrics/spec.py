@@ -142,9 +142,9 @@ def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
     parsed: dict[str, Spec] = {}
     mistakes = []
     for text in texts:
-        for part in SETS.get(text, (text,)) if isinstance(text, str) else (text,):
+        for item in SETS.get(text, (text,)) if isinstance(text, str) else (text,):
             try:
-                spec = part if isinstance(part, Spec) else parse(part)
+                spec = item if isinstance(item, Spec) else parse(item)
                 parsed.setdefault(spec.name, spec)
             except UsageError as mistake:
                 mistakes.append(str(mistake))

@@ -50,11 +50,12 @@ class Exact:
         >>> float(total.high), float(total.low)
         (1.0, 2e-17)
         """
-        # Knuth's TwoSum: `lost` begins as the rounding error of high + high, exactly, whichever of
-        # the two is larger; the low halves join it.
+        # Knuth's TwoSum: `virtual` is the share of `other.high` that the total holds. `lost` begins
+        # as the rounding error of high + high, exactly, whichever of the two is larger; the low
+        # halves join it.
         total = self.high + other.high
-        part = total - self.high
-        lost = (self.high - (total - part)) + (other.high - part) + self.low + other.low
+        virtual = total - self.high
+        lost = (self.high - (total - virtual)) + (other.high - virtual) + self.low + other.low
         # Dekker's FastTwoSum makes `high` the rounded sum again: two pairs with the same sum are
         # then the same pair, which makes the order of adding invisible.
         high = total + lost

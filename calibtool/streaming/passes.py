@@ -152,12 +152,12 @@ def require_streamed(
 
     Raises UsageError.
     """
-    whole = [spec.name for spec in specs if not streams([spec])]
-    whole += ["--cluster"] if cluster is not None else []
-    whole += ["--ood"] if ood is not None else []
-    if whole:
+    refused = [spec.name for spec in specs if not streams([spec])]
+    refused += ["--cluster"] if cluster is not None else []
+    refused += ["--ood"] if ood is not None else []
+    if refused:
         raise UsageError(
-            f"{readable.source}: {', '.join(whole)} needs whole rows in one place, and cannot be "
+            f"{readable.source}: {', '.join(refused)} needs whole rows in one place, and cannot be "
             "combined with a cluster or --state"
         )
 

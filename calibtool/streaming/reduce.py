@@ -50,8 +50,8 @@ class Reducer:
         lowest = None
         if "class" in layout.views and in_bins(shape):
             lowest = (*layout.class_edges, 1.0)[0]
-        whole = "class-grid" in layout.views or ("class" in layout.views and not in_bins(shape))
-        self._wanted = Wanted(lowest, frozenset(needs), probs=whole and not shape.one_column)
+        all_probs = "class-grid" in layout.views or ("class" in layout.views and not in_bins(shape))
+        self._wanted = Wanted(lowest, frozenset(needs), probs=all_probs and not shape.one_column)
         # a fast path, the common case of a click log: only the column is needed, and is not copied
         self._column_alone = (
             shape.one_column
@@ -219,8 +219,8 @@ class Reducer:
             piece = slice(low, low + step)
             sums = cell_sums(at[piece], score[piece], hit[piece], weight, classes * grid.size)
             for name, value in sums.items():
-                high, rest = (x.reshape(classes, grid.size) for x in (value.high, value.low))
-                add_to(self.sums, f"label/{name}", Exact(high, rest))
+                halves = (half.reshape(classes, grid.size) for half in (value.high, value.low))
+                add_to(self.sums, f"label/{name}", Exact(*halves))
         self._label_rows.clear()
 
     def _values(self, rows: Rows) -> dict[str, Array]:

@@ -22,8 +22,8 @@ Q = COOLER(P)
 
 
 def change(matched):
-    found = evaluate_rows(Request.of(matched.first, ["ece", "nll"], matched.systems))
-    return [(e.value, e.low, e.high) for e in found.change()]
+    results = evaluate_rows(Request.of(matched.first, ["ece", "nll"], matched.systems))
+    return [(e.value, e.low, e.high) for e in results.change()]
 
 
 def test_a_second_file_is_paired_like_a_calibrator():

@@ -301,15 +301,15 @@ class ArrowTable:
                 continue
             at = file.schema.get_field_index(name)
             if at < 0:
-                there = ", ".join(file.schema.names[:12])
+                listed = ", ".join(file.schema.names[:12])
                 raise UnreadableError(
-                    file.shown, f"there is no column {name!r} in this file, it has {there}"
+                    file.shown, f"there is no column {name!r} in this file, it has {listed}"
                 )
-            here, common = file.schema.field(at).type, self.schema.field(name).type
-            if family(here) != family(common):
+            stored, common = file.schema.field(at).type, self.schema.field(name).type
+            if family(stored) != family(common):
                 raise UnreadableError(
                     file.shown,
-                    f"column {name!r} is {here} in this file and {common} in {self._like[name]}",
+                    f"column {name!r} is {stored} in this file and {common} in {self._like[name]}",
                 )
 
     def _first_batch(self, name: str) -> pa.RecordBatch | None:

@@ -192,13 +192,13 @@ class File:
         with errors(self.shown, near=self.near):
             read = self._parquet if self._is_parquet else self._others
             for batch in read(in_file, size, row_groups, threads=threads):
-                whole = batch
+                extended = batch
                 for name in names:
                     if name in self.keys:
                         kind = self.key_schema.field(name).type
                         value = pa.repeat(pa.scalar(self.keys[name], kind), batch.num_rows)
-                        whole = whole.append_column(name, value)
-                yield whole
+                        extended = extended.append_column(name, value)
+                yield extended
 
     def _parquet(
         self, names: list[str], size: int, row_groups: Any, *, threads: bool
@@ -206,13 +206,13 @@ class File:
         """Read by parquet's own reader: a scan of a dataset would decode a row group whole."""
         chosen = self.fragment.row_groups
         chosen = chosen if row_groups is None else [g for g in chosen if g.id in set(row_groups)]
-        whole = not self.near and sum(group.total_byte_size for group in chosen) <= PIECE_BYTES
+        at_once = not self.near and sum(group.total_byte_size for group in chosen) <= PIECE_BYTES
         with self.fragment.filesystem.open_input_file(self.fragment.path) as stream:
             file = parquet.ParquetFile(
                 stream,
                 metadata=self.fragment.metadata,
-                pre_buffer=whole,
-                buffer_size=0 if whole else NEAR_BUFFER if self.near else FAR_BUFFER,
+                pre_buffer=at_once,
+                buffer_size=0 if at_once else NEAR_BUFFER if self.near else FAR_BUFFER,
                 page_checksum_verification=True,
             )
             if not names:  # all columns are in the path

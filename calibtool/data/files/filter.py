@@ -114,8 +114,8 @@ def _token(kind: str, raw: str, at: int) -> _Token:
     if kind == "quoted":
         return _Token("name", raw[1:-1].replace('""', '"'), at, raw)
     if kind == "number":
-        whole = re.fullmatch(r"[-+]?\d+", raw)
-        return _Token(kind, int(raw) if whole else float(raw), at, raw)
+        integer = re.fullmatch(r"[-+]?\d+", raw)
+        return _Token(kind, int(raw) if integer else float(raw), at, raw)
     if kind == "name" and raw.lower() in _WORDS:
         return _Token("word", raw.lower(), at, raw)
     return _Token(kind, raw, at, raw)

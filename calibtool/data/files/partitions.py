@@ -53,8 +53,8 @@ def keys_of(files: FileSet) -> Keys:
     names = list(dict.fromkeys(name for known in texts.values() for name in known))
     fields = []
     for name in names:
-        there = [known[name] for known in texts.values() if known.get(name) is not None]
-        fields.append(pa.field(name, _type(there)))
+        present = [known[name] for known in texts.values() if known.get(name) is not None]
+        fields.append(pa.field(name, _type(present)))
     schema = pa.schema(fields)
     values = {
         path: {name: _value(known.get(name), schema.field(name).type) for name in names}

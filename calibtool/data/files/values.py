@@ -37,7 +37,7 @@ def _cut(
     pieces: list[dict[str, Array]], names: Sequence[str], size: int, source: str
 ) -> tuple[dict[str, Array], list[dict[str, Array]]]:
     try:
-        whole = {
+        joined = {
             name: pieces[0][name]
             if len(pieces) == 1
             else np.concatenate([piece[name] for piece in pieces])
@@ -45,9 +45,9 @@ def _cut(
         }
     except ValueError as error:
         raise InputError(f"{source}: rows differ in their number of values ({error})") from error
-    rest = {name: array[size:] for name, array in whole.items()}
+    rest = {name: array[size:] for name, array in joined.items()}
     left = [rest] if any(len(array) for array in rest.values()) else []
-    return {name: array[:size] for name, array in whole.items()}, left
+    return {name: array[:size] for name, array in joined.items()}, left
 
 
 def is_list(kind: pa.DataType) -> bool:
