@@ -1,4 +1,4 @@
-"""A block of predictions reduced to what metrics need, and how large blocks are."""
+"""Blocks of predictions: their size, and their reduction to what metrics need."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from calibtool.data.predictions import KIND_NAMES, Predictions
 from calibtool.errors import CalibtoolError
 from calibtool.types import Array
 
-SAMPLE = 10_000  # values per block that are looked at for rounding
+SAMPLE = 10_000  # values per block that are checked for rounding
 NEAR_ONE = 1e-3  # how far the sum of float16 probabilities may be from 1
 IMBALANCED = 0.9  # share of one class above which accuracy says little by itself
 FEW_ROWS = 1000  # with fewer rows the interval of an ECE is often wider than the ECE

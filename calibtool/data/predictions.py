@@ -168,7 +168,7 @@ class Predictions(Shown):
         return self.describe()
 
     def describe(self) -> str:
-        """Return one line for people: source, rows, classes and kind."""
+        """Return a description in one line: source, rows, classes and kind."""
         weighted = self.weights is not None
         return DataInfo(self.source, self.rows, self.classes, self.kind, weighted).describe()
 
@@ -262,7 +262,7 @@ class DataInfo:
     filter: str = ""
 
     def describe(self) -> str:
-        """Return one line for people."""
+        """Return the description in one line."""
         classes = f"{self.classes:,} classes, " if self.classes else ""
         weighted = ", weighted" if self.weighted else ""
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"

@@ -30,7 +30,7 @@ HEAVIEST = 1e30  # weights above it, or below 1 / HEAVIEST, would leave the rang
 
 @dataclass(frozen=True)
 class Origin:
-    """Where values came from, for messages.
+    """The origin of values, for messages.
 
     Attributes:
         source: the file.
@@ -121,8 +121,8 @@ def require_rows(values: Array, place: Origin) -> None:
 def require_finite(values: Array, key: str, place: Origin) -> None:
     """Check that no value is NaN or infinite.
 
-    The sum is finite only if every value is, and is faster than looking at each of them. If it is
-    not finite, each is looked at: finite values can overflow in the sum.
+    The sum is checked first, which is faster: it is finite only if every value is. If it is not,
+    each value is checked, since finite values can overflow in the sum.
     """
     with np.errstate(all="ignore"):
         if np.isfinite(values.sum(dtype=np.float32 if values.itemsize <= 4 else None)):

@@ -30,7 +30,7 @@ def kde_ece(cells: Cells, *, order: int = 1, bandwidth: float = 0.0) -> Array:
 
     The mean over the rows of |E[y | x_i] - x_i|^order, where E is the mean outcome of all other
     rows, weighted by Beta(x_j / b + 1, (1 - x_j) / b + 1) densities at x_i. As in the authors'
-    package, order 2 takes no root; unlike there, two classes do not count twice.
+    package, no root is taken for order 2; unlike there, two classes do not count twice.
 
     A bandwidth of 0 is `kde_bandwidth`'s choice, one for all leading axes. Each row leaves out its
     own weight. Cells do not hold the weight of a row: it is taken as the greatest common divisor of

@@ -256,7 +256,7 @@ def _left_out(p: Array, labels: Array, w: Array, bandwidth: float, at: Array) ->
         log_share = np.where(share > 1e-9, np.log(share), -np.inf)
 
     def block(part: slice) -> Array:
-        """Return the mean labels of a part of the rows; a row without others has its own label."""
+        """Return the mean labels at some of the rows; a row without others has its own label."""
         rows = at[part]
         k = density(p[rows])
         k[np.arange(len(rows)), rows] += log_share[rows]
@@ -265,9 +265,8 @@ def _left_out(p: Array, labels: Array, w: Array, bandwidth: float, at: Array) ->
         # log-densities reach far below -1e5: unless the largest of each row is subtracted, all
         # could underflow
         np.exp(k - np.where(lonely, 0.0, top)[:, None], out=k)
-        return np.where(lonely[:, None], label[rows], k @ weighted) / np.where(
-            lonely, 1.0, k @ w
-        ).reshape(-1, 1)
+        mass = np.where(lonely, 1.0, k @ w)
+        return np.where(lonely[:, None], label[rows], k @ weighted) / mass[:, None]
 
     return np.concatenate(list(ordered(block, _blocks(len(at), len(p)), min(2, cores()))))
 

@@ -150,7 +150,9 @@ def _column(block: Predictions, name: str) -> Array:
     if name not in block.extra and name == "predicted":
         codes = reduce_rows(labelled(block), want=["predicted"], lean=True).predicted
         if codes is None:
-            raise InputError(f"{place}: the predicted class is not known beside confidences alone")
+            raise InputError(
+                f"{place}: the file holds confidences alone, so the predicted class is not known"
+            )
         names = block.class_names
         return np.array(names, dtype=str)[codes] if names else codes
     if name not in block.extra:

@@ -209,7 +209,7 @@ def _require_alike(summary: Summary, other: Summary) -> None:
         )
     if summary.keep != other.keep:
         raise InputError(
-            f"{other.source} and {summary.source} keep different cells; make both with the same "
+            f"{other.source} and {summary.source} hold different cells; make both with the same "
             "--metrics"
         )
 

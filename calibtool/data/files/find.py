@@ -134,7 +134,7 @@ def _remote(address: str) -> FileSet:
 
 
 def _as_regex(pattern: str) -> str:
-    """Return a glob, in which ** stands for any folders, as a regular expression."""
+    """Return a glob, in which ** matches any number of folders, as a regular expression."""
     pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     if "://" in pattern:

@@ -222,7 +222,9 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
             "read. Save arrays with np.save or np.savez"
         ) from error
     if any(not 0 <= n < 1 << 48 for n in shape):  # no machine addresses more bytes
-        raise InputError(f"{where}: the header's shape {shape} makes no sense; is it damaged?")
+        raise InputError(
+            f"{where}: the header's shape {shape} is impossible; the file may be damaged"
+        )
     if dtype.hasobject:
         raise InputError(
             f"{where}: an object array, that is a pickle, which is never read; save it "

@@ -62,7 +62,7 @@ class LibraryMetric:
             view = "positive" if columns <= 2 else "top"
         if not view or (view == "positive" and columns > 2):
             raise NotAvailableError(
-                f"takes no {'one column' if columns == 1 else f'{columns} classes'}"
+                f"does not accept {'one column' if columns == 1 else f'{columns} classes'}"
             )
         return view
 

@@ -148,5 +148,5 @@ def _value(convention: Convention, name: str, data: _Data, bins: int) -> Library
 def _of_confidence(metric: LibraryMetric) -> LibraryMetric:
     """Return the metric for confidences alone, where it only looks at those of whole rows."""
     if metric.rows not in ("top", "top in float32", FIRST, BY_LABELS):
-        raise NotAvailableError("takes whole rows of probabilities; there are confidences only")
+        raise NotAvailableError("needs whole rows of probabilities; only confidences are known")
     return replace(metric, one="confidence")
