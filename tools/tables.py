@@ -422,7 +422,7 @@ rows of two columns (p, clicked) in parquet from the page cache, `ece,ada-ece,nl
 medians of rounds that alternate; the same bits from all. Two processes of Dask took {ratio}
 times as long as two threads (the median of the rounds' ratios), and {start} s more to start.
 
-A state of these metrics has {state}. What `calibtool cells` keeps has {state_of_cells}. The
+A summary for these metrics has {state}. What `calibtool cells` keeps has {state_of_cells}. The
 scheduler handed out {tasks_a_second:,} empty tasks a second.
 
 What follows from that, on paper, for 1e12 rows: {parts} parts of {part_rows:,} rows, added up
@@ -431,7 +431,7 @@ What follows from that, on paper, for 1e12 rows: {parts} parts of {part_rows:,} 
 
 {paper}
 
-The sum of up to {batch} parts comes back at a time: {states} states, {gigabytes} GB, and
+The sum of up to {batch} parts comes back at a time: {states} summaries, {gigabytes} GB, and
 {adding} s of adding, for the command in all: that does not saturate. The scheduler does: tasks
 of {width} parts keep {full} workers busy. Beyond, larger row groups help, since a part is never
 less than one (the last column says how many rows a task needs), or several schedulers, each

@@ -52,7 +52,7 @@ def apply(
 
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.data.files.open import open_source
-    from calibtool.data.files.roles import has_part
+    from calibtool.data.files.roles import has_role
     from calibtool.data.files.write import write_predictions
     from calibtool.data.predictions import KIND_NAMES
     from calibtool.data.rows import to_probs
@@ -65,7 +65,7 @@ def apply(
     rest = [c.name for c in source.table.columns.values() if c.rows == source.rows_at_most]
     rest = [name for name in rest if name not in used]
     # A column whose name has a role, such as "labels", would be read as that from the output.
-    extra = tuple(name for name in rest if not has_part(name))
+    extra = tuple(name for name in rest if not has_role(name))
     for name in sorted({*rest} - {*extra, "classes"}):
         click.echo(f"Left out: {name} (its name has a role; rename it to keep it)", err=True)
     before = source.also(extra).load()

@@ -1,4 +1,4 @@
-"""A block of predictions reduced to what metrics need, and how large blocks are."""
+"""Blocks of predictions: their size, and their reduction to what metrics need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Wanted:
 
     Attributes:
         lowest: the lowest bin edge of the class view, or None if that view is not needed.
-        columns: columns of `Rows` on request.
+        columns: the columns of `Rows` that are filled only on request.
         probs: whether rows of probabilities are needed, (n, K).
     """
 
@@ -27,7 +27,7 @@ class Wanted:
 
 
 def unit(classes: int | None) -> int:
-    """Return the number of rows to read at a time, a multiple of the blocks of the draws.
+    """Return the number of rows to read at a time, a multiple of BLOCK.
 
     2**22 values are 16 MB of float32. Few classes count as 256: columns of `Rows` and the weights
     of bootstrap replicates then take more memory than the values themselves.
@@ -38,7 +38,7 @@ def unit(classes: int | None) -> int:
 
 @dataclass(eq=False)
 class Reduced:
-    """A block, reduced.
+    """A block reduced to one value per row and to the larger entries of the class view.
 
     With many classes, nearly all probabilities lie below the lowest bin edge of the class view.
     Only the M entries above it are listed; of the others, sums per class are enough.
@@ -51,8 +51,9 @@ class Reduced:
         low: (K,) sum of w * probability over the entries that are not listed.
         low_probs: (n, K) probabilities with 0 for the listed entries, for bootstrap replicates of
             `low`; None if they were not requested.
-        probs: (n, K) probabilities; None unless wanted.
-        low_squares: (K,) as `low`, of w * probability squared; None unless lean.
+        probs: (n, K) probabilities; None unless they were requested.
+        low_squares: (K,) sum of w * probability squared, over the same entries as `low`; only of a
+            lean block.
     """
 
     rows: Rows
@@ -70,20 +71,20 @@ class Reduced:
 def reduce_block(
     block: Predictions, wanted: Wanted, *, keep: bool = False, lean: bool = False
 ) -> Reduced:
-    """Reduce a block.
+    """Reduce a block to the parts of it that are wanted.
 
     Args:
         block: the rows.
-        wanted: what to hold.
-        keep: hold `low_probs` too.
-        lean: hold only those columns of `Rows` that are wanted, and `low_squares` too.
+        wanted: the parts to return.
+        keep: return `low_probs` too.
+        lean: fill only the columns of `Rows` that are wanted, and return `low_squares` too.
     """
-    none = np.zeros(0, np.int64)
+    empty = np.zeros(0, np.int64)
     lowest = wanted.lowest
     probs = to_probs(block).matrix() if wanted.probs and block.labels is not None else None
     if lowest is None or block.labels is None:
         rows = reduce_rows(block, want=wanted.columns, lean=lean)
-        return Reduced(rows, none, none, none, None, none, none, None, probs)
+        return Reduced(rows, empty, empty, empty, None, empty, empty, None, probs)
     classes = int(block.classes or 0)
     wide = np.float64 if block.values.itemsize == 8 else np.float32
     low_probs = np.empty((block.rows, classes), wide) if keep else None
@@ -92,7 +93,7 @@ def reduce_block(
     squares = np.zeros(classes) if lean else None
 
     def visit(piece: Array, at: slice) -> None:
-        labels = block.labels[at] if block.labels is not None else none
+        labels = block.labels[at] if block.labels is not None else empty
         count = len(piece)
         contiguous = np.ascontiguousarray(piece)
         flat = np.flatnonzero(contiguous.ravel() > np.asarray(lowest).astype(piece.dtype))

@@ -19,7 +19,7 @@ FEWEST = 30
 
 
 def clusters(predictions: Any, column: str) -> Array:
-    """Return (N,) int64 numbers of each row's cluster, from a column of a file or of `extra`.
+    """Return the number of each row's cluster, (N,) int64, from a column of a file or of `extra`.
 
     Raises InputError if there is no such column, if it holds several values per row or numbers that
     are not finite, and for fewer than FEWEST clusters.
@@ -32,13 +32,13 @@ def clusters(predictions: Any, column: str) -> Array:
         raise InputError(f"{place}: has {len(values):,} values for {predictions.rows:,} rows")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values)))
-        raise InputError(f"{place}: row {row} (counting from 0) names no cluster")
+        raise InputError(f"{place}: row {row} (counting from 0) is not a finite number")
     _, numbers = np.unique(values, return_inverse=True)
     count = int(numbers.max(initial=-1)) + 1
     if count < FEWEST:
         raise InputError(
-            f"{place}: {count} clusters are too few to be resampled: intervals would not cover; "
-            f"at least {FEWEST} are needed, or --ci none"
+            f"{place}: {count} clusters are too few for intervals with their stated coverage; "
+            f"at least {FEWEST} are needed, or use --ci none"
         )
     return numbers.astype(np.int64)
 
@@ -53,7 +53,7 @@ def _values(predictions: Any, column: str) -> Array:
     if column not in extra:
         known = ", ".join(extra) or "none"
         raise InputError(
-            f"{predictions.source}: there is no further column {column!r} of clusters, there are "
-            f"{known}; load(path, extra=[{column!r}]) carries it along"
+            f"{predictions.source}: there is no further column {column!r}, there are {known}; "
+            f"load(path, extra=[{column!r}]) carries it along"
         )
     return np.asarray(extra[column])

@@ -1,4 +1,4 @@
-"""Folds: rows parted so that every class is spread evenly over the parts."""
+"""Folds: rows divided so that every class is spread evenly over the folds."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def stratified_folds(labels: Array, folds: int, seed: int) -> Array:
     random = np.random.RandomState(seed)  # the generator of scikit-learn, for the same folds
     fold = np.empty(len(labels), np.int64)
     for k in range(len(first)):
-        share = [np.count_nonzero(in_turn[i::folds] == k) for i in range(folds)]
-        of_class = np.repeat(np.arange(folds), share)
+        # dealing out the sorted rows gives each fold its number of rows of this class
+        counts = [np.count_nonzero(in_turn[i::folds] == k) for i in range(folds)]
+        of_class = np.repeat(np.arange(folds), counts)
         random.shuffle(of_class)
         fold[codes == k] = of_class
     return fold

@@ -15,9 +15,9 @@ from calibtool.data.predictions import KIND_NAMES, Predictions
 from calibtool.errors import CalibtoolError
 from calibtool.types import Array
 
-SAMPLE = 10_000  # values per block that are looked at for rounding
+SAMPLE = 10_000  # values per block that are checked for rounding
 NEAR_ONE = 1e-3  # how far the sum of float16 probabilities may be from 1
-IMBALANCED = 0.9  # share of one class from which accuracy says little by itself
+IMBALANCED = 0.9  # share of one class above which accuracy says little by itself
 FEW_ROWS = 1000  # with fewer rows the interval of an ECE is often wider than the ECE
 
 
@@ -43,18 +43,22 @@ class Inspection:
 def inspect(path: str, choice: Choice) -> Inspection:
     """Open a file and read all of it.
 
-    A problem with the contents does not raise: it is part of the result. A file that cannot be
-    opened raises InputError.
+    A problem with the contents does not raise an error: the result describes it. Raises InputError
+    for a file that cannot be opened.
     """
     table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
     try:
         source = open_source(path, choice, need_labels=False)
     except CalibtoolError as error:
-        columns = tuple((c.name, c.type, "-") for c in table.columns.values())
+        columns = tuple((column.name, column.type, "-") for column in table.columns.values())
         return Inspection(table.source, columns, "", str(error), ())
     columns = tuple(
-        (c.name, c.type + (", mapped" if c.mapped else ""), _role(c.name, source.roles))
-        for c in table.columns.values()
+        (
+            column.name,
+            column.type + (", mapped" if column.mapped else ""),
+            _role(column.name, source.roles),
+        )
+        for column in table.columns.values()
     )
     classes = f", {source.classes:,} classes" if source.classes else ""
     read = f"{source.rows:,} rows{classes}, {KIND_NAMES[source.kind]}"
@@ -116,7 +120,7 @@ def oddities(predictions: Source | Predictions, key: str = "KEY") -> Iterator[st
 
 
 class _Counts:
-    """Counts of unusual rows and values over the blocks of a file."""
+    """Counts of unusual rows and values, over the blocks of some predictions."""
 
     def __init__(self, classes: int) -> None:
         self.labels = np.zeros(classes, np.int64)

@@ -53,8 +53,8 @@ def match(files: Sequence[Readable], *, id_: str | None = None) -> Matched:
         id_: column of row ids; None for the first of `IDS` that all files have or, without any, for
             the order of the rows.
 
-    Weights are those of the first file. Raises InputError if rows, labels, classes or weights do
-    not match.
+    Weights are those of the first file: the others have the same weights, or none. Raises
+    InputError if rows, labels, classes or weights do not match.
 
     >>> a = Predictions.from_probs([0.9, 0.2], [1, 0])
     >>> b = Predictions.from_probs([0.7, 0.4], [1, 0])
@@ -172,7 +172,8 @@ def _places(first: Predictions, other: Predictions, column: str) -> Array:
 def _require_same_rows(first: Predictions, other: Predictions, column: str | None) -> None:
     """Check that rows that were matched have the same labels and weights.
 
-    Only what both files have is compared.
+    Labels are compared if both files have them. A file without weights takes those of the first;
+    weights that only another file has are refused rather than dropped silently.
     """
     pair = f"{other.source} and {first.source}"
     matched = f"rows matched by {column or 'their order'}"
@@ -197,11 +198,17 @@ def _require_same_rows(first: Predictions, other: Predictions, column: str | Non
                 f"({matched}), the first in row {row} (counting from 0): {other.labels[row]} and "
                 f"{first.labels[row]}; only predictions on the same rows can be paired{advice}"
             )
-    if first.weights is not None and other.weights is not None:
-        differ = ~np.isclose(first.weights, other.weights, rtol=_WEIGHT_TOLERANCE)
-        if differ.any():
-            row = int(np.argmax(differ))
-            raise InputError(
-                f"{pair}: weights differ in {int(differ.sum()):,} rows ({matched}), the first in "
-                f"row {row} (counting from 0); paired rows must have the same weight"
-            )
+    if other.weights is None:
+        return
+    if first.weights is None:
+        raise InputError(
+            f"{pair}: {other.source} has weights, {first.source} has none; paired rows must have "
+            f"the same weight: add the weights to {first.source}, or drop them from {other.source}"
+        )
+    differ = ~np.isclose(first.weights, other.weights, rtol=_WEIGHT_TOLERANCE)
+    if differ.any():
+        row = int(np.argmax(differ))
+        raise InputError(
+            f"{pair}: weights differ in {int(differ.sum()):,} rows ({matched}), the first in "
+            f"row {row} (counting from 0); paired rows must have the same weight"
+        )

@@ -150,8 +150,7 @@ class Predictions(Shown):
         place: Origin,
     ) -> Predictions:
         require_rows(values, place)
-        classes = max(values.shape[1], 2)
-        # two classes may come as one column
+        classes = max(values.shape[1], 2)  # two classes may be given by one column
         names = tuple(str(name) for name in class_names) if class_names is not None else None
         if names is not None and len(names) != classes:
             raise place.error(
@@ -161,15 +160,15 @@ class Predictions(Shown):
         if names is not None and len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise place.error("classes", f"the class name {twice!r} occurs twice")
-        checked = None if labels is None else as_labels(labels, len(values), classes, names, place)
-        weighted = row_weights(weights, len(values), place)
-        return cls(kind, values, checked, weights=weighted, class_names=names, source=place.source)
+        ids = None if labels is None else as_labels(labels, len(values), classes, names, place)
+        checked = row_weights(weights, len(values), place)
+        return cls(kind, values, ids, weights=checked, class_names=names, source=place.source)
 
     def __str__(self) -> str:
         return self.describe()
 
     def describe(self) -> str:
-        """Return one line for people: source, rows, classes and kind."""
+        """Return a description in one line: source, rows, classes and kind."""
         weighted = self.weights is not None
         return DataInfo(self.source, self.rows, self.classes, self.kind, weighted).describe()
 
@@ -263,7 +262,7 @@ class DataInfo:
     filter: str = ""
 
     def describe(self) -> str:
-        """Return one line for people."""
+        """Return the description in one line."""
         classes = f"{self.classes:,} classes, " if self.classes else ""
         weighted = ", weighted" if self.weighted else ""
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"

@@ -12,8 +12,7 @@ Apply = Callable[[Predictions], Predictions]
 
 
 class Described(Protocol):
-    """What every form of predictions says about itself: the part that a fit, an evaluation and a
-    pass over the rows share."""
+    """Predictions in any form, or the rows of a fit: what to call them, and what they are."""
 
     @property
     def source(self) -> str: ...
@@ -70,5 +69,5 @@ class Variant:
 
 
 def variants_of(calibrator: Recalibrator | None) -> list[Variant]:
-    """Return what a report shows: the predictions as given and, with a calibrator, after it."""
+    """Return the variants of a report: the rows unchanged and, if given, calibrated."""
     return [Variant()] if calibrator is None else [Variant(), Variant.of(calibrator)]

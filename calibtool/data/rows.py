@@ -29,7 +29,7 @@ _FEW_CLASSES = 32
 
 @dataclass(frozen=True)
 class Rows:
-    """One value per row in each column, (N,); None if the predictions do not tell it.
+    """One value per row in each column, (N,); None where it is not known or not requested.
 
     Attributes:
         confidence: probability of the predicted class, in the precision of the scores.
@@ -129,7 +129,7 @@ def to_probs(predictions: Predictions) -> Predictions:
 
 
 def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection[str]) -> Rows:
-    """Reduce a piece; `at` is its place in the block."""
+    """Reduce a piece of a block; `at` is its slice of the block's rows."""
     matrix, labels = piece.matrix(), piece.labels
     assert labels is not None
     axis = 1 if matrix.shape[1] > _FEW_CLASSES else 0  # of the classes in `values`
@@ -215,7 +215,7 @@ def _rank(values: Array, axis: int, labels: Array) -> Array:
     label_value = np.expand_dims(_pick(values, axis, labels), axis)
     before = np.count_nonzero(values > label_value, axis=axis)
     ties = values == label_value
-    if np.count_nonzero(ties) > len(labels):  # others than the label itself
+    if np.count_nonzero(ties) > len(labels):  # more than each label with itself
         number = np.expand_dims(np.arange(values.shape[axis]), 1 - axis)
         before = before + (ties & (number < np.expand_dims(labels, axis))).sum(axis=axis)
     return np.asarray(before, dtype=np.int32)
@@ -250,7 +250,7 @@ def _softmax(
 
 
 def _pick(values: Array, axis: int, index: Array) -> Array:
-    """Return the value of one class per row; a single index is that of all rows."""
+    """Return the value of one class per row; a single index stands for all rows."""
     if len(index) == 1:
         return np.array(values[:, index[0]] if axis else values[index[0]])
     rows = np.arange(len(index))

@@ -19,19 +19,19 @@ from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
 
-# Fewest rows, of weight above 0, of a slice that is measured; smaller slices are set apart. With
+# Fewest rows, of weight above 0, with which a slice is measured; smaller slices are set apart. With
 # fewer, the interval of an accuracy of 90 % is wider than 20 percentage points.
 FEW = 30
-# Most values of a text column that each have a slice, so that a table can still be read and a
-# column of identifiers does not make thousands of evaluations; the rarer values are joined.
+# Most values of a text column that have a slice each; the rarer values are joined. A table of more
+# could hardly be read, and a column of identifiers would mean thousands of evaluations.
 MOST = 200
-# Most distinct numbers that each have a slice; columns of more numbers get quantile groups. It is
-# above the number of values of ratings and months, and below that of ages and prices.
+# Most distinct numbers that have a slice each; columns of more numbers get quantile groups. Ratings
+# and months have fewer values than this, ages and prices more.
 MOST_NUMBERS = 20
 QUANTILES = 8  # quantile groups of a column of numbers: octiles
 DECILES = 10  # groups of the pseudo-column "confidence"
 QUARTERS = 4  # quantile groups of a column of numbers whose groups are drawn side by side
-LISTED = 5  # slices that are named in the sentence about those set apart
+LISTED = 5  # slices that the sentence about those set apart names; more would make it a table
 PSEUDO = {
     "predicted": "the predicted class",
     "confidence": "tenths of the rows, by the confidence of the predicted class",
@@ -40,7 +40,7 @@ PSEUDO = {
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """Rows, each in exactly one slice.
+    """A division of rows into slices: each row is in exactly one.
 
     Attributes:
         by: columns that define the slices, such as "country" or "country,age".
@@ -87,7 +87,7 @@ class Partition:
         return np.flatnonzero(self.codes == k)
 
     def take(self, predictions: Predictions, k: int) -> Predictions:
-        """Return the rows of slice `k` of the predictions that were parted."""
+        """Return the rows of slice `k` of the predictions that were partitioned."""
         return predictions.take(self.index(k))
 
 
@@ -96,7 +96,7 @@ def set_apart(small: Sequence[tuple[str, int]], few: int = FEW) -> str:
 
     Args:
         small: name and number of rows of each.
-        few: fewest rows of a slice that is measured.
+        few: the fewest rows with which a slice is measured.
 
     >>> set_apart([("a", 3), ("b", 4)], few=30)
     'Set apart, since fewer than 30 rows say too little: a (3), b (4); 7 rows in all.'
@@ -182,9 +182,9 @@ def partition(predictions: Predictions, by: str, *, most: int = MOST, few: int =
 def panels(predictions: Predictions, by: str, most: int) -> Partition:
     """Group the rows for small diagrams side by side, at most `most` of which are to be drawn.
 
-    The values of a single column have a group each, in their order. Numbers with more than `most`
-    distinct values are parted into quarters of the rows: octiles, as of `partition`, would be too
-    many diagrams. Pseudo-columns and combinations of columns are parted as by `partition`.
+    Each value of a single column has a group, in the order of the values. A column of more than
+    `most` distinct numbers is divided into quarters of the rows: the octiles of `partition` would
+    be too many diagrams. Pseudo-columns and combinations of columns are divided as by `partition`.
 
     Args:
         predictions: rows that carry the columns in `extra`.
@@ -342,11 +342,11 @@ def coded(column: Array, place: str, *, most: int = MOST) -> tuple[Array, list[s
     """
     if column.ndim != 1:
         raise InputError(f"{place}: holds several values per row; slices need one value per row")
-    whole = column.dtype.kind in "iu"
-    if column.dtype.kind == "f" or (whole and len(np.unique(column)) > MOST_NUMBERS):
+    integers = column.dtype.kind in "iu"
+    if column.dtype.kind == "f" or (integers and len(np.unique(column)) > MOST_NUMBERS):
         return _by_quantiles(column.astype(np.float64), place, QUANTILES)
     values, codes, counts = np.unique(column.astype(str), return_inverse=True, return_counts=True)
-    if whole:
+    if integers:
         order = np.argsort(column[np.unique(codes, return_index=True)[1]], kind="stable")
     else:
         order = np.argsort(-counts, kind="stable")

@@ -1,6 +1,6 @@
-"""Checks of arrays from outside, which everything downstream can then trust.
+"""Checks of arrays from outside, so that everything downstream can trust them.
 
-Each raises InputError naming the source, the key and the first row that is wrong.
+Each check raises InputError naming the source, the key and the first row that is wrong.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ HEAVIEST = 1e30  # weights above it, or below 1 / HEAVIEST, would leave the rang
 
 @dataclass(frozen=True)
 class Origin:
-    """Where values came from, for messages.
+    """The origin of values, for messages.
 
     Attributes:
         source: the file.
         values, labels, weights: their keys, or columns.
         first_row: the number of the first row.
-        whole: False for a block of a longer file, in which all weights may be 0.
+        whole: False for a block of a longer file: all of its weights may then be 0.
         numbers: the number of each row, if a filter left some out.
-        locate: puts a row's number into words.
+        locate: returns what to call a row, by its number.
     """
 
     source: str = "predictions"
@@ -121,8 +121,8 @@ def require_rows(values: Array, place: Origin) -> None:
 def require_finite(values: Array, key: str, place: Origin) -> None:
     """Check that no value is NaN or infinite.
 
-    The sum is finite only if every value is, and is faster than looking at each of them. If it is
-    not finite, each is looked at: finite values can overflow in the sum.
+    The sum is checked first, which is faster: it is finite only if every value is. If it is not,
+    each value is checked, since finite values can overflow in the sum.
     """
     with np.errstate(all="ignore"):
         if np.isfinite(values.sum(dtype=np.float32 if values.itemsize <= 4 else None)):
@@ -190,10 +190,10 @@ def distribution(values: Array, renormalize: bool, place: Origin) -> Array:
         )
     # Rows that sum to 1 in their own precision stay as they are: their scores stay on bin edges,
     # and equal ones stay equal.
-    whole = (total.astype(values.dtype) == 1) | (off <= ROUNDING)
-    if whole.all():
+    exact = (total.astype(values.dtype) == 1) | (off <= ROUNDING)
+    if exact.all():
         return values
-    divisor = np.where(whole, 1.0, total)
+    divisor = np.where(exact, 1.0, total)
     return np.asarray(values / divisor[:, None], dtype=values.dtype)
 
 
@@ -290,7 +290,7 @@ def _from_ids(array: Array, classes: int, place: Origin) -> Array:
 
 
 def hits(correct: ArrayLike, rows: int, place: Origin) -> Array:
-    """Return zeros and ones as booleans, (rows,)."""
+    """Return hits, given as zeros and ones, as booleans, (rows,)."""
     array = np.asanyarray(correct)
     key = place.labels
     if array.ndim != 1 or len(array) != rows:

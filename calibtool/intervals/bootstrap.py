@@ -1,4 +1,4 @@
-"""Intervals from replicates: percentile, basic, BCa."""
+"""Bootstrap intervals from the quantiles of replicates: percentile, basic, BCa."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METHODS = ("inverted", "percentile", "basic", "bca", "none")
 def plain(
     method: str, value: float, replicates: Array, level: float, acceleration: float = 0.0
 ) -> tuple[float, float]:
-    """Return the percentile, basic or BCa interval of a metric with replicates around its value.
+    """Return the percentile, basic or BCa interval of a metric whose replicates scatter around it.
 
     BCa (Efron 1987) corrects the quantiles for the median bias of the replicates and, by the
     `acceleration`, for the change of their spread with the value.
@@ -46,12 +46,12 @@ def _accelerated(value: float, replicates: Array, share: float, acceleration: fl
     normal = NormalDist()
     # replicates equal to the value count half, so that a discrete metric is not biased by its ties
     below = float((replicates < value).mean() + (replicates == value).mean() / 2)
-    # at most 3.7 standard deviations: where all replicates lie on one side, the bias is unknown,
-    # not infinite
+    # the bias is cut at 3.7 standard deviations: where all replicates lie on one side of the value,
+    # it is unknown, not infinite
     bias = normal.inv_cdf(min(max(below, 1e-4), 1 - 1e-4))
     z = bias + normal.inv_cdf(share)
     # the formula has a pole at acceleration * z = 1, beyond which the end would jump to the other
-    # side of the interval; 0.1 stops a tenth short of it
+    # side of the interval; 0.1 keeps it a tenth short of the pole
     accelerated = bias + z / max(1 - acceleration * z, 0.1)
     return normal.cdf(accelerated)
 

@@ -121,13 +121,13 @@ def p_of_replicates(drawn: Array, level: float) -> float:
     if not len(drawn) or drawn[0] == drawn[-1] == 0:
         return 1.0
     p = 2 * min(_share_below(drawn), _share_below(-drawn[::-1]))
-    rest = round(1 - level, 12)  # 1 - 0.95 is 0.050000000000000044 in binary
-    if p >= rest:
+    alpha = round(1 - level, 12)  # 1 - 0.95 is 0.050000000000000044 in binary
+    if p >= alpha:
         return min(p, 1.0)
     spread = float(drawn.std())
     normal = math.erfc(abs(float(drawn.mean())) / spread / math.sqrt(2)) if spread else 0.0
     # the interval excludes 0 at this level, so the p-value has to stay below 1 - level
-    return min(max(p, normal), math.nextafter(rest, 0.0))
+    return min(max(p, normal), math.nextafter(alpha, 0.0))
 
 
 def _share_below(drawn: Array) -> float:
@@ -140,5 +140,5 @@ def _share_below(drawn: Array) -> float:
         return 0.0
     if at == len(drawn) - 1:
         return 1.0
-    part = -drawn[at] / (drawn[at + 1] - drawn[at])
-    return float((at + part) / (len(drawn) - 1))
+    fraction = -drawn[at] / (drawn[at + 1] - drawn[at])
+    return float((at + fraction) / (len(drawn) - 1))

@@ -123,8 +123,8 @@ class Draws:
         """The unit of each cluster, where there are more than UNITS: (clusters,) int64."""
         assert self.cluster is not None
         count = int(self.cluster.max()) + 1
-        whole = -(-2 * count // 8) * 8  # two bytes per cluster, rounded up to whole 64-bit words
-        drawn = self._bytes(Stream.CLUSTERS, count=whole).view(np.uint16)[:count]
+        size = -(-2 * count // 8) * 8  # two bytes per cluster, rounded up to whole 64-bit words
+        drawn = self._bytes(Stream.CLUSTERS, count=size).view(np.uint16)[:count]
         return (drawn % UNITS).astype(np.int64)
 
     def _bytes(self, stream: Stream, *index: int, count: int) -> Array:
@@ -165,7 +165,7 @@ def on_grid(values: Array, terms: int) -> Array:
 
 
 def sum_by(unit: Array, columns: Array, count: int) -> Array:
-    """Return the sums of the rows of each unit.
+    """Return the sum of each column over the rows of each unit.
 
     Args:
         unit: (n,) the unit of each row, 0 to count - 1.

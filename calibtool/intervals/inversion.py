@@ -1,10 +1,10 @@
 """The inverted bootstrap: confidence intervals of calibration errors.
 
 The plug-in calibration error is biased upward, so its bootstrap quantiles miss the truth. The
-inverted bootstrap asks instead of every candidate profile whether it would produce the observed
-error. The candidates lie on two curves that both start at the observed profile. One removes its
-least significant coordinates first (the error is *concentrated*), the other cuts its most
-significant ones (the error is *spread* out).
+inverted bootstrap instead tests every candidate profile: would it produce the observed error? The
+candidates lie on two curves that both start at the observed profile. One removes its least
+significant coordinates first (the error is *concentrated*), the other cuts its most significant
+ones (the error is *spread* out).
 
 Noise adds E|noise| where the true gap is 0, and averages out where the gap is large. A
 concentrated error has most coordinates at 0, so noise inflates it most; a spread error is inflated
@@ -34,12 +34,13 @@ from calibtool.types import Array
 # Share of the low end's error rate that the simultaneous band may use up: at 95 %, the band is the
 # 99.75 % quantile of the largest noise. Both rules together miss at most 1.1 times as often as one.
 SHARE = 0.1
-# Replicates from which that quantile is looked at: with 400, one of them lies beyond it.
+# Fewest replicates for which that quantile is computed: of 400, one lies beyond it.
 ENOUGH = 400
-# Variance of a coordinate's number of outcomes, n c (1 - c), from which its noise counts as normal:
-# a skewness of at most 1 / sqrt(30) = 0.18. With less, small bins raise the low end by chance.
+# Smallest variance of a coordinate's number of outcomes, n c (1 - c), at which its noise counts as
+# normal: its skewness is then at most 1 / sqrt(30) = 0.18. With less, small bins raise the low end
+# by chance.
 STEADY = 30
-# The same for a design effect, a ratio of sums over coordinates, in which single ones matter less.
+# The same for a design effect: single coordinates matter less in its sums.
 STEADY_SPREAD = 5
 # Values of replicates per piece of work: 2 MB of float32.
 _AT_ONCE = 1 << 19
@@ -57,7 +58,7 @@ class Inverted(NamedTuple):
 
 
 def along(observed: float, truth: Array, drawn: Array, level: float) -> Inverted:
-    """Return the interval of an error from candidate truths on a line, from none to above it.
+    """Return the interval of an error from candidate truths on a line, from 0 to above the error.
 
     A candidate is in the interval if the observed error lies between the quantiles of what is
     measured when it is true. Between candidates, quantiles and truths are interpolated linearly.
@@ -147,14 +148,14 @@ def invert(
         side: 1 or -1 where the error counts gaps of that sign alone: gaps of the other sign stay as
             observed in all candidates. 0 otherwise.
     """
-    seen = _Seen(gap, mass, score, rows)
+    observed = _Observed(gap, mass, score, rows)
     # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
     drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(drawn_gap.dtype)
-    noise = _noise(seen.delta, seen.safe, seen.unit, drawn_gap, drawn_mass, seed)
+    noise = _noise(observed.delta, observed.safe, observed.unit, drawn_gap, drawn_mass, seed)
     error = float(norm(gap, mass))
     tail = (1 - level) / 2
     with ThreadPoolExecutor(threads) as pool:
-        line = _Candidates(seen, noise, drawn_mass, norm, truth or norm, side, pool)
+        line = _Candidates(observed, noise, drawn_mass, norm, truth or norm, side, pool)
         low = line.solve(concentrated, 1 - tail, error)
         high = line.solve(spread, tail, error)
         middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
@@ -163,10 +164,10 @@ def invert(
     p_value = (1 + int(np.count_nonzero(null >= error))) / (1 + len(null))
     steady = rows * mass * score * (1 - score) >= STEADY
     if side:
-        steady &= np.sign(seen.z) == side
+        steady &= np.sign(observed.z) == side
     if len(noise) >= ENOUGH and steady.any():
-        left, p_largest = _simultaneous(seen.z, noise, steady, tail * SHARE)
-        low = max(low, float(line.truth(seen.unit * left * mass, mass)))
+        left, p_largest = _simultaneous(observed.z, noise, steady, tail * SHARE)
+        low = max(low, float(line.truth(observed.unit * left * mass, mass)))
         p_value = min(p_value, p_largest / SHARE)  # Bonferroni, with unequal weights
     high = max(low, high)
     return Inverted(low, high, min(max(middle, low), high), p_value)
@@ -185,20 +186,20 @@ def design_effect(
     steady = rows * mass * score * (1 - score) >= STEADY_SPREAD
     if not steady.any():
         steady = mass > 0
-    seen = _Seen(gap, mass, score, rows)
-    drift = drawn_gap - drawn_mass * seen.delta.astype(drawn_gap.dtype)
+    observed = _Observed(gap, mass, score, rows)
+    drift = drawn_gap - drawn_mass * observed.delta.astype(drawn_gap.dtype)
     drawn = drift.var(axis=0, dtype=np.float64)[steady].sum()
-    alone = ((seen.unit * mass) ** 2)[steady].sum()
+    alone = ((observed.unit * mass) ** 2)[steady].sum()
     return max(1.0, float(drawn / alone)) if alone > 0 else 1.0
 
 
-class _Seen:
-    """The observed profile, in units of the standard deviation of its outcomes.
+class _Observed:
+    """The observed profile, with gaps in standard deviations of the mean outcomes.
 
     Attributes:
         used: coordinates that hold rows.
         safe: their mass, and 1 elsewhere, to divide by.
-        delta: mean outcome - mean score of each coordinate.
+        delta: mean outcome - mean score of each coordinate; 0 without rows.
         unit: standard deviation of each mean outcome.
         z: `delta` in these units.
     """
@@ -225,7 +226,7 @@ class _Candidates:
 
     def __init__(
         self,
-        seen: _Seen,
+        observed: _Observed,
         noise: Array,
         drawn_mass: Array,
         norm: Norm,
@@ -233,12 +234,12 @@ class _Candidates:
         side: int,
         pool: ThreadPoolExecutor,
     ) -> None:
-        self.seen, self.noise, self.drawn_mass = seen, noise, drawn_mass
+        self.observed, self.noise, self.drawn_mass = observed, noise, drawn_mass
         self.norm, self.truth, self.side, self.pool = norm, truth, side, pool
-        # gaps beyond the observed ones grow by the peak, or by one standard deviation if it is less
-        self.step = max(float(np.abs(seen.z).max()), 1.0)
+        # gaps beyond the observed ones grow by the peak, at least by one standard deviation
+        self.step = max(float(np.abs(observed.z).max()), 1.0)
         self.known: dict[tuple[str, float], Array] = {}
-        size = max(1, _AT_ONCE // max(seen.z.size, 1))
+        size = max(1, _AT_ONCE // max(observed.z.size, 1))
         self.pieces = [slice(low, low + size) for low in range(0, len(noise), size)]
 
     def gaps(self, curve: Curve, u: float) -> Array:
@@ -246,11 +247,11 @@ class _Candidates:
 
         u = 0 is the observed profile and u = 1 perfect calibration. Below 0, every gap grows.
         """
-        z = self.seen.z
+        z = self.observed.z
         grown = curve(z, u) if u >= 0 else z - u * self.step * np.sign(z)
         if self.side:
             grown = np.where(np.sign(z) == self.side, grown, z)
-        return np.clip(self.seen.unit * grown, -self.seen.score, 1 - self.seen.score)
+        return np.clip(self.observed.unit * grown, -self.observed.score, 1 - self.observed.score)
 
     def errors(self, curve: Curve, u: float) -> Array:
         """Return the errors measured if the candidate at `u` of a curve is true, (R,)."""
@@ -258,7 +259,7 @@ class _Candidates:
         key = ("both" if u in (0.0, 1.0) else curve.__name__, u)
         if key not in self.known:
             true = self.gaps(curve, u)
-            scale = self.seen.spread(true).astype(self.noise.dtype)
+            scale = self.observed.spread(true).astype(self.noise.dtype)
             shift = true.astype(self.noise.dtype)
 
             def piece(at: slice) -> Array:
@@ -285,7 +286,7 @@ class _Candidates:
         u = _root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
         if u == 1.0:
             return 0.0
-        return float(self.truth(self.gaps(curve, u) * self.seen.mass, self.seen.mass))
+        return float(self.truth(self.gaps(curve, u) * self.observed.mass, self.observed.mass))
 
 
 def _simultaneous(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, float]:

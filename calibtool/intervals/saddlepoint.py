@@ -16,7 +16,8 @@ from calibtool.types import Array
 _FARTHEST = 40.0
 # Newton's or bisection steps: 50 halvings of [-40, 40] leave 7e-14.
 _STEPS = 50
-# Probabilities are kept off 0 and 1, where log-odds are infinite, by less than a double resolves.
+# Probabilities are kept this far off 0 and 1, where log-odds are infinite: by less than a double
+# resolves.
 _SMALLEST, _LARGEST = 1e-300, 1 - 1e-16
 
 
@@ -33,7 +34,7 @@ def two_sided(gap: Array, count: Array, prob: Array) -> Array:
     0.109
     """
     p = np.broadcast_to(np.clip(prob, _SMALLEST, _LARGEST), count.shape)
-    # count the 1s where there are too many, else the 0s: the upper tail is the one looked at
+    # count the 1s where there are too many, else the 0s: the tail of interest is then the upper one
     toward = np.where(gap[:, None] > 0, p, 1 - p)
     return np.minimum(1.0, 2 * _upper((count * toward).sum(axis=1) + np.abs(gap), count, toward))
 

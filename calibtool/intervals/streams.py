@@ -1,7 +1,7 @@
-"""Random streams: every use of randomness, each with a key of its own.
+"""Random streams: every use of randomness has a stream with a key of its own.
 
-Whatever is drawn has a stream, and where it is drawn in pieces, each piece has an index: the same
-seed gives the same digits in any order, on any number of threads or machines.
+Where a stream is drawn in pieces, each piece has an index: the same seed gives the same digits in
+any order, on any number of threads or machines.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 @unique
 class Stream(IntEnum):
-    """What is drawn; the name says what, the comment with which indices.
+    """The streams. The comments say what is drawn and, after a colon, the indices of a piece.
 
-    The numbers begin a key, so they are larger than any index: no two streams can meet. They are
-    arbitrary, but changing one changes digits that people have written down.
+    The numbers begin a key and are larger than any index, so that no two streams can coincide. They
+    are arbitrary, but changing one changes digits that people have written down.
     """
 
     # intervals
@@ -73,7 +73,7 @@ def generator(stream: Stream, seed: int, *index: int) -> np.random.Generator:
 
 
 def words(stream: Stream, seed: int, *index: int, count: int) -> list[int]:
-    """Return `count` 32-bit words of a piece of a stream, to seed other packages' generators."""
+    """Return `count` 32-bit words of a piece of a stream, to seed generators of other packages."""
     return [int(word) for word in _sequence(stream, seed, index).generate_state(count)]
 
 

@@ -1,8 +1,8 @@
-"""Cells: the one statistic behind every calibration error and every reliability diagram.
+"""Cells: the statistic behind every calibration error and every reliability diagram.
 
 A cell is an interval of [0, 1] with three sums over the rows whose score lies in it: the weight
-`n`, the predicted mass `p` and the observed mass `y`. Cells add up, pool into coarser bins, and
-may have leading axes (replicates, classes), over which every function here broadcasts.
+`n`, the predicted mass `p` and the observed mass `y`. Cells can be added and pooled into coarser
+bins. They may have leading axes (replicates, classes), over which every function here broadcasts.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class Cells:
         Their highest bit, the sign, is 0: shifted by one they lose nothing and leave room for the
         outcome, so that one sort of integers, much faster than an argsort, orders both.
         """
-        whole = np.dtype(f"u{score.dtype.itemsize}").type
+        integer = np.dtype(f"u{score.dtype.itemsize}").type
         # adding 0 turns -0.0, whose sign bit is set, into 0.0
-        keys = ((score + score.dtype.type(0)).view(whole) << whole(1)) | outcome
+        keys = ((score + score.dtype.type(0)).view(integer) << integer(1)) | outcome
         keys.sort()
-        at, hit = (keys >> whole(1)).view(score.dtype), (keys & whole(1)).astype(np.float64)
+        at, hit = (keys >> integer(1)).view(score.dtype), (keys & integer(1)).astype(np.float64)
         starts = _changes(at)
         if len(starts) == len(at):
             return cls(at, np.ones(len(at)), at.astype(np.float64), hit)
@@ -127,15 +127,22 @@ class Cells:
     def centres(self) -> Array:
         """Return the position of each cell, (C,): its mean score, or `at` where it is empty.
 
-        The mean is over all leading axes, so that replicates share positions.
+        It is the mean over all leading axes, so that replicates share positions.
 
         >>> n, p = np.array([2.0, 0.0]), np.array([0.6, 0.0])
         >>> Cells(np.array([0.5, 1.0]), n, p, np.zeros(2)).centres()
         array([0.3, 1. ])
         """
+        total = self.summed()
+        return np.divide(total.p, total.n, out=self.at.astype(np.float64), where=total.n > 0)
+
+    def summed(self) -> Cells:
+        """Return the sums over all leading axes: one set of cells, (C,).
+
+        What has to be the same for all replicates (positions, bins) is derived from it.
+        """
         leading = tuple(range(self.n.ndim - 1))
-        n, p = self.n.sum(axis=leading), self.p.sum(axis=leading)
-        return np.divide(p, n, out=self.at.astype(np.float64), where=n > 0)
+        return Cells(self.at, *(x.sum(axis=leading) for x in (self.n, self.p, self.y)))
 
     @property
     def total(self) -> Array:
@@ -144,7 +151,7 @@ class Cells:
 
 
 def locate(scores: Array, edges: Array, side: str = "bin") -> Array:
-    """Return the bin (lo, hi] of each score, by upper `edges`; the last takes what lies above it.
+    """Return the bin (lo, hi] of each score, by upper `edges`; scores above them are in the last.
 
     With side="right", return instead, for sorted scores, how many lie at or below each edge.
     """
@@ -157,8 +164,8 @@ def locate(scores: Array, edges: Array, side: str = "bin") -> Array:
 
 def _sortable_as_bits(score: Array) -> bool:
     """Return True for non-empty float scores in [0, 2), which `_of_keys` can sort."""
-    whole = score.dtype.kind == "f" and score.dtype.itemsize in (2, 4, 8) and len(score) > 0
-    return bool(whole and score.min() >= 0 and score.max() < 2)
+    floats = score.dtype.kind == "f" and score.dtype.itemsize in (2, 4, 8) and len(score) > 0
+    return bool(floats and score.min() >= 0 and score.max() < 2)
 
 
 def _changes(at: Array) -> Array:
@@ -175,9 +182,15 @@ def _sums(values: Array, first: Array) -> Array:
     return np.asarray(np.where(empty, 0.0, np.add.reduceat(padded, first, axis=-1)))
 
 
+def quotient(a: Array, b: Array) -> Array:
+    """Return a / b of arrays of equal shape, NaN where b is not above 0."""
+    a, b = np.asarray(a), np.asarray(b)
+    return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b > 0)
+
+
 @dataclass(frozen=True)
 class ScoreSum:
-    """The weighted sum of a score per row, which adds up over blocks.
+    """The weighted sum of a score over rows; sums of blocks can be added.
 
     Attributes:
         total: sum of weight * value.
@@ -195,8 +208,8 @@ class ScoreSum:
         """Return the sum of the values, (N,), with weights of 1 by default."""
         if weights is None:
             return cls(float(values.sum(dtype=np.float64)), float(len(values)))
-        keep = weights > 0  # an infinite score of weight 0 counts for nothing
-        return cls(float((values[keep] * weights[keep]).sum()), float(weights.sum()))
+        counted = weights > 0  # 0 times an infinite score would be nan
+        return cls(float((values[counted] * weights[counted]).sum()), float(weights.sum()))
 
     def __add__(self, other: ScoreSum) -> ScoreSum:
         """Return the sum over the rows of both."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.metrics import proper
+from calibtool.metrics.cells import quotient
 from calibtool.metrics.kinds import CountMetric, Counts
 from calibtool.types import Array
 
@@ -34,12 +35,12 @@ def normalised_cross_entropy(counts: Counts) -> Array:
     >>> float(normalised_cross_entropy(Counts(half, half, half, np.log(2))))
     1.0
     """
-    return _over(counts.mean, entropy(counts.label))
+    return quotient(counts.mean, entropy(counts.label))
 
 
 def nll_skill(counts: Counts) -> Array:
     """Return 1 - NLL / entropy of the class shares: 0 for the shares, 1 for certainty."""
-    return 1 - _over(counts.mean, entropy(counts.label))
+    return 1 - quotient(counts.mean, entropy(counts.label))
 
 
 def brier_skill(counts: Counts) -> Array:
@@ -48,19 +49,13 @@ def brier_skill(counts: Counts) -> Array:
     >>> float(brier_skill(Counts(np.array([0.5, 0.5]), *(np.zeros(2),) * 2, np.array(0.1))))
     0.8
     """
-    return 1 - _over(counts.mean, 1 - (counts.label**2).sum(axis=-1))
+    return 1 - quotient(counts.mean, 1 - (counts.label**2).sum(axis=-1))
 
 
 def entropy(shares: Array) -> Array:
     """Return the entropy of shares, in nats, over the last axis."""
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     return np.asarray(-(shares * logs).sum(axis=-1))
-
-
-def _over(a: Array, b: Array) -> Array:
-    """Return a / b, NaN where b is 0."""
-    a, b = np.asarray(a), np.asarray(b)
-    return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b > 0)
 
 
 SKILL: tuple[CountMetric, ...] = (

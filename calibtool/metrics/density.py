@@ -1,7 +1,7 @@
 """Kernel density calibration error: the outcome rate at a score as a ratio of two densities.
 
-By Popordanoska et al. (2022), whose package (ece-kde, d9f60c0) is followed where it is not said
-otherwise. Functions of the cells' positions and sums; leading axes are replicates.
+By Popordanoska et al. (2022), whose package (ece-kde, d9f60c0) is followed except where stated.
+Functions of the cells' positions and sums; leading axes are replicates.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from calibtool.types import Array
 
 # The bandwidths that the authors' package chooses from.
 BANDWIDTHS = np.concatenate([np.logspace(-5, -1, 15), np.linspace(0.2, 1.0, 5)])
-# Cells up to which every pair is looked at: 2,048^2 values are 32 MB. Beyond, POOLED cells of equal
-# mass stand for them; `kde_ece` says what that costs.
+# Most cells of which every pair is computed: 2,048^2 values are 32 MB. More cells are pooled to
+# POOLED of equal mass; the docstring of `kde_ece` says what that costs.
 EXACT = 2048
 POOLED = 1024
-# Scores are brought this close to 0 and 1 where the log-density of a kernel, infinite there, is
-# looked at.
+# Scores are kept this far off 0 and 1, where the log-density of a kernel would be infinite.
 INSIDE = 1e-12
 
 
@@ -31,10 +30,10 @@ def kde_ece(cells: Cells, *, order: int = 1, bandwidth: float = 0.0) -> Array:
 
     The mean over the rows of |E[y | x_i] - x_i|^order, where E is the mean outcome of all other
     rows, weighted by Beta(x_j / b + 1, (1 - x_j) / b + 1) densities at x_i. As in the authors'
-    package, order 2 takes no root; unlike there, two classes do not count twice.
+    package, no root is taken for order 2; unlike there, two classes do not count twice.
 
     A bandwidth of 0 is `kde_bandwidth`'s choice, one for all leading axes. Each row leaves out its
-    own weight. Cells do not say what a row weighs: it is taken as the greatest common divisor of
+    own weight. Cells do not hold the weight of a row: it is taken as the greatest common divisor of
     the weights and outcomes of all cells or, where there is none, as the smallest weight. A row
     with no other row within reach is compared with its own outcome. Beyond 2,048 cells (or, with
     leading axes, 1,024), 1,024 of equal mass stand for them: measured on 8,000 rows, the value
@@ -77,18 +76,18 @@ def kde_bandwidth(cells: Cells) -> float:
     density is the Beta kernel's mean; the authors' package divides it by the bandwidth once more,
     which prefers smaller bandwidths.
     """
-    pooled = _summed(cells)
-    at = np.flatnonzero(pooled.n > 0)
+    total = cells.summed()
+    at = np.flatnonzero(total.n > 0)
     if len(at) > POOLED:
         draw = generator(Stream.BANDWIDTH, 0)
-        share = pooled.n[at] / pooled.n[at].sum()
+        share = total.n[at] / total.n[at].sum()
         at = np.sort(draw.choice(at, POOLED, replace=False, p=share))
         n = np.ones(POOLED)  # the weights have been used up by the draw
     else:
-        n = pooled.n[at]
+        n = total.n[at]
     if len(at) < 2:
         return float(BANDWIDTHS[-1])
-    x = np.clip(pooled.centres()[at], 0.0, 1.0)
+    x = np.clip(total.centres()[at], 0.0, 1.0)
     return float(max(BANDWIDTHS, key=lambda b: _likelihood(x, n, b)))
 
 
@@ -96,7 +95,8 @@ def _likelihood(x: Array, n: Array, bandwidth: float) -> float:
     """Return the log-likelihood of the rows, each under the kernels of all other cells."""
     log_kernel = _log_beta(x, x, bandwidth)
     np.fill_diagonal(log_kernel, -np.inf)
-    # log-densities reach far below -1e5: without the largest of each row all could underflow
+    # log-densities reach far below -1e5: unless the largest of each row is subtracted, all could
+    # underflow
     top = log_kernel.max(-1)
     np.exp(log_kernel - top[:, None], out=log_kernel)
     return float(n @ (np.log(log_kernel @ n / (n.sum() - n)) + top))
@@ -124,11 +124,11 @@ def _left_out(
     if not bandwidth >= 0:
         raise UsageError(f"kde-ece: bandwidth={bandwidth:g} is below 0; 0 chooses one")
     width = bandwidth or kde_bandwidth(cells)
-    flat = (part.reshape(-1, cells.n.shape[-1]) for part in (cells.n, cells.y))
-    row = np.array([row_weight(*sums) for sums in zip(*flat, strict=True)])
+    flat = (sums.reshape(-1, cells.n.shape[-1]) for sums in (cells.n, cells.y))
+    row = np.array([row_weight(*pair) for pair in zip(*flat, strict=True)])
     pooled = _pooled(cells, POOLED if cells.n.ndim > 1 else EXACT)
     x = np.clip(pooled.centres(), 0.0, 1.0)
-    n, y = (part.reshape(-1, len(x)) for part in (pooled.n, pooled.y))
+    n, y = (sums.reshape(-1, len(x)) for sums in (pooled.n, pooled.y))
     return n, y, x, *_ratios(_log_beta(x, x, width), n, y, row)
 
 
@@ -200,17 +200,11 @@ def row_weight(n: Array, y: Array) -> float:
     return divisor
 
 
-def _summed(cells: Cells) -> Cells:
-    """Return the cells summed over all leading axes."""
-    c = cells.n.shape[-1]
-    return Cells(cells.at, *(x.reshape(-1, c).sum(0) for x in (cells.n, cells.p, cells.y)))
-
-
 def _pooled(cells: Cells, limit: int) -> Cells:
     """Return the cells, pooled to POOLED of equal mass where there are more than `limit`."""
     if cells.n.shape[-1] <= limit:
         return cells
-    return cells.pool(equal_mass(_summed(cells), bins=POOLED))
+    return cells.pool(equal_mass(cells.summed(), bins=POOLED))
 
 
 KDE_ECE = CellMetric(

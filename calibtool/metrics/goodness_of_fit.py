@@ -20,14 +20,12 @@ def hosmer_lemeshow(cells: Cells, *, groups: int = 10) -> Array:
     Lemeshow 1980). Ties stay together, so that there may be fewer groups. A group whose scores are
     all 0 or all 1 adds nothing if its outcomes are as promised, and infinity otherwise.
     """
-    weight = cells.n.sum(axis=tuple(range(cells.n.ndim - 1)))
-    # the groups of all replicates are the same; only the weights decide on them
-    weights = Cells(cells.at, weight, weight, weight)
-    q = cells.pool(equal_mass(weights, bins=groups))
-    gap = (q.y - q.p) ** 2
-    share = np.divide(q.p, q.n, out=np.zeros_like(q.p), where=q.n > 0)
-    spread = np.broadcast_to(q.p * (1 - share), gap.shape)
-    term = np.where(gap > 1e-18 * q.n**2, np.inf, np.zeros_like(gap))  # rounding of 1e-9 rows
+    pooled = cells.pool(equal_mass(cells.summed(), bins=groups))  # the same for all replicates
+    gap = (pooled.y - pooled.p) ** 2
+    share = np.divide(pooled.p, pooled.n, out=np.zeros_like(pooled.p), where=pooled.n > 0)
+    spread = np.broadcast_to(pooled.p * (1 - share), gap.shape)
+    # without variance, a gap beyond rounding (a billionth of the rows) is infinitely unlikely
+    term = np.where(gap > 1e-18 * pooled.n**2, np.inf, np.zeros_like(gap))
     np.divide(gap, spread, out=term, where=spread > 0)
     return np.asarray(term.sum(-1))
 

@@ -1,4 +1,4 @@
-"""The kinds of metric: one record per kind, by what the metric is computed from."""
+"""Kinds of metrics: one record per kind, by what the metric is computed from."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MetricEntry:
 
 @dataclass(frozen=True)
 class BinnedError(MetricEntry):
-    """A binned calibration error, norm(profile(view)): which scores, which bins, how they sum.
+    """A binned calibration error, norm(profile(view)): which scores, which bins, which norm.
 
     0 is perfect. The view "auto" is `positive` for two classes given as one column, and `top`
     otherwise.

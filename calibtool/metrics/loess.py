@@ -14,10 +14,10 @@ from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import coarsen
 from calibtool.types import Array
 
-# Points at which loess is evaluated: at quantiles of the scores, and evenly over their range. The
-# docstring of `loess` says what interpolating between them costs.
+# Points at which loess is evaluated: 256 quantiles of the scores, and 128 evenly over their range.
+# The docstring of `loess` says what interpolating between them costs.
 _KNOTS = (256, 128)
-# Replicates worked on at a time: times 1,024 cells, 2 MB.
+# Replicates worked on at a time: with 1,024 cells each, 2 MB.
 _AT_ONCE = 250
 
 
@@ -33,7 +33,7 @@ def loess(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
     scores. R interpolates too.
     """
     at = cells.centres()
-    weight = cells.n.sum(axis=tuple(range(cells.n.ndim - 1)))
+    weight = cells.summed().n
     pooled = coarsen(cells, weight)
     knots = _knots(at, weight)
     reach = _reach(at, weight, knots, span)
@@ -94,7 +94,7 @@ def _quantile(values: Array, weight: Array, share: float) -> Array:
 
 
 def _knots(at: Array, weight: Array) -> Array:
-    """Return the points at which the curve is computed: all occupied positions if they are few."""
+    """Return the points at which the curve is computed: all occupied ones if there are few."""
     occupied = at[weight > 0]
     if len(occupied) <= sum(_KNOTS):
         return np.unique(occupied if len(occupied) else at[:1])
@@ -143,7 +143,7 @@ def _local(cells: Cells, x: Array, knots: Array, reach: Array, degree: int) -> A
 
 
 def _level(moments: list[Array], sums: list[Array], degree: int) -> Array:
-    """Return the constant of each local polynomial, its value at the knot.
+    """Return the constant term of each local polynomial, its value at the knot.
 
     The normal equations are solved by elimination from the highest power down. A power that is not
     determined (too few distinct scores in reach) is left out.

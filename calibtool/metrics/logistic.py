@@ -21,9 +21,9 @@ from calibtool.types import Array
 
 # Values per block of replicates: half a megabyte, which stays within a core's L2 cache.
 _AT_ONCE = 1 << 16
-# Newton steps at most; separated outcomes, whose optimum lies at infinity, take 30.
+# Most Newton steps; separated outcomes, whose optimum lies at infinity, take 30.
 _NEWTON = 60
-# Share of a cell's weight below which outcomes count as none: the rounding of sums of weights.
+# Outcomes below this share of a cell's weight count as none: it is the rounding of sums of weights.
 _ROUNDING = 1e-9
 
 
@@ -129,7 +129,7 @@ def _newton(
     products = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), k * k)
     base = np.maximum(offset, 0) + np.log1p(np.exp(-np.abs(offset)))
 
-    def look(at: Array, where: Array) -> tuple[Array, Array, Array]:
+    def derivatives(at: Array, where: Array) -> tuple[Array, Array, Array]:
         """Return log-likelihood, gradient and information of replicates `at`, at betas `where`."""
         change = where @ basis.T
         eta = offset + change
@@ -143,7 +143,7 @@ def _newton(
         return value, slope, (spread @ products).reshape(-1, k, k)
 
     live = np.arange(len(n))
-    value, slope, bend = look(live, beta)
+    value, slope, bend = derivatives(live, beta)
     length = np.ones(len(n))
     for _ in range(_NEWTON):
         step = _solve(bend[live], slope[live])
@@ -157,7 +157,7 @@ def _newton(
         if not len(live):
             break
         trial = beta[live] + length[live, None] * step
-        at_trial = look(live, trial)
+        at_trial = derivatives(live, trial)
         better = at_trial[0] >= value[live]
         moved = live[better]
         beta[moved] = trial[better]
@@ -176,13 +176,13 @@ def _solve(bend: Array, slope: Array) -> Array:
 
 
 def _cox(cells: Cells) -> tuple[Array, Array]:
-    """Return intercept and slope."""
+    """Return intercept and slope, (...) each, of the logistic recalibration with a free slope."""
     known = finite_logits(cells)
     x = logit(known.centres())
     change = _extreme_slope(known, x)
-    nothing = is_refuted(cells) | np.isnan(change)
+    undefined = is_refuted(cells) | np.isnan(change)
     if len(x) < 2:
-        return np.full(nothing.shape, np.nan), np.full(nothing.shape, np.nan)
+        return np.full(undefined.shape, np.nan), np.full(undefined.shape, np.nan)
     basis = polynomial(known, 1)
     beta = fit_logistic(known, basis).beta
     # the fitted basis @ beta is a linear function of x: two points give its slope and level
@@ -192,7 +192,7 @@ def _cox(cells: Cells) -> tuple[Array, Array]:
     level = ends[..., 0] - tilt * x[low]
     slope = np.where(np.isinf(change), change, 1 + tilt)
     level = np.where(np.isinf(change), np.nan, level)
-    return np.where(nothing, np.nan, level), np.where(nothing, np.nan, slope)
+    return np.where(undefined, np.nan, level), np.where(undefined, np.nan, slope)
 
 
 def _extreme_slope(known: Cells, x: Array) -> Array:
@@ -215,9 +215,8 @@ def _extreme_slope(known: Cells, x: Array) -> Array:
 def finite_logits(cells: Cells) -> Cells:
     """Return the occupied cells with scores other than 0 and 1."""
     at = cells.centres()
-    weight = cells.n.sum(axis=tuple(range(cells.n.ndim - 1)))
-    keep = (weight > 0) & (at > 0) & (at < 1)
-    return Cells(at[keep], *(x[..., keep] for x in (cells.n, cells.p, cells.y)))
+    inside = (cells.summed().n > 0) & (at > 0) & (at < 1)
+    return Cells(at[inside], *(x[..., inside] for x in (cells.n, cells.p, cells.y)))
 
 
 def is_refuted(cells: Cells) -> Array:
@@ -260,14 +259,16 @@ def polynomial(known: Cells, degree: int) -> Array:
     columns = [np.full(len(x), _unit(known))]
     spread = float(np.abs(x).max())
     for _ in range(min(degree, len(x) - 1)):
-        new = columns[-1] * x / spread
-        for _ in range(2):  # twice is enough (Kahan; Parlett 1980)
-            for old in columns:
-                new = new - old * ((new * weight) @ (old * weight))
-        size = float(np.linalg.norm(new * weight))
+        column = columns[-1] * x / spread
+        # Gram-Schmidt, twice: the second pass removes the rounding of the first, and twice is
+        # enough (Kahan; Parlett 1980)
+        for _ in range(2):
+            for other in columns:
+                column = column - other * ((column * weight) @ (other * weight))
+        size = float(np.linalg.norm(column * weight))
         if size <= 1e-10:  # a linear combination of the others, to rounding
             break
-        columns.append(new / size)
+        columns.append(column / size)
     return np.stack(columns, axis=1)
 
 

@@ -76,9 +76,9 @@ def bias(cells: Cells) -> Array:
     return np.asarray((cells.p - cells.y).sum(axis=-1) / cells.total)
 
 
-def _mean_square(n: Array, part: Array) -> Array:
-    """Return the sum of part^2 / n over occupied cells."""
-    return np.asarray(np.divide(part * part, n, out=np.zeros_like(part), where=n > 0).sum(axis=-1))
+def _mean_square(n: Array, mass: Array) -> Array:
+    """Return the sum of mass^2 / n over occupied cells."""
+    return np.asarray(np.divide(mass * mass, n, out=np.zeros_like(mass), where=n > 0).sum(axis=-1))
 
 
 def tace(
@@ -90,25 +90,20 @@ def tace(
 ) -> Array:
     """Return the ECE over bins of equal mass of the scores above a threshold (Nixon et al. 2019).
 
-    It is a share of the weight above the threshold (`kept`, as in the authors' code) or of `all`.
+    The denominator is the weight above the threshold (`kept`, as in the authors' code) or `all`.
     0 where no score is above it.
     """
     above = cells.at > threshold
     weight = cells.n[..., above].sum(axis=-1)
-    rest = Cells(cells.at[above], cells.n[..., above], cells.p[..., above], cells.y[..., above])
-    whole = weight if denominator == "kept" else cells.total
+    counted = Cells(cells.at[above], *(x[..., above] for x in (cells.n, cells.p, cells.y)))
+    divisor = weight if denominator == "kept" else cells.total
     if not above.any():
         return np.zeros(cells.n.shape[:-1])
-    observed = rest if rest.n.ndim == 1 else _collapsed(rest)
-    binned = rest.pool(equal_mass(observed, bins=bins))
+    binned = counted.pool(
+        equal_mass(counted.summed(), bins=bins)
+    )  # the same bins for all replicates
     gap = np.abs(binned.y - binned.p).sum(axis=-1)
-    return np.asarray(np.divide(gap, whole, out=np.zeros_like(gap), where=whole > 0))
-
-
-def _collapsed(cells: Cells) -> Cells:
-    """Return the cells of all replicates together, which decide on the bins."""
-    leading = tuple(range(cells.n.ndim - 1))
-    return Cells(cells.at, *(x.sum(axis=leading) for x in (cells.n, cells.p, cells.y)))
+    return np.asarray(np.divide(gap, divisor, out=np.zeros_like(gap), where=divisor > 0))
 
 
 BIAS = CellMetric(

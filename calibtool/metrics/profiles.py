@@ -15,10 +15,10 @@ import numpy as np
 from calibtool.metrics.cells import Cells, locate
 from calibtool.types import Array
 
-# Bins up to which a sweep tries: it cuts every number of bins from 1 up, so that its time grows
-# with the square of this.
+# Most bins that a sweep tries: it cuts every number of bins from 1 up, so that its time grows with
+# the square of this.
 MOST_SWEPT = 5_000
-# Cells that the loess and the belt work on: their time is proportional to it. The docstring of
+# Most cells that the loess and the belt work on: their time is proportional to it. The docstring of
 # `loess` says what pooling costs.
 _FINE = 1024
 
@@ -31,7 +31,7 @@ class Profile:
         gap: sum of w * (outcome - score) in each bin, as a share of the weight of all rows.
         mass: weight in each bin, as a share of the weight of all rows.
         score: mean score of each bin, without replicates' axes.
-        rows: the number of rows, for norms that take noise off.
+        rows: the number of rows, for norms that subtract noise.
     """
 
     gap: Array

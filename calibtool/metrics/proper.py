@@ -30,30 +30,22 @@ def confidence(rows: Rows) -> Array:
 
 def nll(rows: Rows) -> Array:
     """Return -log p(label), natural logarithm, not clipped (Good 1952)."""
-    if rows.log_prob is None:
-        raise NotAvailableError("needs whole probability rows")
-    return -rows.log_prob
+    return -_known(rows.log_prob)
 
 
 def brier(rows: Rows) -> Array:
     """Return the sum over classes of (p - [class is the label])^2 (Brier 1950); 0 to 2."""
-    if rows.squares is None or rows.prob is None:
-        raise NotAvailableError("needs whole probability rows")
-    return rows.squares - 2 * rows.prob + 1
+    return _known(rows.squares) - 2 * _known(rows.prob) + 1
 
 
 def spherical(rows: Rows) -> Array:
     """Return p(label) over the root of the sum of squares of the row (Good 1971); 0 to 1."""
-    if rows.squares is None or rows.prob is None:
-        raise NotAvailableError("needs whole probability rows")
-    return np.asarray(rows.prob / np.sqrt(rows.squares))
+    return np.asarray(_known(rows.prob) / np.sqrt(_known(rows.squares)))
 
 
 def entropy(rows: Rows) -> Array:
     """Return the entropy of each row, -sum of p ln p over the classes, in nats."""
-    if rows.entropy is None:
-        raise NotAvailableError("needs whole probability rows")
-    return rows.entropy
+    return _known(rows.entropy)
 
 
 def certainty(rows: Rows, *, by: Literal["confidence", "entropy"] = "confidence") -> Array:
@@ -63,9 +55,7 @@ def certainty(rows: Rows, *, by: Literal["confidence", "entropy"] = "confidence"
 
 def top_k(rows: Rows, *, k: int = 5) -> Array:
     """Return True where fewer than k classes rank above the label; lower classes win ties."""
-    if rows.rank is None:
-        raise NotAvailableError("needs whole probability rows")
-    return np.asarray(rows.rank < k)
+    return np.asarray(_known(rows.rank) < k)
 
 
 def refinement(rows: Rows) -> Array:
@@ -101,10 +91,17 @@ def calibration_reach(value: float, rows: float, level: float) -> tuple[float, f
     return low**2 / (2 * rows), high**2 / (2 * rows)
 
 
+def _known(column: Array | None) -> Array:
+    """Return a column of `Rows`. Raises NotAvailableError if the predictions do not tell it."""
+    if column is None:
+        raise NotAvailableError("needs whole probability rows")
+    return column
+
+
 def _recalibrated(rows: Rows) -> Array:
     """Return log p(label) after recalibration on the other folds."""
     if rows.refined is None:
-        raise NotAvailableError("needs whole probability rows in memory, and rows enough to fit")
+        raise NotAvailableError("needs whole probability rows in memory, and enough rows to fit")
     return rows.refined
 
 

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, quotient
 from calibtool.metrics.kinds import CellMetric, TwoFileMetric
 from calibtool.metrics.proper import certainty
 from calibtool.types import Array
@@ -25,7 +25,7 @@ def auroc(cells: Cells) -> Array:
     with_, without = cells.y, cells.n - cells.y
     below = np.cumsum(without, axis=-1) - without / 2
     pairs = with_.sum(axis=-1) * without.sum(axis=-1)
-    return _over((with_ * below).sum(axis=-1), pairs)
+    return quotient((with_ * below).sum(axis=-1), pairs)
 
 
 def delong(cells: Cells, level: float) -> tuple[float, float]:
@@ -78,7 +78,7 @@ def auprc(cells: Cells) -> Array:
     hits = np.cumsum(cells.y[..., ::-1], axis=-1)
     taken = np.cumsum(cells.n[..., ::-1], axis=-1)
     precision = np.divide(hits, taken, out=np.zeros_like(hits), where=taken > 0)
-    return _over((precision * cells.y[..., ::-1]).sum(axis=-1), hits[..., -1])
+    return quotient((precision * cells.y[..., ::-1]).sum(axis=-1), hits[..., -1])
 
 
 def aurc(cells: Cells) -> Array:
@@ -139,9 +139,9 @@ def accuracy_at_coverage(cells: Cells, *, coverage: float = 0.9) -> Array:
     hits, rows = cells.y[..., ::-1], cells.n[..., ::-1]
     taken = np.cumsum(rows, axis=-1)
     wanted = coverage * taken[..., -1:]
-    part = np.clip(wanted - (taken - rows), 0, rows)
+    counted = np.clip(wanted - (taken - rows), 0, rows)
     rate = np.divide(hits, rows, out=np.zeros_like(hits), where=rows > 0)
-    return np.asarray((rate * part).sum(axis=-1) / wanted[..., 0])
+    return np.asarray((rate * counted).sum(axis=-1) / wanted[..., 0])
 
 
 def coverage_at_risk(cells: Cells, *, risk: float = 0.05) -> Array:
@@ -172,12 +172,7 @@ def fpr95(cells: Cells) -> Array:
     recalled = np.cumsum(with_, axis=-1)
     first = (recalled < 0.95 * recalled[..., -1:]).sum(axis=-1, keepdims=True)
     passed = np.take_along_axis(np.cumsum(without, axis=-1), first, -1)[..., 0]
-    return _over(passed, without.sum(axis=-1))
-
-
-def _over(a: Array, b: Array) -> Array:
-    """Return a / b, NaN where b is 0."""
-    return np.asarray(np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) > 0))
+    return quotient(passed, without.sum(axis=-1))
 
 
 def _expit(x: float) -> float:

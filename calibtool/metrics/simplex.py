@@ -17,12 +17,13 @@ from calibtool.metrics.kinds import MatrixMetric
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array
 
-# Classes up to which whole rows are averaged: with more, hardly two rows are close to one another,
-# and the errors measure the number of rows.
+# Most classes for which whole rows are averaged: with more, hardly any two rows are close to each
+# other, and the errors measure the number of rows.
 CLASSES = 20
-# Pairs of rows for the canonical density error: some seconds. More rows are measured at a sample.
+# Most pairs of rows for the canonical density error: they take a few seconds. Where there are more,
+# the error is measured at a sample of the rows.
 PAIRS = 10**8
-# Rows between which the median distance is taken: half a million pairs.
+# Most rows between which the median distance is taken: half a million pairs.
 SAMPLE = 1000
 # Pairs worked on at a time, per thread: 8 MB per array.
 BLOCK = 2**20
@@ -255,17 +256,17 @@ def _left_out(p: Array, labels: Array, w: Array, bandwidth: float, at: Array) ->
         log_share = np.where(share > 1e-9, np.log(share), -np.inf)
 
     def block(part: slice) -> Array:
-        """Return the mean labels of a part of the rows; a row without others has its own label."""
+        """Return the mean labels at some of the rows; a row without others has its own label."""
         rows = at[part]
         k = density(p[rows])
         k[np.arange(len(rows)), rows] += log_share[rows]
         top = k.max(1)
         lonely = np.isneginf(top)
-        # log-densities reach far below -1e5: without the largest of each row all could underflow
+        # log-densities reach far below -1e5: unless the largest of each row is subtracted, all
+        # could underflow
         np.exp(k - np.where(lonely, 0.0, top)[:, None], out=k)
-        return np.where(lonely[:, None], label[rows], k @ weighted) / np.where(
-            lonely, 1.0, k @ w
-        ).reshape(-1, 1)
+        mass = np.where(lonely, 1.0, k @ w)
+        return np.where(lonely[:, None], label[rows], k @ weighted) / mass[:, None]
 
     return np.concatenate(list(ordered(block, _blocks(len(at), len(p)), min(2, cores()))))
 

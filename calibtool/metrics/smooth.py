@@ -26,7 +26,7 @@ from calibtool.types import Array
 
 # One data set is solved to TOLERANCE, replicates (many, and noisy anyway) to COARSE_TOLERANCE.
 TOLERANCE, COARSE_TOLERANCE = 1e-7, 1e-5
-# Grid intervals per bandwidth, at least. They keep the relative error of `_cosines`, at most
+# Fewest grid intervals per bandwidth. They keep the relative error of `_cosines`, at most
 # (1 / (pi nodes))^4 / 3, at 5e-8 and 1.3e-5: as small as the tolerances. A grid of M intervals
 # resolves bandwidths down to NODES / M.
 NODES, COARSE_NODES = 16, 4
@@ -40,7 +40,7 @@ FINEST, COARSE_FINEST = 2**20, 2**14
 # Values worked on at a time: 4 MB per array.
 BATCH = 2**19
 
-# Scores are brought this close to 0 and 1 before the logit, as in the authors' package (relplot).
+# Scores are kept this far off 0 and 1 before the logit, as in the authors' package (relplot).
 EDGE = 1e-3
 # The slope of the logit at 1/2: there, a unit of bandwidth is a unit of probability.
 SLOPE = 4.0
@@ -139,7 +139,7 @@ def _residual(cells: Cells) -> Array:
 
 
 def _reach(residual: Array) -> Array:
-    """Return how far the kernel of each row reaches at most, in bandwidths of 1.
+    """Return the farthest distance that the kernel of each row reaches, in bandwidths of 1.
 
     No answer exceeds sum |residual|, so no bandwidth does. Rounded up to a power of 2, so that the
     rows of a bootstrap share a few lines; at least 2^-20, the resolution of the finest grid.
@@ -204,14 +204,14 @@ def _solve(waves: Array, start: Array, length: float, finest: float, tolerance: 
     answer = np.where(unresolved, np.minimum(low + below, np.nextafter(finest, 0)), low)
     busy = np.flatnonzero(below > tolerance)
     last_side = np.zeros(len(answer))
-    for _ in range(60):  # a cap that is not met: 60 bisections alone would leave 1e-18
+    for _ in range(60):  # never reached: 60 bisections alone would leave 1e-18
         if not len(busy):
             break
         a, b, fa, fb = low[busy], high[busy], below[busy], above[busy]
         s = np.clip((a * fb - b * fa) / (fb - fa), a, b)
         value = _error(waves[busy] if len(busy) < len(waves) else waves, s, length) - s
         side = np.sign(value)
-        # Illinois: an end that stays twice in a row counts half, or it would stay for ever
+        # Illinois: an end that stays twice in a row counts half, or it would never move
         again = side == last_side[busy]
         low[busy], below[busy] = np.where(side > 0, s, a), np.where(side > 0, value, fa)
         high[busy], above[busy] = np.where(side > 0, b, s), np.where(side > 0, fb, value)

@@ -34,8 +34,8 @@ from calibtool.metrics.registry import METRICS, SETS
 from calibtool.types import Array
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
-# Smallest and largest value of each option, in all metrics. They keep out values without a meaning
-# and computations without an end.
+# Smallest and largest value of each option, in all metrics. They keep out values that mean nothing
+# and computations that would never end.
 RANGES: dict[str, tuple[float, float]] = {
     "bins": (1, 100_000),
     "groups": (3, 100_000),
@@ -142,9 +142,9 @@ def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
     parsed: dict[str, Spec] = {}
     mistakes = []
     for text in texts:
-        for part in SETS.get(text, (text,)) if isinstance(text, str) else (text,):
+        for item in SETS.get(text, (text,)) if isinstance(text, str) else (text,):
             try:
-                spec = part if isinstance(part, Spec) else parse(part)
+                spec = item if isinstance(item, Spec) else parse(item)
                 parsed.setdefault(spec.name, spec)
             except UsageError as mistake:
                 mistakes.append(str(mistake))
@@ -179,7 +179,7 @@ def parse(text: str) -> Spec:
 
 
 def _near_metric(name: str) -> str:
-    """Return a hint: names with a similar spelling or this part, else where all are listed."""
+    """Return a hint: metrics whose names are similar or contain `name`, else where to find all."""
     close = difflib.get_close_matches(name, [*METRICS, *SETS], n=3)
     close += [other for other in METRICS if name in other and other not in close][:3]
     if close:

@@ -1,6 +1,6 @@
-"""A summary in a file: a zip of a JSON header and plain arrays, versioned; nothing is unpickled.
+"""Files of cells: a summary as a zip of a JSON header and plain arrays. Nothing is unpickled.
 
-Cells without rows are left out, so that the file of a day takes some kilobytes. Version 1 of the
+Cells without rows are left out, so that the file of a day takes a few kilobytes. Version 1 of the
 format: `header.json` holds the field names of `DataShape` and `Layout` and the shape of each sum;
 `NAME/at.u4`, `NAME/high.f8` and, where any is not 0, `NAME/low.f8` hold its entries that are not 0.
 """
@@ -33,8 +33,8 @@ FORMAT = "calibtool cells"
 # The modification time of all members, the earliest that a zip can hold: the same sums then make
 # the same bytes, whenever they are written.
 _WHEN = (1980, 1, 1, 0, 0, 0)
-# Bytes of an array; a header that claims more is damaged or hostile. 2**31 are 2**28 sums: 1,000
-# classes of the full grid take a fiftieth of that.
+# Most bytes of an array; a header that claims more is damaged or hostile. 2**31 are 2**28 sums:
+# 1,000 classes of the full grid take a fiftieth of that.
 _LARGEST = 1 << 31
 
 
@@ -65,7 +65,7 @@ def to_bytes(summary: Summary) -> bytes:
 def from_bytes(data: bytes, source: str = "cells") -> Summary:
     """Return the summary that `to_bytes` turned into bytes; `source` is what to call it.
 
-    Raises InputError for anything else.
+    Raises InputError for any other bytes.
     """
     return _read(source, io.BytesIO(data))
 
@@ -86,7 +86,7 @@ def write(summary: Summary, file: IO[bytes]) -> None:
         _write_member(archive, "header.json", json.dumps(header, indent=1).encode())
         for name, value in sorted(summary.sums.items()):
             at = np.flatnonzero((value.high != 0) | (value.low != 0))
-            # distances between neighbours are small numbers, which deflate packs better
+            # distances between neighbours are small numbers, which deflate compresses better
             distance = np.diff(at.astype(np.uint32), prepend=np.uint32(0))
             _write_array(archive, f"{name}/at", distance)
             _write_array(archive, f"{name}/high", value.high.ravel()[at])
@@ -178,8 +178,7 @@ def _sums(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Exact:
 def _require_sound(summary: Summary) -> None:
     """Check that each view has as many cells as its layout says, and plausible sums in them.
 
-    Score mass and outcome mass lie between 0 and the weight of the cell. Lowest bins of many
-    classes are differences of sums in float32 precision, which is why a millionth is tolerated.
+    Score mass and outcome mass lie between 0 and the weight of the cell. Raises ValueError.
     """
     for name, value in summary.sums.items():
         view, _, kind = name.rpartition("/")
@@ -189,6 +188,7 @@ def _require_sound(summary: Summary) -> None:
         n = summary.sums[f"{view}/n"].high
         if value.high.shape[-1:] != (cells,):
             raise ValueError(f"{name} does not have {cells} cells")
+        # the lowest bin of many classes is a difference of sums in float32 precision
         slack = 1e-6 * (1 + n)
         if (value.high < -slack).any() or (value.high > n + slack).any():
             raise ValueError(f"{name} is larger than the weight of its cell, or negative")
@@ -201,8 +201,8 @@ def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, values: Array) -> None:
-    """Write plain little-endian numbers, first bytes first: deflate packs planes of like bytes
-    better than numbers whose bytes are mixed."""
+    """Write plain little-endian numbers, the first byte of all of them first, then the second, and
+    so on: deflate compresses planes of similar bytes better than mixed ones."""
     kind = "u4" if values.dtype.kind == "u" else "f8"
     raw = np.ascontiguousarray(values, dtype=f"<{kind}").view(np.uint8).reshape(-1, int(kind[1]))
     _write_member(archive, f"{name}.{kind}", raw.T.tobytes())

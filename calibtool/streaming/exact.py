@@ -17,9 +17,9 @@ import numpy as np
 
 from calibtool.types import Array
 
-# Rows of a block. float64 adds integers without rounding up to 2**53. All grids below are chosen
-# for 2**17 rows: every sum, in units of its grid, stays at or below that. More rows would need
-# coarser grids, fewer rows cost more calls per row.
+# Most rows of a block. float64 adds integers without rounding up to 2**53. All grids below are
+# chosen for 2**17 rows: every sum, in units of its grid, stays at or below that. More rows would
+# need coarser grids, fewer rows more calls per row.
 MOST_ROWS = 1 << 17
 # The grids of `_powers` hold for values below 2**5. A negative log-likelihood beyond 32 means a
 # probability below 1.3e-14: so rare that such values can be summed one by one.
@@ -50,11 +50,12 @@ class Exact:
         >>> float(total.high), float(total.low)
         (1.0, 2e-17)
         """
-        # Knuth's TwoSum: `lost` begins as the rounding error of high + high, exactly, whichever of
-        # the two is larger; the low halves join it.
+        # Knuth's TwoSum: `virtual` is the share of `other.high` that the total holds. `lost` begins
+        # as the rounding error of high + high, exactly, whichever of the two is larger; the low
+        # halves join it.
         total = self.high + other.high
-        part = total - self.high
-        lost = (self.high - (total - part)) + (other.high - part) + self.low + other.low
+        virtual = total - self.high
+        lost = (self.high - (total - virtual)) + (other.high - virtual) + self.low + other.low
         # Dekker's FastTwoSum makes `high` the rounded sum again: two pairs with the same sum are
         # then the same pair, which makes the order of adding invisible.
         high = total + lost

@@ -19,7 +19,7 @@ from calibtool.streaming.exact import MOST_ROWS, Exact, add_to, by_cell
 from calibtool.types import Array
 
 # Intervals of the finer grid. A power of two: multiplying a float by it is exact, so that no score
-# lands in a neighbour's interval. It also bounds how close to 0 and 1 cells are told apart.
+# lands in a neighbouring interval. It also bounds how close to 0 and 1 cells are told apart.
 FINEST = 1 << 16
 # A cell is no wider than 1 / WIDTH, which bounds the error of what depends on ranks within a cell
 # (equal-mass bins, isotonic fits).
@@ -27,9 +27,8 @@ WIDTH = 1 << 12
 # Nor is it wider than 1 / RELATIVE of its distance to the nearer end: a confidence of 0.9999 and
 # one of 0.99999 differ tenfold in their odds. Larger values mean more cells (5,120 with 128).
 RELATIVE = 128
-# Numbers of equal-width bins whose edges are always named, so that their errors are exact without
-# being asked for: 15 is the default (Guo et al. 2017), the others are common. All of them together
-# add 116 cells.
+# Numbers of equal-width bins whose edges are always named, so that their errors are always exact:
+# 15 is the default (Guo et al. 2017), the others are common. Together they add 116 cells.
 NAMED = (10, 15, 20, 25, 30, 50, 100)
 # Rows counted at a time: the four buffers of `Tally`, 22 bytes per row, then stay in the L2 cache.
 CHUNK = 1 << 16
@@ -87,7 +86,7 @@ class Grid:
         return self._tables[kind]
 
     def cells_of(self, score: Array) -> Array:
-        """Return what `locate` does, faster: by the finer interval wherever that decides."""
+        """Return the cell of each score, as `locate` does, faster: mostly by the finer interval."""
         at = self.table(score.dtype)[finer(score)].astype(np.int64)
         apart = np.flatnonzero(at == self.size)
         at[apart] = self.locate(score[apart])
@@ -136,7 +135,7 @@ def cell_sums(
 
 
 class Tally:
-    """Counts rows into cells: scores and outcomes, block by block."""
+    """Sums of rows per cell, counted block by block."""
 
     def __init__(self, where: Grid) -> None:
         self.grid = where
@@ -160,15 +159,15 @@ class Tally:
             self._add(cell_sums(where, score, outcome, weights, self.grid.size))
             return
         # scores of another float type are compared with other edges: those rounded to that type
-        other = bool(self._apart) and self._apart[0][0].dtype != score.dtype
-        if other or self._rows + len(score) > _FLUSH:
+        other_type = bool(self._apart) and self._apart[0][0].dtype != score.dtype
+        if other_type or self._rows + len(score) > _FLUSH:
             self._flush()
         for low in range(0, len(score), CHUNK):
             self._count_some(score[low : low + CHUNK], outcome[low : low + CHUNK])
         self._rows += len(score)
 
     def _count_some(self, score: Array, outcome: Array) -> None:
-        """Count at most CHUNK rows, in buffers that stay in the cache: new ones would be new pages.
+        """Count at most CHUNK rows, in buffers that are reused and stay in the cache.
 
         Sums are not rounded: a cell lies within a binade or two, so that 2**20 float32 scores of
         one cell sum to some 2**45 units of their last place. A float64 score is split into its

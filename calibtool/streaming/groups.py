@@ -1,4 +1,4 @@
-"""A summary per group: rows grouped by columns, in the one pass that streams them."""
+"""A summary per group of rows, grouped by columns in the one pass that streams them."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """The summaries of groups of rows. Groups of other rows can be added.
+    """The summaries of groups of rows. Those of further rows can be added.
 
     Attributes:
-        states: the summary of each group, by the group's values of the columns, as texts.
-        whole: for each column, whether it holds integers.
+        summaries: the summary of each group, by the group's values of the columns, as texts.
+        integers: for each column, whether it holds integers.
     """
 
-    states: dict[Key, Summary]
-    whole: tuple[bool, ...] = ()
+    summaries: dict[Key, Summary]
+    integers: tuple[bool, ...] = ()
 
     @property
     def rows(self) -> int:
         """The number of rows of all groups."""
-        return sum(state.rows for state in self.states.values())
+        return sum(summary.rows for summary in self.summaries.values())
 
     def __add__(self, other: Groups) -> Groups:
-        states = dict(self.states)
-        for key, state in other.states.items():
-            states[key] = states[key] + state if key in states else state
-        return Groups(states, self.whole)
+        summaries = dict(self.summaries)
+        for key, summary in other.summaries.items():
+            summaries[key] = summaries[key] + summary if key in summaries else summary
+        return Groups(summaries, self.integers)
 
     def named(self, most: int = MOST) -> tuple[list[tuple[str, Summary]], str]:
         """Return groups with their names, and a note if some were joined, else "".
@@ -60,13 +60,15 @@ class Groups:
         Texts are sorted by decreasing number of rows, numbers by value. If there are more than
         `most` groups, the rarest are joined into one.
         """
-        numbers = all(self.whole)
-        order = sorted(
-            self.states,
-            key=lambda k: [float(v) for v in k] if numbers else [-self.states[k].rows, *k],
-        )
-        names = [", ".join(v or "(empty)" for v in key) for key in order]
-        summaries = [self.states[key] for key in order]
+
+        def rank(key: Key) -> list[Any]:
+            if all(self.integers):
+                return [float(value) for value in key]
+            return [-self.summaries[key].rows, *key]
+
+        order = sorted(self.summaries, key=rank)
+        names = [", ".join(value or "(empty)" for value in key) for key in order]
+        summaries = [self.summaries[key] for key in order]
         names, number, note = join_rare(names, [summary.rows for summary in summaries], most)
         joined: dict[int, Summary] = {}
         for k, summary in zip(number.tolist(), summaries, strict=True):
@@ -76,7 +78,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class GroupTask:
-    """Makes a summary for each group of rows.
+    """The task that makes a summary for each group of rows.
 
     Attributes:
         each: the task that summarises a group; the summary of its first variant is used.
@@ -93,10 +95,10 @@ class GroupTask:
         make for ten rows as for ten thousand.
         """
         rows: dict[Key, list[Predictions]] = {}
-        whole: tuple[bool, ...] = ()
+        integers: tuple[bool, ...] = ()
         for block in blocks:
             columns = [_column(block, name) for name in names_in(self.by)]
-            whole = tuple(column.dtype.kind in "iu" for column in columns)
+            integers = tuple(column.dtype.kind in "iu" for column in columns)
             for key, index in _rows_by_key(columns):
                 rows.setdefault(key, []).append(block.take(index))
             if len(rows) > MOST_GROUPS:
@@ -105,7 +107,7 @@ class GroupTask:
                     "columns with fewer values"
                 )
         summaries = {key: self.each.reduce(parts)[0] for key, parts in rows.items()}
-        return [Groups(summaries, whole)]
+        return [Groups(summaries, integers)]
 
     def describe(self) -> dict[str, Any]:
         """Raise UsageError: a checkpoint holds one summary per variant, not one per group."""
@@ -130,8 +132,8 @@ def summarize_groups(
     results = reduce_parts(carrying, GroupTask(task, by), threads=threads, progress=progress)
     groups: Groups = results[0]
     for k, name in enumerate(names_in(by)):
-        values = {key[k] for key in groups.states}
-        if groups.whole[k] and len(values) > MOST_NUMBERS:
+        values = {key[k] for key in groups.summaries}
+        if groups.integers[k] and len(values) > MOST_NUMBERS:
             raise NotAvailableError(
                 f"{source.source}: {name} has {len(values):,} distinct values; when streaming, "
                 f"slice by text columns or by integers with at most {MOST_NUMBERS} values"
@@ -148,7 +150,9 @@ def _column(block: Predictions, name: str) -> Array:
     if name not in block.extra and name == "predicted":
         codes = reduce_rows(labelled(block), want=["predicted"], lean=True).predicted
         if codes is None:
-            raise InputError(f"{place}: the predicted class is not known beside confidences alone")
+            raise InputError(
+                f"{place}: the file holds confidences alone, so the predicted class is not known"
+            )
         names = block.class_names
         return np.array(names, dtype=str)[codes] if names else codes
     if name not in block.extra:

@@ -12,8 +12,8 @@ from calibtool.streaming.grid import NAMED, named
 from calibtool.streaming.summary import DataShape, Layout, in_bins
 
 # Up to this many classes, `cells` holds the class view and counts per class. In the 30 bins of
-# 10, 15 and 20 equal widths, five sums of 1,024 classes are 2.5 MB in memory; ImageNet's 1,000
-# classes are in, vocabularies of language models are not.
+# 10, 15 and 20 equal widths, five sums of 1,024 classes are 2.5 MB in memory. ImageNet's 1,000
+# classes are held, the vocabularies of language models are not.
 MOST_CLASSES = 1024
 
 
@@ -44,10 +44,10 @@ def layout_for(specs: Sequence[Spec], shape: DataShape) -> Layout:
                 if spec.view == "class" and needs_grid and in_bins(shape)
                 else spec.view
             )
-            own_edges = _edges(spec)
-            edges.update(own_edges)
+            inner = _edges(spec)
+            edges.update(inner)
             if spec.view == "class" and not needs_grid:
-                class_edges.update(own_edges)
+                class_edges.update(inner)
     if shape.classes is None:
         views &= {"top"}
         counts = False
@@ -67,7 +67,11 @@ def full_layout(shape: DataShape, specs: Sequence[Spec] = ()) -> Layout:
     views = {"top", *needed.views}
     views |= {"positive"} if shape.classes == 2 else set()
     views |= {"class"} if few else set()
-    streamed = (n for n, m in METRICS.items() if isinstance(m, Score) and "refined" not in m.needs)
+    streamed = (
+        name
+        for name, metric in METRICS.items()
+        if isinstance(metric, Score) and "refined" not in metric.needs
+    )
     scores = streamed if shape.classes is not None else ("accuracy", "mean-confidence")
     return Layout(
         tuple(sorted(views)),

@@ -22,16 +22,15 @@ from calibtool.streaming.reduce import Reducer, block_rows, shape_of
 from calibtool.streaming.summary import Layout, Summary
 from calibtool.types import Array, Progress, silent
 
-# With more rows, `evaluate` computes from cells, without holding rows. The interval of a
-# data-dependent metric is then off by at most a cell, which is little next to the interval of so
-# many rows; below it, all rows fit in memory many times over.
+# With more rows, `evaluate` computes from cells and holds no rows. Data-dependent edges of bins are
+# then moved to ends of cells, which changes a metric by little next to its interval at that many
+# rows; fewer rows fit in memory many times over.
 STREAMED_ROWS = 1 << 17
 
 
-# ------------------------------------------------------------------ the pass
 @dataclass(frozen=True)
 class SummaryTask:
-    """Makes a summary for each variant.
+    """The task that makes a summary for each variant.
 
     Attributes:
         layout: what the summaries hold.
@@ -51,10 +50,10 @@ class SummaryTask:
         pairs: dict[str, Exact] = {}
         pieces = (piece for block in blocks for piece in block.blocks(MOST_ROWS))
         for piece in pieces:
-            results = [apply(piece) for apply in self.variants]
+            applied = [apply(piece) for apply in self.variants]
             if not reducers:
-                reducers = [Reducer(shape_of(result), self.layout) for result in results]
-            scores = [reducer.add(p) for reducer, p in zip(reducers, results, strict=True)]
+                reducers = [Reducer(shape_of(rows), self.layout) for rows in applied]
+            scores = [reducer.add(rows) for reducer, rows in zip(reducers, applied, strict=True)]
             if len(scores) > 1:
                 _add_pairs(pairs, scores[0], scores[1], piece.weights)
         summaries = [reducer.result() for reducer in reducers]
@@ -109,7 +108,7 @@ def reduce_parts(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> list[Any]:
-    """Return what a task makes of every part, added up.
+    """Return the sums that a task makes of all rows.
 
     Raises InputError if there are no rows.
     """
@@ -153,22 +152,25 @@ def require_streamed(
 
     Raises UsageError.
     """
-    whole = [spec.name for spec in specs if not streams([spec])]
-    whole += ["--cluster"] if cluster is not None else []
-    whole += ["--ood"] if ood is not None else []
-    if whole:
+    refused = [spec.name for spec in specs if not streams([spec])]
+    refused += ["--cluster"] if cluster is not None else []
+    refused += ["--ood"] if ood is not None else []
+    if refused:
         raise UsageError(
-            f"{readable.source}: {', '.join(whole)} needs whole rows in one place, and cannot be "
+            f"{readable.source}: {', '.join(refused)} needs whole rows in one place, and cannot be "
             "combined with a cluster or --state"
         )
 
 
 def _add_pairs(
-    pairs: dict[str, Exact], a: dict[str, Array], b: dict[str, Array], weights: Array | None
+    pairs: dict[str, Exact],
+    before: dict[str, Array],
+    after: dict[str, Array],
+    weights: Array | None,
 ) -> None:
-    """Add the sums of w, w d and w**2 d**2 for the change d of each score from `a` to `b`."""
-    for name in a.keys() & b.keys():
-        difference = b[name].astype(np.float64) - a[name]
+    """Add the sums of w, w d and w**2 d**2 for the change d of each score."""
+    for name in before.keys() & after.keys():
+        difference = after[name].astype(np.float64) - before[name]
         if not np.isfinite(difference).all():
             continue
         w = np.ones(len(difference)) if weights is None else weights

@@ -1,4 +1,4 @@
-"""Rows to a summary, block by block."""
+"""Reduce rows to a summary, block by block."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from calibtool.streaming.grid import Tally, cell_sums
 from calibtool.streaming.summary import DataShape, Layout, Summary, grid_of, in_bins
 from calibtool.types import Array
 
-# Rows and values of a block that is read at once. Larger blocks spread the cost of a call over more
-# rows; the bounds hold a block below 32 MB of float64, of which a few are in memory per thread.
+# Most rows and values of a block that is read at once. Larger blocks spread the cost of a call over
+# more rows. With these bounds a block is at most 32 MB of float64; each thread holds a few.
 MOST = 1 << 20
 _VALUES = 1 << 22
 
@@ -34,20 +34,25 @@ class Reducer:
         self.shape, self.layout, self.rows = shape, layout, 0
         self.sums: dict[str, Exact] = {}
         self._tallies: dict[str, Tally] = {}
-        # rows of the label view wait here until there are MOST_ROWS: a bincount into the cells of
-        # all classes costs as much for few rows as for many
+        # rows of the label view are collected up to MOST_ROWS: a bincount into the cells of all
+        # classes costs as much for few rows as for many
         self._label_rows: list[tuple[Array, Array, Array, Array | None]] = []
         specs = [(name, parse(name)) for name in layout.scores]
-        self._scores = [(name, s.metric, dict(s.options)) for name, s in specs]
-        needs = {n for _, m, _ in self._scores if isinstance(m, Score) for n in m.needs}
+        self._scores = [(name, spec.metric, dict(spec.options)) for name, spec in specs]
+        needs = {
+            column
+            for _, metric, _ in self._scores
+            if isinstance(metric, Score)
+            for column in metric.needs
+        }
         if layout.counts or "label" in layout.views:
             needs |= {"labels", "predicted"}
         lowest = None
         if "class" in layout.views and in_bins(shape):
             lowest = (*layout.class_edges, 1.0)[0]
-        whole = "class-grid" in layout.views or ("class" in layout.views and not in_bins(shape))
-        self._wanted = Wanted(lowest, frozenset(needs), probs=whole and not shape.one_column)
-        # the common case of a click log: the column is all that is needed, and is not copied
+        all_probs = "class-grid" in layout.views or ("class" in layout.views and not in_bins(shape))
+        self._wanted = Wanted(lowest, frozenset(needs), probs=all_probs and not shape.one_column)
+        # a fast path, the common case of a click log: only the column is needed, and is not copied
         self._column_alone = (
             shape.one_column
             and shape.kind == "probs"
@@ -70,8 +75,8 @@ class Reducer:
             assert block.labels is not None
             self._column(block.values[:, 0], block.labels == 1, block.weights)
             return {}
-        part = reduce_block(block, self._wanted, lean=True)
-        rows = part.rows
+        reduced = reduce_block(block, self._wanted, lean=True)
+        rows = reduced.rows
         views = self.layout.views
         if "top" in views:
             self._tally("top", rows.confidence, rows.correct, rows.weights)
@@ -80,12 +85,12 @@ class Reducer:
             self._column(score, outcome, rows.weights)
         if "class" in views and not self.shape.one_column:
             if in_bins(self.shape):
-                self._bins(part, rows.weights)
+                self._bins(reduced, rows.weights)
             else:
-                assert part.probs is not None
-                self._classes(part.probs, block.labels, rows.weights)
+                assert reduced.probs is not None
+                self._classes(reduced.probs, block.labels, rows.weights)
         if "class-grid" in views:
-            self._class_grid(part.probs, block.labels, rows.weights)
+            self._class_grid(reduced.probs, block.labels, rows.weights)
         if "label" in views:
             assert rows.predicted is not None
             self._label_rows.append((rows.predicted, rows.confidence, rows.correct, rows.weights))
@@ -139,22 +144,22 @@ class Reducer:
             column = np.ascontiguousarray(probs[:, k])
             self._tally(f"class/{k}", column, np.equal(labels, k), weights)
 
-    def _bins(self, part: Reduced, weights: Array | None) -> None:
+    def _bins(self, reduced: Reduced, weights: Array | None) -> None:
         """Count many classes one-vs-rest in bins.
 
-        With many classes, nearly all probabilities lie in the lowest bin. `part` lists those above
-        its upper edge one by one; what the lowest bin holds is the total less the other bins.
+        With many classes, nearly all probabilities lie in the lowest bin. `reduced` lists those
+        above its upper edge one by one; the lowest bin is the total less the other bins.
         Besides "n", "p" and "y", the sums of w p**2 ("pp") and of w p y ("py") are held, from which
         the variance of a bin's gap follows.
         """
         edges = np.array([*self.layout.class_edges, 1.0])
         classes, bins = int(self.shape.classes or 0), len(edges)
-        count = len(part.rows.confidence)
+        count = len(reduced.rows.confidence)
         weight = np.ones(count) if weights is None else weights
-        at = part.index.astype(np.int64) * bins + locate(part.value, edges)
-        value, entry_weight = part.value.astype(np.float64), weight[part.row]
-        assert part.labels is not None
-        label = part.labels * bins + locate(part.label_prob, edges)
+        at = reduced.index.astype(np.int64) * bins + locate(reduced.value, edges)
+        value, entry_weight = reduced.value.astype(np.float64), weight[reduced.row]
+        assert reduced.labels is not None
+        label = reduced.labels * bins + locate(reduced.label_prob, edges)
         size = classes * bins
 
         def binned(where: Array, values: Array) -> Array:
@@ -165,20 +170,20 @@ class Reducer:
             "p": binned(at, entry_weight * value),
             "y": binned(label, weight),
             "pp": binned(at, entry_weight * value * value),
-            "py": binned(label, weight * part.label_prob),
+            "py": binned(label, weight * reduced.label_prob),
         }
         if weights is not None:
             sums["w2"] = binned(at, entry_weight * entry_weight)
             sums["w2"][:, 0] = (weight * weight).sum() - sums["w2"][:, 1:].sum(axis=1)
         sums["n"][:, 0] = weight.sum() - sums["n"][:, 1:].sum(axis=1)
-        sums["p"][:, 0] += part.low
-        assert part.low_squares is not None
-        sums["pp"][:, 0] += part.low_squares
+        sums["p"][:, 0] += reduced.low
+        assert reduced.low_squares is not None
+        sums["pp"][:, 0] += reduced.low_squares
         for name, total in sums.items():
             add_to(self.sums, f"class/{name}", Exact.of(total))
 
     def _class_grid(self, probs: Array | None, labels: Array | None, weights: Array | None) -> None:
-        """Count many classes one-vs-rest, each on a grid: for metrics that bins cannot give."""
+        """Count many classes one-vs-rest, each on a grid, for metrics that bins cannot give."""
         assert probs is not None
         grid = grid_of("class-grid", self.layout, self.shape)
         classes, size = probs.shape[1], grid.size
@@ -199,7 +204,7 @@ class Reducer:
             add_to(self.sums, f"class-grid/{name}", Exact.of(value.reshape(classes, size)))
 
     def _labels(self) -> None:
-        """Count the rows that wait for it by predicted class."""
+        """Count the collected rows of the label view, by predicted class."""
         if not self._label_rows:
             return
         predicted, score, hit = (np.concatenate([c[i] for c in self._label_rows]) for i in range(3))
@@ -214,8 +219,8 @@ class Reducer:
             piece = slice(low, low + step)
             sums = cell_sums(at[piece], score[piece], hit[piece], weight, classes * grid.size)
             for name, value in sums.items():
-                high, rest = (x.reshape(classes, grid.size) for x in (value.high, value.low))
-                add_to(self.sums, f"label/{name}", Exact(high, rest))
+                halves = (half.reshape(classes, grid.size) for half in (value.high, value.low))
+                add_to(self.sums, f"label/{name}", Exact(*halves))
         self._label_rows.clear()
 
     def _values(self, rows: Rows) -> dict[str, Array]:

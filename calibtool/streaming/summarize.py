@@ -1,4 +1,4 @@
-"""The map step: predictions of any number of rows to a summary, `ct.cells`."""
+"""`ct.cells`: predictions of any number of rows to a summary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cells(
 
     Args:
         predictions: `Predictions`, a source that is read in parts, or a Dask data frame whose
-            columns have names that tell their role (`ct.from_dask` for others).
+            columns have names that tell their roles (`ct.from_dask` for others).
         metrics: metrics that have to be exact, besides the equal-width errors of 10, 15, 20, 25,
             30, 50 and 100 bins.
         threads: the number of threads; None for one per core. It changes no digit.

@@ -1,6 +1,6 @@
 """A summary: exact sums that stand in for the rows. Summaries can be added.
 
-`ct.cells(predictions)` makes a summary, `+` adds two, `cells_file` keeps one in a file of some
+`ct.cells(predictions)` makes a summary, `+` adds two, `cells_file` writes one to a file of a few
 kilobytes. Sums are exact (see `calibtool.streaming.exact`), so that the order of adding changes no
 bit.
 """
@@ -24,8 +24,8 @@ from calibtool.types import Array
 # pairs of float64 are about 4 MB.
 FEW_CLASSES = 16
 # Cells of all classes together where more than FEW_CLASSES have a grid each (the label view, or a
-# class view on a grid): 2**19 are 25 MB in three columns of pairs of float64. A guide rather than a
-# bound: the cells close to 0 and 1 (grid.RELATIVE) are about 2,300 per class at any width.
+# class view on a grid): 2**19 are 25 MB in three columns of pairs of float64. A target rather than
+# a bound: the cells close to 0 and 1 (grid.RELATIVE) are about 2,300 per class at any width.
 BUDGET = 1 << 19
 
 
@@ -51,7 +51,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class DataShape:
-    """The kind of predictions that the rows are.
+    """The kind of predictions that are summed, and their classes.
 
     Attributes:
         kind: logits, probs or confidence.
@@ -76,7 +76,7 @@ class Summary:
     """Sums over rows.
 
     Attributes:
-        shape: what kind of predictions the rows are.
+        shape: the kind of predictions, and their classes.
         keep: the layout: what is held of them.
         rows: their number.
         sums: exact sums by name. "VIEW/n", "VIEW/p" and "VIEW/y" are weight, score mass and outcome
@@ -101,7 +101,7 @@ class Summary:
         Raises InputError if kinds, classes, class names or layouts differ.
         """
         _require_alike(self, other)
-        # squared weights are only held for weighted rows; next to some, they have to be there
+        # squared weights are only held for weighted rows; beside such rows, all need them
         sums = dict(_with_square_weights(self.sums) if other.weighted else self.sums)
         more = _with_square_weights(other.sums) if self.weighted else other.sums
         for name, value in more.items():
@@ -209,7 +209,7 @@ def _require_alike(summary: Summary, other: Summary) -> None:
         )
     if summary.keep != other.keep:
         raise InputError(
-            f"{other.source} and {summary.source} keep different cells; make both with the same "
+            f"{other.source} and {summary.source} hold different cells; make both with the same "
             "--metrics"
         )
 

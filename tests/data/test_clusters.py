@@ -22,11 +22,11 @@ def copies(times: int) -> ct.Predictions:
 
 
 def test_rows_that_are_copies_say_no_more_than_one():
-    one, many = copies(1), copies(4)
-    how = {"resamples": 600}
-    alone = ct.evaluate(one, METRICS, **how)
-    together = ct.evaluate(many, METRICS, cluster="copy_of", **how)
-    apart = ct.evaluate(many, METRICS, **how)
+    single, copied = copies(1), copies(4)
+    options = {"resamples": 600}
+    alone = ct.evaluate(single, METRICS, **options)
+    together = ct.evaluate(copied, METRICS, cluster="copy_of", **options)
+    apart = ct.evaluate(copied, METRICS, **options)
     for name in METRICS:
         width = {
             key: found[name].high - found[name].low
@@ -38,8 +38,8 @@ def test_rows_that_are_copies_say_no_more_than_one():
 
 def test_a_cluster_a_row_is_no_cluster():
     p = copies(1)
-    found = [ct.evaluate(p, METRICS, cluster=c, resamples=600) for c in (None, "copy_of")]
-    for a, b in zip(*found, strict=True):
+    reports = [ct.evaluate(p, METRICS, cluster=c, resamples=600) for c in (None, "copy_of")]
+    for a, b in zip(*reports, strict=True):
         assert (b.high - b.low) == pytest.approx(a.high - a.low, rel=0.15), a.name
         assert a.value == b.value
 
@@ -61,8 +61,8 @@ def test_a_change_is_paired_within_clusters():
     p = copies(4)
     cooler = ct.fit("temperature", p)
     alone = ct.evaluate(copies(1), ["nll"], calibrator=cooler, resamples=600).change[0]
-    found = ct.evaluate(p, ["nll"], calibrator=cooler, cluster="copy_of", resamples=600).change[0]
-    assert found.high - found.low == pytest.approx(alone.high - alone.low, rel=0.15)
+    change = ct.evaluate(p, ["nll"], calibrator=cooler, cluster="copy_of", resamples=600).change[0]
+    assert change.high - change.low == pytest.approx(alone.high - alone.low, rel=0.15)
 
 
 def test_what_no_interval_covers_has_none_and_says_so():

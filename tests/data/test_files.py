@@ -60,17 +60,17 @@ def npz(path="p.npz", **data):
     return path
 
 
-def same(found, kind, values, labels, *, weights=None, exact=True):
+def same(loaded, kind, values, labels, *, weights=None, exact=True):
     """The predictions are these arrays, and reading them in blocks measures the same."""
-    assert found.kind == kind
+    assert loaded.kind == kind
     compare = np.testing.assert_array_equal if exact else np.testing.assert_allclose
-    compare(found.values, values)
-    truth = found.correct if kind == "confidence" else found.labels
+    compare(loaded.values, values)
+    truth = loaded.correct if kind == "confidence" else loaded.labels
     np.testing.assert_array_equal(truth, labels)
     if weights is None:
-        assert found.weights is None
+        assert loaded.weights is None
     else:
-        np.testing.assert_array_equal(found.weights, weights)
+        np.testing.assert_array_equal(loaded.weights, weights)
 
 
 def blockwise(path, **keys):
@@ -275,8 +275,8 @@ def table_of(suffix, data):
 @pytest.mark.parametrize("suffix", ["parquet", "pq", "feather", "arrow", "ipc", "csv", "tsv"])
 def test_every_format_of_arrow_gives_the_same(suffix):
     path = table_of(suffix, {**columns(LOGITS, "logit"), "label": LABELS})
-    found = ct.load(path)
-    same(found, "logits", LOGITS, LABELS, exact=suffix not in ("csv", "tsv"))
+    loaded = ct.load(path)
+    same(loaded, "logits", LOGITS, LABELS, exact=suffix not in ("csv", "tsv"))
     blockwise(path)
 
 
@@ -314,9 +314,9 @@ def test_arrays_in_fortran_order(save):
 def test_npy_with_a_labels_file_is_mapped():
     np.save("logits.npy", LOGITS)
     np.save("y.npy", LABELS)
-    found = ct.load("logits.npy", labels_file="y.npy")
-    assert isinstance(found.values, np.memmap)
-    same(found, "logits", LOGITS, LABELS)
+    loaded = ct.load("logits.npy", labels_file="y.npy")
+    assert isinstance(loaded.values, np.memmap)
+    same(loaded, "logits", LOGITS, LABELS)
     blockwise("logits.npy", labels_file="y.npy")
     np.save("z.npy", PROBS)
     same(ct.load("z.npy", probs="z", labels_file="y.npy"), "probs", PROBS, LABELS)
@@ -379,8 +379,8 @@ def test_parts_with_dictionaries_of_their_own():
     parquet("parts/a.parquet", **table)
     other = dictionary(2 - LABELS[20:], NAMES[::-1])
     parquet("parts/b.parquet", logits=fixed(LOGITS[20:]), label=other)
-    found = ct.load("parts", classes=NAMES)
-    same(found, "logits", LOGITS, LABELS)
+    loaded = ct.load("parts", classes=NAMES)
+    same(loaded, "logits", LOGITS, LABELS)
 
 
 def test_row_groups_whose_dictionaries_hold_only_their_own_names():
@@ -422,9 +422,9 @@ def test_a_folder_of_two_formats_or_a_part_without_the_column_is_refused():
 def test_floats_of_any_width_and_byte_order(width, order):
     values = LOGITS.astype(f"{order}f{width}")
     npz(logits=values, labels=LABELS)
-    found = ct.load("p.npz")
-    same(found, "logits", values, LABELS)
-    assert found.values.dtype == np.dtype(f"f{width}")
+    loaded = ct.load("p.npz")
+    same(loaded, "logits", values, LABELS)
+    assert loaded.values.dtype == np.dtype(f"f{width}")
     blockwise("p.npz")
 
 
@@ -432,18 +432,18 @@ def test_floats_of_any_width_and_byte_order(width, order):
 def test_floats_of_any_width_in_parquet(width):
     values = LOGITS.astype(f"f{width}")
     parquet(logits=fixed(values), label=LABELS)
-    found = ct.load("p.parquet")
-    same(found, "logits", values, LABELS)
-    assert found.values.dtype == values.dtype
+    loaded = ct.load("p.parquet")
+    same(loaded, "logits", values, LABELS)
+    assert loaded.values.dtype == values.dtype
 
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("code", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"])
 def test_labels_of_any_width_and_byte_order(code, order):
     npz(logits=LOGITS, labels=LABELS.astype(order + code))
-    found = ct.load("p.npz")
-    same(found, "logits", LOGITS, LABELS)
-    assert found.labels.dtype == np.int64
+    loaded = ct.load("p.npz")
+    same(loaded, "logits", LOGITS, LABELS)
+    assert loaded.labels.dtype == np.int64
     if order == "<":
         parquet(logits=fixed(LOGITS), label=LABELS.astype(code))
         same(ct.load("p.parquet"), "logits", LOGITS, LABELS)
@@ -467,8 +467,8 @@ def test_weights_are_found_and_kept(name, code):
 
 def test_weights_by_any_name_and_beside_confidences():
     parquet(confidence=CONFIDENCE, correct=CORRECT, w=WEIGHTS)
-    found = ct.load("p.parquet", weights="w")
-    same(found, "confidence", CONFIDENCE, CORRECT, weights=WEIGHTS)
+    loaded = ct.load("p.parquet", weights="w")
+    same(loaded, "confidence", CONFIDENCE, CORRECT, weights=WEIGHTS)
     assert ct.load("p.parquet").weights is None
 
 
@@ -527,10 +527,10 @@ def test_flags_win_over_names():
         weights=np.ones(ROWS),
         w=WEIGHTS,
     )
-    found = ct.load("p.npz", probs="probs", labels="truth", weights="w")
-    same(found, "probs", PROBS, LABELS, weights=WEIGHTS)
-    found = ct.load("p.npz", logits="logits", labels="truth")
-    same(found, "logits", LOGITS, LABELS, weights=np.ones(ROWS))
+    loaded = ct.load("p.npz", probs="probs", labels="truth", weights="w")
+    same(loaded, "probs", PROBS, LABELS, weights=WEIGHTS)
+    loaded = ct.load("p.npz", logits="logits", labels="truth")
+    same(loaded, "logits", LOGITS, LABELS, weights=np.ones(ROWS))
 
 
 def test_confidences_are_read_before_nothing_but_by_a_flag_before_all():
@@ -595,9 +595,9 @@ def test_renormalize_is_a_key_of_load():
 
 def test_extra_columns_are_carried_along():
     parquet(score=SCORE, label=BINARY, id=np.arange(ROWS), text=[str(k) for k in range(ROWS)])
-    found = ct.load("p.parquet", extra=["id", "text"])
-    np.testing.assert_array_equal(found.extra["id"], np.arange(ROWS))
-    assert found.extra["text"][3] == "3"
+    loaded = ct.load("p.parquet", extra=["id", "text"])
+    np.testing.assert_array_equal(loaded.extra["id"], np.arange(ROWS))
+    assert loaded.extra["text"][3] == "3"
     with pytest.raises(InputError, match="nope"):
         ct.load("p.parquet", extra=["nope"])
 
@@ -608,45 +608,52 @@ def test_a_column_of_ones_in_the_first_block_of_a_csv_may_turn_to_fractions():
     score[-1] = 0.5
     text = "score,label\n" + "1,1\n" * (rows - 1) + "0.5,0\n"
     Path("long.csv").write_text(text)
-    found = ct.load("long.csv")
-    assert found.rows == rows
-    np.testing.assert_array_equal(found.values[:, 0], score)
+    loaded = ct.load("long.csv")
+    assert loaded.rows == rows
+    np.testing.assert_array_equal(loaded.values[:, 0], score)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "parquet", "feather", "arrow", "csv"])
 @pytest.mark.parametrize("layout", ["logits", "probs", "one column", "confidence", "names"])
 def test_what_is_written_is_read_back(layout, suffix):
-    made = {
+    original = {
         "logits": lambda: ct.Predictions.from_logits(LOGITS, LABELS, weights=WEIGHTS),
         "probs": lambda: ct.Predictions.from_probs(PROBS, LABELS),
         "one column": lambda: ct.Predictions.from_probs(SCORE, BINARY),
         "confidence": lambda: ct.Predictions.from_confidence(CONFIDENCE, CORRECT),
         "names": lambda: ct.Predictions.from_logits(LOGITS, LABELS, class_names=NAMES),
     }[layout]()
-    write_predictions(made, f"out.{suffix}")
-    found = ct.load(f"out.{suffix}")
-    truth = made.correct if made.kind == "confidence" else made.labels
-    same(found, made.kind, made.values, truth, weights=made.weights, exact=suffix != "csv")
-    assert found.class_names == made.class_names
+    write_predictions(original, f"out.{suffix}")
+    loaded = ct.load(f"out.{suffix}")
+    truth = original.correct if original.kind == "confidence" else original.labels
+    same(
+        loaded,
+        original.kind,
+        original.values,
+        truth,
+        weights=original.weights,
+        exact=suffix != "csv",
+    )
+    assert loaded.class_names == original.class_names
 
 
 @pytest.mark.parametrize("names", [("a,b", "c", "d"), ("é", "日本", "c"), ("10", "20", "30")])
 @pytest.mark.parametrize("suffix", ["npz", "parquet", "csv"])
 def test_class_names_of_any_letters_survive(suffix, names):
-    made = ct.Predictions.from_logits(LOGITS, LABELS, class_names=names)
-    write_predictions(made, f"out.{suffix}")
-    found = ct.load(f"out.{suffix}")
-    np.testing.assert_array_equal(found.labels, LABELS)
-    np.testing.assert_allclose(found.values, LOGITS)
+    original = ct.Predictions.from_logits(LOGITS, LABELS, class_names=names)
+    write_predictions(original, f"out.{suffix}")
+    loaded = ct.load(f"out.{suffix}")
+    np.testing.assert_array_equal(loaded.labels, LABELS)
+    np.testing.assert_allclose(loaded.values, LOGITS)
     # in csv a column named logit_10 would be that of class 10: such names are not kept
-    assert found.class_names == (None if suffix == "csv" and "10" in names else names)
+    assert loaded.class_names == (None if suffix == "csv" and "10" in names else names)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "npz"])
 def test_float16_survives_being_written(suffix):
-    made = ct.Predictions.from_logits(LOGITS.astype(np.float16), LABELS)
-    write_predictions(made, f"out.{suffix}")
-    np.testing.assert_array_equal(ct.load(f"out.{suffix}").values, made.values)
+    original = ct.Predictions.from_logits(LOGITS.astype(np.float16), LABELS)
+    write_predictions(original, f"out.{suffix}")
+    np.testing.assert_array_equal(ct.load(f"out.{suffix}").values, original.values)
 
 
 def test_blocks_do_not_depend_on_row_groups_or_files():

@@ -85,25 +85,25 @@ CONDITIONS = {
 
 
 # csv keeps neither the zone of a time nor the width of a float
-CSV = [one for one in CONDITIONS if "at <" not in one and "score" not in one]
-EACH = [(one, suffix) for one in CONDITIONS for suffix in ("parquet", "arrow")]
+CSV = [text for text in CONDITIONS if "at <" not in text and "score" not in text]
+EACH = [(text, suffix) for text in CONDITIONS for suffix in ("parquet", "arrow")]
 
 
-@pytest.mark.parametrize(("condition", "suffix"), EACH + [(one, "csv") for one in CSV])
+@pytest.mark.parametrize(("condition", "suffix"), EACH + [(text, "csv") for text in CSV])
 def test_a_condition_keeps_the_rows_that_numpy_keeps(condition, suffix):
     if suffix == "arrow":
         feather.write_feather(table(), "t.arrow", compression="uncompressed")
     if suffix == "csv":
         csv.write_csv(table(), "t.csv")
-    kept = CONDITIONS[condition]
+    expected = CONDITIONS[condition]
     source = open_source(f"t.{suffix}", Choice(filter=condition))
-    assert source.rows == kept.sum()
-    if kept.any():
+    assert source.rows == expected.sum()
+    if expected.any():
         whole = source.load()
-        np.testing.assert_array_equal(whole.labels, LABEL[kept])
+        np.testing.assert_array_equal(whole.labels, LABEL[expected])
         parts = [b for part in source.parts() for b in source.part_blocks(part, 64)]
-        np.testing.assert_array_equal(np.concatenate([b.labels for b in parts]), LABEL[kept])
-        assert [b.rows for b in source.blocks(50)][:-1] == [50] * ((kept.sum() - 1) // 50)
+        np.testing.assert_array_equal(np.concatenate([b.labels for b in parts]), LABEL[expected])
+        assert [b.rows for b in source.blocks(50)][:-1] == [50] * ((expected.sum() - 1) // 50)
     else:
         with pytest.raises(InputError, match="no rows that the filter keeps"):
             source.load()
@@ -178,9 +178,9 @@ def test_folders_named_for_a_day_are_columns_and_prune(what, monkeypatch):
     hive()
     source = open_source(what, Choice(filter="day = '2026-11-02' and score > 0.2"), extra=["day"])
     read = counting(monkeypatch)
-    found = source.load()
-    assert found.rows == KEPT[400:800].sum()
-    assert set(found.extra["day"]) == {"2026-11-02"}
+    loaded = source.load()
+    assert loaded.rows == KEPT[400:800].sum()
+    assert set(loaded.extra["day"]) == {"2026-11-02"}
     assert {name for name, _ in read} == {"hour=1"}
     assert [part.number for part in source.parts()] == [1]
     assert open_source(what, Choice(filter="hour >= 1")).rows == 800
@@ -309,9 +309,9 @@ def test_files_of_one_sort_in_several_widths_are_one_table():
     hive()
     data = {"score": SCORE[400:800].astype(float), "label": LABEL[400:800].astype(bool)}
     pq.write_table(pa.table(data), "days/day=2026-11-02/hour=1/a.parquet")
-    found = ct.load("days")
-    np.testing.assert_array_equal(found.values[:, 0], SCORE)
-    np.testing.assert_array_equal(found.labels, LABEL)
+    loaded = ct.load("days")
+    np.testing.assert_array_equal(loaded.values[:, 0], SCORE)
+    np.testing.assert_array_equal(loaded.labels, LABEL)
 
 
 def test_what_was_left_out_stands_in_the_table_and_in_json(capsys):
@@ -324,8 +324,8 @@ def test_what_was_left_out_stands_in_the_table_and_in_json(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "1 file could not be read and was left out: days/day=2026-11-02" in text
     assert main([*keys, "--format", "json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["skipped"][0]["file"] == "days/day=2026-11-02/hour=1/a.parquet"
-    assert found["data"]["rows"] == 800
+    document = json.loads(capsys.readouterr().out)
+    assert document["skipped"][0]["file"] == "days/day=2026-11-02/hour=1/a.parquet"
+    assert document["data"]["rows"] == 800
     assert main(keys[:-1]) == 2
     assert "days/day=2026-11-02/hour=1/a.parquet" in capsys.readouterr().err

@@ -22,8 +22,8 @@ Q = COOLER(P)
 
 
 def change(matched):
-    found = evaluate_rows(Request.of(matched.first, ["ece", "nll"], matched.systems))
-    return [(e.value, e.low, e.high) for e in found.change()]
+    results = evaluate_rows(Request.of(matched.first, ["ece", "nll"], matched.systems))
+    return [(e.value, e.low, e.high) for e in results.change()]
 
 
 def test_a_second_file_is_paired_like_a_calibrator():
@@ -77,6 +77,11 @@ WRONG = [
         "the first in row 2",
     ),
     (
+        replace(SMALL, source="a.npz"),
+        replace(SMALL, source="b.npz", weights=np.full(4, 2.0)),
+        "b.npz has weights, a.npz has none; .* drop them from b.npz",
+    ),
+    (
         ct.Predictions.from_confidence([0.5], [1]),
         ct.Predictions.from_confidence([0.6], [1]),
         "no labels to tell",
@@ -87,6 +92,12 @@ WRONG = [
         "the same form",
     ),
 ]
+
+
+def test_a_file_without_weights_takes_those_of_the_first():
+    weights = np.array([1.0, 2, 3, 4])
+    matched = match([replace(SMALL, weights=weights), SMALL])
+    assert [file.weights.tolist() for file in matched.files] == [weights.tolist()] * 2
 
 
 @pytest.mark.parametrize(("a", "b", "says"), WRONG)

@@ -186,7 +186,7 @@ def test_a_library_that_refuses_says_why_and_the_others_go_on():
 def test_a_binary_number_asked_of_many_classes_is_not_made_up():
     found = {row.metric: row for row in reproduce("guo", given("classes5"))}
     assert found["ece-positive"].value is None
-    assert found["ece-positive"].note == "takes no 5 classes"
+    assert found["ece-positive"].note == "does not accept 5 classes"
 
 
 def test_confidences_stand_for_rows_where_rows_come_down_to_them():

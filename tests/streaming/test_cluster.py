@@ -124,9 +124,9 @@ def test_a_cluster_gives_the_bits_of_one_thread(two, scores, tmp_path, monkeypat
             monkeypatch.setattr(dask_cluster, "JOBS", 1)  # tasks of eight parts, too
             for most in (1, 16):
                 fresh = open_source(source.table.source, source.choice)
-                state = ct.cells(on(fresh, replace(engine, most=most)))
-                assert to_bytes(state) == to_bytes(alone)
-                assert state.skipped == alone.skipped
+                summary = ct.cells(on(fresh, replace(engine, most=most)))
+                assert to_bytes(summary) == to_bytes(alone)
+                assert summary.skipped == alone.skipped
         assert len(alone.skipped) == 2
         how = {"calibrator": calibrator, "resamples": 50}
         one = ct.evaluate(replace(of(scores), run=RunOptions()), ["ece", "nll", "accuracy"], **how)
@@ -153,9 +153,9 @@ def test_the_command_on_processes_of_its_own(scores, capsys):
 
 
 def test_a_run_on_a_cluster_goes_on_in_threads(two, scores, tmp_path):
-    kept = tmp_path / "run.state"
+    checkpoint = tmp_path / "run.state"
     alone = ct.cells(of(scores, weights="w"))
-    said = []
+    messages = []
 
     class Stopped(Dask):
         def run(self, *given):
@@ -165,10 +165,10 @@ def test_a_run_on_a_cluster_goes_on_in_threads(two, scores, tmp_path):
                 yield item
 
     with connected(two.address) as engine, pytest.raises(KeyboardInterrupt):
-        ct.cells(on(of(scores, weights="w"), Stopped(engine.client, 2), state=kept))
-    state = ct.cells(on(of(scores, weights="w"), None, state=kept, say=said.append))
-    assert "continues at" in said[0]
-    assert to_bytes(state) == to_bytes(alone)
+        ct.cells(on(of(scores, weights="w"), Stopped(engine.client, 2), state=checkpoint))
+    summary = ct.cells(on(of(scores, weights="w"), None, state=checkpoint, say=messages.append))
+    assert "continues at" in messages[0]
+    assert to_bytes(summary) == to_bytes(alone)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -186,8 +186,8 @@ def test_a_dask_data_frame_gives_the_bits_of_its_files(two, scores):
     assert to_bytes(ct.cells(ct.from_dask(frame, score="p", labels="clicked"))) == to_bytes(alone)
     assert ct.cells(named).weighted
     with Client(two.address, set_as_default=True):
-        state = ct.cells(ct.from_dask(frame, score="p", labels="clicked"))
-        assert to_bytes(state) == to_bytes(alone)
+        summary = ct.cells(ct.from_dask(frame, score="p", labels="clicked"))
+        assert to_bytes(summary) == to_bytes(alone)
         report = ct.evaluate(named, ["ece", "nll"], resamples=50)
     assert report == ct.evaluate(named, ["ece", "nll"], resamples=50)
     bad = dataframe.from_pandas(pd.DataFrame({"score": [0.5, 1.5], "label": [0, 1]}), npartitions=1)
@@ -210,12 +210,12 @@ def test_a_worker_killed_in_the_middle_changes_no_bit(two, scores):
             engine.client.wait_for_workers(3, timeout=30)
             at = At(engine.client, 2)
             object.__setattr__(at, "process", extra)
-            state = ct.cells(on(of(scores, weights="w"), at))
+            summary = ct.cells(on(of(scores, weights="w"), at))
             assert extra.wait(timeout=5) == -signal.SIGKILL
         finally:
             extra.kill()
             extra.wait()
-    assert to_bytes(state) == to_bytes(alone)
+    assert to_bytes(summary) == to_bytes(alone)
 
 
 LOST = """
@@ -337,16 +337,18 @@ def test_a_scheduler_without_workers_is_an_error():
 )
 def test_a_place_that_is_none_is_said(scores, capsys, where):
     assert main(["evaluate", str(scores), *ROLES, f"--dask={where}"]) == 2
-    said = capsys.readouterr().err
-    assert "expected local:N" in said
-    assert "tcp://host:8786" in said
+    printed = capsys.readouterr().err
+    assert "expected local:N" in printed
+    assert "tcp://host:8786" in printed
 
 
 def test_nobody_at_the_address(scores, capsys, monkeypatch):
     monkeypatch.setattr(dask_cluster, "SCHEDULER", 1)
     assert main(["cells", str(scores), *ROLES, "-o", "x.cells", "--dask", "tcp://127.0.0.1:9"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("calibtool: --dask tcp://127.0.0.1:9: no scheduler answers there within")
+    printed = capsys.readouterr().err
+    assert printed.startswith(
+        "calibtool: --dask tcp://127.0.0.1:9: no scheduler answers there within"
+    )
 
 
 def test_without_the_extra_the_message_says_how_to_get_it(scores, capsys, monkeypatch):
@@ -409,5 +411,5 @@ def test_a_worker_on_a_host_of_its_own(host, scores, tmp_path):
         with connected(found.address) as engine:
             (where,) = engine.client.scheduler_info()["workers"]
             assert "10.213.7.2" in where
-            state = ct.cells(on(of(scores, weights="w"), engine))
-    assert to_bytes(state) == to_bytes(alone)
+            summary = ct.cells(on(of(scores, weights="w"), engine))
+    assert to_bytes(summary) == to_bytes(alone)

@@ -112,10 +112,10 @@ def test_threads_change_no_bit_even_of_weighted_rows(scores, weights):
 
 
 def test_a_state_goes_through_bytes_to_the_bit(scores):
-    state = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
-    again = from_bytes(to_bytes(state))
-    assert to_bytes(again) == to_bytes(state)
-    for name, value in state.sums.items():
+    summary = ct.cells(open_source("scores", Choice(score="p", labels="clicked")))
+    again = from_bytes(to_bytes(summary))
+    assert to_bytes(again) == to_bytes(summary)
+    for name, value in summary.sums.items():
         assert np.array_equal(again.sums[name].high, value.high)
         assert np.array_equal(again.sums[name].low, value.low)
 
@@ -188,10 +188,10 @@ def test_a_run_killed_at_60_percent_ends_with_the_same_digits(scores, capsys, mo
     assert not Path("none.cells").exists()
     capsys.readouterr()
     assert main([*run, "-o", "resumed.cells", "--state", "run.state"]) == 0
-    said = capsys.readouterr().err
-    share = int(said.partition("continues at ")[2].partition(" %")[0])
+    printed = capsys.readouterr().err
+    share = int(printed.partition("continues at ")[2].partition(" %")[0])
     assert 58 <= share <= 64
-    assert said.count("Skipped") == len(torn)
+    assert printed.count("Skipped") == len(torn)
     assert Path("resumed.cells").read_bytes() == Path("whole.cells").read_bytes()
 
 
@@ -215,10 +215,10 @@ def test_small_files_are_streamed_when_their_run_is_kept(scores, capsys):
     assert main(["evaluate", "all.cells", *run]) == 0
     cells = json.loads(capsys.readouterr().out.partition("\n")[2])
     assert main(["evaluate", "scores", *ROLES, *run, "--state", "run.state"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    document = json.loads(capsys.readouterr().out)
     values = [m["value"] for m in cells["metrics"]]
-    assert [m["value"] for m in found["metrics"]] == pytest.approx(values, rel=1e-12)
-    assert "draws:cells" in found["metrics"][0]["signature"]
+    assert [m["value"] for m in document["metrics"]] == pytest.approx(values, rel=1e-12)
+    assert "draws:cells" in document["metrics"][0]["signature"]
 
 
 def test_an_error_in_the_middle_keeps_what_was_read(scores, capsys):
@@ -247,9 +247,9 @@ def test_a_state_of_another_run_is_refused(scores, capsys, what):
     assert main(run) == 0
     before = Path("run.state").read_bytes()
     assert main([*run, *CHANGES[what]]) == 2
-    said = capsys.readouterr().err
-    assert "run.state: belongs to a run with other" in said
-    assert "delete it to start again" in said
+    printed = capsys.readouterr().err
+    assert "run.state: belongs to a run with other" in printed
+    assert "delete it to start again" in printed
     assert Path("run.state").read_bytes() == before
 
 
@@ -274,9 +274,9 @@ def test_what_cannot_be_a_state_is_said_and_left_alone(scores, capsys, name):
         Path(name).write_text("notes of mine")
     before = Path(name).read_bytes() if name.endswith(".state") and Path(name).exists() else b""
     assert main([*run, name]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"calibtool: {name}: ")
-    assert "internal" not in said
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"calibtool: {name}: ")
+    assert "internal" not in printed
     if before:
         assert Path(name).read_bytes() == before
 

@@ -89,9 +89,9 @@ def test_other_formats_stream_too(tmp_path, monkeypatch, suffix):
         feather.write_feather(data, path, compression="uncompressed")
     rows = ct.evaluate(p, ["ece", "brier"], ci="none")
     monkeypatch.setattr(request, "STREAMED_ROWS", 100)
-    found = ct.evaluate(source(path), ["ece", "brier"], ci="none")
+    report = ct.evaluate(source(path), ["ece", "brier"], ci="none")
     slack = 1e-6 if suffix == "csv" else 1e-8  # squares of float32 scores are rounded in memory
-    assert [e.value for e in found] == pytest.approx([e.value for e in rows], abs=slack)
+    assert [e.value for e in report] == pytest.approx([e.value for e in rows], abs=slack)
 
 
 @pytest.mark.usefixtures("streamed")
@@ -139,14 +139,14 @@ def test_a_file_that_is_damaged_inside_is_named_or_skipped_whole(tmp_path, threa
 def test_a_filter_streams_what_it_keeps(tmp_path):
     data = table()
     write(tmp_path / "x.parquet", data)
-    found = ct.evaluate(source(tmp_path / "x.parquet", filter="country = 'fr'"), ["ece"])
-    kept = data.filter(pc.equal(data["country"], "fr"))
-    write(tmp_path / "kept.parquet", kept)
-    assert digits(found) != digits(ct.evaluate(source(tmp_path / "x.parquet"), ["ece"]))
-    assert [e.value for e in found] == [
+    report = ct.evaluate(source(tmp_path / "x.parquet", filter="country = 'fr'"), ["ece"])
+    filtered = data.filter(pc.equal(data["country"], "fr"))
+    write(tmp_path / "kept.parquet", filtered)
+    assert digits(report) != digits(ct.evaluate(source(tmp_path / "x.parquet"), ["ece"]))
+    assert [e.value for e in report] == [
         e.value for e in ct.evaluate(source(tmp_path / "kept.parquet"), ["ece"])
     ]
-    assert found.data.rows == kept.num_rows
+    assert report.data.rows == filtered.num_rows
 
 
 def test_slices_of_many_rows_are_those_of_few(tmp_path, monkeypatch):
@@ -155,13 +155,15 @@ def test_slices_of_many_rows_are_those_of_few(tmp_path, monkeypatch):
     rows = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
     monkeypatch.setattr(slices, "EXACT_ROWS", 100)
     monkeypatch.setattr(request, "STREAMED_ROWS", 100)
-    found = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
-    for a, b in zip(rows.parts, found.parts, strict=True):
+    report = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
+    for a, b in zip(rows.parts, report.parts, strict=True):
         assert [(s.name, s.rows) for s in a.slices] == [(s.name, s.rows) for s in b.slices]
         for one, other in zip(a.slices, b.slices, strict=True):
             values = [m.estimate.value for m in one.measures]
             assert [m.estimate.value for m in other.measures] == pytest.approx(values, abs=1e-12)
-    assert [e.value for e in found.whole] == pytest.approx([e.value for e in rows.whole], abs=1e-12)
+    assert [e.value for e in report.whole] == pytest.approx(
+        [e.value for e in rows.whole], abs=1e-12
+    )
 
 
 @pytest.mark.usefixtures("streamed")

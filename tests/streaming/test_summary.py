@@ -202,7 +202,7 @@ def test_every_metric_from_cells_is_that_of_the_rows(case, monkeypatch):
     rows = ct.evaluate(p, STREAMED, ci="none")
     monkeypatch.setattr(request, "STREAMED_ROWS", 10)
     found = ct.evaluate(p, STREAMED, ci="none")
-    state = ct.cells(p, STREAMED)
+    summary = ct.cells(p, STREAMED)
     for one, other in zip(rows, found, strict=True):
         assert bool(one.missing) == bool(other.missing), (one, other)
         if one.value is None:
@@ -213,23 +213,23 @@ def test_every_metric_from_cells_is_that_of_the_rows(case, monkeypatch):
         share = 10 if spec.metric.name == "hosmer-lemeshow" else 1  # a sum of squares over n
         slack = 1e-9 if exact else share * 14 / 4096 * max(1.0, abs(one.value))
         assert other.value == pytest.approx(one.value, abs=slack), (one.name, one.value)
-    assert isinstance(state, Summary)
+    assert isinstance(summary, Summary)
 
 
 def test_cells_say_how_much_they_leave_open():
     p = binary(20_000, np.float64)
-    state = ct.cells(p)
+    summary = ct.cells(p)
     for name in ("ada-ece", "ks", "mcb", "smece", "auprc", "hosmer-lemeshow"):
         spec = parse(f"{name}(view=positive)" if name != "hosmer-lemeshow" else name)
         exact = ct.evaluate(p, [spec], ci="none").estimates[0].value
-        own = ct.evaluate(state, [spec], ci="none").estimates[0].value
+        own = ct.evaluate(summary, [spec], ci="none").estimates[0].value
         settled = parse(spec.name)
         settled = (
             settled
             if settled.view != "auto"
             else type(settled)(settled.name, settled.metric, "positive", options=settled.options)
         )
-        within = resolution(settled, state, own)
+        within = resolution(settled, summary, own)
         assert abs(own - exact) <= 3 * within + 1e-9, (name, exact, own, within)
 
 
@@ -278,8 +278,8 @@ def test_infinite_scores_are_told():
 
 
 def test_what_cells_do_not_hold_is_said():
-    state = ct.cells(binary(500))
-    found = ct.evaluate(state, ["ece(bins=12)", "skce", "top-label-ece", "ece"])
+    summary = ct.cells(binary(500))
+    found = ct.evaluate(summary, ["ece(bins=12)", "skce", "top-label-ece", "ece"])
     assert "do not end at the edges of 12 bins" in found["ece(bins=12)"].missing
     assert "needs rows" in found["skce"].missing
     assert "label view" in found["top-label-ece"].missing
@@ -293,20 +293,20 @@ def test_what_cells_do_not_hold_is_said():
 
 def test_a_file_of_cells_keeps_every_bit(tmp_path):
     for k, case in enumerate(CASES.values()):
-        state = ct.cells(case())
-        ct.save_cells(state, tmp_path / f"{k}.cells")
+        summary = ct.cells(case())
+        ct.save_cells(summary, tmp_path / f"{k}.cells")
         again = ct.load_cells(tmp_path / f"{k}.cells")
-        assert same(state, again)
-        assert (again.rows, again.shape, again.keep) == (state.rows, state.shape, state.keep)
+        assert same(summary, again)
+        assert (again.rows, again.shape, again.keep) == (summary.rows, summary.shape, summary.keep)
 
 
 def test_the_same_rows_make_the_same_bytes(tmp_path):
     p = binary(3000)
-    for name, state in {
+    for name, summary in {
         "a.cells": ct.cells(p),
         "b.cells": ct.cells(p.take(slice(0, 1000))) + ct.cells(p.take(slice(1000, 3000))),
     }.items():
-        ct.save_cells(state, tmp_path / name)
+        ct.save_cells(summary, tmp_path / name)
     assert (tmp_path / "a.cells").read_bytes() == (tmp_path / "b.cells").read_bytes()
     assert (tmp_path / "a.cells").stat().st_size < 100_000
 
@@ -348,8 +348,8 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path):
 
 def test_no_rows_leave_no_panels():
     shape = DataShape("probs", 2, one_column=True)
-    state = Reducer(shape, full_layout(shape)).result()
-    assert state.rows == 0
-    assert grid_of("top", state.keep, shape).size > 4096
+    summary = Reducer(shape, full_layout(shape)).result()
+    assert summary.rows == 0
+    assert grid_of("top", summary.keep, shape).size > 4096
     with pytest.raises(ct.CalibtoolError, match="keep no top view"):
-        CellProblems(state, "top")
+        CellProblems(summary, "top")

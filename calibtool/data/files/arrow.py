@@ -21,10 +21,12 @@ from calibtool.errors import InputError, UnreadableError
 from calibtool.types import Array
 
 LOG = logging.getLogger("calibtool")  # written to standard error unless it is configured
-# Files that are looked at in parallel. Footers wait for a disk or a server, so that many more than
-# there are cores pay off; scans decode pages with threads of their own.
+# Files that are read in parallel. Reading a footer is mostly waiting, for a disk or a server, so
+# many more threads than cores pay off; scans decode pages with threads of their own.
 FOOTERS_AT_ONCE = 16
 SCANS_AT_ONCE = 2
+# Rows per batch where rows are only counted: a few megabytes, whatever the columns.
+_SCAN_ROWS = 1 << 16
 
 
 class ArrowTable:
@@ -47,7 +49,7 @@ class ArrowTable:
         self._filter = None if condition is None else filters.parse(condition, self.schema)
         self._counts: dict[tuple[str, ...], int] = {}  # rows by the columns that were read for it
 
-    # ------------------------------------------------------------------ what it holds
+    # ------------------------------------------------------------------ contents
 
     @cached_property
     def rows(self) -> int:
@@ -75,8 +77,8 @@ class ArrowTable:
         }
 
     def count(self, names: Sequence[str]) -> int:
-        """Return the number of rows that the filter keeps. If bad files are skipped, only files of
-        which every page of these columns can be read count."""
+        """Return the number of rows that the filter keeps. If bad files are skipped, only the rows
+        of files whose pages of these columns can all be read are counted."""
         needed = tuple(dict.fromkeys(names))
         if needed not in self._counts:
             self._require(needed)
@@ -121,7 +123,7 @@ class ArrowTable:
         """Return a short column of names, whole."""
         names: list[str] = []
         for file in self._files:
-            for batch in file.batches([column], 1 << 16):
+            for batch in file.batches([column], _SCAN_ROWS):
                 with errors(file.shown):
                     names += [str(value) for value in batch.column(0).to_pylist()]
         return tuple(names)
@@ -201,8 +203,8 @@ class ArrowTable:
         *,
         threads: bool = False,
     ) -> Iterator[tuple[pa.RecordBatch, Array | int]]:
-        """Yield batches that are not empty, with the numbers of their rows, or that of the first
-        if no filter drops any."""
+        """Yield batches that are not empty, with the number of each row or, if no filter drops any,
+        that of the first row."""
         condition = self._filter
         wanted = list(dict.fromkeys([*names, *(condition.columns if condition else ())]))
         self._check(file, wanted)
@@ -228,14 +230,14 @@ class ArrowTable:
         batches = (
             batch
             for groups, _, _ in pieces
-            for batch, _ in self._filtered(file, groups, names, 1 << 16)
+            for batch, _ in self._filtered(file, groups, names, _SCAN_ROWS)
         )
         return sum(batch.num_rows for batch in batches)
 
     # ------------------------------------------------------------------ bad files
 
     def _readable(self, files: Sequence[File], look: Any, *, pairs: bool = False) -> Iterator[Any]:
-        """Yield the files that `look` can read, in order; with its result if `pairs`.
+        """Yield the files for which `look` succeeds, in order; with its results if `pairs`.
 
         The others are skipped if the user allows it. Raises UnreadableError otherwise.
         """
@@ -299,15 +301,15 @@ class ArrowTable:
                 continue
             at = file.schema.get_field_index(name)
             if at < 0:
-                there = ", ".join(file.schema.names[:12])
+                listed = ", ".join(file.schema.names[:12])
                 raise UnreadableError(
-                    file.shown, f"there is no column {name!r} in this file, it has {there}"
+                    file.shown, f"there is no column {name!r} in this file, it has {listed}"
                 )
-            here, common = file.schema.field(at).type, self.schema.field(name).type
-            if family(here) != family(common):
+            stored, common = file.schema.field(at).type, self.schema.field(name).type
+            if family(stored) != family(common):
                 raise UnreadableError(
                     file.shown,
-                    f"column {name!r} is {here} in this file and {common} in {self._like[name]}",
+                    f"column {name!r} is {stored} in this file and {common} in {self._like[name]}",
                 )
 
     def _first_batch(self, name: str) -> pa.RecordBatch | None:
@@ -324,14 +326,13 @@ class ArrowTable:
 
 
 def _common(files: Sequence[File]) -> tuple[dict[str, str], list[pa.Field]]:
-    """Return a file for each column, and the columns of all files.
+    """Return the name of a file that stands for each column, and the columns of all files.
 
-    Files can disagree on what a column holds. The column then has the kind of values that it has in
-    most files, and the file is one of those.
+    Files can disagree on the kind of values of a column. It then has the kind that it has in most
+    files, and one of those files stands for it.
     """
-    distinct: list[
-        tuple[File, int]
-    ] = []  # files with different columns, and how many are like each
+    # files with different columns, and the number of files with the columns of each
+    distinct: list[tuple[File, int]] = []
     for file in files:
         at = next((k for k, (like, _) in enumerate(distinct) if like.schema == file.schema), None)
         if at is None:

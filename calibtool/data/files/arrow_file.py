@@ -18,15 +18,15 @@ from calibtool.data.files.find import FileSet
 from calibtool.data.files.reader import repeated
 from calibtool.errors import InputError, UnreadableError
 
-# Bytes of a csv that are parsed at once, at most: its types are decided by the first block, so the
-# block is the file, unless that would take too much memory (pyarrow's own limit is 2 GB).
+# Most bytes of a csv file that are parsed at once. The first block decides the types of columns, so
+# the block is the file, unless that would take too much memory (pyarrow's own limit is 2 GB).
 CSV_BLOCK = 1 << 30
-# Neighbouring row groups are read together up to this many rows and bytes: small ones would make
-# more parts than there is work in them. A larger row group is read through buffers, never whole.
+# Neighbouring row groups are read together up to this many rows and bytes: a small one holds less
+# work than a part costs. A larger row group is read through buffers, never whole.
 PIECE_ROWS = 1 << 20
 PIECE_BYTES = 1 << 28
-# Bytes of a column that are read at a time: from a disk, and from a server if the piece is too
-# large to be fetched at once. A request to a server costs more, so that it reads more.
+# Bytes of a column that are read at a time from a disk, and from a server if the piece is too large
+# to be fetched at once: a request to a server takes longer, so that it asks for more.
 NEAR_BUFFER = 1 << 16
 FAR_BUFFER = 1 << 20
 
@@ -37,15 +37,14 @@ def files_of(files: FileSet, kind: str, keys: Any) -> list[File]:
     filesystem = files.filesystem or fs.LocalFileSystem(use_mmap=kind == "ipc")
     shared = format_() if format_ else None
 
-    def whole(path: str) -> str:  # pyarrow takes a relative path with a colon for an address
-        return path if files.filesystem else str(Path(path).absolute())
-
     return [
         File(
             files.show(path),
             number,
             (shared or _csv(kind, files, path, filesystem)).make_fragment(
-                whole(path), filesystem=filesystem, partition_expression=keys.expression(path)
+                _absolute(files, path),
+                filesystem=filesystem,
+                partition_expression=keys.expression(path),
             ),
             keys.schema,
             near=files.filesystem is None,
@@ -54,13 +53,18 @@ def files_of(files: FileSet, kind: str, keys: Any) -> list[File]:
     ]
 
 
+def _absolute(files: FileSet, path: str) -> str:
+    """Return a local path as an absolute one: pyarrow takes a relative path with a colon for an
+    address. A path on a server stays as it is."""
+    return path if files.filesystem else str(Path(path).absolute())
+
+
 def _csv(kind: str, files: FileSet, path: str, filesystem: Any) -> pads.CsvFileFormat:
-    """Return the format of a csv file, which is read as one block: a column of integers may then
-    turn to fractions further down."""
+    """Return the format of a csv file, which is read as one block, so that a column may begin with
+    integers and continue with fractions."""
     size = 0
     with suppress(OSError, pa.ArrowException):  # opening the file will report it
-        at = path if files.filesystem else str(Path(path).absolute())
-        size = filesystem.get_file_info(at).size or 0
+        size = filesystem.get_file_info(_absolute(files, path)).size or 0
     return pads.CsvFileFormat(
         parse_options=csv.ParseOptions(delimiter="\t" if kind == "tsv" else ","),
         read_options=csv.ReadOptions(block_size=min(size + 1, CSV_BLOCK)),
@@ -69,7 +73,7 @@ def _csv(kind: str, files: FileSet, path: str, filesystem: Any) -> pads.CsvFileF
 
 @dataclass(eq=False)
 class File:
-    """One of several files.
+    """One file of Arrow's formats, of one or several that are read as one table.
 
     Attributes:
         shown: what messages call it.
@@ -118,7 +122,7 @@ class File:
 
     @cached_property
     def rows(self) -> int:
-        """The number of rows, from its metadata."""
+        """The number of rows, from the file's metadata."""
         with errors(self.shown, near=self.near):
             return int(self.fragment.count_rows())
 
@@ -174,8 +178,8 @@ class File:
         with errors(self.shown, near=self.near):
             if condition is None:
                 return {group.id for group in self.fragment.row_groups}
-            left = self.fragment.subset(filter=condition.expression, schema=schema)
-            return {group.id for group in left.row_groups}
+            matching = self.fragment.subset(filter=condition.expression, schema=schema)
+            return {group.id for group in matching.row_groups}
 
     def batches(
         self, names: Sequence[str], size: int, row_groups: Any = None, *, threads: bool = False
@@ -188,13 +192,13 @@ class File:
         with errors(self.shown, near=self.near):
             read = self._parquet if self._is_parquet else self._others
             for batch in read(in_file, size, row_groups, threads=threads):
-                whole = batch
+                extended = batch
                 for name in names:
                     if name in self.keys:
                         kind = self.key_schema.field(name).type
                         value = pa.repeat(pa.scalar(self.keys[name], kind), batch.num_rows)
-                        whole = whole.append_column(name, value)
-                yield whole
+                        extended = extended.append_column(name, value)
+                yield extended
 
     def _parquet(
         self, names: list[str], size: int, row_groups: Any, *, threads: bool
@@ -202,13 +206,13 @@ class File:
         """Read by parquet's own reader: a scan of a dataset would decode a row group whole."""
         chosen = self.fragment.row_groups
         chosen = chosen if row_groups is None else [g for g in chosen if g.id in set(row_groups)]
-        whole = not self.near and sum(group.total_byte_size for group in chosen) <= PIECE_BYTES
+        at_once = not self.near and sum(group.total_byte_size for group in chosen) <= PIECE_BYTES
         with self.fragment.filesystem.open_input_file(self.fragment.path) as stream:
             file = parquet.ParquetFile(
                 stream,
                 metadata=self.fragment.metadata,
-                pre_buffer=whole,
-                buffer_size=0 if whole else NEAR_BUFFER if self.near else FAR_BUFFER,
+                pre_buffer=at_once,
+                buffer_size=0 if at_once else NEAR_BUFFER if self.near else FAR_BUFFER,
                 page_checksum_verification=True,
             )
             if not names:  # all columns are in the path

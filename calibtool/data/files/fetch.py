@@ -16,16 +16,16 @@ from calibtool.data.files.secrets import clean
 from calibtool.errors import InputError
 
 T = TypeVar("T")
-# Seconds before each further attempt, doubling, three in all: a server that fails for longer is
-# down rather than busy. Up to half is added at random, so that many readers do not return at once.
+# Seconds before each further attempt: three in all, after which a server is down rather than busy.
+# Up to half of a wait is added at random, so that many readers do not return at once.
 WAITS = (0.1, 0.2, 0.4, 0.8, 1.6)
-# Bytes that are requested at a time, at least: Arrow reads footers and pages in small pieces, and a
-# request costs as long as a quarter of a megabyte takes to arrive.
+# Fewest bytes per request: Arrow reads footers and pages in small pieces, and a request takes as
+# long as the transfer of a quarter of a megabyte.
 AHEAD = 1 << 18
 
 
 class ServerError(ConnectionError):
-    """A server or the network failed for good; the message is the last that it sent."""
+    """A server or the network failed in all attempts; the message is that of the last failure."""
 
 
 def connect(address: str, scheme: str, shown: str) -> tuple[Any, str, str]:
@@ -42,7 +42,8 @@ def connect(address: str, scheme: str, shown: str) -> tuple[Any, str, str]:
         filesystem, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
         raise InputError(
-            f"{shown}: {scheme}:// needs a package ({clean(error)}); {install} brings that of http"
+            f"{shown}: {scheme}:// needs a package ({clean(error)}); {install} includes the one "
+            "for http"
         ) from error
     except (ValueError, OSError) as error:
         raise InputError(f"{shown}: cannot be opened: {clean(error)}") from error
@@ -67,7 +68,7 @@ class Handler(fs.FSSpecHandler):  # type: ignore[misc]
 
 
 def patiently(work: Callable[[], T]) -> T:
-    """Return the result of `work`, which is called again as long as the failure may pass.
+    """Return the result of `work`, which is called again after a failure that may pass.
 
     Raises ServerError after the last attempt, or at once for a failure that will not pass.
     """
@@ -122,7 +123,7 @@ class _Remote(io.RawIOBase):
         info = patiently(lambda: filesystem.info(path))
         self._size = info.get("size")
         self._at = 0
-        self._buffer, self._buffer_at = b"", 0
+        self._buffer, self._buffer_start = b"", 0
         self._copy: Any = None
         if self._size is None or not info.get("partial", True):
             self._fetch_whole()
@@ -155,14 +156,14 @@ class _Remote(io.RawIOBase):
         return bytes(data)
 
     def _range(self, start: int, count: int) -> bytes:
-        inside = start - self._buffer_at
+        inside = start - self._buffer_start
         if not (inside >= 0 and inside + count <= len(self._buffer)):
             end = min(start + max(count, AHEAD), self._size)
             data = patiently(lambda: self._fetch_range(start, end))
             if self._copy is not None:  # the server sent all of it
                 self._copy.seek(start)
                 return bytes(self._copy.read(count))
-            self._buffer, self._buffer_at, inside = data, start, 0
+            self._buffer, self._buffer_start, inside = data, start, 0
         return self._buffer[inside : inside + count]
 
     def _fetch_range(self, start: int, end: int) -> bytes:

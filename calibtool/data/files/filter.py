@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from calibtool.errors import UsageError
 
-# Nested parentheses, at most: the parser calls itself for each, and Python's stack is finite.
+# Most nested parentheses: the parser calls itself for each, and Python's stack is finite.
 DEEPEST = 50
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -49,7 +49,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 # the sign of a comparison whose sides have changed places
-_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Filter:
     Attributes:
         text: the condition as the user wrote it.
         expression: the condition for pyarrow.
-        columns: the columns that it needs, each once.
+        columns: the columns that the condition names, each once.
     """
 
     text: str
@@ -114,8 +114,8 @@ def _token(kind: str, raw: str, at: int) -> _Token:
     if kind == "quoted":
         return _Token("name", raw[1:-1].replace('""', '"'), at, raw)
     if kind == "number":
-        whole = re.fullmatch(r"[-+]?\d+", raw)
-        return _Token(kind, int(raw) if whole else float(raw), at, raw)
+        integer = re.fullmatch(r"[-+]?\d+", raw)
+        return _Token(kind, int(raw) if integer else float(raw), at, raw)
     if kind == "name" and raw.lower() in _WORDS:
         return _Token("word", raw.lower(), at, raw)
     return _Token(kind, raw, at, raw)
@@ -125,7 +125,7 @@ class _Parser:
     """A recursive-descent parser: one method for each rule of the grammar.
 
     Attributes:
-        columns: the columns that were named so far.
+        columns: the columns named so far.
     """
 
     def __init__(self, text: str, schema: pa.Schema) -> None:
@@ -208,7 +208,7 @@ class _Parser:
         right = self._operand()
         if left.kind != "name":
             left, right = right, left
-            sign = _Token("sign", _TURNED.get(sign.value, sign.value), sign.at, sign.raw)
+            sign = _Token("sign", _MIRRORED.get(sign.value, sign.value), sign.at, sign.raw)
         if left.kind != "name":
             self.fail("one side of a comparison must be a column", left)
         return _COMPARE[sign.value](self._field(left), self._against(left, right))
@@ -266,22 +266,22 @@ class _Parser:
     def _against(self, column: _Token, value: _Token) -> Any:
         """Return a value, or another column, for a comparison with `column`."""
         kind = self._type(column)
-        sort = _sort(kind)
-        if sort is None:
+        category = _category(kind)
+        if category is None:
             self.fail(f"{column.value!r} is {kind}, which conditions cannot compare", column)
         if value.kind == "name":
-            if _sort(self._type(value)) != sort:
+            if _category(self._type(value)) != category:
                 other = self._type(value)
                 self.fail(f"{column.value!r} is {kind}, {value.value!r} is {other}", value)
             return self._field(value)
-        fits = {"number": "number", "text": "text", "date": "text", "flag": "flag"}[sort]
+        fits = {"number": "number", "text": "text", "date": "text", "flag": "flag"}[category]
         if value.kind != fits:
             wanted = {"text": "text in single quotes", "flag": "true or false"}.get(
                 fits, "a number"
             )
-            wanted = "a date in single quotes" if sort == "date" else wanted
+            wanted = "a date in single quotes" if category == "date" else wanted
             self.fail(f"{column.value!r} is {kind} and is compared with {wanted}", value)
-        if sort == "date":
+        if category == "date":
             try:
                 return _moment(value.value, kind)
             except (pa.ArrowException, ValueError):
@@ -291,8 +291,8 @@ class _Parser:
         return _scalar(value.value, kind)
 
 
-def _sort(kind: pa.DataType) -> str | None:
-    """Return what values of a type are compared with, or None."""
+def _category(kind: pa.DataType) -> str | None:
+    """Return "flag", "number", "text" or "date" for a type that can be compared, else None."""
     if pa.types.is_boolean(kind):
         return "flag"
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):

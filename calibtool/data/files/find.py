@@ -22,6 +22,7 @@ ARROW_FORMATS = {
     ".csv": "csv",
     ".tsv": "tsv",
 }
+_NONE_IN_FOLDER = f"no file with a suffix of {', '.join(ARROW_FORMATS)} in this folder"
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,11 @@ def _local(text: str) -> FileSet:
 
 
 def _below(match: str) -> list[Path]:
-    """Return a file itself, or the data files in a folder."""
+    """Return the file of a path, or the data files below a folder."""
     path = Path(match)
     if path.is_file():
         return [path]
     return [p for p in path.rglob("*") if p.is_file() and _is_data(p.name)]
-
-
-_NONE_IN_FOLDER = f"no file with a suffix of {', '.join(ARROW_FORMATS)} in this folder"
 
 
 def _is_data(name: str) -> bool:
@@ -103,38 +101,40 @@ def _is_data(name: str) -> bool:
     return suffix in ARROW_FORMATS and not name.startswith((".", "_"))
 
 
-def _require(found: Iterable[Any], text: str, missing: str) -> None:
-    if not found:
+def _require(files: Iterable[Any], text: str, missing: str) -> None:
+    """Raise InputError, which says what is `missing`, if there are no files."""
+    if not files:
         raise InputError(f"{text}: {missing}")
 
 
 def _remote(address: str) -> FileSet:
-    place = store.connect(address)
+    location = store.connect(address)
     text = secrets.without_secrets(address)
-    shared = {"filesystem": place.filesystem, "prefix": place.prefix}
-    magic = re.search(r"[*\[]" if "://" in place.path else r"[*?\[]", place.path)
-    if magic:
-        base = place.path[: magic.start()].rpartition("/")[0]
-        named = re.compile(_as_regex(place.path))
-        inside = re.compile(f"{_as_regex(place.path)}/.*")  # a file in a folder that matches
+    shared = {"filesystem": location.filesystem, "prefix": location.prefix}
+    # in a path that is an address itself, ? begins the query
+    wildcard = re.search(r"[*\[]" if "://" in location.path else r"[*?\[]", location.path)
+    if wildcard:
+        base = location.path[: wildcard.start()].rpartition("/")[0]
+        named = re.compile(_as_regex(location.path))
+        inside = re.compile(f"{_as_regex(location.path)}/.*")  # a file in a folder that matches
         files = [
             path
-            for path in place.listed(base, text)
+            for path in location.listed(base, text)
             if named.fullmatch(path)
             or (inside.fullmatch(path) and _is_data(path.rpartition("/")[2]))
         ]
         _require(files, text, "no file matches")
         return FileSet(text, tuple(sorted(files)), several=True, **shared)
-    if place.is_folder(text):
-        base = place.path.rstrip("/")
-        files = [p for p in place.listed(base, text) if _is_data(p.rpartition("/")[2])]
+    if location.is_folder(text):
+        base = location.path.rstrip("/")
+        files = [p for p in location.listed(base, text) if _is_data(p.rpartition("/")[2])]
         _require(files, text, _NONE_IN_FOLDER)
         return FileSet(text, tuple(sorted(files)), base=base, several=True, **shared)
-    return FileSet(text, (place.path,), **shared)
+    return FileSet(text, (location.path,), **shared)
 
 
 def _as_regex(pattern: str) -> str:
-    """Return a glob, in which ** stands for any folders, as a regular expression."""
+    """Return a glob, in which ** matches any number of folders, as a regular expression."""
     pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     if "://" in pattern:

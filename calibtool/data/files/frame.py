@@ -11,8 +11,8 @@ from calibtool.data.files.reader import Column, Part, Skipped, repeated
 from calibtool.errors import InputError
 from calibtool.types import Array
 
-# Rows that a partition is taken to have, since counting them would compute it: for the progress of
-# a pass, and wherever the number of rows is asked for before they are read.
+# Rows that a partition is assumed to have, since counting them would compute it. Used for the
+# progress of a pass, and wherever the number of rows is needed before they are read.
 PARTITION = 1 << 20
 
 
@@ -59,7 +59,7 @@ class FrameTable:
 
     @property
     def rows(self) -> int:
-        """PARTITION rows for each partition, since their number is not known yet."""
+        """PARTITION rows for each partition: the actual number is not known yet."""
         return self.partitions * PARTITION
 
     @cached_property

@@ -1,4 +1,4 @@
-"""npz and npy: arrays are mapped if the file holds them uncompressed, and never unpickled."""
+"""npz and npy files: arrays are mapped if they are stored uncompressed, and never unpickled."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PART_BYTES = 1 << 28
 
 
 class ArrayTable:
-    """Arrays by key; those as long as the longest are columns."""
+    """Arrays by key; those with as many rows as the longest are columns."""
 
     def __init__(self, source: str, arrays: dict[str, Array]) -> None:
         self.source = source
@@ -131,7 +131,7 @@ class ArrayTable:
 def read_by_suffix(path: Path) -> ArrayTable:
     """Open an npz or npy file.
 
-    Raises InputError.
+    Raises InputError if it cannot be opened or is damaged.
     """
     return read_npz(path) if path.suffix.lower() == ".npz" else read_npy(path)
 
@@ -221,8 +221,10 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
             f"{where}: not a whole npy array; it may be truncated, or a pickle, which is never "
             "read. Save arrays with np.save or np.savez"
         ) from error
-    if any(not 0 <= n < 1 << 48 for n in shape):
-        raise InputError(f"{where}: the header's shape {shape} makes no sense; is it damaged?")
+    if any(not 0 <= n < 1 << 48 for n in shape):  # no machine addresses more bytes
+        raise InputError(
+            f"{where}: the header's shape {shape} is impossible; the file may be damaged"
+        )
     if dtype.hasobject:
         raise InputError(
             f"{where}: an object array, that is a pickle, which is never read; save it "

@@ -1,4 +1,4 @@
-"""Open a file of predictions: which reader reads it, by its suffix."""
+"""Open a file of predictions with the reader that its suffix names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def open_table(
 ) -> Reader:
     """Open a file, a folder or a glob, here or on a server, as named columns.
 
-    Only headers are read. `condition` says which rows, in the grammar of
+    Only headers are read. `condition` selects rows, in the grammar of
     `calibtool.data.files.filter`. Raises InputError for files that cannot be read, UsageError for a
     condition on a format that knows none.
     """

@@ -30,7 +30,7 @@ class Keys:
     values: dict[str, dict[str, Any]]
 
     def expression(self, path: str) -> Any:
-        """Return what holds for every row of a file, as an expression of pyarrow's, or None."""
+        """Return pyarrow's expression of the columns in a path, true of all its rows; or None."""
         known = self.values.get(path, {})
         terms = [
             pc.field(name).is_null()
@@ -53,8 +53,8 @@ def keys_of(files: FileSet) -> Keys:
     names = list(dict.fromkeys(name for known in texts.values() for name in known))
     fields = []
     for name in names:
-        there = [known[name] for known in texts.values() if known.get(name) is not None]
-        fields.append(pa.field(name, _type(there)))
+        present = [known[name] for known in texts.values() if known.get(name) is not None]
+        fields.append(pa.field(name, _type(present)))
     schema = pa.schema(fields)
     values = {
         path: {name: _value(known.get(name), schema.field(name).type) for name in names}
@@ -75,7 +75,8 @@ def _texts(path: str, base: str | None) -> dict[str, str | None]:
 
 
 def _type(texts: list[str | None]) -> pa.DataType:
-    """Return the type that holds all these values; 18 digits always fit into 64 bits."""
+    """Return the type that holds all these values: integers if all of them are, else text."""
+    # 18 digits always fit into 64 bits
     if texts and all(re.fullmatch(r"-?\d{1,18}", str(text)) for text in texts):
         small = all(abs(int(str(text))) < 1 << 31 for text in texts)
         return pa.int32() if small else pa.int64()

@@ -44,7 +44,7 @@ class Part:
         number: the number of the file among all files, from 0.
         first_row: the number of the part's first row in its file, before any filter.
         rows: their number before any filter.
-        content: what its reader needs to find it: numbers of row groups, or a partition.
+        content: what its reader finds it by: the numbers of row groups, or a partition.
         start: the number of the first row among the rows of all files, before any filter.
     """
 
@@ -93,8 +93,8 @@ class Reader(Protocol):
         """Return the path of a part's file on this machine; None for a file of a server."""
 
     def stamps(self) -> list[tuple[str, int | None, str]]:
-        """Return each file, its size in bytes and when it was written: equal stamps stand for
-        equal content."""
+        """Return each file, its size in bytes and when it was written. Files with equal stamps are
+        taken to have equal content."""
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
         """Return the class names that the file holds for a column of labels, in the order of their

@@ -1,4 +1,4 @@
-"""Which column has which role: by the user's option, else by its name, never by its values."""
+"""Roles: what each column is read as, by the user's option or its name, never by its values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from calibtool.data.files.reader import Column, Reader
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError, UsageError
 
-# role -> names that tell it, in lower case. With several in a file, the first of the tuple is read.
+# role -> column names that have it, in lower case; of several in a file, the first one here is read
 ALIASES: dict[str, tuple[str, ...]] = {
     "logits": ("logits", "logit", "log_probs", "log_prob", "logprobs", "log_probabilities"),
     "probs": (
@@ -97,7 +97,7 @@ class Roles:
         return list(dict.fromkeys([*self.values, *(name for name in singles if name)]))
 
 
-def has_part(name: str) -> bool:
+def has_role(name: str) -> bool:
     """Return whether a column of this name would be given a role by its name."""
     return any(name.lower() in names for names in ALIASES.values()) or any(
         pattern.fullmatch(name) for pattern in _PER_CLASS.values()

@@ -1,4 +1,4 @@
-"""A source: a file whose columns have roles, read as blocks of validated predictions."""
+"""Source: a file whose columns have roles, read as blocks of validated predictions."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Source:
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
-        """Files that were left out so far since they cannot be read, and the reasons."""
+        """Files that were left out so far because they cannot be read, with the reasons."""
         return tuple((file.file, file.reason) for file in self.table.skipped)
 
     @cached_property
@@ -194,7 +194,7 @@ class Source:
         )
 
     def _labels(self, columns: dict[str, Array], start: int) -> Array | None:
-        """Return the labels of a block whose first row is row `start` of all."""
+        """Return the labels of a block whose first row is row `start` of the source."""
         if self.side_labels is not None:
             rows = len(columns[self.roles.values[0]])
             return self.side_labels[start : start + rows]

@@ -1,7 +1,7 @@
 """Addresses of object stores and servers, and the file systems that read them.
 
 pyarrow reads s3, gs, abfs and hdfs; fsspec, if it is installed, reads everything else. Credentials
-are found as these libraries find them; no message shows those in an address.
+are found as these libraries find them. No message shows the credentials in an address.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from calibtool.data.files.secrets import clean, without_secrets
 from calibtool.errors import InputError, UnreadableError
 
-# Attempts at a request that S3 turns down for now. pyarrow waits longer after each: together some
-# seconds, after which a server is down rather than busy.
+# Attempts at a request that S3 rejects for the time being. pyarrow waits longer after each: a few
+# seconds in all, after which a server is down rather than busy.
 ATTEMPTS = 5
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BY_ARROW = {"gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"}
-# Arrow has one type for errors of files and of servers; the text tells them apart.
+# Arrow raises the same type for errors of files and of servers; the text tells them apart.
 _OF_SERVER = ("AWS Error", "google::cloud", "GCS", "Azure", "curl", "imeout", "imed out")
 _NOT_THERE = ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
 
@@ -128,10 +128,10 @@ def connect(address: str) -> RemoteLocation:
         if scheme in ("s3", "s3a"):
             return _s3(address)
         if scheme in _BY_ARROW:
-            joint = "&" if "?" in address else "?"
             # pyarrow's default for Google is to retry for 15 minutes
-            patient = f"{joint}retry_limit_seconds=10" if scheme in ("gs", "gcs") else ""
-            filesystem, path = fs.FileSystem.from_uri(address + patient)
+            separator = "&" if "?" in address else "?"
+            limit = f"{separator}retry_limit_seconds=10" if scheme in ("gs", "gcs") else ""
+            filesystem, path = fs.FileSystem.from_uri(address + limit)
             prefix = f"{scheme}://"
             return RemoteLocation(filesystem, path, prefix)
     except (OSError, pa.ArrowException, ValueError) as error:

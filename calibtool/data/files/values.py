@@ -1,4 +1,4 @@
-"""Arrow columns as arrays, and batches of any length as blocks of one length."""
+"""Arrow columns as numpy arrays, and batches of any length as blocks of one length."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def _cut(
     pieces: list[dict[str, Array]], names: Sequence[str], size: int, source: str
 ) -> tuple[dict[str, Array], list[dict[str, Array]]]:
     try:
-        whole = {
+        joined = {
             name: pieces[0][name]
             if len(pieces) == 1
-            else np.concatenate([part[name] for part in pieces])
+            else np.concatenate([piece[name] for piece in pieces])
             for name in names
         }
     except ValueError as error:
         raise InputError(f"{source}: rows differ in their number of values ({error})") from error
-    rest = {name: array[size:] for name, array in whole.items()}
+    rest = {name: array[size:] for name, array in joined.items()}
     left = [rest] if any(len(array) for array in rest.values()) else []
-    return {name: array[:size] for name, array in whole.items()}, left
+    return {name: array[:size] for name, array in joined.items()}, left
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -58,16 +58,16 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def width(kind: pa.DataType) -> int | None:
-    """Return the values per row; None if the type does not tell."""
+    """Return the number of values per row; None if the type does not tell."""
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size)
     return None if is_list(kind) else 1
 
 
 def family(kind: pa.DataType) -> str:
-    """Return what a type holds, whatever its width: files of one table may differ in width alone.
+    """Return the kind of values of a type: "numbers", "text", "lists of ...", or the type itself.
 
-    "numbers", "text", "lists of ...", or the type itself.
+    Files of one table may differ in the width of a type, but not in this.
     """
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
@@ -99,7 +99,7 @@ def to_numpy(column: pa.Array, where: str, numbers: Array | int, width: int = 1)
         column = column.storage
     if column.null_count:
         null = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-        row = _number(numbers, int(null[0]) // width)
+        row = _row_number(numbers, int(null[0]) // width)
         raise InputError(f"{where}: row {row} (counting from 0) is null; drop or fill such rows")
     kind = column.type
     if is_list(kind):
@@ -113,7 +113,7 @@ def to_numpy(column: pa.Array, where: str, numbers: Array | int, width: int = 1)
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
-def _number(numbers: Array | int, index: int) -> int:
+def _row_number(numbers: Array | int, index: int) -> int:
     return numbers + index if isinstance(numbers, int) else int(numbers[index])
 
 
@@ -129,10 +129,11 @@ def _decoded(column: pa.DictionaryArray, where: str, numbers: Array | int) -> Ar
 def _nested(column: pa.Array, where: str, numbers: Array | int) -> Array:
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     if lengths.size and (lengths != lengths[0]).any():
-        row = int(np.argmax(lengths != lengths[0]))
+        at = int(np.argmax(lengths != lengths[0]))
+        row = _row_number(numbers, at)
         raise InputError(
-            f"{where}: row {_number(numbers, row)} (counting from 0) has {lengths[row]} values, "
-            f"others have {lengths[0]}"
+            f"{where}: row {row} (counting from 0) has {lengths[at]} values, others have "
+            f"{lengths[0]}"
         )
     width = int(lengths[0]) if lengths.size else 0
     return to_numpy(column.flatten(), where, numbers, max(width, 1)).reshape(len(column), width)

@@ -24,27 +24,27 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
     """
     target = Path(path)
     try:
-        real, beside = _places(target)
+        real, temporary = _places(target)
         try:
-            with beside.open("wb") as file:
+            with temporary.open("wb") as file:
                 yield file
                 file.flush()
-                if beside != real:
+                if temporary != real:
                     os.fsync(file.fileno())
-            if beside != real:
-                beside.replace(real)
+            if temporary != real:
+                temporary.replace(real)
         finally:
-            if beside != real:
+            if temporary != real:
                 with suppress(OSError):
-                    beside.unlink(missing_ok=True)
-    except BrokenPipeError:  # the reader of a pipe has had enough: no error of the file
+                    temporary.unlink(missing_ok=True)
+    except BrokenPipeError:  # the reader of a pipe closed it: no error of the file
         raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def require_writable(path: str | Path) -> None:
-    """Check that `path` can be written, before the work whose result it is for.
+    """Check that `path` can be written, before the work whose result goes there.
 
     Raises UsageError.
     """

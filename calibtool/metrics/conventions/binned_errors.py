@@ -1,4 +1,4 @@
-"""Binned errors: norm(bins of scores), and what libraries do to the scores first.
+"""Binned errors: norm(bins of scores), of scores that libraries clip, cast or filter first.
 
 Functions of scores, (N,), and outcomes, (N,), or of whole rows and labels, to a number.
 """

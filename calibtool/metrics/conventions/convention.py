@@ -1,4 +1,4 @@
-"""Records: a metric of a library, what the library does, and the values that come back."""
+"""Convention: how a library defines its metrics; and the records of its values."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LibraryMetric:
             view = "positive" if columns <= 2 else "top"
         if not view or (view == "positive" and columns > 2):
             raise NotAvailableError(
-                f"takes no {'one column' if columns == 1 else f'{columns} classes'}"
+                f"does not accept {'one column' if columns == 1 else f'{columns} classes'}"
             )
         return view
 
@@ -80,7 +80,7 @@ class Convention:
         title, version: the library, and the version that was read.
         source: the files in which the definitions stand.
         rule: the bins of its ECE, in words.
-        note: what it does differently from others.
+        note: what it does differently from other libraries.
         metrics: its metrics, by the names that its users know.
         bins: its default number of bins.
         ece: the name of its ECE in `metrics`.

@@ -40,14 +40,14 @@ def _length_scale(score: Array) -> float:
 
 
 def ks_p(score: Array, outcome: Array) -> float:
-    """Return the chance that the largest |x| of a Brownian motion on [0, 1] is as large."""
+    """Return the probability that the largest |x| of a Brownian motion on [0, 1] is as large."""
     x = ks_statistic(score, outcome)
     k = np.arange(_terms(x, 4 / (np.pi * 1e-8), 1)) + 0.5
     return 1 - 2 / np.pi * np.sum((-1) ** (k - 0.5) / k * np.exp(-((k * np.pi / x) ** 2) / 2))
 
 
 def kuiper_p(score: Array, outcome: Array) -> float:
-    """Return the chance that the range of a Brownian motion on [0, 1] is as large."""
+    """Return the probability that the range of a Brownian motion on [0, 1] is as large."""
     x = kuiper_statistic(score, outcome)
     ratio = 4 / (math.sqrt(2 * np.pi) * 1e-8) * (1 / x + x / np.pi**2)
     k = np.arange(_terms(x, ratio, 2)) + 0.5

@@ -16,7 +16,7 @@ import numpy as np
 from calibtool.errors import NotAvailableError
 from calibtool.types import Array
 
-# the bin of a score that lies in none
+# index of the bin of a score that lies in no bin
 DROPPED = -1
 Rule: TypeAlias = Callable[[Array, int], Array]
 

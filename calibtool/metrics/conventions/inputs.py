@@ -1,4 +1,4 @@
-"""The input of a library, and what its metrics share of it."""
+"""The input of a library, and the values of it that several of its metrics need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Of: TypeAlias = Callable[..., float]
 class LibraryInput:
     """P(class 1), (N,), or rows of K classes, (N, K), and labels, (N,).
 
-    What several metrics need of them is computed once.
+    Values that several metrics need are computed once.
     """
 
     def __init__(self, probs: ArrayLike, labels: ArrayLike) -> None:

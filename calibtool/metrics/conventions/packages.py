@@ -7,24 +7,11 @@ from functools import partial
 import numpy as np
 
 from calibtool.errors import NotAvailableError
-from calibtool.metrics.conventions.binned_errors import (
-    capped_error,
-    clipped,
-    clipped_error,
-    sweep,
-)
+from calibtool.metrics.conventions.binned_errors import capped_error, clipped, clipped_error, sweep
 from calibtool.metrics.conventions.convention import Convention, LibraryMetric
 from calibtool.metrics.conventions.cumulative import largest_deviation, mean_deviation
-from calibtool.metrics.conventions.equal_mass import (
-    inner_quantiles,
-    quantiles_open,
-    tie_groups,
-)
-from calibtool.metrics.conventions.equal_width import (
-    Rule,
-    left_closed,
-    open_below_exact,
-)
+from calibtool.metrics.conventions.equal_mass import inner_quantiles, quantiles_open, tie_groups
+from calibtool.metrics.conventions.equal_width import Rule, left_closed, open_below_exact
 from calibtool.metrics.conventions.inputs import DEFAULT_BINS, LibraryInput
 from calibtool.metrics.conventions.kinds import of_bins, of_column
 from calibtool.metrics.conventions.logistic import cox_ici, cox_intercept, intercept, slope
@@ -38,10 +25,7 @@ from calibtool.metrics.conventions.norms import (
     worst,
 )
 from calibtool.metrics.conventions.probcal import smooth_logit
-from calibtool.metrics.conventions.scores import (
-    nll,
-    squared,
-)
+from calibtool.metrics.conventions.scores import nll, squared
 from calibtool.metrics.conventions.smooth import smece
 from calibtool.metrics.conventions.statistics import (
     hl_clipped,
@@ -88,7 +72,7 @@ PACKAGES: tuple[Convention, ...] = (
         "calibre",
         "0.14.0",
         "calibre/metrics.py, calibre/multiclass.py",
-        "[lo, hi) between linspace edges, 1 in the last, at most a bin a row",
+        "[lo, hi) between linspace edges, 1 in the last, at most one bin per row",
         "top-label-ece and classwise-ece are debiased L2 over equal-mass bins",
         {
             "ece": of_bins(left_closed, l1, capped_error, rows=FIRST),

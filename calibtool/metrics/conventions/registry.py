@@ -13,7 +13,7 @@ from calibtool.metrics.conventions.scikit_learn import BESIDE_SKLEARN
 from calibtool.metrics.conventions.torch_libraries import NETWORKS
 
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
-    {one.name: one for one in (*PAPERS, *NETWORKS, *BESIDE_SKLEARN, *PACKAGES)}
+    {convention.name: convention for convention in (*PAPERS, *NETWORKS, *BESIDE_SKLEARN, *PACKAGES)}
 )
 ALIASES = MappingProxyType(
     {
@@ -41,7 +41,5 @@ def named(library: str) -> Convention:
     name = library.strip().lower().replace("_", "-")
     name = ALIASES.get(name, name)
     if name not in CONVENTIONS:
-        raise UsageError(
-            f"no numbers are known of the library {library!r}{near(name, CONVENTIONS)}"
-        )
+        raise UsageError(f"there are no numbers of a library {library!r}{near(name, CONVENTIONS)}")
     return CONVENTIONS[name]

@@ -65,8 +65,8 @@ def spread(
 ) -> tuple[LibraryRange, ...]:
     """Return the ECE of every library with 15 bins, and its smallest and largest over `bins`.
 
-    It shows how much of the number is a matter of definition. `tick` is called with the share of
-    the work that is done.
+    The range shows how much of the number is a matter of definition. `tick` is called with the
+    share of the work that is done.
     """
     bins = tuple(bins)
     values = by_bins(predictions, dict.fromkeys((DEFAULT_BINS, *bins)), tick=tick)
@@ -102,7 +102,7 @@ def _range(
 
 @dataclass(frozen=True)
 class _Data:
-    """The input of a library, and what it leaves out of the predictions.
+    """The input of a library, and how it differs from the predictions.
 
     Attributes:
         input: what the library sees.
@@ -148,5 +148,5 @@ def _value(convention: Convention, name: str, data: _Data, bins: int) -> Library
 def _of_confidence(metric: LibraryMetric) -> LibraryMetric:
     """Return the metric for confidences alone, where it only looks at those of whole rows."""
     if metric.rows not in ("top", "top in float32", FIRST, BY_LABELS):
-        raise NotAvailableError("takes whole rows of probabilities; there are confidences only")
+        raise NotAvailableError("needs whole rows of probabilities; only confidences are known")
     return replace(metric, one="confidence")

@@ -1,4 +1,4 @@
-"""scikit-learn, and libraries that are used beside it."""
+"""scikit-learn, and libraries that are used with it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def spiegelhalter_z(score: Array, outcome: Array, *, eps: float = 0.0) -> float:
 def spiegelhalter_p(
     score: Array, outcome: Array, *, eps: float = 0.0, one_sided: bool = False
 ) -> float:
-    """Return the chance of as large a |z|, or with `one_sided` of as large a z."""
+    """Return the probability of a |z| at least as large, or with `one_sided` of such a z."""
     z = float(spiegelhalter_z(score, outcome, eps=eps))
     root = math.sqrt(2)
     return math.erfc(z / root) / 2 if one_sided else math.erfc(abs(z) / root)
@@ -46,7 +46,7 @@ def hosmer_lemeshow(
     """
     b = binned(score, outcome, rule, bins)
     statistic = _chi_square(b, eps)
-    return _chance(statistic, len(b.n) - lost) if p_value else statistic
+    return _upper_tail(statistic, len(b.n) - lost) if p_value else statistic
 
 
 def _chi_square(b: Bins, eps: float) -> float:
@@ -56,8 +56,8 @@ def _chi_square(b: Bins, eps: float) -> float:
     return float(np.sum((b.n * (rate - p) ** 2)[used] / (p * (1 - p))[used]))
 
 
-def _chance(statistic: float, freedom: int) -> float:
-    """Return the chance of a chi-squared variable as large."""
+def _upper_tail(statistic: float, freedom: int) -> float:
+    """Return the probability of a chi-squared variable at least as large."""
     from scipy.special import chdtrc
 
     if freedom <= 0:

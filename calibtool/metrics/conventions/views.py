@@ -9,7 +9,8 @@ import numpy as np
 from calibtool.errors import NotAvailableError
 from calibtool.metrics.conventions.inputs import LibraryInput, Of
 
-# the default view of libraries that take one column: P(class 1), or confidence and correctness
+# Names of views that need more than a word. The first is the default view of libraries that take
+# one column: P(class 1), or confidence and correctness.
 FIRST = "positive or top"
 BY_LABELS = "positive of two labels, else top"
 FOLDED = "top, class 1 at 0.5"

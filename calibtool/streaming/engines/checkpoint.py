@@ -1,4 +1,4 @@
-"""A checkpoint: how far a pass has come, in a file. A resumed pass gives the same digits.
+"""Checkpoint: the progress of a pass, in a file. A resumed pass gives the same digits.
 
 The file is a zip of a JSON header and, for each level of the tree, its pending sums as cells (see
 `fold.Fold`). It is written atomically, so that a crash while writing leaves the previous one. It
@@ -27,8 +27,8 @@ from calibtool.version import __version__
 
 FORMAT = "calibtool run"
 VERSION = 1
-# A crash loses at most EVERY seconds of reading, or LEAST_SHARE times what the last write took if
-# that is more: writing then takes at most a hundredth of the time, on a slow disk too.
+# A crash loses at most EVERY seconds of reading or, if that is more, LEAST_SHARE times the seconds
+# of the last write: writing then takes at most a hundredth of the time, on a slow disk too.
 EVERY = 10.0
 LEAST_SHARE = 100
 
@@ -67,7 +67,7 @@ class Checkpoint:
             self._write(fold)
 
     def close(self, fold: Fold) -> None:
-        """Write what is not written yet, also after an error or Ctrl-C."""
+        """Write the sums that are not written yet, also after an error or Ctrl-C."""
         if self.path is not None and fold.done > self._written:
             self._write(fold)
 
@@ -81,9 +81,9 @@ class Checkpoint:
 
 
 def identity_of(source: Source, task: Task, parts: Sequence[Part]) -> dict[str, str]:
-    """Return what a pass reads and computes, by what to call it in messages.
+    """Return everything that could change a digit of a pass, by what messages call it.
 
-    Whatever could change a digit is in it. Sizes and times of files stand for their content.
+    Sizes and times of files stand for their content, hashes for long values.
     """
     description = task.describe()
     files = source.table.stamps()
@@ -109,7 +109,7 @@ def _hash(data: bytes) -> str:
 
 
 def _save(path: Path, identity: dict[str, str], fold: Fold) -> None:
-    held = {
+    levels = {
         str(depth): {"bad": result.bad, "sums": len(result.sums)}
         for depth, result in fold.pending.items()
     }
@@ -118,7 +118,7 @@ def _save(path: Path, identity: dict[str, str], fold: Fold) -> None:
         "version": VERSION,
         "run": identity,
         "done": fold.done,
-        "held": held,
+        "held": levels,
     }
     with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr("header.json", json.dumps(header, indent=1))

@@ -20,17 +20,17 @@ from calibtool.streaming.engines.tree import WIDTH, Node, nodes_from
 from calibtool.streaming.engines.worker import map_node, pack, unpack
 from calibtool.version import __version__
 
-SCHEDULER = 10  # seconds in which a scheduler has to answer; one that runs answers in a moment
-WORKERS = 60  # seconds without any worker after which a pass ends; batch systems start them late
+SCHEDULER = 10  # seconds in which a scheduler has to answer; a running one answers in a moment
+WORKERS = 60  # seconds without a worker after which a pass ends; batch systems start workers late
 # Parts that are submitted ahead, per thread of the cluster: enough that no thread waits while
 # results come back, few enough that a pass of a million parts does not fill the scheduler.
 AHEAD = 8
-# Results of a pass, at least: progress and checkpoints advance in steps of a result.
+# Fewest results of a pass: progress and checkpoints advance one result at a time.
 JOBS = 64
-# Parts whose sum comes back as one result, at most. With 512, the results of a million parts are
+# Most parts whose sum comes back as one result. With 512, the results of a million parts are
 # some 2,000 summaries, which the command adds in under a second (docs/cluster.md, "How large").
 MOST = 512
-SAME = ("python", "numpy", "calibtool")  # whose versions can change digits
+SAME = ("python", "numpy", "calibtool")  # packages whose versions can change digits
 _ADDRESS = re.compile(
     r"(?:(?:tcp|tls|ucx|ws|wss|inproc)://)?[^\s/:]+(?::\d+)(?:/\S*)?|inproc://\S+"
 )
@@ -38,11 +38,12 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Dask:
-    """The engine of a cluster that a client is connected to.
+    """The engine that runs a pass on the cluster that a client is connected to.
 
     Attributes:
         client: distributed.Client.
-        most: parts whose sum comes back as one result; None for as many as give JOBS results.
+        most: the number of parts whose sum comes back as one result; None for as many as give JOBS
+            results.
     """
 
     client: Any
@@ -136,7 +137,7 @@ class _Plan:
             parts = self.parts[node.start : node.stop]
             return self.client.submit(map_node, self.job, node, parts, pure=False)
         results = [self.of(child) for child in node.children]
-        # adding first: it frees the memory of the results that are added
+        # sums come before other tasks: they free the memory of the results that they add
         return self.client.submit(combine, results, whole=node.whole, pure=False, priority=1)
 
 
@@ -197,8 +198,10 @@ def connected(where: str) -> Iterator[Dask]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C, which a terminal sends to all of them: it is to reach the
-    command alone, which ends them. For this moment, the command ignores it too."""
+    """Ignore Ctrl-C while worker processes start, so that they inherit this and ignore it for good.
+
+    A terminal sends Ctrl-C to all processes. Only the command handles it, and ends the others.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

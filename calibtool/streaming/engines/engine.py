@@ -1,8 +1,8 @@
-"""Who runs a pass: threads here, or workers of a cluster. Any engine can be one: see `Engine`.
+"""Engine: who runs a pass, such as threads of this process or the workers of a cluster.
 
 A pass maps every part of a source to sums and adds these in one tree, whose shape depends on the
-parts alone. Whoever runs the pass, and wherever it was interrupted, adds the same numbers in the
-same order: the result has the same bits, also for weighted rows, whose sums are rounded.
+parts alone. Every engine, and a pass that is resumed, adds the same numbers in the same order: the
+result has the same bits, also for weighted rows, whose sums are rounded.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from calibtool.streaming.engines.tree import Node
 from calibtool.streaming.reduce import block_rows
 from calibtool.types import silent
 
-# Blocks of predictions that a worker reduces at a time. A result is as large as a summary and has
-# to be added to the others: with 2, half as many are. Each block more is in memory per thread.
+# Blocks of predictions that a thread reduces at a time. Each result is as large as a summary and
+# has to be added: 2 blocks halve the number of additions. More blocks take more memory per thread.
 BLOCKS = 2
 
 
@@ -34,10 +34,10 @@ class Task(Protocol):
         sums over other blocks."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what is computed as JSON values, by what to call it in messages: a checkpoint can
-        only be resumed by a task of the same description.
+        """Return what is computed as JSON values, by what messages call it.
 
-        Raises UsageError if a pass with this task cannot be resumed.
+        Only a task of the same description can resume a checkpoint. Raises UsageError if a pass
+        with this task cannot be resumed.
         """
 
 
@@ -46,9 +46,9 @@ class PartResult:
     """The sums over some parts.
 
     Attributes:
-        sums: what the task made of the rows; empty if there were none.
-        bad: files that cannot be read, as (number, name, reason); the sums over a whole file hold
-            nothing of them.
+        sums: the sums that the task returned; empty if there were no rows.
+        bad: files that cannot be read, as (number, name, reason). Once a file is complete, `sums`
+            holds nothing of it if it is bad.
     """
 
     sums: list[Any] = field(default_factory=list)
@@ -58,10 +58,9 @@ class PartResult:
         return PartResult(added(self.sums, other.sums), self.bad + other.bad)
 
     def of_whole_file(self) -> PartResult:
-        """Return this result if all of the file could be read, else nothing but the first error.
+        """Return this result of a whole file or, if the file is bad, its first error alone.
 
-        A file that breaks off in the middle would otherwise count with as many rows as happened to
-        be readable.
+        A truncated file would otherwise count with as many rows as happened to be readable.
         """
         return PartResult(bad=self.bad[:1]) if self.bad else self
 
@@ -72,8 +71,11 @@ class Engine(Protocol):
     def run(
         self, task: Task, source: Source, parts: Sequence[Part], root: Node, done: int
     ) -> Iterator[tuple[Node, PartResult]]:
-        """Yield results at nodes of the tree, in order, for the parts from number `done` on, each
-        part in exactly one node. An engine that leaves all adding to the caller yields leaves."""
+        """Yield results at nodes of the tree, in order, for the parts from number `done` on.
+
+        Each part is in exactly one node. An engine that leaves all additions to the caller yields
+        leaves.
+        """
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class RunOptions:
     """Options of a pass over a source.
 
     Attributes:
-        engine: who maps; None for threads of this process.
+        engine: the engine that maps the parts; None for threads of this process.
         state: the checkpoint file, or None.
         say: called once, with a sentence, if an interrupted pass is resumed.
     """

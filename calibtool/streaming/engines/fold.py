@@ -1,4 +1,4 @@
-"""The sum over the parts so far, in the order of the tree, part after part."""
+"""Fold: the sums over the parts of a pass so far, added in the order of the tree."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from calibtool.streaming.engines.tree import Node, path_to
 
 
 class Fold:
-    """Adds results of neighbouring nodes, one after the other, as the tree says.
+    """Adds the results of neighbouring nodes, one after the other, in the order of the tree.
 
     Attributes:
         root: the tree of all parts.
         pending: for each level of the tree (0 is the root's), the sum over the nodes of that level
             whose parent is not complete. This is all that a pass has to remember: one sum per
             level, however many parts there are.
-        done: the number of parts that are in.
+        done: the number of parts that have been added.
     """
 
     def __init__(
@@ -41,5 +41,5 @@ class Fold:
 
     @property
     def total(self) -> PartResult:
-        """The sum over all parts, once all are in."""
+        """The sum over all parts, once all have been added."""
         return self.pending.get(0, PartResult())

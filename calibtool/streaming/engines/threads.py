@@ -1,4 +1,4 @@
-"""The engine that needs nothing: threads of this process."""
+"""The default engine: threads of this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calibtool.streaming.engines.tree import Node, nodes_from
 
 @dataclass(frozen=True)
 class Threads:
-    """Threads that take one part each, or share every part if there are fewer parts than threads.
+    """Threads that take one part each, or share each part if there are fewer parts than threads.
 
     Attributes:
         threads: their number.

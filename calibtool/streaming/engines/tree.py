@@ -8,8 +8,8 @@ from itertools import groupby
 
 from calibtool.data.files.reader import Part
 
-# Children of a node at most. It decides in which order rounded (weighted) sums are added: another
-# width gives other last digits, and old checkpoint files, which hold a sum per level, would be
+# Most children of a node. It decides in which order rounded (weighted) sums are added: another
+# width gives other last digits, and old checkpoint files, which hold one sum per level, would be
 # resumed wrongly. On a cluster, a task adds up to WIDTH results: wider nodes need more memory per
 # task, narrower ones more tasks.
 WIDTH = 8
@@ -17,7 +17,7 @@ WIDTH = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """Some neighbouring parts.
+    """A node of the tree: some neighbouring parts.
 
     Attributes:
         start: the number of its first part.
@@ -81,8 +81,8 @@ def nodes_from(root: Node, done: int, most: int) -> Iterator[Node]:
 
 def path_to(root: Node, node: Node) -> list[Node]:
     """Return the nodes above `node`, from the root down."""
-    path, at = [], root
-    while (at.start, at.stop) != (node.start, node.stop):
-        path.append(at)
-        at = next(child for child in at.children if child.start <= node.start < child.stop)
+    path, above = [], root
+    while (above.start, above.stop) != (node.start, node.stop):
+        path.append(above)
+        above = next(child for child in above.children if child.start <= node.start < child.stop)
     return path

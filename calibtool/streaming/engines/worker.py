@@ -46,7 +46,7 @@ def unpack(package: tuple[str, bytes]) -> Job:
 
 
 def map_node(job: Job, node: Node, parts: Sequence[Part]) -> PartResult:
-    """Return the sum over the parts of a node, added as the tree says: the map step."""
+    """Return the sum over the parts of a node, added in the order of the tree: the map step."""
 
     def result_at(child: Node) -> PartResult:
         if child.children:
