@@ -13,6 +13,7 @@ from calibtool.errors import InputError
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import Data
+from calibtool.train.data.validation import require_rows
 from calibtool.train.settings import Settings
 
 
@@ -95,8 +96,7 @@ def _class_names(data: Data) -> tuple[str, ...]:
 def _require_alike(data: Data) -> Data:
     """Check that every part has rows, with inputs of the same shape."""
     for name, rows in data.parts.items():
-        if not len(rows):
-            raise InputError(f"{data.source}: there are no rows for {name}")
+        require_rows(len(rows), data.source, name)
         shape = rows.inputs.take(np.arange(1)).shape[1:]
         if data.kind != "text" and shape != data.shape:
             raise InputError(
