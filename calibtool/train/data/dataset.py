@@ -113,7 +113,7 @@ class Data:
 
     @property
     def images(self) -> bool:
-        """True if inputs are NCHW images."""
+        """Whether inputs are NCHW images."""
         return self.kind == "images"
 
 
