@@ -132,7 +132,7 @@ def percent_axis(axes: Axes, *, which: str = "y") -> None:
 
 
 def few_ticks(intervals: int) -> Any:
-    """Return a locator that divides the axis into at most so many intervals."""
+    """Return a locator that divides the axis into at most `intervals` parts."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(intervals)
