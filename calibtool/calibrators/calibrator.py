@@ -21,8 +21,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.types import Array, Shown
 
-# Values that are calibrated at a time: 128 MB in float64, of which a map makes a few at once. In
-# one piece, calibrating large predictions would need several times their memory.
+# Values that are calibrated at a time: 128 MB in float64. A map makes a few arrays of that size at
+# once; on all rows at once, it would need several times the memory of the predictions.
 PIECE = 1 << 24
 
 
@@ -76,7 +76,7 @@ class Calibrator(Shown):
         return columns_of(self.map)
 
     def placed_at_prior(self, predictions: Predictions) -> int:
-        """Return how many rows get 0 for every class, and so the class shares of the fit data."""
+        """Return how many rows every curve gives 0: they get the class shares of the fit data."""
         return placed_at_prior(self.map, predictions)
 
     def for_prior(self, target: ArrayLike) -> Calibrator:

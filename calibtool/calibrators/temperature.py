@@ -96,7 +96,7 @@ def best(predictions: Predictions | FileRows) -> tuple[float, float, float]:
 
 
 class _Moments(NamedTuple):
-    """What a pass sums, as means over the rows.
+    """The results of a pass, as means over the rows.
 
     Attributes:
         loss, slope, curve, third: L(b) and its first three derivatives.

@@ -66,7 +66,7 @@ def curve(cells: Cells) -> Pair:
     """Return both step functions of cells of probabilities."""
     weighted = cells.n > 0
     n, y, at = cells.n[weighted], cells.y[weighted], cells.at[weighted].astype(np.float64)
-    # a 0 more is a 1 more in the problem with outcomes and order reversed
+    # adding a 0 is adding a 1 to the problem with outcomes and order reversed
     p1 = _with_a_one(n, y)
     p0 = 1 - _with_a_one(n[::-1], (n - y)[::-1])[::-1]
     low = Steps.merged(at, np.append(0.0, p0))
@@ -124,7 +124,6 @@ def _hull(width: list[float], height: list[float]) -> Array:
 
 def _cross(predictions: Predictions, folds: int, multiclass: Multiclass) -> Calibrator:
     """Return the merger of inductive calibrators, one per fold."""
-    require_fit(predictions)
     assert predictions.labels is not None
     if predictions.rows < 2 * folds:
         raise FitError(

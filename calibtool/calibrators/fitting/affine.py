@@ -85,7 +85,7 @@ def fit_affine(
 def _solve(
     predictions: Predictions | FileRows, form: Form, start_map: Affine, penalty: Array | float
 ) -> tuple[Optimum, float, list[str]]:
-    """Return the optimum, what a probability of 0 counts as, and a note if there are any."""
+    """Return the optimum, what a probability of 0 counts as, and a note if there are such."""
     start = _identity(form, len(start_map.bias))
     if isinstance(predictions, FileRows):
         begin = _begin(predictions, form, start_map, start)
@@ -142,7 +142,7 @@ class FileData:
 
 
 def _begin(rows: FileRows, form: Form, start_map: Affine, start: Array) -> Array | None:
-    """Return where to begin: the optimum of the sample, else its temperature, else None.
+    """Return where the search begins: the optimum of the sample, else its temperature, else None.
 
     The optimum does not depend on it, only the number of passes does.
     """
