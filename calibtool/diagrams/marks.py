@@ -1,4 +1,4 @@
-"""Marks and texts that pictures are made from.
+"""The marks and texts of pictures.
 
 Each mark that carries data has a gid, by which an SVG and the tests find it: "band", "bars",
 "curve", "points", "histogram" and a number.

@@ -85,7 +85,7 @@ def fit_affine(
 def _solve(
     predictions: Predictions | FileRows, form: Form, start_map: Affine, penalty: Array | float
 ) -> tuple[Optimum, float, list[str]]:
-    """Return the optimum, what a probability of 0 counts as, and a note if there are such."""
+    """Return the optimum, what a probability of 0 counts as, and notes on such rows."""
     start = _identity(form, len(start_map.bias))
     if isinstance(predictions, FileRows):
         begin = _begin(predictions, form, start_map, start)

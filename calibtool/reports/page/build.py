@@ -19,7 +19,7 @@ from calibtool.streaming.summary import Summary
 from calibtool.types import Progress, silent
 
 
-def page(
+def build_page(
     files: Sequence[Source | Predictions | Summary],
     metrics: str | Sequence[str] = "default",
     *,
