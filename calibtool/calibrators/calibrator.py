@@ -157,7 +157,7 @@ def require_fit(predictions: Predictions | FileRows) -> int:
 
 
 def finish(
-    method: str, predictions: Predictions | FileRows, fitted_map: Map, **record: Any
+    method: str, predictions: Predictions | FileRows, fitted_map: Map, record: FitRecord
 ) -> Calibrator:
     """Return the calibrator of a map that was fitted to predictions.
 
@@ -165,15 +165,15 @@ def finish(
         method: its name in the registry.
         predictions: that it was fitted to, with labels.
         fitted_map: the map.
-        record: further fields of `FitRecord`.
+        record: of the fit; what it says of the rows is filled in here.
     """
     digest = predictions.digest if isinstance(predictions, FileRows) else digest_of(predictions)
-    fitted = FitRecord(
+    fitted = replace(
+        record,
         rows=digest.rows,
         kind=predictions.kind,
         prior=tuple(digest.shares.tolist()),
         fingerprint=digest.fingerprint,
-        **record,
     )
     classes = int(predictions.classes or 0)
     return Calibrator(method, fitted_map, classes, predictions.class_names, fitted)

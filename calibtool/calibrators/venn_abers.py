@@ -14,7 +14,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.curves import Crossed, Pair, Steps
-from calibtool.calibrators.fitted import class_shares
+from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.data.folds import stratified_folds
@@ -139,4 +139,4 @@ def _cross(predictions: Predictions, folds: int, multiclass: Multiclass) -> Cali
     pairs: list[Any] = list(zip(*(fold_map.curves for fold_map in maps), strict=True))
     merged = replace(maps[0], curves=tuple(map(Crossed, pairs)), prior=class_shares(predictions))
     options = {"folds": folds, "multiclass": multiclass}
-    return finish("venn-abers", predictions, merged, options=options)
+    return finish("venn-abers", predictions, merged, FitRecord(options=options))

@@ -11,7 +11,7 @@ import numpy as np
 from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.fit_rows import SQUARE, FileRows
-from calibtool.calibrators.fitted import class_shares
+from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.fitting.descent import Optimum, Problem
 from calibtool.calibrators.fitting.forms import Diagonal, Form, Full
 from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, pieces
@@ -73,12 +73,14 @@ def fit_affine(
         method,
         predictions,
         Affine(weight, np.array(bias), look, floor, temperature),
-        objective="nll" if not np.any(penalty) else "nll with a penalty",
-        nll_before=optimum.before,
-        nll_after=optimum.after,
-        gradient=optimum.gradient,
-        options=options or {},
-        notes=(*zeros, *notes),
+        FitRecord(
+            objective="nll" if not np.any(penalty) else "nll with a penalty",
+            nll_before=optimum.before,
+            nll_after=optimum.after,
+            gradient=optimum.gradient,
+            options=options or {},
+            notes=(*zeros, *notes),
+        ),
     )
 
 
