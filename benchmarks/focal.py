@@ -143,7 +143,7 @@ def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
             state = begin(settings, data, parts, place)
             train, val, test = (Feed(p, place.device) for p in (parts.train, parts.val, parts.test))
             notes = Notes(train, val, settings, place)
-            fit(state, train, val, settings, place, watch=Silent(), keep=notes)
+            fit(state, train, val, settings, place, watch=Silent(), save=notes)
             on_val, on_test = (
                 ct.Predictions.from_logits(
                     predict(state.model, feed, settings, place).numpy(), feed.rows.labels

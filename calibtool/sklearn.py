@@ -14,6 +14,7 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator as FittedCalibrator
 from calibtool.calibrators.calibrator import finish
 from calibtool.calibrators.fit import fit
+from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import Power
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import to_probs
@@ -182,7 +183,7 @@ class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: i
         except FitError as error:
             reason = f"probabilities stay as they are: {error}"
         warnings.warn(reason, UserWarning, stacklevel=3)
-        return finish("temperature", predictions, Power(1.0), notes=(reason,))
+        return finish("temperature", predictions, Power(1.0), FitRecord(notes=(reason,)))
 
 
 _METHODS = {"logits": "decision_function", "probs": "predict_proba"}

@@ -13,6 +13,7 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator, finish, require_classes, require_fit
 from calibtool.calibrators.crossfit import FOLDS, require_foldable
 from calibtool.calibrators.fit import fit
+from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.folds import stratified_folds
@@ -381,8 +382,6 @@ def _compared(
 def _prior_score(judged: Predictions, rank_by: str) -> float:
     """Return the mean score of predicting the class shares for every row: their entropy, or one
     minus the sum of their squares."""
-    from calibtool.calibrators.fitted import class_shares
-
     shares = class_shares(judged)
     if rank_by == "brier":
         return float(1 - (shares**2).sum())
@@ -392,5 +391,5 @@ def _prior_score(judged: Predictions, rank_by: str) -> float:
 
 def _identity(predictions: Predictions) -> Calibrator:
     """Return the calibrator that changes nothing, a temperature of 1."""
-    notes: dict[str, Any] = {"notes": ("chosen by select: nothing beats doing nothing",)}
-    return finish("temperature", predictions, Power(1.0), **notes)
+    record = FitRecord(notes=("chosen by select: nothing beats doing nothing",))
+    return finish("temperature", predictions, Power(1.0), record)

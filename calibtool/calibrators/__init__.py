@@ -1,1 +1,1 @@
-"""What corrects probabilities: one calibrator per file, and the table of all."""
+"""Calibrators, which correct probabilities: one per file, and the registry of all."""

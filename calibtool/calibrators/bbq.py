@@ -1,12 +1,12 @@
 """Bayesian binning into quantiles: equal-mass binnings, averaged by their posterior probability
 (Naeini et al. 2015).
 
-Binnings have B bins, B from N^(1/3) / 10 to 10 N^(1/3), at most N / 5 and at most the number of
-distinct scores. The marginal likelihood of each is that of a beta prior per bin, which weighs 2
-rows and has the middle of the bin, kept within [.005, .995], as its mean. The estimate of a bin is
-(n1 + p0) / (n + 1), where p0 is the mean score of its positives, with the middle added as one more.
-Prior, sizes and estimate are those of the authors' code (BDeu2), without its pruning of binnings
-that weigh little.
+The number of bins B runs from N^(1/3) / 10 to 10 N^(1/3), but at most to N / 5 and to the number of
+distinct scores. Each bin has a beta prior that weighs 2 rows and whose mean is the middle of the
+bin, clipped to [.005, .995]; the priors give the marginal likelihood of a binning. The estimate of
+a bin with n rows, n1 of them positives, is (n1 + p0) / (n + 1), where p0 is the mean of the scores
+of the positives and, as one more score, the middle of the bin. Prior, sizes and estimate are those
+of the authors' code (BDeu2), without its pruning of binnings that weigh little.
 """
 
 from __future__ import annotations

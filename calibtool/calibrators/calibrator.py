@@ -21,8 +21,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.types import Array, Shown
 
-# Values that are calibrated at a time: 128 MB in float64, of which a map makes a few at once. In
-# one piece, calibrating large predictions would need several times their memory.
+# Values that are calibrated at a time: 128 MB in float64. A map makes a few arrays of that size at
+# once; on all rows at once, it would need several times the memory of the predictions.
 PIECE = 1 << 24
 
 
@@ -76,7 +76,7 @@ class Calibrator(Shown):
         return columns_of(self.map)
 
     def placed_at_prior(self, predictions: Predictions) -> int:
-        """Return how many rows get 0 for every class, and so the class shares of the fit data."""
+        """Return how many rows every curve gives 0: they get the class shares of the fit data."""
         return placed_at_prior(self.map, predictions)
 
     def for_prior(self, target: ArrayLike) -> Calibrator:
@@ -157,7 +157,7 @@ def require_fit(predictions: Predictions | FileRows) -> int:
 
 
 def finish(
-    method: str, predictions: Predictions | FileRows, fitted_map: Map, **record: Any
+    method: str, predictions: Predictions | FileRows, fitted_map: Map, record: FitRecord
 ) -> Calibrator:
     """Return the calibrator of a map that was fitted to predictions.
 
@@ -165,15 +165,15 @@ def finish(
         method: its name in the registry.
         predictions: that it was fitted to, with labels.
         fitted_map: the map.
-        record: further fields of `FitRecord`.
+        record: of the fit; what it says of the rows is filled in here.
     """
     digest = predictions.digest if isinstance(predictions, FileRows) else digest_of(predictions)
-    fitted = FitRecord(
+    fitted = replace(
+        record,
         rows=digest.rows,
         kind=predictions.kind,
         prior=tuple(digest.shares.tolist()),
         fingerprint=digest.fingerprint,
-        **record,
     )
     classes = int(predictions.classes or 0)
     return Calibrator(method, fitted_map, classes, predictions.class_names, fitted)

@@ -79,7 +79,9 @@ def cross_fit(
 
 def require_foldable(predictions: Predictions) -> None:
     """Raise InputError if there are no labels, or too few rows for the folds."""
-    if predictions.labels is None or predictions.rows < 2 * FOLDS:
+    if predictions.labels is None:
+        raise InputError(f"{predictions.source}: has no labels, which a cross-fit needs")
+    if predictions.rows < 2 * FOLDS:
         raise InputError(
             f"{predictions.source}: {predictions.rows} rows are too few to cross-fit in {FOLDS} "
             f"folds, at least {2 * FOLDS} are needed; give a test file with --test"

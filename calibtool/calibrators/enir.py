@@ -17,7 +17,7 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Line
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
-from calibtool.calibrators.isotonic import lowest_positive
+from calibtool.calibrators.isotonic import distinct, lowest_positive
 from calibtool.data.predictions import Predictions
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
@@ -81,8 +81,7 @@ def curve(cells: Cells) -> Line:
     new = np.flatnonzero(np.concatenate([[True], mean[1:] != mean[:-1]]))
     ends = np.append(new[1:], len(mean)) - 1
     x, height = np.stack([first[new], last[ends]], axis=1).ravel(), np.repeat(mean[new], 2)
-    keep = np.concatenate([[True], x[1:] > x[:-1]])
-    return Line(x[keep], np.clip(height[keep], 0, 1))
+    return Line(*distinct(x, np.clip(height, 0, 1)))
 
 
 def _path(share: Array, n: Array, price: float, y: Array) -> Iterator[tuple[float, Array, Array]]:

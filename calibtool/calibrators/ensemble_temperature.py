@@ -8,6 +8,7 @@ import numpy as np
 
 from calibtool.calibrators import inputs, temperature
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import Mixture, Power
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
@@ -44,10 +45,7 @@ def fit(predictions: Predictions) -> Calibrator:
         "ensemble-temperature",
         predictions,
         Mixture(t, shares),
-        objective="nll",
-        nll_before=before,
-        nll_after=nll,
-        gradient=gap,
+        FitRecord(objective="nll", nll_before=before, nll_after=nll, gradient=gap),
     )
 
 

@@ -38,9 +38,9 @@ def fit(
         method: a key of METHODS, such as "temperature".
         predictions: with labels; in memory, a `Source` (`ct.scan`) or a `Summary` (`ct.cells`).
             Temperature, bias-corrected temperature and vector scaling are fitted to a source in a
-            few passes over the file, which is never held, and reach the same optimum; for all other
-            fits the source is loaded. Isotonic, histogram, platt, beta and bbq can be fitted to a
-            summary.
+            few passes over the file, which is never loaded as a whole, and reach the same optimum;
+            for all other fits the source is loaded. Isotonic, histogram, platt, beta and bbq can be
+            fitted to a summary.
         by: a column of `predictions.extra`; one calibrator is fitted per value of it.
         progress: called repeatedly with the stage and the share of it that is done, while a file
             is read.

@@ -179,7 +179,7 @@ class FileRows:
 
 
 class _BlockFacts(NamedTuple):
-    """What the record of a fit needs of a block."""
+    """The facts about a block that the record of a fit is made from."""
 
     floor: float
     zeros: int
@@ -187,7 +187,7 @@ class _BlockFacts(NamedTuple):
 
 
 class _ShareSum(NamedTuple):
-    """What a worker returns: its sum (None without weighted rows), rows read, and blocks' facts."""
+    """A worker's result: its sum (None without weighted rows), rows read, facts about blocks."""
 
     total: Array | None
     rows: int

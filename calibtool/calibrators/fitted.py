@@ -78,7 +78,7 @@ class Digest:
 
 
 class BlockDigest(NamedTuple):
-    """What a block adds to a digest; `bytes` are of labels, of values at the labels, of weights."""
+    """A block's part of a digest; `bytes` are of labels, of values at the labels, of weights."""
 
     rows: int
     width: int

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.nested_maps import ByGroup, group_names
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError
@@ -50,6 +51,5 @@ def fit_groups(
         method,
         predictions,
         ByGroup(column, maps),
-        options={**options, "by": column},
-        notes=tuple(notes),
+        FitRecord(options={**options, "by": column}, notes=tuple(notes)),
     )

@@ -57,9 +57,9 @@ def curve(cells: Cells, *, centred: bool = False) -> Line:
     at = cells.at.astype(np.float64)
     if centred:
         mass, score = (np.add.reduceat(x, first) for x in (cells.n, cells.p))
-        return Line(*_distinct(score / mass, values))
+        return Line(*distinct(score / mass, values))
     x, y = np.stack([at[first], at[last]], axis=1).ravel(), np.repeat(values, 2)
-    return Line(*_distinct(x, y))
+    return Line(*distinct(x, y))
 
 
 def lowest_positive(score: Array, outcome: Array) -> float:
@@ -82,7 +82,7 @@ def pooled(cells: Cells) -> tuple[Array, Array]:
     return runs[first], np.clip(regression.x[first], 0, 1)
 
 
-def _distinct(x: Array, y: Array) -> tuple[Array, Array]:
+def distinct(x: Array, y: Array) -> tuple[Array, Array]:
     """Return the points without those at the x of the point before, such as blocks of one score."""
-    keep = np.concatenate([[True], x[1:] > x[:-1]])
-    return x[keep], y[keep]
+    rises = np.concatenate([[True], x[1:] > x[:-1]])
+    return x[rises], y[rises]

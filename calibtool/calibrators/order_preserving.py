@@ -13,6 +13,7 @@ import numpy as np
 from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.curves import Bend
+from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.fitting.bounded import (
     bend_basis,
     minimise,
@@ -91,10 +92,12 @@ def fit(predictions: Predictions, *, knots: int = 8, smoothness: float = 1.0) ->
         "order-preserving",
         predictions,
         Monotone(Bend(at, v, 0.0), floor),
-        objective="nll with a penalty",
-        gradient=gradient,
-        options={"knots": knots, "smoothness": smoothness},
-        notes=tuple(inputs.notes_of_zeros(inputs.floored(predictions), floor)),
+        FitRecord(
+            objective="nll with a penalty",
+            gradient=gradient,
+            options={"knots": knots, "smoothness": smoothness},
+            notes=tuple(inputs.notes_of_zeros(inputs.floored(predictions), floor)),
+        ),
     )
 
 

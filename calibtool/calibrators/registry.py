@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from calibtool.errors import UsageError
+from calibtool.errors import UsageError, near
 
 # Classes up to which a pass over a file sums a matrix of second derivatives: (2 K)**2 numbers in
 # float64, 32 MB at 1,024, of which each worker holds two.
@@ -15,7 +15,7 @@ MATRIX = 1024
 
 @dataclass(frozen=True)
 class Method:
-    """A line of the table; the module has the same name, with _ for -.
+    """The entry of a calibrator; its module has the same name, with _ for -.
 
     Attributes:
         title: the name in prose.
@@ -238,11 +238,5 @@ METHODS: dict[str, Method] = {
 def module_of(method: str) -> Any:
     """Return the module of a calibrator; raise UsageError for a name not in the table."""
     if method not in METHODS:
-        import difflib
-
-        close = difflib.get_close_matches(method, METHODS, n=2, cutoff=0.5)
-        advice = (
-            f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(METHODS)}"
-        )
-        raise UsageError(f"there is no calibrator {method!r}; {advice}")
+        raise UsageError(f"there is no calibrator {method!r}{near(method, METHODS)}")
     return import_module(f"calibtool.calibrators.{method.replace('-', '_')}")

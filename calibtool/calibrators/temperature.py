@@ -18,6 +18,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.fit_rows import FileRows, FitRows, MemoryRows
+from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import EXTREME, Power
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
@@ -73,11 +74,13 @@ def fit(
         "temperature",
         predictions,
         Power(temperature),
-        objective=objective,
-        nll_before=before,
-        nll_after=after,
-        options={"objective": objective},
-        notes=tuple(predictions.notes()) if isinstance(predictions, FileRows) else (),
+        FitRecord(
+            objective=objective,
+            nll_before=before,
+            nll_after=after,
+            options={"objective": objective},
+            notes=tuple(predictions.notes()) if isinstance(predictions, FileRows) else (),
+        ),
     )
 
 
@@ -96,7 +99,7 @@ def best(predictions: Predictions | FileRows) -> tuple[float, float, float]:
 
 
 class _Moments(NamedTuple):
-    """What a pass sums, as means over the rows.
+    """The results of a pass, as means over the rows.
 
     Attributes:
         loss, slope, curve, third: L(b) and its first three derivatives.

@@ -14,7 +14,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.curves import Crossed, Pair, Steps
-from calibtool.calibrators.fitted import class_shares
+from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.data.folds import stratified_folds
@@ -66,7 +66,7 @@ def curve(cells: Cells) -> Pair:
     """Return both step functions of cells of probabilities."""
     weighted = cells.n > 0
     n, y, at = cells.n[weighted], cells.y[weighted], cells.at[weighted].astype(np.float64)
-    # a 0 more is a 1 more in the problem with outcomes and order reversed
+    # adding a 0 is adding a 1 to the problem with outcomes and order reversed
     p1 = _with_a_one(n, y)
     p0 = 1 - _with_a_one(n[::-1], (n - y)[::-1])[::-1]
     low = Steps.merged(at, np.append(0.0, p0))
@@ -124,7 +124,6 @@ def _hull(width: list[float], height: list[float]) -> Array:
 
 def _cross(predictions: Predictions, folds: int, multiclass: Multiclass) -> Calibrator:
     """Return the merger of inductive calibrators, one per fold."""
-    require_fit(predictions)
     assert predictions.labels is not None
     if predictions.rows < 2 * folds:
         raise FitError(
@@ -140,4 +139,4 @@ def _cross(predictions: Predictions, folds: int, multiclass: Multiclass) -> Cali
     pairs: list[Any] = list(zip(*(fold_map.curves for fold_map in maps), strict=True))
     merged = replace(maps[0], curves=tuple(map(Crossed, pairs)), prior=class_shares(predictions))
     options = {"folds": folds, "multiclass": multiclass}
-    return finish("venn-abers", predictions, merged, options=options)
+    return finish("venn-abers", predictions, merged, FitRecord(options=options))

@@ -76,7 +76,7 @@ def report(
     from calibtool.data.files.write import require_writable
     from calibtool.errors import UsageError
     from calibtool.metrics.spec import parse_list
-    from calibtool.reports.page.build import page
+    from calibtool.reports.page.build import build_page
     from calibtool.reports.page.write import form_of, text
 
     form = form_of(output, format_, model_card)
@@ -90,7 +90,7 @@ def report(
     columns = fitted.columns if fitted is not None else ()
     sources = [shared.opened(file, choice, columns) for file in files]
     with out.progress() as progress:
-        report = page(
+        report = build_page(
             sources,
             specs,
             calibrator=fitted,

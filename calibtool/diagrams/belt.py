@@ -18,7 +18,7 @@ from calibtool.diagrams.curve import (
     stacked,
 )
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, only, request
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
 from calibtool.diagrams.scales import AXIS_NAMES, LINEAR, Scale
@@ -74,19 +74,21 @@ class BeltDiagram(Drawn):
         }
 
 
-def compute(predictions: Named, *, view: View = "auto", **how: Unpack[How]) -> BeltDiagram:
+def compute(
+    predictions: Named, *, view: View = "auto", **shared: Unpack[SharedOptions]
+) -> BeltDiagram:
     """Compute the belt of Nattino, Finazzi & Bertolini 2014, at 80 % and at `level`.
 
     Args:
         predictions: one set.
         view: "top", "positive", or "auto" for the natural view of the data.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises InputError if no score lies between 0 and 1.
     """
     rows = only(predictions)
     option = "" if view == "auto" else f"(view={view})"
-    results = evaluate_rows(request(rows, [f"ici{option}"], **how))
+    results = evaluate_rows(request(rows, [f"ici{option}"], **shared))
     collected, chosen = results.collected[0].rows, results.specs[0].view
     score, outcome = collected.view(chosen)
     cells = Cells.from_rows(score, outcome, collected.weights)

@@ -11,7 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, only, request
 from calibtool.diagrams.style import DASHES, Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
@@ -78,26 +78,26 @@ class BinsDiagram(Drawn):
         return {tuple(names): self.libraries[names[0]] for names in together.values()}
 
 
-def compute(predictions: Named, **how: Unpack[How]) -> BinsDiagram:
+def compute(predictions: Named, **shared: Unpack[SharedOptions]) -> BinsDiagram:
     """Compute the ECE over 5 to 100 bins of equal width and of equal mass, with intervals; that of
     every library that `evaluate --conventions` knows; and smooth ECE.
 
     Args:
         predictions: one set.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
     rows = only(predictions).load()
     specs = [f"{name}(bins={number})" for name in RULES.values() for number in NUMBERS]
-    results = evaluate_rows(request(rows, [*specs, "smece"], **how))
+    results = evaluate_rows(request(rows, [*specs, "smece"], **shared))
     estimates = results.estimates()
     size = len(NUMBERS)
     by_rule = {rule: estimates[k * size : (k + 1) * size] for k, rule in enumerate(RULES)}
     notes = []
-    few = rows
+    sample = rows
     if rows.rows > LIBRARY_ROWS:
-        few = rows.take(slice(0, LIBRARY_ROWS))
+        sample = rows.take(slice(0, LIBRARY_ROWS))
         notes.append(f"other libraries' rules are tried on the first {LIBRARY_ROWS:,} rows")
-    reproduced = reproduce.by_bins(few, NUMBERS)
+    reproduced = reproduce.by_bins(sample, NUMBERS)
     libraries = {
         name: tuple(values[number].value for number in NUMBERS)
         for name, values in reproduced.items()

@@ -14,9 +14,9 @@ from calibtool.data.rows import to_probs
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, class_names, request, with_classes
+from calibtool.diagrams.inputs import Named, SharedOptions, class_names, request, with_classes
 from calibtool.diagrams.options import Bins, Top
-from calibtool.diagrams.reliability_curves import binned, binomial_range
+from calibtool.diagrams.reliability_curves import binned, binomial_range, curve_of
 from calibtool.diagrams.scales import LINEAR, Scale
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
@@ -125,7 +125,7 @@ class Classwise(Drawn):
 
 
 def compute(
-    predictions: Named, *, top: Top = TOP, bins: Bins = 15, **how: Unpack[How]
+    predictions: Named, *, top: Top = TOP, bins: Bins = 15, **shared: Unpack[SharedOptions]
 ) -> Classwise:
     """Compute the one-vs-rest reliability of every class (Kull et al. 2019; Nixon et al. 2019).
 
@@ -133,13 +133,13 @@ def compute(
         predictions: one set, with whole rows.
         top: number of classes with a diagram: those with the highest ECE.
         bins: number of bins, of equal width.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises UsageError for confidences alone.
     """
     rows = with_classes(predictions, "the class view")
     edges = equal_width(None, bins=bins)  # type: ignore[arg-type]  # no cells are needed
-    results = evaluate_rows(request(rows, [f"classwise-ece(bins={bins})"], **how))
+    results = evaluate_rows(request(rows, [f"classwise-ece(bins={bins})"], **shared))
     one_vs_rest = results.collected[0].classes
     assert one_vs_rest is not None
     cells = one_vs_rest.cells(edges)
@@ -147,8 +147,8 @@ def compute(
     order = np.argsort(-ece, kind="stable")
     names = tuple(class_names(rows))
     worst = [int(k) for k in order[:top]]
-    variants = [Variant(_OneVsRest(k), names[k]) for k in worst]
-    of_worst = evaluate_rows(request(_AsColumn(rows), [f"ece(bins={bins})"], variants, **how))
+    variants = [Variant(_ClassAgainstRest(k), names[k]) for k in worst]
+    of_worst = evaluate_rows(request(_OneColumn(rows), [f"ece(bins={bins})"], variants, **shared))
     curves = [_curve(of_worst, number, edges, names[k]) for number, k in enumerate(worst)]
     notes: tuple[str, ...] = ()
     if len(worst) < len(names):
@@ -172,16 +172,9 @@ def compute(
 
 def _curve(results: RowResults, number: int, edges: Array, name: str) -> Curve:
     """Return the one-vs-rest diagram of a class; its rows are those with the label of the class."""
-    said, was = results.means(number)
-    return Curve(
-        label=name,
-        panel=name,
-        **vars(binned(results, number, edges, "clopper-pearson")),
-        estimates=results.estimates(number),
-        rows=int(results.collected[number].rows.outcome.sum()),  # type: ignore[union-attr]
-        said=said,
-        was=was,
-    )
+    points = binned(results, number, edges, "clopper-pearson")
+    rows = int(results.collected[number].rows.outcome.sum())  # type: ignore[union-attr]
+    return replace(curve_of(results, number, points, label=name, panel=name), rows=rows)
 
 
 def _strip(cells: Cells, order: Array, results: RowResults) -> Strip:
@@ -200,7 +193,7 @@ def _strip(cells: Cells, order: Array, results: RowResults) -> Strip:
 
 
 @dataclass(frozen=True)
-class _OneVsRest:
+class _ClassAgainstRest:
     """A recalibrator that turns a class against all others into P(class 1) of two classes."""
 
     index: int
@@ -213,11 +206,10 @@ class _OneVsRest:
 
 
 @dataclass(frozen=True)
-class _AsColumn:
-    """Predictions of many classes, presented as the one column that `_OneVsRest` makes of them."""
+class _OneColumn:
+    """Predictions of K classes, presented as the one column that `_ClassAgainstRest` makes."""
 
-    rows_of: Readable
-
+    predictions: Readable
     kind: Kind = "probs"
     classes: int | None = 2
     one_column: bool = True
@@ -225,21 +217,21 @@ class _AsColumn:
     @property
     def source(self) -> str:
         """The name of the file."""
-        return self.rows_of.source
+        return self.predictions.source
 
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return self.rows_of.rows
+        return self.predictions.rows
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
         """Yield the predictions in blocks; shorter ones for many classes, to bound the memory."""
-        step = max(1024, rows // max((self.rows_of.classes or 2) // 64, 1) // 1024 * 1024)
-        return self.rows_of.blocks(step)
+        step = max(1024, rows // max((self.predictions.classes or 2) // 64, 1) // 1024 * 1024)
+        return self.predictions.blocks(step)
 
     def load(self) -> Predictions:
         """Return all rows in memory."""
-        return self.rows_of.load()
+        return self.predictions.load()
 
 
 def height(data: Classwise, width: float, style: Style) -> float:

@@ -13,7 +13,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, named, request
+from calibtool.diagrams.inputs import Named, SharedOptions, named, request
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import Smooth, percentiles, smoother
 from calibtool.diagrams.scales import AXIS_NAMES
@@ -90,17 +90,17 @@ class Compare(Drawn):
         }
 
 
-def compute(predictions: Named, *, view: View = "auto", **how: Unpack[How]) -> Compare:
+def compute(predictions: Named, *, view: View = "auto", **shared: Unpack[SharedOptions]) -> Compare:
     """Compute the smoothed gaps of two models over the score, and their paired difference.
 
     Args:
         predictions: two sets of the same rows, by name.
         view: "top", "positive", or "auto" for the natural view of the first set.
-        how: `resamples`, `level`, `seed` of the bands, and `progress`.
+        shared: `resamples`, `level`, `seed` of the bands, and `progress`.
 
     Raises UsageError if the rows or their labels differ.
     """
-    sets = {name: one.load() for name, one in named(predictions).items()}
+    sets = {name: rows.load() for name, rows in named(predictions).items()}
     if len(sets) != 2:
         raise UsageError(f"compare draws two sets of predictions, not {len(sets)}")
     (a_name, a), (b_name, b) = sets.items()
@@ -108,7 +108,7 @@ def compute(predictions: Named, *, view: View = "auto", **how: Unpack[How]) -> C
     option = "" if view == "auto" else f"(view={view})"
     specs = [f"smece{option}"] if a.kind == "confidence" else [f"smece{option}", "nll"]
     variants = [Variant(title=a_name), Variant(lambda block: _rows_of(b, block), b_name)]
-    results = evaluate_rows(request(numbered(a), specs, variants, **how))
+    results = evaluate_rows(request(numbered(a), specs, variants, **shared))
     # one bandwidth for both, the wider, so that their curves differ by their gaps alone
     width = max(results.measured[k][0].value or 0.0 for k in range(2))
     problems = [RowProblems(results.collected[k], results.view) for k in range(2)]

@@ -11,7 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, only, request
 from calibtool.diagrams.options import Bins, View
 from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
@@ -82,7 +82,7 @@ class Confidence(Drawn):
 
 
 def compute(
-    predictions: Named, *, bins: Bins = 20, view: View = "auto", **how: Unpack[How]
+    predictions: Named, *, bins: Bins = 20, view: View = "auto", **shared: Unpack[SharedOptions]
 ) -> Confidence:
     """Compute histograms of the confidence by outcome (Hendrycks & Gimpel 2017, fig. 1).
 
@@ -90,12 +90,12 @@ def compute(
         predictions: one set.
         bins: number of bins, of equal width.
         view: "top", "positive", or "auto" for the natural view of the data.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
     source = only(predictions)
     chosen = view if view != "auto" else ("positive" if source.one_column else "top")
     metric = "auroc-correct" if chosen == "top" else "auroc"
-    results = evaluate_rows(request(source, [metric], **how))
+    results = evaluate_rows(request(source, [metric], **shared))
     rows = results.collected[0].rows
     score, outcome = rows.view(chosen)
     edges = np.arange(1, bins + 1) / bins

@@ -11,7 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, class_names, request, with_classes
+from calibtool.diagrams.inputs import Named, SharedOptions, class_names, request, with_classes
 from calibtool.diagrams.options import Top
 from calibtool.diagrams.reliability_curves import clopper_pearson, informative_rows
 from calibtool.diagrams.style import Style
@@ -80,20 +80,22 @@ class ConfusionCalibration(Drawn):
         }
 
 
-def compute(predictions: Named, *, top: Top = TOP, **how: Unpack[How]) -> ConfusionCalibration:
+def compute(
+    predictions: Named, *, top: Top = TOP, **shared: Unpack[SharedOptions]
+) -> ConfusionCalibration:
     """Compute mean confidence and accuracy of the rows in which each class is predicted (top-label
     calibration, Gupta & Ramdas 2022), and the label that it is most often confused with.
 
     Args:
         predictions: one set, with whole rows.
         top: largest number of classes; of more, those whose gaps weigh most.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises UsageError for confidences alone.
     """
     source = with_classes(predictions, "confusion calibration")
     results = evaluate_rows(
-        request(source, ["top-label-ece"], columns=("labels", "predicted"), **how)
+        request(source, ["top-label-ece"], columns=("labels", "predicted"), **shared)
     )
     rows = results.collected[0].rows
     assert rows.predicted is not None
@@ -101,17 +103,17 @@ def compute(predictions: Named, *, top: Top = TOP, **how: Unpack[How]) -> Confus
     weight = np.ones(len(rows.correct)) if rows.weights is None else rows.weights
     level = results.settings.level
     size = results.data.classes or 2
-    n, said, was, squares = (
+    n, confidence, hits, squares = (
         np.bincount(rows.predicted, weight * values, size)
         for values in (1.0, rows.confidence, rows.correct, weight)
     )
     seen = np.flatnonzero(n > 0)
-    shown = seen[np.argsort(-np.abs(was - said)[seen], kind="stable")][:top]
+    shown = seen[np.argsort(-np.abs(hits - confidence)[seen], kind="stable")][:top]
     notes: tuple[str, ...] = ()
     if len(shown) < len(seen):
         notes = (f"{len(shown)} of {len(seen):,} predicted classes are drawn: the widest gaps",)
     names = class_names(source)
-    rate = np.divide(was, n, out=np.zeros(size), where=n > 0)
+    rate = np.divide(hits, n, out=np.zeros(size), where=n > 0)
     low, high = clopper_pearson(rate, informative_rows(n, squares), level)
     counts = np.bincount(rows.predicted, minlength=size)
     classes = []
@@ -124,7 +126,7 @@ def compute(predictions: Named, *, top: Top = TOP, **how: Unpack[How]) -> Confus
                 name=names[k],
                 rows=int(counts[k]),
                 share=float(n[k] / weight.sum()),
-                said=float(said[k] / n[k]),
+                said=float(confidence[k] / n[k]),
                 was=float(rate[k]),
                 low=float(low[k]),
                 high=float(high[k]),
@@ -153,7 +155,7 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
 
     place = panels.inside(axes)
     axes = place.subplots()
-    said, was = style.colour(1), style.colour(0)
+    of_confidence, of_accuracy = style.colour(1), style.colour(0)
     size: dict[str, Any] = {"ms": 0.62 * style.text, "mew": style.line * 0.8, "zorder": 4, "ls": ""}
     for y, predicted in enumerate(data.classes):
         axes.plot(
@@ -164,10 +166,14 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
             zorder=1,
         )
         axes.plot(
-            [predicted.low, predicted.high], [y, y], color=was, lw=style.line * 0.9, gid=f"bars-{y}"
+            [predicted.low, predicted.high],
+            [y, y],
+            color=of_accuracy,
+            lw=style.line * 0.9,
+            gid=f"bars-{y}",
         )
-        axes.plot([predicted.said], [y], marker="D", mfc=style.paper, mec=said, **size)
-        axes.plot([predicted.was], [y], marker="o", color=was, gid=f"point-{y}", **size)
+        axes.plot([predicted.said], [y], marker="D", mfc=style.paper, mec=of_confidence, **size)
+        axes.plot([predicted.was], [y], marker="o", color=of_accuracy, gid=f"point-{y}", **size)
         axes.annotate(
             _words(predicted),
             (1, y),
@@ -187,8 +193,8 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     axes.xaxis.set_major_locator(marks.few_ticks(4))
     marks.percent_axis(axes, which="x")
     handles = [
-        Line2D([], [], marker="o", color=was, **{**size, "ls": ""}),
-        Line2D([], [], marker="D", mfc=style.paper, mec=said, **size),
+        Line2D([], [], marker="o", color=of_accuracy, **{**size, "ls": ""}),
+        Line2D([], [], marker="D", mfc=style.paper, mec=of_confidence, **size),
     ]
     marks.key(axes, style, handles, ["accuracy where it is predicted", "mean confidence"])
     axes.set_xlabel("; ".join(marks.estimate_text(estimate) for estimate in data.estimates))

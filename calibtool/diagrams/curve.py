@@ -17,7 +17,7 @@ Parts = dict[str, dict[str, list[Any]]]
 
 
 class Diagram(Protocol):
-    """What the record of every kind of diagram has."""
+    """The interface of the records of all kinds of diagrams."""
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
-
-
-def svg(drawn: Figure) -> str:
-    """Return a figure as an SVG with real text; figures of the same data give the same string."""
-    return picture(drawn, "svg").decode("utf-8")
-
-
 # no dates and versions: the same data give the same bytes
 METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -37,6 +30,11 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 DPI = 200  # of png: 650 pixels for a column of 3.25 inches
 PAD = 0.03  # inches around a picture
+
+
+def svg(drawn: Figure) -> str:
+    """Return a figure as an SVG with real text; figures of the same data give the same string."""
+    return picture(drawn, "svg").decode("utf-8")
 
 
 def figure(

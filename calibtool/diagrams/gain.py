@@ -18,7 +18,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, only, request
 from calibtool.diagrams.options import Option
 from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
@@ -95,7 +95,7 @@ def compute(
         Predictions | None,
         Option("Measure on this file instead of cross-fitting.", typed="predictions"),
     ] = None,
-    **how: Unpack[How],
+    **shared: Unpack[SharedOptions],
 ) -> GainDiagram:
     """Compute NLL and ECE before and after every calibrator, on rows that it was not fitted on.
 
@@ -104,7 +104,7 @@ def compute(
             set.
         methods: names of calibrators, or None for all.
         test: rows to measure on, instead of cross-fitting.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises FitError if no calibrator can be fitted.
     """
@@ -115,7 +115,7 @@ def compute(
         module_of(name)
     variants, notes = [Variant()], []
     measured = numbered(rows) if test is None else test
-    report_progress: Progress = how.get("progress") or silent
+    report_progress: Progress = shared.get("progress") or silent
     for done, name in enumerate(names, start=1):
         try:
             variants.append(_variant(name, rows, crossed=test is None))
@@ -124,7 +124,7 @@ def compute(
         report_progress("fitting", done / len(names))
     if len(variants) == 1:
         raise FitError(f"no calibrator could be fitted: {'; '.join(notes)}")
-    results = evaluate_rows(request(measured, METRICS, variants, **how))
+    results = evaluate_rows(request(measured, METRICS, variants, **shared))
     gains = [
         Gain(variant.title, results.estimates(k), results.change(k))
         for k, variant in enumerate(variants)

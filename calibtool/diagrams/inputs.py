@@ -15,19 +15,17 @@ from calibtool.evaluation.resampling import Resampling
 from calibtool.types import Array, Progress
 
 Named: TypeAlias = Readable | Mapping[str, Readable]
+MOST_GROUPS = 12  # small diagrams in one picture: six rows of two at the width of a paper's column
 
 
-class How(TypedDict, total=False):
-    """How intervals are made: the options that every kind shares."""
+class SharedOptions(TypedDict, total=False):
+    """The options that every kind shares: how intervals are made, and the progress callback."""
 
     ci: str
     resamples: int
     level: float
     seed: int
     progress: Progress | None
-
-
-MOST_GROUPS = 12  # small diagrams side by side
 
 
 def named(predictions: Named) -> dict[str, Readable]:
@@ -105,7 +103,7 @@ def column(predictions: Predictions, name: str, option: str) -> Array:
 def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
     """Return the rows of each group by a column, the largest groups only, and notes on the others.
 
-    `data.slicing.panels` parts the rows. Raises UsageError for a column that is not there.
+    `data.slicing.panels` splits the rows. Raises UsageError for a column that is not there.
     """
     is_column = name in predictions.extra
     if is_column or ("," not in name and name not in PSEUDO):

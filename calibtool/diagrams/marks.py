@@ -1,4 +1,4 @@
-"""Marks and texts that pictures are made from.
+"""The marks and texts of pictures.
 
 Each mark that carries data has a gid, by which an SVG and the tests find it: "band", "bars",
 "curve", "points", "histogram" and a number.
@@ -132,7 +132,7 @@ def percent_axis(axes: Axes, *, which: str = "y") -> None:
 
 
 def few_ticks(intervals: int) -> Any:
-    """Return a locator that divides the axis into at most so many intervals."""
+    """Return a locator that divides the axis into at most `intervals` parts."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(intervals)

@@ -1,4 +1,4 @@
-"""Calibration over time and the evidence of a change: what `calibtool monitor` found."""
+"""Calibration over time and the evidence of a change: the picture of a `Monitoring`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MANY = 60  # periods; of more, the points would touch and are left out
+# what the e-values are evidence against, by `Monitoring.against`
+_NULL = {"first": "nothing changes", "calibrated": "scores are calibrated"}
 _LOWEST = -3.0  # decimal logarithm; lower e-values are drawn there, and are no evidence anyway
 
 
@@ -46,9 +48,6 @@ def draw(data: Monitoring, axes: Axes, style: Style) -> None:
         f"{1 / data.alpha:g} is at most {data.alpha:g}. {data.rows:,} rows",
         letter=0.55,
     )
-
-
-_NULL = {"first": "nothing changes", "calibrated": "scores are calibrated"}
 
 
 def _times(data: Monitoring) -> Any:
@@ -86,21 +85,21 @@ def _marker(data: Monitoring, style: Style) -> dict[str, Any]:
 
 def _means(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
     """Draw mean score and mean outcome, with the interval of the outcome."""
-    said, was = numbers(data.periods, "said"), numbers(data.periods, "was")
+    score, outcome = numbers(data.periods, "said"), numbers(data.periods, "was")
     # bias is the mean score minus the mean outcome: its interval, subtracted from the score
     ends = [[p.bias.low, p.bias.high] for p in data.periods]
-    low, high = (said - np.array(ends, float)[:, k] for k in (1, 0))
+    low, high = (score - np.array(ends, float)[:, k] for k in (1, 0))
     thin = style.line * (0.8 if len(x) <= _MANY else 0.4)
     marks.bars(axes, x, low, high, colour=style.colour(0), width=thin, gid="bars-0")
     look: dict[str, Any] = {"lw": style.line, **_marker(data, style)}
     handles = [
-        axes.plot(x, was, color=style.colour(0), marker="o", gid="curve-0", **look)[0],
-        axes.plot(x, said, color=style.colour(1), marker="s", ls=DASHES[1], gid="curve-1", **look)[
+        axes.plot(x, outcome, color=style.colour(0), marker="o", gid="curve-0", **look)[0],
+        axes.plot(x, score, color=style.colour(1), marker="s", ls=DASHES[1], gid="curve-1", **look)[
             0
         ],
     ]
-    said_name, was_name = MEAN_NAMES[data.view]
-    marks.key(axes, style, handles, [was_name, said_name])
+    score_name, outcome_name = MEAN_NAMES[data.view]
+    marks.key(axes, style, handles, [outcome_name, score_name])
     marks.percent_axis(axes)
     axes.yaxis.set_major_locator(marks.few_ticks(5))
 

@@ -10,7 +10,7 @@ from calibtool.data.readable import Readable, Variant
 from calibtool.diagrams import marks, panels, reliability_curves, series
 from calibtool.diagrams.curve import Curve, Parts, Points, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, groups, named, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, groups, named, only, request
 from calibtool.diagrams.options import Bins, Calibrators, Option, View, require_choices
 from calibtool.diagrams.scales import AXIS_NAMES, Scale, scale_of
 from calibtool.diagrams.style import Style
@@ -122,7 +122,7 @@ def compute(
     intervals: Intervals = "clopper-pearson",
     bands: Bands = None,
     view: View = "auto",
-    **how: Unpack[How],
+    **shared: Unpack[SharedOptions],
 ) -> Reliability:
     """Compute a reliability diagram (Murphy & Winkler 1977; Niculescu-Mizil & Caruana 2005).
 
@@ -140,7 +140,7 @@ def compute(
         bands: "confidence", "consistency" (where a perfect model would lie), "both" or "none"; by
             default both for a single curve, confidence alone for several.
         view: "top", "positive", or "auto" for the natural view of the data.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises UsageError for options that the data do not allow, InputError for cells that do not end
     at the edges of the bins.
@@ -157,7 +157,7 @@ def compute(
     data = []
     for name, rows in sets.items():
         specs = _specs(form, bins, rule, logit=logit, view=_view(view, rows))
-        results = evaluate_variants(request(rows, specs, variants, bias=False, **how))
+        results = evaluate_variants(request(rows, specs, variants, bias=False, **shared))
         data.append(results.data)
         for number, variant in enumerate(variants):
             points = _points(results, number, form, logit=logit, intervals=intervals)
@@ -165,25 +165,13 @@ def compute(
             label = title if len(sets) == 1 or by is not None else f"{name}, {title}"
             label = name if len(variants) == 1 else label
             panel = name if by is not None else ""
-            curves.append(_curve(results, number, points, label, panel))
+            curves.append(
+                reliability_curves.curve_of(results, number, points, label=label, panel=panel)
+            )
     per_panel = len(variants) if by is not None else len(curves)
     bands = bands or ("both" if per_panel == 1 else "confidence")
     level = results.settings.level
     return Reliability(tuple(curves), tuple(data), results.view, form, logit, level, bands, notes)
-
-
-def _curve(results: Results, variant: int, points: Points, label: str, panel: str) -> Curve:
-    """Return the points of a variant as a curve, with its numbers."""
-    said, was = results.means(variant)
-    return Curve(
-        label=label,
-        panel=panel,
-        **vars(points),
-        estimates=results.estimates(variant),
-        rows=results.data.rows,
-        said=said,
-        was=was,
-    )
 
 
 def _view(view: str, predictions: Readable) -> str:
@@ -301,8 +289,8 @@ def _panel(
         lines, wide = _corner(data, curves[0]), marks.width_of(axes) * axes.get_position().width
         place = marks.corner_place(lines, _taken(curves, scale), wide, style)
         if place == "above":  # wide enough for two numbers per line
-            *estimates, last, said, was, rows = lines
-            lines = [*estimates, f"{last}; {rows}", f"{said}, {was}"]
+            *estimates, last, mean_score, mean_outcome, rows = lines
+            lines = [*estimates, f"{last}; {rows}", f"{mean_score}, {mean_outcome}"]
         marks.corner(axes, style, lines, place)
     else:
         marks.key(axes, style, handles, _labels(curves))
@@ -312,9 +300,9 @@ def _panel(
 def _corner(data: Reliability, curve: Curve) -> list[str]:
     """Return the numbers: errors with their intervals, mean score, mean outcome, rows."""
     estimates = [marks.estimate_text(estimate) for estimate in curve.estimates]
-    said, was = percent(curve.said, 1), percent(curve.was, 1)
-    score, outcome = MEANS[data.view]
-    return [*estimates, f"{score} {said}", f"{outcome} {was}", f"n = {curve.rows:,}"]
+    score_name, outcome_name = MEANS[data.view]
+    means = [f"{score_name} {percent(curve.said, 1)}", f"{outcome_name} {percent(curve.was, 1)}"]
+    return [*estimates, *means, f"n = {curve.rows:,}"]
 
 
 def _numbers(curves: tuple[Curve, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.diagrams.curve import Histogram, Points
+from calibtool.diagrams.curve import Curve, Histogram, Points
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.results import Results
 from calibtool.metrics.cells import Cells
@@ -24,6 +24,22 @@ NARROWEST = 0.01  # bandwidth of a smooth curve: twice the distance of its point
 FAR = 18.0  # logit at which a curve on a logit axis ends: 1e-8, the outermost tick
 FINE_BARS = 50  # bars of the histogram beneath a continuous curve, which has no bins of its own
 LEAST_ROWS = 5.0  # effective rows around a point of a smooth curve; with fewer, none is drawn
+
+
+def curve_of(
+    results: Results, variant: int, points: Points, *, label: str, panel: str = ""
+) -> Curve:
+    """Return the points of a variant as a curve, with its estimates, rows and means."""
+    mean_score, mean_outcome = results.means(variant)
+    return Curve(
+        label=label,
+        panel=panel,
+        **vars(points),
+        estimates=results.estimates(variant),
+        rows=results.data.rows,
+        said=mean_score,
+        was=mean_outcome,
+    )
 
 
 # ------------------------------------------------------------------ bins
@@ -80,7 +96,7 @@ def informative_rows(n: Array, squares: Array) -> Array:
 
 
 def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:
-    """Return the exact interval of binomial rates, (M,) each, observed in so many rows.
+    """Return the exact interval of binomial rates, (M,), each observed in its number of rows.
 
     Clopper & Pearson 1934, by quantiles of the beta distribution, so that `rows` need not be whole.
 
@@ -95,6 +111,7 @@ def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Arra
     # betaincinv has no parameter 0; these ends are replaced by 0 and 1 below
     low = betaincinv(np.maximum(hits, 1e-300), misses + 1, tail)
     high = betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - tail)
+    # 1e-9: the product of a rate and its rows is 0, or `rows`, up to rounding only
     return np.where(hits > 1e-9, low, 0 * hits), np.where(misses > 1e-9, high, 1 + 0 * hits)
 
 

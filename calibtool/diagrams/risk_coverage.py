@@ -12,7 +12,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, named, request
+from calibtool.diagrams.inputs import Named, SharedOptions, named, request
 from calibtool.diagrams.options import Calibrators
 from calibtool.diagrams.reliability_curves import percentiles
 from calibtool.diagrams.style import DOTTED, Style
@@ -86,31 +86,31 @@ class RiskCoverage(Drawn):
 
 
 def compute(
-    predictions: Named, *, calibrators: Calibrators = (), **how: Unpack[How]
+    predictions: Named, *, calibrators: Calibrators = (), **shared: Unpack[SharedOptions]
 ) -> RiskCoverage:
     """Compute risk against coverage (El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017).
 
     Args:
         predictions: one set, or several by name.
         calibrators: the predictions after each of these are drawn as well.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
     sets = named(predictions)
     variants = [Variant(), *(Variant.of(calibrator) for calibrator in calibrators)]
     curves, data = [], []
     for name, rows in sets.items():
-        results = evaluate_variants(request(rows, ["aurc", "e-aurc"], variants, **how))
+        results = evaluate_variants(request(rows, ["aurc", "e-aurc"], variants, **shared))
         data.append(results.data)
         for number, variant in enumerate(variants):
             title = variant.title or "as given"
             label = title if len(sets) == 1 else f"{name}, {title}"
             if len(variants) == 1:
                 label = name
-            curves.append(of_system(results, number, label))
+            curves.append(of_variant(results, number, label))
     return RiskCoverage(tuple(curves), tuple(data), results.settings.level, COVERAGE)
 
 
-def of_system(results: Results, number: int, label: str) -> Risk:
+def of_variant(results: Results, number: int, label: str) -> Risk:
     """Return the curve of one of several variants, with its band."""
     problems, draws = results.panels(number, "top"), results.settings.draws
     exact = problems.exact(0)

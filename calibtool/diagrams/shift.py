@@ -18,7 +18,7 @@ from calibtool.diagrams.curve import (
     stacked,
 )
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, column, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, column, only, request
 from calibtool.diagrams.options import Bins, Option, View
 from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
 from calibtool.diagrams.scales import MEAN_NAMES, time_axis
@@ -108,7 +108,7 @@ def compute(
     ] = 10,
     bins: Bins = 15,
     view: View = "auto",
-    **how: Unpack[How],
+    **shared: Unpack[SharedOptions],
 ) -> Shift:
     """Compute mean score, mean outcome and ECE of the rows in each stretch of a column.
 
@@ -118,7 +118,7 @@ def compute(
         groups: number of stretches, each with about as many rows; equal values stay together.
         bins: number of bins of the ECE, of equal width.
         view: "top", "positive", or "auto" for the natural view of the data.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises UsageError if the column holds neither numbers nor times.
     """
@@ -129,7 +129,9 @@ def compute(
     stretches = []
     for k in range(int(where.max()) + 1):
         members = np.flatnonzero(where == k)
-        results = evaluate_rows(request(rows.take(members), [f"ece(bins={bins}{option})"], **how))
+        results = evaluate_rows(
+            request(rows.take(members), [f"ece(bins={bins}{option})"], **shared)
+        )
         stretches.append(_stretch(results, values[members], is_time))
     data = DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
     level = results.settings.level
@@ -169,12 +171,12 @@ def _stretches(values: Array, groups: int) -> Array:
 
 
 def _stretch(results: RowResults, values: Array, is_time: bool) -> Stretch:
-    said, was = results.means()
+    mean_score, mean_outcome = results.means()
     cells, squares = results.binned(0, np.ones(1))  # one bin holds all rows
     rows = informative_rows(cells.n, squares)
     level = results.settings.level
-    low, high = clopper_pearson(np.array([was]), rows, level)
-    least, most = binomial_range(np.array([said]), rows, level)
+    low, high = clopper_pearson(np.array([mean_outcome]), rows, level)
+    least, most = binomial_range(np.array([mean_score]), rows, level)
     first, last = float(values.min()), float(values.max())
     return Stretch(
         low=first,
@@ -182,8 +184,8 @@ def _stretch(results: RowResults, values: Array, is_time: bool) -> Stretch:
         middle=float(np.median(values)),
         text=_text(first, last, is_time=is_time),
         rows=results.data.rows,
-        said=said,
-        was=was,
+        said=mean_score,
+        was=mean_outcome,
         was_low=float(low[0]),
         was_high=float(high[0]),
         least=float(least[0]),
@@ -243,14 +245,16 @@ def _marker(style: Style) -> dict[str, Any]:
 def _means(axes: Axes, data: Shift, x: Any, style: Style) -> None:
     """Draw mean score and mean outcome, with the interval and the range of the outcome."""
     columns = ("said", "was", "was_low", "was_high", "least", "most")
-    said, was, low, high, least, most = (numbers(data.stretches, name) for name in columns)
+    score, outcome, low, high, least, most = (numbers(data.stretches, name) for name in columns)
     expected: dict[str, Any] = {"colour": style.faint, "width": style.line * 4.5, "zorder": 1}
     marks.bars(axes, x, least, most, gid="expected-0", **expected)
     marks.bars(axes, x, low, high, colour=style.colour(0), width=style.line * 0.8, gid="bars-0")
     look: dict[str, Any] = {"lw": style.line, "zorder": 4, **_marker(style)}
     handles = [
-        *axes.plot(x, was, color=style.colour(0), marker="o", gid="curve-0", **look),
-        *axes.plot(x, said, color=style.colour(1), marker="s", ls=DASHES[1], gid="curve-1", **look),
+        *axes.plot(x, outcome, color=style.colour(0), marker="o", gid="curve-0", **look),
+        *axes.plot(
+            x, score, color=style.colour(1), marker="s", ls=DASHES[1], gid="curve-1", **look
+        ),
     ]
     score_name, outcome_name = MEAN_NAMES[data.view]
     marks.key(axes, style, handles, [outcome_name, score_name])

@@ -1,4 +1,4 @@
-"""Skill against complexity: what `calibtool select` found."""
+"""Skill against complexity: the picture of a `Selection`."""
 
 from __future__ import annotations
 

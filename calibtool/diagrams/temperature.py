@@ -15,7 +15,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import How, Named, request, with_classes
+from calibtool.diagrams.inputs import Named, SharedOptions, request, with_classes
 from calibtool.diagrams.options import Bins
 from calibtool.diagrams.style import DOTTED, Style
 from calibtool.evaluation.evaluate import evaluate_rows
@@ -71,13 +71,13 @@ class Temperature(Drawn):
         return self.nll[index], self.ece[index]
 
 
-def compute(predictions: Named, *, bins: Bins = 15, **how: Unpack[How]) -> Temperature:
+def compute(predictions: Named, *, bins: Bins = 15, **shared: Unpack[SharedOptions]) -> Temperature:
     """Compute NLL and ECE after division of the logits by T (Guo et al. 2017, sec. 4.2).
 
     Args:
         predictions: one set, with whole rows of logits or probabilities.
         bins: number of bins of the ECE, of equal width.
-        how: `resamples`, `level`, `seed` of the intervals, and `progress`.
+        shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises FitError if no T is best, UsageError for confidences alone.
     """
@@ -86,7 +86,7 @@ def compute(predictions: Named, *, bins: Bins = 15, **how: Unpack[How]) -> Tempe
     optimum = best(rows)[0]
     grid = _grid(optimum)
     variants = [Variant(Power(float(t)), f"T = {t:.4g}") for t in grid]
-    results = evaluate_rows(request(rows, ["nll", f"ece(bins={bins})"], variants, **how))
+    results = evaluate_rows(request(rows, ["nll", f"ece(bins={bins})"], variants, **shared))
     pairs = [results.estimates(k) for k in range(len(grid))]
     nll, ece = zip(*pairs, strict=True)
     return Temperature(grid, nll, ece, optimum, (results.data,), results.settings.level)

@@ -110,7 +110,7 @@ def _marks(data: Reliability) -> list[tuple[str, str] | None]:
         return [None]
     if len(data.curves) > len(MARKS):
         raise UsageError(
-            f"{len(data.curves)} curves cannot be told apart in letters, at most {len(MARKS)} can; "
+            f"{len(data.curves)} curves cannot be told apart as text, at most {len(MARKS)} can; "
             "-o FILE.png draws them all"
         )
     return list(MARKS[: len(data.curves)])

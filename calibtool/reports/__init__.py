@@ -1,1 +1,1 @@
-"""How results are shown: one file per result, one file per format."""
+"""Results as tables and pages: one file per result, one file per format."""

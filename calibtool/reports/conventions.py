@@ -40,7 +40,7 @@ def _report(report: LibraryReport) -> Table:
     missing = [value for value in report.values if value.value is None]
     return Table(
         kind="calibtool-convention",
-        head=f"{report.source}: as {convention.title} {convention.version} has it",
+        head=f"{report.source}: as {convention.title} {convention.version} computes it",
         titles=("metric", "view", "value", "note"),
         cells=[
             [value.metric, value.view, number(value.value), value.note]
@@ -63,7 +63,7 @@ def _report(report: LibraryReport) -> Table:
 
 def _comparison(comparison: LibraryComparison) -> Table:
     known = [library for library in comparison.ranges if library.value is not None]
-    value, low, high = _own(comparison)
+    value, low, high = _ece(comparison)
     return Table(
         kind="calibtool-conventions",
         head=f"{comparison.source}: one metric, ECE, as {len(known)} libraries define it",
@@ -81,7 +81,7 @@ def _cells(library: LibraryRange) -> list[str]:
     return [library.library, library.view, number(library.value), ends]
 
 
-def _own(comparison: LibraryComparison) -> tuple[float, float | None, float | None]:
+def _ece(comparison: LibraryComparison) -> tuple[float, float | None, float | None]:
     return comparison.ece.value or 0.0, comparison.ece.low, comparison.ece.high
 
 
@@ -90,7 +90,7 @@ def _notes(comparison: LibraryComparison, known: Sequence[LibraryRange]) -> list
     values = [library.value for library in known if library.value is not None]
     lows = [library.low for library in known if library.low is not None]
     highs = [library.high for library in known if library.high is not None]
-    value, low, high = _own(comparison)
+    value, low, high = _ece(comparison)
     interval = f", 95 % interval [{number(low)}, {number(high)}]" if low is not None else ""
     definition = (
         f"With 15 bins the number lies between {number(min(values))} and {number(max(values))}, "

@@ -1,4 +1,4 @@
-"""The table of a report."""
+"""The table of an evaluation's report."""
 
 from __future__ import annotations
 
@@ -39,8 +39,11 @@ def table(report: Report, width: int | None) -> Table:
 
 
 def values(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]]:
-    """Return titles and cells of a report; `whole` with what is not available, and with columns of
-    intervals even if there are none."""
+    """Return titles and cells of a report.
+
+    With `whole`, metrics that are not available have rows too, and the columns of intervals are
+    there even if no interval was computed.
+    """
     titles = ["metric", "view", "value"]
     if whole or report.level is not None:
         titles += [f"{percent(report.level)} interval", "unbiased"]

@@ -19,7 +19,7 @@ STYLES: dict[Tone, str] = {
 
 def render(table: Table) -> str:
     """Return a `div` with the table, its head and its notes, and the further tables below it."""
-    parts = [part for one in (table, *table.more) for part in _parts(one)]
+    parts = [part for shown in (table, *table.more) for part in _parts(shown)]
     return f"{element('div', *parts)}\n"
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from calibtool.reports.table import Table
 from calibtool.version import __version__
 
-VERSIONS = {"calibtool-check": 2}  # 1: the first; of a check 2: three verdicts, with margins
+# Formats that are not at version 1. Checks: since 2, three verdicts with margins.
+VERSIONS = {"calibtool-check": 2}
 
 
 def render(table: Table) -> str:

@@ -11,10 +11,10 @@ BOLD = ("bad", "unclear", "best")  # tones; the others need no reader's attentio
 
 def render(whole: Table) -> str:
     """Return a table with its head and its notes, and the further tables below it."""
-    return "\n".join(_one(part) for part in (whole, *whole.more))
+    return "\n".join(_render_one(part) for part in (whole, *whole.more))
 
 
-def _one(part: Table) -> str:
+def _render_one(part: Table) -> str:
     rows = [
         [_emphasised(part, row, column, cell) for column, cell in enumerate(cells)]
         for row, cells in enumerate(part.cells)

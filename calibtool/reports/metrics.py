@@ -19,8 +19,7 @@ from calibtool.metrics.kinds import (
 )
 from calibtool.metrics.registry import SECTIONS, SETS
 from calibtool.metrics.spec import RANGES, parse, parse_list
-from calibtool.reports import csv, json, markdown
-from calibtool.reports import text as to_table
+from calibtool.reports import csv, json, markdown, text
 
 FIELDS = ("metric", "title", "section", "options", "definition", "source", "sees", "blind")
 
@@ -36,8 +35,8 @@ def metrics(names: Sequence[str], format_: str, **terminal: Any) -> str:
     chosen = [spec.metric for spec in parse_list(names or ("all",))]
     if format_ == "table":
         if not names:
-            return to_table.index(_sections(), _closing(), **terminal)
-        return to_table.entries([_entry(metric) for metric in chosen], **terminal)
+            return text.index(_sections(), _closing(), **terminal)
+        return text.entries([_entry(metric) for metric in chosen], **terminal)
     rows = [_fields(metric) for metric in chosen]
     if format_ == "markdown":
         titles = ("metric", "options", "definition", "source")
@@ -179,14 +178,14 @@ def _docstring(metric: Metric) -> str:
     function = getattr(metric, "of", None) or getattr(metric, "rows", None)
     if isinstance(metric, BinnedError):
         function = PROFILES[metric.profile]
-    text = inspect.getdoc(function) or ""
-    return markdown.escape(_as_description(text.partition("\n>>>")[0].strip()))
+    docstring = inspect.getdoc(function) or ""
+    return markdown.escape(_as_description(docstring.partition("\n>>>")[0].strip()))
 
 
 def _as_description(docstring: str) -> str:
     """Return a docstring without its leading "Return": a page says what a metric is."""
-    text = docstring.removeprefix("Return ")
-    return text[:1].upper() + text[1:]
+    description = docstring.removeprefix("Return ")
+    return description[:1].upper() + description[1:]
 
 
 def _values(metric: Metric, option: str) -> str:

@@ -32,6 +32,7 @@ def table(monitoring: Monitoring, width: int | None) -> Table:
 
 
 def _titles(monitoring: Monitoring) -> list[str]:
+    # "confidence" and "accuracy" would make the table wider than 80 columns
     score, outcome = ("said", "right") if monitoring.view == "top" else ("score", "outcome")
     every = monitoring.every
     period = every if every in ("day", "week", "month", "file") else "period"

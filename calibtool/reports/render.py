@@ -76,6 +76,6 @@ def document_of(result: Any) -> dict[str, Any]:
 
 
 def to_pandas(result: Any) -> Any:
-    """Return a pandas.DataFrame of the records of a result; CalibtoolError without pandas."""
+    """Return a pandas.DataFrame of a result's records; raise CalibtoolError without pandas."""
     table = table_of(result)
     return require_pandas().DataFrame(table.records, columns=table.fields())

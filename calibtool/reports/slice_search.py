@@ -1,4 +1,4 @@
-"""The table of the slices that a search found."""
+"""The table of a slice search."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ def table(search: SliceSearch, width: int | None) -> Table:
     )
 
 
-def _row(found: FoundSlice) -> list[str]:
-    ends = (signed(found.gap), interval(found.low, found.high, sign=True))
-    return [_title(found), f"{found.rows:,}", number(found.score), number(found.outcome), *ends]
+def _row(slice_: FoundSlice) -> list[str]:
+    ends = (signed(slice_.gap), interval(slice_.low, slice_.high, sign=True))
+    return [_title(slice_), f"{slice_.rows:,}", number(slice_.score), number(slice_.outcome), *ends]
 
 
-def _title(found: FoundSlice) -> str:
+def _title(slice_: FoundSlice) -> str:
     """Return the columns and their values.
 
     >>> _title(FoundSlice("a,b", "x, 1 to 2", 9, 0, 0, 0, 0, 0, 0))
     'a x, b 1 to 2'
     """
-    values = found.name.split(", ")
-    names = found.by.split(",")
+    values = slice_.name.split(", ")
+    names = slice_.by.split(",")
     if len(values) != len(names):
-        return f"{found.by}: {found.name}"
+        return f"{slice_.by}: {slice_.name}"
     return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
 
 
 def _notes(search: SliceSearch) -> Iterator[str]:
-    explained = [found for found in search.found if found.explained_by]
+    explained = [slice_ for slice_ in search.found if slice_.explained_by]
     if explained:
-        named = "; ".join(f"{_title(found)} ({found.rows:,})" for found in explained[:MOST])
+        named = "; ".join(f"{_title(slice_)} ({slice_.rows:,})" for slice_ in explained[:MOST])
         rest = len(explained) - MOST
         more = f"; and {rest} more, in --format json" if rest > 0 else ""
         yield f"Also confirmed, but only for rows shared with those above: {named}{more}."
@@ -66,7 +66,7 @@ def _notes(search: SliceSearch) -> Iterator[str]:
     yield (
         f"Tried {search.tried:,} slices by {', '.join(search.columns)} and their pairs; one half "
         f"of the rows chose {search.chosen:,}, the other confirmed {len(search.found):,} and gives "
-        f"the numbers. The chance of any false slice is {percent(1 - search.level)} at most."
+        f"the numbers. The chance of any false slice is at most {percent(1 - search.level)}."
     )
     if search.cluster:
         yield f"Rows with the same {search.cluster} were treated as correlated."
@@ -76,8 +76,8 @@ def _notes(search: SliceSearch) -> Iterator[str]:
         yield f"Not searched: {'; '.join(search.skipped)}."
 
 
-def _record(found: FoundSlice) -> dict[str, Any]:
-    values = asdict(found) | {"slice": found.name, "gap": found.gap}
+def _record(slice_: FoundSlice) -> dict[str, Any]:
+    values = asdict(slice_) | {"slice": slice_.name, "gap": slice_.gap}
     return {name: values[name] for name in FIELDS}
 
 

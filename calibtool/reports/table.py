@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-# What a cell, a row or a note is, for formats to show as they can: a colour, bold letters.
+# The meaning of a cell, a row or a note. Each format shows it in its own way, such as in colour.
 Tone: TypeAlias = Literal["", "good", "bad", "unclear", "best", "alarm", "quiet", "warning"]
 WORDS = ("note", "view", "file", "slice")  # titles of columns that hold words, not numbers
 
@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Table:
-    """What a result shows.
+    """The content of a result, before it has a format.
 
     Attributes:
         kind: the format of the JSON document, such as "calibtool-tests".

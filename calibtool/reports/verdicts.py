@@ -52,12 +52,15 @@ def table(outcome: Outcome, width: int | None) -> Table:
 
 
 def _notes(outcome: Outcome, *, whole: bool) -> list[Note]:
-    """Return the reasons, or what the columns do not say of them, warnings, and the summary."""
-    why = [Note("\n".join(below(outcome)))]
+    """Return the reasons, warnings, what the mode guarantees, and the summary.
+
+    Where the table has columns for the reasons (`whole`), only the notes of verdicts are repeated.
+    """
+    reasons = [Note("\n".join(below(outcome)))]
     if whole:
-        why = [Note(f"{v.requirement.text}: {v.note}.") for v in outcome.verdicts if v.note]
+        reasons = [Note(f"{v.requirement.text}: {v.note}.") for v in outcome.verdicts if v.note]
     return [
-        *why,
+        *reasons,
         *(Note(f"Warning: {warning}", "warning") for warning in outcome.report.warnings),
         Note(basis(outcome), "quiet"),
         Note(summary(outcome), TONES[outcome.decision]),
@@ -161,8 +164,8 @@ def basis(outcome: Outcome) -> str:
     if all(verdict.requirement.evidence for verdict in outcome.verdicts):
         ever = sum(1 / verdict.requirement.threshold for verdict in outcome.verdicts)
         return (
-            "Evidence over time: however often it is checked, a model that meets the requirement "
-            f"ever fails with probability {ever:.2g} at most."
+            "Evidence over time: however often it is checked, the probability that a model that "
+            f"meets the requirement ever fails is at most {ever:.2g}."
         )
     if outcome.alpha is None:
         return "Mode point: the measured values decide, however few rows they rest on."

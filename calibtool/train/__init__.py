@@ -38,7 +38,7 @@ def __dir__() -> list[str]:
 
 
 def require_torch() -> None:
-    """Check that the extra is installed; UsageError with the command that installs it."""
+    """Check that the extra is installed; raise UsageError with the command that installs it."""
     from importlib.util import find_spec
 
     from calibtool.errors import UsageError

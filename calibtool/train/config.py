@@ -39,7 +39,7 @@ def read(path: Path) -> tuple[Settings, dict[str, Any]]:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file; InputError if it cannot be read."""
+    """Return the content of a TOML file; raise InputError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

@@ -22,7 +22,7 @@ PREFIX = "calibtool."  # names what model.safetensors holds besides the weights 
 
 
 def require_empty(out: Path) -> None:
-    """Check that the folder is empty or does not exist; UsageError otherwise."""
+    """Check that the folder is empty or does not exist; raise UsageError otherwise."""
     try:
         entry = next(out.iterdir(), None) if out.exists() else None
     except OSError as error:
@@ -37,7 +37,7 @@ def require_empty(out: Path) -> None:
 
 
 def make(out: Path) -> None:
-    """Create the folder; UsageError if that fails."""
+    """Create the folder; raise UsageError if that fails."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -67,7 +67,7 @@ def require_resumable(out: Path, settings: Settings) -> None:
 
 
 def require_same_data(out: Path, fingerprint: str) -> None:
-    """Check that the data are those that the run was started on; InputError otherwise.
+    """Check that the data are those that the run was started on; raise InputError otherwise.
 
     A run without a recorded fingerprint is accepted.
     """

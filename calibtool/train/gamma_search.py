@@ -41,7 +41,7 @@ class GammaResult:
     accuracy: float
 
 
-def chosen(settings: Settings, data: Data, parts: Splits, world: World, watch: Watch) -> str:
+def chosen_loss(settings: Settings, data: Data, parts: Splits, world: World, watch: Watch) -> str:
     """Return the loss with the gamma of the search, or of gamma_search.json in a resumed run."""
     path = Path(settings.out) / SEARCH
     if path.is_file():
@@ -107,7 +107,7 @@ def _fold(
             settings,
             world,
             watch=watch,
-            keep=silent,
+            save=silent,
             augment=augmentation(settings.augment),
         )
         return predict(state.model, val, settings, world)

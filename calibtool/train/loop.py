@@ -30,7 +30,7 @@ from calibtool.types import Array
 
 # Steps between reads of the loss on an accelerator: each read waits until it has caught up. With a
 # larger number, a loss that is not finite is noticed later, and progress is shown less often.
-LOOK = 32
+READ_EVERY = 32
 
 
 class Watch(Protocol):
@@ -68,7 +68,7 @@ class Job:
     settings: Settings
     world: World
     watch: Watch
-    keep: Callable[[TrainingState], None]
+    save: Callable[[TrainingState], None]
     augment: Callable[[Tensor], Tensor] | None
 
 
@@ -80,25 +80,25 @@ def fit(
     world: World,
     *,
     watch: Watch,
-    keep: Callable[[TrainingState], None],
+    save: Callable[[TrainingState], None],
     augment: Callable[[Tensor], Tensor] | None = None,
 ) -> None:
     """Train `state` to the last epoch, or until validation NLL stops falling.
 
-    `keep` is called with the state whenever a checkpoint is due: after each epoch, and every
+    `save` is called with the state whenever a checkpoint is due: after each epoch, and every
     `save_every` steps. With patience, the model ends with the weights of its best epoch.
 
     Raises TrainingError if the loss or the validation logits are no longer finite.
     """
     model = parallel(state.model, world)
-    job = Job(model, train, val, settings, world, watch, keep, augment)
+    job = Job(model, train, val, settings, world, watch, save, augment)
     while state.epoch < settings.epochs and not _is_over(state, settings):
         began = time.monotonic()
         _notify(state.loss, "start_epoch", state.epoch, settings.epochs)
         _epoch(state, job)
         _validate(state, job, time.monotonic() - began)
         watch.epoch(state.history[-1])
-        keep(state)
+        save(state)
     if settings.patience and state.best:
         state.model.load_state_dict(state.best)
 
@@ -110,6 +110,7 @@ def _notify(loss: nn.Module, name: str, *arguments: object) -> None:
 
 
 def _epoch(state: TrainingState, job: Job) -> None:
+    """Take the remaining steps of an epoch."""
     settings, world = job.settings, job.world
     order = generator(Stream.ORDER, settings.seed, state.epoch).permutation(len(job.train))
     batches = list(job.train.batches(order, settings.batch_size))
@@ -123,11 +124,11 @@ def _epoch(state: TrainingState, job: Job) -> None:
         state.step = step + 1
         due = state.step % settings.save_every == 0 if settings.save_every else False
         last = state.step == len(batches)
-        if due or last or world.device.type == "cpu" or len(pending) == LOOK:
+        if due or last or world.device.type == "cpu" or len(pending) == READ_EVERY:
             _add_losses(state, job, pending, batches)
             pending.clear()
         if due and not last:
-            job.keep(state)
+            job.save(state)
 
 
 def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
@@ -151,7 +152,7 @@ def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
 def _add_losses(
     state: TrainingState, job: Job, pending: list[tuple[int, Tensor]], batches: list[Array]
 ) -> None:
-    """Add the losses of the last steps to the state; TrainingError for one that is not finite."""
+    """Add the losses of the last steps to the state; raise TrainingError if one is not finite."""
     losses = job.world.mean(torch.stack([loss for _, loss in pending]))
     for value, (step, _) in zip(losses.cpu().double().tolist(), pending, strict=True):
         if not np.isfinite(value):

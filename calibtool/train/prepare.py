@@ -29,7 +29,7 @@ class Prepared(nn.Module):
     """A network that takes raw inputs.
 
     uint8 images are scaled to [0, 1], token ids stay whole numbers, all other inputs become
-    float32; then (x - mean) / deviation, if there are such.
+    float32. If mean and deviation are given, (x - mean) / deviation follows.
     """
 
     mean: Tensor | None

@@ -31,7 +31,8 @@ def measure(
 ) -> Trained:
     """Fit a temperature on validation rows, and measure the test rows before and after it.
 
-    `val` and `test` are (N, K) logits. A temperature that is not finite becomes a note.
+    `val` and `test` are (N, K) logits, `about` describes the run in the report. A note says so if
+    there is no finite temperature.
     """
     notes = list(parts.notes)
     on_val = _predictions(val, parts.val, data, out / VAL)

@@ -113,7 +113,7 @@ def _train(
     out = Path(original.out)
     settings = original
     if original.gamma_search:
-        loss = gamma_search.chosen(original, data, parts, world, watch)
+        loss = gamma_search.chosen_loss(original, data, parts, world, watch)
         settings = replace(original, loss=loss)
     state = begin(settings, data, parts, world)
     about = describe(settings, data, parts, world, state)
@@ -132,7 +132,7 @@ def _train(
         settings,
         world,
         watch=watch,
-        keep=partial(keep, out, world),
+        save=partial(save, out, world),
         augment=augmentation(settings.augment),
     )
     about |= {"epochs_trained": state.epoch, "seconds": round(time.monotonic() - began, 1)}
@@ -145,7 +145,7 @@ def _train(
     return trained
 
 
-def keep(out: Path, world: World, state: TrainingState) -> None:
+def save(out: Path, world: World, state: TrainingState) -> None:
     """Save a checkpoint and the history so far, in the first process."""
     if world.first:
         checkpoint.save(out / folder.CHECKPOINT, state)

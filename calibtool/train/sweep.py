@@ -28,7 +28,7 @@ NAMES = [name.replace("accuracy", "error") for name in METRICS.split(",")]
 
 @dataclass(frozen=True, eq=False)
 class Swept:
-    """The runs of a sweep, loss by loss, and the folder that holds theirs."""
+    """The runs of a sweep, loss by loss, and the folder that holds their folders."""
 
     out: str
     runs: tuple[Trained, ...]

@@ -59,7 +59,7 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def require_match(names: Mapping[str, Tensor], patterns: Sequence[str], option: str) -> None:
-    """Check that each pattern matches a name; UsageError otherwise."""
+    """Check that each pattern matches a name; raise UsageError otherwise."""
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             listed = ", ".join(list(names)[:8])

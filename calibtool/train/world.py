@@ -27,7 +27,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """True in the process that writes files and prints."""
+        """Whether this process is the one that writes files and prints."""
         return self.rank == 0
 
     def share(self, index: Array) -> Array:

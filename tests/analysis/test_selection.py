@@ -183,6 +183,12 @@ def test_too_few_rows_to_cross_fit_are_an_error():
         ct.select(simulate(9, 3))
 
 
+def test_rows_without_labels_are_not_too_few_to_cross_fit_but_unlabelled():
+    p = replace(simulate(100, 3), labels=None)
+    with pytest.raises(ct.CalibtoolError, match="has no labels"):
+        cross_fit(lambda rows: ct.fit("temperature", rows), p, "temperature")
+
+
 @pytest.mark.parametrize("format_", ["json", "csv", "markdown", "table"])
 def test_every_format_tells_every_candidate(found, format_):
     terminal = {"width": 80, "colour": False} if format_ == "table" else {}

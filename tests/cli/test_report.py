@@ -13,7 +13,7 @@ import pytest
 
 import calibtool as ct
 from calibtool.data.slicing import coded
-from calibtool.reports.page.build import page
+from calibtool.reports.page.build import build_page
 from calibtool.reports.page.markup import element
 
 FEW = ("--resamples", "50")
@@ -140,7 +140,7 @@ def test_the_classes_are_counted_right(plain, data):
 
 def test_the_one_vs_rest_errors_average_to_the_classwise_error(data):
     p = ct.Predictions.from_logits(data.logits, data.labels)
-    made = page([p], methods=[], ci="none")
+    made = build_page([p], methods=[], ci="none")
     errors = [one.ece for one in made.subjects[0].classes.rows]
     assert np.mean(errors) == pytest.approx(made.subjects[0].report["classwise-ece"].value)
 

@@ -42,7 +42,7 @@ def compute(
     predictions: Named,
     *,
     factor: Annotated[int, Option("What to multiply by.", within=(1, 9))] = 2,
-    **how: object,
+    **shared: object,
 ) -> Toy:
     """Count rows."""
     return Toy(only(predictions).rows, factor)

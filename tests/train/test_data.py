@@ -147,6 +147,16 @@ BAD = {
         {"x": np.ones((3, 2)), "y": ["a", "", "b"]},
         "labels are missing, the first in r",
     ),
+    "no rows": ({"x": np.ones((0, 2)), "y": np.zeros(0, int)}, "there are no rows for train"),
+    "a part without rows": (
+        {
+            "x_train": np.ones((4, 2)),
+            "y_train": [0, 1, 0, 1],
+            "x_test": np.ones((0, 2)),
+            "y_test": np.zeros(0, int),
+        },
+        "there are no rows for test",
+    ),
     "an odd split": (
         {"x": np.ones((3, 2)), "y": [0, 1, 0], "split": ["train", "dev", "test"]},
         "dev in row 1",
@@ -341,6 +351,10 @@ class Set(torch.utils.data.Dataset):
     def __getitem__(self, i):
         return torch.from_numpy(x[i]), int(y[i])
 
+def empty(part="test", dataset=False):
+    none = torch.utils.data.Subset(Set(), []) if dataset else (x[:0], y[:0])
+    return {"train": (x, y), "val": (x, y), part: none}
+
 def wrong():
     return 3
 
@@ -362,6 +376,14 @@ def test_a_function_gives_parts_and_takes_options(folder):
     Path("own.py").write_text(OWN)
     data = opened("own.py:parts(rows=45)")
     assert {name: len(rows) for name, rows in data.parts.items()} == {"train": 45, "test": 45}
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+@pytest.mark.parametrize("options", ["", ", dataset=True"])
+def test_a_part_without_rows_is_named(refused, folder, part, options):
+    Path("own.py").write_text(OWN)
+    data = f"own.py:empty(part='{part}'{options})"
+    refused("--data", data, "--out", "run", says=(f"there are no rows for {part}",))
 
 
 def test_a_function_that_fails_is_said_with_its_line(refused, folder):

@@ -1,5 +1,6 @@
-"""What exported Python modules are put together from: each takes the functions that it needs, as
-they stand here. A function stands below those it calls. `math` is all they import.
+"""The functions of exported Python modules: each module gets a copy of those that it needs.
+
+A function stands below those it calls, and nothing but `math` is imported.
 """
 
 from __future__ import annotations

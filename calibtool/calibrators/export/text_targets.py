@@ -1,4 +1,4 @@
-"""What the targets that are text share: choosing functions of the runtime, and wrapping lines."""
+"""Helpers of the targets that are text: choosing functions of the runtime, and wrapping lines."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ READ = {
 
 @dataclass
 class Body:
-    """What a map adds to the header: tables by name, functions, and lines of `calibrate`.
+    """The parts of a header that a map fills: tables by name, functions, and lines of `calibrate`.
 
     The lines find the row in `z`, and leave logits in `z` or probabilities in `out`. A line that
     starts with "each:" is run for every class k.
@@ -249,7 +249,7 @@ static inline double calibrate_curve(int k, double x) {
 }
 """
 PAIRS = """
-/* The curve of class k: between two step functions a fold, merged by geometric means. */
+/* The curve of class k: between two step functions per fold, merged by geometric means. */
 static inline double calibrate_curve(int k, double x) {
     double no = 0, yes = 0;
     for (int fold = k * FOLDS; fold < (k + 1) * FOLDS; fold++) {

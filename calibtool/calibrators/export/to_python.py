@@ -36,7 +36,7 @@ def calibrate(row: list[float]) -> list[float]:
 
 @dataclass
 class Body:
-    """What a map adds to the module: constants by name, and lines of `calibrate`.
+    """The parts of a module that a map fills: constants by name, and lines of `calibrate`.
 
     The lines find the input in `row`, and leave logits in `z` or probabilities in `p`.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.fit_rows import SQUARE, FileRows
-from calibtool.calibrators.fitted import class_shares
+from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.fitting.descent import Optimum, Problem
 from calibtool.calibrators.fitting.forms import Diagonal, Form, Full
 from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, pieces
@@ -73,19 +73,21 @@ def fit_affine(
         method,
         predictions,
         Affine(weight, np.array(bias), look, floor, temperature),
-        objective="nll" if not np.any(penalty) else "nll with a penalty",
-        nll_before=optimum.before,
-        nll_after=optimum.after,
-        gradient=optimum.gradient,
-        options=options or {},
-        notes=(*zeros, *notes),
+        FitRecord(
+            objective="nll" if not np.any(penalty) else "nll with a penalty",
+            nll_before=optimum.before,
+            nll_after=optimum.after,
+            gradient=optimum.gradient,
+            options=options or {},
+            notes=(*zeros, *notes),
+        ),
     )
 
 
 def _solve(
     predictions: Predictions | FileRows, form: Form, start_map: Affine, penalty: Array | float
 ) -> tuple[Optimum, float, list[str]]:
-    """Return the optimum, what a probability of 0 counts as, and a note if there are any."""
+    """Return the optimum, what a probability of 0 counts as, and notes on such rows."""
     start = _identity(form, len(start_map.bias))
     if isinstance(predictions, FileRows):
         begin = _begin(predictions, form, start_map, start)
@@ -142,7 +144,7 @@ class FileData:
 
 
 def _begin(rows: FileRows, form: Form, start_map: Affine, start: Array) -> Array | None:
-    """Return where to begin: the optimum of the sample, else its temperature, else None.
+    """Return where the search begins: the optimum of the sample, else its temperature, else None.
 
     The optimum does not depend on it, only the number of passes does.
     """

@@ -360,7 +360,7 @@ class Problem:
 
 
 class _Look(NamedTuple):
-    """What a pass sums.
+    """The results of a pass over the rows.
 
     Attributes:
         value: the objective: the mean NLL and the penalty.

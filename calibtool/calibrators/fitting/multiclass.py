@@ -13,7 +13,7 @@ import numpy as np
 from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
 from calibtool.calibrators.curves import Curve
-from calibtool.calibrators.fitted import class_shares
+from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.fitting.fit_cells import fit_to_cells
 from calibtool.calibrators.inputs import LOOKS
 from calibtool.calibrators.multiclass_curves import Curves, top_scores
@@ -78,8 +78,7 @@ def fit_curves(
         method,
         predictions,
         fitted_map,
-        options={**options, "multiclass": multiclass},
-        notes=tuple(notes),
+        FitRecord(options={**options, "multiclass": multiclass}, notes=tuple(notes)),
     )
 
 

@@ -11,7 +11,7 @@ from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
 from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import joined, names_of
-from calibtool.reports.page.collect import Asked, Methods, summarize_file
+from calibtool.reports.page.collect import Methods, PageOptions, summarize_file
 from calibtool.reports.page.comparison import compare
 from calibtool.reports.page.groups import MOST_CLASSES
 from calibtool.reports.page.model import Comparison, Page
@@ -19,7 +19,7 @@ from calibtool.streaming.summary import Summary
 from calibtool.types import Progress, silent
 
 
-def page(
+def build_page(
     files: Sequence[Source | Predictions | Summary],
     metrics: str | Sequence[str] = "default",
     *,
@@ -44,7 +44,7 @@ def page(
             empty list for none, or "quick" for temperature scaling, beside Platt scaling where
             two classes are given by one column.
         by: columns to slice the rows by.
-        title: the heading; by default made of the files' names.
+        title: the heading; by default, "Calibration of" and the names of the files.
         command: the command line that makes the report again, for its foot.
         ci, resamples, level, seed: of the intervals, as for `evaluate`.
         progress: called with a stage and the share of it that is done.
@@ -57,16 +57,16 @@ def page(
     names = names_of([file.source for file in files], suffix=True)
     subjects = []
     for name, file in zip(names, files, strict=True):
-        asked = Asked(
+        options = PageOptions(
             metrics,
             calibrator,
             methods,
             tuple(by),
-            _room(len(files)),
-            _staged(progress, name if len(files) > 1 else ""),
-            resampling,
+            max_classes=_room(len(files)),
+            progress=_staged(progress, name if len(files) > 1 else ""),
+            resampling=resampling,
         )
-        subjects.append(summarize_file(name, file, asked))
+        subjects.append(summarize_file(name, file, options))
     comparison = None
     rows = [file for file in files if not isinstance(file, Summary)]
     if len(rows) < len(files) > 1:
@@ -97,6 +97,7 @@ def _heading(names: Sequence[str]) -> str:
 
 
 def _staged(progress: Progress | None, name: str) -> Progress:
+    """Return a progress callback whose stages begin with `name`, if there is one."""
     if progress is None:
         return silent
     return (lambda stage, share: progress(f"{name}: {stage}", share)) if name else progress

@@ -39,25 +39,35 @@ from calibtool.types import Progress
 QUICK = ("temperature",)
 QUICK_OF_ONE_COLUMN = ("temperature", "platt")  # a temperature cannot correct a base rate
 Methods: TypeAlias = Literal["quick", "all"] | Sequence[str]
-EDGES = np.arange(1, 16) / 15
+EDGES = np.arange(1, 16) / 15  # the bins of `ece`, so that the diagram shows what it measures
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """What a report has to show of each file; at most `most` classes."""
+class PageOptions:
+    """The options of a page that each of its files is measured and shown with.
+
+    Attributes:
+        metrics: as for `evaluate`.
+        calibrator: whose effect is shown; None to try `methods`.
+        methods: calibrators to try.
+        by: columns to slice the rows by.
+        max_classes: number of classes that are listed.
+        progress: called with a stage and the share of it that is done.
+        resampling: how intervals are made.
+    """
 
     metrics: str | Sequence[str]
     calibrator: Recalibrator | None
     methods: Methods
     by: tuple[str, ...]
-    most: int
+    max_classes: int
     progress: Progress
     resampling: Resampling
 
     def request(
         self, rows: Readable, variants: Sequence[Variant], columns: Sequence[str] = ()
     ) -> Request:
-        """Return what is to be measured of a file."""
+        """Return the request to measure variants of a file."""
         return Request.of(
             rows,
             self.metrics,
@@ -68,64 +78,72 @@ class Asked:
         )
 
 
-def summarize_file(name: str, file: Source | Predictions | Summary, asked: Asked) -> FileSummary:
+def summarize_file(
+    name: str, file: Source | Predictions | Summary, options: PageOptions
+) -> FileSummary:
     """Measure a file as given and after a calibrator; collect its classes, slices and oddities.
 
     A summary, and a file of more than EXACT_ROWS rows, give only what needs no rows in memory.
     """
-    if isinstance(file, Source) and is_streamed(file, EXACT_ROWS) and not asked.by:
-        file = cells(file, asked.metrics, progress=asked.progress)
+    if isinstance(file, Source) and is_streamed(file, EXACT_ROWS) and not options.by:
+        file = cells(file, options.metrics, progress=options.progress)
     if isinstance(file, Summary):
-        return _of_state(name, file, asked)
-    predictions = loaded(file, asked.by)
-    tried = _tried(predictions, asked)
-    rows, systems = predictions, [Variant()]
-    if tried.applied is not None:
-        rows, systems = numbered(predictions), [Variant(), Variant.of(tried.applied)]
-    wanted = ("labels", "predicted")
-    found = evaluate_rows(asked.request(rows, systems, columns=wanted))
-    report = report_of(found)
-    level = found.settings.level
-    whole, scores = found.collected[0], found.collected[0].rows.view(found.view)
+        return _of_summary(name, file, options)
+    predictions = loaded(file, options.by)
+    trial = _try_calibrators(predictions, options)
+    rows, variants = predictions, [Variant()]
+    if trial.applied is not None:
+        rows, variants = numbered(predictions), [Variant(), Variant.of(trial.applied)]
+    results = evaluate_rows(options.request(rows, variants, columns=("labels", "predicted")))
+    report = report_of(results)
+    level = results.settings.level
+    collected = results.collected[0]
+    scores = collected.rows.view(results.view)
     names = predictions.class_names
-    right, wrong = _right_and_wrong(found)
+    right, wrong = _right_and_wrong(results)
     return FileSummary(
         name=name,
         report=report,
         verdict=state(report),
         effect=effect(report),
-        curves=tuple(_curve(found, k) for k in range(len(systems))),
+        curves=tuple(_curve(results, k) for k in range(len(variants))),
         right=right,
         wrong=wrong,
-        risk=risk_coverage.of_system(found, 0, "as given"),
-        fix=tried.fix,
-        no_fix=tried.why_not,
-        selection=tried.selection,
-        classes=classes(whole, rows.classes, names, level, asked.most) if rows.classes else None,
+        risk=risk_coverage.of_variant(results, 0, "as given"),
+        fix=trial.fix,
+        no_fix=trial.why_not,
+        selection=trial.selection,
+        classes=(
+            classes(collected, rows.classes, names, level, options.max_classes)
+            if rows.classes
+            else None
+        ),
         slices=tuple(
-            slices(predictions, found.view, scores, column, asked.resampling) for column in asked.by
+            slices(predictions, results.view, scores, column, options.resampling)
+            for column in options.by
         ),
         checks=tuple(oddities(predictions, _key(file))),
         source=file.source,
     )
 
 
-def _of_state(name: str, kept: Summary, asked: Asked) -> FileSummary:
-    if asked.by:
-        raise InputError(f"{kept.source}: holds cells, no rows; --by needs rows")
-    systems = [Variant()] if asked.calibrator is None else [Variant.of(asked.calibrator)]
-    found = evaluate_variants(asked.request(kept, systems))
-    report = report_of(found)
-    right, wrong = _right_and_wrong(found)
+def _of_summary(name: str, summary: Summary, options: PageOptions) -> FileSummary:
+    """Measure a summary, which has no rows to try calibrators on, to slice or to look at."""
+    if options.by:
+        raise InputError(f"{summary.source}: holds cells, no rows; --by needs rows")
+    variants = [Variant()] if options.calibrator is None else [Variant.of(options.calibrator)]
+    results = evaluate_variants(options.request(summary, variants))
+    report = report_of(results)
+    right, wrong = _right_and_wrong(results)
     return FileSummary(
         name=name,
         report=report,
         verdict=state(report),
         effect="",
-        curves=(_curve(found, 0),),
+        curves=(_curve(results, 0),),
         right=right,
         wrong=wrong,
-        risk=risk_coverage.of_system(found, 0, "as given"),
+        risk=risk_coverage.of_variant(results, 0, "as given"),
         fix=None,
         no_fix="No calibrator was tried: cells hold no rows. fit-platt, fit-isotonic and others "
         "fit on cells.",
@@ -133,7 +151,7 @@ def _of_state(name: str, kept: Summary, asked: Asked) -> FileSummary:
         classes=None,
         slices=(),
         checks=("cells hold no rows that could be looked at one by one",),
-        source=kept.source,
+        source=summary.source,
     )
 
 
@@ -141,7 +159,7 @@ def loaded(file: Source | Predictions, by: Sequence[str] = ()) -> Predictions:
     """Return all rows in memory, with the columns that they are sliced by."""
     if isinstance(file, Source):
         return carrying(file, by).load()
-    for name in (name for one in by for name in columns_of(one, file.extra)):
+    for name in (name for slicing in by for name in columns_of(slicing, file.extra)):
         if name not in file.extra:
             raise missing(file, name)
     return file
@@ -156,9 +174,15 @@ def _key(file: Source | Predictions) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Tried:
-    """A calibrator for the rows, how it was fitted, and the others it was chosen from; or why there
-    is none."""
+class _Trial:
+    """The calibrator whose effect is shown, or why there is none.
+
+    Attributes:
+        fix: its description.
+        applied: the calibrator itself, as it is applied to the rows of the file.
+        selection: the calibrators that it was chosen from; None if it was given.
+        why_not: why there is none, in a sentence.
+    """
 
     fix: Recalibration | None = None
     applied: Recalibrator | None = None
@@ -166,45 +190,44 @@ class _Tried:
     why_not: str = ""
 
 
-def _tried(predictions: Predictions, asked: Asked) -> _Tried:
+def _try_calibrators(predictions: Predictions, options: PageOptions) -> _Trial:
     """Return the given calibrator, or the best of those that were requested."""
-    if asked.calibrator is not None:
-        fix = Recalibration(asked.calibrator.describe(), "as it was fitted before")
-        return _Tried(fix, asked.calibrator)
-    if not asked.methods:
-        return _Tried(why_not="No calibrator was requested.")
+    if options.calibrator is not None:
+        fix = Recalibration(options.calibrator.describe(), "as it was fitted before")
+        return _Trial(fix, options.calibrator)
+    if not options.methods:
+        return _Trial(why_not="No calibrator was requested.")
     if predictions.kind == "confidence":
-        return _Tried(why_not="With confidences alone, no calibrator can be fitted.")
+        return _Trial(why_not="With confidences alone, no calibrator can be fitted.")
     if predictions.rows < 2 * FOLDS:
         few = f"{predictions.rows} rows are too few to cross-fit a calibrator"
-        return _Tried(why_not=f"{few}; at least {2 * FOLDS} are needed.")
+        return _Trial(why_not=f"{few}; at least {2 * FOLDS} are needed.")
     try:
         selection = select(
             predictions,
-            _methods(asked, predictions),
-            resamples=asked.resampling.resamples,
-            level=asked.resampling.level,
-            seed=asked.resampling.seed,
-            progress=asked.progress,
+            _methods(options, predictions),
+            resamples=options.resampling.resamples,
+            level=options.resampling.level,
+            seed=options.resampling.seed,
+            progress=options.progress,
         )
         method = _best(selection)
-        plain = METHODS[method].title
-        _, crossed = cross_fit(partial(fit, method), predictions, plain)
+        chosen = method == selection.chosen
+        title = selection.calibrator.describe() if chosen else METHODS[method].title
+        _, crossed = cross_fit(partial(fit, method), predictions, title)
     except (FitError, InputError) as error:
-        return _Tried(why_not=f"No calibrator could be tried: {error}")
-    title = selection.calibrator.describe() if method == selection.chosen else plain
-    crossed = replace(crossed, title=crossed.title.replace(plain, title, 1))
+        return _Trial(why_not=f"No calibrator could be tried: {error}")
     how_fitted = f"cross-fitted in {FOLDS} folds: each row by a fit that did not see it"
-    return _Tried(Recalibration(title, how_fitted, method), crossed, selection)
+    return _Trial(Recalibration(title, how_fitted, method), crossed, selection)
 
 
-def _methods(asked: Asked, predictions: Predictions) -> Sequence[str] | None:
+def _methods(options: PageOptions, predictions: Predictions) -> Sequence[str] | None:
     """Return names of calibrators, or None for all."""
-    if asked.methods == "all":
+    if options.methods == "all":
         return None
-    if asked.methods == "quick":
+    if options.methods == "quick":
         return QUICK_OF_ONE_COLUMN if predictions.one_column else QUICK
-    return [asked.methods] if isinstance(asked.methods, str) else asked.methods
+    return [options.methods] if isinstance(options.methods, str) else options.methods
 
 
 def _best(selection: Selection) -> str:
@@ -223,17 +246,9 @@ def _curve(results: Results, variant: int) -> Curve:
     errors = [
         e for e in results.estimates(variant) if e.view == results.view and e.value is not None
     ]
-    said, was = results.means(variant)
     label = "after " + results.variants[variant].title.split(" (")[0] if variant else "as given"
-    return Curve(
-        label=label,
-        panel="",
-        **vars(points),
-        estimates=tuple(errors[:1]),
-        rows=results.data.rows,
-        said=said,
-        was=was,
-    )
+    curve = reliability_curves.curve_of(results, variant, points, label=label)
+    return replace(curve, estimates=tuple(errors[:1]))
 
 
 def _right_and_wrong(results: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -119,7 +119,7 @@ def confidence(
     count = len(right)
     most = max(*right, *wrong, 1e-12)  # in case no row weighs anything
     below = HALF * max(wrong) / most
-    bottom = max(middle + below, middle + 24)
+    bottom = max(middle + below, middle + 24)  # 24: room for the word "wrong"
     frame = [
         element("line", class_="axis", **line(across(0), middle, across(1), middle)),
         label(LEFT - 6, middle - 8, "right", anchor="end", class_="tick"),
@@ -184,7 +184,7 @@ def risk(curve: Risk) -> Markup:
         outline = " ".join(f"{x:g},{y:g}" for x, y in points)
         marks.insert(0, element("polygon", class_="perfect", points=outline))
     bins = []
-    for k in range(19, len(coverage), 20):
+    for k in range(19, len(coverage), 20):  # a target per tenth: COVERAGE has 20 steps in each
         wrong = share(float(curve.risk[k]))
         lines = (
             f"Most confident {100 * coverage[k]:.0f} % of rows: {wrong} wrong",
@@ -206,6 +206,7 @@ def _scale(bottom: float) -> list[Markup]:
 
 
 def _most(values: Array) -> float:
+    """Return the largest finite value; 0 without one."""
     some = values[np.isfinite(values)]
     return float(some.max()) if len(some) else 0.0
 

@@ -1,7 +1,8 @@
 """Classes and slices of a page: mean score and mean outcome of groups of rows.
 
-`data.slicing` parts the rows into slices, `analysis.slices` measures their calibration error. The
-means and their Clopper-Pearson intervals are the page's own, and classes have them too.
+`data.slicing` splits the rows into slices, and `analysis.slices` measures their calibration error.
+Mean scores, mean outcomes and their Clopper-Pearson intervals are computed here, for slices and for
+classes.
 """
 
 from __future__ import annotations

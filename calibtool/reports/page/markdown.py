@@ -159,7 +159,7 @@ def _classes(classes: Classes) -> list[str]:
     head = "Classes, by the rows they are predicted in, the widest gaps first"
     if classes.total > MOST:
         head += f" ({MOST} of {classes.total:,})"
-    return [f"{head}:", "", *table([*titles, "found", "ECE"], rows, links=True), ""]
+    return [f"{head}:", "", *table([*titles, "recall", "ECE"], rows, links=True), ""]
 
 
 def _slices(slices: Slices) -> list[str]:
@@ -169,7 +169,16 @@ def _slices(slices: Slices) -> list[str]:
         ends = interval(error.low, error.high) if error else ""
         value = number(error.value) if error else ""
         rows.append([_word(group.name), f"{group.rows:,}", *_gap(group), value, ends])
-    titles = [slices.column, "rows", "confidence", "accuracy", "gap", "interval", "ECE", "of ECE"]
+    titles = [
+        slices.column,
+        "rows",
+        "confidence",
+        "accuracy",
+        "gap",
+        "interval",
+        "ECE",
+        "interval of ECE",
+    ]
     head = f"Slices by {_word(slices.column)}: {slices.note}".rstrip(": ")
     return [f"{head}:", "", *table([_word(titles[0]), *titles[1:]], rows, links=True), ""]
 

@@ -35,12 +35,12 @@ def _verdict(subject: FileSummary) -> Markup:
     sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "bad")
     report = subject.report
     error = next((e for e in report.estimates if e.view and e.value is not None), None)
-    figures = []
+    facts = []
     if report.said is not None and report.was is not None:
         names = ("says", "is right") if _top(subject) else ("P(class 1)", "class 1")
-        figures += [(names[0], share(report.said), ""), (names[1], share(report.was), "")]
+        facts += [(names[0], share(report.said), ""), (names[1], share(report.was), "")]
     if error is not None:
-        figures.append((error.name, number(error.value), interval(error.low, error.high)))
+        facts.append((error.name, number(error.value), interval(error.low, error.high)))
         after = next((e for e in report.after if e.name == error.name), None)
         if after is not None and subject.fix is not None:
             recalibrated = (
@@ -48,14 +48,14 @@ def _verdict(subject: FileSummary) -> Markup:
                 number(after.value),
                 interval(after.low, after.high),
             )
-            figures.append(recalibrated)
+            facts.append(recalibrated)
     shown = [
         element(
             "div",
             element("dt", name),
             element("dd", value, " ", element("small", ends) if ends else None),
         )
-        for name, value, ends in figures
+        for name, value, ends in facts
     ]
     lines = [element("p", _tied(subject.verdict), class_="lead")]
     if subject.effect:
@@ -154,7 +154,7 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
     off = sum(row.predicted.off for row in classes.rows)
     columns = (
         "Rows by their predicted class. Gap is confidence minus accuracy: above 0, the model is "
-        "overconfident when it predicts this class. Found is the share of the class's own rows "
+        "overconfident when it predicts this class. Recall is the share of the class's own rows "
         "that are predicted as this class; ECE is that of the class against all others."
     )
     count = (

@@ -73,7 +73,7 @@ def classes(record: Classes) -> Markup:
         )
     titles = [
         *("class", "labelled", "predicted", "confidence", "accuracy", "gap", "interval of the gap"),
-        *("found", "ECE"),
+        *("recall", "ECE"),
     ]
     return table(titles, rows, label="Classes", sortable=True)
 
@@ -242,10 +242,10 @@ def _gap(group: Group, reach: float) -> list[Markup]:
 
 
 def _far(selection: Selection) -> float:
-    """Return the reach of the strips of what calibrators are behind.
+    """Return the reach of the strips that show how far calibrators are behind the best.
 
-    Two thirds of the intervals fit; without this, one calibrator that fails would make the strips
-    of all others too short to be told apart.
+    Two thirds of the intervals fit: one calibrator that fails would otherwise make the strips of
+    all others too short to be told apart.
     """
     highs = sorted(
         candidate.high for candidate in selection.candidates if candidate.high is not None

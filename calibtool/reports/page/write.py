@@ -11,7 +11,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.files.write import require_writable, write_text
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
-from calibtool.reports.page.build import page
+from calibtool.reports.page.build import build_page
 from calibtool.reports.page.model import Page
 
 Form: TypeAlias = Literal["html", "md"]
@@ -37,8 +37,8 @@ def write_report(
         task: begin the Markdown with Hugging Face metadata for a task such as
             "image-classification".
         model: the model's name in that metadata.
-        options: of `calibtool.reports.page.build.page`: `metrics`, `calibrator`, `methods`, `by`,
-            `title`, `ci`, `resamples`, `level`, `seed`.
+        options: of `calibtool.reports.page.build.build_page`: `metrics`, `calibrator`, `methods`,
+            `by`, `title`, `ci`, `resamples`, `level`, `seed`.
 
     Returns the page that was written. Raises InputError, UsageError.
 
@@ -53,9 +53,9 @@ def write_report(
     require_writable(path)
     several = [files] if isinstance(files, str | Path | Source | Predictions) else files
     opened = [open_source(f) if isinstance(f, str | Path) else f for f in several]
-    report = page(opened, **options)
-    write_text(path, text(report, form, task=task, model=model))
-    return report
+    page = build_page(opened, **options)
+    write_text(path, text(page, form, task=task, model=model))
+    return page
 
 
 def form_of(path: str | Path | None, form: str | None, task: str | None = None) -> Form:
@@ -81,15 +81,15 @@ def form_of(path: str | Path | None, form: str | None, task: str | None = None) 
     return "html" if chosen == "html" else "md"
 
 
-def text(report: Page, form: Form, *, task: str | None = None, model: str = "") -> str:
-    """Return the text of the file."""
+def text(page: Page, form: Form, *, task: str | None = None, model: str = "") -> str:
+    """Return a page as the text of a file."""
     if form == "html":
         from calibtool.reports.page.html import document
 
-        return document(report)
+        return document(page)
     from calibtool.reports.page import markdown
 
-    return markdown.document(report, task=task, model=model)
+    return markdown.document(page, task=task, model=model)
 
 
 __all__ = ["Page", "write_report"]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from calibtool.data.files.open import open_table
 from calibtool.data.files.reader import Reader
 from calibtool.errors import InputError
-from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, Rows
+from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows
 from calibtool.train.data.text import Texts
-from calibtool.train.data.validation import as_images, kind_of, require_finite, settle_parts
+from calibtool.train.data.validation import (
+    as_images,
+    kind_of,
+    require_finite,
+    require_rows,
+    settle_parts,
+)
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
@@ -26,23 +31,13 @@ SUFFIXES = {"_train": "train", "_val": "val", "_valid": "val", "_test": "test"}
 BLOCK = 1000  # texts read at a time: bounds the memory of a block, not the result
 
 
-class Raw(NamedTuple):
-    """A part of a file before its labels are settled: N rows."""
-
-    inputs: Inputs
-    labels: Array
-    ids: Array
-    split: Array | None
-    kind: str
-
-
 def read(text: str, settings: Settings) -> Data:
     """Read a file with `x` and `y`, or with `x_train`, `y_train`, `x_test`, ... if it is split.
 
     Raises InputError for missing keys, and for inputs or labels that cannot be trained on.
     """
     table = open_table(text)
-    raw = {part: _part(table, settings, suffix) for suffix, part in _suffixes(table).items()}
+    raw = {part: _part(table, settings, suffix, part) for suffix, part in _suffixes(table).items()}
     where = f"{text}: {_find(table, settings.labels, LABELS) or 'labels'}"
     labels, names = settle_parts(
         {part: rows.labels for part, rows in raw.items()}, _class_names(table, settings), where
@@ -67,7 +62,8 @@ def _suffixes(table: Reader) -> dict[str, str]:
     return parts if "_train" in parts else {"": "train"}
 
 
-def _part(table: Reader, settings: Settings, suffix: str) -> Raw:
+def _part(table: Reader, settings: Settings, suffix: str, part: str) -> RawPart:
+    """Return the part whose keys end with `suffix`."""
     label = _find(table, settings.labels, LABELS, suffix)
     if label is None:
         raise _missing(table, "labels", settings.labels)
@@ -77,18 +73,18 @@ def _part(table: Reader, settings: Settings, suffix: str) -> Raw:
     for option, chosen, column in (("ids", settings.ids, ids), ("split", settings.split, split)):
         if chosen is not None and column is None:
             raise _missing(table, option, chosen)
-    inputs, kind = _inputs(table, names, settings)
     others = [name for name in (label, ids, split) if name]
     arrays = next(table.blocks(others, max(table.rows, 1)), None)
-    if arrays is None or not len(inputs):
-        raise InputError(f"{table.source}: there are no rows to train on")
+    require_rows(0 if arrays is None else len(arrays[label]), table.source, part)
+    assert arrays is not None
+    inputs, kind = _inputs(table, names, settings)
     if len(inputs) != len(arrays[label]):
         raise InputError(
             f"{table.source}: {len(inputs):,} rows of {names[0]}, but "
             f"{len(arrays[label]):,} of {label}"
         )
     numbers = arrays[ids] if ids else np.arange(len(inputs))
-    return Raw(inputs, arrays[label], numbers, arrays[split] if split else None, kind)
+    return RawPart(inputs, arrays[label], numbers, kind, arrays[split] if split else None)
 
 
 def _inputs(table: Reader, names: Sequence[str], settings: Settings) -> tuple[Inputs, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -72,6 +72,22 @@ class Rows:
         return Rows(Taken(self.inputs, index), self.labels[index], self.ids[index])
 
 
+class RawPart(NamedTuple):
+    """The N rows of a part as its source holds them, before the labels become class ids.
+
+    Attributes:
+        inputs, labels, ids: N each.
+        kind: of the inputs; see `Data.kind`.
+        split: (N,) words train, val and test, if the source has such a column.
+    """
+
+    inputs: Inputs
+    labels: Array
+    ids: Array
+    kind: str
+    split: Array | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """The data of a run, as read.
@@ -97,7 +113,7 @@ class Data:
 
     @property
     def images(self) -> bool:
-        """True if inputs are NCHW images."""
+        """Whether inputs are NCHW images."""
         return self.kind == "images"
 
 

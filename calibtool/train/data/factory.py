@@ -16,9 +16,15 @@ import numpy as np
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
-from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, Rows
+from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart, Rows
 from calibtool.train.data.text import Texts
-from calibtool.train.data.validation import as_images, kind_of, require_finite, settle_parts
+from calibtool.train.data.validation import (
+    as_images,
+    kind_of,
+    require_finite,
+    require_rows,
+    settle_parts,
+)
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
@@ -52,11 +58,11 @@ def read(text: str, settings: Settings) -> Data:
     by_part = returned if _is_parts(returned) else {"train": returned}
     if "train" not in by_part:
         raise InputError(f"{text}: returns {', '.join(by_part)}, but not 'train'")
-    raw = {part: _part(value, f"{text}: {part}", settings) for part, value in by_part.items()}
-    labels, names = settle_parts({part: y for part, (_, y, _, _) in raw.items()}, None, text)
-    parts = {part: Rows(x, labels[part], ids) for part, (x, _, ids, _) in raw.items()}
+    raw = {part: _part(value, text, part, settings) for part, value in by_part.items()}
+    labels, names = settle_parts({part: rows.labels for part, rows in raw.items()}, None, text)
+    parts = {part: Rows(rows.inputs, labels[part], rows.ids) for part, rows in raw.items()}
     classes = max(int(y.max(initial=0)) for y in labels.values()) + 1
-    kind = raw["train"][3]
+    kind = raw["train"].kind
     shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
     return Data(text, parts, classes, shape, kind, names)
 
@@ -65,8 +71,9 @@ def _is_parts(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and set(value) <= set(PARTS)
 
 
-def _part(value: Any, where: str, settings: Settings) -> tuple[Inputs, Array, Array, str]:
-    """Return the inputs, labels and ids of a part, and the kind of the inputs."""
+def _part(value: Any, source: str, part: str, settings: Settings) -> RawPart:
+    """Return what the function returned for a part."""
+    where = f"{source}: {part}"
     if isinstance(value, Mapping):
         if not {"x", "y"} <= set(value):
             raise InputError(f"{where}: a dict needs 'x' and 'y'; it has {', '.join(value)}")
@@ -76,6 +83,7 @@ def _part(value: Any, where: str, settings: Settings) -> tuple[Inputs, Array, Ar
         x, y = value[0], np.asarray(value[1])
         ids = np.arange(len(y))
     elif hasattr(value, "__len__") and hasattr(value, "__getitem__"):
+        require_rows(len(value), source, part)
         return _dataset(value, where)
     else:
         raise InputError(
@@ -84,14 +92,15 @@ def _part(value: Any, where: str, settings: Settings) -> tuple[Inputs, Array, Ar
         )
     if len(x) != len(y) or len(ids) != len(y):
         raise InputError(f"{where}: {len(x):,} inputs, {len(y):,} labels, {len(ids):,} ids")
-    if len(x) and isinstance(x[0], str):
-        return Texts(list(x)), y, ids, "text"
+    require_rows(len(y), source, part)
+    if isinstance(x[0], str):
+        return RawPart(Texts(list(x)), y, ids, "text")
     values = as_images(np.asarray(x), settings.layout, where)
     require_finite(values, where)
-    return Arrays(values), y, ids, kind_of(values)
+    return RawPart(Arrays(values), y, ids, kind_of(values))
 
 
-def _dataset(dataset: Any, where: str) -> tuple[Inputs, Array, Array, str]:
+def _dataset(dataset: Any, where: str) -> RawPart:
     # torchvision's datasets keep their labels in such a list; reading it spares decoding every item
     labels = getattr(dataset, "targets", getattr(dataset, "labels", None))
     try:
@@ -108,4 +117,4 @@ def _dataset(dataset: Any, where: str) -> tuple[Inputs, Array, Array, str]:
             f"{where}: items are {type(first).__name__}; they must be tensors or arrays (use a "
             "transform such as ToTensor)"
         )
-    return Items(dataset), y, np.arange(len(y)), kind_of(np.asarray(first)[None])
+    return RawPart(Items(dataset), y, np.arange(len(y)), kind_of(np.asarray(first)[None]))

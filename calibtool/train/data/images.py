@@ -20,7 +20,7 @@ from calibtool.train.settings import Settings
 from calibtool.types import Array
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"))
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+FOLDER_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,11 @@ def read(text: str, settings: Settings) -> Data:
     if not root.is_dir():
         raise InputError(f"{text}: is not a folder")
     subfolders = sorted(path for path in root.iterdir() if path.is_dir())
-    by_part = {PARTS[path.name.lower()]: path for path in subfolders if path.name.lower() in PARTS}
+    by_part = {
+        FOLDER_NAMES[path.name.lower()]: path
+        for path in subfolders
+        if path.name.lower() in FOLDER_NAMES
+    }
     folders = by_part if "train" in by_part else {"train": root}
     names = tuple(sorted(p.name for p in folders["train"].iterdir() if p.is_dir()))
     if len(names) < 2:

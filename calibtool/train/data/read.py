@@ -13,24 +13,25 @@ from calibtool.errors import InputError
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import Data
+from calibtool.train.data.validation import require_rows
 from calibtool.train.settings import Settings
 
 
 @dataclass(frozen=True)
-class Reader:
-    """An entry: the module below calibtool.train that has `read`, and what it reads."""
+class Kind:
+    """A kind of data: the module below calibtool.train with `read`, and what it reads."""
 
     module: str
     what: str
 
 
-READERS: dict[str, Reader] = {
-    "FILE.npz": Reader("data.arrays", "keys x and y; x: features, NHWC or NCHW images, token ids"),
-    "FILE.parquet": Reader("data.arrays", "columns of numbers, or `text`, and `label`; also csv"),
-    "FOLDER/": Reader("data.images", "images in a subfolder per class, or in train/, val/, test/"),
-    "idx:FOLDER": Reader("data.bytes", "train-images-idx3-ubyte(.gz) etc.: the MNIST family"),
-    "cifar10:FOLDER": Reader("data.bytes", "the binary batches; also cifar100:FOLDER"),
-    "module:function": Reader("data.factory", "a function that returns arrays or datasets"),
+READERS: dict[str, Kind] = {
+    "FILE.npz": Kind("data.arrays", "keys x and y; x: features, NHWC or NCHW images, token ids"),
+    "FILE.parquet": Kind("data.arrays", "columns of numbers, or `text`, and `label`; also csv"),
+    "FOLDER/": Kind("data.images", "images in a subfolder per class, or in train/, val/, test/"),
+    "idx:FOLDER": Kind("data.bytes", "train-images-idx3-ubyte(.gz) etc.: the MNIST family"),
+    "cifar10:FOLDER": Kind("data.bytes", "the binary batches; also cifar100:FOLDER"),
+    "module:function": Kind("data.factory", "a function that returns arrays or datasets"),
 }
 
 
@@ -55,7 +56,7 @@ def _read(text: str, settings: Settings) -> Data:
     return data
 
 
-def _reader(text: str) -> Reader:
+def _reader(text: str) -> Kind:
     prefix = text.partition(":")[0]
     if prefix in ("idx", "cifar10", "cifar100"):
         return READERS["cifar10:FOLDER"]
@@ -95,8 +96,7 @@ def _class_names(data: Data) -> tuple[str, ...]:
 def _require_alike(data: Data) -> Data:
     """Check that every part has rows, with inputs of the same shape."""
     for name, rows in data.parts.items():
-        if not len(rows):
-            raise InputError(f"{data.source}: there are no rows for {name}")
+        require_rows(len(rows), data.source, name)
         shape = rows.inputs.take(np.arange(1)).shape[1:]
         if data.kind != "text" and shape != data.shape:
             raise InputError(

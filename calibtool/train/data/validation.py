@@ -31,8 +31,16 @@ def as_images(x: Array, layout: str, where: str) -> Array:
     return x.transpose(0, 3, 1, 2) if last else x
 
 
+def require_rows(count: int, source: str, part: str) -> None:
+    """Check that a part of the data has rows; raise InputError otherwise."""
+    if not count:
+        raise InputError(f"{source}: there are no rows for {part}")
+
+
 def require_finite(x: Array, where: str, rows: int = 4096) -> None:
     """Check that no input is NaN or infinite, in blocks of `rows` to bound the memory used.
+
+    There must be at least one row.
 
     Raises InputError.
     """

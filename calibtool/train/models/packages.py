@@ -36,7 +36,7 @@ def build(text: str, options: Mapping[str, Any], data: Data) -> nn.Module:
 
 
 def require(kind: str, text: str) -> Any:
-    """Import the package of a kind of names; UsageError that says how to install it."""
+    """Import the package of a kind of names; raise UsageError if it is not installed."""
     try:
         return import_module(PACKAGES[kind])
     except ImportError as error:
@@ -97,7 +97,7 @@ class Tokenized:
 
 
 def tokenizer(text: str) -> Any:
-    """Return the tokenizer of `hf:NAME`; UsageError if it has none, or no padding token."""
+    """Return the tokenizer of `hf:NAME`; raise UsageError without one, or a padding token."""
     package = require("hf", text)
     try:
         loaded = package.AutoTokenizer.from_pretrained(
@@ -112,5 +112,6 @@ def tokenizer(text: str) -> Any:
 
 def caller(text: str, data: Data) -> Callable[..., Any]:
     """Return the function that calls the network of `hf:NAME` on inputs like the data's."""
+    # images have no padding: for them, `call_transformers` does not use the number
     padding = -1 if data.images else tokenizer(text).pad_token_id
     return partial(call_transformers, padding=padding)

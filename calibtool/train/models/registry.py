@@ -40,7 +40,7 @@ class Model:
 
     @property
     def tokens(self) -> bool:
-        """True if inputs are token ids, which must not be standardised."""
+        """Whether inputs are token ids, which must not be standardised."""
         return "text" in self.takes
 
 
