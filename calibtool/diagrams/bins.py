@@ -152,7 +152,7 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
     handles.append(Line2D([], [], color=style.muted, lw=style.line * 0.45))
     labels.append(f"{len(data.libraries)} other libraries' ECE of these rows")
     marks.key(axes, style, handles, labels)
-    _frame(axes, data, x)
+    _frame(axes, data)
     if marks.width_of(axes) >= NAMED_FROM * style.text / 7.5:
         marks.end_labels(axes, style, float(x[-1]), ends)
     else:
@@ -163,7 +163,7 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
     )
 
 
-def _frame(axes: Axes, data: BinsDiagram, x: object) -> None:
+def _frame(axes: Axes, data: BinsDiagram) -> None:
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("log")

@@ -30,7 +30,7 @@ def draw(data: Selection, axes: Axes, style: Style) -> None:
     skills = [data.skill(candidate) for candidate in drawn]
     shown = [s for s in skills if s is not None and np.isfinite(s)]
     # six times the median distance from the best: one failure must not squeeze all others
-    floor = max(min(shown), best - 6 * _reach(data, best, shown), 0.0) if shown else 0.0
+    floor = max(min(shown), best - 6 * _reach(best, shown), 0.0) if shown else 0.0
     for y, (candidate, skill) in enumerate(zip(drawn, skills, strict=True)):
         colour = chosen if candidate.method == data.chosen else style.colour(0)
         if skill is None or not np.isfinite(skill) or skill < floor:
@@ -71,6 +71,6 @@ def _drawn(data: Selection) -> list[Candidate]:
     return sorted(fitted, key=lambda candidate: (candidate.numbers or 0, candidate.method))
 
 
-def _reach(data: Selection, best: float, shown: list[float]) -> float:
+def _reach(best: float, shown: list[float]) -> float:
     """Return the distance of the median candidate from the best."""
     return max(best - float(np.median(shown)), 1e-3)

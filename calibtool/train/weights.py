@@ -37,8 +37,8 @@ def load(network: nn.Module, path: str, fresh: Sequence[str]) -> None:
     network.load_state_dict(loaded, strict=False)
 
 
-def freeze(network: nn.Module, patterns: Sequence[str]) -> int:
-    """Freeze weights that match a pattern such as "backbone.*"; return how many numbers these are.
+def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
+    """Freeze the weights that match a pattern such as "backbone.*".
 
     Raises UsageError if a pattern matches no weight, or if no weight is left to train.
     """
@@ -50,7 +50,6 @@ def freeze(network: nn.Module, patterns: Sequence[str]) -> int:
         parameter.requires_grad_(False)
     if parameters and len(frozen) == len(parameters):
         raise UsageError("--freeze: no weight is left to train")
-    return sum(p.numel() for p in frozen)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
