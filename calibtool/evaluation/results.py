@@ -141,14 +141,7 @@ def estimate_of(
     if measured.interval is not None:
         return replace(estimate, low=measured.interval[0], high=measured.interval[1])
     if measured.inverse is not None:
-        inverse = measured.inverse
-        return replace(
-            estimate,
-            low=inverse.low,
-            high=inverse.high,
-            unbiased=inverse.unbiased,
-            p_value=inverse.p_value,
-        )
+        return replace(estimate, **measured.inverse._asdict())
     replicates = measured.replicates
     # a metric may be undefined in some replicates, such as one in which a class has no rows
     if replicates is None or np.isfinite(replicates).sum() < FEW_RESAMPLES:

@@ -9,6 +9,7 @@ from calibtool.analysis.monitoring.read import Periods
 from calibtool.data.predictions import DataInfo
 from calibtool.errors import UsageError
 from calibtool.evaluation.report import Report
+from calibtool.evaluation.resampling import Resampling
 from calibtool.gate.outcome import Check, Decision, Verdict
 from calibtool.gate.requirement import EVIDENCE, Requirement
 from calibtool.intervals.estimate import Estimate
@@ -39,7 +40,10 @@ def evidence_report(verdicts: Sequence[Verdict], periods: Periods) -> Report:
 def _verdict(requirement: Requirement, periods: Periods) -> Verdict:
     against = EVIDENCE[requirement.evidence]
     monitoring = monitor_periods(
-        periods, against=against, alpha=1 / requirement.threshold, ci="none"
+        periods,
+        against=against,
+        alpha=1 / requirement.threshold,
+        resampling=Resampling(ci="none"),
     )
     value = 10 ** min(monitoring.most, _LARGEST)
     undecided = against == "first" and len(monitoring.periods) == 1  # nothing to compare with yet
