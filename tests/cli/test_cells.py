@@ -72,7 +72,7 @@ def test_commands_take_cells(run, command):
             ("evaluate", "visits.cells", "--score", "p"),
             "--score only applies to rows (`calibtool cells`)",
         ),
-        (("evaluate", "visits.cells", "--by", "x"), "slices need predictions"),
+        (("evaluate", "visits.cells", "--by", "x"), "holds cells, no rows"),
         (("evaluate", "visits.cells", "--cluster", "x"), "--cluster needs rows"),
         (("compare", "visits.cells", "digits_binary.cells"), "holds cells, no rows"),
         (("test", "visits.cells"), "holds cells, no rows"),
