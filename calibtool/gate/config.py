@@ -17,9 +17,10 @@ from calibtool.gate.requirement import Requirement, parse_requirement
 
 PATH = ("tool", "calibtool", "check")
 FILES = ("calibtool.toml", "pyproject.toml")  # searched for in this order
-READING = (
+# options of reading that are texts
+TEXTS = (
     *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
-    *("predictions", "weights", "classes"),
+    *("predictions", "weights", "classes", "filter"),
 )
 # key -> type, and the accepted values, or () for any
 SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
@@ -37,8 +38,9 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "level": (float, ()),
     "seed": (int, ()),
     "ci": (str, ("inverted", "percentile", "basic", "bca", "none")),
-    **dict.fromkeys(READING, (str, ())),
+    **dict.fromkeys(TEXTS, (str, ())),
     "renormalize": (bool, ()),
+    "skip_bad_files": (bool, ()),
 }
 WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
