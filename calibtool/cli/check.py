@@ -266,7 +266,7 @@ def _init(
     fitted = load_calibrator(options["calibrator"]) if options["calibrator"] else None
     source = shared.source(file, options).also(fitted.columns if fitted else ())
     with out.progress() as progress:
-        report = init_config.write_start(
+        report = init_config.write_config(
             path,
             source,
             written,

@@ -133,7 +133,7 @@ def _bootstrapped(results: Results, variant: int, edges: Array) -> tuple[Array, 
     unknown = np.full(len(edges), np.nan)
     if draws is None:
         return unknown, unknown
-    n, y = results.panels(variant).binned(0, edges, draws, results.settings.threads)
+    n, y = results.problems(variant).binned(0, edges, draws, results.settings.threads)
     rate = np.divide(y, n, out=np.full_like(n, np.nan), where=n > 0)
     return percentiles(rate, results.settings.level)
 
@@ -196,7 +196,7 @@ def smooth(results: Results, variant: int, bandwidth: float, *, logit: bool = Fa
 
     Its distance to the diagonal, weighted by the density of the scores, is the smooth ECE.
     """
-    problems = results.panels(variant)
+    problems = results.problems(variant)
     curve = smoother(problems, bandwidth, logit=logit)
     outcome = curve(problems.exact(0))
     return Points(
@@ -214,7 +214,7 @@ def corp(results: Results, variant: int, *, logit: bool = False) -> Points:
 
     Its bands redraw the outcomes from the curve (confidence) and from the scores (consistency).
     """
-    problems = results.panels(variant)
+    problems = results.problems(variant)
     exact, fine = problems.exact(0), problems.fine[0].cells
     at = fine.centres()
     outcome = np.interp(at, exact.centres(), isotonic(exact))

@@ -128,14 +128,14 @@ def of_classes(spec: Spec, view: OneVsRest | None, settings: Settings) -> Finish
     return finish
 
 
-def of_panels(spec: Spec, panels: RowProblems, settings: Settings) -> Finish:
+def of_problems(spec: Spec, problems: RowProblems, settings: Settings) -> Finish:
     """Measure an error of several binary problems, each at its own edges, as one profile of all
     bins."""
-    edges, pooled = _pooled(spec, panels, settings.threads)
+    edges, pooled = _pooled(spec, problems, settings.threads)
     bins = max(len(of_problem) for of_problem in edges)
     n, p, y = (_stacked([getattr(c, name) for c in pooled], bins) for name in ("n", "p", "y"))
     # every row is in the problem of each class, but only in that of its predicted class
-    total = n.sum() if panels.view == "label" else n[0].sum()
+    total = n.sum() if problems.view == "label" else n[0].sum()
     score = np.divide(p, n, out=np.zeros_like(p), where=n > 0)
     seen = Profile((y - p) / total, n / total, score, float(total))
     value = float(spec.of_profile(seen))
@@ -144,32 +144,32 @@ def of_panels(spec: Spec, panels: RowProblems, settings: Settings) -> Finish:
         draws = settings.draws
         if draws is None:
             return Measurement(value)
-        shape = (draws.replicates, len(panels), bins)
+        shape = (draws.replicates, len(problems), bins)
         gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for k in range(len(panels)):
+        for k in range(len(problems)):
             at = slice(0, len(edges[k]))  # problems with fewer bins leave the rest empty
-            weight, hits = panels.binned(k, edges[k], draws, settings.threads)
+            weight, hits = problems.binned(k, edges[k], draws, settings.threads)
             mass[:, k, at], gap[:, k, at] = weight, hits - weight * score[k, at]
-            settings.progress("resampling classes", (k + 1) / len(panels))
-        whole = mass.sum(axis=(1, 2)) if panels.view == "label" else mass[:, 0].sum(axis=1)
+            settings.progress("resampling classes", (k + 1) / len(problems))
+        whole = mass.sum(axis=(1, 2)) if problems.view == "label" else mass[:, 0].sum(axis=1)
         some = whole > 0
         share = np.where(some, whole, 1)[:, None, None]
         gap /= share
         mass /= share
-        return error_of(spec, seen, gap[some], mass[some], panels.rows(), settings)
+        return error_of(spec, seen, gap[some], mass[some], problems.rows(), settings)
 
     return finish
 
 
-def _pooled(spec: Spec, panels: RowProblems, threads: int) -> tuple[list[Array], list[Cells]]:
+def _pooled(spec: Spec, problems: RowProblems, threads: int) -> tuple[list[Array], list[Cells]]:
     """Return each problem's edges, and its cells pooled into them."""
 
     def work(index: int) -> tuple[Array, Cells]:
-        cells = panels.exact(index)
+        cells = problems.exact(index)
         edges = spec.edges(cells)
         return edges, cells.pool(edges)
 
-    done = list(ordered(work, range(len(panels)), threads))
+    done = list(ordered(work, range(len(problems)), threads))
     return [edges for edges, _ in done], [cells for _, cells in done]
 
 

@@ -123,7 +123,7 @@ class RowResults(Results):
             ScoreSum.from_rows(outcome, rows.weights).mean,
         )
 
-    def panels(self, variant: int = 0, view: str = "") -> RowProblems:
+    def problems(self, variant: int = 0, view: str = "") -> RowProblems:
         """Return the binary problems of a variant, by default in `view`."""
         return RowProblems(self.collected[variant], view or self.view)
 

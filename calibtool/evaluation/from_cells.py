@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.binned import error_of, of_panels
+from calibtool.evaluation.binned import error_of, of_problems
 from calibtool.evaluation.cell_problems import CellProblems, lacking_view
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Measurement, Settings
@@ -102,7 +102,7 @@ class _VariantMetrics:
                     require_ends(spec, problems.ends)
                 if spec.view in ("top", "positive"):
                     return _of_column(spec, problems, self.settings)
-                return of_panels(spec, problems, self.settings)(None)
+                return of_problems(spec, problems, self.settings)(None)
         raise NotAvailableError(NO_ROWS)
 
     def _widened(self, spec: Spec, measurement: Measurement) -> Measurement:

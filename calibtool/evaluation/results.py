@@ -63,7 +63,7 @@ class Results:
             for spec, measurement in zip(self.specs, self.measured[variant], strict=True)
         )
 
-    def panels(self, variant: int = 0, view: str = "") -> RowProblems:
+    def problems(self, variant: int = 0, view: str = "") -> RowProblems:
         """Return the binary problems of a variant, by default in `view`."""
         raise NotImplementedError
 

@@ -1,5 +1,5 @@
-"""Candidate: the predictions that are held to requirements, as given or after a calibrator, beside
-a baseline; measured on all rows and in slices."""
+"""Candidate: the predictions that are checked, as given or after a calibrator, and a baseline;
+measured on all rows and in slices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from calibtool.metrics.spec import Spec
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """What is held to requirements, and what it is compared with.
+    """The predictions that are checked, and what they are compared with.
 
     Attributes:
         rows: the predictions; in memory where a requirement needs them so.
@@ -51,7 +51,7 @@ class Candidate:
 
     @property
     def variant(self) -> Variant:
-        """The variant that is held to the requirements."""
+        """The variant that is checked."""
         return Variant() if self.calibrator is None else Variant.of(self.calibrator)
 
     def whole(self) -> Predictions:

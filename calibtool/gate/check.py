@@ -1,4 +1,4 @@
-"""Check: hold predictions to requirements such as "ece <= 0.03", by the interval of the metric."""
+"""Check predictions against requirements such as "ece <= 0.03", by the interval of the metric."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from calibtool.gate.decide import decide, require_value
 from calibtool.gate.evidence import evidence_report, evidence_verdicts
 from calibtool.gate.outcome import MODES, Outcome, Verdict
 from calibtool.gate.requirement import Requirement, parse_requirement
-from calibtool.gate.slices import sliced
+from calibtool.gate.slices import verdict_by_slice
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import parse_list
 from calibtool.types import Progress
@@ -26,7 +26,8 @@ NOTHING = (
     "in [tool.calibtool.check] of pyproject.toml; `calibtool check FILE --init calibtool.toml` "
     "writes one"
 )
-ALWAYS = "accuracy"  # measured where only tests are required: a report holds at least one metric
+# Measured where only p-values are required: a report holds at least one metric.
+ALWAYS = "accuracy"
 
 
 def check(
@@ -46,7 +47,7 @@ def check(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Hold predictions to requirements.
+    """Check predictions against requirements.
 
     Args:
         predictions: what to measure; None if only evidence over time is required.
@@ -74,18 +75,20 @@ def check(
     _require(wanted, mode, resampling, cluster)
     over_time = [r for r in wanted if r.evidence]
     evidence = evidence_verdicts(over_time, periods)
-    now = [r for r in wanted if not r.evidence]
-    if not now and periods is not None:
+    on_rows = [r for r in wanted if not r.evidence]
+    if not on_rows and periods is not None:
         return Outcome(tuple(evidence), evidence_report(evidence, periods), mode)
     assert predictions is not None
     execution = Execution.of(threads, progress)
-    candidate = prepare(predictions, now, calibrator, baseline, id_, cluster, resampling, execution)
-    specs = parse_list([r.spec for r in now if r.spec is not None] or ALWAYS)
+    candidate = prepare(
+        predictions, on_rows, calibrator, baseline, id_, cluster, resampling, execution
+    )
+    specs = parse_list([r.spec for r in on_rows if r.spec is not None] or ALWAYS)
     report, measured = candidate.report(specs)
-    tests = [r.test for r in now if r.test and not r.by]
+    tests = [r.test for r in on_rows if r.test and not r.by]
     if tests:
         measured |= candidate.p_values(tests, candidate.whole())
-    verdicts = [_verdict(r, candidate, report, measured, mode) for r in now]
+    verdicts = [_verdict(r, candidate, report, measured, mode) for r in on_rows]
     verdicts = sorted([*verdicts, *evidence], key=lambda v: wanted.index(v.requirement))
     return Outcome(tuple(verdicts), report, mode, candidate.compared)
 
@@ -98,11 +101,11 @@ def _verdict(
     mode: str,
 ) -> Verdict:
     if requirement.by:
-        return sliced(candidate, requirement, mode, report.level)
+        return verdict_by_slice(candidate, requirement, mode, report.level)
     estimate = measured[requirement.subject]
     require_value(requirement, estimate, report.data.source)
-    held = decide(requirement, estimate, mode, report.level, report.data.rows)
-    return Verdict(requirement, held, note=candidate.compared if requirement.delta else "")
+    decisive = decide(requirement, estimate, mode, report.level, report.data.rows)
+    return Verdict(requirement, decisive, note=candidate.compared if requirement.delta else "")
 
 
 def _require(

@@ -56,11 +56,11 @@ def _verdict(requirement: Requirement, periods: Periods) -> Verdict:
         f"|periods:{len(monitoring.periods)}",
     )
     margin = requirement.threshold - value
-    held = Check(
+    check = Check(
         estimate,
         "inconclusive" if undecided else decision,
         margin,
         monitoring.reading.rstrip("."),
         rows=monitoring.rows,
     )
-    return Verdict(requirement, held)
+    return Verdict(requirement, check)

@@ -238,6 +238,6 @@ def _curve(results: Results, variant: int) -> Curve:
 
 def _right_and_wrong(results: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the share of all rows that are right, and wrong, in each bin of the confidence."""
-    cells = results.panels(0, "top").exact(0).pool(EDGES)
+    cells = results.problems(0, "top").exact(0).pool(EDGES)
     right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total
     return tuple(right.tolist()), tuple(wrong.tolist())
