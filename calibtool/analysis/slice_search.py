@@ -25,6 +25,7 @@ from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.data.slicing import FEW, PSEUDO, crossed, load_with, names_in, partition
 from calibtool.errors import InputError
+from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.streams import Stream, generator
@@ -134,7 +135,7 @@ def search_slices(
     if not parts:
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise InputError(f"{rows.source}: there is no column to search{why}")
-    view = "positive" if rows.one_column else "top"
+    view = one_score_view("auto", rows)
     sums = Sums(reduce_rows(rows), view, None if cluster is None else rows.extra[cluster])
     first = _first_half(sums, rows.rows, seed)
     candidates = list(_candidates(parts, pairs=pairs))

@@ -50,11 +50,12 @@ class Fine:
 
         Distance is the share of the information between two cells, so that the kernel is wide where
         there are few rows. Its width falls with the number of rows as rows**-0.2, the rate that
-        balances bias and variance of a kernel estimate (Silverman 1986); fewer than 10 rows count
-        as 10.
+        balances bias and variance of a kernel estimate (Silverman 1986).
         """
         n = self.cells.n
         rank = np.cumsum(_information(self.cells)) - _information(self.cells) / 2
+        # the factor: with 1,000 rows the kernel's standard deviation is 7.5 % of the information;
+        # fewer than 10 rows count as 10
         width = 0.3 * max(float((n * self.rows_a_weight).sum()), 10.0) ** -0.2
         kernel = np.exp(-(((rank[:, None] - rank) / width) ** 2) / 2)
         return np.asarray(kernel @ (self.cells.y - self.cells.p) / (kernel @ n))

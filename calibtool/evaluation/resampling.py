@@ -50,7 +50,7 @@ class Resampling:
             )
         require_level(self.level)
         if self.ci != "none":
-            require_resamples(self.resamples, advice="; --ci none for none")
+            require_resamples(self.resamples, advice="; use --ci none for no intervals")
         require_seed(self.seed)
 
     def method(self, *, is_error: bool) -> str:
@@ -78,8 +78,10 @@ def require_level(level: float) -> None:
 
 
 def require_resamples(resamples: int, least: int = FEW_RESAMPLES, advice: str = "") -> None:
-    """Check that there are at least `least` replicates. Raises UsageError, which ends in
-    `advice`."""
+    """Check that there are at least `least` replicates.
+
+    Raises UsageError, whose message ends with `advice`.
+    """
     if resamples < least:
         raise UsageError(f"--resamples must be at least {least}, not {resamples}{advice}")
 
@@ -87,7 +89,7 @@ def require_resamples(resamples: int, least: int = FEW_RESAMPLES, advice: str = 
 def require_seed(seed: int) -> None:
     """Check that a seed is not negative, which numpy's seed sequences refuse. Raises UsageError."""
     if seed < 0:
-        raise UsageError(f"--seed must not be negative, not {seed}")
+        raise UsageError(f"--seed must not be negative (got {seed})")
 
 
 def require_memory(specs: Sequence[Spec], predictions: Readable, resamples: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from calibtool.errors import UsageError, near
 from calibtool.gate.outcome import MODES
 from calibtool.gate.requirement import Requirement, parse_requirement
+from calibtool.intervals import bootstrap
 
 PATH = ("tool", "calibtool", "check")
 FILES = ("calibtool.toml", "pyproject.toml")  # searched for in this order
@@ -37,7 +38,7 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "resamples": (int, ()),
     "level": (float, ()),
     "seed": (int, ()),
-    "ci": (str, ("inverted", "percentile", "basic", "bca", "none")),
+    "ci": (str, bootstrap.METHODS),
     **dict.fromkeys(TEXTS, (str, ())),
     "renormalize": (bool, ()),
     "skip_bad_files": (bool, ()),
