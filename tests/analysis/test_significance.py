@@ -29,7 +29,7 @@ from calibtool.cli.main import group
 from calibtool.data.predictions import DataInfo
 from calibtool.errors import InputError, UsageError
 from calibtool.intervals.multiple import holm
-from calibtool.intervals.streams import Stream
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.simplex import skce, skce_width
 from calibtool.reports.render import render
@@ -120,9 +120,10 @@ def test_detectable_error_is_detected_that_often():
     grid = np.linspace(1, 3, 400)
     t = grid[np.argmax([true_ece(t) >= ece for t in grid])]
     null = Null.of(score, score > 2)
-    calm = null.redrawn(rng(1), 999)
+    calm = null.redrawn(generator(Stream.NULL, 1, 0), 999)
     cut = np.quantile(ece_of(calm), 0.95)
-    power = (ece_of(null.redrawn(rng(2), draws, expit(x[np.argsort(score)] / t))) >= cut).mean()
+    redrawn = null.redrawn(generator(Stream.POWER, 2), draws, expit(x[np.argsort(score)] / t))
+    power = (ece_of(redrawn) >= cut).mean()
     assert 0.7 < power < 0.93
     smaller = significance(binary(16_000), tests="consistency", resamples=199).detectable
     assert smaller < ece / 2
@@ -132,7 +133,7 @@ def test_redrawn_cells_have_the_mean_and_variance_of_redrawn_rows():
     score = np.repeat(rng(0).random(40), 20).round(2)
     weights = rng(1).exponential(size=800)
     null = Null.of(score, np.zeros(800), weights)
-    y = null.redrawn(rng(3), 20_000).y
+    y = null.redrawn(generator(Stream.NULL, 3, 0), 20_000).y
     at = null.cells.at
     squares = np.array([(weights[score == s] ** 2).sum() for s in at])
     np.testing.assert_allclose(y.mean(0), null.cells.p, rtol=0.03)
@@ -197,7 +198,7 @@ def test_skce_of_redrawn_labels_is_that_of_each_draw(monkeypatch):
     probs = np.exp(data.values) / np.exp(data.values).sum(1)[:, None]
     how = RedrawOptions(19, 7, lambda *_: None)
     whole = WholeRows(probs, data.labels)
-    (block,) = whole_rows._redrawn(whole, how, 60, 19, stream=Stream.NULL_KERNEL, size=60)
+    (block,) = whole_rows._redrawn(whole, how, 60, 19, stream=Stream.NULL_KERNEL)
     each = [skce(probs, labels, estimator="unbiased") for labels in block[1].T]
     observed, drawn = whole_rows.skce(whole, how)
     np.testing.assert_allclose([*drawn, observed], each, rtol=1e-6, atol=1e-10)

@@ -701,8 +701,7 @@ def test_by_holds_every_requirement_in_each_slice(run, demo):
     assert run(*words, "--by", "country,country").code == 2
 
 
-def test_correlated_rows_are_resampled_together(run, demo):
-    # with the default number of resamples: the ends of 100 replicates vary by more than is asserted
+def test_rows_that_hang_together_are_resampled_together(run, demo):
     words = ("check", demo / "visits.parquet", "--require", "accuracy >= 0.5")
     ends = []
     for more in ((), ("--cluster", "user_id")):
