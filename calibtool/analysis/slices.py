@@ -313,7 +313,7 @@ def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> Sli
     p_values = [m.p_value for m in _measures(parts) if m.p_value is not None]
     adjusted = iter(holm(p_values))
 
-    def judged(measure: SliceEstimate) -> SliceEstimate:
+    def with_adjusted(measure: SliceEstimate) -> SliceEstimate:
         """Return an estimate with its adjusted p-value, if it has a p-value."""
         return measure if measure.p_value is None else replace(measure, adjusted=next(adjusted))
 
@@ -321,7 +321,7 @@ def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> Sli
         replace(
             part,
             slices=tuple(
-                replace(result, measures=tuple(judged(m) for m in result.measures))
+                replace(result, measures=tuple(with_adjusted(m) for m in result.measures))
                 for result in part.slices
             ),
         )

@@ -247,6 +247,7 @@ def _init(
     config: str | None,
     options: dict[str, Any],
 ) -> int:
+    """Write a configuration to `path` with requirements that FILE meets; return the exit code."""
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.errors import UsageError

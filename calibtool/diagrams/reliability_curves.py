@@ -184,7 +184,7 @@ def smoother(problems: RowProblems, bandwidth: float, *, logit: bool = False) ->
     # effective rows under a Gaussian kernel K: (sum K)^2 / sum K^2 = n density / (integral of K^2),
     # and the integral is 1 / (2 sqrt(pi) width)
     near = density * width * 2 * np.sqrt(np.pi) * float(cells.total)
-    near *= float(np.average(fine.rows_a_weight, weights=fine.cells.n))
+    near *= float(np.average(fine.rows_per_weight, weights=fine.cells.n))
     used = cells.centres()[cells.n > 0]
     inside = (at >= used.min() - width / 2) & (at <= used.max() + width / 2)
     return Smooth(at, width, kernel, (near >= LEAST_ROWS) & inside, density)

@@ -150,8 +150,8 @@ class RowProblems:
         if problem.weights is None:
             return Fine(cells, where, np.ones(len(edges)))
         squares = np.bincount(where, problem.weights**2, len(edges))
-        a_weight = np.divide(cells.n, squares, out=np.ones(len(edges)), where=squares > 0)
-        return Fine(cells, where, a_weight)
+        rows_per_weight = np.divide(cells.n, squares, out=np.ones(len(edges)), where=squares > 0)
+        return Fine(cells, where, rows_per_weight)
 
     # -------------------------------------------------------------- the bootstrap
 
@@ -215,7 +215,7 @@ class RowProblems:
         its weight is informative: fewer with unequal weights, and fewer again with clusters.
         """
         fine, n = self.fine[index], self._resampled_mass[index]
-        informative = fine.rows_a_weight / (self._design[index] if self._design else 1.0)
+        informative = fine.rows_per_weight / (self._design[index] if self._design else 1.0)
         trials = np.where(n > 0, np.maximum(np.rint(n * informative), 1), 0)
         rng = generator(Stream.OUTCOMES, draws.seed, index)
         hits = rng.binomial(trials.astype(np.int64), rate)

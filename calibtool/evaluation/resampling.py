@@ -95,8 +95,8 @@ def require_seed(seed: int) -> None:
 def require_memory(specs: Sequence[Spec], predictions: Readable, resamples: int) -> None:
     """Check that the replicates of every metric fit in MAX_REPLICATE_BYTES. Raises UsageError."""
     for spec in specs:
-        many = spec.view in ("class", "label")
-        classes = (predictions.classes or 0) if many else 1
+        per_class = spec.view in ("class", "label")
+        classes = (predictions.classes or 0) if per_class else 1
         cells = spec.options.get("bins", 1) * classes
         if cells * resamples * 8 > MAX_REPLICATE_BYTES:  # 8 bytes: float64
             fits = MAX_REPLICATE_BYTES // (cells * 8)
