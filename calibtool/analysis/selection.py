@@ -220,12 +220,12 @@ def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
     ]
     simplest = min([best, *near], key=lambda c: (c.numbers or 0, c.behind or 0))
     if simplest is best:
-        what = (
+        runners_up = (
             "and nothing simpler is within one standard error of it"
             if len(candidates) > 1
             else "alone"
         )
-        return best.method, f"{best.method} has the best {rank_by}, {what}."
+        return best.method, f"{best.method} has the best {rank_by}, {runners_up}."
     assert simplest.behind is not None
     assert simplest.error is not None
     numbers = "1 number" if simplest.numbers == 1 else f"{simplest.numbers:,} numbers"

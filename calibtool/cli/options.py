@@ -183,12 +183,12 @@ def opened(path: str, chosen: Choice, columns: Sequence[str] = ()) -> Source | S
     return load_cells(path)
 
 
-def _refuse(path: str, given: Sequence[str]) -> None:
-    """Raise UsageError if options are given that only apply to rows."""
+def _refuse(path: str, names: Sequence[str]) -> None:
+    """Raise UsageError if there are names, those of options that only apply to rows."""
     from calibtool.errors import UsageError
 
-    if given:
-        option = given[0].replace("_", "-")
+    if names:
+        option = names[0].replace("_", "-")
         raise UsageError(
             f"{path}: holds cells, no rows; --{option} only applies to rows (`calibtool cells`)"
         )

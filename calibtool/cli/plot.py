@@ -194,8 +194,8 @@ def _in_terminal(name: str, options: dict[str, Any], look: dict[str, Any]) -> bo
 def _require_number(name: str, kind: Kind, files: Sequence[str]) -> None:
     smallest, largest = kind.files
     if len(files) < smallest or (largest is not None and len(files) > largest):
-        wanted = "one file" if largest == 1 else f"{smallest} files"
-        raise click.UsageError(f"plot {name} draws {wanted}, not {len(files)}")
+        needed = "one file" if largest == 1 else f"{smallest} files"
+        raise click.UsageError(f"plot {name} draws {needed}, not {len(files)}")
 
 
 def _read(

@@ -1,4 +1,4 @@
-"""The binary problems of a view of which only cells are known, redrawn from counts of cells."""
+"""The binary problems of a view of a summary, redrawn as counts of its cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request: what is to be measured, resolved once before any row is read."""
+"""Request: predictions, metrics and options of an evaluation, resolved before any row is read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def one_score_view(view: str, predictions: Readable) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What is to be measured of which predictions.
+    """The predictions to be measured, the metrics, and how to measure them.
 
     Made by `Request.of`, so that metrics are parsed, views resolved and options checked in one
     place.

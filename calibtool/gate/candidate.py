@@ -139,7 +139,7 @@ class Candidate:
 
 def prepare(
     predictions: Readable,
-    wanted: Sequence[Requirement],
+    requirements: Sequence[Requirement],
     calibrator: Recalibrator | None,
     baseline: Readable | Saved | None,
     id_: str | None,
@@ -151,7 +151,7 @@ def prepare(
 
     Raises UsageError, which says what is missing, and InputError for a baseline of other rows.
     """
-    deltas = [r for r in wanted if r.delta]
+    deltas = [r for r in requirements if r.delta]
     if deltas and baseline is None:
         raise UsageError(
             f"{deltas[0].text}: there is no baseline to compare with; give --baseline FILE, "
@@ -168,8 +168,8 @@ def prepare(
             f"{sliced[0].text}: a saved report holds no slices; give the baseline's predictions "
             "instead"
         )
-    rows = _with_columns(predictions, [r.by for r in wanted if r.by], cluster)
-    if any(r.by for r in wanted):
+    rows = _with_columns(predictions, [r.by for r in requirements if r.by], cluster)
+    if any(r.by for r in requirements):
         rows = rows.load()
     candidate = Candidate(
         rows, calibrator, cluster=cluster, resampling=resampling, execution=execution

@@ -70,12 +70,12 @@ def check(
     >>> [check(p, ["ece <= 0.1"], mode=mode).decision for mode in ("tolerate", "point")]
     ['fail', 'fail']
     """
-    wanted = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
+    parsed = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
     resampling = Resampling(ci, resamples, level, seed)
-    _require(wanted, mode, resampling, cluster)
-    over_time = [r for r in wanted if r.evidence]
+    _require(parsed, mode, resampling, cluster)
+    over_time = [r for r in parsed if r.evidence]
     evidence = evidence_verdicts(over_time, periods)
-    on_rows = [r for r in wanted if not r.evidence]
+    on_rows = [r for r in parsed if not r.evidence]
     if not on_rows and periods is not None:
         return Outcome(tuple(evidence), evidence_report(evidence, periods), mode)
     assert predictions is not None
@@ -89,7 +89,7 @@ def check(
     if tests:
         measured |= candidate.p_values(tests, candidate.whole())
     verdicts = [_verdict(r, candidate, report, measured, mode) for r in on_rows]
-    verdicts = sorted([*verdicts, *evidence], key=lambda v: wanted.index(v.requirement))
+    verdicts = sorted([*verdicts, *evidence], key=lambda v: parsed.index(v.requirement))
     return Outcome(tuple(verdicts), report, mode, candidate.compared)
 
 
@@ -109,11 +109,11 @@ def _verdict(
 
 
 def _require(
-    wanted: Sequence[Requirement], mode: str, resampling: Resampling, cluster: str | None
+    requirements: Sequence[Requirement], mode: str, resampling: Resampling, cluster: str | None
 ) -> None:
     """Check that something is required, and that it can be decided in this mode. Raises
     UsageError."""
-    if not wanted:
+    if not requirements:
         raise UsageError(NOTHING)
     if mode not in MODES:
         raise UsageError(f"--mode must be one of {', '.join(MODES)} (got {mode!r})")
@@ -122,8 +122,9 @@ def _require(
             f"--ci none cannot be combined with --mode {mode}, which decides by the interval; "
             "--mode point decides by the measured value alone"
         )
-    least = 1 / (1 + resampling.resamples)  # the observed statistic counts as one of the redraws
-    for requirement in wanted:
+    # the smallest p-value that there is: the observed statistic counts as one of the redraws
+    least = 1 / (1 + resampling.resamples)
+    for requirement in requirements:
         if requirement.test and cluster:
             raise UsageError(
                 f"{requirement.text}: tests of perfect calibration assume independent rows; "

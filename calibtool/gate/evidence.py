@@ -17,16 +17,18 @@ from calibtool.intervals.estimate import Estimate
 _LARGEST = 300.0  # decimal logarithm of the largest e-value shown; 10**309 is not a float
 
 
-def evidence_verdicts(wanted: Sequence[Requirement], periods: Periods | None) -> list[Verdict]:
+def evidence_verdicts(
+    requirements: Sequence[Requirement], periods: Periods | None
+) -> list[Verdict]:
     """Check the largest e-value that any period has reached against each threshold."""
-    if not wanted:
+    if not requirements:
         return []
     if periods is None:
         raise UsageError(
-            f"{wanted[0].text}: evidence over time needs periods; give --every day, week, month, "
-            "file or a column"
+            f"{requirements[0].text}: evidence over time needs periods; give --every day, week, "
+            "month, file or a column"
         )
-    return [_verdict(requirement, periods) for requirement in wanted]
+    return [_verdict(requirement, periods) for requirement in requirements]
 
 
 def evidence_report(verdicts: Sequence[Verdict], periods: Periods) -> Report:
