@@ -1,4 +1,4 @@
-"""The one tree of errors. Each message says what was wrong, where, and what to do."""
+"""The tree of errors. Each message says what was wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class CalibtoolError(Exception):
 
 
 class InputError(CalibtoolError):
-    """Data are not as expected: a file, a key, a row."""
+    """A file, a key or a row of the input is not as expected."""
 
 
 class UnreadableError(InputError):
     """A file cannot be read: damaged, truncated, deleted, or without a column that is needed.
 
     Attributes:
-        file: what messages call it.
+        file: its name in messages.
         reason: why it cannot be read.
     """
 
@@ -40,7 +40,7 @@ class ClusterError(CalibtoolError):
 
 
 class NotAvailableError(CalibtoolError):
-    """The data lack what a metric or a calibrator needs (a whole probability row, say)."""
+    """The data lack what a metric or a calibrator needs, such as whole probability rows."""
 
 
 class TrainingError(CalibtoolError):

@@ -1,5 +1,5 @@
-"""Numbers, shares, p-values and lists as text; nothing is rounded to 0 or to 1 unless it is
-exactly that."""
+"""Numbers, shares, p-values and lists as text. Nothing is rounded to 0 or 1 unless it is exactly
+that."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def percent(value: float | None, digits: int | None = None) -> str:
     """Return a share as a percentage; with `digits`, rounded to that many decimals.
 
     A rounded share reads "0 %" or "100 %" only if it is exactly that. Without `digits` the number
-    is a level that somebody chose, and is printed as it was written. None, the level of a report
+    is a level that the user chose, and all its digits are printed. None, the level of a report
     without intervals, reads as 95 %, the default.
 
     >>> percent(0.95), percent(0.999), percent(None)
@@ -59,7 +59,7 @@ def percent(value: float | None, digits: int | None = None) -> str:
         return f"{100 * (value or DEFAULT_LEVEL):g} %"
     if value in (0, 1):
         return f"{100 * value:.0f} %"
-    smallest = 0.5 * 10 ** (-digits - 2)  # what is below it would be rounded to 0 %
+    smallest = 0.5 * 10 ** (-digits - 2)  # a smaller share would be rounded to 0 %
     if abs(value) < smallest:
         return f"<{10**-digits:g} %"
     if 1 - smallest < value < 1:

@@ -18,13 +18,13 @@ BLOCK = 1024
 
 
 def silent(*_: object) -> None:
-    """Do nothing: the callback for progress, or for a message, that nobody wants to see."""
+    """Do nothing: the default callback for progress and messages."""
 
 
 class Shown:
-    """A result that shows itself: printed, in a notebook, as a dict, as a data frame.
+    """A result that can be printed, shown in a notebook, and turned into a dict or a data frame.
 
-    All four are the result's table (`calibtool.reports`), as the command line prints it. The
+    All four show the result's table (`calibtool.reports`), as the command line prints it. The
     `repr` stays that of the record.
     """
 

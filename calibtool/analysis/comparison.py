@@ -237,14 +237,14 @@ def _corrected(lines: Sequence[MetricRow], level: float | None) -> tuple[list[Me
     ]
     adjusted = iter(holm(known))
 
-    def judged(line: MetricRow, change: Change | None) -> Change | None:
+    def with_verdict(line: MetricRow, change: Change | None) -> Change | None:
         if change is None or change.estimate.p_value is None or level is None:
             return change
         p = next(adjusted)
         return Change(change.estimate, p, _verdict(change.estimate, p, level, line.better))
 
     return [
-        replace(line, changes=tuple(judged(line, change) for change in line.changes))
+        replace(line, changes=tuple(with_verdict(line, change) for change in line.changes))
         for line in lines
     ], len(known)
 

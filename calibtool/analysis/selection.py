@@ -6,7 +6,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from calibtool.calibrators.crossfit import FOLDS, require_foldable
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
-from calibtool.calibrators.registry import METHODS
+from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.rows import reduce_rows
@@ -154,41 +155,50 @@ def select(
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test)
-    say = progress or silent
-    tried = _try(trial, names, rank_by, say)
-    losses = {t.candidate.method: t.loss for t in tried if t.loss is not None}
-    draws = Draws(resamples, seed, trial.judged.rows)
-    candidates = _compared(
-        [t.candidate for t in tried], losses, draws, trial.judged.weights, level, say
-    )
-    chosen, why = choose(candidates, rank_by)
-    say("fitting the choice", 0.0)
-    calibrator = _identity(predictions) if chosen == NOTHING else fit(chosen, predictions)
-    say("fitting the choice", 1.0)
-    data = DataInfo(
-        trial.judged.source,
-        trial.judged.rows,
-        predictions.classes,
-        trial.judged.kind,
-        trial.judged.weights is not None,
-    )
-    prior = _prior_score(trial.judged, rank_by)
-    best = candidates[0].method
-    return Selection(
-        data, rank_by, level, candidates, best, chosen, why, trial.how, prior, calibrator
-    )
-
-
-def _try(trial: _Trial, names: Sequence[str], rank_by: str, say: Progress) -> list[_Tried]:
-    """Fit and measure every method. Raises FitError if no calibrator can be fitted."""
+    measured, tick = trial.measured, progress or silent
+    losses: dict[str, Array] = {}
     tried = []
-    for done, result in enumerate(ordered(lambda name: trial.run(name, rank_by), names, cores())):
-        tried.append(result)
-        say("fitting", (done + 1) / len(names))
-    if sum(t.loss is not None for t in tried) < 2:  # doing nothing never fails
-        reasons = "; ".join(t.candidate.failed for t in tried if t.candidate.failed)
+    for candidate, loss in _try(trial, names, rank_by, tick):
+        tried.append(candidate)
+        if loss is not None:
+            losses[candidate.method] = loss
+    draws = Draws(resamples, seed, measured.rows)
+    candidates = _compared(tried, losses, draws, measured.weights, level, tick)
+    chosen, why = choose(candidates, rank_by)
+    tick("fitting the choice", 0.0)
+    calibrator = _identity(predictions) if chosen == NOTHING else fit(chosen, predictions)
+    tick("fitting the choice", 1.0)
+    return Selection(
+        DataInfo(
+            measured.source,
+            measured.rows,
+            predictions.classes,
+            measured.kind,
+            measured.weights is not None,
+        ),
+        rank_by,
+        level,
+        candidates,
+        best=candidates[0].method,
+        chosen=chosen,
+        why=why,
+        how=trial.description,
+        prior=_prior_score(measured, rank_by),
+        calibrator=calibrator,
+    )
+
+
+def _try(trial: _Trial, names: Sequence[str], rank_by: str, tick: Progress) -> list[_Tried]:
+    """Fit and measure every method. Raises FitError if no calibrator can be fitted."""
+    results = []
+    run = partial(trial.run, rank_by=rank_by)
+    for done, result in enumerate(ordered(run, names, cores()), start=1):
+        results.append(result)
+        tick("fitting", done / len(names))
+    if sum(loss is not None for _, loss in results) < 2:  # doing nothing never fails
+        reasons = "; ".join(candidate.failed for candidate, _ in results if candidate.failed)
         raise FitError(f"no calibrator could be fitted: {reasons}")
-    return tried
+    return results
 
 
 def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
@@ -210,12 +220,12 @@ def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
     ]
     simplest = min([best, *near], key=lambda c: (c.numbers or 0, c.behind or 0))
     if simplest is best:
-        what = (
+        runners_up = (
             "and nothing simpler is within one standard error of it"
             if len(candidates) > 1
             else "alone"
         )
-        return best.method, f"{best.method} has the best {rank_by}, {what}."
+        return best.method, f"{best.method} has the best {rank_by}, {runners_up}."
     assert simplest.behind is not None
     assert simplest.error is not None
     numbers = "1 number" if simplest.numbers == 1 else f"{simplest.numbers:,} numbers"
@@ -226,12 +236,8 @@ def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
     return simplest.method, why
 
 
-@dataclass(frozen=True, eq=False)
-class _Tried:
-    """A candidate with its score per row, (N,); None if it failed."""
-
-    candidate: Candidate
-    loss: Array | None
+# a candidate, and its score per row, (N,); None if it failed
+_Tried: TypeAlias = tuple[Candidate, Array | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,67 +246,65 @@ class _Trial:
 
     Attributes:
         splits: pairs of a function that returns the rows to fit on, and the indices of the rows of
-            `judged` to measure.
-        judged: the rows that are measured.
-        how: the same in words.
+            `measured` to measure.
+        measured: the rows that are measured.
+        description: what is fitted on, in words.
     """
 
     splits: tuple[tuple[Callable[[], Predictions], Array], ...]
-    judged: Predictions
-    how: str
+    measured: Predictions
+    description: str
 
     def run(self, method: str, rank_by: str) -> _Tried:
         """Fit and measure a method on every split."""
         values: Array | None = None
-        kind, seconds, numbers = self.judged.kind, [], []
-        distinct = np.zeros(2)
-        for rows, at in self.splits:
-            part = self.judged.take(at)
+        kind, seconds, numbers = self.measured.kind, [], []
+        distinct = np.zeros(2)  # distinct confidences before and after, summed over the splits
+        for fit_rows, at in self.splits:
+            before = self.measured.take(at)
             began = time.perf_counter()
             try:
-                fitted = None if method == NOTHING else fit(method, rows())
+                fitted = None if method == NOTHING else fit(method, fit_rows())
                 fit_end = time.perf_counter()
-                after = part if fitted is None else fitted(part)
+                after = before if fitted is None else fitted(before)
             except CalibtoolError as error:
-                return _Tried(Candidate(method, failed=str(error)), None)
+                return Candidate(method, failed=str(error)), None
             seconds.append((fit_end - began, time.perf_counter() - fit_end))
             numbers.append(0 if fitted is None else fitted.map.count())
             if values is None:
-                shape = (self.judged.rows, *after.values.shape[1:])
+                shape = (self.measured.rows, *after.values.shape[1:])
                 values, kind = np.empty(shape, after.values.dtype), after.kind
             values[at] = after.values
-            distinct += [_distinct(part), _distinct(after)]
+            distinct += [_distinct(before), _distinct(after)]
         assert values is not None
-        calibrated = replace(self.judged, kind=kind, values=values)
+        calibrated = replace(self.measured, kind=kind, values=values)
         # one thread: the methods themselves are tried in parallel
         report = evaluate(calibrated, ",".join(MEASURED), ci="none", threads=1)
-        rows_after, before = reduce_rows(calibrated), self.judged.matrix().argmax(axis=1)
-        flips = calibrated.matrix().argmax(axis=1) != before
-        assert rows_after.log_prob is not None
-        assert rows_after.prob is not None
-        assert rows_after.squares is not None
-        loss = (
-            -rows_after.log_prob
-            if rank_by == "nll"
-            else rows_after.squares
-            - 2 * rows_after.prob
-            + 1  # sum (p - e_label)**2, multiplied out
-        )
+        flips = calibrated.matrix().argmax(axis=1) != self.measured.matrix().argmax(axis=1)
         fit_seconds, apply_seconds = np.median(seconds, axis=0)
         metrics: dict[str, Any] = {name.replace("-", "_"): report[name].value for name in MEASURED}
-        return _Tried(
-            Candidate(
-                method,
-                numbers=int(np.median(numbers)),
-                score=metrics[rank_by],
-                flips=float(np.average(flips, weights=self.judged.weights)),
-                ties=max(float(1 - distinct[1] / distinct[0]), 0.0),
-                fit_seconds=float(fit_seconds),
-                apply_seconds=float(apply_seconds),
-                **metrics,
-            ),
-            loss,
+        candidate = Candidate(
+            method,
+            numbers=int(np.median(numbers)),
+            score=metrics[rank_by],
+            flips=float(np.average(flips, weights=self.measured.weights)),
+            ties=max(float(1 - distinct[1] / distinct[0]), 0.0),
+            fit_seconds=float(fit_seconds),
+            apply_seconds=float(apply_seconds),
+            **metrics,
         )
+        return candidate, _loss(calibrated, rank_by)
+
+
+def _loss(predictions: Predictions, rank_by: str) -> Array:
+    """Return the score of each row that ranks, (N,): its NLL, or its Brier score."""
+    rows = reduce_rows(predictions)
+    if rank_by == "nll":
+        assert rows.log_prob is not None
+        return -rows.log_prob
+    assert rows.prob is not None
+    assert rows.squares is not None
+    return rows.squares - 2 * rows.prob + 1  # sum of (p - e_label)**2, multiplied out
 
 
 def _trial(predictions: Predictions, test: Predictions | None) -> _Trial:
@@ -309,8 +313,8 @@ def _trial(predictions: Predictions, test: Predictions | None) -> _Trial:
         require_classes(test, predictions.classes or 0, predictions.class_names)
         if test.labels is None:
             raise UsageError(f"{test.source}: there are no labels to measure against")
-        how = f"fitted on {predictions.source}, {predictions.rows:,} rows"
-        return _Trial(((lambda: predictions, np.arange(test.rows)),), test, how)
+        description = f"fitted on {predictions.source}, {predictions.rows:,} rows"
+        return _Trial(((lambda: predictions, np.arange(test.rows)),), test, description)
     require_foldable(predictions)
     assert predictions.labels is not None
     fold = stratified_folds(predictions.labels, FOLDS, seed=0)
@@ -323,8 +327,6 @@ def _trial(predictions: Predictions, test: Predictions | None) -> _Trial:
 
 def _known(methods: Sequence[str] | None) -> list[str]:
     """Return the names of the calibrators to try, each once. Raises UsageError for others."""
-    from calibtool.calibrators.registry import module_of
-
     names = list(dict.fromkeys(METHODS if methods is None else methods))
     for name in names:
         if name != NOTHING:
@@ -344,7 +346,7 @@ def _compared(
     draws: Draws,
     weights: Array | None,
     level: float,
-    say: Progress,
+    tick: Progress,
 ) -> tuple[Candidate, ...]:
     """Return the candidates by score, with the paired difference from the best and its interval.
 
@@ -359,17 +361,17 @@ def _compared(
     finite = [c for c in fitted if np.isfinite(losses[c.method]).all()]
     if not np.isfinite(best).all():
         return (*fitted, *failed)
-    table = np.stack([losses[c.method] - best for c in finite], axis=1)
+    behind = np.stack([losses[c.method] - best for c in finite], axis=1)
 
-    def columns(part: slice) -> Array:
-        rows = table[part]
+    def columns(at: slice) -> Array:
+        rows = behind[at]
         return np.concatenate([np.ones((len(rows), 1)), rows], axis=1)
 
-    sums = resample(columns, draws, cores(), weights, lambda share: say("resampling", share))
+    sums = resample(columns, draws, cores(), weights, lambda share: tick("resampling", share))
     means = sums[:, 1:] / sums[:, :1]
     compared: dict[str, Candidate] = {}
     for k, candidate in enumerate(finite):
-        value = float(np.average(table[:, k], weights=weights))
+        value = float(np.average(behind[:, k], weights=weights))
         low, high = bootstrap.plain("percentile", value, means[:, k], level)
         error = float(means[:, k].std(ddof=1))
         compared[candidate.method] = replace(
@@ -379,10 +381,10 @@ def _compared(
     return (*ranked, *failed)
 
 
-def _prior_score(judged: Predictions, rank_by: str) -> float:
+def _prior_score(measured: Predictions, rank_by: str) -> float:
     """Return the mean score of predicting the class shares for every row: their entropy, or one
     minus the sum of their squares."""
-    shares = class_shares(judged)
+    shares = class_shares(measured)
     if rank_by == "brier":
         return float(1 - (shares**2).sum())
     positive = shares[shares > 0]

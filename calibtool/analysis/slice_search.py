@@ -23,8 +23,9 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
-from calibtool.data.slicing import FEW, PSEUDO, carrying, crossed, names_in, partition
+from calibtool.data.slicing import FEW, PSEUDO, crossed, load_with, names_in, partition
 from calibtool.errors import InputError
+from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.streams import Stream, generator
@@ -129,12 +130,12 @@ def search_slices(
     """
     require_level(level)
     require_seed(seed)
-    rows, names = _loaded(predictions, columns, cluster)
+    rows, names = _load(predictions, columns, cluster)
     parts, skipped = _parts(rows, names, explicit=columns is not None)
     if not parts:
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise InputError(f"{rows.source}: there is no column to search{why}")
-    view = "positive" if rows.one_column else "top"
+    view = one_score_view("auto", rows)
     sums = Sums(reduce_rows(rows), view, None if cluster is None else rows.extra[cluster])
     first = _first_half(sums, rows.rows, seed)
     candidates = list(_candidates(parts, pairs=pairs))
@@ -184,25 +185,13 @@ def _tested(
 # ------------------------------------------------------------------ the columns
 
 
-def _loaded(
+def _load(
     predictions: Readable, columns: Sequence[str] | None, cluster: str | None
 ) -> tuple[Predictions, list[str]]:
     """Return all rows in memory, and the names of the columns to search."""
-    if isinstance(predictions, Source):
-        roles = set(predictions.roles.columns())
-        every = [
-            name
-            for name, column in predictions.table.columns.items()
-            if name not in roles and column.rows == predictions.rows_at_most and not column.nested
-        ]
-        names = list(columns or [*every, *(name for name in PSEUDO if name not in every)])
-        rows = carrying(predictions, [*names, *([cluster] if cluster else [])]).load()
-    elif isinstance(predictions, Predictions):
-        rows = predictions
-        every = list(rows.extra)
-        names = list(columns or [*every, *(name for name in PSEUDO if name not in every)])
-    else:
-        raise InputError(f"{predictions.source}: slices need predictions in memory, or a file")
+    every = _columns(predictions)
+    names = list(columns or [*every, *(name for name in PSEUDO if name not in every)])
+    rows = load_with(predictions, [*names, *([cluster] if cluster else [])])
     if rows.kind != "confidence" and rows.labels is None:
         raise InputError(f"{rows.source}: there are no labels to measure against")
     if cluster and cluster not in rows.extra:
@@ -210,6 +199,18 @@ def _loaded(
     if columns is None and rows.kind == "confidence":
         names = [name for name in names if name != "predicted"]
     return rows, [name for name in names if name != cluster]
+
+
+def _columns(predictions: Readable) -> list[str]:
+    """Return the columns beside the scores and labels; of a file, those with one value per row."""
+    if isinstance(predictions, Source):
+        roles = set(predictions.roles.columns())
+        return [
+            name
+            for name, column in predictions.table.columns.items()
+            if name not in roles and column.rows == predictions.rows_at_most and not column.nested
+        ]
+    return list(predictions.extra) if isinstance(predictions, Predictions) else []
 
 
 def _parts(

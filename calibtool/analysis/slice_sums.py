@@ -106,7 +106,7 @@ class Sums:
         """Return (S,) sums of squared weights over sums of weights.
 
         Divided by it, a sum of weights is the effective number of rows (Kish 1965), so that
-        weighted rows can be treated as so many rows of weight 1. It is 1 without weights.
+        weighted rows can be treated as that many rows of weight 1. It is 1 without weights.
         """
         w, size = self.weights[mask], len(part.names)
         total = np.bincount(part.codes[mask], w, size)

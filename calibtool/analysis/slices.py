@@ -17,8 +17,8 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable, Recalibrator, unchanged
 from calibtool.data.rows import reduce_rows
-from calibtool.data.slicing import FEW, Partition, carrying, partition, set_apart
-from calibtool.errors import CalibtoolError, InputError, NotAvailableError
+from calibtool.data.slicing import FEW, load_with, partition, set_apart
+from calibtool.errors import CalibtoolError, NotAvailableError
 from calibtool.evaluation.evaluate import evaluate_variants, report_of
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
@@ -27,13 +27,13 @@ from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
-from calibtool.metrics.spec import Spec, main_view, parse_list, resolve_view
+from calibtool.metrics.spec import Spec
 from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams
 from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, require_streamed
 from calibtool.streaming.summary import DataShape
-from calibtool.types import Progress, Shown
+from calibtool.types import Progress, Shown, silent
 
 # Right and wrong rows that a slice needs for a p-value: with fewer of either, a bootstrap of the
 # slice hardly ever draws other outcomes and its interval is too short.
@@ -149,73 +149,81 @@ def evaluate_by(
     >>> [part.rows for part in report.parts[0].slices]
     [40, 40]
     """
-    predictions = as_source(predictions)
-    resampling = Resampling(ci, resamples, level, seed)
-    wanted = [by] if isinstance(by, str) else list(by)
-    specs = parse_list(metrics)
-    # what one pass cannot do (quantiles) is done in memory below, but not for rows read by Dask
-    fall_back = nullcontext() if has_engine(predictions) else suppress(NotAvailableError)
-    if has_engine(predictions):
-        require_streamed(predictions, specs, cluster=cluster)
-    streamed = is_streamed(predictions, EXACT_ROWS) and streams(specs) and cluster is None
-    if streamed and isinstance(predictions, Source):
-        with fall_back:
-            return _streamed(
-                predictions, wanted, specs, calibrator, resampling, Execution.of(threads, progress)
-            )
-    rows = load(predictions, wanted if cluster is None else [*wanted, cluster])
-    skipped = predictions.skipped if isinstance(predictions, Source) else ()
+    request = Request.of(
+        as_source(predictions),
+        metrics,
+        cluster=cluster,
+        resampling=Resampling(ci, resamples, level, seed),
+        execution=Execution.of(threads),  # progress counts slices, not the steps of each
+    )
+    source, every_by = request.predictions, [by] if isinstance(by, str) else list(by)
+    on_engine = has_engine(source)
+    if on_engine:
+        require_streamed(source, request.specs, cluster=cluster)
+    in_one_pass = cluster is None and streams(request.specs)
+    if isinstance(source, Source) and in_one_pass and is_streamed(source, EXACT_ROWS):
+        # what one pass cannot do (quantiles) is done in memory below, but not on an engine
+        with nullcontext() if on_engine else suppress(NotAvailableError):
+            return _from_summaries(request, source, every_by, calibrator, progress or silent)
+    return _from_rows(request, every_by, calibrator, progress or silent)
+
+
+def _from_rows(
+    request: Request, every_by: Sequence[str], calibrator: Recalibrator | None, progress: Progress
+) -> SliceReport:
+    """Measure the slices of rows that are loaded."""
+    source, cluster = request.predictions, request.cluster
+    rows = load_with(source, every_by if cluster is None else [*every_by, cluster])
+    skipped = source.skipped if isinstance(source, Source) else ()
     # parted before the calibrator: it must not move rows between slices
-    parted = [partition(rows, columns) for columns in wanted]
+    parted = [partition(rows, by) for by in every_by]
     if calibrator is not None:
         rows = replace(calibrator(rows), source=rows.source, extra=rows.extra)
-    execution = Execution.of(threads)  # progress counts slices, not the steps of each
-    whole = _measure(rows, specs, resampling, cluster, execution)
+    whole = _report_on(request, rows)
     count = sum(len(part.large) for part in parted)
     done = 0
     parts = []
     for part in parted:
         results = []
         for k in part.large:
-            estimates = slice_estimates(rows, part, k, specs, resampling, cluster, execution)
-            tested = enough(part.take(rows, k))
+            inside = part.take(rows, k)
+            estimates = slice_estimates(request, inside)
+            tested = enough(inside)
             results.append(_result(part.names[k], int(part.rows[k]), estimates, whole, tested))
             done += 1
-            if progress is not None:
-                progress("slices", done / count)
+            progress("slices", done / count)
         parts.append(SlicesBy(part.by, tuple(results), part.apart, part.note, part.small))
     whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
 
-def _streamed(
+def _from_summaries(
+    request: Request,
     source: Source,
-    wanted: Sequence[str],
-    specs: Sequence[Spec],
+    every_by: Sequence[str],
     calibrator: Recalibrator | None,
-    resampling: Resampling,
-    execution: Execution,
+    progress: Progress,
 ) -> SliceReport:
-    """Measure the slices of rows that do not fit in memory, in one pass per item of `wanted`.
+    """Measure the slices of rows that do not fit in memory, in one pass per item of `every_by`.
 
     Raises NotAvailableError where one pass cannot part the rows.
     """
-    shape = DataShape(source.kind, source.classes, source.one_column)
-    layout = layout_for([resolve_view(spec, source) for spec in specs], shape)
-    view = main_view(specs, source)
+    layout = layout_for(request.specs, DataShape(source.kind, source.classes, source.one_column))
     # the top view counts the right and wrong rows of each slice
-    layout = replace(layout, views=tuple(sorted({*layout.views, "top", view})))
+    layout = replace(layout, views=tuple(sorted({*layout.views, "top", request.view})))
     task = SummaryTask(layout, (unchanged if calibrator is None else calibrator,))
     parts, whole = [], None
-    for columns in wanted:
-        groups = summarize_groups(source, columns, task, progress=execution.progress)
+    for by in every_by:
+        groups = summarize_groups(
+            source, by, task, threads=request.execution.threads, progress=progress
+        )
         named, note = groups.named()
         if whole is None:  # the slices of any column add up to all rows
             total = named[0][1]
             for _, summary in named[1:]:
                 total += summary
             total = replace(total, source=source.source, skipped=source.skipped)
-            whole = _measure(total, specs, resampling)
+            whole = _report_on(request, total)
         results, small = [], []
         for name, summary in named:
             if summary.rows < FEW:
@@ -224,9 +232,9 @@ def _streamed(
             top = summary.cells("top")
             right = float(top.y.sum())
             tested = min(right, float(top.total) - right) >= EITHER
-            estimates = _measure(summary, specs, resampling).estimates
+            estimates = _report_on(request, summary).estimates
             results.append(_result(name, summary.rows, estimates, whole, tested))
-        parts.append(SlicesBy(columns, tuple(results), set_apart(small), note, tuple(small)))
+        parts.append(SlicesBy(by, tuple(results), set_apart(small), note, tuple(small)))
     assert whole is not None
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 
@@ -242,18 +250,6 @@ def _result(
     return SliceResult(name, rows, tuple(measures))
 
 
-def load(predictions: Readable, by: Sequence[str]) -> Predictions:
-    """Return all rows in memory, with the columns that part them.
-
-    Raises InputError for anything but a file or predictions in memory.
-    """
-    if isinstance(predictions, Source):
-        return carrying(predictions, by).load()
-    if isinstance(predictions, Predictions):
-        return predictions
-    raise InputError(f"{predictions.source}: slices need predictions in memory, or a file")
-
-
 def enough(rows: Predictions) -> bool:
     """Return whether a slice has enough rows of either outcome for a p-value.
 
@@ -265,38 +261,22 @@ def enough(rows: Predictions) -> bool:
     return all(min(int(o.sum()), int((~o).sum())) >= EITHER for o in outcomes)
 
 
-def _measure(
-    predictions: Readable,
-    specs: Sequence[Spec],
-    resampling: Resampling,
-    cluster: str | None = None,
-    execution: Execution | None = None,
-) -> Report:
-    request = Request.of(
-        predictions, specs, cluster=cluster, resampling=resampling, execution=execution
-    )
-    return report_of(evaluate_variants(request))
+def _report_on(request: Request, predictions: Readable) -> Report:
+    """Return the report of a request on some of its rows, or on their summary."""
+    return report_of(evaluate_variants(replace(request, predictions=predictions)))
 
 
-def slice_estimates(
-    rows: Predictions,
-    part: Partition,
-    k: int,
-    specs: Sequence[Spec],
-    resampling: Resampling,
-    cluster: str | None = None,
-    execution: Execution | None = None,
-) -> tuple[Estimate, ...]:
-    """Return the estimates of slice `k` of the rows, one per metric.
+def slice_estimates(request: Request, rows: Predictions) -> tuple[Estimate, ...]:
+    """Return the estimates of a request on the rows of a slice, one per metric.
 
-    Where the slice cannot be measured, the estimates have
-    no value and say why in `missing`: the other slices are still worth showing.
+    Where the slice cannot be measured, the estimates have no value and say why in `missing`: the
+    other slices are still worth showing.
     """
     try:
-        return _measure(part.take(rows, k), specs, resampling, cluster, execution).estimates
+        return _report_on(request, rows).estimates
     except CalibtoolError as error:
         return tuple(
-            Estimate(spec.name, None, view=spec.view, missing=str(error)) for spec in specs
+            Estimate(spec.name, None, view=spec.view, missing=str(error)) for spec in request.specs
         )
 
 
@@ -333,7 +313,7 @@ def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> Sli
     p_values = [m.p_value for m in _measures(parts) if m.p_value is not None]
     adjusted = iter(holm(p_values))
 
-    def judged(measure: SliceEstimate) -> SliceEstimate:
+    def with_adjusted(measure: SliceEstimate) -> SliceEstimate:
         """Return an estimate with its adjusted p-value, if it has a p-value."""
         return measure if measure.p_value is None else replace(measure, adjusted=next(adjusted))
 
@@ -341,7 +321,7 @@ def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> Sli
         replace(
             part,
             slices=tuple(
-                replace(result, measures=tuple(judged(m) for m in result.measures))
+                replace(result, measures=tuple(with_adjusted(m) for m in result.measures))
                 for result in part.slices
             ),
         )

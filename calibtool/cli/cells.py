@@ -29,7 +29,7 @@ def command(name: str) -> click.Command:
 @shared.passes
 @shared.reading
 def cells(file: str, output: str, metrics: str, **options: Any) -> None:
-    """Summarize FILE: what calibration needs of its rows, in some kilobytes.
+    """Summarise FILE as cells: what calibration metrics need of its rows, in a few kilobytes.
 
     Cells of several files can be added (`calibtool merge`). evaluate, plot, check, report and most
     of the fits accept them in place of predictions.

@@ -6,12 +6,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.main import FAILED, INCONCLUSIVE, OK
+
+if TYPE_CHECKING:
+    from calibtool.analysis.monitoring.read import Periods
+    from calibtool.calibrators.calibrator import Calibrator
+    from calibtool.data.readable import Readable
+    from calibtool.gate.baseline import Saved
+    from calibtool.gate.config import Config
+    from calibtool.gate.outcome import Outcome
+    from calibtool.gate.requirement import Requirement
+    from calibtool.types import Progress
 
 FORMATS = ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap")
 CODES = {"pass": OK, "fail": FAILED, "inconclusive": INCONCLUSIVE}
@@ -107,32 +117,33 @@ def check(
 
     if init:
         return _init(init, file, require, config, options)
-    settings = _settings(config, require)
-    given = _merged(ctx, settings.options, {"file": file, **options})
-    wanted = [*settings.require, *(requirement.parse_requirement(text) for text in require)]
-    over_time = [r for r in wanted if r.evidence]
-    periods = _periods(given, over_time)
-    alone = bool(wanted) and len(over_time) == len(wanted)
-    source, other = _nothing(given, over_time[0].text) if alone else _sources(given)
-    by, calibrated, inconclusive = (given.pop(key) for key in ("by", "calibrator", "inconclusive"))
+    settings = _config(config, require)
+    options = _merged(ctx, settings.options, {"file": file, **options})
+    requirements = [*settings.require, *(requirement.parse_requirement(text) for text in require)]
+    over_time = [r for r in requirements if r.evidence]
+    periods = _periods(options, over_time)
+    source = fitted = other = None
+    if over_time and len(over_time) == len(requirements):
+        _refuse_predictions(options, over_time[0].text)
+    else:
+        fitted = load_calibrator(path) if (path := options.pop("calibrator")) else None
+        source, other = _sources(options, fitted.columns if fitted else ())
+    by, inconclusive = options.pop("by"), options.pop("inconclusive")
     if by is not None:
         by = ",".join(names_in(by))
-        wanted = [r if r.by or r.evidence else replace(r, by=by) for r in wanted]
-    fitted = load_calibrator(calibrated) if calibrated else None
-    if source and fitted and fitted.columns:
-        source = source.also(fitted.columns)
+        requirements = [r if r.by or r.evidence else replace(r, by=by) for r in requirements]
     with out.progress() as progress:
         outcome = gate.check(
             source,
-            wanted,
+            requirements,
             calibrator=fitted,
             baseline=other,
             periods=periods,
             progress=progress,
-            **given,
+            **options,
         )
         outcome = replace(outcome, inconclusive=inconclusive or "")
-        picture = _picture(source, fitted, progress, given, log_to, format_)
+        picture = _picture(source, fitted, progress, options, log_to, format_)
     out.show(outcome, format_, output)
     if format_ == "github":
         _summarize(outcome, picture)
@@ -143,7 +154,7 @@ def check(
     return CODES[outcome.decision]
 
 
-def _settings(config: str | None, require: tuple[str, ...]) -> Any:
+def _config(config: str | None, require: tuple[str, ...]) -> Config:
     """Return the configuration: of the named file, or of one in this folder if no --require is
     given."""
     from calibtool.errors import UsageError
@@ -159,7 +170,8 @@ def _settings(config: str | None, require: tuple[str, ...]) -> Any:
 
 
 def _merged(ctx: click.Context, written: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
-    """Return the options: what is typed overrides the file, and the file overrides defaults."""
+    """Return the options: those typed override those written in the file, which override the
+    defaults."""
     options = {"id_" if key == "id" else key: value for key, value in written.items()}
     for key, value in typed.items():
         by_hand = ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
@@ -168,17 +180,20 @@ def _merged(ctx: click.Context, written: dict[str, Any], typed: dict[str, Any]) 
     return options
 
 
-def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the predictions and the baseline; both are read by the same keys."""
+def _sources(
+    options: dict[str, Any], columns: Sequence[str]
+) -> tuple[Readable, Readable | Saved | None]:
+    """Return the predictions, with further columns, and the baseline; remove the options that name
+    them. Both are read by the same keys."""
     from calibtool.data.files.open import open_source
     from calibtool.errors import UsageError
     from calibtool.gate.baseline import read_saved
 
-    chosen, baseline = given.pop("file"), given.pop("baseline")
-    if not chosen:
+    file, baseline = options.pop("file"), options.pop("baseline")
+    if not file:
         raise UsageError("no FILE to check; give one, or set `file` in [tool.calibtool.check]")
-    choice = shared.choice(given)
-    source = shared.opened(chosen, choice)
+    choice = shared.choice(options)
+    source = shared.opened(file, choice, columns)
     if not baseline:
         return source, None
     if Path(baseline).suffix.lower() == ".json":
@@ -186,13 +201,14 @@ def _sources(given: dict[str, Any]) -> tuple[Any, Any]:
     return source, open_source(baseline, choice)
 
 
-def _periods(given: dict[str, Any], over_time: Sequence[Any]) -> Any:
-    """Return the periods for evidence over time; None if none is required."""
+def _periods(options: dict[str, Any], over_time: Sequence[Requirement]) -> Periods | None:
+    """Return the periods for evidence over time, None if none is required; remove the options of
+    periods."""
     from calibtool.analysis.monitoring.read import read
     from calibtool.cli import output as out
     from calibtool.errors import UsageError
 
-    every, time = given.pop("every"), given.pop("time")
+    every, time = options.pop("every"), options.pop("time")
     if not over_time:
         if every or time:
             raise UsageError(
@@ -200,29 +216,28 @@ def _periods(given: dict[str, Any], over_time: Sequence[Any]) -> Any:
                 "'e(change) < 20', or see calibtool monitor"
             )
         return None
-    if not given["file"] or not every:
+    if not options["file"] or not every:
         raise UsageError(
             f"{over_time[0].text}: evidence over time needs files and periods; give --every day, "
             "week, month, file or a column"
         )
-    choice = shared.choice(dict(given))
+    choice = shared.choice(dict(options))  # a copy: the predictions are read by the same options
     with out.progress() as progress:
-        return read(given["file"], every, time=time, choice=choice, progress=progress)
+        return read(options["file"], every, time=time, choice=choice, progress=progress)
 
 
-def _nothing(given: dict[str, Any], text: str) -> tuple[None, None]:
-    """Refuse options that only concern predictions, when nothing but evidence over time is
-    required. Raises UsageError."""
+def _refuse_predictions(options: dict[str, Any], text: str) -> None:
+    """Check that no option concerns predictions, as evidence over time alone needs none, and
+    remove these options. Raises UsageError that names the requirement `text`."""
     from calibtool.errors import UsageError
 
     for name in ("calibrator", "baseline", "by", "cluster", "id_"):
-        if given.get(name):
+        if options.get(name):
             raise UsageError(
                 f"{text}: evidence over time cannot be combined with --{name.strip('_')}"
             )
-    for name in ("file", "baseline", *shared.READING):
-        given.pop(name, None)
-    return None, None
+    for name in ("file", "baseline", "calibrator", *shared.READING):
+        options.pop(name, None)
 
 
 def _init(
@@ -232,11 +247,11 @@ def _init(
     config: str | None,
     options: dict[str, Any],
 ) -> int:
+    """Write a configuration to `path` with requirements that FILE meets; return the exit code."""
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.errors import UsageError
     from calibtool.evaluation.execution import Execution
-    from calibtool.evaluation.resampling import Resampling
     from calibtool.gate import init_config
     from calibtool.gate.config import FILES
 
@@ -249,18 +264,16 @@ def _init(
         )
     keys = (*shared.READING, "calibrator", "cluster")
     written = {"file": file} | {key: options[key] for key in keys if options[key]}
-    source = shared.source(file, options)
     fitted = load_calibrator(options["calibrator"]) if options["calibrator"] else None
-    source = source.also(fitted.columns) if fitted and fitted.columns else source
-    resampling = Resampling(*(options[name] for name in ("ci", "resamples", "level", "seed")))
+    source = shared.source(file, options).also(fitted.columns if fitted else ())
     with out.progress() as progress:
-        report = init_config.write_start(
+        report = init_config.write_config(
             path,
             source,
             written,
             calibrator=fitted,
             cluster=options["cluster"],
-            resampling=resampling,
+            resampling=shared.resampling(options),
             execution=Execution.of(progress=progress),
         )
     out.say(
@@ -271,7 +284,12 @@ def _init(
 
 
 def _picture(
-    source: Any, fitted: Any, progress: Any, given: dict[str, Any], log_to: str | None, format_: str
+    source: Readable | None,
+    fitted: Calibrator | None,
+    progress: Progress,
+    options: dict[str, Any],
+    log_to: str | None,
+    format_: str,
 ) -> str:
     """Return the reliability diagram as text if it is logged or summarized, otherwise ""."""
     if source is None:
@@ -280,13 +298,13 @@ def _picture(
         return ""
     from calibtool.diagrams import reliability, terminal
 
-    intervals = {name: given[name] for name in ("resamples", "level", "seed")}
+    intervals = {name: options[name] for name in ("resamples", "level", "seed")}
     calibrators = [] if fitted is None else [fitted]
     data = reliability.compute(source, calibrators=calibrators, progress=progress, **intervals)
     return terminal.reliability(data, width=80, colour=False, letters="utf-8")
 
 
-def _summarize(outcome: Any, picture: str) -> None:
+def _summarize(outcome: Outcome, picture: str) -> None:
     """Append the outcome to the summary of the GitHub Actions step."""
     from calibtool.errors import UsageError
     from calibtool.reports.ci import github_summary

@@ -58,7 +58,7 @@ def evaluate(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Calibration metrics of the predictions in FILE, with intervals.
+    """Compute calibration metrics of the predictions in FILE, with intervals.
 
     FILE is npz, npy, parquet (a file, a folder or a glob), Arrow, Feather or csv.
 
@@ -160,7 +160,7 @@ def _picture(
     intervals = {name: options[name] for name in ("ci", "resamples", "level", "seed")}
     calibrators = [] if fitted is None else [fitted]
     data = reliability.compute(source, calibrators=calibrators, progress=progress, **intervals)
-    return "\n" + terminal.reliability(data, **out.terminal(output), letters=out.letters(output))
+    return "\n" + terminal.reliability(data, **out.terminal(output), letters=out.encoding(output))
 
 
 def _alone(context: click.Context) -> None:

@@ -25,7 +25,7 @@ def command(name: str) -> click.Command:
     help="What will be calibrated. [default: what the calibrator was fitted on]",
 )
 @click.option(
-    "--one-column", is_flag=True, help="Two classes, of which the input has class 1 only."
+    "--one-column", is_flag=True, help="The input is one column, that of class 1 of two classes."
 )
 @click.option("--after", metavar="MODEL", help="Append the calibrator to this model; ONNX only.")
 @click.option(

@@ -62,9 +62,7 @@ def command(name: str) -> click.Command:
     show_default=True,
     help="Interval of the ECE of each period; not part of the test.",
 )
-@click.option("--resamples", type=int, default=200, show_default=True, metavar="N")
-@click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE")
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+@shared.replicates(200)  # fewer than elsewhere: every period has an interval of its own
 @shared.output
 @shared.reading
 def monitor(
@@ -99,8 +97,8 @@ def monitor(
     from calibtool.cli import output as out
 
     _require_writable(plot, output)
-    how = {key: options.pop(key) for key in ("ci", "resamples", "level", "seed")}
-    with out.progress() as show:
+    resampling = shared.resampling(options)
+    with out.progress() as progress:
         periods = read(
             pattern,
             every,
@@ -109,10 +107,15 @@ def monitor(
             view=view,
             bins=bins,
             since=since,
-            progress=show,
+            progress=progress,
         )
         monitoring = monitor_periods(
-            periods, against=against, alpha=alpha, bins=bins, progress=show, **how
+            periods,
+            against=against,
+            alpha=alpha,
+            bins=bins,
+            resampling=resampling,
+            progress=progress,
         )
     if plot:
         from calibtool.diagrams.figure import save

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from calibtool.data.files.roles import Choice
     from calibtool.data.files.source import Source
     from calibtool.data.readable import Readable
+    from calibtool.evaluation.resampling import Resampling
     from calibtool.streaming.summary import Summary
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,6 +52,16 @@ reading = stack(
     click.option("--skip-bad-files", is_flag=True, help="Skip files that cannot be read."),
 )
 
+
+def replicates(number: int = 1000) -> Callable[[F], F]:
+    """Return the options of bootstrap replicates, by default `number` of them."""
+    return stack(
+        click.option("--resamples", type=int, default=number, show_default=True, metavar="N"),
+        click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE"),
+        click.option("--seed", type=int, default=0, show_default=True, metavar="N"),
+    )
+
+
 intervals = stack(
     click.option(
         "--ci",
@@ -59,9 +70,7 @@ intervals = stack(
         show_default=True,
         help="Method of the intervals.",
     ),
-    click.option("--resamples", type=int, default=1000, show_default=True, metavar="N"),
-    click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE"),
-    click.option("--seed", type=int, default=0, show_default=True, metavar="N"),
+    replicates(),
 )
 
 cluster = click.option(
@@ -108,6 +117,13 @@ def choice(options: dict[str, Any]) -> Choice:
     names = reading.pop("classes", None)
     classes = tuple(name.strip() for name in names.split(",")) if names else ()
     return Choice(**reading, classes=classes)
+
+
+def resampling(options: dict[str, Any]) -> Resampling:
+    """Remove the options of intervals from a command's options, and return them as a record."""
+    from calibtool.evaluation.resampling import Resampling
+
+    return Resampling(*(options.pop(name) for name in ("ci", "resamples", "level", "seed")))
 
 
 def source(path: str, options: dict[str, Any], *, extra: Sequence[str] = ()) -> Source:
@@ -167,12 +183,12 @@ def opened(path: str, chosen: Choice, columns: Sequence[str] = ()) -> Source | S
     return load_cells(path)
 
 
-def _refuse(path: str, given: Sequence[str]) -> None:
-    """Raise UsageError if options are given that only apply to rows."""
+def _refuse(path: str, names: Sequence[str]) -> None:
+    """Raise UsageError if there are names, those of options that only apply to rows."""
     from calibtool.errors import UsageError
 
-    if given:
-        option = given[0].replace("_", "-")
+    if names:
+        option = names[0].replace("_", "-")
         raise UsageError(
             f"{path}: holds cells, no rows; --{option} only applies to rows (`calibtool cells`)"
         )

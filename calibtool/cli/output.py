@@ -17,11 +17,11 @@ PATIENCE = 0.5  # seconds before a progress bar appears: shorter work would only
 def emit(text: str, output: str | None) -> None:
     """Print a text, or write it to a file atomically."""
     if output is None or output == "-":
-        encoding = letters()
+        name = encoding()
         try:
-            text.encode(encoding)
+            text.encode(name)
         except UnicodeEncodeError:  # a terminal whose encoding lacks box characters
-            text = text.replace("─", "-").encode(encoding, "replace").decode(encoding)
+            text = text.replace("─", "-").encode(name, "replace").decode(name)
         click.echo(text, nl=False)
         return
     from calibtool.data.files.write import write_text
@@ -56,7 +56,7 @@ def terminal(output: str | None = None) -> dict[str, Any]:
     return {"width": width, "colour": bool(colour)}
 
 
-def letters(output: str | None = None) -> str:
+def encoding(output: str | None = None) -> str:
     """Return the encoding of the destination."""
     return (sys.stdout.encoding if output in (None, "-") else None) or "utf-8"
 

@@ -152,8 +152,8 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
 
     output, data = options.pop("output"), options.pop("data")
     look = {key: options.pop(key) for key in ("width", "style", "title")}
-    letters = output is None and data is None and _in_letters(name, options, look)
-    if output is None and data is None and not letters:
+    in_terminal = output is None and data is None and _in_terminal(name, options, look)
+    if output is None and data is None and not in_terminal:
         output = f"{name}.png"
     if output:
         figure.require_suffix(output)
@@ -172,10 +172,10 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
         data_file.save(name, diagram, data)
     if output:
         figure.save(name, diagram, output, **look)
-    if letters:
+    if in_terminal:
         from calibtool.diagrams import terminal
 
-        text = terminal.reliability(diagram, **out.terminal(), letters=out.letters())
+        text = terminal.reliability(diagram, **out.terminal(), letters=out.encoding())
         out.emit(text, None)
     for note in diagram.notes:
         click.echo(f"Note: {note}", err=True)
@@ -184,8 +184,8 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
         click.echo(f"Wrote {' and '.join(wrote)}", err=True)
 
 
-def _in_letters(name: str, options: dict[str, Any], look: dict[str, Any]) -> bool:
-    """Return whether a diagram of bins alone is asked for, without the look of a picture."""
+def _in_terminal(name: str, options: dict[str, Any], look: dict[str, Any]) -> bool:
+    """Return whether the terminal can show the diagram: bins alone, no style of a picture."""
     more = any(options.get(key) for key in ("form", "logit", "by"))
     looks = look["width"] or look["title"] or look["style"] != "paper"
     return name == "reliability" and not more and not looks
@@ -194,8 +194,8 @@ def _in_letters(name: str, options: dict[str, Any], look: dict[str, Any]) -> boo
 def _require_number(name: str, kind: Kind, files: Sequence[str]) -> None:
     smallest, largest = kind.files
     if len(files) < smallest or (largest is not None and len(files) > largest):
-        wanted = "one file" if largest == 1 else f"{smallest} files"
-        raise click.UsageError(f"plot {name} draws {wanted}, not {len(files)}")
+        needed = "one file" if largest == 1 else f"{smallest} files"
+        raise click.UsageError(f"plot {name} draws {needed}, not {len(files)}")
 
 
 def _read(

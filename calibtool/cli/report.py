@@ -28,14 +28,16 @@ def command(name: str) -> click.Command:
     "of the output's suffix.",
 )
 @click.option("--metrics", default="default", metavar="LIST", help="As for `evaluate`.")
-@click.option("--calibrator", metavar="JSON", help="Show the effect of this one; try no other.")
+@click.option(
+    "--calibrator", metavar="JSON", help="Show the effect of this calibrator; try no others."
+)
 @click.option(
     "--select",
     metavar="LIST",
     help='Calibrators to try, such as "temperature,vector", or "all", or "none"; by default '
     "temperature, and platt for one score column.",
 )
-@click.option("--by", multiple=True, metavar="COLUMN", help="Slices by a column; may be repeated.")
+@click.option("--by", multiple=True, metavar="COLUMN", help="Slices by a column. Can be repeated.")
 @click.option("--title", default="", metavar="TEXT", help="The heading.")
 @click.option(
     "--model-card",
@@ -63,7 +65,7 @@ def report(
     """Write a shareable page about the predictions in FILE.
 
     It holds the verdict in words, metrics, diagrams, classes, slices, the effect of a calibrator,
-    oddities of the data, and how each number was computed. Several files make a comparison.
+    problems in the data, and how each number was computed. Several files are compared.
 
     \b
     calibtool report test.npz -o report.html

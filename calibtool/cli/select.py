@@ -31,9 +31,7 @@ def command(name: str) -> click.Command:
 )
 @click.option("--test", metavar="FILE", help="Measure on this file instead of cross-fitting.")
 @click.option("--figure", metavar="FILE", help="Draw skill against complexity: png, svg or pdf.")
-@click.option("--resamples", type=int, default=1000, show_default=True, metavar="N")
-@click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE")
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+@shared.replicates()
 @shared.form
 @shared.reading
 def select(

@@ -15,6 +15,7 @@ import numpy as np
 
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
@@ -150,6 +151,14 @@ def carrying(source: Source, by: Sequence[str]) -> Source:
     roles = set(source.roles.columns())
     known = [name for name in source.table.columns if name not in roles or name not in PSEUDO]
     return source.also([name for columns in by for name in columns_of(columns, known)])
+
+
+def load_with(predictions: Readable, by: Sequence[str]) -> Predictions:
+    """Return all rows in memory; those of a file with the columns that each of `by` needs.
+
+    Raises InputError for a summary, which holds no rows.
+    """
+    return (carrying(predictions, by) if isinstance(predictions, Source) else predictions).load()
 
 
 def partition(predictions: Predictions, by: str, *, most: int = MOST, few: int = FEW) -> Partition:

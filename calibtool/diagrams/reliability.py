@@ -216,7 +216,7 @@ def _edges(results: Results, variant: int) -> Array:
         if missing:  # the cells of a summary that do not end at these edges
             raise InputError(f"{results.data.source}: {missing}")
         return spec.edges(Cells.empty())
-    return spec.edges(results.panels(variant).exact(0))
+    return spec.edges(results.problems(variant).exact(0))
 
 
 def height(data: Reliability, width: float, style: Style) -> float:

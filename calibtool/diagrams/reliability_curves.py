@@ -150,7 +150,7 @@ def _bootstrapped(results: Results, variant: int, edges: Array) -> tuple[Array, 
     unknown = np.full(len(edges), np.nan)
     if draws is None:
         return unknown, unknown
-    n, y = results.panels(variant).binned(0, edges, draws, results.settings.threads)
+    n, y = results.problems(variant).binned(0, edges, draws, results.settings.threads)
     rate = np.divide(y, n, out=np.full_like(n, np.nan), where=n > 0)
     return percentiles(rate, results.settings.level)
 
@@ -201,7 +201,7 @@ def smoother(problems: RowProblems, bandwidth: float, *, logit: bool = False) ->
     # effective rows under a Gaussian kernel K: (sum K)^2 / sum K^2 = n density / (integral of K^2),
     # and the integral is 1 / (2 sqrt(pi) width)
     near = density * width * 2 * np.sqrt(np.pi) * float(cells.total)
-    near *= float(np.average(fine.rows_a_weight, weights=fine.cells.n))
+    near *= float(np.average(fine.rows_per_weight, weights=fine.cells.n))
     used = cells.centres()[cells.n > 0]
     inside = (at >= used.min() - width / 2) & (at <= used.max() + width / 2)
     return Smooth(at, width, kernel, (near >= LEAST_ROWS) & inside, density)
@@ -213,7 +213,7 @@ def smooth(results: Results, variant: int, bandwidth: float, *, logit: bool = Fa
 
     Its distance to the diagonal, weighted by the density of the scores, is the smooth ECE.
     """
-    problems = results.panels(variant)
+    problems = results.problems(variant)
     curve = smoother(problems, bandwidth, logit=logit)
     outcome = curve(problems.exact(0))
     return Points(
@@ -231,7 +231,7 @@ def corp(results: Results, variant: int, *, logit: bool = False) -> Points:
 
     Its bands redraw the outcomes from the curve (confidence) and from the scores (consistency).
     """
-    problems = results.panels(variant)
+    problems = results.problems(variant)
     exact, fine = problems.exact(0), problems.fine[0].cells
     at = fine.centres()
     outcome = np.interp(at, exact.centres(), isotonic(exact))

@@ -73,7 +73,7 @@ class RowProblems:
         """Let the fine cells end at these edges too. To be called before they are made."""
         self._kept = np.union1d(self._kept, np.asarray(edges, np.float64))
 
-    def panel(self, index: int) -> BinaryProblem:
+    def problem(self, index: int) -> BinaryProblem:
         """Return the binary problem at `index`."""
         key, weights = self.keys[index], self.weights
         if self.view == "class":
@@ -94,7 +94,7 @@ class RowProblems:
 
     def binned(self, index: int, edges: Array, draws: Draws, threads: int) -> tuple[Array, Array]:
         """Return a problem's weights and outcomes by bin in every replicate, (R, bins) each."""
-        where = locate(self.panel(index).score, edges)
+        where = locate(self.problem(index).score, edges)
         n, y = self.drawn(index, where, len(edges), draws, threads)
         return n, y
 
@@ -116,9 +116,9 @@ class RowProblems:
     def exact(self, index: int) -> Cells:
         """Return a problem's exact cells; they are kept where there is only one problem."""
         if len(self) > 1:
-            return self.panel(index).cells()
+            return self.problem(index).cells()
         if self._exact is None:
-            self._exact = [self.panel(index).cells()]
+            self._exact = [self.problem(index).cells()]
         return self._exact[0]
 
     def combine(self, values: Array, mass: Array | None = None) -> Array:
@@ -142,16 +142,16 @@ class RowProblems:
         return [self._fine(index, count) for index in range(len(self))]
 
     def _fine(self, index: int, count: int) -> Fine:
-        panel = self.panel(index)
-        exact = self.exact(index) if len(self) == 1 else panel.cells()
+        problem = self.problem(index)
+        exact = self.exact(index) if len(self) == 1 else problem.cells()
         edges = np.union1d(cut(exact, count), self._kept)
-        where = locate(panel.score, edges).astype(np.int16)
+        where = locate(problem.score, edges).astype(np.int16)
         cells = exact.pool(edges)
-        if panel.weights is None:
+        if problem.weights is None:
             return Fine(cells, where, np.ones(len(edges)))
-        squares = np.bincount(where, panel.weights**2, len(edges))
-        a_weight = np.divide(cells.n, squares, out=np.ones(len(edges)), where=squares > 0)
-        return Fine(cells, where, a_weight)
+        squares = np.bincount(where, problem.weights**2, len(edges))
+        rows_per_weight = np.divide(cells.n, squares, out=np.ones(len(edges)), where=squares > 0)
+        return Fine(cells, where, rows_per_weight)
 
     # -------------------------------------------------------------- the bootstrap
 
@@ -176,10 +176,10 @@ class RowProblems:
     ) -> list[Array]:
         """Return drawn sums of a problem's weights (and weighted outcomes) by cell, (R, size)
         each."""
-        panel = self.panel(index)
-        weights = np.ones(len(panel.score)) if panel.weights is None else panel.weights
-        columns = [weights, weights * panel.outcome] if outcome else [weights]
-        at = np.arange(len(where)) if panel.rows is None else panel.rows
+        problem = self.problem(index)
+        weights = np.ones(len(problem.score)) if problem.weights is None else problem.weights
+        columns = [weights, weights * problem.outcome] if outcome else [weights]
+        at = np.arange(len(where)) if problem.rows is None else problem.rows
         return drawn_sums(at, where, size, columns, draws, threads)
 
     # -------------------------------------------------------------- candidate truths
@@ -215,7 +215,7 @@ class RowProblems:
         its weight is informative: fewer with unequal weights, and fewer again with clusters.
         """
         fine, n = self.fine[index], self._resampled_mass[index]
-        informative = fine.rows_a_weight / (self._design[index] if self._design else 1.0)
+        informative = fine.rows_per_weight / (self._design[index] if self._design else 1.0)
         trials = np.where(n > 0, np.maximum(np.rint(n * informative), 1), 0)
         rng = generator(Stream.OUTCOMES, draws.seed, index)
         hits = rng.binomial(trials.astype(np.int64), rate)

@@ -33,10 +33,9 @@ class BinnedErrors:
         score, outcome = self.rows.view(spec.view)
         if self._draws_units:
             return self._of_units(spec)
-        if spec.view not in self._cells:
-            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
-        edges = spec.edges(self._cells[spec.view])
-        seen = profile(self._cells[spec.view].pool(edges))
+        cells = self._cells_of(spec.view)
+        edges = spec.edges(cells)
+        seen = profile(cells.pool(edges))
         value = float(spec.of_profile(seen))
         bins = len(edges)
         key = (spec.view, edges.tobytes())
@@ -75,12 +74,12 @@ class BinnedErrors:
     def _of_units(self, spec: Spec) -> Finish:
         """Compute a metric of more than EXACT_ROWS rows, and how to get its interval.
 
-        Rows are sorted only where the edges depend on them, and their sums by unit need no columns:
-        two per bin, for every row, would not fit in memory.
+        Their sums by unit need no columns: two per bin, for every row, would not fit in memory.
         """
         score, outcome = self.rows.view(spec.view)
         weights = self.rows.weights
-        edges = self._edges(spec)
+        # rows are sorted into cells only where the edges depend on them
+        edges = spec.edges(Cells.empty() if spec.one_edge_for_all else self._cells_of(spec.view))
         where = locate(score, edges)
         seen = profile(Cells.binned(score, outcome, edges, weights, where))
         value = float(spec.of_profile(seen))
@@ -100,13 +99,12 @@ class BinnedErrors:
 
         return finish
 
-    def _edges(self, spec: Spec) -> Array:
-        if spec.one_edge_for_all:
-            return spec.edges(Cells.empty())
-        if spec.view not in self._cells:
-            score, outcome = self.rows.view(spec.view)
-            self._cells[spec.view] = Cells.from_rows(score, outcome, self.rows.weights)
-        return spec.edges(self._cells[spec.view])
+    def _cells_of(self, view: str) -> Cells:
+        """Return the cells of a view, one per distinct score."""
+        if view not in self._cells:
+            score, outcome = self.rows.view(view)
+            self._cells[view] = Cells.from_rows(score, outcome, self.rows.weights)
+        return self._cells[view]
 
 
 def of_classes(spec: Spec, view: OneVsRest | None, settings: Settings) -> Finish:
@@ -128,14 +126,14 @@ def of_classes(spec: Spec, view: OneVsRest | None, settings: Settings) -> Finish
     return finish
 
 
-def of_panels(spec: Spec, panels: RowProblems, settings: Settings) -> Finish:
+def of_problems(spec: Spec, problems: RowProblems, settings: Settings) -> Finish:
     """Measure an error of several binary problems, each at its own edges, as one profile of all
     bins."""
-    edges, pooled = _pooled(spec, panels, settings.threads)
+    edges, pooled = _pooled(spec, problems, settings.threads)
     bins = max(len(of_problem) for of_problem in edges)
     n, p, y = (_stacked([getattr(c, name) for c in pooled], bins) for name in ("n", "p", "y"))
     # every row is in the problem of each class, but only in that of its predicted class
-    total = n.sum() if panels.view == "label" else n[0].sum()
+    total = n.sum() if problems.view == "label" else n[0].sum()
     score = np.divide(p, n, out=np.zeros_like(p), where=n > 0)
     seen = Profile((y - p) / total, n / total, score, float(total))
     value = float(spec.of_profile(seen))
@@ -144,32 +142,32 @@ def of_panels(spec: Spec, panels: RowProblems, settings: Settings) -> Finish:
         draws = settings.draws
         if draws is None:
             return Measurement(value)
-        shape = (draws.replicates, len(panels), bins)
+        shape = (draws.replicates, len(problems), bins)
         gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for k in range(len(panels)):
+        for k in range(len(problems)):
             at = slice(0, len(edges[k]))  # problems with fewer bins leave the rest empty
-            weight, hits = panels.binned(k, edges[k], draws, settings.threads)
+            weight, hits = problems.binned(k, edges[k], draws, settings.threads)
             mass[:, k, at], gap[:, k, at] = weight, hits - weight * score[k, at]
-            settings.progress("resampling classes", (k + 1) / len(panels))
-        whole = mass.sum(axis=(1, 2)) if panels.view == "label" else mass[:, 0].sum(axis=1)
+            settings.progress("resampling classes", (k + 1) / len(problems))
+        whole = mass.sum(axis=(1, 2)) if problems.view == "label" else mass[:, 0].sum(axis=1)
         some = whole > 0
         share = np.where(some, whole, 1)[:, None, None]
         gap /= share
         mass /= share
-        return error_of(spec, seen, gap[some], mass[some], panels.rows(), settings)
+        return error_of(spec, seen, gap[some], mass[some], problems.rows(), settings)
 
     return finish
 
 
-def _pooled(spec: Spec, panels: RowProblems, threads: int) -> tuple[list[Array], list[Cells]]:
+def _pooled(spec: Spec, problems: RowProblems, threads: int) -> tuple[list[Array], list[Cells]]:
     """Return each problem's edges, and its cells pooled into them."""
 
     def work(index: int) -> tuple[Array, Cells]:
-        cells = panels.exact(index)
+        cells = problems.exact(index)
         edges = spec.edges(cells)
         return edges, cells.pool(edges)
 
-    done = list(ordered(work, range(len(panels)), threads))
+    done = list(ordered(work, range(len(problems)), threads))
     return [edges for edges, _ in done], [cells for _, cells in done]
 
 
@@ -193,31 +191,30 @@ def error_of(
         rows: the number of equally weighted rows that would be as informative.
         settings: how it is measured.
     """
-    weighed = rows  # norms that depend on the number of rows take it before clusters shrink it
 
     def norm(gap: Array, mass: Array) -> Array:
-        return spec.of_profile(Profile(gap, mass, seen.score, weighed))
+        return spec.of_profile(Profile(gap, mass, seen.score, rows))
 
     def truth(gap: Array, mass: Array) -> Array:
-        return spec.of_profile(Profile(gap, mass, seen.score, weighed), truth=True)
+        return spec.of_profile(Profile(gap, mass, seen.score, rows), truth=True)
 
     value = float(spec.of_profile(seen))
     replicates = norm(gap, mass).astype(np.float64)
     if not settings.inverted:
         return Measurement(value, replicates=replicates)
     assert settings.draws is not None
+    score, independent = np.asarray(seen.score), rows
     if settings.draws.cluster is not None:
-        # candidate truths are simulated as if rows were independent: so many rows, as vary as much
-        score = np.asarray(seen.score)
-        rows /= inversion.design_effect(seen.gap, seen.mass, score, gap, mass, rows)
+        # candidate truths are simulated with independent rows: as many as vary like the clusters
+        independent /= inversion.design_effect(seen.gap, seen.mass, score, gap, mass, rows)
     inverse = inversion.invert(
         seen.gap,
         seen.mass,
-        np.asarray(seen.score),
+        score,
         gap,
         mass,
         norm,
-        rows=rows,
+        rows=independent,
         level=settings.level,
         seed=settings.draws.seed,
         threads=settings.threads,

@@ -1,4 +1,4 @@
-"""The binary problems of a view of which only cells are known, redrawn from counts of cells."""
+"""The binary problems of a view of a summary, redrawn as counts of its cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CellProblems(RowProblems):
             x.reshape(-1, len(cells.at)) for x in (cells.n, cells.p, cells.y, summary.squares(name))
         )
         self.keys = np.arange(len(n)) if view != "label" else np.flatnonzero(n.sum(axis=1) > 0)
-        self._cells = [_occupied(Cells(cells.at, n[k], p[k], y[k])) for k in self.keys]
+        self._cells = [Cells(cells.at, n[k], p[k], y[k]).occupied() for k in self.keys]
         self._squares = [squares[k][n[k] > 0] for k in self.keys]
         # two classes are the same rows, seen from either side: they are drawn once and mirrored
         self._twins = view == "class" and len(n) == 2
@@ -53,7 +53,7 @@ class CellProblems(RowProblems):
         """Return a problem's weights and outcomes by bin in every replicate, (R, bins) each."""
         pooled = self.exact(index).pool(edges)
         return self._drawn(
-            pooled, self._a_weight(index, edges, pooled), draws, Stream.CELL_BINS, index
+            pooled, self._rows_per_weight(index, edges, pooled), draws, Stream.CELL_BINS, index
         )
 
     def bootstrapped(
@@ -61,7 +61,7 @@ class CellProblems(RowProblems):
     ) -> Iterator[Cells]:
         """Yield each problem's fine cells in every replicate: (R, C)."""
         for index, fine in enumerate(self.fine):
-            n, y = self._drawn(fine.cells, fine.rows_a_weight, draws, Stream.CELL_CURVES, index)
+            n, y = self._drawn(fine.cells, fine.rows_per_weight, draws, Stream.CELL_CURVES, index)
             tick((index + 1) / len(self))
             yield Cells(fine.cells.at, n, n * fine.cells.centres(), y)
 
@@ -75,7 +75,7 @@ class CellProblems(RowProblems):
         exact = self.exact(0)
         ends = np.union1d(cut(exact, FINE), edges)
         fine = exact.pool(ends)
-        n, y = self._drawn(fine, self._a_weight(0, ends, fine), draws, Stream.CELL_COLUMN, 0)
+        n, y = self._drawn(fine, self._rows_per_weight(0, ends, fine), draws, Stream.CELL_COLUMN, 0)
         starts = np.searchsorted(ends, np.append(0.0, edges[:-1]), side="right")
         gap, mass = (np.add.reduceat(x, starts, axis=1) for x in (y - n * fine.centres(), n))
         total = mass.sum(axis=1, keepdims=True)
@@ -85,7 +85,7 @@ class CellProblems(RowProblems):
     def widen(self) -> None:
         """Join cells two by two, counted from the upper end, which stays at 1."""
         wider = self.ends[(len(self.ends) + 1) % 2 :: 2]
-        self._cells = [_occupied(cells.pool(wider)) for cells in self._cells]
+        self._cells = [cells.pool(wider).occupied() for cells in self._cells]
 
     def truth(self, s: float) -> list[Cells]:
         """Return each problem's cells if candidate `s` is true and nothing is left to chance."""
@@ -110,7 +110,9 @@ class CellProblems(RowProblems):
         """Draw the scores of the simulated data sets."""
         if not self._resampled_mass:
             for index, fine in enumerate(self.fine):
-                n, _ = self._drawn(fine.cells, fine.rows_a_weight, draws, Stream.CELL_SCORES, index)
+                n, _ = self._drawn(
+                    fine.cells, fine.rows_per_weight, draws, Stream.CELL_SCORES, index
+                )
                 self._resampled_mass.append(n)
 
     def _fine(self, index: int, count: int) -> Fine:
@@ -122,9 +124,9 @@ class CellProblems(RowProblems):
             ends = np.union1d(cut(self.exact(1), count), self._kept)
             ends = np.append(1 - ends[-2::-1], 1.0)
         cells = exact.pool(ends)
-        return Fine(cells, np.zeros(0), self._a_weight(index, ends, cells))
+        return Fine(cells, np.zeros(0), self._rows_per_weight(index, ends, cells))
 
-    def _a_weight(self, index: int, ends: Array, cells: Cells) -> Array:
+    def _rows_per_weight(self, index: int, ends: Array, cells: Cells) -> Array:
         """Return, for each cell, the number of equally weighted rows that are as informative as a
         unit of its weight: sum(w) / sum(w**2)."""
         exact, squares = self.exact(index), self._squares[index]
@@ -132,15 +134,15 @@ class CellProblems(RowProblems):
         return np.divide(cells.n, summed, out=np.ones(len(summed)), where=summed > 0)
 
     def _drawn(
-        self, cells: Cells, a_weight: Array, draws: Draws, stream: Stream, index: int
+        self, cells: Cells, rows_per_weight: Array, draws: Draws, stream: Stream, index: int
     ) -> tuple[Array, Array]:
         """Return weights and outcomes by cell in every replicate, (R, C) each.
 
         Every cell has its own stream, so that its draws do not depend on which other cells there
         are; both sides of two classes use the same one.
         """
-        positive = np.maximum(cells.y, 0) * a_weight
-        negative = np.maximum(cells.n - cells.y, 0) * a_weight
+        positive = np.maximum(cells.y, 0) * rows_per_weight
+        negative = np.maximum(cells.n - cells.y, 0) * rows_per_weight
         mirrored = self._twins and index == 0
         size = len(cells.at)
         drawn = np.empty((2, draws.replicates, size))
@@ -149,7 +151,7 @@ class CellProblems(RowProblems):
             rng = generator(stream, draws.seed, *piece)
             for which in (1, 0) if mirrored else (0, 1):
                 mean = (positive, negative)[which][c]
-                drawn[which, :, c] = rng.poisson(mean, draws.replicates) / a_weight[c]
+                drawn[which, :, c] = rng.poisson(mean, draws.replicates) / rows_per_weight[c]
         return drawn.sum(axis=0), drawn[0]
 
 
@@ -158,9 +160,3 @@ def lacking_view(summary: Summary, view: str) -> str:
     if summary.kind == "confidence" and view != "top":
         return "needs whole probability rows"
     return f"these cells keep no {view} view; make them with --metrics that need it"
-
-
-def _occupied(cells: Cells) -> Cells:
-    """Return the cells that hold any weight."""
-    some = cells.n > 0
-    return Cells(cells.at[some], cells.n[some], cells.p[some], cells.y[some])

@@ -44,7 +44,7 @@ def collect(
     draws: Draws | None,
     threads: int,
 ) -> list[Collected]:
-    """Read the blocks once and reduce them, for every variant.
+    """Read the blocks once, and reduce them for every variant.
 
     Args:
         blocks: predictions in file order; all but the last have a multiple of BLOCK rows.
@@ -114,8 +114,7 @@ def resample(
 
 
 def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Array:
-    """Return the sums, by replicate or by unit, of the entries that are not kept one by one, with
-    those of a block added.
+    """Add a block to the sums, by replicate or by unit, of entries that are not kept one by one.
 
     Products are summed on a grid so that their order changes no digit; what rounding to the grid
     takes from a sum is added back in proportion to the drawn weight.

@@ -20,8 +20,8 @@ from calibtool.types import Array
 
 # Candidate truths lie on a line: at 0 the scores are calibrated, at 1 they are off as observed. The
 # steps are close where intervals usually end; between them `inversion.along` interpolates. Beyond
-# them, candidates follow at FARTHER times the distance until enough of their data sets lie above
-# what was seen. FARTHEST bounds their number: nine beyond STEPS.
+# them, each candidate is FARTHER times as far as the one before, until enough of its data sets lie
+# above the observed error. FARTHEST bounds their number: nine beyond STEPS.
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6)
 FARTHER = 1.5
 FARTHEST = 60.0
@@ -35,14 +35,14 @@ LONG = ("ks", "kuiper")  # errors that are sums over long stretches of the score
 class CurveMetrics:
     """All metrics of the cells of one view of one variant."""
 
-    def __init__(self, panels: RowProblems, specs: Sequence[Spec], settings: Settings) -> None:
-        self.panels, self.settings = panels, settings
+    def __init__(self, problems: RowProblems, specs: Sequence[Spec], settings: Settings) -> None:
+        self.problems, self.settings = problems, settings
         self.specs = {spec.name: spec for spec in specs}
         for spec in specs:
             if isinstance(spec.metric, CellMetric) and spec.metric.cuts:
-                panels.keep(spec.metric.cuts(**spec.options))
+                problems.keep(spec.metric.cuts(**spec.options))
         self._settled: dict[tuple[str, int], Spec] = {}
-        values = panels.values([self._exactly(spec) for spec in specs], settings.threads)
+        values = problems.values([self._exactly(spec) for spec in specs], settings.threads)
         self.value = dict(zip(self.specs, values, strict=True))
         self._replicates: dict[str, Array] | None = None
         self._inverse: dict[str, inversion.Inverted] | None = None
@@ -64,7 +64,7 @@ class CurveMetrics:
             raise NotAvailableError("not defined on these data")
 
         def finish(sums: Sums) -> Measurement:
-            if self.settings.draws is None or not np.isfinite(value) or self._no_way(spec):
+            if self.settings.draws is None or not np.isfinite(value) or self._lacks_interval(spec):
                 return Measurement(value)
             if spec.is_error and self.settings.inverted:
                 replicates = self.replicates[spec.name] if self.settings.paired else None
@@ -73,7 +73,7 @@ class CurveMetrics:
 
         return finish
 
-    def _no_way(self, spec: Spec) -> bool:
+    def _lacks_interval(self, spec: Spec) -> bool:
         """Return whether no interval is known to cover.
 
         Redrawn outcomes are independent, so the rows of a cluster are not correlated in them. The
@@ -83,7 +83,7 @@ class CurveMetrics:
         """
         assert isinstance(spec.metric, CellMetric)
         redrawn = self.settings.inverted and (spec.is_error or spec.metric.biased)
-        long = spec.metric.name in LONG and self.panels.view != "class"
+        long = spec.metric.name in LONG and self.problems.view != "class"
         return self._clustered and redrawn and not long
 
     @property
@@ -99,22 +99,22 @@ class CurveMetrics:
             least, most = spec.metric.least, spec.metric.most
             ends = (max(value - high, least), min(value - low, most))
             return Measurement(value, replicates=replicates, interval=ends, method="smoothed")
-        alone = len(self.panels) == 1
+        alone = len(self.problems) == 1
         closed = spec.metric.interval
-        rows_alone = alone and self.panels.weights is None and not self._clustered
+        rows_alone = alone and self.problems.weights is None and not self._clustered
         if closed and rows_alone and self.settings.inverted:
-            ends = closed(self.panels.exact(0), self.settings.level)
+            ends = closed(self.problems.exact(0), self.settings.level)
             return Measurement(value, replicates=replicates, interval=ends, method="delong")
         settled = self._settled[spec.name, 0]
         known = alone and not self._clustered  # the influence of single rows, in one problem
-        skew = _acceleration(settled.of_cells, self.panels.fine[0].cells) if known else 0.0
+        skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
 
-    def _few_enough(self) -> Draws:
+    def _candidate_draws(self) -> Draws:
         """Return the draws for candidates: in the class view of many rows, fewer replicates."""
         draws = self.settings.draws
         assert draws is not None
-        if self.panels.view != "class":
+        if self.problems.view != "class":
             return draws
         most = max(MOST_LABELS // draws.rows, FEWEST)
         return replace(draws, replicates=min(draws.replicates, most))
@@ -125,10 +125,10 @@ class CurveMetrics:
 
     def _moves(self, spec: Spec) -> Array:
         """Return how far noise moves a metric if the smoothed observed gap is the truth, (R,)."""
-        draws, threads = self._few_enough(), self.settings.threads
-        self.panels.prepare(draws, threads)
-        true = self._values(self.panels.truth(1.0), [spec.name], truth=True)
-        drawn = self._values(self.panels.simulated(1.0, draws, threads), [spec.name])
+        draws, threads = self._candidate_draws(), self.settings.threads
+        self.problems.prepare(draws, threads)
+        true = self._values(self.problems.truth(1.0), [spec.name], truth=True)
+        drawn = self._values(self.problems.simulated(1.0, draws, threads), [spec.name])
         return drawn[spec.name] - true[spec.name]
 
     # -------------------------------------------------------------- replicates
@@ -143,8 +143,8 @@ class CurveMetrics:
             def tick(share: float) -> None:
                 self.settings.progress("resampling curves", share)
 
-            drawn = self._values(self.panels.bootstrapped(draws, threads, tick), self.specs)
-            whole = self._values((fine.cells for fine in self.panels.fine), self.specs)
+            drawn = self._values(self.problems.bootstrapped(draws, threads, tick), self.specs)
+            whole = self._values((fine.cells for fine in self.problems.fine), self.specs)
             self._replicates = {}
             for name in self.specs:
                 moved = drawn[name] + (self.value[name] - float(whole[name]))
@@ -162,18 +162,18 @@ class CurveMetrics:
 
     def _invert(self) -> dict[str, inversion.Inverted]:
         """Draw data sets from candidates ever farther out, until every error's interval ends."""
-        draws, threads = self._few_enough(), self.settings.threads
+        draws, threads = self._candidate_draws(), self.settings.threads
         errors = [name for name, spec in self.specs.items() if spec.is_error]
-        whole = self._values((fine.cells for fine in self.panels.fine), errors)
+        whole = self._values((fine.cells for fine in self.problems.fine), errors)
         seen = {name: float(whole[name]) for name in errors}
         truth: dict[str, list[float]] = {name: [] for name in errors}
         drawn: dict[str, list[Array]] = {name: [] for name in errors}
-        self.panels.prepare(draws, threads)
+        self.problems.prepare(draws, threads)
         unfinished, at, step = list(errors), 0, 0.0
         while unfinished and step <= FARTHEST:
             step = STEPS[at] if at < len(STEPS) else step * FARTHER
-            truths = self._values(self.panels.truth(step), unfinished, truth=True)
-            simulated = self._values(self.panels.simulated(step, draws, threads), unfinished)
+            truths = self._values(self.problems.truth(step), unfinished, truth=True)
+            simulated = self._values(self.problems.simulated(step, draws, threads), unfinished)
             for name in unfinished:
                 truth[name].append(float(truths[name]))
                 drawn[name].append(simulated[name])
@@ -210,7 +210,7 @@ class CurveMetrics:
             ):
                 values[name].append(value)
         shares = np.array(mass)
-        return {name: self.panels.combine(np.array(x), shares) for name, x in values.items()}
+        return {name: self.problems.combine(np.array(x), shares) for name, x in values.items()}
 
 
 def _acceleration(function: Callable[[Cells], Array], cells: Cells) -> float:

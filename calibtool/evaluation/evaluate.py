@@ -1,5 +1,4 @@
-"""Evaluate: resolve the request, read the rows once, measure, put intervals on the numbers,
-report."""
+"""Evaluate: resolve the request, read the rows once, measure, make intervals, and report."""
 
 from __future__ import annotations
 
@@ -123,7 +122,7 @@ class RowResults(Results):
             ScoreSum.from_rows(outcome, rows.weights).mean,
         )
 
-    def panels(self, variant: int = 0, view: str = "") -> RowProblems:
+    def problems(self, variant: int = 0, view: str = "") -> RowProblems:
         """Return the binary problems of a variant, by default in `view`."""
         return RowProblems(self.collected[variant], view or self.view)
 
@@ -262,7 +261,7 @@ def _labelled_blocks(predictions: Readable, size: int, progress: Progress) -> It
 def _refined(request: Request, collected: Sequence[Collected]) -> list[Collected]:
     """Add each row's log-probability after temperature scaling fitted on the other folds.
 
-    Where no temperature can be fitted it stays None, and the metrics that need it say so.
+    It stays None where no temperature can be fitted; metrics that need it are then not available.
     """
     if request.predictions.kind == "confidence":
         return list(collected)

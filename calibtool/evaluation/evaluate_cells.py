@@ -41,7 +41,7 @@ class CellResults(Results):
         """Files that could not be read and were left out, with the reason."""
         return self.summaries[0].skipped
 
-    def panels(self, variant: int = 0, view: str = "") -> CellProblems:
+    def problems(self, variant: int = 0, view: str = "") -> CellProblems:
         """Return the binary problems of a variant, by default in `view`."""
         return CellProblems(self.summaries[variant], view or self.view)
 

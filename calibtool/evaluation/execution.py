@@ -1,7 +1,7 @@
 """Execution: what changes how long a measurement takes and what is shown meanwhile, but no digit.
 
-It travels beside `Resampling` rather than in it: two requests with equal Resampling give equal
-numbers, whatever their threads and whoever watches.
+It is separate from `Resampling`: requests with equal Resampling give equal numbers, with any number
+of threads.
 """
 
 from __future__ import annotations

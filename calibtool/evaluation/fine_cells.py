@@ -36,13 +36,13 @@ class Fine:
     Attributes:
         cells: (C,) the cells.
         where: the cell of each row; empty where there are only cells.
-        rows_a_weight: (C,) for each cell, the number of equally weighted rows that are as
+        rows_per_weight: (C,) for each cell, the number of equally weighted rows that are as
             informative as a unit of its weight.
     """
 
     cells: Cells
     where: Array
-    rows_a_weight: Array
+    rows_per_weight: Array
 
     @cached_property
     def gap(self) -> Array:
@@ -50,12 +50,13 @@ class Fine:
 
         Distance is the share of the information between two cells, so that the kernel is wide where
         there are few rows. Its width falls with the number of rows as rows**-0.2, the rate that
-        balances bias and variance of a kernel estimate (Silverman 1986); fewer than 10 rows count
-        as 10.
+        balances bias and variance of a kernel estimate (Silverman 1986).
         """
         n = self.cells.n
         rank = np.cumsum(_information(self.cells)) - _information(self.cells) / 2
-        width = 0.3 * max(float((n * self.rows_a_weight).sum()), 10.0) ** -0.2
+        # the factor: with 1,000 rows the kernel's standard deviation is 7.5 % of the information;
+        # fewer than 10 rows count as 10
+        width = 0.3 * max(float((n * self.rows_per_weight).sum()), 10.0) ** -0.2
         kernel = np.exp(-(((rank[:, None] - rank) / width) ** 2) / 2)
         return np.asarray(kernel @ (self.cells.y - self.cells.p) / (kernel @ n))
 
@@ -105,7 +106,7 @@ def design_effect(fine: Fine, n: Array, y: Array) -> float:
 
     Sums over long stretches vary most with clusters; which length does is not known beforehand.
     """
-    rows = max(float((fine.cells.n * fine.rows_a_weight).sum()), 1.0)
+    rows = max(float((fine.cells.n * fine.rows_per_weight).sum()), 1.0)
     share = np.cumsum(_information(fine.cells))
     effects = [1.0]
     for count in (1, 2, 4, 8, 16):

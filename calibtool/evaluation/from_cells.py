@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.binned import error_of, of_panels
+from calibtool.evaluation.binned import error_of, of_problems
 from calibtool.evaluation.cell_problems import CellProblems, lacking_view
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Measurement, Settings
@@ -102,7 +102,7 @@ class _VariantMetrics:
                     require_ends(spec, problems.ends)
                 if spec.view in ("top", "positive"):
                     return _of_column(spec, problems, self.settings)
-                return of_panels(spec, problems, self.settings)(None)
+                return of_problems(spec, problems, self.settings)(None)
         raise NotAvailableError(NO_ROWS)
 
     def _widened(self, spec: Spec, measurement: Measurement) -> Measurement:
@@ -204,14 +204,14 @@ def _in_bins(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
             *(summary.sums[f"class/{k}"].high for k in ("pp", "py")),
         )
     )
-    a_weight = np.divide(squares, cells.n, out=np.ones_like(squares), where=cells.n > 0)
+    weight_per_row = np.divide(squares, cells.n, out=np.ones_like(squares), where=cells.n > 0)
     # the variance of a bin's summed gap: sum of (y - p)**2 = y - 2 p y + p**2, as y is 0 or 1
-    residual = np.maximum((cells.y - 2 * py + pp) * a_weight, 0)
+    residual = np.maximum((cells.y - 2 * py + pp) * weight_per_row, 0)
     root = np.sqrt(residual)
     # the covariance of mass and gap is the summed gap itself: rows that are drawn more often add
     # to both. `shared` is the part of the mass's spread that goes with the gap's, `rest` the other
     shared = np.divide(
-        (cells.y - cells.p) * a_weight, root, out=np.zeros_like(root), where=root > 0
+        (cells.y - cells.p) * weight_per_row, root, out=np.zeros_like(root), where=root > 0
     )
     rest = np.sqrt(np.maximum(squares - shared**2, 0))
     rng = generator(Stream.CLASS_BINS, settings.draws.seed)

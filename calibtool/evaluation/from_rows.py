@@ -13,12 +13,12 @@ import numpy as np
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
-from calibtool.evaluation.binned import BinnedErrors, of_classes, of_panels
+from calibtool.evaluation.binned import BinnedErrors, of_classes, of_problems
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
 from calibtool.evaluation.plan import ColumnPlan
-from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_other
+from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_two_files
 from calibtool.intervals import bootstrap
 from calibtool.metrics.kinds import (
     BinnedError,
@@ -98,7 +98,7 @@ class _VariantMetrics:
             case MatrixMetric():
                 return of_matrix(spec, spec.metric, variant, settings)
             case TwoFileMetric():
-                return of_other(spec, spec.metric, variant.rows, self.other, settings)
+                return of_two_files(spec, spec.metric, variant.rows, self.other, settings)
             case CellMetric():
                 return self._curves_of(spec.view).add(spec)
             case BinnedError():
@@ -106,7 +106,7 @@ class _VariantMetrics:
                     return self.bins.add(spec)
                 if spec.view == "class" and spec.one_edge_for_all:
                     return of_classes(spec, variant.classes, settings)
-                return of_panels(spec, self._problems_of(spec.view), settings)
+                return of_problems(spec, self._problems_of(spec.view), settings)
 
     def _reaching(self, mean: Finish, metric: Score) -> Finish:
         """Measure a mean whose interval also contains what the metric cannot exclude by theory.

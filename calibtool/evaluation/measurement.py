@@ -1,4 +1,4 @@
-"""Measurement: the value of a metric on one variant, with what its interval is made of."""
+"""Measurement: the value of a metric on one variant, and the replicates behind its interval."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class Measurement:
         inverse: interval, p-value and unbiased estimate from candidate truths; calibration errors
             only.
         acceleration: of a BCa interval (Efron 1987).
-        interval, method: an interval that the metric makes itself, and the name of its method.
+        interval, method: an interval in closed form or by the metric's own method, and the name of
+            that method.
     """
 
     value: float | None = None
@@ -88,7 +89,7 @@ def effective_rows(total: float, weights: Array | None) -> float:
     sec. 8.2).
 
     Args:
-        total: the number of rows, returned as it is when they have no weights.
+        total: the number of rows, which is the answer if they have no weights.
         weights: (N,) non-negative weights, or None.
     """
     if weights is None:

@@ -1,4 +1,4 @@
-"""Report: what `evaluate` answers. Reports and pages render it; nothing here computes."""
+"""Report: the estimates of one variant, or of two and their difference. Nothing here computes."""
 
 from __future__ import annotations
 

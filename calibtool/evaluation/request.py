@@ -1,4 +1,4 @@
-"""Request: what is to be measured, resolved once before any row is read."""
+"""Request: predictions, metrics and options of an evaluation, resolved before any row is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply, Readable, Variant
-from calibtool.errors import InputError
+from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.resampling import Resampling, require_memory
@@ -20,16 +20,36 @@ from calibtool.streaming.passes import STREAMED_ROWS, has_engine, is_streamed, r
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
+ONE_SCORE_VIEWS = ("auto", "top", "positive")
 # Metrics of a second file (`ood`), added when one is given and no metric asks for it.
 SECOND_FILE = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"
 
 
+def one_score_view(view: str, predictions: Readable) -> str:
+    """Return the view of an analysis of one score per row: "top" or "positive".
+
+    Args:
+        view: "top", "positive", or "auto": positive for one column, top otherwise.
+        predictions: decide by their shape, never by their values.
+
+    Raises UsageError for another name, and for the positive view of other than two classes.
+    """
+    if view not in ONE_SCORE_VIEWS:
+        raise UsageError(f"--view must be one of {', '.join(ONE_SCORE_VIEWS)} (got {view!r})")
+    if view == "auto":
+        return "positive" if predictions.one_column else "top"
+    if view == "positive" and predictions.classes != 2:
+        shape = f"{predictions.classes} classes" if predictions.classes else "confidences alone"
+        raise UsageError(f"{predictions.source}: --view positive needs two classes (got {shape})")
+    return view
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What is to be measured of which predictions.
+    """The predictions to be measured, the metrics, and how to measure them.
 
-    `Request.of` makes one; the functions that measure take it as it is, so that metrics are
-    parsed, views resolved and options checked in one place.
+    Made by `Request.of`, so that metrics are parsed, views resolved and options checked in one
+    place.
 
     Attributes:
         predictions: what is read.
@@ -92,7 +112,7 @@ class Request:
 
     @property
     def applied(self) -> list[Apply]:
-        """What is applied to every block, one function per variant."""
+        """The functions that are applied to every block, one per variant."""
         return [variant.apply for variant in self.variants]
 
     @property

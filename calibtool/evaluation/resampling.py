@@ -50,7 +50,7 @@ class Resampling:
             )
         require_level(self.level)
         if self.ci != "none":
-            require_resamples(self.resamples, advice="; --ci none for none")
+            require_resamples(self.resamples, advice="; use --ci none for no intervals")
         require_seed(self.seed)
 
     def method(self, *, is_error: bool) -> str:
@@ -78,8 +78,10 @@ def require_level(level: float) -> None:
 
 
 def require_resamples(resamples: int, least: int = FEW_RESAMPLES, advice: str = "") -> None:
-    """Check that there are at least `least` replicates. Raises UsageError, which ends in
-    `advice`."""
+    """Check that there are at least `least` replicates.
+
+    Raises UsageError, whose message ends with `advice`.
+    """
     if resamples < least:
         raise UsageError(f"--resamples must be at least {least}, not {resamples}{advice}")
 
@@ -87,14 +89,14 @@ def require_resamples(resamples: int, least: int = FEW_RESAMPLES, advice: str = 
 def require_seed(seed: int) -> None:
     """Check that a seed is not negative, which numpy's seed sequences refuse. Raises UsageError."""
     if seed < 0:
-        raise UsageError(f"--seed must not be negative, not {seed}")
+        raise UsageError(f"--seed must not be negative (got {seed})")
 
 
 def require_memory(specs: Sequence[Spec], predictions: Readable, resamples: int) -> None:
     """Check that the replicates of every metric fit in MAX_REPLICATE_BYTES. Raises UsageError."""
     for spec in specs:
-        many = spec.view in ("class", "label")
-        classes = (predictions.classes or 0) if many else 1
+        per_class = spec.view in ("class", "label")
+        classes = (predictions.classes or 0) if per_class else 1
         cells = spec.options.get("bins", 1) * classes
         if cells * resamples * 8 > MAX_REPLICATE_BYTES:  # 8 bytes: float64
             fits = MAX_REPLICATE_BYTES // (cells * 8)

@@ -63,7 +63,7 @@ class Results:
             for spec, measurement in zip(self.specs, self.measured[variant], strict=True)
         )
 
-    def panels(self, variant: int = 0, view: str = "") -> RowProblems:
+    def problems(self, variant: int = 0, view: str = "") -> RowProblems:
         """Return the binary problems of a variant, by default in `view`."""
         raise NotImplementedError
 
@@ -108,53 +108,47 @@ def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
         yield f"no intervals: {rows} rows, at least {FEW_ROWS} are needed"
 
 
-def bias_of(measured: Measurement, view: str, settings: Settings) -> Estimate:
+def bias_of(measurement: Measurement, view: str, settings: Settings) -> Estimate:
     """Return mean score minus mean outcome, with a percentile interval: its replicates centre on
     the value, so that nothing has to be corrected."""
-    estimate = Estimate("bias", measured.value, view=view, better="")
-    if measured.value is None or measured.replicates is None:
+    value, replicates = measurement.value, measurement.replicates
+    estimate = Estimate("bias", value, view=view, better="")
+    if value is None or replicates is None:
         return estimate
-    low, high = bootstrap.plain("percentile", measured.value, measured.replicates, settings.level)
+    low, high = bootstrap.plain("percentile", value, replicates, settings.level)
     return replace(estimate, low=low, high=high)
 
 
 def estimate_of(
-    spec: Spec, measured: Measurement, settings: Settings, data: DataInfo, calibrator: str = ""
+    spec: Spec, measurement: Measurement, settings: Settings, data: DataInfo, calibrator: str = ""
 ) -> Estimate:
     """Return a metric's value and interval.
 
     Which interval: the metric's own, if it makes one; else that of the candidate truths; else one
     of the replicates.
     """
-    method = measured.method or settings.resampling.method(is_error=spec.is_error)
+    method = measurement.method or settings.resampling.method(is_error=spec.is_error)
     estimate = Estimate(
         spec.name,
-        measured.value,
+        measurement.value,
         view=spec.view,
         better=spec.metric.better,
-        missing=measured.missing,
+        missing=measurement.missing,
         signature=_signature(spec, method, settings, data, calibrator),
     )
-    if measured.value is None:
+    if measurement.value is None:
         return estimate
-    estimate = replace(estimate, error=_standard_error(measured.replicates))
-    if measured.interval is not None:
-        return replace(estimate, low=measured.interval[0], high=measured.interval[1])
-    if measured.inverse is not None:
-        inverse = measured.inverse
-        return replace(
-            estimate,
-            low=inverse.low,
-            high=inverse.high,
-            unbiased=inverse.unbiased,
-            p_value=inverse.p_value,
-        )
-    replicates = measured.replicates
+    estimate = replace(estimate, error=_standard_error(measurement.replicates))
+    if measurement.interval is not None:
+        return replace(estimate, low=measurement.interval[0], high=measurement.interval[1])
+    if measurement.inverse is not None:
+        return replace(estimate, **measurement.inverse._asdict())
+    replicates = measurement.replicates
     # a metric may be undefined in some replicates, such as one in which a class has no rows
     if replicates is None or np.isfinite(replicates).sum() < FEW_RESAMPLES:
         return estimate
     low, high = bootstrap.plain(
-        method, measured.value, replicates, settings.level, measured.acceleration
+        method, measurement.value, replicates, settings.level, measurement.acceleration
     )
     return replace(estimate, low=low, high=high)
 

@@ -88,7 +88,7 @@ def of_matrix(spec: Spec, metric: MatrixMetric, variant: Collected, settings: Se
     return finish
 
 
-def of_other(
+def of_two_files(
     spec: Spec, metric: TwoFileMetric, rows: Rows, other: Rows | None, settings: Settings
 ) -> Finish:
     """Measure how well a score separates the rows from those of a second file. In replicates the

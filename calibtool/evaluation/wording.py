@@ -6,6 +6,14 @@ from calibtool.evaluation.report import Report
 from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
 
+# (scores of class 1 rather than confidences, mean score above the mean outcome) -> in words
+_SIDE = {
+    (False, True): "Overconfident",
+    (False, False): "Underconfident",
+    (True, True): "Class 1 is over-predicted",
+    (True, False): "Class 1 is under-predicted",
+}
+
 
 def read(report: Report) -> str:
     """Return a sentence or two about calibration and, on a separate line, the next step."""
@@ -69,14 +77,6 @@ def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
         )
     side = _SIDE[lead.view == "positive", bias.low > 0]
     return f"{side}: {means} ({p})."
-
-
-_SIDE = {
-    (False, True): "Overconfident",
-    (False, False): "Underconfident",
-    (True, True): "Class 1 is over-predicted",
-    (True, False): "Class 1 is under-predicted",
-}
 
 
 def _means(report: Report, bias: Estimate | None) -> str:

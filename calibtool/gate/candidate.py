@@ -1,5 +1,5 @@
-"""Candidate: the predictions that are held to requirements, as given or after a calibrator, beside
-a baseline; measured on all rows and in slices."""
+"""Candidate: the predictions that are checked, as given or after a calibrator, and a baseline;
+measured on all rows and in slices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from calibtool.metrics.spec import Spec
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """What is held to requirements, and what it is compared with.
+    """The predictions that are checked, and what they are compared with.
 
     Attributes:
         rows: the predictions; in memory where a requirement needs them so.
@@ -51,7 +51,7 @@ class Candidate:
 
     @property
     def variant(self) -> Variant:
-        """The variant that is held to the requirements."""
+        """The variant that is checked."""
         return Variant() if self.calibrator is None else Variant.of(self.calibrator)
 
     def whole(self) -> Predictions:
@@ -139,7 +139,7 @@ class Candidate:
 
 def prepare(
     predictions: Readable,
-    wanted: Sequence[Requirement],
+    requirements: Sequence[Requirement],
     calibrator: Recalibrator | None,
     baseline: Readable | Saved | None,
     id_: str | None,
@@ -151,7 +151,7 @@ def prepare(
 
     Raises UsageError, which says what is missing, and InputError for a baseline of other rows.
     """
-    deltas = [r for r in wanted if r.delta]
+    deltas = [r for r in requirements if r.delta]
     if deltas and baseline is None:
         raise UsageError(
             f"{deltas[0].text}: there is no baseline to compare with; give --baseline FILE, "
@@ -168,8 +168,8 @@ def prepare(
             f"{sliced[0].text}: a saved report holds no slices; give the baseline's predictions "
             "instead"
         )
-    rows = _with_columns(predictions, [r.by for r in wanted if r.by], cluster)
-    if any(r.by for r in wanted):
+    rows = _with_columns(predictions, [r.by for r in requirements if r.by], cluster)
+    if any(r.by for r in requirements):
         rows = rows.load()
     candidate = Candidate(
         rows, calibrator, cluster=cluster, resampling=resampling, execution=execution

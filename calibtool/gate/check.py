@@ -1,4 +1,4 @@
-"""Check: hold predictions to requirements such as "ece <= 0.03", by the interval of the metric."""
+"""Check predictions against requirements such as "ece <= 0.03", by the interval of the metric."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from calibtool.gate.decide import decide, require_value
 from calibtool.gate.evidence import evidence_report, evidence_verdicts
 from calibtool.gate.outcome import MODES, Outcome, Verdict
 from calibtool.gate.requirement import Requirement, parse_requirement
-from calibtool.gate.slices import sliced
+from calibtool.gate.slices import verdict_by_slice
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import parse_list
 from calibtool.types import Progress
@@ -26,7 +26,8 @@ NOTHING = (
     "in [tool.calibtool.check] of pyproject.toml; `calibtool check FILE --init calibtool.toml` "
     "writes one"
 )
-ALWAYS = "accuracy"  # measured where only tests are required: a report holds at least one metric
+# Measured where only p-values are required: a report holds at least one metric.
+ALWAYS = "accuracy"
 
 
 def check(
@@ -46,7 +47,7 @@ def check(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Hold predictions to requirements.
+    """Check predictions against requirements.
 
     Args:
         predictions: what to measure; None if only evidence over time is required.
@@ -69,24 +70,26 @@ def check(
     >>> [check(p, ["ece <= 0.1"], mode=mode).decision for mode in ("tolerate", "point")]
     ['fail', 'fail']
     """
-    wanted = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
+    parsed = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
     resampling = Resampling(ci, resamples, level, seed)
-    _require(wanted, mode, resampling, cluster)
-    over_time = [r for r in wanted if r.evidence]
+    _require(parsed, mode, resampling, cluster)
+    over_time = [r for r in parsed if r.evidence]
     evidence = evidence_verdicts(over_time, periods)
-    now = [r for r in wanted if not r.evidence]
-    if not now and periods is not None:
+    on_rows = [r for r in parsed if not r.evidence]
+    if not on_rows and periods is not None:
         return Outcome(tuple(evidence), evidence_report(evidence, periods), mode)
     assert predictions is not None
     execution = Execution.of(threads, progress)
-    candidate = prepare(predictions, now, calibrator, baseline, id_, cluster, resampling, execution)
-    specs = parse_list([r.spec for r in now if r.spec is not None] or ALWAYS)
+    candidate = prepare(
+        predictions, on_rows, calibrator, baseline, id_, cluster, resampling, execution
+    )
+    specs = parse_list([r.spec for r in on_rows if r.spec is not None] or ALWAYS)
     report, measured = candidate.report(specs)
-    tests = [r.test for r in now if r.test and not r.by]
+    tests = [r.test for r in on_rows if r.test and not r.by]
     if tests:
         measured |= candidate.p_values(tests, candidate.whole())
-    verdicts = [_verdict(r, candidate, report, measured, mode) for r in now]
-    verdicts = sorted([*verdicts, *evidence], key=lambda v: wanted.index(v.requirement))
+    verdicts = [_verdict(r, candidate, report, measured, mode) for r in on_rows]
+    verdicts = sorted([*verdicts, *evidence], key=lambda v: parsed.index(v.requirement))
     return Outcome(tuple(verdicts), report, mode, candidate.compared)
 
 
@@ -98,19 +101,19 @@ def _verdict(
     mode: str,
 ) -> Verdict:
     if requirement.by:
-        return sliced(candidate, requirement, mode, report.level)
+        return verdict_by_slice(candidate, requirement, mode, report.level)
     estimate = measured[requirement.subject]
     require_value(requirement, estimate, report.data.source)
-    held = decide(requirement, estimate, mode, report.level, report.data.rows)
-    return Verdict(requirement, held, note=candidate.compared if requirement.delta else "")
+    decisive = decide(requirement, estimate, mode, report.level, report.data.rows)
+    return Verdict(requirement, decisive, note=candidate.compared if requirement.delta else "")
 
 
 def _require(
-    wanted: Sequence[Requirement], mode: str, resampling: Resampling, cluster: str | None
+    requirements: Sequence[Requirement], mode: str, resampling: Resampling, cluster: str | None
 ) -> None:
     """Check that something is required, and that it can be decided in this mode. Raises
     UsageError."""
-    if not wanted:
+    if not requirements:
         raise UsageError(NOTHING)
     if mode not in MODES:
         raise UsageError(f"--mode must be one of {', '.join(MODES)} (got {mode!r})")
@@ -119,8 +122,9 @@ def _require(
             f"--ci none cannot be combined with --mode {mode}, which decides by the interval; "
             "--mode point decides by the measured value alone"
         )
-    least = 1 / (1 + resampling.resamples)  # the observed statistic counts as one of the redraws
-    for requirement in wanted:
+    # the smallest p-value that there is: the observed statistic counts as one of the redraws
+    least = 1 / (1 + resampling.resamples)
+    for requirement in requirements:
         if requirement.test and cluster:
             raise UsageError(
                 f"{requirement.text}: tests of perfect calibration assume independent rows; "

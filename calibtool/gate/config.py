@@ -14,12 +14,14 @@ from typing import Any
 from calibtool.errors import UsageError, near
 from calibtool.gate.outcome import MODES
 from calibtool.gate.requirement import Requirement, parse_requirement
+from calibtool.intervals import bootstrap
 
 PATH = ("tool", "calibtool", "check")
 FILES = ("calibtool.toml", "pyproject.toml")  # searched for in this order
-READING = (
+# options of reading that are texts
+TEXTS = (
     *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
-    *("predictions", "weights", "classes"),
+    *("predictions", "weights", "classes", "filter"),
 )
 # key -> type, and the accepted values, or () for any
 SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
@@ -36,9 +38,10 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "resamples": (int, ()),
     "level": (float, ()),
     "seed": (int, ()),
-    "ci": (str, ("inverted", "percentile", "basic", "bca", "none")),
-    **dict.fromkeys(READING, (str, ())),
+    "ci": (str, bootstrap.METHODS),
+    **dict.fromkeys(TEXTS, (str, ())),
     "renormalize": (bool, ()),
+    "skip_bad_files": (bool, ()),
 }
 WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 

@@ -30,7 +30,7 @@ _Z_POWER = NormalDist().inv_cdf(POWER)
 def decide(
     requirement: Requirement, estimate: Estimate, mode: str, level: float | None, rows: int
 ) -> Check:
-    """Hold an estimate to a requirement.
+    """Check an estimate against a requirement.
 
     Args:
         requirement: what is required.

@@ -9,6 +9,7 @@ from calibtool.analysis.monitoring.read import Periods
 from calibtool.data.predictions import DataInfo
 from calibtool.errors import UsageError
 from calibtool.evaluation.report import Report
+from calibtool.evaluation.resampling import Resampling
 from calibtool.gate.outcome import Check, Decision, Verdict
 from calibtool.gate.requirement import EVIDENCE, Requirement
 from calibtool.intervals.estimate import Estimate
@@ -16,16 +17,18 @@ from calibtool.intervals.estimate import Estimate
 _LARGEST = 300.0  # decimal logarithm of the largest e-value shown; 10**309 is not a float
 
 
-def evidence_verdicts(wanted: Sequence[Requirement], periods: Periods | None) -> list[Verdict]:
+def evidence_verdicts(
+    requirements: Sequence[Requirement], periods: Periods | None
+) -> list[Verdict]:
     """Check the largest e-value that any period has reached against each threshold."""
-    if not wanted:
+    if not requirements:
         return []
     if periods is None:
         raise UsageError(
-            f"{wanted[0].text}: evidence over time needs periods; give --every day, week, month, "
-            "file or a column"
+            f"{requirements[0].text}: evidence over time needs periods; give --every day, week, "
+            "month, file or a column"
         )
-    return [_verdict(requirement, periods) for requirement in wanted]
+    return [_verdict(requirement, periods) for requirement in requirements]
 
 
 def evidence_report(verdicts: Sequence[Verdict], periods: Periods) -> Report:
@@ -39,7 +42,10 @@ def evidence_report(verdicts: Sequence[Verdict], periods: Periods) -> Report:
 def _verdict(requirement: Requirement, periods: Periods) -> Verdict:
     against = EVIDENCE[requirement.evidence]
     monitoring = monitor_periods(
-        periods, against=against, alpha=1 / requirement.threshold, ci="none"
+        periods,
+        against=against,
+        alpha=1 / requirement.threshold,
+        resampling=Resampling(ci="none"),
     )
     value = 10 ** min(monitoring.most, _LARGEST)
     undecided = against == "first" and len(monitoring.periods) == 1  # nothing to compare with yet
@@ -52,11 +58,11 @@ def _verdict(requirement: Requirement, periods: Periods) -> Verdict:
         f"|periods:{len(monitoring.periods)}",
     )
     margin = requirement.threshold - value
-    held = Check(
+    check = Check(
         estimate,
         "inconclusive" if undecided else decision,
         margin,
         monitoring.reading.rstrip("."),
         rows=monitoring.rows,
     )
-    return Verdict(requirement, held)
+    return Verdict(requirement, check)

@@ -24,7 +24,7 @@ HEAD = """\
 """
 
 
-def write_start(
+def write_config(
     path: str | Path,
     predictions: Readable,
     settings: dict[str, Any],

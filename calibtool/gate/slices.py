@@ -33,32 +33,34 @@ MOST_DRAWN = 10_000  # most replicates per slice; bounds the time with many slic
 TAIL_DRAWS = 40
 _ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}  # the worst decision first
 
-# number of a slice, level, replicates -> its estimate
+# number of a slice, level, number of replicates -> the slice's estimate
 Measure = Callable[[int, float, int], Estimate]
 
 
-def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float | None) -> Verdict:
+def verdict_by_slice(
+    candidate: Candidate, requirement: Requirement, mode: str, level: float | None
+) -> Verdict:
     """Return the verdict on a requirement with `by`: that of the worst slice.
 
     Args:
-        subject: the candidate, whose rows carry the columns of `by`.
+        candidate: what is checked; its rows carry the columns of `by`.
         requirement: the requirement.
         mode: "prove", "tolerate" or "point".
         level: confidence level over all slices; None without intervals.
 
     Raises InputError if no slice has enough rows or clusters.
     """
-    rows = subject.rows.load()
-    whole = subject.whole()
+    rows = candidate.rows.load()
+    whole = candidate.whole()
     parts = partition(whole, named(requirement.by, rows))
     if not parts.large:
         raise InputError(f"{whole.source}: {requirement.text}: {parts.apart}")
     few = ""
     if requirement.test:
-        checks = _by_test(subject, requirement, parts, mode)
+        checks = _by_test(candidate, requirement, parts, mode)
     else:
-        large, few = _enough(subject, parts)
-        checks = _by_metric(subject, requirement, parts, large, mode, level)
+        large, few = _enough(candidate, parts)
+        checks = _by_metric(candidate, requirement, parts, large, mode, level)
     checks.sort(key=lambda check: (_ORDER[check.decision], check.margin))
     worst = checks[0]
     if len(checks) > 1:
@@ -70,12 +72,12 @@ def sliced(subject: Candidate, requirement: Requirement, mode: str, level: float
     return Verdict(requirement, worst, tuple(checks), note)
 
 
-def _enough(subject: Candidate, parts: Partition) -> tuple[list[int], str]:
+def _enough(candidate: Candidate, parts: Partition) -> tuple[list[int], str]:
     """Return the slices with enough clusters to be resampled, and a note that names the others."""
-    column = subject.cluster
-    if not column or subject.resampling.ci == "none":
+    column = candidate.cluster
+    if not column or candidate.resampling.ci == "none":
         return parts.large, ""
-    values = subject.rows.load().extra[column]
+    values = candidate.rows.load().extra[column]
     large = [k for k in parts.large if len(np.unique(values[parts.index(k)])) >= FEWEST]
     few = ", ".join(parts.names[k] for k in parts.large if k not in large)
     if not large:
@@ -84,7 +86,7 @@ def _enough(subject: Candidate, parts: Partition) -> tuple[list[int], str]:
 
 
 def _by_metric(
-    subject: Candidate,
+    candidate: Candidate,
     requirement: Requirement,
     parts: Partition,
     large: Sequence[int],
@@ -92,20 +94,20 @@ def _by_metric(
     level: float | None,
 ) -> list[Check]:
     """Return the check of each slice for a requirement on a metric."""
-    rows = subject.rows.load()
+    rows = candidate.rows.load()
     spec = requirement.spec
     assert spec is not None
     inside = {k: parts.take(rows, k) for k in large}
 
     def measure(k: int, level: float, resamples: int) -> Estimate:
         """Return the estimate of slice `k`."""
-        resampling = replace(subject.resampling, level=level, resamples=resamples)
-        results = subject.examine([spec], inside[k], resampling)
-        estimate = subject.estimates(results)[requirement.subject]
+        resampling = replace(candidate.resampling, level=level, resamples=resamples)
+        results = candidate.examine([spec], inside[k], resampling)
+        estimate = candidate.estimates(results)[requirement.subject]
         require_value(requirement, estimate, f"{rows.source}, {requirement.by} {parts.names[k]}")
         return estimate
 
-    resamples = subject.resampling.resamples
+    resamples = candidate.resampling.resamples
     if mode == "point" or level is None:
         # the interval does not decide here, so its level does not matter
         measured = {k: measure(k, 0.95, resamples) for k in large}
@@ -133,7 +135,7 @@ def _stepped(
     left = list(large)
     while left:
         slice_level = 1 - alpha / len(left)
-        # a higher level needs more replicates; one slice alone has the level that was asked for
+        # a higher level needs more replicates; one slice alone has the requested level
         draws = min(max(resamples, round(TAIL_DRAWS * len(left) / alpha)), MOST_DRAWN)
         draws = resamples if len(left) == 1 else max(resamples, draws)
         for k in left:
@@ -152,13 +154,14 @@ def _breaks(requirement: Requirement, estimate: Estimate) -> bool:
 
 
 def _by_test(
-    subject: Candidate, requirement: Requirement, parts: Partition, mode: str
+    candidate: Candidate, requirement: Requirement, parts: Partition, mode: str
 ) -> list[Check]:
     """Return the check of each slice for a requirement on a p-value, corrected by Holm."""
-    whole = subject.whole()
+    whole = candidate.whole()
     name = requirement.test
     p_values = {
-        k: subject.p_values([name], parts.take(whole, k))[requirement.subject] for k in parts.large
+        k: candidate.p_values([name], parts.take(whole, k))[requirement.subject]
+        for k in parts.large
     }
     for k, estimate in p_values.items():
         require_value(requirement, estimate, f"{whole.source}, {requirement.by} {parts.names[k]}")

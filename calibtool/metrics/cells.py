@@ -124,6 +124,11 @@ class Cells:
         first = np.concatenate([[0], locate(self.at, edges, side="right")[:-1]])
         return Cells(edges, *(_sums(x, first) for x in (self.n, self.p, self.y)))
 
+    def occupied(self) -> Cells:
+        """Return the cells that hold any weight; without axes of replicates."""
+        some = self.n > 0
+        return Cells(self.at[some], self.n[some], self.p[some], self.y[some])
+
     def centres(self) -> Array:
         """Return the position of each cell, (C,): its mean score, or `at` where it is empty.
 

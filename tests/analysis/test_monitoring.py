@@ -288,7 +288,7 @@ def test_what_cannot_be_monitored_is_refused():
     with pytest.raises(InputError, match="periods must be of one kind"):
         ct.monitor({"a": one, "b": logits})
     three = ct.Predictions.from_probs([[0.2, 0.3, 0.5]], [2])
-    with pytest.raises(UsageError, match="needs two classes; here are 3 classes"):
+    with pytest.raises(UsageError, match=r"needs two classes \(got 3 classes\)"):
         ct.monitor({"a": three}, view="positive")
     with pytest.raises(UsageError, match="do not end where 17 bins do"):
         ct.monitor({"a": ct.cells(one)}, bins=17)

@@ -35,6 +35,16 @@ def test_merged_cells_are_those_of_all_rows(run, cells):
     assert (cells / "all.cells").read_bytes() == (cells / "visits.cells").read_bytes()
 
 
+@pytest.mark.usefixtures("cells")
+def test_no_command_applies_a_calibrator_per_group_to_cells(run, refused):
+    assert run("fit-platt", "visits.parquet", "--by", "device", "-o", "device.json").code == 0
+    for command in (
+        ("evaluate", "visits.cells"),
+        ("check", "visits.cells", "--require", "ece <= 0.1"),
+    ):
+        refused(*command, "--calibrator", "device.json", says=("can only be applied to rows",))
+
+
 def test_evaluate_of_cells_agrees_with_that_of_rows(run, cells):
     both = [
         json.loads(run("evaluate", f"visits.{end}", "--format", "json").out)
@@ -72,7 +82,7 @@ def test_commands_take_cells(run, command):
             ("evaluate", "visits.cells", "--score", "p"),
             "--score only applies to rows (`calibtool cells`)",
         ),
-        (("evaluate", "visits.cells", "--by", "x"), "slices need predictions"),
+        (("evaluate", "visits.cells", "--by", "x"), "holds cells, no rows"),
         (("evaluate", "visits.cells", "--cluster", "x"), "--cluster needs rows"),
         (("compare", "visits.cells", "digits_binary.cells"), "holds cells, no rows"),
         (("test", "visits.cells"), "holds cells, no rows"),

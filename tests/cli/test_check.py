@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 import calibtool as ct
+from calibtool.cli.options import READING
+from calibtool.gate.config import SETTINGS
 from calibtool.testing import assert_calibrated
 
 FEW = ("--resamples", "100")
@@ -371,6 +373,13 @@ def test_init_keeps_how_the_file_is_read_and_calibrated(run, refused, demo):
     refused("check", "--init", "new.toml", says=("--init needs a FILE",))
     also = ("--require", "ece <= 1")
     refused("check", *words, *also, "--init", "new.toml", says=("from FILE alone",))
+
+
+def test_init_keeps_which_rows_are_read(run, demo):
+    words = ("check", demo / "visits.parquet", "--filter", "age > 40", "--skip-bad-files", *FEW)
+    assert run(*words, "--init", "calibtool.toml").code == 0
+    assert run("check", "--format", "json", *FEW).code == 0
+    assert set(READING) <= set(SETTINGS)
 
 
 def test_init_adds_to_a_pyproject_that_is_there(run, slope):

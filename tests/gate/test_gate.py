@@ -17,7 +17,7 @@ from calibtool.gate.baseline import Saved, delta, read_saved
 from calibtool.gate.check import check
 from calibtool.gate.config import find_config, read_config
 from calibtool.gate.decide import decide, detectable
-from calibtool.gate.init_config import write_start
+from calibtool.gate.init_config import write_config
 from calibtool.gate.requirement import parse_requirement
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports.render import render
@@ -470,7 +470,7 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
     path = tmp_path / name
     if name == "pyproject.toml":
         path.write_text("[project]\nname = 'x'")
-    write_start(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
+    write_config(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
     config = read_config(path)
     assert config.options["file"] == "test.npz"
     assert [r.subject for r in config.require] == ["ece", "classwise-ece", "nll", "accuracy"]
@@ -478,7 +478,7 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
         assert check(P, config.require, mode=mode, **FEW).passed
     assert not check(simulate(2000, 3, scale=4.0), config.require, **FEW).passed
     with pytest.raises(UsageError, match="already"):
-        write_start(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
+        write_config(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
 
 
 # ------------------------------------------------------------------ clusters

@@ -39,14 +39,14 @@ def knots(z: Array, rows: Array) -> Array:
         rows: (C,) rows of the first period in each cell.
 
     Few distinct scores (at most 64, with at least 8 rows each on average) are knots themselves.
-    Otherwise the knots are a lattice that covers `z`, finer the more rows the first period has.
-    The spline differs from a smooth curve by the order of
-    the square of a step h, and N rows detect a difference of N^(-1/2): h = O(N^(-1/4)) keeps the
-    spline's error below what the rows show.
+    Otherwise the knots are a lattice that covers `z`, finer the more rows the first period has. The
+    spline differs from a smooth curve by the order of the square of a step h, and N rows detect a
+    difference of N^(-1/2): h = O(N^(-1/4)) keeps the spline's error below what the rows show.
     """
     total, distinct = float(rows.sum()), np.flatnonzero(rows)
     if 8 * len(distinct) <= total and len(distinct) <= 64:
         return z[distinct]
+    # the factor makes a step of 0.35 logits for 10,000 rows, which reaches _COARSEST for 150
     step = float(np.clip(3.5 * total**-0.25, _FINEST, _COARSEST))
     low, high = min(math.floor(z[0] / step), 0), max(math.ceil(z[-1] / step), 0)
     beyond = _apart(step)  # so that places beyond the rows, whose changes reach them, are knots
@@ -65,6 +65,7 @@ def stretches(z: Array, rows: Array, at: Array) -> Array:
         at: (K,) knots.
     """
     share = np.cumsum(rows) / rows.sum()
+    # the factor makes the MOST stretches for 10,000 rows
     count = int(np.clip(round(1.2 * float(rows.sum()) ** 0.25), FEWEST, MOST))
     cuts = z[np.searchsorted(share, np.arange(1, count) / count)]
     near = at[np.unique(np.abs(at - cuts[:, None]).argmin(1))]

@@ -151,7 +151,7 @@ def _learned(hats: Array, n: Array, y: Array, knots: Array, bend: float) -> Arra
     sums = np.cumsum(n, 0)[:-1], np.cumsum(y, 0)[:-1]
     curves = np.tile(knots, (len(n), 1))
     prior = curves[1:]
-    curves[1:] = calibration_curve.fit(hats, *sums, prior, precision, prior, _LEARNED_ENOUGH)[0]
+    curves[1:], _ = calibration_curve.fit(hats, *sums, prior, precision, prior, _LEARNED_ENOUGH)
     return curves
 
 
@@ -170,9 +170,9 @@ def _after(hats: Array, n: Array, y: Array, learned: Array, knots: Array) -> lis
         width = 2**k
         rows, hits = (total[width:-1] - total[: -width - 1] for total in sums)
         before = learned[: len(n) - width]
-        curves = calibration_curve.fit(hats, rows, hits, before, precision, before, _WINDOW_ENOUGH)[
-            0
-        ]
+        curves, _ = calibration_curve.fit(
+            hats, rows, hits, before, precision, before, _WINDOW_ENOUGH
+        )
         gain = np.full(len(n), np.nan)
         gain[width:] = calibration_curve.each(curves @ hats.T, n[width:], y[width:])
         gains.append(gain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import NormalDist
 
@@ -24,7 +24,10 @@ from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
 from calibtool.streaming.summary import Summary
-from calibtool.types import Array, silent
+from calibtool.types import Array, Progress, silent
+
+# Intervals that a period can have: it keeps cells, and the other methods need its rows.
+METHODS = ("inverted", "none")
 
 
 def monitor(
@@ -38,7 +41,7 @@ def monitor(
     resamples: int = 200,
     level: float = 0.95,
     seed: int = 0,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Monitoring:
     """Measure calibration over time, and test whether it has changed.
 
@@ -70,25 +73,32 @@ def monitor(
     >>> [report.alarmed, round(report.periods[2].was, 6)]
     [2, 0.6]
     """
-    series = in_memory(periods, view, bins)
-    how = {"resamples": resamples, "level": level, "seed": seed, "progress": progress}
-    return monitor_periods(series, against=against, alpha=alpha, bins=bins, ci=ci, **how)  # type: ignore[arg-type]
+    _require_method(ci)
+    return monitor_periods(
+        in_memory(periods, view, bins),
+        against=against,
+        alpha=alpha,
+        bins=bins,
+        resampling=Resampling(ci, resamples, level, seed),
+        progress=progress,
+    )
 
 
 def monitor_periods(
     series: Periods,
     *,
-    against: str = "first",
-    alpha: float = 0.05,
+    against: str,
+    alpha: float,
     bins: int = 15,
-    ci: str = "inverted",
-    resamples: int = 200,
-    level: float = 0.95,
-    seed: int = 0,
-    progress: Callable[[str, float], None] | None = None,
+    resampling: Resampling,
+    progress: Progress | None = None,
 ) -> Monitoring:
-    """Do what `monitor` does, for periods that have been read; arguments as of `monitor`."""
-    _require(against, alpha, ci, resamples, level, seed)
+    """Do what `monitor` does, for periods that have been read.
+
+    The arguments are those of `monitor`; `resampling` makes the intervals of each period.
+    """
+    _require(against, alpha)
+    _require_method(resampling.ci)
     periods = list(series.periods)
     _require_alike(series.source, periods)
     tick = progress or silent
@@ -102,16 +112,14 @@ def monitor_periods(
     reached = np.maximum.accumulate(process.log_e) >= -math.log(alpha)
     results = []
     for k, period in enumerate(periods):
-        bias = _bias(period, level if ci != "none" else None)
-        how = None if ci == "none" else (resamples, level, seed)
         results.append(
             PeriodResult(
                 period.name,
                 int(period.cells.total),
                 float(period.cells.p.sum() / period.cells.total),
                 float(period.cells.y.sum() / period.cells.total),
-                bias,
-                _ece(period, edges, how),
+                _bias(period, resampling),
+                _ece(period, edges, resampling),
                 float(process.log_e[k] / math.log(10)),
                 bool(reached[k]),
             )
@@ -126,7 +134,7 @@ def monitor_periods(
         view=periods[0].view,
         against=against,
         alpha=alpha,
-        level=None if ci == "none" else level,
+        level=None if resampling.ci == "none" else resampling.level,
         periods=tuple(results),
         alarmed=alarmed,
         changed=changed,
@@ -136,17 +144,17 @@ def monitor_periods(
     return replace(monitoring, reading=reading(monitoring))
 
 
-def _bias(period: Period, level: float | None) -> Estimate:
+def _bias(period: Period, resampling: Resampling) -> Estimate:
     """Return the mean score minus the mean outcome, with its normal interval."""
     value, error = bias_and_error(period.cells)
     estimate = Estimate("bias", value, view=period.view, better="")
-    if level is None or period.cells.total < FEW_ROWS:
+    if resampling.ci == "none" or period.cells.total < FEW_ROWS:
         return estimate
-    reach = NormalDist().inv_cdf((1 + level) / 2) * error
+    reach = NormalDist().inv_cdf((1 + resampling.level) / 2) * error
     return replace(estimate, low=value - reach, high=value + reach, error=error)
 
 
-def _ece(period: Period, edges: Array, how: tuple[int, float, int] | None) -> Estimate:
+def _ece(period: Period, edges: Array, resampling: Resampling) -> Estimate:
     """Return the ECE of a period, with the interval by the method of `evaluate`.
 
     A period keeps no rows, so replicates are drawn from the counts of the bins: every row has the
@@ -157,38 +165,38 @@ def _ece(period: Period, edges: Array, how: tuple[int, float, int] | None) -> Es
     name = "ece" if len(edges) == 15 else f"ece(bins={len(edges)})"  # 15 is the default of `ece`
     estimate = Estimate(name, value, view=period.view)
     rows = float(period.cells.total)
-    if how is None or rows < FEW_ROWS:
+    if resampling.ci == "none" or rows < FEW_ROWS:
         return estimate
-    resamples, level, seed = how
     # shares of rows with a positive and with a negative outcome in each bin; clipped, as rounding
     # may leave them just below 0
     hit = (observed.gap + observed.mass * observed.score).clip(0)
     share = np.concatenate([hit, (observed.mass - hit).clip(0)])
-    random = generator(Stream.PERIOD, seed)
-    drawn = random.multinomial(int(rows), share / share.sum(), resamples) / rows
+    rng = generator(Stream.PERIOD, resampling.seed)
+    drawn = rng.multinomial(int(rows), share / share.sum(), resampling.resamples) / rows
     hits, mass = drawn[:, : len(edges)], drawn[:, : len(edges)] + drawn[:, len(edges) :]
     score = np.asarray(observed.score)
-    ends = inversion.invert(
+    inverse = inversion.invert(
         *(observed.gap, observed.mass, score, hits - mass * score, mass),
         lambda gap, mass: np.abs(gap).sum(-1),
         rows=rows,
-        level=level,
-        seed=seed,
+        level=resampling.level,
+        seed=resampling.seed,
     )
-    return replace(
-        estimate, low=ends.low, high=ends.high, unbiased=ends.unbiased, p_value=ends.p_value
-    )
+    return replace(estimate, **inverse._asdict())
 
 
-def _require(against: str, alpha: float, ci: str, resamples: int, level: float, seed: int) -> None:
-    """Check the options. Raises UsageError."""
+def _require(against: str, alpha: float) -> None:
+    """Check the options of the test. Raises UsageError."""
     if against not in NULLS:
         raise UsageError(f"--against must be one of {', '.join(NULLS)} (got {against!r})")
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha must lie between 0 and 1, not {alpha:g}")
-    if ci not in ("inverted", "none"):
-        raise UsageError(f"--ci must be one of inverted, none (got {ci!r})")
-    Resampling(ci, resamples, level, seed)  # checks itself
+
+
+def _require_method(ci: str) -> None:
+    """Check that periods can have intervals by this method. Raises UsageError."""
+    if ci not in METHODS:
+        raise UsageError(f"--ci must be one of {', '.join(METHODS)} (got {ci!r})")
 
 
 def _require_alike(source: str, periods: list[Period]) -> None:

@@ -20,6 +20,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import Kind, Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError, UnreadableError, UsageError
+from calibtool.evaluation.request import one_score_view
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.cells_file import load_cells
 from calibtool.streaming.exact import MOST_ROWS, Exact
@@ -30,7 +31,6 @@ from calibtool.types import Array
 # Most periods: 27 years of days. A column of more values is not a column of periods but of
 # identifiers, and each period holds sums of some thousand cells.
 MOST = 10_000
-VIEWS = ("auto", "top", "positive")
 Sums: TypeAlias = dict[str, Exact]  # exact sums per cell, by the names that `Tally` gives them
 WEIGHTED = (
     "rows are weighted, and evidence from weighted rows is not valid: a row of weight 2 is not "
@@ -65,7 +65,7 @@ def in_memory(data: Mapping[str, Predictions | Summary], view: str, bins: int) -
         if isinstance(rows, Summary):
             periods.append(_of_summary(rows, view, name))
             continue
-        resolved, cells = view_of(rows, view), _grid(bins)
+        resolved, cells = one_score_view(view, rows), _grid(bins)
         tally = Tally(cells)
         for block in rows.blocks(MOST_ROWS):
             tally.add(*reduce_rows(_unweighted(block)).view(resolved))
@@ -125,21 +125,6 @@ def _from(series: Periods, since: str) -> Periods:
     return replace(series, periods=series.periods[first:], notes=(*series.notes, *notes))
 
 
-def view_of(rows: Predictions | Source | Summary, view: str) -> str:
-    """Return the view, "top" or "positive"; "auto" is positive for one column, top otherwise.
-
-    Raises UsageError for another name, and for the positive view of other than two classes.
-    """
-    if view not in VIEWS:
-        raise UsageError(f"--view must be one of {', '.join(VIEWS)} (got {view!r})")
-    if view == "auto":
-        return "positive" if rows.one_column else "top"
-    if view == "positive" and rows.classes != 2:
-        has = f"{rows.classes} classes" if rows.classes else "confidences alone"
-        raise UsageError(f"{rows.source}: --view positive needs two classes; here are {has}")
-    return view
-
-
 def _grid(bins: int) -> Grid:
     """Return the grid of cells that also end where `bins` equal-width bins do."""
     if not 1 <= bins <= 1000:
@@ -158,7 +143,7 @@ def _unweighted(block: Predictions) -> Predictions:
 
 def _of_summary(summary: Summary, view: str, name: str) -> Period:
     """Return the period of a summary. Raises InputError if it is weighted or lacks the view."""
-    resolved = view_of(summary, view)
+    resolved = one_score_view(view, summary)
     if not summary.has(resolved):
         raise InputError(f"{summary.source}: holds no cells of the view {resolved}")
     if summary.weighted:
@@ -246,7 +231,7 @@ class _Reading:
         source = open_source(address, replace(self.choice, skip_bad_files=False))
         if source.roles.weights:
             raise InputError(f"{source.source}: {WEIGHTED}")
-        view = view_of(source, self.view)
+        view = one_score_view(self.view, source)
         self._require_alike(source, view)
         column = None if key is not None else self.time or self.every
         if column:
@@ -287,7 +272,7 @@ class _Reading:
                 "period, --every day uses the date in its name"
             )
         summary = load_cells(path)
-        self._require_alike(summary, view_of(summary, self.view))
+        self._require_alike(summary, one_score_view(self.view, summary))
         self.summaries[key] = self.summaries[key] + summary if key in self.summaries else summary
 
     def _require_alike(self, source: Source | Summary, view: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibtool.analysis.significance.null import TIE, Null, occupied
+from calibtool.analysis.significance.null import TIE, Null
 from calibtool.analysis.significance.statistics import ece
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.profiles import equal_mass, equal_width
@@ -49,7 +49,7 @@ def detectable(null: Null, critical: float, seed: int, progress: Progress) -> fl
         with np.errstate(over="ignore"):
             truth = 1 / (1 + np.exp(-logits / np.exp(log_t)))
         true = replace(null.cells, y=null.cells.n * truth)
-        chance = occupied(true.pool(edges))
+        chance = true.pool(edges).occupied()
         drawn = pooled.redrawn(generator(Stream.POWER, seed), _DRAWS, chance.y / chance.n)
         return float((ece(drawn) >= critical * (1 - TIE)).mean()), float(ece(true))
 

@@ -63,23 +63,6 @@ def choose(tests: str | Iterable[str] | None, predictions: Readable) -> list[Tes
     return [test for name, test in TESTS.items() if name in names]
 
 
-def settle(view: str, predictions: Readable) -> str:
-    """Return the view to test, "top" or "positive", for "auto", "top" or "positive".
-
-    Raises UsageError for another name, and for the positive view of other than two classes.
-    """
-    if view not in ("auto", "top", "positive"):
-        raise UsageError(f"--view must be one of auto, top, positive (got {view!r})")
-    if view == "positive" and predictions.classes != 2:
-        there = "confidences" if predictions.classes is None else f"{predictions.classes} classes"
-        raise UsageError(
-            f"{predictions.source}: the positive view needs two classes, there are {there}"
-        )
-    if view != "auto":
-        return view
-    return "positive" if predictions.one_column else "top"
-
-
 def read(predictions: Readable, view: str, *, whole: bool, progress: Progress) -> Inputs:
     """Read the predictions once.
 

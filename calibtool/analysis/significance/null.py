@@ -67,7 +67,7 @@ class Null:
         if len(cells.at) > EXACT:
             grid = np.concatenate([np.arange(1, 2**SCALES + 1) / 2**SCALES, equal_width(cells)])
             edges = np.unique(np.concatenate([grid, equal_mass(cells, bins=_MASS)]))
-            cells, squares = (occupied(sums.pool(edges)) for sums in (cells, squares))
+            cells, squares = (sums.pool(edges).occupied() for sums in (cells, squares))
         return cls._worth(cells, squares.n, exact)
 
     @classmethod
@@ -85,7 +85,7 @@ class Null:
         """Return the null hypothesis of cells pooled to upper edges; `exact` stays."""
         cells = self.cells.pool(edges)
         squares = replace(self.cells, n=self.scale**2 * self.trials).pool(edges).n
-        return self._worth(occupied(cells), squares[cells.n > 0], self.exact)
+        return self._worth(cells.occupied(), squares[cells.n > 0], self.exact)
 
     def redrawn(self, rng: np.random.Generator, count: int, chance: Array | None = None) -> Cells:
         """Return the cells with redrawn outcomes, y of shape (count, C).
@@ -122,12 +122,6 @@ class Null:
             options.progress("redrawing outcomes", high / options.resamples)
         observed = [float(statistic(self.cells)) for statistic in statistics]
         return [(x, np.concatenate(parts)) for x, parts in zip(observed, drawn, strict=True)]
-
-
-def occupied(cells: Cells) -> Cells:
-    """Return the cells that hold any weight."""
-    positive = cells.n > 0
-    return Cells(cells.at[positive], cells.n[positive], cells.p[positive], cells.y[positive])
 
 
 def monte_carlo(observed: float, drawn: Array) -> float:

@@ -128,5 +128,8 @@ class TestResults(Shown):
         return tuple(result.name for result in rejected)
 
     def __getitem__(self, name: str) -> Result:
-        """Return the result of a test. Raises StopIteration if the test was not run."""
-        return next(result for result in self.results if result.name == name)
+        for result in self.results:
+            if result.name == name:
+                return result
+        names = ", ".join(result.name for result in self.results)
+        raise KeyError(f"no {name!r} in these results; they have {names}")

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool.analysis.significance.detect import detectable
-from calibtool.analysis.significance.inputs import Inputs, choose, read, settle
+from calibtool.analysis.significance.inputs import Inputs, choose, read
 from calibtool.analysis.significance.null import Null, monte_carlo
 from calibtool.analysis.significance.result import (
     LEVEL,
@@ -30,6 +30,7 @@ from calibtool.analysis.significance.wording import reading
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.errors import NotAvailableError
+from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_resamples, require_seed
 from calibtool.intervals.multiple import holm
 from calibtool.types import Progress, silent
@@ -67,7 +68,7 @@ def significance(
     """
     options = _options(resamples, seed, progress)
     chosen = choose(tests, predictions)
-    view = settle(view, predictions)
+    view = one_score_view(view, predictions)
     whole = any(test.rows for test in chosen)
     inputs = read(predictions, view, whole=whole, progress=options.progress)
     null = Null.of(inputs.score, inputs.outcome, inputs.weights)

@@ -103,14 +103,14 @@ def _redrawn(
     for block, low in enumerate(range(0, rows, size)):
         at = slice(low, min(low + size, rows))
         probs = whole.probs[at]
-        random = generator(stream, options.seed, block, probs.shape[1])
+        rng = generator(stream, options.seed, block, probs.shape[1])
         labels = np.empty((len(probs), draws + 1), np.int64)
-        labels[:, :-1] = redrawn_labels(probs, random, draws)
+        labels[:, :-1] = redrawn_labels(probs, rng, draws)
         labels[:, -1] = whole.labels[at]
         yield at, labels
 
 
-def redrawn_labels(probs: Array, random: np.random.Generator, count: int) -> Array:
+def redrawn_labels(probs: Array, rng: np.random.Generator, count: int) -> Array:
     """Return (rows, count) labels drawn from (rows, K) probabilities, by inversion.
 
     Row r's cumulative probabilities are shifted to [r, r + 1], so that those of all rows are one
@@ -119,7 +119,7 @@ def redrawn_labels(probs: Array, random: np.random.Generator, count: int) -> Arr
     cumulative = np.cumsum(probs, axis=1, dtype=np.float64)
     cumulative /= cumulative[:, -1:]
     row = np.arange(len(probs))[:, None]
-    uniform = row + random.random((len(probs), count))
+    uniform = row + rng.random((len(probs), count))
     labels = np.searchsorted((cumulative + row).ravel(), uniform.ravel(), side="right")
     labels = labels.reshape(uniform.shape) - row * probs.shape[1]
     return np.asarray(np.minimum(labels, probs.shape[1] - 1))

@@ -39,7 +39,7 @@ def _verdict(results: TestResults, p_values: dict[str, float], n: str) -> str:
 
 
 def _limit(error: float | None) -> str:
-    """Return what size of error these rows would have shown."""
+    """Return the sentence on the error that these rows would detect."""
     if error is None:
         return "No temperature distorts these scores so far that it would be found with 80 % power."
     return f"An ECE of about {error:.2g} would be found with 80 % power at this n."

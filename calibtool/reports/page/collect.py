@@ -17,7 +17,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.inspection import oddities
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Recalibrator, Variant
-from calibtool.data.slicing import carrying, columns_of, missing
+from calibtool.data.slicing import columns_of, load_with, missing
 from calibtool.diagrams import reliability_curves, risk_coverage
 from calibtool.diagrams.curve import Curve
 from calibtool.errors import FitError, InputError
@@ -157,12 +157,11 @@ def _of_summary(name: str, summary: Summary, options: PageOptions) -> FileSummar
 
 def loaded(file: Source | Predictions, by: Sequence[str] = ()) -> Predictions:
     """Return all rows in memory, with the columns that they are sliced by."""
-    if isinstance(file, Source):
-        return carrying(file, by).load()
-    for name in (name for slicing in by for name in columns_of(slicing, file.extra)):
-        if name not in file.extra:
-            raise missing(file, name)
-    return file
+    rows = load_with(file, by)
+    for name in (name for slicing in by for name in columns_of(slicing, rows.extra)):
+        if name not in rows.extra:
+            raise missing(rows, name)
+    return rows
 
 
 def _key(file: Source | Predictions) -> str:
@@ -253,6 +252,6 @@ def _curve(results: Results, variant: int) -> Curve:
 
 def _right_and_wrong(results: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the share of all rows that are right, and wrong, in each bin of the confidence."""
-    cells = results.panels(0, "top").exact(0).pool(EDGES)
+    cells = results.problems(0, "top").exact(0).pool(EDGES)
     right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total
     return tuple(right.tolist()), tuple(wrong.tolist())

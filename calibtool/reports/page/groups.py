@@ -18,8 +18,8 @@ from calibtool.data.slicing import partition
 from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.one_vs_rest import OneVsRest
+from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.metrics.spec import parse
 from calibtool.reports.page.model import Classes, Group, OneClass, Slices
 from calibtool.types import Array
 
@@ -89,9 +89,9 @@ def slices(
     """
     parts = partition(predictions, by, most=MOST_VALUES)
     means = groups(scores, predictions.weights, parts.codes, parts.names, resampling.level)
-    specs = [parse(f"ece(view={view})")]
+    request = Request.of(predictions, f"ece(view={view})", resampling=resampling)
     measured = [
-        replace(group, errors=slice_estimates(predictions, parts, k, specs, resampling))
+        replace(group, errors=slice_estimates(request, parts.take(predictions, k)))
         if group.rows
         else group
         for k, group in enumerate(means)
