@@ -202,8 +202,7 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     marks.foot(
         place,
         style,
-        f"Bars: {100 * data.level:g} % intervals. Right: number of rows, and the most frequent "
-        "other label",
+        f"Bars: {100 * data.level:g} % intervals. Right: rows; most frequent other label",
     )
 
 
