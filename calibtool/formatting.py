@@ -88,6 +88,15 @@ def joined(words: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1.
+
+    >>> counted(1, "test"), counted(1200, "row")
+    ('1 test', '1,200 rows')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def capitalized(text: str) -> str:
     """Return text as the beginning of a sentence; unlike `str.capitalize`, the rest is kept.
 

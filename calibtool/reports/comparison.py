@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow
-from calibtool.formatting import interval, number, percent, signed
+from calibtool.formatting import counted, interval, number, percent, signed
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
@@ -108,14 +108,11 @@ def _notes(comparison: Comparison) -> Iterator[Note]:
         yield Note(
             f"Changes are paired, minus {comparison.names[comparison.reference]}; those of "
             "calibration errors are corrected for bias. * p below "
-            f"{percent(1 - comparison.level)} after Holm's correction for {_tests(comparison)}."
+            f"{percent(1 - comparison.level)} after Holm's correction for "
+            f"{counted(comparison.tests, 'test')}."
         )
     if comparison.reading:
         yield Note(comparison.reading)
-
-
-def _tests(comparison: Comparison) -> str:
-    return "1 test" if comparison.tests == 1 else f"{comparison.tests} tests"
 
 
 # ------------------------------------------------------------------ for machines
@@ -198,7 +195,7 @@ def _paper(comparison: Comparison) -> Table:
     if comparison.level is not None:
         notes.append(
             f"paired bootstrap, p < {1 - comparison.level:g} after Holm's correction for "
-            f"{_tests(comparison)}"
+            f"{counted(comparison.tests, 'test')}"
         )
     return Table(
         kind="calibtool-comparison",

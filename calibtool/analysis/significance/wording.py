@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibtool.analysis.significance.result import LEVEL, TestResults
-from calibtool.formatting import joined
+from calibtool.formatting import counted, joined
 
 
 def reading(results: TestResults) -> str:
@@ -22,13 +22,13 @@ def _verdict(results: TestResults, p_values: dict[str, float], n: str) -> str:
         verb = "rejects" if len(results.rejecting) == 1 else "reject"
         return (
             f"Miscalibrated: {joined(results.rejecting)} {verb} perfect calibration at {n} "
-            f"(Holm's correction for {len(p_values)} tests at 5 %)."
+            f"(Holm's correction for {counted(len(p_values), 'test')} at 5 %)."
         )
     # Holm multiplies the smallest possible p-value, 1 / (redraws + 1), by the number of tests
     if len(p_values) > LEVEL * (results.resamples + 1):
         return (
-            f"{results.resamples} redraws are too few for {len(p_values)} tests: none could "
-            f"reject. Ask for --resamples {round(len(p_values) / LEVEL)} or more."
+            f"{results.resamples} redraws are too few for {counted(len(p_values), 'test')}: none "
+            f"could reject. Ask for --resamples {round(len(p_values) / LEVEL)} or more."
         )
     if len(p_values) == 1:
         return f"{next(iter(p_values))} sees no miscalibration at {n} (p = {smallest})."
