@@ -169,13 +169,7 @@ def select(
     calibrator = _identity(predictions) if chosen == NOTHING else fit(chosen, predictions)
     tick("fitting the choice", 1.0)
     return Selection(
-        DataInfo(
-            measured.source,
-            measured.rows,
-            predictions.classes,
-            measured.kind,
-            measured.weights is not None,
-        ),
+        DataInfo.of(measured),
         rank_by,
         level,
         candidates,

@@ -144,7 +144,7 @@ def search_slices(
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
     confirmed = _confirmed(chosen, sums, ~first, level)
     return SliceSearch(
-        DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None),
+        DataInfo.of(rows),
         view,
         tuple(part.by for part in parts),
         tuple(skipped),

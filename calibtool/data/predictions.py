@@ -169,8 +169,7 @@ class Predictions(Shown):
 
     def describe(self) -> str:
         """Return a description in one line: source, rows, classes and kind."""
-        weighted = self.weights is not None
-        return DataInfo(self.source, self.rows, self.classes, self.kind, weighted).describe()
+        return DataInfo.of(self).describe()
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame with one line per row.
@@ -260,6 +259,11 @@ class DataInfo:
     kind: Kind
     weighted: bool = False
     filter: str = ""
+
+    @staticmethod
+    def of(rows: Predictions) -> DataInfo:
+        """Return the description of rows in memory."""
+        return DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
 
     def describe(self) -> str:
         """Return the description in one line."""

@@ -133,7 +133,7 @@ def compute(
             request(rows.take(members), [f"ece(bins={bins}{option})"], **shared)
         )
         stretches.append(_stretch(results, values[members], is_time))
-    data = DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
+    data = DataInfo.of(rows)
     level = results.settings.level
     return Shift(over, is_time, tuple(stretches), (data,), results.view, level)
 
