@@ -48,7 +48,7 @@ class Group:
 
     @property
     def off(self) -> bool:
-        """Whether the interval of the gap leaves out 0."""
+        """Whether the interval of the gap excludes 0."""
         ends = self.gap_interval
         return ends is not None and not ends[0] <= 0 <= ends[1]
 

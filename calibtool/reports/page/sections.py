@@ -103,7 +103,7 @@ def _diagrams(subject: FileSummary) -> list[Markup]:
     )
     legend = (
         "Each point is a bin, at its mean score and mean outcome, with its interval; it is filled "
-        "where the interval leaves out the diagonal. Grey: where a perfect model's point would "
+        "where the interval excludes the diagonal. Grey: where a perfect model's point would "
         "lie. Bars: the share of rows. Point at a bin, or reach it with Tab and the arrow keys, "
         "for its numbers."
     )
@@ -158,7 +158,7 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
         "that are predicted as this class; ECE is that of the class against all others."
     )
     count = (
-        f"{off} of {classes.total:,} classes have a gap whose interval leaves out 0; by chance "
+        f"{off} of {classes.total:,} classes have a gap whose interval excludes 0; by chance "
         f"alone it would be about {(1 - (page.level or 0.95)) * classes.total:.2g}."
     )
     if len(classes.rows) < classes.total:
@@ -168,7 +168,7 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
 
 def _slices(slices: Slices, view: str) -> list[Markup]:
     off = sum(group.off for group in slices.groups)
-    count = f"{off} of {len(slices.groups)} groups have a gap whose interval leaves out 0."
+    count = f"{off} of {len(slices.groups)} groups have a gap whose interval excludes 0."
     note = element("p", f"{count} {slices.note}".rstrip(), class_="note")
     return [tables.slices(slices, figures.NAMES[view]), note]
 

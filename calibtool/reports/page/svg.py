@@ -51,7 +51,7 @@ def target(
         top, bottom: ends of the area, in units of the viewBox.
         marks: what is drawn.
         lines: the text that appears when the area is pointed at.
-        off: whether the bin's interval leaves out the diagonal.
+        off: whether the bin's interval excludes the diagonal.
     """
     area = box("area", left, right, top, bottom - top)
     tip = element("g", *(label(LEFT, 16 + 18 * k, t) for k, t in enumerate(lines)), class_="tip")
