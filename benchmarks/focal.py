@@ -172,7 +172,9 @@ def measured(predictions: ct.Predictions) -> dict[str, float]:
     """The table's metrics, and their bias-corrected values where there are such."""
     report = ct.evaluate(predictions, list(METRICS), resamples=200, seed=0)
     found = {e.name: e.value for e in report.estimates}
-    found |= {f"{e.name} unbiased": e.unbiased for e in report.estimates if e.unbiased is not None}
+    found |= {
+        f"{e.name} corrected": e.corrected for e in report.estimates if e.corrected is not None
+    }
     return {key: round(float(value), DIGITS) for key, value in found.items()}
 
 

@@ -31,7 +31,7 @@ METRICS = ("ece", "classwise-ece", "nll", "accuracy")
 MODES = ("prove", "tolerate", "point")
 # the true excess, as a share of what is allowed
 PLACES = (0.0, -0.2, 0.1, 0.25, 0.5, 1.0)
-NUMBERS = ("value", "low", "high", "unbiased", "error")
+NUMBERS = ("value", "low", "high", "corrected", "error")
 
 
 def levels(n: int) -> tuple[float, ...]:

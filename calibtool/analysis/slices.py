@@ -293,8 +293,8 @@ def _p_of(estimate: Estimate, whole: Estimate, level: float | None) -> float | N
         return None
     if whole.value is None or level is None:
         return None
-    centre = estimate.value if estimate.unbiased is None else estimate.unbiased
-    goal = whole.value if whole.unbiased is None else whole.unbiased
+    centre = estimate.value if estimate.corrected is None else estimate.corrected
+    goal = whole.value if whole.corrected is None else whole.corrected
     reach = estimate.high - centre if goal > centre else centre - estimate.low
     if not all(map(math.isfinite, (centre, goal, reach))):
         return None

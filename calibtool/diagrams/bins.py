@@ -50,7 +50,7 @@ class BinsDiagram(Drawn):
     @property
     def parts(self) -> Parts:
         """Everything that is drawn, as tables."""
-        names = ("name", "value", "low", "high", "unbiased", "signature")
+        names = ("name", "value", "low", "high", "corrected", "signature")
         return {
             "data": data_columns(self.data),
             "curve": stacked(

@@ -94,11 +94,15 @@ class CurveMetrics:
         replicates = self.replicates[spec.name]
         assert isinstance(spec.metric, CellMetric)
         if spec.metric.biased and self.settings.inverted:
-            low, high = np.quantile(self._moves(spec), self._tails)
+            moves = self._moves(spec)
+            low, high = np.quantile(moves, self._tails)
             # a basic interval: what noise does to the smoothed truth is taken off the value
             least, most = spec.metric.least, spec.metric.most
             ends = (max(value - high, least), min(value - low, most))
-            return Measurement(value, replicates=replicates, interval=ends, method="smoothed")
+            corrected = min(max(value - float(np.median(moves)), ends[0]), ends[1])
+            return Measurement(
+                value, replicates=replicates, corrected=corrected, interval=ends, method="smoothed"
+            )
         alone = len(self.problems) == 1
         closed = spec.metric.interval
         rows_alone = alone and self.problems.weights is None and not self._clustered
@@ -155,7 +159,7 @@ class CurveMetrics:
 
     @property
     def inverse(self) -> dict[str, inversion.Inverted]:
-        """Interval, p-value and unbiased estimate of every calibration error, by candidates."""
+        """Interval, p-value and corrected estimate of every calibration error, by candidates."""
         if self._inverse is None:
             self._inverse = self._invert()
         return self._inverse

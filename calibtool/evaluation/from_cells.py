@@ -122,7 +122,7 @@ class _VariantMetrics:
         wider = min(effective / (effective - 1), 2.0) ** 0.5 if effective > 1 else 2.0**0.5
         inverse = measurement.inverse
         if inverse is not None:
-            low, middle, high = inverse.low, inverse.unbiased, inverse.high
+            low, middle, high = inverse.low, inverse.corrected, inverse.high
             low = max(middle - wider * (middle - low), 0.0)
             inverse = inverse._replace(low=low, high=middle + wider * (high - middle))
             measurement = replace(measurement, inverse=inverse)

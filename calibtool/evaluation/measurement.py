@@ -61,9 +61,11 @@ class Measurement:
         value: the plug-in value; None where `missing` says why there is none.
         missing: why there is no value, or "".
         replicates: (R,) its value in each bootstrap replicate, or None.
-        inverse: interval, p-value and unbiased estimate from candidate truths; calibration errors
+        inverse: interval, p-value and corrected estimate from candidate truths; calibration errors
             only.
         acceleration: of a BCa interval (Efron 1987).
+        corrected: the estimate of the true value of a metric without `inverse`; None where that is
+            the value itself.
         interval, method: an interval in closed form or by the metric's own method, and the name of
             that method.
     """
@@ -72,6 +74,7 @@ class Measurement:
     missing: str = ""
     replicates: Array | None = None
     inverse: Inverted | None = None
+    corrected: float | None = None
     acceleration: float = 0.0
     interval: tuple[float, float] | None = None
     method: str = ""

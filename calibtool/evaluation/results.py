@@ -116,7 +116,7 @@ def bias_of(measurement: Measurement, view: str, settings: Settings) -> Estimate
     if value is None or replicates is None:
         return estimate
     low, high = bootstrap.plain("percentile", value, replicates, settings.level)
-    return replace(estimate, low=low, high=high)
+    return _with_interval(estimate, value, low, high)
 
 
 def estimate_of(
@@ -139,10 +139,11 @@ def estimate_of(
     if measurement.value is None:
         return estimate
     estimate = replace(estimate, error=_standard_error(measurement.replicates))
-    if measurement.interval is not None:
-        return replace(estimate, low=measurement.interval[0], high=measurement.interval[1])
     if measurement.inverse is not None:
         return replace(estimate, **measurement.inverse._asdict())
+    corrected = measurement.value if measurement.corrected is None else measurement.corrected
+    if measurement.interval is not None:
+        return _with_interval(estimate, corrected, *measurement.interval)
     replicates = measurement.replicates
     # a metric may be undefined in some replicates, such as one in which a class has no rows
     if replicates is None or np.isfinite(replicates).sum() < FEW_RESAMPLES:
@@ -150,7 +151,14 @@ def estimate_of(
     low, high = bootstrap.plain(
         method, measurement.value, replicates, settings.level, measurement.acceleration
     )
-    return replace(estimate, low=low, high=high)
+    return _with_interval(estimate, corrected, low, high)
+
+
+def _with_interval(estimate: Estimate, corrected: float, low: float, high: float) -> Estimate:
+    """Return an estimate with an interval, which is stretched to the estimate of the true value
+    where it does not reach it."""
+    low, high = min(low, corrected), max(high, corrected)
+    return replace(estimate, low=low, high=high, corrected=corrected)
 
 
 def change_of(
@@ -174,6 +182,9 @@ def change_of(
         return replace(estimate, missing=before.missing or after.missing)
     value = after.value - before.value
     estimate = replace(estimate, value=value)
+    if before.corrected is None or after.corrected is None:
+        return estimate
+    corrected = after.corrected - before.corrected
     if a.replicates is None or b.replicates is None:
         return estimate
     estimate = replace(estimate, error=_standard_error(b.replicates - a.replicates))
@@ -181,15 +192,14 @@ def change_of(
         changes = b.replicates - a.replicates
         low, high = bootstrap.plain("percentile", value, changes, settings.level)
         p_value = difference.p_of_replicates(changes, settings.level)
-        return replace(estimate, low=low, high=high, p_value=p_value)
+        return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)
     # equal in every replicate: the difference is 0 for certain, and their correlation 1
     if np.array_equal(a.replicates, b.replicates):
-        return replace(estimate, unbiased=0.0, low=0.0, high=0.0, p_value=1.0)
+        return replace(estimate, corrected=0.0, low=0.0, high=0.0, p_value=1.0)
     pair = (a.inverse, b.inverse, _correlation(a, b), settings.level)
     low, high = difference.difference(*pair)
     p_value = difference.p_of_difference(*pair)
-    centre = b.inverse.unbiased - a.inverse.unbiased
-    return replace(estimate, unbiased=centre, low=low, high=high, p_value=p_value)
+    return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)
 
 
 def _standard_error(replicates: Array | None) -> float | None:

@@ -69,7 +69,9 @@ def _estimate(entry: dict[str, Any]) -> Estimate:
     """Return the estimate of a JSON object; keys that this version does not know are left out."""
     known = {field.name for field in fields(Estimate)}
     values = {key: value for key, value in entry.items() if key in known}
-    numbers = ("value", "low", "high", "unbiased", "p_value", "error")
+    if "unbiased" in entry:  # the name in version 1, which left it out of metrics without bias
+        values["corrected"] = entry["value"] if entry["unbiased"] is None else entry["unbiased"]
+    numbers = ("value", "low", "high", "corrected", "p_value", "error")
     for key in numbers:
         if values.get(key) is not None:
             values[key] = float(values[key])  # JSON has no infinity: it is written as "inf"
@@ -104,38 +106,39 @@ def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
             f"{saved.path}: its intervals are at level {saved.level}, this check's at {level:g}; "
             f"give --level {saved.level}, or save the report again"
         )
-    low, high, centre = _difference(then, now, level)
+    low, high = _difference(then, now, level)
+    assert now.corrected is not None
+    assert then.corrected is not None
     error = math.hypot(then.error, now.error) if then.error and now.error else None
-    value = now.value - then.value
-    return replace(bare, value=value, low=low, high=high, unbiased=centre, error=error)
+    value, corrected = now.value - then.value, now.corrected - then.corrected
+    return replace(bare, value=value, low=low, high=high, corrected=corrected, error=error)
 
 
-def _difference(then: Estimate, now: Estimate, level: float) -> tuple[float, float, float | None]:
-    """Return low, high and the unbiased estimate (None for metrics that are not biased).
+def _difference(then: Estimate, now: Estimate, level: float) -> tuple[float, float]:
+    """Return the ends of the difference's interval.
 
-    MOVER adds the squared distances of the ends from the values: low is the difference minus the
+    MOVER adds the squared distances of the ends from the estimates: low is the difference minus the
     root of (now - its low)**2 + (then's high - then)**2, and high likewise (Zou & Donner 2008).
     """
     a, b = _inverted(then), _inverted(now)
     if a is not None and b is not None:
-        low, high = difference.difference(a, b, 0.0, level)
-        return low, high, b.unbiased - a.unbiased
-    assert then.value is not None
-    assert now.value is not None
+        return difference.difference(a, b, 0.0, level)
+    assert then.corrected is not None
     assert then.low is not None
     assert then.high is not None
+    assert now.corrected is not None
     assert now.low is not None
     assert now.high is not None
-    value = now.value - then.value
-    low = value - math.hypot(now.value - now.low, then.high - then.value)
-    return low, value + math.hypot(now.high - now.value, then.value - then.low), None
+    corrected = now.corrected - then.corrected
+    low = corrected - math.hypot(now.corrected - now.low, then.high - then.corrected)
+    return low, corrected + math.hypot(now.high - now.corrected, then.corrected - then.low)
 
 
 def _inverted(estimate: Estimate) -> Inverted | None:
     """Return a calibration error's interval as `intervals.difference` takes it; None for other
     metrics."""
-    if estimate.unbiased is None or estimate.p_value is None:
+    if estimate.corrected is None or estimate.p_value is None:
         return None
     assert estimate.low is not None
     assert estimate.high is not None
-    return Inverted(estimate.low, estimate.high, estimate.unbiased, estimate.p_value)
+    return Inverted(estimate.low, estimate.high, estimate.corrected, estimate.p_value)

@@ -43,14 +43,14 @@ def decide(
     interval where the metric has none.
 
     >>> from calibtool.gate.requirement import parse_requirement
-    >>> estimate = Estimate("ece", 0.04, 0.02, 0.05, unbiased=0.035, error=0.008)
+    >>> estimate = Estimate("ece", 0.04, 0.02, 0.05, corrected=0.035, error=0.008)
     >>> ece = parse_requirement("ece <= 0.03")
     >>> [decide(ece, estimate, mode, 0.95, 900).decision for mode in ("prove", "tolerate", "point")]
     ['inconclusive', 'pass', 'fail']
     """
     require_value(requirement, estimate)
     assert estimate.value is not None
-    # a difference of two biased values is judged by its unbiased estimate
+    # a difference of two biased values is judged by its corrected estimate
     shown = _centre(estimate) if requirement.delta else estimate.value
     margin = 0.0 - _excess(requirement, shown)  # not the negative: JSON would show -0.0
     if requirement.spec is None:
@@ -183,9 +183,9 @@ def _bounds(requirement: Requirement, estimate: Estimate) -> tuple[float, float]
 
 
 def _centre(estimate: Estimate) -> float:
-    """Return the unbiased estimate, or the value where the metric is not biased."""
+    """Return the corrected estimate, or the value where there is none."""
     assert estimate.value is not None
-    return estimate.value if estimate.unbiased is None else estimate.unbiased
+    return estimate.value if estimate.corrected is None else estimate.corrected
 
 
 def _excess(requirement: Requirement, value: float) -> float:

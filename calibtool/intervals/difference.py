@@ -96,10 +96,10 @@ def _curve(error: Inverted, z: Array, reach: float) -> Array:
     # perfect calibration, which may lie within the interval.
     flat = min(reach, NormalDist().inv_cdf(min(max(1 - error.p_value, 1e-9), 1 - 1e-9)))
     low = flat if flat > 0 else reach
-    fall = (error.unbiased - error.low) / low
-    rise = (error.high - error.unbiased) / reach
+    fall = (error.corrected - error.low) / low
+    rise = (error.high - error.corrected) / reach
     floor = error.low if flat < reach else 0.0
-    bound = error.unbiased + np.where(z < 0, fall, rise) * z
+    bound = error.corrected + np.where(z < 0, fall, rise) * z
     return np.asarray(np.maximum(bound, max(floor, 0.0)))
 
 

@@ -12,8 +12,10 @@ class Estimate:
     Attributes:
         name: the spec string, such as "ece(bins=20)".
         value: the plain (plug-in) value; None where it is not available, and `missing` says why.
-        low, high: the confidence interval, or None.
-        unbiased: the median-unbiased estimate; calibration errors only.
+        low, high: the confidence interval of the true value, or None.
+        corrected: the estimate of the true value, which lies in the interval: median-unbiased for
+            calibration errors, which noise pushes up; the value itself for metrics that noise moves
+            in no direction. None without an interval.
         p_value: of perfect calibration, for calibration errors; of no change, for a change.
         view: the view it looks at (top, positive, class, label); "" for a score of whole rows.
         better: "lower", "higher" or "".
@@ -25,7 +27,7 @@ class Estimate:
     value: float | None
     low: float | None = None
     high: float | None = None
-    unbiased: float | None = None
+    corrected: float | None = None
     p_value: float | None = None
     view: str = ""
     better: str = "lower"

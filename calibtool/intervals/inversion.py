@@ -53,7 +53,7 @@ class Inverted(NamedTuple):
 
     low: float
     high: float
-    unbiased: float
+    corrected: float
     p_value: float
 
 

@@ -19,7 +19,9 @@ class MetricEntry:
         title: the name in words.
         definition: the formula.
         source: author, year, equation.
-        better: "lower", "higher", or "" where neither is.
+        better: "lower", "higher", "nearer" to `ideal`, or "" where none is.
+        ideal: the value that a calibrated model has, where neither lower nor higher is better.
+        least, most: the range of the metric.
         sees, blind: what changes the number, and what does not; for the metric's page.
     """
 
@@ -29,6 +31,9 @@ class MetricEntry:
     source: str
     _: KW_ONLY
     better: str = "lower"
+    ideal: float | None = None
+    least: float = -math.inf
+    most: float = math.inf
     sees: str = ""
     blind: str = ""
 
@@ -63,7 +68,6 @@ class CellMetric(MetricEntry):
             true rates; None where that is `of` itself.
         biased: True for a metric that noise shifts in one direction although it is no error. Its
             interval is taken around a smoothed version of the data.
-        least, most: the range of the metric.
         settle: settle(cells, **options) to options, for options whose default depends on the data.
         cuts: cuts(**options) to scores at which the metric jumps; cells must not straddle them.
     """
@@ -75,8 +79,6 @@ class CellMetric(MetricEntry):
     interval: Callable[..., tuple[float, float]] | None = None
     target: Callable[..., Array] | None = None
     biased: bool = False
-    least: float = -math.inf
-    most: float = math.inf
     settle: Callable[..., dict[str, float]] | None = None
     cuts: Callable[..., Sequence[float]] | None = None
 

@@ -46,14 +46,14 @@ def values(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]]:
     """
     titles = ["metric", "view", "value"]
     if whole or report.level is not None:
-        titles += [f"{percent(report.level)} interval", "unbiased"]
+        titles += [f"{percent(report.level)} interval", "corrected"]
     cells = [
         [
             estimate.name,
             estimate.view or "-",
             number(estimate.value) or f"not available: {estimate.missing}",
             interval(estimate.low, estimate.high),
-            number(estimate.unbiased),
+            number(estimate.corrected),
         ]
         for estimate in report.estimates
         if whole or not estimate.missing
@@ -81,8 +81,8 @@ def _changes(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]
 
 
 def best_change(change: Estimate) -> float | None:
-    """Return the change that is shown beside its interval: the unbiased one, if there is one."""
-    return change.value if change.unbiased is None else change.unbiased
+    """Return the change that is shown beside its interval: the corrected one, if there is one."""
+    return change.value if change.corrected is None else change.corrected
 
 
 def _notes(report: Report, *, whole: bool) -> list[Note]:
@@ -90,7 +90,7 @@ def _notes(report: Report, *, whole: bool) -> list[Note]:
     if whole:
         return [*warnings, *(Note(line) for line in report.reading.split("\n") if report.reading)]
     notes = []
-    if any(change.unbiased is not None for change in report.change):
+    if any(change.corrected is not None for change in report.change):
         notes.append(Note("Changes of calibration errors are corrected for bias.", "quiet"))
     notes += [Note(line, "quiet") for line in not_available(report.estimates)]
     return [*notes, *warnings, *([Note(report.reading)] if report.reading else [])]

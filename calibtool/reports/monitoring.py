@@ -74,7 +74,7 @@ def _record(period: PeriodResult) -> dict[str, object]:
         "ece": ece.value,
         "ece_low": ece.low,
         "ece_high": ece.high,
-        "ece_unbiased": ece.unbiased,
+        "ece_corrected": ece.corrected,
         "log10_e": period.log10_e,
         "alarm": period.alarm,
     }

@@ -13,7 +13,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Table, Tone
 
-_FIELDS = ("value", "low", "high", "unbiased", "view", "better", "missing", "signature")
+_FIELDS = ("value", "low", "high", "corrected", "view", "better", "missing", "signature")
 
 
 def table(report: SliceReport, width: int | None) -> Table:
@@ -33,7 +33,7 @@ def _part(report: SliceReport, part: SlicesBy, *, first: bool) -> Table:
     tones: dict[tuple[int, int | None], Tone] = {}
     titles = ["slice", "rows", "value"]
     if report.level is not None:
-        titles += [f"{percent(report.level)} interval", "unbiased", "p, Holm"]
+        titles += [f"{percent(report.level)} interval", "corrected", "p, Holm"]
     for k, whole in enumerate(report.whole):
         if whole.missing:
             continue
@@ -60,7 +60,7 @@ def _part(report: SliceReport, part: SlicesBy, *, first: bool) -> Table:
 
 def _row(rows: str, estimate: Estimate) -> list[str]:
     value = number(estimate.value) if not estimate.missing else "n/a"
-    return [rows, value, interval(estimate.low, estimate.high), number(estimate.unbiased)]
+    return [rows, value, interval(estimate.low, estimate.high), number(estimate.corrected)]
 
 
 def _starred(measure: SliceEstimate, level: float | None) -> str:

@@ -111,7 +111,7 @@ def test_the_same_input_gives_the_same_bytes(run, good):
 def test_its_numbers_are_those_of_evaluate(run, good, plain):
     rows = rows_of(plain, "Metrics")
     report = json.loads(run("evaluate", good, *FEW, "--format", "json").out)
-    assert rows[0] == ["metric", "value", "95 % interval", "unbiased", "in words"]
+    assert rows[0] == ["metric", "value", "95 % interval", "corrected", "in words"]
     for line, metric in zip(rows[1:], report["metrics"], strict=True):
         view = f" {metric['view']}" if metric["view"] else ""
         assert line[0] == metric["name"] + view

@@ -26,7 +26,7 @@ from calibtool.metrics.profiles import Profile
 
 
 def digits(report):
-    return [(e.name, e.value, e.low, e.high, e.unbiased, e.p_value) for e in report]
+    return [(e.name, e.value, e.low, e.high, e.corrected, e.p_value) for e in report]
 
 
 def test_one_thread_or_four_give_the_same_digits(overconfident):
@@ -150,14 +150,14 @@ def test_p_values_are_not_too_small_under_the_null():
     assert 0.25 <= np.median(small) <= 0.75
 
 
-def test_the_unbiased_value_is_nearer_the_truth_than_the_plain_one():
+def test_the_corrected_value_is_nearer_the_truth_than_the_plain_one():
     truth = ct.evaluate(simulate(400_000, 4, scale=1.3), ["ece"], ci="none")["ece"].value
     found = [
         ct.evaluate(simulate(500, 4, scale=1.3, seed=s), ["ece"], resamples=200)["ece"]
         for s in range(30)
     ]
     plain = abs(np.median([e.value for e in found]) - truth)
-    assert abs(np.median([e.unbiased for e in found]) - truth) < plain
+    assert abs(np.median([e.corrected for e in found]) - truth) < plain
 
 
 def test_inverting_is_the_same_for_more_threads():
@@ -182,7 +182,7 @@ def test_inverting_is_the_same_for_more_threads():
         )
 
     assert go(1) == go(3)
-    assert go(1).low <= go(1).unbiased <= go(1).high
+    assert go(1).low <= go(1).corrected <= go(1).high
 
 
 def test_before_and_after_share_their_draws(overconfident):

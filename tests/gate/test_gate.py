@@ -267,7 +267,10 @@ def test_an_unpaired_difference_covers():
     misses = 0
     for _ in range(400):
         x, y = rng.normal(0, 1, 2)
-        then, now = (Estimate("nll", v, v - 1.96, v + 1.96, view="", signature="") for v in (x, y))
+        then, now = (
+            Estimate("nll", v, v - 1.96, v + 1.96, corrected=v, view="", signature="")
+            for v in (x, y)
+        )
         found = delta(Saved("main.json", 0.95, 100, {"nll": then}), now, 0.95)
         misses += not found.low <= 0 <= found.high
     assert misses / 400 == pytest.approx(0.05, abs=0.03)

@@ -53,7 +53,7 @@ def source(path: Path | str, **choice):
 
 
 def digits(report):
-    return [(e.name, e.value, e.low, e.high, e.unbiased, e.p_value) for e in report]
+    return [(e.name, e.value, e.low, e.high, e.corrected, e.p_value) for e in report]
 
 
 @pytest.mark.usefixtures("streamed")

@@ -19,7 +19,7 @@ from calibtool.reports.selection import selection_cells
 
 
 def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
-    """Return a row per metric: value, interval and unbiased value."""
+    """Return a row per metric: value, interval and corrected value."""
     rows = []
     for estimate in estimates:
         if estimate.missing:
@@ -28,11 +28,15 @@ def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
             )
             continue
         ends = interval(estimate.low, estimate.high)
-        cells = [num(number(estimate.value)), num(ends, "interval"), num(number(estimate.unbiased))]
+        cells = [
+            num(number(estimate.value)),
+            num(ends, "interval"),
+            num(number(estimate.corrected)),
+        ]
         words = element("td", METRICS[parse(estimate.name).metric.name].title, class_="words")
         rows.append(row(_name(estimate), *cells, words))
     return table(
-        ["metric", "value", _interval(level), "unbiased", "in words"], rows, label="Metrics"
+        ["metric", "value", _interval(level), "corrected", "in words"], rows, label="Metrics"
     )
 
 
