@@ -16,7 +16,7 @@ from calibtool.calibrators.crossfit import FOLDS, require_foldable
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
-from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.calibrators.registry import METHODS, finite_options, module_of
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.rows import reduce_rows
@@ -119,6 +119,7 @@ def select(
     *,
     rank_by: str = "nll",
     test: Predictions | None = None,
+    smoothing: bool = True,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -133,6 +134,7 @@ def select(
         rank_by: "nll" or "brier", which are proper scores: a calibration error alone would rank
             first a calibrator that predicts the same for every row.
         test: rows to measure on, instead of cross-fitting.
+        smoothing: fit histogram and isotonic without probabilities of 0 and 1, by `smoothing`.
         resamples, level, seed: of the paired intervals.
         progress: called now and then with what is being done and the share that is done.
 
@@ -154,7 +156,7 @@ def select(
     require_seed(seed)
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
-    trial = _trial(predictions, test)
+    trial = _trial(predictions, test, smoothing=smoothing)
     measured, tick = trial.measured, progress or silent
     losses: dict[str, Array] = {}
     tried = []
@@ -166,7 +168,7 @@ def select(
     candidates = _compared(tried, losses, draws, measured.weights, level, tick)
     chosen, why = choose(candidates, rank_by)
     tick("fitting the choice", 0.0)
-    calibrator = _identity(predictions) if chosen == NOTHING else fit(chosen, predictions)
+    calibrator = _identity(predictions) if chosen == NOTHING else trial.fit(chosen, predictions)
     tick("fitting the choice", 1.0)
     return Selection(
         DataInfo.of(measured),
@@ -243,11 +245,13 @@ class _Trial:
             `measured` to measure.
         measured: the rows that are measured.
         description: what is fitted on, in words.
+        smoothing: whether to fit calibrators so that they give no probability of 0 or 1.
     """
 
     splits: tuple[tuple[Callable[[], Predictions], Array], ...]
     measured: Predictions
     description: str
+    smoothing: bool
 
     def run(self, method: str, rank_by: str) -> _Tried:
         """Fit and measure a method on every split."""
@@ -258,7 +262,7 @@ class _Trial:
             before = self.measured.take(at)
             began = time.perf_counter()
             try:
-                fitted = None if method == NOTHING else fit(method, fit_rows())
+                fitted = None if method == NOTHING else self.fit(method, fit_rows())
                 fit_end = time.perf_counter()
                 after = before if fitted is None else fitted(before)
             except CalibtoolError as error:
@@ -289,6 +293,10 @@ class _Trial:
         )
         return candidate, _loss(calibrated, rank_by)
 
+    def fit(self, method: str, rows: Predictions) -> Calibrator:
+        """Fit a method to rows."""
+        return fit(method, rows, **(finite_options(method) if self.smoothing else {}))
+
 
 def _loss(predictions: Predictions, rank_by: str) -> Array:
     """Return the score of each row that ranks, (N,): its NLL, or its Brier score."""
@@ -301,14 +309,15 @@ def _loss(predictions: Predictions, rank_by: str) -> Array:
     return rows.squares - 2 * rows.prob + 1  # sum of (p - e_label)**2, multiplied out
 
 
-def _trial(predictions: Predictions, test: Predictions | None) -> _Trial:
+def _trial(predictions: Predictions, test: Predictions | None, *, smoothing: bool) -> _Trial:
     """Return the splits: one with a test set, FOLDS without."""
     if test is not None:
         require_classes(test, predictions.classes or 0, predictions.class_names)
         if test.labels is None:
             raise UsageError(f"{test.source}: there are no labels to measure against")
         description = f"fitted on {predictions.source}, {predictions.rows:,} rows"
-        return _Trial(((lambda: predictions, np.arange(test.rows)),), test, description)
+        split = (lambda: predictions, np.arange(test.rows))
+        return _Trial((split,), test, description, smoothing)
     require_foldable(predictions)
     assert predictions.labels is not None
     fold = stratified_folds(predictions.labels, FOLDS, seed=0)
@@ -316,16 +325,16 @@ def _trial(predictions: Predictions, test: Predictions | None) -> _Trial:
         (lambda k=k: predictions.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
         for k in range(FOLDS)
     )
-    return _Trial(splits, predictions, f"cross-fitted in {FOLDS} folds")
+    return _Trial(splits, predictions, f"cross-fitted in {FOLDS} folds", smoothing)
 
 
 def _known(methods: Sequence[str] | None) -> list[str]:
     """Return the names of the calibrators to try, each once. Raises UsageError for others."""
-    names = list(dict.fromkeys(METHODS if methods is None else methods))
+    distinct = dict.fromkeys(METHODS if methods is None else methods)
+    names = [name for name in distinct if name != NOTHING]
     for name in names:
-        if name != NOTHING:
-            module_of(name)
-    return [name for name in names if name != NOTHING]
+        module_of(name)
+    return names
 
 
 def _distinct(predictions: Predictions) -> int:

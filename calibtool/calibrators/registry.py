@@ -30,6 +30,8 @@ class Method:
         by_passes: the number of classes up to which it is fitted to a file pass by pass, without
             holding it; 0 for never.
         to_cells: whether it can be fitted to the cells of a summary.
+        zeros: whether its definition gives probabilities of exactly 0 and 1, for which the NLL of
+            new rows can be infinite; its option `smoothing` avoids them.
     """
 
     title: str
@@ -43,6 +45,7 @@ class Method:
     any_form: bool = True
     by_passes: int = 0
     to_cells: bool = False
+    zeros: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -173,12 +176,13 @@ METHODS: dict[str, Method] = {
         "isotonic regression",
         "The best rising curve, in flat pieces.",
         "Use it for two classes with thousands of rows: it fits any rising shape. It makes ties, "
-        "which --centred avoids, and probabilities of 0 and 1, whose NLL can be infinite.",
+        "which --centred avoids, and probabilities of 0 and 1, which --smoothing avoids.",
         "Zadrozny & Elkan 2002",
         "tens/class",
         500,
         binary=True,
         to_cells=True,
+        zeros=True,
     ),
     "venn-abers": Method(
         "Venn-Abers",
@@ -194,12 +198,13 @@ METHODS: dict[str, Method] = {
         "histogram binning",
         "The share of positives in each bin.",
         "Use it if calibration must be provable: the error of a bin is that of a proportion. It "
-        "discards the order inside bins.",
+        "discards the order inside bins. Probabilities of 0 and 1 are avoided with --smoothing.",
         "Zadrozny & Elkan 2001",
         "15/class",
         300,
         binary=True,
         to_cells=True,
+        zeros=True,
     ),
     "scaling-binning": Method(
         "scaling-binning",
@@ -233,6 +238,15 @@ METHODS: dict[str, Method] = {
         binary=True,
     ),
 }
+
+
+def finite_options(method: str) -> dict[str, Any]:
+    """Return the options with which a calibrator gives no probability of 0 or 1.
+
+    >>> finite_options("isotonic"), finite_options("platt")
+    ({'smoothing': True}, {})
+    """
+    return {"smoothing": True} if METHODS[method].zeros else {}
 
 
 def module_of(method: str) -> Any:

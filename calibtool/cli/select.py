@@ -30,6 +30,12 @@ def command(name: str) -> click.Command:
     help="The proper score that decides.",
 )
 @click.option("--test", metavar="FILE", help="Measure on this file instead of cross-fitting.")
+@click.option(
+    "--smoothing/--no-smoothing",
+    default=True,
+    show_default=True,
+    help="Fit histogram and isotonic without probabilities of 0 and 1, so that NLL is finite.",
+)
 @click.option("--figure", metavar="FILE", help="Draw skill against complexity: png, svg or pdf.")
 @shared.replicates()
 @shared.form
@@ -40,6 +46,7 @@ def select(
     methods: str | None,
     rank_by: str,
     test: str | None,
+    smoothing: bool,
     figure: str | None,
     format_: str,
     **options: Any,
@@ -70,7 +77,13 @@ def select(
     names = None if methods is None else [name.strip() for name in methods.split(",")]
     with out.progress() as progress:
         selected = selection.select(
-            predictions, names, rank_by=rank_by, test=measured, progress=progress, **options
+            predictions,
+            names,
+            rank_by=rank_by,
+            test=measured,
+            smoothing=smoothing,
+            progress=progress,
+            **options,
         )
     if output:
         selected.calibrator.save(output)

@@ -12,7 +12,7 @@ from simulated import simulate
 import calibtool as ct
 from calibtool.analysis.selection import NOTHING, Candidate, choose
 from calibtool.calibrators.crossfit import cross_fit
-from calibtool.calibrators.registry import METHODS
+from calibtool.calibrators.registry import METHODS, finite_options
 from calibtool.reports.render import render
 
 FEW = ["temperature", "vector", "isotonic"]
@@ -40,7 +40,10 @@ def test_the_score_is_that_of_the_cross_fit(rank_by):
     p = simulate(1500, 3)
     found = ct.select(p, FEW, rank_by=rank_by, resamples=50)
     for name in FEW:
-        numbered, judge = cross_fit(lambda rows, name=name: ct.fit(name, rows), p, name)
+        options = finite_options(name)
+        numbered, judge = cross_fit(
+            lambda rows, name=name, options=options: ct.fit(name, rows, **options), p, name
+        )
         report = ct.evaluate(
             numbered,
             ["nll", "brier", "ece", "classwise-ece", "accuracy"],
@@ -92,7 +95,7 @@ def test_the_simplest_within_one_standard_error_is_chosen():
 
 def test_what_is_chosen_is_fitted_on_everything(found):
     p = simulate(2000, 3)
-    again = ct.fit(found.chosen, p)
+    again = ct.fit(found.chosen, p, **finite_options(found.chosen))
     assert found.calibrator.parameters() == again.parameters()
     assert found.calibrator.fitted.rows == 2000
 
@@ -123,9 +126,24 @@ def test_one_that_cannot_be_fitted_is_told_with_the_reason():
     assert "Not fitted: vector" in render(found, "table", width=80, colour=False)
 
 
+def test_those_that_give_zeros_are_smoothed_so_that_they_can_be_ranked(found):
+    for name in ("isotonic", "histogram"):
+        assert np.isfinite(found[name].nll)
+        assert found[name].low is not None
+    val, test = simulate(2000, 3), simulate(1500, 3, seed=1)
+    ranked = ct.select(val, ["isotonic"], test=test, resamples=50)
+    smooth = ct.fit("isotonic", val, smoothing=True)
+    assert ranked["isotonic"].nll == pytest.approx(
+        ct.evaluate(test, ["nll"], calibrator=smooth, ci="none").after[0].value
+    )
+    # the calibrator that is kept is the one that was measured
+    assert ranked.chosen == "isotonic"
+    assert ranked.calibrator.parameters() == smooth.parameters()
+
+
 def test_an_infinite_score_comes_last_and_says_so(found):
     p = simulate(400, 2)
-    ranked = ct.select(p, ["isotonic", "temperature"], resamples=50)
+    ranked = ct.select(p, ["isotonic", "temperature"], smoothing=False, resamples=50)
     assert ranked["isotonic"].score == np.inf
     assert ranked.candidates[-1].method == "isotonic"
     assert ranked["isotonic"].low is None

@@ -49,7 +49,14 @@ FOLDED = [
     for k, kind in ((2, "logits"), (5, "probs"))
 ]
 CENTRED = [("isotonic", (("centred", True),), 5, "logits", False)]
-CASES = [*PLAIN, *ONE_COLUMN, *SHIFTED, *WRAPPED, *FOLDED, *CENTRED]
+SMOOTHED = [
+    (m, (("smoothing", True), ("multiclass", wrapper)), k, kind, False)
+    for m, line in METHODS.items()
+    if line.zeros
+    for wrapper in MULTICLASS
+    for k, kind in ((2, "logits"), (5, "probs"))
+]
+CASES = [*PLAIN, *ONE_COLUMN, *SHIFTED, *WRAPPED, *FOLDED, *CENTRED, *SMOOTHED]
 
 
 def name_of(case):

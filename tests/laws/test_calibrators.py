@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -11,14 +12,16 @@ from simulated import simulate
 
 import calibtool as ct
 from calibtool.calibrators.multiclass_curves import MULTICLASS
-from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.calibrators.registry import METHODS, finite_options, module_of
 from calibtool.data.rows import to_probs
 
 NAMES = list(METHODS)
 BINARY = [name for name, line in METHODS.items() if line.binary]
 ORDERED = [name for name, line in METHODS.items() if line.keeps_order]
 ANY_FORM = [name for name, line in METHODS.items() if line.any_form]
-FINITE = [name for name in NAMES if name not in ("isotonic", "histogram")]  # no probability of 0
+ZEROS = [name for name, line in METHODS.items() if line.zeros]
+FINITE = [name for name in NAMES if name not in ZEROS]  # no probability of 0
+SMOOTHING = [name for name in NAMES if "smoothing" in signature(module_of(name).fit).parameters]
 # curves that never fall for two classes; BBQ and ENIR may, by their definition
 RISING = [*ORDERED, "platt", "beta", "spline", "isotonic", "venn-abers", "scaling-binning"]
 
@@ -315,3 +318,88 @@ def test_applied_in_blocks_or_whole_it_is_the_same(method, overconfident):
     whole = fitted(overconfident).values
     parts = [fitted(block).values for block in overconfident.blocks(700)]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-14, atol=1e-15)
+
+
+# ------------------------------------------------------------------ probabilities of 0 and 1
+
+
+@pytest.mark.parametrize("multiclass", MULTICLASS)
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("method", ZEROS)
+def test_smoothing_makes_the_nll_of_new_rows_finite(method, classes, multiclass):
+    fit_rows, fresh = simulate(150, classes), simulate(5000, classes, seed=1)
+    nll = [
+        ct.evaluate(fresh, ["nll"], calibrator=fitted, ci="none").after[0].value
+        for fitted in (
+            ct.fit(method, fit_rows, multiclass=multiclass),
+            ct.fit(method, fit_rows, multiclass=multiclass, **finite_options(method)),
+        )
+    ]
+    assert nll[0] == np.inf or multiclass == "shared"  # 600 rows share a curve
+    assert nll[1] < np.log(classes)
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_those_without_zeros_give_none_on_new_rows(method):
+    fitted = ct.fit(method, simulate(150, 3), **finite_options(method))
+    p = probabilities(fitted(simulate(5000, 3, seed=1)))
+    assert p.min() > 0
+    assert p.max() < 1
+
+
+@pytest.mark.parametrize("binning", ["equal-width", "equal-mass"])
+def test_smoothed_histogram_is_laplace_s(binning):
+    p = to_probs(simulate(400, 2))
+    plain = ct.fit("histogram", p, binning=binning).map.curves[0]
+    smooth = ct.fit("histogram", p, binning=binning, smoothing=True).map.curves[0]
+    np.testing.assert_array_equal(smooth.edges, plain.edges)
+    at = np.searchsorted(plain.edges, p.matrix()[:, 1])
+    n, k = np.bincount(at), np.bincount(at, p.labels)
+    np.testing.assert_allclose(plain.values, k / n)
+    np.testing.assert_allclose(smooth.values, (k + 1) / (n + 2))
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_smoothed_isotonic_is_that_of_two_rows_more(centred):
+    p = to_probs(simulate(300, 2))
+    score = p.matrix()[:, 1]
+    more = ct.Predictions.from_probs(
+        np.append(score, [score.min(), score.max()]), np.append(p.labels, [1, 0])
+    )
+    smooth = ct.fit("isotonic", p, centred=centred, smoothing=True).map.curves[0]
+    by_rows = ct.fit("isotonic", more, centred=centred).map.curves[0]
+    if centred:  # the two rows have no say in where a block's point is
+        np.testing.assert_allclose(smooth.y, by_rows.y)
+    else:
+        line = np.linspace(0, 1, 999)
+        np.testing.assert_allclose(smooth(line), by_rows(line))
+    assert (np.diff(smooth.y) >= 0).all()
+    assert 0 < smooth.y[0] < smooth.y[-1] < 1
+
+
+@pytest.mark.parametrize("method", SMOOTHING)
+def test_with_smoothing_a_class_needs_no_rows(method):
+    p = ct.Predictions.from_probs(simulate_scores(), np.zeros(60, int))
+    with pytest.raises(ct.CalibtoolError, match="--smoothing"):
+        ct.fit(method, p)
+    after = ct.fit(method, p, smoothing=True)(p).values
+    assert 0 < after.min() <= after.max() < 0.6
+
+
+def simulate_scores():
+    return np.linspace(0.05, 0.95, 60)
+
+
+@pytest.mark.parametrize("method", SMOOTHING)
+def test_smoothing_counts_weights_as_copies_and_is_in_the_file(method, tmp_path):
+    p = simulate(500, 3)
+    copies = np.random.Generator(np.random.PCG64(2)).integers(0, 4, p.rows)
+    weighted = ct.fit(method, replace(p, weights=copies.astype(float)), smoothing=True)
+    repeated = ct.fit(method, p.take(np.repeat(np.arange(p.rows), copies)), smoothing=True)
+    np.testing.assert_allclose(
+        probabilities(weighted(p)), probabilities(repeated(p)), atol=1e-9, rtol=1e-6
+    )
+    weighted.save(tmp_path / "cal.json")
+    loaded = ct.load_calibrator(tmp_path / "cal.json")
+    assert loaded.fitted.options["smoothing"] is True
+    np.testing.assert_array_equal(loaded(p).values, weighted(p).values)

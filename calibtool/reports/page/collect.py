@@ -12,7 +12,7 @@ import numpy as np
 from calibtool.analysis.selection import NOTHING, Selection, select
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
-from calibtool.calibrators.registry import METHODS
+from calibtool.calibrators.registry import METHODS, finite_options
 from calibtool.data.files.source import Source
 from calibtool.data.inspection import oddities
 from calibtool.data.predictions import Predictions
@@ -213,7 +213,7 @@ def _try_calibrators(predictions: Predictions, options: PageOptions) -> _Trial:
         method = _best(selection)
         chosen = method == selection.chosen
         title = selection.calibrator.describe() if chosen else METHODS[method].title
-        _, crossed = cross_fit(partial(fit, method), predictions, title)
+        _, crossed = cross_fit(partial(fit, method, **finite_options(method)), predictions, title)
     except (FitError, InputError) as error:
         return _Trial(why_not=f"No calibrator could be tried: {error}")
     how_fitted = f"cross-fitted in {FOLDS} folds: each row by a fit that did not see it"
