@@ -97,7 +97,7 @@ class CurveMetrics:
             moves = self._moves(spec)
             low, high = np.quantile(moves, self._tails)
             # a basic interval: what noise does to the smoothed truth is taken off the value
-            least, most = spec.metric.least, spec.metric.most
+            least, most = spec.limits
             ends = (max(value - high, least), min(value - low, most))
             corrected = min(max(value - float(np.median(moves)), ends[0]), ends[1])
             return Measurement(
@@ -154,7 +154,7 @@ class CurveMetrics:
                 moved = drawn[name] + (self.value[name] - float(whole[name]))
                 metric = self.specs[name].metric
                 assert isinstance(metric, CellMetric)
-                self._replicates[name] = np.clip(moved, metric.least, metric.most)
+                self._replicates[name] = np.clip(moved, *self.specs[name].limits)
         return self._replicates
 
     @property

@@ -16,7 +16,7 @@ from calibtool.evaluation.resampling import FEW_RESAMPLES, FEW_ROWS
 from calibtool.intervals import bootstrap, difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.spec import Spec
+from calibtool.metrics.spec import Spec, parse
 from calibtool.types import Array
 from calibtool.version import __version__
 
@@ -112,11 +112,12 @@ def bias_of(measurement: Measurement, view: str, settings: Settings) -> Estimate
     """Return mean score minus mean outcome, with a percentile interval: its replicates centre on
     the value, so that nothing has to be corrected."""
     value, replicates = measurement.value, measurement.replicates
-    estimate = Estimate("bias", value, view=view, better="")
+    spec = parse("bias")
+    estimate = _bare(spec, value, view)
     if value is None or replicates is None:
         return estimate
     low, high = bootstrap.plain("percentile", value, replicates, settings.level)
-    return _with_interval(estimate, value, low, high)
+    return _with_interval(estimate, value, low, high, spec)
 
 
 def estimate_of(
@@ -128,36 +129,52 @@ def estimate_of(
     of the replicates.
     """
     method = measurement.method or settings.resampling.method(is_error=spec.is_error)
-    estimate = Estimate(
-        spec.name,
-        measurement.value,
-        view=spec.view,
-        better=spec.metric.better,
+    value = measurement.value
+    estimate = replace(
+        _bare(spec, value, spec.view),
         missing=measurement.missing,
         signature=_signature(spec, method, settings, data, calibrator),
     )
-    if measurement.value is None:
+    if value is None:
         return estimate
     estimate = replace(estimate, error=_standard_error(measurement.replicates))
     if measurement.inverse is not None:
-        return replace(estimate, **measurement.inverse._asdict())
-    corrected = measurement.value if measurement.corrected is None else measurement.corrected
+        low, high, corrected, p_value = measurement.inverse
+        estimate = replace(estimate, p_value=p_value)
+        return _with_interval(estimate, corrected, low, high, spec)
+    corrected = value if measurement.corrected is None else measurement.corrected
     if measurement.interval is not None:
-        return _with_interval(estimate, corrected, *measurement.interval)
+        return _with_interval(estimate, corrected, *measurement.interval, spec)
     replicates = measurement.replicates
     # a metric may be undefined in some replicates, such as one in which a class has no rows
     if replicates is None or np.isfinite(replicates).sum() < FEW_RESAMPLES:
         return estimate
-    low, high = bootstrap.plain(
-        method, measurement.value, replicates, settings.level, measurement.acceleration
+    low, high = bootstrap.plain(method, value, replicates, settings.level, measurement.acceleration)
+    return _with_interval(estimate, corrected, low, high, spec)
+
+
+def _bare(spec: Spec, value: float | None, view: str) -> Estimate:
+    """Return a value without an interval, with what is known of its metric."""
+    least, most = spec.limits
+    return Estimate(
+        spec.name,
+        None if value is None else spec.clip(value),
+        view=view,
+        better=spec.metric.better,
+        ideal=spec.metric.ideal,
+        least=least,
+        most=most,
     )
-    return _with_interval(estimate, corrected, low, high)
 
 
-def _with_interval(estimate: Estimate, corrected: float, low: float, high: float) -> Estimate:
+def _with_interval(
+    estimate: Estimate, corrected: float, low: float, high: float, spec: Spec | None = None
+) -> Estimate:
     """Return an estimate with an interval, which is stretched to the estimate of the true value
-    where it does not reach it."""
+    where it does not reach it, and cut where the range of the metric ends."""
     low, high = min(low, corrected), max(high, corrected)
+    if spec is not None:
+        low, corrected, high = spec.clip(low), spec.clip(corrected), spec.clip(high)
     return replace(estimate, low=low, high=high, corrected=corrected)
 
 

@@ -71,7 +71,7 @@ def _estimate(entry: dict[str, Any]) -> Estimate:
     values = {key: value for key, value in entry.items() if key in known}
     if "unbiased" in entry:  # the name in version 1, which left it out of metrics without bias
         values["corrected"] = entry["value"] if entry["unbiased"] is None else entry["unbiased"]
-    numbers = ("value", "low", "high", "corrected", "p_value", "error")
+    numbers = ("value", "low", "high", "corrected", "p_value", "error", "ideal", "least", "most")
     for key in numbers:
         if values.get(key) is not None:
             values[key] = float(values[key])  # JSON has no infinity: it is written as "inf"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -18,9 +19,11 @@ class Estimate:
             in no direction. None without an interval.
         p_value: of perfect calibration, for calibration errors; of no change, for a change.
         view: the view it looks at (top, positive, class, label); "" for a score of whole rows.
-        better: "lower", "higher" or "".
+        better: "lower", "higher", "nearer" to `ideal`, or "" where no value is better.
         signature: what reproduces the number: options, interval, seed, rows, version.
         error: the standard error, from the replicates; None without an interval.
+        ideal: the best value, or None.
+        least, most: the range of the metric, in which value, interval and `corrected` lie.
     """
 
     name: str
@@ -34,3 +37,6 @@ class Estimate:
     missing: str = ""
     signature: str = ""
     error: float | None = None
+    ideal: float | None = None
+    least: float = -math.inf
+    most: float = math.inf

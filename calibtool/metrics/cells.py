@@ -214,7 +214,8 @@ class ScoreSum:
         if weights is None:
             return cls(float(values.sum(dtype=np.float64)), float(len(values)))
         counted = weights > 0  # 0 times an infinite score would be nan
-        return cls(float((values[counted] * weights[counted]).sum()), float(weights.sum()))
+        weights = weights[counted]  # both sums add up in the same order: the mean of ones is 1
+        return cls(float((values[counted] * weights).sum()), float(weights.sum()))
 
     def __add__(self, other: ScoreSum) -> ScoreSum:
         """Return the sum over the rows of both."""

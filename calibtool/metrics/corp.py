@@ -5,6 +5,7 @@ Mean score = MCB - DSC + UNC (Dimitriadis, Gneiting & Jordan 2021).
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -57,6 +58,16 @@ def isotonic(cells: Cells) -> Array:
     return out.reshape(cells.n.shape)
 
 
+def unc_limits(*, score: Rule = "brier") -> tuple[float, float]:
+    """Return the range of UNC and DSC: what a forecast of 1/2 scores is the most."""
+    return 0.0, 0.25 if score == "brier" else math.log(2)
+
+
+def mcb_limits(*, score: Rule = "brier") -> tuple[float, float]:
+    """Return the range of MCB."""
+    return 0.0, 1.0 if score == "brier" else math.inf
+
+
 def _scores(cells: Cells) -> Array:
     """Return the mean score of each cell, (..., C), and 0 where it is empty."""
     return np.divide(cells.p, cells.n, out=np.zeros_like(cells.p), where=cells.n > 0)
@@ -89,6 +100,9 @@ MCB = CellMetric(
     "Dimitriadis et al. 2021",
     mcb,
     error=True,
+    ideal=0,
+    least=0,
+    limits=mcb_limits,
     sees="what recalibration that keeps the order would gain, in the units of the score",
     blind="calibration curves that fall",
 )
@@ -100,6 +114,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         "Dimitriadis et al. 2021",
         dsc,
         least=0,
+        limits=unc_limits,
         biased=True,
         better="higher",
         sees="the value of the order of the scores, in the units of the score",
@@ -112,6 +127,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         "Dimitriadis et al. 2021",
         unc,
         least=0,
+        limits=unc_limits,
         better="",
         sees="the data alone",
         blind="the model, except for its predicted classes in the top view",

@@ -216,6 +216,9 @@ KDE_ECE = CellMetric(
     error=True,
     target=kde_target,
     settle=kde_settled,
+    ideal=0,
+    least=0,
+    most=1,
     sees="the gap smoothed at a bandwidth chosen by leave-one-out likelihood",
     blind="what the bandwidth smooths away; noise pushes it up",
 )

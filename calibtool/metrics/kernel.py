@@ -67,6 +67,9 @@ MMCE = CellMetric(
     "Kumar et al. 2018",
     mmce,
     error=True,
+    ideal=0,
+    least=0,
+    most=1,
     sees="gaps that keep their sign over a range of about `width`",
     blind="gaps that alternate faster; the unit means little by itself",
 )

@@ -20,8 +20,9 @@ class MetricEntry:
         definition: the formula.
         source: author, year, equation.
         better: "lower", "higher", "nearer" to `ideal`, or "" where none is.
-        ideal: the value that a calibrated model has, where neither lower nor higher is better.
+        ideal: the best value: 0 of an error, 1 of a calibration slope; None where there is none.
         least, most: the range of the metric.
+        limits: limits(**options) to (least, most), for a range that depends on options; or None.
         sees, blind: what changes the number, and what does not; for the metric's page.
     """
 
@@ -34,6 +35,7 @@ class MetricEntry:
     ideal: float | None = None
     least: float = -math.inf
     most: float = math.inf
+    limits: Callable[..., tuple[float, float]] | None = None
     sees: str = ""
     blind: str = ""
 
@@ -42,11 +44,14 @@ class MetricEntry:
 class BinnedError(MetricEntry):
     """A binned calibration error, norm(profile(view)): which scores, which bins, which norm.
 
-    0 is perfect. The view "auto" is `positive` for two classes given as one column, and `top`
-    otherwise.
+    0 is perfect, and 1 the most for any norm: a bin's gap lies in [-1, 1]. The view "auto" is
+    `positive` for two classes given as one column, and `top` otherwise.
     """
 
     _: KW_ONLY
+    ideal: float | None = 0
+    least: float = 0
+    most: float = 1
     view: str = "auto"
     profile: str = "equal_width"
     norm: str = "l1"

@@ -117,6 +117,14 @@ def skce_width(probs: Array) -> float:
     return float(np.median(distance)) or float(np.median(apart))
 
 
+def skce_limits(*, estimator: Estimator = "linear", width: float = 0.0) -> tuple[float, float]:
+    """Return the range: <e_y - p, e_z - q> lies in [-2, 2], as no residual is longer than root 2.
+
+    With each row's product with itself, the sum over all pairs is a square.
+    """
+    return 0.0 if estimator == "biased" else -2.0, 2.0
+
+
 def _quadratic(probs: Array, labels: Array, w: Array, estimator: Estimator, width: float) -> Array:
     """Return w'Hw / (sum w)^2 of each column of w, (R,), both without the diagonal if unbiased.
 
@@ -304,6 +312,9 @@ SIMPLEX_ECE = MatrixMetric(
     "sum over occupied bins of the simplex of n_b/N |mean label - mean probability|, halved",
     "Vaicenavicius et al. 2019",
     simplex_ece,
+    ideal=0,
+    least=0,
+    most=1,
     sees="whole probability vectors (canonical calibration), for few classes",
     blind="with many classes every row has a bin of its own, and the number means nothing",
 )
@@ -313,6 +324,9 @@ CANONICAL_KDE_ECE = MatrixMetric(
     "mean over the rows of |estimated label distribution at the row - row|, Dirichlet kernel",
     "Popordanoska et al. 2022",
     canonical_kde,
+    ideal=0,
+    least=0,
+    most=2,
     sees="whole probability vectors, for few classes",
     blind="what the bandwidth smooths away; it needs very many rows beyond a few classes",
 )
@@ -323,6 +337,10 @@ SKCE = MatrixMetric(
     "Widmann et al. 2019, table 1",
     skce,
     replicates=skce_replicates,
+    ideal=0,
+    least=-2,
+    most=2,
+    limits=skce_limits,
     sees="whole probability vectors; its unbiased forms are 0 on average when calibrated",
     blind="its power is spread thin over many classes; the unit means little by itself",
 )

@@ -304,6 +304,9 @@ SMECE = CellMetric(
     "Blasiok & Nakkiran 2024 (reflected Gaussian, or Gaussian in the logit)",
     smece,
     error=True,
+    ideal=0,
+    least=0,
+    most=1,
     sees="the gap at a scale that the error itself chooses: a consistent measure, no bins",
     blind="gaps that change sign within less than its own value",
 )

@@ -79,6 +79,27 @@ class Spec:
         return isinstance(metric, BinnedError) or (isinstance(metric, CellMetric) and metric.error)
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The range of the metric with these options, (least, most).
+
+        >>> parse("mcb").limits, parse("mcb(score=log)").limits
+        ((0.0, 1.0), (0.0, inf))
+        """
+        metric = self.metric
+        if metric.limits is not None:
+            return metric.limits(**self.options)
+        return float(metric.least), float(metric.most)
+
+    def clip(self, value: float) -> float:
+        """Return a value brought into the range of the metric.
+
+        The last digit of a mean of values in [0, 1] may lie outside of it, and so may the end of an
+        interval that knows nothing of the range.
+        """
+        least, most = self.limits
+        return min(max(value, least), most)
+
+    @property
     def one_edge_for_all(self) -> bool:
         """True for a binned error whose edges do not depend on the data."""
         return self.profile in FIXED
