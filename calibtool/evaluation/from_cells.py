@@ -24,7 +24,7 @@ from calibtool.metrics.kinds import BinnedError, CellMetric, CountMetric, Counts
 from calibtool.metrics.profiles import profile
 from calibtool.metrics.registry import score_of
 from calibtool.metrics.spec import Spec
-from calibtool.streaming.exact import Exact
+from calibtool.streaming.exact import Exact, scaled
 from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array
 
@@ -225,17 +225,33 @@ def _in_bins(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
 
 def _score(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
     """Measure the mean of one value per row by its sums."""
-    name = f"score/{spec.name}"
-    if name not in summary.sums:
+    name, factor = _kept(spec, summary)
+    if f"score/{name}" not in summary.sums:
         raise NotAvailableError(_lacking_score(spec, summary))
-    infinite = summary.sums.get(f"infinite/{spec.name}")
+    infinite = summary.sums.get(f"infinite/{name}")
     if infinite is not None and infinite.high[0] > 0:
         return Measurement(float("inf"))
-    mean, error, skew = of_moments(summary.sums[name], weighted=summary.weighted)
+    sums = scaled(summary.sums[f"score/{name}"], factor)
+    mean, error, skew = of_moments(sums, weighted=summary.weighted)
     if settings.draws is None:
         return Measurement(mean)
     replicates = mean + error * _deviates(settings.draws, spec.name)
     return Measurement(mean, replicates=replicates, acceleration=skew)
+
+
+def _kept(spec: Spec, summary: Summary) -> tuple[str, float]:
+    """Return the name of the sums that give a score, and what it is times theirs.
+
+    Those of the Brier score at its default scale give it at the other. For two classes, the scores
+    of a view are those of whole rows.
+    """
+    two, base = summary.classes == 2, spec.metric.name
+    if f"score/{spec.name}" in summary.sums or (spec.view and not two):
+        return spec.name, 1.0
+    default = "half" if two else "sum"
+    if spec.options.get("scale", default) == default:
+        return base, 1.0
+    return base, 2.0 if two else 0.5
 
 
 def of_moments(sums: Exact, *, weighted: bool) -> tuple[float, float, float]:
@@ -302,7 +318,8 @@ def _counts(spec: Spec, metric: CountMetric, summary: Summary) -> float:
     # classes up to the last that occurs, as when rows are counted
     size = max(int(np.flatnonzero((label > 0) | (predicted > 0)).max(initial=0)) + 1, 1)
     label, predicted, correct = (x[:size] / total for x in (label, predicted, correct))
-    value = float(metric.of(Counts(label, predicted, correct, mean), **spec.options))
+    counts = Counts(label, predicted, correct, mean, summary.classes == 2)
+    value = float(metric.of(counts, **spec.options))
     if np.isnan(value):
         raise NotAvailableError("not defined on these data")
     return value
