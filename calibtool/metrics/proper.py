@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 
 from calibtool.data.rows import Rows
-from calibtool.errors import NotAvailableError
+from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.metrics.kinds import Score
 from calibtool.types import Array
 
+REFITTED = "needs whole probability rows in memory, and enough rows to fit"
 # "auto" is "half" for two classes and in views with one score per row, "sum" otherwise
 Scale = Literal["auto", "sum", "half"]
 
@@ -128,14 +129,14 @@ def calibration_reach(value: float, rows: float, level: float) -> tuple[float, f
 def _known(column: Array | None) -> Array:
     """Return a column of `Rows`. Raises NotAvailableError if the predictions do not tell it."""
     if column is None:
-        raise NotAvailableError("needs whole probability rows")
+        raise NotAvailableError(WHOLE_ROWS)
     return column
 
 
 def _recalibrated(rows: Rows) -> Array:
     """Return log p(label) after recalibration on the other folds."""
     if rows.refined is None:
-        raise NotAvailableError("needs whole probability rows in memory, and enough rows to fit")
+        raise NotAvailableError(REFITTED)
     return rows.refined
 
 

@@ -225,7 +225,7 @@ def _spec(text: str, metric: Metric, raw: dict[str, str]) -> Spec:
         shown = ({"view": view} if view != metric.view else {}) | extra
         return Spec(_name(metric, shown), metric, view, options=options)
     choices = {"view": ("auto", *VIEWS), "profile": PROFILES, "norm": NORMS}
-    chosen = {}
+    chosen: dict[str, str] = {}
     shown = {}
     for key, table in choices.items():
         default = getattr(metric, key)
@@ -234,7 +234,8 @@ def _spec(text: str, metric: Metric, raw: dict[str, str]) -> Spec:
         if value != default:
             shown[key] = value
     options, extra = _options(text, PROFILES[chosen["profile"]], raw)
-    return Spec(_name(metric, shown | extra), metric, options=options, **chosen)
+    view, profile, norm = chosen.values()
+    return Spec(_name(metric, shown | extra), metric, view, profile, norm, options)
 
 
 def _chosen(text: str, key: str, value: str, known: Iterable[str]) -> str:
