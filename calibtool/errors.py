@@ -51,6 +51,10 @@ class FitError(CalibtoolError):
     """A calibrator has no finite optimum on these data, or the fit did not reach it."""
 
 
+# why a metric is not available from confidences alone
+WHOLE_ROWS = "needs whole probability rows"
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: similar known names, else all of them."""
     close = difflib.get_close_matches(name, list(known), n=3)

@@ -22,14 +22,18 @@ from calibtool.formatting import joined, names_of
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
-from calibtool.metrics.spec import Spec, parse
+from calibtool.metrics.spec import Spec, defaults, parse
 from calibtool.types import Progress, Shown
 
 # By default: proper scores, their calibration and refinement parts, and one metric of each kind of
 # calibration error, so that the reading can tell a calibration from a discrimination change.
-METRICS = (
-    *("nll", "brier", "calibration-loss", "ece", "ks", "classwise-ece"),
-    *("accuracy", "refinement-loss", "auroc-correct", "sharpness"),
+METRICS = tuple(
+    defaults(
+        (
+            *("nll", "brier", "calibration-loss", "ece", "ks", "classwise-ece"),
+            *("accuracy", "refinement-loss", "auroc-correct", "sharpness"),
+        )
+    )
 )
 FAMILIES = ("as a whole", "calibration", "discrimination", "sharpness")
 _WHOLE = {"nll", "brier", "spherical", "nce", "nll-skill", "brier-skill"}

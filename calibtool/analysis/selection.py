@@ -26,6 +26,7 @@ from calibtool.evaluation.evaluate import evaluate
 from calibtool.evaluation.resampling import require_level, require_resamples, require_seed
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
+from calibtool.metrics.spec import parse
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array, Progress, Shown, silent
 
@@ -300,13 +301,7 @@ class _Trial:
 
 def _loss(predictions: Predictions, rank_by: str) -> Array:
     """Return the score of each row that ranks, (N,): its NLL, or its Brier score."""
-    rows = reduce_rows(predictions)
-    if rank_by == "nll":
-        assert rows.log_prob is not None
-        return -rows.log_prob
-    assert rows.prob is not None
-    assert rows.squares is not None
-    return rows.squares - 2 * rows.prob + 1  # sum of (p - e_label)**2, multiplied out
+    return parse(rank_by).of_rows(reduce_rows(predictions))
 
 
 def _trial(predictions: Predictions, test: Predictions | None, *, smoothing: bool) -> _Trial:
@@ -386,10 +381,10 @@ def _compared(
 
 def _prior_score(measured: Predictions, rank_by: str) -> float:
     """Return the mean score of predicting the class shares for every row: their entropy, or one
-    minus the sum of their squares."""
+    minus the sum of their squares, which two classes halve as the Brier score does."""
     shares = class_shares(measured)
     if rank_by == "brier":
-        return float(1 - (shares**2).sum())
+        return float(1 - (shares**2).sum()) / (2 if len(shares) == 2 else 1)
     positive = shares[shares > 0]
     return float(-(positive * np.log(positive)).sum())
 

@@ -27,7 +27,7 @@ from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
-from calibtool.metrics.spec import Spec
+from calibtool.metrics.spec import Spec, defaults
 from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams
@@ -38,7 +38,7 @@ from calibtool.types import Progress, Shown, silent
 # Right and wrong rows that a slice needs for a p-value: with fewer of either, a bootstrap of the
 # slice hardly ever draws other outcomes and its interval is too short.
 EITHER = 5
-METRICS = ("accuracy", "mean-confidence", "nll", "ece")
+METRICS = tuple(defaults(("accuracy", "mean-confidence", "nll", "ece")))
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def report(
         raise UsageError("a page needs a file; give -o report.html (or -o - for standard output)")
     if output and output != "-":
         require_writable(output)
-    specs = [spec.name for spec in parse_list(metrics)]
+    specs = parse_list(metrics)
     fitted = load_calibrator(calibrator) if calibrator else None
     choice = shared.choice(options)
     columns = fitted.columns if fitted is not None else ()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.data.predictions import Predictions
-from calibtool.errors import NotAvailableError
+from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.types import Array
 
 ALWAYS = ("log_prob", "prob", "squares")  # columns of `Rows` that are filled unless a pass is lean
@@ -63,12 +63,12 @@ class Rows:
     def view(self, name: str) -> tuple[Array, Array]:
         """Return the scores and outcomes of a view with one score per row, (N,) each.
 
-        Raises NotAvailableError for the positive view of other than two classes.
+        Raises NotAvailableError for the positive view of confidences alone.
         """
         if name in ("top", "label"):
             return self.confidence, self.correct
         if self.positive is None or self.outcome is None:
-            raise NotAvailableError("the positive view needs two classes and their probabilities")
+            raise NotAvailableError(WHOLE_ROWS)
         return self.positive, self.outcome
 
     @staticmethod

@@ -88,6 +88,18 @@ class RowProblems:
             return BinaryProblem(self._rows.confidence[at], self._rows.correct[at], of_class, at)
         return BinaryProblem(self.score, self.outcome, weights)
 
+    def first_row(self, index: int, score: float, outcome: int) -> int | None:
+        """Return the number of the first row of a problem with this score and outcome, counting
+        from 0; None where the rows are not at hand."""
+        problem = self.problem(index)
+        at = (problem.score == score) & (problem.outcome == outcome)
+        if problem.weights is not None:
+            at &= problem.weights > 0
+        found = np.flatnonzero(at)
+        if not len(found):
+            return None
+        return int(found[0] if problem.rows is None else problem.rows[found[0]])
+
     def rows(self) -> float:
         """Return the number of equally weighted rows that would be as informative (Kish 1965)."""
         return effective_rows(float(len(self._rows.confidence)), self.weights)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from calibtool.errors import NotAvailableError
+from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.fine_cells import FINE, Fine, cut
 from calibtool.intervals.draws import Draws
@@ -41,6 +41,11 @@ class CellProblems(RowProblems):
     def exact(self, index: int) -> Cells:
         """Return a problem's cells, as fine as the summary keeps them."""
         return self._cells[index]
+
+    def first_row(self, index: int, score: float, outcome: int) -> int | None:
+        """Return None: cells do not know which row is where."""
+        del index, score, outcome
+        return None
 
     def rows(self) -> float:
         """Return the number of equally weighted rows that would be as informative."""
@@ -158,5 +163,5 @@ class CellProblems(RowProblems):
 def lacking_view(summary: Summary, view: str) -> str:
     """Return why a summary has no such view."""
     if summary.kind == "confidence" and view != "top":
-        return "needs whole probability rows"
+        return WHOLE_ROWS
     return f"these cells keep no {view} view; make them with --metrics that need it"

@@ -61,7 +61,7 @@ class CurveMetrics:
         """Return what finishes a metric: its value, and how to get its interval."""
         value = self.value[spec.name]
         if np.isnan(value):
-            raise NotAvailableError("not defined on these data")
+            raise NotAvailableError(self._why_undefined(spec))
 
         def finish(sums: Sums) -> Measurement:
             if self.settings.draws is None or not np.isfinite(value) or self._lacks_interval(spec):
@@ -72,6 +72,19 @@ class CurveMetrics:
             return self._plain(spec, value)
 
         return finish
+
+    def _why_undefined(self, spec: Spec) -> str:
+        """Return why a metric has no value: the score that a row refutes, or that none fits."""
+        assert isinstance(spec.metric, CellMetric)
+        refuted = spec.metric.refuted or (lambda cells: None)
+        for index in range(len(self.problems)):
+            found = refuted(self.problems.exact(index))
+            if found is not None:
+                score, outcome = found
+                row = self.problems.first_row(index, score, outcome)
+                place = "" if row is None else f" (row {row}, counting from 0)"
+                return f"not defined: a score of exactly {score} has outcome {outcome}{place}"
+        return "not defined on these data"
 
     def _lacks_interval(self, spec: Spec) -> bool:
         """Return whether no interval is known to cover.

@@ -17,7 +17,7 @@ from calibtool.data.files.reader import left_out
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable, Recalibrator, variants_of
 from calibtool.data.rows import Rows, reduce_rows
-from calibtool.errors import CalibtoolError, InputError
+from calibtool.errors import CalibtoolError, InputError, NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
 from calibtool.evaluation.evaluate_cells import evaluate_cells
@@ -27,7 +27,14 @@ from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.evaluation.results import Results, bias_of, too_few_rows
+from calibtool.evaluation.results import (
+    NO_WEIGHT,
+    Results,
+    bias_of,
+    infinite_nll,
+    nlls,
+    too_few_rows,
+)
 from calibtool.evaluation.wording import read
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
@@ -145,7 +152,8 @@ class RowResults(Results):
         """Yield what the reader should know about the data."""
         yield from too_few_rows(len(self.collected[0].rows.confidence), self.settings)
         for collected, when in zip(self.collected, ("", " after the calibrator"), strict=False):
-            yield from _infinite_nll(collected.rows, when)
+            for spec in nlls(self.specs, self.data.classes):
+                yield from _infinite_nll(collected.rows, spec, when)
         yield from self._without_interval()
 
     def _without_interval(self) -> Iterator[str]:
@@ -176,7 +184,7 @@ def evaluate_rows(request: Request) -> RowResults:
     others = _reduce_ood(request)
     rows = collected[0].rows
     if rows.weights is not None and not rows.weights.any():
-        raise InputError(f"{predictions.source}: all weights are zero; nothing can be measured")
+        raise InputError(f"{predictions.source}: {NO_WEIGHT}")
     view = request.view if request.bias else None
     measured, bias = measure_rows(request.specs, collected, settings, view, others)
     return RowResults(
@@ -329,12 +337,14 @@ def report_of(results: Results) -> Report:
     return replace(report, reading=read(report))
 
 
-def _infinite_nll(rows: Rows, when: str) -> Iterator[str]:
-    """Yield how many rows give their label a probability of 0, and which is the first."""
-    if rows.log_prob is None or not np.isneginf(rows.log_prob).any():
+def _infinite_nll(rows: Rows, spec: Spec, when: str) -> Iterator[str]:
+    """Yield how many rows have an infinite log-likelihood, and which is the first."""
+    try:
+        infinite = np.isinf(spec.of_rows(rows))
+    except NotAvailableError:
         return
-    zero = np.flatnonzero(np.isneginf(rows.log_prob))
-    yield (
-        f"{len(zero):,} rows give their label a probability of 0{when} (the first is row "
-        f"{zero[0]}, counting from 0): their NLL is infinite, and so is the mean"
-    )
+    if rows.weights is not None:
+        infinite &= rows.weights > 0  # rows of weight 0 do not count
+    at = np.flatnonzero(infinite)
+    if len(at):
+        yield infinite_nll(spec, len(at), when, int(at[0]))

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from calibtool.data.predictions import DataInfo
-from calibtool.errors import UsageError
+from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.cell_problems import CellProblems
-from calibtool.evaluation.from_cells import measure_cells, resolution
+from calibtool.evaluation.from_cells import kept, measure_cells, resolution
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import FEW_ROWS
-from calibtool.evaluation.results import KEPT, Results, too_few_rows
+from calibtool.evaluation.results import KEPT, NO_WEIGHT, Results, infinite_nll, nlls, too_few_rows
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.grid import named
 from calibtool.streaming.layout import layout_for
@@ -66,12 +66,10 @@ class CellResults(Results):
         """Yield what the reader should know about the data, and how precise cells are."""
         yield from too_few_rows(self.summaries[0].rows, self.settings)
         for summary, when in zip(self.summaries, ("", " after the calibrator"), strict=False):
-            infinite = summary.sums.get("infinite/nll")
-            if infinite is not None and infinite.high[0] > 0:
-                yield (
-                    f"{int(infinite.high[0]):,} rows give their label a probability of 0{when}: "
-                    "their NLL is infinite, and so is the mean"
-                )
+            for spec in nlls(self.specs, summary.classes):
+                infinite = summary.sums.get(f"infinite/{kept(spec, summary)[0]}")
+                if infinite is not None and infinite.high[0] > 0:
+                    yield infinite_nll(spec, int(infinite.high[0]), when)
         yield from self._imprecise()
 
     def _imprecise(self) -> Iterator[str]:
@@ -109,6 +107,8 @@ def evaluate_cells(request: Request) -> CellResults:
     else:
         summaries = _summarize(request, settings)
     first = summaries[0]
+    if first.weighted and first.has(request.view) and not first.cells(request.view).total:
+        raise InputError(f"{first.source}: {NO_WEIGHT}")
     # `max_rows` counts by the files' own records; a filter or bad files may leave fewer
     if first.rows < FEW_ROWS:
         settings = replace(settings, draws=None)

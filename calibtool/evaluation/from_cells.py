@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from calibtool.errors import NotAvailableError
+from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.evaluation.binned import error_of, of_problems
 from calibtool.evaluation.cell_problems import CellProblems, lacking_view
 from calibtool.evaluation.curve_metrics import CurveMetrics
@@ -20,11 +20,19 @@ from calibtool.evaluation.measurement import Measurement, Settings
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.kinds import BinnedError, CellMetric, CountMetric, Counts, Score
+from calibtool.metrics.kinds import (
+    BinnedError,
+    CellMetric,
+    CountMetric,
+    Counts,
+    MatrixMetric,
+    Score,
+)
 from calibtool.metrics.profiles import profile
+from calibtool.metrics.proper import REFITTED
 from calibtool.metrics.registry import score_of
-from calibtool.metrics.spec import Spec
-from calibtool.streaming.exact import Exact
+from calibtool.metrics.spec import ONE_SCORE, Spec, written_out
+from calibtool.streaming.exact import Exact, scaled
 from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array
 
@@ -103,7 +111,8 @@ class _VariantMetrics:
                 if spec.view in ("top", "positive"):
                     return _of_column(spec, problems, self.settings)
                 return of_problems(spec, problems, self.settings)(None)
-        raise NotAvailableError(NO_ROWS)
+        whole = isinstance(spec.metric, MatrixMetric) and self.summary.kind == "confidence"
+        raise NotAvailableError(WHOLE_ROWS if whole else NO_ROWS)
 
     def _widened(self, spec: Spec, measurement: Measurement) -> Measurement:
         """Widen intervals and replicates of the class view.
@@ -150,7 +159,7 @@ def require_ends(spec: Spec, ends: Array) -> None:
     if not np.isin(edges, ends).all():
         raise NotAvailableError(
             f"these cells do not end at the edges of {len(edges):,} bins; make them with "
-            f'--metrics "{spec.name}"'
+            f'--metrics "{written_out(spec).name}"'
         )
 
 
@@ -225,17 +234,35 @@ def _in_bins(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
 
 def _score(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
     """Measure the mean of one value per row by its sums."""
-    name = f"score/{spec.name}"
-    if name not in summary.sums:
+    name, factor = kept(spec, summary)
+    if f"score/{name}" not in summary.sums:
         raise NotAvailableError(_lacking_score(spec, summary))
-    infinite = summary.sums.get(f"infinite/{spec.name}")
+    infinite = summary.sums.get(f"infinite/{name}")
     if infinite is not None and infinite.high[0] > 0:
         return Measurement(float("inf"))
-    mean, error, skew = of_moments(summary.sums[name], weighted=summary.weighted)
+    sums = scaled(summary.sums[f"score/{name}"], factor)
+    mean, error, skew = of_moments(sums, weighted=summary.weighted)
     if settings.draws is None:
         return Measurement(mean)
     replicates = mean + error * _deviates(settings.draws, spec.name)
     return Measurement(mean, replicates=replicates, acceleration=skew)
+
+
+def kept(spec: Spec, summary: Summary) -> tuple[str, float]:
+    """Return the name of the sums that give a score, and what it is times theirs.
+
+    Those of the Brier score at its default scale give it at the other. For two classes, the scores
+    of a view are those of whole rows.
+    """
+    two, base = summary.classes == 2, spec.metric.name
+    if f"score/{spec.name}" in summary.sums or (spec.view and not two):
+        return spec.name, 1.0
+    same = [base, *(f"{base}(view={view})" for view in ONE_SCORE if two)]
+    name = next((name for name in same if f"score/{name}" in summary.sums), base)
+    default = "half" if two else "sum"
+    if spec.options.get("scale", default) == default:
+        return name, 1.0
+    return name, 2.0 if two else 0.5
 
 
 def of_moments(sums: Exact, *, weighted: bool) -> tuple[float, float, float]:
@@ -296,13 +323,16 @@ def _counts(spec: Spec, metric: CountMetric, summary: Summary) -> float:
     if metric.rows is not None:
         name = score_of(metric)
         sums = summary.sums.get(f"score/{name}")
-        if sums is None or f"infinite/{name}" in summary.sums:
+        if sums is None:
             raise NotAvailableError(_lacking_score(spec, summary))
-        mean = sums.high[1] / sums.high[0]
+        infinite = summary.sums.get(f"infinite/{name}")
+        some = infinite is not None and infinite.high[0] > 0
+        mean = np.array(np.inf) if some else sums.high[1] / sums.high[0]
     # classes up to the last that occurs, as when rows are counted
     size = max(int(np.flatnonzero((label > 0) | (predicted > 0)).max(initial=0)) + 1, 1)
     label, predicted, correct = (x[:size] / total for x in (label, predicted, correct))
-    value = float(metric.of(Counts(label, predicted, correct, mean), **spec.options))
+    counts = Counts(label, predicted, correct, mean, summary.classes == 2)
+    value = float(metric.of(counts, **spec.options))
     if np.isnan(value):
         raise NotAvailableError("not defined on these data")
     return value
@@ -310,8 +340,10 @@ def _counts(spec: Spec, metric: CountMetric, summary: Summary) -> float:
 
 def _lacking_score(spec: Spec, summary: Summary) -> str:
     """Return why a summary does not give a metric."""
-    if summary.kind == "confidence":
-        return "needs whole probability rows"
+    if summary.kind == "confidence" and not (spec.view == "top" and isinstance(spec.metric, Score)):
+        return WHOLE_ROWS
+    if isinstance(spec.metric, Score) and "refined" in spec.metric.needs:
+        return REFITTED
     return f'these cells do not keep it; make them with --metrics "{spec.name}"'
 
 

@@ -90,7 +90,7 @@ class _VariantMetrics:
         settings, variant = self.plan.settings, self.variant
         match spec.metric:
             case Score():
-                values = spec.metric.rows(variant.rows, **spec.options)
+                values = spec.of_rows(variant.rows)
                 mean = self.plan.mean(values, variant.rows.weights)
                 return self._reaching(mean, spec.metric) if spec.metric.reach else mean
             case CountMetric():

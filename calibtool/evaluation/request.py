@@ -14,7 +14,7 @@ from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.resampling import Resampling, require_memory
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.metrics.kinds import TwoFileMetric
-from calibtool.metrics.spec import Spec, main_view, parse_list, resolve_view
+from calibtool.metrics.spec import Spec, main_view, parse_list, resolve
 from calibtool.streaming.layout import streams
 from calibtool.streaming.passes import STREAMED_ROWS, has_engine, is_streamed, require_streamed
 from calibtool.streaming.summary import Summary
@@ -96,7 +96,7 @@ class Request:
         specs = parse_list(metrics)
         if ood is not None and not any(isinstance(spec.metric, TwoFileMetric) for spec in specs):
             specs += parse_list(SECOND_FILE)
-        resolved = tuple(resolve_view(spec, predictions) for spec in specs)
+        resolved = tuple(resolve(specs, predictions))
         return Request(
             predictions,
             resolved,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -13,13 +13,20 @@ from calibtool.data.readable import Variant
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Measurement, Settings
 from calibtool.evaluation.resampling import FEW_RESAMPLES, FEW_ROWS
+from calibtool.formatting import counted
 from calibtool.intervals import bootstrap, difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
+<<<<<<< HEAD
+=======
+from calibtool.metrics.kinds import CountMetric, Score
+from calibtool.metrics.registry import score_of
+>>>>>>> i16-twoclass
 from calibtool.metrics.spec import Spec, parse
 from calibtool.types import Array
 from calibtool.version import __version__
 
+NO_WEIGHT = "all weights are zero; nothing can be measured"
 KEPT = 15  # bins of the scores that a report keeps: the usual number (Guo et al. 2017)
 
 
@@ -106,6 +113,45 @@ def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
     for."""
     if rows < FEW_ROWS and settings.resampling.ci != "none":
         yield f"no intervals: {rows} rows, at least {FEW_ROWS} are needed"
+
+
+def nlls(specs: Sequence[Spec], classes: int | None) -> Iterator[Spec]:
+    """Yield the log-likelihoods that the metrics rest on: that of whole rows, and that of the
+    confidence, which is another number unless there are two classes."""
+    whole, top = parse("nll"), parse("nll(view=top)")
+    logs = [
+        spec
+        for spec in specs
+        if (isinstance(spec.metric, Score) and "log_prob" in spec.metric.needs)
+        or (isinstance(spec.metric, CountMetric) and score_of(spec.metric) == "nll")
+    ]
+    if classes is not None and any(classes == 2 or not spec.view for spec in logs):
+        yield whole
+    if classes != 2 and any(spec.view == "top" for spec in logs):
+        yield top
+
+
+def infinite_nll(spec: Spec, rows: int, when: str, first: int | None = None) -> str:
+    """Return the warning about infinite log-likelihoods.
+
+    Args:
+        spec: one of `nlls`.
+        rows: how many rows have one.
+        when: what was done to the rows, such as " after the calibrator".
+        first: the number of the first of them, where the rows are at hand.
+    """
+    many = rows != 1
+    if spec.view:
+        fact = "refute a confidence of exactly 1" if many else "refutes a confidence of exactly 1"
+    else:
+        fact = f"{'give their' if many else 'gives its'} label a probability of 0"
+    place = ""
+    if first is not None:
+        place = f" ({'the first is ' if many else ''}row {first}, counting from 0)"
+    whose = "their" if many else "its"
+    return (
+        f"{counted(rows, 'row')} {fact}{when}{place}: {whose} NLL is infinite, and so is the mean"
+    )
 
 
 def bias_of(measurement: Measurement, view: str, settings: Settings) -> Estimate:

@@ -43,7 +43,7 @@ def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -
             sums(classes, column, size) / total
             for classes, column in ((labels, weight), (predicted, weight), (labels, hit))
         )
-        return Counts(label, prediction, correct, mean)
+        return Counts(label, prediction, correct, mean, rows.positive is not None)
 
     observed = float(metric.of(counts(np.bincount), **spec.options))
     if np.isnan(observed):

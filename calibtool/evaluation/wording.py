@@ -5,6 +5,8 @@ from __future__ import annotations
 from calibtool.evaluation.report import Report
 from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.kinds import Score
+from calibtool.metrics.spec import parse
 
 # (scores of class 1 rather than confidences, mean score above the mean outcome) -> in words
 _SIDE = {
@@ -39,7 +41,12 @@ def effect(report: Report) -> str:
 
 def _lead(estimates: tuple[Estimate, ...]) -> Estimate | None:
     """Return the calibration error that the sentences are about: the first in the table."""
-    return next((e for e in estimates if e.view and e.value is not None), None)
+    return next((e for e in estimates if e.value is not None and of_calibration(e)), None)
+
+
+def of_calibration(estimate: Estimate) -> bool:
+    """Return whether an estimate is about the scores of a view, and no proper score of them."""
+    return bool(estimate.view) and not isinstance(parse(estimate.name).metric, Score)
 
 
 def _visible(error: Estimate) -> bool:

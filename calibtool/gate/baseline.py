@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from calibtool.errors import InputError, UsageError
 from calibtool.intervals import difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.inversion import Inverted
+from calibtool.metrics.spec import parse, written_out
 
 VERSIONS = (1,)  # versions of the report format that can be read
 
@@ -34,6 +36,12 @@ class Saved:
     level: float | None
     rows: int
     estimates: dict[str, Estimate]
+
+    def find(self, now: Estimate) -> Estimate | None:
+        """Return the estimate of the same metric in the same view, whether or not its name says
+        the view; else the one of that name, or None."""
+        same = (e for e in self.estimates.values() if now.signature and _metric(e) == _metric(now))
+        return next(same, self.estimates.get(now.name))
 
 
 def read_saved(path: str | Path) -> Saved:
@@ -81,14 +89,17 @@ def _estimate(entry: dict[str, Any]) -> Estimate:
 def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
     """Return now minus then, of independent rows: MOVER (Zou & Donner 2008) on the two intervals.
 
+    Brier scores of different scales have no difference, and it says why.
+
     Raises InputError where the report lacks the metric, or has it in another view or at another
     level.
     """
-    then = saved.estimates.get(now.name)
+    then = saved.find(now)
     if then is None:
         raise InputError(
             f"{saved.path}: has no {now.name}, only {', '.join(saved.estimates)}; save it with "
-            f"calibtool evaluate FILE --metrics {now.name!r} --format json -o {saved.path}"
+            f"calibtool evaluate FILE --metrics {_written_out(now)!r} --format json "
+            f"-o {saved.path}"
         )
     if then.view != now.view:
         raise InputError(
@@ -97,6 +108,12 @@ def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
         )
     bare = Estimate(now.name, None, view=now.view, better=now.better)
     bare = replace(bare, signature=f"{now.signature}|minus:saved")
+    if _scale(then) != _scale(now):
+        why = (
+            f"{saved.path}: its {then.name} has the scale {_scale(then)!r}, this one "
+            f"{_scale(now)!r}; they are different numbers: save the report again"
+        )
+        return replace(bare, missing=why)
     if then.value is None or now.value is None:
         return replace(bare, missing=then.missing or now.missing)
     if level is None or then.low is None or then.high is None or now.low is None:
@@ -112,6 +129,27 @@ def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
     error = math.hypot(then.error, now.error) if then.error and now.error else None
     value, corrected = now.value - then.value, now.corrected - then.corrected
     return replace(bare, value=value, low=low, high=high, corrected=corrected, error=error)
+
+
+def _written_out(estimate: Estimate) -> str:
+    """Return the name of a metric with its view."""
+    return written_out(replace(parse(estimate.name), view=estimate.view)).name
+
+
+def _metric(estimate: Estimate) -> str:
+    """Return the metric's part of a signature, without the interval, the draws and the rows."""
+    return re.split(r"\|(?:ci|n):", estimate.signature)[0]
+
+
+def _scale(estimate: Estimate) -> str:
+    """Return the scale of a Brier score, and "" for other metrics.
+
+    Reports that do not say it are from the time when it was the sum over classes.
+    """
+    if not re.match(r"brier\b(?!-)", estimate.name):
+        return ""
+    written = re.search(r"\|scale:(\w+)", estimate.signature)
+    return written[1] if written else "sum"
 
 
 def _difference(then: Estimate, now: Estimate, level: float) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from calibtool.evaluation.results import Results
 from calibtool.gate.baseline import Saved, delta
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
-from calibtool.metrics.spec import Spec
+from calibtool.metrics.spec import Spec, resolve_view
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class Candidate:
             by_subject |= {f"delta({change.name})": change for change in changes}
         if self.saved is not None:
             for estimate in estimates:
-                if estimate.name in self.saved.estimates:
+                if self.saved.find(estimate) is not None:
                     difference = delta(self.saved, estimate, results.level)
                     by_subject[f"delta({estimate.name})"] = difference
         return by_subject
@@ -178,8 +178,10 @@ def prepare(
         compared = f"unpaired with the saved report {baseline.path} of {baseline.rows:,} rows"
         for requirement in deltas:
             assert requirement.spec is not None
-            if requirement.spec.name not in baseline.estimates:
-                delta(baseline, Estimate(requirement.spec.name, None), None)  # raises
+            spec = resolve_view(requirement.spec, predictions)
+            wanted = Estimate(spec.name, None, view=spec.view, signature=spec.signature())
+            if baseline.find(wanted) is None:
+                delta(baseline, wanted, None)  # raises
         return replace(candidate, saved=baseline, compared=compared)
     if baseline is None:
         return candidate

@@ -16,6 +16,7 @@ from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.gate.config import read_table
 from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.spec import defaults, resolve, written_out
 
 METRICS = ("ece", "classwise-ece", "nll", "accuracy")
 HEAD = """\
@@ -53,9 +54,11 @@ def write_config(
         if read_table(path) is not None:
             raise UsageError(f"{path}: already has the table [tool.calibtool.check]; edit it there")
         before = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
+    # the file is read again with other data, of another shape perhaps: it names every view
+    specs = [written_out(spec) for spec in resolve(defaults(METRICS), predictions)]
     request = Request.of(
         predictions,
-        METRICS,
+        specs,
         variants_of(calibrator),
         cluster=cluster,
         resampling=resampling,

@@ -46,10 +46,14 @@ def nll_skill(counts: Counts) -> Array:
 def brier_skill(counts: Counts) -> Array:
     """Return 1 - Brier score / that of the class shares (Murphy 1973; Wilks 2011, sec. 8.4).
 
-    >>> float(brier_skill(Counts(np.array([0.5, 0.5]), *(np.zeros(2),) * 2, np.array(0.1))))
-    0.8
+    Both have the same scale, which cancels.
+
+    >>> half = np.array([0.5, 0.5])
+    >>> float(brier_skill(Counts(half, half, half, np.array(0.125), two_classes=True)))
+    0.5
     """
-    return 1 - quotient(counts.mean, 1 - (counts.label**2).sum(axis=-1))
+    sums = 1 - (counts.label**2).sum(axis=-1)
+    return 1 - quotient(counts.mean, sums / 2 if counts.two_classes else sums)
 
 
 def entropy(shares: Array) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TypeAlias
 
+from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
 
@@ -63,8 +64,8 @@ class CellMetric(MetricEntry):
 
     Attributes:
         of: of(cells, **options), an array over the leading axes of the cells.
-        view: the default view. "auto" is as for `BinnedError`; "ranks" is `positive` for two
-            classes and `class` for more.
+        view: the default view. "auto" is as for `BinnedError`; of two classes, however they are
+            given, "ranks" and "clinical" are `positive`, of more `class` and `top`.
         error: True for a calibration error: never negative, 0 at perfect calibration, pushed up by
             noise. Its interval comes from candidate truths. The replicates of other metrics are
             centred on the value.
@@ -75,6 +76,8 @@ class CellMetric(MetricEntry):
             interval is taken around a smoothed version of the data.
         settle: settle(cells, **options) to options, for options whose default depends on the data.
         cuts: cuts(**options) to scores at which the metric jumps; cells must not straddle them.
+        refuted: refuted(cells) to the (score, outcome) of a row that leaves the metric undefined,
+            or None.
     """
 
     of: Callable[..., Array]
@@ -86,6 +89,7 @@ class CellMetric(MetricEntry):
     biased: bool = False
     settle: Callable[..., dict[str, float]] | None = None
     cuts: Callable[..., Sequence[float]] | None = None
+    refuted: Callable[[Cells], tuple[int, int] | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class Score(MetricEntry):
 
     Attributes:
         rows: rows(rows, **options) to one value per row, (N,).
+        of_view: of_view(rows, view, **options), the same score of the one forecast of a view with
+            one score per row, against its outcome; None for a score that has no views.
         needs: the columns of `Rows` that `rows` reads besides confidence and correctness.
         reach: reach(value, n, level) to (low, high), which the interval has to contain besides
             what resampled rows give; or None.
@@ -101,6 +107,7 @@ class Score(MetricEntry):
 
     rows: Callable[..., Array]
     _: KW_ONLY
+    of_view: Callable[..., Array] | None = None
     needs: tuple[str, ...] = ()
     reach: Callable[[float, float, float], tuple[float, float]] | None = None
 
@@ -162,9 +169,11 @@ class Counts:
         predicted: the share of rows predicted as this class.
         correct: the share of rows with this label that are predicted as it.
         mean: the mean of the metric's own value per row; 0 where it has none.
+        two_classes: whether the problem has two classes, so that a Brier score is half its sum.
     """
 
     label: Array
     predicted: Array
     correct: Array
     mean: Array
+    two_classes: bool = False

@@ -229,6 +229,19 @@ def is_refuted(cells: Cells) -> Array:
     return np.asarray(false_zeros | (missing > _ROUNDING * n[..., at_one]).any(-1))
 
 
+def refuted(cells: Cells) -> tuple[int, int] | None:
+    """Return the (score, outcome) of a row whose outcome its score of 0 or 1 rules out, or None.
+
+    >>> refuted(Cells.from_rows(np.array([0.5, 1.0]), np.array([1, 0])))
+    (1, 0)
+    """
+    for score in (1, 0):
+        at = cells.centres() >= 1 if score else cells.centres() <= 0
+        if is_refuted(Cells(cells.at[at], cells.n[at], cells.p[at], cells.y[at])):
+            return score, 1 - score
+    return None
+
+
 def logit(p: Array) -> Array:
     """Return log(p / (1 - p)) of probabilities strictly between 0 and 1."""
     return np.log(p) - np.log1p(-p)
@@ -279,8 +292,14 @@ LOGISTIC: tuple[CellMetric, ...] = (
         "b of logit P(y) = a + b logit(score); 1 is perfect, below it the scores are too extreme",
         "Cox 1958; Steyerberg 2019, ch. 15",
         cox_slope,
+<<<<<<< HEAD
         better="nearer",
         ideal=1,
+=======
+        better="",
+        view="clinical",
+        refuted=refuted,
+>>>>>>> i16-twoclass
         sees="scores that are too extreme or too moderate",
         blind="scores that are too high or too low on average; curved miscalibration",
     ),
@@ -290,8 +309,14 @@ LOGISTIC: tuple[CellMetric, ...] = (
         "a of logit P(y) = a + b logit(score)",
         "Cox 1958",
         cox_intercept,
+<<<<<<< HEAD
         better="nearer",
         ideal=0,
+=======
+        better="",
+        view="clinical",
+        refuted=refuted,
+>>>>>>> i16-twoclass
         sees="together with the slope, a straight miscalibration on the logit scale",
         blind="curved miscalibration",
     ),
@@ -301,8 +326,14 @@ LOGISTIC: tuple[CellMetric, ...] = (
         "a of logit P(y) = a + logit(score); 0 is perfect, below it the scores are too high",
         "Cox 1958; Van Calster et al. 2019",
         citl,
+<<<<<<< HEAD
         better="nearer",
         ideal=0,
+=======
+        better="",
+        view="clinical",
+        refuted=refuted,
+>>>>>>> i16-twoclass
         sees="scores that are too high or too low on average",
         blind="everything that cancels between high and low scores",
     ),

@@ -13,9 +13,13 @@ from typing import Literal
 import numpy as np
 
 from calibtool.data.rows import Rows
-from calibtool.errors import NotAvailableError
+from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.metrics.kinds import Score
 from calibtool.types import Array
+
+REFITTED = "needs whole probability rows in memory, and enough rows to fit"
+# "auto" is "half" for two classes and in views with one score per row, "sum" otherwise
+Scale = Literal["auto", "sum", "half"]
 
 
 def accuracy(rows: Rows) -> Array:
@@ -33,9 +37,40 @@ def nll(rows: Rows) -> Array:
     return -_known(rows.log_prob)
 
 
-def brier(rows: Rows) -> Array:
-    """Return the sum over classes of (p - [class is the label])^2 (Brier 1950); 0 to 2."""
-    return _known(rows.squares) - 2 * _known(rows.prob) + 1
+def nll_of_view(rows: Rows, view: str) -> Array:
+    """Return -log of the probability that a view's score gave to what happened, not clipped.
+
+    For two classes that is -log p(label) in either view.
+    """
+    score, outcome = rows.view(view)
+    if rows.positive is not None and rows.log_prob is not None:
+        return -rows.log_prob  # of logits it is finite where the score rounds to 1
+    score = np.minimum(score.astype(np.float64), 1)  # float32 rows may exceed 1 by rounding
+    with np.errstate(divide="ignore"):
+        return -np.where(outcome, np.log(score), np.log1p(-score))
+
+
+def brier(rows: Rows, *, scale: Scale = "auto") -> Array:
+    """Return (p - y)^2 for two classes, the sum over classes of (p - [class is the label])^2 for
+    more (Brier 1950).
+
+    That is scikit-learn's `scale_by_half="auto"`: half the sum of the two classes, whose terms are
+    equal. `scale=sum` and `scale=half` are the sum, 0 to 2, and half of it, for any number of
+    classes.
+    """
+    miss = 1 - _known(rows.prob)
+    if rows.positive is not None:
+        return np.asarray(miss**2 * (2 if scale == "sum" else 1))
+    total = _known(rows.squares) - 2 * _known(rows.prob) + 1
+    return total / 2 if scale == "half" else total
+
+
+def brier_of_view(rows: Rows, view: str, *, scale: Scale = "auto") -> Array:
+    """Return (score - outcome)^2 in a view, or with `scale=sum` twice that."""
+    score, outcome = rows.view(view)
+    if rows.positive is not None and rows.prob is not None:
+        return brier(rows, scale=scale)  # two classes: |score - outcome| is 1 - p(label)
+    return np.asarray((score.astype(np.float64) - outcome) ** 2 * (2 if scale == "sum" else 1))
 
 
 def spherical(rows: Rows) -> Array:
@@ -94,14 +129,14 @@ def calibration_reach(value: float, rows: float, level: float) -> tuple[float, f
 def _known(column: Array | None) -> Array:
     """Return a column of `Rows`. Raises NotAvailableError if the predictions do not tell it."""
     if column is None:
-        raise NotAvailableError("needs whole probability rows")
+        raise NotAvailableError(WHOLE_ROWS)
     return column
 
 
 def _recalibrated(rows: Rows) -> Array:
     """Return log p(label) after recalibration on the other folds."""
     if rows.refined is None:
-        raise NotAvailableError("needs whole probability rows in memory, and enough rows to fit")
+        raise NotAvailableError(REFITTED)
     return rows.refined
 
 
@@ -112,6 +147,7 @@ PROPER: tuple[Score, ...] = (
         "mean of -ln p(y), in nats, not clipped",
         "Good 1952",
         nll,
+        of_view=nll_of_view,
         needs=("log_prob",),
         ideal=0,
         least=0,
@@ -121,14 +157,15 @@ PROPER: tuple[Score, ...] = (
     Score(
         "brier",
         "Brier score",
-        "mean of the sum over classes of (p_k - [y = k])^2; 0 to 2",
-        "Brier 1950",
+        "mean of (p - y)^2 for two classes, of the sum of (p_k - [y = k])^2 for more",
+        "Brier 1950; scikit-learn's scale_by_half",
         brier,
+        of_view=brier_of_view,
         needs=("prob", "squares"),
-        ideal=0,
+ideal=0,
         least=0,
         most=2,
-        sees="calibration and sharpness together, at most 2 per row",
+        sees="calibration and sharpness together, at most 1 per row of two classes, 2 of more",
         blind="which of the two moved it",
     ),
     Score(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args, get_type_hints
 
 from calibtool.data.readable import Readable
+from calibtool.data.rows import Rows
 from calibtool.errors import UsageError, near
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.grammar import ESTIMATES, FIXED, NORMS, PROFILES, VIEWS
@@ -34,6 +35,7 @@ from calibtool.metrics.registry import METRICS, SETS
 from calibtool.types import Array
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+ONE_SCORE = ("top", "positive")  # the views with one score per row
 # Smallest and largest value of each option, in all metrics. They keep out values that mean nothing
 # and computations that would never end.
 RANGES: dict[str, tuple[float, float]] = {
@@ -59,10 +61,12 @@ class Spec:
         name: the canonical spec string: the metric's name and the options that differ from their
             defaults.
         metric: its entry in the table.
-        view: the view, for metrics that have one; "auto" and "ranks" depend on the data and are
-            replaced by `resolve_view`.
+        view: the view, for metrics that have one; "auto", "ranks" and "clinical" depend on the
+            data and are replaced by `resolve_view`.
         profile, norm: of a binned calibration error; "" otherwise.
         options: keyword arguments of the profile rule or of the metric's function.
+        by_default: whether it is measured unasked, so that the shape of the data may choose its
+            view, and the name say so.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Spec:
     profile: str = ""
     norm: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    by_default: bool = field(default=False, compare=False)
 
     @property
     def is_error(self) -> bool:
@@ -140,11 +145,20 @@ class Spec:
         assert isinstance(self.metric, CellMetric)
         return (self.metric.target or self.metric.of)(cells, **self.options)
 
+    def of_rows(self, rows: Rows) -> Array:
+        """Return a `Score` of each row, (N,)."""
+        assert isinstance(self.metric, Score)
+        if not self.view:
+            return self.metric.rows(rows, **self.options)
+        assert self.metric.of_view is not None
+        return self.metric.of_view(rows, self.view, **self.options)
+
     def signature(self) -> str:
         """Return the metric's part of a number's signature, such as "ece|view:top|bins:15"."""
-        if not self.view:
-            return self.name
         options = [f"{key}:{value}" for key, value in self.options.items()]
+        if not self.view:
+            # a Brier score of two classes and one of more differ in what they add up
+            return "|".join([self.metric.name, *options]) if "scale" in self.options else self.name
         rule = (
             [f"profile:{self.profile}", "edge:right", f"norm:{self.norm}"] if self.profile else []
         )
@@ -166,6 +180,7 @@ def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
         for item in SETS.get(text, (text,)) if isinstance(text, str) else (text,):
             try:
                 spec = item if isinstance(item, Spec) else parse(item)
+                spec = replace(spec, by_default=True) if text == "default" else spec
                 parsed.setdefault(spec.name, spec)
             except UsageError as mistake:
                 mistakes.append(str(mistake))
@@ -174,6 +189,11 @@ def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
     if not parsed:
         raise UsageError("no metrics were given; `calibtool metrics` lists them")
     return list(parsed.values())
+
+
+def defaults(names: Iterable[str]) -> list[Spec]:
+    """Return metrics that are measured where none was asked for: `resolve` names their views."""
+    return [replace(parse(name), by_default=True) for name in names]
 
 
 def parse(text: str) -> Spec:
@@ -210,6 +230,10 @@ def _near_metric(name: str) -> str:
 
 def _spec(text: str, metric: Metric, raw: dict[str, str]) -> Spec:
     """Return the spec of a metric with the options in `raw`, as strings."""
+    if isinstance(metric, Score) and metric.of_view and "view" in raw:
+        view = _chosen(text, "view", raw.pop("view"), ONE_SCORE)
+        options, extra = _options(text, metric.of_view, raw)
+        return Spec(_name(metric, {"view": view} | extra), metric, view, options=options)
     if isinstance(metric, Score | CountMetric | MatrixMetric | TwoFileMetric):
         function: Callable[..., Any] = metric.of if not isinstance(metric, Score) else metric.rows
         if isinstance(metric, TwoFileMetric):
@@ -222,7 +246,7 @@ def _spec(text: str, metric: Metric, raw: dict[str, str]) -> Spec:
         shown = ({"view": view} if view != metric.view else {}) | extra
         return Spec(_name(metric, shown), metric, view, options=options)
     choices = {"view": ("auto", *VIEWS), "profile": PROFILES, "norm": NORMS}
-    chosen = {}
+    chosen: dict[str, str] = {}
     shown = {}
     for key, table in choices.items():
         default = getattr(metric, key)
@@ -231,7 +255,8 @@ def _spec(text: str, metric: Metric, raw: dict[str, str]) -> Spec:
         if value != default:
             shown[key] = value
     options, extra = _options(text, PROFILES[chosen["profile"]], raw)
-    return Spec(_name(metric, shown | extra), metric, options=options, **chosen)
+    view, profile, norm = chosen.values()
+    return Spec(_name(metric, shown | extra), metric, view, profile, norm, options)
 
 
 def _chosen(text: str, key: str, value: str, known: Iterable[str]) -> str:
@@ -292,19 +317,69 @@ def _split(text: str) -> list[str]:
     return [item.strip() for item in items if item.strip()]
 
 
+def resolve(specs: Iterable[Spec], predictions: Readable) -> list[Spec]:
+    """Return the specs with everything that the shape of the data decides: views, and the scale of
+    a Brier score.
+
+    Two classes are one problem, however they are given: of metrics that nobody asked for, their
+    views are written out, and ECE has both. Of confidences alone, the scores of whole rows become
+    those of the confidence.
+
+    Raises UsageError where the positive view is wanted of more than two classes.
+    """
+    resolved: dict[str, Spec] = {}
+    for spec in specs:
+        for one in _views_by_default(spec, predictions) if spec.by_default else [spec]:
+            resolved.setdefault(one.name, resolve_view(one, predictions))
+    return list(resolved.values())
+
+
+def _views_by_default(spec: Spec, predictions: Readable) -> list[Spec]:
+    """Return a metric that nobody asked for, in the views that it has by default."""
+    if predictions.classes is None and isinstance(spec.metric, Score) and spec.metric.of_view:
+        return [in_view(spec, "top")]
+    if predictions.classes != 2 or spec.view != "auto":
+        return [spec]
+    views = ("positive", "top") if spec.metric.name == "ece" else ("positive",)
+    return [in_view(spec, view) for view in views]
+
+
+def in_view(spec: Spec, view: str) -> Spec:
+    """Return the metric in a view, which its name says.
+
+    >>> in_view(parse("ece(bins=20)"), "top").name
+    'ece(view=top,bins=20)'
+    """
+    inside = spec.name.removeprefix(spec.metric.name).strip("()")
+    options = [item for item in _split(inside) if not item.startswith("view=")]
+    return parse(f"{spec.metric.name}({','.join([f'view={view}', *options])})")
+
+
+def written_out(spec: Spec) -> Spec:
+    """Return a resolved spec whose name does not leave the view to the shape of the data."""
+    left_open = getattr(spec.metric, "view", "") == "auto" and "view=" not in spec.name
+    return in_view(spec, spec.view) if left_open else spec
+
+
 def resolve_view(spec: Spec, predictions: Readable) -> Spec:
-    """Return the spec with "auto" or "ranks" replaced by a view.
+    """Return the spec with a view and a scale that depend on the data replaced by theirs.
 
     The shape of the data decides, never their values: the view must not change from one file to the
     next. Raises UsageError where the positive view is wanted of more than two classes.
     """
+    two = predictions.classes == 2
     if spec.view == "positive" and predictions.classes not in (2, None):
         raise UsageError(
             f"{predictions.source}: {spec.name}: the positive view needs two classes "
             f"(got {predictions.classes})"
         )
+    if spec.options.get("scale") == "auto":
+        scale = "half" if spec.view or two else "sum"
+        return replace(spec, options={**spec.options, "scale": scale})
     if spec.view == "ranks":
         return replace(spec, view="positive" if predictions.classes in (2, None) else "class")
+    if spec.view == "clinical":
+        return replace(spec, view="positive" if two else "top")
     if spec.view != "auto":
         return spec
     return replace(spec, view="positive" if predictions.one_column else "top")
@@ -313,9 +388,11 @@ def resolve_view(spec: Spec, predictions: Readable) -> Spec:
 def main_view(specs: Sequence[Spec], predictions: Readable) -> str:
     """Return the view that the summary in words is about: the first top or positive one.
 
-    Where no spec has one, and for confidences alone, it is the default view of the data.
+    Where no spec has one, and for confidences alone, it is the default view of the data. Proper
+    scores do not count: they are about more than calibration.
     """
     default = "positive" if predictions.one_column else "top"
     if predictions.classes is None:
         return default
-    return next((spec.view for spec in specs if spec.view in ("top", "positive")), default)
+    views = (spec.view for spec in specs if not isinstance(spec.metric, Score))
+    return next((view for view in views if view in ONE_SCORE), default)

@@ -1,8 +1,9 @@
 """Files of cells: a summary as a zip of a JSON header and plain arrays. Nothing is unpickled.
 
-Cells without rows are left out, so that the file of a day takes a few kilobytes. Version 1 of the
-format: `header.json` holds the field names of `DataShape` and `Layout` and the shape of each sum;
+Cells without rows are left out, so that the file of a day takes a few kilobytes. The format:
+`header.json` holds the field names of `DataShape` and `Layout` and the shape of each sum;
 `NAME/at.u4`, `NAME/high.f8` and, where any is not 0, `NAME/low.f8` hold its entries that are not 0.
+In version 1 the Brier score of two classes was the sum over both; since version 2 it is half of it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ import numpy as np
 from calibtool.data.files.write import whole_file
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError
-from calibtool.streaming.exact import Exact
+from calibtool.streaming.exact import Exact, scaled
 from calibtool.streaming.summary import DataShape, Layout, Summary, ends_of
 from calibtool.types import Array
 from calibtool.version import __version__
 
-VERSION = 1
+VERSION = 2
+READ = (1, 2)  # versions that can be read
 SUFFIX = ".cells"
 FORMAT = "calibtool cells"
 # The modification time of all members, the earliest that a zip can hold: the same sums then make
@@ -126,10 +128,10 @@ def _read(path: str | Path, file: IO[bytes] | None = None) -> Summary:
 def _summary(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Summary:
     if header["format"] != FORMAT:
         raise ValueError(f"its format is {header['format']!r}")
-    if header["version"] != VERSION:
+    if header["version"] not in READ:
         raise InputError(
-            f"{source}: cells of version {header['version']}, this calibtool "
-            f"({__version__}) reads version {VERSION}; make them again, or update calibtool"
+            f"{source}: cells of version {header['version']}, this calibtool ({__version__}) reads "
+            f"versions {' and '.join(map(str, READ))}; make them again, or update calibtool"
         )
     shape = header["shape"]
     names = shape["class_names"]
@@ -147,6 +149,9 @@ def _summary(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> S
     )
     layout = Layout(views, edges, class_edges, scores, bool(fields["counts"]))
     sums = {name: _sums(archive, name, tuple(size)) for name, size in header["sums"].items()}
+    if header["version"] == 1 and shape.classes == 2:
+        for name in sums.keys() & {"score/brier", "pair/brier"}:
+            sums[name] = scaled(sums[name], 0.5)
     summary = Summary(
         shape,
         layout,

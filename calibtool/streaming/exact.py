@@ -129,6 +129,20 @@ def moments(values: Array, weights: Array | None = None) -> Exact:
     return Exact(laid_out(total.high, count), laid_out(total.low, 0.0))
 
 
+def scaled(sums: Exact, factor: float) -> Exact:
+    """Return the sums of a score times `factor`, a power of two, which rounds nothing.
+
+    Args:
+        sums: what `moments` returns, (7,), or the first three of them.
+        factor: of the score.
+
+    >>> scaled(moments(np.array([1.0, 2.0])), 2.0).high
+    array([ 2.,  6., 20., 72.,  2.,  6., 20.])
+    """
+    powers = np.array([0, 1, 2, 3, 0, 1, 2])[: sums.high.shape[-1]]
+    return Exact(sums.high * factor**powers, sums.low * factor**powers)
+
+
 def _powers(v: Array) -> tuple[float, float, float, float]:
     """Return the sum of values below LARGE in two parts, then those of squares and of cubes.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import BinnedError, CellMetric, CountMetric, Score
 from calibtool.metrics.registry import METRICS, score_of
-from calibtool.metrics.spec import Spec
+from calibtool.metrics.spec import Spec, in_view, parse
 from calibtool.streaming.grid import NAMED, named
 from calibtool.streaming.summary import DataShape, Layout, in_bins
 
@@ -67,17 +67,21 @@ def full_layout(shape: DataShape, specs: Sequence[Spec] = ()) -> Layout:
     views = {"top", *needed.views}
     views |= {"positive"} if shape.classes == 2 else set()
     views |= {"class"} if few else set()
-    streamed = (
-        name
+    scores = {
+        name: metric
         for name, metric in METRICS.items()
         if isinstance(metric, Score) and "refined" not in metric.needs
-    )
-    scores = streamed if shape.classes is not None else ("accuracy", "mean-confidence")
+    }
+    if shape.classes is None:
+        of_view = [in_view(parse(name), "top").name for name, m in scores.items() if m.of_view]
+        kept = ["accuracy", "mean-confidence", *of_view]
+    else:
+        kept = list(scores)
     return Layout(
         tuple(sorted(views)),
         tuple(sorted({*named(*NAMED), *needed.edges})),
         tuple(sorted({*named(10, 15, 20), *needed.class_edges})) if few else (),
-        tuple(dict.fromkeys([*scores, *needed.scores])),
+        tuple(dict.fromkeys([*kept, *needed.scores])),
         few,
     )
 

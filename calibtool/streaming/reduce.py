@@ -38,12 +38,12 @@ class Reducer:
         # classes costs as much for few rows as for many
         self._label_rows: list[tuple[Array, Array, Array, Array | None]] = []
         specs = [(name, parse(name)) for name in layout.scores]
-        self._scores = [(name, spec.metric, dict(spec.options)) for name, spec in specs]
+        self._scores = specs
         needs = {
             column
-            for _, metric, _ in self._scores
-            if isinstance(metric, Score)
-            for column in metric.needs
+            for _, spec in self._scores
+            if isinstance(spec.metric, Score)
+            for column in spec.metric.needs
         }
         if layout.counts or "label" in layout.views:
             needs |= {"labels", "predicted"}
@@ -229,10 +229,9 @@ class Reducer:
         Infinite values (the log-likelihood of a probability of 0) are counted and left out.
         """
         scores = {}
-        for name, metric, options in self._scores:
-            assert isinstance(metric, Score)
+        for name, spec in self._scores:
             try:
-                values = metric.rows(rows, **options)
+                values = spec.of_rows(rows)
             except NotAvailableError:
                 continue
             scores[name] = values

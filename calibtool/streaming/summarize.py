@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from calibtool.data.readable import Readable
-from calibtool.metrics.spec import Spec, parse_list, resolve_view
+from calibtool.metrics.spec import Spec, parse_list, resolve
 from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.layout import full_layout
 from calibtool.streaming.passes import summarize
@@ -45,6 +45,6 @@ def cells(
         predictions.one_column,
         getattr(predictions, "class_names", None),
     )
-    specs = [resolve_view(spec, predictions) for spec in parse_list(metrics)]
+    specs = resolve(parse_list(metrics), predictions)
     layout = full_layout(shape, specs)
     return summarize(predictions, layout, threads=threads, progress=progress)[0]

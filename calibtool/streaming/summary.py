@@ -28,6 +28,9 @@ FEW_CLASSES = 16
 # a bound: the cells close to 0 and 1 (grid.RELATIVE) are about 2,300 per class at any width.
 BUDGET = 1 << 19
 
+# scores of confidences alone that files of cells hold since version 2 of their format
+NEWER = ("nll(view=top)", "brier(view=top)")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -100,6 +103,8 @@ class Summary:
 
         Raises InputError if kinds, classes, class names or layouts differ.
         """
+        if self.keep != other.keep:
+            self, other = _without_newer(self), _without_newer(other)
         _require_alike(self, other)
         # squared weights are only held for weighted rows; beside such rows, all need them
         sums = dict(_with_square_weights(self.sums) if other.weighted else self.sums)
@@ -188,6 +193,17 @@ def grid_of(view: str, layout: Layout, shape: DataShape) -> Grid:
     # bins of most metrics.
     width = 1 << max((BUDGET // classes).bit_length() - 2, 4)
     return grid(layout.edges, min(width, WIDTH))
+
+
+def _without_newer(summary: Summary) -> Summary:
+    """Return a summary of confidences without the scores that old files of cells do not hold."""
+    if summary.kind != "confidence":
+        return summary
+    scores = tuple(name for name in summary.keep.scores if name not in NEWER)
+    sums = {
+        name: value for name, value in summary.sums.items() if name.partition("/")[2] not in NEWER
+    }
+    return replace(summary, keep=replace(summary.keep, scores=scores), sums=sums)
 
 
 def _require_alike(summary: Summary, other: Summary) -> None:

@@ -228,10 +228,11 @@ def test_a_p_value_and_an_interval_that_disagree_are_called_borderline(examples)
 def test_a_metric_that_needs_whole_rows_says_so_for_confidences_alone():
     p = ct.Predictions.from_confidence([0.9, 0.8, 0.6, 0.7], [1, 1, 0, 1])
     report = ct.evaluate(p, resamples=30)
-    assert report["nll"].value is None
-    assert "whole probability rows" in report["nll"].missing
     assert report["classwise-ece"].value is None
+    assert "whole probability rows" in report["classwise-ece"].missing
     assert report["ece"].value is not None
+    asked = ct.evaluate(p, ["nll"], resamples=30)["nll"]
+    assert (asked.value, asked.missing) == (None, "needs whole probability rows")
 
 
 def test_a_missing_key_names_the_near_ones(overconfident):

@@ -476,7 +476,8 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
     write_config(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
     config = read_config(path)
     assert config.options["file"] == "test.npz"
-    assert [r.subject for r in config.require] == ["ece", "classwise-ece", "nll", "accuracy"]
+    subjects = ["ece(view=top)", "classwise-ece", "nll", "accuracy"]
+    assert [r.subject for r in config.require] == subjects
     for mode in ("prove", "tolerate", "point"):
         assert check(P, config.require, mode=mode, **FEW).passed
     assert not check(simulate(2000, 3, scale=4.0), config.require, **FEW).passed

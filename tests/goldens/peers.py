@@ -214,9 +214,8 @@ def _sklearn_binary() -> Iterator[Ask]:
         why = None if name == "continuous" else "clips p = 1 to 1 - eps; calibtool says infinity"
         yield Ask(name, "log_loss(outcomes, scores)", None if why else "nll", why)
         call = "brier_score_loss(outcomes, scores{})"
-        yield Ask(name, call.format(", scale_by_half=False"), "brier")
-        why = "scale_by_half='auto' halves the sum over two classes"
-        yield Ask(name, call.format(""), None, why)
+        yield Ask(name, call.format(", scale_by_half=False"), "brier(scale=sum)")
+        yield Ask(name, call.format(""), "brier")
     why = "a 1-d decision x becomes the logits (-x, x): twice the temperature"
     call = "temperature(Decisions(), logits[:, None], outcomes)"
     yield Ask("continuous", call, None, why)
@@ -232,13 +231,12 @@ def _sklearn_quantiles() -> Iterator[Ask]:
 
 
 def _sklearn_multiclass() -> Iterator[Ask]:
-    why = "scale_by_half halves the sum over classes"
     for name in MULTICLASS:
         yield Ask(name, "accuracy_score(labels, probabilities.argmax(axis=1))", "accuracy")
         yield Ask(name, "log_loss(labels, probabilities)", "nll")
         yield Ask(name, "brier_score_loss(labels, probabilities)", "brier")
         call = "brier_score_loss(labels, probabilities, scale_by_half=True)"
-        yield Ask(name, call, None, why)
+        yield Ask(name, call, "brier(scale=half)")
         call = "temperature(Decisions(), logits, labels)"
         yield Ask(name, call, "temperature", tolerance=FITTED)
 

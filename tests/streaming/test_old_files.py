@@ -23,6 +23,8 @@ def test_the_former_name_of_a_summary_is_the_same_class():
 @pytest.mark.parametrize("name", [*CELLS, "run"])
 def test_a_cells_file_gives_the_same_numbers(name):
     expected = json.loads((FOLDER / f"{name}.expected.json").read_text(encoding="utf-8"))
+    if "brier" in expected:  # when they were written, it was the sum for two classes too
+        expected["brier(scale=sum)"] = expected.pop("brier")
     report = ct.evaluate(load_cells(FOLDER / f"{name}.cells"), list(expected), ci="none")
     values = {estimate.name: estimate.value for estimate in report.estimates}
     assert values == pytest.approx(expected, rel=1e-12)

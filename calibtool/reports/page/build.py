@@ -11,6 +11,7 @@ from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
 from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import joined, names_of
+from calibtool.metrics.spec import Spec
 from calibtool.reports.page.collect import Methods, PageOptions, summarize_file
 from calibtool.reports.page.comparison import compare
 from calibtool.reports.page.groups import MOST_CLASSES
@@ -21,7 +22,7 @@ from calibtool.types import Progress, silent
 
 def build_page(
     files: Sequence[Source | Predictions | Summary],
-    metrics: str | Sequence[str] = "default",
+    metrics: str | Sequence[str | Spec] = "default",
     *,
     calibrator: Recalibrator | None = None,
     methods: Methods = "quick",

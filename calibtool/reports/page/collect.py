@@ -26,8 +26,9 @@ from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results
-from calibtool.evaluation.wording import effect, state
+from calibtool.evaluation.wording import effect, of_calibration, state
 from calibtool.intervals.draws import EXACT_ROWS
+from calibtool.metrics.spec import Spec
 from calibtool.reports.page.groups import classes, slices
 from calibtool.reports.page.model import FileSummary, Recalibration
 from calibtool.streaming.passes import is_streamed
@@ -56,7 +57,7 @@ class PageOptions:
         resampling: how intervals are made.
     """
 
-    metrics: str | Sequence[str]
+    metrics: str | Sequence[str | Spec]
     calibrator: Recalibrator | None
     methods: Methods
     by: tuple[str, ...]
@@ -243,7 +244,9 @@ def _curve(results: Results, variant: int) -> Curve:
     view."""
     points = reliability_curves.binned(results, variant, EDGES, "clopper-pearson")
     errors = [
-        e for e in results.estimates(variant) if e.view == results.view and e.value is not None
+        e
+        for e in results.estimates(variant)
+        if e.view == results.view and e.value is not None and of_calibration(e)
     ]
     label = "after " + results.variants[variant].title.split(" (")[0] if variant else "as given"
     curve = reliability_curves.curve_of(results, variant, points, label=label)

@@ -14,6 +14,7 @@ from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
+from calibtool.metrics.spec import Spec
 from calibtool.reports.page.model import Comparison
 from calibtool.types import Progress
 
@@ -21,7 +22,7 @@ from calibtool.types import Progress
 def compare(
     files: Sequence[Source | Predictions],
     names: Sequence[str],
-    metrics: str | Sequence[str],
+    metrics: str | Sequence[str | Spec],
     resampling: Resampling,
     progress: Progress,
 ) -> Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from calibtool.evaluation.wording import of_calibration
 from calibtool.formatting import capitalized, interval, number, share
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
@@ -34,7 +35,7 @@ def _verdict(subject: FileSummary) -> Markup:
     """Return the verdict in words, then the numbers that it rests on."""
     sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "bad")
     report = subject.report
-    error = next((e for e in report.estimates if e.view and e.value is not None), None)
+    error = next((e for e in report.estimates if e.value is not None and of_calibration(e)), None)
     facts = []
     if report.said is not None and report.was is not None:
         names = ("says", "is right") if _top(subject) else ("P(class 1)", "class 1")
