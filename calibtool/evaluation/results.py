@@ -17,11 +17,8 @@ from calibtool.formatting import counted
 from calibtool.intervals import bootstrap, difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
-<<<<<<< HEAD
-=======
 from calibtool.metrics.kinds import CountMetric, Score
 from calibtool.metrics.registry import score_of
->>>>>>> i16-twoclass
 from calibtool.metrics.spec import Spec, parse
 from calibtool.types import Array
 from calibtool.version import __version__

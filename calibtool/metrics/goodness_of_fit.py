@@ -56,13 +56,9 @@ GOODNESS_OF_FIT: tuple[CellMetric, ...] = (
         "sum (y - p)(1 - 2p) / root of sum (1 - 2p)^2 p (1 - p); standard normal if calibrated",
         "Spiegelhalter 1986",
         spiegelhalter_z,
-<<<<<<< HEAD
         better="nearer",
         ideal=0,
-=======
-        better="",
         view="clinical",
->>>>>>> i16-twoclass
         sees="a Brier score worse (above 0) or better than the scores promise",
         blind="the size of the error: it grows with the root of n",
     ),
@@ -72,13 +68,9 @@ GOODNESS_OF_FIT: tuple[CellMetric, ...] = (
         "sum over groups of equal mass of (observed - expected)^2 / variance; about `groups`",
         "Hosmer & Lemeshow 1980",
         hosmer_lemeshow,
-<<<<<<< HEAD
         better="lower",
         least=0,
-=======
-        better="",
         view="clinical",
->>>>>>> i16-twoclass
         sees="gaps in groups of equal mass",
         blind="the size of the error: it grows with n",
     ),

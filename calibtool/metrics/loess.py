@@ -179,13 +179,10 @@ LOESS: tuple[CellMetric, ...] = (
         "Austin & Steyerberg 2019",
         ici,
         error=True,
-<<<<<<< HEAD
         ideal=0,
         least=0,
         most=1,
-=======
         view="clinical",
->>>>>>> i16-twoclass
         sees="the gap, smoothed by a local regression",
         blind="what the span smooths away",
     ),
@@ -196,13 +193,10 @@ LOESS: tuple[CellMetric, ...] = (
         "Austin & Steyerberg 2019",
         e50,
         error=True,
-<<<<<<< HEAD
         ideal=0,
         least=0,
         most=1,
-=======
         view="clinical",
->>>>>>> i16-twoclass
         sees="the gap of a typical row",
         blind="the worse half of the rows",
     ),
@@ -213,13 +207,10 @@ LOESS: tuple[CellMetric, ...] = (
         "Austin & Steyerberg 2019",
         e90,
         error=True,
-<<<<<<< HEAD
         ideal=0,
         least=0,
         most=1,
-=======
         view="clinical",
->>>>>>> i16-twoclass
         sees="the gap that one row in ten exceeds",
         blind="the worst tenth of the rows",
     ),
@@ -230,13 +221,10 @@ LOESS: tuple[CellMetric, ...] = (
         "Harrell 2001; Austin & Steyerberg 2019",
         emax,
         error=True,
-<<<<<<< HEAD
         ideal=0,
         least=0,
         most=1,
-=======
         view="clinical",
->>>>>>> i16-twoclass
         sees="the largest gap, most often at an end of the scores",
         blind="how many rows have it",
     ),

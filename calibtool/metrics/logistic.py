@@ -292,14 +292,10 @@ LOGISTIC: tuple[CellMetric, ...] = (
         "b of logit P(y) = a + b logit(score); 1 is perfect, below it the scores are too extreme",
         "Cox 1958; Steyerberg 2019, ch. 15",
         cox_slope,
-<<<<<<< HEAD
         better="nearer",
         ideal=1,
-=======
-        better="",
         view="clinical",
         refuted=refuted,
->>>>>>> i16-twoclass
         sees="scores that are too extreme or too moderate",
         blind="scores that are too high or too low on average; curved miscalibration",
     ),
@@ -309,14 +305,10 @@ LOGISTIC: tuple[CellMetric, ...] = (
         "a of logit P(y) = a + b logit(score)",
         "Cox 1958",
         cox_intercept,
-<<<<<<< HEAD
         better="nearer",
         ideal=0,
-=======
-        better="",
         view="clinical",
         refuted=refuted,
->>>>>>> i16-twoclass
         sees="together with the slope, a straight miscalibration on the logit scale",
         blind="curved miscalibration",
     ),
@@ -326,14 +318,10 @@ LOGISTIC: tuple[CellMetric, ...] = (
         "a of logit P(y) = a + logit(score); 0 is perfect, below it the scores are too high",
         "Cox 1958; Van Calster et al. 2019",
         citl,
-<<<<<<< HEAD
         better="nearer",
         ideal=0,
-=======
-        better="",
         view="clinical",
         refuted=refuted,
->>>>>>> i16-twoclass
         sees="scores that are too high or too low on average",
         blind="everything that cancels between high and low scores",
     ),

@@ -162,7 +162,7 @@ PROPER: tuple[Score, ...] = (
         brier,
         of_view=brier_of_view,
         needs=("prob", "squares"),
-ideal=0,
+        ideal=0,
         least=0,
         most=2,
         sees="calibration and sharpness together, at most 1 per row of two classes, 2 of more",
