@@ -16,7 +16,7 @@ from calibtool.intervals import difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.inversion import Inverted
 
-VERSIONS = (1,)  # versions of the report format that can be read
+VERSIONS = (1, 2)  # versions of the report format that can be read
 
 
 @dataclass(frozen=True)

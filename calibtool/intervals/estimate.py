@@ -34,3 +34,8 @@ class Estimate:
     missing: str = ""
     signature: str = ""
     error: float | None = None
+
+    @property
+    def best(self) -> float | None:
+        """The number that stands beside the interval: `corrected`, or `value` without one."""
+        return self.value if self.corrected is None else self.corrected
