@@ -207,7 +207,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     shown = np.isfinite(np.array([line.gap for line in data.models])).any(axis=0)
     if shown.any():
         lower.set_xlim(float(x[shown].min()), 1.0)
-    change = "; ".join(f"{marks.estimate_text(c)}" for c in data.change)
+    change = "\n".join(map(marks.change_text, *data.estimates, data.change))
     lower.set_title(
         f"{marks.long_name(difference.label, 44)}\n{change}",
         fontsize=style.small,

@@ -117,7 +117,11 @@ def _metrics(page: Page, subject: FileSummary) -> list[str]:
         texts = change_cells(before, after, change)
         rows.append([before.name, before.view or "-", *numbers(before, texts.digits), *texts[1:]])
     titles = ["metric", "view", "value", "corrected", end, "after", "change", end]
-    return [*table(titles, rows), "", "After is corrected for bias too."]
+    return [
+        *table(titles, rows),
+        "",
+        "After is corrected for bias, and change is after minus corrected.",
+    ]
 
 
 def _fix(subject: FileSummary) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from calibtool.analysis.selection import Selection
 from calibtool.diagrams.curve import Curve
@@ -19,6 +20,8 @@ from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Slices
 from calibtool.reports.page.svg import strip
 from calibtool.reports.selection import MIDDLE, selection_cells
+
+_NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]\d+)?")
 
 
 def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
@@ -257,23 +260,28 @@ def _numbers(estimate: Estimate) -> list[Markup]:
 def gap_cells(group: Group) -> Change:
     """Return outcome, score, gap and its interval as text, in per cent."""
     low, high = group.gap_interval or (None, None)
-    percents = [None if x is None else 100 * x for x in (group.outcome, group.score, low, high)]
-    texts = changed(*percents, digits=1)
+    texts = changed(group.outcome, group.score, low, high, digits=3)
+    few = texts.digits == 3
     return Change(
-        share(group.outcome) if texts.digits == 1 else f"{texts.before} %",
-        share(group.score) if texts.digits == 1 else f"{texts.after} %",
-        f"{texts.change} %" if texts.change else "",
-        f"{_plain(texts.interval)} %" if texts.interval else "",
+        share(group.outcome) if few else _percents(texts.before),
+        share(group.score) if few else _percents(texts.after),
+        _percents(texts.change),
+        _percents(texts.interval),
     )
 
 
-def _plain(text: str) -> str:
-    """Return text whose numbers below 0.05 are written without an exponent, as far as possible.
+def _percents(text: str) -> str:
+    """Return text whose numbers are shares with these as percentages.
 
-    >>> _plain("[-2.0e-02, +4.1]")
-    '[-0.02, +4.1]'
+    >>> _percents("[-2.0e-04, +0.041]"), _percents("0.148"), _percents("")
+    ('[-0.020, +4.1] %', '14.8 %', '')
     """
-    return re.sub(r"[-+][\d.]+e[-+]\d+", lambda found: f"{float(found[0]):+.2g}", text)
+
+    def hundredfold(found: re.Match[str]) -> str:
+        sign = "+" if found[0].startswith("+") else ""
+        return f"{sign}{Decimal(found[0]).scaleb(2):f}"
+
+    return f"{re.sub(_NUMBER, hundredfold, text)} %" if text else ""
 
 
 def _gap(group: Group, reach: float) -> list[Markup]:
