@@ -207,7 +207,7 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     axes.set_ylim(len(data.gains) - 0.4, -0.6)
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(marks.few_ticks(3))
-    shown = "" if before.best == before.value else ", corrected for bias"
+    shown = "" if before.best == before.value else ", corrected"
     axes.set_xlabel(f"{TITLES[index]}{shown}")
     axes.set_title(f"before: {marks.brief(start)}", fontsize=style.small, loc="left")
 

@@ -10,7 +10,7 @@ from calibtool.formatting import DIGITS, capitalized, interval, number, percent,
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
-from calibtool.reports.evaluation import change_cells, in_words, numbers, values
+from calibtool.reports.evaluation import change_cells, numbers, values
 from calibtool.reports.markdown import escape, table
 from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Page, Slices
 from calibtool.reports.page.tables import gap_cells, paired
@@ -74,9 +74,9 @@ def _title(estimate: Estimate) -> str:
     """Return a metric's title with its interval, for which the Hub has no field."""
     title = METRICS[parse(estimate.name).metric.name].title
     view = f", {estimate.view} view" if estimate.view else ""
-    if estimate.low is None:
-        return f"{title}{view}"
-    return f"{title}{view} {in_words(estimate)}"
+    value, corrected, ends = numbers(estimate)
+    other = f", corrected {corrected}" if ends and corrected != value else ""
+    return f"{title}{view}{other} {ends}".rstrip()
 
 
 def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
