@@ -12,6 +12,7 @@ from typing import NamedTuple
 DEFAULT_LEVEL = 0.95  # of intervals, as everywhere in this package
 DIGITS = 4  # decimals: of a calibration error, more are noise below millions of rows
 MOST_DIGITS = 8  # decimals that are tried to show a small change; more do not fit in 80 columns
+ROUNDING = 1e-12  # differences of sums over many rows differ so much by the order of the sum
 LARGE = 1e5  # from here on, four decimals say nothing
 
 
@@ -110,6 +111,7 @@ def changes(
     >>> [row.change for row in changes(0.50004, [(0.49996, None, None), (0.5003, None, None)])]
     ['0.0000', '+0.0003']
     """
+    after = [(x, _exact(low), _exact(high)) for x, low, high in after]
     known = [x for x in (before, *(row[0] for row in after)) if x is not None and math.isfinite(x)]
     if max(map(abs, known), default=0.0) >= LARGE:
         digits = 0
@@ -117,6 +119,11 @@ def changes(
     agree = (k for k in possible if all(_agrees(before, *row, digits=k) for row in after))
     digits = next(agree, digits)
     return [_changed(before, *row, digits=digits) for row in after]
+
+
+def _exact(end: float | None) -> float | None:
+    """Return an end of an interval; 0 where it differs from 0 by rounding errors alone."""
+    return 0.0 if end is not None and abs(end) < ROUNDING else end
 
 
 def margin_of(value: float, limit: float, *, upper: bool) -> tuple[int, str]:

@@ -118,10 +118,10 @@ def compute(predictions: Named, *, view: View = "auto", **shared: Unpack[SharedO
     replicates = [_replicates(results, problems[k], smoothers[k], gaps[k]) for k in range(2)]
     level = results.settings.level
     first, second = (
-        Line(name, gap, *percentiles(drawn, level))
+        Line(name, gap, *percentiles(drawn, level, gap))
         for name, gap, drawn in zip(sets, gaps, replicates, strict=True)
     )
-    ends = percentiles(replicates[1] - replicates[0], level)
+    ends = percentiles(replicates[1] - replicates[0], level, gaps[1] - gaps[0])
     return Compare(
         score=score,
         models=(first, second),

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow
+from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow, texts_of
 from calibtool.formatting import Change as Texts
-from calibtool.formatting import changes, counted, number, percent
+from calibtool.formatting import counted, number, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
@@ -45,7 +45,7 @@ def _pair(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     for family, rows in _families(comparison):
         cells.append([family, *[""] * (len(titles) - 1)])
         for row in rows:
-            texts = _texts(comparison, row)[other]
+            texts = texts_of(row, comparison.reference)[other]
             line = [f" {row.spec}", texts.before, texts.after, *_tail(row.changes[other], texts)]
             cells.append(line[: len(titles)])
     return titles, cells
@@ -59,7 +59,7 @@ def _several(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     for family, rows in _families(comparison):
         cells.append([family, *[""] * (len(titles) - 1)])
         for row in rows:
-            texts = _texts(comparison, row)
+            texts = texts_of(row, comparison.reference)
             before = next(iter(texts.values())).before
             for k, name in enumerate(comparison.names):
                 after = texts[k].after if k in texts else before
@@ -94,18 +94,6 @@ def _families(comparison: Comparison) -> Iterator[tuple[str, list[MetricRow]]]:
         rows = [row for row in comparison.lines if row.family == family and not row.missing]
         if rows:
             yield family, rows
-
-
-def _texts(comparison: Comparison, row: MetricRow) -> dict[int, Texts]:
-    """Return the numbers of a metric as text by file, all but the reference.
-
-    They are the corrected estimates, whose differences lie in the intervals.
-    """
-    others = {k: change.estimate for k, change in enumerate(row.changes) if change is not None}
-    plain = any(change.corrected is None for change in others.values())
-    shown = [estimate.value if plain else estimate.best for estimate in row.estimates]
-    after = [(shown[k], change.low, change.high) for k, change in others.items()]
-    return dict(zip(others, changes(shown[comparison.reference], after), strict=True))
 
 
 def _tail(change: Change | None, texts: Texts | None) -> list[str]:
