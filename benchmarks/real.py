@@ -31,7 +31,7 @@ def measured(path: Path) -> dict[str, Any]:
         "classes": report.data.classes,
         "seconds": round(time.perf_counter() - start, 1),
         "metrics": {
-            e.name: [e.value, e.low, e.high, e.view, e.missing]
+            e.name: [e.value, e.corrected, e.low, e.high, e.view, e.missing]
             for e in report
             if not e.name.startswith("ood-")
         },

@@ -5,42 +5,210 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 DEFAULT_LEVEL = 0.95  # of intervals, as everywhere in this package
+DIGITS = 4  # decimals: of a calibration error, more are noise below millions of rows
+MOST_DIGITS = 8  # decimals that are tried to show a small change; more do not fit in 80 columns
+ROUNDING = 1e-12  # differences of sums over many rows differ so much by the order of the sum
+LARGE = 1e5  # from here on, four decimals say nothing
 
 
-def number(value: float | None) -> str:
-    """Return a number with four decimals; with more, or an exponent, where four would read 0 or 1.
+def number(value: float | None, digits: int = DIGITS) -> str:
+    """Return a number with `digits` decimals; with more, or an exponent, where these would read 0
+    or 1.
+
+    A larger number never reads smaller: what lies in an interval lies in it as printed.
 
     >>> number(0.03896), number(0.00001), number(0.0), number(0.99999), number(None)
     ('0.0390', '1.0e-05', '0.0000', '0.99999', '')
+    >>> number(0.03896, 3), number(0.00001, 5)
+    ('0.039', '0.00001')
     """
     if value is None:
         return ""
     if not math.isfinite(value):
         return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
-    if value != 0 and abs(value) < 5e-5:
+    if value != 0 and abs(value) < 0.5 * 10**-digits:
         return f"{value:.1e}"
-    if value < 1 and f"{value:.4f}" == "1.0000":
-        return f"1 - {1 - value:.1e}" if value > 1 - 5e-7 else f"{value:.7f}".rstrip("0")
-    if abs(value) >= 1e5:
+    if value < 1 and f"{value:.{digits}f}" == f"{1:.{digits}f}":
+        more = max(digits, 6) + 1
+        close = value > 1 - 0.5 * 10 ** (1 - more)
+        return f"1 - {1 - value:.1e}" if close else f"{value:.{more}f}".rstrip("0")
+    if abs(value) >= LARGE and digits:
         return f"{value:.4g}"
-    return f"{value:.4f}"
+    return f"{value + 0.0:.{digits}f}"  # + 0.0: no "-0.0000"
 
 
-def signed(value: float | None) -> str:
+def signed(value: float | None, digits: int = DIGITS) -> str:
     """Return a number with its sign, for differences."""
-    text = number(value)
+    text = number(value, digits)
     return f"+{text}" if value is not None and value > 0 else text
 
 
-def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
+def interval(
+    low: float | None, high: float | None, *, sign: bool = False, digits: int = DIGITS
+) -> str:
     """Return "[low, high]", or "" without an interval; `sign` shows plus signs."""
     if low is None or high is None:
         return ""
     show = signed if sign else number
-    return f"[{show(low)}, {show(high)}]"
+    return f"[{show(low, digits)}, {show(high, digits)}]"
+
+
+class Change(NamedTuple):
+    """A change as text: the numbers before and after it, their difference, and its interval."""
+
+    before: str
+    after: str
+    change: str
+    interval: str
+
+    @property
+    def digits(self) -> int:
+        """The decimals of the change, with which numbers beside it are printed."""
+        return len(self.change.partition(".")[2]) or DIGITS
+
+
+def changed(
+    before: float | None,
+    after: float | None,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    digits: int = DIGITS,
+) -> Change:
+    """Return a change as text; see `changes`.
+
+    >>> changed(0.0646, 0.0031, -0.0703, -0.0528)
+    Change(before='0.0646', after='0.0031', change='-0.0615', interval='[-0.0703, -0.0528]')
+    >>> changed(0.00112, 0.00114, 0.00001, 0.00003).change
+    '+0.00002'
+    """
+    return changes(before, [(after, low, high)], digits=digits)[0]
+
+
+def changes(
+    before: float | None,
+    after: Sequence[tuple[float | None, float | None, float | None]],
+    *,
+    digits: int = DIGITS,
+) -> list[Change]:
+    """Return changes from the same number as text. The printed change is the difference of the two
+    printed numbers.
+
+    All have the same decimals: `digits`, and more where a printed change would lie outside its
+    printed interval, or two numbers would read the same although the interval excludes 0. Where no
+    number of decimals helps, the printed interval reaches to the printed change.
+
+    Args:
+        before: the number that the others are compared with; None where it is not known.
+        after: the other numbers, each with the ends of the interval of its difference, or None.
+        digits: the fewest decimals.
+
+    >>> [row.change for row in changes(0.50004, [(0.49996, None, None), (0.5003, None, None)])]
+    ['0.0000', '+0.0003']
+    """
+    after = [(x, _exact(low), _exact(high)) for x, low, high in after]
+    known = [x for x in (before, *(row[0] for row in after)) if x is not None and math.isfinite(x)]
+    if max(map(abs, known), default=0.0) >= LARGE:
+        digits = 0
+    possible = range(digits, max(digits, MOST_DIGITS) + 1)
+    agree = (k for k in possible if all(_agrees(before, *row, digits=k) for row in after))
+    digits = next(agree, digits)
+    return [_changed(before, *row, digits=digits) for row in after]
+
+
+def _exact(end: float | None) -> float | None:
+    """Return an end of an interval; 0 where it differs from 0 by rounding errors alone."""
+    return 0.0 if end is not None and abs(end) < ROUNDING else end
+
+
+def margin_of(value: float, limit: float, *, upper: bool) -> tuple[int, str]:
+    """Return the decimals with which a number reads on its side of a limit, and how far it is
+    within the limit, as both are printed; a negative distance is beyond it.
+
+    >>> margin_of(0.0648, 0.03, upper=True), margin_of(0.030012, 0.03, upper=True)
+    ((4, '-0.0348'), (5, '-0.00001'))
+    >>> margin_of(0.8886, 0.88, upper=False)
+    (4, '+0.0086')
+    """
+    if not math.isfinite(value) or abs(value) >= LARGE:
+        return DIGITS, signed(limit - value if upper else value - limit)
+    exact = Decimal(repr(float(limit)))
+    fewest = max(DIGITS, -int(exact.as_tuple().exponent))
+    possible = range(fewest, max(fewest, MOST_DIGITS) + 1)
+    apart = (k for k in possible if value == limit or _rounded(value, k) != exact)
+    digits = next(apart, fewest)
+    within = (exact - _rounded(value, digits)) * (1 if upper else -1) + 0
+    return digits, f"{'+' if within > 0 else ''}{within:.{digits}f}"
+
+
+def _agrees(
+    before: float | None,
+    after: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    digits: int,
+) -> bool:
+    """Return whether the difference of two numbers, as printed, lies in the printed interval, and
+    reads 0 only where the interval includes 0 and neither number needs an exponent."""
+    difference = _difference(before, after, digits)
+    if difference is None:
+        return True
+    if _tiny(before, digits) and _tiny(after, digits) and before != after:
+        return False
+    if low is None or high is None:
+        return True
+    inside = _rounded(low, digits) <= difference <= _rounded(high, digits)
+    return inside and (difference != 0 or low <= 0 <= high)
+
+
+def _changed(
+    before: float | None,
+    after: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    digits: int,
+) -> Change:
+    texts = (number(before, digits), number(after, digits))
+    difference = _difference(before, after, digits)
+    if difference is None:
+        unknown = before is None or after is None
+        change = "" if unknown else signed(float(after or 0.0) - float(before or 0.0))
+        return Change(*texts, change, interval(low, high, sign=True, digits=digits))
+    if _tiny(before, digits) and _tiny(after, digits):  # of the numbers with their exponents
+        difference = Decimal(texts[1]) - Decimal(texts[0])
+        change = signed(float(difference), digits)
+    else:
+        change = f"{'+' if difference > 0 else ''}{difference:.{digits}f}"
+    if (
+        low is not None
+        and high is not None
+        and not _agrees(before, after, low, high, digits=digits)
+    ):
+        low, high = min(low, float(difference)), max(high, float(difference))
+    return Change(*texts, change, interval(low, high, sign=True, digits=digits))
+
+
+def _difference(before: float | None, after: float | None, digits: int) -> Decimal | None:
+    """Return the difference of two numbers as they are printed; None unless both are finite."""
+    if before is None or after is None or not (math.isfinite(before) and math.isfinite(after)):
+        return None
+    return _rounded(after, digits) - _rounded(before, digits) + 0  # + 0: no "-0.0000"
+
+
+def _tiny(value: float | None, digits: int) -> bool:
+    """Return whether a number is 0, or would read 0."""
+    return value is not None and abs(value) < 0.5 * 10**-digits
+
+
+def _rounded(value: float, digits: int) -> Decimal:
+    return Decimal(f"{value:.{digits}f}")
 
 
 def percent(value: float | None, digits: int | None = None) -> str:

@@ -6,8 +6,10 @@ p-value of the same construction; all p-values together are corrected by Holm's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from calibtool.data.files.source import Source
 from calibtool.data.matching import match
@@ -18,7 +20,8 @@ from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.formatting import joined, names_of
+from calibtool.formatting import Change as Texts
+from calibtool.formatting import changes, joined, names_of
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
@@ -93,6 +96,18 @@ class MetricRow:
             return k if change.verdict == "better" else None
         others = [c for c in self.changes if c is not None]
         return k if all(c.verdict == "worse" for c in others) else None
+
+
+def texts_of(row: MetricRow, reference: int) -> dict[int, Texts]:
+    """Return the changes of a metric as text by file, all but the reference.
+
+    They are those of the corrected estimates, whose differences lie in the intervals.
+    """
+    others = {k: change.estimate for k, change in enumerate(row.changes) if change is not None}
+    plain = any(change.corrected is None for change in others.values())
+    shown = [estimate.value if plain else estimate.best for estimate in row.estimates]
+    after = [(shown[k], change.low, change.high) for k, change in others.items()]
+    return dict(zip(others, changes(shown[reference], after), strict=True))
 
 
 @dataclass(frozen=True)
@@ -292,13 +307,16 @@ def _sentence(comparison: Comparison, k: int) -> str:
 
 def _split(comparison: Comparison, k: int) -> str:
     """Return a sentence on how much of a change in NLL is calibration, if it was measured."""
-    by_name = {line.spec: line.changes[k] for line in comparison.lines}
+    by_name = {line.spec: line for line in comparison.lines}
     parts = [by_name.get(name) for name in ("nll", "calibration-loss", "refinement-loss")]
-    values = [part.estimate.value for part in parts if part is not None]
-    if len(values) < 3 or any(value is None for value in values):
+    shown = [texts_of(part, comparison.reference)[k].change for part in parts if part is not None]
+    if len(shown) < 3 or not all(shown) or not all(map(math.isfinite, map(float, shown))):
         return ""
-    whole, calibration, refinement = (float(value or 0.0) for value in values)
+    whole, calibration, refinement = shown
+    # rounded numbers that do not add up are not put into one sum
+    adds_up = Decimal(whole) == Decimal(calibration) + Decimal(refinement)
+    rest = f"by {refinement} through what" if adds_up else "the rest through what"
     return (
-        f" The NLL changes by {whole:+.4f}: by {calibration:+.4f} through calibration, by "
-        f"{refinement:+.4f} through what no calibration changes."
+        f" The NLL changes by {whole}: by {calibration} through calibration, {rest} no "
+        "calibration changes."
     )

@@ -12,7 +12,7 @@ from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, only, request
-from calibtool.diagrams.style import DASHES, Style
+from calibtool.diagrams.style import DASHES, DOTTED, Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.conventions import reproduce
@@ -135,8 +135,12 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
     handles, labels = [], []
     for index, (rule, estimates) in enumerate(data.estimates.items()):
         colour = style.colour(index)
-        value, low, high = (numbers(estimates, name) for name in ("value", "low", "high"))
+        value, best, low, high = (
+            numbers(estimates, name) for name in ("value", "best", "low", "high")
+        )
         marks.band(axes, x, low, high, colour=colour, gid=f"band-{index}")
+        thin: dict[str, Any] = {"color": colour, "lw": style.line * 0.7, "ls": DOTTED}
+        axes.plot(x, best, zorder=3, gid=f"corrected-{index}", **thin)
         look = {"color": colour, "lw": style.line, "marker": style.marker(index)}
         look |= {"ms": 0.5 * style.text, "mec": style.paper, "mew": style.line * 0.3}
         axes.plot(x, value, zorder=4, gid=f"curve-{index}", **look)
@@ -159,7 +163,10 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
         taken = [estimates[-1].value or 0.0 for estimates in data.estimates.values()]
         marks.inner_labels(axes, style, ends, taken)
     marks.small_print(
-        axes, style, f"Colour: {100 * data.level:g} % intervals; n = {data.data[0].rows:,}"
+        axes,
+        style,
+        f"Colour: {100 * data.level:g} % intervals; dotted: corrected for bias; "
+        f"n = {data.data[0].rows:,}",
     )
 
 

@@ -261,10 +261,12 @@ def draw(data: Classwise, axes: Axes, style: Style) -> None:
             ax.set_xlabel("P(class)")
     _draw_strip(place.add_subplot(grid[rows, :]), data, style)
     level = f"{100 * data.level:g} %"
+    note = marks.corrected_note(e for curve in data.curves for e in curve.estimates)
     marks.foot(
         place,
         style,
-        f"Bars: {level} intervals; grey: {level} of perfect models; n: rows of the class. "
+        f"Bars: {level} intervals; grey: {level} of perfect models; n: rows of the class"
+        f"{f'; {note}' if note else ''}. "
         f"{marks.estimate_text(data.estimates[0])} over {len(data.names):,} classes",
     )
 
@@ -296,7 +298,7 @@ def _panel(axes: Axes, curve: Curve, style: Style) -> None:
     )
     lines = [
         marks.long_name(curve.label, 22),
-        marks.estimate_text(curve.estimates[0]),
+        marks.estimate_text(curve.estimates[0], alone=True),
         f"n = {curve.rows:,}",
     ]
     marks.header(axes, style, lines, small=True)

@@ -118,10 +118,10 @@ def compute(predictions: Named, *, view: View = "auto", **shared: Unpack[SharedO
     replicates = [_replicates(results, problems[k], smoothers[k], gaps[k]) for k in range(2)]
     level = results.settings.level
     first, second = (
-        Line(name, gap, *percentiles(drawn, level))
+        Line(name, gap, *percentiles(drawn, level, gap))
         for name, gap, drawn in zip(sets, gaps, replicates, strict=True)
     )
-    ends = percentiles(replicates[1] - replicates[0], level)
+    ends = percentiles(replicates[1] - replicates[0], level, gaps[1] - gaps[0])
     return Compare(
         score=score,
         models=(first, second),
@@ -207,7 +207,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     shown = np.isfinite(np.array([line.gap for line in data.models])).any(axis=0)
     if shown.any():
         lower.set_xlim(float(x[shown].min()), 1.0)
-    change = "; ".join(f"{marks.estimate_text(c)}" for c in data.change)
+    change = "\n".join(map(marks.change_text, *data.estimates, data.change))
     lower.set_title(
         f"{marks.long_name(difference.label, 44)}\n{change}",
         fontsize=style.small,

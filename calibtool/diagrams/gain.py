@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TITLES = ("NLL", "ECE")
 METRICS = ("nll", "ece")
-NAMES = ("name", "value", "low", "high", "signature")
+NAMES = ("name", "value", "corrected", "low", "high", "signature")
 
 
 @dataclass(frozen=True)
@@ -172,13 +172,13 @@ def draw(data: GainDiagram, axes: Axes, style: Style) -> None:
 
 def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     before = data.before[index]
-    start = before.value or 0.0
+    start = before.best or 0.0
     axes.axvline(start, color=style.muted, lw=style.line * 0.7, zorder=1, gid=f"before-{index}")
     low, high = _range(data, index)
     size: dict[str, Any] = {"ms": 0.62 * style.text, "mew": style.line * 0.7, "zorder": 4}
     for y, gain in enumerate(data.gains):
         after, change = gain.after[index], gain.change[index]
-        value = after.value
+        value = after.best
         colour = style.colour(_series(change))
         if value is None or not np.isfinite(value) or value > high:
             axes.plot([high], [y], marker=">", color=colour, clip_on=False, **size)
@@ -207,22 +207,23 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     axes.set_ylim(len(data.gains) - 0.4, -0.6)
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(marks.few_ticks(3))
-    axes.set_xlabel(TITLES[index])
+    shown = "" if before.best == before.value else ", corrected"
+    axes.set_xlabel(f"{TITLES[index]}{shown}")
     axes.set_title(f"before: {marks.brief(start)}", fontsize=style.small, loc="left")
 
 
 def _series(change: Estimate) -> int:
     """Return the number of the colour: 0 for better, 1 for worse."""
-    return 0 if change.value is not None and change.value <= 0 else 1
+    return 0 if change.best is not None and change.best <= 0 else 1
 
 
 def _range(data: GainDiagram, index: int) -> tuple[float, float]:
     """Return the ends of an axis: from the best, or 0 for ECE, to somewhat worse than before."""
-    start = data.before[index].value or 0.0
+    start = data.before[index].best or 0.0
     ends = [start]
     for gain in data.gains:
         after = gain.after[index]
-        ends += [x for x in (after.low, after.value) if x is not None and np.isfinite(x)]
+        ends += [x for x in (after.low, after.best) if x is not None and np.isfinite(x)]
     low = min(ends)
     if index:
         low = 0.0

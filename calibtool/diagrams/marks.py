@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from calibtool.diagrams.curve import Histogram
 from calibtool.diagrams.style import Style
-from calibtool.formatting import percent
+from calibtool.formatting import changed, joined, percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -203,15 +203,45 @@ def end_labels(axes: Axes, style: Style, x: float, ends: Sequence[tuple[float, s
 # ------------------------------------------------------------------ words
 
 
-def estimate_text(estimate: Estimate) -> str:
-    """Return an estimate with its interval, such as "ECE 0.065 [0.054, 0.073]"."""
+def estimate_text(estimate: Estimate, *, alone: bool = False) -> str:
+    """Return an estimate with its interval, which stands beside the corrected one; `alone` where
+    there is no room for the plain value, and `corrected_note` says so.
+
+    >>> estimate_text(Estimate("ece", 0.0648, 0.0553, 0.0721, 0.0634))
+    'ECE 0.065, corrected 0.063 [0.055, 0.072]'
+    >>> estimate_text(Estimate("nll", 0.454, 0.4086, 0.5106, 0.454))
+    'NLL 0.454 [0.409, 0.511]'
+    """
     name = short(estimate)
-    if estimate.value is None:
+    if estimate.value is None or estimate.best is None:
         return f"{name} not defined"
-    text = f"{name} {brief(estimate.value)}"
+    text = f"{name} {brief(estimate.best if alone else estimate.value)}"
     if estimate.low is None or estimate.high is None:
         return text
+    if not alone and brief(estimate.best) != brief(estimate.value):
+        text += f", corrected {brief(estimate.best)}"
     return f"{text} [{brief(estimate.low)}, {brief(estimate.high)}]"
+
+
+def corrected_note(estimates: Iterable[Estimate]) -> str:
+    """Return what explains estimates that stand alone; "" if all are their plain values."""
+    names = [short(e) for e in estimates if e.value is not None and e.best != e.value]
+    return f"{joined(list(dict.fromkeys(names)))}: corrected for bias" if names else ""
+
+
+def change_text(before: Estimate, after: Estimate, change: Estimate) -> str:
+    """Return a change with its interval, and the two numbers whose difference it is.
+
+    >>> ends = [Estimate("ece", value, 0, 1, value) for value in (0.0646, 0.0103)]
+    >>> change_text(*ends, Estimate("ece", -0.0543, -0.061, -0.042, -0.0543))
+    'ECE 0.065 to 0.010: -0.055 [-0.061, -0.042]'
+    """
+    if change.value is None:
+        return f"{short(change)} not defined"
+    plain = change.corrected is None
+    ends = [e.value if plain else e.best for e in (before, after)]
+    first, second, moved, reach = changed(ends[0], ends[1], change.low, change.high, digits=3)
+    return f"{short(change)} {first} to {second}: {moved} {reach}".rstrip()
 
 
 def short(estimate: Estimate) -> str:

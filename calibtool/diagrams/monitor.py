@@ -105,16 +105,16 @@ def _means(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
 
 
 def _errors(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:
-    """Draw the ECE with its intervals."""
+    """Draw the corrected ECE with its intervals, in which it lies."""
     errors = [period.ece for period in data.periods]
-    value, low, high = (numbers(errors, name) for name in ("value", "low", "high"))
+    value, low, high = (numbers(errors, name) for name in ("best", "low", "high"))
     thin = style.line * (0.8 if len(x) <= _MANY else 0.4)
     marks.bars(axes, x, low, high, colour=style.ink, width=thin, gid="bars-1")
     look: dict[str, Any] = {"lw": style.line * 0.7, **_marker(data, style)}
     axes.plot(x, value, color=style.ink, marker="D", gid="curve-2", **look)
     axes.set_ylim(0, None)
     axes.yaxis.set_major_locator(marks.few_ticks(4))
-    axes.set_ylabel("ECE")
+    axes.set_ylabel("ECE" if data.level is None else "ECE, corrected")
 
 
 def _evidence(axes: Axes, data: Monitoring, x: Any, style: Style) -> None:

@@ -310,7 +310,10 @@ def _numbers(curves: tuple[Curve, ...]) -> list[str]:
     if len(curves) > 1:
         values = ", ".join(marks.brief(c.estimates[0].value or 0.0) for c in curves)
         return [f"{marks.short(curves[0].estimates[0])} {values}", f"n = {curves[0].rows:,}"]
-    return [*(marks.estimate_text(e) for e in curves[0].estimates), f"n = {curves[0].rows:,}"]
+    return [
+        *(marks.estimate_text(e, alone=True) for e in curves[0].estimates),
+        f"n = {curves[0].rows:,}",
+    ]
 
 
 def _taken(curves: tuple[Curve, ...], scale: Scale) -> list[tuple[Array, Array]]:
@@ -347,5 +350,8 @@ def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
         words.append("size: share of rows")
     elif data.form == "smooth":
         words.append("thickness: density")
+    if len(data.panels) > 1 and len(curves) == 1:
+        shown = (e for panel in data.panels.values() for e in panel[0].estimates)
+        words += [note for note in [marks.corrected_note(shown)] if note]
     text = "; ".join(words)
     return text[:1].upper() + text[1:]

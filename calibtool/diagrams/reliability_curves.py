@@ -63,7 +63,7 @@ def binned(
     rows = informative_rows(cells.n, squares)
     level = results.settings.level
     if intervals == "bootstrap":
-        low, high = _bootstrapped(results, variant, edges)
+        low, high = _bootstrapped(results, variant, edges, rate)
     else:
         low, high = clopper_pearson(rate, rows, level)
     least, most = binomial_range(centre, rows, level)
@@ -144,25 +144,29 @@ def _quantile(n: int, p: float, share: float) -> int:
     return high
 
 
-def _bootstrapped(results: Results, variant: int, edges: Array) -> tuple[Array, Array]:
-    """Return percentiles of each bin's mean outcome, over the replicates with rows in the bin."""
+def _bootstrapped(
+    results: Results, variant: int, edges: Array, observed: Array
+) -> tuple[Array, Array]:
+    """Return percentiles of each bin's mean outcome, (M,), over the replicates with rows in
+    the bin."""
     draws = results.settings.draws
     unknown = np.full(len(edges), np.nan)
     if draws is None:
         return unknown, unknown
     n, y = results.problems(variant).binned(0, edges, draws, results.settings.threads)
     rate = np.divide(y, n, out=np.full_like(n, np.nan), where=n > 0)
-    return percentiles(rate, results.settings.level)
+    return percentiles(rate, results.settings.level, observed)
 
 
-def percentiles(drawn: Array, level: float) -> tuple[Array, Array]:
-    """Return the interval of each column of replicates, (R, M); NaN where most have no value."""
+def percentiles(drawn: Array, level: float, curve: Array | float = np.nan) -> tuple[Array, Array]:
+    """Return the interval of each column of replicates, (R, M); NaN where most have no value. It
+    reaches to the curve, (M,), if one is given that it is drawn around."""
     low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
     some = np.isfinite(drawn).mean(axis=0) > 0.5
     if some.any():
         tails = [(1 - level) / 2, (1 + level) / 2]
         low[some], high[some] = np.nanquantile(drawn[:, some], tails, axis=0)
-    return low, high
+    return np.where(low > curve, curve, low), np.where(high < curve, curve, high)
 
 
 # ------------------------------------------------------------------ continuous curves
@@ -268,7 +272,7 @@ def _bands(
     else:
         moved = curve(problems.redrawn(0, rate, draws))
     (perfect,) = problems.simulated(0.0, draws, threads)
-    low, high = percentiles(moved, level)
+    low, high = percentiles(moved, level, seen)
     least, most = percentiles(curve(perfect), level)
     return {"low": low, "high": high, "least": least, "most": most}
 

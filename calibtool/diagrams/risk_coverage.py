@@ -121,7 +121,7 @@ def of_variant(results: Results, number: int, label: str) -> Risk:
         (drawn,) = problems.bootstrapped(draws, results.settings.threads, silent)
         # replicates are of the fine cells, the curve of the exact ones: the difference is put back
         moved = _risk(drawn) + (risk - _risk(problems.fine[0].cells))
-        low, high = percentiles(np.clip(moved, 0, 1), results.settings.level)
+        low, high = percentiles(np.clip(moved, 0, 1), results.settings.level, risk)
     right = float(exact.y.sum() / exact.total)
     best = np.maximum(0, 1 - right / COVERAGE)
     return Risk(label, risk, low, high, best, results.estimates(number))

@@ -129,14 +129,16 @@ def draw(data: Temperature, axes: Axes, style: Style) -> None:
         lines.append(_words(f"best NLL, T = {data.optimum:.3g}", data.at(data.optimum)))
     lines.append(f"n = {data.data[0].rows:,}")
     marks.header(upper, style, lines, small=True)
-    marks.foot(place, style, f"Colour: {100 * data.level:g} % intervals; bar: the best T by NLL")
+    words = [f"Colour: {100 * data.level:g} % intervals", "bar: the best T by NLL"]
+    note = marks.corrected_note((*data.nll, *data.ece))
+    marks.foot(place, style, "; ".join([*words, *([note] if note else [])]))
 
 
 def _panel(
     axes: Axes, data: Temperature, estimates: Sequence[Estimate], index: int, style: Style
 ) -> None:
     colour, t = style.colour(0), data.temperature
-    value, low, high = (numbers(estimates, name) for name in ("value", "low", "high"))
+    value, low, high = (numbers(estimates, name) for name in ("best", "low", "high"))
     axes.axvline(1, color=style.muted, lw=style.line * 0.6, ls=DOTTED, zorder=1)
     axes.axvline(data.optimum, color=style.colour(1), lw=style.line * 0.9, zorder=1.5)
     marks.band(axes, t, low, high, colour=colour, gid=f"band-{index}")
@@ -161,7 +163,7 @@ def _top(known: Array, at: Array) -> float | None:
 
 def _words(title: str, pair: tuple[Estimate, Estimate]) -> str:
     nll, ece = pair
-    return f"{title}: NLL {marks.brief(nll.value or 0)}, {marks.estimate_text(ece)}"
+    return f"{title}: NLL {marks.brief(nll.value or 0)}, {marks.estimate_text(ece, alone=True)}"
 
 
 def _no_ticks() -> Any:

@@ -188,8 +188,11 @@ def _numbers(columns: int, name: str) -> str:
 
 def _error(curve: Curve) -> str:
     estimate = curve.estimates[0]
+    value, corrected = number(estimate.value), number(estimate.corrected)
     ends = interval(estimate.low, estimate.high)
-    return f"{estimate.name} {number(estimate.value)} {ends}".rstrip()
+    if ends and corrected != value:
+        value += f", corrected {corrected}"
+    return f"{estimate.name} {value} {ends}".rstrip()
 
 
 def _legend(data: Reliability, *, colour: bool) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibtool.evaluation.report import Report
-from calibtool.formatting import percent
+from calibtool.formatting import changed, percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.kinds import Score
 from calibtool.metrics.spec import parse
@@ -103,7 +103,8 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     change = next((c for c in report.change if lead and c.name == lead.name), None)
     if lead is None or after is None or change is None or lead.value is None:
         return f"{report.calibrator}."
-    text = f"{report.calibrator}: {lead.name} {lead.value:.4f} to {after.value:.4f}"
+    shown = changed(lead.best, after.best, change.low, change.high)
+    text = f"{report.calibrator}: {lead.name} {shown.before} to {shown.after}"
     if change.low is None or change.high is None:
         return f"{text}."
     verdict = (

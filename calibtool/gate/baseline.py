@@ -18,7 +18,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.inversion import Inverted
 from calibtool.metrics.spec import parse, written_out
 
-VERSIONS = (1,)  # versions of the report format that can be read
+VERSIONS = (1, 2)  # versions of the report format that can be read
 
 
 @dataclass(frozen=True)

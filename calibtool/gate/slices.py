@@ -109,8 +109,8 @@ def _by_metric(
 
     resamples = candidate.resampling.resamples
     if mode == "point" or level is None:
-        # the interval does not decide here, so its level does not matter
-        measured = {k: measure(k, 0.95, resamples) for k in large}
+        # the interval does not decide here; the table names one level for all
+        measured = {k: measure(k, candidate.resampling.level, resamples) for k in large}
         return [_check(requirement, e, mode, None, parts, k) for k, e in measured.items()]
     corrected = _stepped(requirement, large, measure, level, resamples)
     checks = []

@@ -40,3 +40,8 @@ class Estimate:
     ideal: float | None = None
     least: float = -math.inf
     most: float = math.inf
+
+    @property
+    def best(self) -> float | None:
+        """The number that stands beside the interval: `corrected`, or `value` without one."""
+        return self.value if self.corrected is None else self.corrected

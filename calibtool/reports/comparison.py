@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow
-from calibtool.formatting import counted, interval, number, percent, signed
+from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow, texts_of
+from calibtool.formatting import Change as Texts
+from calibtool.formatting import counted, number, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
@@ -44,22 +45,26 @@ def _pair(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     for family, rows in _families(comparison):
         cells.append([family, *[""] * (len(titles) - 1)])
         for row in rows:
-            values = [number(row.estimates[k].value) for k in columns]
-            cells.append([f" {row.spec}", *values, *_change(row.changes[other])][: len(titles)])
+            texts = texts_of(row, comparison.reference)[other]
+            line = [f" {row.spec}", texts.before, texts.after, *_tail(row.changes[other], texts)]
+            cells.append(line[: len(titles)])
     return titles, cells
 
 
 def _several(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Return titles and cells of more than two files: a row per metric and file."""
-    titles = ["metric", "file", "value", "change", *_tested(comparison)]
+    value = "value" if comparison.level is None else "corrected"
+    titles = ["metric", "file", value, "change", *_tested(comparison)]
     cells = []
     for family, rows in _families(comparison):
         cells.append([family, *[""] * (len(titles) - 1)])
         for row in rows:
+            texts = texts_of(row, comparison.reference)
+            before = next(iter(texts.values())).before
             for k, name in enumerate(comparison.names):
-                first = "" if k else f" {row.spec}"
-                line = [first, name, number(row.estimates[k].value), *_change(row.changes[k])]
-                cells.append(line[: len(titles)])
+                after = texts[k].after if k in texts else before
+                tail = _tail(row.changes[k], texts.get(k))
+                cells.append(["" if k else f" {row.spec}", name, after, *tail][: len(titles)])
     return titles, cells
 
 
@@ -91,13 +96,12 @@ def _families(comparison: Comparison) -> Iterator[tuple[str, list[MetricRow]]]:
             yield family, rows
 
 
-def _change(change: Change | None) -> list[str]:
-    if change is None:
+def _tail(change: Change | None, texts: Texts | None) -> list[str]:
+    """Return the cells of a change: itself, its interval and its p-value."""
+    if change is None or texts is None:
         return ["", "", ""]
-    estimate = change.estimate
-    ends = interval(estimate.low, estimate.high, sign=True)
     p = "" if change.adjusted is None else shown_p(change.adjusted)
-    return [signed(evaluation.best_change(estimate)), ends, p + ("*" * bool(change.verdict))]
+    return [texts.change, texts.interval, p + ("*" * bool(change.verdict))]
 
 
 def _notes(comparison: Comparison) -> Iterator[Note]:
@@ -106,11 +110,11 @@ def _notes(comparison: Comparison) -> Iterator[Note]:
             yield Note(f"Not available: {row.spec} ({row.missing})")
     if comparison.level is not None:
         yield Note(
-            f"Changes are paired, minus {comparison.names[comparison.reference]}; those of "
-            "calibration errors are corrected for bias. * p below "
+            f"Changes are paired, minus {comparison.names[comparison.reference]}. * p below "
             f"{percent(1 - comparison.level)} after Holm's correction for "
             f"{counted(comparison.tests, 'test')}."
         )
+    yield from evaluation.corrected_note(e for row in comparison.lines for e in row.estimates)
     if comparison.reading:
         yield Note(comparison.reading)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from calibtool.formatting import number
+from calibtool.formatting import DEFAULT_LEVEL, number
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.conventions.convention import LibraryRange, LibraryValue
 from calibtool.metrics.conventions.registry import named
+from calibtool.reports.evaluation import in_words
 from calibtool.reports.table import Table
 from calibtool.types import Shown
 
@@ -63,7 +64,7 @@ def _report(report: LibraryReport) -> Table:
 
 def _comparison(comparison: LibraryComparison) -> Table:
     known = [library for library in comparison.ranges if library.value is not None]
-    value, low, high = _ece(comparison)
+    own = {name: getattr(comparison.ece, name) for name in ("value", "corrected", "low", "high")}
     return Table(
         kind="calibtool-conventions",
         head=f"{comparison.source}: one metric, ECE, as {len(known)} libraries define it",
@@ -72,7 +73,7 @@ def _comparison(comparison: LibraryComparison) -> Table:
         records=[asdict(library) for library in comparison.ranges],
         key="libraries",
         notes=_notes(comparison, known),
-        body={"source": comparison.source, "own": {"value": value, "low": low, "high": high}},
+        body={"source": comparison.source, "own": own},
     )
 
 
@@ -81,21 +82,16 @@ def _cells(library: LibraryRange) -> list[str]:
     return [library.library, library.view, number(library.value), ends]
 
 
-def _ece(comparison: LibraryComparison) -> tuple[float, float | None, float | None]:
-    return comparison.ece.value or 0.0, comparison.ece.low, comparison.ece.high
-
-
 def _notes(comparison: LibraryComparison, known: Sequence[LibraryRange]) -> list[str]:
     """Return how far the libraries differ, and which of them could not be compared."""
     values = [library.value for library in known if library.value is not None]
     lows = [library.low for library in known if library.low is not None]
     highs = [library.high for library in known if library.high is not None]
-    value, low, high = _ece(comparison)
-    interval = f", 95 % interval [{number(low)}, {number(high)}]" if low is not None else ""
+    own = in_words(comparison.ece, DEFAULT_LEVEL)
     definition = (
         f"With 15 bins the number lies between {number(min(values))} and {number(max(values))}, "
         f"with 5 to 100 bins between {number(min(lows))} and {number(max(highs))}: that "
-        f"much depends on the definition. calibtool's own: {number(value)}{interval}."
+        f"much depends on the definition. calibtool's own: {own}."
     )
     none = [library.library for library in comparison.ranges if library.value is None]
     return [definition, *([f"No number from: {', '.join(none)}."] if none else [])]

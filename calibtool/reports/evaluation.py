@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 from calibtool.evaluation.report import Report
-from calibtool.formatting import interval, number, percent, signed
+from calibtool.formatting import DIGITS, Change, changed, interval, number, percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import json
 from calibtool.reports.table import Note, Table
 
 FIELDS = tuple(field.name for field in fields(Estimate))
+CORRECTED = "Calibration errors are corrected for bias; their plain values: --format json or csv."
 
 
 def table(report: Report, width: int | None) -> Table:
@@ -46,19 +47,45 @@ def values(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]]:
     """
     titles = ["metric", "view", "value"]
     if whole or report.level is not None:
-        titles += [f"{percent(report.level)} interval", "corrected"]
+        titles += ["corrected", f"{percent(report.level)} interval"]
     cells = [
-        [
-            estimate.name,
-            estimate.view or "-",
-            number(estimate.value) or f"not available: {estimate.missing}",
-            interval(estimate.low, estimate.high),
-            number(estimate.corrected),
-        ]
+        [estimate.name, estimate.view or "-", *numbers(estimate)]
         for estimate in report.estimates
         if whole or not estimate.missing
     ]
     return titles, [row[: len(titles)] for row in cells]
+
+
+def numbers(estimate: Estimate, digits: int = DIGITS) -> tuple[str, str, str]:
+    """Return value, corrected estimate and interval, the cells that every table of estimates has.
+
+    The interval stands beside the corrected estimate, which lies in it.
+    """
+    return (
+        number(estimate.value, digits) or f"not available: {estimate.missing}",
+        number(estimate.corrected, digits),
+        interval(estimate.low, estimate.high, digits=digits),
+    )
+
+
+def in_words(estimate: Estimate, level: float | None = None, digits: int = DIGITS) -> str:
+    """Return the same numbers in a line; `level` names that of the interval.
+
+    >>> in_words(Estimate("ece", 0.0648, 0.0553, 0.0721, 0.0646), 0.95)
+    '0.0648, corrected 0.0646, 95 % interval [0.0553, 0.0721]'
+    >>> in_words(Estimate("accuracy", 0.8886, 0.8785, 0.8986, 0.8886))
+    '0.8886 [0.8785, 0.8986]'
+    """
+    return in_line(*numbers(estimate, digits), level)
+
+
+def in_line(value: str, corrected: str, ends: str, level: float | None = None) -> str:
+    """Return value, corrected estimate and interval in a line; the value alone without an
+    interval, and the corrected estimate only where it reads otherwise."""
+    if not ends:
+        return value
+    named = f", {percent(level)} interval {ends}" if level else f" {ends}"
+    return f"{value}{named}" if value == corrected else f"{value}, corrected {corrected}{named}"
 
 
 def _changes(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]]:
@@ -69,10 +96,7 @@ def _changes(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]
         [
             before.name,
             before.view or "-",
-            number(before.value),
-            number(after.value),
-            signed(best_change(change)),
-            interval(change.low, change.high, sign=True),
+            *change_cells(before, after, change),
         ]
         for before, after, change in zip(report.estimates, report.after, report.change, strict=True)
         if whole or not change.missing
@@ -80,18 +104,33 @@ def _changes(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]
     return titles, [row[: len(titles)] for row in cells]
 
 
-def best_change(change: Estimate) -> float | None:
-    """Return the change that is shown beside its interval: the corrected one, if there is one."""
-    return change.value if change.corrected is None else change.corrected
+def change_cells(before: Estimate, after: Estimate, change: Estimate) -> Change:
+    """Return before, after, change and its interval: cells of every table of changes.
+
+    Before and after are the corrected estimates, whose difference is the change that lies in the
+    interval.
+    """
+    if change.missing:
+        missing = f"not available: {change.missing}"
+        return Change(number(before.best) or missing, number(after.best) or missing, "", "")
+    if change.corrected is None:
+        return changed(before.value, after.value, change.low, change.high)
+    return changed(before.best, after.best, change.low, change.high)
+
+
+def corrected_note(estimates: Iterable[Estimate]) -> list[Note]:
+    """Return the note below a table of corrected estimates alone, if one differs from its value."""
+    if all(estimate.best == estimate.value for estimate in estimates):
+        return []
+    return [Note(CORRECTED, "quiet")]
 
 
 def _notes(report: Report, *, whole: bool) -> list[Note]:
     warnings = [Note(f"Warning: {warning}", "warning") for warning in report.warnings]
+    notes = corrected_note((*report.estimates, *report.after)) if report.after else []
     if whole:
-        return [*warnings, *(Note(line) for line in report.reading.split("\n") if report.reading)]
-    notes = []
-    if any(change.corrected is not None for change in report.change):
-        notes.append(Note("Changes of calibration errors are corrected for bias.", "quiet"))
+        reading = (Note(line) for line in report.reading.split("\n") if report.reading)
+        return [*notes, *warnings, *reading]
     notes += [Note(line, "quiet") for line in not_available(report.estimates)]
     return [*notes, *warnings, *([Note(report.reading)] if report.reading else [])]
 

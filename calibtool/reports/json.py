@@ -11,8 +11,15 @@ from typing import Any
 from calibtool.reports.table import Table
 from calibtool.version import __version__
 
-# Formats that are not at version 1. Checks: since 2, three verdicts with margins.
-VERSIONS = {"calibtool-check": 2}
+# Formats that are not at version 1. Checks: since 2, three verdicts with margins. All that hold
+# estimates: `unbiased` became `corrected`, which every estimate with an interval has.
+VERSIONS = {
+    "calibtool-report": 2,
+    "calibtool-check": 3,
+    "calibtool-comparison": 2,
+    "calibtool-slices": 2,
+    "calibtool-monitor": 2,
+}
 
 
 def render(table: Table) -> str:

@@ -6,21 +6,27 @@ from dataclasses import asdict
 
 from calibtool.analysis.monitoring.period import Monitoring, PeriodResult
 from calibtool.analysis.monitoring.wording import e_text
-from calibtool.formatting import interval, number, percent
+from calibtool.formatting import number, percent
+from calibtool.reports import evaluation
 from calibtool.reports.table import Table
+
+WIDE = 92  # columns of a terminal that shows the plain ECE too
 
 
 def table(monitoring: Monitoring, width: int | None) -> Table:
     """Return a row per period: its scores, its error and the evidence so far."""
+    whole = width is None or width >= WIDE
+    notes = [] if whole else evaluation.corrected_note(p.ece for p in monitoring.periods)
     return Table(
         kind="calibtool-monitor",
         head=monitoring.describe(),
-        titles=_titles(monitoring),
-        cells=[_cells(monitoring, period) for period in monitoring.periods],
+        titles=_titles(monitoring, whole=whole),
+        cells=[_cells(monitoring, period, whole=whole) for period in monitoring.periods],
         records=[_record(period) for period in monitoring.periods],
         key="periods",
         notes=[
             *_star(monitoring),
+            *notes,
             *(f"Note: {note}." for note in monitoring.notes),
             monitoring.reading,
         ],
@@ -31,23 +37,30 @@ def table(monitoring: Monitoring, width: int | None) -> Table:
     )
 
 
-def _titles(monitoring: Monitoring) -> list[str]:
+def _titles(monitoring: Monitoring, *, whole: bool) -> list[str]:
     # "confidence" and "accuracy" would make the table wider than 80 columns
     score, outcome = ("said", "right") if monitoring.view == "top" else ("score", "outcome")
     every = monitoring.every
     period = every if every in ("day", "week", "month", "file") else "period"
-    ends = [] if monitoring.level is None else [percent(monitoring.level)]
-    return [period, "rows", score, outcome, "ece", *ends, "e"]
+    errors = ["ece"]
+    if monitoring.level is not None:
+        title = f"{percent(monitoring.level)} interval"
+        errors = ["ece", "corrected", title] if whole else ["corrected\nece", title]
+    return [period, "rows", score, outcome, *errors, "e"]
 
 
-def _cells(monitoring: Monitoring, period: PeriodResult) -> list[str]:
-    ends = [] if monitoring.level is None else [interval(period.ece.low, period.ece.high)]
+def _cells(monitoring: Monitoring, period: PeriodResult, *, whole: bool) -> list[str]:
+    errors = list(evaluation.numbers(period.ece))
+    if monitoring.level is None:
+        errors = errors[:1]
+    elif not whole:  # one number alone is the one that lies in the interval
+        errors = [number(period.ece.best), errors[-1]]
     # e-values span hundreds of orders of magnitude; bounds keep the column narrow
     e = "<0.01" if period.log10_e < -2 else e_text(period.log10_e)
     e = ">1e+99" if period.log10_e >= 100 else e
     return [
         *(period.name, _rows(period.rows), number(period.said), number(period.was)),
-        *(number(period.ece.value), *ends, f"{e} {'*' if period.alarm else ' '}"),
+        *(*errors, f"{e} {'*' if period.alarm else ' '}"),
     ]
 
 

@@ -6,16 +6,17 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from calibtool.analysis.selection import Candidate, Selection
-from calibtool.formatting import interval, number, percent, seconds, share
+from calibtool.formatting import Change, changes, number, percent, seconds, share
 from calibtool.reports import json
 from calibtool.reports.table import Note, Table
 
-WIDE = 118  # columns of a terminal that shows all columns of a selection
+# Columns of a terminal that shows all columns of a selection, and those without the other scores.
+WIDE, MIDDLE = 126, 88
 
 
 def table(selection: Selection, width: int | None) -> Table:
     """Return a row per candidate that could be fitted, the best first, and the choice."""
-    titles, cells = selection_cells(selection, wide=width is None or width >= WIDE)
+    titles, cells = selection_cells(selection, width)
     return Table(
         kind="calibtool-selection",
         head=selection.data.describe() + ("" if width is None else f", {selection.how}"),
@@ -64,29 +65,36 @@ def _body(selection: Selection) -> dict[str, Any]:
     }
 
 
-def selection_cells(selection: Selection, *, wide: bool) -> tuple[list[str], list[list[str]]]:
-    """Return titles and rows of the candidates that could be fitted; `wide` for all columns."""
-    level = percent(selection.level)
-    titles = ["method", "numbers", selection.rank_by, f"behind, {level}", "ece", "flips"]
+def selection_cells(selection: Selection, width: int | None) -> tuple[list[str], list[list[str]]]:
+    """Return titles and rows of the candidates that could be fitted, as many columns as `width`
+    has room for; None for all."""
+    titles = ["method", "numbers", selection.rank_by, "behind"]
+    titles += [f"{percent(selection.level)} interval", "ece"]
     other = "brier" if selection.rank_by == "nll" else "nll"
-    if wide:
-        titles += ["behind", other, "classwise-ece", "accuracy", "ties", "fit", "apply"]
+    if width is None or width >= MIDDLE:
+        titles.append("flips")
+    if width is None or width >= WIDE:
+        titles += [other, "classwise-ece", "accuracy", "ties", "fit", "apply"]
     candidates = [candidate for candidate in selection.candidates if not candidate.failed]
-    rows = [_cells(candidate, selection, other)[: len(titles)] for candidate in candidates]
-    return titles, rows
+    best = selection[selection.best].score
+    texts = changes(best, [(c.score, c.low, c.high) for c in candidates])
+    rows = [
+        _cells(candidate, text, best=candidate.method == selection.best, other=other)
+        for candidate, text in zip(candidates, texts, strict=True)
+    ]
+    return titles, [row[: len(titles)] for row in rows]
 
 
-def _cells(candidate: Candidate, selection: Selection, other: str) -> list[str]:
+def _cells(candidate: Candidate, text: Change, *, best: bool, other: str) -> list[str]:
     """Return the cells of all columns; `other` is the score that does not rank."""
-    best = candidate.method == selection.best
+    behind = ["best", ""] if best else [text.change.lstrip("+"), text.interval.replace("+", "")]
     return [
         candidate.method,
         f"{candidate.numbers:,}",
-        number(candidate.score),
-        "best" if best else interval(candidate.low, candidate.high),
+        text.after,
+        *behind,
         number(candidate.ece),
         share(candidate.flips),
-        number(candidate.behind),
         number(candidate.brier if other == "brier" else candidate.nll),
         number(candidate.classwise_ece),
         number(candidate.accuracy),

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from calibtool.analysis.slice_search import FoundSlice, SliceSearch
-from calibtool.formatting import interval, number, percent, signed
+from calibtool.formatting import changed, percent
 from calibtool.reports.table import Table
 
 MOST = 4  # slices that others explain, named below the table; --format json has all
@@ -37,8 +37,8 @@ def table(search: SliceSearch, width: int | None) -> Table:
 
 
 def _row(slice_: FoundSlice) -> list[str]:
-    ends = (signed(slice_.gap), interval(slice_.low, slice_.high, sign=True))
-    return [_title(slice_), f"{slice_.rows:,}", number(slice_.score), number(slice_.outcome), *ends]
+    outcome, score, *gap = changed(slice_.outcome, slice_.score, slice_.low, slice_.high)
+    return [_title(slice_), f"{slice_.rows:,}", score, outcome, *gap]
 
 
 def _title(slice_: FoundSlice) -> str:

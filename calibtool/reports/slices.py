@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from calibtool.analysis.slices import EITHER, SliceEstimate, SliceReport, SlicesBy
-from calibtool.formatting import capitalized, interval, number, percent
+from calibtool.formatting import capitalized, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
@@ -33,7 +33,7 @@ def _part(report: SliceReport, part: SlicesBy, *, first: bool) -> Table:
     tones: dict[tuple[int, int | None], Tone] = {}
     titles = ["slice", "rows", "value"]
     if report.level is not None:
-        titles += [f"{percent(report.level)} interval", "corrected", "p, Holm"]
+        titles += ["corrected", f"{percent(report.level)} interval", "p, Holm"]
     for k, whole in enumerate(report.whole):
         if whole.missing:
             continue
@@ -59,8 +59,8 @@ def _part(report: SliceReport, part: SlicesBy, *, first: bool) -> Table:
 
 
 def _row(rows: str, estimate: Estimate) -> list[str]:
-    value = number(estimate.value) if not estimate.missing else "n/a"
-    return [rows, value, interval(estimate.low, estimate.high), number(estimate.corrected)]
+    value, *others = evaluation.numbers(estimate)
+    return [rows, "n/a" if estimate.missing else value, *others]
 
 
 def _starred(measure: SliceEstimate, level: float | None) -> str:

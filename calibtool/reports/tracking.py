@@ -15,8 +15,8 @@ from calibtool.reports.render import render
 
 
 def log(tracker: str, outcome: Outcome, picture: str = "") -> None:
-    """Log an outcome: metrics with the ends of their intervals, and as artifacts the table, the
-    JSON document and a reliability diagram as text.
+    """Log an outcome: metrics, corrected for bias too, with the ends of their intervals, and as
+    artifacts the table, the JSON document and a reliability diagram as text.
 
     Args:
         tracker: "mlflow" or "wandb".
@@ -52,8 +52,9 @@ def artifacts(outcome: Outcome, picture: str) -> dict[str, str]:
 
 
 def _of(name: str, estimate: Estimate) -> dict[str, float]:
-    ends = {"": estimate.value, ".low": estimate.low, ".high": estimate.high}
-    return {f"{_name(name)}{end}": value for end, value in ends.items() if value is not None}
+    parts = ("", estimate.value), (".corrected", estimate.corrected)
+    ends = (".low", estimate.low), (".high", estimate.high)
+    return {f"{_name(name)}{part}": x for part, x in (*parts, *ends) if x is not None}
 
 
 def _name(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.formatting import interval, number, percent, signed
+from calibtool.formatting import DEFAULT_LEVEL, interval, margin_of, number, percent, signed
 from calibtool.gate.outcome import Check, Outcome, Verdict
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Finding, Note, Table, Tone
@@ -31,7 +31,7 @@ def table(outcome: Outcome, width: int | None) -> Table:
     if whole:
         titles = [*titles, "margin", "why"]
         for row, verdict in zip(cells, outcome.verdicts, strict=True):
-            row += [signed(verdict.held.margin), reason(verdict)]
+            row += [_margin(verdict)[1], reason(verdict)]
     return Table(
         kind="calibtool-check",
         head=head(outcome),
@@ -96,35 +96,69 @@ def _detectable(verdict: Verdict) -> str:
 
 
 def _titles(outcome: Outcome) -> list[str]:
-    level = outcome.report.level
-    ends = [] if level is None else [f"{percent(level)} interval"]
-    return ["required", "view", "measured", *ends, "verdict"]
+    levels = _levels(outcome)
+    ends = []
+    if levels:
+        ends = ["corrected", f"{percent(levels[0])} interval"]
+    if len(levels) > 1:  # slices have higher levels, each its own
+        ends = ["corrected", "interval", "level"]
+    return ["required", "view", "value", *ends, "verdict"]
+
+
+def _levels(outcome: Outcome) -> list[float]:
+    """Return the levels of the intervals in the table; none of a report without intervals."""
+    if outcome.report.level is None:
+        return []
+    shown = [v.held for v in outcome.verdicts if v.held.estimate.low is not None]
+    return sorted({_level(outcome, check) for check in shown}) or [outcome.report.level]
+
+
+def _level(outcome: Outcome, check: Check) -> float:
+    """Return the level of a check's interval."""
+    return check.level or outcome.report.level or DEFAULT_LEVEL
 
 
 def _cells(outcome: Outcome, verdict: Verdict) -> list[str]:
-    ends = [ends_of(verdict)] if outcome.report.level is not None else []
+    levels = _levels(outcome)
+    value, corrected, interval_ = _numbers(verdict)
+    ends = [corrected, interval_] if levels else []
+    if len(levels) > 1:
+        ends.append(percent(_level(outcome, verdict.held)) if interval_ else "")
     word = WORDS[verdict.decision]
     if outcome.counts_as(verdict) != verdict.decision:
         word = f"{word}: {WORDS[outcome.counts_as(verdict)]}"
     view = verdict.estimate.view or "-"
-    return [verdict.requirement.text, view, measured(verdict), *ends, word]
+    return [verdict.requirement.text, view, value, *ends, word]
 
 
-def measured(verdict: Verdict) -> str:
-    """Return the number that was compared with the threshold."""
-    if verdict.requirement.delta:
-        return signed(evaluation.best_change(verdict.estimate))
-    return number(verdict.estimate.value)
+def _numbers(verdict: Verdict) -> tuple[str, str, str]:
+    """Return value, corrected estimate and interval, with signs if they are of a difference."""
+    digits, _ = _margin(verdict)
+    estimate = verdict.estimate
+    if not verdict.requirement.delta:
+        return evaluation.numbers(estimate, digits)
+    ends = interval(estimate.low, estimate.high, sign=True, digits=digits)
+    return signed(estimate.value, digits), signed(estimate.corrected, digits), ends
 
 
-def ends_of(verdict: Verdict) -> str:
-    """Return the interval of that number."""
-    return interval(verdict.estimate.low, verdict.estimate.high, sign=verdict.requirement.delta)
+def _judged(verdict: Verdict) -> float:
+    """Return the number that is compared with the threshold: of a difference, the corrected one."""
+    estimate = verdict.estimate
+    judged = estimate.best if verdict.requirement.delta else estimate.value
+    assert judged is not None
+    return judged
+
+
+def _margin(verdict: Verdict) -> tuple[int, str]:
+    """Return the decimals with which that number reads on its side of the threshold, and how far it
+    is within it, as both are printed."""
+    requirement = verdict.requirement
+    return margin_of(_judged(verdict), requirement.threshold, upper=requirement.upper)
 
 
 def why(verdict: Verdict) -> str:
     """Return a verdict's reason and its margin."""
-    return f"{reason(verdict)} (margin {signed(verdict.held.margin)})"
+    return f"{reason(verdict)} (margin {_margin(verdict)[1]})"
 
 
 def reason(verdict: Verdict) -> str:
@@ -141,7 +175,7 @@ def below(outcome: Outcome) -> list[str]:
     """Return the reasons that stand below the table on a terminal."""
     lines = [f"{v.requirement.text}: {why(v)}." for v in outcome.verdicts]
     for verdict in outcome.verdicts:
-        lines += [f"  {_slice(verdict, check)}" for check in _to_name(verdict)]
+        lines += [f"  {_slice(outcome, verdict, check)}" for check in _to_name(verdict)]
     lines += [f"{v.requirement.text}: {v.note}." for v in outcome.verdicts if v.note]
     return [line.replace("..", ".") for line in lines]
 
@@ -175,10 +209,9 @@ def basis(outcome: Outcome) -> str:
     return f"Mode tolerate: a model exactly at a threshold fails it in {share} of data sets."
 
 
-def message(verdict: Verdict) -> str:
+def message(outcome: Outcome, verdict: Verdict) -> str:
     """Return a verdict in a line that stands alone."""
-    ends = ends_of(verdict)
-    text = f"{measured(verdict)} {ends}".strip()
+    text = evaluation.in_line(*_numbers(verdict), _level(outcome, verdict.held))
     return f"{verdict.requirement.text} {WORDS[verdict.decision]}: measured {text}; {why(verdict)}"
 
 
@@ -191,7 +224,7 @@ def _finding(outcome: Outcome, verdict: Verdict) -> Finding:
         subject=verdict.requirement.subject,
         decision=outcome.counts_as(verdict),
         word=WORDS[verdict.decision],
-        message=message(verdict),
+        message=message(outcome, verdict),
         source=source,
         file=file,
         line=line,
@@ -203,9 +236,8 @@ def _to_name(verdict: Verdict) -> list[Check]:
     return [check for check in verdict.slices[1:] if check.decision != "pass"][:MOST_SLICES]
 
 
-def _slice(verdict: Verdict, check: Check) -> str:
-    estimate = check.estimate
-    text = f"{number(estimate.value)} {interval(estimate.low, estimate.high)}".strip()
+def _slice(outcome: Outcome, verdict: Verdict, check: Check) -> str:
+    text = evaluation.in_words(check.estimate, _level(outcome, check))
     where = f"{verdict.requirement.by} {check.name} ({check.rows:,} rows)"
     return f"{where}: {text}, {WORDS[check.decision]}"
 

@@ -130,7 +130,7 @@ def numbers(run: Trained) -> dict[str, float | None]:
     values: dict[str, float | None] = {"temperature": run.temperature}
     for end, estimates in (("", run.report.estimates), ("_after", run.report.after)):
         for name, estimate in zip(NAMES, estimates, strict=False):
-            values[name + end] = as_error(estimate)[0]
+            values[name + end] = as_error(estimate).value
     return values
 
 

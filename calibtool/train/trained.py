@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.data.predictions import Predictions
 from calibtool.evaluation.report import Report
-from calibtool.formatting import interval, number, percent
+from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
+from calibtool.reports.evaluation import numbers
 from calibtool.reports.table import Table
 
 METRICS = "accuracy,nll,ece,ada-ece,classwise-ece,mce"  # tables 1 to 4 of Mukhoti et al. 2020
@@ -46,18 +47,22 @@ class Trained:
 def listing(trained: Trained) -> Table:
     """Return the table of a run."""
     report = trained.report
-    level = f"{percent(report.level)} interval"
     pairs = list(zip(report.estimates, report.after or report.estimates, strict=True))
     both = trained.temperature is not None
-    titles = ["metric", "view", "before", level, *(["after", level] if both else [])]
-    rows = [
-        [
-            *_named(before),
-            *_cells(before),
-            *(_cells(after) if both else []),
-        ]
-        for before, after in pairs
-    ]
+    titles = ["metric", "view", "value", "corrected", f"{percent(report.level)} interval"]
+    if both:
+        titles.insert(2, "when")
+    rows = []
+    for before, after in pairs:
+        shown = {"before": before, "after": after} if both else {"": before}
+        for when, estimate in shown.items():
+            rows.append(
+                [
+                    *(("", "") if when == "after" else _named(before)),
+                    *([when] if both else []),
+                    *numbers(as_error(estimate)),
+                ]
+            )
     about = trained.about
     head = (
         f"{about['model']}, {about['loss']}, {_epochs(about)}; "
@@ -79,6 +84,7 @@ def listing(trained: Trained) -> Table:
         "metrics",
         below,
         {"training": about, "temperature": trained.temperature, "notes": list(trained.notes)},
+        left=("view", "when"),
     )
 
 
@@ -88,36 +94,33 @@ def _epochs(about: dict[str, Any]) -> str:
 
 
 def _named(estimate: Estimate) -> list[str]:
-    name = "error" if estimate.name == "accuracy" else estimate.name
-    return [name, estimate.view or "-"]
+    return [as_error(estimate).name, estimate.view or "-"]
 
 
-def _cells(estimate: Estimate) -> list[str]:
-    value, low, high = as_error(estimate)
-    return [number(value), interval(low, high)]
-
-
-def as_error(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
-    """Return value, low and high of an estimate; for the accuracy, those of the error."""
-    value, low, high = estimate.value, estimate.low, estimate.high
-    if estimate.name != "accuracy" or value is None:
-        return value, low, high
-    ends = (None, None) if low is None or high is None else (1 - high, 1 - low)
-    return 1 - value, *ends
+def as_error(estimate: Estimate) -> Estimate:
+    """Return an estimate; for the accuracy, that of the error."""
+    if estimate.name != "accuracy":
+        return estimate
+    value, corrected, low, high = (
+        None if x is None else 1 - x
+        for x in (estimate.value, estimate.corrected, estimate.high, estimate.low)
+    )
+    return replace(
+        estimate, name="error", value=value, corrected=corrected, low=low, high=high, better="lower"
+    )
 
 
 def _records(pairs: Sequence[tuple[Estimate, Estimate]], both: bool) -> list[dict[str, Any]]:
-    keys = ("value", "low", "high")
+    def of(estimate: Estimate, end: str = "") -> dict[str, Any]:
+        error = as_error(estimate)
+        return {f"{key}{end}": getattr(error, key) for key in ("value", "corrected", "low", "high")}
+
     return [
         {
             "name": _named(before)[0],
             "view": before.view,
-            **dict(zip(keys, as_error(before), strict=True)),
-            **(
-                {f"{k}_after": v for k, v in zip(keys, as_error(after), strict=True)}
-                if both
-                else {}
-            ),
+            **of(before),
+            **(of(after, "_after") if both else {}),
         }
         for before, after in pairs
     ]

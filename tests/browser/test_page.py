@@ -167,7 +167,7 @@ def test_columns_sort_up_and_down_by_mouse_and_by_key(browser, page):
 
     def column(index):
         cells = f"table.sortable tbody tr > :nth-child({index + 1})"
-        return [float(text.replace(",", "")) for text in browser.text(cells)]
+        return [float(t.replace(",", "").removesuffix(" %")) for t in browser.text(cells)]
 
     given = column(predicted)
     heads[predicted].find_element("css selector", "button").click()

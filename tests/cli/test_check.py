@@ -203,7 +203,7 @@ def test_a_verdict_in_every_format_and_in_a_file(format_, run, slope):
 
 def test_json_is_versioned_and_whole(run, slope):
     body = json.loads(outcome(run, slope, "json").out)
-    assert (body["format"], body["version"]) == ("calibtool-check", 2)
+    assert (body["format"], body["version"]) == ("calibtool-check", 3)
     assert body["decision"] == "fail"
     assert body["passed"] is False
     assert body["alpha"] == 0.025

@@ -38,7 +38,7 @@ def test_the_table_says_which_is_better_on_what_in_80_columns(run, pair):
 
 def test_numbers_are_those_of_evaluate_and_of_the_library(run, pair):
     found = json.loads(run("compare", *pair, *FEW, "--format", "json").out)
-    assert (found["format"], found["version"]) == ("calibtool-comparison", 1)
+    assert (found["format"], found["version"]) == ("calibtool-comparison", 2)
     assert found["reference"] == "good"
     for k, path in enumerate(pair):
         alone = ct.evaluate(ct.load(path), ["nll", "ece"], resamples=100)

@@ -63,7 +63,7 @@ def test_a_change_is_told_with_its_day_its_alarm_and_its_scores(run, scores):
 
 def test_folders_a_glob_rows_and_cells_say_the_same(run, scores):
     by_path = found(run, scores, *COLUMNS)
-    assert (by_path["format"], by_path["version"]) == ("calibtool-monitor", 1)
+    assert (by_path["format"], by_path["version"]) == ("calibtool-monitor", 2)
     assert by_path["change"]["period"] == "2026-11-07"
     assert by_path["alarm"] == "2026-11-08"
     assert [one["period"] for one in by_path["periods"]] == DAYS

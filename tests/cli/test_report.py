@@ -111,12 +111,13 @@ def test_the_same_input_gives_the_same_bytes(run, good):
 def test_its_numbers_are_those_of_evaluate(run, good, plain):
     rows = rows_of(plain, "Metrics")
     report = json.loads(run("evaluate", good, *FEW, "--format", "json").out)
-    assert rows[0] == ["metric", "value", "95 % interval", "corrected", "in words"]
+    assert rows[0] == ["metric", "value", "corrected", "95 % interval", "in words"]
     for line, metric in zip(rows[1:], report["metrics"], strict=True):
         view = f" {metric['view']}" if metric["view"] else ""
         assert line[0] == metric["name"] + view
         assert float(line[1]) == pytest.approx(metric["value"], abs=5e-5)
-        ends = [float(end) for end in line[2].strip("[]").split(",")]
+        assert float(line[2]) == pytest.approx(metric["corrected"], abs=5e-5)
+        ends = [float(end) for end in line[3].strip("[]").split(",")]
         assert ends == pytest.approx([metric["low"], metric["high"]], abs=5e-5)
     reading = report["reading"].split("\n")[0]
     assert element("p", reading, class_="lead") in plain.replace("\xa0", " ")
@@ -133,7 +134,8 @@ def test_the_classes_are_counted_right(plain, data):
         assert line[2] == str(np.count_nonzero(at))
         assert line[3] == f"{100 * confidence[at].mean():.1f} %"
         assert line[4] == f"{100 * right.mean():.1f} %"
-        assert float(line[5]) == pytest.approx(confidence[at].mean() - right.mean(), abs=5e-5)
+        printed = [float(cell.removesuffix(" %")) for cell in line[3:6]]
+        assert printed[2] == pytest.approx(printed[0] - printed[1], abs=1e-9)
         found_share = np.mean(predicted[data.labels == int(line[0])] == int(line[0]))
         assert line[7] == f"{100 * found_share:.1f} %"
 
@@ -204,7 +206,9 @@ def test_a_calibrator_of_ones_own_is_shown(run, good, calibrator):
         run("evaluate", good, *FEW, "--calibrator", calibrator, "--format", "json").out
     )
     for line, metric in zip(after, told["metrics"], strict=True):
-        assert float(line[2]) == pytest.approx(metric["after"]["value"], abs=5e-5)
+        assert float(line[1]) == pytest.approx(metric["corrected"], abs=5e-5)
+        assert float(line[2]) == pytest.approx(metric["after"]["corrected"], abs=5e-5)
+        assert float(line[3]) == pytest.approx(float(line[2]) - float(line[1]), abs=1e-9)
 
 
 def test_what_cannot_be_fitted_is_said(run, data):
@@ -294,7 +298,7 @@ def test_files_of_one_name_are_told_apart(run, good, data):
     np.savez("old/good.npz", logits=data.logits, labels=data.labels)
     run("report", "good.npz", "old/good.npz", "-o", "two.html", *FEW)
     heads = rows_of(Path("two.html").read_text(encoding="utf-8"), "Metrics of every file")[0]
-    assert heads == ["metric", "good.npz", "old/good.npz"]
+    assert heads == ["metric", "good.npz", "95 % interval", "old/good.npz", "95 % interval"]
 
 
 # ------------------------------------------------------------------ Markdown

@@ -35,7 +35,7 @@ def parted(data):
 def test_a_slice_is_measured_as_if_it_were_a_file(run, parted, data):
     out = run("evaluate", parted, "--by", "place", *FAST, "--format", "json").out
     found = json.loads(out)
-    assert (found["format"], found["version"]) == ("calibtool-slices", 1)
+    assert (found["format"], found["version"]) == ("calibtool-slices", 2)
     (part,) = found["parts"]
     assert [(one["slice"], one["rows"]) for one in part["slices"]] == [
         ("north", 120),

@@ -279,7 +279,7 @@ def test_an_unpaired_difference_covers():
 def test_a_saved_report_keeps_cells_and_standard_errors(tmp_path):
     saved(P, tmp_path / "main.json")
     body = json.loads((tmp_path / "main.json").read_text())
-    assert (body["format"], body["version"]) == ("calibtool-report", 1)
+    assert (body["format"], body["version"]) == ("calibtool-report", 2)
     cells = body["cells"]
     assert len(cells["n"]) == 15
     assert sum(cells["n"]) == 2000

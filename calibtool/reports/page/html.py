@@ -59,9 +59,9 @@ def _comparison(page: Page) -> Markup:
         element("li", element("strong", subject.name), ": ", subject.verdict)
         for subject in subjects
     ]
-    parts = [element("ul", *lines), tables.side_by_side(subjects)]
+    parts = [element("ul", *lines), tables.side_by_side(subjects, page.comparison, page.level)]
     if len(subjects) <= MOST_DRAWN:
-        drawn = [sections.reliability(subject, 0, subject.name) for subject in subjects]
+        drawn = [sections.reliability(page, subject, 0, subject.name) for subject in subjects]
         parts.append(element("div", *drawn, class_="figures-row"))
     comparison = page.comparison
     if comparison is not None and comparison.unpaired:
@@ -69,7 +69,7 @@ def _comparison(page: Page) -> Markup:
     if comparison is not None and comparison.changes:
         parts += [
             element("p", "Differences are paired: the same rows, the same draws."),
-            *tables.differences(comparison, subjects[0].name, page.level),
+            *tables.differences(comparison, subjects, page.level),
         ]
     return element("section", element("h2", "Compared"), *parts, class_="verdict")
 

@@ -6,15 +6,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibtool.formatting import capitalized, interval, number, percent, share, signed
+from calibtool.formatting import DIGITS, capitalized, interval, number, percent, share
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
-from calibtool.reports.evaluation import best_change, values
+from calibtool.reports.evaluation import change_cells, numbers, values
 from calibtool.reports.markdown import escape, table
-from calibtool.reports.page.model import Classes, FileSummary, Group, Page, Slices
-from calibtool.reports.selection import selection_cells
+from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Page, Slices
+from calibtool.reports.page.tables import gap_cells, paired
+from calibtool.reports.selection import MIDDLE, selection_cells
 
+CORRECTED = "Numbers are corrected for bias; each file's own table has the plain values."
 MOST = 10  # classes that are listed: the page has all of them, a pull request has no room
 MARKS = "\\`*_[]<>|#!~&"  # characters that mean something to Markdown
 
@@ -71,9 +73,10 @@ def _word(text: str) -> str:
 def _title(estimate: Estimate) -> str:
     """Return a metric's title with its interval, for which the Hub has no field."""
     title = METRICS[parse(estimate.name).metric.name].title
-    ends = interval(estimate.low, estimate.high)
     view = f", {estimate.view} view" if estimate.view else ""
-    return f"{title}{view} {ends}".rstrip()
+    value, corrected, ends = numbers(estimate)
+    other = f", corrected {corrected}" if ends and corrected != value else ""
+    return f"{title}{view}{other} {ends}".rstrip()
 
 
 def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
@@ -88,9 +91,9 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     lines += [*_metrics(page, subject), ""]
     lines += _fix(subject)
     if subject.classes is not None:
-        lines += _classes(subject.classes)
+        lines += _classes(subject.classes, page.level)
     for slices in subject.slices:
-        lines += _slices(slices)
+        lines += _slices(slices, page.level)
     if subject.checks:
         lines += ["Data checks:", "", *(f"- {escape(check)}" for check in subject.checks), ""]
     signatures = [e.signature for e in report.estimates if not e.missing]
@@ -109,19 +112,16 @@ def _metrics(page: Page, subject: FileSummary) -> list[str]:
         titles, cells = values(report, whole=True)
         return table(titles, cells)
     end = f"{percent(page.level)} interval"
-    rows = [
-        [
-            before.name,
-            before.view or "-",
-            number(before.value) or f"not available: {before.missing}",
-            interval(before.low, before.high),
-            number(after.value),
-            signed(best_change(change)),
-            interval(change.low, change.high, sign=True),
-        ]
-        for before, after, change in zip(report.estimates, report.after, report.change, strict=True)
+    rows = []
+    for before, after, change in zip(report.estimates, report.after, report.change, strict=True):
+        texts = change_cells(before, after, change)
+        rows.append([before.name, before.view or "-", *numbers(before, texts.digits), *texts[1:]])
+    titles = ["metric", "view", "value", "corrected", end, "after", "change", end]
+    return [
+        *table(titles, rows),
+        "",
+        "After is corrected for bias, and change is after minus corrected.",
     ]
-    return table(["metric", "view", "value", end, "after", "change", end], rows)
 
 
 def _fix(subject: FileSummary) -> list[str]:
@@ -131,7 +131,7 @@ def _fix(subject: FileSummary) -> list[str]:
     selection = subject.selection
     if selection is None or len(selection.candidates) <= 2:
         return lines
-    titles, rows = selection_cells(selection, wide=False)
+    titles, rows = selection_cells(selection, MIDDLE)
     rows = [
         [f"**{cell}**" if row[0] == selection.chosen and cell else cell for cell in row]
         for row in rows
@@ -143,7 +143,7 @@ def _fix(subject: FileSummary) -> list[str]:
     return lines
 
 
-def _classes(classes: Classes) -> list[str]:
+def _classes(classes: Classes, level: float | None) -> list[str]:
     rows = [
         [
             _word(row.predicted.name),
@@ -155,40 +155,29 @@ def _classes(classes: Classes) -> list[str]:
         ]
         for row in classes.rows[:MOST]
     ]
-    titles = ["class", "labelled", "predicted", "confidence", "accuracy", "gap", "interval"]
+    titles = ["class", "labelled", "predicted", "confidence", "accuracy", "gap"]
+    titles.append(f"{percent(level)} interval")
     head = "Classes, by the rows they are predicted in, the widest gaps first"
     if classes.total > MOST:
         head += f" ({MOST} of {classes.total:,})"
     return [f"{head}:", "", *table([*titles, "recall", "ECE"], rows, links=True), ""]
 
 
-def _slices(slices: Slices) -> list[str]:
+def _slices(slices: Slices, level: float | None) -> list[str]:
     rows = []
     for group in slices.groups:
-        error = group.errors[0] if group.errors else None
-        ends = interval(error.low, error.high) if error else ""
-        value = number(error.value) if error else ""
-        rows.append([_word(group.name), f"{group.rows:,}", *_gap(group), value, ends])
-    titles = [
-        slices.column,
-        "rows",
-        "confidence",
-        "accuracy",
-        "gap",
-        "interval",
-        "ECE",
-        "interval of ECE",
-    ]
+        errors = numbers(group.errors[0]) if group.errors else [""] * 3
+        rows.append([_word(group.name), f"{group.rows:,}", *_gap(group), *errors])
+    ends = f"{percent(level)} interval"
+    titles = [slices.column, "rows", "confidence", "accuracy", "gap", ends]
+    titles += ["ECE", "corrected", ends]
     head = f"Slices by {_word(slices.column)}: {slices.note}".rstrip(": ")
     return [f"{head}:", "", *table([_word(titles[0]), *titles[1:]], rows, links=True), ""]
 
 
 def _gap(group: Group) -> list[str]:
-    ends = group.gap_interval or (None, None)
-    return [
-        *(share(group.score), share(group.outcome)),
-        *(signed(group.gap), interval(*ends, sign=True)),
-    ]
+    outcome, score, gap, ends = gap_cells(group)
+    return [score, outcome, gap, ends]
 
 
 def _comparison(page: Page) -> list[str]:
@@ -196,28 +185,31 @@ def _comparison(page: Page) -> list[str]:
     subjects = page.subjects
     lines = [f"- **{_word(s.name)}**: {escape(s.verdict)}" for s in subjects]
     names = [_word(s.name) for s in subjects]
-    rows = [
-        [same[0].name, same[0].view or "-"]
-        + [f"{number(e.value) or e.missing} {interval(e.low, e.high)}".rstrip() for e in same]
-        for same in zip(*(s.report.estimates for s in subjects), strict=True)
-    ]
-    lines += ["", *table(["metric", "view", *names], rows), ""]
     comparison = page.comparison
+    rows = []
+    for k, same in enumerate(zip(*(s.report.estimates for s in subjects), strict=True)):
+        texts = paired(subjects, comparison, k) if comparison else []
+        digits = texts[0].digits if texts else DIGITS
+        cells = [same[0].name, same[0].view or "-"]
+        for e in same:
+            ends = interval(e.low, e.high, digits=digits)
+            cells.append(f"{number(e.best, digits) or e.missing} {ends}".rstrip())
+        rows.append(cells)
+    lines += ["", *table(["metric", "view", *names], rows), "", CORRECTED, ""]
     if comparison is None or not comparison.changes:
         return lines + ([_word(comparison.unpaired), ""] if comparison is not None else [])
     titles = [f"minus {names[0]}", "view"]
-    titles += [part for name, _ in comparison.changes for part in (_word(name), "interval")]
-    return [*lines, *table(titles, _differences([change for _, change in comparison.changes])), ""]
+    ends = f"{percent(page.level)} interval"
+    titles += [part for name, _ in comparison.changes for part in (_word(name), ends)]
+    return [*lines, *table(titles, _differences(subjects, comparison)), ""]
 
 
-def _differences(changes: Sequence[Sequence[Estimate]]) -> list[list[str]]:
+def _differences(subjects: Sequence[FileSummary], comparison: Comparison) -> list[list[str]]:
     rows = []
-    for same in zip(*changes, strict=True):
+    changes = [change for _, change in comparison.changes]
+    for k, same in enumerate(zip(*changes, strict=True)):
         cells = [same[0].name, same[0].view or "-"]
-        for estimate in same:
-            cells += [
-                signed(best_change(estimate)) or estimate.missing,
-                interval(estimate.low, estimate.high, sign=True),
-            ]
+        for estimate, texts in zip(same, paired(subjects, comparison, k), strict=True):
+            cells += [texts.change or estimate.missing, texts.interval]
         rows.append(cells)
     return rows

@@ -9,10 +9,15 @@ from calibtool.formatting import capitalized, interval, number, share
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
+from calibtool.reports.evaluation import in_words
 from calibtool.reports.page import figures, tables
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, FileSummary, Page, Slices
 
+CORRECTED = (
+    "Before and after are corrected for bias, so that the change is their difference; the plain "
+    "values are in the table of metrics."
+)
 SIGNS = {"Overconfident": "bad", "Underconfident": "bad", "No miscalibration": "good"}
 
 
@@ -22,10 +27,13 @@ def about(page: Page, subject: FileSummary) -> list[Markup]:
     return [
         _verdict(subject),
         _section("Metrics", *_metrics(page, subject)),
-        _section("Diagrams", *_diagrams(subject)),
+        _section("Diagrams", *_diagrams(page, subject)),
         _section("Before and after", *_fix(page, subject)),
         *([_section("Classes", *_classes(subject.classes, page))] if subject.classes else []),
-        *(_section(f"Slices by {s.column}", *_slices(s, _view(subject))) for s in subject.slices),
+        *(
+            _section(f"Slices by {s.column}", *_slices(s, _view(subject), page))
+            for s in subject.slices
+        ),
         _section("Data checks", *_checks(subject)),
         _section("How each number was computed", _signatures(estimates)),
     ]
@@ -41,15 +49,10 @@ def _verdict(subject: FileSummary) -> Markup:
         names = ("says", "is right") if _top(subject) else ("P(class 1)", "class 1")
         facts += [(names[0], share(report.said), ""), (names[1], share(report.was), "")]
     if error is not None:
-        facts.append((error.name, number(error.value), interval(error.low, error.high)))
+        facts.append(_fact(error.name, error))
         after = next((e for e in report.after if e.name == error.name), None)
         if after is not None and subject.fix is not None:
-            recalibrated = (
-                f"{error.name} after {_short(subject)}",
-                number(after.value),
-                interval(after.low, after.high),
-            )
-            facts.append(recalibrated)
+            facts.append(_fact(f"{error.name} after {_short(subject)}", after))
     shown = [
         element(
             "div",
@@ -67,16 +70,24 @@ def _verdict(subject: FileSummary) -> Markup:
     )
 
 
+def _fact(name: str, error: Estimate) -> tuple[str, str, str]:
+    """Return what the head of the page shows of an error: its corrected estimate and interval."""
+    title = name if error.best == error.value else f"{name}, corrected"
+    return title, number(error.best), interval(error.low, error.high)
+
+
 def _metrics(page: Page, subject: FileSummary) -> list[Markup]:
     note = (
-        "Unbiased is the value without the upward bias that every binned error has. "
-        "The interval of a calibration error is of its true value."
+        "Value is what papers print. Of a calibration error it is too high on average; corrected "
+        "is the estimate without this bias, and the interval is of the true value."
     )
     return [tables.metrics(subject.report.estimates, page.level), element("p", note, class_="note")]
 
 
-def _diagrams(subject: FileSummary) -> list[Markup]:
-    drawn = [reliability(subject, k, capitalized(c.label)) for k, c in enumerate(subject.curves)]
+def _diagrams(page: Page, subject: FileSummary) -> list[Markup]:
+    drawn = [
+        reliability(page, subject, k, capitalized(c.label)) for k, c in enumerate(subject.curves)
+    ]
     report = subject.report
     if _top(subject) and report.said is not None and report.was is not None:
         dotted = f"dotted: accuracy {share(report.was)}, mean confidence {share(report.said)}"
@@ -111,18 +122,18 @@ def _diagrams(subject: FileSummary) -> list[Markup]:
     return [element("div", *drawn, class_="figures-row"), element("p", legend, class_="note")]
 
 
-def reliability(subject: FileSummary, index: int, title: str) -> Markup:
+def reliability(page: Page, subject: FileSummary, index: int, title: str) -> Markup:
     """Return a reliability diagram, and its numbers."""
     curve, view = subject.curves[index], _view(subject)
     error = curve.estimates[0] if curve.estimates else None
-    caption = (
-        f"{error.name} {number(error.value)} {interval(error.low, error.high)}" if error else ""
-    )
+    caption = f"{error.name} {in_words(error)}" if error else ""
     return element(
         "figure",
         element("figcaption", element("strong", title), " ", caption),
         figures.reliability(curve, view, title),
-        _details("The numbers of this diagram", tables.bins(curve, figures.NAMES[view])),
+        _details(
+            "The numbers of this diagram", tables.bins(curve, figures.NAMES[view], page.level)
+        ),
     )
 
 
@@ -146,7 +157,7 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
     parts += [
         element("p", f"{capitalized(subject.fix.title)}, {subject.fix.how}."),
         tables.changes(report.estimates, report.after, report.change, page.level),
-        element("p", "Changes of calibration errors are corrected for bias.", class_="note"),
+        element("p", CORRECTED, class_="note"),
     ]
     return parts
 
@@ -164,14 +175,18 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
     )
     if len(classes.rows) < classes.total:
         count += f" Listed are the {len(classes.rows):,} with the widest gaps."
-    return [element("p", columns), tables.classes(classes), element("p", count, class_="note")]
+    return [
+        element("p", columns),
+        tables.classes(classes, page.level),
+        element("p", count, class_="note"),
+    ]
 
 
-def _slices(slices: Slices, view: str) -> list[Markup]:
+def _slices(slices: Slices, view: str, page: Page) -> list[Markup]:
     off = sum(group.off for group in slices.groups)
     count = f"{off} of {len(slices.groups)} groups have a gap whose interval excludes 0."
     note = element("p", f"{count} {slices.note}".rstrip(), class_="note")
-    return [tables.slices(slices, figures.NAMES[view]), note]
+    return [tables.slices(slices, figures.NAMES[view], page.level), note]
 
 
 def _checks(subject: FileSummary) -> list[Markup]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from calibtool.analysis.selection import Selection
 from calibtool.diagrams.curve import Curve
-from calibtool.formatting import interval, number, percent, share, signed
+from calibtool.formatting import DIGITS, Change, changed, interval, number, percent, share
+from calibtool.formatting import changes as texts_of
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
-from calibtool.reports.evaluation import best_change
+from calibtool.reports.evaluation import change_cells, numbers
 from calibtool.reports.page.figures import lower
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Slices
 from calibtool.reports.page.svg import strip
-from calibtool.reports.selection import selection_cells
+from calibtool.reports.selection import MIDDLE, selection_cells
+
+_NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]\d+)?")
 
 
 def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
@@ -27,16 +33,10 @@ def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
                 row(_name(estimate), element("td", estimate.missing, colspan=4, class_="missing"))
             )
             continue
-        ends = interval(estimate.low, estimate.high)
-        cells = [
-            num(number(estimate.value)),
-            num(ends, "interval"),
-            num(number(estimate.corrected)),
-        ]
         words = element("td", METRICS[parse(estimate.name).metric.name].title, class_="words")
-        rows.append(row(_name(estimate), *cells, words))
+        rows.append(row(_name(estimate), *_numbers(estimate), words))
     return table(
-        ["metric", "value", _interval(level), "corrected", "in words"], rows, label="Metrics"
+        ["metric", "value", "corrected", _interval(level), "in words"], rows, label="Metrics"
     )
 
 
@@ -52,14 +52,14 @@ def changes(
         if c.missing:
             rows.append(row(_name(a), element("td", c.missing, colspan=4, class_="missing")))
             continue
-        cells = [num(number(a.value)), num(number(b.value)), *_change(c)]
-        rows.append(row(_name(a), *cells))
+        first, second, *texts = change_cells(a, b, c)
+        rows.append(row(_name(a), num(first), num(second), *_change(c, *texts)))
     return table(
         ["metric", "before", "after", "change", _interval(level)], rows, label="Before and after"
     )
 
 
-def classes(record: Classes) -> Markup:
+def classes(record: Classes, level: float | None) -> Markup:
     """Return a row per class; a reader can sort it by its headings."""
     reach = _reach([entry.predicted for entry in record.rows])
     rows = []
@@ -76,38 +76,36 @@ def classes(record: Classes) -> Markup:
             )
         )
     titles = [
-        *("class", "labelled", "predicted", "confidence", "accuracy", "gap", "interval of the gap"),
+        *("class", "labelled", "predicted", "confidence", "accuracy", "gap", _interval(level)),
         *("recall", "ECE"),
     ]
     return table(titles, rows, label="Classes", sortable=True)
 
 
-def slices(record: Slices, names: tuple[str, str]) -> Markup:
+def slices(record: Slices, names: tuple[str, str], level: float | None) -> Markup:
     """Return a row per group of rows; a reader can sort it by its headings."""
     reach = _reach(record.groups)
     rows = []
     for group in record.groups:
-        error = group.errors[0] if group.errors else None
-        value = error.value if error else None
+        error = group.errors[0] if group.errors else Estimate("", None)
         rows.append(
             row(
                 element("th", group.name, scope="row"),
                 num(f"{group.rows:,}", sort=group.rows),
                 *_gap(group, reach),
-                num(number(value), sort=value),
-                num(interval(error.low, error.high) if error else "", "interval"),
+                *(_numbers(error) if error.value is not None else [num("")] * 3),
             )
         )
     titles = [
-        *(record.column, "rows", *map(lower, names), "gap", "interval of the gap"),
-        *("ECE", "interval of ECE"),
+        *(record.column, "rows", *map(lower, names), "gap", _interval(level)),
+        *("ECE", "corrected", _interval(level)),
     ]
     return table(titles, rows, label=f"Slices by {record.column}", sortable=True)
 
 
 def tried(selection: Selection) -> Markup:
     """Return a row per calibrator that was tried, the best first."""
-    titles, lines = selection_cells(selection, wide=False)
+    titles, lines = selection_cells(selection, MIDDLE)
     reach = _far(selection)
     rows = []
     for cells in lines:
@@ -127,10 +125,10 @@ def tried(selection: Selection) -> Markup:
                 class_="chosen" if chosen else None,
             )
         )
-    return table([*titles, "behind the best"], rows, label="Calibrators tried")
+    return table([*titles, "drawn"], rows, label="Calibrators tried")
 
 
-def bins(curve: Curve, names: tuple[str, str]) -> Markup:
+def bins(curve: Curve, names: tuple[str, str], level: float | None) -> Markup:
     """Return the numbers of a reliability diagram: a row per bin."""
     assert curve.edges is not None
     rows = []
@@ -147,36 +145,63 @@ def bins(curve: Curve, names: tuple[str, str]) -> Markup:
                 num(ends, "interval"),
             )
         )
-    titles = ["bin", "rows", *map(lower, names), "interval"]
+    titles = ["bin", "rows", *map(lower, names), _interval(level)]
     return table(titles, rows, label="Bins")
 
 
-def side_by_side(subjects: Sequence[FileSummary]) -> Markup:
-    """Return the metrics of several files: a row per metric, a column per file."""
+def side_by_side(
+    subjects: Sequence[FileSummary], comparison: Comparison | None, level: float | None
+) -> Markup:
+    """Return the metrics of several files: a row per metric, and per file a column of the corrected
+    estimates and one of their intervals."""
     rows = []
-    for estimates in zip(*(subject.report.estimates for subject in subjects), strict=True):
+    every = zip(*(subject.report.estimates for subject in subjects), strict=True)
+    for k, estimates in enumerate(every):
+        texts = paired(subjects, comparison, k) if comparison else []
+        digits = texts[0].digits if texts else DIGITS
         cells = []
         for estimate in estimates:
-            ends = element("span", interval(estimate.low, estimate.high), class_="interval")
-            cells.append(
-                element("td", number(estimate.value) or estimate.missing, " ", ends, class_="n")
-            )
+            text = number(estimate.best, digits) or estimate.missing
+            ends = interval(estimate.low, estimate.high, digits=digits)
+            cells += [num(text), num(ends, "interval")]
         rows.append(row(_name(estimates[0]), *cells))
-    titles = ["metric", *(subject.name for subject in subjects)]
+    titles = ["metric", *(part for s in subjects for part in (s.name, _interval(level)))]
     return table(titles, rows, label="Metrics of every file")
 
 
-def differences(comparison: Comparison, first: str, level: float | None) -> list[Markup]:
+def paired(subjects: Sequence[FileSummary], comparison: Comparison, metric: int) -> list[Change]:
+    """Return the changes of a metric, by its number, from the first file to every other as text.
+
+    They have the decimals of the metrics side by side, of which they are the differences. Files
+    whose rows were put in another order to pair them were drawn anew: their differences are those
+    of the paired rows.
+    """
+    estimates = [subject.report.estimates[metric] for subject in subjects]
+    same = [change[metric] for _, change in comparison.changes]
+    first = estimates[0].best
+    after = []
+    for estimate, change in zip(estimates[1:], same, strict=False):
+        value = estimate.best
+        if first is not None and change.best is not None and value is not None:
+            moved = first + change.best
+            value = value if math.isclose(value, moved, rel_tol=0, abs_tol=1e-9) else moved
+        after.append((value, change.low, change.high))
+    return texts_of(first, after)
+
+
+def differences(
+    comparison: Comparison, subjects: Sequence[FileSummary], level: float | None
+) -> list[Markup]:
     """Return a table per file: its metrics minus those of the first one."""
     tables = []
-    for name, change in comparison.changes:
-        rows = [
-            row(
-                _name(estimate),
-                *(_change(estimate) if not estimate.missing else [num(""), num(estimate.missing)]),
-            )
-            for estimate in change
-        ]
+    first = subjects[0].name
+    for at, (name, change) in enumerate(comparison.changes):
+        rows = []
+        for k, estimate in enumerate(change):
+            texts = paired(subjects, comparison, k)[at]
+            missing = [num(""), num(estimate.missing)]
+            shown = missing if estimate.missing else _change(estimate, *texts[2:])
+            rows.append(row(_name(estimate), *shown))
         titles = [f"{name} minus {first}", "change", _interval(level)]
         tables.append(table(titles, rows, label=f"{name} minus {first}"))
     return tables
@@ -226,21 +251,55 @@ def _name(estimate: Estimate) -> Markup:
     return element("th", estimate.name, view, scope="row")
 
 
+def _numbers(estimate: Estimate) -> list[Markup]:
+    """Return the cells of value, corrected estimate and interval."""
+    value, corrected, ends = numbers(estimate)
+    return [num(value, sort=estimate.value), num(corrected), num(ends, "interval")]
+
+
+def gap_cells(group: Group) -> Change:
+    """Return outcome, score, gap and its interval as text, in per cent."""
+    low, high = group.gap_interval or (None, None)
+    texts = changed(group.outcome, group.score, low, high, digits=3)
+    few = texts.digits == 3
+    return Change(
+        share(group.outcome) if few else _percents(texts.before),
+        share(group.score) if few else _percents(texts.after),
+        _percents(texts.change),
+        _percents(texts.interval),
+    )
+
+
+def _percents(text: str) -> str:
+    """Return text whose numbers are shares with these as percentages.
+
+    >>> _percents("[-2.0e-04, +0.041]"), _percents("0.148"), _percents("")
+    ('[-0.020, +4.1] %', '14.8 %', '')
+    """
+
+    def hundredfold(found: re.Match[str]) -> str:
+        sign = "+" if found[0].startswith("+") else ""
+        return f"{sign}{Decimal(found[0]).scaleb(2):f}"
+
+    return f"{re.sub(_NUMBER, hundredfold, text)} %" if text else ""
+
+
 def _gap(group: Group, reach: float) -> list[Markup]:
     """Return the cells of score, outcome, gap and its interval, as numbers and as a picture."""
     gap, ends = group.gap, group.gap_interval
     low, high = ends or (None, None)
+    texts = gap_cells(group)
     drawn = element(
         "td",
         strip(gap, low, high, reach),
-        element("span", interval(low, high, sign=True), class_="interval"),
+        element("span", texts.interval, class_="interval"),
         class_="n drawn",
         data_v=None if gap is None else f"{gap:.9g}",
     )
     return [
-        num(share(group.score), sort=group.score),
-        num(share(group.outcome), sort=group.outcome),
-        num(signed(gap), "off" if group.off else "", sort=gap),
+        num(texts.after, sort=group.score),
+        num(texts.before, sort=group.outcome),
+        num(texts.change, "off" if group.off else "", sort=gap),
         drawn,
     ]
 
@@ -263,7 +322,7 @@ def _reach(groups: Sequence[Group]) -> float:
     return 1.5 * max([*gaps, 0.02])  # gaps below 2 % are not blown up to look large
 
 
-def _change(estimate: Estimate) -> list[Markup]:
+def _change(estimate: Estimate, text: str, ends: str) -> list[Markup]:
     """Return the cells of a change, coloured if its interval leaves out 0, and of its interval."""
     colour = ""
     if (
@@ -273,10 +332,7 @@ def _change(estimate: Estimate) -> list[Markup]:
         and not estimate.low <= 0 <= estimate.high
     ):
         colour = "good" if (estimate.high < 0) == (estimate.better == "lower") else "bad"
-    return [
-        num(signed(best_change(estimate)), colour),
-        num(interval(estimate.low, estimate.high, sign=True), "interval"),
-    ]
+    return [num(text, colour), num(ends, "interval")]
 
 
 def _interval(level: float | None) -> str:
