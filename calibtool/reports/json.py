@@ -11,8 +11,9 @@ from typing import Any
 from calibtool.reports.table import Table
 from calibtool.version import __version__
 
-# Formats that are not at version 1. Checks: since 2, three verdicts with margins.
-VERSIONS = {"calibtool-check": 2}
+# Formats that are not at version 1. Checks: since 2, three verdicts with margins. Comparisons:
+# since 2, `best` is a list.
+VERSIONS = {"calibtool-check": 2, "calibtool-comparison": 2}
 
 
 def render(table: Table) -> str:

@@ -69,7 +69,7 @@ def _comparison(page: Page) -> Markup:
     if comparison is not None and comparison.changes:
         parts += [
             element("p", "Differences are paired: the same rows, the same draws."),
-            *tables.differences(comparison, subjects[0].name, page.level),
+            *tables.differences(comparison, subjects, page.level),
         ]
     return element("section", element("h2", "Compared"), *parts, class_="verdict")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from calibtool.analysis.selection import Selection
 from calibtool.diagrams.curve import Curve
 from calibtool.formatting import interval, number, percent, share, signed
+from calibtool.intervals.direction import direction
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
@@ -52,7 +53,7 @@ def changes(
         if c.missing:
             rows.append(row(_name(a), element("td", c.missing, colspan=4, class_="missing")))
             continue
-        cells = [num(number(a.value)), num(number(b.value)), *_change(c)]
+        cells = [num(number(a.value)), num(number(b.value)), *_change(a, b, c)]
         rows.append(row(_name(a), *cells))
     return table(
         ["metric", "before", "after", "change", _interval(level)], rows, label="Before and after"
@@ -166,16 +167,24 @@ def side_by_side(subjects: Sequence[FileSummary]) -> Markup:
     return table(titles, rows, label="Metrics of every file")
 
 
-def differences(comparison: Comparison, first: str, level: float | None) -> list[Markup]:
+def differences(
+    comparison: Comparison, subjects: Sequence[FileSummary], level: float | None
+) -> list[Markup]:
     """Return a table per file: its metrics minus those of the first one."""
+    first, before = subjects[0].name, subjects[0].report
     tables = []
-    for name, change in comparison.changes:
+    for (name, change), subject in zip(comparison.changes, subjects[1:], strict=True):
+        after = subject.report
         rows = [
             row(
-                _name(estimate),
-                *(_change(estimate) if not estimate.missing else [num(""), num(estimate.missing)]),
+                _name(c),
+                *(
+                    _change(before[c.name], after[c.name], c)
+                    if not c.missing
+                    else [num(""), num(c.missing)]
+                ),
             )
-            for estimate in change
+            for c in change
         ]
         titles = [f"{name} minus {first}", "change", _interval(level)]
         tables.append(table(titles, rows, label=f"{name} minus {first}"))
@@ -263,16 +272,10 @@ def _reach(groups: Sequence[Group]) -> float:
     return 1.5 * max([*gaps, 0.02])  # gaps below 2 % are not blown up to look large
 
 
-def _change(estimate: Estimate) -> list[Markup]:
-    """Return the cells of a change, coloured if its interval leaves out 0, and of its interval."""
-    colour = ""
-    if (
-        estimate.better
-        and estimate.low is not None
-        and estimate.high is not None
-        and not estimate.low <= 0 <= estimate.high
-    ):
-        colour = "good" if (estimate.high < 0) == (estimate.better == "lower") else "bad"
+def _change(before: Estimate, after: Estimate, estimate: Estimate) -> list[Markup]:
+    """Return the cells of a change, coloured if its interval excludes 0 and it is for the better or
+    the worse, and of its interval."""
+    colour = {"better": "good", "worse": "bad"}.get(direction(before, after, estimate), "")
     return [
         num(signed(best_change(estimate)), colour),
         num(interval(estimate.low, estimate.high, sign=True), "interval"),
