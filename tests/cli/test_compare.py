@@ -32,7 +32,7 @@ def test_the_table_says_which_is_better_on_what_in_80_columns(run, pair):
         " ".join(result.out.split())
     )
     # what has no better is told apart by *, and no more
-    (line,) = [line for line in result.out.splitlines() if "mean-confidence" in line]
+    (line,) = [line for line in result.out.splitlines() if line.startswith(" mean-confidence")]
     assert line.endswith("*")
 
 
