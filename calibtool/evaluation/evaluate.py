@@ -27,7 +27,7 @@ from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.evaluation.results import Results, bias_of, too_few_rows
+from calibtool.evaluation.results import Results, bias_of, digest_of, too_few_rows
 from calibtool.evaluation.wording import read
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
@@ -136,6 +136,12 @@ class RowResults(Results):
         if rows.weights is None:
             return cells, cells.n
         return cells, np.bincount(bins, rows.weights**2, len(edges))
+
+    def digest(self, variant: int) -> str:
+        """Return a digest of a variant's confidences, whether each is right, and the weights."""
+        rows = self.collected[variant].rows
+        weights = b"" if rows.weights is None else rows.weights
+        return digest_of(rows.confidence, rows.correct, weights)
 
     def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""
@@ -316,6 +322,7 @@ def report_of(results: Results) -> Report:
         was=outcome,
         warnings=(*left_out(results.skipped), *results.warnings()),
         cells=results.cells(),
+        digest=results.digest(len(results.variants) - 1),
         view=results.view,
         skipped=results.skipped,
     )
