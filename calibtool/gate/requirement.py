@@ -176,7 +176,7 @@ def _meant(requirement: Requirement, number: str, percent: str) -> str:
     # 1.2 is hardly 1.2 %: a lower limit of few per cent asks for nothing
     if not percent and (1 if requirement.upper else 2) < abs(value) < 100 * limits[1]:
         return f"; did you mean {number} %?"
-    if value < 0 <= limits[0] and -value < limits[1]:
+    if value < 0 <= limits[0] and -requirement.threshold < limits[1]:
         return f"; did you mean {number.lstrip('-')}{' %' if percent else ''}?"
     return ""
 
