@@ -96,13 +96,32 @@ def _detectable(verdict: Verdict) -> str:
 
 
 def _titles(outcome: Outcome) -> list[str]:
-    level = outcome.report.level
-    ends = [] if level is None else [f"{percent(level)} interval"]
+    levels = _levels(outcome)
+    ends = [f"{_level(levels[0])} interval"] if len(levels) == 1 else ["interval"] * bool(levels)
     return ["required", "view", "measured", *ends, "verdict"]
 
 
+def _levels(outcome: Outcome) -> list[float]:
+    """Return the levels of the intervals that the table shows; in slices, Holm's correction raises
+    them."""
+    if outcome.report.level is None:
+        return []
+    held = [verdict.held.level for verdict in outcome.verdicts]
+    return list(dict.fromkeys(level for level in held if level is not None)) or [
+        outcome.report.level
+    ]
+
+
+def _level(level: float | None) -> str:
+    """Return a level that Holm's correction may have raised, such as 99.17 %."""
+    return percent(None if level is None else round(level, 4))
+
+
 def _cells(outcome: Outcome, verdict: Verdict) -> list[str]:
-    ends = [ends_of(verdict)] if outcome.report.level is not None else []
+    levels, level = _levels(outcome), verdict.held.level
+    ends = [ends_of(verdict)] if levels else []
+    if len(levels) > 1 and ends[0]:  # the title cannot name the level of all
+        ends = [f"{ends[0]} {_level(level)}"]
     word = WORDS[verdict.decision]
     if outcome.counts_as(verdict) != verdict.decision:
         word = f"{word}: {WORDS[outcome.counts_as(verdict)]}"
@@ -204,8 +223,10 @@ def _to_name(verdict: Verdict) -> list[Check]:
 
 
 def _slice(verdict: Verdict, check: Check) -> str:
-    estimate = check.estimate
-    text = f"{number(estimate.value)} {interval(estimate.low, estimate.high)}".strip()
+    estimate, ends = check.estimate, ""
+    if check.level is not None:
+        ends = f", {_level(check.level)} interval {interval(estimate.low, estimate.high)}"
+    text = f"{number(estimate.value)}{ends}"
     where = f"{verdict.requirement.by} {check.name} ({check.rows:,} rows)"
     return f"{where}: {text}, {WORDS[check.decision]}"
 

@@ -477,12 +477,46 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
     write_config(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
     config = read_config(path)
     assert config.options["file"] == "test.npz"
-    assert [r.subject for r in config.require] == ["ece", "classwise-ece", "nll", "accuracy"]
-    for mode in ("prove", "tolerate", "point"):
+    subjects = ["ece(view=top)", "classwise-ece", "nll", "accuracy"]  # the view is written out
+    assert [r.subject for r in config.require] == subjects
+    for mode in ("prove", "tolerate"):
         assert check(P, config.require, mode=mode, **FEW).passed
     assert not check(simulate(2000, 3, scale=4.0), config.require, **FEW).passed
     with pytest.raises(UsageError, match="already"):
         write_config(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
+
+
+INITS = {
+    "overconfident": lambda: P,
+    "calibrated": lambda: Q,  # the value of classwise-ece lies above its interval
+    "few rows": lambda: simulate(60, 4),
+    "many classes": lambda: simulate(500, 30),
+    "one column": lambda: ct.Predictions.from_probs(np.linspace(0.01, 0.9, 400), HALF[:400]),
+    "nearly all right": lambda: ct.Predictions.from_logits(9 * np.eye(3)[CLASS], CLASS),
+    "all wrong": lambda: ct.Predictions.from_logits(9 * np.eye(3)[CLASS], (CLASS + 1) % 3),
+}
+HALF = np.arange(1000) % 2
+CLASS = np.arange(300) % 3
+
+
+@pytest.mark.parametrize("case", INITS)
+def test_init_writes_the_far_end_of_each_interval_rounded_away_from_the_model(case, tmp_path):
+    predictions = INITS[case]()
+    report = write_config(tmp_path / "gate.toml", predictions, {}, resampling=Resampling(**FEW))
+    written = read_config(tmp_path / "gate.toml").require
+    assert written
+    for requirement in written:
+        estimate = report[requirement.subject.replace("(view=top)", "").split("(view=")[0]]
+        end = estimate.high if requirement.upper else estimate.low
+        away = requirement.threshold - end if requirement.upper else end - requirement.threshold
+        room = 1 - end if estimate.most == 1 and 0.5 < end < 1 else end
+        assert 0 <= away <= 0.1 * room + 1e-12, (requirement.text, estimate)
+        # two digits: of the end, or of what is missing to 1
+        digits = 1 - np.floor(np.log10(room)) if room else 0
+        assert requirement.threshold * 10**digits == pytest.approx(
+            round(requirement.threshold * 10**digits), abs=1e-6
+        )
+    assert check(predictions, written, mode="prove", **FEW).passed
 
 
 # ------------------------------------------------------------------ clusters
