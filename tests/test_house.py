@@ -38,9 +38,9 @@ FIELDS = {
     "streaming.summary.Layout": "views edges class_edges scores counts",
     "analysis.selection.Candidate": (
         "method numbers score behind low high error nll brier accuracy ece classwise_ece "
-        "flips ties fit_seconds apply_seconds failed"
+        "flips ties fit_seconds apply_seconds failed worse"
     ),
-    "analysis.comparison.MetricRow": "spec family better estimates changes",
+    "analysis.comparison.MetricRow": "spec family better ideal estimates changes best",
     "analysis.slice_search.FoundSlice": (
         "by name rows score outcome low high p_value adjusted explained_by"
     ),

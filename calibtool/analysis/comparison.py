@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 
 from calibtool.data.files.source import Source
 from calibtool.data.matching import match
@@ -22,6 +23,7 @@ from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import Change as Texts
 from calibtool.formatting import changes, joined, names_of
+from calibtool.intervals.direction import judged
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
@@ -38,6 +40,7 @@ METRICS = tuple(
         )
     )
 )
+_WORDS = ("worse", "better", "higher", "lower")  # of verdicts, in the order of sentences
 FAMILIES = ("as a whole", "calibration", "discrimination", "sharpness")
 _WHOLE = {"nll", "brier", "spherical", "nce", "nll-skill", "brier-skill"}
 _SHARP = {"sharpness", "entropy", "mean-confidence", "unc", "uncertainty"}
@@ -67,16 +70,21 @@ class MetricRow:
     Attributes:
         spec: the spec string of the metric.
         family: one of FAMILIES.
-        better: "lower", "higher" or "".
+        better: "lower", "higher", "nearer" to `ideal`, or "".
+        ideal: the best value, or None.
         estimates: one per file, in the order of their names.
         changes: one per file, minus the reference's; None for the reference itself.
+        best: the numbers of the files that are not worse than the best one beyond chance, the best
+            first; empty where no value is better, or where some difference has no p-value.
     """
 
     spec: str
     family: str
     better: str
+    ideal: float | None
     estimates: tuple[Estimate, ...]
     changes: tuple[Change | None, ...]
+    best: tuple[int, ...] = ()
 
     @property
     def missing(self) -> str:
@@ -84,18 +92,16 @@ class MetricRow:
         return next((e.missing for e in self.estimates if e.missing), "")
 
     @property
-    def best(self) -> int | None:
-        """The number of the best file, if it is the best beyond chance: better than the reference
-        or, where the reference is the best, better than all others. None otherwise."""
-        known = [(e.value, k) for k, e in enumerate(self.estimates) if e.value is not None]
-        if not self.better or len(known) < len(self.estimates):
+    def leader(self) -> int | None:
+        """The number of the file with the best value, the first among equals; None where no value
+        is better, or where a file has none."""
+        values = [e.value for e in self.estimates]
+        if not self.better or any(value is None for value in values):
             return None
-        _, k = min(known) if self.better == "lower" else max(known)
-        change = self.changes[k]
-        if change is not None:
-            return k if change.verdict == "better" else None
-        others = [c for c in self.changes if c is not None]
-        return k if all(c.verdict == "worse" for c in others) else None
+        aim = {"lower": -math.inf, "higher": math.inf}.get(self.better, self.ideal)
+        assert aim is not None
+        far = [_distance(float(value or 0.0), aim) for value in values]
+        return far.index(min(far))
 
 
 def texts_of(row: MetricRow, reference: int) -> dict[int, Texts]:
@@ -196,6 +202,7 @@ def compare(
     )
     results = evaluate_rows(request)
     corrected, tests = _corrected(_rows(results, titles, reference), results.level)
+    corrected = _with_best(corrected, results, reference)
     comparison = Comparison(
         results.data, titles, reference, matched.by, results.level, tuple(corrected), tests
     )
@@ -212,6 +219,7 @@ def _rows(results: RowResults, titles: Sequence[str], reference: int) -> list[Me
             spec.name,
             family(spec.name),
             spec.metric.better,
+            spec.metric.ideal,
             tuple(of_file[at] for of_file in estimates),
             tuple(
                 None if of_file is None else Change(_signed(of_file[at], titles[reference]))
@@ -256,26 +264,83 @@ def _corrected(lines: Sequence[MetricRow], level: float | None) -> tuple[list[Me
     ]
     adjusted = iter(holm(known))
 
-    def with_verdict(line: MetricRow, change: Change | None) -> Change | None:
+    def with_verdict(line: MetricRow, k: int) -> Change | None:
+        change = line.changes[k]
         if change is None or change.estimate.p_value is None or level is None:
             return change
-        p = next(adjusted)
-        return Change(change.estimate, p, _verdict(change.estimate, p, level, line.better))
+        p, before = next(adjusted), line.estimates[line.changes.index(None)]
+        verdict = _verdict(before, line.estimates[k], change.estimate, p, level)
+        return Change(change.estimate, p, verdict)
 
     return [
-        replace(line, changes=tuple(with_verdict(line, change) for change in line.changes))
+        replace(line, changes=tuple(with_verdict(line, k) for k in range(len(line.changes))))
         for line in lines
     ], len(known)
 
 
-def _verdict(change: Estimate, adjusted: float, level: float, better: str) -> str:
+def _verdict(
+    before: Estimate, after: Estimate, change: Estimate, adjusted: float, level: float
+) -> str:
     """Return the direction of a change that is significant, or ""."""
     if adjusted >= 1 - level or change.low is None:
         return ""
-    up = change.low > 0
-    if not better:
-        return "higher" if up else "lower"
-    return "better" if up == (better == "higher") else "worse"
+    return judged(before, after, up=change.low > 0)
+
+
+def _with_best(lines: Sequence[MetricRow], results: RowResults, reference: int) -> list[MetricRow]:
+    """Return the rows with the files that are not worse than the best beyond chance.
+
+    Every file is compared with the one of the best value, whether or not that is the reference, and
+    these p-values are corrected by Holm's method, as many as those against the reference.
+    """
+    if results.level is None:
+        return list(lines)
+
+    @cache
+    def changes(k: int, since: int) -> tuple[Estimate, ...]:
+        return results.change(k, since)
+
+    compared: list[tuple[int, int, Estimate]] = []  # row, file, its change from the best
+    for at, line in enumerate(lines):
+        best = line.leader
+        for k in range(len(line.estimates)):
+            if best is not None and k != best:
+                known = line.changes[k] if best == reference else None
+                change = known.estimate if known else changes(k, best)[at]
+                compared.append((at, k, change))
+    with_p = [(at, k, c) for at, k, c in compared if c.p_value is not None]
+    unknown = {at for at, _, c in compared if c.p_value is None}
+    worse = set()
+    adjusted = holm([c.p_value for _, _, c in with_p if c.p_value is not None])
+    for (at, k, change), p in zip(with_p, adjusted, strict=True):
+        line = lines[at]
+        best = line.leader
+        assert best is not None
+        pair = line.estimates[best], line.estimates[k]
+        if _verdict(*pair, change, p, results.level) == "worse":
+            worse.add((at, k))
+    return [
+        replace(line, best=_not_worse(line, {k for row, k in worse if row == at}))
+        if at not in unknown
+        else line
+        for at, line in enumerate(lines)
+    ]
+
+
+def _not_worse(line: MetricRow, worse: set[int]) -> tuple[int, ...]:
+    """Return the numbers of the files that are not among the worse, the best first."""
+    best = line.leader
+    if best is None:
+        return ()
+    others = (k for k in range(len(line.estimates)) if k != best and k not in worse)
+    return (best, *others)
+
+
+def _distance(value: float, aim: float) -> float:
+    """Return how far a value is from the best; from an infinite one, less is measured by sign."""
+    if math.isinf(aim):
+        return -value if aim > 0 else value
+    return abs(value - aim)
 
 
 # ------------------------------------------------------------------ in words
@@ -292,13 +357,13 @@ def read(comparison: Comparison) -> str:
 
 def _sentence(comparison: Comparison, k: int) -> str:
     """Return the sentence about file `k`."""
-    says: dict[str, list[str]] = {"better": [], "worse": [], "": []}
+    says: dict[str, list[str]] = {word: [] for word in (*_WORDS, "")}
     for line in comparison.lines:
         change = line.changes[k]
         if line.better and change is not None and change.adjusted is not None:
             says[change.verdict].append(line.spec)
     name, other = comparison.names[k], comparison.names[comparison.reference]
-    parts = [f"{word} in {joined(says[word])}" for word in ("better", "worse") if says[word]]
+    parts = [f"{word} in {joined(says[word])}" for word in _WORDS if says[word]]
     if not parts:
         return f"{name}: no difference from {other} is shown."
     rest = f"; no difference is shown in {joined(says[''])}" if says[""] else ""

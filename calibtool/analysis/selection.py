@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from calibtool.analysis.harm import Losses, harmed
 from calibtool.calibrators.calibrator import Calibrator, finish, require_classes, require_fit
 from calibtool.calibrators.crossfit import FOLDS, require_foldable
 from calibtool.calibrators.fit import fit
@@ -52,6 +53,8 @@ class Candidate:
             became equal to others.
         fit_seconds, apply_seconds: median over the folds.
         failed: why it could not be fitted, and all numbers are None; "" otherwise.
+        worse: the proper scores that are worse than without a calibrator beyond chance: "nll",
+            "brier", "nll, brier" or "".
     """
 
     method: str
@@ -71,6 +74,7 @@ class Candidate:
     fit_seconds: float | None = None
     apply_seconds: float | None = None
     failed: str = ""
+    worse: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,14 +163,17 @@ def select(
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test, smoothing=smoothing)
     measured, tick = trial.measured, progress or silent
-    losses: dict[str, Array] = {}
+    losses: dict[str, Losses] = {}
     tried = []
     for candidate, loss in _try(trial, names, rank_by, tick):
         tried.append(candidate)
         if loss is not None:
             losses[candidate.method] = loss
     draws = Draws(resamples, seed, measured.rows)
-    candidates = _compared(tried, losses, draws, measured.weights, level, tick)
+    ranking = {method: loss[rank_by] for method, loss in losses.items()}
+    candidates = _compared(tried, ranking, draws, measured.weights, level, tick)
+    harm = partial(harmed, losses[NOTHING], weights=measured.weights, level=level)
+    candidates = tuple(replace(c, worse=harm(losses.get(c.method, {}))) for c in candidates)
     chosen, why = choose(candidates, rank_by)
     tick("fitting the choice", 0.0)
     calibrator = _identity(predictions) if chosen == NOTHING else trial.fit(chosen, predictions)
@@ -233,8 +240,8 @@ def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
     return simplest.method, why
 
 
-# a candidate, and its score per row, (N,); None if it failed
-_Tried: TypeAlias = tuple[Candidate, Array | None]
+# a candidate, and its scores; None if it failed
+_Tried: TypeAlias = tuple[Candidate, Losses | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,16 +299,17 @@ class _Trial:
             apply_seconds=float(apply_seconds),
             **metrics,
         )
-        return candidate, _loss(calibrated, rank_by)
+        return candidate, _losses(calibrated)
 
     def fit(self, method: str, rows: Predictions) -> Calibrator:
         """Fit a method to rows."""
         return fit(method, rows, **(finite_options(method) if self.smoothing else {}))
 
 
-def _loss(predictions: Predictions, rank_by: str) -> Array:
-    """Return the score of each row that ranks, (N,): its NLL, or its Brier score."""
-    return parse(rank_by).of_rows(reduce_rows(predictions))
+def _losses(predictions: Predictions) -> Losses:
+    """Return the scores of each row."""
+    rows = reduce_rows(predictions)
+    return {name: parse(name).of_rows(rows) for name in ("nll", "brier")}
 
 
 def _trial(predictions: Predictions, test: Predictions | None, *, smoothing: bool) -> _Trial:

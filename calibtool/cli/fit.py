@@ -119,6 +119,7 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
     from calibtool.evaluation.evaluate import evaluate
+    from calibtool.evaluation.wording import harms
 
     path, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, target = options.pop("by"), _shares(options.pop("target_prior"))
@@ -152,6 +153,8 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     if report:
         output.show(report, format_, None)
     further = [IN_SAMPLE] if in_sample and format_ != "table" else []
+    for harm in harms(report) if report else ():
+        click.echo(f"Warning: {calibrator.describe()} makes {harm}, beyond chance.", err=True)
     for note in (*calibrator.fitted.notes, *skipped, *further):
         click.echo(f"Note: {note}", err=True)
     if not path and format_ == "table":

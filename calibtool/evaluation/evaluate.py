@@ -31,6 +31,7 @@ from calibtool.evaluation.results import (
     NO_WEIGHT,
     Results,
     bias_of,
+    digest_of,
     infinite_nll,
     nlls,
     too_few_rows,
@@ -143,6 +144,12 @@ class RowResults(Results):
         if rows.weights is None:
             return cells, cells.n
         return cells, np.bincount(bins, rows.weights**2, len(edges))
+
+    def digest(self, variant: int) -> str:
+        """Return a digest of a variant's confidences, whether each is right, and the weights."""
+        rows = self.collected[variant].rows
+        weights = b"" if rows.weights is None else rows.weights
+        return digest_of(rows.confidence, rows.correct, weights)
 
     def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""
@@ -324,6 +331,7 @@ def report_of(results: Results) -> Report:
         was=outcome,
         warnings=(*left_out(results.skipped), *results.warnings()),
         cells=results.cells(),
+        digest=results.digest(len(results.variants) - 1),
         view=results.view,
         skipped=results.skipped,
     )

@@ -29,6 +29,7 @@ class Report(Shown):
         warnings: what the reader should know about the data.
         cells: 15 equal-width bins of the scores in `view`, or None.
         view: the view of the bias, the means and the cells.
+        digest: of the scores and outcomes that were measured last, see `Results.digest`; or "".
         skipped: files that could not be read and were left out, with the reason; also among the
             `warnings`, in words.
     """
@@ -46,6 +47,7 @@ class Report(Shown):
     warnings: tuple[str, ...] = ()
     cells: Cells | None = field(default=None, compare=False, repr=False)
     view: str = ""
+    digest: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
 
     def __getitem__(self, name: str) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -88,6 +89,12 @@ class Results:
         """Return the bins of the last variant's scores that a saved report keeps."""
         return self.binned(len(self.variants) - 1, np.arange(1, KEPT + 1) / KEPT)[0]
 
+    def digest(self, variant: int) -> str:
+        """Return a digest of a variant's scores and outcomes, by which a saved report is known to
+        be of the same predictions."""
+        cells = self.binned(variant, np.arange(1, KEPT + 1) / KEPT)[0]
+        return digest_of(self.view.encode(), cells.n, cells.p, cells.y)
+
     def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""
         return replace(self, variants=self.variants[variants], measured=self.measured[variants])
@@ -103,6 +110,15 @@ class Results:
             strict=True,
         )
         return tuple(change_of(a, b, x, y, self.settings) for a, b, x, y in pairs)
+
+
+def digest_of(*parts: Array | bytes) -> str:
+    """Return a digest of arrays, "1:" and 32 hexadecimal digits; 1 is the version of what is
+    hashed."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
+    return f"1:{whole.hexdigest()[:32]}"
 
 
 def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:

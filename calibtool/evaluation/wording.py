@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from calibtool.evaluation.report import Report
-from calibtool.formatting import changed, percent
+from calibtool.formatting import changed, number, percent
+from calibtool.intervals.direction import direction, is_worse
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.kinds import Score
 from calibtool.metrics.spec import parse
 
+# the proper scores that a calibrator must not make worse, as they are called in a sentence
+PROPER = {"nll": "NLL", "brier": "the Brier score"}
 # (scores of class 1 rather than confidences, mean score above the mean outcome) -> in words
 _SIDE = {
     (False, True): "Overconfident",
@@ -103,15 +106,13 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     change = next((c for c in report.change if lead and c.name == lead.name), None)
     if lead is None or after is None or change is None or lead.value is None:
         return f"{report.calibrator}."
+    worse = "".join(f" makes {harm}," for harm in harms(report))
+    start = f"{report.calibrator}{worse[:-1]}; " if worse else f"{report.calibrator}: "
     shown = changed(lead.best, after.best, change.low, change.high)
-    text = f"{report.calibrator}: {lead.name} {shown.before} to {shown.after}"
+    text = f"{start}{lead.name} {shown.before} to {shown.after}"
     if change.low is None or change.high is None:
         return f"{text}."
-    verdict = (
-        "no visible change"
-        if change.low <= 0 <= change.high
-        else ("better" if change.high < 0 else "worse")
-    )
+    verdict = direction(lead, after, change) or "no visible change"
     if after.p_value is None:
         return f"{text}, {verdict}."
     if _borderline(after, report):
@@ -121,6 +122,26 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     else:
         still = f"no remaining miscalibration was detected (p = {after.p_value:.2f})"
     return f"{text}, {verdict}; {still}."
+
+
+def harms(report: Report) -> list[str]:
+    """Return the proper scores that the calibrator makes worse beyond chance: "NLL worse: 0.4100 to
+    0.4500".
+
+    They come before everything else that it does: a calibration error can be lowered by predicting
+    the same for every row, a proper score cannot.
+    """
+    changes = zip(report.estimates, report.after, report.change, strict=True)
+    return [
+        f"{_score_title(before.name)} worse: {number(before.value)} to {number(after.value)}"
+        for before, after, change in changes
+        if before.name.partition("(")[0] in PROPER and is_worse(before, after, change)
+    ]
+
+
+def _score_title(name: str) -> str:
+    base, options, rest = name.partition("(")
+    return f"{PROPER[base]}{options}{rest}"
 
 
 def _next(report: Report) -> str:

@@ -30,12 +30,14 @@ class Saved:
         level: level of its intervals; None without intervals.
         rows: number of rows that were measured.
         estimates: estimates by metric; those after the calibrator, if the report has one.
+        digest: of the scores and outcomes that were measured, or "".
     """
 
     path: str
     level: float | None
     rows: int
     estimates: dict[str, Estimate]
+    digest: str = ""
 
     def find(self, now: Estimate) -> Estimate | None:
         """Return the estimate of the same metric in the same view, whether or not its name says
@@ -70,7 +72,8 @@ def read_saved(path: str | Path) -> Saved:
         level = None if level is None else float(level)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{where}: the report is incomplete or damaged: {error!r}") from error
-    return Saved(where, level, rows, {estimate.name: estimate for estimate in estimates})
+    by_name = {estimate.name: estimate for estimate in estimates}
+    return Saved(where, level, rows, by_name, str(body.get("digest") or ""))
 
 
 def _estimate(entry: dict[str, Any]) -> Estimate:
@@ -86,10 +89,12 @@ def _estimate(entry: dict[str, Any]) -> Estimate:
     return Estimate(str(values.pop("name")), values.pop("value"), **values)
 
 
-def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
+def delta(saved: Saved, now: Estimate, level: float | None, digest: str = "") -> Estimate:
     """Return now minus then, of independent rows: MOVER (Zou & Donner 2008) on the two intervals.
 
-    Brier scores of different scales have no difference, and it says why.
+    Brier scores of different scales have no difference, and it says why. Where the digest of the
+    scores and outcomes and the value of the metric are those of the report, it is of the same
+    predictions, and the difference is exactly 0.
 
     Raises InputError where the report lacks the metric, or has it in another view or at another
     level.
@@ -116,6 +121,9 @@ def delta(saved: Saved, now: Estimate, level: float | None) -> Estimate:
         return replace(bare, missing=why)
     if then.value is None or now.value is None:
         return replace(bare, missing=then.missing or now.missing)
+    if digest and digest == saved.digest and now.value == then.value:
+        whole = replace(bare, value=0.0, corrected=0.0, error=0.0)
+        return whole if level is None else replace(whole, low=0.0, high=0.0)
     if level is None or then.low is None or then.high is None or now.low is None:
         return replace(bare, value=now.value - then.value)
     if saved.level is None or not math.isclose(saved.level, level):

@@ -109,11 +109,18 @@ class Candidate:
             changes = results.change(number, number + 1)
             by_subject |= {f"delta({change.name})": change for change in changes}
         if self.saved is not None:
+            digest = results.digest(number)
             for estimate in estimates:
                 if self.saved.find(estimate) is not None:
-                    difference = delta(self.saved, estimate, results.level)
+                    difference = delta(self.saved, estimate, results.level, digest)
                     by_subject[f"delta({estimate.name})"] = difference
         return by_subject
+
+    def compared_by(self, estimate: Estimate) -> str:
+        """Return how an estimate of a difference was compared with the baseline, in words."""
+        if self.saved is not None and estimate.low == estimate.high == 0:
+            return f"the saved report {self.saved.path} is of the same predictions"
+        return self.compared
 
     def p_values(self, tests: Sequence[str], predictions: Predictions) -> dict[str, Estimate]:
         """Return the p-values of tests of perfect calibration, by subject: "p(cox)"."""

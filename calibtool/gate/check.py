@@ -105,7 +105,9 @@ def _verdict(
     estimate = measured[requirement.subject]
     require_value(requirement, estimate, report.data.source)
     decisive = decide(requirement, estimate, mode, report.level, report.data.rows)
-    return Verdict(requirement, decisive, note=candidate.compared if requirement.delta else "")
+    return Verdict(
+        requirement, decisive, note=candidate.compared_by(estimate) if requirement.delta else ""
+    )
 
 
 def _require(

@@ -60,6 +60,9 @@ def decide(
     if mode == "point":
         return Check(estimate, _by_value(requirement, shown), margin, _point(margin), rows=rows)
     if not math.isfinite(estimate.value):  # more rows cannot make an infinite mean finite
+        if mode == "prove" and requirement.met(shown):
+            why = "the measured value is infinite and has no interval, so nothing is proven"
+            return Check(estimate, "inconclusive", margin, why, rows=rows)
         return Check(estimate, _by_value(requirement, shown), margin, _point(margin), rows=rows)
     if estimate.low is None or estimate.high is None or level is None:
         return _without_interval(requirement, estimate, mode, margin, rows)
@@ -67,7 +70,10 @@ def decide(
     decision, why, needed = (_prove if mode == "prove" else _tolerate)(
         requirement, estimate, shown, least, rows
     )
-    smallest = requirement.threshold + (least if requirement.upper else -least)
+    smallest: float | None = requirement.threshold + (least if requirement.upper else -least)
+    ends = requirement.limits
+    if smallest is not None and not ends[0] <= smallest <= ends[1]:
+        smallest = None  # no violation is that large
     return Check(estimate, decision, margin, why, smallest, rows, needed, level=level)
 
 

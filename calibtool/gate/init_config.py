@@ -14,6 +14,7 @@ from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
+from calibtool.formatting import interval, number
 from calibtool.gate.config import read_table
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import defaults, resolve, written_out
@@ -21,7 +22,8 @@ from calibtool.metrics.spec import defaults, resolve, written_out
 METRICS = ("ece", "classwise-ece", "nll", "accuracy")
 HEAD = """\
 # Written by `calibtool check --init` from {source}, {rows:,} rows.
-# Each threshold is the far end of today's {level:g} % interval, the worst that this model may be.
+# Each threshold is the far end of today's {level:g} % interval, rounded to two digits away from the
+# model. Beside it stand today's estimate of the true value and its interval.
 """
 
 
@@ -66,21 +68,20 @@ def write_config(
     )
     report = report_of(evaluate_variants(request))
     measured = report.after or report.estimates
-    known = [e for e in measured if e.high is not None and math.isfinite(e.high)]
+    known = [line for line in map(_line, measured) if line]
     if not known:
         raise UsageError(
-            f"{report.data.source}: no metric has an interval, which thresholds are taken from"
+            f"{report.data.source}: no metric has an interval that a threshold could be taken from"
         )
     write_text(path, before + _table(path, report, known, settings))
     return report
 
 
-def _table(path: Path, report: Report, known: list[Estimate], settings: dict[str, Any]) -> str:
+def _table(path: Path, report: Report, lines: list[str], settings: dict[str, Any]) -> str:
     head = HEAD.format(
         source=report.data.source, rows=report.data.rows, level=100 * (report.level or 0.95)
     )
     name = "tool.calibtool.check" if path.name == "pyproject.toml" else "check"
-    lines = [f"  {text},  # today {today:.4f}" for text, today in map(_line, known)]
     return "\n".join(
         [
             f"{head}[{name}]",
@@ -94,33 +95,45 @@ def _table(path: Path, report: Report, known: list[Estimate], settings: dict[str
     )
 
 
-def _line(estimate: Estimate) -> tuple[str, float]:
-    """Return a requirement, and today's value."""
-    name, value, low, high = estimate.name, estimate.value, estimate.low, estimate.high
-    assert value is not None
-    assert low is not None
-    assert high is not None
+def _line(estimate: Estimate) -> str:
+    """Return a line with a requirement and what it was taken from; "" for a metric without an
+    interval, or whose interval ends where its range does: every model would meet that."""
+    low, high = estimate.low, estimate.high
+    if low is None or high is None or not math.isfinite(high):
+        return ""
     if estimate.better == "higher":
-        return _quoted(f"{name} >= {_outward(low, down=True)}"), value
-    # the interval of a calibration error may lie below its value, which is biased upward
-    return _quoted(f"{name} <= {_outward(max(high, value))}"), value
+        if low <= estimate.least:
+            return ""
+        text = f"{estimate.name} >= {_outward(low, estimate, down=True)}"
+    else:
+        if high >= estimate.most:
+            return ""
+        text = f"{estimate.name} <= {_outward(high, estimate)}"
+    today = f"{number(estimate.corrected)} {interval(low, high)}"
+    return f"  {_quoted(text)},  # today {today}"
 
 
-def _outward(value: float, *, down: bool = False) -> str:
-    """Return a threshold rounded to two digits, away from the model. Shares close to 1 keep two
-    digits of what is missing to 1.
+def _outward(value: float, estimate: Estimate, *, down: bool = False) -> str:
+    """Return a threshold rounded to two digits, away from the model. Values close to the upper end
+    of the range keep two digits of what is missing to it.
 
-    >>> _outward(0.0192), _outward(0.8794, down=True), _outward(0.9991, down=True)
+    >>> ece = Estimate("ece", 0.5, least=0, most=1)
+    >>> _outward(0.0192, ece), _outward(0.8794, ece, down=True), _outward(0.9991, ece, down=True)
     ('0.02', '0.87', '0.9991')
     """
-    if value <= 0:
-        return "0"
-    room = 1 - value if down and 0.5 < value < 1 else value
-    digits = 1 - math.floor(math.log10(room))
+    least, most = estimate.least, estimate.most
+    room = most - value if math.isfinite(most) and value > (most + max(least, 0)) / 2 else value
+    if room == 0:  # an end of the range itself
+        return f"{value:g}"
+    digits = 1 - math.floor(math.log10(abs(room)))
     step = 10.0**-digits
     # 1e-9: a value that has two digits already is not moved by its rounding error
     rounded = math.floor(value / step + 1e-9) if down else math.ceil(value / step - 1e-9)
-    return f"{rounded * step:.{max(digits, 0)}f}".rstrip("0").rstrip(".")
+    text = f"{rounded * step:.{max(digits, 0)}f}"
+    while float(text) > value if down else float(text) < value:
+        rounded += -1 if down else 1
+        text = f"{rounded * step:.{max(digits, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _written(value: Any) -> str:

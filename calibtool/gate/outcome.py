@@ -24,7 +24,7 @@ class Check:
         margin: distance of the measured value from the threshold; negative beyond it.
         why: the reason for the decision, in words.
         detectable: the smallest true value beyond the threshold that this many rows detect with
-            80 % power; None for p-values.
+            80 % power; None for p-values, and where it would lie outside of the metric's range.
         rows: the number of rows.
         needed: for an inconclusive check, about how many rows would decide it; None if no number
             would.

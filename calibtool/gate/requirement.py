@@ -79,15 +79,29 @@ class Requirement:
         """The excess that a gate has to detect: as much again as is allowed.
 
         For "ece <= 0.03" that is 0.03, a true ECE of 0.06; for "accuracy >= 0.9" it is 0.1, twice
-        the share of errors. None where nothing is allowed, since twice nothing is no measure.
+        the share of errors. It ends where the range of the metric does: "ece <= 0.6" has to detect
+        an ECE of 1. None where nothing is allowed, since twice nothing is no measure.
 
         >>> round(parse_requirement("accuracy >= 0.9").matters, 9)
         0.1
+        >>> parse_requirement("ece <= 0.6").matters
+        0.4
         """
         if self.spec is None:
             return None
         share = not self.upper and not self.delta and 0 < self.threshold < 1
-        return (1 - self.threshold if share else abs(self.threshold)) or None
+        excess = 1 - self.threshold if share else abs(self.threshold)
+        least, most = self.limits
+        room = most - self.threshold if self.upper else self.threshold - least
+        return min(excess, room) or None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The range of the subject."""
+        if self.spec is None:
+            return 0.0, math.inf if self.evidence else 1.0
+        least, most = self.spec.limits
+        return (least - most, most - least) if self.delta else (least, most)
 
 
 def parse_requirement(text: str) -> Requirement:
@@ -116,13 +130,15 @@ def parse_requirement(text: str) -> Requirement:
     of = _OF.fullmatch(subject)
     if of and of[1] == "p":
         _require_test(text, of[2], relation)
-        return Requirement(relation, threshold, test=of[2], by=by or "", worst=bool(worst))
+        requirement = Requirement(relation, threshold, test=of[2], by=by or "", worst=bool(worst))
+        return _possible(requirement, text, number, percent)
     if of and of[1] == "e":
         _require_evidence(text, of[2], relation, threshold, by)
         return Requirement(relation, threshold, evidence=of[2])
     delta = of is not None
     spec = parse(of[2] if of else subject)
-    return Requirement(relation, threshold, spec, delta, by=by or "", worst=bool(worst))
+    requirement = Requirement(relation, threshold, spec, delta, by=by or "", worst=bool(worst))
+    return _possible(requirement, text, number, percent)
 
 
 def _number(text: str, number: str, percent: str) -> float:
@@ -133,6 +149,47 @@ def _number(text: str, number: str, percent: str) -> float:
     if not math.isfinite(threshold):
         raise UsageError(f"requirement {text!r}: the threshold must be finite")
     return threshold
+
+
+def _possible(requirement: Requirement, text: str, number: str, percent: str) -> Requirement:
+    """Return a requirement that some value meets and some value does not; raise UsageError for any
+    other, with what was probably meant.
+
+    Both ends of the range meet a requirement that all values meet, neither meets one that no value
+    meets.
+    """
+    limits = requirement.limits
+    meets = [requirement.met(end) for end in limits]
+    if any(meets) and not all(meets):
+        return requirement
+    why = "so this can never fail" if any(meets) else "so nothing can meet this"
+    raise UsageError(
+        f"requirement {text!r}: {requirement.subject} lies in {_span(limits)}, {why}"
+        f"{_meant(requirement, number, percent)}"
+    )
+
+
+def _meant(requirement: Requirement, number: str, percent: str) -> str:
+    """Return what was probably meant by a threshold outside of the range: a percentage, or the
+    number without its sign; "" where neither is likely."""
+    value, limits = float(number), requirement.limits
+    # 1.2 is hardly 1.2 %: a lower limit of few per cent asks for nothing
+    if not percent and (1 if requirement.upper else 2) < abs(value) < 100 * limits[1]:
+        return f"; did you mean {number} %?"
+    if value < 0 <= limits[0] and -requirement.threshold < limits[1]:
+        return f"; did you mean {number.lstrip('-')}{' %' if percent else ''}?"
+    return ""
+
+
+def _span(limits: tuple[float, float]) -> str:
+    """Return a range as text.
+
+    >>> _span((0.0, 1.0)), _span((0.0, math.inf))
+    ('[0, 1]', '[0, inf)')
+    """
+    least, most = limits
+    left = "(-inf" if math.isinf(least) else f"[{least:g}"
+    return f"{left}, {'inf)' if math.isinf(most) else f'{most:g}]'}"
 
 
 def _require_evidence(text: str, name: str, relation: str, threshold: float, by: str) -> None:

@@ -66,8 +66,7 @@ def verdict_by_slice(
     if len(checks) > 1:
         failed = sum(check.decision == "fail" for check in checks)
         counted = f"{failed} of {len(checks)} slices" if failed else f"{len(checks)} slices"
-        by_holm = f"; its interval: {100 * worst.level:.4g} %" if worst.level else ""
-        worst = replace(worst, why=f"{worst.why} (the worst of {counted}{by_holm})")
+        worst = replace(worst, why=f"{worst.why} (the worst of {counted})")
     note = " ".join(text for text in (parts.note, parts.apart, few) if text)
     return Verdict(requirement, worst, tuple(checks), note)
 
@@ -120,7 +119,7 @@ def _by_metric(
         if mode == "prove" and check.decision != "fail":  # a proof needs no correction
             check = _check(requirement, measure(k, level, resamples), mode, level, parts, k)
             if check.decision == "fail":
-                why = "breaks it, but not after Holm's correction"
+                why = "violated by its own interval, but not after Holm's correction"
                 check = replace(check, decision="inconclusive", why=why)
         checks.append(check)
     return checks

@@ -8,8 +8,9 @@ from typing import Any
 
 from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow, texts_of
 from calibtool.formatting import Change as Texts
-from calibtool.formatting import counted, number, percent
+from calibtool.formatting import counted, joined, number, percent
 from calibtool.formatting import p_value as shown_p
+from calibtool.intervals.direction import better_text
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Note, Table
@@ -115,8 +116,25 @@ def _notes(comparison: Comparison) -> Iterator[Note]:
             f"{counted(comparison.tests, 'test')}."
         )
     yield from evaluation.corrected_note(e for row in comparison.lines for e in row.estimates)
+    better = _better(comparison)
+    if better:
+        yield Note(better, "quiet")
     if comparison.reading:
         yield Note(comparison.reading)
+
+
+def _better(comparison: Comparison) -> str:
+    """Return which values are better, in a sentence; "" where all are errors or losses."""
+    aims: dict[str, list[str]] = {}
+    for row in comparison.lines:
+        if not row.missing:
+            text = better_text(row.better, row.ideal)
+            aims.setdefault(text or "neither higher nor lower", []).append(row.spec)
+    lower = aims.pop("lower", [])
+    if not aims:
+        return ""
+    rest = [f"{aim} for {joined(names)}" for aim, names in aims.items()]
+    return f"Better is {'; '.join(['lower', *rest] if lower else rest)}."
 
 
 # ------------------------------------------------------------------ for machines
@@ -135,7 +153,10 @@ def _body(comparison: Comparison) -> dict[str, Any]:
                 "metric": row.spec,
                 "family": row.family,
                 "better": row.better,
-                "best": None if row.best is None else comparison.names[row.best],
+                "ideal": row.ideal,
+                "least": json.finite(row.estimates[0].least),
+                "most": json.finite(row.estimates[0].most),
+                "best": [comparison.names[k] for k in row.best],
                 "systems": [
                     {"system": name, **json.fields(estimate)} | {"change": _changed(row.changes[k])}
                     for k, (name, estimate) in enumerate(
@@ -181,7 +202,7 @@ def _records(comparison: Comparison) -> Iterator[dict[str, Any]]:
                 "p_value": difference.p_value,
                 "adjusted": change.adjusted if change else None,
                 "verdict": change.verdict if change else "",
-                "best": row.best == k,
+                "best": k in row.best,
                 "signature": estimate.signature,
             }
 
@@ -190,12 +211,11 @@ def _records(comparison: Comparison) -> Iterator[dict[str, Any]]:
 
 
 def _paper(comparison: Comparison) -> Table:
-    """Return a row per file and a column per metric; only a value that is the best by more than
-    chance stands out."""
+    """Return a row per file and a column per metric; every value that is not worse than the best by
+    more than chance stands out."""
     rows = [row for row in comparison.lines if not row.missing]
-    arrows = {"lower": " ↓", "higher": " ↑", "": ""}
     reference = comparison.names[comparison.reference]
-    notes = [f"†: differs from {reference}; bold: the best by more than chance"]
+    notes = [f"†: differs from {reference}; bold: not worse than the best by more than chance"]
     if comparison.level is not None:
         notes.append(
             f"paired bootstrap, p < {1 - comparison.level:g} after Holm's correction for "
@@ -204,19 +224,22 @@ def _paper(comparison: Comparison) -> Table:
     return Table(
         kind="calibtool-comparison",
         head=f"{comparison.data.describe()}; rows matched by {comparison.matched}",
-        titles=["", *(row.spec + arrows[row.better] for row in rows)],
+        titles=["", *(row.spec + _aim(row) for row in rows)],
         cells=[
             [name, *(_value(row, k) for row in rows)] for k, name in enumerate(comparison.names)
         ],
         records=(),
         key="",
         notes=[*notes, *(row.estimates[0].signature for row in rows)],
-        tones={
-            (row.best, column): "best"
-            for column, row in enumerate(rows, start=1)
-            if row.best is not None
-        },
+        tones={(k, column): "best" for column, row in enumerate(rows, start=1) for k in row.best},
     )
+
+
+def _aim(row: MetricRow) -> str:
+    """Return an arrow to the better side, or to the ideal; "" where no value is better."""
+    arrows = {"lower": " ↓", "higher": " ↑"}
+    near = f" → {row.ideal:g}" if row.better == "nearer" else ""
+    return arrows.get(row.better, near)
 
 
 def _value(row: MetricRow, k: int) -> str:

@@ -172,6 +172,7 @@ def body(report: Report) -> dict[str, Any]:
         "metrics": metrics,
         "bias": json.fields(report.bias) if report.bias else None,
         "cells": _cells(report),
+        "digest": report.digest or None,
         "reading": report.reading,
         "warnings": list(report.warnings),
         "skipped": [{"file": file, "reason": reason} for file, reason in report.skipped],

@@ -12,7 +12,8 @@ from calibtool.reports.table import Table
 from calibtool.version import __version__
 
 # Formats that are not at version 1. Checks: since 2, three verdicts with margins. All that hold
-# estimates: `unbiased` became `corrected`, which every estimate with an interval has.
+# estimates: `unbiased` became `corrected`, which every estimate with an interval has. Comparisons:
+# since 2, `best` is a list.
 VERSIONS = {
     "calibtool-report": 2,
     "calibtool-check": 3,

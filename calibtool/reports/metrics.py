@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
@@ -21,7 +22,10 @@ from calibtool.metrics.registry import SECTIONS, SETS
 from calibtool.metrics.spec import RANGES, parse, parse_list
 from calibtool.reports import csv, json, markdown, text
 
-FIELDS = ("metric", "title", "section", "options", "definition", "source", "sees", "blind")
+FIELDS = (
+    *("metric", "title", "section", "options", "definition", "source", "sees", "blind"),
+    *("better", "ideal", "least", "most"),
+)
 
 
 def metrics(names: Sequence[str], format_: str, **terminal: Any) -> str:
@@ -70,17 +74,48 @@ def _entry(metric: Metric) -> tuple[str, str, list[str]]:
     lines = [row["definition"]]
     if metric.sees:
         lines += [f"sees: {metric.sees}", f"blind to: {metric.blind}"]
+    lines.append(f"{_range(metric)}; {_aim(metric)}")
     if row["options"]:
         lines.append(f"options: {row['options']}")
     return metric.name, metric.title, [*lines, *([metric.source] if metric.source else [])]
 
 
-def _fields(metric: Metric) -> dict[str, str]:
+def _fields(metric: Metric) -> dict[str, Any]:
     """Return the FIELDS of a metric."""
     section = next((title for title, metrics in SECTIONS.items() if metric in metrics), "")
-    values = [metric.name, metric.title, section, _options(metric)]
+    values: list[Any] = [metric.name, metric.title, section, _options(metric)]
     values += [metric.definition, metric.source, metric.sees, metric.blind]
+    ends = map(json.finite, parse(metric.name).limits)
+    values += [metric.better, metric.ideal, *ends]
     return dict(zip(FIELDS, values, strict=True))
+
+
+def _range(metric: Metric) -> str:
+    """Return the range in words: "from 0 to 1"; of some metrics it depends on an option."""
+    return _span(*parse(metric.name).limits)
+
+
+def _span(least: float, most: float) -> str:
+    """Return a range in words.
+
+    >>> _span(0, 1), _span(0, math.inf), _span(-math.inf, 1), _span(-math.inf, math.inf)
+    ('from 0 to 1', 'from 0 up', 'up to 1', 'any number')
+    """
+    if math.isinf(least) and math.isinf(most):
+        return "any number"
+    low = "" if math.isinf(least) else f"from {least:g}"
+    high = "up" if math.isinf(most) else f"up to {most:g}" if not low else f"to {most:g}"
+    return f"{low} {high}".strip()
+
+
+def _aim(metric: Metric) -> str:
+    """Return which values are better, and the best one."""
+    ideal = "" if metric.ideal is None else f"{metric.ideal:g}"
+    if metric.better == "nearer":
+        return f"the ideal is {ideal}, and nearer is better"
+    if not metric.better:
+        return "no value is better than another"
+    return f"{metric.better} is better{f', the ideal is {ideal}' if ideal else ''}"
 
 
 def _options(metric: Metric) -> str:
@@ -159,7 +194,8 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
     ]
     if metric.sees:
         lines += [f"**Sees** {metric.sees}.", "", f"**Is blind to** {metric.blind}.", ""]
-    lines += [f"**Better**: {metric.better}.", ""] if metric.better else []
+    lines += [f"**Range**: {_range(metric)}{_other_ranges(metric)}.", ""]
+    lines += [f"**Ideal**: {_aim(metric)}.", ""]
     lines += [f"**Source.** {metric.source}.", ""] if metric.source else []
     doc = _docstring(metric)
     lines += [doc, ""] if doc else []
@@ -171,6 +207,22 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
     lines += [f"**Interval.** {_interval(metric)}", "", *below]
     lines += ["```console", f"$ calibtool evaluate test.npz --metrics {metric.name}", "```"]
     return "\n".join(lines) + "\n"
+
+
+def _other_ranges(metric: Metric) -> str:
+    """Return the ranges under options that change it: "; -2 to 2 with estimator=unbiased"."""
+    if metric.limits is None:
+        return ""
+    usual, texts = parse(metric.name).limits, []
+    for option, value in _defaults(metric).items():
+        for other in _values(metric, option).split(", "):
+            if not isinstance(value, str) or option == "view":
+                continue
+            spec = parse(f"{metric.name}({option}={other})")
+            if spec.limits != usual:
+                least, most = spec.limits
+                texts.append(f"{_span(least, most)} with `{option}={other}`")
+    return "".join(f"; {text}" for text in texts)
 
 
 def _docstring(metric: Metric) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from calibtool.analysis.selection import Candidate, Selection
-from calibtool.formatting import Change, changes, number, percent, seconds, share
+from calibtool.analysis.selection import NOTHING, Candidate, Selection
+from calibtool.evaluation.wording import PROPER
+from calibtool.formatting import Change, changes, joined, number, percent, seconds, share
 from calibtool.reports import json
 from calibtool.reports.table import Note, Table
 
@@ -24,7 +25,7 @@ def table(selection: Selection, width: int | None) -> Table:
         cells=cells,
         records=_records(selection),
         key="",
-        notes=[*_not_fitted(selection), Note(f"Chosen: {selection.why}")],
+        notes=[*_not_fitted(selection), *_worse(selection), Note(f"Chosen: {selection.why}")],
         body=_body(selection),
         tones={(k, None): "best" for k, row in enumerate(cells) if row[0] == selection.chosen},
         columns=("chosen", *(field.name for field in fields(Candidate))),
@@ -39,6 +40,27 @@ def _not_fitted(selection: Selection) -> list[Note]:
         for candidate in selection.candidates
         if candidate.failed
     ]
+
+
+def _worse(selection: Selection) -> list[Note]:
+    """Return which candidates make a proper score worse; a warning if the chosen one does."""
+    before, chosen = selection[NOTHING], selection[selection.chosen]
+    notes = []
+    if chosen.worse:
+        scores = " and ".join(
+            f"{title} worse: {number(getattr(before, name))} to {number(getattr(chosen, name))}"
+            for name, title in PROPER.items()
+            if name in chosen.worse.split(", ")
+        )
+        notes.append(Note(f"Warning: {chosen.method} makes {scores}, beyond chance.", "warning"))
+    others = [
+        f"{candidate.method} ({candidate.worse})"
+        for candidate in selection.candidates
+        if candidate.worse and candidate is not chosen
+    ]
+    if others:
+        notes.append(Note(f"Worse than nothing beyond chance: {joined(others)}.", "quiet"))
+    return notes
 
 
 def _records(selection: Selection) -> list[dict[str, Any]]:

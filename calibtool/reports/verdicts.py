@@ -114,8 +114,9 @@ def _levels(outcome: Outcome) -> list[float]:
 
 
 def _level(outcome: Outcome, check: Check) -> float:
-    """Return the level of a check's interval."""
-    return check.level or outcome.report.level or DEFAULT_LEVEL
+    """Return the level of a check's interval, which Holm's correction may have raised, such as
+    99.17 %."""
+    return round(check.level or outcome.report.level or DEFAULT_LEVEL, 4)
 
 
 def _cells(outcome: Outcome, verdict: Verdict) -> list[str]:

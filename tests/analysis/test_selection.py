@@ -229,3 +229,19 @@ def test_the_figure_is_the_same_bytes_again(found, tmp_path):
         figure.save("skill", found, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert "structured-vector" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_candidate_that_makes_a_proper_score_worse_says_so():
+    p = simulate(300, 10, scale=1.0)  # calibrated: there is nothing to gain
+    found = ct.select(p, ["temperature", "vector", "histogram"], resamples=50)
+    assert found["vector"].worse == "nll, brier"
+    assert found["histogram"].worse.startswith("nll")
+    assert (found["temperature"].worse, found[NOTHING].worse) == ("", "")
+    assert "Worse than nothing beyond chance: " in str(found)
+
+
+def test_a_choice_that_makes_the_other_score_worse_is_warned_of(found):
+    harmed = replace(found[found.chosen], worse="brier")
+    rest = [one for one in found.candidates if one.method != found.chosen]
+    text = str(replace(found, candidates=(harmed, *rest)))
+    assert f"Warning: {found.chosen} makes the Brier score worse: " in text

@@ -41,7 +41,7 @@ def measured(run, *arguments):
 
 @pytest.mark.parametrize("command", ["evaluate", "inspect", "fit-temperature", "check"])
 def test_a_file_that_does_not_exist(command, refused):
-    more = ["--require", "ece <= 1"] if command == "check" else []
+    more = ["--require", "ece <= 0.9"] if command == "check" else []
     refused(command, "missing.npz", *more, says=("missing.npz", "no such file"))
 
 
@@ -333,7 +333,7 @@ def test_arrays_of_different_length(refused, data):
         ("evaluate",),
         ("fit-temperature", "-o", "c.json"),
         ("plot", "reliability"),
-        ("check", "--require", "ece <= 1"),
+        ("check", "--require", "ece <= 0.9"),
     ],
     ids=lambda words: words[0],
 )
@@ -1088,12 +1088,12 @@ def test_a_metric_that_is_not_available_is_never_a_pass(refused, data):
         ('tool = "x"\n', "[tool.calibtool.check]"),
         ('tool.calibtool = "x"\n', "[tool.calibtool.check]"),
         ("tool.calibtool.check = 3\n", "[tool.calibtool.check]"),
-        ('[tool.calibtool.check]\nrequier = ["ece <= 1"]\n', "requier"),
+        ('[tool.calibtool.check]\nrequier = ["ece <= 0.9"]\n', "requier"),
         ("[tool.calibtool.check]\nrequire = [1]\n", "require"),
-        ('[tool.calibtool.check]\nrequire = ["ece <= 1"]\nlevel = 2\n', "level"),
-        ('[tool.calibtool.check]\nrequire = ["ece <= 1"]\nci = "foo"\n', "foo"),
-        ('[tool.calibtool.check]\nrequire = ["ece <= 1"]\nresamples = true\n', "resamples"),
-        ('[tool.calibtool.check]\nrequire = ["ece <= 1"]\nfile = 3\n', "file"),
+        ('[tool.calibtool.check]\nrequire = ["ece <= 0.9"]\nlevel = 2\n', "level"),
+        ('[tool.calibtool.check]\nrequire = ["ece <= 0.9"]\nci = "foo"\n', "foo"),
+        ('[tool.calibtool.check]\nrequire = ["ece <= 0.9"]\nresamples = true\n', "resamples"),
+        ('[tool.calibtool.check]\nrequire = ["ece <= 0.9"]\nfile = 3\n', "file"),
     ],
 )
 def test_configurations_that_cannot_be_read(toml, says, refused, good):
@@ -1105,7 +1105,7 @@ def test_configurations_that_cannot_be_read(toml, says, refused, good):
 
 def test_a_configuration_that_is_not_there(refused, good):
     refused("check", good, "--config", "none.toml", says=("none.toml",))
-    refused("check", "--require", "ece <= 1", says=("FILE",))
+    refused("check", "--require", "ece <= 0.9", says=("FILE",))
     Path("latin.toml").write_bytes(b'x = "\xe9"\n')
     refused("check", good, "--config", "latin.toml", says=("latin.toml",))
 
@@ -1297,7 +1297,7 @@ def test_ctrl_c_in_the_middle_of_the_work(good, folder):
         "calibtool metrics | true",
         "calibtool --help | true",
         "calibtool evaluate good.npz --ci none --format csv | true",
-        "calibtool check good.npz --mode point --ci none --require 'ece <= 1' | true",
+        "calibtool check good.npz --mode point --ci none --require 'ece <= 0.9' | true",
         "calibtool inspect good.npz | true",
         "calibtool fit-temperature good.npz --ci none | true",
     ],

@@ -337,7 +337,7 @@ def test_the_command_line_wins_over_the_configuration(run, slope):
 
 def test_mistakes_of_the_configuration_are_named_by_line(refused, slope):
     Path("pyproject.toml").write_text(
-        '[project]\nname = "x"\n\n[tool.calibtool.check]\nrequires = ["ece <= 1"]\nseed = 0.5\n'
+        '[project]\nname = "x"\n\n[tool.calibtool.check]\nrequires = ["ece <= 0.9"]\nseed = 0.5\n'
     )
     refused(
         "check",
@@ -371,7 +371,7 @@ def test_init_keeps_how_the_file_is_read_and_calibrated(run, refused, demo):
     assert float(table["require"][0].split()[-1]) < 0.03
     assert run("check", *FEW).code == 0
     refused("check", "--init", "new.toml", says=("--init needs a FILE",))
-    also = ("--require", "ece <= 1")
+    also = ("--require", "ece <= 0.9")
     refused("check", *words, *also, "--init", "new.toml", says=("from FILE alone",))
 
 
@@ -400,7 +400,7 @@ def test_a_gate_holds_what_a_calibrator_makes_of_a_file(run, demo):
 def test_a_gate_reads_the_same_flags_as_evaluate(run, data):
     np.savez("odd.npz", z=data.logits, truth=data.labels)
     words = ("odd.npz", "--logits", "z", "--labels", "truth")
-    assert run("check", *words, "--require", "ece <= 1", *POINT).code == 0
+    assert run("check", *words, "--require", "ece <= 0.9", *POINT).code == 0
 
 
 # ------------------------------------------------------------------ where it runs

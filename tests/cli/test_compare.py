@@ -32,7 +32,7 @@ def test_the_table_says_which_is_better_on_what_in_80_columns(run, pair):
         " ".join(result.out.split())
     )
     # what has no better is told apart by *, and no more
-    (line,) = [line for line in result.out.splitlines() if "mean-confidence" in line]
+    (line,) = [line for line in result.out.splitlines() if line.startswith(" mean-confidence")]
     assert line.endswith("*")
 
 
@@ -52,7 +52,10 @@ def test_numbers_are_those_of_evaluate_and_of_the_library(run, pair):
     change = line["systems"][1]["change"]
     assert change["value"] == pytest.approx(again.lines[0].changes[1].estimate.value)
     assert change["verdict"] == "worse"
-    assert line["best"] == "good"
+    assert line["best"] == ["good"]
+    assert [line[key] for key in ("better", "ideal", "least", "most")] == ["lower", 0, 0, "inf"]
+    both = [line["best"] for line in found["metrics"] if line["metric"] == "accuracy"]
+    assert both == [["good", "hot"]]
 
 
 def test_an_interval_and_its_p_value_agree(run, data):
@@ -111,18 +114,18 @@ def test_rows_are_matched_by_an_id_in_any_order(run, data):
         assert change[0]["low"] == pytest.approx(change[1]["low"], abs=1e-9)
 
 
-def test_latex_is_bold_only_where_the_best_is_so_by_more_than_chance(run, pair, data):
+def test_latex_is_bold_where_nothing_is_better_by_more_than_chance(run, pair, data):
     text = run("compare", *pair, *FEW, "--format", "latex").out
     good, hot = [line for line in text.splitlines() if line.startswith(("good", "hot"))]
     assert "\\toprule" in text
     assert "\\bottomrule" in text
-    assert good.count("\\textbf") == 2  # nll and ece, not accuracy
-    assert hot.count("\\textbf") == 0
+    assert good.count("\\textbf") == 3  # nll, ece and accuracy; no confidence is better
+    assert hot.count("\\textbf") == 1  # the accuracy, which scaling does not change
     assert hot.count("\\dagger") == 3
     np.savez("same_1.npz", logits=data.logits, labels=data.labels)
     np.savez("same_2.npz", logits=data.logits, labels=data.labels)
     text = run("compare", "same_1.npz", "same_2.npz", *FEW, "--format", "latex").out
-    assert "\\textbf" not in text
+    assert text.count("\\textbf") == 6  # neither is worse than the other
     assert "same\\_1 &" in text
 
 

@@ -265,3 +265,15 @@ def test_other_class_shares_are_kept_and_reported_for(run, two, folder):
     document = json.loads((folder / "cal.json").read_text())
     assert document["map"] == "shifted"
     assert document["parameters"]["target"] == [0.9, 0.1]
+
+
+def test_a_fit_that_makes_a_proper_score_worse_is_warned_of(run, tmp_path):
+    p = simulate(300, 10, scale=1.0)  # calibrated: fitting 20 numbers only adds noise
+    np.savez(tmp_path / "val.npz", logits=p.values, labels=p.labels)
+    for form in ("table", "json"):
+        harmed = run("fit-vector", tmp_path / "val.npz", "--format", form)
+        warning = " ".join(harmed.err.split())
+        assert harmed.code == 0
+        assert "Warning: vector scaling (20 parameters) makes" in warning
+        assert "NLL worse: 1.58" in warning
+    assert "Warning" not in run("fit-temperature", tmp_path / "val.npz").err

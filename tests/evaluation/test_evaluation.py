@@ -199,6 +199,22 @@ def test_a_calibrator_that_helps_is_seen_to_help(overconfident):
     assert "better" in report.reading
 
 
+def test_a_calibrator_that_harms_a_proper_score_is_called_that_first(overconfident):
+    turned = ct.Predictions.from_logits(overconfident.values, (overconfident.labels + 1) % 5)
+    report = ct.evaluate(overconfident, "ece,nll,brier", calibrator=ct.fit("vector", turned))
+    start = f"{report.calibrator} makes NLL worse: {report['nll'].value:.4f} to "
+    assert report.reading.startswith(start)
+    assert ", makes the Brier score worse: " in report.reading
+
+
+def test_a_slope_that_moves_to_one_is_called_better():
+    p = simulate(3000, 2, scale=3.0)
+    report = ct.evaluate(p, ["cox-slope(view=positive)"], calibrator=ct.fit("temperature", p))
+    assert report.estimates[0].value < 0.5
+    assert ", better" in report.reading
+    assert "worse" not in report.reading
+
+
 def test_the_reading_claims_no_more_than_the_interval_shows():
     few = ct.evaluate(simulate(60, 3, scale=1.0, seed=3), resamples=200)
     assert few.reading.startswith("No miscalibration visible at n = 60")

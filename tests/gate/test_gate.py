@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -32,13 +33,13 @@ FEW = {"resamples": 200}
 # ------------------------------------------------------------------ in words
 
 TABLE = [
-    ("ece <= 1", True),
+    ("ece <= 0.9", True),
     ("ece<=0.0001", False),
     (f"ece <= {ECE!r}", True),
     (f"ece < {ECE!r}", False),
     (f"ece >= {ECE!r}", True),
     (f"ece > {ECE!r}", False),
-    ("ece <= 100 %", True),
+    ("ece <= 99 %", True),
     ("accuracy >= 10%", True),
     ("accuracy >= 0.999", False),
     ("ece(bins=5,norm=l2) <= 0.9", True),
@@ -163,7 +164,7 @@ def test_with_80_per_cent_power_the_detectable_excess_is_found():
 
 
 def test_one_that_fails_fails_all():
-    outcome = check(P, ["ece <= 1", "nll <= 0"], **FEW)
+    outcome = check(P, ["ece <= 0.9", "nll <= 0"], **FEW)
     assert [verdict.passed for verdict in outcome.verdicts] == [True, False]
     assert not outcome.passed
 
@@ -446,7 +447,7 @@ def test_configuration_files(tmp_path, monkeypatch, text, message):
 
 def test_all_mistakes_of_a_file_are_reported_together(tmp_path):
     path = tmp_path / "gate.toml"
-    path.write_text('[check]\nseed = "x"\nrequire = ["eze <= 1", "ece <= 1"]\ncolour = 3\n')
+    path.write_text('[check]\nseed = "x"\nrequire = ["eze <= 1", "ece <= 0.9"]\ncolour = 3\n')
     with pytest.raises(UsageError) as error:
         read_config(path)
     assert [line.split(":")[1] for line in str(error.value).splitlines()] == ["3", "2", "4"]
@@ -454,7 +455,7 @@ def test_all_mistakes_of_a_file_are_reported_together(tmp_path):
 
 def test_a_requirement_knows_its_line(tmp_path):
     path = tmp_path / "gate.toml"
-    path.write_text('[check]\nrequire = [\n  "nll <= 1",\n  "ece <= 1",\n]\n')
+    path.write_text('[check]\nrequire = [\n  "nll <= 1",\n  "ece <= 0.9",\n]\n')
     assert [r.place[1] for r in read_config(path).require] == [3, 4]
 
 
@@ -476,13 +477,46 @@ def test_a_first_file_is_what_todays_model_keeps_to(tmp_path, name):
     write_config(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
     config = read_config(path)
     assert config.options["file"] == "test.npz"
-    subjects = ["ece(view=top)", "classwise-ece", "nll", "accuracy"]
+    subjects = ["ece(view=top)", "classwise-ece", "nll", "accuracy"]  # the view is written out
     assert [r.subject for r in config.require] == subjects
-    for mode in ("prove", "tolerate", "point"):
+    for mode in ("prove", "tolerate"):
         assert check(P, config.require, mode=mode, **FEW).passed
     assert not check(simulate(2000, 3, scale=4.0), config.require, **FEW).passed
     with pytest.raises(UsageError, match="already"):
         write_config(path, P, {"file": "test.npz"}, resampling=Resampling(**FEW))
+
+
+INITS = {
+    "overconfident": lambda: P,
+    "calibrated": lambda: Q,  # the value of classwise-ece lies above its interval
+    "few rows": lambda: simulate(60, 4),
+    "many classes": lambda: simulate(500, 30),
+    "one column": lambda: ct.Predictions.from_probs(np.linspace(0.01, 0.9, 400), HALF[:400]),
+    "nearly all right": lambda: ct.Predictions.from_logits(9 * np.eye(3)[CLASS], CLASS),
+    "all wrong": lambda: ct.Predictions.from_logits(9 * np.eye(3)[CLASS], (CLASS + 1) % 3),
+}
+HALF = np.arange(1000) % 2
+CLASS = np.arange(300) % 3
+
+
+@pytest.mark.parametrize("case", INITS)
+def test_init_writes_the_far_end_of_each_interval_rounded_away_from_the_model(case, tmp_path):
+    predictions = INITS[case]()
+    report = write_config(tmp_path / "gate.toml", predictions, {}, resampling=Resampling(**FEW))
+    written = read_config(tmp_path / "gate.toml").require
+    assert written
+    for requirement in written:
+        estimate = report[requirement.subject.replace("(view=top)", "").split("(view=")[0]]
+        end = estimate.high if requirement.upper else estimate.low
+        away = requirement.threshold - end if requirement.upper else end - requirement.threshold
+        room = 1 - end if estimate.most == 1 and 0.5 < end < 1 else end
+        assert 0 <= away <= 0.1 * room + 1e-12, (requirement.text, estimate)
+        # two digits: of the end, or of what is missing to 1
+        digits = 1 - np.floor(np.log10(room)) if room else 0
+        assert requirement.threshold * 10**digits == pytest.approx(
+            round(requirement.threshold * 10**digits), abs=1e-6
+        )
+    assert check(predictions, written, mode="prove", **FEW).passed
 
 
 # ------------------------------------------------------------------ clusters
@@ -518,3 +552,96 @@ def test_clusters_in_slices_and_in_a_baseline():
 def test_a_test_of_independent_rows_is_refused_for_clusters():
     with pytest.raises(UsageError, match="assume independent rows"):
         check(copied(), ["p(cox) >= 0.01"], cluster="user")
+
+
+# ------------------------------------------------------------------ what cannot be required
+
+IMPOSSIBLE = [
+    ("ece <= 3", "ece lies in [0, 1], so this can never fail; did you mean 3 %?"),
+    ("accuracy >= 93", "accuracy lies in [0, 1], so nothing can meet this; did you mean 93 %?"),
+    ("ece <= -0.03", "ece lies in [0, 1], so nothing can meet this; did you mean 0.03?"),
+    ("ece <= -3 %", "ece lies in [0, 1], so nothing can meet this; did you mean 3 %?"),
+    ("accuracy >= 1.2", "accuracy lies in [0, 1], so nothing can meet this"),
+    ("ece <= 1", "ece lies in [0, 1], so this can never fail"),
+    ("ece <= 300 %", "ece lies in [0, 1], so this can never fail"),
+    ("ece < 0", "ece lies in [0, 1], so nothing can meet this"),
+    ("ece >= 0", "ece lies in [0, 1], so this can never fail"),
+    ("accuracy >= 0", "accuracy lies in [0, 1], so this can never fail"),
+    ("accuracy > 1", "accuracy lies in [0, 1], so nothing can meet this"),
+    ("nll <= -0.1", "nll lies in [0, inf), so nothing can meet this; did you mean 0.1?"),
+    ("nll >= 0", "nll lies in [0, inf), so this can never fail"),
+    ("augrc <= 0.5", "augrc lies in [0, 0.5], so this can never fail"),
+    ("brier-skill >= 40", "brier-skill lies in (-inf, 1], so nothing can meet this; did you mean"),
+    ("delta(ece) <= 2", "delta(ece) lies in [-1, 1], so this can never fail; did you mean 2 %?"),
+    ("delta(accuracy) >= -1", "delta(accuracy) lies in [-1, 1], so this can never fail"),
+    ("delta(ece) < -1", "delta(ece) lies in [-1, 1], so nothing can meet this"),
+    ("p(cox) >= 5", "p(cox) lies in [0, 1], so nothing can meet this; did you mean 5 %?"),
+    ("p(cox) >= 0", "p(cox) lies in [0, 1], so this can never fail"),
+    ("worst(ece by class) <= 5", "ece lies in [0, 1], so this can never fail; did you mean 5 %?"),
+    ("ece <= 5 by country", "ece lies in [0, 1], so this can never fail; did you mean 5 %?"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), IMPOSSIBLE)
+def test_what_nothing_meets_or_everything_is_an_error(text, says):
+    with pytest.raises(UsageError, match=re.escape(f"requirement {text!r}: {says}")):
+        parse_requirement(text)
+
+
+def test_a_requirement_ends_where_the_range_does():
+    for text in ("ece <= 0", "accuracy >= 1", "ece <= 0.99", "nll <= 30", "bias >= -0.5"):
+        assert parse_requirement(text).text == text
+    for text in ("cox-slope >= 40", "delta(nll) <= 7", "delta(ece) <= 0", "delta(ece) <= -0.1"):
+        assert parse_requirement(text).text == text
+    assert parse_requirement("accuracy >= 0.3").matters == 0.3  # a true accuracy of 0, not below
+
+
+def test_no_violation_is_named_that_cannot_be():
+    few = simulate(40, 4)
+    held = check(few, ["ece <= 0.95", "accuracy >= 0.02"], **FEW).verdicts
+    assert [v.held.detectable for v in held] == [None, None]
+    assert "would detect" not in render(check(few, ["ece <= 0.95"], **FEW), "table", width=80)
+
+
+def test_a_model_passes_against_its_own_saved_report(tmp_path):
+    report = saved(P, tmp_path / "main.json")
+    requirements = ["delta(ece) <= 0", "delta(nll) <= 0", "delta(accuracy) >= 0"]
+    for mode in ("tolerate", "prove", "point"):
+        # with other draws and another level too: the predictions are known, not the numbers
+        again = check(
+            P, requirements, baseline=report, mode=mode, **{**FEW, "seed": 7, "level": 0.9}
+        )
+        assert again.decision == "pass"
+        assert {v.estimate.value for v in again.verdicts} == {0.0}
+        assert {v.note for v in again.verdicts} == {
+            f"the saved report {tmp_path / 'main.json'} is of the same predictions"
+        }
+    other = check(Q, requirements, baseline=report, **FEW)
+    assert all(v.estimate.low < v.estimate.high for v in other.verdicts)
+    assert "unpaired" in other.verdicts[0].note
+
+
+def test_rows_in_cells_are_known_by_their_saved_report_too(tmp_path):
+    cells = ct.cells(P)
+    report = saved(cells, tmp_path / "cells.json")
+    again = check(cells, ["delta(ece) <= 0", "delta(nll) <= 0"], baseline=report, **FEW)
+    assert {(v.decision, v.estimate.value) for v in again.verdicts} == {("pass", 0.0)}
+
+
+def test_an_infinite_loss_has_not_changed_against_its_own_report(tmp_path):
+    probs = np.array([[1.0, 0.0], [0.2, 0.8]] * 40)
+    p = ct.Predictions.from_probs(probs, [1, 1] * 40)
+    report = saved(p, tmp_path / "main.json")
+    (verdict,) = check(p, ["delta(nll) <= 0"], baseline=report, **FEW).verdicts
+    assert (verdict.decision, verdict.estimate.value) == ("pass", 0.0)
+
+
+def test_what_has_no_interval_is_never_proven():
+    few = simulate(100, 3)
+    with pytest.raises(UsageError, match="has no interval, which --mode prove needs"):
+        check(few, ["simplex-ece <= 0.9"], mode="prove", **FEW)
+    # a slope that is infinite, since a threshold separates the outcomes
+    p = ct.Predictions.from_probs(np.linspace(0.1, 0.9, 80), np.arange(80) >= 40)
+    for mode, decision in (("prove", "inconclusive"), ("tolerate", "pass")):
+        (verdict,) = check(p, ["cox-slope >= 0.9"], mode=mode, **FEW).verdicts
+        assert verdict.decision == decision

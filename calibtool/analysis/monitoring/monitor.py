@@ -147,11 +147,12 @@ def monitor_periods(
 def _bias(period: Period, resampling: Resampling) -> Estimate:
     """Return the mean score minus the mean outcome, with its normal interval."""
     value, error = bias_and_error(period.cells)
-    estimate = Estimate("bias", value, view=period.view, better="")
+    estimate = Estimate("bias", value, view=period.view, better="nearer", ideal=0, least=-1, most=1)
     if resampling.ci == "none" or period.cells.total < FEW_ROWS:
         return estimate
     reach = NormalDist().inv_cdf((1 + resampling.level) / 2) * error
-    return replace(estimate, low=value - reach, high=value + reach, error=error)
+    low, high = max(value - reach, -1.0), min(value + reach, 1.0)
+    return replace(estimate, low=low, high=high, corrected=value, error=error)
 
 
 def _ece(period: Period, edges: Array, resampling: Resampling) -> Estimate:

@@ -11,6 +11,7 @@ from calibtool.analysis.selection import Selection
 from calibtool.diagrams.curve import Curve
 from calibtool.formatting import DIGITS, Change, changed, interval, number, percent, share
 from calibtool.formatting import changes as texts_of
+from calibtool.intervals.direction import direction
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
@@ -53,7 +54,7 @@ def changes(
             rows.append(row(_name(a), element("td", c.missing, colspan=4, class_="missing")))
             continue
         first, second, *texts = change_cells(a, b, c)
-        rows.append(row(_name(a), num(first), num(second), *_change(c, *texts)))
+        rows.append(row(_name(a), num(first), num(second), *_change(a, b, c, *texts)))
     return table(
         ["metric", "before", "after", "change", _interval(level)], rows, label="Before and after"
     )
@@ -193,14 +194,16 @@ def differences(
     comparison: Comparison, subjects: Sequence[FileSummary], level: float | None
 ) -> list[Markup]:
     """Return a table per file: its metrics minus those of the first one."""
+    first, before = subjects[0].name, subjects[0].report
     tables = []
-    first = subjects[0].name
     for at, (name, change) in enumerate(comparison.changes):
+        after = subjects[at + 1].report
         rows = []
         for k, estimate in enumerate(change):
             texts = paired(subjects, comparison, k)[at]
+            pair = (before[estimate.name], after[estimate.name])
             missing = [num(""), num(estimate.missing)]
-            shown = missing if estimate.missing else _change(estimate, *texts[2:])
+            shown = missing if estimate.missing else _change(*pair, estimate, *texts[2:])
             rows.append(row(_name(estimate), *shown))
         titles = [f"{name} minus {first}", "change", _interval(level)]
         tables.append(table(titles, rows, label=f"{name} minus {first}"))
@@ -322,16 +325,12 @@ def _reach(groups: Sequence[Group]) -> float:
     return 1.5 * max([*gaps, 0.02])  # gaps below 2 % are not blown up to look large
 
 
-def _change(estimate: Estimate, text: str, ends: str) -> list[Markup]:
-    """Return the cells of a change, coloured if its interval leaves out 0, and of its interval."""
-    colour = ""
-    if (
-        estimate.better
-        and estimate.low is not None
-        and estimate.high is not None
-        and not estimate.low <= 0 <= estimate.high
-    ):
-        colour = "good" if (estimate.high < 0) == (estimate.better == "lower") else "bad"
+def _change(
+    before: Estimate, after: Estimate, estimate: Estimate, text: str, ends: str
+) -> list[Markup]:
+    """Return the cells of a change, coloured if its interval excludes 0 and it is for the better or
+    the worse, and of its interval."""
+    colour = {"better": "good", "worse": "bad"}.get(direction(before, after, estimate), "")
     return [num(text, colour), num(ends, "interval")]
 
 
