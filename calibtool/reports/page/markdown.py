@@ -12,7 +12,7 @@ from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import best_change, values
 from calibtool.reports.markdown import escape, table
-from calibtool.reports.page.model import Classes, FileSummary, Group, Page, Slices
+from calibtool.reports.page.model import Classes, FileSummary, Group, Page, Slices, metric_rows
 from calibtool.reports.selection import selection_cells
 
 MOST = 10  # classes that are listed: the page has all of them, a pull request has no room
@@ -199,7 +199,7 @@ def _comparison(page: Page) -> list[str]:
     rows = [
         [same[0].name, same[0].view or "-"]
         + [f"{number(e.value) or e.missing} {interval(e.low, e.high)}".rstrip() for e in same]
-        for same in zip(*(s.report.estimates for s in subjects), strict=True)
+        for same in metric_rows(subjects)
     ]
     lines += ["", *table(["metric", "view", *names], rows), ""]
     comparison = page.comparison

@@ -13,7 +13,14 @@ from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import best_change
 from calibtool.reports.page.figures import lower
 from calibtool.reports.page.markup import Markup, element
-from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Slices
+from calibtool.reports.page.model import (
+    Classes,
+    Comparison,
+    FileSummary,
+    Group,
+    Slices,
+    metric_rows,
+)
 from calibtool.reports.page.svg import strip
 from calibtool.reports.selection import selection_cells
 
@@ -154,7 +161,7 @@ def bins(curve: Curve, names: tuple[str, str]) -> Markup:
 def side_by_side(subjects: Sequence[FileSummary]) -> Markup:
     """Return the metrics of several files: a row per metric, a column per file."""
     rows = []
-    for estimates in zip(*(subject.report.estimates for subject in subjects), strict=True):
+    for estimates in metric_rows(subjects):
         cells = []
         for estimate in estimates:
             ends = element("span", interval(estimate.low, estimate.high), class_="interval")
