@@ -189,5 +189,5 @@ def metric_rows(subjects: Sequence[FileSummary]) -> list[list[Estimate]]:
     found: dict[str, Estimate] = {}
     for estimates in reversed(every):
         found |= estimates
-    absent = {name: Estimate(name, None, found[name].view, missing="-") for name in names}
+    absent = {name: Estimate(name, None, view=found[name].view, missing="-") for name in names}
     return [[estimates.get(name, absent[name]) for estimates in every] for name in names]
