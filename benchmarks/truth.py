@@ -80,7 +80,7 @@ def truth(scenario: str, metric: str, temperature: float = 1.0) -> float:
 def true_value(spec: Spec, p: Floats, q: Floats) -> float:
     """A metric of reported probabilities p where the true ones are q."""
     metric, top = spec.metric, p.argmax(1)
-    view = {"auto": "top", "ranks": "class"}.get(spec.view, spec.view)
+    view = {"auto": "top", "clinical": "top", "ranks": "class"}.get(spec.view, spec.view)
     match metric:
         case Score() if "refined" in metric.needs:
             return recalibrated(metric.name, p, q)

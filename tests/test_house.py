@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import inspect
 import json
+import re
 import subprocess
 import sys
 from functools import cache
@@ -71,11 +72,15 @@ def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def layers():
-    spec = importlib.util.spec_from_file_location("layers", ROOT / "tools" / "layers.py")
+def tool(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def layers():
+    return tool("layers")
 
 
 def test_imports_go_one_way_and_never_in_a_circle():
@@ -267,3 +272,16 @@ def test_norms_take_leading_axes():
         whole = norm(profiles.Profile(gap, mass))
         assert whole.shape == (2, 3)
         assert whole[1, 2] == pytest.approx(float(norm(profiles.Profile(gap[1, 2], mass[1, 2]))))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_counts_in_prose_are_those_of_the_tables(page):
+    text = page.read_text(encoding="utf-8")
+    assert tool("counts").with_counts(text) == text
+
+
+def test_every_count_stands_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    for pattern in tool("counts").counts():
+        assert re.search(pattern, text), pattern

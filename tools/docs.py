@@ -4,7 +4,8 @@
 - between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->` stands what tables.MADE makes of
   NAME;
 - in README.md and docs/*.md, what stands below a `$ calibtool ...` line of a console block is
-  replaced by what the command prints, run in order in an empty folder that holds docs/examples.
+  replaced by what the command prints, run in order in an empty folder that holds docs/examples;
+- counts in their prose, such as the number of metrics, are those of the tables (counts.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tables
+from counts import with_counts
 
 from calibtool.cli.main import COMMANDS
 from calibtool.diagrams.registry import KINDS
@@ -74,7 +76,8 @@ def made() -> dict[Path, str]:
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         texts = pool.map(lambda path: with_output(path.read_text(encoding="utf-8")), written)
         for path, text in zip(written, texts, strict=True):
-            pages[path] = INSIDE.sub(lambda at: f"{at[1]}{tables.MADE[at[2]]()}{at[3]}", text)
+            inside = INSIDE.sub(lambda at: f"{at[1]}{tables.MADE[at[2]]()}{at[3]}", text)
+            pages[path] = with_counts(inside)
     return pages
 
 

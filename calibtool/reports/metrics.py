@@ -19,7 +19,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.registry import SECTIONS, SETS
-from calibtool.metrics.spec import RANGES, parse, parse_list
+from calibtool.metrics.spec import ONE_SCORE, RANGES, parse, parse_list
 from calibtool.reports import csv, json, markdown, text
 
 FIELDS = (
@@ -130,6 +130,8 @@ def _defaults(metric: Metric) -> dict[str, Any]:
         options |= {"view": metric.view, "profile": metric.profile, "norm": metric.norm}
     if isinstance(metric, CellMetric):
         options["view"] = metric.view
+    if isinstance(metric, Score) and metric.of_view:
+        options["view"] = "-"  # whole rows
     return options
 
 
@@ -172,8 +174,11 @@ _GRAMMAR = [
     "Every other metric that looks at a view takes `view=` too: `smece(view=class)` is the mean of",
     "the one-vs-rest errors, `ks(view=label)` the mean over the predicted classes by their share.",
     "Without `view=`, a calibration error looks at `positive` where two classes are given as one",
-    "column, and at `top` otherwise; `ranks` is `positive` for two classes and `class` for more.",
-    "Reports name the view beside every number.",
+    "column, and at `top` otherwise (`auto`). Of two classes, however they are given, `ranks` and",
+    "`clinical` are `positive`; of more they are `class` and `top`. `nll(view=top)` and",
+    "`brier(view=top)` score the confidence against right and wrong, and need no whole rows.",
+    "Reports name the view beside every number. The default table of two classes writes every view",
+    "into the name, and has ECE in both.",
     "",
     "Bins are (lo, hi]: 0 lies in the first, 1 in the last, and no row is dropped. Edges are",
     "compared in the precision of the scores: a float32 0.3 lies on the edge 3/10. Bins of",
@@ -243,7 +248,9 @@ def _as_description(docstring: str) -> str:
 def _values(metric: Metric, option: str) -> str:
     """Return the values that an option may have."""
     tables: dict[str, Iterable[str]] = {"profile": PROFILES, "norm": NORMS, "view": VIEWS}
-    if option in tables and not (option == "view" and not hasattr(metric, "view")):
+    if option == "view" and isinstance(metric, Score):
+        return ", ".join(ONE_SCORE)
+    if option in tables:
         return ", ".join(tables[option])
     if option in RANGES:
         low, high = RANGES[option]

@@ -37,7 +37,7 @@ def _part(report: SliceReport, part: SlicesBy, *, first: bool) -> Table:
     for k, whole in enumerate(report.whole):
         if whole.missing:
             continue
-        view = f" ({whole.view})" if whole.view else ""
+        view = f" ({whole.view})" if whole.view and "view=" not in whole.name else ""
         cells.append([f"{whole.name}{view}", *_row(f"{report.data.rows:,}", whole)][: len(titles)])
         for result, measure in part.sorted(k):
             if measure.adjusted is not None and measure.adjusted < 1 - (report.level or 1):

@@ -28,8 +28,9 @@ FEW_CLASSES = 16
 # a bound: the cells close to 0 and 1 (grid.RELATIVE) are about 2,300 per class at any width.
 BUDGET = 1 << 19
 
-# scores of confidences alone that files of cells hold since version 2 of their format
-NEWER = ("nll(view=top)", "brier(view=top)")
+# Scores that `cells` asks for by default. Of confidences alone, the first two give nothing, and
+# were asked for by version 1 of the files; the others are held since version 2.
+DEFAULT = ("nll", "brier", "nll(view=top)", "brier(view=top)")
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ class Summary:
 
         Raises InputError if kinds, classes, class names or layouts differ.
         """
-        if self.keep != other.keep:
-            self, other = _without_newer(self), _without_newer(other)
+        apart = {*self.keep.scores} ^ {*other.keep.scores}
+        if self.kind == "confidence" and apart and apart <= {*DEFAULT}:
+            return _without_default(self) + _without_default(other)
         _require_alike(self, other)
         # squared weights are only held for weighted rows; beside such rows, all need them
         sums = dict(_with_square_weights(self.sums) if other.weighted else self.sums)
@@ -195,14 +197,10 @@ def grid_of(view: str, layout: Layout, shape: DataShape) -> Grid:
     return grid(layout.edges, min(width, WIDTH))
 
 
-def _without_newer(summary: Summary) -> Summary:
-    """Return a summary of confidences without the scores that old files of cells do not hold."""
-    if summary.kind != "confidence":
-        return summary
-    scores = tuple(name for name in summary.keep.scores if name not in NEWER)
-    sums = {
-        name: value for name, value in summary.sums.items() if name.partition("/")[2] not in NEWER
-    }
+def _without_default(summary: Summary) -> Summary:
+    """Return a summary of confidences without the scores that versions of the file hold or not."""
+    scores = tuple(name for name in summary.keep.scores if name not in DEFAULT)
+    sums = {n: value for n, value in summary.sums.items() if n.partition("/")[2] not in DEFAULT}
     return replace(summary, keep=replace(summary.keep, scores=scores), sums=sums)
 
 

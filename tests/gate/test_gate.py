@@ -506,7 +506,7 @@ def test_init_writes_the_far_end_of_each_interval_rounded_away_from_the_model(ca
     written = read_config(tmp_path / "gate.toml").require
     assert written
     for requirement in written:
-        estimate = report[requirement.subject.replace("(view=top)", "").split("(view=")[0]]
+        estimate = report[requirement.subject]
         end = estimate.high if requirement.upper else estimate.low
         away = requirement.threshold - end if requirement.upper else end - requirement.threshold
         room = 1 - end if estimate.most == 1 and 0.5 < end < 1 else end
@@ -517,6 +517,61 @@ def test_init_writes_the_far_end_of_each_interval_rounded_away_from_the_model(ca
             round(requirement.threshold * 10**digits), abs=1e-6
         )
     assert check(predictions, written, mode="prove", **FEW).passed
+
+
+def two_classes():
+    """The same predictions as one column and as two."""
+    p = simulate(600, 2, scale=1.5)
+    return ct.Predictions.from_logits(p.values[:, 1] - p.values[:, 0], p.labels), p
+
+
+def test_a_first_file_names_the_views_whatever_the_shape(tmp_path):
+    written = []
+    for k, p in enumerate(two_classes()):
+        path = tmp_path / f"{k}.toml"
+        write_config(path, p, {}, resampling=Resampling(**FEW))
+        written.append(path.read_text().partition("[check]")[2])
+        assert check(p, read_config(path).require, **FEW).passed
+    assert written[0] == written[1]
+    assert '"ece(view=positive) <= ' in written[0]
+    assert '"ece(view=top) <= ' in written[0]
+
+
+def kept_report(tmp_path, p, metrics, **changed):
+    """A saved report, with changed fields of its first metric."""
+    path = tmp_path / "main.json"
+    body = json.loads(render(ct.evaluate(p, metrics, **FEW), "json"))
+    body["metrics"][0] |= changed
+    path.write_text(json.dumps(body))
+    return read_saved(path)
+
+
+def test_a_saved_report_is_matched_by_the_view_not_by_its_spelling(tmp_path):
+    one, two = two_classes()
+    by_default = kept_report(tmp_path, one, "default")
+    for p, view in ((one, "positive"), (two, "top")):
+        for name in ("ece", f"ece(view={view})"):
+            verdict = check(p, [f"delta({name}) <= 0.1"], baseline=by_default, **FEW).verdicts[0]
+            assert verdict.estimate.view == view
+            assert verdict.estimate.value == pytest.approx(0, abs=1e-9)
+    bare = kept_report(tmp_path, one, ["ece"])
+    with pytest.raises(InputError, match=r"has no|looks at the view"):
+        check(two, ["delta(ece) <= 0.1"], baseline=bare, **FEW)
+    with pytest.raises(InputError, match=r"--metrics 'ada-ece\(view=top\)'"):
+        check(two, ["delta(ada-ece) <= 0.1"], baseline=bare, **FEW)
+
+
+def test_a_saved_brier_score_of_another_scale_is_refused(tmp_path):
+    one, _ = two_classes()
+    old = kept_report(tmp_path, one, ["brier"], signature="brier|ci:bca-95|R:1000|seed:0|n:600")
+    with pytest.raises(NotAvailableError, match="its brier has the scale 'sum', this one 'half'"):
+        check(one, ["delta(brier) <= 0.1"], baseline=old, **FEW)
+    assert check(
+        one, ["delta(brier) <= 0.1"], baseline=kept_report(tmp_path, one, ["brier"]), **FEW
+    )
+    more = simulate(600, 3)  # of three classes it has always been the sum
+    old = kept_report(tmp_path, more, ["brier"], signature="brier|ci:bca-95|R:1000|seed:0|n:600")
+    assert check(more, ["delta(brier) <= 0.1"], baseline=old, **FEW).passed
 
 
 # ------------------------------------------------------------------ clusters

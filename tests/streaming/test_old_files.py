@@ -46,3 +46,24 @@ def test_the_state_of_an_interrupted_run_is_resumed_to_the_same_sums(tmp_path, c
     assert resumed.sums.keys() == whole.sums.keys()
     for name, value in whole.sums.items():
         np.testing.assert_allclose(resumed.sums[name].high, value.high, rtol=1e-12)
+
+
+def test_old_files_of_confidences_add_up_with_new_ones():
+    old = load_cells(FOLDER / "confidence.cells")
+    score = np.linspace(0.5, 1, 40)
+    new = ct.cells(ct.Predictions.from_confidence(score, np.arange(40) % 3 > 0))
+    assert "nll(view=top)" in new.keep.scores
+    for both in (old + new, new + old):
+        assert both.rows == old.rows + 40
+        assert both.keep.scores == ("accuracy", "mean-confidence")
+        assert (both + old).keep == both.keep
+        report = ct.evaluate(both, ci="none")
+        assert "make them with --metrics" in report["nll(view=top)"].missing
+
+
+def test_old_and_new_brier_scores_add_up():
+    old = load_cells(FOLDER / "two-classes.cells")
+    new = ct.cells(ct.Predictions.from_probs([0.25, 0.75], [1, 1]))
+    before = ct.evaluate(old, ["brier"], ci="none")["brier"].value
+    both = ct.evaluate(old + new, ["brier"], ci="none")["brier"].value
+    assert both == pytest.approx((before * old.rows + 0.75**2 + 0.25**2) / (old.rows + 2))

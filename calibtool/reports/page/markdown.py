@@ -12,7 +12,15 @@ from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import change_cells, numbers, values
 from calibtool.reports.markdown import escape, table
-from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Page, Slices
+from calibtool.reports.page.model import (
+    Classes,
+    Comparison,
+    FileSummary,
+    Group,
+    Page,
+    Slices,
+    metric_rows,
+)
 from calibtool.reports.page.tables import gap_cells, paired
 from calibtool.reports.selection import MIDDLE, selection_cells
 
@@ -187,8 +195,8 @@ def _comparison(page: Page) -> list[str]:
     names = [_word(s.name) for s in subjects]
     comparison = page.comparison
     rows = []
-    for k, same in enumerate(zip(*(s.report.estimates for s in subjects), strict=True)):
-        texts = paired(subjects, comparison, k) if comparison else []
+    for k, same in enumerate(metric_rows(subjects)):
+        texts = paired(subjects, comparison, k) if comparison and comparison.changes else []
         digits = texts[0].digits if texts else DIGITS
         cells = [same[0].name, same[0].view or "-"]
         for e in same:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibtool.analysis.selection import Selection
@@ -176,3 +177,17 @@ class Page:
     comparison: Comparison | None
     level: float | None
     command: str
+
+
+def metric_rows(subjects: Sequence[FileSummary]) -> list[list[Estimate]]:
+    """Return every metric of every file: a row per metric, an estimate per file.
+
+    Files of two and of more classes have other metrics by default; what a file has not is missing.
+    """
+    every = [{e.name: e for e in subject.report.estimates} for subject in subjects]
+    names = list(dict.fromkeys(name for estimates in every for name in estimates))
+    found: dict[str, Estimate] = {}
+    for estimates in reversed(every):
+        found |= estimates
+    absent = {name: Estimate(name, None, view=found[name].view, missing="-") for name in names}
+    return [[estimates.get(name, absent[name]) for estimates in every] for name in names]

@@ -18,7 +18,14 @@ from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import change_cells, numbers
 from calibtool.reports.page.figures import lower
 from calibtool.reports.page.markup import Markup, element
-from calibtool.reports.page.model import Classes, Comparison, FileSummary, Group, Slices
+from calibtool.reports.page.model import (
+    Classes,
+    Comparison,
+    FileSummary,
+    Group,
+    Slices,
+    metric_rows,
+)
 from calibtool.reports.page.svg import strip
 from calibtool.reports.selection import MIDDLE, selection_cells
 
@@ -156,9 +163,9 @@ def side_by_side(
     """Return the metrics of several files: a row per metric, and per file a column of the corrected
     estimates and one of their intervals."""
     rows = []
-    every = zip(*(subject.report.estimates for subject in subjects), strict=True)
-    for k, estimates in enumerate(every):
-        texts = paired(subjects, comparison, k) if comparison else []
+    for k, estimates in enumerate(metric_rows(subjects)):
+        # files whose changes are shown have the same metrics
+        texts = paired(subjects, comparison, k) if comparison and comparison.changes else []
         digits = texts[0].digits if texts else DIGITS
         cells = []
         for estimate in estimates:
