@@ -29,6 +29,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from calibtool.intervals.streams import Stream, generator
+from calibtool.intervals.worst_bin import shrunk
 from calibtool.types import Array
 
 # Share of the low end's error rate that the simultaneous band may use up: at 95 %, the band is the
@@ -130,47 +131,87 @@ def invert(
     level: float,
     seed: int,
     threads: int = 1,
-    truth: Norm | None = None,
-    side: int = 0,
 ) -> Inverted:
     """Return interval, median-unbiased estimate and p-value of a calibration error.
 
-    Args:
-        gap, mass: (...) signed gap and mass of each coordinate, as shares of all rows' weight.
-        score: (...) mean score of each coordinate, in [0, 1].
-        drawn_gap, drawn_mass: (R, ...) their replicates, float32 or float64.
-        norm: norm(gap, mass), the error of a profile; reduces all axes but the leading one.
-        rows: the effective number of rows.
-        level: of the interval, between 0 and 1.
-        seed: of the normal draws that make up missing noise.
-        threads: the number of pieces worked on at a time; changes no digit.
-        truth: what `norm` estimates, of gaps without noise, where that is not `norm` itself.
-        side: 1 or -1 where the error counts gaps of that sign alone: gaps of the other sign stay as
-            observed in all candidates. 0 otherwise.
+    The arguments are those of `Inversion` and `Inversion.of`.
     """
-    observed = _Observed(gap, mass, score, rows)
-    # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
-    drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(drawn_gap.dtype)
-    noise = _noise(observed.delta, observed.safe, observed.unit, drawn_gap, drawn_mass, seed)
-    error = float(norm(gap, mass))
-    tail = (1 - level) / 2
-    with ThreadPoolExecutor(threads) as pool:
-        line = _Candidates(observed, noise, drawn_mass, norm, truth or norm, side, pool)
-        low = line.solve(concentrated, 1 - tail, error)
-        high = line.solve(spread, tail, error)
-        middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
-        null = line.errors(spread, 1.0)
-    # the data count as one of the replicates, so that a p-value is never 0
-    p_value = (1 + int(np.count_nonzero(null >= error))) / (1 + len(null))
-    steady = rows * mass * score * (1 - score) >= STEADY
-    if side:
-        steady &= np.sign(observed.z) == side
-    if len(noise) >= ENOUGH and steady.any():
-        left, p_largest = _simultaneous(observed.z, noise, steady, tail * SHARE)
-        low = max(low, float(line.truth(observed.unit * left * mass, mass)))
-        p_value = min(p_value, p_largest / SHARE)  # Bonferroni, with unequal weights
-    high = max(low, high)
-    return Inverted(low, high, min(max(middle, low), high), p_value)
+    drawn = (drawn_gap, drawn_mass)
+    return Inversion(
+        gap, mass, score, *drawn, rows=rows, level=level, seed=seed, threads=threads
+    ).of(norm)
+
+
+class Inversion:
+    """A profile with its replicates, of which any norm can be inverted."""
+
+    def __init__(
+        self,
+        gap: Array,
+        mass: Array,
+        score: Array,
+        drawn_gap: Array,
+        drawn_mass: Array,
+        *,
+        rows: float,
+        level: float,
+        seed: int,
+        threads: int = 1,
+    ) -> None:
+        """Take the noise from the replicates.
+
+        Args:
+            gap, mass: (...) signed gap and mass of each coordinate, as shares of all rows' weight.
+            score: (...) mean score of each coordinate, in [0, 1].
+            drawn_gap, drawn_mass: (R, ...) their replicates, float32 or float64.
+            rows: the effective number of rows.
+            level: of the interval, between 0 and 1.
+            seed: of the normal draws that make up missing noise.
+            threads: the number of pieces worked on at a time; changes no digit.
+        """
+        self.gap, self.mass, self.threads = gap, mass, threads
+        self.tail = (1 - level) / 2
+        self.observed = observed = _Observed(gap, mass, score, rows)
+        # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
+        self.drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(
+            drawn_gap.dtype
+        )
+        self.noise = _noise(
+            observed.delta, observed.safe, observed.unit, drawn_gap, self.drawn_mass, seed
+        )
+        self.steady = rows * mass * score * (1 - score) >= STEADY
+
+    def of(
+        self, norm: Norm, truth: Norm | None = None, side: int = 0, *, band: bool = True
+    ) -> Inverted:
+        """Return interval, median-unbiased estimate and p-value of a calibration error.
+
+        Args:
+            norm: norm(gap, mass), the error of a profile; reduces all axes but the leading one.
+            truth: what `norm` estimates, of gaps without noise, where that is not `norm` itself.
+            side: 1 or -1 where the error counts gaps of that sign alone: gaps of the other sign
+                stay as observed in all candidates. 0 otherwise.
+            band: whether the simultaneous band may raise the low end.
+        """
+        observed, tail = self.observed, self.tail
+        error = float(norm(self.gap, self.mass))
+        with ThreadPoolExecutor(self.threads) as pool:
+            line = _Candidates(
+                observed, self.noise, self.drawn_mass, norm, truth or norm, side, pool
+            )
+            low = line.solve(concentrated, 1 - tail, error)
+            high = line.solve(spread, tail, error)
+            middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
+            null = line.errors(spread, 1.0)
+        # the data count as one of the replicates, so that a p-value is never 0
+        p_value = (1 + int(np.count_nonzero(null >= error))) / (1 + len(null))
+        steady = self.steady & (np.sign(observed.z) == side) if side else self.steady
+        if band and len(self.noise) >= ENOUGH and steady.any():
+            left, p_largest = shrunk(observed.z, self.noise, steady, tail * SHARE)
+            low = max(low, float(line.truth(observed.unit * left * self.mass, self.mass)))
+            p_value = min(p_value, p_largest / SHARE)  # Bonferroni, with unequal weights
+        high = max(low, high)
+        return Inverted(low, high, min(max(middle, low), high), p_value)
 
 
 def design_effect(
@@ -181,7 +222,7 @@ def design_effect(
     The design effect of Kish (1965): the replicates' variance over that of the outcomes, each
     summed over the coordinates with enough rows to show it.
 
-    The arguments are those of `invert`, except that `rows` is the actual number of rows.
+    The arguments are those of `Inversion`, except that `rows` is the actual number of rows.
     """
     steady = rows * mass * score * (1 - score) >= STEADY_SPREAD
     if not steady.any():
@@ -287,28 +328,6 @@ class _Candidates:
         if u == 1.0:
             return 0.0
         return float(self.truth(self.gaps(curve, u) * self.observed.mass, self.observed.mass))
-
-
-def _simultaneous(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, float]:
-    """Return what is left of each steady gap after the largest noise of any, and a p-value.
-
-    The worst bin of all is often one of a few rows, whose gap says nothing, while bins of thousands
-    are known to be off. The steady bins alone show that.
-
-    Args:
-        z: standardised gaps.
-        noise: (R, ...) standardised noise.
-        steady: the coordinates with enough rows for normal noise.
-        tail: the share of replicates whose largest noise may exceed the band.
-
-    Returns standardised gaps, 0 where not steady, and the p-value of the largest steady gap.
-    """
-    peaks = np.abs(noise[:, steady]).max(axis=1)
-    band = float(np.quantile(peaks, 1 - tail))
-    largest = float(np.abs(z[steady]).max())
-    p_value = (1 + int(np.count_nonzero(peaks >= largest))) / (1 + len(peaks))
-    left = np.where(steady, np.sign(z) * np.maximum(np.abs(z) - band, 0), 0)
-    return left, p_value
 
 
 def _noise(

@@ -70,6 +70,9 @@ class CellMetric(MetricEntry):
             interval is taken around a smoothed version of the data.
         settle: settle(cells, **options) to options, for options whose default depends on the data.
         cuts: cuts(**options) to scores at which the metric jumps; cells must not straddle them.
+        edges: edges(cells, **options) to the upper edges of bins, where the metric is a norm of
+            their gaps; None for a metric of whole curves.
+        of_profile: of_profile(profile, **options), that norm; reduces the last axis.
     """
 
     of: Callable[..., Array]
@@ -81,6 +84,8 @@ class CellMetric(MetricEntry):
     biased: bool = False
     settle: Callable[..., dict[str, float]] | None = None
     cuts: Callable[..., Sequence[float]] | None = None
+    edges: Callable[..., Array] | None = None
+    of_profile: Callable[..., Array] | None = None
 
 
 @dataclass(frozen=True)
