@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool.evaluation.measurement import Measurement, Settings
-from calibtool.intervals import inversion, order, worst_bin
+from calibtool.intervals import inversion, order, single_bins
 from calibtool.intervals.inversion import Inversion, Inverted
 from calibtool.metrics.grammar import SIDES
 from calibtool.metrics.profiles import Profile
@@ -96,13 +96,11 @@ class ProfileErrors:
         its own binomial interval reaches farther.
         """
         inverse, seen, norm = self._of(spec, band=False), self.seen, self._norm(spec, truth=True)
-        count = seen.mass * self.rows if self.count is None else self.count()
-        count = count * (self.inversion.observed.rows / self.rows)  # fewer where rows are clustered
-        delta, score = self.inversion.observed.delta, self.inversion.observed.score
-        bins = (delta, score, count, self.settings.level)
+        observed = self.inversion.observed
+        bins = (observed.delta, observed.score, self.inversion.count, self.settings.level)
         low, high = (
             float(norm(ends(*bins) * seen.mass, seen.mass))
-            for ends in (worst_bin.nearest, worst_bin.farthest)
+            for ends in (single_bins.nearest, single_bins.farthest)
         )
         high = max(inverse.high, high, low)
         corrected = min(max(inverse.corrected, low), high)
@@ -116,12 +114,12 @@ class ProfileErrors:
             seen, draws = self.seen, self.settings.draws
             assert draws is not None
             profile = (seen.gap, seen.mass, np.asarray(seen.score), self.gap, self.mass)
-            independent = self.rows
+            count = seen.mass * self.rows if self.count is None else self.count()
             if draws.cluster is not None:
-                independent /= inversion.design_effect(*profile, self.rows)
+                count = count / inversion.design_effect(*profile, count)
             self._inversion = Inversion(
                 *profile,
-                rows=independent,
+                count=count,
                 level=self.settings.level,
                 seed=draws.seed,
                 threads=self.settings.threads,
