@@ -69,7 +69,8 @@ class ProfileErrors:
             case "l2":
                 return order.raised(self._of(spec), of("l1"))
             case "worst":
-                return order.raised(self._worst(spec), of("l2"))
+                rmsce = self._of(replace(spec, norm="l2"))
+                return order.raised(self._worst(spec), rmsce, of("l1"))
             case "average":
                 return order.lowered(self._of(spec), of("worst"))
             case "over" | "under":
@@ -98,13 +99,13 @@ class ProfileErrors:
         inverse, seen, norm = self._of(spec, band=False), self.seen, self._norm(spec, truth=True)
         observed = self.inversion.observed
         bins = (observed.delta, observed.score, self.inversion.count, self.settings.level)
-        low, high = (
-            float(norm(ends(*bins) * seen.mass, seen.mass))
-            for ends in (single_bins.nearest, single_bins.farthest)
-        )
+        nearest, p_value = single_bins.nearest(*bins)
+        farthest = single_bins.farthest(*bins)
+        low, high = (float(norm(gap * seen.mass, seen.mass)) for gap in (nearest, farthest))
         high = max(inverse.high, high, low)
         corrected = min(max(inverse.corrected, low), high)
-        return Inverted(low, high, corrected, inverse.p_value)
+        # no smaller than those of replicates
+        return Inverted(low, high, corrected, max(p_value, 1 / (1 + len(self.gap))))
 
     @property
     def inversion(self) -> Inversion:

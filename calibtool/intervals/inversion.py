@@ -186,7 +186,7 @@ class Inversion:
 
     @cached_property
     def null(self) -> Array:
-        """The gaps that are measured under perfect calibration, (R, ...).
+        """The gaps that are measured under perfect calibration of the same scores, (R, ...).
 
         Outcomes of coordinates with few rows or rare outcomes are binomial. A discrete error is
         sensitive to that: debiased norms take a bin without any positive outcome as free of noise.
@@ -197,7 +197,7 @@ class Inversion:
         if few.any():
             rng = generator(Stream.TIES, self.seed)
             drawn[:, few] = outcomes(self.noise[:, few], observed.score[few], self.count[few], rng)
-        drawn *= self.drawn_mass
+        drawn *= self.mass.astype(drawn.dtype)
         return np.asarray(drawn)
 
     def of(
@@ -323,7 +323,8 @@ class _Candidates:
 
             def piece(at: slice) -> Array:
                 if perfect:
-                    return self.norm(self.profile.null[at], masses[at])
+                    null = self.profile.null[at]
+                    return self.norm(null, np.broadcast_to(self.observed.mass, null.shape))
                 drawn = self.noise[at] * scale
                 drawn += shift
                 drawn *= masses[at]

@@ -5,20 +5,23 @@ from __future__ import annotations
 from calibtool.intervals.inversion import Inverted
 
 
-def raised(error: Inverted, smaller: Inverted) -> Inverted:
-    """Return the interval of an error whose true value is never below that of a smaller one.
+def raised(error: Inverted, *smaller: Inverted) -> Inverted:
+    """Return the interval of an error whose true value is never below those of smaller ones.
 
-    Its ends and its estimate become at least those of the smaller error. Where that lifts the low
-    end off 0, so that perfect calibration is excluded, the p-value follows at twice the smaller
-    error's (Bonferroni for the two tests).
+    Its ends and its estimate become at least those of the smaller errors. Where that lifts the low
+    end off 0, so that perfect calibration is excluded, the p-value follows, at twice theirs: low
+    ends have half of the error rate.
 
     >>> raised(Inverted(0.0, 0.3, 0.1, 0.06), Inverted(0.1, 0.2, 0.15, 0.02))
     Inverted(low=0.1, high=0.3, corrected=0.15, p_value=0.04)
     """
-    low = max(error.low, smaller.low)
-    corrected = max(error.corrected, smaller.corrected)
-    high = max(error.high, smaller.high)
-    return Inverted(low, high, corrected, min(error.p_value, 2 * smaller.p_value))
+    every = (error, *smaller)
+    return Inverted(
+        max(e.low for e in every),
+        max(e.high for e in every),
+        max(e.corrected for e in every),
+        min(error.p_value, *(2 * e.p_value for e in smaller)),
+    )
 
 
 def lowered(error: Inverted, larger: Inverted) -> Inverted:

@@ -19,12 +19,13 @@ KNOWN = 5
 _AT_ONCE = 1 << 10
 
 
-def nearest(delta: Array, score: Array, count: Array, level: float) -> Array:
-    """Return the least |gap| of each bin that its outcomes allow, (...), at once for all bins.
+def nearest(delta: Array, score: Array, count: Array, level: float) -> tuple[Array, float]:
+    """Return the least |gap| of each bin that its outcomes allow, (...), and the p-value of none.
 
     The near end of the interval of the outcome rate of Clopper & Pearson (1934), whose error rate
     is divided by the number of bins with rows (Bonferroni): all bins are at least that far off,
-    except in 1 - level of data sets.
+    except in 1 - level of data sets. The p-value of no gap in any bin is below 1 - level exactly
+    where one of these is above 0.
 
     Args:
         delta: (...) mean outcome - mean score of each bin.
@@ -32,18 +33,24 @@ def nearest(delta: Array, score: Array, count: Array, level: float) -> Array:
         count: (...) effective number of rows; 0 in a bin without rows.
         level: of the interval.
 
-    Of ten rows of score 0.5 that are all positive, the rate is at least 0.69 at 95 %:
+    Of ten rows of score 0.5 that are all positive, the rate is at least 0.69 at 95 %, and the
+    p-value twice 0.5**10:
 
     >>> one = np.array([0.5]), np.array([0.5]), np.array([10.0])
-    >>> nearest(*one, 0.95).round(2)
-    array([0.19])
+    >>> gap, p_value = nearest(*one, 0.95)
+    >>> gap.round(2).tolist(), round(p_value, 5)
+    ([0.19], 0.00195)
     """
     used = count > 0
-    tail = (1 - level) / 2 / max(int(used.sum()), 1)
-    low, high = _beta_ends(delta[used], score[used], count[used], tail, more=1.0, less=0.0)
-    out = np.zeros(count.shape)
-    out[used] = np.maximum(np.maximum(low - score[used], score[used] - high), 0)
-    return out
+    delta, at, count = delta[used], score[used], count[used]
+    bins = max(len(count), 1)
+    low, high = _ends(delta, at, count, (1 - level) / 2 / bins, more=1.0, less=0.0)
+    out = np.zeros(score.shape)
+    out[used] = np.maximum(np.maximum(low - at, at - high), 0)
+    hits, misses = _outcomes(delta, at, count)
+    # at least as many hits, and as many misses, under perfect calibration
+    rarer = np.minimum(_chance(hits, misses, at), _chance(misses, hits, 1 - at))
+    return out, min(1.0, 2 * bins * float(rarer.min(initial=1.0)))
 
 
 def farthest(delta: Array, score: Array, count: Array, level: float) -> Array:
@@ -63,28 +70,39 @@ def farthest(delta: Array, score: Array, count: Array, level: float) -> Array:
     q = (count * (score + delta) + 0.5) / (count + 1)
     known = count * q * (1 - q) >= KNOWN
     delta, at, count = delta[known], score[known], count[known]
-    low, high = _beta_ends(delta, at, count, (1 - level) / 2, more=0.5, less=0.5)
+    low, high = _ends(delta, at, count, (1 - level) / 2, more=0.5, less=0.5)
     out = np.zeros(score.shape)
     out[known] = np.maximum(high - at, at - low)
     return out
 
 
-def _beta_ends(
+def _outcomes(delta: Array, score: Array, count: Array) -> tuple[Array, Array]:
+    """Return the numbers of positive and of negative outcomes."""
+    hits = np.clip(count * (score + delta), 0, count)
+    # what never occurred is 0, and not the rounding of sums
+    hits, misses = (np.where(x < 1e-9, 0, x) for x in (hits, count - hits))
+    return hits, misses
+
+
+def _ends(
     delta: Array, score: Array, count: Array, tail: float, *, more: float, less: float
 ) -> tuple[Array, Array]:
-    """Return quantiles of beta distributions: at `tail`, with `less` added to the positive outcomes
-    and `more` to the negative, and at 1 - `tail` the other way round."""
-    hits = np.clip(count * (score + delta), 0, count)
-    misses = count - hits
-    # rounding of sums: an outcome that never occurred has a count of 0, and so an end of 0 or 1
-    hits, misses = (np.where(x < 1e-9, 0, x) for x in (hits, misses))
+    """Return the ends of outcome rates: quantiles of beta distributions, at `tail` with `less`
+    added to the positive outcomes and `more` to the negative, and the other way round."""
 
     def end(positive: Array, negative: Array) -> Array:
         some = positive + less > 0
         at = beta.lower(np.where(some, positive + less, 1), negative + more, tail)
         return np.where(some, at, 0)
 
+    hits, misses = _outcomes(delta, score, count)
     return end(hits, misses), 1 - end(misses, hits)
+
+
+def _chance(hits: Array, misses: Array, rate: Array) -> Array:
+    """Return the binomial chance of at least as many hits."""
+    chance = beta.below(np.where(hits > 0, hits, 1), misses + 1, rate)
+    return np.where(hits > 0, chance, 1)
 
 
 def outcomes(noise: Array, score: Array, count: Array, rng: np.random.Generator) -> Array:
