@@ -147,12 +147,14 @@ def _sorted_hits(trials: Array, rate: Array, levels: int) -> Array:
     steps = np.maximum(trials[:, None] - j, 0) / (j + 1) * (rare / (1 - rare))[:, None]
     first = np.exp(trials * np.log1p(-rare))[:, None]
     chance = first * np.cumprod(np.concatenate([np.ones_like(first), steps], axis=1), axis=1)
-    # the first level at which there are more than j hits
-    starts = np.rint(np.minimum(chance.cumsum(axis=1), 1) * levels).astype(np.int64)
-    more = np.zeros((len(trials), levels + 1))
-    np.add.at(more, (np.arange(len(trials))[:, None], starts), 1)
-    hits = more.cumsum(axis=1)[:, :levels]
-    return np.where((rate > 0.5)[:, None], trials[:, None] - hits[:, ::-1], hits)
+    # how many levels have at most j hits; all of them at most the last
+    ends = np.rint(np.minimum(chance.cumsum(axis=1), 1) * levels).astype(np.int64)
+    ends[:, -1] = levels
+    numbers = np.broadcast_to(np.arange(most + 1, dtype=np.float32), ends.shape)
+    hits = np.repeat(numbers.ravel(), np.diff(ends, prepend=0).ravel()).reshape(-1, levels)
+    often = rate > 0.5
+    hits[often] = trials[often, None] - hits[often, ::-1]
+    return hits
 
 
 def shrunk(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, float]:
