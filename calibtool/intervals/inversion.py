@@ -45,6 +45,9 @@ ENOUGH = 400
 STEADY = 30
 # The same for a design effect: single coordinates matter less in its sums.
 STEADY_SPREAD = 5
+# Errors that differ by less, relative to their size, are equal: those of few rows take few values,
+# and sums of float32 round them by up to 1e-7.
+TIED = 1e-6
 # Values of replicates per piece of work: 2 MB of float32.
 _AT_ONCE = 1 << 19
 Norm: TypeAlias = Callable[[Array, Array], Array]
@@ -222,7 +225,7 @@ class Inversion:
             middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
             null = line.errors(concentrated, 1.0)
         # the data count as one of the replicates, so that a p-value is never 0
-        p_value = (1 + int(np.count_nonzero(null >= error))) / (1 + len(null))
+        p_value = (1 + int(np.count_nonzero(null >= error * (1 - TIED)))) / (1 + len(null))
         steady = self.steady & (np.sign(observed.z) == side) if side else self.steady
         if band and len(self.noise) >= ENOUGH and steady.any():
             left, p_largest = shrunk(observed.z, self.noise, steady, tail * SHARE)
@@ -350,7 +353,8 @@ class _Candidates:
         target = error + (1e-9 if share < 0.5 else 0.0)
 
         def excess(u: float) -> float:
-            return float(np.quantile(self.errors(curve, u), share)) - target
+            equal = error * TIED if u == 1.0 else 0.0
+            return float(np.quantile(self.errors(curve, u), share)) - target + equal
 
         u = root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
         if u == 1.0:

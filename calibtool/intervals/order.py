@@ -8,9 +8,13 @@ from calibtool.intervals.inversion import Inverted
 def raised(error: Inverted, *smaller: Inverted) -> Inverted:
     """Return the interval of an error whose true value is never below those of smaller ones.
 
-    Its ends and its estimate become at least those of the smaller errors. Where that lifts the low
-    end off 0, so that perfect calibration is excluded, the p-value follows, at twice theirs: low
-    ends have half of the error rate.
+    Its ends and its estimate become at least those of the smaller errors. Any of the errors may
+    then lift the low end off 0; the p-value is twice the smallest (Bonferroni for one-sided tests,
+    as low ends have half of the error rate), so that it is below 1 - level where that happens.
+
+    Args:
+        error: its interval.
+        smaller: those of the smaller errors.
 
     >>> raised(Inverted(0.0, 0.3, 0.1, 0.06), Inverted(0.1, 0.2, 0.15, 0.02))
     Inverted(low=0.1, high=0.3, corrected=0.15, p_value=0.04)
@@ -20,7 +24,7 @@ def raised(error: Inverted, *smaller: Inverted) -> Inverted:
         max(e.low for e in every),
         max(e.high for e in every),
         max(e.corrected for e in every),
-        min(error.p_value, *(2 * e.p_value for e in smaller)),
+        min(2 * min(e.p_value for e in every), 1.0),
     )
 
 

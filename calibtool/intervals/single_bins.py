@@ -24,8 +24,8 @@ def nearest(delta: Array, score: Array, count: Array, level: float) -> tuple[Arr
 
     The near end of the interval of the outcome rate of Clopper & Pearson (1934), whose error rate
     is divided by the number of bins with rows (Bonferroni): all bins are at least that far off,
-    except in 1 - level of data sets. The p-value of no gap in any bin is below 1 - level exactly
-    where one of these is above 0.
+    except in 1 - level of data sets. The one-sided p-value of no gap in any bin is below
+    (1 - level)/2 exactly where one of these is above 0.
 
     Args:
         delta: (...) mean outcome - mean score of each bin.
@@ -34,12 +34,12 @@ def nearest(delta: Array, score: Array, count: Array, level: float) -> tuple[Arr
         level: of the interval.
 
     Of ten rows of score 0.5 that are all positive, the rate is at least 0.69 at 95 %, and the
-    p-value twice 0.5**10:
+    p-value 0.5**10:
 
     >>> one = np.array([0.5]), np.array([0.5]), np.array([10.0])
     >>> gap, p_value = nearest(*one, 0.95)
     >>> gap.round(2).tolist(), round(p_value, 5)
-    ([0.19], 0.00195)
+    ([0.19], 0.00098)
     """
     used = count > 0
     delta, at, count = delta[used], score[used], count[used]
@@ -50,7 +50,7 @@ def nearest(delta: Array, score: Array, count: Array, level: float) -> tuple[Arr
     hits, misses = _outcomes(delta, at, count)
     # at least as many hits, and as many misses, under perfect calibration
     rarer = np.minimum(_chance(hits, misses, at), _chance(misses, hits, 1 - at))
-    return out, min(1.0, 2 * bins * float(rarer.min(initial=1.0)))
+    return out, min(1.0, bins * float(rarer.min(initial=1.0)))
 
 
 def farthest(delta: Array, score: Array, count: Array, level: float) -> Array:
