@@ -89,6 +89,7 @@ MCB = CellMetric(
     "Dimitriadis et al. 2021",
     mcb,
     error=True,
+    counterpart="dsc",
     sees="what recalibration that keeps the order would gain, in the units of the score",
     blind="calibration curves that fall",
 )
@@ -100,6 +101,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         "Dimitriadis et al. 2021",
         dsc,
         least=0,
+        counterpart="mcb",
         biased=True,
         better="higher",
         sees="the value of the order of the scores, in the units of the score",

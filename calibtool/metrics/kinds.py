@@ -73,6 +73,8 @@ class CellMetric(MetricEntry):
         edges: edges(cells, **options) to the upper edges of bins, where the metric is a norm of
             their gaps; None for a metric of whole curves.
         of_profile: of_profile(profile, **options), that norm; reduces the last axis.
+        counterpart: the metric to which noise adds as much as to this one, so that their difference
+            is a part of the mean score that noise does not move: mcb and dsc.
     """
 
     of: Callable[..., Array]
@@ -86,6 +88,7 @@ class CellMetric(MetricEntry):
     cuts: Callable[..., Sequence[float]] | None = None
     edges: Callable[..., Array] | None = None
     of_profile: Callable[..., Array] | None = None
+    counterpart: str = ""
 
 
 @dataclass(frozen=True)

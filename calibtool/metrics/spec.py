@@ -86,6 +86,15 @@ class Spec:
         return isinstance(self.metric, CellMetric) and self.metric.edges is None
 
     @property
+    def counterpart(self) -> Spec | None:
+        """The metric of `CellMetric.counterpart` with the same options, or None."""
+        if not isinstance(self.metric, CellMetric) or not self.metric.counterpart:
+            return None
+        name = self.metric.counterpart
+        options = self.name.removeprefix(self.metric.name)
+        return replace(self, name=name + options, metric=METRICS[name])
+
+    @property
     def one_edge_for_all(self) -> bool:
         """True for a binned error whose edges do not depend on the data."""
         return self.profile in FIXED
