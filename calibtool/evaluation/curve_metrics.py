@@ -44,7 +44,7 @@ class CurveMetrics:
         # measured whether or not they were asked for: corrected values have to add up
         pairs = [(spec, spec.counterpart) for spec in specs]
         self.counterparts: dict[str, Spec | None] = {x.name: spec for spec, x in pairs if x}
-        self.counterparts |= dict((spec.name, other) for spec, other in pairs)
+        self.counterparts |= {spec.name: other for spec, other in pairs}
         known = {other.name: other for _, other in pairs if other} | self.specs
         self._settled: dict[tuple[str, int], Spec] = {}
         values = problems.values([self._exactly(x) for x in known.values()], settings.threads)
