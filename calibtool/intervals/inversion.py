@@ -184,6 +184,13 @@ class Inversion:
         self.noise = _noise(
             observed.delta, observed.safe, observed.unit, drawn_gap, self.drawn_mass, seed
         )
+        # two classes are the same rows, seen from either side, and so is their noise
+        self.twins = (
+            mass.ndim == 2
+            and len(mass) == 2
+            and bool(np.allclose(mass[0], mass[1, ::-1]) and np.allclose(gap[0], -gap[1, ::-1]))
+        )
+        self._mirror(self.noise)
         self.steady = self.count * score * (1 - score) >= STEADY
         self.seed = seed
 
@@ -200,8 +207,14 @@ class Inversion:
         if few.any():
             rng = generator(Stream.TIES, self.seed)
             drawn[:, few] = outcomes(self.noise[:, few], observed.score[few], self.count[few], rng)
+        self._mirror(drawn)
         drawn *= self.mass.astype(drawn.dtype)
         return np.asarray(drawn)
+
+    def _mirror(self, drawn: Array) -> None:
+        """Let class 0 have what class 1 has, from the other side, where there are two."""
+        if self.twins:
+            drawn[:, 0] = -drawn[:, 1, ::-1]
 
     def of(
         self, norm: Norm, truth: Norm | None = None, side: int = 0, *, band: bool = True
