@@ -364,10 +364,10 @@ class _Candidates:
         """
         # a quantile equal to the target then counts as below it: the root moves on to larger errors
         target = error + (1e-9 if share < 0.5 else 0.0)
+        tied = error * (-TIED if share < 0.5 else TIED)
 
         def excess(u: float) -> float:
-            equal = error * TIED if u == 1.0 else 0.0
-            return float(np.quantile(self.errors(curve, u), share)) - target + equal
+            return float(np.quantile(self.errors(curve, u), share)) - target + tied * (u == 1.0)
 
         u = root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
         if u == 1.0:
