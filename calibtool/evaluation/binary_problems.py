@@ -16,7 +16,7 @@ import numpy as np
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
-from calibtool.evaluation.measurement import effective_rows
+from calibtool.evaluation.measurement import effective_rows, rows_by_bin
 from calibtool.intervals.draws import GROUP, Draws, drawn_sums
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells, locate
@@ -109,6 +109,13 @@ class RowProblems:
         where = locate(self.problem(index).score, edges)
         n, y = self.drawn(index, where, len(edges), draws, threads)
         return n, y
+
+    def rows_by_bin(self, index: int, edges: Array) -> Array:
+        """Return the effective number of rows of each bin of a problem (Kish 1965), (bins,)."""
+        problem = self.problem(index)
+        where = locate(problem.score, edges)
+        weights = np.ones(len(where)) if problem.weights is None else problem.weights
+        return rows_by_bin(where, weights, len(edges))
 
     def values(
         self, functions: Sequence[Callable[[Cells, int], Array]], threads: int

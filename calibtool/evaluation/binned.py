@@ -7,13 +7,20 @@ import numpy as np
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
-from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
+from calibtool.evaluation.measurement import (
+    Finish,
+    Measurement,
+    Settings,
+    Sums,
+    effective_rows,
+    rows_by_bin,
+)
 from calibtool.evaluation.one_vs_rest import OneVsRest
 from calibtool.evaluation.plan import ColumnPlan
-from calibtool.intervals import inversion
+from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
 from calibtool.intervals.draws import EXACT_ROWS, drawn_sums
 from calibtool.metrics.cells import Cells, locate
-from calibtool.metrics.grammar import SIDES
+from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import Profile, profile
 from calibtool.metrics.spec import Spec
 from calibtool.parallel import ordered
@@ -23,8 +30,8 @@ from calibtool.types import Array
 class BinnedErrors:
     """Errors of one score per row. Metrics on the same bins share columns of the plan."""
 
-    def __init__(self, rows: Rows, plan: ColumnPlan) -> None:
-        self.rows, self.plan = rows, plan
+    def __init__(self, rows: Rows, plan: ColumnPlan, shared: SharedProfiles) -> None:
+        self.rows, self.plan, self.shared = rows, plan, shared
         self._cells: dict[str, Cells] = {}
         self._columns: dict[tuple[str, bytes], slice] = {}
 
@@ -52,19 +59,28 @@ class BinnedErrors:
 
             self._columns[key] = self.plan.note(2 * bins, build)
         at = self._columns[key]
+        self.shared.want(key)
 
         def finish(sums: Sums) -> Measurement:
             if sums is None:
                 return Measurement(value)
-            shares = sums[:, at] / sums[:, :1]
-            # on their grid, sums of a bin that a replicate leaves empty may end just below 0
-            gap, mass = shares[:, :bins], np.maximum(shares[:, bins:], 0)
-            return error_of(spec, seen, gap, mass, self._effective(seen), self.plan.settings)
+
+            def make() -> ProfileErrors:
+                shares = sums[:, at] / sums[:, :1]
+                # on their grid, sums of a bin that a replicate leaves empty may end just below 0
+                gap, mass = shares[:, :bins], np.maximum(shares[:, bins:], 0)
+                return self._errors(seen, gap, mass, locate(score, edges))
+
+            return self.shared.take(key, make).measure(spec, value)
 
         return finish
 
-    def _effective(self, seen: Profile) -> float:
-        return effective_rows(seen.rows, self.rows.weights)
+    def _errors(self, seen: Profile, gap: Array, mass: Array, where: Array) -> ProfileErrors:
+        """Return the errors of a profile with these replicates; `where` is the bin of each row."""
+        weights = self.rows.weights
+        count = None if weights is None else lambda: rows_by_bin(where, weights, seen.mass.size)
+        rows = effective_rows(seen.rows, weights)
+        return ProfileErrors(seen, gap, mass, rows, self.plan.settings, count)
 
     @property
     def _draws_units(self) -> bool:
@@ -83,11 +99,12 @@ class BinnedErrors:
         where = locate(score, edges)
         seen = profile(Cells.binned(score, outcome, edges, weights, where))
         value = float(spec.of_profile(seen))
+        key = (spec.view, edges.tobytes())
+        self.shared.want(key)
+        settings = self.plan.settings
 
-        def finish(sums: Sums) -> Measurement:
-            settings = self.plan.settings
-            if settings.draws is None:
-                return Measurement(value)
+        def make() -> ProfileErrors:
+            assert settings.draws is not None
             mass = np.ones(len(score)) if weights is None else weights
             residual = mass * (outcome - score.astype(np.float64))
             rows, columns = np.arange(len(score)), [mass, residual]
@@ -95,7 +112,12 @@ class BinnedErrors:
             total = n.sum(axis=1, keepdims=True)
             some = total[:, 0] > 0
             gap, share = r[some] / total[some], np.maximum(n[some] / total[some], 0)
-            return error_of(spec, seen, gap, share, self._effective(seen), settings)
+            return self._errors(seen, gap, share, where)
+
+        def finish(sums: Sums) -> Measurement:
+            if settings.draws is None:
+                return Measurement(value)
+            return self.shared.take(key, make).measure(spec, value)
 
         return finish
 
@@ -107,41 +129,53 @@ class BinnedErrors:
         return self._cells[view]
 
 
-def of_classes(spec: Spec, view: OneVsRest | None, settings: Settings) -> Finish:
+def of_classes(
+    spec: Spec, view: OneVsRest | None, settings: Settings, shared: SharedProfiles
+) -> Finish:
     """Measure an error of the class view at edges that all classes share."""
     if view is None:
         raise NotAvailableError("needs whole probability rows")
     edges = spec.edges(Cells.empty())
     seen = profile(view.cells(edges))
     value = float(spec.of_profile(seen))
+    key = ("classes", edges.tobytes())
+    shared.want(key)
+
+    def make() -> ProfileErrors:
+        gap, mass = view.replicates(
+            edges, settings.threads, lambda share: settings.progress("resampling classes", share)
+        )
+        rows = effective_rows(seen.rows, view.weights)
+        count = None if view.weights is None else lambda: view.rows_by_bin(edges)
+        return ProfileErrors(seen, gap, mass, rows, settings, count)
 
     def finish(sums: Sums) -> Measurement:
         if view.draws is None:
             return Measurement(value)
-        gap, mass = view.replicates(
-            edges, settings.threads, lambda share: settings.progress("resampling classes", share)
-        )
-        return error_of(spec, seen, gap, mass, effective_rows(seen.rows, view.weights), settings)
+        return shared.take(key, make).measure(spec, value)
 
     return finish
 
 
-def of_problems(spec: Spec, problems: RowProblems, settings: Settings) -> Finish:
+def of_problems(
+    spec: Spec, problems: RowProblems, settings: Settings, shared: SharedProfiles
+) -> Finish:
     """Measure an error of several binary problems, each at its own edges, as one profile of all
     bins."""
-    edges, pooled = _pooled(spec, problems, settings.threads)
+    edges, pooled, values = _pooled(spec, problems, settings.threads)
     bins = max(len(of_problem) for of_problem in edges)
     n, p, y = (_stacked([getattr(c, name) for c in pooled], bins) for name in ("n", "p", "y"))
     # every row is in the problem of each class, but only in that of its predicted class
     total = n.sum() if problems.view == "label" else n[0].sum()
     score = np.divide(p, n, out=np.zeros_like(p), where=n > 0)
     seen = Profile((y - p) / total, n / total, score, float(total))
-    value = float(spec.of_profile(seen))
+    value = float(spec.of_profile(seen)) if values is None else values
+    key = ("problems", problems.view, *(of_problem.tobytes() for of_problem in edges))
+    shared.want(key)
 
-    def finish(sums: Sums) -> Measurement:
+    def make() -> ProfileErrors:
         draws = settings.draws
-        if draws is None:
-            return Measurement(value)
+        assert draws is not None
         shape = (draws.replicates, len(problems), bins)
         gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for k in range(len(problems)):
@@ -154,21 +188,40 @@ def of_problems(spec: Spec, problems: RowProblems, settings: Settings) -> Finish
         share = np.where(some, whole, 1)[:, None, None]
         gap /= share
         mass /= share
-        return error_of(spec, seen, gap[some], mass[some], problems.rows(), settings)
+
+        def count() -> Array:
+            of_each = [problems.rows_by_bin(k, e) for k, e in enumerate(edges)]
+            return _stacked(of_each, bins)
+
+        rows = problems.rows()
+        weighted = None if problems.weights is None else count
+        return ProfileErrors(seen, gap[some], mass[some], rows, settings, weighted)
+
+    def finish(sums: Sums) -> Measurement:
+        if settings.draws is None:
+            return Measurement(value)
+        return shared.take(key, make).measure(spec, value)
 
     return finish
 
 
-def _pooled(spec: Spec, problems: RowProblems, threads: int) -> tuple[list[Array], list[Cells]]:
-    """Return each problem's edges, and its cells pooled into them."""
+def _pooled(
+    spec: Spec, problems: RowProblems, threads: int
+) -> tuple[list[Array], list[Cells], float | None]:
+    """Return each problem's edges, its cells pooled into them, and the value of a metric of exact
+    cells."""
 
-    def work(index: int) -> tuple[Array, Cells]:
+    def work(index: int) -> tuple[Array, Cells, float, float]:
         cells = problems.exact(index)
         edges = spec.edges(cells)
-        return edges, cells.pool(edges)
+        value = float(spec.of_cells(cells)) if isinstance(spec.metric, CellMetric) else 0.0
+        return edges, cells.pool(edges), value, float(cells.total)
 
-    done = list(ordered(work, range(len(problems)), threads))
-    return [edges for edges, _ in done], [cells for _, cells in done]
+    edges, pooled, values, mass = zip(*ordered(work, range(len(problems)), threads), strict=True)
+    if not isinstance(spec.metric, CellMetric):
+        return list(edges), list(pooled), None
+    value = float(problems.combine(np.array(values), np.array(mass)))
+    return list(edges), list(pooled), value
 
 
 def _stacked(parts: list[Array], width: int) -> Array:
@@ -177,48 +230,3 @@ def _stacked(parts: list[Array], width: int) -> Array:
     for row, part in zip(out, parts, strict=True):
         row[: len(part)] = part
     return out
-
-
-def error_of(
-    spec: Spec, seen: Profile, gap: Array, mass: Array, rows: float, settings: Settings
-) -> Measurement:
-    """Measure a calibration error, with its replicates and, if it is the method, their inversion.
-
-    Args:
-        spec: the metric.
-        seen: the profile of the observed bins.
-        gap, mass: (R, ...) the same in every replicate.
-        rows: the number of equally weighted rows that would be as informative.
-        settings: how it is measured.
-    """
-
-    def norm(gap: Array, mass: Array) -> Array:
-        return spec.of_profile(Profile(gap, mass, seen.score, rows))
-
-    def truth(gap: Array, mass: Array) -> Array:
-        return spec.of_profile(Profile(gap, mass, seen.score, rows), truth=True)
-
-    value = float(spec.of_profile(seen))
-    replicates = norm(gap, mass).astype(np.float64)
-    if not settings.inverted:
-        return Measurement(value, replicates=replicates)
-    assert settings.draws is not None
-    score, independent = np.asarray(seen.score), rows
-    if settings.draws.cluster is not None:
-        # candidate truths are simulated with independent rows: as many as vary like the clusters
-        independent /= inversion.design_effect(seen.gap, seen.mass, score, gap, mass, rows)
-    inverse = inversion.invert(
-        seen.gap,
-        seen.mass,
-        score,
-        gap,
-        mass,
-        norm,
-        rows=independent,
-        level=settings.level,
-        seed=settings.draws.seed,
-        threads=settings.threads,
-        truth=truth,
-        side=SIDES.get(spec.norm, 0),
-    )
-    return Measurement(value, replicates=replicates, inverse=inverse)

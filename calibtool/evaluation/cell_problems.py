@@ -61,6 +61,11 @@ class CellProblems(RowProblems):
             pooled, self._rows_per_weight(index, edges, pooled), draws, Stream.CELL_BINS, index
         )
 
+    def rows_by_bin(self, index: int, edges: Array) -> Array:
+        """Return the effective number of rows of each bin of a problem (Kish 1965), (bins,)."""
+        pooled = self.exact(index).pool(edges)
+        return pooled.n * self._rows_per_weight(index, edges, pooled)
+
     def bootstrapped(
         self, draws: Draws, threads: int, tick: Callable[[float], None]
     ) -> Iterator[Cells]:

@@ -41,9 +41,14 @@ class CurveMetrics:
         for spec in specs:
             if isinstance(spec.metric, CellMetric) and spec.metric.cuts:
                 problems.keep(spec.metric.cuts(**spec.options))
+        # measured whether or not they were asked for: corrected values have to add up
+        pairs = [(spec, spec.counterpart) for spec in specs]
+        self.counterparts: dict[str, Spec | None] = {x.name: spec for spec, x in pairs if x}
+        self.counterparts |= {spec.name: other for spec, other in pairs}
+        known = {other.name: other for _, other in pairs if other} | self.specs
         self._settled: dict[tuple[str, int], Spec] = {}
-        values = problems.values([self._exactly(spec) for spec in specs], settings.threads)
-        self.value = dict(zip(self.specs, values, strict=True))
+        values = problems.values([self._exactly(x) for x in known.values()], settings.threads)
+        self.value = dict(zip(known, values, strict=True))
         self._replicates: dict[str, Array] | None = None
         self._inverse: dict[str, inversion.Inverted] | None = None
 
@@ -68,7 +73,8 @@ class CurveMetrics:
                 return Measurement(value)
             if spec.is_error and self.settings.inverted:
                 replicates = self.replicates[spec.name] if self.settings.paired else None
-                return Measurement(value, replicates=replicates, inverse=self.inverse[spec.name])
+                inverse = self._balanced(spec, self.inverse[spec.name])
+                return Measurement(value, replicates=replicates, inverse=inverse)
             return self._plain(spec, value)
 
         return finish
@@ -85,6 +91,28 @@ class CurveMetrics:
                 place = "" if row is None else f" (row {row}, counting from 0)"
                 return f"not defined: a score of exactly {score} has outcome {outcome}{place}"
         return "not defined on these data"
+
+    def _balanced(self, spec: Spec, found: inversion.Inverted) -> inversion.Inverted:
+        """Return an error's interval with an estimate that leaves its counterpart at least 0.
+
+        Miscalibration - discrimination + uncertainty is the mean score, of values and of estimates.
+        What noise adds to one of the two it adds to the other, so that both are corrected by the
+        same amount: at most by the whole discrimination.
+        """
+        other = self.counterparts[spec.name]
+        if other is None or not np.isfinite(self.value[other.name]):
+            return found
+        corrected = max(found.corrected, self.value[spec.name] - self.value[other.name])
+        return found._replace(corrected=corrected, high=max(found.high, corrected))
+
+    def _corrected(self, spec: Spec, moves: Array) -> float:
+        """Return the estimate of a metric that noise moves by `moves`, or by as much as it adds to
+        the metric's counterpart."""
+        value, other = self.value[spec.name], self.counterparts[spec.name]
+        if other is None or not np.isfinite(self.value[other.name]):
+            return value - float(np.median(moves))
+        error = self._balanced(other, self.inverse[other.name])
+        return value - (self.value[other.name] - error.corrected)
 
     def _lacks_interval(self, spec: Spec) -> bool:
         """Return whether no interval is known to cover.
@@ -108,11 +136,11 @@ class CurveMetrics:
         assert isinstance(spec.metric, CellMetric)
         if spec.metric.biased and self.settings.inverted:
             moves = self._moves(spec)
-            low, high = np.quantile(moves, self._tails)
+            low, high = np.quantile(moves, self._tails).tolist()
             # a basic interval: what noise does to the smoothed truth is taken off the value
             least, most = spec.limits
             ends = (max(value - high, least), min(value - low, most))
-            corrected = min(max(value - float(np.median(moves)), ends[0]), ends[1])
+            corrected = min(max(self._corrected(spec, moves), least), most)
             return Measurement(
                 value, replicates=replicates, corrected=corrected, interval=ends, method="smoothed"
             )
@@ -180,7 +208,8 @@ class CurveMetrics:
     def _invert(self) -> dict[str, inversion.Inverted]:
         """Draw data sets from candidates ever farther out, until every error's interval ends."""
         draws, threads = self._candidate_draws(), self.settings.threads
-        errors = [name for name, spec in self.specs.items() if spec.is_error]
+        known = self.specs | {x.name: x for x in self.counterparts.values() if x}
+        errors = [name for name, spec in known.items() if spec.is_error]
         whole = self._values((fine.cells for fine in self.problems.fine), errors)
         seen = {name: float(whole[name]) for name in errors}
         truth: dict[str, list[float]] = {name: [] for name in errors}

@@ -123,5 +123,6 @@ def design_effect(fine: Fine, n: Array, y: Array) -> float:
         score = np.divide(sums(fine.cells.n * centres), mass, where=mass > 0, out=0 * mass)
         whole = np.maximum(n.sum(axis=1, keepdims=True), 1e-300)
         drawn = sums(y - n * centres) / whole, sums(n) / whole
-        effects.append(inversion.design_effect(gap / total, mass / total, score, *drawn, rows))
+        profile = (gap / total, mass / total, score, *drawn)
+        effects.append(inversion.design_effect(*profile, rows * mass / total))
     return max(effects)

@@ -13,10 +13,11 @@ from statistics import NormalDist
 import numpy as np
 
 from calibtool.errors import WHOLE_ROWS, NotAvailableError
-from calibtool.evaluation.binned import error_of, of_problems
+from calibtool.evaluation.binned import of_problems
 from calibtool.evaluation.cell_problems import CellProblems, lacking_view
 from calibtool.evaluation.curve_metrics import CurveMetrics
-from calibtool.evaluation.measurement import Measurement, Settings
+from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
+from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
@@ -81,36 +82,49 @@ class _VariantMetrics:
 
     def __init__(self, summary: Summary, specs: Sequence[Spec], settings: Settings) -> None:
         self.summary, self.specs, self.settings = summary, specs, settings
+        self.shared = SharedProfiles()
         self._problems: dict[str, CellProblems] = {}
         self._curves: dict[str, CurveMetrics] = {}
 
     def measure(self) -> list[Measurement]:
-        return [self._measure(spec) for spec in self.specs]
+        # all metrics first say which profiles they need: those that several share are drawn once
+        finishes = [self._finish_of(spec) for spec in self.specs]
+        return [
+            self._widened(spec, finish(None))
+            for spec, finish in zip(self.specs, finishes, strict=True)
+        ]
 
-    def _measure(self, spec: Spec) -> Measurement:
+    def _finish_of(self, spec: Spec) -> Finish:
         try:
-            return self._widened(spec, self._by_kind(spec))
+            return self._by_kind(spec)
         except NotAvailableError as error:
-            return Measurement(missing=str(error))
+            missing = Measurement(missing=str(error))
+            return lambda sums: missing
 
-    def _by_kind(self, spec: Spec) -> Measurement:
+    def _by_kind(self, spec: Spec) -> Finish:
         match spec.metric:
             case Score():
-                return _score(spec, self.summary, self.settings)
+                score = _score(spec, self.summary, self.settings)
+                return lambda sums: score
             case CountMetric():
-                return Measurement(_counts(spec, spec.metric, self.summary))
+                counts = Measurement(_counts(spec, spec.metric, self.summary))
+                return lambda sums: counts
+            case CellMetric(edges=None):
+                curve = self._curves_of(spec.view).add(spec)(None)
+                return lambda sums: curve
             case CellMetric():
-                return self._curves_of(spec.view).add(spec)(None)
+                problems = self._problems_of(spec.view)
+                return of_problems(spec, problems, self.settings, self.shared)
             case BinnedError():
                 in_class_bins = spec.view == "class" and in_bins(self.summary.shape)
                 if in_class_bins and spec.one_edge_for_all:
-                    return _in_bins(spec, self.summary, self.settings)
+                    return _in_bins(spec, self.summary, self.settings, self.shared)
                 problems = self._problems_of(spec.view)
                 if spec.one_edge_for_all:
                     require_ends(spec, problems.ends)
                 if spec.view in ("top", "positive"):
-                    return _of_column(spec, problems, self.settings)
-                return of_problems(spec, problems, self.settings)(None)
+                    return _of_column(spec, problems, self.settings, self.shared)
+                return of_problems(spec, problems, self.settings, self.shared)
         whole = isinstance(spec.metric, MatrixMetric) and self.summary.kind == "confidence"
         raise NotAvailableError(WHOLE_ROWS if whole else NO_ROWS)
 
@@ -148,7 +162,7 @@ class _VariantMetrics:
 
     def _curves_of(self, view: str) -> CurveMetrics:
         if view not in self._curves:
-            specs = [s for s in self.specs if isinstance(s.metric, CellMetric) and s.view == view]
+            specs = [s for s in self.specs if s.is_curve and s.view == view]
             self._curves[view] = CurveMetrics(self._problems_of(view), specs, self.settings)
         return self._curves[view]
 
@@ -183,28 +197,56 @@ def resolution(spec: Spec, summary: Summary, value: float) -> float:
     return abs(moved - value) if np.isfinite(moved) else 0.0
 
 
-def _of_column(spec: Spec, problems: CellProblems, settings: Settings) -> Measurement:
+def _of_column(
+    spec: Spec, problems: CellProblems, settings: Settings, shared: SharedProfiles
+) -> Finish:
     """Measure a binned error of the top or the positive view, which is one binary problem."""
     exact = problems.exact(0)
     edges = spec.edges(exact)
     seen = profile(exact.pool(edges))
-    if settings.draws is None:
-        return Measurement(float(spec.of_profile(seen)))
-    gap, mass = problems.column(edges, settings.draws)
-    return error_of(spec, seen, gap, mass, problems.rows(), settings)
+    value = float(spec.of_profile(seen))
+    key = (spec.view, edges.tobytes())
+    shared.want(key)
+
+    def make() -> ProfileErrors:
+        assert settings.draws is not None
+        gap, mass = problems.column(edges, settings.draws)
+        count = None if problems.weights is None else lambda: problems.rows_by_bin(0, edges)
+        return ProfileErrors(seen, gap, mass, problems.rows(), settings, count)
+
+    def finish(sums: Sums) -> Measurement:
+        if settings.draws is None:
+            return Measurement(value)
+        return shared.take(key, make).measure(spec, value)
+
+    return finish
 
 
-def _in_bins(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
-    """Measure an error of many classes in bins, whose replicates are normal with each bin's own
-    moments: a summary of many classes keeps sums of squares by bin, but no fine cells."""
+def _in_bins(spec: Spec, summary: Summary, settings: Settings, shared: SharedProfiles) -> Finish:
+    """Measure an error of many classes in bins: a summary of many classes keeps sums of squares by
+    bin, but no fine cells."""
     if not summary.has("class"):
         raise NotAvailableError(lacking_view(summary, "class"))
     require_ends(spec, summary.ends("class"))
     edges = spec.edges(Cells.empty())
+    value = float(spec.of_profile(profile(summary.cells("class").pool(edges))))
+    key = ("bins of classes", edges.tobytes())
+    shared.want(key)
+
+    def finish(sums: Sums) -> Measurement:
+        if settings.draws is None:
+            return Measurement(value)
+        return shared.take(key, lambda: _drawn_bins(summary, edges, settings)).measure(spec, value)
+
+    return finish
+
+
+def _drawn_bins(summary: Summary, edges: Array, settings: Settings) -> ProfileErrors:
+    """Return the errors of many classes' bins, whose replicates are normal with each bin's own
+    moments."""
+    assert settings.draws is not None
     cells = summary.cells("class").pool(edges)
     seen = profile(cells)
-    if settings.draws is None:
-        return Measurement(float(spec.of_profile(seen)))
     total = float(cells.total[0])
     squares, pp, py = (
         Cells(summary.ends("class"), x, x, x).pool(edges).n
@@ -229,7 +271,8 @@ def _in_bins(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
     gap = (seen.gap + root / total * of_gap).astype(np.float32)
     mass = np.maximum(seen.mass + (shared * of_gap + rest * of_mass) / total, 0).astype(np.float32)
     rows = total**2 / float(squares[0].sum())
-    return error_of(spec, seen, gap, mass, rows, settings)
+    by_bin = np.divide(cells.n, weight_per_row, out=np.zeros_like(root), where=squares > 0)
+    return ProfileErrors(seen, gap, mass, rows, settings, lambda: by_bin)
 
 
 def _score(spec: Spec, summary: Summary, settings: Settings) -> Measurement:

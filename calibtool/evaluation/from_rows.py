@@ -18,6 +18,7 @@ from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
 from calibtool.evaluation.plan import ColumnPlan
+from calibtool.evaluation.profile_errors import SharedProfiles
 from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_two_files
 from calibtool.intervals import bootstrap
 from calibtool.metrics.kinds import (
@@ -71,7 +72,8 @@ class _VariantMetrics:
         self, variant: Collected, other: Rows | None, specs: Sequence[Spec], plan: ColumnPlan
     ) -> None:
         self.variant, self.other, self.specs, self.plan = variant, other, specs, plan
-        self.bins = BinnedErrors(variant.rows, plan)
+        self.shared = SharedProfiles()
+        self.bins = BinnedErrors(variant.rows, plan, self.shared)
         self._problems: dict[str, RowProblems] = {}
         self._curves: dict[str, CurveMetrics] = {}
 
@@ -99,14 +101,16 @@ class _VariantMetrics:
                 return of_matrix(spec, spec.metric, variant, settings)
             case TwoFileMetric():
                 return of_two_files(spec, spec.metric, variant.rows, self.other, settings)
-            case CellMetric():
+            case CellMetric(edges=None):
                 return self._curves_of(spec.view).add(spec)
+            case CellMetric():
+                return of_problems(spec, self._problems_of(spec.view), settings, self.shared)
             case BinnedError():
                 if spec.view in ("top", "positive"):
                     return self.bins.add(spec)
                 if spec.view == "class" and spec.one_edge_for_all:
-                    return of_classes(spec, variant.classes, settings)
-                return of_problems(spec, self._problems_of(spec.view), settings)
+                    return of_classes(spec, variant.classes, settings, self.shared)
+                return of_problems(spec, self._problems_of(spec.view), settings, self.shared)
 
     def _reaching(self, mean: Finish, metric: Score) -> Finish:
         """Measure a mean whose interval also contains what the metric cannot exclude by theory.
@@ -142,6 +146,6 @@ class _VariantMetrics:
 
     def _curves_of(self, view: str) -> CurveMetrics:
         if view not in self._curves:
-            specs = [s for s in self.specs if isinstance(s.metric, CellMetric) and s.view == view]
+            specs = [s for s in self.specs if s.is_curve and s.view == view]
             self._curves[view] = CurveMetrics(self._problems_of(view), specs, self.plan.settings)
         return self._curves[view]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.draws import Draws
@@ -98,3 +100,18 @@ def effective_rows(total: float, weights: Array | None) -> float:
     if weights is None:
         return total
     return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def rows_by_bin(where: Array, weights: Array, bins: int) -> Array:
+    """Return the effective number of rows of each bin (Kish 1965, sec. 8.2), (bins,).
+
+    Args:
+        where: (N,) the bin of each row.
+        weights: (N,) the weight of each row.
+        bins: the number of bins.
+
+    >>> rows_by_bin(np.array([0, 0, 1]), np.array([2.0, 2.0, 5.0]), 3)
+    array([2., 1., 0.])
+    """
+    n, squares = (np.bincount(where, w, bins) for w in (weights, weights**2))
+    return np.divide(n * n, squares, out=np.zeros(bins), where=squares > 0)

@@ -57,6 +57,19 @@ class OneVsRest:
         p[:, 0] += self.low
         return Cells(edges, n, p, y)
 
+    def rows_by_bin(self, edges: Array) -> Array:
+        """Return the effective number of rows of every class's bins (Kish 1965), (K, M)."""
+        at, row, _ = self._entries(edges)
+        weight = self._weight()
+        sums = []
+        for of_row in (weight, weight**2):
+            total = np.bincount(at, of_row[row], len(self.low) * len(edges))
+            of_bins = total.astype(np.float64).reshape(len(self.low), len(edges))
+            of_bins[:, 0] = of_row.sum() - of_bins[:, 1:].sum(axis=1)
+            sums.append(np.maximum(of_bins, 0))  # a difference may end just below 0
+        n, squares = sums
+        return np.divide(n * n, squares, out=np.zeros_like(n), where=squares > 0)
+
     def replicates(
         self, edges: Array, threads: int, tick: Callable[[float], None]
     ) -> tuple[Array, Array]:

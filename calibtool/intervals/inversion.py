@@ -24,10 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from calibtool.intervals.root import root
+from calibtool.intervals.single_bins import outcomes, shrunk
 from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
@@ -42,6 +45,9 @@ ENOUGH = 400
 STEADY = 30
 # The same for a design effect: single coordinates matter less in its sums.
 STEADY_SPREAD = 5
+# Errors that differ by less, relative to their size, are equal: those of few rows take few values,
+# and sums of float32 round them by up to 1e-7.
+TIED = 1e-6
 # Values of replicates per piece of work: 2 MB of float32.
 _AT_ONCE = 1 << 19
 Norm: TypeAlias = Callable[[Array, Array], Array]
@@ -130,63 +136,132 @@ def invert(
     level: float,
     seed: int,
     threads: int = 1,
-    truth: Norm | None = None,
-    side: int = 0,
 ) -> Inverted:
     """Return interval, median-unbiased estimate and p-value of a calibration error.
 
-    Args:
-        gap, mass: (...) signed gap and mass of each coordinate, as shares of all rows' weight.
-        score: (...) mean score of each coordinate, in [0, 1].
-        drawn_gap, drawn_mass: (R, ...) their replicates, float32 or float64.
-        norm: norm(gap, mass), the error of a profile; reduces all axes but the leading one.
-        rows: the effective number of rows.
-        level: of the interval, between 0 and 1.
-        seed: of the normal draws that make up missing noise.
-        threads: the number of pieces worked on at a time; changes no digit.
-        truth: what `norm` estimates, of gaps without noise, where that is not `norm` itself.
-        side: 1 or -1 where the error counts gaps of that sign alone: gaps of the other sign stay as
-            observed in all candidates. 0 otherwise.
+    The arguments are those of `Inversion` and `Inversion.of`; `rows` is the effective number.
     """
-    observed = _Observed(gap, mass, score, rows)
-    # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
-    drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(drawn_gap.dtype)
-    noise = _noise(observed.delta, observed.safe, observed.unit, drawn_gap, drawn_mass, seed)
-    error = float(norm(gap, mass))
-    tail = (1 - level) / 2
-    with ThreadPoolExecutor(threads) as pool:
-        line = _Candidates(observed, noise, drawn_mass, norm, truth or norm, side, pool)
-        low = line.solve(concentrated, 1 - tail, error)
-        high = line.solve(spread, tail, error)
-        middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
-        null = line.errors(spread, 1.0)
-    # the data count as one of the replicates, so that a p-value is never 0
-    p_value = (1 + int(np.count_nonzero(null >= error))) / (1 + len(null))
-    steady = rows * mass * score * (1 - score) >= STEADY
-    if side:
-        steady &= np.sign(observed.z) == side
-    if len(noise) >= ENOUGH and steady.any():
-        left, p_largest = _simultaneous(observed.z, noise, steady, tail * SHARE)
-        low = max(low, float(line.truth(observed.unit * left * mass, mass)))
-        p_value = min(p_value, p_largest / SHARE)  # Bonferroni, with unequal weights
-    high = max(low, high)
-    return Inverted(low, high, min(max(middle, low), high), p_value)
+    profile = (gap, mass, score, drawn_gap, drawn_mass)
+    count = rows * mass
+    return Inversion(*profile, count=count, level=level, seed=seed, threads=threads).of(norm)
+
+
+class Inversion:
+    """A profile with its replicates, of which any norm can be inverted."""
+
+    def __init__(
+        self,
+        gap: Array,
+        mass: Array,
+        score: Array,
+        drawn_gap: Array,
+        drawn_mass: Array,
+        *,
+        count: Array,
+        level: float,
+        seed: int,
+        threads: int = 1,
+    ) -> None:
+        """Take the noise from the replicates.
+
+        Args:
+            gap, mass: (...) signed gap and mass of each coordinate, as shares of all rows' weight.
+            score: (...) mean score of each coordinate, in [0, 1].
+            drawn_gap, drawn_mass: (R, ...) their replicates, float32 or float64.
+            count: (...) the effective number of rows of each coordinate.
+            level: of the interval, between 0 and 1.
+            seed: of the normal draws that make up missing noise.
+            threads: the number of pieces worked on at a time; changes no digit.
+        """
+        self.gap, self.mass, self.threads = gap, mass, threads
+        self.tail = (1 - level) / 2
+        self.count = count
+        self.observed = observed = _Observed(gap, mass, score, self.count)
+        # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
+        self.drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(
+            drawn_gap.dtype
+        )
+        self.noise = _noise(
+            observed.delta, observed.safe, observed.unit, drawn_gap, self.drawn_mass, seed
+        )
+        # two classes are the same rows, seen from either side, and so is their noise
+        self.twins = (
+            mass.ndim == 2
+            and len(mass) == 2
+            and bool(np.allclose(mass[0], mass[1, ::-1]) and np.allclose(gap[0], -gap[1, ::-1]))
+        )
+        self._mirror(self.noise)
+        self.steady = self.count * score * (1 - score) >= STEADY
+        self.seed = seed
+
+    @cached_property
+    def null(self) -> Array:
+        """The gaps that are measured under perfect calibration of the same scores, (R, ...).
+
+        Outcomes of coordinates with few rows or rare outcomes are binomial. A discrete error is
+        sensitive to that: debiased norms take a bin without any positive outcome as free of noise.
+        """
+        observed = self.observed
+        drawn = self.noise * observed.spread(np.zeros_like(observed.delta)).astype(self.noise.dtype)
+        few = observed.used & ~self.steady
+        if few.any():
+            rng = generator(Stream.TIES, self.seed)
+            drawn[:, few] = outcomes(self.noise[:, few], observed.score[few], self.count[few], rng)
+        self._mirror(drawn)
+        drawn *= self.mass.astype(drawn.dtype)
+        return np.asarray(drawn)
+
+    def _mirror(self, drawn: Array) -> None:
+        """Let class 0 have what class 1 has, from the other side, where there are two."""
+        if self.twins:
+            drawn[:, 0] = -drawn[:, 1, ::-1]
+
+    def of(
+        self, norm: Norm, truth: Norm | None = None, side: int = 0, *, band: bool = True
+    ) -> Inverted:
+        """Return interval, median-unbiased estimate and p-value of a calibration error.
+
+        Args:
+            norm: norm(gap, mass), the error of a profile; reduces all axes but the leading one.
+            truth: what `norm` estimates, of gaps without noise, where that is not `norm` itself.
+            side: 1 or -1 where the error counts gaps of that sign alone, 0 otherwise. Gaps of the
+                other sign, which keep noise from adding to the error, are then 0 on the
+                concentrated curve, and as observed on the spread one.
+            band: whether the simultaneous band may raise the low end.
+        """
+        observed, tail = self.observed, self.tail
+        error = float(norm(self.gap, self.mass))
+        with ThreadPoolExecutor(self.threads) as pool:
+            line = _Candidates(self, norm, truth or norm, side, pool)
+            low = line.solve(concentrated, 1 - tail, error)
+            high = line.solve(spread, tail, error)
+            middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
+            null = line.errors(concentrated, 1.0)
+        # the data count as one of the replicates, so that a p-value is never 0
+        p_value = (1 + int(np.count_nonzero(null >= error * (1 - TIED)))) / (1 + len(null))
+        steady = self.steady & (np.sign(observed.z) == side) if side else self.steady
+        if band and len(self.noise) >= ENOUGH and steady.any():
+            left, p_largest = shrunk(observed.z, self.noise, steady, tail * SHARE)
+            low = max(low, float(line.truth(observed.unit * left * self.mass, self.mass)))
+            p_value = min(p_value, p_largest / SHARE)  # Bonferroni, with unequal weights
+        high = max(low, high)
+        return Inverted(low, high, min(max(middle, low), high), p_value)
 
 
 def design_effect(
-    gap: Array, mass: Array, score: Array, drawn_gap: Array, drawn_mass: Array, rows: float
+    gap: Array, mass: Array, score: Array, drawn_gap: Array, drawn_mass: Array, count: Array
 ) -> float:
     """Return how many times as much the gaps vary as those of independent rows would, at least 1.
 
     The design effect of Kish (1965): the replicates' variance over that of the outcomes, each
     summed over the coordinates with enough rows to show it.
 
-    The arguments are those of `invert`, except that `rows` is the actual number of rows.
+    The arguments are those of `Inversion`, except that `count` does not know of clusters.
     """
-    steady = rows * mass * score * (1 - score) >= STEADY_SPREAD
+    steady = count * score * (1 - score) >= STEADY_SPREAD
     if not steady.any():
         steady = mass > 0
-    observed = _Observed(gap, mass, score, rows)
+    observed = _Observed(gap, mass, score, count)
     drift = drawn_gap - drawn_mass * observed.delta.astype(drawn_gap.dtype)
     drawn = drift.var(axis=0, dtype=np.float64)[steady].sum()
     alone = ((observed.unit * mass) ** 2)[steady].sum()
@@ -204,8 +279,8 @@ class _Observed:
         z: `delta` in these units.
     """
 
-    def __init__(self, gap: Array, mass: Array, score: Array, rows: float) -> None:
-        self.mass, self.score, self.rows = mass, score, rows
+    def __init__(self, gap: Array, mass: Array, score: Array, count: Array) -> None:
+        self.mass, self.score, self.count = mass, score, count
         self.used = mass > 0
         self.safe = np.where(self.used, mass, 1)
         self.delta = gap / self.safe
@@ -216,7 +291,7 @@ class _Observed:
         """Return the standard deviation of each mean outcome if the true gaps are `delta`."""
         # one imagined row whose outcome is its score keeps q, and so the deviation, off 0 where all
         # outcomes of a coordinate are equal
-        count = self.rows * self.mass
+        count = self.count
         q = np.clip(self.score + delta * count / (count + 1), 0, 1)
         return np.asarray(np.sqrt(q * (1 - q) / np.where(self.used, count, 1)) * self.used)
 
@@ -226,21 +301,19 @@ class _Candidates:
 
     def __init__(
         self,
-        observed: _Observed,
-        noise: Array,
-        drawn_mass: Array,
+        profile: Inversion,
         norm: Norm,
         truth: Norm,
         side: int,
         pool: ThreadPoolExecutor,
     ) -> None:
-        self.observed, self.noise, self.drawn_mass = observed, noise, drawn_mass
+        self.profile, self.observed, self.noise = profile, profile.observed, profile.noise
         self.norm, self.truth, self.side, self.pool = norm, truth, side, pool
         # gaps beyond the observed ones grow by the peak, at least by one standard deviation
-        self.step = max(float(np.abs(observed.z).max()), 1.0)
+        self.step = max(float(np.abs(self.observed.z).max()), 1.0)
         self.known: dict[tuple[str, float], Array] = {}
-        size = max(1, _AT_ONCE // max(observed.z.size, 1))
-        self.pieces = [slice(low, low + size) for low in range(0, len(noise), size)]
+        size = max(1, _AT_ONCE // max(self.observed.z.size, 1))
+        self.pieces = [slice(low, low + size) for low in range(0, len(self.noise), size)]
 
     def gaps(self, curve: Curve, u: float) -> Array:
         """Return the gaps at `u` of a curve, clipped so that mean outcomes stay in [0, 1].
@@ -250,26 +323,38 @@ class _Candidates:
         z = self.observed.z
         grown = curve(z, u) if u >= 0 else z - u * self.step * np.sign(z)
         if self.side:
-            grown = np.where(np.sign(z) == self.side, grown, z)
+            others = z if curve is spread else 0
+            grown = np.where(np.sign(z) == self.side, grown, others)
         return np.clip(self.observed.unit * grown, -self.observed.score, 1 - self.observed.score)
 
     def errors(self, curve: Curve, u: float) -> Array:
         """Return the errors measured if the candidate at `u` of a curve is true, (R,)."""
-        # both curves have the same ends: the observed profile at 0, nothing at 1
-        key = ("both" if u in (0.0, 1.0) else curve.__name__, u)
+        key = (self.name(curve, u), u)
         if key not in self.known:
             true = self.gaps(curve, u)
             scale = self.observed.spread(true).astype(self.noise.dtype)
             shift = true.astype(self.noise.dtype)
+            perfect = u == 1.0 and not true.any()
+            masses = self.profile.drawn_mass
 
             def piece(at: slice) -> Array:
+                if perfect:
+                    null = self.profile.null[at]
+                    return self.norm(null, np.broadcast_to(self.observed.mass, null.shape))
                 drawn = self.noise[at] * scale
                 drawn += shift
-                drawn *= self.drawn_mass[at]
-                return self.norm(drawn, self.drawn_mass[at])
+                drawn *= masses[at]
+                return self.norm(drawn, masses[at])
 
+            if perfect:
+                _ = self.profile.null  # made before threads ask for it
             self.known[key] = np.concatenate(list(self.pool.map(piece, self.pieces)))
         return self.known[key]
+
+    def name(self, curve: Curve, u: float) -> str:
+        """Return the name of a curve at `u`, "both" where the two are the same: at their ends, the
+        observed profile at 0 and nothing at 1."""
+        return "both" if u in (0.0, 1.0) and not self.side else curve.__name__
 
     def solve(self, curve: Curve, share: float, error: float) -> float:
         """Return the true error of the candidate on a curve whose `share` quantile is `error`.
@@ -279,36 +364,15 @@ class _Candidates:
         """
         # a quantile equal to the target then counts as below it: the root moves on to larger errors
         target = error + (1e-9 if share < 0.5 else 0.0)
+        tied = error * (-TIED if share < 0.5 else TIED)
 
         def excess(u: float) -> float:
-            return float(np.quantile(self.errors(curve, u), share)) - target
+            return float(np.quantile(self.errors(curve, u), share)) - target + tied * (u == 1.0)
 
-        u = _root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
+        u = root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
         if u == 1.0:
             return 0.0
         return float(self.truth(self.gaps(curve, u) * self.observed.mass, self.observed.mass))
-
-
-def _simultaneous(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, float]:
-    """Return what is left of each steady gap after the largest noise of any, and a p-value.
-
-    The worst bin of all is often one of a few rows, whose gap says nothing, while bins of thousands
-    are known to be off. The steady bins alone show that.
-
-    Args:
-        z: standardised gaps.
-        noise: (R, ...) standardised noise.
-        steady: the coordinates with enough rows for normal noise.
-        tail: the share of replicates whose largest noise may exceed the band.
-
-    Returns standardised gaps, 0 where not steady, and the p-value of the largest steady gap.
-    """
-    peaks = np.abs(noise[:, steady]).max(axis=1)
-    band = float(np.quantile(peaks, 1 - tail))
-    largest = float(np.abs(z[steady]).max())
-    p_value = (1 + int(np.count_nonzero(peaks >= largest))) / (1 + len(peaks))
-    left = np.where(steady, np.sign(z) * np.maximum(np.abs(z) - band, 0), 0)
-    return left, p_value
 
 
 def _noise(
@@ -333,43 +397,3 @@ def _noise(
     draws = normal.standard_normal((len(noise), int(short.sum())), dtype=np.float32)
     noise[..., short] += fill[short] * draws
     return noise
-
-
-def _root(f: Callable[[float], float], known: list[float], tolerance: float = 1e-5) -> float:
-    """Return where a decreasing function crosses 0, in (-16, 1]; 1 if it is not negative there.
-
-    Regula falsi with the Illinois rule (Dowell & Jarratt 1971), from the nearest of the points at
-    which the function is known already. `tolerance` is in u: 1e-5 of the way from the observed
-    profile to perfect calibration, far below the noise of the quantiles.
-    """
-    high, at_high = 1.0, f(1.0)
-    if at_high >= 0:
-        return 1.0
-    low, at_low = 0.0, f(0.0)
-    for u in known:
-        value = f(u)
-        if value >= 0 and (u > low or at_low < 0):
-            low, at_low = u, value
-        elif value < 0 and u < high:
-            high, at_high = u, value
-    while at_low < 0:
-        if low <= -16:  # every gap has grown by 16 times the largest: no candidate is farther out
-            return low
-        high, at_high = min((high, at_high), (low, at_low))
-        low = 2 * low - 0.05
-        at_low = f(low)
-    side = 0
-    while high - low > tolerance * max(1.0, abs(low)):
-        # regula falsi would creep along a stretch where f is 0: bisect there
-        u = (low * at_high - high * at_low) / (at_high - at_low) if at_low else (low + high) / 2
-        u = min(max(u, low + tolerance / 4), high - tolerance / 4)
-        value = f(u)
-        if value >= 0:
-            low, at_low = u, value
-            at_high *= 0.5 if side == 1 else 1
-            side = 1
-        else:
-            high, at_high = u, value
-            at_low *= 0.5 if side == -1 else 1
-            side = -1
-    return low

@@ -103,6 +103,7 @@ MCB = CellMetric(
     ideal=0,
     least=0,
     limits=mcb_limits,
+    counterpart="dsc",
     sees="what recalibration that keeps the order would gain, in the units of the score",
     blind="calibration curves that fall",
 )
@@ -115,6 +116,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         dsc,
         least=0,
         limits=unc_limits,
+        counterpart="mcb",
         biased=True,
         better="higher",
         sees="the value of the order of the scores, in the units of the score",

@@ -78,6 +78,11 @@ class CellMetric(MetricEntry):
         cuts: cuts(**options) to scores at which the metric jumps; cells must not straddle them.
         refuted: refuted(cells) to the (score, outcome) of a row that leaves the metric undefined,
             or None.
+        edges: edges(cells, **options) to the upper edges of bins, where the metric is a norm of
+            their gaps; None for a metric of whole curves.
+        of_profile: of_profile(profile, **options), that norm; reduces the last axis.
+        counterpart: the metric to which noise adds as much as to this one, so that their difference
+            is a part of the mean score that noise does not move: mcb and dsc.
     """
 
     of: Callable[..., Array]
@@ -90,6 +95,9 @@ class CellMetric(MetricEntry):
     settle: Callable[..., dict[str, float]] | None = None
     cuts: Callable[..., Sequence[float]] | None = None
     refuted: Callable[[Cells], tuple[int, int] | None] | None = None
+    edges: Callable[..., Array] | None = None
+    of_profile: Callable[..., Array] | None = None
+    counterpart: str = ""
 
 
 @dataclass(frozen=True)

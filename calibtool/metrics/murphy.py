@@ -12,7 +12,7 @@ import numpy as np
 from calibtool.metrics.binned import WITHIN_BINS
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
-from calibtool.metrics.profiles import equal_mass, equal_width
+from calibtool.metrics.profiles import Profile, equal_mass, equal_width
 from calibtool.types import Array
 
 
@@ -106,6 +106,22 @@ def tace(
     return np.asarray(np.divide(gap, divisor, out=np.zeros_like(gap), where=divisor > 0))
 
 
+def _thresholded_edges(cells: Cells, *, bins: int = 15, threshold: float = 0.01, **_: str) -> Array:
+    """Return the bins of TACE by their upper edges; the first holds what does not count."""
+    above = cells.at > threshold
+    if not above.any():
+        return np.array([threshold, 1.0])
+    counted = Cells(cells.at[above], cells.n[above], cells.p[above], cells.y[above])
+    return np.concatenate([[threshold], equal_mass(counted, bins=bins)])
+
+
+def _thresholded(q: Profile, *, denominator: str = "kept", **_: float) -> Array:
+    """Return TACE from the profile of its bins; reduces the last axis."""
+    gap = np.abs(q.gap[..., 1:]).sum(axis=-1)
+    divisor = (q.mass[..., 1:] if denominator == "kept" else q.mass).sum(axis=-1)
+    return np.asarray(np.divide(gap, divisor, out=np.zeros_like(gap), where=divisor > 0))
+
+
 BIAS = CellMetric(
     "bias",
     "Bias",
@@ -143,6 +159,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         ideal=0,
         least=0,
         most=1,
+        counterpart="resolution",
         sees="the calibration part of the view's Brier score",
         blind=WITHIN_BINS,
     ),
@@ -153,6 +170,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         "Murphy 1973",
         resolution,
         least=0,
+        counterpart="reliability",
         most=0.25,
         biased=True,
         better="higher",
@@ -191,6 +209,8 @@ TACE = CellMetric(
     "Nixon et al. 2019",
     tace,
     cuts=lambda *, threshold, **_: (threshold,),
+    edges=_thresholded_edges,
+    of_profile=_thresholded,
     view="class",
     error=True,
     ideal=0,

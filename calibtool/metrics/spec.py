@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
+
 from calibtool.data.readable import Readable
 from calibtool.data.rows import Rows
 from calibtool.errors import UsageError, near
@@ -105,12 +107,29 @@ class Spec:
         return min(max(value, least), most)
 
     @property
+    def is_curve(self) -> bool:
+        """True for a metric of the cells of a view that is no norm of the gaps of bins."""
+        return isinstance(self.metric, CellMetric) and self.metric.edges is None
+
+    @property
+    def counterpart(self) -> Spec | None:
+        """The metric of `CellMetric.counterpart` with the same options, or None."""
+        if not isinstance(self.metric, CellMetric) or not self.metric.counterpart:
+            return None
+        name = self.metric.counterpart
+        options = self.name.removeprefix(self.metric.name)
+        return replace(self, name=name + options, metric=METRICS[name])
+
+    @property
     def one_edge_for_all(self) -> bool:
         """True for a binned error whose edges do not depend on the data."""
         return self.profile in FIXED
 
     def edges(self, cells: Cells) -> Array:
         """Return the upper edges of the bins, by the profile rule on the observed cells."""
+        if isinstance(self.metric, CellMetric):
+            assert self.metric.edges is not None
+            return self.metric.edges(cells, **self.options)
         return PROFILES[self.profile](cells, **self.options)
 
     def of_profile(self, profile: Profile, *, truth: bool = False) -> Array:
@@ -123,11 +142,24 @@ class Spec:
             profile: (..., bins), or (..., classes, bins) in the class and label views.
             truth: True for a profile without noise; then return what the error estimates.
         """
+        if isinstance(self.metric, CellMetric):
+            return self._of_problems(profile)
         if self.view == "label":
             profile = profile.flat()
         norm = ESTIMATES.get(self.norm, self.norm) if truth else self.norm
         per_class = NORMS[norm](profile)
         return per_class.mean(axis=-1) if self.view == "class" else per_class
+
+    def _of_problems(self, profile: Profile) -> Array:
+        """Return a `CellMetric` of a profile, (..., problems, bins): the mean over the problems;
+        over predicted classes, weighted by their shares of the rows."""
+        assert isinstance(self.metric, CellMetric)
+        assert self.metric.of_profile is not None
+        values = self.metric.of_profile(profile, **self.options)
+        if self.view != "label":
+            return np.asarray(values.mean(axis=-1))
+        shares = profile.mass.sum(axis=-1)
+        return np.asarray((values * shares).sum(axis=-1) / shares.sum(axis=-1))
 
     def of_cells(self, cells: Cells) -> Array:
         """Return a `CellMetric` of the cells of one class, or of all rows."""

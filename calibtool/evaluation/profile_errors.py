@@ -1,0 +1,154 @@
+"""The errors of one profile: every norm is inverted once, and kept in order with the others.
+
+Of the same bins ECE <= RMSCE <= MCE, and ECE is overconfidence error plus underconfidence error.
+Intervals and corrected values are brought into the same order, whichever of the metrics were asked
+for: an RMSCE looks at the ECE of its bins even where nobody wants to see that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+
+import numpy as np
+
+from calibtool.evaluation.measurement import Measurement, Settings
+from calibtool.intervals import inversion, order, single_bins
+from calibtool.intervals.inversion import Inversion, Inverted
+from calibtool.metrics.grammar import SIDES
+from calibtool.metrics.profiles import Profile
+from calibtool.metrics.spec import Spec
+from calibtool.types import Array
+
+
+class ProfileErrors:
+    """The errors of a profile in one view, with replicates and inverted intervals."""
+
+    def __init__(
+        self,
+        seen: Profile,
+        gap: Array,
+        mass: Array,
+        rows: float,
+        settings: Settings,
+        count: Callable[[], Array] | None = None,
+    ) -> None:
+        """Take a profile.
+
+        Args:
+            seen: the profile of the observed bins.
+            gap, mass: (R, ...) the same in every replicate.
+            rows: the number of equally weighted rows that would be as informative.
+            settings: how errors are measured.
+            count: returns the same number for each bin; None where it is `rows` times the mass.
+        """
+        self.seen, self.gap, self.mass, self.rows = seen, gap, mass, rows
+        self.settings, self.count = settings, count
+        self._inversion: Inversion | None = None
+        self._own: dict[str, Inverted] = {}
+
+    def measure(self, spec: Spec, value: float | None = None) -> Measurement:
+        """Measure an error, with its replicates and, if it is the method, their inversion.
+
+        `value` is that of the profile, where it is not known yet.
+        """
+        value = float(spec.of_profile(self.seen)) if value is None else value
+        replicates = self._norm(spec)(self.gap, self.mass).astype(np.float64)
+        if not self.settings.inverted:
+            return Measurement(value, replicates=replicates)
+        return Measurement(value, replicates=replicates, inverse=self.inverse(spec))
+
+    def inverse(self, spec: Spec) -> Inverted:
+        """Return the interval of an error, in order with those of the same bins."""
+
+        def of(norm: str) -> Inverted:
+            return self.inverse(replace(spec, norm=norm))
+
+        match spec.norm:
+            case "l2":
+                return order.raised(self._of(spec), of("l1"))
+            case "worst":
+                rmsce = self._of(replace(spec, norm="l2"))
+                return order.raised(self._worst(spec), rmsce, of("l1"))
+            case "average":
+                return order.lowered(self._of(spec), of("worst"))
+            case "over" | "under":
+                over, under = (self._of(replace(spec, norm=norm)) for norm in ("over", "under"))
+                return order.parts(over, under, of("l1"))[spec.norm == "under"]
+        return self._of(spec)
+
+    def _of(self, spec: Spec, *, band: bool = True) -> Inverted:
+        """Return the interval of an error by itself."""
+        key = spec.norm or spec.name
+        if key not in self._own:
+            self._own[key] = self.inversion.of(
+                self._norm(spec),
+                self._norm(spec, truth=True),
+                SIDES.get(spec.norm, 0),
+                band=band,
+            )
+        return self._own[key]
+
+    def _worst(self, spec: Spec) -> Inverted:
+        """Return the interval of the largest gap, whose ends are those of single bins.
+
+        The candidates know the noise of a typical data set, but the worst bin may hold few rows:
+        its own binomial interval reaches farther.
+        """
+        inverse, seen, norm = self._of(spec, band=False), self.seen, self._norm(spec, truth=True)
+        observed = self.inversion.observed
+        bins = (observed.delta, observed.score, self.inversion.count, self.settings.level)
+        nearest, p_value = single_bins.nearest(*bins)
+        farthest = single_bins.farthest(*bins)
+        low, high = (float(norm(gap * seen.mass, seen.mass)) for gap in (nearest, farthest))
+        high = max(inverse.high, high, low)
+        corrected = min(max(inverse.corrected, low), high)
+        # no smaller than those of replicates
+        return Inverted(low, high, corrected, max(p_value, 1 / (1 + len(self.gap))))
+
+    @property
+    def inversion(self) -> Inversion:
+        """The profile with its noise. Where rows are clustered, it has as many independent rows as
+        vary like the clusters: candidate truths are simulated with independent rows."""
+        if self._inversion is None:
+            seen, draws = self.seen, self.settings.draws
+            assert draws is not None
+            profile = (seen.gap, seen.mass, np.asarray(seen.score), self.gap, self.mass)
+            count = seen.mass * self.rows if self.count is None else self.count()
+            if draws.cluster is not None:
+                count = count / inversion.design_effect(*profile, count)
+            self._inversion = Inversion(
+                *profile,
+                count=count,
+                level=self.settings.level,
+                seed=draws.seed,
+                threads=self.settings.threads,
+            )
+        return self._inversion
+
+    def _norm(self, spec: Spec, *, truth: bool = False) -> Callable[[Array, Array], Array]:
+        def norm(gap: Array, mass: Array) -> Array:
+            return spec.of_profile(Profile(gap, mass, self.seen.score, self.rows), truth=truth)
+
+        return norm
+
+
+class SharedProfiles:
+    """Profiles of which several errors are measured: drawn once, and dropped after the last."""
+
+    def __init__(self) -> None:
+        self._wanted: Counter[Hashable] = Counter()
+        self._made: dict[Hashable, ProfileErrors] = {}
+
+    def want(self, key: Hashable) -> None:
+        """Announce that a profile will be taken once more."""
+        self._wanted[key] += 1
+
+    def take(self, key: Hashable, make: Callable[[], ProfileErrors]) -> ProfileErrors:
+        """Return a profile that was announced; `make` draws it the first time."""
+        made = self._made.pop(key, None) or make()
+        self._wanted[key] -= 1
+        if self._wanted[key] > 0:
+            self._made[key] = made
+        return made
