@@ -35,9 +35,9 @@ class BinaryProblem:
     weights: Array | None
     rows: Array | None = None
 
-    def cells(self) -> Cells:
-        """Return one cell per distinct score."""
-        return Cells.from_rows(self.score, self.outcome, self.weights)
+    def cells(self, *, by_weight: bool = False) -> Cells:
+        """Return one cell per distinct score, or per distinct score and weight."""
+        return Cells.from_rows(self.score, self.outcome, self.weights, by_weight=by_weight)
 
 
 class RowProblems:
@@ -121,6 +121,10 @@ class RowProblems:
             self._exact = [self.problem(index).cells()]
         return self._exact[0]
 
+    def by_weight(self, index: int) -> Cells:
+        """Return a problem's exact cells, each of one weight."""
+        return self.problem(index).cells(by_weight=True)
+
     def combine(self, values: Array, mass: Array | None = None) -> Array:
         """Return the value of the view from one value per problem, on the first axis: the mean over
         classes; for predicted classes, weighted by their shares of the rows."""
@@ -162,7 +166,7 @@ class RowProblems:
         for index, fine in enumerate(self.fine):
             n, y = self.drawn(index, fine.where, len(fine.cells.at), draws, threads)
             tick((index + 1) / len(self))
-            yield Cells(fine.cells.at, n, n * fine.cells.centres(), y)
+            yield Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
 
     def drawn(
         self,
@@ -196,7 +200,7 @@ class RowProblems:
             y += np.bincount((where + start).ravel(), mass.ravel(), len(y))
         every = (fine.cells for fine in self.fine)
         return [
-            Cells(c.at, c.n, c.p, y[low : low + len(c.at)])
+            Cells(c.at, c.n, c.p, y[low : low + len(c.at)], c.row)
             for c, low in zip(every, start, strict=True)
         ]
 
@@ -220,7 +224,7 @@ class RowProblems:
         rng = generator(Stream.OUTCOMES, draws.seed, index)
         hits = rng.binomial(trials.astype(np.int64), rate)
         y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
-        return Cells(fine.cells.at, n, n * fine.cells.centres(), y)
+        return Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets; in the class view, the observed scores are
@@ -262,7 +266,7 @@ class RowProblems:
             cells = fine.cells
             shape = (draws.replicates, len(cells.at))
             n, p = np.broadcast_to(cells.n, shape), np.broadcast_to(cells.p, shape)
-            yield Cells(cells.at, n, p, y[:, k, : len(cells.at)].astype(np.float64))
+            yield Cells(cells.at, n, p, y[:, k, : len(cells.at)].astype(np.float64), cells.row)
 
     def _chances(self, s: float) -> Iterator[tuple[slice, Array, Array]]:
         """Yield, block by block: the slice of rows, each row's cell in every class, (n, K), and its

@@ -53,7 +53,9 @@ class CurveMetrics:
 
         def value(cells: Cells, index: int) -> Array:
             self._settled[spec.name, index] = settled = spec.settled(cells)
-            return settled.of_cells(cells)
+            assert isinstance(spec.metric, CellMetric)
+            by_weight = spec.metric.by_weight and self.problems.weights is not None
+            return settled.of_cells(self.problems.by_weight(index) if by_weight else cells)
 
         return value
 

@@ -63,7 +63,7 @@ class Fine:
     def truth(self, s: float) -> Cells:
         """Return cells whose outcomes are exactly the rates of candidate `s`."""
         n = self.cells.n
-        return Cells(self.cells.at, n, self.cells.p, n * self.rate(s))
+        return Cells(self.cells.at, n, self.cells.p, n * self.rate(s), self.cells.row)
 
     def rate(self, s: float) -> Array:
         """Return the outcome rate of each cell under candidate `s`: the scores at 0, the smoothed

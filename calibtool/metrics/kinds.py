@@ -70,6 +70,8 @@ class CellMetric(MetricEntry):
             interval is taken around a smoothed version of the data.
         settle: settle(cells, **options) to options, for options whose default depends on the data.
         cuts: cuts(**options) to scores at which the metric jumps; cells must not straddle them.
+        by_weight: True for a metric that depends on the weights of single rows: it is measured on
+            cells of one weight each.
     """
 
     of: Callable[..., Array]
@@ -81,6 +83,7 @@ class CellMetric(MetricEntry):
     biased: bool = False
     settle: Callable[..., dict[str, float]] | None = None
     cuts: Callable[..., Sequence[float]] | None = None
+    by_weight: bool = False
 
 
 @dataclass(frozen=True)
