@@ -188,6 +188,12 @@ class RowProblems:
 
     # -------------------------------------------------------------- candidate truths
 
+    def informative(self, index: int) -> Array:
+        """Return how many independent rows of equal weight each fine cell is worth, (C,)."""
+        fine = self.fine[index]
+        of_clusters = self._design[index] if self._design else 1.0
+        return fine.cells.n * fine.rows_per_weight / of_clusters
+
     def truth(self, s: float) -> list[Cells]:
         """Return each problem's cells if candidate `s` is true and nothing is left to chance."""
         if self.view != "class":
@@ -276,20 +282,24 @@ class RowProblems:
         off, and each row is scaled to sum to 1.
         """
         assert self._probs is not None
-        places, gaps = self._places
+        places, gaps = self._places, self._gaps(s)
         for low in range(0, len(self._probs), _ROWS):
             at = slice(low, low + _ROWS)
             where = places[at].astype(np.int64)
-            q = np.maximum(self._probs[at] + s * np.take_along_axis(gaps, where.T, 1).T, 0)
+            q = np.maximum(self._probs[at] + np.take_along_axis(gaps, where.T, 1).T, 0)
             yield at, where, q / np.maximum(q.sum(axis=1, keepdims=True), 1e-300)
 
     @cached_property
-    def _places(self) -> tuple[Array, Array]:
-        """Each row's cell in every class, (N, K), and each class's gaps, (K, cells)."""
+    def _places(self) -> Array:
+        """Each row's cell in every class, (N, K)."""
+        return np.stack([fine.where for fine in self.fine], axis=1)
+
+    def _gaps(self, s: float) -> Array:
+        """Return each class's gaps under candidate `s`, (K, cells)."""
         gaps = np.zeros((len(self), max(len(fine.cells.at) for fine in self.fine)), np.float32)
         for k, fine in enumerate(self.fine):
-            gaps[k, : len(fine.cells.at)] = fine.gap
-        return np.stack([fine.where for fine in self.fine], axis=1), gaps
+            gaps[k, : len(fine.cells.at)] = fine.moved(s)
+        return gaps
 
 
 def _drawn(cumulated: Array, rng: np.random.Generator, count: int) -> Array:

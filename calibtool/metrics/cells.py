@@ -8,6 +8,7 @@ bins. They may have leading axes (replicates, classes), over which every functio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -214,6 +215,16 @@ def _sortable_as_bits(score: Array) -> bool:
 def _changes(at: Array) -> Array:
     """Return the index at which each run of equal values starts."""
     return np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
+
+
+def same_shift(cells: Cells, gap: float, **options: Any) -> float:
+    """Return an error that averages gaps where all rates lie `gap` off the scores: |gap|."""
+    return abs(gap)
+
+
+def squared_shift(cells: Cells, gap: float, **options: Any) -> float:
+    """Return an error that averages squared gaps where all lie `gap` off: its square."""
+    return gap * gap
 
 
 def left_out(weights: Array) -> Array:

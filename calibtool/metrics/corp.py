@@ -89,6 +89,7 @@ MCB = CellMetric(
     "Dimitriadis et al. 2021",
     mcb,
     error=True,
+    shifted=lambda cells, gap, *, score: gap * gap * (1 if score == "brier" else 2),
     sees="what recalibration that keeps the order would gain, in the units of the score",
     blind="calibration curves that fall",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
@@ -46,6 +46,7 @@ CUMULATIVE: tuple[CellMetric, ...] = (
         "Gupta et al. 2021, eq. 12",
         ks,
         error=True,
+        shifted=same_shift,
         sees="gaps that keep their sign over a range of scores",
         blind="gaps that alternate: they cancel in the sum",
     ),
@@ -56,6 +57,7 @@ CUMULATIVE: tuple[CellMetric, ...] = (
         "Kuiper 1960; Arrieta-Ibarra et al. 2022, eq. 7",
         kuiper,
         error=True,
+        shifted=same_shift,
         sees="gaps of either sign over any range of scores",
         blind="gaps that alternate quickly",
     ),

@@ -219,6 +219,7 @@ KDE_ECE = CellMetric(
     error=True,
     target=kde_target,
     settle=kde_settled,
+    shifted=lambda cells, gap, *, order, **_: abs(gap) ** order,
     by_weight=True,
     sees="the gap smoothed at a bandwidth chosen by leave-one-out likelihood",
     blind="what the bandwidth smooths away; noise pushes it up",

@@ -70,6 +70,9 @@ class CellMetric(MetricEntry):
             interval is taken around a smoothed version of the data.
         settle: settle(cells, **options) to options, for options whose default depends on the data.
         cuts: cuts(**options) to scores at which the metric jumps; cells must not straddle them.
+        shifted: shifted(cells, gap, **options), the metric where all rates lie `gap` off the
+            scores, which raises the interval's upper end (`intervals.shift`); None for no such
+            rule.
         by_weight: True for a metric that depends on the weights of single rows: it is measured on
             cells of one weight each.
     """
@@ -83,6 +86,7 @@ class CellMetric(MetricEntry):
     biased: bool = False
     settle: Callable[..., dict[str, float]] | None = None
     cuts: Callable[..., Sequence[float]] | None = None
+    shifted: Callable[..., Array | float] | None = None
     by_weight: bool = False
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import coarsen
 from calibtool.types import Array
@@ -179,6 +179,7 @@ LOESS: tuple[CellMetric, ...] = (
         "Austin & Steyerberg 2019",
         ici,
         error=True,
+        shifted=same_shift,
         sees="the gap, smoothed by a local regression",
         blind="what the span smooths away",
     ),
@@ -189,6 +190,7 @@ LOESS: tuple[CellMetric, ...] = (
         "Austin & Steyerberg 2019",
         e50,
         error=True,
+        shifted=same_shift,
         sees="the gap of a typical row",
         blind="the worse half of the rows",
     ),
@@ -199,6 +201,7 @@ LOESS: tuple[CellMetric, ...] = (
         "Austin & Steyerberg 2019",
         e90,
         error=True,
+        shifted=same_shift,
         sees="the gap that one row in ten exceeds",
         blind="the worst tenth of the rows",
     ),
@@ -209,6 +212,7 @@ LOESS: tuple[CellMetric, ...] = (
         "Harrell 2001; Austin & Steyerberg 2019",
         emax,
         error=True,
+        shifted=same_shift,
         sees="the largest gap, most often at an end of the scores",
         blind="how many rows have it",
     ),

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from calibtool.metrics.binned import WITHIN_BINS
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, squared_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass, equal_width
 from calibtool.types import Array
@@ -123,6 +123,7 @@ DEBIASED_RELIABILITY = CellMetric(
     "Broecker 2012; Ferro & Fricker 2012",
     debiased_reliability,
     error=True,
+    shifted=squared_shift,
     target=reliability,
     sees="the reliability term of the Brier score, right on average at any n",
     blind=WITHIN_BINS,
@@ -135,6 +136,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         "Murphy 1973",
         reliability,
         error=True,
+        shifted=squared_shift,
         sees="the calibration part of the view's Brier score",
         blind=WITHIN_BINS,
     ),

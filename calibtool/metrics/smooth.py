@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
@@ -304,6 +304,7 @@ SMECE = CellMetric(
     "Blasiok & Nakkiran 2024 (reflected Gaussian, or Gaussian in the logit)",
     smece,
     error=True,
+    shifted=same_shift,
     sees="the gap at a scale that the error itself chooses: a consistent measure, no bins",
     blind="gaps that change sign within less than its own value",
 )

@@ -119,6 +119,13 @@ class Spec:
         assert isinstance(self.metric, CellMetric)
         return (self.metric.target or self.metric.of)(cells, **self.options)
 
+    def of_shift(self, cells: Cells, gap: float) -> float:
+        """Return a `CellMetric` where all rates lie `gap` off the scores; 0 where it has no rule
+        for that."""
+        assert isinstance(self.metric, CellMetric)
+        shifted = self.metric.shifted
+        return float(shifted(cells, gap, **self.options)) if shifted else 0.0
+
     def signature(self) -> str:
         """Return the metric's part of a number's signature, such as "ece|view:top|bins:15"."""
         if not self.view:
