@@ -20,9 +20,9 @@ from calibtool.types import Array
 
 # Candidate truths lie on a line: at 0 the scores are calibrated, at 1 they are off as observed; in
 # between the error is concentrated (`Fine.moved`). The steps are close where intervals usually end;
-# between them `inversion.along` interpolates. Beyond them, each candidate is FARTHER times as far as
-# the one before, until enough of its data sets lie above the observed error. FARTHEST bounds their
-# number: nine beyond STEPS.
+# between them `inversion.along` interpolates. Beyond them, each candidate is FARTHER times as far
+# as the one before, until enough of its data sets lie above the observed error. FARTHEST bounds
+# their number: nine beyond STEPS.
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6)
 FARTHER = 1.5
 FARTHEST = 60.0
