@@ -108,10 +108,18 @@ class CurveMetrics:
             )
         alone = len(self.problems) == 1
         closed = spec.metric.interval
-        rows_alone = alone and self.problems.weights is None and not self._clustered
+        equal = self.problems.weights is None or not spec.metric.replicated
+        rows_alone = alone and equal and not self._clustered
         if closed and rows_alone and self.settings.inverted:
-            ends = closed(self.problems.exact(0), self.settings.level)
-            return Measurement(value, replicates=replicates, interval=ends, method="delong")
+            cells = self.problems.exact(0)
+            if self.problems.weights is not None:  # as many equal rows as are as informative
+                share = self.problems.rows() / float(cells.total)
+                cells = Cells(cells.at, share * cells.n, share * cells.p, share * cells.y)
+            ends = closed(cells, self.settings.level, **spec.options)
+            method = spec.metric.interval_name
+            return Measurement(value, replicates=replicates, interval=ends, method=method)
+        if self.settings.inverted and not spec.metric.replicated:
+            return Measurement(value)
         settled = self._settled[spec.name, 0]
         known = alone and not self._clustered  # the influence of single rows, in one problem
         skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0

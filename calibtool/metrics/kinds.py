@@ -63,7 +63,10 @@ class CellMetric(MetricEntry):
         error: True for a calibration error: never negative, 0 at perfect calibration, pushed up by
             noise. Its interval comes from candidate truths. The replicates of other metrics are
             centred on the value.
-        interval: a closed form, interval(cells, level) to (low, high), or None.
+        interval: a closed form, interval(cells, level, **options) to (low, high), or None.
+        interval_name: the name of that form.
+        replicated: False for a metric whose replicates do not scatter around its true value: it has
+            no interval where the closed form does not hold.
         target: target(cells, **options), what `of` estimates, of cells whose outcomes are their
             true rates; None where that is `of` itself.
         biased: True for a metric that noise shifts in one direction although it is no error. Its
@@ -82,6 +85,8 @@ class CellMetric(MetricEntry):
     view: str = "auto"
     error: bool = False
     interval: Callable[..., tuple[float, float]] | None = None
+    interval_name: str = "delong"
+    replicated: bool = True
     target: Callable[..., Array] | None = None
     biased: bool = False
     settle: Callable[..., dict[str, float]] | None = None
