@@ -35,9 +35,9 @@ class BinaryProblem:
     weights: Array | None
     rows: Array | None = None
 
-    def cells(self) -> Cells:
-        """Return one cell per distinct score."""
-        return Cells.from_rows(self.score, self.outcome, self.weights)
+    def cells(self, *, by_weight: bool = False) -> Cells:
+        """Return one cell per distinct score, or per distinct score and weight."""
+        return Cells.from_rows(self.score, self.outcome, self.weights, by_weight=by_weight)
 
 
 class RowProblems:
@@ -140,6 +140,10 @@ class RowProblems:
             self._exact = [self.problem(index).cells()]
         return self._exact[0]
 
+    def by_weight(self, index: int) -> Cells:
+        """Return a problem's exact cells, each of one weight."""
+        return self.problem(index).cells(by_weight=True)
+
     def combine(self, values: Array, mass: Array | None = None) -> Array:
         """Return the value of the view from one value per problem, on the first axis: the mean over
         classes; for predicted classes, weighted by their shares of the rows."""
@@ -181,7 +185,7 @@ class RowProblems:
         for index, fine in enumerate(self.fine):
             n, y = self.drawn(index, fine.where, len(fine.cells.at), draws, threads)
             tick((index + 1) / len(self))
-            yield Cells(fine.cells.at, n, n * fine.cells.centres(), y)
+            yield Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
 
     def drawn(
         self,
@@ -203,6 +207,12 @@ class RowProblems:
 
     # -------------------------------------------------------------- candidate truths
 
+    def informative(self, index: int) -> Array:
+        """Return how many independent rows of equal weight each fine cell is worth, (C,)."""
+        fine = self.fine[index]
+        of_clusters = self._design[index] if self._design else 1.0
+        return fine.cells.n * fine.rows_per_weight / of_clusters
+
     def truth(self, s: float) -> list[Cells]:
         """Return each problem's cells if candidate `s` is true and nothing is left to chance."""
         if self.view != "class":
@@ -215,7 +225,7 @@ class RowProblems:
             y += np.bincount((where + start).ravel(), mass.ravel(), len(y))
         every = (fine.cells for fine in self.fine)
         return [
-            Cells(c.at, c.n, c.p, y[low : low + len(c.at)])
+            Cells(c.at, c.n, c.p, y[low : low + len(c.at)], c.row)
             for c, low in zip(every, start, strict=True)
         ]
 
@@ -239,7 +249,7 @@ class RowProblems:
         rng = generator(Stream.OUTCOMES, draws.seed, index)
         hits = rng.binomial(trials.astype(np.int64), rate)
         y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
-        return Cells(fine.cells.at, n, n * fine.cells.centres(), y)
+        return Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets; in the class view, the observed scores are
@@ -281,7 +291,7 @@ class RowProblems:
             cells = fine.cells
             shape = (draws.replicates, len(cells.at))
             n, p = np.broadcast_to(cells.n, shape), np.broadcast_to(cells.p, shape)
-            yield Cells(cells.at, n, p, y[:, k, : len(cells.at)].astype(np.float64))
+            yield Cells(cells.at, n, p, y[:, k, : len(cells.at)].astype(np.float64), cells.row)
 
     def _chances(self, s: float) -> Iterator[tuple[slice, Array, Array]]:
         """Yield, block by block: the slice of rows, each row's cell in every class, (n, K), and its
@@ -291,20 +301,24 @@ class RowProblems:
         off, and each row is scaled to sum to 1.
         """
         assert self._probs is not None
-        places, gaps = self._places
+        places, gaps = self._places, self._gaps(s)
         for low in range(0, len(self._probs), _ROWS):
             at = slice(low, low + _ROWS)
             where = places[at].astype(np.int64)
-            q = np.maximum(self._probs[at] + s * np.take_along_axis(gaps, where.T, 1).T, 0)
+            q = np.maximum(self._probs[at] + np.take_along_axis(gaps, where.T, 1).T, 0)
             yield at, where, q / np.maximum(q.sum(axis=1, keepdims=True), 1e-300)
 
     @cached_property
-    def _places(self) -> tuple[Array, Array]:
-        """Each row's cell in every class, (N, K), and each class's gaps, (K, cells)."""
+    def _places(self) -> Array:
+        """Each row's cell in every class, (N, K)."""
+        return np.stack([fine.where for fine in self.fine], axis=1)
+
+    def _gaps(self, s: float) -> Array:
+        """Return each class's gaps under candidate `s`, (K, cells)."""
         gaps = np.zeros((len(self), max(len(fine.cells.at) for fine in self.fine)), np.float32)
         for k, fine in enumerate(self.fine):
-            gaps[k, : len(fine.cells.at)] = fine.gap
-        return np.stack([fine.where for fine in self.fine], axis=1), gaps
+            gaps[k, : len(fine.cells.at)] = fine.moved(s)
+        return gaps
 
 
 def _drawn(cumulated: Array, rng: np.random.Generator, count: int) -> Array:

@@ -31,7 +31,9 @@ class CellProblems(RowProblems):
             x.reshape(-1, len(cells.at)) for x in (cells.n, cells.p, cells.y, summary.squares(name))
         )
         self.keys = np.arange(len(n)) if view != "label" else np.flatnonzero(n.sum(axis=1) > 0)
-        self._cells = [Cells(cells.at, n[k], p[k], y[k]).occupied() for k in self.keys]
+        row = np.divide(squares, n, out=np.ones(n.shape), where=n > 0)
+        rows = row if summary.weighted else np.ones((len(n), 1))
+        self._cells = [Cells(cells.at, n[k], p[k], y[k], rows[k]).occupied() for k in self.keys]
         self._squares = [squares[k][n[k] > 0] for k in self.keys]
         # two classes are the same rows, seen from either side: they are drawn once and mirrored
         self._twins = view == "class" and len(n) == 2
@@ -46,6 +48,10 @@ class CellProblems(RowProblems):
         """Return None: cells do not know which row is where."""
         del index, score, outcome
         return None
+
+    def by_weight(self, index: int) -> Cells:
+        """Return a problem's cells, which know the mean weight of a row in each."""
+        return self._cells[index]
 
     def rows(self) -> float:
         """Return the number of equally weighted rows that would be as informative."""
@@ -73,7 +79,7 @@ class CellProblems(RowProblems):
         for index, fine in enumerate(self.fine):
             n, y = self._drawn(fine.cells, fine.rows_per_weight, draws, Stream.CELL_CURVES, index)
             tick((index + 1) / len(self))
-            yield Cells(fine.cells.at, n, n * fine.cells.centres(), y)
+            yield Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
 
     def column(self, edges: Array, draws: Draws) -> tuple[Array, Array]:
         """Return gaps and masses by bin of the only problem in every replicate, as shares of all
@@ -114,7 +120,8 @@ class CellProblems(RowProblems):
         # class 0 is class 1 with scores 1 - s in reverse order, and outcomes that are its misses
         other = super().redrawn(1, 1 - rate[::-1], draws)
         at, n = self.fine[0].cells.at, other.n[:, ::-1]
-        return Cells(at, n, n * self.fine[0].cells.centres(), n - other.y[:, ::-1])
+        row = self.fine[0].cells.row
+        return Cells(at, n, n * self.fine[0].cells.centres(), n - other.y[:, ::-1], row)
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
-from calibtool.intervals import bootstrap, inversion
+from calibtool.intervals import bootstrap, inversion, shift
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
@@ -18,10 +18,11 @@ from calibtool.metrics.spec import Spec
 from calibtool.parallel import ordered
 from calibtool.types import Array
 
-# Candidate truths lie on a line: at 0 the scores are calibrated, at 1 they are off as observed. The
-# steps are close where intervals usually end; between them `inversion.along` interpolates. Beyond
-# them, each candidate is FARTHER times as far as the one before, until enough of its data sets lie
-# above the observed error. FARTHEST bounds their number: nine beyond STEPS.
+# Candidate truths lie on a line: at 0 the scores are calibrated, at 1 they are off as observed; in
+# between the error is concentrated (`Fine.moved`). The steps are close where intervals usually end;
+# between them `inversion.along` interpolates. Beyond them, each candidate is FARTHER times as far
+# as the one before, until enough of its data sets lie above the observed error. FARTHEST bounds
+# their number: nine beyond STEPS.
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6)
 FARTHER = 1.5
 FARTHEST = 60.0
@@ -58,7 +59,9 @@ class CurveMetrics:
 
         def value(cells: Cells, index: int) -> Array:
             self._settled[spec.name, index] = settled = spec.settled(cells)
-            return settled.of_cells(cells)
+            assert isinstance(spec.metric, CellMetric)
+            by_weight = spec.metric.by_weight and self.problems.weights is not None
+            return settled.of_cells(self.problems.by_weight(index) if by_weight else cells)
 
         return value
 
@@ -146,10 +149,18 @@ class CurveMetrics:
             )
         alone = len(self.problems) == 1
         closed = spec.metric.interval
-        rows_alone = alone and self.problems.weights is None and not self._clustered
+        equal = self.problems.weights is None or not spec.metric.replicated
+        rows_alone = alone and equal and not self._clustered
         if closed and rows_alone and self.settings.inverted:
-            ends = closed(self.problems.exact(0), self.settings.level)
-            return Measurement(value, replicates=replicates, interval=ends, method="delong")
+            cells = self.problems.exact(0)
+            if self.problems.weights is not None:  # as many equal rows as are as informative
+                share = self.problems.rows() / float(cells.total)
+                cells = Cells(cells.at, share * cells.n, share * cells.p, share * cells.y)
+            ends = closed(cells, self.settings.level, **spec.options)
+            method = spec.metric.interval_name
+            return Measurement(value, replicates=replicates, interval=ends, method=method)
+        if self.settings.inverted and not spec.metric.replicated:
+            return Measurement(value)
         settled = self._settled[spec.name, 0]
         known = alone and not self._clustered  # the influence of single rows, in one problem
         skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0
@@ -216,10 +227,12 @@ class CurveMetrics:
         drawn: dict[str, list[Array]] = {name: [] for name in errors}
         self.problems.prepare(draws, threads)
         unfinished, at, step = list(errors), 0, 0.0
+        noise: list[Array] = []  # the mean gaps of calibrated data sets, (R,) for each problem
         while unfinished and step <= FARTHEST:
             step = STEPS[at] if at < len(STEPS) else step * FARTHER
             truths = self._values(self.problems.truth(step), unfinished, truth=True)
-            simulated = self._values(self.problems.simulated(step, draws, threads), unfinished)
+            cells = self.problems.simulated(step, draws, threads)
+            simulated = self._values(cells if step else _watched(cells, noise), unfinished)
             for name in unfinished:
                 truth[name].append(float(truths[name]))
                 drawn[name].append(simulated[name])
@@ -231,12 +244,44 @@ class CurveMetrics:
                     e for e in unfinished if not inversion.enough(seen[e], drawn[e][-1], level)
                 ]
         self.settings.progress("candidate truths", 1.0)
-        return {
+        found = {
             name: inversion.along(
                 seen[name], np.array(truth[name]), np.array(drawn[name]), self.settings.level
             )
             for name in errors
         }
+        shifts = self._shifts(np.array(noise))
+        return {name: self._raised(name, found[name], shifts) for name in errors}
+
+    def _shifts(self, noise: Array) -> Array:
+        """Return how far all scores of each problem may be off, (problems,) (`intervals.shift`)."""
+        every = [fine.cells for fine in self.problems.fine]
+        gap = np.array([float((c.y - c.p).sum() / c.total) for c in every])
+        centres = [np.clip(c.centres(), 0, 1) for c in every]
+        rows = [self.problems.informative(index) for index in range(len(every))]
+        level = self.settings.level
+        if len(every) == 1:
+            return np.array([shift.largest(centres[0], rows[0], float(gap[0]), level)])
+
+        def deviation(shifts: Array) -> Array:
+            """Return the standard deviation of each problem's mean gap under shifts."""
+            moved = [np.clip(c + by, 0, 1) for c, by in zip(centres, shifts, strict=True)]
+            variance = [n @ (q * (1 - q)) for n, q in zip(rows, moved, strict=True)]
+            return np.sqrt(variance) / np.array([n.sum() for n in rows])
+
+        still = np.maximum(deviation(np.zeros(len(every))), 1e-12)
+        return shift.largest_of_many(
+            gap, noise, lambda s: deviation(s) / still, self.problems.combine, level
+        )
+
+    def _raised(self, name: str, found: inversion.Inverted, shifts: Array) -> inversion.Inverted:
+        """Return an interval that reaches what the metric is if all scores are off by a shift."""
+        values = [
+            self._settled[name, index].of_shift(fine.cells, float(by))
+            for index, (fine, by) in enumerate(zip(self.problems.fine, shifts, strict=True))
+        ]
+        reach = float(self.problems.combine(np.array(values)))
+        return found._replace(high=max(found.high, reach))
 
     def _values(
         self, cells: Iterable[Cells], names: Iterable[str], *, truth: bool = False
@@ -257,6 +302,13 @@ class CurveMetrics:
                 values[name].append(value)
         shares = np.array(mass)
         return {name: self.problems.combine(np.array(x), shares) for name, x in values.items()}
+
+
+def _watched(cells: Iterable[Cells], noise: list[Array]) -> Iterator[Cells]:
+    """Yield each problem's cells, and note their mean gaps."""
+    for of_problem in cells:
+        noise.append((of_problem.y - of_problem.p).sum(axis=-1) / of_problem.total)
+        yield of_problem
 
 
 def _acceleration(function: Callable[[Cells], Array], cells: Cells) -> float:

@@ -44,9 +44,15 @@ class Fine:
     where: Array
     rows_per_weight: Array
 
-    @cached_property
+    @property
     def gap(self) -> Array:
-        """The gap as a curve over the cells, smoothed by a normal kernel (local means).
+        """The smoothed gap of each cell, (C,)."""
+        return self._smoothed[0]
+
+    @cached_property
+    def _smoothed(self) -> tuple[Array, Array]:
+        """The gap as a curve over the cells, smoothed by a normal kernel (local means), and its
+        standard deviation: (C,) each.
 
         Distance is the share of the information between two cells, so that the kernel is wide where
         there are few rows. Its width falls with the number of rows as rows**-0.2, the rate that
@@ -58,22 +64,37 @@ class Fine:
         # fewer than 10 rows count as 10
         width = 0.3 * max(float((n * self.rows_per_weight).sum()), 10.0) ** -0.2
         kernel = np.exp(-(((rank[:, None] - rank) / width) ** 2) / 2)
-        return np.asarray(kernel @ (self.cells.y - self.cells.p) / (kernel @ n))
+        mass = kernel @ n
+        gap = np.asarray(kernel @ (self.cells.y - self.cells.p) / mass)
+        rate = np.clip(self.cells.centres() + gap, 0, 1)
+        variance = kernel**2 @ (n * rate * (1 - rate) / np.maximum(self.rows_per_weight, 1e-300))
+        return gap, np.sqrt(variance) / mass
 
     def truth(self, s: float) -> Cells:
         """Return cells whose outcomes are exactly the rates of candidate `s`."""
         n = self.cells.n
-        return Cells(self.cells.at, n, self.cells.p, n * self.rate(s))
+        return Cells(self.cells.at, n, self.cells.p, n * self.rate(s), self.cells.row)
 
     def rate(self, s: float) -> Array:
         """Return the outcome rate of each cell under candidate `s`: the scores at 0, the smoothed
         observed rates at 1."""
-        centres = self.cells.centres()
-        gap = self.gap
+        return np.clip(self.cells.centres() + self.moved(s), 0, 1)
+
+    def moved(self, s: float) -> Array:
+        """Return the gap of each cell under candidate `s`, (C,).
+
+        Up to 1, the least significant gaps go first (`inversion.concentrated`): of all truths that
+        may lie behind the observed gap, those whose error is concentrated are the smallest, since
+        noise adds most where there is no gap. Beyond 1, all gaps grow alike.
+        """
+        gap, deviation = self._smoothed
         # without any observed gap there is no direction: candidates pull the scores towards 1/2
         if np.abs(gap).max() < 1e-9:
-            gap = 0.01 * (0.5 - centres)
-        return np.clip(centres + s * gap, 0, 1)
+            return np.asarray(s * 0.01 * (0.5 - self.cells.centres()))
+        if not 0 < s < 1:
+            return s * gap
+        unit = np.maximum(deviation, 1e-3 * deviation.max() + 1e-12)
+        return unit * inversion.concentrated(gap / unit, 1 - s)
 
 
 def cut(cells: Cells, count: int) -> Array:

@@ -8,10 +8,17 @@ bins. They may have leading axes (replicates, classes), over which every functio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from calibtool.types import Array
+
+# Most copies that the smallest of weights may stand for. A share of a weight that counts as
+# rounding, and the number of weights that are looked at first.
+COPIES = 3
+ROUNDING = 1e-6
+SEEN = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,21 +29,27 @@ class Cells:
         at: (C,) upper end of each cell, increasing, in the precision of the scores. With one cell
             per distinct score, it is the score itself.
         n, p, y: (..., C) float64 sums of w, w * score and w * outcome.
+        row: (C,) what leaving out one row takes away (`left_out`), the mean over the cell's weight;
+            (1,) where that is the same for all rows, None where unknown.
     """
 
     at: Array
     n: Array
     p: Array
     y: Array
+    row: Array | None = None
 
     @classmethod
-    def from_rows(cls, score: Array, outcome: Array, weights: Array | None = None) -> Cells:
-        """Return one cell per distinct score; exact for every metric.
+    def from_rows(
+        cls, score: Array, outcome: Array, weights: Array | None = None, *, by_weight: bool = False
+    ) -> Cells:
+        """Return one cell per distinct score; exact for every metric but those that leave out rows.
 
         Args:
             score: (N,) scores in [0, 1], at least one.
             outcome: (N,) 0 or 1, or True and False.
             weights: (N,) weights of rows; 1 by default.
+            by_weight: one cell per distinct score and weight, which is exact for those too.
 
         >>> Cells.from_rows(np.array([0.5, 0.2, 0.5]), np.array([1, 0, 0])).n
         array([1., 2.])
@@ -44,13 +57,20 @@ class Cells:
         if weights is None and _sortable_as_bits(score):
             return cls._of_keys(score, np.asarray(outcome, bool))
         # stable, so that rows of equal score add up in file order and give the same last digit
-        order = np.argsort(score, kind="stable")
+        if by_weight and weights is not None:
+            order = np.lexsort((weights, score))
+            starts = np.union1d(_changes(score[order]), _changes(weights[order]))
+        else:
+            order = np.argsort(score, kind="stable")
+            starts = _changes(score[order])
         at = score[order]
         weight = np.ones(len(at)) if weights is None else weights[order]
-        starts = _changes(at)
         n = np.add.reduceat(weight, starts)
         y = np.add.reduceat(weight * outcome[order], starts)
-        return cls(at[starts], n, n * at[starts].astype(np.float64), y)
+        row = np.ones(1) if weights is None else left_out(weight)
+        if len(row) > 1:
+            row = _shares(np.add.reduceat(weight * row, starts), n)
+        return cls(at[starts], n, n * at[starts].astype(np.float64), y, row)
 
     @classmethod
     def _of_keys(cls, score: Array, outcome: Array) -> Cells:
@@ -67,12 +87,13 @@ class Cells:
         at, hit = (keys >> integer(1)).view(score.dtype), (keys & integer(1)).astype(np.float64)
         starts = _changes(at)
         if len(starts) == len(at):
-            return cls(at, np.ones(len(at)), at.astype(np.float64), hit)
+            return cls(at, np.ones(len(at)), at.astype(np.float64), hit, np.ones(1))
         n = np.empty(len(starts))
         np.subtract(starts[1:], starts[:-1], out=n[:-1])
         n[-1] = len(at) - starts[-1]
         at = at[starts]
-        return cls(at, n, n * at.astype(np.float64), np.add.reduceat(hit, starts))
+        y = np.add.reduceat(hit, starts)
+        return cls(at, n, n * at.astype(np.float64), y, np.ones(1))
 
     @classmethod
     def binned(
@@ -114,7 +135,15 @@ class Cells:
             out[..., np.searchsorted(at, other.at)] += b
             return out
 
-        return Cells(at, merge(self.n, other.n), merge(self.p, other.p), merge(self.y, other.y))
+        sums = (merge(self.n, other.n), merge(self.p, other.p), merge(self.y, other.y))
+        if self.row is None or other.row is None:
+            return Cells(at, *sums)
+        if len(self.row) == len(other.row) == 1:
+            copy = common_divisor(np.concatenate([self.row, other.row]))
+            if copy is not None:
+                return Cells(at, *sums, np.array([copy]))
+        squares = merge(self._mass() * self.row, other._mass() * other.row)
+        return Cells(at, *sums, _shares(squares, merge(self._mass(), other._mass())))
 
     def pool(self, edges: Array) -> Cells:
         """Return coarser cells, (lo, hi] between consecutive upper `edges`, 0 in the first.
@@ -122,12 +151,17 @@ class Cells:
         Edges are compared in the scores' own precision: a float32 0.3 lies on the edge 3/10.
         """
         first = np.concatenate([[0], locate(self.at, edges, side="right")[:-1]])
-        return Cells(edges, *(_sums(x, first) for x in (self.n, self.p, self.y)))
+        n, p, y = (_sums(x, first) for x in (self.n, self.p, self.y))
+        if self.row is None or len(self.row) == 1:
+            return Cells(edges, n, p, y, self.row)
+        mass = self._mass()
+        return Cells(edges, n, p, y, _shares(_sums(mass * self.row, first), _sums(mass, first)))
 
     def occupied(self) -> Cells:
         """Return the cells that hold any weight; without axes of replicates."""
         some = self.n > 0
-        return Cells(self.at[some], self.n[some], self.p[some], self.y[some])
+        row = self.row if self.row is None or len(self.row) == 1 else self.row[some]
+        return Cells(self.at[some], self.n[some], self.p[some], self.y[some], row)
 
     def centres(self) -> Array:
         """Return the position of each cell, (C,): its mean score, or `at` where it is empty.
@@ -147,7 +181,12 @@ class Cells:
         What has to be the same for all replicates (positions, bins) is derived from it.
         """
         leading = tuple(range(self.n.ndim - 1))
-        return Cells(self.at, *(x.sum(axis=leading) for x in (self.n, self.p, self.y)))
+        n, p, y = (x.sum(axis=leading) for x in (self.n, self.p, self.y))
+        return Cells(self.at, n, p, y, self.row)
+
+    def _mass(self) -> Array:
+        """Return the weight of each cell over all leading axes, (C,)."""
+        return np.asarray(self.n.sum(axis=tuple(range(self.n.ndim - 1))))
 
     @property
     def total(self) -> Array:
@@ -176,6 +215,67 @@ def _sortable_as_bits(score: Array) -> bool:
 def _changes(at: Array) -> Array:
     """Return the index at which each run of equal values starts."""
     return np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
+
+
+def same_shift(cells: Cells, gap: float, **options: Any) -> float:
+    """Return an error that averages gaps where all rates lie `gap` off the scores: |gap|."""
+    return abs(gap)
+
+
+def squared_shift(cells: Cells, gap: float, **options: Any) -> float:
+    """Return an error that averages squared gaps where all lie `gap` off: its square."""
+    return gap * gap
+
+
+def left_out(weights: Array) -> Array:
+    """Return what leaving out a row takes away, (N,) or (1,): its weight.
+
+    Whole numbers count copies, of which one is left out: a weight of k is k rows. So do whole
+    numbers that were divided by one number, such as their mean, if they began with 1, 2 or 3:
+    measured weights of a few decimals have a common divisor too, 0.01, but a far smaller one.
+
+    >>> left_out(np.array([2.0, 1.0, 4.0])), left_out(np.array([0.5, 1.25]))
+    (array([1.]), array([0.25]))
+    >>> left_out(np.array([0.37, 1.21]))
+    array([0.37, 1.21])
+    """
+    some = weights[weights > 0]
+    if not len(some):
+        return np.ones(1)
+    divisor = common_divisor(np.unique(some[:SEEN]))
+    if divisor is not None and len(some) > SEEN:
+        whole = np.rint(some / divisor)
+        divisor = divisor if np.abs(some - whole * divisor).max() <= ROUNDING * divisor else None
+        if divisor is None:
+            divisor = common_divisor(np.unique(some))
+    if divisor is None:
+        return np.asarray(weights, np.float64)
+    return np.array([divisor])
+
+
+def common_divisor(weights: Array) -> float | None:
+    """Return the greatest common divisor of positive weights; None where there is hardly one.
+
+    >>> common_divisor(np.array([6.0, 15.0])), common_divisor(np.array([1.0, 2**0.5]))
+    (3.0, None)
+    """
+    if weights.max() < 2**53 and np.array_equal(weights, np.rint(weights)):
+        return float(np.gcd.reduce(weights.astype(np.int64)))
+    smallest = divisor = float(weights.min())
+    for weight in weights.tolist():
+        a, b = weight, divisor
+        # Euclid's algorithm with the nearest multiple
+        while b > ROUNDING * smallest:
+            a, b = b, abs(a - b * round(a / b))
+        divisor = a
+        if divisor < smallest / COPIES * (1 - ROUNDING):
+            return None
+    return divisor
+
+
+def _shares(a: Array, b: Array) -> Array:
+    """Return a / b, 1 where b is 0."""
+    return np.divide(a, b, out=np.ones(len(b)), where=b > 0)
 
 
 def _sums(values: Array, first: Array) -> Array:

@@ -104,6 +104,7 @@ MCB = CellMetric(
     least=0,
     limits=mcb_limits,
     counterpart="dsc",
+    shifted=lambda cells, gap, *, score: gap * gap * (1 if score == "brier" else 2),
     sees="what recalibration that keeps the order would gain, in the units of the score",
     blind="calibration curves that fall",
 )

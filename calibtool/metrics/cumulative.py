@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
@@ -49,6 +49,7 @@ CUMULATIVE: tuple[CellMetric, ...] = (
         ideal=0,
         least=0,
         most=1,
+        shifted=same_shift,
         sees="gaps that keep their sign over a range of scores",
         blind="gaps that alternate: they cancel in the sum",
     ),
@@ -62,6 +63,7 @@ CUMULATIVE: tuple[CellMetric, ...] = (
         ideal=0,
         least=0,
         most=1,
+        shifted=same_shift,
         sees="gaps of either sign over any range of scores",
         blind="gaps that alternate quickly",
     ),

@@ -60,6 +60,12 @@ def _quadratic_form(position: Array, residual: Array) -> Array:
     return total
 
 
+def _shifted(cells: Cells, gap: float, *, width: float) -> Array:
+    """Return the error where all rates lie `gap` off the scores."""
+    at, n = cells.centres(), cells.summed().n
+    return abs(gap) * mmce(Cells(cells.at, n, n * at, n * (at + 1)), width=width)
+
+
 MMCE = CellMetric(
     "mmce",
     "Maximum mean calibration error",
@@ -70,6 +76,7 @@ MMCE = CellMetric(
     ideal=0,
     least=0,
     most=1,
+    shifted=_shifted,
     sees="gaps that keep their sign over a range of about `width`",
     blind="gaps that alternate faster; the unit means little by itself",
 )

@@ -69,7 +69,10 @@ class CellMetric(MetricEntry):
         error: True for a calibration error: never negative, 0 at perfect calibration, pushed up by
             noise. Its interval comes from candidate truths. The replicates of other metrics are
             centred on the value.
-        interval: a closed form, interval(cells, level) to (low, high), or None.
+        interval: a closed form, interval(cells, level, **options) to (low, high), or None.
+        interval_name: the name of that form.
+        replicated: False for a metric whose replicates do not scatter around its true value: it has
+            no interval where the closed form does not hold.
         target: target(cells, **options), what `of` estimates, of cells whose outcomes are their
             true rates; None where that is `of` itself.
         biased: True for a metric that noise shifts in one direction although it is no error. Its
@@ -83,6 +86,11 @@ class CellMetric(MetricEntry):
         of_profile: of_profile(profile, **options), that norm; reduces the last axis.
         counterpart: the metric to which noise adds as much as to this one, so that their difference
             is a part of the mean score that noise does not move: mcb and dsc.
+        shifted: shifted(cells, gap, **options), the metric where all rates lie `gap` off the
+            scores, which raises the interval's upper end (`intervals.shift`); None for no such
+            rule.
+        by_weight: True for a metric that depends on the weights of single rows: it is measured on
+            cells of one weight each.
     """
 
     of: Callable[..., Array]
@@ -90,6 +98,8 @@ class CellMetric(MetricEntry):
     view: str = "auto"
     error: bool = False
     interval: Callable[..., tuple[float, float]] | None = None
+    interval_name: str = "delong"
+    replicated: bool = True
     target: Callable[..., Array] | None = None
     biased: bool = False
     settle: Callable[..., dict[str, float]] | None = None
@@ -98,6 +108,8 @@ class CellMetric(MetricEntry):
     edges: Callable[..., Array] | None = None
     of_profile: Callable[..., Array] | None = None
     counterpart: str = ""
+    shifted: Callable[..., Array | float] | None = None
+    by_weight: bool = False
 
 
 @dataclass(frozen=True)

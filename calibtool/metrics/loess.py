@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import coarsen
 from calibtool.types import Array
@@ -183,6 +183,7 @@ LOESS: tuple[CellMetric, ...] = (
         least=0,
         most=1,
         view="clinical",
+        shifted=same_shift,
         sees="the gap, smoothed by a local regression",
         blind="what the span smooths away",
     ),
@@ -197,6 +198,7 @@ LOESS: tuple[CellMetric, ...] = (
         least=0,
         most=1,
         view="clinical",
+        shifted=same_shift,
         sees="the gap of a typical row",
         blind="the worse half of the rows",
     ),
@@ -211,6 +213,7 @@ LOESS: tuple[CellMetric, ...] = (
         least=0,
         most=1,
         view="clinical",
+        shifted=same_shift,
         sees="the gap that one row in ten exceeds",
         blind="the worst tenth of the rows",
     ),
@@ -225,6 +228,7 @@ LOESS: tuple[CellMetric, ...] = (
         least=0,
         most=1,
         view="clinical",
+        shifted=same_shift,
         sees="the largest gap, most often at an end of the scores",
         blind="how many rows have it",
     ),

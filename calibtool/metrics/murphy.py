@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from calibtool.metrics.binned import WITHIN_BINS
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, squared_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import Profile, equal_mass, equal_width
 from calibtool.types import Array
@@ -142,6 +142,7 @@ DEBIASED_RELIABILITY = CellMetric(
     "Broecker 2012; Ferro & Fricker 2012",
     debiased_reliability,
     error=True,
+    shifted=squared_shift,
     target=reliability,
     ideal=0,
     most=1,
@@ -160,6 +161,7 @@ DECOMPOSITION: tuple[CellMetric, ...] = (
         least=0,
         most=1,
         counterpart="resolution",
+        shifted=squared_shift,
         sees="the calibration part of the view's Brier score",
         blind=WITHIN_BINS,
     ),

@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from calibtool.intervals import risk_coverage
 from calibtool.metrics.cells import Cells, quotient
 from calibtool.metrics.kinds import CellMetric, TwoFileMetric
 from calibtool.metrics.proper import certainty
@@ -159,6 +160,13 @@ def coverage_at_risk(cells: Cells, *, risk: float = 0.05) -> Array:
     return np.asarray(np.where(fits, taken, 0).max(axis=-1) / taken[..., -1])
 
 
+def coverage_at_risk_interval(
+    cells: Cells, level: float, *, risk: float = 0.05
+) -> tuple[float, float]:
+    """Return the interval of `coverage_at_risk` (`intervals.risk_coverage`)."""
+    return risk_coverage.interval((cells.n - cells.y)[::-1], cells.n[::-1], risk, level)
+
+
 def fpr95(cells: Cells) -> Array:
     """Return the false positive rate at 95 % recall (Liang et al. 2018).
 
@@ -285,6 +293,9 @@ RANKING: tuple[CellMetric, ...] = (
         "largest share of the rows, the most confident first, with an error rate of at most `risk`",
         "Geifman & El-Yaniv 2017",
         coverage_at_risk,
+        interval=coverage_at_risk_interval,
+        interval_name="exact",
+        replicated=False,
         least=0,
         most=1,
         view="top",

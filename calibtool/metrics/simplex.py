@@ -12,7 +12,8 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.intervals.streams import Stream, generator
-from calibtool.metrics.density import BANDWIDTHS, INSIDE, POOLED, row_weight
+from calibtool.metrics.cells import left_out
+from calibtool.metrics.density import BANDWIDTHS, INSIDE, POOLED
 from calibtool.metrics.kinds import MatrixMetric
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array
@@ -258,8 +259,9 @@ def _left_out(p: Array, labels: Array, w: Array, bandwidth: float, at: Array) ->
     label = np.eye(p.shape[1])[labels]
     weighted = w[:, None] * label
     density = _dirichlet(p, bandwidth)
-    # a row of weight k is k equal rows, of which one is left out: its kernel keeps this share
-    share = np.maximum(1 - row_weight(w, w) / w, 0.0)
+    # a weight that counts k copies is k equal rows, of which one is left out: its kernel keeps this
+    # share; any other weight is left out whole
+    share = np.maximum(1 - left_out(w) / w, 0.0)
     with np.errstate(divide="ignore"):
         log_share = np.where(share > 1e-9, np.log(share), -np.inf)
 

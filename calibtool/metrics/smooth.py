@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.metrics.cells import Cells
+from calibtool.metrics.cells import Cells, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
@@ -307,6 +307,7 @@ SMECE = CellMetric(
     ideal=0,
     least=0,
     most=1,
+    shifted=same_shift,
     sees="the gap at a scale that the error itself chooses: a consistent measure, no bins",
     blind="gaps that change sign within less than its own value",
 )

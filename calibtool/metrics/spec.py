@@ -185,6 +185,13 @@ class Spec:
         assert self.metric.of_view is not None
         return self.metric.of_view(rows, self.view, **self.options)
 
+    def of_shift(self, cells: Cells, gap: float) -> float:
+        """Return a `CellMetric` where all rates lie `gap` off the scores; 0 where it has no rule
+        for that."""
+        assert isinstance(self.metric, CellMetric)
+        shifted = self.metric.shifted
+        return float(shifted(cells, gap, **self.options)) if shifted else 0.0
+
     def signature(self) -> str:
         """Return the metric's part of a number's signature, such as "ece|view:top|bins:15"."""
         options = [f"{key}:{value}" for key, value in self.options.items()]

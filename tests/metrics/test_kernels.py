@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import beta, dirichlet
 
+import calibtool as ct
 from calibtool.errors import NotAvailableError, UsageError
 from calibtool.metrics import density, simplex, smooth
 from calibtool.metrics.cells import Cells
@@ -197,13 +198,14 @@ def test_smece_sees_through_a_fine_alternation():
 # ------------------------------------------------------------------ kernel density
 
 
-def beta_error(x, y, bandwidth, order):
+def beta_error(x, y, bandwidth, order, weights=None):
     """Leave-one-out over all pairs of rows."""
+    w = np.ones(len(x)) if weights is None else weights
     at = np.clip(x, 1e-12, 1 - 1e-12)
     log_kernel = beta.logpdf(at[:, None], x / bandwidth + 1, (1 - x) / bandwidth + 1)
     np.fill_diagonal(log_kernel, -np.inf)
     kernel = np.exp(log_kernel - log_kernel.max(1, keepdims=True))
-    return np.mean(np.abs(kernel @ y / kernel.sum(1) - x) ** order)
+    return np.average(np.abs(kernel @ (w * y) / (kernel @ w) - x) ** order, weights=w)
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -215,6 +217,36 @@ def test_kde_ece_is_leave_one_out_over_rows(order, bandwidth, decimals):
     x[:3], y[:2] = (0.0, 1.0, 1.0), 1
     value = kde_ece(Cells.from_rows(x, y), order=order, bandwidth=bandwidth)
     assert float(value) == pytest.approx(beta_error(x, y, bandwidth, order), abs=1e-8)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 15])
+@pytest.mark.parametrize("draw", ["lognormal", "uniform", "decimals"])
+def test_weighted_kde_ece_leaves_out_the_own_weight_of_each_row(decimals, draw):
+    x, y = rows(200)
+    x = np.round(x, decimals)
+    rng = generator(5)
+    if draw == "lognormal":
+        w = rng.lognormal(size=200)
+    else:
+        w = np.round(rng.uniform(0.1, 3, 200), 2 if draw == "decimals" else 15)
+    data = ct.Predictions.from_probs(x, y.astype(int), weights=w)
+    for order in (1, 2):
+        expected = beta_error(x, y, 0.05, order, w)
+        spec = f"kde-ece(bandwidth=0.05,order={order})"
+        assert ct.evaluate(data, [spec], ci="none").estimates[0].value == pytest.approx(
+            expected, abs=1e-9
+        )
+        # from cells, ties leave out their mean weight
+        value = float(kde_ece(Cells.from_rows(x, y, w), order=order, bandwidth=0.05))
+        assert value == pytest.approx(expected, abs=1e-9 if decimals > 2 else 3e-3)
+        summed = ct.evaluate(ct.cells(data), [spec], ci="none").estimates[0].value
+        assert summed == pytest.approx(expected, abs=3e-3)
+
+
+def test_equal_rows_are_not_taken_for_one_of_their_weight():
+    x, y = np.repeat([0.2, 0.7], [4, 6]), np.repeat([0.0, 1.0, 0.0, 1.0], [2, 2, 4, 2])
+    value = float(kde_ece(Cells.from_rows(x, y), bandwidth=0.01))
+    assert value == pytest.approx(beta_error(x, y, 0.01, 1), abs=1e-8)
 
 
 def test_the_bandwidth_is_the_most_likely_on_the_grid():
@@ -296,6 +328,7 @@ def test_errors_of_cells_obey_the_laws(name, seed, n, decimals):
     rng, metric = generator(seed), OF_CELLS[name]
     x, y = np.round(rng.random(n), decimals), (rng.random(n) < 0.5) * 1.0
     k = rng.integers(1, 4, n)
+    k //= np.gcd.reduce(k)  # weights of 2 and 2 say that rows weigh the same, not that there are 4
     value = float(metric(Cells.from_rows(x, y, k * 1.0)))
     copies = Cells.from_rows(np.repeat(x, k), np.repeat(y, k))
     assert 0 <= value <= 1
@@ -411,6 +444,18 @@ def test_canonical_kde_is_leave_one_out_over_rows(order, bandwidth, monkeypatch)
     expected = (np.abs(rate - p) ** order).sum(1).mean()
     value = canonical_kde(p, labels, bandwidth=bandwidth, order=order)
     assert value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0])
+def test_weighted_canonical_kde_leaves_out_the_own_weight_of_each_row(spread):
+    p, labels = matrix(60, 3)
+    w = generator(3).lognormal(sigma=spread, size=60)
+    log_kernel = np.array([[dirichlet.logpdf(a, b / 0.1 + 1) for b in p] for a in p])
+    np.fill_diagonal(log_kernel, -np.inf)
+    kernel = np.exp(log_kernel - log_kernel.max(1, keepdims=True)) * w
+    rate = kernel @ np.eye(3)[labels] / kernel.sum(1, keepdims=True)
+    expected = np.average(np.abs(rate - p).sum(1), weights=w)
+    assert canonical_kde(p, labels, w, bandwidth=0.1) == pytest.approx(expected)
 
 
 def test_canonical_kde_of_two_classes_is_twice_the_binary():
