@@ -187,12 +187,18 @@ class Raw:
         path.with_suffix(".new.npz").replace(path)
 
     def every(self) -> Iterator[tuple[str, int, int, list[str], NDArray[np.float64]]]:
-        """Name, size, resamples, metrics and numbers of each file."""
+        """Name, size, resamples, metrics and numbers of each cell; those of the most data sets,
+        where a cell was measured with several numbers of replicates."""
+        best: dict[tuple[str, str, str], tuple[int, Path]] = {}
         for path in sorted(self.folder.glob("*.npz")):
             if path.name.endswith(".new.npz"):
                 continue
-            name, n, _, resamples = path.stem.rsplit("-", 3)
-            yield name, int(n), int(resamples), *self.read(path)
+            name, n, group, _ = path.stem.rsplit("-", 3)
+            count = len(self.read(path)[1])
+            if count >= best.get((name, n, group), (0, path))[0]:
+                best[name, n, group] = count, path
+        for (name, n, _), (_, path) in best.items():
+            yield name, int(n), int(path.stem.rsplit("-", 1)[1]), *self.read(path)
 
 
 def parts(
