@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from truth import CLASSES, SCENARIOS, population, true
+from populations import CLASSES, SCENARIOS, population
+from truth import true
 
 import calibtool as ct
 

@@ -1,24 +1,31 @@
 """How often calibtool's nominal 95 % intervals contain the truth: python benchmarks/coverage.py
 
-Data sets are drawn from populations whose true calibration errors are known, and each is measured
-by `calibtool.evaluate`, as a user would. Writes results/coverage.csv and docs/coverage.md, after
-every cell, so that what is there of an interrupted run is whole.
+Data sets are drawn from populations whose true values are known, and each is measured by
+`calibtool.evaluate`, as a user would: all metrics of a group in one call. What was measured is
+kept per data set in a folder that is named after the code (--raw), a batch at a time, so that a run
+may be stopped and continued, or made in parts, and that gate.py judges the same data sets. The
+shares go to results/coverage.csv, and from there to docs/coverage.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
+import json
+import multiprocessing
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import coverage_page
 import numpy as np
-import scipy
 from numpy.typing import NDArray
-from truth import CLASSES, SCENARIOS, population, true, truth
+from populations import POPULATIONS, SCENARIOS, draw
+from truth import MEASURED, OF_SIZE, SLOW, measured, true, truth
 
 import calibtool as ct
 from calibtool.calibrators.calibrator import Calibrator
@@ -26,234 +33,243 @@ from calibtool.calibrators.maps import Power
 from calibtool.metrics.registry import METRICS
 
 HERE = Path(__file__).parent
-FIRST = ("ece", "mce", "ada-ece", "rmsce", "classwise-ece")
-CHANGE = "ece, after minus before"
+PACKAGE = Path(ct.__file__).parent
+SIZES = (100, 1_000, 10_000)
+BATCH = 20  # data sets between two writes
+# paired differences that `--calibrator` reports, by a fixed temperature
+CHANGES = ("delta(ece)", "delta(classwise-ece)", "delta(ks)", "delta(nll)", "delta(brier)")
+TEMPERATURE = 1.25
 # without an interval, another name, of two files, or a statistic whose truth grows with n
 OUT = ("simplex-ece", "canonical-kde-ece", "sce", "ood-auroc", "ood-fpr95")
 OUT += ("spiegelhalter", "hosmer-lemeshow")
-REST = (
-    *(name for name in METRICS if name not in FIRST + OUT),
-    *("smece(kernel=logit)", "ks(view=class)", "mmce(view=class)"),
-    *("ks(view=label)", "mcb(score=log)", "dsc(score=log)", "ece(view=label)"),
-)
-SIZES = (500, 2_000, 10_000)
+VIEWS = ("smece(kernel=logit)", "ks(view=class)", "mmce(view=class)", "ks(view=label)")
+VIEWS += ("mcb(score=log)", "dsc(score=log)", "ece(view=label)")
+NUMBERS = ("value", "low", "high", "corrected", "error", "p_value")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What was found for a metric in a scenario at a size; shares are of all simulations."""
+    """What was found for a metric in a population at a size; shares are of those given."""
 
     metric: str
     scenario: str
     n: int
     simulations: int
+    given: float  # share of the data sets in which there is an interval
     truth: float
-    inverted: float
-    percentile: float | None
-    above: float  # the interval lies wholly above the truth
-    below: float
-    width: float
-    rejected: float | None  # p < 0.05 of perfect calibration
-    seconds: float  # of all metrics of the scenario
+    covered: float | None
+    above: float | None  # the interval lies wholly above the truth
+    below: float | None
+    width: float | None
+    spread: float | None  # 3.92 standard deviations of the estimate
+    rejected: float | None  # p < 0.05 of perfect calibration, or of no change
+    seconds: float  # of a data set, all metrics of the group
     resamples: int
     version: str
     made: str
 
 
-# ------------------------------------------------------------------ simulations
+class Part(NamedTuple):
+    """Data sets of a population at a size, by index, and the group that is measured on them."""
 
-Interval = tuple[float, float, float | None]  # low, high, p-value
-
-
-def simulate(
-    rng: np.random.Generator,
-    n: int,
-    scenario: str,
-    metrics: Sequence[str],
-    resamples: int,
-    seed: int,
-) -> dict[str, tuple[Interval, Interval | None]]:
-    """A data set, and by metric its inverted and its percentile interval."""
-    p, q = population(rng, n, scenario)
-    y = (q.cumsum(1) < rng.random((n, 1))).sum(1).clip(0, CLASSES - 1)
-    data = ct.Predictions.from_probs(p, y)
-    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "threads": 1}
-    found: dict[str, tuple[Interval, Interval | None]] = {}
-    errors = [metric for metric in metrics if metric != CHANGE]
-    if errors:
-        inverted = ct.evaluate(data, errors, **options)
-        found = {m: (interval(inverted[m]), None) for m in errors}
-        first = [metric for metric in errors if metric in FIRST]
-        if first:
-            plain = ct.evaluate(data, first, ci="percentile", **options)
-            found |= {m: (interval(inverted[m]), interval(plain[m])) for m in first}
-    if CHANGE in metrics:
-        after = Calibrator("temperature", Power(SCENARIOS[scenario]), CLASSES)
-        change = ct.evaluate(data, ["ece"], calibrator=after, **options).change[0]
-        found[CHANGE] = interval(change), None
-    return found
+    name: str
+    n: int
+    group: str
+    indices: tuple[int, ...]
+    resamples: int
 
 
-def interval(estimate: Any) -> Interval:
-    return estimate.low, estimate.high, estimate.p_value
+# ------------------------------------------------------------------ what is measured
 
 
-def cells(
-    scenario: str, n: int, metrics: Sequence[str], simulations: int, resamples: int
-) -> Iterator[Cell]:
-    """Some metrics in one scenario at one size."""
-    start = time.perf_counter()
-    rng = np.random.default_rng([1, list(SCENARIOS).index(scenario), n])
-    found = [simulate(rng, n, scenario, metrics, resamples, seed) for seed in range(simulations)]
-    seconds = time.perf_counter() - start
-    for metric in found[0]:
-        if metric == CHANGE:
-            value = truth(scenario, "ece", SCENARIOS[scenario]) - truth(scenario, "ece")
-        else:
-            value = true(metric, scenario, n)
-        low, high, p = (np.array([x[metric][0][k] for x in found], dtype=float) for k in range(3))
-        plain = np.array([x[metric][1] or (np.nan,) * 3 for x in found], dtype=float)
-        yield Cell(
-            metric,
-            scenario,
-            n,
-            simulations,
-            round(value, 6),
-            share((low <= value) & (value <= high)),
-            share((plain[:, 0] <= value) & (value <= plain[:, 1])) if metric in FIRST else None,
-            share(low > value),
-            share(high < value),
-            round(float((high - low).mean()), 6),
-            None if np.isnan(p).all() else share(p < 0.05),
-            round(seconds, 1),
-            resamples,
-            ct.__version__,
-            time.strftime("%Y-%m-%d %H:%M"),
-        )
+def metrics_of(group: str, name: str) -> list[str]:
+    """The metrics of a group that a population has."""
+    kind = draw(np.random.default_rng(0), 2, name).kind
+    mine = measured(kind)
+    match group:
+        case "fast":
+            return [m for m in mine if m not in SLOW]
+        case "slow":
+            return [m for m in mine if m in SLOW]
+        case "changes":
+            return [] if kind == "confidence" else list(CHANGES)
+        case "rest":  # every other metric, for the ten classes
+            others = (m for m in METRICS if m not in OUT)
+            return [m for m in (*others, *VIEWS) if m not in mine] if name in SCENARIOS else []
+    return [m for m in group.split(";") if m in mine or name in SCENARIOS]
+
+
+def temperature(name: str) -> float:
+    return SCENARIOS.get(name, TEMPERATURE)
+
+
+class Truths:
+    """True values of metrics and of changes, kept in a file: they take a minute a population."""
+
+    def __init__(self, folder: Path) -> None:
+        made_by = hashlib.sha256((HERE / "truth.py").read_bytes()).hexdigest()[:8]
+        self.path = folder / f"truths-{made_by}.json"
+        self.known = json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def __call__(self, metric: str, name: str, n: int) -> float:
+        key = f"{metric}|{name}|{n if metric in OF_SIZE else ''}"
+        if key not in self.known:
+            self.known[key] = self._true(metric, name, n)
+            self.path.write_text(json.dumps(self.known))
+        return float(self.known[key])
+
+    def _true(self, metric: str, name: str, n: int) -> float:
+        if not metric.startswith("delta("):
+            return true(metric, name, n)
+        plain = metric[6:-1]
+        return truth(name, plain, temperature(name)) - truth(name, plain)
+
+
+def measure(part: Part) -> NDArray[np.float64]:
+    """NUMBERS, seconds and the index of each data set and metric: (data sets, metrics, 8)."""
+    metrics = metrics_of(part.group, part.name)
+    return np.array([_measure(part, metrics, i) for i in part.indices])
+
+
+def _measure(part: Part, metrics: Sequence[str], index: int) -> list[list[float]]:
+    rng = np.random.default_rng([index, part.n, *part.name.encode()])
+    data = draw(rng, part.n, part.name).sample(rng)
+    options: dict[str, Any] = {"resamples": part.resamples, "seed": index, "threads": 1}
+    began = time.process_time()
+    if part.group == "changes":
+        after = Calibrator("temperature", Power(temperature(part.name)), data.classes or 2)
+        plain = [metric[6:-1] for metric in metrics]
+        found = ct.evaluate(data, plain, calibrator=after, **options).change
+    else:
+        report = ct.evaluate(data, metrics, **options)
+        found = [report[metric] for metric in metrics]
+    seconds = time.process_time() - began
+    return [[*(_number(getattr(one, key)) for key in NUMBERS), seconds, index] for one in found]
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def code() -> str:
+    """A name for the code that decides the numbers."""
+    folders = ("data", "evaluation", "intervals", "metrics")
+    paths = [path for folder in folders for path in sorted((PACKAGE / folder).rglob("*.py"))]
+    paths.append(HERE / "populations.py")
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
+
+
+class Raw:
+    """What was measured, in a folder: a file per population, size and group."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(tempfile.gettempdir()) / f"calibtool-coverage-{code()}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, name: str, n: int, group: str, resamples: int) -> Path:
+        short = group if group.isalnum() else hashlib.sha256(group.encode()).hexdigest()[:8]
+        return self.folder / f"{name}-{n}-{short}-{resamples}.npz"
+
+    def read(self, path: Path) -> tuple[list[str], NDArray[np.float64]]:
+        """Metrics, and (data sets, metrics, 8)."""
+        if not path.exists():
+            return [], np.empty((0, 1, len(NUMBERS) + 2))
+        with np.load(path) as file:
+            return file["metrics"].tolist(), file["numbers"]
+
+    def add(self, part: Part, numbers: NDArray[np.float64]) -> None:
+        path = self.path(part.name, part.n, part.group, part.resamples)
+        _, known = self.read(path)
+        if len(known):
+            numbers = np.concatenate([known, numbers])
+        metrics = metrics_of(part.group, part.name)
+        np.savez(path.with_suffix(".new.npz"), metrics=metrics, numbers=numbers)
+        path.with_suffix(".new.npz").replace(path)
+
+    def every(self) -> Iterator[tuple[str, int, int, list[str], NDArray[np.float64]]]:
+        """Name, size, resamples, metrics and numbers of each cell; those of the most data sets,
+        where a cell was measured with several numbers of replicates."""
+        best: dict[tuple[str, str, str], tuple[int, Path]] = {}
+        for path in sorted(self.folder.glob("*.npz")):
+            if path.name.endswith(".new.npz"):
+                continue
+            name, n, group, _ = path.stem.rsplit("-", 3)
+            count = len(self.read(path)[1])
+            if count >= best.get((name, n, group), (0, path))[0]:
+                best[name, n, group] = count, path
+        for (name, n, _), (_, path) in best.items():
+            yield name, int(n), int(path.stem.rsplit("-", 1)[1]), *self.read(path)
+
+
+def parts(
+    raw: Raw, groups: Iterable[str], asked: argparse.Namespace, names: Iterable[str]
+) -> list[Part]:
+    """What is missing, a batch of each cell in turn, so that a run that is stopped has some of
+    each."""
+    missing = []
+    for group in groups:
+        for name in names:
+            if not metrics_of(group, name):
+                continue
+            for n in asked.sizes:
+                known = set(raw.read(raw.path(name, n, group, asked.resamples))[1][:, 0, -1])
+                wanted = [i for i in range(asked.simulations) if i not in known]
+                for at in range(0, len(wanted), BATCH):
+                    batch = tuple(wanted[at : at + BATCH])
+                    missing.append(Part(name, n, group, batch, asked.resamples))
+    return sorted(missing, key=lambda part: part.indices[0])
+
+
+# ------------------------------------------------------------------ shares
+
+
+def cell(
+    metric: str, name: str, n: int, resamples: int, rows: NDArray[np.float64], true_value: float
+) -> Cell:
+    """The shares of one metric, from its numbers on each data set, (data sets, 8)."""
+    value, low, high, corrected, _, p, seconds, _ = rows.T
+    given = ~np.isnan(low) & ~np.isnan(high)
+    low, high = low[given], high[given]
+    centre = np.where(np.isnan(corrected), value, corrected)
+    centre = centre[np.isfinite(centre)]
+    near = 1e-9 * max(1.0, abs(true_value))  # an end that is the truth but for rounding contains it
+    return Cell(
+        metric,
+        name,
+        n,
+        len(rows),
+        share(given),
+        float(f"{true_value:.6g}"),
+        *(
+            share(hits) if len(low) else None
+            for hits in (
+                (low <= true_value + near) & (true_value - near <= high),
+                low > true_value + near,
+                high < true_value - near,
+            )
+        ),
+        float(f"{np.mean(high - low):.4g}") if len(low) else None,
+        float(f"{3.92 * centre.std():.4g}") if len(centre) else None,
+        None if np.isnan(p).all() else share(p < 0.05),
+        round(float(seconds.mean()), 3),
+        resamples,
+        ct.__version__,
+        time.strftime("%Y-%m-%d %H:%M"),
+    )
 
 
 def share(hits: NDArray[np.bool_]) -> float:
     return round(float(hits.mean()), 4)
 
 
-# ------------------------------------------------------------------ the page
+# ------------------------------------------------------------------ files
 
 
-def page(found: Sequence[Cell]) -> str:
-    """docs/coverage.md."""
-    others, found = (
-        [c for c in found if c.metric in REST],
-        [c for c in found if c.metric not in REST],
-    )
-    fewest = min(cell.simulations for cell in found)
-    error = 100 * np.sqrt(0.95 * 0.05 / fewest)
-    resamples = found[0].resamples
-    versions = f"calibtool {found[0].version}, NumPy {np.__version__}, SciPy {scipy.__version__}"
-    dates = " and ".join(sorted({cell.made[:10] for cell in found}))
-    lines = [
-        "# Coverage of the intervals",
-        "",
-        "How often does a nominal 95 % interval contain the true value? Data sets are drawn from",
-        f"populations of {CLASSES} classes whose true errors are known, and measured by",
-        "`calibtool.evaluate`; 93 to 97 % is the aim, and more is acceptable where the model is",
-        "calibrated. In brackets, what `--ci percentile` covers on the same data. `width` is the",
-        "mean width of the default interval, `p < .05` how often its p-value rejects perfect",
-        "calibration, in %: at T=1 that should be 5, elsewhere it is power.",
-        "",
-        "T=t reports the logits of a calibrated model times t: above 1 it is overconfident.",
-        "`wiggly` is off by 5 points, up and down in turn, `half` is calibrated up to 0.7 and",
-        "overconfident above. The true MCE is that of the bins that hold at least 1/n of the",
-        "population: no data tell about a bin that is never seen.",
-        "",
-        f"Made by `python benchmarks/coverage.py --simulations {fewest} --resamples {resamples}`",
-        f"on {dates} with {versions}; do not edit.",
-        "The data sets of a cell come from seed [1, scenario, n], the replicates of the i-th from",
-        f"seed i. They are {resamples:,} a data set; a user gets 1,000 by default.",
-        f"With {_counts(found)}, a coverage of 95 % is known to within {error:.1f}",
-        "points (one standard error). `benchmarks/results/coverage.csv` has the sides on which the",
-        "intervals miss, and when each cell was made.",
-    ]
-    for metric in (*FIRST, CHANGE):
-        own = [c for c in found if c.metric == metric]
-        if own:
-            lines += ["", f"## {metric}", "", *(_change_text() if metric == CHANGE else [])]
-            lines += table(own)
-    lines += _others(others)
-    low = sorted((c for c in found if c.inverted < 0.93), key=lambda c: c.inverted)
-    low += sorted((c for c in others if c.inverted < 0.9), key=lambda c: c.inverted)
-    lines += ["", "## Cells below 93 %, or below 90 % among the others", ""]
-    lines += ["The most extreme of many cells lie below by chance: see the standard error.", ""]
-    lines += [
-        f"- {c.metric}, {c.scenario}, n = {c.n:,}: {100 * c.inverted:.1f} % (misses: "
-        f"{100 * c.above:.1f} % too high, {100 * c.below:.1f} % too low)"
-        for c in low
-    ] or ["None."]
-    return "\n".join(lines) + "\n"
-
-
-def _others(found: Sequence[Cell]) -> list[str]:
-    """One table of all other metrics."""
-    if not found:
-        return []
-    columns = sorted(
-        {(c.n, c.scenario) for c in found}, key=lambda x: (x[0], list(SCENARIOS).index(x[1]))
-    )
-    known = {(c.metric, c.n, c.scenario): c for c in found}
-    error = 100 * np.sqrt(0.95 * 0.05 / found[0].simulations)
-    lines = [
-        "",
-        "## Every other metric",
-        "",
-        f"Coverage in %, {found[0].simulations} data sets a cell, {found[0].resamples} replicates:",
-        f"95 % is known to within {error:.1f} points. Made by `benchmarks/coverage.py --metrics",
-        f"rest --simulations {found[0].simulations} --resamples {found[0].resamples}`.",
-        "",
-        f"| metric | {' | '.join(f'{s}, {n:,}' for n, s in columns)} |",
-        f"|{' --- |' * (1 + len(columns))}",
-    ]
-    for metric in dict.fromkeys(c.metric for c in found):
-        cells = [known.get((metric, n, s)) for n, s in columns]
-        shown = [f"{100 * c.inverted:.0f}" if c else "" for c in cells]
-        lines.append(f"| {metric} | {' | '.join(shown)} |")
-    return lines
-
-
-def _change_text() -> list[str]:
-    return [
-        "The paired difference that `--calibrator` reports, ECE after minus before, where the",
-        "calibrator divides by a fixed temperature (in brackets).",
-        "",
-    ]
-
-
-def _counts(found: Sequence[Cell]) -> str:
-    counts = sorted({cell.simulations for cell in found})
-    many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
-    return f"{many} data sets a cell"
-
-
-def table(own: Sequence[Cell]) -> list[str]:
-    sizes = sorted({c.n for c in own})
-    head = ["scenario", *(f"n = {n:,}" for n in sizes), "width", "p < .05"]
-    head = head[: None if own[0].rejected is not None else -1]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for scenario in dict.fromkeys(c.scenario for c in own):
-        row = {c.n: c for c in own if c.scenario == scenario}
-        ordered = [row[n] for n in sizes if n in row]
-        after = "" if own[0].rejected is not None else f" (/{SCENARIOS[scenario]:.3g})"
-        coverage = [_coverage(row.get(n)) for n in sizes]
-        width = " / ".join(f"{c.width:.3g}" for c in ordered)
-        rejected = " / ".join(f"{100 * (c.rejected or 0):.0f}" for c in ordered)
-        line = [f"{scenario}{after}", *coverage, width, rejected][: len(head)]
-        lines.append(f"| {' | '.join(line)} |")
-    return lines
-
-
-def _coverage(cell: Cell | None) -> str:
-    if cell is None:
-        return ""
-    plain = "" if cell.percentile is None else f" [{100 * cell.percentile:.0f}]"
-    return f"{100 * cell.inverted:.1f}{plain}"
+def place(one: Cell) -> tuple[int, int, int]:
+    """Where a cell stands: metrics in the order in which they are listed, changes last."""
+    metrics = [*MEASURED, *METRICS, *VIEWS, *CHANGES]
+    at = metrics.index(one.metric) if one.metric in metrics else len(metrics)
+    return at, [*POPULATIONS, *SCENARIOS].index(one.scenario), one.n
 
 
 def load(path: Path) -> dict[tuple[str, str, int], Cell]:
@@ -266,46 +282,84 @@ def load(path: Path) -> dict[tuple[str, str, int], Cell]:
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             read = {k: kinds.get(k, float)(v) if v else None for k, v in row.items()}
-            cell = Cell(**read)  # type: ignore[arg-type]
-            found[cell.metric, cell.scenario, cell.n] = cell
+            one = Cell(**read)  # type: ignore[arg-type]
+            found[one.metric, one.scenario, one.n] = one
     return found
 
 
-def write(path: Path, found: Sequence[Cell]) -> None:
+def write(path: Path, found: Iterable[Cell]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Cell)])
         writer.writeheader()
-        writer.writerows(asdict(cell) for cell in found)
+        writer.writerows(asdict(one) for one in found)
+
+
+def run(raw: Raw, todo: Sequence[Part], jobs: int, minutes: float) -> None:
+    """Measure the parts, by processes; none is begun after so many minutes."""
+    began = time.monotonic()
+    due = iter(todo)
+
+    def unless_late() -> Iterator[Part]:
+        for part in due:
+            if time.monotonic() - began > 60 * minutes:
+                print(f"{minutes:g} minutes are over; run again to go on", flush=True)
+                return
+            yield part
+
+    running: dict[Part, Any] = {}
+    waiting, done = unless_late(), 0
+    with multiprocessing.Pool(jobs) as pool:
+        while True:
+            # a part is begun only when a process is free, so that the limit of time holds
+            while len(running) < jobs and (part := next(waiting, None)) is not None:
+                running[part] = pool.apply_async(measure, (part,))
+            if not running:
+                return
+            ready = [part for part, result in running.items() if result.ready()]
+            if not ready:
+                time.sleep(0.02)
+            for part in ready:
+                raw.add(part, running.pop(part).get())
+                done += 1
+                spent = (time.monotonic() - began) / 60
+                print(f"{spent:5.1f} min, {done} of {len(todo)}: {part[:3]}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--simulations", type=int, default=300, help="a cell; 0: only the page")
     parser.add_argument("--resamples", type=int, default=400)
-    parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="some of %(default)s")
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="rows a data set")
+    parser.add_argument("--populations", nargs="*", default=[*POPULATIONS])
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="rows a data set")
     parser.add_argument(
-        "--metrics",
-        default="first",
-        help='first, rest, or names separated by ";"; other cells of the csv stay as they are',
+        "--groups",
+        nargs="*",
+        default=["fast", "slow", "changes"],
+        help='some of fast, slow, changes, rest, or names separated by ";"',
     )
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin nothing after these")
+    parser.add_argument("--forget", default="", help="drop cells that were made before this date")
+    parser.add_argument("--raw", type=Path, help="the folder of what was measured")
     parser.add_argument("--out", type=Path, help="a folder for both, instead of their places")
     options = parser.parse_args()
     results = (options.out or HERE / "results") / "coverage.csv"
     text = (options.out or HERE.parent / "docs") / "coverage.md"
     results.parent.mkdir(parents=True, exist_ok=True)
-    sets = {"first": (*FIRST, CHANGE), "rest": REST}
-    metrics = sets.get(options.metrics) or options.metrics.split(";")
-    todo = [
-        (n, s) for n in map(int, options.sizes.split(",")) for s in options.scenarios.split(",")
-    ]
-    for n, scenario in todo if options.simulations else ():
-        found = load(results)
-        for cell in cells(scenario, n, metrics, options.simulations, options.resamples):
-            found[cell.metric, cell.scenario, cell.n] = cell
-            print(*asdict(cell).values(), flush=True)
-        write(results, list(found.values()))
-    text.write_text(page(list(load(results).values())))
+    raw = Raw(options.raw)
+    run(
+        raw, parts(raw, options.groups, options, options.populations), options.jobs, options.minutes
+    )
+    found = {key: one for key, one in load(results).items() if one.made >= options.forget}
+    truths = Truths(raw.folder)
+    for name, n, resamples, known, numbers in raw.every():
+        for metric, rows in zip(known, numbers.transpose(1, 0, 2), strict=True):
+            one = cell(metric, name, n, resamples, rows, truths(metric, name, n))
+            found[metric, name, n] = one
+    ordered = sorted(found.values(), key=place)
+    write(results, ordered)
+    beside = coverage_page.beside(HERE / "results" / "intervals.csv")
+    text.write_text(coverage_page.page(ordered, beside))
 
 
 if __name__ == "__main__":

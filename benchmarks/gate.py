@@ -5,12 +5,16 @@ Models of known truth (truth.py) are measured on many data sets of n = 500 to 50
 the model stands exactly at it, below or above: a share of the allowed value, which for accuracy is
 the share of misses. What was measured goes to --raw, which a second run reads back; the shares of
 verdicts go to results/gate.json, from which tools/docs.py makes the tables of docs/gate.md.
+
+The edges are measured on the data sets of coverage.py, whose numbers this reads: every metric and
+population there, with the threshold exactly at the true value. --sets 0 makes these alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,11 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from truth import population, truth
+from coverage import NUMBERS as MEASURED_NUMBERS
+from coverage import Raw, Truths
+from populations import population
+from truth import truth
 
 import calibtool as ct
+from calibtool.errors import CalibtoolError
 from calibtool.gate.decide import decide, detectable
 from calibtool.gate.requirement import Requirement, parse_requirement
+from calibtool.metrics.spec import parse
 
 RESULTS = Path(__file__).parent / "results" / "gate.json"
 SIZES = (500, 2_000, 10_000, 50_000)
@@ -51,8 +60,9 @@ def requirement(metric: str, true: float, excess: float) -> Requirement:
     return parse_requirement(f"{metric} <= {true / (1 + excess)!r}")
 
 
-def measured(scenario: str, n: int, index: int, resamples: int) -> Iterator[tuple[str, Any]]:
+def measured(scenario: str, n: int, index: int, resamples: int) -> list[tuple[str, Any]]:
     """One data set: the numbers of each metric and level."""
+    made: list[tuple[str, Any]] = []
     rng = np.random.Generator(np.random.PCG64([index, n, *scenario.encode()]))
     p, q = population(rng, n, scenario)
     labels = (q.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(0, q.shape[1] - 1)
@@ -62,7 +72,9 @@ def measured(scenario: str, n: int, index: int, resamples: int) -> Iterator[tupl
             data, metrics(n), level=level, resamples=resamples, seed=index, threads=1
         )
         for one in report:
-            yield f"{scenario}|{n}|{one.name}|{level}", [getattr(one, name) for name in NUMBERS]
+            numbers = [getattr(one, name) for name in NUMBERS]
+            made.append((f"{scenario}|{n}|{one.name}|{level}", numbers))
+    return made
 
 
 def cell(key: str, numbers: np.ndarray) -> dict[str, Any]:
@@ -99,32 +111,102 @@ def estimate(metric: str, row: np.ndarray) -> ct.Estimate:
     return ct.Estimate(metric, values.pop("value"), **values)
 
 
+# ------------------------------------------------------------------ the edges
+
+
+def edges(raw: Raw) -> Iterator[dict[str, Any]]:
+    """False proofs and false alarms at the true value, of all that coverage.py measured."""
+    truths = Truths(raw.folder)
+    for name, n, _, known, numbers in raw.every():
+        for metric, rows in zip(known, numbers.transpose(1, 0, 2), strict=True):
+            yield from edge(metric, name, n, rows, truths(metric, name, n))
+
+
+def edge(metric: str, name: str, n: int, rows: np.ndarray, true: float) -> Iterator[dict[str, Any]]:
+    """Shares of data sets in which a model that misses the threshold by next to nothing is proven
+    to meet it, and in which one that meets it by as little fails: each at most 2.5 % for an
+    interval that misses so often on each side."""
+    plain = metric.removeprefix("delta(").removesuffix(")") if "delta(" in metric else metric
+    better = parse(plain).metric.better
+    relations = {"lower": ("<=",), "higher": (">=",)}.get(better, ("<=", ">="))
+    for relation in relations:
+        off = 1e-9 * max(1.0, abs(true)) * (1 if relation == "<=" else -1)
+        missed, met = (limit(metric, relation, true + sign * off) for sign in (-1, 1))
+        if missed is None or met is None:  # at the end of the metric's range
+            continue
+        proofs = [verdict(missed, metric, row, "prove", n) == "pass" for row in rows]
+        alarms = [verdict(met, metric, row, "tolerate", n) == "fail" for row in rows]
+        yield {
+            "metric": metric,
+            "scenario": name,
+            "n": n,
+            "relation": relation,
+            "true": true,
+            "sets": len(rows),
+            "proofs": float(np.mean(proofs)),
+            "alarms": float(np.mean(alarms)),
+        }
+
+
+def limit(metric: str, relation: str, threshold: float) -> Requirement | None:
+    """The requirement, or None where it is refused: beyond what the metric can be."""
+    try:
+        return parse_requirement(f"{metric} {relation} {threshold!r}")
+    except CalibtoolError:
+        return None
+
+
+def verdict(wanted: Requirement, metric: str, row: np.ndarray, mode: str, n: int) -> str:
+    """The decision; "none" where there is no value, or no interval."""
+    values = dict(zip(MEASURED_NUMBERS, row, strict=False))
+    known = {key: None if np.isnan(x) else float(x) for key, x in values.items()}
+    try:
+        one = ct.Estimate(metric, known.pop("value"), **known)
+        return decide(wanted, one, mode, 0.95, n).decision
+    except CalibtoolError:
+        return "none"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", type=int, default=200)
+    parser.add_argument("--sets", type=int, default=200, help="0: the edges alone")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--coverage", type=Path, help="the folder of coverage.py (--raw there)")
     parser.add_argument("--resamples", type=int, default=400)
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--scenarios", nargs="*", default=SCENARIOS)
     parser.add_argument("--raw", type=Path, default=Path("/tmp/calibtool-gate.npz"))
     options = parser.parse_args()
+    record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if options.sets:
+        record["resamples"] = options.resamples
+        record["cells"] = [cell(key, numbers) for key, numbers in gathered(options).items()]
+    record["edges"] = list(edges(Raw(options.coverage)))
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    for one in sorted(record["edges"], key=lambda one: max(one["proofs"], one["alarms"]))[-20:]:
+        print({key: one[key] for key in ("metric", "scenario", "n", "proofs", "alarms")})
+
+
+def gathered(options: argparse.Namespace) -> dict[str, np.ndarray]:
+    """The numbers of all test sets, by scenario, size, metric and level."""
     raw = dict(np.load(options.raw)) if options.raw.exists() else {}
-    began = time.process_time()
-    for n in options.sizes:
-        sets = options.sets if n <= 10_000 else options.sets // 2
-        for scenario in options.scenarios:
-            known = len(raw.get(f"{scenario}|{n}|ece|0.95", ()))
-            rows: dict[str, list[Any]] = {}
-            for index in range(known, sets):
-                for key, numbers in measured(scenario, n, index, options.resamples):
-                    rows.setdefault(key, []).append(numbers)
-            for key, more in rows.items():
-                new = np.array(more, float)
-                raw[key] = np.concatenate([raw[key], new]) if known else new
-            np.savez(options.raw, **raw)
-            print(f"{scenario}, n = {n:,}: {time.process_time() - began:.0f} s", flush=True)
-    cells = [cell(key, numbers) for key, numbers in raw.items()]
-    body = {"resamples": options.resamples, "cells": cells}
-    RESULTS.write_text(json.dumps(body, indent=1) + "\n")
+    began = time.monotonic()
+    with multiprocessing.Pool(options.jobs) as pool:
+        for n in options.sizes:
+            sets = options.sets if n <= 10_000 else options.sets // 2
+            for scenario in options.scenarios:
+                known = len(raw.get(f"{scenario}|{n}|ece|0.95", ()))
+                tasks = [(scenario, n, index, options.resamples) for index in range(known, sets)]
+                rows: dict[str, list[Any]] = {}
+                for made in pool.starmap(measured, tasks, chunksize=2):
+                    for key, numbers in made:
+                        rows.setdefault(key, []).append(numbers)
+                for key, more in rows.items():
+                    new = np.array(more, float)
+                    raw[key] = np.concatenate([raw[key], new]) if known else new
+                np.savez(options.raw, **raw)
+                print(f"{scenario}, n = {n:,}: {time.monotonic() - began:.0f} s", flush=True)
+    return raw
 
 
 if __name__ == "__main__":

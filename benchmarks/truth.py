@@ -1,61 +1,93 @@
-"""Populations whose true probabilities are known, and the true value of every metric on them."""
+"""The true value of every metric on the populations of populations.py: python benchmarks/truth.py
+
+From very many rows whose outcomes are their true probabilities: no noise is left but that of the
+rows. Run as a script, it holds these values to a second computation, with drawn outcomes.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 import scipy.optimize
 import scipy.spatial
-from numpy.typing import NDArray
+from populations import POPULATIONS, SCENARIOS, Floats, Rows, draw, softmax
 
 import calibtool as ct
-from calibtool.data.rows import reduce_rows
+from calibtool.errors import CalibtoolError
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.kinds import CellMetric, CountMetric, Counts, MatrixMetric, Score
+from calibtool.metrics.kinds import CellMetric, CountMetric, MatrixMetric, Score
 from calibtool.metrics.profiles import Profile
 from calibtool.metrics.simplex import skce_width
 from calibtool.metrics.spec import Spec, parse
 
-Floats = NDArray[np.float64]
-CLASSES, BINS = 10, 15
-SIGMA = 4.3  # of the true logits: an accuracy of about 90 %
+BINS = 15
 ROWS = 500_000
-# scenario -> the temperature that the calibrator of the paired difference divides by
-SCENARIOS = {
-    "T=1": 1 / 1.1,
-    "T=1.1": 1.1,
-    "T=1.3": 1.3 / 1.1,
-    "T=2": 2.0,
-    "T=0.7": 0.7,
-    "wiggly": 1.1,
-    "half": 1.2,
+SEED = 99
+CURVE = 2_000  # points of a curve: 250 rows each
+
+# what is measured of the populations, and of which kinds: c classes, b binary, k confidence alone
+MEASURED = {
+    "accuracy": "cbk",
+    "nll": "cb",
+    "nll(view=top)": "k",
+    "brier": "cb",
+    "brier(view=top)": "k",
+    "bias": "cbk",
+    "ece(view=top)": "cbk",
+    "ece(view=positive)": "b",
+    "ada-ece": "cbk",
+    "rmsce": "cbk",
+    "mce": "cbk",
+    "classwise-ece": "cb",
+    "tace": "cb",
+    "debiased-ece": "cbk",
+    "kde-ece": "cbk",
+    "smece": "cbk",
+    "ks": "cbk",
+    "kuiper": "cbk",
+    "mmce": "cbk",
+    "ici": "cbk",
+    "auroc": "cb",
+    "auroc-correct": "k",
+    "aurc": "cbk",
+    "coverage-at-risk": "cbk",
+    "cox-slope": "cbk",
+    "citl": "cbk",
+    "brier-skill": "cb",
+    "mcb": "cbk",
 }
+# what of them depends on the number of rows that are seen
+OF_SIZE = ("mce", "average-ce")
+# two thirds of the time of all of them; they can be measured on fewer data sets
+SLOW = ("kde-ece", "smece", "ici", "tace", "mcb")
 
 
-def population(rng: np.random.Generator, n: int, scenario: str) -> tuple[Floats, Floats]:
-    """Reported and true probabilities of n rows."""
-    z = SIGMA * rng.standard_normal((n, CLASSES))
-    true = softmax(z)
-    if scenario.startswith("T="):
-        return softmax(float(scenario[2:]) * z), true
-    reported, rows, top = true, np.arange(n), true.argmax(1)
-    p = reported[rows, top]
-    if scenario == "wiggly":
-        q = np.clip(p + 0.05 * np.sin(8 * np.pi * p), 0.001, 0.999)
-    else:  # half: calibrated up to 0.7, overconfident above
-        q = np.where(p <= 0.7, p, 0.7 + 0.6 * (p - 0.7))
-    true = reported * ((1 - q) / (1 - p + 1e-12))[:, None]
-    true[rows, top] = q
-    return reported, true / true.sum(1, keepdims=True)
+def measured(kind: str) -> list[str]:
+    """Metrics of a kind of rows, without those that this calibtool does not know."""
+    letter = {"classes": "c", "binary": "b", "confidence": "k"}[kind]
+    return [metric for metric, kinds in MEASURED.items() if letter in kinds and _known(metric)]
 
 
-def softmax(z: Floats) -> Floats:
-    e = np.exp(z - z.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
+def _known(metric: str) -> bool:
+    try:
+        parse(metric)
+    except CalibtoolError:
+        return False
+    return True
+
+
+@cache
+def population_rows(name: str, temperature: float = 1.0) -> Rows:
+    """Very many rows of a population, after a calibrator."""
+    rows = draw(np.random.default_rng(SEED), ROWS, name)
+    if temperature == 1:
+        return rows
+    score = cooled(rows.columns().score, temperature)
+    return replace(rows, score=score[:, 1] if rows.kind == "binary" else score)
 
 
 def cooled(p: Floats, temperature: float) -> Floats:
@@ -64,84 +96,102 @@ def cooled(p: Floats, temperature: float) -> Floats:
 
 
 @cache
-def rows(scenario: str, temperature: float) -> tuple[Floats, Floats]:
-    """Many rows of a population, after a calibrator."""
-    p, q = population(np.random.default_rng(99), ROWS, scenario)
-    return (p if temperature == 1 else cooled(p, temperature)), q
+def truth(name: str, metric: str, temperature: float = 1.0) -> float:
+    """The true value of a metric, as the rows have it, seen or not."""
+    return true_value(parse(metric), population_rows(name, temperature))
 
 
-@cache
-def truth(scenario: str, metric: str, temperature: float = 1.0) -> float:
-    """The true value of a metric, from rows whose outcomes are their probabilities: no noise is
-    left but that of the rows."""
-    return true_value(parse(metric), *rows(scenario, temperature))
+def true(metric: str, name: str, n: int) -> float:
+    """The true value that an interval of a data set of n rows should contain."""
+    if metric in OF_SIZE:
+        return seen(metric, name, n)
+    return truth(name, metric)
 
 
-def true_value(spec: Spec, p: Floats, q: Floats) -> float:
-    """A metric of reported probabilities p where the true ones are q."""
-    metric, top = spec.metric, p.argmax(1)
-    view = {"auto": "top", "clinical": "top", "ranks": "class"}.get(spec.view, spec.view)
+def true_value(spec: Spec, rows: Rows) -> float:
+    """A metric of rows whose outcomes are their true probabilities."""
+    metric = spec.metric
+    spec = replace(spec, view=resolved(spec.view, rows))
     match metric:
         case Score() if "refined" in metric.needs:
-            return recalibrated(metric.name, p, q)
-        case Score():
-            return mean_score(metric.rows, p, q)
-        case CountMetric():
-            mean = np.array(mean_score(metric.rows, p, q) if metric.rows else 0.0)
-            own = np.take_along_axis(q, top[:, None], 1)[:, 0]
-            said, hit = (np.bincount(top, w, CLASSES) / ROWS for w in (np.ones(ROWS), own))
-            return float(metric.of(Counts(q.mean(0), said, hit, mean)))
+            return recalibrated(metric.name, rows.columns())
+        case Score() | CountMetric():
+            return over_outcomes(spec, rows)
         case MatrixMetric():
-            return kernel_error(p[:4000], q[:4000])
+            return kernel_error(rows.score[:4000], rows.rate[:4000])
         case CellMetric():
-            values = [float(spec.of_truth(cells)) for cells in panels(p, q, view)]
-            return float(np.average(values, weights=masses(p, view)))
+            found = list(panels(rows, spec.view))
+            mass = [cells.n.sum() for cells in found]
+            # a target is a function of the curve: the mean rate at a score, which rows of many
+            # classes have scattered around it
+            curves = found if metric.target is None else [fine(cells) for cells in found]
+            values = [float(spec.of_truth(cells)) for cells in curves]
+            return float(np.average(values, weights=mass if spec.view == "label" else None))
         case _:
-            return binned(replace(spec, view=view), p, q)
+            return binned(spec, rows)
 
 
-def binned(spec: Spec, p: Floats, q: Floats) -> float:
-    found = list(panels(p, q, spec.view))
+def resolved(view: str, rows: Rows) -> str:
+    """A view by its name: "auto" and "ranks" depend on the rows."""
+    if view not in ("auto", "ranks"):
+        return view
+    if rows.kind == "binary":
+        return "positive"
+    return "top" if view == "auto" else "class"
+
+
+def binned(spec: Spec, rows: Rows) -> float:
+    found = list(panels(rows, spec.view))
     pooled = [cells.pool(spec.edges(cells)) for cells in found]
     gap, mass = (np.zeros((len(pooled), max(len(c.at) for c in pooled))) for _ in range(2))
+    total = rows.mass.sum()
     for k, cells in enumerate(pooled):
-        gap[k, : len(cells.at)] = (cells.y - cells.p) / ROWS
-        mass[k, : len(cells.at)] = cells.n / ROWS
-    if spec.view == "top":
+        gap[k, : len(cells.at)] = (cells.y - cells.p) / total
+        mass[k, : len(cells.at)] = cells.n / total
+    if spec.view in ("top", "positive"):
         gap, mass = gap[0], mass[0]
     return float(spec.of_profile(Profile(gap, mass, np.zeros_like(gap)), truth=True))
 
 
-def panels(p: Floats, q: Floats, view: str) -> Iterator[Cells]:
+def panels(rows: Rows, view: str) -> Iterator[Cells]:
     """Cells of each panel of a view, with expected outcomes."""
-    top = p.argmax(1)
-    if view == "class":
-        yield from (Cells.from_rows(p[:, k], q[:, k], np.ones(ROWS)) for k in range(CLASSES))
+    if view == "positive" or rows.kind == "confidence":
+        yield Cells.from_rows(rows.score, rows.rate, rows.mass)
         return
-    score, rate = (np.take_along_axis(x, top[:, None], 1)[:, 0] for x in (p, q))
-    for k in range(CLASSES) if view == "label" else (None,):
-        at = np.ones(ROWS, bool) if k is None else top == k
-        yield Cells.from_rows(score[at], rate[at], np.ones(at.sum()))
+    rows = rows.columns()
+    classes = rows.score.shape[1]
+    if view == "class":
+        for k in range(classes):
+            yield Cells.from_rows(rows.score[:, k], rows.rate[:, k], rows.mass)
+        return
+    top = rows.score.argmax(1)
+    score, rate = (np.take_along_axis(x, top[:, None], 1)[:, 0] for x in (rows.score, rows.rate))
+    for k in range(classes) if view == "label" else (None,):
+        at = np.ones(len(top), bool) if k is None else top == k
+        yield Cells.from_rows(score[at], rate[at], rows.mass[at])
 
 
-def masses(p: Floats, view: str) -> Floats:
-    if view == "label":
-        return np.bincount(p.argmax(1), minlength=CLASSES) / ROWS
-    return np.ones(CLASSES if view == "class" else 1)
+def fine(cells: Cells) -> Cells:
+    """The cells pooled to CURVE of equal mass."""
+    at = np.searchsorted(np.cumsum(cells.n), np.arange(1, CURVE) / CURVE * cells.n.sum())
+    return cells.pool(np.unique(np.append(cells.at[at], 1.0)))
 
 
-def mean_score(score: Any, p: Floats, q: Floats) -> float:
-    """The mean of a score over the labels that there could be."""
-    total = 0.0
-    for k in range(CLASSES):
-        data = ct.Predictions.from_probs(p, np.full(ROWS, k))
-        values = score(reduce_rows(data, want=("rank", "entropy")))
-        total += float(np.where(q[:, k] > 0, q[:, k] * values, 0).mean())
-    return total
+def over_outcomes(spec: Spec, rows: Rows) -> float:
+    """A mean of rows, or a function of counts: every row once with every label that it could have,
+    weighted by the label's probability."""
+    rate = rows.rate if rows.kind == "classes" else np.stack([1 - rows.rate, rows.rate], axis=1)
+    classes = rate.shape[1]
+    every = Rows(rows.kind, np.concatenate([rows.score] * classes), rate)
+    labels = np.repeat(np.arange(classes), len(rate))
+    weights = (rate * rows.mass[:, None]).T.ravel()
+    data = every.predictions(labels, weights)
+    return float(ct.evaluate(data, [spec.name], ci="none")[spec.name].value)
 
 
-def recalibrated(name: str, p: Floats, q: Floats) -> float:
+def recalibrated(name: str, rows: Rows) -> float:
     """NLL at the best temperature, or what it takes off."""
+    p, q = rows.score, rows.rate
 
     def nll(t: float) -> float:
         return -float((q * np.log(np.maximum(cooled(p, t), 1e-300))).sum(1).mean())
@@ -157,18 +207,40 @@ def kernel_error(p: Floats, q: Floats) -> float:
     return float((form.sum() - np.trace(form)) / (len(p) * (len(p) - 1)))
 
 
-def seen(metric: str, scenario: str, n: int) -> float:
+def seen(metric: str, name: str, n: int) -> float:
     """MCE or average CE of the bins that a data set of n rows can be expected to see."""
-    p, q = population(np.random.default_rng(99), ROWS, scenario)
-    (cells,) = panels(p, q, "top")
+    rows = population_rows(name)
+    (cells,) = panels(rows, resolved("auto", rows))
     pooled = cells.pool(np.arange(1, BINS + 1) / BINS)
-    some = pooled.n >= ROWS / n
+    some = pooled.n >= rows.mass.sum() / n
     gaps = np.abs((pooled.y - pooled.p)[some] / pooled.n[some])
     return float(gaps.max() if metric == "mce" else gaps.mean())
 
 
-def true(metric: str, scenario: str, n: int) -> float:
-    """The true value that an interval should contain."""
-    if metric in ("mce", "average-ce"):
-        return seen(metric, scenario, n)
-    return truth(scenario, metric)
+# ------------------------------------------------------------------ the second computation
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--populations", nargs="*", default=[*POPULATIONS, *SCENARIOS])
+    parser.add_argument("--metrics", nargs="*")
+    parser.add_argument("--rows", type=int, default=100_000)
+    options = parser.parse_args()
+    for name in options.populations:
+        rows = draw(np.random.default_rng(1), options.rows, name)
+        data = rows.sample(np.random.default_rng(2))
+        metrics = options.metrics or measured(rows.kind)
+        drawn = ct.evaluate(data, metrics, resamples=200)
+        for metric in metrics:
+            one, value = drawn[metric], true(metric, name, options.rows)
+            error = one.error or np.nan
+            print(
+                f"{name:11} {metric:19} true {value:8.5f} drawn {one.value:8.5f} "
+                f"corrected {one.corrected or np.nan:8.5f} "
+                f"errors apart {(value - (one.corrected or np.nan)) / error:5.1f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

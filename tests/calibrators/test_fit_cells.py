@@ -48,6 +48,14 @@ def test_a_fit_to_cells_is_nearly_that_to_rows(method, p, tmp_path):
     )
 
 
+@pytest.mark.parametrize("method", [name for name in TO_CELLS if METHODS[name].zeros])
+def test_smoothing_of_cells_is_nearly_that_of_rows(method):
+    p = TWO.take(slice(0, 2000))
+    a, b = (ct.fit(method, x, smoothing=True)(p).values for x in (p, ct.cells(p)))
+    assert np.abs(a - b).mean() <= {"histogram": 1e-12, "isotonic": 2e-3}[method]
+    assert 0 < b.min() < b.max() < 1
+
+
 @pytest.mark.parametrize("method", TO_CELLS)
 def test_the_order_of_merging_changes_no_digit(method):
     parts = [ct.cells(TWO.take(slice(k, None, 3))) for k in range(3)]
