@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from calibtool.data.rows import Rows
@@ -59,7 +61,8 @@ class BinnedErrors:
             shares = sums[:, at] / sums[:, :1]
             # on their grid, sums of a bin that a replicate leaves empty may end just below 0
             gap, mass = shares[:, :bins], np.maximum(shares[:, bins:], 0)
-            return error_of(spec, seen, gap, mass, self._effective(seen), self.plan.settings)
+            rows = self._effective(seen)
+            return error_of(spec, seen, gap, mass, rows, self.plan.settings, [edges])
 
         return finish
 
@@ -95,7 +98,7 @@ class BinnedErrors:
             total = n.sum(axis=1, keepdims=True)
             some = total[:, 0] > 0
             gap, share = r[some] / total[some], np.maximum(n[some] / total[some], 0)
-            return error_of(spec, seen, gap, share, self._effective(seen), settings)
+            return error_of(spec, seen, gap, share, self._effective(seen), settings, [edges])
 
         return finish
 
@@ -121,7 +124,8 @@ def of_classes(spec: Spec, view: OneVsRest | None, settings: Settings) -> Finish
         gap, mass = view.replicates(
             edges, settings.threads, lambda share: settings.progress("resampling classes", share)
         )
-        return error_of(spec, seen, gap, mass, effective_rows(seen.rows, view.weights), settings)
+        rows = effective_rows(seen.rows, view.weights)
+        return error_of(spec, seen, gap, mass, rows, settings, [edges])
 
     return finish
 
@@ -154,7 +158,7 @@ def of_problems(spec: Spec, problems: RowProblems, settings: Settings) -> Finish
         share = np.where(some, whole, 1)[:, None, None]
         gap /= share
         mass /= share
-        return error_of(spec, seen, gap[some], mass[some], problems.rows(), settings)
+        return error_of(spec, seen, gap[some], mass[some], problems.rows(), settings, edges)
 
     return finish
 
@@ -180,7 +184,13 @@ def _stacked(parts: list[Array], width: int) -> Array:
 
 
 def error_of(
-    spec: Spec, seen: Profile, gap: Array, mass: Array, rows: float, settings: Settings
+    spec: Spec,
+    seen: Profile,
+    gap: Array,
+    mass: Array,
+    rows: float,
+    settings: Settings,
+    edges: Sequence[Array] = (),
 ) -> Measurement:
     """Measure a calibration error, with its replicates and, if it is the method, their inversion.
 
@@ -190,6 +200,7 @@ def error_of(
         gap, mass: (R, ...) the same in every replicate.
         rows: the number of equally weighted rows that would be as informative.
         settings: how it is measured.
+        edges: the upper edges of the bins of each problem; one for all classes in fixed bins.
     """
 
     def norm(gap: Array, mass: Array) -> Array:
@@ -221,4 +232,4 @@ def error_of(
         truth=truth,
         side=SIDES.get(spec.norm, 0),
     )
-    return Measurement(value, replicates=replicates, inverse=inverse)
+    return Measurement(value, replicates=replicates, inverse=inverse, edges=tuple(edges))

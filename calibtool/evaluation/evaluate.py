@@ -24,6 +24,7 @@ from calibtool.evaluation.evaluate_cells import evaluate_cells
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.measurement import Settings
+from calibtool.evaluation.pairs import reach
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
@@ -136,6 +137,19 @@ class RowResults(Results):
         if rows.weights is None:
             return cells, cells.n
         return cells, np.bincount(bins, rows.weights**2, len(edges))
+
+    def reach(self, number: int, variant: int, since: int) -> float | None:
+        """Return how far apart the true errors of two variants may be, by their paired rows."""
+        draws = self.settings.draws
+        before, after = self.measured[since][number], self.measured[variant][number]
+        return reach(
+            self.specs[number],
+            self.collected[since],
+            self.collected[variant],
+            (before.edges, after.edges),
+            None if draws is None else draws.cluster,
+            self.settings.level,
+        )
 
     def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -98,7 +100,20 @@ class Results:
             self.measured[variant],
             strict=True,
         )
-        return tuple(change_of(a, b, x, y, self.settings) for a, b, x, y in pairs)
+        return tuple(
+            change_of(a, b, x, y, self.settings, partial(self.reach, number, variant, since))
+            for number, (a, b, x, y) in enumerate(pairs)
+        )
+
+    def reach(self, number: int, variant: int, since: int) -> float | None:
+        """Return how far apart the true errors of two variants may be, at the level, by what their
+        paired rows show; None where nothing is known but the two intervals.
+
+        Args:
+            number: of the metric, a calibration error with inverted intervals.
+            variant, since: the numbers of the two variants.
+        """
+        return None
 
 
 def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
@@ -162,14 +177,20 @@ def _with_interval(estimate: Estimate, corrected: float, low: float, high: float
 
 
 def change_of(
-    before: Estimate, after: Estimate, a: Measurement, b: Measurement, settings: Settings
+    before: Estimate,
+    after: Estimate,
+    a: Measurement,
+    b: Measurement,
+    settings: Settings,
+    reach: Callable[[], float | None] = lambda: None,
 ) -> Estimate:
     """Return after minus before. Both were measured by the same draws, so the noise that they share
     cancels.
 
     Without inverted intervals the differences of the replicates give interval and p-value. With
     them, replicates of calibration errors are biased upward, so the two inverted intervals are
-    combined instead, with the correlation of the replicates (`intervals.difference`).
+    combined instead, with the correlation of the replicates (`intervals.difference`), and cut where
+    `reach` says, as of `Results.reach`.
     """
     estimate = Estimate(
         before.name,
@@ -193,11 +214,13 @@ def change_of(
         low, high = bootstrap.plain("percentile", value, changes, settings.level)
         p_value = difference.p_of_replicates(changes, settings.level)
         return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)
-    # equal in every replicate: the difference is 0 for certain, and their correlation 1
-    if np.array_equal(a.replicates, b.replicates):
+    most = reach()
+    if most is None and np.ptp(a.replicates) and np.array_equal(a.replicates, b.replicates):
+        most = 0.0  # the same cells: nothing that was measured differs
+    if most == 0:
         return replace(estimate, corrected=0.0, low=0.0, high=0.0, p_value=1.0)
     pair = (a.inverse, b.inverse, _correlation(a, b), settings.level)
-    low, high = difference.difference(*pair)
+    low, high = difference.difference(*pair, math.inf if most is None else most)
     p_value = difference.p_of_difference(*pair)
     return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)
 
