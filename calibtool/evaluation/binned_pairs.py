@@ -1,4 +1,4 @@
-"""Paired rows of binned errors: how far the gaps of two variants are apart, bin by bin (`pairs`)."""
+"""Paired rows of binned errors: how far the gaps of two variants are apart (`pairs`)."""
 
 from __future__ import annotations
 

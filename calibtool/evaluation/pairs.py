@@ -18,13 +18,20 @@ from __future__ import annotations
 
 from statistics import NormalDist
 
+import numpy as np
+
+from calibtool.data.rows import Rows
 from calibtool.evaluation.apart import Together
 from calibtool.evaluation.binned_pairs import of_bins
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.curve_pairs import CURVES, of_curves
-from calibtool.metrics.kinds import BinnedError
+from calibtool.intervals.difference import Discordant
+from calibtool.metrics.kinds import BinnedError, Score
 from calibtool.metrics.spec import Spec
 from calibtool.types import Array
+
+# Metrics that are shares of rows: their changes are counted in rows.
+SHARES = ("accuracy", "top-k-accuracy")
 
 
 def reach(
@@ -56,3 +63,21 @@ def reach(
     else:
         return None
     return None if apart is None else apart.distance + deviate * apart.spread
+
+
+def discordant(spec: Spec, before: Rows, after: Rows) -> Discordant | None:
+    """Return how many rows differ between two variants in what a metric is the share of.
+
+    Returns None for other metrics and weighted rows; and where both variants predict the same class
+    in every row, as after a temperature: whatever its label, no row that was seen would differ.
+    """
+    metric = spec.metric
+    if not isinstance(metric, Score) or metric.name not in SHARES or before.weights is not None:
+        return None
+    a, b = (metric.rows(rows, **spec.options) for rows in (before, after))
+    same = True
+    if before.predicted is not None and after.predicted is not None:
+        same = np.array_equal(before.predicted, after.predicted)
+    if same and np.array_equal(a, b):
+        return None
+    return Discordant(float((b & ~a).sum()), float((a & ~b).sum()), float(len(a)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
 from calibtool.intervals.inversion import Inverted
+from calibtool.intervals.shares import clopper_pearson
 from calibtool.types import Array
 
 # Normal deviates up to which p-values are searched: erfc(12 / sqrt(2)) is 4e-33, far below what
@@ -29,6 +31,7 @@ def difference(
     correlation: float,
     level: float,
     reach: float = math.inf,
+    jitter: float = 0.0,
 ) -> tuple[float, float]:
     """Return the interval of after - before, from their intervals and their correlation.
 
@@ -46,6 +49,9 @@ def difference(
         level: of the interval.
         reach: the largest difference, of either sign, that the paired rows leave possible at this
             level (`evaluation.pairs`). The interval is cut there.
+        jitter: how far the ends of the two intervals may be off by the noise of their draws; 0
+            where both were made of the same draws, so that it cancels. The interval is widened by
+            it.
 
     >>> before, after = Inverted(0.1, 0.3, 0.2, 0.0), Inverted(0.4, 0.6, 0.5, 0.0)
     >>> [round(end, 3) for end in difference(before, after, 0.0, 0.95)]
@@ -53,11 +59,13 @@ def difference(
     >>> [round(end, 3) for end in difference(before, after, 0.0, 0.95, reach=0.2)]
     [0.159, 0.2]
     """
-    low, high = _ends(before, after, correlation, level, _deviate(level))
+    low, high = _ends(before, after, correlation, level, _deviate(level), jitter)
     return max(min(low, reach), -reach), max(min(high, reach), -reach)
 
 
-def p_of_difference(before: Inverted, after: Inverted, correlation: float, level: float) -> float:
+def p_of_difference(
+    before: Inverted, after: Inverted, correlation: float, level: float, jitter: float = 0.0
+) -> float:
     """Return the smallest 1 - level at which the interval of `difference` excludes 0.
 
     It is below 1 - `level` exactly where the interval at `level` excludes 0. A `reach` decides
@@ -73,7 +81,7 @@ def p_of_difference(before: Inverted, after: Inverted, correlation: float, level
     """
 
     def excludes(deviate: float) -> bool:
-        low, high = _ends(before, after, correlation, level, deviate)
+        low, high = _ends(before, after, correlation, level, deviate, jitter)
         return low > 0 or high < 0
 
     # bisection for the deviate at which the interval stops excluding 0; p = 2 (1 - Phi(deviate))
@@ -86,10 +94,7 @@ def p_of_difference(before: Inverted, after: Inverted, correlation: float, level
         middle = (low + high) / 2
         low, high = (middle, high) if excludes(middle) else (low, middle)
     p_value = math.erfc(low / math.sqrt(2))
-    alpha = round(1 - level, 12)  # 1 - 0.95 is 0.050000000000000044 in binary
-    if excludes(_deviate(level)):
-        return min(p_value, math.nextafter(alpha, 0.0))
-    return max(p_value, alpha)
+    return _agreeing(p_value, level, excludes=excludes(_deviate(level)))
 
 
 def _deviate(level: float) -> float:
@@ -98,7 +103,12 @@ def _deviate(level: float) -> float:
 
 
 def _ends(
-    before: Inverted, after: Inverted, correlation: float, level: float, deviate: float
+    before: Inverted,
+    after: Inverted,
+    correlation: float,
+    level: float,
+    deviate: float,
+    jitter: float,
 ) -> tuple[float, float]:
     """Return the ends of the difference's interval at a normal deviate, that of `level` or
     another."""
@@ -119,7 +129,7 @@ def _ends(
         high = max(high, high_after)
     if low_after <= 0:
         low = min(low, -high_before)
-    return low, high
+    return low - jitter, high + jitter
 
 
 def _shared(before: Inverted, after: Inverted, correlation: float) -> float:
@@ -155,6 +165,70 @@ def _curve(error: Inverted, z: Array, reach: float) -> Array:
     floor = error.low if flat < reach else 0.0
     bound = error.corrected + np.where(z < 0, fall, rise) * z
     return np.asarray(np.maximum(bound, max(floor, 0.0)))
+
+
+class Discordant(NamedTuple):
+    """Rows of equal weight whose outcome (right or wrong, say) differs between two variants.
+
+    Attributes:
+        gained: rows that have it after but not before.
+        lost: rows that have it before but not after.
+        rows: all rows.
+    """
+
+    gained: float
+    lost: float
+    rows: float
+
+
+def of_shares(seen: Discordant, level: float) -> tuple[float, float]:
+    """Return the interval of the change of a share, (gained - lost) / rows.
+
+    MOVER (Zou & Donner 2008) on the exact intervals (Clopper & Pearson 1934) of the two shares
+    gained and lost, so that a change of which no row is seen is not taken to be impossible. Their
+    correlation is that of two categories of a multinomial.
+
+    >>> [round(end, 4) for end in of_shares(Discordant(0, 0, 300), 0.95)]  # 1 - 0.025 ** (1 / 300)
+    [-0.0122, 0.0122]
+    """
+    rate = np.array([seen.gained, seen.lost]) / seen.rows
+    low, high = clopper_pearson(rate, np.full(2, seen.rows), level)
+    below, above = rate - low, high - rate
+    rho = -float(np.sqrt(np.prod(rate / np.maximum(1 - rate, 1e-12))))
+    rho = max(rho, -1.0)
+    change = float(rate[0] - rate[1])
+    down, up = (
+        math.sqrt(float(x * x + y * y - 2 * rho * x * y))
+        for x, y in ((below[0], above[1]), (above[0], below[1]))
+    )
+    return max(change - down, -1.0), min(change + up, 1.0)
+
+
+def p_of_shares(seen: Discordant, level: float) -> float:
+    """Return the smallest 1 - level at which the interval of `of_shares` excludes 0; it is below
+    1 - `level` exactly where the one at `level` does.
+
+    >>> p_of_shares(Discordant(4, 4, 300), 0.95), p_of_shares(Discordant(40, 4, 300), 0.95) < 1e-6
+    (1.0, True)
+    """
+
+    def excludes(level: float) -> bool:
+        low, high = of_shares(seen, level)
+        return low > 0 or high < 0
+
+    if seen.gained == seen.lost:
+        return 1.0
+    least, most = -15.0, 0.0  # decimal logarithms of p-values: bisection where the interval ends
+    while most - least > 1e-6:
+        middle = (least + most) / 2
+        least, most = (least, middle) if excludes(1 - 10**middle) else (middle, most)
+    return _agreeing(10**most, level, excludes=excludes(level))
+
+
+def _agreeing(p_value: float, level: float, *, excludes: bool) -> float:
+    """Return a p-value that agrees with whether the interval at a level excludes 0."""
+    alpha = round(1 - level, 12)  # 1 - 0.95 is 0.050000000000000044 in binary
+    return min(p_value, math.nextafter(alpha, 0.0)) if excludes else max(p_value, alpha)
 
 
 def p_of_replicates(drawn: Array, level: float) -> float:
