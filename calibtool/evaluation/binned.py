@@ -71,7 +71,7 @@ class BinnedErrors:
                 gap, mass = shares[:, :bins], np.maximum(shares[:, bins:], 0)
                 return self._errors(seen, gap, mass, locate(score, edges))
 
-            return self.shared.take(key, make).measure(spec, value)
+            return self.shared.take(key, make).measure(spec, value, [edges])
 
         return finish
 
@@ -117,7 +117,7 @@ class BinnedErrors:
         def finish(sums: Sums) -> Measurement:
             if settings.draws is None:
                 return Measurement(value)
-            return self.shared.take(key, make).measure(spec, value)
+            return self.shared.take(key, make).measure(spec, value, [edges])
 
         return finish
 
@@ -152,7 +152,7 @@ def of_classes(
     def finish(sums: Sums) -> Measurement:
         if view.draws is None:
             return Measurement(value)
-        return shared.take(key, make).measure(spec, value)
+        return shared.take(key, make).measure(spec, value, [edges])
 
     return finish
 
@@ -200,7 +200,7 @@ def of_problems(
     def finish(sums: Sums) -> Measurement:
         if settings.draws is None:
             return Measurement(value)
-        return shared.take(key, make).measure(spec, value)
+        return shared.take(key, make).measure(spec, value, edges)
 
     return finish
 

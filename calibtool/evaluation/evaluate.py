@@ -24,6 +24,7 @@ from calibtool.evaluation.evaluate_cells import evaluate_cells
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.measurement import Settings
+from calibtool.evaluation.pairs import SHARES, discordant, reach
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
@@ -37,6 +38,7 @@ from calibtool.evaluation.results import (
     too_few_rows,
 )
 from calibtool.evaluation.wording import read
+from calibtool.intervals.difference import Discordant
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
@@ -151,6 +153,27 @@ class RowResults(Results):
         weights = b"" if rows.weights is None else rows.weights
         return digest_of(rows.confidence, rows.correct, weights)
 
+    def reach(self, number: int, variant: int, since: int) -> float | None:
+        """Return how far apart the true errors of two variants may be, by their paired rows."""
+        draws = self.settings.draws
+        before, after = self.measured[since][number], self.measured[variant][number]
+        return reach(
+            self.specs[number],
+            self.collected[since],
+            self.collected[variant],
+            (before.edges, after.edges),
+            None if draws is None else draws.cluster,
+            self.settings.level,
+        )
+
+    def discordant(self, number: int, variant: int, since: int) -> Discordant | None:
+        """Return how many rows differ between two variants in what a metric is the share of."""
+        draws = self.settings.draws
+        if draws is None or draws.cluster is not None:
+            return None
+        before, after = self.collected[since].rows, self.collected[variant].rows
+        return discordant(self.specs[number], before, after)
+
     def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""
         return replace(super().only(variants), collected=self.collected[variants])
@@ -223,6 +246,8 @@ def _collect(request: Request, settings: Settings) -> list[Collected]:
     wanted = _wanted(request.specs, predictions)
     if predictions.classes is not None:
         wanted = replace(wanted, columns=wanted.columns | request.columns)
+        if request.paired and any(spec.metric.name in SHARES for spec in request.specs):
+            wanted = replace(wanted, columns=wanted.columns | {"predicted"})
     # replicates are summed during the pass only for the one-vs-rest bins, the one thing that
     # cannot be kept per row: N x K scores
     draws = settings.draws if wanted.lowest is not None else None

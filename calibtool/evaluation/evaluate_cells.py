@@ -11,9 +11,11 @@ from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.cell_problems import CellProblems
 from calibtool.evaluation.from_cells import kept, measure_cells, resolution
 from calibtool.evaluation.measurement import Settings
+from calibtool.evaluation.pairs import SHARES
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import FEW_ROWS
 from calibtool.evaluation.results import KEPT, NO_WEIGHT, Results, infinite_nll, nlls, too_few_rows
+from calibtool.intervals.difference import Discordant
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.grid import named
 from calibtool.streaming.layout import layout_for
@@ -52,6 +54,18 @@ class CellResults(Results):
         squares = summary.squares(self.view)
         pooled = Cells(summary.ends(self.view), squares, squares, squares).pool(edges)
         return summary.cells(self.view).pool(edges), pooled.n
+
+    def discordant(self, number: int, variant: int, since: int) -> Discordant | None:
+        """Return how many rows differ between two variants in what a metric is the share of, by the
+        sums of the pass, which pairs every variant with the first."""
+        spec, summary = self.specs[number], self.summaries[variant]
+        sums = summary.sums.get(f"pair/{spec.name}")
+        if sums is None or spec.metric.name not in SHARES or since or summary.weighted:
+            return None
+        rows, change, square = (float(x) for x in sums.high)
+        if not square:
+            return None
+        return Discordant((square + change) / 2, (square - change) / 2, rows)
 
     def means(self, variant: int = 0) -> tuple[float, float]:
         """Return the mean score and the mean outcome of a variant, in `view`."""

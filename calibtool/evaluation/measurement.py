@@ -70,6 +70,8 @@ class Measurement:
             the value itself.
         interval, method: an interval in closed form or by the metric's own method, and the name of
             that method.
+        edges: the upper edges of the bins, of each binary problem of a binned error; they pair its
+            rows with those of another variant.
     """
 
     value: float | None = None
@@ -80,6 +82,7 @@ class Measurement:
     acceleration: float = 0.0
     interval: tuple[float, float] | None = None
     method: str = ""
+    edges: tuple[Array, ...] = ()
 
 
 # The sums of the columns that a ColumnPlan asked for, in every replicate: (R, columns); None

@@ -8,7 +8,7 @@ for: an RMSCE looks at the ECE of its bins even where nobody wants to see that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -48,16 +48,22 @@ class ProfileErrors:
         self._inversion: Inversion | None = None
         self._own: dict[str, Inverted] = {}
 
-    def measure(self, spec: Spec, value: float | None = None) -> Measurement:
+    def measure(
+        self, spec: Spec, value: float | None = None, edges: Sequence[Array] = ()
+    ) -> Measurement:
         """Measure an error, with its replicates and, if it is the method, their inversion.
 
-        `value` is that of the profile, where it is not known yet.
+        Args:
+            spec: the metric.
+            value: that of the profile, where it is known already.
+            edges: the upper edges of the bins of each problem; one for all classes in fixed bins.
         """
         value = float(spec.of_profile(self.seen)) if value is None else value
         replicates = self._norm(spec)(self.gap, self.mass).astype(np.float64)
         if not self.settings.inverted:
             return Measurement(value, replicates=replicates)
-        return Measurement(value, replicates=replicates, inverse=self.inverse(spec))
+        inverse = self.inverse(spec)
+        return Measurement(value, replicates=replicates, inverse=inverse, edges=tuple(edges))
 
     def inverse(self, spec: Spec) -> Inverted:
         """Return the interval of an error, in order with those of the same bins."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -16,6 +18,7 @@ from calibtool.evaluation.measurement import Measurement, Settings
 from calibtool.evaluation.resampling import FEW_RESAMPLES, FEW_ROWS
 from calibtool.formatting import counted
 from calibtool.intervals import bootstrap, difference
+from calibtool.intervals.difference import Discordant
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CountMetric, Score
@@ -109,7 +112,36 @@ class Results:
             self.measured[variant],
             strict=True,
         )
-        return tuple(change_of(a, b, x, y, self.settings) for a, b, x, y in pairs)
+        return tuple(
+            change_of(
+                a,
+                b,
+                x,
+                y,
+                self.settings,
+                partial(self.reach, number, variant, since),
+                partial(self.discordant, number, variant, since),
+            )
+            for number, (a, b, x, y) in enumerate(pairs)
+        )
+
+    def reach(self, number: int, variant: int, since: int) -> float | None:
+        """Return how far apart the true errors of two variants may be, at the level, by what their
+        paired rows show; None where nothing is known but the two intervals.
+
+        Args:
+            number: of the metric, a calibration error with inverted intervals.
+            variant, since: the numbers of the two variants.
+        """
+        return None
+
+    def discordant(self, number: int, variant: int, since: int) -> Discordant | None:
+        """Return how many rows differ between two variants in what a metric is the share of; None
+        for other metrics, where rows do not count alike, and where no row can differ.
+
+        The arguments are those of `reach`.
+        """
+        return None
 
 
 def digest_of(*parts: Array | bytes) -> str:
@@ -238,14 +270,21 @@ def _with_interval(
 
 
 def change_of(
-    before: Estimate, after: Estimate, a: Measurement, b: Measurement, settings: Settings
+    before: Estimate,
+    after: Estimate,
+    a: Measurement,
+    b: Measurement,
+    settings: Settings,
+    reach: Callable[[], float | None] = lambda: None,
+    discordant: Callable[[], Discordant | None] = lambda: None,
 ) -> Estimate:
     """Return after minus before. Both were measured by the same draws, so the noise that they share
     cancels.
 
-    Without inverted intervals the differences of the replicates give interval and p-value. With
-    them, replicates of calibration errors are biased upward, so the two inverted intervals are
-    combined instead, with the correlation of the replicates (`intervals.difference`).
+    Without inverted intervals the differences of the replicates give interval and p-value, or the
+    rows that `discordant` counts. With them, replicates of calibration errors are biased upward, so
+    the two inverted intervals are combined instead, with the correlation of the replicates
+    (`intervals.difference`), and cut where `reach` says. Both are methods of `Results`.
     """
     estimate = Estimate(
         before.name,
@@ -266,16 +305,39 @@ def change_of(
     estimate = replace(estimate, error=_standard_error(b.replicates - a.replicates))
     if a.inverse is None or b.inverse is None:
         changes = b.replicates - a.replicates
+        counted = discordant() if settings.inverted else None
+        if counted is not None:
+            low, high = difference.of_shares(counted, settings.level)
+            p_value = difference.p_of_shares(counted, settings.level)
+            return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)
         low, high = bootstrap.plain("percentile", value, changes, settings.level)
         p_value = difference.p_of_replicates(changes, settings.level)
         return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)
-    # equal in every replicate: the difference is 0 for certain, and their correlation 1
-    if np.array_equal(a.replicates, b.replicates):
+    most = reach()
+    if most is None and np.ptp(a.replicates) and np.array_equal(a.replicates, b.replicates):
+        most = 0.0  # the same cells: nothing that was measured differs
+    if most == 0:
         return replace(estimate, corrected=0.0, low=0.0, high=0.0, p_value=1.0)
     pair = (a.inverse, b.inverse, _correlation(a, b), settings.level)
-    low, high = difference.difference(*pair)
-    p_value = difference.p_of_difference(*pair)
+    jitter = 0.0 if a.edges and b.edges else _jitter(a, b)
+    low, high = difference.difference(*pair, math.inf if most is None else most, jitter)
+    p_value = difference.p_of_difference(*pair, jitter)
     return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)
+
+
+def _jitter(a: Measurement, b: Measurement) -> float:
+    """Return how far the difference of two errors may be off because their candidates' data sets
+    were drawn apart: two standard errors of the difference of two medians.
+
+    The median of R normal values has a standard error of 1.25 standard deviations / sqrt(R). Bins
+    share the noise of their candidates, which cancels.
+    """
+    assert a.inverse is not None
+    assert b.inverse is not None
+    assert a.replicates is not None
+    # an interval is about four standard deviations wide
+    spread = max(one.high - one.low for one in (a.inverse, b.inverse)) / 4
+    return 2 * 2**0.5 * 1.25 * spread / len(a.replicates) ** 0.5
 
 
 def _standard_error(replicates: Array | None) -> float | None:

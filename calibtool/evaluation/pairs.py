@@ -1,0 +1,83 @@
+"""Pairs: how far apart the true errors of two variants can be, by what their rows have in common.
+
+A calibration error is a norm of a gap, so that two of them differ by at most the norm of the
+difference of the gaps (the triangle inequality):
+
+    |error(after) - error(before)| <= norm(gap after - gap before) = D.
+
+In that difference a row that stays in its bin counts with the change of its residual alone (for an
+equal outcome: the change of its score), however noisy its outcome is. Without a change D is 0.
+
+The D of the rows is too large, if anything, as noise pushes norms up. A norm is the maximum of
+linear functions of the gap (its dual); at the one that is largest in truth, D of the rows is at
+least the true D plus noise of mean 0. So the true D is below D + z s but for the tail of z, where s
+is the largest standard deviation of any of these functions.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+
+from calibtool.data.rows import Rows
+from calibtool.evaluation.apart import Together
+from calibtool.evaluation.binned_pairs import of_bins
+from calibtool.evaluation.collect import Collected
+from calibtool.evaluation.curve_pairs import CURVES, of_curves
+from calibtool.intervals.difference import Discordant
+from calibtool.metrics.kinds import BinnedError, Score
+from calibtool.metrics.spec import Spec
+from calibtool.types import Array
+
+# Metrics that are shares of rows: their changes are counted in rows.
+SHARES = ("accuracy", "top-k-accuracy")
+
+
+def reach(
+    spec: Spec,
+    before: Collected,
+    after: Collected,
+    edges: tuple[tuple[Array, ...], tuple[Array, ...]],
+    cluster: Array | None,
+    level: float,
+) -> float | None:
+    """Return how far apart the true errors of two variants of the same rows may be at a level.
+
+    Args:
+        spec: the error.
+        before, after: the variants.
+        edges: upper edges of the bins of each problem, before and after; of binned errors.
+        cluster: (N,) the number of each row's cluster, or None.
+        level: of the interval of the change.
+
+    Returns None where no bound is known: the error is no norm of a gap, or its rows are in other
+    problems than before.
+    """
+    deviate = NormalDist().inv_cdf((1 + level) / 2)
+    together = Together(before.rows.weights, cluster, len(before.rows.confidence))
+    if isinstance(spec.metric, BinnedError):
+        apart = of_bins(spec, before, after, edges, together)
+    elif spec.metric.name in CURVES:
+        apart = of_curves(spec, before, after, together, deviate)
+    else:
+        return None
+    return None if apart is None else apart.distance + deviate * apart.spread
+
+
+def discordant(spec: Spec, before: Rows, after: Rows) -> Discordant | None:
+    """Return how many rows differ between two variants in what a metric is the share of.
+
+    Returns None for other metrics and weighted rows; and where both variants predict the same class
+    in every row, as after a temperature: whatever its label, no row that was seen would differ.
+    """
+    metric = spec.metric
+    if not isinstance(metric, Score) or metric.name not in SHARES or before.weights is not None:
+        return None
+    a, b = (metric.rows(rows, **spec.options) for rows in (before, after))
+    same = True
+    if before.predicted is not None and after.predicted is not None:
+        same = np.array_equal(before.predicted, after.predicted)
+    if same and np.array_equal(a, b):
+        return None
+    return Discordant(float((b & ~a).sum()), float((a & ~b).sum()), float(len(a)))
