@@ -13,7 +13,7 @@ from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import best_change, values
 from calibtool.reports.markdown import escape, table
 from calibtool.reports.page.model import Classes, FileSummary, Group, Page, Slices
-from calibtool.reports.selection import selection_cells
+from calibtool.reports.selection import harms, selection_cells
 
 MOST = 10  # classes that are listed: the page has all of them, a pull request has no room
 MARKS = "\\`*_[]<>|#!~&"  # characters that mean something to Markdown
@@ -140,6 +140,8 @@ def _fix(subject: FileSummary) -> list[str]:
     for candidate in selection.candidates:
         if candidate.failed:
             lines += [f"Not fitted: {candidate.method}: {escape(candidate.failed)}", ""]
+    for note in harms(selection):
+        lines += [note.text, ""]
     return lines
 
 

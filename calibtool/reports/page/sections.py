@@ -11,6 +11,7 @@ from calibtool.metrics.spec import parse
 from calibtool.reports.page import figures, tables
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, FileSummary, Page, Slices
+from calibtool.reports.selection import harms
 
 SIGNS = {"Overconfident": "bad", "Underconfident": "bad", "No miscalibration": "good"}
 
@@ -140,6 +141,7 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
                 element("p", f"Not fitted: {candidate.method}: {candidate.failed}", class_="note")
                 for candidate in failed
             ),
+            *(element("p", note.text, class_="note") for note in harms(selection)),
             element("p", f"Chosen: {selection.why}"),
         ]
     parts += [
