@@ -141,7 +141,7 @@ def harms(report: Report) -> list[str]:
 
 def _score_title(name: str) -> str:
     base, options, rest = name.partition("(")
-    return f"{PROPER[base]}{options}{rest}"
+    return f"{PROPER[base]} ({rest}" if options else PROPER[base]
 
 
 def _next(report: Report) -> str:

@@ -70,11 +70,11 @@ def decide(
     decision, why, needed = (_prove if mode == "prove" else _tolerate)(
         requirement, estimate, shown, least, rows
     )
-    smallest: float | None = requirement.threshold + (least if requirement.upper else -least)
+    smallest = requirement.threshold + (least if requirement.upper else -least)
     ends = requirement.limits
-    if smallest is not None and not ends[0] <= smallest <= ends[1]:
-        smallest = None  # no violation is that large
-    return Check(estimate, decision, margin, why, smallest, rows, needed, level=level)
+    # none where no violation is that large, nor where the same predictions are compared
+    shown_least = smallest if least and ends[0] <= smallest <= ends[1] else None
+    return Check(estimate, decision, margin, why, shown_least, rows, needed, level=level)
 
 
 def require_value(

@@ -17,6 +17,7 @@ _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "†": DAGGER,
     "↓": "$\\downarrow$",
+    "→": "$\\to$",
     "↑": "$\\uparrow$",
 }
 

@@ -74,7 +74,7 @@ def _entry(metric: Metric) -> tuple[str, str, list[str]]:
     lines = [row["definition"]]
     if metric.sees:
         lines += [f"sees: {metric.sees}", f"blind to: {metric.blind}"]
-    lines.append(f"{_range(metric)}; {_aim(metric)}")
+    lines.append(f"range: {_range(metric)}; {_aim(metric)}")
     if row["options"]:
         lines.append(f"options: {row['options']}")
     return metric.name, metric.title, [*lines, *([metric.source] if metric.source else [])]

@@ -25,7 +25,7 @@ def table(selection: Selection, width: int | None) -> Table:
         cells=cells,
         records=_records(selection),
         key="",
-        notes=[*_not_fitted(selection), *_worse(selection), Note(f"Chosen: {selection.why}")],
+        notes=[*_not_fitted(selection), *harms(selection), Note(f"Chosen: {selection.why}")],
         body=_body(selection),
         tones={(k, None): "best" for k, row in enumerate(cells) if row[0] == selection.chosen},
         columns=("chosen", *(field.name for field in fields(Candidate))),
@@ -42,7 +42,7 @@ def _not_fitted(selection: Selection) -> list[Note]:
     ]
 
 
-def _worse(selection: Selection) -> list[Note]:
+def harms(selection: Selection) -> list[Note]:
     """Return which candidates make a proper score worse; a warning if the chosen one does."""
     before, chosen = selection[NOTHING], selection[selection.chosen]
     notes = []

@@ -668,6 +668,7 @@ def test_a_model_passes_against_its_own_saved_report(tmp_path):
         )
         assert again.decision == "pass"
         assert {v.estimate.value for v in again.verdicts} == {0.0}
+        assert {v.held.detectable for v in again.verdicts} == {None}
         assert {v.note for v in again.verdicts} == {
             f"the saved report {tmp_path / 'main.json'} is of the same predictions"
         }

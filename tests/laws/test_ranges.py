@@ -78,6 +78,17 @@ def test_values_intervals_and_corrected_estimates_lie_in_the_range(case):
             assert shown is None or least <= shown <= most, estimate
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # infinite log-scores
+@pytest.mark.parametrize("case", ["five classes", "weighted", "all right", "a step at 0"])
+def test_the_same_of_cells(case):
+    cells = ct.cells(DATA[case](), "all")
+    report = ct.evaluate(cells, "all", resamples=200)
+    assert sum(estimate.value is not None for estimate in report) > 25
+    for estimate in report:
+        for shown in (estimate.value, estimate.low, estimate.corrected, estimate.high):
+            assert shown is None or estimate.least <= shown <= estimate.most, estimate
+
+
 def test_the_mean_of_ones_is_one():
     """It was 1.0000000000000304: the weights of rows of weight 0 were added in another order."""
     drawn = weights(5000) * (np.arange(5000) % 7 > 0)

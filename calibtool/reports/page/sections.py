@@ -13,6 +13,7 @@ from calibtool.reports.evaluation import in_words
 from calibtool.reports.page import figures, tables
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, FileSummary, Page, Slices
+from calibtool.reports.selection import harms
 
 CORRECTED = (
     "Before and after are corrected for bias, so that the change is their difference; the plain "
@@ -152,6 +153,7 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
                 element("p", f"Not fitted: {candidate.method}: {candidate.failed}", class_="note")
                 for candidate in failed
             ),
+            *(element("p", note.text, class_="note") for note in harms(selection)),
             element("p", f"Chosen: {selection.why}"),
         ]
     parts += [
