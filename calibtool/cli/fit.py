@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from calibtool.data.predictions import Predictions
     from calibtool.streaming.summary import Summary
 
-REPORTED = "nll,brier,ece,classwise-ece"  # metrics of the report after a fit
+REPORTED = ("nll", "brier", "ece", "classwise-ece")  # metrics of the report after a fit
 # A file with more rows or values than this is read pass by pass if the fit can do without loading
 # it. Below, loading is faster and allows cross-fitting; 2**30 float32 values are 4 GB. The limit of
 # rows is that from which on `evaluate` streams a file (EXACT_ROWS).
@@ -120,6 +120,7 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     from calibtool.data.predictions import Predictions
     from calibtool.evaluation.evaluate import evaluate
     from calibtool.evaluation.wording import harms
+    from calibtool.metrics.spec import defaults
 
     path, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, target = options.pop("by"), _shares(options.pop("target_prior"))
@@ -140,7 +141,8 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
         if has_rows or test:
             data, variant = _report_on(method, fit_to, rows, calibrator, test, choice, by)
             data = _with_shares(data, target) if target else data
-            report = evaluate(data, REPORTED, calibrator=variant, progress=progress, **options)
+            specs = defaults(REPORTED)
+            report = evaluate(data, specs, calibrator=variant, progress=progress, **options)
     in_sample = isinstance(rows, Source) and not test
     if path:
         calibrator.save(path)

@@ -53,7 +53,9 @@ def test_evaluate_of_cells_agrees_with_that_of_rows(run, cells):
     for one, other in zip(both[0]["metrics"], both[1]["metrics"], strict=True):
         assert one["name"] == other["name"]
         assert one["value"] == pytest.approx(other["value"], abs=3e-3)
-    ece = [next(m["value"] for m in found["metrics"] if m["name"] == "ece") for found in both]
+    ece = [
+        next(m["value"] for m in found["metrics"] if m["name"] == "ece(view=top)") for found in both
+    ]
     assert ece[0] == pytest.approx(ece[1], abs=1e-12)
 
 

@@ -108,3 +108,10 @@ def test_weights_of_zero_are_an_error_for_both(monkeypatch):
         with pytest.raises(InputError, match="all weights are zero; nothing can be measured"):
             ct.evaluate(p, ["ece"])
         monkeypatch.setattr(request, "STREAMED_ROWS", 1)
+
+
+def test_the_sentence_is_about_a_calibration_error_not_about_a_score_of_its_view():
+    p = ct.Predictions.from_confidence(np.full(400, 0.9), np.arange(400) % 2)
+    for data_ in (p, ct.cells(p)):
+        report = ct.evaluate(data_, "nll(view=top),brier(view=top),ece", resamples=30)
+        assert "Overconfident: says 90.0 %, is right 50.0 % of the time (p = " in report.reading
