@@ -173,7 +173,7 @@ def paired(subjects: Sequence[FileSummary], comparison: Comparison, metric: int)
     """Return the changes of a metric, by its number, from the first file to every other as text.
 
     They have the decimals of the metrics side by side, of which they are the differences. Files
-    whose rows were put in another order to pair them were drawn anew: their differences are those
+    whose rows were put in another order to pair them were drawn again: their differences are those
     of the paired rows.
     """
     estimates = [subject.report.estimates[metric] for subject in subjects]
