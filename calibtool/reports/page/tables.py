@@ -125,7 +125,7 @@ def tried(selection: Selection) -> Markup:
                 class_="chosen" if chosen else None,
             )
         )
-    return table([*titles, "drawn"], rows, label="Calibrators tried")
+    return table([*titles, "behind the best"], rows, label="Calibrators tried")
 
 
 def bins(curve: Curve, names: tuple[str, str], level: float | None) -> Markup:
