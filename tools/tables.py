@@ -156,8 +156,7 @@ def real() -> str:
         lines += [f"## {title}", "", *markdown.table(["metric", *names], rows, links=True), ""]
     took = ", ".join(f"{one['seconds']:.0f}" for one in files)
     lines += [
-        "Value; where it differs, the corrected estimate; 95 % interval; 1,000 resamples.",
-        "Made by `benchmarks/real.py`.",
+        "Value; corrected estimate, where it differs; 95 % interval. Made by `benchmarks/real.py`.",
         f"On {record['date']} the files took {took} s.",
         "",
     ]

@@ -186,10 +186,13 @@ def _numbers(columns: int, name: str) -> str:
     return "".join(line).rstrip() + "\n" + " " * (LEFT + 1) + name.center(columns)
 
 
-def _error(curve: Curve) -> str:
+def _error(curve: Curve, *, alone: bool = False) -> str:
+    """Return the error with its interval; `alone` without the plain value, in less room."""
     estimate = curve.estimates[0]
     value, corrected = number(estimate.value), number(estimate.corrected)
     ends = interval(estimate.low, estimate.high)
+    if ends and alone:
+        return f"corrected {estimate.name} {corrected} {ends}"
     if ends and corrected != value:
         value += f", corrected {corrected}"
     return f"{estimate.name} {value} {ends}".rstrip()
@@ -198,11 +201,11 @@ def _error(curve: Curve) -> str:
 def _legend(data: Reliability, *, colour: bool) -> list[str]:
     level = percent(data.level)
     if len(data.curves) == 1:
-        marks = [(OFF, "interval excludes the diagonal"), (NOT_OFF, "includes it")]
+        marks = [(OFF, f"{level} interval excludes the diagonal"), (NOT_OFF, "includes it")]
         meanings = [_mark(mark, text, colour=colour) for mark, text in marks]
-        return ["   ".join(meanings), f"{_error(data.curves[0])}; bars are {level} intervals"]
+        return ["   ".join(meanings), _error(data.curves[0])]
     lines = [
-        _mark(mark, f"{curve.label}: {_error(curve)}", colour=colour)
+        _mark(mark, f"{curve.label}: {_error(curve, alone=True)}", colour=colour)
         for mark, curve in zip(MARKS, data.curves, strict=False)
     ]
     if len(lines) == 2:

@@ -96,8 +96,8 @@ def test_evaluate_draws_below_the_table(run, good):
 
 def test_before_and_after_are_overlaid(run, good, calibrator):
     out = run("evaluate", good, "--plot", "--calibrator", calibrator, *FEW).out
-    assert re.search(r"^○ as given: ece 0\.\d{4} \[", out, re.MULTILINE)
-    assert re.search(r"^● temperature scaling .*: ece 0\.\d{4} \[", out, re.MULTILINE)
+    assert re.search(r"^○ as given: corrected ece 0\.\d{4} \[", out, re.MULTILINE)
+    assert re.search(r"^● temperature scaling .*: corrected ece 0\.\d{4} \[", out, re.MULTILINE)
 
 
 def test_plot_without_a_file_to_write_draws_in_letters(run, good, folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -269,6 +270,17 @@ def words(picture):
         box = Text.get_window_extent(text, renderer)  # without the hair of an annotation
         found.append((text.get_text(), box.extents / picture.dpi))
     return found
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_is_printed_beside_an_interval_lies_in_it(variant, picture_of):
+    number = r"-?[\d.]+(?:e-\d+)?"
+    beside = re.compile(rf"([+]?{number}) \[([+]?{number}), ([+]?{number})\]")
+    text = " ".join("\n".join(text for text, _ in words(picture_of(variant))).split())
+    found = beside.findall(text)
+    assert len(found) == len(re.findall(r"\[[^\]]*\]", text))
+    for value, low, high in found:
+        assert float(low) <= float(value) <= float(high), (value, low, high)
 
 
 def labels_of_ticks(picture):

@@ -289,6 +289,36 @@ def test_a_saved_report_keeps_cells_and_standard_errors(tmp_path):
     assert all(metric["error"] > 0 for metric in body["metrics"])
 
 
+def test_a_report_of_version_1_is_a_baseline_still(tmp_path):
+    now = saved(P, tmp_path / "now.json")
+    body = json.loads((tmp_path / "now.json").read_text())
+    body["version"] = 1
+    for metric in body["metrics"]:
+        corrected = metric.pop("corrected")  # had another name, and errors alone had it
+        metric["unbiased"] = corrected if metric["p_value"] is not None else None
+    (tmp_path / "then.json").write_text(json.dumps(body))
+    then = read_saved(tmp_path / "then.json")
+    assert then.estimates == now.estimates
+    outcomes = [
+        check(Q, ["delta(ece) <= 0", "delta(nll) <= 0"], baseline=b, **FEW) for b in (then, now)
+    ]
+    first, second = ([v.estimate for v in outcome.verdicts] for outcome in outcomes)
+    assert first == second
+
+
+def test_a_table_names_the_level_of_each_interval():
+    part = np.array(["a", "b", "c"])[np.arange(P.rows) % 3]
+    rows = replace(P, extra={"part": part})
+    same = render(check(rows, ["ece <= 0.5"], **FEW), "markdown")
+    assert "| corrected | 95 % interval | verdict |" in same
+    text = render(check(rows, ["ece <= 0.5", "ece <= 0.6 by part"], **FEW), "markdown")
+    assert "| corrected | interval | level | verdict |" in text
+    lines = [line for line in text.split("\n") if line.startswith("| ece")]
+    assert [re.findall(r"\| ([\d.]+ %) \|", line) for line in lines] == [["95 %"], ["98.3333 %"]]
+    alone = render(check(rows, ["ece <= 0.6 by part"], **FEW), "markdown")
+    assert "| 98.3333 % interval |" in alone
+
+
 SAVED = [
     ("[1, 2", "not valid JSON"),
     ('{"format": "calibtool-check"}', "not a saved report"),

@@ -133,7 +133,7 @@ def tried(selection: Selection) -> Markup:
                 class_="chosen" if chosen else None,
             )
         )
-    return table([*titles, "drawn"], rows, label="Calibrators tried")
+    return table([*titles, "behind the best"], rows, label="Calibrators tried")
 
 
 def bins(curve: Curve, names: tuple[str, str], level: float | None) -> Markup:
@@ -181,7 +181,7 @@ def paired(subjects: Sequence[FileSummary], comparison: Comparison, metric: int)
     """Return the changes of a metric, by its number, from the first file to every other as text.
 
     They have the decimals of the metrics side by side, of which they are the differences. Files
-    whose rows were put in another order to pair them were drawn anew: their differences are those
+    whose rows were put in another order to pair them were drawn again: their differences are those
     of the paired rows.
     """
     estimates = [subject.report.estimates[metric] for subject in subjects]
