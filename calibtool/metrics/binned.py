@@ -97,8 +97,8 @@ DEBIASED: tuple[BinnedError, ...] = (
     BinnedError(
         "debiased-ece",
         "Debiased ECE",
-        "2 ECE - mean ECE under normal noise of variance r_b (1 - r_b)/n_b around the accuracies r_b; "
-        "0 if negative, as no error is",
+        "2 ECE - mean ECE under normal noise of variance r_b (1 - r_b)/n_b around the accuracies; "
+        "0 if negative",
         "Kumar et al. 2019, app. G.3",
         profile="equal_mass",
         norm="debiased_l1",
