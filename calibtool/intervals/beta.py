@@ -21,7 +21,7 @@ def lower(a: Array, b: Array, share: float) -> Array:
     """Return the quantiles at `share` of beta distributions, (n,), to four digits.
 
     Args:
-        a, b: (n,) parameters above 0.
+        a, b: (n,) parameters, at least 0.5.
         share: in (0, 0.5].
 
     >>> lower(np.array([1.0, 10.0]), np.array([1.0, 1.0]), 0.5).round(4).tolist()
@@ -35,14 +35,14 @@ def lower(a: Array, b: Array, share: float) -> Array:
         rate = np.maximum(cubic.rate(t), 1e-300)
         t = np.clip(t - (cubic.value(t) - share) / rate, 0, 1)
     odds = grid.start + grid.step * (np.clip(at, 0, _POINTS - 2) + t)
-    return np.asarray(1 / (1 + np.exp(-odds)))
+    return _share(odds)
 
 
 def below(a: Array, b: Array, x: Array) -> Array:
     """Return the chance that a beta variable is at most x, (n,).
 
     Args:
-        a, b: (n,) parameters above 0.
+        a, b: (n,) parameters, at least 0.5.
         x: (n,) values in [0, 1].
 
     >>> below(np.array([1.0, 2.0]), np.array([1.0, 1.0]), np.array([0.3, 0.5])).round(4).tolist()
@@ -54,6 +54,11 @@ def below(a: Array, b: Array, x: Array) -> Array:
     place = np.clip(place, 0, _POINTS - 1)  # beyond the grid there is nothing
     at = np.clip(np.floor(place).astype(np.int64), 0, _POINTS - 2)
     return np.clip(grid.cubic(at).value(place - at), 0, 1)
+
+
+def _share(odds: Array) -> Array:
+    """Return the share with these log-odds."""
+    return np.asarray(np.exp(-np.logaddexp(0, -odds)))
 
 
 class _Cubic(NamedTuple):
@@ -102,7 +107,7 @@ class _Grid(NamedTuple):
 
         density = np.exp(log_density(odds) - log_density(peak[:, None]))
         # the trapezoidal rule, with the first term of the Euler-Maclaurin formula at its upper end
-        slope = density * (a[:, None] - (a + b)[:, None] / (1 + np.exp(-odds)))
+        slope = density * (a[:, None] - (a + b)[:, None] * _share(odds))
         sums = step[:, None] * (density.cumsum(axis=-1) - density / 2 - step[:, None] / 12 * slope)
         whole = sums[:, -1:]
         return cls(start, step, sums / whole, density / whole)

@@ -79,8 +79,8 @@ def farthest(delta: Array, score: Array, count: Array, level: float) -> Array:
 def _outcomes(delta: Array, score: Array, count: Array) -> tuple[Array, Array]:
     """Return the numbers of positive and of negative outcomes."""
     hits = np.clip(count * (score + delta), 0, count)
-    # what never occurred is 0, and not the rounding of sums
-    hits, misses = (np.where(x < 1e-9, 0, x) for x in (hits, count - hits))
+    # less than half a row is none: the rounding of sums, or a row of little weight
+    hits, misses = (np.where(x < 0.5, 0, x) for x in (hits, count - hits))
     return hits, misses
 
 

@@ -31,7 +31,9 @@ PLAIN: tuple[BinnedError, ...] = (
         "root of the sum over bins of n_b/N (accuracy_b - confidence_b)^2",
         "Kumar et al. 2019; Hendrycks et al. 2019",
         norm="l2",
-        sees="large gaps more than small ones",
+        sees="large gaps more than small ones. In the class view it is the mean of the classes' "
+        "roots, as every class has all rows; in the label view one root over all bins, as the bins "
+        "of the predicted classes part the rows",
         blind=WITHIN_BINS,
     ),
     BinnedError(
@@ -95,7 +97,8 @@ DEBIASED: tuple[BinnedError, ...] = (
     BinnedError(
         "debiased-ece",
         "Debiased ECE",
-        "2 ECE - mean ECE under normal noise of variance r_b (1 - r_b)/n_b around the accuracies",
+        "2 ECE - mean ECE under normal noise of variance r_b (1 - r_b)/n_b around the accuracies; "
+        "0 if negative",
         "Kumar et al. 2019, app. G.3",
         profile="equal_mass",
         norm="debiased_l1",

@@ -264,7 +264,8 @@ def _values(metric: Metric, option: str) -> str:
 
 def _interval(metric: Metric) -> str:
     """Return how the metric's interval is computed."""
-    if isinstance(metric, BinnedError):
+    of_bins = isinstance(metric, BinnedError) or getattr(metric, "edges", None) is not None
+    if of_bins:
         return "The [inverted bootstrap](../intervals.md)."
     if isinstance(metric, CellMetric) and metric.error:
         return "From [candidate truths](../intervals.md#candidate-truths-on-a-line)."
