@@ -126,7 +126,7 @@ def nearest(p, y, span, degree):
     return np.array(out)
 
 
-@pytest.mark.parametrize(("n", "within"), [(300, 1e-9), (1500, 1e-3)])
+@pytest.mark.parametrize(("n", "within"), [(300, 1e-9), (301, 1e-9), (302, 1e-9), (1500, 1e-3)])
 @pytest.mark.parametrize(("span", "degree"), [(0.75, 2), (0.75, 1), (0.4, 2)])
 def test_loess_and_the_distances_from_it(n, within, span, degree):
     p, y = draw(n)
@@ -141,6 +141,26 @@ def test_loess_and_the_distances_from_it(n, within, span, degree):
     assert float(loess.e50(cells, **how)) == pytest.approx(np.median(gap), abs=within)
     assert float(loess.e90(cells, **how)) == pytest.approx(np.quantile(gap, 0.9), abs=1e-3)
     assert float(loess.emax(cells, **how)) == pytest.approx(gap.max(), abs=within)
+
+
+@pytest.mark.parametrize("kind", ["clusters", "orders", "cauchy", "far"])
+def test_joining_points_of_loess_costs_less_than_it_promises(kind):
+    generator, n = rng(2), 900
+    p = {
+        "clusters": generator.choice([0.1, 0.5, 0.9], n) + 1e-3 * generator.random(n),
+        "orders": 10 ** -generator.uniform(0, 6, n),
+        "cauchy": 1 / (1 + np.exp(-generator.standard_cauchy(n).clip(-30, 30))),
+        "far": np.where(generator.random(n) < 0.02, generator.random(n), generator.random(n) / 100),
+    }[kind]
+    p = np.sort(p)
+    y = (generator.random(n) < np.clip(p + 0.1 * np.sin(20 * p), 0, 1)) * 1.0
+    wanted = nearest(p, y, 0.75, 2)
+    cells = cells_of(p, y)
+    found = loess.loess(cells)
+    at = np.searchsorted(cells.at, p)
+    np.testing.assert_allclose(found[at], wanted, atol=1e-3)
+    assert float(loess.emax(cells)) == pytest.approx(np.abs(wanted - p).max(), abs=1e-3)
+    assert float(loess.ici(cells)) == pytest.approx(np.abs(wanted - p).mean(), abs=1e-4)
 
 
 def test_hosmer_lemeshow_by_hand():
