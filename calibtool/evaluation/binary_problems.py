@@ -17,6 +17,7 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
 from calibtool.evaluation.measurement import effective_rows, rows_by_bin
+from calibtool.intervals.binomial import quantiles
 from calibtool.intervals.draws import GROUP, Draws, drawn_sums
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells, locate
@@ -64,6 +65,7 @@ class RowProblems:
         self._exact: list[Cells] | None = None
         self._kept: Array = np.zeros(0)
         self._resampled_mass: list[Array] = []
+        self._uniforms: dict[int, tuple[Array, Array]] = {}
         self._design: list[float] = []  # each problem's design effect, where rows are clustered
 
     def __len__(self) -> int:
@@ -246,10 +248,22 @@ class RowProblems:
         fine, n = self.fine[index], self._resampled_mass[index]
         informative = fine.rows_per_weight / (self._design[index] if self._design else 1.0)
         trials = np.where(n > 0, np.maximum(np.rint(n * informative), 1), 0)
-        rng = generator(Stream.OUTCOMES, draws.seed, index)
-        hits = rng.binomial(trials.astype(np.int64), rate)
+        hits = quantiles(*self._uniform(index, draws), trials, rate)
         y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
         return Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
+
+    def _uniform(self, index: int, draws: Draws) -> tuple[Array, Array]:
+        """Return the uniform variables that a problem's outcomes are drawn by, and their normal
+        quantiles, (R, C) each. All candidates share them, and two variants nearly do: a cell has
+        those of its place among all information."""
+        from scipy.special import ndtri
+
+        if index not in self._uniforms:
+            places = self.fine[index].places(fine_count(len(self)))
+            rng = generator(Stream.OUTCOMES, draws.seed, index)
+            uniform = rng.random((int(places[-1]) + 1, draws.replicates))[places].T
+            self._uniforms[index] = uniform, ndtri(np.maximum(uniform, 1e-16))
+        return self._uniforms[index]
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets; in the class view, the observed scores are

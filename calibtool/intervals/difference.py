@@ -20,8 +20,7 @@ _FARTHEST = 12.0
 _ANGLES = 721
 # P-values between which errors come to be known as above 0: a factor of 2 around 0.05 each.
 _KNOWN = (0.025, 0.1)
-# By how much a negative correlation is enlarged: -0.2, seven standard errors of a correlation of
-# 1,000 replicates away from 0, counts as -1.
+# By how much a negative correlation is enlarged: -0.2 counts as -1, so that there is no jump at 0.
 _STEEP = 5.0
 
 
@@ -139,8 +138,7 @@ def _shared(before: Inverted, after: Inverted, correlation: float) -> float:
     larger, which replicates around gaps that are seen do not show. Where both errors are known to
     be above 0 (p-values below 0.05), noise moves them as it moves the replicates, and
     rho (1 + rho) / 2 is taken; in between, something in between. A negative one is taken as far
-    as it may go, with an allowance for the noise of the correlation itself, 0.03 with 1,000
-    replicates. Measured by benchmarks/coverage.py.
+    as it may go: beyond -0.2, as -1. Measured by benchmarks/coverage.py.
     """
     if correlation <= 0:
         return max(_STEEP * correlation, -1.0)
