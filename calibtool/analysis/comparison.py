@@ -27,7 +27,8 @@ from calibtool.intervals.direction import judged
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
-from calibtool.metrics.spec import Spec, defaults, parse
+from calibtool.metrics.resolve import defaults
+from calibtool.metrics.spec import Spec, parse
 from calibtool.types import Progress, Shown
 
 # By default: proper scores, their calibration and refinement parts, and one metric of each kind of

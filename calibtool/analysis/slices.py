@@ -27,7 +27,8 @@ from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
-from calibtool.metrics.spec import Spec, defaults
+from calibtool.metrics.resolve import defaults
+from calibtool.metrics.spec import Spec
 from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams

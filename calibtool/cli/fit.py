@@ -120,7 +120,7 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     from calibtool.data.predictions import Predictions
     from calibtool.evaluation.evaluate import evaluate
     from calibtool.evaluation.wording import harms
-    from calibtool.metrics.spec import defaults
+    from calibtool.metrics.resolve import defaults
 
     path, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, target = options.pop("by"), _shares(options.pop("target_prior"))

@@ -32,7 +32,8 @@ from calibtool.metrics.kinds import (
 from calibtool.metrics.profiles import profile
 from calibtool.metrics.proper import REFITTED
 from calibtool.metrics.registry import score_of
-from calibtool.metrics.spec import ONE_SCORE, Spec, written_out
+from calibtool.metrics.resolve import written_out
+from calibtool.metrics.spec import ONE_SCORE, Spec
 from calibtool.streaming.exact import Exact, scaled
 from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array

@@ -14,7 +14,8 @@ from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.resampling import Resampling, require_memory
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.metrics.kinds import TwoFileMetric
-from calibtool.metrics.spec import Spec, main_view, parse_list, resolve
+from calibtool.metrics.resolve import main_view, resolve
+from calibtool.metrics.spec import Spec, parse_list
 from calibtool.streaming.layout import streams
 from calibtool.streaming.passes import STREAMED_ROWS, has_engine, is_streamed, require_streamed
 from calibtool.streaming.summary import Summary

@@ -16,7 +16,8 @@ from calibtool.errors import InputError, UsageError
 from calibtool.intervals import difference
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.inversion import Inverted
-from calibtool.metrics.spec import parse, written_out
+from calibtool.metrics.resolve import written_out
+from calibtool.metrics.spec import parse
 
 VERSIONS = (1, 2)  # versions of the report format that can be read
 

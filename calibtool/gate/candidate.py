@@ -22,7 +22,8 @@ from calibtool.evaluation.results import Results
 from calibtool.gate.baseline import Saved, delta
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
-from calibtool.metrics.spec import Spec, resolve_view
+from calibtool.metrics.resolve import resolve_view
+from calibtool.metrics.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import interval, number
 from calibtool.gate.config import read_table
 from calibtool.intervals.estimate import Estimate
-from calibtool.metrics.spec import defaults, resolve, written_out
+from calibtool.metrics.resolve import defaults, resolve, written_out
 
 METRICS = ("ece", "classwise-ece", "nll", "accuracy")
 HEAD = """\

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import BinnedError, CellMetric, CountMetric, Score
 from calibtool.metrics.registry import METRICS, score_of
-from calibtool.metrics.spec import Spec, in_view, parse
+from calibtool.metrics.resolve import in_view
+from calibtool.metrics.spec import Spec, parse
 from calibtool.streaming.grid import NAMED, named
 from calibtool.streaming.summary import DataShape, Layout, in_bins
 

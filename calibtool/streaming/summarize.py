@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from calibtool.data.readable import Readable
-from calibtool.metrics.spec import Spec, parse_list, resolve
+from calibtool.metrics.resolve import resolve
+from calibtool.metrics.spec import Spec, parse_list
 from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.layout import full_layout
 from calibtool.streaming.passes import summarize
