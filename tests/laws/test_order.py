@@ -142,12 +142,11 @@ def test_an_error_is_the_same_whatever_else_is_measured(data):
 
 PARTS = [
     tuple(f"{name}{options}" for name in parts)
-    for parts, more in (
-        (("mcb", "dsc", "unc"), ("(score=log)",)),
-        (("reliability", "resolution", "uncertainty"), ("(bins=5)",)),
-    )
-    for options in ("", "(view=class)", "(view=label)", *more)
+    for parts in (("mcb", "dsc", "unc"), ("reliability", "resolution", "uncertainty"))
+    for options in ("", "(view=class)", "(view=label)")
 ]
+PARTS += [("mcb(score=log)", "dsc(score=log)", "unc(score=log)")]
+PARTS += [("reliability(bins=5)", "resolution(bins=5)", "uncertainty")]
 
 
 @pytest.mark.parametrize("parts", PARTS, ids=lambda parts: parts[0])
