@@ -210,10 +210,16 @@ class RowProblems:
     # -------------------------------------------------------------- candidate truths
 
     def informative(self, index: int) -> Array:
-        """Return how many independent rows of equal weight each fine cell is worth, (C,)."""
+        """Return numbers of independent rows in proportion to the weights of the fine cells, (C,),
+        whose mean gap varies as much as that of the weighted rows if the scores are calibrated."""
         fine = self.fine[index]
+        n, score = fine.cells.n, np.clip(fine.cells.centres(), 0, 1)
+        squares = n / np.maximum(fine.rows_per_weight, 1e-300)
+        variance = score * (1 - score)
+        if not squares @ variance > 0:
+            variance = np.ones(len(n))
         of_clusters = self._design[index] if self._design else 1.0
-        return fine.cells.n * fine.rows_per_weight / of_clusters
+        return n * float(n @ variance) / float(squares @ variance) / of_clusters
 
     def truth(self, s: float) -> list[Cells]:
         """Return each problem's cells if candidate `s` is true and nothing is left to chance."""
