@@ -37,7 +37,7 @@ FIELDS = {
     "data.predictions.DataInfo": "source rows classes kind weighted filter",
     "streaming.summary.DataShape": "kind classes one_column class_names",
     "streaming.summary.Layout": "views edges class_edges scores counts",
-    "analysis.selection.Candidate": (
+    "analysis.candidate.Candidate": (
         "method numbers score behind low high error nll brier accuracy ece classwise_ece "
         "flips ties fit_seconds apply_seconds failed worse"
     ),

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from calibtool.analysis.candidate import NOTHING, Candidate, choose
 from calibtool.analysis.harm import Losses, harmed
 from calibtool.calibrators.calibrator import Calibrator, finish, require_classes, require_fit
 from calibtool.calibrators.crossfit import FOLDS, require_foldable
@@ -31,50 +32,8 @@ from calibtool.metrics.spec import parse
 from calibtool.parallel import cores, ordered
 from calibtool.types import Array, Progress, Shown, silent
 
-NOTHING = "nothing"
 SCORES = ("nll", "brier")
 MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")  # shown for every candidate
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A calibrator, measured on rows that it was not fitted on.
-
-    Attributes:
-        method: name of the calibrator, or "nothing".
-        numbers: how many numbers the fitted calibrator holds; fewer is simpler.
-        score: mean of the score that ranks.
-        behind: mean score minus that of the best; 0 for the best.
-        low, high: paired interval of `behind`; None where the score is infinite.
-        error: standard error of `behind`; None where the score is infinite.
-        nll, brier, accuracy, ece, classwise_ece: metrics of all rows.
-        flips: share of rows whose predicted class changed.
-        ties: share of the distinct confidences (with two classes, probabilities of class 1) that
-            became equal to others.
-        fit_seconds, apply_seconds: median over the folds.
-        failed: why it could not be fitted, and all numbers are None; "" otherwise.
-        worse: the proper scores that are worse than without a calibrator beyond chance: "nll",
-            "brier", "nll, brier" or "".
-    """
-
-    method: str
-    numbers: int | None = None
-    score: float | None = None
-    behind: float | None = None
-    low: float | None = None
-    high: float | None = None
-    error: float | None = None
-    nll: float | None = None
-    brier: float | None = None
-    accuracy: float | None = None
-    ece: float | None = None
-    classwise_ece: float | None = None
-    flips: float | None = None
-    ties: float | None = None
-    fit_seconds: float | None = None
-    apply_seconds: float | None = None
-    failed: str = ""
-    worse: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,41 +162,6 @@ def _try(trial: _Trial, names: Sequence[str], rank_by: str, tick: Progress) -> l
         reasons = "; ".join(candidate.failed for candidate, _ in results if candidate.failed)
         raise FitError(f"no calibrator could be fitted: {reasons}")
     return results
-
-
-def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
-    """Choose the simplest candidate within one standard error of the best.
-
-    Args:
-        candidates: the candidates, the best first.
-        rank_by: "nll" or "brier".
-
-    Returns its name, and the reason in words.
-    """
-    unit = "nats" if rank_by == "nll" else "of Brier score"
-    best = candidates[0]
-    assert best.numbers is not None
-    near = [
-        c
-        for c in candidates
-        if c.behind is not None and c.error is not None and c.behind <= c.error
-    ]
-    simplest = min([best, *near], key=lambda c: (c.numbers or 0, c.behind or 0))
-    if simplest is best:
-        runners_up = (
-            "and nothing simpler is within one standard error of it"
-            if len(candidates) > 1
-            else "alone"
-        )
-        return best.method, f"{best.method} has the best {rank_by}, {runners_up}."
-    assert simplest.behind is not None
-    assert simplest.error is not None
-    numbers = "1 number" if simplest.numbers == 1 else f"{simplest.numbers:,} numbers"
-    why = (
-        f"{simplest.method}, {numbers}, is {simplest.behind:.2g} {unit} behind {best.method}, "
-        f"{best.numbers:,} numbers: within one standard error ({simplest.error:.2g})."
-    )
-    return simplest.method, why
 
 
 # a candidate, and its scores; None if it failed

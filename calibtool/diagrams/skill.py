@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibtool.analysis.selection import Candidate, Selection
+from calibtool.analysis.candidate import Candidate
+from calibtool.analysis.selection import Selection
 from calibtool.diagrams.style import Style
 from calibtool.formatting import percent
 

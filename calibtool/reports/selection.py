@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from calibtool.analysis.selection import NOTHING, Candidate, Selection
+from calibtool.analysis.candidate import NOTHING, Candidate
+from calibtool.analysis.selection import Selection
 from calibtool.evaluation.wording import PROPER
 from calibtool.formatting import Change, changes, joined, number, percent, seconds, share
 from calibtool.reports import json

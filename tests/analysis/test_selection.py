@@ -10,7 +10,7 @@ import pytest
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.analysis.selection import NOTHING, Candidate, choose
+from calibtool.analysis.candidate import NOTHING, Candidate, choose
 from calibtool.calibrators.crossfit import cross_fit
 from calibtool.calibrators.registry import METHODS, finite_options
 from calibtool.reports.render import render

@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calibtool.analysis.selection import NOTHING, Selection, select
+from calibtool.analysis.candidate import NOTHING
+from calibtool.analysis.selection import Selection, select
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import METHODS, finite_options
