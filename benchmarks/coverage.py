@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 FIRST = ("ece", "mce", "ada-ece", "rmsce", "classwise-ece")
 CHANGE = "ece, after minus before"
 # without an interval, another name, of two files, or a statistic whose truth grows with n
-OUT = ("simplex-ece", "canonical-kde-ece", "sce", "ood-auroc", "ood-fpr95")
+OUT = ("simplex-ece", "canonical-kde-ece", "kde-ece", "sce", "ood-auroc", "ood-fpr95")
 OUT += ("spiegelhalter", "hosmer-lemeshow")
 REST = (
     *(name for name in METRICS if name not in FIRST + OUT),
