@@ -40,7 +40,7 @@ BATCH = 20  # data sets between two writes
 CHANGES = ("delta(ece)", "delta(classwise-ece)", "delta(ks)", "delta(nll)", "delta(brier)")
 TEMPERATURE = 1.25
 # without an interval, another name, of two files, or a statistic whose truth grows with n
-OUT = ("simplex-ece", "canonical-kde-ece", "sce", "ood-auroc", "ood-fpr95")
+OUT = ("simplex-ece", "canonical-kde-ece", "kde-ece", "sce", "ood-auroc", "ood-fpr95")
 OUT += ("spiegelhalter", "hosmer-lemeshow")
 VIEWS = ("smece(kernel=logit)", "ks(view=class)", "mmce(view=class)", "ks(view=label)")
 VIEWS += ("mcb(score=log)", "dsc(score=log)", "ece(view=label)")

@@ -126,6 +126,8 @@ class CurveMetrics:
         known.
         """
         assert isinstance(spec.metric, CellMetric)
+        if self.settings.inverted and not spec.metric.covers:
+            return True
         redrawn = self.settings.inverted and (spec.is_error or spec.metric.biased)
         long = spec.metric.name in LONG and self.problems.view != "class"
         return self._clustered and redrawn and not long

@@ -224,6 +224,7 @@ KDE_ECE = CellMetric(
     most=1,
     shifted=lambda cells, gap, *, order, **_: abs(gap) ** order,
     by_weight=True,
+    covers=False,  # 87 % of 54 data sets of 2,000 rows that are off by 0.1 in [0.6, 0.7] only
     sees="the gap smoothed at a bandwidth chosen by leave-one-out likelihood",
     blind="what the bandwidth smooths away; noise pushes it up",
 )

@@ -73,6 +73,8 @@ class CellMetric(MetricEntry):
         interval_name: the name of that form.
         replicated: False for a metric whose replicates do not scatter around its true value: it has
             no interval where the closed form does not hold.
+        covers: False for an error whose candidate truths were measured to cover too seldom: it has
+            no interval.
         target: target(cells, **options), what `of` estimates, of cells whose outcomes are their
             true rates; None where that is `of` itself.
         biased: True for a metric that noise shifts in one direction although it is no error. Its
@@ -100,6 +102,7 @@ class CellMetric(MetricEntry):
     interval: Callable[..., tuple[float, float]] | None = None
     interval_name: str = "delong"
     replicated: bool = True
+    covers: bool = True
     target: Callable[..., Array] | None = None
     biased: bool = False
     settle: Callable[..., dict[str, float]] | None = None

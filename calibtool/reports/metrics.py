@@ -267,6 +267,11 @@ def _interval(metric: Metric) -> str:
     of_bins = isinstance(metric, BinnedError) or getattr(metric, "edges", None) is not None
     if of_bins:
         return "The [inverted bootstrap](../intervals.md)."
+    if isinstance(metric, CellMetric) and not metric.covers:
+        return (
+            "None: candidate truths were measured to cover the true value too seldom. `--mode "
+            "prove` refuses it; `--ci percentile` gives one at your own risk."
+        )
     if isinstance(metric, CellMetric) and metric.error:
         return "From [candidate truths](../intervals.md#candidate-truths-on-a-line)."
     if isinstance(metric, CellMetric) and metric.biased:
@@ -277,6 +282,11 @@ def _interval(metric: Metric) -> str:
         return (
             "A [BCa bootstrap](../intervals.md#everything-else), cut at 0, and at least as wide as "
             "the likelihood-ratio interval of one fitted parameter."
+        )
+    if isinstance(metric, CellMetric) and not metric.replicated:
+        return (
+            "Of [exact bounds](../intervals.md#coverage-at-a-risk), for one score per row without "
+            "clusters; none otherwise."
         )
     closed = getattr(metric, "interval", None)
     if closed is not None:

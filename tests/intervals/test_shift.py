@@ -111,3 +111,12 @@ def test_coverage_at_risk_without_equal_rows_of_one_problem_has_no_interval():
     assert estimate.low is None
     with pytest.raises(UsageError, match="has no interval"):
         decide(parse_requirement(f"{spec} >= 0.2"), estimate, "prove", 0.95, 200)
+
+
+def test_an_error_whose_candidates_do_not_cover_has_no_interval_and_proves_nothing():
+    data = shifted(200, 0.1, 1)
+    estimate = ct.evaluate(data, ["kde-ece"], resamples=100).estimates[0]
+    assert estimate.value is not None
+    assert (estimate.low, estimate.high, estimate.corrected) == (None, None, None)
+    with pytest.raises(UsageError, match="has no interval"):
+        decide(parse_requirement("kde-ece <= 0.2"), estimate, "prove", 0.95, 200)
