@@ -8,7 +8,7 @@ gap d of standard deviation s, t is 1.96 s + |d| where |d| is large).
 
 Of one problem the number of outcomes is taken for binomial, with the mean and the variance that it
 has if the shift is true: so the test holds with few events too. Of several problems (classes) the
-mean gaps drawn from calibrated candidates are shifted, since those of classes hang together.
+mean gaps drawn from calibrated candidates are shifted, since those of classes are correlated.
 """
 
 from __future__ import annotations
