@@ -28,6 +28,7 @@ from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results, bias_of, too_few_rows
+from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
@@ -213,11 +214,25 @@ def _collect(request: Request, settings: Settings) -> list[Collected]:
     draws = settings.draws if wanted.lowest is not None else None
     blocks = _labelled_blocks(predictions, unit(predictions.classes), settings.progress)
     collected = collect(
-        blocks, request.applied, wanted=wanted, draws=draws, threads=settings.threads
+        blocks,
+        request.applied,
+        wanted=wanted,
+        draws=draws,
+        threads=settings.threads,
+        sampled=_sampled(request, settings),
     )
     if any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in request.specs):
         return _refined(request, collected)
     return collected
+
+
+def _sampled(request: Request, settings: Settings) -> Array | None:
+    """Return the positions of the rows that the unseen row may be like; None where no metric asks
+    for one."""
+    asking = any(isinstance(spec.metric, Score | CountMetric) for spec in request.specs)
+    if settings.draws is None or not settings.inverted or not asking:
+        return None
+    return sampled(settings.draws.rows, request.predictions.classes, settings.draws.seed)
 
 
 def _wanted(specs: Sequence[Spec], predictions: Readable) -> Wanted:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
 from calibtool.evaluation.plan import ColumnPlan
+from calibtool.evaluation.unseen_rows import Case, UnseenRows, cases_of_bias, cluster_mass
 from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_two_files
 from calibtool.intervals import bootstrap
 from calibtool.metrics.kinds import (
@@ -29,6 +31,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.spec import Spec
+from calibtool.types import Array
 
 
 def measure_rows(
@@ -59,9 +62,20 @@ def measure_rows(
     bias: Finish = lambda sums: Measurement()
     if view is not None:
         score, outcome = rows.view(view)
-        bias = plan.mean(score.astype(np.float64) - outcome, rows.weights)
+        bias = plan.mean(
+            score.astype(np.float64) - outcome, rows.weights, lambda: _bias(score, rows, settings)
+        )
     sums = plan.resample(rows)
     return [[finish(sums) for finish in variant] for variant in finishes], bias(sums)
+
+
+def _bias(score: Array, rows: Rows, settings: Settings) -> list[Case]:
+    """Return what score - outcome may be for an unseen row."""
+    draws = settings.draws
+    assert draws is not None
+    weights = np.ones(len(score)) if rows.weights is None else rows.weights
+    mass = cluster_mass(draws, rows.weights)
+    return cases_of_bias(score, draws, np.ones(len(score)), weights, mass)
 
 
 class _VariantMetrics:
@@ -90,11 +104,9 @@ class _VariantMetrics:
         settings, variant = self.plan.settings, self.variant
         match spec.metric:
             case Score():
-                values = spec.metric.rows(variant.rows, **spec.options)
-                mean = self.plan.mean(values, variant.rows.weights)
-                return self._reaching(mean, spec.metric) if spec.metric.reach else mean
+                return self._score(spec, spec.metric)
             case CountMetric():
-                return of_counts(spec, spec.metric, variant.rows, settings)
+                return of_counts(spec, spec.metric, variant.rows, settings, self._unseen)
             case MatrixMetric():
                 return of_matrix(spec, spec.metric, variant, settings)
             case TwoFileMetric():
@@ -107,6 +119,29 @@ class _VariantMetrics:
                 if spec.view == "class" and spec.one_edge_for_all:
                     return of_classes(spec, variant.classes, settings)
                 return of_problems(spec, self._problems_of(spec.view), settings)
+
+    def _score(self, spec: Spec, metric: Score) -> Finish:
+        rows, found = self.variant.rows, self._unseen
+        values = metric.rows(rows, **spec.options)
+        if found is None or "refined" in metric.needs:  # a fit to other rows cannot be redone
+            mean = self.plan.mean(values, rows.weights)
+        else:
+            options = dict(spec.options)
+            bounds = (metric.least, metric.most)
+            mean = self.plan.mean(
+                values, rows.weights, lambda: found.cases(metric, options), bounds
+            )
+        return self._reaching(mean, metric) if metric.reach else mean
+
+    @cached_property
+    def _unseen(self) -> UnseenRows | None:
+        """The rows of which an unseen one may be; None where no interval asks for them."""
+        sample, draws = self.variant.sample, self.plan.settings.draws
+        if sample is None or draws is None:
+            return None
+        columns = {n for s in self.specs if isinstance(s.metric, Score) for n in s.metric.needs}
+        mass = cluster_mass(draws, self.variant.rows.weights)
+        return UnseenRows(sample, draws, frozenset(columns - {"refined"}), mass=mass)
 
     def _reaching(self, mean: Finish, metric: Score) -> Finish:
         """Measure a mean whose interval also contains what the metric cannot exclude by theory.

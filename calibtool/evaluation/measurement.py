@@ -68,6 +68,8 @@ class Measurement:
             the value itself.
         interval, method: an interval in closed form or by the metric's own method, and the name of
             that method.
+        error: the standard error; None where it is the standard deviation of the replicates.
+        without: why there is no interval although replicates are drawn, or "".
     """
 
     value: float | None = None
@@ -78,6 +80,8 @@ class Measurement:
     acceleration: float = 0.0
     interval: tuple[float, float] | None = None
     method: str = ""
+    error: float | None = None
+    without: str = ""
 
 
 # The sums of the columns that a ColumnPlan asked for, in every replicate: (R, columns); None

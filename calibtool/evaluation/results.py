@@ -109,10 +109,12 @@ def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
 
 
 def bias_of(measurement: Measurement, view: str, settings: Settings) -> Estimate:
-    """Return mean score minus mean outcome, with a percentile interval: its replicates centre on
-    the value, so that nothing has to be corrected."""
+    """Return mean score minus mean outcome, with its own interval or a percentile interval: its
+    replicates centre on the value, so that nothing has to be corrected."""
     value, replicates = measurement.value, measurement.replicates
     estimate = Estimate("bias", value, view=view, better="")
+    if value is not None and measurement.interval is not None:
+        return _with_interval(estimate, value, *measurement.interval)
     if value is None or replicates is None:
         return estimate
     low, high = bootstrap.plain("percentile", value, replicates, settings.level)
@@ -138,7 +140,10 @@ def estimate_of(
     )
     if measurement.value is None:
         return estimate
-    estimate = replace(estimate, error=_standard_error(measurement.replicates))
+    error = measurement.error
+    estimate = replace(
+        estimate, error=_standard_error(measurement.replicates) if error is None else error
+    )
     if measurement.inverse is not None:
         return replace(estimate, **measurement.inverse._asdict())
     corrected = measurement.value if measurement.corrected is None else measurement.corrected

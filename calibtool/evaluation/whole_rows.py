@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import FINE
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
+from calibtool.evaluation.unseen_rows import UnseenRows, with_ends
 from calibtool.intervals.draws import drawn_sums
 from calibtool.intervals.streams import Stream, generator
+from calibtool.intervals.unseen import ends as of_kinds
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CountMetric, Counts, MatrixMetric, TwoFileMetric
 from calibtool.metrics.profiles import equal_mass
@@ -24,8 +27,13 @@ from calibtool.types import Array
 MOST_DRAWN = 1 << 28
 
 
-def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -> Finish:
-    """Measure a metric of the shares by class, and of the mean of one value per row."""
+def of_counts(
+    spec: Spec, metric: CountMetric, rows: Rows, settings: Settings, unseen: UnseenRows | None
+) -> Finish:
+    """Measure a metric of the shares by class, and of the mean of one value per row.
+
+    `unseen` are the rows of which an unseen one may be, or None.
+    """
     labels, predicted = rows.labels, rows.predicted
     if labels is None or predicted is None:
         raise NotAvailableError("needs whole probability rows")
@@ -36,16 +44,16 @@ def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -
         weighted = np.where(weight > 0, weight * value, 0)  # 0 * inf: rows of weight 0 do not count
     hit = weight * (labels == predicted)
 
-    def counts(sums: Callable[[Array, Array, int], Array]) -> Counts:
+    def counts(sums: Callable[[Array, Array, int], Array]) -> tuple[Counts, Array]:
         total = sums(np.zeros(len(labels), np.int64), weight, 1)
         mean = sums(np.zeros(len(labels), np.int64), weighted, 1)[..., 0] / total[..., 0]
         label, prediction, correct = (
             sums(classes, column, size) / total
             for classes, column in ((labels, weight), (predicted, weight), (labels, hit))
         )
-        return Counts(label, prediction, correct, mean)
+        return Counts(label, prediction, correct, mean), total[..., 0]
 
-    observed = float(metric.of(counts(np.bincount), **spec.options))
+    observed = float(metric.of(counts(np.bincount)[0], **spec.options))
     if np.isnan(observed):
         raise NotAvailableError("not defined on these data")
 
@@ -59,9 +67,62 @@ def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -
             return drawn_sums(every_row, at, size, [column], draws, settings.threads)[0]
 
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Measurement(observed, replicates=metric.of(counts(drawn), **spec.options))
+            shares, total = counts(drawn)
+            replicates = metric.of(shares, **spec.options)
+            measurement = Measurement(observed, replicates=replicates)
+            if unseen is None or not settings.inverted:
+                return measurement
+            cases = [
+                metric.of(_with_row(shares, total, case), **spec.options)
+                for case in _count_cases(metric, unseen)
+            ]
+        ends = of_kinds(cases, settings.level, metric.least, metric.most)
+        return with_ends(measurement, ends, "unseen")
 
     return finish
+
+
+@dataclass(frozen=True, eq=False)
+class _CountCase:
+    """What the unseen row is in every replicate, (R,) each: its label, its predicted class, its
+    value and its weight."""
+
+    label: Array
+    predicted: Array
+    value: Array
+    weight: Array
+
+
+def _count_cases(metric: CountMetric, unseen: UnseenRows) -> Iterator[_CountCase]:
+    """Yield what the unseen row may be."""
+    for one in unseen.labelled:
+        labels, predicted = one.rows.labels, one.rows.predicted
+        assert labels is not None
+        assert predicted is not None
+        value = np.zeros(len(labels)) if metric.rows is None else metric.rows(one.rows)
+        finite = np.flatnonzero(np.isfinite(value))
+        if len(finite):
+            at = np.where(np.isfinite(value[one.at]), one.at, finite[one.at % len(finite)])
+            yield _CountCase(labels[at], predicted[at], value[at], unseen.weight(at))
+
+
+def _with_row(counts: Counts, total: Array, case: _CountCase) -> Counts:
+    """Return the counts of every replicate with the unseen row."""
+    size = 1 + int(max(case.label.max(), case.predicted.max(), counts.label.shape[-1] - 1))
+    share = case.weight / (total + case.weight)
+
+    def moved(shares: Array, at: Array, some: Array | float = 1.0) -> Array:
+        out = np.zeros((len(shares), size))
+        out[:, : shares.shape[-1]] = shares * (1 - share)[:, None]
+        out[np.arange(len(out)), at] += share * some
+        return out
+
+    return Counts(
+        moved(counts.label, case.label),
+        moved(counts.predicted, case.predicted),
+        moved(counts.correct, case.label, case.label == case.predicted),
+        counts.mean + share * (case.value - counts.mean),
+    )
 
 
 def of_matrix(spec: Spec, metric: MatrixMetric, variant: Collected, settings: Settings) -> Finish:

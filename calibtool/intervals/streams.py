@@ -24,6 +24,7 @@ class Stream(IntEnum):
     UNITS = 0x5EED0002  # the resampling unit of each row: block of rows
     CLUSTERS = 0x5EED0003  # the resampling unit of each cluster, of more clusters than units
     NOISE = 0x5EED0004  # normal deviates that complete the spread of bootstrap residuals
+    UNSEEN = 0x5EED0005  # the row that was not seen: its weight, its score, its label
 
     # evaluation, from rows
     OUTCOMES = 0x5EED0011  # simulated outcomes of fine cells: binary problem

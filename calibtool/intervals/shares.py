@@ -1,0 +1,27 @@
+"""Intervals of shares: binomial rates, each observed in its number of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.types import Array
+
+
+def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:
+    """Return the exact interval of binomial rates, (M,), each observed in its number of rows.
+
+    Clopper & Pearson 1934, by quantiles of the beta distribution, so that `rows` need not be whole.
+
+    >>> low, high = clopper_pearson(np.array([0.0]), np.array([10.0]), 0.95)
+    >>> float(low[0]), float(high[0].round(4))  # 1 - 0.025 ** (1 / 10)
+    (0.0, 0.3085)
+    """
+    from scipy.special import betaincinv
+
+    hits, tail = rate * rows, (1 - level) / 2
+    misses = rows - hits
+    # betaincinv has no parameter 0; these ends are replaced by 0 and 1 below
+    low = betaincinv(np.maximum(hits, 1e-300), misses + 1, tail)
+    high = betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - tail)
+    # 1e-9: the product of a rate and its rows is 0, or `rows`, up to rounding only
+    return np.where(hits > 1e-9, low, 0 * hits), np.where(misses > 1e-9, high, 1 + 0 * hits)
