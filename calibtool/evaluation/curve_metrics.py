@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
-from calibtool.intervals import bootstrap, inversion
+from calibtool.evaluation.unseen_cells import (
+    MANY,
+    UnseenCell,
+    influence,
+    rarer,
+    smoothed,
+    unseen_cells,
+)
+from calibtool.evaluation.unseen_rows import cluster_mass, with_ends
+from calibtool.intervals import bootstrap, inversion, unseen
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
@@ -29,6 +39,8 @@ FARTHEST = 60.0
 # many rows, fewer data sets are drawn, though never fewer than FEWEST, whose 2.5 % tail is 5 sets.
 MOST_LABELS = 1 << 26
 FEWEST = 200
+# statistics whose value grows with the rows: what one row does to them says nothing of a truth
+GROWING = ("hosmer-lemeshow",)
 LONG = ("ks", "kuiper")  # errors that are sums over long stretches of the scores
 
 
@@ -45,6 +57,7 @@ class CurveMetrics:
         values = problems.values([self._exactly(spec) for spec in specs], settings.threads)
         self.value = dict(zip(self.specs, values, strict=True))
         self._replicates: dict[str, Array] | None = None
+        self._drawn: Cells | None = None
         self._inverse: dict[str, inversion.Inverted] | None = None
 
     def _exactly(self, spec: Spec) -> Callable[[Cells, int], Array]:
@@ -106,13 +119,49 @@ class CurveMetrics:
         alone = len(self.problems) == 1
         closed = spec.metric.interval
         rows_alone = alone and self.problems.weights is None and not self._clustered
-        if closed and rows_alone and self.settings.inverted:
+        few = alone and self.settings.inverted and rarer(self.problems.fine[0]) < MANY
+        if closed and rows_alone and self.settings.inverted and not few:
             ends = closed(self.problems.exact(0), self.settings.level)
             return Measurement(value, replicates=replicates, interval=ends, method="delong")
         settled = self._settled[spec.name, 0]
+        if alone and self.settings.inverted and spec.metric.name not in GROWING:
+            ends = self._unseen_ends(spec)
+            return with_ends(Measurement(value, replicates=replicates), ends, "unseen")
         known = alone and not self._clustered  # the influence of single rows, in one problem
         skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
+
+    def _unseen_ends(self, spec: Spec) -> unseen.Ends | None:
+        """Return the interval of a metric of the only problem, by one unseen row."""
+        fine, function = self.problems.fine[0], self._settled[spec.name, 0].of_cells
+        plain, kinds = self.replicates[spec.name], self._unseen_kinds
+        if rarer(fine) < MANY:
+            drawn = self._smoothed
+            shift = self.value[spec.name] - float(function(fine.cells))
+            moved = ordered(
+                lambda kind: function(kind.added(drawn)) + shift, kinds, self.settings.threads
+            )
+            replicates = list(moved)
+        else:
+            effect = influence(function, fine)
+            replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
+        assert isinstance(spec.metric, CellMetric)
+        return unseen.ends(replicates, self.settings.level, spec.metric.least, spec.metric.most)
+
+    @cached_property
+    def _smoothed(self) -> Cells:
+        """The only problem's cells in every replicate, to which an unseen row is added."""
+        draws, cells = self.settings.draws, self._drawn
+        assert draws is not None
+        assert cells is not None
+        return cells if self._clustered else smoothed(cells, self.problems.fine[0], draws)
+
+    @cached_property
+    def _unseen_kinds(self) -> list[UnseenCell]:
+        draws = self.settings.draws
+        assert draws is not None
+        mass = cluster_mass(draws, self.problems.weights)
+        return unseen_cells(self.problems.fine[0], draws, mass)
 
     def _candidate_draws(self) -> Draws:
         """Return the draws for candidates: in the class view of many rows, fewer replicates."""
@@ -147,7 +196,11 @@ class CurveMetrics:
             def tick(share: float) -> None:
                 self.settings.progress("resampling curves", share)
 
-            drawn = self._values(self.problems.bootstrapped(draws, threads, tick), self.specs)
+            cells: Iterable[Cells] = self.problems.bootstrapped(draws, threads, tick)
+            if len(self.problems) == 1:  # an unseen row is added to them
+                cells = list(cells)
+                self._drawn = cells[0]
+            drawn = self._values(cells, self.specs)
             whole = self._values((fine.cells for fine in self.problems.fine), self.specs)
             self._replicates = {}
             for name in self.specs:

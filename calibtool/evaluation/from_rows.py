@@ -19,7 +19,7 @@ from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
 from calibtool.evaluation.plan import ColumnPlan
-from calibtool.evaluation.unseen_rows import Case, UnseenRows, cases_of_bias, cluster_mass
+from calibtool.evaluation.unseen_rows import Case, FewRows, UnseenRows, cases_of_bias, cluster_mass
 from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_two_files
 from calibtool.intervals import bootstrap
 from calibtool.metrics.kinds import (
@@ -63,7 +63,10 @@ def measure_rows(
     if view is not None:
         score, outcome = rows.view(view)
         bias = plan.mean(
-            score.astype(np.float64) - outcome, rows.weights, lambda: _bias(score, rows, settings)
+            score.astype(np.float64) - outcome,
+            rows.weights,
+            lambda: _bias(score, rows, settings),
+            few=None if settings.draws is None else FewRows.of(rows, settings.draws),
         )
     sums = plan.resample(rows)
     return [[finish(sums) for finish in variant] for variant in finishes], bias(sums)
@@ -106,7 +109,7 @@ class _VariantMetrics:
             case Score():
                 return self._score(spec, spec.metric)
             case CountMetric():
-                return of_counts(spec, spec.metric, variant.rows, settings, self._unseen)
+                return of_counts(spec, spec.metric, variant.rows, settings, self._unseen, self._few)
             case MatrixMetric():
                 return of_matrix(spec, spec.metric, variant, settings)
             case TwoFileMetric():
@@ -129,7 +132,7 @@ class _VariantMetrics:
             options = dict(spec.options)
             bounds = (metric.least, metric.most)
             mean = self.plan.mean(
-                values, rows.weights, lambda: found.cases(metric, options), bounds
+                values, rows.weights, lambda: found.cases(metric, options), bounds, self._few
             )
         return self._reaching(mean, metric) if metric.reach else mean
 
@@ -142,6 +145,11 @@ class _VariantMetrics:
         columns = {n for s in self.specs if isinstance(s.metric, Score) for n in s.metric.needs}
         mass = cluster_mass(draws, self.variant.rows.weights)
         return UnseenRows(sample, draws, frozenset(columns - {"refined"}), mass=mass)
+
+    @cached_property
+    def _few(self) -> FewRows | None:
+        draws = self.plan.settings.draws
+        return None if draws is None else FewRows.of(self.variant.rows, draws)
 
     def _reaching(self, mean: Finish, metric: Score) -> Finish:
         """Measure a mean whose interval also contains what the metric cannot exclude by theory.

@@ -14,7 +14,7 @@ import numpy as np
 from calibtool.data.rows import Rows
 from calibtool.evaluation.collect import resample
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
-from calibtool.evaluation.unseen_rows import Case, mean_ends, with_ends
+from calibtool.evaluation.unseen_rows import Case, FewRows, mean_ends, with_ends
 from calibtool.intervals import bootstrap, unseen
 from calibtool.metrics.cells import ScoreSum
 from calibtool.types import Array
@@ -60,6 +60,7 @@ class ColumnPlan:
         weights: Array | None,
         cases: Callable[[], Sequence[Case]] | None = None,
         bounds: tuple[float, float] = (-math.inf, math.inf),
+        few: FewRows | None = None,
     ) -> Finish:
         """Measure the weighted mean of one value per row, (N,).
 
@@ -72,6 +73,7 @@ class ColumnPlan:
             cases: returns what the value of an unseen row may be; None for an interval of the
                 replicates alone.
             bounds: the metric's range.
+            few: the rows that are drawn with Exp(1) weights where an unseen row is added.
         """
         settings = self.settings
         alike = weights is None and (settings.draws is None or settings.draws.cluster is None)
@@ -100,7 +102,16 @@ class ColumnPlan:
             if share:
                 exact = unseen.of_share(mean, float(len(values)), settings.level)
                 return with_ends(measurement, exact, "clopper-pearson")
-            ends = mean_ends(replicates, sums[:, 0], cases(), settings.level, bounds)
+            found = cases()
+            if not found:
+                return measurement
+            total = sums[:, 0]
+            if few is not None and len(few.swapped) == len(sums):
+                of_few = 1.0 if weights is None else weights[few.rows]
+                total = total + few.swapped @ (of_few * np.ones(len(few.rows)))
+                moved = sums[:, at] + few.swapped @ (of_few * centred[few.rows])
+                replicates = mean + scale * moved / total
+            ends = mean_ends(replicates, total, found, settings.level, bounds)
             return with_ends(measurement, ends, "unseen")
 
         return finish

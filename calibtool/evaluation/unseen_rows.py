@@ -21,6 +21,7 @@ import numpy as np
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import Rows, reduce_rows, to_probs
 from calibtool.evaluation.measurement import Measurement
+from calibtool.evaluation.unseen_cells import MANY
 from calibtool.intervals import unseen
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.streams import Stream, generator
@@ -164,6 +165,37 @@ class UnseenRows:
         at = (cumulated < (rng.random(rows) * total)[:, None]).sum(axis=1)
         # a row that is certain of its label has no other probability
         return alike, np.where(total > 0, np.minimum(at, classes - 1), alike)
+
+
+@dataclass(frozen=True, eq=False)
+class FewRows:
+    """The rows that show an outcome that few show.
+
+    Attributes:
+        rows: their positions, increasing.
+        swapped: (R, rows) what `intervals.unseen.swapped` adds to their drawn weights.
+    """
+
+    rows: Array
+    swapped: Array
+
+    @staticmethod
+    def of(rows: Rows, draws: Draws) -> FewRows | None:
+        """Return the rows that are wrong, or right, or of a class, if fewer than MANY are; None if
+        there are none, or rows are drawn as units."""
+        if draws.grouped:
+            return None
+        some = np.zeros(len(rows.correct), bool)
+        for outcome in (rows.correct, rows.outcome):
+            if outcome is None:
+                continue
+            ones = int(np.count_nonzero(outcome))
+            if ones < MANY:
+                some |= outcome
+            if len(outcome) - ones < MANY:
+                some |= ~outcome
+        at = np.flatnonzero(some)
+        return FewRows(at, unseen.swapped(draws, at)) if len(at) else None
 
 
 def mean_ends(

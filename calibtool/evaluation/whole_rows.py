@@ -12,7 +12,7 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import FINE
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
-from calibtool.evaluation.unseen_rows import UnseenRows, with_ends
+from calibtool.evaluation.unseen_rows import FewRows, UnseenRows, with_ends
 from calibtool.intervals.draws import drawn_sums
 from calibtool.intervals.streams import Stream, generator
 from calibtool.intervals.unseen import ends as of_kinds
@@ -28,11 +28,21 @@ MOST_DRAWN = 1 << 28
 
 
 def of_counts(
-    spec: Spec, metric: CountMetric, rows: Rows, settings: Settings, unseen: UnseenRows | None
+    spec: Spec,
+    metric: CountMetric,
+    rows: Rows,
+    settings: Settings,
+    unseen: UnseenRows | None = None,
+    few: FewRows | None = None,
 ) -> Finish:
     """Measure a metric of the shares by class, and of the mean of one value per row.
 
-    `unseen` are the rows of which an unseen one may be, or None.
+    Args:
+        spec, metric: what is measured.
+        rows: one value per row.
+        settings: how it is measured.
+        unseen: the rows of which an unseen one may be, or None.
+        few: the rows that are drawn with Exp(1) weights where an unseen row is added.
     """
     labels, predicted = rows.labels, rows.predicted
     if labels is None or predicted is None:
@@ -72,6 +82,9 @@ def of_counts(
             measurement = Measurement(observed, replicates=replicates)
             if unseen is None or not settings.inverted:
                 return measurement
+            if few is not None:
+                of_few = Counted(labels, predicted, value, weight).at(few.rows)
+                shares, total = _with_few(shares, total, few.swapped, of_few)
             cases = [
                 metric.of(_with_row(shares, total, case), **spec.options)
                 for case in _count_cases(metric, unseen)
@@ -83,17 +96,44 @@ def of_counts(
 
 
 @dataclass(frozen=True, eq=False)
-class _CountCase:
-    """What the unseen row is in every replicate, (R,) each: its label, its predicted class, its
-    value and its weight."""
+class Counted:
+    """What counts of some rows, (n,) each: label, predicted class, value and weight."""
 
     label: Array
     predicted: Array
     value: Array
     weight: Array
 
+    def at(self, rows: Array) -> Counted:
+        """Return the same of the rows at these positions."""
+        columns = self.label, self.predicted, self.value, self.weight
+        return Counted(*(column[rows] for column in columns))
 
-def _count_cases(metric: CountMetric, unseen: UnseenRows) -> Iterator[_CountCase]:
+
+def _with_few(counts: Counts, total: Array, swapped: Array, rows: Counted) -> tuple[Counts, Array]:
+    """Return the counts of every replicate and their weight, with other weights of a few rows.
+
+    `swapped`, (R, rows), is what is added to the rows' drawn weights.
+    """
+    added = swapped * rows.weight
+    after = total + added.sum(axis=1)
+    size = counts.label.shape[-1]
+
+    def moved(shares: Array, of_class: Array, some: Array | float = 1.0) -> Array:
+        member = (of_class[:, None] == np.arange(size)) * np.reshape(some, (-1, 1))
+        # a difference of sums can fall below 0 by rounding
+        return np.maximum((shares * total[:, None] + added @ member) / after[:, None], 0)
+
+    finite = np.where(np.isfinite(rows.value), rows.value, 0)  # of rows of weight 0
+    return Counts(
+        moved(counts.label, rows.label),
+        moved(counts.predicted, rows.predicted),
+        moved(counts.correct, rows.label, rows.label == rows.predicted),
+        (counts.mean * total + added @ finite) / after,
+    ), after
+
+
+def _count_cases(metric: CountMetric, unseen: UnseenRows) -> Iterator[Counted]:
     """Yield what the unseen row may be."""
     for one in unseen.labelled:
         labels, predicted = one.rows.labels, one.rows.predicted
@@ -103,10 +143,10 @@ def _count_cases(metric: CountMetric, unseen: UnseenRows) -> Iterator[_CountCase
         finite = np.flatnonzero(np.isfinite(value))
         if len(finite):
             at = np.where(np.isfinite(value[one.at]), one.at, finite[one.at % len(finite)])
-            yield _CountCase(labels[at], predicted[at], value[at], unseen.weight(at))
+            yield Counted(labels[at], predicted[at], value[at], unseen.weight(at))
 
 
-def _with_row(counts: Counts, total: Array, case: _CountCase) -> Counts:
+def _with_row(counts: Counts, total: Array, case: Counted) -> Counts:
     """Return the counts of every replicate with the unseen row."""
     size = 1 + int(max(case.label.max(), case.predicted.max(), counts.label.shape[-1] - 1))
     share = case.weight / (total + case.weight)

@@ -103,6 +103,23 @@ def _drawn(chance: Array, draws: Draws, piece: int, times: int) -> Array:
     return np.minimum(at, len(chance) - 1)
 
 
+def swapped(draws: Draws, rows: Array) -> Array:
+    """Return what Exp(1) weights of some rows have above the weights drawn for them, (R, rows).
+
+    Of a handful of rows, drawn weights are now and then all 0: a replicate knows nothing of what
+    they showed. Exp(1) weights keep every row, as Rubin's (1981) Dirichlet weights do; for many
+    rows both give the same.
+
+    Args:
+        draws: the replicates; rows must not be drawn as units.
+        rows: positions of the rows, increasing.
+    """
+    exponential = generator(Stream.UNSEEN, draws.seed, 7).standard_exponential(
+        (draws.replicates, len(rows))
+    )
+    return exponential - draws.weights_of(rows)
+
+
 def mean_with(replicates: Array, total: Array | float, value: Array, weight: Array) -> Array:
     """Return means, (R,), to which the unseen row is added.
 

@@ -184,7 +184,13 @@ def _cox(cells: Cells) -> tuple[Array, Array]:
     if len(x) < 2:
         return np.full(undefined.shape, np.nan), np.full(undefined.shape, np.nan)
     basis = polynomial(known, 1)
-    beta = fit_logistic(known, basis).beta
+    # separated outcomes have no optimum to be found, and it would take the most steps
+    fitted = ~undefined & np.isfinite(change)
+    shape = (*undefined.shape, len(x))
+    n, p, y = (np.broadcast_to(sums, shape)[fitted] for sums in (known.n, known.p, known.y))
+    beta = np.full((*undefined.shape, basis.shape[1]), np.nan)
+    if fitted.any():
+        beta[fitted] = fit_logistic(Cells(known.at, n, p, y), basis).beta
     # the fitted basis @ beta is a linear function of x: two points give its slope and level
     low, high = int(np.argmin(x)), int(np.argmax(x))
     ends = beta @ basis[[low, high]].T
