@@ -125,8 +125,8 @@ class CurveMetrics:
             return Measurement(value, replicates=replicates, interval=ends, method="delong")
         settled = self._settled[spec.name, 0]
         if alone and self.settings.inverted and spec.metric.name not in GROWING:
-            ends = self._unseen_ends(spec)
-            return with_ends(Measurement(value, replicates=replicates), ends, "unseen")
+            measurement = Measurement(value, replicates=replicates)
+            return with_ends(measurement, self._unseen_ends(spec), "unseen")
         known = alone and not self._clustered  # the influence of single rows, in one problem
         skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)

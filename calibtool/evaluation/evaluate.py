@@ -27,7 +27,7 @@ from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.evaluation.results import Results, bias_of, too_few_rows
+from calibtool.evaluation.results import Results, bias_of, too_few_rows, without_interval
 from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
 from calibtool.metrics.cells import Cells, ScoreSum, locate
@@ -147,6 +147,7 @@ class RowResults(Results):
         yield from too_few_rows(len(self.collected[0].rows.confidence), self.settings)
         for collected, when in zip(self.collected, ("", " after the calibrator"), strict=False):
             yield from _infinite_nll(collected.rows, when)
+        yield from without_interval(self.specs, self.measured[0])
         yield from self._without_interval()
 
     def _without_interval(self) -> Iterator[str]:
@@ -154,7 +155,11 @@ class RowResults(Results):
         if self.settings.draws is None or self.settings.draws.cluster is None:
             return
         estimates = zip(self.specs, self.estimates(), strict=True)
-        names = [s.name for s, e in estimates if e.value is not None and e.low is None]
+        names = [
+            spec.name
+            for (spec, estimate), measurement in zip(estimates, self.measured[0], strict=True)
+            if estimate.value is not None and estimate.low is None and not measurement.without
+        ]
         if names:
             yield (
                 f"no interval for {', '.join(names)}: none is known to cover when rows are "

@@ -13,7 +13,7 @@ from calibtool.evaluation.from_cells import measure_cells, resolution
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import FEW_ROWS
-from calibtool.evaluation.results import KEPT, Results, too_few_rows
+from calibtool.evaluation.results import KEPT, Results, too_few_rows, without_interval
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.grid import named
 from calibtool.streaming.layout import layout_for
@@ -72,6 +72,7 @@ class CellResults(Results):
                     f"{int(infinite.high[0]):,} rows give their label a probability of 0{when}: "
                     "their NLL is infinite, and so is the mean"
                 )
+        yield from without_interval(self.specs, self.measured[0])
         yield from self._imprecise()
 
     def _imprecise(self) -> Iterator[str]:

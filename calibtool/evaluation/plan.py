@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.evaluation.collect import resample
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
-from calibtool.evaluation.unseen_rows import Case, FewRows, mean_ends, with_ends
+from calibtool.evaluation.unseen_rows import INFINITE, Case, FewRows, mean_ends, with_ends
 from calibtool.intervals import bootstrap, unseen
 from calibtool.metrics.cells import ScoreSum
 from calibtool.types import Array
@@ -58,7 +59,7 @@ class ColumnPlan:
         self,
         values: Array,
         weights: Array | None,
-        cases: Callable[[], Sequence[Case]] | None = None,
+        cases: Callable[[], Sequence[Case] | None] | None = None,
         bounds: tuple[float, float] = (-math.inf, math.inf),
         few: FewRows | None = None,
     ) -> Finish:
@@ -103,6 +104,8 @@ class ColumnPlan:
                 exact = unseen.of_share(mean, float(len(values)), settings.level)
                 return with_ends(measurement, exact, "clopper-pearson")
             found = cases()
+            if found is None:
+                return replace(measurement, without=INFINITE)
             if not found:
                 return measurement
             total = sums[:, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -101,6 +101,16 @@ class Results:
         return tuple(change_of(a, b, x, y, self.settings) for a, b, x, y in pairs)
 
 
+def without_interval(specs: Sequence[Spec], measured: Sequence[Measurement]) -> Iterator[str]:
+    """Yield the metrics that have no interval, by the reason why."""
+    reasons: dict[str, list[str]] = {}
+    for spec, measurement in zip(specs, measured, strict=True):
+        if measurement.without:
+            reasons.setdefault(measurement.without, []).append(spec.name)
+    for reason, names in reasons.items():
+        yield f"no interval for {', '.join(names)}: {reason}"
+
+
 def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
     """Yield why there are no intervals, where the rows are too few for those that were asked
     for."""
@@ -141,6 +151,8 @@ def estimate_of(
     if measurement.value is None:
         return estimate
     error = measurement.error
+    if measurement.without:
+        return estimate
     estimate = replace(
         estimate, error=_standard_error(measurement.replicates) if error is None else error
     )

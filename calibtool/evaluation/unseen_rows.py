@@ -28,6 +28,7 @@ from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.kinds import Score
 from calibtool.types import Array
 
+INFINITE = "every score is 0 or 1, so that one row of the other outcome would make it infinite"
 # Rows of the sample: a replicate draws one, or three, so that a few thousand are as good as all.
 SAMPLE = 1 << 12
 # Values of the sample: of 1,000 classes it has 1,048 rows, or 4 MB of float32.
@@ -112,6 +113,11 @@ class UnseenRows:
             for k, kind in enumerate(kinds)
         ]
 
+    def is_share(self, metric: Score, options: dict[str, object]) -> bool:
+        """Return whether a score is a share of rows that have equal weights."""
+        values = metric.rows(self.labelled[0].rows, **options)
+        return values.dtype == bool and self.mass is None and self.sample.weights is None
+
     def weight(self, at: Array) -> Array:
         """Return the weight of the unseen row in every replicate, (R,), where it is like row
         `at`."""
@@ -120,11 +126,12 @@ class UnseenRows:
             return drawn * self.mass
         return drawn if self.sample.weights is None else drawn * self.sample.weights[at]
 
-    def cases(self, metric: Score, options: dict[str, object]) -> list[Case]:
-        """Return what a score may be for the unseen row, one case per kind.
+    def cases(self, metric: Score, options: dict[str, object]) -> list[Case] | None:
+        """Return what a score may be for the unseen row, one case per kind; none for a score that
+        no label changes.
 
         An infinite value does not count: a mean that is finite on the data is taken to be finite.
-        Empty for a score that no label changes; and where a label makes all rows infinite.
+        None where all rows would be infinite with one of the labels, so that the mean has no bound.
         """
         values: dict[int, Array] = {}
         for one in self.labelled:
@@ -139,7 +146,7 @@ class UnseenRows:
             value = values[id(one.rows)]
             finite = np.flatnonzero(np.isfinite(value))
             if not len(finite):
-                return []
+                return None
             at = np.where(np.isfinite(value[one.at]), one.at, finite[one.at % len(finite)])
             found.append(Case(value[at], self.weight(at)))
         return found
