@@ -39,6 +39,9 @@ FARTHEST = 60.0
 # many rows, fewer data sets are drawn, though never fewer than FEWEST, whose 2.5 % tail is 5 sets.
 MOST_LABELS = 1 << 26
 FEWEST = 200
+UNBOUNDED = (
+    "{:,.0f} rows of the rarer outcome were seen, so few that one more row could make it infinite"
+)
 # statistics whose value grows with the rows: what one row does to them says nothing of a truth
 GROWING = ("hosmer-lemeshow",)
 LONG = ("ks", "kuiper")  # errors that are sums over long stretches of the scores
@@ -126,7 +129,11 @@ class CurveMetrics:
         settled = self._settled[spec.name, 0]
         if alone and self.settings.inverted and spec.metric.name not in GROWING:
             measurement = Measurement(value, replicates=replicates)
-            return with_ends(measurement, self._unseen_ends(spec), "unseen")
+            ends = self._unseen_ends(spec)
+            if ends is None or not np.isfinite(ends).all():
+                seen = rarer(self.problems.fine[0])
+                return replace(measurement, without=UNBOUNDED.format(seen))
+            return with_ends(measurement, ends, "unseen")
         known = alone and not self._clustered  # the influence of single rows, in one problem
         skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
@@ -136,10 +143,9 @@ class CurveMetrics:
         fine, function = self.problems.fine[0], self._settled[spec.name, 0].of_cells
         plain, kinds = self.replicates[spec.name], self._unseen_kinds
         if rarer(fine) < MANY:
-            drawn = self._smoothed
             shift = self.value[spec.name] - float(function(fine.cells))
             moved = ordered(
-                lambda kind: function(kind.added(drawn)) + shift, kinds, self.settings.threads
+                lambda cells: function(cells) + shift, self._with_unseen, self.settings.threads
             )
             replicates = list(moved)
         else:
@@ -149,12 +155,14 @@ class CurveMetrics:
         return unseen.ends(replicates, self.settings.level, spec.metric.least, spec.metric.most)
 
     @cached_property
-    def _smoothed(self) -> Cells:
-        """The only problem's cells in every replicate, to which an unseen row is added."""
+    def _with_unseen(self) -> list[Cells]:
+        """The only problem's cells in every replicate, with each kind of unseen row."""
         draws, cells = self.settings.draws, self._drawn
         assert draws is not None
         assert cells is not None
-        return cells if self._clustered else smoothed(cells, self.problems.fine[0], draws)
+        if not self._clustered:
+            cells = smoothed(cells, self.problems.fine[0], draws)
+        return [kind.added(cells) for kind in self._unseen_kinds]
 
     @cached_property
     def _unseen_kinds(self) -> list[UnseenCell]:

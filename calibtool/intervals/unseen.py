@@ -153,9 +153,20 @@ def ends(
     known = [kind for kind in known if len(kind) >= FEW]
     if not known:
         return None
-    lows, highs = np.transpose([np.quantile(kind, tails) for kind in known])
+    lows, highs = np.transpose([_quantiles(kind, tails) for kind in known])
     error = max(float(kind[np.isfinite(kind)].std()) for kind in known if np.isfinite(kind).any())
     return Ends(max(float(lows.min()), least), min(float(highs.max()), most), error)
+
+
+def _quantiles(replicates: Array, tails: list[float]) -> list[float]:
+    """Return two quantiles; infinite replicates have a place in the order, but none between."""
+    if np.isfinite(replicates).all():
+        return np.quantile(replicates, tails).tolist()
+    low, high = tails
+    return [
+        float(np.quantile(replicates, low, method="lower")),
+        float(np.quantile(replicates, high, method="higher")),
+    ]
 
 
 def of_share(rate: float, rows: float, level: float) -> Ends:
