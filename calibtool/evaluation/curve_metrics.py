@@ -12,8 +12,8 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_cells import (
-    MANY,
     UnseenCell,
+    few_of,
     influence,
     rarer,
     smoothed,
@@ -39,6 +39,7 @@ FARTHEST = 60.0
 # many rows, fewer data sets are drawn, though never fewer than FEWEST, whose 2.5 % tail is 5 sets.
 MOST_LABELS = 1 << 26
 FEWEST = 200
+TOO_FEW = "its interval needs at least {} rows of the rarer outcome"
 UNBOUNDED = (
     "{:,.0f} rows of the rarer outcome were seen, so few that one more row could make it infinite"
 )
@@ -115,6 +116,14 @@ class CurveMetrics:
             # a basic interval: what noise does to the smoothed truth is taken off the value
             least, most = spec.metric.least, spec.metric.most
             ends = (max(value - high, least), min(value - low, most))
+            if len(self.problems) == 1 and self._few:
+                # the smoothed truth of a few rows knows nothing of the one that was not seen
+                beyond = self._unseen_ends(spec)
+                ends = (
+                    ends
+                    if beyond is None
+                    else (min(ends[0], beyond.low), max(ends[1], beyond.high))
+                )
             corrected = min(max(value - float(np.median(moves)), ends[0]), ends[1])
             return Measurement(
                 value, replicates=replicates, corrected=corrected, interval=ends, method="smoothed"
@@ -122,18 +131,20 @@ class CurveMetrics:
         alone = len(self.problems) == 1
         closed = spec.metric.interval
         rows_alone = alone and self.problems.weights is None and not self._clustered
-        few = alone and self.settings.inverted and rarer(self.problems.fine[0]) < MANY
+        few = alone and self.settings.inverted and self._few
         if closed and rows_alone and self.settings.inverted and not few:
             ends = closed(self.problems.exact(0), self.settings.level)
             return Measurement(value, replicates=replicates, interval=ends, method="delong")
         settled = self._settled[spec.name, 0]
         if alone and self.settings.inverted and spec.metric.name not in GROWING:
             measurement = Measurement(value, replicates=replicates)
-            ends = self._unseen_ends(spec)
-            if ends is None or not np.isfinite(ends).all():
+            if rarer(self.problems.fine[0]) < spec.metric.events:
+                return replace(measurement, without=TOO_FEW.format(spec.metric.events))
+            of_kinds = self._unseen_ends(spec)
+            if of_kinds is None or not np.isfinite(of_kinds).all():
                 seen = rarer(self.problems.fine[0])
                 return replace(measurement, without=UNBOUNDED.format(seen))
-            return with_ends(measurement, ends, "unseen")
+            return with_ends(measurement, of_kinds, "unseen")
         known = alone and not self._clustered  # the influence of single rows, in one problem
         skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
@@ -142,7 +153,7 @@ class CurveMetrics:
         """Return the interval of a metric of the only problem, by one unseen row."""
         fine, function = self.problems.fine[0], self._settled[spec.name, 0].of_cells
         plain, kinds = self.replicates[spec.name], self._unseen_kinds
-        if rarer(fine) < MANY:
+        if self._few:
             shift = self.value[spec.name] - float(function(fine.cells))
             moved = ordered(
                 lambda cells: function(cells) + shift, self._with_unseen, self.settings.threads
@@ -153,6 +164,12 @@ class CurveMetrics:
             replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
         assert isinstance(spec.metric, CellMetric)
         return unseen.ends(replicates, self.settings.level, spec.metric.least, spec.metric.most)
+
+    @cached_property
+    def _few(self) -> bool:
+        """Whether the only problem has so few rows of an outcome, or so few surprises, that every
+        replicate is computed with an unseen row."""
+        return bool(few_of(self.problems.fine[0]))
 
     @cached_property
     def _with_unseen(self) -> list[Cells]:

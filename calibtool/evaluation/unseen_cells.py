@@ -4,9 +4,9 @@ It falls into one of the fine cells of a view's only problem, with either outcom
 (`intervals.unseen`). A cell stands for as many rows as its weight is informative, and the row
 weighs as one of those.
 
-Where many rows of both outcomes were seen, one row moves a metric by no more than its influence,
-the derivative by the row's weight: then it is added to the replicates. With fewer, every replicate
-is computed again with the row in it, six times.
+Where many rows of both outcomes were seen, and many that the score did not announce, one row moves
+a metric by no more than its influence, the derivative by the row's weight: then it is added to the
+replicates. With fewer, every replicate is computed again with the row in it, six times.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
-# Rows of the rarer outcome from which a row's influence is good enough for its effect: with 36 of
-# them, ends differ by at most 2 % of the interval (8 % for the slope), with 15 by up to 26 %.
+# Rows of an outcome, or surprising ones, from which a row's influence is good enough for its
+# effect: with 36, ends differ by at most 2 % of the interval (8 % for the slope), with 15 by 26 %.
 MANY = 50
 
 
@@ -72,8 +72,34 @@ def unseen_cells(fine: Fine, draws: Draws, mass: Array | None = None) -> list[Un
     ]
 
 
+def few_of(fine: Fine) -> list[tuple[int, Array]]:
+    """Return which cells have few rows of an outcome: pairs of the outcome and a mask, (C,).
+
+    Few are fewer than MANY rows of an outcome, or fewer than MANY surprises, which are rows with a
+    score above 1/2 and the outcome 0, or the other way round: a handful of them can be all that a
+    metric depends on.
+    """
+    low = fine.cells.centres() < 0.5
+    rows = _rows(fine, 0), _rows(fine, 1)
+    surprising = rows[0][~low].sum() + rows[1][low].sum() < MANY
+    found = []
+    for outcome, surprise in enumerate((~low, low)):
+        if rows[outcome].sum() < MANY:
+            found.append((outcome, np.ones(len(low), bool)))
+        elif surprising:
+            found.append((outcome, surprise))
+    return found
+
+
+def _rows(fine: Fine, outcome: int) -> Array:
+    """Return how many rows of each cell have an outcome, as many as their weight is informative."""
+    mass = fine.cells.y if outcome else fine.cells.n - fine.cells.y
+    return np.maximum(mass, 0) * fine.rows_per_weight
+
+
 def smoothed(cells: Cells, fine: Fine, draws: Draws) -> Cells:
-    """Return the cells of every replicate, (R, C), with gamma weights for an outcome of few rows.
+    """Return the cells of every replicate, (R, C), with gamma weights where an outcome has few
+    rows.
 
     `intervals.unseen.swapped` says why: k rows of a cell have the Gamma(k) weight of k Exp(1) rows.
 
@@ -84,21 +110,18 @@ def smoothed(cells: Cells, fine: Fine, draws: Draws) -> Cells:
     """
     ones, zeros = cells.y, cells.n - cells.y
     informative = fine.rows_per_weight
-    for outcome, observed in enumerate((fine.cells.n - fine.cells.y, fine.cells.y)):
-        rows = np.maximum(observed, 0) * informative
-        if rows.sum() >= MANY:
-            continue
+    for outcome, where in few_of(fine):
         rng = generator(Stream.UNSEEN, draws.seed, 8 + outcome)
-        drawn = rng.standard_gamma(rows, cells.n.shape) / informative
-        ones, zeros = (drawn, zeros) if outcome else (ones, drawn)
+        drawn = rng.standard_gamma(_rows(fine, outcome), cells.n.shape) / informative
+        ones = np.where(where, drawn, ones) if outcome else ones
+        zeros = zeros if outcome else np.where(where, drawn, zeros)
     n = ones + zeros
     return Cells(cells.at, n, n * cells.centres(), ones)
 
 
 def rarer(fine: Fine) -> float:
     """Return how many rows have the rarer outcome, as many as their weight is informative."""
-    ones = float((fine.cells.y * fine.rows_per_weight).sum())
-    return min(ones, float((fine.cells.n * fine.rows_per_weight).sum()) - ones)
+    return min(float(_rows(fine, outcome).sum()) for outcome in unseen.OUTCOMES)
 
 
 def influence(function: Callable[[Cells], Array], fine: Fine) -> Array:

@@ -204,6 +204,7 @@ RANKING: tuple[CellMetric, ...] = (
         auprc,
         least=0,
         most=1,
+        events=10,
         view="ranks",
         better="higher",
         sees="the order of the highest scores",
