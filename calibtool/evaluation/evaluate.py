@@ -62,8 +62,8 @@ def evaluate(
             confidence separates them from `predictions`.
         cluster: a column; rows with equal values (one patient, one user) are resampled together.
         ci: "inverted" (its intervals cover), "percentile", "basic", "bca" or "none". Under
-            "inverted", metrics that are not calibration errors get a BCa bootstrap, or a closed
-            form where they have one.
+            "inverted", metrics that are not calibration errors get a bootstrap with one unseen
+            row, or a closed form where they have one.
         resamples: bootstrap replicates, at least 20.
         level: confidence level of the intervals, in (0, 1).
         seed: of the replicates; the digits depend on nothing else.

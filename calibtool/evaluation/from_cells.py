@@ -77,7 +77,7 @@ def bias_of(summary: Summary, view: str, settings: Settings) -> Measurement:
     if not settings.inverted:
         return measurement
     cases = cases_of_bias(cells.centres(), settings.draws, count, weight)
-    drawn = value + error * skewed(deviates, skew)
+    drawn = value + error * skewed(deviates, skew, settings.draws.seed)
     ends = mean_ends(drawn, float(cells.total), cases, settings.level, (-1.0, 1.0))
     return with_ends(measurement, ends, "unseen")
 
@@ -151,7 +151,9 @@ class _VariantMetrics:
         assert settings.draws is not None
         skew = skewness(sums, weighted=self.summary.weighted)
         _, error, _ = of_moments(sums, weighted=self.summary.weighted)
-        drawn = value + error * skewed(_deviates(settings.draws, spec.name), skew)
+        drawn = value + error * skewed(
+            _deviates(settings.draws, spec.name), skew, settings.draws.seed
+        )
         bounds = metric.least, metric.most
         ends = mean_ends(drawn, float(sums.high[0]), cases, settings.level, bounds)
         return with_ends(measurement, ends, "unseen")

@@ -14,6 +14,7 @@ from calibtool.data.predictions import Predictions
 from calibtool.evaluation.fine_cells import cut
 from calibtool.evaluation.unseen_rows import SAMPLE, SAMPLE_VALUES, UnseenRows
 from calibtool.intervals.draws import Draws
+from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.exact import Exact
 from calibtool.streaming.summary import Summary
@@ -102,16 +103,19 @@ def spread_of_bias(cells: Cells, count: Array, weight: Array, value: float) -> t
     return error, 2 * third / spread**1.5 if spread > 0 else 0.0
 
 
-def skewed(normal: Array, skewness: float) -> Array:
+def skewed(normal: Array, skewness: float, seed: int) -> Array:
     """Return gamma deviates of mean 0, variance 1 and this skewness, in the order of normal ones.
 
-    >>> skewed(np.array([-1.0, 0.0, 1.0]), 2.0).round(2)  # Exp(1) - 1
-    array([-0.83, -0.31,  0.84])
-    """
-    from scipy.special import gammaincinv, ndtr
+    They are every 32nd of as many times more draws in order, so that they carry little noise.
 
+    >>> skewed(np.array([2.0, -2.0, 0.0]), 2.0, 0).argsort()
+    array([1, 2, 0])
+    """
     if abs(skewness) < STRAIGHT:
         return normal
-    shape = 4 / skewness**2
-    side = 1.0 if skewness > 0 else -1.0
-    return np.asarray(side * (gammaincinv(shape, ndtr(side * normal)) - shape) / shape**0.5)
+    shape, side = 4 / skewness**2, 1.0 if skewness > 0 else -1.0
+    drawn = generator(Stream.UNSEEN, seed, 10).standard_gamma(shape, 32 * len(normal))
+    spaced = side * (np.sort(drawn)[16::32] - shape) / shape**0.5
+    out = np.empty(len(normal))
+    out[np.argsort(normal)] = np.sort(spaced)
+    return out

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calibtool.intervals.draws import Draws
-from calibtool.intervals.shares import clopper_pearson
+from calibtool.intervals.shares import beta_quantile
 from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
@@ -170,7 +170,8 @@ def _quantiles(replicates: Array, tails: list[float]) -> list[float]:
 
 
 def of_share(rate: float, rows: float, level: float) -> Ends:
-    """Return the interval of a share of rows of equal weight, in closed form.
+    """Return the interval of a share of rows of equal weight, in closed form (Clopper & Pearson
+    1934).
 
     The standard error is that of Beta(k + 1, n - k + 1), the posterior of a uniform prior: not 0
     for a share of 0 or 1.
@@ -179,8 +180,10 @@ def of_share(rate: float, rows: float, level: float) -> Ends:
     >>> round(low, 4), high  # 0.025 ** (1 / 60)
     (0.9404, 1.0)
     """
-    low, high = clopper_pearson(np.array([rate]), np.array([rows]), level)
-    hits = rate * rows + 1
-    misses = rows - rate * rows + 1
-    error = (hits * misses / ((rows + 2) ** 2 * (rows + 3))) ** 0.5
-    return Ends(float(low[0]), float(high[0]), float(error))
+    hits, tail = rate * rows, (1 - level) / 2
+    misses = rows - hits
+    # 1e-9: the product of a rate and its rows is 0, or `rows`, up to rounding only
+    low = beta_quantile(tail, hits, misses + 1) if hits > 1e-9 else 0.0
+    high = beta_quantile(1 - tail, hits + 1, misses) if misses > 1e-9 else 1.0
+    error = ((hits + 1) * (misses + 1) / ((rows + 2) ** 2 * (rows + 3))) ** 0.5
+    return Ends(low, high, float(error))
