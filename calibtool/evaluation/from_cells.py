@@ -151,9 +151,8 @@ class _VariantMetrics:
         assert settings.draws is not None
         skew = skewness(sums, weighted=self.summary.weighted)
         _, error, _ = of_moments(sums, weighted=self.summary.weighted)
-        drawn = value + error * skewed(
-            _deviates(settings.draws, spec.name), skew, settings.draws.seed
-        )
+        deviates = (replicates - value) / error if error > 0 else replicates - value
+        drawn = value + error * skewed(deviates, skew, settings.draws.seed)
         bounds = metric.least, metric.most
         ends = mean_ends(drawn, float(sums.high[0]), cases, settings.level, bounds)
         return with_ends(measurement, ends, "unseen")

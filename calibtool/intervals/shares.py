@@ -41,7 +41,7 @@ def beta_quantile(share: float, a: float, b: float) -> float:
         a, b: above 0.
 
     >>> round(beta_quantile(0.025, 60.0, 1.0), 6)  # 0.025 ** (1 / 60)
-    0.940374
+    0.940371
     """
     least, most = 0.0, 1.0
     mean = a / (a + b)
