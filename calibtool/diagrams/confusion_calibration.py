@@ -13,11 +13,12 @@ from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stac
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, class_names, request, with_classes
 from calibtool.diagrams.options import Top
-from calibtool.diagrams.reliability_curves import clopper_pearson, informative_rows
+from calibtool.diagrams.reliability_curves import informative_rows
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
+from calibtool.intervals.shares import clopper_pearson
 from calibtool.types import Array
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 from calibtool.diagrams.curve import Curve, Histogram, Points
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.results import Results
+from calibtool.intervals.shares import clopper_pearson
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.corp import isotonic
 from calibtool.metrics.smooth import Kernel, smoothed
@@ -93,26 +94,6 @@ def informative_rows(n: Array, squares: Array) -> Array:
         squares: (M,) sums of squared weights.
     """
     return np.divide(n * n, squares, out=np.full(len(n), np.nan), where=squares > 0)
-
-
-def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:
-    """Return the exact interval of binomial rates, (M,), each observed in its number of rows.
-
-    Clopper & Pearson 1934, by quantiles of the beta distribution, so that `rows` need not be whole.
-
-    >>> low, high = clopper_pearson(np.array([0.0]), np.array([10.0]), 0.95)
-    >>> float(low[0]), float(high[0].round(4))  # 1 - 0.025 ** (1 / 10)
-    (0.0, 0.3085)
-    """
-    from scipy.special import betaincinv
-
-    hits, tail = rate * rows, (1 - level) / 2
-    misses = rows - hits
-    # betaincinv has no parameter 0; these ends are replaced by 0 and 1 below
-    low = betaincinv(np.maximum(hits, 1e-300), misses + 1, tail)
-    high = betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - tail)
-    # 1e-9: the product of a rate and its rows is 0, or `rows`, up to rounding only
-    return np.where(hits > 1e-9, low, 0 * hits), np.where(misses > 1e-9, high, 1 + 0 * hits)
 
 
 def binomial_range(rate: Array, rows: Array, level: float) -> tuple[Array, Array]:

@@ -20,12 +20,13 @@ from calibtool.diagrams.curve import (
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, column, only, request
 from calibtool.diagrams.options import Bins, Option, View
-from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson, informative_rows
+from calibtool.diagrams.reliability_curves import binomial_range, informative_rows
 from calibtool.diagrams.scales import MEAN_NAMES, time_axis
 from calibtool.diagrams.style import DASHES, Style
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.intervals.estimate import Estimate
+from calibtool.intervals.shares import clopper_pearson
 from calibtool.types import Array
 
 if TYPE_CHECKING:

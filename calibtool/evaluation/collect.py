@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,11 +29,13 @@ class Collected:
         rows: the values per row.
         classes: the class view by the entries above the lowest edge, if wanted.
         probs: (N, K) whole probability rows, if wanted.
+        sample: predictions of some rows, whole, if wanted.
     """
 
     rows: Rows
     classes: OneVsRest | None = None
     probs: Array | None = None
+    sample: Predictions | None = None
 
 
 def collect(
@@ -43,6 +45,7 @@ def collect(
     wanted: Wanted,
     draws: Draws | None,
     threads: int,
+    sampled: Array | None = None,
 ) -> list[Collected]:
     """Read the blocks once, and reduce them for every variant.
 
@@ -52,27 +55,75 @@ def collect(
         wanted: what to keep.
         draws: the replicates of the class view to draw, or None.
         threads: how many blocks to work on at a time.
+        sampled: positions of the rows that are kept whole, increasing, or None.
 
     Returns what was kept of each variant.
     """
 
-    def work(block: Predictions) -> list[Reduced]:
-        return [reduce_block(apply(block), wanted, keep=draws is not None) for apply in applied]
+    def work(placed: tuple[int, Predictions]) -> list[tuple[Reduced, Predictions | None]]:
+        start, block = placed
+        parts = []
+        for apply in applied:
+            variant = apply(block)
+            reduced = reduce_block(variant, wanted, keep=draws is not None)
+            parts.append((reduced, None if sampled is None else _taken(variant, sampled, start)))
+        return parts
 
     reduced: list[list[Reduced]] = [[] for _ in applied]
+    samples: list[list[Predictions]] = [[] for _ in applied]
     lows: list[Array | None] = [None for _ in applied]
     start = 0
-    for parts in ordered(work, blocks, threads):
-        for k, part in enumerate(parts):
+    for parts in ordered(work, _placed(blocks), threads):
+        for k, (part, sample) in enumerate(parts):
+            if sample is not None:
+                samples[k].append(sample)
             if draws is not None and part.low_probs is not None:
                 lows[k] = _add_lows(lows[k], part, start, draws)
                 part.low_probs = None  # N x K numbers: not more than a block of them is held
             part.row = part.row + start
             reduced[k].append(part)
-        start += len(parts[0].rows.confidence)
+        start += len(parts[0][0].rows.confidence)
     if draws is not None and draws.grouped:
         lows = [None if low is None else _of_units(low, draws) for low in lows]
-    return [_joined(parts, low, draws) for parts, low in zip(reduced, lows, strict=True)]
+    joined = [_joined(parts, low, draws) for parts, low in zip(reduced, lows, strict=True)]
+    return [
+        replace(one, sample=_concatenated(sample)) if sample else one
+        for one, sample in zip(joined, samples, strict=True)
+    ]
+
+
+def _placed(blocks: Iterable[Predictions]) -> Iterator[tuple[int, Predictions]]:
+    """Yield each block with the position of its first row."""
+    start = 0
+    for block in blocks:
+        yield start, block
+        start += block.rows
+
+
+def _taken(block: Predictions, sampled: Array, start: int) -> Predictions | None:
+    """Return the rows of a block at those of the sampled positions that it holds."""
+    first, last = np.searchsorted(sampled, [start, start + block.rows])
+    if first == last:
+        return None
+    return replace(block, extra={}).take(sampled[first:last] - start)
+
+
+def _concatenated(parts: Sequence[Predictions]) -> Predictions:
+    """Return the rows of all parts as one."""
+
+    def joined(arrays: list[Array | None]) -> Array | None:
+        known = [array for array in arrays if array is not None]
+        return np.concatenate(known) if known else None
+
+    if len(parts) == 1:
+        return parts[0]
+    return replace(
+        parts[0],
+        values=np.concatenate([part.values for part in parts]),
+        labels=joined([part.labels for part in parts]),
+        correct=joined([part.correct for part in parts]),
+        weights=joined([part.weights for part in parts]),
+    )
 
 
 def resample(

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
-from calibtool.intervals import bootstrap, inversion, shift
+from calibtool.evaluation.unseen_cells import (
+    UnseenCell,
+    few_of,
+    influence,
+    rarer,
+    smoothed,
+    unseen_cells,
+)
+from calibtool.evaluation.unseen_rows import cluster_mass, with_ends
+from calibtool.intervals import bootstrap, inversion, shift, unseen
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
@@ -30,6 +40,12 @@ FARTHEST = 60.0
 # many rows, fewer data sets are drawn, though never fewer than FEWEST, whose 2.5 % tail is 5 sets.
 MOST_LABELS = 1 << 26
 FEWEST = 200
+TOO_FEW = "its interval needs at least {} rows of the rarer outcome"
+UNBOUNDED = (
+    "{:,.0f} rows of the rarer outcome were seen, so few that one more row could make it infinite"
+)
+# statistics whose value grows with the rows: what one row does to them says nothing of a truth
+GROWING = ("hosmer-lemeshow",)
 LONG = ("ks", "kuiper")  # errors that are sums over long stretches of the scores
 
 
@@ -51,6 +67,7 @@ class CurveMetrics:
         values = problems.values([self._exactly(x) for x in known.values()], settings.threads)
         self.value = dict(zip(known, values, strict=True))
         self._replicates: dict[str, Array] | None = None
+        self._drawn: Cells | None = None
         self._inverse: dict[str, inversion.Inverted] | None = None
 
     def _exactly(self, spec: Spec) -> Callable[[Cells, int], Array]:
@@ -145,15 +162,22 @@ class CurveMetrics:
             # a basic interval: what noise does to the smoothed truth is taken off the value
             least, most = spec.limits
             ends = (max(value - high, least), min(value - low, most))
+            if len(self.problems) == 1 and self._few:
+                # the smoothed truth of a few rows knows nothing of the one that was not seen
+                beyond = self._unseen_ends(spec)
+                if beyond is not None:
+                    ends = (min(ends[0], beyond.low), max(ends[1], beyond.high))
             corrected = min(max(self._corrected(spec, moves), least), most)
             return Measurement(
                 value, replicates=replicates, corrected=corrected, interval=ends, method="smoothed"
             )
         alone = len(self.problems) == 1
         closed = spec.metric.interval
-        equal = self.problems.weights is None or not spec.metric.replicated
+        exact = not spec.metric.replicated  # bounds that hold with few rows too
+        equal = self.problems.weights is None or exact
+        few = alone and self.settings.inverted and self._few and not exact
         rows_alone = alone and equal and not self._clustered
-        if closed and rows_alone and self.settings.inverted:
+        if closed and rows_alone and self.settings.inverted and not few:
             cells = self.problems.exact(0)
             if self.problems.weights is not None:  # as many equal rows as are as informative
                 share = self.problems.rows() / float(cells.total)
@@ -161,12 +185,60 @@ class CurveMetrics:
             ends = closed(cells, self.settings.level, **spec.options)
             method = spec.metric.interval_name
             return Measurement(value, replicates=replicates, interval=ends, method=method)
-        if self.settings.inverted and not spec.metric.replicated:
+        if self.settings.inverted and exact:
             return Measurement(value)
         settled = self._settled[spec.name, 0]
+        if alone and self.settings.inverted and spec.metric.name not in GROWING:
+            measurement = Measurement(value, replicates=replicates)
+            if rarer(self.problems.fine[0]) < spec.metric.events:
+                return replace(measurement, without=TOO_FEW.format(spec.metric.events))
+            of_kinds = self._unseen_ends(spec)
+            if of_kinds is None or not np.isfinite(of_kinds).all():
+                seen = rarer(self.problems.fine[0])
+                return replace(measurement, without=UNBOUNDED.format(seen))
+            return with_ends(measurement, of_kinds, "unseen")
         known = alone and not self._clustered  # the influence of single rows, in one problem
         skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
+
+    def _unseen_ends(self, spec: Spec) -> unseen.Ends | None:
+        """Return the interval of a metric of the only problem, by one unseen row."""
+        fine, function = self.problems.fine[0], self._settled[spec.name, 0].of_cells
+        plain, kinds = self.replicates[spec.name], self._unseen_kinds
+        if self._few:
+            shift = self.value[spec.name] - float(function(fine.cells))
+            moved = ordered(
+                lambda cells: function(cells) + shift, self._with_unseen, self.settings.threads
+            )
+            replicates = list(moved)
+        else:
+            effect = influence(function, fine)
+            replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
+        assert isinstance(spec.metric, CellMetric)
+        return unseen.ends(replicates, self.settings.level, *spec.limits)
+
+    @cached_property
+    def _few(self) -> bool:
+        """Whether the only problem has so few rows of an outcome, or so few surprises, that every
+        replicate is computed with an unseen row."""
+        return bool(few_of(self.problems.fine[0]))
+
+    @cached_property
+    def _with_unseen(self) -> list[Cells]:
+        """The only problem's cells in every replicate, with each kind of unseen row."""
+        draws, cells = self.settings.draws, self._drawn
+        assert draws is not None
+        assert cells is not None
+        if not self._clustered:
+            cells = smoothed(cells, self.problems.fine[0], draws)
+        return [kind.added(cells) for kind in self._unseen_kinds]
+
+    @cached_property
+    def _unseen_kinds(self) -> list[UnseenCell]:
+        draws = self.settings.draws
+        assert draws is not None
+        mass = cluster_mass(draws, self.problems.weights)
+        return unseen_cells(self.problems.fine[0], draws, mass)
 
     def _candidate_draws(self) -> Draws:
         """Return the draws for candidates: in the class view of many rows, fewer replicates."""
@@ -201,7 +273,11 @@ class CurveMetrics:
             def tick(share: float) -> None:
                 self.settings.progress("resampling curves", share)
 
-            drawn = self._values(self.problems.bootstrapped(draws, threads, tick), self.specs)
+            cells: Iterable[Cells] = self.problems.bootstrapped(draws, threads, tick)
+            if len(self.problems) == 1:  # an unseen row is added to them
+                cells = list(cells)
+                self._drawn = cells[0]
+            drawn = self._values(cells, self.specs)
             whole = self._values((fine.cells for fine in self.problems.fine), self.specs)
             self._replicates = {}
             for name in self.specs:

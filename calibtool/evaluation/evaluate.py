@@ -36,7 +36,9 @@ from calibtool.evaluation.results import (
     infinite_nll,
     nlls,
     too_few_rows,
+    without_interval,
 )
+from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
 from calibtool.intervals.difference import Discordant
 from calibtool.metrics.cells import Cells, ScoreSum, locate
@@ -71,8 +73,8 @@ def evaluate(
             confidence separates them from `predictions`.
         cluster: a column; rows with equal values (one patient, one user) are resampled together.
         ci: "inverted" (its intervals cover), "percentile", "basic", "bca" or "none". Under
-            "inverted", metrics that are not calibration errors get a BCa bootstrap, or a closed
-            form where they have one.
+            "inverted", metrics that are not calibration errors get a bootstrap with one unseen
+            row, or a closed form where they have one.
         resamples: bootstrap replicates, at least 20.
         level: confidence level of the intervals, in (0, 1).
         seed: of the replicates; the digits depend on nothing else.
@@ -184,6 +186,7 @@ class RowResults(Results):
         for collected, when in zip(self.collected, ("", " after the calibrator"), strict=False):
             for spec in nlls(self.specs, self.data.classes):
                 yield from _infinite_nll(collected.rows, spec, when)
+        yield from without_interval(self.specs, self.measured[0])
         yield from self._without_interval()
 
     def _without_interval(self) -> Iterator[str]:
@@ -191,7 +194,11 @@ class RowResults(Results):
         if self.settings.draws is None or self.settings.draws.cluster is None:
             return
         estimates = zip(self.specs, self.estimates(), strict=True)
-        names = [s.name for s, e in estimates if e.value is not None and e.low is None]
+        names = [
+            spec.name
+            for (spec, estimate), measurement in zip(estimates, self.measured[0], strict=True)
+            if estimate.value is not None and estimate.low is None and not measurement.without
+        ]
         if names:
             yield (
                 f"no interval for {', '.join(names)}: none is known to cover when rows are "
@@ -253,11 +260,25 @@ def _collect(request: Request, settings: Settings) -> list[Collected]:
     draws = settings.draws if wanted.lowest is not None else None
     blocks = _labelled_blocks(predictions, unit(predictions.classes), settings.progress)
     collected = collect(
-        blocks, request.applied, wanted=wanted, draws=draws, threads=settings.threads
+        blocks,
+        request.applied,
+        wanted=wanted,
+        draws=draws,
+        threads=settings.threads,
+        sampled=_sampled(request, settings),
     )
     if any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in request.specs):
         return _refined(request, collected)
     return collected
+
+
+def _sampled(request: Request, settings: Settings) -> Array | None:
+    """Return the positions of the rows that the unseen row may be like; None where no metric asks
+    for one."""
+    asking = any(isinstance(spec.metric, Score | CountMetric) for spec in request.specs)
+    if settings.draws is None or not settings.inverted or not asking:
+        return None
+    return sampled(settings.draws.rows, request.predictions.classes, settings.draws.seed)
 
 
 def _wanted(specs: Sequence[Spec], predictions: Readable) -> Wanted:

@@ -14,7 +14,15 @@ from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.pairs import SHARES
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import FEW_ROWS
-from calibtool.evaluation.results import KEPT, NO_WEIGHT, Results, infinite_nll, nlls, too_few_rows
+from calibtool.evaluation.results import (
+    KEPT,
+    NO_WEIGHT,
+    Results,
+    infinite_nll,
+    nlls,
+    too_few_rows,
+    without_interval,
+)
 from calibtool.intervals.difference import Discordant
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.grid import named
@@ -84,6 +92,7 @@ class CellResults(Results):
                 infinite = summary.sums.get(f"infinite/{kept(spec, summary)[0]}")
                 if infinite is not None and infinite.high[0] > 0:
                     yield infinite_nll(spec, int(infinite.high[0]), when)
+        yield from without_interval(self.specs, self.measured[0])
         yield from self._imprecise()
 
     def _imprecise(self) -> Iterator[str]:

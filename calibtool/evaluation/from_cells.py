@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -18,6 +19,21 @@ from calibtool.evaluation.cell_problems import CellProblems, lacking_view
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
+from calibtool.evaluation.unseen_rows import (
+    INFINITE,
+    UnseenRows,
+    cases_of_bias,
+    mean_ends,
+    with_ends,
+)
+from calibtool.evaluation.unseen_sums import (
+    informative,
+    skewed,
+    skewness,
+    spread_of_bias,
+    unseen_of,
+)
+from calibtool.intervals import unseen
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
@@ -53,16 +69,27 @@ def measure_cells(
     for summary, after in zip(summaries[1:], measured[1:], strict=True):
         for k, spec in enumerate(specs):
             after[k] = _paired(spec, measured[0][k], after[k], summary, settings)
-    bias = Measurement() if view is None else bias_of(summaries[0].cells(view), settings)
+    bias = Measurement() if view is None else bias_of(summaries[0], view, settings)
     return measured, bias
 
 
-def bias_of(cells: Cells, settings: Settings) -> Measurement:
-    """Measure mean score minus mean outcome, with replicates."""
-    value, error = bias_and_error(cells)
+def bias_of(summary: Summary, view: str, settings: Settings) -> Measurement:
+    """Measure mean score minus mean outcome, with replicates and an unseen row."""
+    value, error = bias_and_error(summary.cells(view))
     if settings.draws is None:
         return Measurement(value)
-    return Measurement(value, replicates=value + error * _deviates(settings.draws, "bias"))
+    cells, count, weight = informative(summary, view)
+    of_weighted, skew = spread_of_bias(cells, count, weight, value)
+    if summary.weighted:
+        error = of_weighted
+    deviates = _deviates(settings.draws, "bias")
+    measurement = Measurement(value, replicates=value + error * deviates)
+    if not settings.inverted:
+        return measurement
+    cases = cases_of_bias(cells.centres(), settings.draws, count, weight)
+    drawn = value + error * skewed(deviates, skew, settings.draws.seed)
+    ends = mean_ends(drawn, float(cells.total), cases, settings.level, (-1.0, 1.0))
+    return with_ends(measurement, ends, "unseen")
 
 
 def bias_and_error(cells: Cells) -> tuple[float, float]:
@@ -105,7 +132,7 @@ class _VariantMetrics:
     def _by_kind(self, spec: Spec) -> Finish:
         match spec.metric:
             case Score():
-                score = _score(spec, self.summary, self.settings)
+                score = self._score(spec)
                 return lambda sums: score
             case CountMetric():
                 counts = Measurement(_counts(spec, spec.metric, self.summary))
@@ -128,6 +155,39 @@ class _VariantMetrics:
                 return of_problems(spec, problems, self.settings, self.shared)
         whole = isinstance(spec.metric, MatrixMetric) and self.summary.kind == "confidence"
         raise NotAvailableError(WHOLE_ROWS if whole else NO_ROWS)
+
+    def _score(self, spec: Spec) -> Measurement:
+        """Measure the mean of one value per row by its sums, with an unseen row."""
+        settings, found = self.settings, self._unseen
+        measurement = _score(spec, self.summary, settings)
+        value, replicates = measurement.value, measurement.replicates
+        if found is None or replicates is None or value is None or not settings.inverted:
+            return measurement
+        name, factor = kept(spec, self.summary)
+        sums = scaled(self.summary.sums[f"score/{name}"], factor)
+        if found.is_share(spec):
+            exact = unseen.of_share(value, float(self.summary.rows), settings.level)
+            return with_ends(measurement, exact, "clopper-pearson")
+        cases = found.cases(spec)
+        if cases is None:
+            return replace(measurement, without=INFINITE)
+        if not cases:
+            return measurement
+        assert settings.draws is not None
+        skew = skewness(sums, weighted=self.summary.weighted)
+        _, error, _ = of_moments(sums, weighted=self.summary.weighted)
+        deviates = (replicates - value) / error if error > 0 else replicates - value
+        drawn = value + error * skewed(deviates, skew, settings.draws.seed)
+        ends = mean_ends(drawn, float(sums.high[0]), cases, settings.level, spec.limits)
+        return with_ends(measurement, ends, "unseen")
+
+    @cached_property
+    def _unseen(self) -> UnseenRows | None:
+        """The rows of which an unseen one may be; None where no interval asks for them."""
+        if self.settings.draws is None:
+            return None
+        columns = {n for s in self.specs if isinstance(s.metric, Score) for n in s.metric.needs}
+        return unseen_of(self.summary, self.settings.draws, frozenset(columns))
 
     def _widened(self, spec: Spec, measurement: Measurement) -> Measurement:
         """Widen intervals and replicates of the class view.
@@ -352,7 +412,7 @@ def _paired(
     replicates = after.value + b * (
         correlation * shared + (1 - correlation**2) ** 0.5 * independent
     )
-    return Measurement(after.value, replicates=replicates, acceleration=after.acceleration)
+    return replace(after, replicates=replicates)
 
 
 def _counts(spec: Spec, metric: CountMetric, summary: Summary) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
 from calibtool.evaluation.plan import ColumnPlan
 from calibtool.evaluation.profile_errors import SharedProfiles
+from calibtool.evaluation.unseen_rows import Case, FewRows, UnseenRows, cases_of_bias, cluster_mass
 from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_two_files
 from calibtool.intervals import bootstrap
 from calibtool.metrics.kinds import (
@@ -30,6 +32,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.spec import Spec
+from calibtool.types import Array
 
 
 def measure_rows(
@@ -60,9 +63,23 @@ def measure_rows(
     bias: Finish = lambda sums: Measurement()
     if view is not None:
         score, outcome = rows.view(view)
-        bias = plan.mean(score.astype(np.float64) - outcome, rows.weights)
+        bias = plan.mean(
+            score.astype(np.float64) - outcome,
+            rows.weights,
+            lambda: _bias(score, rows, settings),
+            few=None if settings.draws is None else FewRows.of(rows, settings.draws),
+        )
     sums = plan.resample(rows)
     return [[finish(sums) for finish in variant] for variant in finishes], bias(sums)
+
+
+def _bias(score: Array, rows: Rows, settings: Settings) -> list[Case]:
+    """Return what score - outcome may be for an unseen row."""
+    draws = settings.draws
+    assert draws is not None
+    weights = np.ones(len(score)) if rows.weights is None else rows.weights
+    mass = cluster_mass(draws, rows.weights)
+    return cases_of_bias(score, draws, np.ones(len(score)), weights, mass)
 
 
 class _VariantMetrics:
@@ -92,11 +109,9 @@ class _VariantMetrics:
         settings, variant = self.plan.settings, self.variant
         match spec.metric:
             case Score():
-                values = spec.of_rows(variant.rows)
-                mean = self.plan.mean(values, variant.rows.weights)
-                return self._reaching(mean, spec.metric) if spec.metric.reach else mean
+                return self._score(spec, spec.metric)
             case CountMetric():
-                return of_counts(spec, spec.metric, variant.rows, settings)
+                return of_counts(spec, spec.metric, variant.rows, settings, self._unseen, self._few)
             case MatrixMetric():
                 return of_matrix(spec, spec.metric, variant, settings)
             case TwoFileMetric():
@@ -111,6 +126,32 @@ class _VariantMetrics:
                 if spec.view == "class" and spec.one_edge_for_all:
                     return of_classes(spec, variant.classes, settings, self.shared)
                 return of_problems(spec, self._problems_of(spec.view), settings, self.shared)
+
+    def _score(self, spec: Spec, metric: Score) -> Finish:
+        rows, found = self.variant.rows, self._unseen
+        values = spec.of_rows(rows)
+        if found is None or "refined" in metric.needs:  # a fit to other rows cannot be redone
+            mean = self.plan.mean(values, rows.weights)
+        else:
+            mean = self.plan.mean(
+                values, rows.weights, lambda: found.cases(spec), spec.limits, self._few
+            )
+        return self._reaching(mean, metric) if metric.reach else mean
+
+    @cached_property
+    def _unseen(self) -> UnseenRows | None:
+        """The rows of which an unseen one may be; None where no interval asks for them."""
+        sample, draws = self.variant.sample, self.plan.settings.draws
+        if sample is None or draws is None:
+            return None
+        columns = {n for s in self.specs if isinstance(s.metric, Score) for n in s.metric.needs}
+        mass = cluster_mass(draws, self.variant.rows.weights)
+        return UnseenRows(sample, draws, frozenset(columns - {"refined"}), mass=mass)
+
+    @cached_property
+    def _few(self) -> FewRows | None:
+        draws = self.plan.settings.draws
+        return None if draws is None else FewRows.of(self.variant.rows, draws)
 
     def _reaching(self, mean: Finish, metric: Score) -> Finish:
         """Measure a mean whose interval also contains what the metric cannot exclude by theory.

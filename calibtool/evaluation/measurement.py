@@ -72,6 +72,8 @@ class Measurement:
             that method.
         edges: the upper edges of the bins, of each binary problem of a binned error; they pair its
             rows with those of another variant.
+        error: the standard error; None where it is the standard deviation of the replicates.
+        without: why there is no interval although replicates are drawn, or "".
     """
 
     value: float | None = None
@@ -83,6 +85,8 @@ class Measurement:
     interval: tuple[float, float] | None = None
     method: str = ""
     edges: tuple[Array, ...] = ()
+    error: float | None = None
+    without: str = ""
 
 
 # The sums of the columns that a ColumnPlan asked for, in every replicate: (R, columns); None

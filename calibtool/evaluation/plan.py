@@ -6,14 +6,17 @@ columns of all metrics are resampled in one pass over the rows, by the same draw
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.evaluation.collect import resample
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
-from calibtool.intervals import bootstrap
+from calibtool.evaluation.unseen_rows import INFINITE, Case, FewRows, mean_ends, with_ends
+from calibtool.intervals import bootstrap, unseen
 from calibtool.metrics.cells import ScoreSum
 from calibtool.types import Array
 
@@ -52,12 +55,30 @@ class ColumnPlan:
         ones = np.ones((at.stop - at.start, 1))
         return np.concatenate([ones, *(build(at) for build in self.builders)], axis=1)
 
-    def mean(self, values: Array, weights: Array | None) -> Finish:
+    def mean(
+        self,
+        values: Array,
+        weights: Array | None,
+        cases: Callable[[], Sequence[Case] | None] | None = None,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+        few: FewRows | None = None,
+    ) -> Finish:
         """Measure the weighted mean of one value per row, (N,).
 
         What is resampled is (value - mean) / scale: sums of values far from 0 would lose the digits
         in which replicates differ.
+
+        Args:
+            values: (N,); booleans for a share of the rows.
+            weights: (N,) or None.
+            cases: returns what the value of an unseen row may be; None for an interval of the
+                replicates alone.
+            bounds: the metric's range.
+            few: the rows that are drawn with Exp(1) weights where an unseen row is added.
         """
+        settings = self.settings
+        alike = weights is None and (settings.draws is None or settings.draws.cluster is None)
+        share = alike and values.dtype == bool
         values = np.asarray(values, dtype=np.float64)
         mean = ScoreSum.from_rows(values, weights).mean
         if not np.isfinite(mean):
@@ -72,10 +93,28 @@ class ColumnPlan:
                 return Measurement(mean)
             replicates = mean + scale * sums[:, at] / sums[:, 0]
             influence: Array = centred if weights is None else centred * weights
-            cluster = None if self.settings.draws is None else self.settings.draws.cluster
+            cluster = None if settings.draws is None else settings.draws.cluster
             if cluster is not None:
                 influence = np.bincount(cluster, influence)  # clusters are what is resampled
             skew = bootstrap.skewness(influence)
-            return Measurement(mean, replicates=replicates, acceleration=skew)
+            measurement = Measurement(mean, replicates=replicates, acceleration=skew)
+            if cases is None or not settings.inverted:
+                return measurement
+            if share:
+                exact = unseen.of_share(mean, float(len(values)), settings.level)
+                return with_ends(measurement, exact, "clopper-pearson")
+            found = cases()
+            if found is None:
+                return replace(measurement, without=INFINITE)
+            if not found:
+                return measurement
+            total = sums[:, 0]
+            if few is not None and len(few.swapped) == len(sums):
+                of_few = 1.0 if weights is None else weights[few.rows]
+                total = total + few.swapped @ (of_few * np.ones(len(few.rows)))
+                moved = sums[:, at] + few.swapped @ (of_few * centred[few.rows])
+                replicates = mean + scale * moved / total
+            ends = mean_ends(replicates, total, found, settings.level, bounds)
+            return with_ends(measurement, ends, "unseen")
 
         return finish

@@ -54,8 +54,9 @@ class Resampling:
         require_seed(self.seed)
 
     def method(self, *, is_error: bool) -> str:
-        """Return the method for a metric: inverting the bootstrap is for calibration errors, whose
-        replicates lie above their value; replicates that centre on the value get BCa instead."""
+        """Return the method for a metric that brings none of its own: inverting the bootstrap is
+        for calibration errors, whose replicates lie above their value; replicates that centre on
+        the value get BCa instead."""
         return "bca" if self.ci == "inverted" and not is_error else self.ci
 
     def draws(self, rows: int, cluster: Array | None = None) -> Draws | None:

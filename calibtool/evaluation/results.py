@@ -153,6 +153,16 @@ def digest_of(*parts: Array | bytes) -> str:
     return f"1:{whole.hexdigest()[:32]}"
 
 
+def without_interval(specs: Sequence[Spec], measured: Sequence[Measurement]) -> Iterator[str]:
+    """Yield the metrics that have no interval, by the reason why."""
+    reasons: dict[str, list[str]] = {}
+    for spec, measurement in zip(specs, measured, strict=True):
+        if measurement.without:
+            reasons.setdefault(measurement.without, []).append(spec.name)
+    for reason, names in reasons.items():
+        yield f"no interval for {', '.join(names)}: {reason}"
+
+
 def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
     """Yield why there are no intervals, where the rows are too few for those that were asked
     for."""
@@ -200,11 +210,13 @@ def infinite_nll(spec: Spec, rows: int, when: str, first: int | None = None) -> 
 
 
 def bias_of(measurement: Measurement, view: str, settings: Settings) -> Estimate:
-    """Return mean score minus mean outcome, with a percentile interval: its replicates centre on
-    the value, so that nothing has to be corrected."""
+    """Return mean score minus mean outcome, with its own interval or a percentile interval: its
+    replicates centre on the value, so that nothing has to be corrected."""
     value, replicates = measurement.value, measurement.replicates
     spec = parse("bias")
     estimate = _bare(spec, value, view)
+    if value is not None and measurement.interval is not None:
+        return _with_interval(estimate, value, *measurement.interval, spec)
     if value is None or replicates is None:
         return estimate
     low, high = bootstrap.plain("percentile", value, replicates, settings.level)
@@ -228,7 +240,12 @@ def estimate_of(
     )
     if value is None:
         return estimate
-    estimate = replace(estimate, error=_standard_error(measurement.replicates))
+    error = measurement.error
+    if measurement.without:
+        return estimate
+    estimate = replace(
+        estimate, error=_standard_error(measurement.replicates) if error is None else error
+    )
     if measurement.inverse is not None:
         low, high, corrected, p_value = measurement.inverse
         estimate = replace(estimate, p_value=p_value)

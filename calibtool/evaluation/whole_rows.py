@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import FINE
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
+from calibtool.evaluation.unseen_rows import FewRows, UnseenRows, with_ends
 from calibtool.intervals.draws import drawn_sums
 from calibtool.intervals.streams import Stream, generator
+from calibtool.intervals.unseen import ends as of_kinds
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CountMetric, Counts, MatrixMetric, TwoFileMetric
 from calibtool.metrics.profiles import equal_mass
@@ -24,8 +27,23 @@ from calibtool.types import Array
 MOST_DRAWN = 1 << 28
 
 
-def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -> Finish:
-    """Measure a metric of the shares by class, and of the mean of one value per row."""
+def of_counts(
+    spec: Spec,
+    metric: CountMetric,
+    rows: Rows,
+    settings: Settings,
+    unseen: UnseenRows | None = None,
+    few: FewRows | None = None,
+) -> Finish:
+    """Measure a metric of the shares by class, and of the mean of one value per row.
+
+    Args:
+        spec, metric: what is measured.
+        rows: one value per row.
+        settings: how it is measured.
+        unseen: the rows of which an unseen one may be, or None.
+        few: the rows that are drawn with Exp(1) weights where an unseen row is added.
+    """
     labels, predicted = rows.labels, rows.predicted
     if labels is None or predicted is None:
         raise NotAvailableError("needs whole probability rows")
@@ -36,16 +54,16 @@ def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -
         weighted = np.where(weight > 0, weight * value, 0)  # 0 * inf: rows of weight 0 do not count
     hit = weight * (labels == predicted)
 
-    def counts(sums: Callable[[Array, Array, int], Array]) -> Counts:
+    def counts(sums: Callable[[Array, Array, int], Array]) -> tuple[Counts, Array]:
         total = sums(np.zeros(len(labels), np.int64), weight, 1)
         mean = sums(np.zeros(len(labels), np.int64), weighted, 1)[..., 0] / total[..., 0]
         label, prediction, correct = (
             sums(classes, column, size) / total
             for classes, column in ((labels, weight), (predicted, weight), (labels, hit))
         )
-        return Counts(label, prediction, correct, mean, rows.positive is not None)
+        return Counts(label, prediction, correct, mean, rows.positive is not None), total[..., 0]
 
-    observed = float(metric.of(counts(np.bincount), **spec.options))
+    observed = float(metric.of(counts(np.bincount)[0], **spec.options))
     if np.isnan(observed):
         raise NotAvailableError("not defined on these data")
 
@@ -59,9 +77,94 @@ def of_counts(spec: Spec, metric: CountMetric, rows: Rows, settings: Settings) -
             return drawn_sums(every_row, at, size, [column], draws, settings.threads)[0]
 
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Measurement(observed, replicates=metric.of(counts(drawn), **spec.options))
+            shares, total = counts(drawn)
+            replicates = metric.of(shares, **spec.options)
+            measurement = Measurement(observed, replicates=replicates)
+            if unseen is None or not settings.inverted:
+                return measurement
+            if few is not None:
+                of_few = Counted(labels, predicted, value, weight).at(few.rows)
+                shares, total = _with_few(shares, total, few.swapped, of_few)
+            cases = [
+                metric.of(_with_row(shares, total, case), **spec.options)
+                for case in _count_cases(metric, unseen)
+            ]
+        ends = of_kinds(cases, settings.level, *spec.limits)
+        return with_ends(measurement, ends, "unseen")
 
     return finish
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """What counts of some rows, (n,) each: label, predicted class, value and weight."""
+
+    label: Array
+    predicted: Array
+    value: Array
+    weight: Array
+
+    def at(self, rows: Array) -> Counted:
+        """Return the same of the rows at these positions."""
+        columns = self.label, self.predicted, self.value, self.weight
+        return Counted(*(column[rows] for column in columns))
+
+
+def _with_few(counts: Counts, total: Array, swapped: Array, rows: Counted) -> tuple[Counts, Array]:
+    """Return the counts of every replicate and their weight, with other weights of a few rows.
+
+    `swapped`, (R, rows), is what is added to the rows' drawn weights.
+    """
+    added = swapped * rows.weight
+    after = total + added.sum(axis=1)
+    size = counts.label.shape[-1]
+
+    def moved(shares: Array, of_class: Array, some: Array | float = 1.0) -> Array:
+        member = (of_class[:, None] == np.arange(size)) * np.reshape(some, (-1, 1))
+        # a difference of sums can fall below 0 by rounding
+        return np.maximum((shares * total[:, None] + added @ member) / after[:, None], 0)
+
+    finite = np.where(np.isfinite(rows.value), rows.value, 0)  # of rows of weight 0
+    return replace(
+        counts,
+        label=moved(counts.label, rows.label),
+        predicted=moved(counts.predicted, rows.predicted),
+        correct=moved(counts.correct, rows.label, rows.label == rows.predicted),
+        mean=(counts.mean * total + added @ finite) / after,
+    ), after
+
+
+def _count_cases(metric: CountMetric, unseen: UnseenRows) -> Iterator[Counted]:
+    """Yield what the unseen row may be."""
+    for one in unseen.labelled:
+        labels, predicted = one.rows.labels, one.rows.predicted
+        assert labels is not None
+        assert predicted is not None
+        value = np.zeros(len(labels)) if metric.rows is None else metric.rows(one.rows)
+        finite = np.flatnonzero(np.isfinite(value))
+        if len(finite):
+            at = np.where(np.isfinite(value[one.at]), one.at, finite[one.at % len(finite)])
+            yield Counted(labels[at], predicted[at], value[at], unseen.weight(at))
+
+
+def _with_row(counts: Counts, total: Array, case: Counted) -> Counts:
+    """Return the counts of every replicate with the unseen row."""
+    size = 1 + int(max(case.label.max(), case.predicted.max(), counts.label.shape[-1] - 1))
+    share = case.weight / (total + case.weight)
+
+    def moved(shares: Array, at: Array, some: Array | float = 1.0) -> Array:
+        out = np.zeros((len(shares), size))
+        out[:, : shares.shape[-1]] = shares * (1 - share)[:, None]
+        out[np.arange(len(out)), at] += share * some
+        return out
+
+    return replace(
+        counts,
+        label=moved(counts.label, case.label),
+        predicted=moved(counts.predicted, case.predicted),
+        correct=moved(counts.correct, case.label, case.label == case.predicted),
+        mean=counts.mean + share * (case.value - counts.mean),
+    )
 
 
 def of_matrix(spec: Spec, metric: MatrixMetric, variant: Collected, settings: Settings) -> Finish:

@@ -99,6 +99,21 @@ class Draws:
             out[at] = _as_weights(drawn)
         return out
 
+    def weights_of(self, rows: Array) -> Array:
+        """Return the weights of single rows in every replicate, (replicates, rows) float32.
+
+        Args:
+            rows: positions in the file, increasing; rows must not be drawn as units.
+        """
+        out = np.empty((self.replicates, len(rows)), np.float32)
+        for low in np.unique(rows // BLOCK) * BLOCK:
+            first, last = np.searchsorted(rows, [low, low + BLOCK])
+            at = rows[first:last] - low
+            for group in self.groups:
+                drawn = self.weights(int(low), int(low + at[-1] + 1), group)
+                out[group, first:last] = drawn[at].T
+        return out
+
     def unit_weights(self, group: slice) -> Array:
         """Return the weights of every unit in one group, (count, replicates) float32."""
         return self.weights(0, self.count, group)

@@ -25,6 +25,7 @@ class Stream(IntEnum):
     CLUSTERS = 0x5EED0003  # the resampling unit of each cluster, of more clusters than units
     NOISE = 0x5EED0004  # normal deviates that complete the spread of bootstrap residuals
     TIES = 0x5EED0005  # order of equal noise in replicates of perfect calibration
+    UNSEEN = 0x5EED0006  # the row that was not seen: its weight, its score, its label
 
     # evaluation, from rows
     OUTCOMES = 0x5EED0011  # simulated outcomes of fine cells: binary problem

@@ -57,8 +57,10 @@ def citl(cells: Cells) -> Array:
     """
     known = finite_logits(cells)
     total, ones = known.n.sum(-1), known.y.sum(-1)
-    intercept = fit_logistic(known, polynomial(known, 0)).beta[..., 0] * _unit(known)
-    intercept = np.where(ones <= 0, -np.inf, np.where(ones >= total, np.inf, intercept))
+    # without one of the outcomes there is no optimum to be found, and it would take the most steps
+    both = (ones > 0) & (ones < total)
+    beta = _fitted(known, polynomial(known, 0), both)[..., 0] * _unit(known)
+    intercept = np.where(ones <= 0, -np.inf, np.where(ones >= total, np.inf, beta))
     return np.asarray(np.where((total > 0) & ~is_refuted(cells), intercept, np.nan))
 
 
@@ -184,7 +186,7 @@ def _cox(cells: Cells) -> tuple[Array, Array]:
     if len(x) < 2:
         return np.full(undefined.shape, np.nan), np.full(undefined.shape, np.nan)
     basis = polynomial(known, 1)
-    beta = fit_logistic(known, basis).beta
+    beta = _fitted(known, basis, ~undefined & np.isfinite(change))
     # the fitted basis @ beta is a linear function of x: two points give its slope and level
     low, high = int(np.argmin(x)), int(np.argmax(x))
     ends = beta @ basis[[low, high]].T
@@ -193,6 +195,16 @@ def _cox(cells: Cells) -> tuple[Array, Array]:
     slope = np.where(np.isinf(change), change, 1 + tilt)
     level = np.where(np.isinf(change), np.nan, level)
     return np.where(undefined, np.nan, level), np.where(undefined, np.nan, slope)
+
+
+def _fitted(known: Cells, basis: Array, wanted: Array) -> Array:
+    """Return the coefficients, (..., k), of the wanted replicates, (...); nan for the others."""
+    shape = (*wanted.shape, len(known.at))
+    n, p, y = (np.broadcast_to(sums, shape)[wanted] for sums in (known.n, known.p, known.y))
+    beta = np.full((*wanted.shape, basis.shape[1]), np.nan)
+    if wanted.any():
+        beta[wanted] = fit_logistic(Cells(known.at, n, p, y), basis).beta
+    return beta
 
 
 def _extreme_slope(known: Cells, x: Array) -> Array:

@@ -213,6 +213,7 @@ RANKING: tuple[CellMetric, ...] = (
         auprc,
         least=0,
         most=1,
+        events=10,
         view="ranks",
         better="higher",
         ideal=1,

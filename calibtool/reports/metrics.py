@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
 from calibtool.calibrators.registry import METHODS
+from calibtool.evaluation.curve_metrics import GROWING
+from calibtool.metrics import proper
 from calibtool.metrics.conventions.registry import CONVENTIONS
 from calibtool.metrics.grammar import NORMS, PROFILES, VIEWS
 from calibtool.metrics.kinds import (
@@ -288,10 +290,20 @@ def _interval(metric: Metric) -> str:
             "Of [exact bounds](../intervals.md#coverage-at-a-risk), for one score per row without "
             "clusters; none otherwise."
         )
-    closed = getattr(metric, "interval", None)
-    if closed is not None:
-        return "DeLong's, on the logit scale, for one score per row; BCa otherwise."
-    return "A [BCa bootstrap](../intervals.md#everything-else)."
+    # a fit to other rows cannot be done again for a row; and no label changes these two
+    alone = isinstance(metric, Score) and (
+        "refined" in metric.needs or metric.rows in (proper.confidence, proper.entropy)
+    )
+    if metric.name in GROWING or alone or isinstance(metric, MatrixMetric):
+        return "A [BCa bootstrap](../intervals.md#everything-else)."
+    row = "[unseen row](../intervals.md#one-unseen-row)"
+    if isinstance(metric, TwoFileMetric):
+        return f"{'DeLong' if metric.interval else 'BCa'}, for two independent files."
+    if isinstance(metric, CellMetric) and metric.interval:
+        return f"With one {row} where few rows surprise, DeLong's otherwise; BCa for many classes."
+    needs = getattr(metric, "events", 0)
+    least = f"; it needs at least {needs} rows of the rarer outcome" if needs else ""
+    return f"A bootstrap with one {row}{least}."
 
 
 def conventions() -> list[str]:

@@ -24,7 +24,8 @@ from calibtool.diagrams import (
     shift,
     temperature,
 )
-from calibtool.diagrams.reliability_curves import binomial_range, clopper_pearson
+from calibtool.diagrams.reliability_curves import binomial_range
+from calibtool.intervals.shares import clopper_pearson
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.ranking import aurc
 from calibtool.metrics.smooth import smece, smoothed

@@ -15,11 +15,11 @@ import numpy as np
 from calibtool.analysis.slices import slice_estimates
 from calibtool.data.predictions import Predictions
 from calibtool.data.slicing import partition
-from calibtool.diagrams.reliability_curves import clopper_pearson
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.one_vs_rest import OneVsRest
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
+from calibtool.intervals.shares import clopper_pearson
 from calibtool.reports.page.model import Classes, Group, OneClass, Slices
 from calibtool.types import Array
 
