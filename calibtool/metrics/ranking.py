@@ -204,7 +204,7 @@ RANKING: tuple[CellMetric, ...] = (
         auprc,
         least=0,
         most=1,
-        events=10,
+        pushed=True,
         view="ranks",
         better="higher",
         sees="the order of the highest scores",
