@@ -40,7 +40,6 @@ FARTHEST = 60.0
 # many rows, fewer data sets are drawn, though never fewer than FEWEST, whose 2.5 % tail is 5 sets.
 MOST_LABELS = 1 << 26
 FEWEST = 200
-TOO_FEW = "its interval needs at least {} rows of the rarer outcome"
 UNBOUNDED = (
     "{:,.0f} rows of the rarer outcome were seen, so few that one more row could make it infinite"
 )
@@ -190,8 +189,6 @@ class CurveMetrics:
         settled = self._settled[spec.name, 0]
         if alone and self.settings.inverted and spec.metric.name not in GROWING:
             measurement = Measurement(value, replicates=replicates)
-            if rarer(self.problems.fine[0]) < spec.metric.events:
-                return replace(measurement, without=TOO_FEW.format(spec.metric.events))
             of_kinds = self._unseen_ends(spec)
             if of_kinds is None or not np.isfinite(of_kinds).all():
                 seen = rarer(self.problems.fine[0])
@@ -215,6 +212,8 @@ class CurveMetrics:
             effect = influence(function, fine)
             replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
         assert isinstance(spec.metric, CellMetric)
+        if spec.metric.pushed:
+            replicates.append(2 * self.value[spec.name] - plain)
         return unseen.ends(replicates, self.settings.level, *spec.limits)
 
     @cached_property

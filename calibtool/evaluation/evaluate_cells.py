@@ -9,7 +9,8 @@ from typing import Self
 from calibtool.data.predictions import DataInfo
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.cell_problems import CellProblems
-from calibtool.evaluation.from_cells import kept, measure_cells, resolution
+from calibtool.evaluation.cell_scores import kept
+from calibtool.evaluation.from_cells import measure_cells, resolution
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.pairs import SHARES
 from calibtool.evaluation.request import Request

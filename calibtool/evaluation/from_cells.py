@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from statistics import NormalDist
 
 import numpy as np
 
 from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.evaluation.binned import of_problems
 from calibtool.evaluation.cell_problems import CellProblems, lacking_view
+from calibtool.evaluation.cell_scores import deviates, mean_of, of_class_counts, paired
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
 from calibtool.evaluation.unseen_rows import (
-    INFINITE,
     UnseenRows,
     cases_of_bias,
     mean_ends,
@@ -29,28 +28,21 @@ from calibtool.evaluation.unseen_rows import (
 from calibtool.evaluation.unseen_sums import (
     informative,
     skewed,
-    skewness,
     spread_of_bias,
     unseen_of,
 )
-from calibtool.intervals import unseen
-from calibtool.intervals.draws import Draws
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import (
     BinnedError,
     CellMetric,
     CountMetric,
-    Counts,
     MatrixMetric,
     Score,
 )
 from calibtool.metrics.profiles import profile
-from calibtool.metrics.proper import REFITTED
-from calibtool.metrics.registry import score_of
 from calibtool.metrics.resolve import written_out
-from calibtool.metrics.spec import ONE_SCORE, Spec
-from calibtool.streaming.exact import Exact, scaled
+from calibtool.metrics.spec import Spec
 from calibtool.streaming.summary import Summary, in_bins
 from calibtool.types import Array
 
@@ -68,7 +60,7 @@ def measure_cells(
     measured = [_VariantMetrics(summary, specs, settings).measure() for summary in summaries]
     for summary, after in zip(summaries[1:], measured[1:], strict=True):
         for k, spec in enumerate(specs):
-            after[k] = _paired(spec, measured[0][k], after[k], summary, settings)
+            after[k] = paired(spec, measured[0][k], after[k], summary, settings)
     bias = Measurement() if view is None else bias_of(summaries[0], view, settings)
     return measured, bias
 
@@ -82,12 +74,12 @@ def bias_of(summary: Summary, view: str, settings: Settings) -> Measurement:
     of_weighted, skew = spread_of_bias(cells, count, weight, value)
     if summary.weighted:
         error = of_weighted
-    deviates = _deviates(settings.draws, "bias")
-    measurement = Measurement(value, replicates=value + error * deviates)
+    normal = deviates(settings.draws, "bias")
+    measurement = Measurement(value, replicates=value + error * normal)
     if not settings.inverted:
         return measurement
     cases = cases_of_bias(cells.centres(), settings.draws, count, weight)
-    drawn = value + error * skewed(deviates, skew, settings.draws.seed)
+    drawn = value + error * skewed(normal, skew, settings.draws.seed)
     ends = mean_ends(drawn, float(cells.total), cases, settings.level, (-1.0, 1.0))
     return with_ends(measurement, ends, "unseen")
 
@@ -132,10 +124,10 @@ class _VariantMetrics:
     def _by_kind(self, spec: Spec) -> Finish:
         match spec.metric:
             case Score():
-                score = self._score(spec)
+                score = mean_of(spec, self.summary, self.settings, self._unseen)
                 return lambda sums: score
             case CountMetric():
-                counts = Measurement(_counts(spec, spec.metric, self.summary))
+                counts = Measurement(of_class_counts(spec, spec.metric, self.summary))
                 return lambda sums: counts
             case CellMetric(edges=None):
                 curve = self._curves_of(spec.view).add(spec)(None)
@@ -155,31 +147,6 @@ class _VariantMetrics:
                 return of_problems(spec, problems, self.settings, self.shared)
         whole = isinstance(spec.metric, MatrixMetric) and self.summary.kind == "confidence"
         raise NotAvailableError(WHOLE_ROWS if whole else NO_ROWS)
-
-    def _score(self, spec: Spec) -> Measurement:
-        """Measure the mean of one value per row by its sums, with an unseen row."""
-        settings, found = self.settings, self._unseen
-        measurement = _score(spec, self.summary, settings)
-        value, replicates = measurement.value, measurement.replicates
-        if found is None or replicates is None or value is None or not settings.inverted:
-            return measurement
-        name, factor = kept(spec, self.summary)
-        sums = scaled(self.summary.sums[f"score/{name}"], factor)
-        if found.is_share(spec):
-            exact = unseen.of_share(value, float(self.summary.rows), settings.level)
-            return with_ends(measurement, exact, "clopper-pearson")
-        cases = found.cases(spec)
-        if cases is None:
-            return replace(measurement, without=INFINITE)
-        if not cases:
-            return measurement
-        assert settings.draws is not None
-        skew = skewness(sums, weighted=self.summary.weighted)
-        _, error, _ = of_moments(sums, weighted=self.summary.weighted)
-        deviates = (replicates - value) / error if error > 0 else replicates - value
-        drawn = value + error * skewed(deviates, skew, settings.draws.seed)
-        ends = mean_ends(drawn, float(sums.high[0]), cases, settings.level, spec.limits)
-        return with_ends(measurement, ends, "unseen")
 
     @cached_property
     def _unseen(self) -> UnseenRows | None:
@@ -334,131 +301,3 @@ def _drawn_bins(summary: Summary, edges: Array, settings: Settings) -> ProfileEr
     rows = total**2 / float(squares[0].sum())
     by_bin = np.divide(cells.n, weight_per_row, out=np.zeros_like(root), where=squares > 0)
     return ProfileErrors(seen, gap, mass, rows, settings, lambda: by_bin)
-
-
-def _score(spec: Spec, summary: Summary, settings: Settings) -> Measurement:
-    """Measure the mean of one value per row by its sums."""
-    name, factor = kept(spec, summary)
-    if f"score/{name}" not in summary.sums:
-        raise NotAvailableError(_lacking_score(spec, summary))
-    infinite = summary.sums.get(f"infinite/{name}")
-    if infinite is not None and infinite.high[0] > 0:
-        return Measurement(float("inf"))
-    sums = scaled(summary.sums[f"score/{name}"], factor)
-    mean, error, skew = of_moments(sums, weighted=summary.weighted)
-    if settings.draws is None:
-        return Measurement(mean)
-    replicates = mean + error * _deviates(settings.draws, spec.name)
-    return Measurement(mean, replicates=replicates, acceleration=skew)
-
-
-def kept(spec: Spec, summary: Summary) -> tuple[str, float]:
-    """Return the name of the sums that give a score, and what it is times theirs.
-
-    Those of the Brier score at its default scale give it at the other. For two classes, the scores
-    of a view are those of whole rows.
-    """
-    two, base = summary.classes == 2, spec.metric.name
-    if f"score/{spec.name}" in summary.sums or (spec.view and not two):
-        return spec.name, 1.0
-    same = [base, *(f"{base}(view={view})" for view in ONE_SCORE if two)]
-    name = next((name for name in same if f"score/{name}" in summary.sums), base)
-    default = "half" if two else "sum"
-    if spec.options.get("scale", default) == default:
-        return name, 1.0
-    return name, 2.0 if two else 0.5
-
-
-def of_moments(sums: Exact, *, weighted: bool) -> tuple[float, float, float]:
-    """Return the mean, its standard error and the acceleration of a BCa interval (Efron 1987) from
-    the sums that `streaming.exact.moments` keeps.
-
-    The acceleration is sum((x - mean)**3) / (6 sum((x - mean)**2)**1.5), the sums written out in
-    powers of x. With weights it would need sums of w**3, which are not kept: it is 0 then.
-    """
-    total, one, two, three, squares, with_one, with_two = (float(x) for x in sums.high)
-    mean = one / total
-    spread = max(with_two - 2 * mean * with_one + mean**2 * squares, 0.0)
-    third = three - 3 * mean * two + 3 * mean**2 * one - mean**3 * total
-    skew = 0.0 if weighted or spread <= 0 else third / (6 * spread**1.5)
-    return mean, spread**0.5 / total, skew
-
-
-def _paired(
-    spec: Spec, before: Measurement, after: Measurement, summary: Summary, settings: Settings
-) -> Measurement:
-    """Return a score after a calibrator, its replicates correlated with those before as the rows
-    are.
-
-    The pass keeps the sum of squared differences row by row, so the variance of the mean
-    difference is known; with the variances a**2 and b**2 of both means it gives their correlation,
-    (a**2 + b**2 - var(difference)) / (2 a b).
-    """
-    name = f"pair/{spec.name}"
-    if name not in summary.sums or before.replicates is None or after.replicates is None:
-        return after
-    assert settings.draws is not None
-    assert before.value is not None
-    assert after.value is not None
-    a, b = float(np.std(before.replicates)), float(np.std(after.replicates))
-    total, _, square = (float(x) for x in summary.sums[name].high)
-    change = after.value - before.value
-    spread = max(square / total**2 - change**2 / total, 0.0)  # of the mean difference
-    if a <= 0 or b <= 0:
-        return after
-    correlation = float(np.clip((a * a + b * b - spread) / (2 * a * b), -1, 1))
-    shared = (before.replicates - before.value) / a
-    independent = _deviates(settings.draws, f"after {spec.name}")
-    replicates = after.value + b * (
-        correlation * shared + (1 - correlation**2) ** 0.5 * independent
-    )
-    return replace(after, replicates=replicates)
-
-
-def _counts(spec: Spec, metric: CountMetric, summary: Summary) -> float:
-    """Return a metric of how many rows have each label and each predicted class."""
-    if "count/label" not in summary.sums:
-        raise NotAvailableError(_lacking_score(spec, summary))
-    label, predicted, correct = (
-        summary.sums[f"count/{name}"].high for name in ("label", "predicted", "correct")
-    )
-    total = label.sum()
-    mean = np.array(0.0)
-    if metric.rows is not None:
-        name = score_of(metric)
-        sums = summary.sums.get(f"score/{name}")
-        if sums is None:
-            raise NotAvailableError(_lacking_score(spec, summary))
-        infinite = summary.sums.get(f"infinite/{name}")
-        some = infinite is not None and infinite.high[0] > 0
-        mean = np.array(np.inf) if some else sums.high[1] / sums.high[0]
-    # classes up to the last that occurs, as when rows are counted
-    size = max(int(np.flatnonzero((label > 0) | (predicted > 0)).max(initial=0)) + 1, 1)
-    label, predicted, correct = (x[:size] / total for x in (label, predicted, correct))
-    counts = Counts(label, predicted, correct, mean, summary.classes == 2)
-    value = float(metric.of(counts, **spec.options))
-    if np.isnan(value):
-        raise NotAvailableError("not defined on these data")
-    return value
-
-
-def _lacking_score(spec: Spec, summary: Summary) -> str:
-    """Return why a summary does not give a metric."""
-    if summary.kind == "confidence" and not (spec.view == "top" and isinstance(spec.metric, Score)):
-        return WHOLE_ROWS
-    if isinstance(spec.metric, Score) and "refined" in spec.metric.needs:
-        return REFITTED
-    return f'these cells do not keep it; make them with --metrics "{spec.name}"'
-
-
-def _deviates(draws: Draws, name: str) -> Array:
-    """Return standard normal deviates, (R,), in an order that depends on `name`.
-
-    They are the quantiles at evenly spaced probabilities, so that the quantiles of replicates carry
-    no noise of the draws; shuffling them makes metrics of different names independent.
-    """
-    normal = NormalDist()
-    r = draws.replicates
-    even = np.array([normal.inv_cdf((k + 0.5) / r) for k in range(r)])
-    rng = generator(Stream.DEVIATES, draws.seed, *name.encode())
-    return rng.permutation(even)

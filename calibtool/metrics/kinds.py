@@ -79,7 +79,8 @@ class CellMetric(MetricEntry):
             true rates; None where that is `of` itself.
         biased: True for a metric that noise shifts in one direction although it is no error. Its
             interval is taken around a smoothed version of the data.
-        events: rows of the rarer outcome that its interval needs; with fewer there is none.
+        pushed: True for a metric whose replicates noise pushes up once more, although little: its
+            interval also contains the basic one, which takes that off.
         settle: settle(cells, **options) to options, for options whose default depends on the data.
         cuts: cuts(**options) to scores at which the metric jumps; cells must not straddle them.
         refuted: refuted(cells) to the (score, outcome) of a row that leaves the metric undefined,
@@ -106,7 +107,7 @@ class CellMetric(MetricEntry):
     covers: bool = True
     target: Callable[..., Array] | None = None
     biased: bool = False
-    events: int = 0
+    pushed: bool = False
     settle: Callable[..., dict[str, float]] | None = None
     cuts: Callable[..., Sequence[float]] | None = None
     refuted: Callable[[Cells], tuple[int, int] | None] | None = None

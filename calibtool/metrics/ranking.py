@@ -213,7 +213,7 @@ RANKING: tuple[CellMetric, ...] = (
         auprc,
         least=0,
         most=1,
-        events=10,
+        pushed=True,
         view="ranks",
         better="higher",
         ideal=1,

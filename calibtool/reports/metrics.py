@@ -301,9 +301,8 @@ def _interval(metric: Metric) -> str:
         return f"{'DeLong' if metric.interval else 'BCa'}, for two independent files."
     if isinstance(metric, CellMetric) and metric.interval:
         return f"With one {row} where few rows surprise, DeLong's otherwise; BCa for many classes."
-    needs = getattr(metric, "events", 0)
-    least = f"; it needs at least {needs} rows of the rarer outcome" if needs else ""
-    return f"A bootstrap with one {row}{least}."
+    basic = ", and the basic interval within it" if getattr(metric, "pushed", False) else ""
+    return f"A bootstrap with one {row}{basic}."
 
 
 def conventions() -> list[str]:
