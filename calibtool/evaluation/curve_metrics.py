@@ -10,6 +10,7 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.fine_cells import Fine
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_cells import (
     UnseenCell,
@@ -195,7 +196,7 @@ class CurveMetrics:
                 return replace(measurement, without=UNBOUNDED.format(seen))
             return with_ends(measurement, of_kinds, "unseen")
         known = alone and not self._clustered  # the influence of single rows, in one problem
-        skew = _acceleration(settled.of_cells, self.problems.fine[0].cells) if known else 0.0
+        skew = _acceleration(settled.of_cells, self.problems.fine[0]) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
 
     def _unseen_ends(self, spec: Spec) -> unseen.Ends | None:
@@ -388,22 +389,10 @@ def _watched(cells: Iterable[Cells], noise: list[Array]) -> Iterator[Cells]:
         yield of_problem
 
 
-def _acceleration(function: Callable[[Cells], Array], cells: Cells) -> float:
-    """Return BCa's acceleration (Efron 1987) by the influence of the rows of each cell and outcome,
-    a numerical derivative."""
-    size = len(cells.at)
-    # the share by which a cell grows: the error of a one-sided derivative goes with the step, that
-    # of rounding with 1e-16 / step
-    step = 1e-4
-    ones = np.concatenate([cells.y, cells.n - cells.y])
-    used = np.flatnonzero(ones > 0)
-    grown = np.zeros((len(used), 2 * size))
-    grown[np.arange(len(used)), used] = step * ones[used]
-    up, down = grown[:, :size], grown[:, size:]
-    n = cells.n + up + down
-    centres = cells.centres()
-    more = function(Cells(cells.at, n, n * centres, cells.y + up))
-    base = function(Cells(cells.at, cells.n, cells.n * centres, cells.y))
-    influence = (more - base) / (step * ones[used])
-    some = np.isfinite(influence)
-    return bootstrap.skewness(influence[some], ones[used][some])
+def _acceleration(function: Callable[[Cells], Array], fine: Fine) -> float:
+    """Return BCa's acceleration (Efron 1987) by the influence of the rows of each outcome and
+    cell."""
+    effect = influence(function, fine)
+    rows = np.stack([fine.cells.n - fine.cells.y, fine.cells.y])
+    some = np.isfinite(effect) & (rows > 0)
+    return bootstrap.skewness(effect[some], rows[some])

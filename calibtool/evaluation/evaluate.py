@@ -17,27 +17,25 @@ from calibtool.data.files.reader import left_out
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable, Recalibrator, variants_of
 from calibtool.data.rows import Rows, reduce_rows
-from calibtool.errors import CalibtoolError, InputError, NotAvailableError
+from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
 from calibtool.evaluation.evaluate_cells import evaluate_cells
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.measurement import Settings
-from calibtool.evaluation.pairs import SHARES, discordant, reach
-from calibtool.evaluation.report import Report
-from calibtool.evaluation.request import Request
-from calibtool.evaluation.resampling import Resampling
-from calibtool.evaluation.results import (
+from calibtool.evaluation.notices import (
     NO_WEIGHT,
-    Results,
-    bias_of,
-    digest_of,
-    infinite_nll,
+    infinite_nlls,
     nlls,
     too_few_rows,
     without_interval,
 )
+from calibtool.evaluation.pairs import SHARES, discordant, reach
+from calibtool.evaluation.report import Report
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import Resampling
+from calibtool.evaluation.results import Results, bias_of, digest_of
 from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
 from calibtool.intervals.difference import Discordant
@@ -185,7 +183,7 @@ class RowResults(Results):
         yield from too_few_rows(len(self.collected[0].rows.confidence), self.settings)
         for collected, when in zip(self.collected, ("", " after the calibrator"), strict=False):
             for spec in nlls(self.specs, self.data.classes):
-                yield from _infinite_nll(collected.rows, spec, when)
+                yield from infinite_nlls(collected.rows, spec, when)
         yield from without_interval(self.specs, self.measured[0])
         yield from self._without_interval()
 
@@ -389,16 +387,3 @@ def report_of(results: Results) -> Report:
             calibrator=results.variants[1].title,
         )
     return replace(report, reading=read(report))
-
-
-def _infinite_nll(rows: Rows, spec: Spec, when: str) -> Iterator[str]:
-    """Yield how many rows have an infinite log-likelihood, and which is the first."""
-    try:
-        infinite = np.isinf(spec.of_rows(rows))
-    except NotAvailableError:
-        return
-    if rows.weights is not None:
-        infinite &= rows.weights > 0  # rows of weight 0 do not count
-    at = np.flatnonzero(infinite)
-    if len(at):
-        yield infinite_nll(spec, len(at), when, int(at[0]))

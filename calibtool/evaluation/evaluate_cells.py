@@ -12,18 +12,17 @@ from calibtool.evaluation.cell_problems import CellProblems
 from calibtool.evaluation.cell_scores import kept
 from calibtool.evaluation.from_cells import measure_cells, resolution
 from calibtool.evaluation.measurement import Settings
-from calibtool.evaluation.pairs import SHARES
-from calibtool.evaluation.request import Request
-from calibtool.evaluation.resampling import FEW_ROWS
-from calibtool.evaluation.results import (
-    KEPT,
+from calibtool.evaluation.notices import (
     NO_WEIGHT,
-    Results,
     infinite_nll,
     nlls,
     too_few_rows,
     without_interval,
 )
+from calibtool.evaluation.pairs import SHARES
+from calibtool.evaluation.request import Request
+from calibtool.evaluation.resampling import FEW_ROWS
+from calibtool.evaluation.results import KEPT, Results
 from calibtool.intervals.difference import Discordant
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.grid import named

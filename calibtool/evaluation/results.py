@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -15,19 +15,15 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Measurement, Settings
-from calibtool.evaluation.resampling import FEW_RESAMPLES, FEW_ROWS
-from calibtool.formatting import counted
+from calibtool.evaluation.resampling import FEW_RESAMPLES
 from calibtool.intervals import bootstrap, difference
 from calibtool.intervals.difference import Discordant
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.kinds import CountMetric, Score
-from calibtool.metrics.registry import score_of
 from calibtool.metrics.spec import Spec, parse
 from calibtool.types import Array
 from calibtool.version import __version__
 
-NO_WEIGHT = "all weights are zero; nothing can be measured"
 KEPT = 15  # bins of the scores that a report keeps: the usual number (Guo et al. 2017)
 
 
@@ -151,62 +147,6 @@ def digest_of(*parts: Array | bytes) -> str:
     for part in parts:
         whole.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
     return f"1:{whole.hexdigest()[:32]}"
-
-
-def without_interval(specs: Sequence[Spec], measured: Sequence[Measurement]) -> Iterator[str]:
-    """Yield the metrics that have no interval, by the reason why."""
-    reasons: dict[str, list[str]] = {}
-    for spec, measurement in zip(specs, measured, strict=True):
-        if measurement.without:
-            reasons.setdefault(measurement.without, []).append(spec.name)
-    for reason, names in reasons.items():
-        yield f"no interval for {', '.join(names)}: {reason}"
-
-
-def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
-    """Yield why there are no intervals, where the rows are too few for those that were asked
-    for."""
-    if rows < FEW_ROWS and settings.resampling.ci != "none":
-        yield f"no intervals: {rows} rows, at least {FEW_ROWS} are needed"
-
-
-def nlls(specs: Sequence[Spec], classes: int | None) -> Iterator[Spec]:
-    """Yield the log-likelihoods that the metrics rest on: that of whole rows, and that of the
-    confidence, which is another number unless there are two classes."""
-    whole, top = parse("nll"), parse("nll(view=top)")
-    logs = [
-        spec
-        for spec in specs
-        if (isinstance(spec.metric, Score) and "log_prob" in spec.metric.needs)
-        or (isinstance(spec.metric, CountMetric) and score_of(spec.metric) == "nll")
-    ]
-    if classes is not None and any(classes == 2 or not spec.view for spec in logs):
-        yield whole
-    if classes != 2 and any(spec.view == "top" for spec in logs):
-        yield top
-
-
-def infinite_nll(spec: Spec, rows: int, when: str, first: int | None = None) -> str:
-    """Return the warning about infinite log-likelihoods.
-
-    Args:
-        spec: one of `nlls`.
-        rows: how many rows have one.
-        when: what was done to the rows, such as " after the calibrator".
-        first: the number of the first of them, where the rows are at hand.
-    """
-    many = rows != 1
-    if spec.view:
-        fact = "refute a confidence of exactly 1" if many else "refutes a confidence of exactly 1"
-    else:
-        fact = f"{'give their' if many else 'gives its'} label a probability of 0"
-    place = ""
-    if first is not None:
-        place = f" ({'the first is ' if many else ''}row {first}, counting from 0)"
-    whose = "their" if many else "its"
-    return (
-        f"{counted(rows, 'row')} {fact}{when}{place}: {whose} NLL is infinite, and so is the mean"
-    )
 
 
 def bias_of(measurement: Measurement, view: str, settings: Settings) -> Estimate:
