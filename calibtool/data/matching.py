@@ -117,16 +117,12 @@ def _load(file: Readable, column: str | None) -> Predictions:
 
 
 def _require_alike(first: Predictions, other: Predictions) -> None:
-    """Check that two files have the same classes, class names and form of probabilities."""
+    """Check that two files have the same classes and class names. Two classes may be given as one
+    column or as two: what is measured of both is decided by the first."""
     pair = f"{other.source} and {first.source}"
     if other.classes != first.classes:
         counts = " and ".join(str(file.classes or "no") for file in (other, first))
         raise InputError(f"{pair} have {counts} classes; they are not of the same problem")
-    if other.one_column != first.one_column:
-        raise InputError(
-            f"{pair}: one has a column of P(class 1), the other one column per class; give both in "
-            "the same form, since calibration errors look at different scores of them"
-        )
     if first.class_names and other.class_names and first.class_names != other.class_names:
         names = " and ".join(", ".join(file.class_names or ()) for file in (other, first))
         raise InputError(

@@ -12,7 +12,7 @@ import numpy as np
 from calibtool.calibrators.calibrator import require_fit
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
-from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.calibrators.registry import METHODS, finite_options, module_of
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
@@ -143,10 +143,12 @@ def compute(
 
 
 def _variant(name: str, rows: Predictions, *, crossed: bool) -> Variant:
-    """Return the calibrator fitted on all rows, or cross-fitted."""
+    """Return the calibrator fitted on all rows, or cross-fitted, as `select` does it: without
+    probabilities of 0 or 1."""
+    options = finite_options(name)
     if not crossed:
-        return Variant(fit(name, rows), name)
-    _, crossfitted = cross_fit(partial(fit, name), rows, name)
+        return Variant(fit(name, rows, **options), name)
+    _, crossfitted = cross_fit(partial(fit, name, **options), rows, name)
     return Variant(crossfitted, name)
 
 

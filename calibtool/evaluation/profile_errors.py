@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from calibtool.evaluation.measurement import Measurement, Settings
-from calibtool.intervals import inversion, order, single_bins
+from calibtool.intervals import inversion, order, shift, single_bins
 from calibtool.intervals.inversion import Inversion, Inverted
 from calibtool.metrics.grammar import SIDES
 from calibtool.metrics.profiles import Profile
 from calibtool.metrics.spec import Spec
 from calibtool.types import Array
+
+# Norms that are never below the absolute mean gap, and their estimates.
+NORMS_OF_ALL = ("l1", "l2", "debiased_l1", "debiased_l2")
 
 
 class ProfileErrors:
@@ -88,13 +92,31 @@ class ProfileErrors:
         """Return the interval of an error by itself."""
         key = spec.norm or spec.name
         if key not in self._own:
-            self._own[key] = self.inversion.of(
+            own = self.inversion.of(
                 self._norm(spec),
                 self._norm(spec, truth=True),
                 SIDES.get(spec.norm, 0),
                 band=band,
             )
+            if spec.norm in NORMS_OF_ALL:
+                own = own._replace(high=max(own.high, self._shift))
+            self._own[key] = own
         return self._own[key]
+
+    @cached_property
+    def _shift(self) -> float:
+        """The largest shift of all scores that the mean gap does not refute: an error that sums all
+        gaps is never below the mean gap. 0 of the class view of more than two classes."""
+        seen, count = self.seen, self.inversion.count
+        gap, mass, score = seen.gap, seen.mass, np.asarray(seen.score)
+        if self.inversion.twins:  # either class shows the same
+            gap, mass, score, count = gap[1], mass[1], score[1], count[1]
+        if not np.isclose(mass.sum(), 1):
+            return 0.0
+        rows = np.asarray(count).ravel()
+        return shift.largest(
+            np.clip(score.ravel(), 0, 1), rows, float(gap.sum()), self.settings.level
+        )
 
     def _worst(self, spec: Spec) -> Inverted:
         """Return the interval of the largest gap, whose ends are those of single bins.

@@ -82,8 +82,8 @@ def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
     p = p_text(lead.p_value)
     if bias is None or bias.low is None or bias.high is None or bias.low <= 0 <= bias.high:
         return (
-            f"Miscalibrated ({p}): {_title(lead)} lies between {lead.low:.3g} and {lead.high:.3g}, "
-            "too high in some bins, too low in others."
+            f"Miscalibrated ({p}): the true {lead.name} lies between {lead.low:.3g} and "
+            f"{lead.high:.3g}, too high in some bins, too low in others."
         )
     side = _SIDE[lead.view == "positive", bias.low > 0]
     return f"{side}: {means} ({p})."

@@ -77,7 +77,7 @@ def quantile(share: float, a: float, b: float) -> float:
     if not 0 < x < 1:
         x = mean / 2 if x <= 0 else (1 + mean) / 2
     for _ in range(200):  # halving alone needs 60 steps
-        excess = _below_exactly(x, a, b) - share
+        excess = probability(x, a, b) - share
         least, most = (least, x) if excess > 0 else (x, most)
         density = math.exp((a - 1) * math.log(x) + (b - 1) * math.log1p(-x) - _log_beta(a, b))
         step = x - excess / density if density > 0 else math.nan
@@ -88,13 +88,19 @@ def quantile(share: float, a: float, b: float) -> float:
     return x
 
 
-def _below_exactly(x: float, a: float, b: float) -> float:
-    """Return the regularised incomplete beta function, by its continued fraction (DLMF 8.17.22).
+def probability(x: float, a: float, b: float) -> float:
+    """Return the probability that a Beta(a, b) variable is at most x, to the last digits.
 
-    It is evaluated by the method of Lentz (Press et al. 2007, sec. 5.2 and 6.4).
+    The regularised incomplete beta function, by its continued fraction (DLMF 8.17.22), which is
+    evaluated by the method of Lentz (Press et al. 2007, sec. 5.2 and 6.4).
+
+    >>> round(probability(0.3, 1.0, 1.0), 12)
+    0.3
     """
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
     if x > (a + 1) / (a + b + 2):  # there the fraction of the other side converges faster
-        return 1 - _below_exactly(1 - x, b, a)
+        return 1 - probability(1 - x, b, a)
     tiny = 1e-300  # stands for a denominator of 0
     c, d = 1.0, 1 - (a + b) * x / (a + 1)
     d = 1 / (d or tiny)

@@ -2,9 +2,10 @@
 
 Candidates that scale or thin out the observed gap are never a pure shift, under which noise varies
 most and adds least to an error: their upper ends lie too low if the truth is one. How large a shift
-may be, the mean gap alone says. A shift by t is refuted if a mean gap as small as the observed one,
-in absolute terms, has a probability below the interval's tail (a *folded* test: with a normal mean
-gap d of standard deviation s, t is 1.96 s + |d| where |d| is large).
+may be, the mean gap alone says: a shift is refuted if a number of outcomes as far on the other side
+of what it predicts has a probability below the interval's tail. With many rows these are the ends
+of the interval of the bias, so that an error that is never below |bias| has an upper end that is
+never below that of |bias|.
 
 Of one problem the number of outcomes is taken for binomial, with the mean and the variance that it
 has if the shift is true: so the test holds with few events too. Of several problems (classes) the
@@ -13,15 +14,20 @@ mean gaps drawn from calibrated candidates are shifted, since those of classes a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
+from calibtool.intervals import beta
 from calibtool.types import Array
 
 # Standard deviations beyond the observed mean gaps at which every shift is refuted.
 _FAR = 12.0
-_STEPS = 50  # bisections, to the last digits
+_STEPS = 30  # bisections, to 1e-9 of a score
+# Variance of a number of outcomes beyond which it counts as normal: its skewness is then at most
+# 1 / sqrt(400) = 0.05.
+MANY = 400
 
 
 def largest(score: Array, rows: Array, gap: float, level: float) -> float:
@@ -35,7 +41,7 @@ def largest(score: Array, rows: Array, gap: float, level: float) -> float:
 
     >>> cells = np.array([0.5]), np.array([400.0])  # the mean of 400 rows varies by 0.025
     >>> [round(largest(*cells, gap, 0.95), 3) for gap in (0.0, 0.1)]
-    [0.024, 0.148]
+    [0.05, 0.148]
     >>> cells = np.array([1e-9]), np.array([60.0])  # no event in 60 rows: 1 - 0.025^(1/60)
     >>> round(largest(*cells, 0.0, 0.95), 4)
     0.0596
@@ -44,16 +50,17 @@ def largest(score: Array, rows: Array, gap: float, level: float) -> float:
     if not total > 0:
         return 0.0
     tail = (1 - level) / 2
-    shifts = [abs(gap)]
     # the rarer side of outcomes is counted, so that few events are few
-    rare = score if float(rows @ score) <= total / 2 else 1 - score
+    swapped = float(rows @ score) > total / 2
+    rare, gap = (1 - score, -gap) if swapped else (score, gap)
+    observed = float(rows @ rare) + gap * total
+    shifts = [abs(gap)]
     for sign in (1.0, -1.0):
-        expected = float(rows @ rare)
-        ends = expected - abs(gap) * total, expected + abs(gap) * total
 
-        def kept(t: float, sign: float = sign, ends: tuple[float, float] = ends) -> bool:
+        def kept(t: float, sign: float = sign) -> bool:
             rate = np.clip(rare + sign * t, 0, 1)
-            return _between(*ends, float(rows @ rate), float(rows @ (rate * (1 - rate)))) >= tail
+            mean, variance = float(rows @ rate), float(rows @ (rate * (1 - rate)))
+            return _as_far(observed, mean, variance, above=sign < 0) >= tail
 
         # rates end at 0 and 1: what counts is how far the mean has moved
         moved = np.clip(rare + sign * _last(kept, 0.0, 1.0), 0, 1) - rare
@@ -61,28 +68,29 @@ def largest(score: Array, rows: Array, gap: float, level: float) -> float:
     return max(shifts)
 
 
-def _between(low: float, high: float, mean: float, variance: float) -> float:
-    """Return the probability that a count of this mean and variance lies between `low` and `high`,
-    both included.
+def _as_far(observed: float, mean: float, variance: float, *, above: bool) -> float:
+    """Return the probability that a count of this mean and variance is at most (or, if `above`, at
+    least) the observed one.
 
     The count is binomial with the trials n and the rate r that give mean n r and variance
     n r (1 - r); its distribution function, at any real count, is that of a beta variable.
     """
-    from scipy.special import betainc
-
+    if variance > MANY:  # normal, with half a row for the steps between whole numbers
+        z = (observed + (-0.5 if above else 0.5) - mean) / math.sqrt(2 * variance)
+        return math.erfc(z if above else -z) / 2
     # at least half a trial that is not a certainty keeps the rate off 0
     rate = min(max(1 - variance / mean, 1e-9), 1.0) if mean > 0 else 1.0
     if mean <= 0 or rate >= 1.0:
-        return float(low - 1e-9 <= mean <= high + 1e-9)
+        return float(observed <= mean + 1e-9 if above else observed >= mean - 1e-9)
     trials = mean / rate
 
     def below(k: float) -> float:
         """Return the probability of at most k, a continuous function of k from -1 on."""
         if k <= -1 or k >= trials:
             return float(k >= trials)
-        return float(betainc(trials - k, k + 1, 1 - rate))
+        return beta.probability(1 - rate, trials - k, k + 1)
 
-    return below(high + 1e-9) - below(low - 1 - 1e-9)
+    return 1 - below(observed - 1 - 1e-9) if above else below(observed + 1e-9)
 
 
 def _last(kept: Callable[[float], bool], low: float, high: float) -> float:

@@ -30,6 +30,7 @@ def table(comparison: Comparison, width: int | None) -> Table:
         key="",
         notes=list(_notes(comparison)),
         body=_body(comparison),
+        wraps=("metric",) if len(comparison.names) == 2 else None,
         paper=_paper(comparison),
     )
 

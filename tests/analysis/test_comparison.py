@@ -133,7 +133,7 @@ def test_from_python(overconfident):
     import calibtool as ct
     from calibtool.data.slicing import with_extra
 
-    found = ct.compare([overconfident, overconfident], ["nll"], names=["a", "b"], resamples=50)
+    found = compare([overconfident, overconfident], ["nll"], names=["a", "b"], resamples=50)
     assert found.names == ("a", "b")
     rows = with_extra(overconfident, {"half": np.arange(overconfident.rows) % 2})
     assert len(ct.evaluate_by(rows, "half", ["nll"], ci="none").parts[0].slices) == 2
@@ -141,3 +141,18 @@ def test_from_python(overconfident):
         *("half", "predicted", "confidence"),
         *("half,predicted", "half,confidence", "predicted,confidence"),
     }
+
+
+def test_two_classes_are_compared_whichever_way_they_are_given():
+    rng = np.random.default_rng(0)
+    logit = rng.normal(0, 2, 300)
+    labels = (rng.random(300) < 1 / (1 + np.exp(-logit))).astype(int)
+    one = Predictions.from_logits(logit, labels)
+    two = Predictions.from_logits(np.stack([0 * logit, 1.3 * logit], axis=1), labels)
+    either = [
+        compare([one, two], ["ece(view=top)", "ece(view=positive)", "brier"], resamples=50),
+        compare([two, one], ["ece(view=top)", "ece(view=positive)", "brier"], resamples=50),
+    ]
+    for a, b in zip(either[0].lines, either[1].lines, strict=True):
+        assert a.estimates[0].value == pytest.approx(b.estimates[1].value, abs=1e-9)
+        assert a.estimates[1].value == pytest.approx(b.estimates[0].value, abs=1e-9)

@@ -86,11 +86,6 @@ WRONG = [
         ct.Predictions.from_confidence([0.6], [1]),
         "no labels to tell",
     ),
-    (
-        ct.Predictions.from_probs([0.5], [1]),
-        ct.Predictions.from_probs([[0.5, 0.5]], [1]),
-        "the same form",
-    ),
 ]
 
 

@@ -314,7 +314,7 @@ def test_a_table_names_the_level_of_each_interval():
     text = render(check(rows, ["ece <= 0.5", "ece <= 0.6 by part"], **FEW), "markdown")
     assert "| corrected | interval | level | verdict |" in text
     lines = [line for line in text.split("\n") if line.startswith("| ece")]
-    assert [re.findall(r"\| ([\d.]+ %) \|", line) for line in lines] == [["95 %"], ["98.3333 %"]]
+    assert [re.findall(r"\| ([\d.]+ %) \|", line) for line in lines] == [["95 %"], ["98.33 %"]]
     alone = render(check(rows, ["ece <= 0.6 by part"], **FEW), "markdown")
     assert "| 98.3333 % interval |" in alone
 

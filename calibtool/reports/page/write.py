@@ -46,8 +46,8 @@ def write_report(
     >>> p = ct.Predictions.from_probs([[0.8, 0.2], [0.4, 0.6]] * 20, [0, 1] * 20)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = write_report(p, f"{folder}/report.md", resamples=20)
-    >>> page.subjects[0].verdict[:13]
-    'Underconfiden'
+    >>> page.subjects[0].verdict[:23]
+    'Class 1 is underpredict'
     """
     form = form_of(path, form, task)
     require_writable(path)
