@@ -140,7 +140,10 @@ def test_the_verdict_comes_first_and_in_words(browser, page):
     first = browser.run("return document.querySelector('main section').className")
     assert first == "verdict bad"
     effect = browser.text(".lead + p")[0].replace("\xa0", " ")
-    assert re.search(r"Temperature scaling \(T = 2\.\d+\), cross-fitted .* ece 0\.0648 to", effect)
+    assert re.search(r"Temperature scaling \(T = 2\.\d+\), cross-fitted .* ece 0\.06\d\d to", effect)
+    corrected = browser.text("table[aria-label='Metrics'] tbody tr")
+    ece = next(line for line in corrected if line.startswith("ece"))
+    assert re.search(r"ece (0\.06\d\d) to", effect)[1] in ece  # the sentence uses the table's number
 
 
 def test_text_can_be_selected(browser, page):
@@ -313,6 +316,9 @@ def test_on_paper_everything_is_open_and_light(browser, page):
 def test_files_are_compared_in_one_table(browser, page):
     browser.open(page("compared"))
     heads = browser.text("table[aria-label='Metrics of every file'] thead th")
-    assert heads == ["metric", "fashion_test.npz", "fashion_val.npz"]
+    ends = "95\xa0% interval"
+    assert [head.replace("95 %", "95\xa0%") for head in heads] == [
+        *("metric", "fashion_test.npz", ends, "fashion_val.npz", ends)
+    ]
     assert len(browser.text(".lead")) == 2
     assert "No paired differences: " in " ".join(browser.text(".note"))

@@ -310,7 +310,7 @@ def test_markdown_for_a_pull_request(run, good):
     assert result.err == ""
     assert result.out.startswith("# Calibration of good.npz\n")
     assert re.search(r"^\| ece \| top \| 0\.\d{4} \|", result.out, re.MULTILINE)
-    assert "nll|ci:bca-95|R:50|seed:0" in result.out
+    assert "nll|ci:unseen-95|R:50|seed:0" in result.out
     run("report", good, "-o", "report.md", *FEW)
     told = "Made by `calibtool report good.npz"
     assert result.out.split(told)[0] == Path("report.md").read_text(encoding="utf-8").split(told)[0]
@@ -341,7 +341,7 @@ def test_a_model_card_begins_with_metadata(run, good, data):
     assert '      type: "image-classification"' in head
     at = head.index('    - type: "accuracy"')
     assert head[at + 1] == "      value: 1.0"
-    assert head[at + 2] == '      name: "Accuracy [1.0000, 1.0000]"'
+    assert head[at + 2] == '      name: "Accuracy [0.9847, 1.0000]"'
 
 
 # ------------------------------------------------------------------ what is refused

@@ -316,7 +316,7 @@ def test_a_table_names_the_level_of_each_interval():
     lines = [line for line in text.split("\n") if line.startswith("| ece")]
     assert [re.findall(r"\| ([\d.]+ %) \|", line) for line in lines] == [["95 %"], ["98.33 %"]]
     alone = render(check(rows, ["ece <= 0.6 by part"], **FEW), "markdown")
-    assert "| 98.3333 % interval |" in alone
+    assert "| 98.33 % interval |" in alone
 
 
 SAVED = [

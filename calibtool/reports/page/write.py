@@ -47,7 +47,7 @@ def write_report(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = write_report(p, f"{folder}/report.md", resamples=20)
     >>> page.subjects[0].verdict[:23]
-    'Class 1 is underpredict'
+    'Class 1 is under-predic'
     """
     form = form_of(path, form, task)
     require_writable(path)
