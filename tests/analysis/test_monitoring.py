@@ -343,3 +343,13 @@ def test_e_values_are_printed_short():
     assert [e_text(x) for x in (0.0, 1.301, 4.9999999, 5.0, 34.9999, -7.0, -400.0)] == [
         *("1", "20", "100000", "1.0e+5", "9.9e+34", "1e-07", "0"),
     ]
+
+
+def test_a_day_without_an_event_does_not_claim_to_know_the_bias():
+    scores = np.full(300, 0.005)
+    quiet = ct.Predictions.from_probs(scores, np.zeros(300, int))
+    result = ct.monitor({"a": quiet, "b": quiet}, against="calibrated", resamples=50)
+    bias = result.periods[0].bias
+    # no event in 300 rows does not exclude 1 - 0.025 ** (1 / 300) = 1.2 %
+    assert bias.low == pytest.approx(0.005 - (1 - 0.025 ** (1 / 300)), abs=1e-9)
+    assert bias.high == pytest.approx(0.005)

@@ -140,10 +140,13 @@ def test_the_verdict_comes_first_and_in_words(browser, page):
     first = browser.run("return document.querySelector('main section').className")
     assert first == "verdict bad"
     effect = browser.text(".lead + p")[0].replace("\xa0", " ")
-    assert re.search(r"Temperature scaling \(T = 2\.\d+\), cross-fitted .* ece 0\.06\d\d to", effect)
+    assert re.search(
+        r"Temperature scaling \(T = 2\.\d+\), cross-fitted .* ece 0\.06\d\d to", effect
+    )
     corrected = browser.text("table[aria-label='Metrics'] tbody tr")
     ece = next(line for line in corrected if line.startswith("ece"))
-    assert re.search(r"ece (0\.06\d\d) to", effect)[1] in ece  # the sentence uses the table's number
+    # the sentence uses the number of the table
+    assert re.search(r"ece (0\.06\d\d) to", effect)[1] in ece
 
 
 def test_text_can_be_selected(browser, page):

@@ -18,7 +18,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.from_cells import bias_and_error
 from calibtool.evaluation.resampling import FEW_ROWS, Resampling
-from calibtool.intervals import inversion
+from calibtool.evaluation.unseen_cells import MANY
+from calibtool.intervals import inversion, unseen
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics import norms
@@ -145,13 +146,25 @@ def monitor_periods(
 
 
 def _bias(period: Period, resampling: Resampling) -> Estimate:
-    """Return the mean score minus the mean outcome, with its normal interval."""
-    value, error = bias_and_error(period.cells)
+    """Return the mean score minus the mean outcome, with its normal interval.
+
+    Where an outcome is rare, residuals say little of the outcomes that were not seen: there the
+    interval also contains what the binomial interval of their share leaves possible.
+    """
+    cells = period.cells
+    value, error = bias_and_error(cells)
     estimate = Estimate("bias", value, view=period.view, better="nearer", ideal=0, least=-1, most=1)
-    if resampling.ci == "none" or period.cells.total < FEW_ROWS:
+    rows, ones = float(cells.total), float(cells.y.sum())
+    if resampling.ci == "none" or rows < FEW_ROWS:
         return estimate
     reach = NormalDist().inv_cdf((1 + resampling.level) / 2) * error
-    low, high = max(value - reach, -1.0), min(value + reach, 1.0)
+    low, high = value - reach, value + reach
+    if min(ones, rows - ones) < MANY:
+        share = unseen.of_share(ones / rows, rows, resampling.level)
+        score = value + ones / rows
+        low, high = min(low, score - share.high), max(high, score - share.low)
+        error = max(error, share.error)
+    low, high = max(low, -1.0), min(high, 1.0)
     return replace(estimate, low=low, high=high, corrected=value, error=error)
 
 
