@@ -32,7 +32,7 @@ NO_NAMES = {"record", "words", "kept", "named", "subject", "parts", "given", "ut
 # Fields that are written to files, in their order: a file format, which other names would break.
 FIELDS = {
     "intervals.estimate.Estimate": (
-        "name value low high corrected p_value view better missing signature error ideal least most"
+        "name value corrected low high p_value view better missing signature error ideal least most"
     ),
     "data.predictions.DataInfo": "source rows classes kind weighted filter",
     "streaming.summary.DataShape": "kind classes one_column class_names",

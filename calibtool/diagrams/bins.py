@@ -50,7 +50,7 @@ class BinsDiagram(Drawn):
     @property
     def parts(self) -> Parts:
         """Everything that is drawn, as tables."""
-        names = ("name", "value", "low", "high", "corrected", "signature")
+        names = ("name", "value", "corrected", "low", "high", "signature")
         return {
             "data": data_columns(self.data),
             "curve": stacked(

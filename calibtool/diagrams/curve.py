@@ -109,7 +109,7 @@ def columns_of(records: Iterable[object], names: Iterable[str]) -> dict[str, lis
 
 def estimate_columns(estimates: Iterable[Estimate]) -> dict[str, list[Any]]:
     """Return estimates as columns, those of the JSON report."""
-    names = ("name", "view", "value", "low", "high", "corrected", "p_value", "signature")
+    names = ("name", "view", "value", "corrected", "low", "high", "p_value", "signature")
     return columns_of(estimates, names)
 
 

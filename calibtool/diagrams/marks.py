@@ -207,9 +207,9 @@ def estimate_text(estimate: Estimate, *, alone: bool = False) -> str:
     """Return an estimate with its interval, which stands beside the corrected one; `alone` where
     there is no room for the plain value, and `corrected_note` says so.
 
-    >>> estimate_text(Estimate("ece", 0.0648, 0.0553, 0.0721, 0.0634))
+    >>> estimate_text(Estimate("ece", 0.0648, low=0.0553, high=0.0721, corrected=0.0634))
     'ECE 0.065, corrected 0.063 [0.055, 0.072]'
-    >>> estimate_text(Estimate("nll", 0.454, 0.4086, 0.5106, 0.454))
+    >>> estimate_text(Estimate("nll", 0.454, low=0.4086, high=0.5106, corrected=0.454))
     'NLL 0.454 [0.409, 0.511]'
     """
     name = short(estimate)
@@ -232,8 +232,8 @@ def corrected_note(estimates: Iterable[Estimate]) -> str:
 def change_text(before: Estimate, after: Estimate, change: Estimate) -> str:
     """Return a change with its interval, and the two numbers whose difference it is.
 
-    >>> ends = [Estimate("ece", value, 0, 1, value) for value in (0.0646, 0.0103)]
-    >>> change_text(*ends, Estimate("ece", -0.0543, -0.061, -0.042, -0.0543))
+    >>> ends = [Estimate("ece", x, low=0, high=1, corrected=x) for x in (0.0646, 0.0103)]
+    >>> change_text(*ends, Estimate("ece", -0.0543, low=-0.061, high=-0.042, corrected=-0.0543))
     'ECE 0.065 to 0.010: -0.055 [-0.061, -0.042]'
     """
     if change.value is None:

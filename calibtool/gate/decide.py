@@ -43,7 +43,7 @@ def decide(
     interval where the metric has none.
 
     >>> from calibtool.gate.requirement import parse_requirement
-    >>> estimate = Estimate("ece", 0.04, 0.02, 0.05, corrected=0.035, error=0.008)
+    >>> estimate = Estimate("ece", 0.04, low=0.02, high=0.05, corrected=0.035, error=0.008)
     >>> ece = parse_requirement("ece <= 0.03")
     >>> [decide(ece, estimate, mode, 0.95, 900).decision for mode in ("prove", "tolerate", "point")]
     ['inconclusive', 'pass', 'fail']

@@ -9,9 +9,10 @@ def direction(before: Estimate, after: Estimate, change: Estimate) -> str:
     """Return "better", "worse", "higher" or "lower" for a change whose interval excludes 0, else
     "".
 
-    >>> slope = [Estimate("cox-slope", x, x - 0.05, x + 0.05, x, better="nearer", ideal=1)
+    >>> towards = {"better": "nearer", "ideal": 1}
+    >>> slope = [Estimate("cox-slope", x, low=x - 0.05, high=x + 0.05, **towards)
     ...     for x in (0.33, 0.98)]
-    >>> direction(*slope, Estimate("cox-slope", 0.65, 0.6, 0.7))
+    >>> direction(*slope, Estimate("cox-slope", 0.65, low=0.6, high=0.7))
     'better'
     """
     if change.low is None or change.high is None or change.low <= 0 <= change.high:
@@ -29,7 +30,8 @@ def judged(before: Estimate, after: Estimate, *, up: bool) -> str:
     says: its standard error is at most the mean of theirs, however much the two depend on each
     other. Where these ends lie on both sides of the ideal, neither is said.
 
-    >>> bias = [Estimate("bias", x, x - 0.05, x + 0.05, x, better="nearer", ideal=0)
+    >>> towards = {"better": "nearer", "ideal": 0}
+    >>> bias = [Estimate("bias", x, low=x - 0.05, high=x + 0.05, **towards)
     ...     for x in (0.3, -0.01, -0.29)]
     >>> judged(bias[0], bias[1], up=False), judged(bias[0], bias[2], up=False)
     ('better', 'lower')

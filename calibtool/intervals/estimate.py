@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,10 @@ class Estimate:
     Attributes:
         name: the spec string, such as "ece(bins=20)".
         value: the plain (plug-in) value; None where it is not available, and `missing` says why.
-        low, high: the confidence interval of the true value, or None.
         corrected: the estimate of the true value, which lies in the interval: median-unbiased for
             calibration errors, which noise pushes up; the value itself for metrics that noise moves
             in no direction. None without an interval.
+        low, high: the confidence interval of the true value, or None.
         p_value: of perfect calibration, for calibration errors; of no change, for a change.
         view: the view it looks at (top, positive, class, label); "" for a score of whole rows.
         better: "lower", "higher", "nearer" to `ideal`, or "" where no value is better.
@@ -28,9 +28,10 @@ class Estimate:
 
     name: str
     value: float | None
+    _: KW_ONLY
+    corrected: float | None = None
     low: float | None = None
     high: float | None = None
-    corrected: float | None = None
     p_value: float | None = None
     view: str = ""
     better: str = "lower"

@@ -71,9 +71,9 @@ def numbers(estimate: Estimate, digits: int = DIGITS) -> tuple[str, str, str]:
 def in_words(estimate: Estimate, level: float | None = None, digits: int = DIGITS) -> str:
     """Return the same numbers in a line; `level` names that of the interval.
 
-    >>> in_words(Estimate("ece", 0.0648, 0.0553, 0.0721, 0.0646), 0.95)
+    >>> in_words(Estimate("ece", 0.0648, low=0.0553, high=0.0721, corrected=0.0646), 0.95)
     '0.0648, corrected 0.0646, 95 % interval [0.0553, 0.0721]'
-    >>> in_words(Estimate("accuracy", 0.8886, 0.8785, 0.8986, 0.8886))
+    >>> in_words(Estimate("accuracy", 0.8886, low=0.8785, high=0.8986, corrected=0.8886))
     '0.8886 [0.8785, 0.8986]'
     """
     return in_line(*numbers(estimate, digits), level)

@@ -13,7 +13,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Table, Tone
 
-_FIELDS = ("value", "low", "high", "corrected", "view", "better", "missing", "signature")
+_FIELDS = ("value", "corrected", "low", "high", "view", "better", "missing", "signature")
 
 
 def table(report: SliceReport, width: int | None) -> Table:

@@ -123,7 +123,7 @@ VERDICTS = [
 @pytest.mark.parametrize(("text", "low", "value", "high", "expected"), VERDICTS)
 def test_three_modes_and_three_verdicts(text, low, value, high, expected):
     requirement = parse_requirement(text)
-    found = Estimate(requirement.subject, value, low, high)
+    found = Estimate(requirement.subject, value, low=low, high=high)
     modes = ("prove", "tolerate", "point")
     held = [decide(requirement, found, mode, 0.95, 1000) for mode in modes]
     assert " ".join(one.decision for one in held) == expected
@@ -134,17 +134,19 @@ def test_three_modes_and_three_verdicts(text, low, value, high, expected):
 
 def test_an_inconclusive_one_says_how_many_rows_would_decide_it():
     ece = parse_requirement("ece <= 0.05")
-    found = Estimate("ece", 0.04, 0.02, 0.06)
+    found = Estimate("ece", 0.04, low=0.02, high=0.06)
     assert (
         decide(ece, found, "prove", 0.95, 1000).needed == 4000
     )  # half as wide: four times as many
-    blind = Estimate("ece", 0.06, 0.0, 0.12)
+    blind = Estimate("ece", 0.06, low=0.0, high=0.12)
     held = decide(ece, blind, "tolerate", 0.95, 1000)
     error = 0.12 / (2 * 1.959964)
     least = 0.06 + 0.8416212 * error
     assert held.detectable == pytest.approx(0.05 + least, abs=1e-6)
     assert held.needed == pytest.approx(1000 * (least / 0.05) ** 2, rel=0.05)
-    assert decide(ece, Estimate("ece", 0.05, 0.04, 0.06), "prove", 0.95, 1000).needed is None
+    assert (
+        decide(ece, Estimate("ece", 0.05, low=0.04, high=0.06), "prove", 0.95, 1000).needed is None
+    )
 
 
 def test_with_80_per_cent_power_the_detectable_excess_is_found():
@@ -269,7 +271,7 @@ def test_an_unpaired_difference_covers():
     for _ in range(400):
         x, y = rng.normal(0, 1, 2)
         then, now = (
-            Estimate("nll", v, v - 1.96, v + 1.96, corrected=v, view="", signature="")
+            Estimate("nll", v, low=v - 1.96, high=v + 1.96, corrected=v, view="", signature="")
             for v in (x, y)
         )
         found = delta(Saved("main.json", 0.95, 100, {"nll": then}), now, 0.95)

@@ -15,7 +15,15 @@ OTHER = {"better": "worse", "worse": "better", "higher": "lower", "lower": "high
 
 
 def near(value, width, ideal=1.0):
-    return Estimate("x", value, value - width, value + width, value, better="nearer", ideal=ideal)
+    return Estimate(
+        "x",
+        value,
+        low=value - width,
+        high=value + width,
+        corrected=value,
+        better="nearer",
+        ideal=ideal,
+    )
 
 
 @given(VALUES, WIDTHS, VALUES, WIDTHS)
@@ -45,19 +53,19 @@ def test_what_is_better_ends_nearer_and_the_way_back_is_worse(a, wide, b, wider)
 )
 def test_towards_the_ideal_is_better(before, after, says):
     moved = after.value - before.value
-    change = Estimate("x", moved, moved - 0.01, moved + 0.01)
+    change = Estimate("x", moved, low=moved - 0.01, high=moved + 0.01)
     assert direction(before, after, change) == says
 
 
 def test_a_change_that_chance_explains_has_no_direction():
-    change = Estimate("x", 0.1, -0.1, 0.3)
+    change = Estimate("x", 0.1, low=-0.1, high=0.3)
     assert direction(near(0.5, 0.1), near(0.6, 0.1), change) == ""
     assert direction(near(0.5, 0.1), near(0.6, 0.1), Estimate("x", 0.1)) == ""
 
 
 def test_a_metric_without_a_better_side_is_not_praised():
     sharp = [Estimate("sharpness", x, better="") for x in (0.2, 0.1)]
-    fall = Estimate("sharpness", -0.1, -0.12, -0.08, better="")
+    fall = Estimate("sharpness", -0.1, low=-0.12, high=-0.08, better="")
     assert direction(*sharp, fall) == "lower"
     assert not is_worse(*sharp, fall)
 
