@@ -132,12 +132,12 @@ def true_value(spec: Spec, rows: Rows) -> float:
 
 
 def resolved(view: str, rows: Rows) -> str:
-    """A view by its name: "auto" and "ranks" depend on the rows."""
-    if view not in ("auto", "ranks"):
+    """A view by its name: "auto", "clinical" and "ranks" depend on the rows."""
+    if view not in ("auto", "clinical", "ranks"):
         return view
     if rows.kind == "binary":
         return "positive"
-    return "top" if view == "auto" else "class"
+    return "class" if view == "ranks" else "top"
 
 
 def binned(spec: Spec, rows: Rows) -> float:

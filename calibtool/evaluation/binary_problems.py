@@ -17,6 +17,8 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
 from calibtool.evaluation.measurement import effective_rows, rows_by_bin
+from calibtool.evaluation.unseen_classes import UnseenOfClasses, unseen_of_classes
+from calibtool.intervals import unseen
 from calibtool.intervals.binomial import quantiles
 from calibtool.intervals.draws import GROUP, Draws, drawn_sums
 from calibtool.intervals.streams import Stream, generator
@@ -206,6 +208,12 @@ class RowProblems:
         columns = [weights, weights * problem.outcome] if outcome else [weights]
         at = np.arange(len(where)) if problem.rows is None else problem.rows
         return drawn_sums(at, where, size, columns, draws, threads)
+
+    def unseen_rows(self, draws: Draws) -> list[UnseenOfClasses] | None:
+        """Return the kinds of row that was not seen, of the class view; None without rows."""
+        assert self._probs is not None
+        mass = unseen.cluster_mass(draws, self.weights)
+        return unseen_of_classes(self._probs, self.weights, draws, mass)
 
     # -------------------------------------------------------------- candidate truths
 

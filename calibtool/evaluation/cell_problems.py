@@ -9,6 +9,7 @@ import numpy as np
 from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.fine_cells import FINE, Fine, cut
+from calibtool.evaluation.unseen_classes import UnseenOfClasses
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
@@ -43,6 +44,11 @@ class CellProblems(RowProblems):
     def exact(self, index: int) -> Cells:
         """Return a problem's cells, as fine as the summary keeps them."""
         return self._cells[index]
+
+    def unseen_rows(self, draws: Draws) -> list[UnseenOfClasses] | None:
+        """Return None: of several classes, cells do not know which rows they share."""
+        del draws
+        return None
 
     def first_row(self, index: int, score: float, outcome: int) -> int | None:
         """Return None: cells do not know which row is where."""

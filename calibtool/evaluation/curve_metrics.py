@@ -10,18 +10,19 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
-from calibtool.evaluation.fine_cells import Fine
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_cells import (
     UnseenCell,
+    acceleration,
     few_of,
     influence,
     rarer,
     smoothed,
     unseen_cells,
 )
-from calibtool.evaluation.unseen_rows import cluster_mass, with_ends
-from calibtool.intervals import bootstrap, inversion, shift, unseen
+from calibtool.evaluation.unseen_classes import of_classes
+from calibtool.evaluation.unseen_rows import with_ends
+from calibtool.intervals import inversion, shift, unseen
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
@@ -157,8 +158,8 @@ class CurveMetrics:
         replicates = self.replicates[spec.name]
         assert isinstance(spec.metric, CellMetric)
         if spec.metric.biased and self.settings.inverted:
-            moves = self._moves(spec)
-            low, high = np.quantile(moves, self._tails).tolist()
+            moves, level = self._moves(spec), self.settings.level
+            low, high = np.quantile(moves, [(1 - level) / 2, (1 + level) / 2]).tolist()
             # a basic interval: what noise does to the smoothed truth is taken off the value
             least, most = spec.limits
             ends = (max(value - high, least), min(value - low, most))
@@ -195,8 +196,20 @@ class CurveMetrics:
                 seen = rarer(self.problems.fine[0])
                 return replace(measurement, without=UNBOUNDED.format(seen))
             return with_ends(measurement, of_kinds, "unseen")
+        of_rows = self.settings.inverted and self.problems.view == "class"
+        if of_rows and spec.metric.name not in GROWING:
+            assert self.settings.draws is not None
+            return of_classes(
+                Measurement(value, replicates=replicates),
+                self.problems.unseen_rows(self.settings.draws),
+                [self._settled[spec.name, k].of_cells for k in range(len(self.problems))],
+                self.problems.fine,
+                self.settings.level,
+                spec.limits,
+                pushed=spec.metric.pushed,
+            )
         known = alone and not self._clustered  # the influence of single rows, in one problem
-        skew = _acceleration(settled.of_cells, self.problems.fine[0]) if known else 0.0
+        skew = acceleration(settled.of_cells, self.problems.fine[0]) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
 
     def _unseen_ends(self, spec: Spec) -> unseen.Ends | None:
@@ -237,7 +250,7 @@ class CurveMetrics:
     def _unseen_kinds(self) -> list[UnseenCell]:
         draws = self.settings.draws
         assert draws is not None
-        mass = cluster_mass(draws, self.problems.weights)
+        mass = unseen.cluster_mass(draws, self.problems.weights)
         return unseen_cells(self.problems.fine[0], draws, mass)
 
     def _candidate_draws(self) -> Draws:
@@ -248,10 +261,6 @@ class CurveMetrics:
             return draws
         most = max(MOST_LABELS // draws.rows, FEWEST)
         return replace(draws, replicates=min(draws.replicates, most))
-
-    @property
-    def _tails(self) -> list[float]:
-        return [(1 - self.settings.level) / 2, (1 + self.settings.level) / 2]
 
     def _moves(self, spec: Spec) -> Array:
         """Return how far noise moves a metric if the smoothed observed gap is the truth, (R,)."""
@@ -387,12 +396,3 @@ def _watched(cells: Iterable[Cells], noise: list[Array]) -> Iterator[Cells]:
     for of_problem in cells:
         noise.append((of_problem.y - of_problem.p).sum(axis=-1) / of_problem.total)
         yield of_problem
-
-
-def _acceleration(function: Callable[[Cells], Array], fine: Fine) -> float:
-    """Return BCa's acceleration (Efron 1987) by the influence of the rows of each outcome and
-    cell."""
-    effect = influence(function, fine)
-    rows = np.stack([fine.cells.n - fine.cells.y, fine.cells.y])
-    some = np.isfinite(effect) & (rows > 0)
-    return bootstrap.skewness(effect[some], rows[some])

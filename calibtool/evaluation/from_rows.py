@@ -20,9 +20,9 @@ from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
 from calibtool.evaluation.plan import ColumnPlan
 from calibtool.evaluation.profile_errors import SharedProfiles
-from calibtool.evaluation.unseen_rows import Case, FewRows, UnseenRows, cases_of_bias, cluster_mass
+from calibtool.evaluation.unseen_rows import Case, FewRows, UnseenRows, cases_of_bias
 from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_two_files
-from calibtool.intervals import bootstrap
+from calibtool.intervals import bootstrap, unseen
 from calibtool.metrics.kinds import (
     BinnedError,
     CellMetric,
@@ -78,7 +78,7 @@ def _bias(score: Array, rows: Rows, settings: Settings) -> list[Case]:
     draws = settings.draws
     assert draws is not None
     weights = np.ones(len(score)) if rows.weights is None else rows.weights
-    mass = cluster_mass(draws, rows.weights)
+    mass = unseen.cluster_mass(draws, rows.weights)
     return cases_of_bias(score, draws, np.ones(len(score)), weights, mass)
 
 
@@ -145,7 +145,7 @@ class _VariantMetrics:
         if sample is None or draws is None:
             return None
         columns = {n for s in self.specs if isinstance(s.metric, Score) for n in s.metric.needs}
-        mass = cluster_mass(draws, self.variant.rows.weights)
+        mass = unseen.cluster_mass(draws, self.variant.rows.weights)
         return UnseenRows(sample, draws, frozenset(columns - {"refined"}), mass=mass)
 
     @cached_property

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from calibtool.evaluation.measurement import Measurement, Settings
+from calibtool.evaluation.unseen_cells import MANY
 from calibtool.intervals import inversion, order, shift, single_bins
 from calibtool.intervals.inversion import Inversion, Inverted
 from calibtool.metrics.grammar import SIDES
@@ -106,17 +107,22 @@ class ProfileErrors:
     @cached_property
     def _shift(self) -> float:
         """The largest shift of all scores that the mean gap does not refute: an error that sums all
-        gaps is never below the mean gap. 0 of the class view of more than two classes."""
-        seen, count = self.seen, self.inversion.count
-        gap, mass, score = seen.gap, seen.mass, np.asarray(seen.score)
+        gaps is never below the mean gap.
+
+        Of more than two classes, shifts of several are seldom as large as that at once; but where
+        few rows are expected to surprise, each class counts.
+        """
+        seen, count = self.seen, np.asarray(self.inversion.count)
+        gap, mass, score = seen.gap, seen.mass, np.clip(np.asarray(seen.score), 0, 1)
         if self.inversion.twins:  # either class shows the same
             gap, mass, score, count = gap[1], mass[1], score[1], count[1]
-        if not np.isclose(mass.sum(), 1):
+        level = self.settings.level
+        if np.isclose(mass.sum(), 1):
+            return shift.largest(score.ravel(), count.ravel(), float(gap.sum()), level)
+        if float((count * np.minimum(score, 1 - score)).sum()) >= 2 * MANY:
             return 0.0
-        rows = np.asarray(count).ravel()
-        return shift.largest(
-            np.clip(score.ravel(), 0, 1), rows, float(gap.sum()), self.settings.level
-        )
+        classes = zip(score, count, gap, strict=True)
+        return float(np.mean([shift.largest(s, n, float(g.sum()), level) for s, n, g in classes]))
 
     def _worst(self, spec: Spec) -> Inverted:
         """Return the interval of the largest gap, whose ends are those of single bins.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.evaluation.fine_cells import Fine
-from calibtool.intervals import unseen
+from calibtool.intervals import bootstrap, unseen
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
@@ -81,7 +81,7 @@ def few_of(fine: Fine) -> list[tuple[int, Array]]:
     """
     low = fine.cells.centres() < 0.5
     rows = _rows(fine, 0), _rows(fine, 1)
-    surprising = rows[0][~low].sum() + rows[1][low].sum() < MANY
+    surprising = surprises(fine) < MANY
     found = []
     for outcome, surprise in enumerate((~low, low)):
         if rows[outcome].sum() < MANY:
@@ -89,6 +89,12 @@ def few_of(fine: Fine) -> list[tuple[int, Array]]:
         elif surprising:
             found.append((outcome, surprise))
     return found
+
+
+def surprises(fine: Fine) -> float:
+    """Return how many rows have a score above 1/2 and the outcome 0, or the other way round."""
+    low = fine.cells.centres() < 0.5
+    return float(_rows(fine, 0)[~low].sum() + _rows(fine, 1)[low].sum())
 
 
 def _rows(fine: Fine, outcome: int) -> Array:
@@ -140,3 +146,12 @@ def influence(function: Callable[[Cells], Array], fine: Fine) -> Array:
         function(Cells(cells.at, n, n * centres, cells.y + more * outcome)) for outcome in (0, 1)
     ]
     return (np.array(both) - base) / step
+
+
+def acceleration(function: Callable[[Cells], Array], fine: Fine) -> float:
+    """Return BCa's acceleration (Efron 1987) by the influence of the rows of each outcome and
+    cell."""
+    effect = influence(function, fine)
+    rows = np.stack([fine.cells.n - fine.cells.y, fine.cells.y])
+    some = np.isfinite(effect) & (rows > 0)
+    return bootstrap.skewness(effect[some], rows[some])

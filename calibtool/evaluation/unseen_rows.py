@@ -107,7 +107,9 @@ class UnseenRows:
             found = [Labelled(rows[kind.outcome], kind.at) for kind in kinds]
             alike = kinds[0].at
             return [*found, *(Labelled(self._reduced(x), alike) for x in (right, 1 - right))]
-        hit, missed, other = map(self._reduced, (right, *self._wrong(right)))
+        rng = generator(Stream.UNSEEN, self.draws.seed, 5)
+        wrong = unseen.wrong_labels(to_probs(self.sample).matrix(), right, rng)
+        hit, missed, other = map(self._reduced, (right, *wrong))
         return [
             Labelled(hit if kind.outcome else (missed if k < 2 else other), kind.at)
             for k, kind in enumerate(kinds)
@@ -159,19 +161,6 @@ class UnseenRows:
             known = "correct" if sample.classes is None else "labels"
             sample = replace(sample, **{known: labels})  # type: ignore[arg-type]
         return reduce_rows(sample, want={*self.columns, "labels", "predicted"})
-
-    def _wrong(self, right: Array) -> tuple[Array, Array]:
-        """Return wrong labels of more than two classes: drawn alike, and by probability."""
-        rng = generator(Stream.UNSEEN, self.draws.seed, 5)
-        rows, classes = len(right), int(self.sample.classes or 0)
-        alike = (right + 1 + rng.integers(0, classes - 1, rows)) % classes
-        chance = to_probs(self.sample).matrix().astype(np.float64)
-        chance[np.arange(rows), right] = 0
-        cumulated = np.cumsum(chance, axis=1)
-        total = cumulated[:, -1]
-        at = (cumulated < (rng.random(rows) * total)[:, None]).sum(axis=1)
-        # a row that is certain of its label has no other probability
-        return alike, np.where(total > 0, np.minimum(at, classes - 1), alike)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,19 +238,6 @@ def cases_of_bias(
         Case(wide[kind.at] - kind.outcome, drawn * (weight[kind.at] if mass is None else mass))
         for kind in unseen.kinds(wide, count, draws)
     ]
-
-
-def cluster_mass(draws: Draws, weights: Array | None) -> Array | None:
-    """Return the weight of a cluster, drawn alike in every replicate, (R,); None for independent
-    rows.
-
-    The unseen row stands for a whole unseen cluster, whose rows are all like it.
-    """
-    if draws.cluster is None:
-        return None
-    masses = np.bincount(draws.cluster, weights).astype(np.float64)
-    rng = generator(Stream.UNSEEN, draws.seed, 6)
-    return np.asarray(masses[rng.integers(0, len(masses), draws.replicates)])
 
 
 def with_ends(measurement: Measurement, ends: unseen.Ends | None, method: str) -> Measurement:

@@ -72,6 +72,39 @@ def weights(draws: Draws) -> Array:
     return generator(Stream.UNSEEN, draws.seed, 0).permutation(even)
 
 
+def cluster_mass(draws: Draws, weights: Array | None) -> Array | None:
+    """Return the weight of a cluster, drawn alike in every replicate, (R,); None for independent
+    rows.
+
+    The unseen row stands for a whole unseen cluster, whose rows are all like it.
+    """
+    if draws.cluster is None:
+        return None
+    masses = np.bincount(draws.cluster, weights).astype(np.float64)
+    rng = generator(Stream.UNSEEN, draws.seed, 6)
+    return np.asarray(masses[rng.integers(0, len(masses), draws.replicates)])
+
+
+def wrong_labels(probs: Array, right: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return labels of rows that are not right, (M,) each: drawn from all other classes alike, and
+    by the rows' own probabilities.
+
+    Args:
+        probs: (M, K) probabilities.
+        right: (M,) the class that each row predicts.
+        rng: the generator to draw from.
+    """
+    rows, classes = probs.shape
+    alike = (right + 1 + rng.integers(0, classes - 1, rows)) % classes
+    chance = probs.astype(np.float64)
+    chance[np.arange(rows), right] = 0
+    cumulated = np.cumsum(chance, axis=1)
+    total = cumulated[:, -1]
+    at = (cumulated < (rng.random(rows) * total)[:, None]).sum(axis=1)
+    # a row that is certain of its label has no other probability
+    return alike, np.where(total > 0, np.minimum(at, classes - 1), alike)
+
+
 def kinds(score: Array, count: Array, draws: Draws) -> list[Kind]:
     """Return the six kinds, those of one way of drawing beside each other.
 

@@ -300,7 +300,9 @@ def _interval(metric: Metric) -> str:
     if isinstance(metric, TwoFileMetric):
         return f"{'DeLong' if metric.interval else 'BCa'}, for two independent files."
     if isinstance(metric, CellMetric) and metric.interval:
-        return f"With one {row} where few rows surprise, DeLong's otherwise; BCa for many classes."
+        return (
+            f"With one {row} for several classes, or where few rows surprise; DeLong's otherwise."
+        )
     basic = ", and the basic interval within it" if getattr(metric, "pushed", False) else ""
     return f"A bootstrap with one {row}{basic}."
 

@@ -186,3 +186,17 @@ def test_k_of_n_rows_have_clopper_and_pearsons_interval_by_draws():
     low, high, _ = unseen.ends(drawn, 0.95)
     exact = unseen.of_share(3 / 400, 400.0, 0.95)
     assert (low, high) == pytest.approx((exact.low, exact.high), rel=0.12)
+
+
+def test_a_ranking_of_classes_without_an_error_is_not_known_to_be_perfect():
+    """Ten rows of each class in perfect order do not exclude that the next one is not."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    logits = 6 * np.eye(3)[labels] + rng.normal(0, 0.5, (60, 3))
+    predictions = ct.Predictions.from_logits(logits, labels)
+    auroc = ct.evaluate(predictions, ["auroc"], resamples=300)["auroc"]
+    assert auroc.value == 1
+    assert 0.85 < auroc.low < 0.98
+    assert auroc.high == 1
+    kept = ct.evaluate(ct.cells(predictions, ["auroc"]), ["auroc"], resamples=300)["auroc"]
+    assert kept.low is None  # cells of classes do not know which rows they share
