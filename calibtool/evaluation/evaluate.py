@@ -31,7 +31,7 @@ from calibtool.evaluation.notices import (
     too_few_rows,
     without_interval,
 )
-from calibtool.evaluation.pairs import SHARES, discordant, reach
+from calibtool.evaluation.pairs import SHARES, discordant, reach, with_unseen
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
@@ -173,6 +173,13 @@ class RowResults(Results):
             return None
         before, after = self.collected[since].rows, self.collected[variant].rows
         return discordant(self.specs[number], before, after)
+
+    def with_unseen(
+        self, number: int, variant: int, since: int, changes: Array
+    ) -> list[Array] | None:
+        """Return the replicates of a change with one row that was not seen."""
+        draws, pair = self.settings.draws, (self.collected[since], self.collected[variant])
+        return None if draws is None else with_unseen(self.specs[number], *pair, draws, changes)
 
     def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""

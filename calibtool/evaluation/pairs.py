@@ -25,7 +25,10 @@ from calibtool.evaluation.apart import Together
 from calibtool.evaluation.binned_pairs import of_bins
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.curve_pairs import CURVES, of_curves
+from calibtool.evaluation.unseen_rows import FewRows, UnseenRows
+from calibtool.intervals import unseen
 from calibtool.intervals.difference import Discordant
+from calibtool.intervals.draws import Draws
 from calibtool.metrics.kinds import BinnedError, Score
 from calibtool.metrics.spec import Spec
 from calibtool.types import Array
@@ -81,3 +84,44 @@ def discordant(spec: Spec, before: Rows, after: Rows) -> Discordant | None:
     if same and np.array_equal(a, b):
         return None
     return Discordant(float((b & ~a).sum()), float((a & ~b).sum()), float(len(a)))
+
+
+def with_unseen(
+    spec: Spec, before: Collected, after: Collected, draws: Draws, changes: Array
+) -> list[Array] | None:
+    """Return the replicates of a change of a mean with one row that was not seen, (R,) for each
+    kind of row (`intervals.unseen`).
+
+    The row is the same before and after, so that what no label changes is not doubted.
+
+    Args:
+        spec: the metric.
+        before, after: the rows of the two variants.
+        draws: the replicates.
+        changes: (R,) the change in each.
+
+    Returns None for a metric that is no mean of rows, or that is fitted to other rows.
+    """
+    metric, (first, second) = spec.metric, (before.sample, after.sample)
+    if not isinstance(metric, Score) or "refined" in metric.needs:
+        return None
+    if first is None or second is None:
+        return None
+    weights = before.rows.weights
+    mass, columns = unseen.cluster_mass(draws, weights), frozenset(metric.needs)
+    rows = UnseenRows(first, draws, columns, mass=mass)
+    cases = rows.changes(spec, UnseenRows(second, draws, columns, mass=mass))
+    total: Array | float = float(draws.rows if weights is None else weights.sum())
+    few = FewRows.of(before.rows, draws)
+    if few is not None and len(few.swapped) == len(changes):
+        values = [spec.of_rows(x.rows)[few.rows].astype(np.float64) for x in (before, after)]
+        added = few.swapped * (1.0 if weights is None else weights[few.rows])
+        with np.errstate(invalid="ignore"):  # rows of weight 0 may be infinite
+            each = values[1] - values[0]
+        sums = changes * total + added @ np.where(np.isfinite(each), each, 0)
+        total = total + added.sum(axis=1)
+        changes = sums / total
+    size = len(changes)
+    return [
+        unseen.mean_with(changes, total, case.value[:size], case.weight[:size]) for case in cases
+    ] or None

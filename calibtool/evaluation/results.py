@@ -16,7 +16,7 @@ from calibtool.data.readable import Variant
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Measurement, Settings
 from calibtool.evaluation.resampling import FEW_RESAMPLES
-from calibtool.intervals import bootstrap, difference
+from calibtool.intervals import bootstrap, difference, unseen
 from calibtool.intervals.difference import Discordant
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
@@ -117,6 +117,7 @@ class Results:
                 self.settings,
                 partial(self.reach, number, variant, since),
                 partial(self.discordant, number, variant, since),
+                partial(self.with_unseen, number, variant, since),
             )
             for number, (a, b, x, y) in enumerate(pairs)
         )
@@ -129,6 +130,13 @@ class Results:
             number: of the metric, a calibration error with inverted intervals.
             variant, since: the numbers of the two variants.
         """
+        return None
+
+    def with_unseen(
+        self, number: int, variant: int, since: int, changes: Array
+    ) -> list[Array] | None:
+        """Return the replicates of a change with one row that was not seen, (R,) for each kind of
+        row; None where it has no such row."""
         return None
 
     def discordant(self, number: int, variant: int, since: int) -> Discordant | None:
@@ -234,14 +242,16 @@ def change_of(
     settings: Settings,
     reach: Callable[[], float | None] = lambda: None,
     discordant: Callable[[], Discordant | None] = lambda: None,
+    with_unseen: Callable[[Array], list[Array] | None] = lambda changes: None,
 ) -> Estimate:
     """Return after minus before. Both were measured by the same draws, so the noise that they share
     cancels.
 
-    Without inverted intervals the differences of the replicates give interval and p-value, or the
-    rows that `discordant` counts. With them, replicates of calibration errors are biased upward, so
-    the two inverted intervals are combined instead, with the correlation of the replicates
-    (`intervals.difference`), and cut where `reach` says. Both are methods of `Results`.
+    Without inverted intervals the differences of the replicates give interval and p-value, with an
+    unseen row (`with_unseen`), or the rows that `discordant` counts. With them, replicates of
+    calibration errors are biased upward, so the two inverted intervals are combined instead, with
+    the correlation of the replicates (`intervals.difference`), and cut where `reach` says. These
+    are methods of `Results`.
     """
     estimate = Estimate(
         before.name,
@@ -267,6 +277,12 @@ def change_of(
             low, high = difference.of_shares(counted, settings.level)
             p_value = difference.p_of_shares(counted, settings.level)
             return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)
+        kinds = with_unseen(changes) if settings.inverted else None
+        ends = None if kinds is None else unseen.ends(kinds, settings.level)
+        if kinds is not None and ends is not None:
+            estimate = replace(estimate, error=ends.error)
+            p_value = difference.p_of_kinds(kinds, settings.level)
+            return replace(_with_interval(estimate, corrected, *ends[:2]), p_value=p_value)
         low, high = bootstrap.plain("percentile", value, changes, settings.level)
         p_value = difference.p_of_replicates(changes, settings.level)
         return replace(_with_interval(estimate, corrected, low, high), p_value=p_value)

@@ -12,9 +12,9 @@ classes alike where the row is, and otherwise by the row's own probabilities.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -61,10 +61,12 @@ class Labelled:
     """The sample with one label per row, and which row each replicate draws.
 
     Attributes:
+        labels: (M,) the labels; of confidences alone, whether each row is right.
         rows: one value per row, as if they had these labels.
         at: (R,) the row of each replicate.
     """
 
+    labels: Array
     rows: Rows
     at: Array
 
@@ -97,23 +99,27 @@ class UnseenRows:
         assert score is not None
         count = np.ones(len(score)) if self.count is None else self.count
         kinds = unseen.kinds(score.astype(np.float64), count, self.draws)
+        dtype = bool if self.sample.classes is None else int
+        same = {o: self._labelled(np.full(len(score), o, dtype)) for o in unseen.OUTCOMES}
         if self.sample.classes is None:
-            rows = {o: self._reduced(np.full(len(score), bool(o))) for o in unseen.OUTCOMES}
-            return [Labelled(rows[kind.outcome], kind.at) for kind in kinds]
+            return [same[kind.outcome](kind.at) for kind in kinds]
         assert plain.predicted is not None
         right = plain.predicted.astype(np.int64)
         if binary:
-            rows = {o: self._reduced(np.full(len(score), o)) for o in unseen.OUTCOMES}
-            found = [Labelled(rows[kind.outcome], kind.at) for kind in kinds]
             alike = kinds[0].at
-            return [*found, *(Labelled(self._reduced(x), alike) for x in (right, 1 - right))]
+            found = [same[kind.outcome](kind.at) for kind in kinds]
+            return [*found, *(self._labelled(x)(alike) for x in (right, 1 - right))]
         rng = generator(Stream.UNSEEN, self.draws.seed, 5)
         wrong = unseen.wrong_labels(to_probs(self.sample).matrix(), right, rng)
-        hit, missed, other = map(self._reduced, (right, *wrong))
+        hit, missed, other = map(self._labelled, (right, *wrong))
         return [
-            Labelled(hit if kind.outcome else (missed if k < 2 else other), kind.at)
+            (hit if kind.outcome else (missed if k < 2 else other))(kind.at)
             for k, kind in enumerate(kinds)
         ]
+
+    def _labelled(self, labels: Array) -> Callable[[Array], Labelled]:
+        """Return what makes a `Labelled` of the drawn rows, with these labels."""
+        return partial(Labelled, labels, self._reduced(labels))
 
     def is_share(self, spec: Spec) -> bool:
         """Return whether a score is a share of rows that have equal weights."""
@@ -151,6 +157,34 @@ class UnseenRows:
                 return None
             at = np.where(np.isfinite(value[one.at]), one.at, finite[one.at % len(finite)])
             found.append(Case(value[at], self.weight(at)))
+        return found
+
+    def changes(self, spec: Spec, after: UnseenRows) -> list[Case]:
+        """Return by how much a score may change for the unseen row, one case per kind.
+
+        The row is drawn as before the change, and is the same after it. Of a row with an infinite
+        score nothing is known; another one is taken.
+
+        Args:
+            spec: the score.
+            after: the same rows after the change.
+        """
+        moved: dict[int, Array] = {}
+        found = []
+        for one in self.labelled:
+            key = id(one.rows)
+            if key not in moved:
+                values = [
+                    np.asarray(spec.of_rows(rows), np.float64)
+                    for rows in (one.rows, after._reduced(one.labels))
+                ]
+                with np.errstate(invalid="ignore"):
+                    moved[key] = values[1] - values[0]
+            change = moved[key]
+            finite = np.flatnonzero(np.isfinite(change))
+            if len(finite):
+                at = np.where(np.isfinite(change[one.at]), one.at, finite[one.at % len(finite)])
+                found.append(Case(change[at], self.weight(at)))
         return found
 
     def _reduced(self, labels: Array | None) -> Rows:

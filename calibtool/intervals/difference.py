@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -254,6 +255,37 @@ def p_of_replicates(drawn: Array, level: float) -> float:
     normal = math.erfc(abs(float(drawn.mean())) / spread / math.sqrt(2)) if spread else 0.0
     # the interval excludes 0 at this level, so the p-value has to stay below 1 - level
     return min(max(p, normal), math.nextafter(alpha, 0.0))
+
+
+def p_of_kinds(kinds: Sequence[Array], level: float) -> float:
+    """Return the smallest 1 - level at which the interval over all kinds excludes 0.
+
+    The interval runs from the lowest lower quantile of a kind to the highest upper one, so that the
+    kind with most on the other side of 0 decides (`intervals.unseen`).
+
+    Args:
+        kinds: (R,) replicates of the difference each.
+        level: of the interval that the p-value goes with; both agree on significance at it.
+
+    >>> p_of_kinds([np.linspace(-1, 3, 101), np.linspace(1, 2, 101)], 0.95)
+    0.5
+    """
+    known = [np.sort(drawn[np.isfinite(drawn)]) for drawn in kinds]
+    known = [drawn for drawn in known if len(drawn)]
+    if not known or all(drawn[0] == drawn[-1] == 0 for drawn in known):
+        return 1.0
+    below = max(map(_share_below, known))
+    p = 2 * min(below, max(_share_below(-drawn[::-1]) for drawn in known))
+    alpha = round(1 - level, 12)
+    if p >= alpha:
+        return min(p, 1.0)
+    # with few replicates in the tail, no smaller than a normal distribution has it
+    normal = [
+        math.erfc(abs(float(drawn.mean())) / float(drawn.std()) / math.sqrt(2))
+        for drawn in known
+        if drawn.std() > 0
+    ]
+    return min(max([p, *normal]), math.nextafter(alpha, 0.0))
 
 
 def _share_below(drawn: Array) -> float:

@@ -10,6 +10,7 @@ import pytest
 from simulated import simulate
 
 import calibtool as ct
+from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.maps import Power
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
@@ -150,3 +151,25 @@ def test_accuracies_that_differ_in_no_row_may_differ_in_the_next():
     assert change.value == 0
     assert (change.low, change.high) == pytest.approx((-0.0122, 0.0122), abs=1e-4)
     assert change.p_value == 1
+
+
+def test_a_change_of_a_loss_doubts_what_was_not_seen():
+    """100 rows without an event do not show that sharper scores are better."""
+    scores = np.full(100, 0.01)
+    rows = ct.Predictions.from_probs(scores, np.zeros(100, int))
+    sharper = Calibrator("temperature", Power(0.5), 2)
+    nll, brier = ct.evaluate(rows, ["nll", "brier"], calibrator=sharper, resamples=300).change
+    # each row without an event gains; one event costs about ln(0.01 / 0.0001) = 4.6
+    assert nll.value < 0
+    assert nll.low < 0 < nll.high
+    assert nll.high > 0.02
+    assert nll.p_value > 0.05
+    assert brier.low <= brier.value <= brier.high
+
+
+def test_what_no_label_changes_is_not_doubted():
+    rng = np.random.default_rng(0)
+    rows = ct.Predictions.from_probs(rng.random(100), rng.integers(0, 2, 100))
+    same = Calibrator("temperature", Power(1.0), 2)
+    for change in ct.evaluate(rows, ["nll", "brier"], calibrator=same, resamples=50).change:
+        assert [change.value, change.low, change.high] == pytest.approx([0, 0, 0], abs=1e-12)
