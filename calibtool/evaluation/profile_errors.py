@@ -23,7 +23,7 @@ from calibtool.metrics.profiles import Profile
 from calibtool.metrics.spec import Spec
 from calibtool.types import Array
 
-# Norms that are never below the absolute mean gap, and their estimates.
+# Norms that are never below the absolute mean gap, and their estimates; so is TACE, which has none.
 NORMS_OF_ALL = ("l1", "l2", "debiased_l1", "debiased_l2")
 
 
@@ -99,7 +99,7 @@ class ProfileErrors:
                 SIDES.get(spec.norm, 0),
                 band=band,
             )
-            if spec.norm in NORMS_OF_ALL:
+            if spec.norm in (*NORMS_OF_ALL, ""):
                 own = own._replace(high=max(own.high, self._shift))
             self._own[key] = own
         return self._own[key]
@@ -121,8 +121,9 @@ class ProfileErrors:
             return shift.largest(score.ravel(), count.ravel(), float(gap.sum()), level)
         if float((count * np.minimum(score, 1 - score)).sum()) >= 2 * MANY:
             return 0.0
-        classes = zip(score, count, gap, strict=True)
-        return float(np.mean([shift.largest(s, n, float(g.sum()), level) for s, n, g in classes]))
+        share = np.maximum(mass.sum(axis=-1), 1e-300)  # of the rows that a threshold leaves
+        classes = zip(score, count, gap.sum(axis=-1) / share, strict=True)
+        return float(np.mean([shift.largest(s, n, float(g), level) for s, n, g in classes]))
 
     def _worst(self, spec: Spec) -> Inverted:
         """Return the interval of the largest gap, whose ends are those of single bins.

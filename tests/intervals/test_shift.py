@@ -120,3 +120,15 @@ def test_an_error_whose_candidates_do_not_cover_has_no_interval_and_proves_nothi
     assert (estimate.low, estimate.high, estimate.corrected) == (None, None, None)
     with pytest.raises(UsageError, match="has no interval"):
         decide(parse_requirement("kde-ece <= 0.2"), estimate, "prove", 0.95, 200)
+
+
+def test_errors_of_rows_without_an_event_reach_as_far_as_the_rows_can_tell():
+    """No event in 100 rows does not exclude 1 - 0.025 ** (1 / 100) = 3.6 %."""
+    scores = np.full(100, 0.005)
+    report = ct.evaluate(
+        ct.Predictions.from_probs(scores, np.zeros(100, int)),
+        ["ece", "ada-ece", "rmsce", "mce", "classwise-ece", "tace", "ks", "smece"],
+        resamples=100,
+    )
+    most = 1 - 0.025 ** (1 / 100) - 0.005
+    assert {e.name: e.high > 0.98 * most for e in report} == {e.name: True for e in report}
