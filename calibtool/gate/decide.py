@@ -59,6 +59,11 @@ def decide(
         )
     if mode == "point":
         return Check(estimate, _by_value(requirement, shown), margin, _point(margin), rows=rows)
+    unmet = not requirement.met(shown)
+    if not math.isfinite(estimate.value) and estimate.better == "nearer" and unmet:
+        # a slope or an intercept is infinite where an outcome was not seen, whatever the truth
+        why = "the measured value is infinite: these rows show one of the outcomes too seldom"
+        return Check(estimate, "inconclusive", margin, why, rows=rows)
     if not math.isfinite(estimate.value):  # more rows cannot make an infinite mean finite
         if mode == "prove" and requirement.met(shown):
             why = "the measured value is infinite and has no interval, so nothing is proven"

@@ -733,3 +733,11 @@ def test_what_has_no_interval_is_never_proven():
     for mode, decision in (("prove", "inconclusive"), ("tolerate", "pass")):
         (verdict,) = check(p, ["cox-slope >= 0.9"], mode=mode, **FEW).verdicts
         assert verdict.decision == decision
+
+
+def test_an_intercept_that_no_event_leaves_infinite_decides_nothing():
+    rows = ct.Predictions.from_probs(np.full(100, 0.01), np.zeros(100, int))
+    for mode in ("prove", "tolerate"):
+        verdict = check(rows, ["citl >= -1"], mode=mode, **FEW).verdicts[0]
+        assert verdict.decision == "inconclusive"
+        assert "too seldom" in verdict.held.why
