@@ -161,7 +161,8 @@ def verdict(wanted: Requirement, metric: str, row: np.ndarray, mode: str, n: int
     values = dict(zip(MEASURED_NUMBERS, row, strict=False))
     known = {key: None if np.isnan(x) else float(x) for key, x in values.items()}
     try:
-        one = ct.Estimate(metric, known.pop("value"), **known)
+        better = "lower" if wanted.spec is None else wanted.spec.metric.better
+        one = ct.Estimate(metric, known.pop("value"), better=better, **known)
         return decide(wanted, one, mode, 0.95, n).decision
     except CalibtoolError:
         return "none"

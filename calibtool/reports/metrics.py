@@ -267,6 +267,11 @@ def _values(metric: Metric, option: str) -> str:
 def _interval(metric: Metric) -> str:
     """Return how the metric's interval is computed."""
     of_bins = isinstance(metric, BinnedError) or getattr(metric, "edges", None) is not None
+    if isinstance(metric, BinnedError) and metric.norm == "worst":
+        return (
+            "[Exact intervals](../intervals.md#mce-and-the-order-of-errors) of the bins that were "
+            "seen."
+        )
     if of_bins:
         return "The [inverted bootstrap](../intervals.md)."
     if isinstance(metric, CellMetric) and not metric.covers:
