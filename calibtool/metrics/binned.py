@@ -53,7 +53,7 @@ PLAIN: tuple[BinnedError, ...] = (
         "Naeini et al. 2015; Guo et al. 2017, eq. 5",
         norm="worst",
         sees="the worst bin, however few rows it holds",
-        blind="every other bin, and bins that no row fell into; a bin of one row is often the worst",
+        blind="every other bin, and bins without rows; a bin of one row is often the worst",
     ),
     BinnedError(
         "average-ce",
