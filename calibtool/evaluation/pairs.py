@@ -77,7 +77,7 @@ def discordant(spec: Spec, before: Rows, after: Rows) -> Discordant | None:
     metric = spec.metric
     if not isinstance(metric, Score) or metric.name not in SHARES or before.weights is not None:
         return None
-    a, b = (metric.rows(rows, **spec.options) for rows in (before, after))
+    a, b = (spec.of_rows(rows) for rows in (before, after))
     same = True
     if before.predicted is not None and after.predicted is not None:
         same = np.array_equal(before.predicted, after.predicted)

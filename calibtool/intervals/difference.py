@@ -244,17 +244,7 @@ def p_of_replicates(drawn: Array, level: float) -> float:
     >>> p_of_replicates(np.linspace(-1, 3, 101), 0.95), p_of_replicates(np.zeros(9), 0.95)
     (0.5, 1.0)
     """
-    drawn = np.sort(drawn[np.isfinite(drawn)])
-    if not len(drawn) or drawn[0] == drawn[-1] == 0:
-        return 1.0
-    p = 2 * min(_share_below(drawn), _share_below(-drawn[::-1]))
-    alpha = round(1 - level, 12)  # 1 - 0.95 is 0.050000000000000044 in binary
-    if p >= alpha:
-        return min(p, 1.0)
-    spread = float(drawn.std())
-    normal = math.erfc(abs(float(drawn.mean())) / spread / math.sqrt(2)) if spread else 0.0
-    # the interval excludes 0 at this level, so the p-value has to stay below 1 - level
-    return min(max(p, normal), math.nextafter(alpha, 0.0))
+    return p_of_kinds([drawn], level)
 
 
 def p_of_kinds(kinds: Sequence[Array], level: float) -> float:
@@ -276,7 +266,7 @@ def p_of_kinds(kinds: Sequence[Array], level: float) -> float:
         return 1.0
     below = max(map(_share_below, known))
     p = 2 * min(below, max(_share_below(-drawn[::-1]) for drawn in known))
-    alpha = round(1 - level, 12)
+    alpha = round(1 - level, 12)  # 1 - 0.95 is 0.050000000000000044 in binary
     if p >= alpha:
         return min(p, 1.0)
     # with few replicates in the tail, no smaller than a normal distribution has it
@@ -285,6 +275,7 @@ def p_of_kinds(kinds: Sequence[Array], level: float) -> float:
         for drawn in known
         if drawn.std() > 0
     ]
+    # the interval excludes 0 at this level, so the p-value has to stay below 1 - level
     return min(max([p, *normal]), math.nextafter(alpha, 0.0))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibtool.intervals import shares
 from calibtool.types import Array
 
 # Shares of the rows at which walks start. Each has an equal part of the tail.
@@ -39,9 +40,10 @@ def interval(wrong: Array, rows: Array, risk: float, level: float) -> tuple[floa
     (0.0, 0.007)
     """
     tail = (1 - level) / 2
-    taken, missed = np.cumsum(rows), np.cumsum(wrong)
+    taken = np.cumsum(rows)
+    missed = np.minimum(np.cumsum(wrong), taken)  # sums of weights round
     total = float(taken[-1])
-    upper = _bound(missed, taken, 1 - tail * (1 - OF_SHARE) / len(STARTS))
+    upper = shares.upper(missed, taken, tail * (1 - OF_SHARE) / len(STARTS))
     fits = upper <= risk
     reached = 0.0
     for start in STARTS:
@@ -50,22 +52,8 @@ def interval(wrong: Array, rows: Array, risk: float, level: float) -> tuple[floa
         last = first + (int(broken[0]) if len(broken) else len(fits) - first)
         if last > first:
             reached = max(reached, float(taken[last - 1]))
-    may = _bound(missed, taken, tail * (1 - OF_SHARE)) <= risk
+    may = shares.lower(missed, taken, tail * (1 - OF_SHARE)) <= risk
     most = float(taken[may].max(initial=0.0))
-    low = _bound(np.array([reached]), np.array([total]), tail * OF_SHARE)
-    high = _bound(np.array([most]), np.array([total]), 1 - tail * OF_SHARE)
+    low = shares.lower(np.array([reached]), np.array([total]), tail * OF_SHARE)
+    high = shares.upper(np.array([most]), np.array([total]), tail * OF_SHARE)
     return float(low[0]), float(high[0])
-
-
-def _bound(hits: Array, trials: Array, share: float) -> Array:
-    """Return Clopper and Pearson's bound of a rate: the upper one for a `share` above 1/2."""
-    from scipy.special import betaincinv
-
-    hits = np.minimum(hits, trials)
-    if share > 0.5:
-        inner = hits < trials
-        a, b = np.where(inner, hits + 1, 1), np.where(inner, trials - hits, 1)
-        return np.asarray(np.where(inner, betaincinv(a, b, share), 1.0))
-    inner = hits > 0
-    a, b = np.where(inner, hits, 1), np.where(inner, trials - hits + 1, 1)
-    return np.asarray(np.where(inner, betaincinv(a, b, share), 0.0))

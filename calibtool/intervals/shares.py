@@ -16,12 +16,24 @@ def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Arra
     >>> float(low[0]), float(high[0].round(4))  # 1 - 0.025 ** (1 / 10)
     (0.0, 0.3085)
     """
+    hits, tail = rate * rows, (1 - level) / 2
+    return lower(hits, rows, tail), upper(hits, rows, tail)
+
+
+def lower(hits: Array, rows: Array, tail: float) -> Array:
+    """Return the lower Clopper-Pearson bound of rates, (M,), whose error rate is `tail`."""
     from scipy.special import betaincinv
 
-    hits, tail = rate * rows, (1 - level) / 2
-    misses = rows - hits
-    # betaincinv has no parameter 0; these ends are replaced by 0 and 1 below
-    low = betaincinv(np.maximum(hits, 1e-300), misses + 1, tail)
-    high = betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - tail)
+    # betaincinv has no parameter 0; this end is replaced by 0 below
+    bound = betaincinv(np.maximum(hits, 1e-300), rows - hits + 1, tail)
     # 1e-9: the product of a rate and its rows is 0, or `rows`, up to rounding only
-    return np.where(hits > 1e-9, low, 0 * hits), np.where(misses > 1e-9, high, 1 + 0 * hits)
+    return np.asarray(np.where(hits > 1e-9, bound, 0 * hits))
+
+
+def upper(hits: Array, rows: Array, tail: float) -> Array:
+    """Return the upper Clopper-Pearson bound of rates, (M,), whose error rate is `tail`."""
+    from scipy.special import betaincinv
+
+    misses = rows - hits
+    bound = betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - tail)
+    return np.asarray(np.where(misses > 1e-9, bound, 1 + 0 * hits))
