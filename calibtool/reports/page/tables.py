@@ -257,7 +257,9 @@ def num(text: str, also: str = "", *, sort: float | None = None) -> Markup:
 
 
 def _name(estimate: Estimate) -> Markup:
-    view = element("span", f" {estimate.view}", class_="view") if estimate.view else None
+    # a name that says its view is not told twice
+    unsaid = estimate.view and "view=" not in estimate.name
+    view = element("span", f" {estimate.view}", class_="view") if unsaid else None
     return element("th", estimate.name, view, scope="row")
 
 
