@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from populations import CLASSES, SCENARIOS, population
-from truth import true
+from truth import truth as true_value
 
 import calibtool as ct
 
@@ -32,7 +32,7 @@ def main() -> None:
         for n in asked.sizes:
             rng = np.random.default_rng([2, list(SCENARIOS).index(scenario), n])
             inside = dict.fromkeys(METRICS, 0)
-            truth = {m: true(m, scenario, n) for m in METRICS}
+            truth = {m: true_value(scenario, m) for m in METRICS}
             for seed in range(asked.simulations):
                 p, q = population(rng, n, scenario)
                 y = (q.cumsum(1) < rng.random((n, 1))).sum(1).clip(0, CLASSES - 1)

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import coverage_page
 import numpy as np
 from numpy.typing import NDArray
-from populations import POPULATIONS, SCENARIOS, draw
-from truth import MEASURED, OF_SIZE, SLOW, measured, true, truth
+from populations import POPULATIONS, SCENARIOS, Floats, draw
+from truth import MEASURED, OF_SEEN_BINS, SLOW, measured, of_seen_bins, truth
 
 import calibtool as ct
 from calibtool.calibrators.calibrator import Calibrator
@@ -111,16 +111,20 @@ class Truths:
         self.path = folder / f"truths-{made_by}.json"
         self.known = json.loads(self.path.read_text()) if self.path.exists() else {}
 
-    def __call__(self, metric: str, name: str, n: int) -> float:
-        key = f"{metric}|{name}|{n if metric in OF_SIZE else ''}"
+    def __call__(self, metric: str, name: str, n: int, indices: Iterable[float]) -> Floats:
+        """The true values that the intervals of these data sets should contain."""
+        if metric in OF_SEEN_BINS:
+            sets = [draw(generator(name, n, int(index)), n, name) for index in indices]
+            return np.array([of_seen_bins(metric, name, rows) for rows in sets])
+        key = f"{metric}|{name}"
         if key not in self.known:
-            self.known[key] = self._true(metric, name, n)
+            self.known[key] = self._true(metric, name)
             self.path.write_text(json.dumps(self.known))
-        return float(self.known[key])
+        return np.full(len([*indices]), self.known[key])
 
-    def _true(self, metric: str, name: str, n: int) -> float:
+    def _true(self, metric: str, name: str) -> float:
         if not metric.startswith("delta("):
-            return true(metric, name, n)
+            return truth(name, metric)
         plain = metric[6:-1]
         return truth(name, plain, temperature(name)) - truth(name, plain)
 
@@ -131,8 +135,13 @@ def measure(part: Part) -> NDArray[np.float64]:
     return np.array([_measure(part, metrics, i) for i in part.indices])
 
 
+def generator(name: str, n: int, index: int) -> np.random.Generator:
+    """What a data set is drawn with."""
+    return np.random.default_rng([index, n, *name.encode()])
+
+
 def _measure(part: Part, metrics: Sequence[str], index: int) -> list[list[float]]:
-    rng = np.random.default_rng([index, part.n, *part.name.encode()])
+    rng = generator(part.name, part.n, index)
     data = draw(rng, part.n, part.name).sample(rng)
     options: dict[str, Any] = {"resamples": part.resamples, "seed": index, "threads": 1}
     began = time.process_time()
@@ -223,23 +232,23 @@ def parts(
 # ------------------------------------------------------------------ shares
 
 
-def cell(
-    metric: str, name: str, n: int, resamples: int, rows: NDArray[np.float64], true_value: float
-) -> Cell:
+def cell(metric: str, name: str, n: int, resamples: int, rows: Floats, true_values: Floats) -> Cell:
     """The shares of one metric, from its numbers on each data set, (data sets, 8)."""
     value, low, high, corrected, _, p, seconds, _ = rows.T
     given = ~np.isnan(low) & ~np.isnan(high)
-    low, high = low[given], high[given]
+    low, high, true_value = low[given], high[given], true_values[given]
     centre = np.where(np.isnan(corrected), value, corrected)
     centre = centre[np.isfinite(centre)]
-    near = 1e-9 * max(1.0, abs(true_value))  # an end that is the truth but for rounding contains it
+    near = 1e-9 * np.maximum(
+        1.0, np.abs(true_value)
+    )  # an end that is the truth but for rounding contains it
     return Cell(
         metric,
         name,
         n,
         len(rows),
         share(given),
-        float(f"{true_value:.6g}"),
+        float(f"{true_values.mean():.6g}"),
         *(
             share(hits) if len(low) else None
             for hits in (
@@ -354,7 +363,7 @@ def main() -> None:
     truths = Truths(raw.folder)
     for name, n, resamples, known, numbers in raw.every():
         for metric, rows in zip(known, numbers.transpose(1, 0, 2), strict=True):
-            one = cell(metric, name, n, resamples, rows, truths(metric, name, n))
+            one = cell(metric, name, n, resamples, rows, truths(metric, name, n, rows[:, -1]))
             found[metric, name, n] = one
     ordered = sorted(found.values(), key=place)
     write(results, ordered)

@@ -22,8 +22,8 @@ cell for which an interval is given, and more is acceptable where the model is c
 interval is not given for all data sets (too few events, or nothing that varied), the coverage is
 that of those given.
 
-The true MCE is that of the bins that hold at least 1/n of the population: no data tell about a bin
-that is never seen.
+The true MCE of a data set is that of the bins in which it has rows, since MCE is of these: no data
+tell about a bin without rows.
 
 ## The populations
 

@@ -18,6 +18,7 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +120,12 @@ def edges(raw: Raw) -> Iterator[dict[str, Any]]:
     truths = Truths(raw.folder)
     for name, n, _, known, numbers in raw.every():
         for metric, rows in zip(known, numbers.transpose(1, 0, 2), strict=True):
-            yield from edge(metric, name, n, rows, truths(metric, name, n))
+            yield from edge(metric, name, n, rows, truths(metric, name, n, rows[:, -1]))
 
 
-def edge(metric: str, name: str, n: int, rows: np.ndarray, true: float) -> Iterator[dict[str, Any]]:
+def edge(
+    metric: str, name: str, n: int, rows: np.ndarray, true: np.ndarray
+) -> Iterator[dict[str, Any]]:
     """Shares of data sets in which a model that misses the threshold by next to nothing is proven
     to meet it, and in which one that meets it by as little fails: each at most 2.5 % for an
     interval that misses so often on each side."""
@@ -130,22 +133,29 @@ def edge(metric: str, name: str, n: int, rows: np.ndarray, true: float) -> Itera
     better = parse(plain).metric.better
     relations = {"lower": ("<=",), "higher": (">=",)}.get(better, ("<=", ">="))
     for relation in relations:
-        off = 1e-9 * max(1.0, abs(true)) * (1 if relation == "<=" else -1)
-        missed, met = (limit(metric, relation, true + sign * off) for sign in (-1, 1))
-        if missed is None or met is None:  # at the end of the metric's range
+        limits = [ends(metric, relation, value) for value in true.tolist()]
+        if any(limit is None for pair in limits for limit in pair):  # at the end of the range
             continue
-        proofs = [verdict(missed, metric, row, "prove", n) == "pass" for row in rows]
-        alarms = [verdict(met, metric, row, "tolerate", n) == "fail" for row in rows]
+        sets = [*zip(limits, rows, strict=True)]
+        proofs = [verdict(missed, metric, row, "prove", n) == "pass" for (missed, _), row in sets]
+        alarms = [verdict(met, metric, row, "tolerate", n) == "fail" for (_, met), row in sets]
         yield {
             "metric": metric,
             "scenario": name,
             "n": n,
             "relation": relation,
-            "true": true,
+            "true": float(true.mean()),
             "sets": len(rows),
             "proofs": float(np.mean(proofs)),
             "alarms": float(np.mean(alarms)),
         }
+
+
+@cache
+def ends(metric: str, relation: str, true: float) -> tuple[Requirement | None, Requirement | None]:
+    """The thresholds that a model of a true value misses, and meets, by next to nothing."""
+    off = 1e-9 * max(1.0, abs(true)) * (1 if relation == "<=" else -1)
+    return limit(metric, relation, true - off), limit(metric, relation, true + off)
 
 
 def limit(metric: str, relation: str, threshold: float) -> Requirement | None:
@@ -156,8 +166,9 @@ def limit(metric: str, relation: str, threshold: float) -> Requirement | None:
         return None
 
 
-def verdict(wanted: Requirement, metric: str, row: np.ndarray, mode: str, n: int) -> str:
+def verdict(wanted: Requirement | None, metric: str, row: np.ndarray, mode: str, n: int) -> str:
     """The decision; "none" where there is no value, or no interval."""
+    assert wanted is not None
     values = dict(zip(MEASURED_NUMBERS, row, strict=False))
     known = {key: None if np.isnan(x) else float(x) for key, x in values.items()}
     try:

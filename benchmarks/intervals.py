@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 from populations import POPULATIONS, SCENARIOS, Rows, draw
-from truth import BINS, resolved, true
+from truth import BINS, resolved, truth
 
 import calibtool as ct
 
@@ -130,7 +130,7 @@ def summarised(
         if not len(low):
             continue
         # all of rmsce's have its truth: what debiased-rmsce estimates is the same
-        value = true(metric, name, n)
+        value = truth(name, metric)
         made.append(
             Row(
                 metric,

@@ -60,8 +60,8 @@ MEASURED = {
     "brier-skill": "cb",
     "mcb": "cbk",
 }
-# what of them depends on the number of rows that are seen
-OF_SIZE = ("mce", "average-ce")
+# what of them is about the bins that a data set sees
+OF_SEEN_BINS = ("mce", "average-ce")
 # two thirds of the time of all of them; they can be measured on fewer data sets
 SLOW = ("kde-ece", "smece", "ici", "tace", "mcb")
 
@@ -99,13 +99,6 @@ def cooled(p: Floats, temperature: float) -> Floats:
 def truth(name: str, metric: str, temperature: float = 1.0) -> float:
     """The true value of a metric, as the rows have it, seen or not."""
     return true_value(parse(metric), population_rows(name, temperature))
-
-
-def true(metric: str, name: str, n: int) -> float:
-    """The true value that an interval of a data set of n rows should contain."""
-    if metric in OF_SIZE:
-        return seen(metric, name, n)
-    return truth(name, metric)
 
 
 def true_value(spec: Spec, rows: Rows) -> float:
@@ -207,13 +200,21 @@ def kernel_error(p: Floats, q: Floats) -> float:
     return float((form.sum() - np.trace(form)) / (len(p) * (len(p) - 1)))
 
 
-def seen(metric: str, name: str, n: int) -> float:
-    """MCE or average CE of the bins that a data set of n rows can be expected to see."""
-    rows = population_rows(name)
+@cache
+def true_gaps(name: str) -> Floats:
+    """The true gap of each bin of a population, 0 in one that it lacks."""
+    pooled = bins_of(population_rows(name))
+    return np.abs(pooled.y - pooled.p) / np.maximum(pooled.n, 1e-300)
+
+
+def bins_of(rows: Rows) -> Cells:
     (cells,) = panels(rows, resolved("auto", rows))
-    pooled = cells.pool(np.arange(1, BINS + 1) / BINS)
-    some = pooled.n >= rows.mass.sum() / n
-    gaps = np.abs((pooled.y - pooled.p)[some] / pooled.n[some])
+    return cells.pool(np.arange(1, BINS + 1) / BINS)
+
+
+def of_seen_bins(metric: str, name: str, rows: Rows) -> float:
+    """The true MCE or average CE of the bins in which a data set has rows."""
+    gaps = true_gaps(name)[bins_of(rows).n > 0]
     return float(gaps.max() if metric == "mce" else gaps.mean())
 
 
@@ -232,7 +233,9 @@ def main() -> None:
         metrics = options.metrics or measured(rows.kind)
         drawn = ct.evaluate(data, metrics, resamples=200)
         for metric in metrics:
-            one, value = drawn[metric], true(metric, name, options.rows)
+            one = drawn[metric]
+            seen = metric in OF_SEEN_BINS
+            value = of_seen_bins(metric, name, rows) if seen else truth(name, metric)
             error = one.error or np.nan
             print(
                 f"{name:11} {metric:19} true {value:8.5f} drawn {one.value:8.5f} "
