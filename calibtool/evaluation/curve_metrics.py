@@ -22,7 +22,7 @@ from calibtool.evaluation.unseen_cells import (
 )
 from calibtool.evaluation.unseen_classes import of_classes
 from calibtool.evaluation.unseen_rows import with_ends
-from calibtool.intervals import inversion, shift, unseen
+from calibtool.intervals import candidates, inversion, shift, unseen
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
@@ -32,7 +32,7 @@ from calibtool.types import Array
 
 # Candidate truths lie on a line: at 0 the scores are calibrated, at 1 they are off as observed; in
 # between the error is concentrated (`Fine.moved`). The steps are close where intervals usually end;
-# between them `inversion.along` interpolates. Beyond them, each candidate is FARTHER times as far
+# between them `candidates.along` interpolates. Beyond them, each candidate is FARTHER times as far
 # as the one before, until enough of its data sets lie above the observed error. FARTHEST bounds
 # their number: nine beyond STEPS.
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6)
@@ -228,7 +228,7 @@ class CurveMetrics:
         assert isinstance(spec.metric, CellMetric)
         if spec.metric.pushed:
             replicates.append(2 * self.value[spec.name] - plain)
-        return unseen.ends(replicates, self.settings.level, *spec.limits)
+        return unseen.ends(replicates, self.settings.level, *spec.limits, self.problems.rows())
 
     @cached_property
     def _few(self) -> bool:
@@ -328,11 +328,11 @@ class CurveMetrics:
             if at >= len(STEPS):
                 level = self.settings.level
                 unfinished = [
-                    e for e in unfinished if not inversion.enough(seen[e], drawn[e][-1], level)
+                    e for e in unfinished if not candidates.enough(seen[e], drawn[e][-1], level)
                 ]
         self.settings.progress("candidate truths", 1.0)
         found = {
-            name: inversion.along(
+            name: candidates.along(
                 seen[name], np.array(truth[name]), np.array(drawn[name]), self.settings.level
             )
             for name in errors
