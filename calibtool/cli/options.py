@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 READING = (
     *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
     *("predictions", "weights", "classes", "renormalize"),
-    *("filter", "skip_bad_files"),
+    *("filter", "skip_bad_files", "max_unpacked"),
 )
 
 
@@ -50,6 +50,13 @@ reading = stack(
         "--filter", metavar="EXPR", help="Rows to read, such as \"day = '2026-11-01' and p > 0.2\"."
     ),
     click.option("--skip-bad-files", is_flag=True, help="Skip files that cannot be read."),
+    click.option(
+        "--max-unpacked",
+        type=click.FloatRange(min=0),
+        metavar="GB",
+        help="Limit of what compressed arrays of an npz may unpack to.  [default: 0.27 GB, or 16 "
+        "times the file]",
+    ),
 )
 
 

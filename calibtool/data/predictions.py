@@ -23,6 +23,7 @@ from calibtool.data.validation import (
     numeric,
     require_finite,
     require_pandas,
+    require_range,
     require_rows,
     require_unit,
     row_weights,
@@ -72,14 +73,16 @@ class Predictions(Shown):
 
         Labels are class ids in [0, K), names found in `class_names`, or one-hot rows; None if a
         calibrator is only to be applied.
-        Raises InputError for values that are not finite, shapes that differ, labels out of range.
+        Raises InputError for values that are not finite or beyond 1e38, shapes that differ, labels
+        out of range.
 
         >>> Predictions.from_logits([[2.0, 0.0], [0.0, 1.0]], [0, 1]).rows
         2
         """
         place = place or Origin(values="logits")
         values = matrix(logits, place)
-        require_finite(values, place.values, place)
+        require_rows(values, place)
+        require_range(values, place.values, place)
         return cls._build("logits", values, labels, weights, class_names, place)
 
     @classmethod

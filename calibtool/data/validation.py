@@ -25,6 +25,9 @@ ROUNDING = 1e-14
 # Up to this many class names, labels are compared with each name, column by column; with more, a
 # dictionary looks up each row.
 FEW_NAMES = 8
+# Larger logits are refused. The largest float32 is 3.4e38: the difference of any two logits within
+# the limit is finite in float32, and products of several of them and of weights are in float64.
+LARGEST = 1e38
 HEAVIEST = 1e30  # weights above it, or below 1 / HEAVIEST, would leave the range of float32
 
 
@@ -87,7 +90,9 @@ def numeric(values: ArrayLike, key: str, place: Origin) -> Array:
     if array.dtype.kind != "f":
         return array.astype(np.float64)
     if array.dtype.itemsize > 8 or not array.dtype.isnative:
-        return array.astype(np.dtype(f"f{min(array.dtype.itemsize, 8)}"))
+        # what is too large for float64 becomes infinite, and is refused as such
+        with np.errstate(over="ignore", under="ignore"):
+            return array.astype(np.dtype(f"f{min(array.dtype.itemsize, 8)}"))
     return array
 
 
@@ -140,6 +145,26 @@ def require_finite(values: Array, key: str, place: Origin) -> None:
     )
 
 
+def require_range(values: Array, key: str, place: Origin) -> None:
+    """Check that logits, or probabilities that are yet to be divided by their sum, are finite and
+    lie between -LARGEST and LARGEST."""
+    if values.itemsize > 2:  # float16 ends at 65504, and its extremes are slow
+        low, high = values.min(), values.max()
+        if low >= -LARGEST and high <= LARGEST:  # False for NaN
+            return
+    require_finite(values, key, place)
+    bad = np.abs(values) > LARGEST
+    if not bad.any():
+        return
+    row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
+    raise place.error(
+        key,
+        f"{int(np.count_nonzero(bad)):,} values lie beyond -{LARGEST:g} and {LARGEST:g}, the first "
+        f"in {place.row(row)}: {values[row][bad[row]].flat[0]:g}; repair them, or clip them: "
+        "a logit 1000 below another is already a probability of 0",
+    )
+
+
 def require_unit(values: Array, place: Origin, slack: float | None = None) -> None:
     """Check that values lie in [0, 1 + slack]; `slack` is float rounding by default."""
     low, high = values.min(), values.max()
@@ -152,7 +177,7 @@ def require_unit(values: Array, place: Origin, slack: float | None = None) -> No
     value = values[row][bad[row]].flat[0] if values.ndim == 2 else values[row]
     raise place.error(
         place.values,
-        f"{int(np.count_nonzero(bad)):,} values lie outside [0, 1], the first in "
+        f"{int(np.count_nonzero(bad)):,} values lie outside [0, {max(slack, 1):g}], the first in "
         f"{place.row(row)}: {value:g}; probabilities were expected"
         " (if these are logits, use --logits KEY)",
     )
@@ -169,7 +194,7 @@ def distribution(values: Array, renormalize: bool, place: Origin) -> Array:
 
     Raises InputError for rows that do not, unless `renormalize`.
     """
-    require_unit(values, place, np.inf if renormalize and values.shape[1] > 1 else None)
+    require_unit(values, place, LARGEST if renormalize and values.shape[1] > 1 else None)
     if values.shape[1] == 1:
         return np.minimum(values, 1) if values.max() > 1 else values
     total = values.sum(axis=1, dtype=np.float64)
@@ -226,7 +251,10 @@ def _from_one_hot(array: Array, classes: int, place: Origin) -> Array:
         raise place.error(
             place.labels, f"one-hot labels have {array.shape[1]} columns for {classes} classes"
         )
-    binary = ((array == 0) | (array == 1)).all(axis=1) & (array.sum(axis=1) == 1)
+    if array.dtype.kind not in "fiub":
+        raise place.error(place.labels, f"expected one-hot rows of 0 and 1, found {array.dtype}")
+    ones = array == 1
+    binary = (ones | (array == 0)).all(axis=1) & (ones.sum(axis=1) == 1)
     if not binary.all():
         row = int(np.argmin(binary))
         raise place.error(
@@ -316,13 +344,12 @@ def row_weights(weights: ArrayLike | None, rows: int, place: Origin) -> Array | 
     low, high = array.min(), array.max()
     if low < 0:
         raise place.first(place.weights, array < 0, array, "weights are negative")
-    tiny = low < 1 / HEAVIEST and ((array > 0) & (array < 1 / HEAVIEST)).any()
-    if high > HEAVIEST or tiny:
-        raise place.error(
-            place.weights,
-            f"weights must lie between {1 / HEAVIEST:g} and {HEAVIEST:g}, or be 0; these run "
-            f"from {array[array > 0].min():g} to {array.max():g}. Only ratios matter: rescale them",
-        )
+    if high > HEAVIEST or low < 1 / HEAVIEST:
+        bad = (array > HEAVIEST) | ((array > 0) & (array < 1 / HEAVIEST))
+        if bad.any():
+            what = f"weights are neither 0 nor between {1 / HEAVIEST:g} and {HEAVIEST:g}"
+            advice = "only ratios matter: rescale them"
+            raise place.first(place.weights, bad, array, what, advice)
     if place.whole and not array.any():
         raise place.error(place.weights, "all weights are zero; nothing can be measured")
     return array

@@ -42,6 +42,7 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     **dict.fromkeys(TEXTS, (str, ())),
     "renormalize": (bool, ()),
     "skip_bad_files": (bool, ()),
+    "max_unpacked": (float, ()),
 }
 WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 

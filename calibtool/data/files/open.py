@@ -19,13 +19,18 @@ PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin"}
 
 
 def open_table(
-    path: str | Path, condition: str | None = None, *, skip_bad_files: bool = False
+    path: str | Path,
+    condition: str | None = None,
+    *,
+    skip_bad_files: bool = False,
+    max_unpacked: float | None = None,
 ) -> Reader:
     """Open a file, a folder or a glob, here or on a server, as named columns.
 
     Only headers are read. `condition` selects rows, in the grammar of
-    `calibtool.data.files.filter`. Raises InputError for files that cannot be read, UsageError for a
-    condition on a format that knows none.
+    `calibtool.data.files.filter`. Compressed arrays may unpack to `max_unpacked` GB. Raises
+    InputError for files that cannot be read, UsageError for a condition on a format that knows
+    none.
     """
     files = find(str(path))
     suffix = files.suffix(files.paths[0])
@@ -67,7 +72,7 @@ def open_table(
             f"{files.text}: {suffix} can only be read from this machine, where it is mapped; copy "
             "it here first, or write parquet"
         )
-    return npz.read_by_suffix(Path(files.paths[0]))
+    return npz.read_by_suffix(Path(files.paths[0]), max_unpacked)
 
 
 def open_source(
@@ -88,7 +93,12 @@ def open_source(
     Raises InputError, UsageError.
     """
     choice = choice or Choice()
-    table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
+    table = open_table(
+        path,
+        choice.filter,
+        skip_bad_files=choice.skip_bad_files,
+        max_unpacked=choice.max_unpacked,
+    )
     if choice.filter is not None and choice.labels_file:
         raise UsageError(
             "--filter cannot be combined with --labels-file: make the labels a column of the file"
@@ -96,7 +106,7 @@ def open_source(
     roles = resolve(table, choice, need_labels=need_labels)
     labels = None
     if choice.labels_file:
-        side = open_table(choice.labels_file)
+        side = open_table(choice.labels_file, max_unpacked=choice.max_unpacked)
         if len(side.columns) != 1:
             raise UsageError(f"--labels-file {choice.labels_file}: expected a single array (npy)")
         name = next(iter(side.columns))
@@ -117,7 +127,8 @@ def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Pred
             `labels`, `labels_file`, `confidence`, `correct`, `predictions`, `weights`, `classes`;
             `renormalize=True` for probabilities that do not sum to 1; `filter` for a condition on
             the rows ("day = '2026-11-01' and score > 0.2"); `skip_bad_files=True` to leave out
-            files that cannot be read.
+            files that cannot be read; `max_unpacked` for the GB to which compressed arrays of an
+            npz file may unpack.
 
     Raises InputError for anything that is wrong with the file.
     """

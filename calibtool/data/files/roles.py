@@ -52,6 +52,7 @@ class Choice:
         renormalize: whether rows of probabilities may sum to something other than 1.
         filter: a condition on the rows.
         skip_bad_files: whether files that cannot be read are left out.
+        max_unpacked: to how many GB the compressed arrays of an npz file may unpack.
     """
 
     logits: str | None = None
@@ -67,6 +68,7 @@ class Choice:
     renormalize: bool = False
     filter: str | None = None
     skip_bad_files: bool = False
+    max_unpacked: float | None = None
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def identity_of(source: Source, task: Task, parts: Sequence[Part]) -> dict[str, 
     size = sum(size or 0 for _, size, _ in files)
     side = None if source.side_labels is None else _hash(source.side_labels.tobytes())
     options = {**asdict(source.choice), "extra": source.extra, "side": side}
+    del options["max_unpacked"]  # it changes no result
     cuts = [(part.file, part.number, part.first_row, part.rows) for part in parts]
     return {
         "versions of calibtool": __version__,
