@@ -8,9 +8,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from calibtool.version import __version__ as __version__
 
 # The public names and the modules that define them. Each is imported on first use, so that
@@ -44,7 +41,12 @@ _HOME = {
 # Public modules, and the package of an extra that each of them needs, if any.
 _MODULES = {"plot": None, "sklearn": "sklearn"}
 
+# Known to type checkers by its name. typing and importlib would take more time than the rest of a
+# command until it can handle Ctrl-C (`calibtool.cli.process`).
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from calibtool import plot as plot
     from calibtool import sklearn as sklearn
     from calibtool.analysis.comparison import compare as compare
@@ -73,6 +75,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in _MODULES:
         if not _installed(_MODULES[name]):
             # AttributeError, not ImportError: help(), hasattr() and inspect.getmembers() must work

@@ -1,7 +1,5 @@
 """python -m calibtool."""
 
-import sys
+from calibtool.cli.process import run
 
-from calibtool.cli.main import main
-
-sys.exit(main())
+run()

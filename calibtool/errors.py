@@ -35,6 +35,10 @@ class UsageError(CalibtoolError):
     """An option, a metric's spec or a requirement cannot be understood or cannot be met."""
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end, by SIGTERM: what Ctrl-C does, with another exit code."""
+
+
 class ClusterError(CalibtoolError):
     """A cluster does not answer, or its workers cannot do the work."""
 

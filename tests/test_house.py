@@ -165,7 +165,7 @@ def test_the_public_names_are_listed_once_and_typed():
         n for n in face.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
     )
     typed = {
-        alias.asname: node.module for node in block.body for alias in node.names if node.module
+        alias.asname: node.module for node in block.body for alias in node.names if alias.asname
     }
     modules = {name for name, home in typed.items() if home == "calibtool"}
     assert {n: home for n, home in typed.items() if n not in modules} == ct._HOME

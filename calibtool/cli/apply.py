@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output, overwrite
 
 
 def command(name: str) -> click.Command:
@@ -15,15 +16,17 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("calibrator")
-@click.argument("file")
+@click.argument("calibrator", type=Input())
+@click.argument("file", type=Input(same_kind=True))
 @click.option(
     "-o",
     "--output",
+    type=Output(),
     required=True,
     metavar="FILE",
     help="npz, parquet, feather, arrow or csv.",
 )
+@overwrite
 @click.option(
     "--write",
     type=click.Choice(["probs", "logits"]),
@@ -39,7 +42,13 @@ def command(name: str) -> click.Command:
 )
 @shared.reading
 def apply(
-    calibrator: str, file: str, output: str, write: str, interval: bool, **options: Any
+    calibrator: str,
+    file: str,
+    output: str,
+    overwrite: bool,
+    write: str,
+    interval: bool,
+    **options: Any,
 ) -> None:
     """Calibrate the predictions in FILE with CALIBRATOR.
 

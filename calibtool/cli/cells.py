@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output, overwrite
 
 
 def command(name: str) -> click.Command:
@@ -15,9 +16,14 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("file")
+@click.argument("file", type=Input())
 @click.option(
-    "-o", "--output", metavar="CELLS", required=True, help="The file to write, such as day1.cells."
+    "-o",
+    "--output",
+    type=Output(),
+    metavar="CELLS",
+    required=True,
+    help="The file to write, such as day1.cells.",
 )
 @click.option(
     "--metrics",
@@ -57,9 +63,12 @@ def cells(file: str, output: str, metrics: str, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="CELLS...")
-@click.option("-o", "--output", metavar="CELLS", required=True, help="The file to write.")
-def merge(files: tuple[str, ...], output: str) -> None:
+@click.argument("files", type=Input(same_kind=True), nargs=-1, required=True, metavar="CELLS...")
+@click.option(
+    "-o", "--output", type=Output(), metavar="CELLS", required=True, help="The file to write."
+)
+@overwrite
+def merge(files: tuple[str, ...], output: str, overwrite: bool) -> None:
     """Add the cells of several files, in any order.
 
     \b

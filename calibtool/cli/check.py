@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output, reads
 from calibtool.cli.main import FAILED, INCONCLUSIVE, OK
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from calibtool.types import Progress
 
 FORMATS = ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap")
+# settings of a configuration that name files which are read
+READ = ("file", "baseline", "calibrator", "labels_file")
 CODES = {"pass": OK, "fail": FAILED, "inconclusive": INCONCLUSIVE}
 LOGS = ("mlflow", "wandb")
 
@@ -34,7 +37,7 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("file", required=False)
+@click.argument("file", type=Input(), required=False)
 @click.option(
     "--require",
     multiple=True,
@@ -54,7 +57,12 @@ def command(name: str) -> click.Command:
     type=click.Choice(["pass", "fail"]),
     help="What an inconclusive verdict counts as  [default: exit code 3]",
 )
-@click.option("--baseline", metavar="FILE", help="Predictions or a saved report for delta(...).")
+@click.option(
+    "--baseline",
+    type=Input(),
+    metavar="FILE",
+    help="Predictions or a saved report for delta(...).",
+)
 @click.option(
     "--every", metavar="PERIOD", help="Periods for e(change): day, week, month, file or a column."
 )
@@ -65,9 +73,18 @@ def command(name: str) -> click.Command:
 @click.option(
     "--by", metavar="COLUMNS", help="Check every requirement in each slice by these columns."
 )
-@click.option("--calibrator", metavar="JSON", help="Apply this calibrator to FILE before checking.")
-@click.option("--config", metavar="TOML", help="Read [tool.calibtool.check] of this file.")
-@click.option("--init", metavar="TOML", help="Write such a file from today's numbers and exit.")
+@click.option(
+    "--calibrator",
+    type=Input(),
+    metavar="JSON",
+    help="Apply this calibrator to FILE before checking.",
+)
+@click.option(
+    "--config", type=Input(), metavar="TOML", help="Read [tool.calibtool.check] of this file."
+)
+@click.option(
+    "--init", type=Output(), metavar="TOML", help="Write such a file from today's numbers and exit."
+)
 @click.option("--log-to", type=click.Choice(LOGS), help="Also log metrics and the outcome to it.")
 @shared.intervals
 @shared.cluster
@@ -78,7 +95,7 @@ def command(name: str) -> click.Command:
     default="table",
     show_default=True,
 )
-@click.option("-o", "--output", metavar="FILE", help="Write to FILE (atomically).")
+@click.option("-o", "--output", type=Output(), metavar="FILE", help="Write to FILE (atomically).")
 @shared.reading
 @click.pass_context
 def check(
@@ -117,8 +134,11 @@ def check(
 
     if init:
         return _init(init, file, require, config, options)
-    settings = _config(config, require)
+    settings = _config(ctx, config, require)
     options = _merged(ctx, settings.options, {"file": file, **options})
+    for key in READ:
+        if options[key]:
+            reads(ctx, options[key])
     requirements = [*settings.require, *(requirement.parse_requirement(text) for text in require)]
     over_time = [r for r in requirements if r.evidence]
     periods = _periods(options, over_time)
@@ -154,7 +174,7 @@ def check(
     return CODES[outcome.decision]
 
 
-def _config(config: str | None, require: tuple[str, ...]) -> Config:
+def _config(ctx: click.Context, config: str | None, require: tuple[str, ...]) -> Config:
     """Return the configuration: of the named file, or of one in this folder if no --require is
     given."""
     from calibtool.errors import UsageError
@@ -166,6 +186,7 @@ def _config(config: str | None, require: tuple[str, ...]) -> Config:
     path = Path(config) if config else find_config(Path())
     if path is None:
         raise UsageError(gate.NOTHING)
+    reads(ctx, str(path))
     return read_config(path)
 
 

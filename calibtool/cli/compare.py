@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output
 
 
 def command(name: str) -> click.Command:
@@ -15,7 +16,7 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("files", metavar="FILE FILE...", nargs=-1, required=True)
+@click.argument("files", type=Input(), metavar="FILE FILE...", nargs=-1, required=True)
 @click.option(
     "--metrics",
     metavar="LIST",
@@ -35,7 +36,7 @@ def command(name: str) -> click.Command:
     default="table",
     show_default=True,
 )
-@click.option("-o", "--output", metavar="FILE", help="Write to FILE (atomically).")
+@click.option("-o", "--output", type=Output(), metavar="FILE", help="Write to FILE (atomically).")
 @shared.cluster
 @shared.intervals
 @shared.reading

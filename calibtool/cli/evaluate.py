@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input
 
 
 def command(name: str) -> click.Command:
@@ -15,7 +16,7 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("file")
+@click.argument("file", type=Input())
 @click.option(
     "--metrics",
     metavar="LIST",
@@ -29,9 +30,12 @@ def command(name: str) -> click.Command:
     help="Measure every metric in every slice: by a column, several (country,age), `predicted` "
     "(class) or `confidence` (tenths). Can be repeated.",
 )
-@click.option("--calibrator", metavar="JSON", help="Also measure after this calibrator.")
+@click.option(
+    "--calibrator", type=Input(), metavar="JSON", help="Also measure after this calibrator."
+)
 @click.option(
     "--ood",
+    type=Input(),
     metavar="FILE",
     help="Out-of-distribution file: also report how well confidence separates it from FILE.",
 )

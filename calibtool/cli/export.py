@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.calibrators.export.write import TARGETS
+from calibtool.cli.files import Input, Output
 
 
 def command(name: str) -> click.Command:
@@ -15,9 +16,11 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("calibrator")
+@click.argument("calibrator", type=Input())
 @click.option("--to", required=True, type=click.Choice(list(TARGETS)), help="What to write.")
-@click.option("-o", "--output", required=True, metavar="FILE", help="A .onnx, .py or .h file.")
+@click.option(
+    "-o", "--output", type=Output(), required=True, metavar="FILE", help="A .onnx, .py or .h file."
+)
 @click.option(
     "--input",
     "kind",
@@ -27,7 +30,9 @@ def command(name: str) -> click.Command:
 @click.option(
     "--one-column", is_flag=True, help="The input is one column, that of class 1 of two classes."
 )
-@click.option("--after", metavar="MODEL", help="Append the calibrator to this model; ONNX only.")
+@click.option(
+    "--after", type=Input(), metavar="MODEL", help="Append the calibrator to this model; ONNX only."
+)
 @click.option(
     "--output-name", metavar="NAME", help="The output of MODEL to calibrate, if it has several."
 )

@@ -11,6 +11,7 @@ import click
 
 from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +60,14 @@ def command(name: str) -> click.Command:
         f"{by_passes}{to_cells}({entry.source})"
     )
     decorated = shared.stack(
-        click.argument("file"),
-        click.option("-o", "--output", metavar="JSON", help="Write the calibrator to this file."),
+        click.argument("file", type=Input()),
+        click.option(
+            "-o",
+            "--output",
+            type=Output(),
+            metavar="JSON",
+            help="Write the calibrator to this file.",
+        ),
         *method_options.values(),
         click.option("--by", metavar="COLUMN", help="Fit one calibrator per value of COLUMN."),
         click.option(
@@ -70,7 +77,10 @@ def command(name: str) -> click.Command:
             "FILE. The report is then for those shares.",
         ),
         click.option(
-            "--test", metavar="FILE", help="Report on this file instead of cross-fitting."
+            "--test",
+            type=Input(),
+            metavar="FILE",
+            help="Report on this file instead of cross-fitting.",
         ),
         shared.intervals,
         shared.form,

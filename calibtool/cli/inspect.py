@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input
 
 
 def command(name: str) -> click.Command:
@@ -15,7 +16,7 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("file")
+@click.argument("file", type=Input())
 @click.option(
     "--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True
 )

@@ -14,7 +14,7 @@ from importlib import import_module
 import click
 
 from calibtool.calibrators.registry import METHODS
-from calibtool.errors import CalibtoolError
+from calibtool.errors import CalibtoolError, Terminated
 from calibtool.version import __version__
 
 OK = 0
@@ -23,6 +23,7 @@ BAD = 2  # bad use or bad input
 INCONCLUSIVE = 3  # too few rows for a gate to decide
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 CLOSED = 141  # 128 + SIGPIPE: the reader of the output has stopped, as `| head` does
+TERMINATED = 143  # 128 + SIGTERM
 # title -> name -> (module of calibtool.cli, one line)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
@@ -129,15 +130,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _say(f"internal error: {error}")
         _silence()
         return _say(f"standard output cannot be written: {error.strerror}")
+    except Terminated:
+        _say("terminated")
+        return TERMINATED
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
         return INTERRUPTED
     return code
-
-
-def run() -> None:
-    """Run the command line and exit: the console script."""
-    sys.exit(main())
 
 
 def _command(arguments: list[str]) -> int:

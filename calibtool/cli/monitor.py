@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output
 
 
 def command(name: str) -> click.Command:
@@ -15,7 +16,7 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("pattern")
+@click.argument("pattern", type=Input())
 @click.option(
     "--every",
     default="day",
@@ -54,7 +55,9 @@ def command(name: str) -> click.Command:
 @click.option(
     "--bins", type=int, default=15, show_default=True, metavar="N", help="Bins of the ECE."
 )
-@click.option("--plot", metavar="FILE", help="Also draw the diagram: png, svg or pdf.")
+@click.option(
+    "--plot", type=Output(), metavar="FILE", help="Also draw the diagram: png, svg or pdf."
+)
 @click.option(
     "--ci",
     type=click.Choice(["inverted", "none"]),

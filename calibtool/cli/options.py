@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from calibtool.cli.files import Input, Output
+
 if TYPE_CHECKING:
     from calibtool.data.files.roles import Choice
     from calibtool.data.files.source import Source
@@ -39,7 +41,7 @@ reading = stack(
     click.option("--probs", metavar="KEY", help="Key or columns that hold probabilities."),
     click.option("--score", metavar="KEY", help="Column of P(class 1), for two classes."),
     click.option("--labels", metavar="KEY", help="Key or column of the labels."),
-    click.option("--labels-file", metavar="NPY", help="Labels in a separate file."),
+    click.option("--labels-file", type=Input(), metavar="NPY", help="Labels in a separate file."),
     click.option("--confidence", metavar="KEY", help="Column of top-label confidences."),
     click.option("--correct", metavar="KEY", help="Column of 0 and 1: was the top label correct?"),
     click.option("--predictions", metavar="KEY", help="Column of predicted classes."),
@@ -97,6 +99,7 @@ passes = stack(
     dask,
     click.option(
         "--state",
+        type=Output(),
         metavar="FILE",
         help="Checkpoint file: an interrupted run resumes from it.",
     ),
@@ -112,7 +115,9 @@ form = click.option(
 
 output = stack(
     form,
-    click.option("-o", "--output", metavar="FILE", help="Write to FILE (atomically)."),
+    click.option(
+        "-o", "--output", type=Output(), metavar="FILE", help="Write to FILE (atomically)."
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output, writes
 from calibtool.cli.options import F
 from calibtool.diagrams.registry import KINDS, Kind, module_of
 
@@ -23,12 +24,14 @@ OF_ALL = shared.stack(
     click.option(
         "-o",
         "--output",
+        type=Output(),
         metavar="FILE",
         help="Picture: png, svg or pdf. By default KIND.png; a plain reliability diagram is drawn "
         "in the terminal instead.",
     ),
     click.option(
         "--data",
+        type=Output(),
         metavar="FILE",
         help="Write what is drawn as csv or json; without -o, no picture is drawn.",
     ),
@@ -100,7 +103,11 @@ def _params(name: str, kind: Kind) -> list[click.Parameter]:
 
     @click.command()
     @click.argument(
-        "files", metavar="FILE" if only else "FILE...", nargs=1 if only else -1, required=True
+        "files",
+        type=Input(),
+        metavar="FILE" if only else "FILE...",
+        nargs=1 if only else -1,
+        required=True,
     )
     @shared.stack(*(_option(parameter) for parameter in _parameters(name)))
     @OF_ALL
@@ -137,6 +144,7 @@ def _option(parameter: Parameter) -> Callable[[F], F]:
         settings |= {
             "metavar": METAVARS.get(option.typed),
             "multiple": option.typed == "calibrators",
+            "type": Input() if option.typed in ("calibrators", "predictions") else None,
         }
     if parameter.required:
         settings |= {"required": True}
@@ -155,6 +163,7 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
     in_terminal = output is None and data is None and _in_terminal(name, options, look)
     if output is None and data is None and not in_terminal:
         output = f"{name}.png"
+        writes(click.get_current_context(), output, "-o")
     if output:
         figure.require_suffix(output)
     if data:

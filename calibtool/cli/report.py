@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output
 
 if TYPE_CHECKING:
     from calibtool.reports.page.collect import Methods
@@ -18,8 +19,8 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("-o", "--output", metavar="FILE", help="report.html, or report.md.")
+@click.argument("files", type=Input(), nargs=-1, required=True, metavar="FILE...")
+@click.option("-o", "--output", type=Output(), metavar="FILE", help="report.html, or report.md.")
 @click.option(
     "--format",
     "format_",
@@ -29,7 +30,10 @@ def command(name: str) -> click.Command:
 )
 @click.option("--metrics", default="default", metavar="LIST", help="As for `evaluate`.")
 @click.option(
-    "--calibrator", metavar="JSON", help="Show the effect of this calibrator; try no others."
+    "--calibrator",
+    type=Input(),
+    metavar="JSON",
+    help="Show the effect of this calibrator; try no others.",
 )
 @click.option(
     "--select",

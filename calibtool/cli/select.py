@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input, Output
 
 
 def command(name: str) -> click.Command:
@@ -15,8 +16,14 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("file")
-@click.option("-o", "--output", metavar="JSON", help="Write the chosen calibrator to this file.")
+@click.argument("file", type=Input())
+@click.option(
+    "-o",
+    "--output",
+    type=Output(),
+    metavar="JSON",
+    help="Write the chosen calibrator to this file.",
+)
 @click.option(
     "--methods",
     metavar="LIST",
@@ -29,14 +36,21 @@ def command(name: str) -> click.Command:
     show_default=True,
     help="The proper score that decides.",
 )
-@click.option("--test", metavar="FILE", help="Measure on this file instead of cross-fitting.")
+@click.option(
+    "--test", type=Input(), metavar="FILE", help="Measure on this file instead of cross-fitting."
+)
 @click.option(
     "--smoothing/--no-smoothing",
     default=True,
     show_default=True,
     help="Fit histogram and isotonic without probabilities of 0 and 1, so that NLL is finite.",
 )
-@click.option("--figure", metavar="FILE", help="Draw skill against complexity: png, svg or pdf.")
+@click.option(
+    "--figure",
+    type=Output(),
+    metavar="FILE",
+    help="Draw skill against complexity: png, svg or pdf.",
+)
 @shared.replicates()
 @shared.form
 @shared.reading

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input
 from calibtool.cli.train_options import Listed, data_options, loop_options, model_options
 from calibtool.cli.train_progress import is_first_process, watching
 from calibtool.train.settings import Settings
@@ -38,7 +39,10 @@ def _columns(rows: list[tuple[str, str]]) -> str:
 @loop_options
 @click.option("--out", metavar="FOLDER", help="Folder for the results, new or empty.")
 @click.option(
-    "--config", metavar="TOML", help="Read options from a file, such as the config.toml of a run."
+    "--config",
+    type=Input(),
+    metavar="TOML",
+    help="Read options from a file, such as the config.toml of a run.",
 )
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--sweep", metavar="LOSSES", help="Compare several losses, instead of --loss.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli.files import Input
 from calibtool.train.settings import LAYOUTS, OPTIMIZERS, PRECISIONS, SCHEDULES
 
 
@@ -30,9 +31,13 @@ class Listed(click.ParamType[tuple[Any, ...]]):
 
 
 data_options = shared.stack(
-    click.option("--data", metavar="DATA", help="Data to train on; see the table below."),
-    click.option("--val-data", metavar="DATA", help="Separate source of validation rows."),
-    click.option("--test-data", metavar="DATA", help="Separate source of test rows."),
+    click.option(
+        "--data", type=Input(), metavar="DATA", help="Data to train on; see the table below."
+    ),
+    click.option(
+        "--val-data", type=Input(), metavar="DATA", help="Separate source of validation rows."
+    ),
+    click.option("--test-data", type=Input(), metavar="DATA", help="Separate source of test rows."),
     click.option(
         "--val-share",
         type=float,
@@ -83,7 +88,9 @@ model_options = shared.stack(
         metavar="MODEL",
         help='A model of the table below, such as "mlp(hidden=64)".',
     ),
-    click.option("--checkpoint", metavar="FILE", help="File with the initial weights."),
+    click.option(
+        "--checkpoint", type=Input(), metavar="FILE", help="File with the initial weights."
+    ),
     click.option(
         "--fresh",
         type=Listed(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +24,13 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BY_ARROW = {"gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"}
 # Arrow raises the same type for errors of files and of servers; the text tells them apart.
 _OF_SERVER = ("AWS Error", "google::cloud", "GCS", "Azure", "curl", "imeout", "imed out")
+_KINDS = {
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISDIR: "a folder",
+}
 _NOT_THERE = ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
 
 
@@ -51,16 +59,37 @@ def of_server(error: BaseException) -> bool:
 def open_checked(path: str | Path, shown: str) -> IO[bytes]:
     """Open a file of this machine for reading; messages call it `shown`.
 
-    Raises UnreadableError if it cannot be opened or is empty.
+    Raises UnreadableError if it cannot be opened, is no regular file, or is empty.
     """
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - the caller closes it
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     except OSError as error:
         raise UnreadableError(shown, error.strerror or str(error)) from error
-    if os.fstat(file.fileno()).st_size == 0:
+    status = os.fstat(file.fileno())
+    try:
+        require_regular(status.st_mode, shown)
+    except UnreadableError:
+        file.close()
+        raise
+    if status.st_size == 0:
         file.close()
         raise UnreadableError(shown, "the file is empty")
     return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe would otherwise be waited for until somebody writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def require_regular(mode: int, shown: str) -> None:
+    """Check by the mode of what was opened that it is a file, which can be read twice and ends.
+
+    Raises UnreadableError for pipes, devices and sockets.
+    """
+    if not stat.S_ISREG(mode):
+        kind = next((word for is_kind, word in _KINDS.items() if is_kind(mode)), "no file")
+        raise UnreadableError(shown, f"is {kind}; write what is in it to a file, and read that")
 
 
 @dataclass(frozen=True)

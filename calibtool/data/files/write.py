@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from calibtool.data.files.part_file import part_file
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
 from calibtool.types import Array
+
+_MOST_LINKS = 40  # links to links that Linux follows, too
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a binary file that replaces `path` only when the block ends without an error.
 
-    Raises UsageError if it cannot be written.
+    A link is written through. A device, a pipe, or a stream that this process has open
+    (/dev/stdout) is written to directly. Raises UsageError if it cannot be written.
     """
     target = Path(path)
     try:
-        real, temporary = _places(target)
-        try:
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                if temporary != real:
-                    os.fsync(file.fileno())
-            if temporary != real:
-                temporary.replace(real)
-        finally:
-            if temporary != real:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
+        real = _real(target)
+        with _stream(target, real) or part_file(real) as file:
+            yield file
     except BrokenPipeError:  # the reader of a pipe closed it: no error of the file
         raise
     except OSError as error:
@@ -48,8 +42,11 @@ def require_writable(path: str | Path) -> None:
 
     Raises UsageError.
     """
+    target = Path(path)
     try:
-        real, _ = _places(Path(path))
+        real = _real(target)
+        if (not real.is_file() and real.exists()) or _descriptor(target) is not None:
+            return  # what `_stream` writes to: nothing is created beside it
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from error
     if not os.access(real.parent, os.W_OK):
@@ -57,21 +54,51 @@ def require_writable(path: str | Path) -> None:
         raise UsageError(f"{path}: cannot be written: {real.parent} {what}")
 
 
-def _places(target: Path) -> tuple[Path, Path]:
-    """Return the target, links resolved, and the temporary file beside it; the same for a device.
-
-    Raises UsageError for a target that cannot be replaced.
-    """
+def _real(target: Path) -> Path:
+    """Return the target, links resolved. Raises OSError, and UsageError for a target that cannot be
+    replaced."""
     if "\0" in str(target):
         raise UsageError(f"{str(target)!r}: no file can have this name")
+    try:
+        target.stat()
+    except FileNotFoundError:  # a new file, perhaps that of a link
+        exists = False
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UsageError(f"{target}: is a link that leads back to itself; remove it") from error
+        raise
+    else:
+        exists = True
     if target.is_dir():
         raise UsageError(f"{target}: is a folder; give the name of a file")
-    if target.exists() and not os.access(target, os.W_OK):
+    if exists and not os.access(target, os.W_OK):
         raise UsageError(f"{target}: is read-only; give another name or change its permissions")
-    real = target.resolve() if target.is_symlink() else target
-    if real.exists() and not real.is_file():  # a device or a pipe: nothing to rename
-        return real, real
-    return real, real.with_name(f".{real.name}.{secrets.token_hex(4)}.part")
+    return target.resolve() if target.is_symlink() else target
+
+
+def _stream(target: Path, real: Path) -> AbstractContextManager[IO[bytes]] | None:
+    """Open what has to be written to directly: a device, a pipe, or a stream that is open already,
+    whatever file it leads to. Return None for a file that can be replaced."""
+    descriptor = _descriptor(target)
+    if descriptor is not None:
+        return os.fdopen(os.dup(descriptor), "wb")
+    return real.open("wb") if real.exists() and not real.is_file() else None
+
+
+def _descriptor(target: Path) -> int | None:
+    """Return the number of the open stream that a path such as /dev/stdout stands for, or None.
+
+    The file behind it must not be replaced: a shell that appends to it would lose it.
+    """
+    own = (Path("/dev/fd"), Path(f"/proc/{os.getpid()}/fd"))
+    path = target.absolute()
+    for _ in range(_MOST_LINKS):
+        if path.name.isdigit() and path.parent.resolve() in own:
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from calibtool.data.files.open import open_source
+from calibtool.data.files.overlap import require_apart
 from calibtool.data.files.source import Source
 from calibtool.data.files.write import require_writable, write_text
 from calibtool.data.predictions import Predictions
@@ -52,6 +53,9 @@ def write_report(
     form = form_of(path, form, task)
     require_writable(path)
     several = [files] if isinstance(files, str | Path | Source | Predictions) else files
+    for file in several:
+        if isinstance(file, str | Path):
+            require_apart(path, file)
     opened = [open_source(f) if isinstance(f, str | Path) else f for f in several]
     page = build_page(opened, **options)
     write_text(path, text(page, form, task=task, model=model))
