@@ -51,6 +51,22 @@ class FitError(CalibtoolError):
     """A calibrator has no finite optimum on these data, or the fit did not reach it."""
 
 
+MOST_ECHOED = 60  # characters of the input in a message: the line it stands in stays readable
+
+
+def echo(text: str) -> str:
+    """Return what was typed, or read, quoted for a message: long text without its middle, what
+    cannot be printed as escapes.
+
+    >>> echo("ece(bins=20)"), echo("a" * 40 + "b" * 40)
+    ("'ece(bins=20)'", "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaa...bbbbbbbbbbbbbbbbbbbbbbbbbbbb'")
+    """
+    if len(text) > MOST_ECHOED:
+        end = (MOST_ECHOED - 3) // 2
+        text = f"{text[: MOST_ECHOED - 3 - end]}...{text[-end:]}"
+    return repr(text)
+
+
 # why a metric is not available from confidences alone
 WHOLE_ROWS = "needs whole probability rows"
 
