@@ -54,17 +54,25 @@ class FitError(CalibtoolError):
 MOST_ECHOED = 60  # characters of the input in a message: the line it stands in stays readable
 
 
-def echo(text: str) -> str:
-    """Return what was typed, or read, quoted for a message: long text without its middle, what
-    cannot be printed as escapes.
+def brief(text: str) -> str:
+    """Return what was typed, or read, for a message: long text without its middle.
 
-    >>> echo("ece(bins=20)"), echo("a" * 40 + "b" * 40)
-    ("'ece(bins=20)'", "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaa...bbbbbbbbbbbbbbbbbbbbbbbbbbbb'")
+    >>> brief("ece(bins=20)"), brief("a" * 40 + "b" * 40)
+    ('ece(bins=20)', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaa...bbbbbbbbbbbbbbbbbbbbbbbbbbbb')
     """
-    if len(text) > MOST_ECHOED:
-        end = (MOST_ECHOED - 3) // 2
-        text = f"{text[: MOST_ECHOED - 3 - end]}...{text[-end:]}"
-    return repr(text)
+    if len(text) <= MOST_ECHOED:
+        return text
+    end = (MOST_ECHOED - 3) // 2
+    return f"{text[: MOST_ECHOED - 3 - end]}...{text[-end:]}"
+
+
+def echo(text: object) -> str:
+    """Return `brief` text in quotes, what cannot be printed as escapes.
+
+    >>> echo("a\\nb"), echo(3)
+    ("'a\\\\nb'", "'3'")
+    """
+    return repr(brief(str(text)))
 
 
 # why a metric is not available from confidences alone
@@ -73,6 +81,6 @@ WHOLE_ROWS = "needs whole probability rows"
 
 def near(name: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: similar known names, else all of them."""
-    close = difflib.get_close_matches(name, list(known), n=3)
+    close = difflib.get_close_matches(brief(name), list(known), n=3)
     listed = ", ".join(close or list(known))
     return f"; did you mean {listed}?" if close else f"; expected one of {listed}"
