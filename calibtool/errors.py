@@ -55,12 +55,36 @@ class FitError(CalibtoolError):
     """A calibrator has no finite optimum on these data, or the fit did not reach it."""
 
 
+MOST_ECHOED = 60  # characters of the input in a message: the line it stands in stays readable
+
+
+def brief(text: str) -> str:
+    """Return what was typed, or read, for a message: long text without its middle.
+
+    >>> brief("ece(bins=20)"), brief("a" * 40 + "b" * 40)
+    ('ece(bins=20)', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaa...bbbbbbbbbbbbbbbbbbbbbbbbbbbb')
+    """
+    if len(text) <= MOST_ECHOED:
+        return text
+    end = (MOST_ECHOED - 3) // 2
+    return f"{text[: MOST_ECHOED - 3 - end]}...{text[-end:]}"
+
+
+def echo(text: object) -> str:
+    """Return `brief` text in quotes, what cannot be printed as escapes.
+
+    >>> echo("a\\nb"), echo(3)
+    ("'a\\\\nb'", "'3'")
+    """
+    return repr(brief(str(text)))
+
+
 # why a metric is not available from confidences alone
 WHOLE_ROWS = "needs whole probability rows"
 
 
 def near(name: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: similar known names, else all of them."""
-    close = difflib.get_close_matches(name, list(known), n=3)
+    close = difflib.get_close_matches(brief(name), list(known), n=3)
     listed = ", ".join(close or list(known))
     return f"; did you mean {listed}?" if close else f"; expected one of {listed}"

@@ -52,7 +52,7 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "pandas": (),
     "pyarrow": tuple(
         f"data/files/{name}.py"
-        for name in ("arrow", "arrow_file", "fetch", "filter", "partitions", "values")
+        for name in ("arrow", "arrow_file", "fetch", "filter", "literals", "partitions", "values")
     ),
     "rich": ("reports/text.py",),
     "scipy": (),

@@ -25,7 +25,7 @@ from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError, FitError, UsageError
 from calibtool.evaluation.collect import resample
 from calibtool.evaluation.evaluate import evaluate
-from calibtool.evaluation.resampling import require_level, require_resamples, require_seed
+from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.spec import parse
@@ -99,7 +99,7 @@ def select(
             first a calibrator that predicts the same for every row.
         test: rows to measure on, instead of cross-fitting.
         smoothing: fit histogram and isotonic without probabilities of 0 and 1, by `smoothing`.
-        resamples, level, seed: of the paired intervals.
+        resamples, level, seed: of the paired intervals; `resamples=0` for none.
         progress: called now and then with what is being done and the share that is done.
 
     The choice is the simplest candidate whose mean score lies within one standard error of the
@@ -115,9 +115,7 @@ def select(
     """
     if rank_by not in SCORES:
         raise UsageError(f"--rank-by must be one of {', '.join(SCORES)} (got {rank_by!r})")
-    require_level(level)
-    require_resamples(resamples)
-    require_seed(seed)
+    resampling = Resampling("percentile", resamples, level, seed)
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test, smoothing=smoothing)
@@ -128,7 +126,8 @@ def select(
         tried.append(candidate)
         if loss is not None:
             losses[candidate.method] = loss
-    draws = Draws(resamples, seed, measured.rows)
+    resampled = resampling.ci != "none"
+    draws = Draws(resamples, seed, measured.rows) if resampled else None
     ranking = {method: loss[rank_by] for method, loss in losses.items()}
     candidates = _compared(tried, ranking, draws, measured.weights, level, tick)
     harm = partial(harmed, losses[NOTHING], weights=measured.weights, level=level)
@@ -273,7 +272,7 @@ def _distinct(predictions: Predictions) -> int:
 def _compared(
     candidates: list[Candidate],
     losses: dict[str, Array],
-    draws: Draws,
+    draws: Draws | None,
     weights: Array | None,
     level: float,
     tick: Progress,
@@ -297,18 +296,28 @@ def _compared(
         rows = behind[at]
         return np.concatenate([np.ones((len(rows), 1)), rows], axis=1)
 
-    sums = resample(columns, draws, cores(), weights, lambda share: tick("resampling", share))
-    means = sums[:, 1:] / sums[:, :1]
+    means: Array | None = None
+    if draws is not None:
+        sums = resample(columns, draws, cores(), weights, lambda share: tick("resampling", share))
+        means = sums[:, 1:] / sums[:, :1]
     compared: dict[str, Candidate] = {}
     for k, candidate in enumerate(finite):
         value = float(np.average(behind[:, k], weights=weights))
-        low, high = bootstrap.plain("percentile", value, means[:, k], level)
-        error = float(means[:, k].std(ddof=1))
+        low, high, error = None, None, _error_of_mean(behind[:, k], weights)
+        if means is not None:
+            low, high = bootstrap.plain("percentile", value, means[:, k], level)
+            error = float(means[:, k].std(ddof=1))
         compared[candidate.method] = replace(
             candidate, behind=value, low=low, high=high, error=error
         )
     ranked = [compared.get(c.method, replace(c, behind=np.inf)) for c in fitted]
     return (*ranked, *failed)
+
+
+def _error_of_mean(values: Array, weights: Array | None) -> float:
+    """Return the standard error of a weighted mean, by its formula: what replicates scatter by."""
+    share = np.full(len(values), 1 / len(values)) if weights is None else weights / weights.sum()
+    return float(np.sqrt((share**2) @ (values - share @ values) ** 2))
 
 
 def _prior_score(measured: Predictions, rank_by: str) -> float:

@@ -21,16 +21,21 @@ def command(name: str) -> click.Command:
     "--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 @shared.reading
-def inspect(file: str, format_: str, **options: Any) -> None:
-    """Show what would be read from FILE, and what is unusual about it."""
+def inspect(file: str, format_: str, **options: Any) -> int:
+    """Show what would be read from FILE, and what is unusual about it.
+
+    The exit code is 2 if FILE cannot be read as predictions.
+    """
     from dataclasses import asdict
 
     from calibtool.cli import output
+    from calibtool.cli.main import BAD, OK
     from calibtool.data import inspection
     from calibtool.reports import json
 
     result = inspection.inspect(file, shared.choice(options))
     if format_ == "json":
         output.emit(json.document("calibtool-inspection", asdict(result)), None)
-        return
-    output.emit(inspection.text(result), None)
+    else:
+        output.emit(inspection.text(result), None)
+    return BAD if result.problem else OK

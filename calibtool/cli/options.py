@@ -62,13 +62,32 @@ reading = stack(
 )
 
 
+def resamples(number: int) -> Callable[[F], F]:
+    """Return the option of bootstrap replicates, by default `number` of them."""
+    return click.option(
+        "--resamples",
+        type=int,
+        default=number,
+        show_default=True,
+        metavar="N",
+        help="Bootstrap replicates, 20 to 1,000,000; 0 for no intervals.",
+    )
+
+
+level = click.option(
+    "--level",
+    type=float,
+    default=0.95,
+    show_default=True,
+    metavar="SHARE",
+    help="Confidence level, at most 1 - 1 / (N + 1) with --resamples N.",
+)
+seed = click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+
+
 def replicates(number: int = 1000) -> Callable[[F], F]:
     """Return the options of bootstrap replicates, by default `number` of them."""
-    return stack(
-        click.option("--resamples", type=int, default=number, show_default=True, metavar="N"),
-        click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE"),
-        click.option("--seed", type=int, default=0, show_default=True, metavar="N"),
-    )
+    return stack(resamples(number), level, seed)
 
 
 intervals = stack(

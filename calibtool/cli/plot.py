@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 METAVARS = {"column": "COLUMN", "calibrators": "JSON", "names": "LIST", "predictions": "FILE"}
 # options of every kind, below those that `compute` names
 OF_ALL = shared.stack(
-    click.option("--resamples", type=int, default=1000, show_default=True, metavar="N"),
+    shared.resamples(1000),
     click.option(
         "-o",
         "--output",
@@ -43,8 +43,8 @@ OF_ALL = shared.stack(
         show_default=True,
     ),
     click.option("--title", help="Title; by default none on paper, otherwise the file names."),
-    click.option("--level", type=float, default=0.95, show_default=True, metavar="SHARE"),
-    click.option("--seed", type=int, default=0, show_default=True, metavar="N"),
+    shared.level,
+    shared.seed,
     shared.reading,
 )
 

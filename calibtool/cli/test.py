@@ -35,9 +35,9 @@ def command(name: str) -> click.Command:
     default=1000,
     show_default=True,
     metavar="N",
-    help="Number of times the outcomes are redrawn.",
+    help="Number of times the outcomes are redrawn, 19 to 1,000,000.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+@shared.seed
 @shared.output
 @shared.reading
 def test(

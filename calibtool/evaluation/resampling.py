@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibtool.data.readable import Readable
-from calibtool.errors import UsageError
+from calibtool.errors import UsageError, brief
+from calibtool.formatting import ROUNDING
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.spec import Spec
@@ -17,6 +19,11 @@ from calibtool.types import Array
 FEW_ROWS = 10
 # Fewer replicates cannot place the ends of a 95 % interval: 1 / 20 is its whole error rate.
 FEW_RESAMPLES = 20
+# More replicates would only cost time: the ends of a 95 % interval of as many scatter by a
+# thousandth of its width.
+MOST_RESAMPLES = 1_000_000
+# Seeds are the numbers of 64 bits, which other languages can write and JSON readers keep as text.
+MOST_SEED = (1 << 64) - 1
 # Bytes of replicates that one metric may hold (1 GiB): beyond it, `require_memory` says how many
 # resamples fit, before anything is read.
 MAX_REPLICATE_BYTES = 1 << 30
@@ -28,9 +35,10 @@ class Resampling:
 
     Attributes:
         ci: "inverted", "percentile", "basic", "bca", or "none" for no intervals.
-        resamples: bootstrap replicates, at least FEW_RESAMPLES.
-        level: confidence level of the intervals, in (0, 1).
-        seed: of the replicates, not negative.
+        resamples: bootstrap replicates, FEW_RESAMPLES to MOST_RESAMPLES; 0 for no intervals, which
+            makes `ci` "none".
+        level: confidence level of the intervals; `require_level` says which are possible.
+        seed: of the replicates, 0 to MOST_SEED.
 
     Raises UsageError when it is built from values outside these ranges.
 
@@ -48,9 +56,11 @@ class Resampling:
             raise UsageError(
                 f"--ci must be one of {', '.join(bootstrap.METHODS)} (got {self.ci!r})"
             )
-        require_level(self.level)
+        if self.resamples == 0:
+            object.__setattr__(self, "ci", "none")
         if self.ci != "none":
-            require_resamples(self.resamples, advice="; use --ci none for no intervals")
+            require_resamples(self.resamples, zero=" (or 0 for no intervals)")
+        require_level(self.level, 0 if self.ci == "none" else self.resamples)
         require_seed(self.seed)
 
     def method(self, *, is_error: bool) -> str:
@@ -72,25 +82,54 @@ class Resampling:
         return Draws(self.resamples, self.seed, rows, cluster)
 
 
-def require_level(level: float) -> None:
-    """Check that a confidence level lies in (0, 1). Raises UsageError."""
+def require_level(level: float, resamples: int = 0) -> None:
+    """Check that a confidence level lies in (0, 1), and that so many replicates can place the ends
+    of its interval: at least one of R + 1 steps between replicates must lie beyond them.
+
+    With MOST_RESAMPLES, and where nothing is resampled (0), that is up to 0.999999. Raises
+    UsageError.
+    """
     if not 0 < level < 1:
         raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
+    needed = fewest_resamples(level)
+    if needed > MOST_RESAMPLES:
+        highest = 1 - 1 / MOST_RESAMPLES
+        raise UsageError(f"--level must be at most {highest}, not {level}")
+    if 0 < resamples < needed:
+        raise UsageError(
+            f"--level {level} needs --resamples {needed:,} or more: the ends of its interval lie "
+            f"beyond all {resamples:,} replicates"
+        )
 
 
-def require_resamples(resamples: int, least: int = FEW_RESAMPLES, advice: str = "") -> None:
-    """Check that there are at least `least` replicates.
+def fewest_resamples(level: float) -> int:
+    """Return the smallest number of replicates for intervals of this level.
 
-    Raises UsageError, whose message ends with `advice`.
+    >>> fewest_resamples(0.95), fewest_resamples(0.999)
+    (19, 999)
     """
+    # a level such as 0.95 is not 1 - 1 / 20 exactly, but within a rounding error of it
+    return math.ceil(1 / (1 - level) * (1 - ROUNDING) - 1)
+
+
+def require_resamples(resamples: int, least: int = FEW_RESAMPLES, zero: str = "") -> None:
+    """Check that there are `least` to MOST_RESAMPLES replicates.
+
+    Raises UsageError, in which `zero` says what 0 would mean.
+    """
+    typed = brief(str(resamples))
     if resamples < least:
-        raise UsageError(f"--resamples must be at least {least}, not {resamples}{advice}")
+        raise UsageError(f"--resamples must be at least {least}{zero}, not {typed}")
+    if resamples > MOST_RESAMPLES:
+        raise UsageError(f"--resamples must be at most {MOST_RESAMPLES:,}, not {typed}")
 
 
 def require_seed(seed: int) -> None:
-    """Check that a seed is not negative, which numpy's seed sequences refuse. Raises UsageError."""
+    """Check that a seed is one of 64 bits. Raises UsageError."""
     if seed < 0:
-        raise UsageError(f"--seed must not be negative (got {seed})")
+        raise UsageError(f"--seed must not be negative (got {brief(str(seed))})")
+    if seed > MOST_SEED:
+        raise UsageError(f"--seed must be at most {MOST_SEED} (got {brief(str(seed))})")
 
 
 def require_memory(specs: Sequence[Spec], predictions: Readable, resamples: int) -> None:

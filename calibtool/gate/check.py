@@ -121,8 +121,8 @@ def _require(
         raise UsageError(f"--mode must be one of {', '.join(MODES)} (got {mode!r})")
     if resampling.ci == "none" and mode != "point":
         raise UsageError(
-            f"--ci none cannot be combined with --mode {mode}, which decides by the interval; "
-            "--mode point decides by the measured value alone"
+            f"--ci none (or --resamples 0) cannot be combined with --mode {mode}, which decides by "
+            "the interval; --mode point decides by the measured value alone"
         )
     # the smallest p-value that there is: the observed statistic counts as one of the redraws
     least = 1 / (1 + resampling.resamples)

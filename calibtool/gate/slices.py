@@ -20,6 +20,7 @@ import numpy as np
 from calibtool.data.clusters import FEWEST
 from calibtool.data.slicing import Partition, partition
 from calibtool.errors import InputError
+from calibtool.evaluation.resampling import fewest_resamples
 from calibtool.gate.candidate import Candidate, named
 from calibtool.gate.decide import decide, require_value
 from calibtool.gate.outcome import Check, Verdict
@@ -137,6 +138,7 @@ def _stepped(
         # a higher level needs more replicates; one slice alone has the requested level
         draws = min(max(resamples, round(TAIL_DRAWS * len(left) / alpha)), MOST_DRAWN)
         draws = resamples if len(left) == 1 else max(resamples, draws)
+        draws = max(draws, fewest_resamples(slice_level))
         for k in left:
             estimates[k] = measure(k, slice_level, draws), slice_level
         broken = [k for k in left if _breaks(requirement, estimates[k][0])]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import operator
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,8 @@ from pyarrow import csv, feather
 
 import calibtool as ct
 from calibtool.data.files import arrow_file
+from calibtool.data.files.filter import parse
+from calibtool.data.files.literals import COMPARE
 from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError, UnreadableError, UsageError
@@ -143,6 +149,146 @@ def test_a_mistake_is_named_with_its_place(condition, said):
     with pytest.raises(UsageError) as caught:
         ct.load("t.parquet", filter=condition)
     assert said in str(caught.value)
+
+
+WIDE = {
+    "whole": pa.array([2**53 + 1, 2**53, -(2**63), 2**63 - 1, None]),
+    "tiny": pa.array([-128, 0, 1, 127, None], pa.int8()),
+    "huge": pa.array([0, 1, 2**63, 2**64 - 1, None], pa.uint64()),
+    "cent": pa.array([Decimal("-9.99"), Decimal("0.00"), Decimal("1.10"), Decimal("9.99"), None]),
+    "real": pa.array([-0.0, 0.0, np.nan, np.inf, None]),
+    "short": pa.array([0.1, 1e-45, -3e38, np.inf, None], pa.float32()),
+}
+NUMBERS = ["0", "-0.0", "1", "1.5", "-128.0", "300", "1.10", "1.101", "9.99", "1e30", "1e300"]
+NUMBERS += ["9007199254740993", "9223372036854775807", "9223372036854775808", "-1e19"]
+NUMBERS += ["18446744073709551615", "1" + "0" * 308, "0.1", "-9.991"]
+
+
+@pytest.mark.parametrize("column", WIDE)
+def test_numbers_of_any_size_compare_exactly(column):
+    """No comparison rounds a whole number or a decimal, and a missing value is never kept."""
+    data = pa.table({column: WIDE[column]})
+    exact = [None if v is None else Fraction(v) if abs(v) < np.inf else v for v in values(column)]
+    single = column == "short"
+    for text in NUMBERS:
+        number = Fraction(text)
+        if single and abs(number) < float(np.finfo(np.float32).max):
+            number = Fraction(float(np.float32(float(text))))
+        elif column in ("real", "short"):
+            number = Fraction(float(text))
+        for sign in ("=", "!=", "<", "<=", ">", ">="):
+            condition = parse(f"{column} {sign} {text}", data.schema)
+            same = {"=": operator.eq, "!=": operator.ne}.get(sign) or COMPARE[sign]
+            expected = [v is not None and bool(same(v, number)) for v in exact]
+            assert kept(data, condition) == expected, condition.text
+        for negate in ("", "not "):
+            condition = parse(f"{column} {negate}in ({text}, 1e200)", data.schema)
+            expected = [v is not None and (v == number) != bool(negate) for v in exact]
+            assert kept(data, condition) == expected, condition.text
+
+
+def values(column):
+    return WIDE[column].to_pylist() if column != "real" else [0, 0, np.nan, np.inf, None]
+
+
+def kept(data, condition):
+    numbered = data.append_column("row", pa.array(range(data.num_rows)))
+    rows = condition.kept(numbered.combine_chunks().to_batches()[0], "x").column("row").to_pylist()
+    return [row in rows for row in range(data.num_rows)]
+
+
+@pytest.mark.parametrize("negate", ["", "not "])
+def test_a_list_of_thousands_is_one_comparison(negate):
+    """In memory and streamed alike, as SQL has it: a missing value is neither in nor out of it."""
+    ids = np.arange(30_000)
+    missing = ids % 7 == 0
+    data = {"user": pa.array(ids, mask=missing), "score": ids / 30_000, "label": ids % 2}
+    pq.write_table(pa.table(data), "users.parquet", row_group_size=1000)
+    listed = ",".join(str(k) for k in range(12_000))
+    began = time.monotonic()
+    source = open_source("users.parquet", Choice(filter=f"user {negate}in ({listed})"))
+    expected = (ids >= 12_000 if negate else ids < 12_000) & ~missing
+    assert source.rows == expected.sum()
+    np.testing.assert_array_equal(source.load().values[:, 0], data["score"][expected])
+    streamed = np.concatenate([block.values[:, 0] for block in source.blocks(512)])
+    np.testing.assert_array_equal(streamed, data["score"][expected])
+    assert len(source.parts()) == 1
+    assert time.monotonic() - began < 5  # 0.3 s, where one comparison per value took a minute
+    either = open_source(
+        "users.parquet", Choice(filter=f"not (user {negate}in ({listed}) or score > 2)")
+    )
+    assert either.rows == (~missing).sum() - expected.sum()
+
+
+@pytest.mark.parametrize("values", [3, 40])
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("country", "'{}'"), ("seen", "'2026-11-{:02}'"), ("at", "'2026-11-{:02}'"), ("age", "2{}.0")],
+)
+def test_a_list_of_any_type(column, text, values):
+    listed = [text.format(k % 28 + 1) for k in range(values)] + (
+        ["'de'", "'fr'"] if column == "country" else []
+    )
+    one = open_source("t.parquet", Choice(filter=f"{column} in ({', '.join(listed)})"))
+    each = " or ".join(f"{column} = {value}" for value in listed)
+    assert one.rows == open_source("t.parquet", Choice(filter=each)).rows
+    assert one.rows > 0
+
+
+def test_statistics_prune_by_a_long_list(monkeypatch):
+    monkeypatch.setattr(arrow_file, "PIECE_ROWS", 100)
+    listed = ", ".join(str(float(value)) for value in [*SCORE[210:258], *SCORE[950:966]])
+    source = open_source("t.parquet", Choice(filter=f"score in ({listed})"))
+    read = counting(monkeypatch)
+    assert source.load().rows == 64
+    assert {group for _, what in read for group in what} <= {2, 9}
+
+
+@pytest.mark.parametrize("word", ["or", "and"])
+def test_long_chains_end_in_rows_or_in_a_message(word):
+    chain = f" {word} ".join(["score > 0.2"] * 1000)
+    assert open_source("t.parquet", Choice(filter=chain)).rows == KEPT.sum()
+    with pytest.raises(UsageError, match=r"more than 1,000 comparisons; write `in \(...\)`"):
+        open_source("t.parquet", Choice(filter=f"{chain} {word} old"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("age > 1e400", "numbers are 0 or between 5e-324 and 1.8e308"),
+        ("age > " + "9" * 350, "numbers are 0 or between 5e-324 and 1.8e308"),
+        ("age > 1e-400", "numbers are 0 or between 5e-324 and 1.8e308"),
+        ("age > " + "9" * 1_000_000, "1,000,006 characters; at most 1,000,000 are read"),
+        ("age = '" + "y" * 10_000 + "'", "is int64 and is compared with a number"),
+        ("x" * 10_000 + " = 3", "there is no column 'xxx"),
+        ("country = '\udcff'", "is not valid UTF-8"),
+    ],
+)
+def test_a_message_names_the_file_and_stays_short(condition, said):
+    with pytest.raises(UsageError) as caught:
+        ct.load("t.parquet", filter=condition)
+    assert str(caught.value).startswith("t.parquet: --filter ")
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 800
+
+
+def test_columns_of_numbers_compare_whatever_their_types():
+    data = {
+        "u": pa.array([2**64 - 1, 3, 2, None], pa.uint64()),
+        "i": [3, 3, 3, 3],
+        "big": [2**53 + 1, 1, 1, 1],
+        "real": [0.5, 1.0, 2.0, np.inf],
+    }
+    table = pa.table(data | {"score": [0.5] * 4, "label": [1] * 4})
+    pq.write_table(table, "u.parquet")
+    for text, rows in {
+        "u > i": 1,
+        "i >= u": 2,
+        "i in (u)": 1,
+        "big > real": 1,
+        "u in (i, 2)": 2,
+    }.items():
+        assert open_source("u.parquet", Choice(filter=text)).rows == rows, text
 
 
 def counting(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -59,10 +60,27 @@ def test_variants_that_are_compared_are_paired():
         ({"ci": "bayes"}, "--ci must be one of inverted, percentile, basic, bca, none"),
         ({"level": 0.0}, "--level must lie between 0 and 1, not 0"),
         ({"level": 1.0}, "--level must lie between 0 and 1, not 1"),
+        ({"level": math.nan}, "--level must lie between 0 and 1, not nan"),
+        (
+            {"level": 0.9999999999999999},
+            "--level must be at most 0.999999, not 0.9999999999999999",
+        ),
+        (
+            {"level": 0.9999},
+            "--level 0.9999 needs --resamples 9,999 or more: the ends of its interval lie beyond "
+            "all 1,000 replicates",
+        ),
+        ({"level": 0.9999999, "ci": "none"}, "--level must be at most 0.999999, not 0.9999999"),
         (
             {"resamples": 19},
-            "--resamples must be at least 20, not 19; use --ci none for no intervals",
+            "--resamples must be at least 20 (or 0 for no intervals), not 19",
         ),
+        (
+            {"resamples": 10**12},
+            "--resamples must be at most 1,000,000, not 1000000000000",
+        ),
+        ({"seed": 2**64}, "--seed must be at most 18446744073709551615 (got 18446744073709551616)"),
+        ({"seed": 10**4000}, "(got 10000000000000000000000000000...0000000000000000000000000000)"),
         ({"seed": -1}, "--seed must not be negative (got -1)"),
     ],
 )
@@ -73,6 +91,15 @@ def test_resampling_refuses_values_that_give_no_interval(options, says):
 
 def test_resampling_without_intervals_asks_for_no_replicates():
     assert Resampling(ci="none", resamples=0).draws(1000) is None
+    assert Resampling(resamples=0).ci == "none"
+    assert Resampling(resamples=0).draws(1000) is None
+
+
+@pytest.mark.parametrize(("level", "resamples"), [(0.95, 20), (0.999, 999), (0.999999, 1_000_000)])
+def test_the_highest_level_of_a_number_of_replicates(level, resamples):
+    assert Resampling(level=level, resamples=resamples).level == level
+    with pytest.raises(UsageError, match="needs --resamples|must be at most"):
+        Resampling(level=1 - (1 - level) / 1.1, resamples=resamples)
 
 
 def test_few_rows_have_no_draws():

@@ -46,7 +46,9 @@ class ArrowTable:
         self._like, fields = _common(known or [self._first_with_schema()])
         in_files = [field for field in fields if field.name not in keys.schema.names]
         self.schema = pa.schema([*in_files, *keys.schema])
-        self._filter = None if condition is None else filters.parse(condition, self.schema)
+        self._filter = (
+            None if condition is None else filters.parse(condition, self.schema, files.text)
+        )
         self._counts: dict[tuple[str, ...], int] = {}  # rows by the columns that were read for it
 
     # ------------------------------------------------------------------ contents
@@ -215,7 +217,7 @@ class ArrowTable:
                     yield batch, row
             else:
                 numbered = batch.append_column(NUMBERS, pa.array(np.arange(row, row + count)))
-                filtered = numbered.filter(condition.expression)
+                filtered = condition.kept(numbered, file.shown)
                 if filtered.num_rows:
                     yield filtered, filtered.column(NUMBERS).to_numpy()
             row += count

@@ -9,24 +9,44 @@ The grammar is the WHERE of SQL without its functions:
 
 Names stand bare or in double quotes. As in SQL, a comparison with a missing value is neither true
 nor false, and such a row is not kept.
+
+A condition has at most MOST_COMPARISONS comparisons, MOST_CHARACTERS characters and DEEPEST nested
+parentheses. A list in parentheses is one comparison, however long.
 """
 
 from __future__ import annotations
 
-import functools
+import math
 import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from calibtool.errors import UsageError
+from calibtool.data.files.literals import (
+    COMPARE,
+    Value,
+    alike,
+    among,
+    balanced,
+    category,
+    compared,
+    is_moment,
+)
+from calibtool.errors import UsageError, echo
 
 # Most nested parentheses: the parser calls itself for each, and Python's stack is finite.
 DEEPEST = 50
+# Most comparisons: each is a pass over the rows, and pyarrow holds every one against the statistics
+# of each row group (0.1 s for 1,000 of them); near 10,000 it overflows its stack.
+MOST_COMPARISONS = 1000
+# Longest condition: a list of 100,000 numbers. One argument of a command has at most 131,072
+# characters on Linux.
+MOST_CHARACTERS = 1_000_000
 _TOKEN = re.compile(
     r"""\s*(?:
     (?P<text>'(?:[^']|'')*')
@@ -38,16 +58,6 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _WORDS = {"and", "or", "not", "in", "is", "null", "true", "false"}
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<>": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 # the sign of a comparison whose sides have changed places
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -66,20 +76,42 @@ class Filter:
     expression: Any
     columns: tuple[str, ...]
 
+    def kept(self, batch: pa.RecordBatch, shown: str) -> pa.RecordBatch:
+        """Return the rows of a batch that meet the condition; `shown` names its file in messages.
 
-def parse(text: str, schema: pa.Schema) -> Filter:
-    """Parse a condition on the columns of `schema`.
+        Raises UsageError where two columns hold numbers that no common type holds.
+        """
+        try:
+            return batch.filter(self.expression)
+        except pa.ArrowException as error:
+            raise UsageError(f"{shown}: --filter {echo(self.text)}: {error}") from error
+
+
+def parse(text: str, schema: pa.Schema, source: str = "") -> Filter:
+    """Parse a condition on the columns of `schema`, those of `source`.
 
     Raises UsageError that says where the text cannot be understood.
 
     >>> parse("p > 0.5 and not y", pa.schema({"p": pa.float64(), "y": pa.bool_()})).columns
     ('p', 'y')
     """
-    parser = _Parser(text, schema)
+    if len(text) > MOST_CHARACTERS:
+        raise UsageError(
+            f"{source}: --filter {echo(text)}: {len(text):,} characters; at most "
+            f"{MOST_CHARACTERS:,} are read"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{source}: --filter {echo(text)}: is not valid UTF-8") from error
+    parser = _Parser(text, schema, source)
     expression = parser.condition()
     if parser.next.kind != "end":
         parser.fail("expected `and`, `or` or the end")
-    return Filter(text, expression, tuple(dict.fromkeys(parser.columns)))
+    condition = Filter(text, expression, tuple(dict.fromkeys(parser.columns)))
+    named = pa.schema([schema.field(name) for name in condition.columns])
+    condition.kept(pa.RecordBatch.from_pylist([], named), source)  # types that do not go together
+    return condition
 
 
 @dataclass(frozen=True)
@@ -114,8 +146,7 @@ def _token(kind: str, raw: str, at: int) -> _Token:
     if kind == "quoted":
         return _Token("name", raw[1:-1].replace('""', '"'), at, raw)
     if kind == "number":
-        integer = re.fullmatch(r"[-+]?\d+", raw)
-        return _Token(kind, int(raw) if integer else float(raw), at, raw)
+        return _Token(kind, raw, at, raw)
     if kind == "name" and raw.lower() in _WORDS:
         return _Token("word", raw.lower(), at, raw)
     return _Token(kind, raw, at, raw)
@@ -128,29 +159,38 @@ class _Parser:
         columns: the columns named so far.
     """
 
-    def __init__(self, text: str, schema: pa.Schema) -> None:
+    def __init__(self, text: str, schema: pa.Schema, source: str) -> None:
         self.text = text
         self.schema = schema
+        self.source = source
         self.columns: list[str] = []
         self._tokens = _tokens(text)
+        self._at = 0
         self._depth = 0
+        self._comparisons = 0
 
     @property
     def next(self) -> _Token:
-        return self._tokens[0]
+        return self._tokens[self._at]
 
     def fail(self, what: str, token: _Token | None = None) -> NoReturn:
         """Raise UsageError that says what is wrong, and where."""
         token = token or self.next
         if token.kind == "unended":
             what = f"a quote {token.raw} is not closed"
-        where = f"at {token.raw!r}, character {token.at + 1}" if token.raw else "at its end"
-        known = ", ".join(f"{field.name} ({field.type})" for field in list(self.schema)[:12])
+        where = f"at {echo(token.raw)}, character {token.at + 1}" if token.raw else "at its end"
+        shown = [(echo(f.name)[1:-1], echo(str(f.type))[1:-1]) for f in list(self.schema)[:12]]
+        known = ", ".join(f"{name} ({kind})" for name, kind in shown)
         more = ", ..." if len(self.schema) > 12 else ""
-        raise UsageError(f"--filter {self.text!r}: {where}: {what}; the columns are {known}{more}")
+        file = f"{self.source}: " if self.source else ""
+        raise UsageError(
+            f"{file}--filter {echo(self.text)}: {where}: {what}; the columns are {known}{more}"
+        )
 
     def _take(self) -> _Token:
-        return self._tokens.pop(0) if len(self._tokens) > 1 else self._tokens[0]
+        token = self.next
+        self._at = min(self._at + 1, len(self._tokens) - 1)
+        return token
 
     def _is(self, *values: str) -> bool:
         return self.next.kind in ("word", "sign") and self.next.value in values
@@ -174,14 +214,14 @@ class _Parser:
         while self._is(word):
             self._take()
             expressions.append(read())
-        return functools.reduce(join, expressions)
+        return balanced(join, expressions)
 
     def _fact(self) -> Any:
         negate = False
         while self._is("not"):
             self._take()
             negate = not negate
-        fact = self._within() if self._is("(") else self._comparison()
+        fact = self._within() if self._is("(") else self._counted()
         return ~fact if negate else fact
 
     def _within(self) -> Any:
@@ -194,13 +234,19 @@ class _Parser:
         self._depth -= 1
         return condition
 
+    def _counted(self) -> Any:
+        self._comparisons += 1
+        if self._comparisons > MOST_COMPARISONS:
+            self.fail(f"more than {MOST_COMPARISONS:,} comparisons; write `in (...)` for a list")
+        return self._comparison()
+
     def _comparison(self) -> Any:
         left = self._operand()
         if left.kind == "name" and self._is("is"):
             return self._null(left)
         if left.kind == "name" and self._is("in", "not"):
             return self._among(left)
-        if not self._is(*_COMPARE):
+        if not self._is(*COMPARE):
             if left.kind == "name" and pa.types.is_boolean(self._type(left)):
                 return pc.field(left.value)
             self.fail("expected a comparison, such as `= 1`, `in (1, 2)` or `is null`")
@@ -211,7 +257,9 @@ class _Parser:
             sign = _Token("sign", _MIRRORED.get(sign.value, sign.value), sign.at, sign.raw)
         if left.kind != "name":
             self.fail("one side of a comparison must be a column", left)
-        return _COMPARE[sign.value](self._field(left), self._against(left, right))
+        if right.kind != "name":
+            return self._compared(left, sign.value, right)
+        return COMPARE[sign.value](*self._columns(left, right))
 
     def _null(self, column: _Token) -> Any:
         self._take()
@@ -226,22 +274,27 @@ class _Parser:
         if negate:
             self._skip("in", "after `not`")
         self._skip("(", "after `in`")
-        values = [self._against(column, self._operand())]
+        listed = [self._operand()]
         while self._is(","):
             self._take()
-            values.append(self._against(column, self._operand()))
+            listed.append(self._operand())
         self._skip(")", "to close the list")
-        # One comparison per value, not `isin`: a missing value is then neither in the list nor out
-        # of it, as in SQL.
-        among = functools.reduce(operator.or_, [self._field(column) == value for value in values])
-        return ~among if negate else among
+        columns = [token for token in listed if token.kind == "name"]
+        values = [token for token in listed if token.kind != "name"]
+        self._comparisons += len(columns)
+        parts = [operator.eq(*self._columns(column, other)) for other in columns]
+        if values:
+            literal = [self._value(column, token) for token in values]
+            parts.append(among(self._field(column), self._type(column), literal))
+        found = balanced(operator.or_, parts)
+        return ~found if negate else found
 
     def _operand(self) -> _Token:
         token = self.next
         if token.kind == "name":
             self._take()
             if self.schema.get_field_index(token.value) < 0:
-                self.fail(f"there is no column {token.value!r}", token)
+                self.fail(f"there is no column {echo(token.value)}", token)
             self.columns.append(token.value)
             return token
         if token.kind in ("text", "number"):
@@ -263,63 +316,50 @@ class _Parser:
         half = pa.types.is_float16(self._type(column))  # pyarrow cannot compare these
         return pc.field(column.value).cast(pa.float32()) if half else pc.field(column.value)
 
-    def _against(self, column: _Token, value: _Token) -> Any:
-        """Return a value, or another column, for a comparison with `column`."""
+    def _compared(self, column: _Token, sign: str, value: _Token) -> Any:
+        literal = self._value(column, value)
+        return compared(self._field(column), self._type(column), sign, literal)
+
+    def _category(self, column: _Token) -> str:
+        """Return the category of a column; fail if it has none."""
         kind = self._type(column)
-        category = _category(kind)
-        if category is None:
-            self.fail(f"{column.value!r} is {kind}, which conditions cannot compare", column)
-        if value.kind == "name":
-            if _category(self._type(value)) != category:
-                other = self._type(value)
-                self.fail(f"{column.value!r} is {kind}, {value.value!r} is {other}", value)
-            return self._field(value)
-        fits = {"number": "number", "text": "text", "date": "text", "flag": "flag"}[category]
+        found = category(kind)
+        if found is None:
+            shown = echo(str(kind))[1:-1]
+            self.fail(f"{echo(column.value)} is {shown}, which conditions cannot compare", column)
+        return found
+
+    def _columns(self, left: _Token, right: _Token) -> tuple[Any, Any]:
+        """Return two columns for a comparison with each other."""
+        kinds = self._type(left), self._type(right)
+        if self._category(left) != self._category(right):
+            names = echo(left.value), echo(right.value)
+            self.fail(f"{names[0]} is {kinds[0]}, {names[1]} is {kinds[1]}", right)
+        return alike(self._field(left), kinds[0], self._field(right), kinds[1])
+
+    def _value(self, column: _Token, value: _Token) -> Value:
+        """Return a value for a comparison with `column`."""
+        kind = self._type(column)
+        found = self._category(column)
+        fits = {"number": "number", "text": "text", "date": "text", "flag": "flag"}[found]
+        left = f"{echo(column.value)} is {kind}"
         if value.kind != fits:
             wanted = {"text": "text in single quotes", "flag": "true or false"}.get(
                 fits, "a number"
             )
-            wanted = "a date in single quotes" if category == "date" else wanted
-            self.fail(f"{column.value!r} is {kind} and is compared with {wanted}", value)
-        if category == "date":
-            try:
-                return _moment(value.value, kind)
-            except (pa.ArrowException, ValueError):
-                self.fail(
-                    f"{value.value!r} is not a date for {column.value!r}, which is {kind}", value
-                )
-        return _scalar(value.value, kind)
+            wanted = "a date in single quotes" if found == "date" else wanted
+            self.fail(f"{left} and is compared with {wanted}", value)
+        if found == "number":
+            return self._number(value)
+        if found == "date" and not is_moment(value.value, kind):
+            day = echo(value.value)
+            self.fail(f"{day} is not a date for {echo(column.value)}, which is {kind}", value)
+        return value.value
 
-
-def _category(kind: pa.DataType) -> str | None:
-    """Return "flag", "number", "text" or "date" for a type that can be compared, else None."""
-    if pa.types.is_boolean(kind):
-        return "flag"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
-        return "text"
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return "date"
-    return None
-
-
-def _scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
-    """Return a value in the column's own type, if that can hold it: 0.1 then equals what a float32
-    column shows as 0.1, and statistics of row groups can be compared with it."""
-    if pa.types.is_float16(kind):
-        return pa.scalar(value, pa.float32())
-    if pa.types.is_decimal(kind) or (isinstance(value, float) and pa.types.is_integer(kind)):
-        return pa.scalar(value)
-    try:
-        return pa.scalar(value, kind)
-    except (pa.ArrowException, OverflowError):
-        return pa.scalar(value if abs(value) < 1 << 63 else float(value))
-
-
-def _moment(text: str, kind: pa.DataType) -> pa.Scalar:
-    """Return a date or a time; without a zone it is UTC if the column has one."""
-    zoned = pa.types.is_timestamp(kind) and kind.tz is not None
-    if zoned and not re.search(r"(Z|[-+]\d\d:?\d\d)$", text[10:]):
-        return pa.scalar(text).cast(pa.timestamp(kind.unit)).cast(kind)
-    return pa.scalar(text).cast(kind)
+    def _number(self, token: _Token) -> Decimal:
+        """Return the exact value of a number; fail if a double would make it infinite or 0."""
+        size = abs(float(token.value))
+        zero = not re.search("[1-9]", re.split("[eE]", token.value)[0])
+        if size == math.inf or (size == 0 and not zero):
+            self.fail("numbers are 0 or between 5e-324 and 1.8e308 in size", token)
+        return Decimal(0) if zero else Decimal(token.value)
