@@ -1,0 +1,147 @@
+"""Zips that are put together in an odd way: npz files, cells and states."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import re
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+
+from fuzzing.arrays import edit_header, npy, odd_array
+from fuzzing.bytes import EDGES, damage, set_bytes
+from fuzzing.documents import damage_json
+
+Members = list[tuple[str, bytes]]
+# the file that appears if something is unpickled
+PICKLED = "unpickled"
+NAMES = (
+    *("/etc/passwd.npy", "../../x.npy", "a/b/c.npy", "\u202egnp.npy", ".npy", "x" * 3000 + ".npy"),
+    *("C:\\x.npy", "logits\n.npy", "logits\x1b[2J.npy", "header.json"),
+)
+# signature of a record -> offset and size of its fields: flags, method, sums and lengths
+FIELDS = {
+    b"PK\x01\x02": ((8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (42, 4)),
+    b"PK\x03\x04": ((6, 2), (8, 2), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2)),
+    b"PK\x05\x06": ((8, 2), (10, 2), (12, 4), (16, 4), (20, 2)),
+}
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+ODD_METHODS = (*METHODS, zipfile.ZIP_LZMA)
+
+
+class Bomb:
+    """An object whose pickle writes a file when it is loaded."""
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {PICKLED}",)
+
+
+def members(data: bytes) -> Members | None:
+    """Return names and contents of a zip; None if it is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return [(info.filename, archive.read(info)) for info in archive.infolist()]
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        return None
+
+
+def archive(content: Members, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a zip of these members, in this order, repeated names included."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with zipfile.ZipFile(file, "w", method) as out:
+            for name, data in content:
+                out.writestr(name, data)
+    return file.getvalue()
+
+
+def damage_archive(rng: Random, data: bytes) -> bytes:
+    """Return the zip with members, headers or contents that are not as they were."""
+    content = members(data)
+    if not content:
+        return set_bytes(rng, data)
+    way = rng.choice(WAYS)
+    out = archive(way(rng, content), rng.choice(METHODS if rng.random() < 0.9 else ODD_METHODS))
+    return set_field(rng, out) if way is _same or rng.random() < 0.15 else out
+
+
+def _same(rng: Random, content: Members) -> Members:
+    return content
+
+
+def _twice(rng: Random, content: Members) -> Members:
+    """Repeat a member, perhaps with other content."""
+    name, data = rng.choice(content)
+    return [*content, (name, data if rng.random() < 0.5 else set_bytes(rng, data))]
+
+
+def _other_name(rng: Random, content: Members) -> Members:
+    at = rng.randrange(len(content))
+    return [(rng.choice(NAMES) if k == at else n, d) for k, (n, d) in enumerate(content)]
+
+
+def _without(rng: Random, content: Members) -> Members:
+    at = rng.randrange(len(content))
+    return content[:at] + content[at + 1 :]
+
+
+def _other_content(rng: Random, content: Members) -> Members:
+    """Change what one member holds, in a way that suits it."""
+    at = rng.randrange(len(content)) if rng.random() < 0.7 else 0
+    name, data = content[at]
+    if name.endswith(".json"):
+        data = damage_json(rng, data)
+    elif name.endswith(".cells"):
+        data = damage_archive(rng, data)
+    elif name.endswith(".npy") and rng.random() < 0.7:
+        data = edit_header(rng, data) if rng.random() < 0.6 else npy(odd_array(rng))
+    else:
+        data = damage(rng, data)
+    return [*content[:at], (name, data), *content[at + 1 :]]
+
+
+def _padded(rng: Random, content: Members) -> Members:
+    return [(name, data + bytes(rng.choice((1, 8, 60)))) for name, data in content]
+
+
+def _nested(rng: Random, content: Members) -> Members:
+    return [(name, archive([("logits.npy", data)])) for name, data in content]
+
+
+def _pickled(rng: Random, content: Members) -> Members:
+    """Put pickles where arrays were: bare, and as arrays of objects."""
+    bare = pickle.dumps(Bomb())
+    file = io.BytesIO()
+    np.save(file, np.array([Bomb()], object), allow_pickle=True)
+    name, _ = rng.choice(content)
+    return [(n, rng.choice((bare, file.getvalue())) if n == name else d) for n, d in content]
+
+
+def _more(rng: Random, content: Members) -> Members:
+    return [*content, rng.choice((("extra.npy", b""), ("zeros.npy", npy(np.zeros(1 << 20)))))]
+
+
+WAYS: tuple[Callable[[Random, Members], Members], ...] = (
+    *(_same, _same, _twice, _other_name, _without, _padded, _nested, _pickled, _more),
+    *(_other_content,) * 5,
+)
+
+
+def set_field(rng: Random, data: bytes) -> bytes:
+    """Overwrite sizes, flags or methods in the records of a zip."""
+    out = bytearray(data)
+    for signature, fields in FIELDS.items():
+        at = [match.start() for match in re.finditer(re.escape(signature), data)]
+        if at and rng.random() < 0.6:
+            offset, size = rng.choice(fields)
+            value = rng.choice((*EDGES, 8, 9, 12, 99, 0x41, 0xFFFF, rng.getrandbits(32)))
+            start = rng.choice(at) + offset
+            out[start : start + size] = (value & (2 ** (8 * size) - 1)).to_bytes(size, "little")
+    return bytes(out)
