@@ -58,7 +58,9 @@ def archive(content: Members, method: int = zipfile.ZIP_DEFLATED) -> bytes:
         warnings.simplefilter("ignore")
         with zipfile.ZipFile(file, "w", method) as out:
             for name, data in content:
-                out.writestr(name, data)
+                info = zipfile.ZipInfo(name)  # of 1980, so that a case is the same at any time
+                info.compress_type = method
+                out.writestr(info, data)
     return file.getvalue()
 
 

@@ -67,17 +67,20 @@ def _special(draws: np.random.Generator, values: Array) -> Array:
 
 def _scaled(draws: np.random.Generator, values: Array) -> Array:
     """Scale all values, by up to what overflows when squared."""
-    return values.astype(float) * float(draws.choice((0, 1e-300, 1e-9, 1e3, 1e12, 1e30, 1e155)))
+    with np.errstate(all="ignore"):
+        scale = float(draws.choice((0, 1e-300, 1e-9, 1e3, 1e12, 1e30, 1e155)))
+        scaled: Array = values.astype(float) * scale
+    return scaled
 
 
 def _constant(draws: np.random.Generator, values: Array) -> Array:
     """Make all rows equal."""
-    return values[np.zeros(len(values), int)]
+    return np.asarray(values[np.zeros(len(values), int)])
 
 
 def _whole(draws: np.random.Generator, values: Array) -> Array:
     """Round, so that there are ties and exact zeros and ones."""
-    return np.rint(values.astype(float))
+    return np.asarray(np.rint(values.astype(float)))
 
 
 def _other_type(draws: np.random.Generator, values: Array) -> Array:
@@ -111,6 +114,8 @@ def _plausible(draws: np.random.Generator, rows: int, classes: int) -> dict[str,
     with np.errstate(all="ignore"):
         probs = powers / powers.sum(axis=1, keepdims=True)
     labels = draws.integers(0, max(classes, 1), rows)
+    if classes and draws.random() < 0.7:  # right as often as not, as of a network
+        labels = np.where(draws.random(rows) < 0.5, logits.argmax(axis=1), labels)
     score = draws.random(rows)
     hits = draws.random(rows) < score
     return {
@@ -125,6 +130,8 @@ def _plausible(draws: np.random.Generator, rows: int, classes: int) -> dict[str,
         "weights": draws.random(rows),
         "classes": np.array([TEXTS[k % len(TEXTS)] or "c" for k in range(classes)]),
         "user": draws.integers(0, 5, rows),
+        "age": draws.integers(18, 90, rows),
+        "country": np.array(TEXTS)[draws.integers(0, 9, rows)],
     }
 
 
@@ -132,9 +139,10 @@ LAYOUTS = (
     *(("logits", "labels"),) * 3,
     *(("probs", "labels"),) * 2,
     *(("score", "binary"),) * 3,
-    *(("confidence", "correct"),) * 2,
-    ("score", "binary", "weights"),
-    ("logits", "labels", "weights", "user"),
+    ("confidence", "correct"),
+    ("score", "binary", "weights", "country"),
+    ("score", "binary", "user", "age", "country"),
+    ("logits", "labels", "weights", "user", "country"),
     ("logits", "labels", "classes"),
     ("confidence", "predictions", "labels"),
     ("confidence", "correct", "weights"),

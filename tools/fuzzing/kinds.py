@@ -141,7 +141,7 @@ def _structured(rng: Random, file: str, out: str, partner: str) -> list[str]:
 
 def _nearly_right(rng: Random, file: str, out: str, partner: str) -> list[str]:
     """Return a command on a good file, with more options than a damaged one needs."""
-    return tree.structured(rng, f"{GOOD}/{rng.choice(tree.FILES_GOOD)}", out, most=6)
+    return tree.structured(rng, f"{GOOD}/{rng.choice(tree.FILES_GOOD)}", out, most=4)
 
 
 def _damage_npz(rng: Random, data: bytes) -> bytes:

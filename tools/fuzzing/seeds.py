@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow as pa
 from calibtool.cli.main import main
 from calibtool.data.files.find import ARROW_FORMATS
 from calibtool.data.files.open import SUFFIXES
+from fuzzing.archives import archive, members
 from fuzzing.arrays import npy, npz
 from fuzzing.tables import WRITERS
 
@@ -64,6 +66,8 @@ class _Predictions:
         draws = np.random.default_rng(7)
         self.logits = draws.normal(size=(ROWS, len(CLASSES))).astype(np.float32)
         self.labels = draws.integers(0, len(CLASSES), ROWS)
+        right = draws.random(ROWS) < 0.5  # so that fits have an optimum
+        self.labels[right] = self.logits.argmax(axis=1)[right]
         powers = np.exp(self.logits.astype(float))
         self.probs = powers / powers.sum(axis=1, keepdims=True)
         self.score = draws.random(ROWS)
@@ -159,7 +163,7 @@ def of_documents(folder: Path) -> dict[str, list[Seed]]:
             _run("cells", file, "-o", f"{stem}.cells", "--state", f"{stem}.state")
             _run("evaluate", file, "--format", "json", "--resamples", "20", "-o", f"{stem}.json")
             seeds["cells"].append(Seed(Path(f"{stem}.cells").read_bytes()))
-            seeds["state"].append(Seed(Path(f"{stem}.state").read_bytes(), file))
+            seeds["state"].append(Seed(_undated(Path(f"{stem}.state").read_bytes()), file))
             seeds["report"].append(Seed(Path(f"{stem}.json").read_bytes(), file))
         toml = f"{GOOD}/check.toml"
         _run("check", f"{GOOD}/multi.npz", "--init", toml, "--resamples", "20")
@@ -172,9 +176,10 @@ def of_documents(folder: Path) -> dict[str, list[Seed]]:
 def _write_good() -> None:
     """Write the good files that commands name besides the damaged one."""
     rows = _Predictions()
+    groups = {"country": rows.country, "age": rows.age}
     files = {
-        "multi.npz": npz({"logits": rows.logits, "labels": rows.labels}),
-        "two.npz": npz({"score": rows.score, "labels": rows.hits.astype(int)}),
+        "multi.npz": npz({"logits": rows.logits, "labels": rows.labels, **groups}),
+        "two.npz": npz({"score": rows.score, "labels": rows.hits.astype(int), **groups}),
         "conf.npz": npz({"confidence": rows.score, "correct": rows.hits}),
         "table.parquet": WRITERS["parquet"](rows.tables()[0], Random(0)),
         "days.parquet": WRITERS["parquet"](rows.tables()[3], Random(0)),
@@ -186,6 +191,12 @@ def _write_good() -> None:
     Path(GOOD).mkdir()
     for name, data in files.items():
         Path(GOOD, name).write_bytes(data)
+        os.utime(f"{GOOD}/{name}", (0, 0))  # states of runs remember it
+
+
+def _undated(data: bytes) -> bytes:
+    """Return a zip without the times at which its members were written."""
+    return archive(members(data) or [])
 
 
 def _calibrators() -> list[Seed]:

@@ -34,23 +34,15 @@ OUTPUTS = {
     "report": ".html",
     "apply": ".npz",
     "plot": ".svg",
-    "export": ".py",
 }
-INTEGERS = ("0", "1", "-1", "2", "5", "20", "1000000000000", "9" * 30, "1e3", "x", "", "01")
+EXPORTS = {"onnx": ".onnx", "python": ".py", "c": ".h"}
+# the first few of a pool are right
+INTEGERS = ("5", "2", "20", "0", "1", "-1", "1000000000000", "9" * 30, "1e3", "x", "", "01")
 DECIMALS = (
-    "0",
-    "1",
-    "0.5",
-    "0.9",
-    "-1",
-    "nan",
-    "inf",
-    "1e400",
-    "0.9999999999999999",
-    "5e-324",
+    *("0.5", "0.9", "0.1", "0", "1", "-1", "nan", "inf", "1e400", "0.9999999999999999", "5e-324"),
     "x",
 )
-RESAMPLES = ("0", "1", "10", "20", "20", "50", "-1", "1000000000000", "9" * 30, "1e12")
+RESAMPLES = ("20", "10", "50", "0", "1", "-1", "1000000000000", "9" * 30, "1e12")
 SPECS = (
     *("ece", "nll,brier", "ece(bins=3)", "ece(bins=0)", "ece(bins=1e12)", "ece(norm=l2)", "zzz"),
     *("ece(", "ece(bins=5,bins=6)", "default", "all,", ",", "ece(view=positive)", "(" * 3000),
@@ -58,17 +50,35 @@ SPECS = (
 )
 TEXTUAL: dict[str, tuple[str, ...]] = {
     "metrics": SPECS,
-    "tests": ("cox", "spiegelhalter", "zzz", "", "cox,cox"),
+    "tests": ("cox", "spiegelhalter", "hosmer-lemeshow", "zzz", "", "cox,cox"),
     "filter": (
-        *("score > 0.5", "age > " + "9" * 350, "label in (" + "1," * 3000 + "1)", "score", "("),
+        *(
+            "score > 0.5",
+            "label = 1",
+            "age >= 18",
+            "age > " + "9" * 350,
+            "label in (" + "1," * 3000 + "1)",
+            "score",
+            "(",
+        ),
         *("not " * 3000 + "label = 1", "score > 0.5 and " * 500 + "label = 1", "zzz = 1", ""),
         *("country = 'PL", "label = '1'", "day > '2026-11-02'", "score > nan", "x" * 100_000),
     ),
     "require": (
-        *("ece <= 0.5", "nll <= -1", "ece <= nan", "ece <= 1e400", "ece", "zzz <= 1", "(" * 3000),
+        *(
+            "ece <= 0.5",
+            "nll <= 3",
+            "ece <= 0.5 by country",
+            "nll <= -1",
+            "ece <= nan",
+            "ece <= 1e400",
+            "ece",
+            "zzz <= 1",
+            "(" * 3000,
+        ),
         *("worst(ece by country) <= 0.1", "p(cox) >= 0.01", "ece <= 5 %", "delta(ece) <= 0"),
     ),
-    "methods": ("platt,isotonic", "temperature", "zzz", "", "platt,platt"),
+    "methods": ("platt,isotonic", "temperature", "beta", "zzz", "", "platt,platt"),
     "classes": ("a,b", "a,b,c", "a,a", "", "," * 5, "\x1b,b"),
     "target_prior": ("0.5,0.5", "0,1", "nan,1", "1", "0.2,0.3,0.5", "x", "-1,2"),
     "since": ("2026-11-02", "x", "9999-99-99"),
@@ -77,15 +87,18 @@ TEXTUAL: dict[str, tuple[str, ...]] = {
     "figure": ("out.svg", "out.zzz"),
     "init": ("out.toml", "good/check.toml"),
 }
-# options that name a column of the file, a file beside it
-COLUMN = {
-    *("by", "cluster", "id", "time", "columns", "weights", "labels", "score", "logits", "probs"),
-    *("confidence", "correct", "predictions", "every"),
+RIGHT = 3  # values at the beginning of a pool that are right
+# options that name a column of the file, which part it plays, and a file beside it
+ROLES = {
+    *("weights", "labels", "score", "logits", "probs", "confidence", "correct", "predictions"),
+    *("classes", "labels_file"),
 }
+COLUMN = {*ROLES, "by", "cluster", "id", "time", "columns", "every"}
 BESIDE = {"baseline", "calibrator", "labels_file", "test", "ood", "reference", "state", "after"}
 NAMES = ("country", "age", "day", "label", "score", "user", "predicted", "confidence", "zzz", "")
 FILES_GOOD = (
-    *("multi.npz", "two.npz", "conf.npz", "table.parquet", "days.parquet", "multi.cells"),
+    *("multi.npz", "two.npz", "table.parquet") * 2,
+    *("conf.npz", "days.parquet", "multi.cells"),
 )
 FILES_BESIDE = (
     *("multi.npz", "two.npz", "conf.npz", "table.parquet", "days.parquet", "labels.npy"),
@@ -116,7 +129,7 @@ def weights() -> dict[str, float]:
     return {name: SLOW.get(name.partition(" ")[0], 1.0) for name in leaves()}
 
 
-def structured(rng: Random, file: str, out: str, *, most: int = 3) -> list[str]:
+def structured(rng: Random, file: str, out: str, *, most: int = 2) -> list[str]:
     """Return a command with `file` as input and up to `most` options of any value."""
     table = weights()
     (name,) = rng.choices(list(table), list(table.values()))
@@ -125,11 +138,15 @@ def structured(rng: Random, file: str, out: str, *, most: int = 3) -> list[str]:
     argv = name.split()
     for parameter in options:
         if isinstance(parameter, click.Argument) or parameter.required:
-            argv += _required(rng, name, parameter, file, out)
+            argv += _required(rng, argv, parameter, file, out)
     free = [p for p in options if isinstance(p, click.Option) and not p.required]
+    if rng.random() < 0.7:  # the names that files here use need no role
+        free = [option for option in free if option.name not in ROLES]
+    if file.endswith(".npz") and rng.random() < 0.9:  # which no condition works on
+        free = [option for option in free if option.name != "filter"]
     chosen = rng.sample(free, min(len(free), rng.randrange(most + 1)))
     for option in chosen:
-        argv += _option(rng, name, option, out)
+        argv += _option(rng, argv, option, out)
     given = {option.name for option in chosen}
     if any(p.name == "resamples" for p in free) and "resamples" not in given:
         argv += ["--resamples", "20"]
@@ -146,7 +163,9 @@ def _is_tried(parameter: click.Parameter) -> bool:
     return not NEVER & {*parameter.opts, *parameter.secondary_opts}
 
 
-def _required(rng: Random, name: str, parameter: click.Parameter, file: str, out: str) -> list[str]:
+def _required(
+    rng: Random, argv: list[str], parameter: click.Parameter, file: str, out: str
+) -> list[str]:
     """Return what an argument, or an option that must be given, needs at least."""
     key = str(parameter.name)
     if isinstance(parameter, click.Argument):
@@ -157,24 +176,28 @@ def _required(rng: Random, name: str, parameter: click.Parameter, file: str, out
     if isinstance(parameter.type, click.Choice):
         return [parameter.opts[-1], str(rng.choice(list(parameter.type.choices)))]
     if key == "output":
-        return [parameter.opts[-1], _output(name, out)]
+        return [parameter.opts[-1], _output(argv, out)]
     return [parameter.opts[-1], rng.choice(REQUIRED[key])]
 
 
-def _option(rng: Random, name: str, option: click.Option, out: str) -> list[str]:
+def _option(rng: Random, argv: list[str], option: click.Option, out: str) -> list[str]:
     """Return an option with a value that is right as often as not."""
     flag, key = option.opts[-1], str(option.name)
     if option.is_flag:
         return [flag]
     if key == "output" and rng.random() < 0.7:
-        return [flag, _output(name, out)]
+        return [flag, _output(argv, out)]
     if isinstance(option.type, click.Choice) and rng.random() < 0.9:
         return [flag, str(rng.choice(list(option.type.choices)))]
-    return [flag, rng.choice(_pool(key, option))]
+    pool = _pool(key, option)
+    return [flag, rng.choice(pool[:RIGHT] if rng.random() < 0.85 else pool)]
 
 
-def _output(name: str, out: str) -> str:
-    return out + OUTPUTS.get(re.split("[ -]", name, maxsplit=1)[0], ".txt")
+def _output(argv: list[str], out: str) -> str:
+    """Return a name for the output of a command, with a suffix that it takes."""
+    if argv[0] == "export":
+        return out + next((EXPORTS[token] for token in argv if token in EXPORTS), ".py")
+    return out + OUTPUTS.get(re.split("-", argv[0], maxsplit=1)[0], ".txt")
 
 
 def _pool(key: str, option: click.Option) -> tuple[str, ...]:
