@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -134,6 +135,38 @@ WAYS: tuple[Callable[[Random, Members], Members], ...] = (
     *(_same, _same, _twice, _other_name, _without, _padded, _nested, _pickled, _more),
     *(_other_content,) * 5,
 )
+
+
+BLOCK = 1 << 20  # bytes of zeros, which deflate turns into a thousand
+BOMB = 1500  # blocks: more than the memory that any command may take
+
+
+def bomb(name: str, rest: Members) -> bytes:
+    """Return a zip of kilobytes whose first member, an array of zeros, takes more than a gigabyte.
+
+    Its sum is wrong: whoever finds that out has unpacked it.
+    """
+    shape = f"({BOMB * BLOCK // 8 // 3}, 3)"
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    start = deflate.compress(b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header.encode())
+    start += deflate.flush(zlib.Z_FULL_FLUSH)
+    block = deflate.compress(bytes(BLOCK)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    packed = start + BOMB * block + deflate.flush(zlib.Z_FINISH)
+    title = name.encode()
+    sizes = (len(packed), BOMB * BLOCK + 10 + len(header), len(title))
+    whole = archive(rest)
+    tail = whole.rindex(b"PK\x05\x06")
+    entries, size, at = struct.unpack("<HII", whole[tail + 10 : tail + 20])
+    first = struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, 0, 8, 0, 33, 0, *sizes, 0) + title + packed
+    entry = struct.pack(
+        "<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 8, 0, 33, 0, *sizes, 0, 0, 0, 0, 0, at
+    )
+    listing = whole[at:tail] + entry + title
+    end = struct.pack(
+        "<4s4H2IH", b"PK\x05\x06", 0, 0, entries + 1, entries + 1, len(listing), at + len(first), 0
+    )
+    return whole[:at] + first + listing + end
 
 
 def set_field(rng: Random, data: bytes) -> bytes:

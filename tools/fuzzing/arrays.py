@@ -73,6 +73,13 @@ def _scaled(draws: np.random.Generator, values: Array) -> Array:
     return scaled
 
 
+def _certain(draws: np.random.Generator, values: Array) -> Array:
+    """Replace probabilities by 0 and 1, under which a wrong class is impossible."""
+    if values.ndim != 2 or not values.size:
+        return np.asarray(values.astype(float) > 0.5).astype(float)
+    return np.eye(values.shape[1])[values.argmax(axis=1)]
+
+
 def _constant(draws: np.random.Generator, values: Array) -> Array:
     """Make all rows equal."""
     return np.asarray(values[np.zeros(len(values), int)])
@@ -103,7 +110,7 @@ def _deeper(draws: np.random.Generator, values: Array) -> Array:
 
 ODDITIES: tuple[Callable[[np.random.Generator, Array], Array], ...] = (
     *(_extreme, _extreme, _special, _scaled, _scaled, _constant, _whole, _other_type, _fewer),
-    _deeper,
+    *(_deeper, _certain),
 )
 
 
@@ -157,12 +164,19 @@ def odd_predictions(rng: Random) -> dict[str, Array]:
     layout = rng.choice(LAYOUTS)
     known = _plausible(draws, rows, classes)
     arrays = {("labels" if name == "binary" else name): known[name] for name in layout}
+    if "logits" in arrays and rng.random() < 0.3:  # of any size, and nothing else is odd
+        with np.errstate(all="ignore"):
+            arrays["logits"] = arrays["logits"] * 10.0 ** rng.uniform(-320, 308)
+        return arrays
+    if "probs" in arrays and rng.random() < 0.2:
+        return {**arrays, "probs": _certain(draws, arrays["probs"])}
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
         name = rng.choice(list(arrays))
-        if arrays[name].dtype.kind == "U" or rng.random() < 0.15:
+        whole = arrays[name]
+        if not whole.ndim or whole.dtype.kind == "U" or rng.random() < 0.15:
             arrays[name] = odd_array(rng)
-        elif arrays[name].dtype.kind in "iufb":
-            arrays[name] = rng.choice(ODDITIES)(draws, arrays[name])
+        elif whole.dtype.kind in "iufb":
+            arrays[name] = rng.choice(ODDITIES)(draws, whole)
     return arrays
 
 

@@ -51,6 +51,7 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (0.6, "evaluate {file} --by {by} --ci none --metrics {few} --format {format}"),
         (0.1, "compare {file} {other} --metrics ece,nll --resamples 20 --format {format}"),
         (1.5, "evaluate {file} --ci none --metrics ece --filter {filter}"),
+        (0.1, "compare {file} {file} --metrics ece,nll --resamples 20 --format {format}"),
         (0.3, "slices {file} --format {format}"),
         (0.6, "monitor {file} --every {every} --ci none --format {format}"),
         (0.6, "evaluate {file} --ci none --metrics ece --skip-bad-files"),

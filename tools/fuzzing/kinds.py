@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import numpy as np
+
 from calibtool.data.files.find import ARROW_FORMATS
 from fuzzing import commands, tree
-from fuzzing.archives import damage_archive
+from fuzzing.archives import bomb, damage_archive, members
 from fuzzing.arrays import edit_header, npy, npz, odd_array, odd_predictions
 from fuzzing.bytes import damage
 from fuzzing.documents import damage_json, damage_toml
@@ -64,6 +66,7 @@ WEIGHTS = {
     ".feather": 6.0,
 }
 LEAST = 2.0
+BOMBS = 0.003  # share of npz files that are kilobytes and unpack to gigabytes: they take seconds
 
 
 def kinds(folder: Path, only: Iterable[str] = ()) -> dict[str, Kind]:
@@ -146,6 +149,8 @@ def _nearly_right(rng: Random, file: str, out: str, partner: str) -> list[str]:
 
 def _damage_npz(rng: Random, data: bytes) -> bytes:
     draw = rng.random()
+    if draw < BOMBS:
+        return bomb("logits.npy", members(data) or [])
     if draw < 0.45:
         return damage_archive(rng, data)
     if draw < 0.7:
@@ -165,6 +170,8 @@ def _damage_json(rng: Random, data: bytes) -> bytes:
 
 
 def _odd_arrays(rng: Random) -> tuple[bytes, str]:
+    if rng.random() < BOMBS:
+        return bomb("logits.npy", [("labels.npy", npy(np.zeros(3, int)))]), ""
     return npz(odd_predictions(rng), compressed=rng.random() < 0.2), ""
 
 
