@@ -1,0 +1,110 @@
+"""Commands that read a file of a kind, most of them cheap, so that many can be tried."""
+
+from __future__ import annotations
+
+from random import Random
+
+from calibtool.diagrams.registry import KINDS as DIAGRAMS
+from fuzzing.seeds import GOOD
+
+# A template is split at spaces, then {file}, {partner}, {out} and words of POOLS are filled in.
+POOLS: dict[str, tuple[str, ...]] = {
+    "few": ("ece,nll", "ece", "brier,accuracy", "nll,ece(bins=5),mce", "auroc,ece-em"),
+    "metrics": ("default", "paper", "binned", "scores", "clinical,ranking", "all"),
+    "format": ("table", "json", "csv", "markdown"),
+    "gate": ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap"),
+    "shown": ("table", "json"),
+    "quick": (
+        *("temperature", "platt", "isotonic", "histogram", "vector", "beta", "spline", "bbq"),
+        *("matrix", "dirichlet", "venn-abers", "scaling-binning", "enir", "bias-corrected"),
+        *("structured-vector", "ensemble-temperature", "order-preserving"),
+    ),
+    "binary": ("platt", "isotonic", "histogram", "beta", "bbq"),
+    "by": ("predicted", "confidence", "country", "label", "day", "age"),
+    "every": ("day", "file", "country", "week"),
+    "filter": (
+        *("score > 0.5", "label = 1", "country = 'PL'", "age is null", "confidence < 0.9"),
+        *("country in ('PL', 'SE') and not age >= 30", "day = '2026-11-01'", "label in (0, 2)"),
+    ),
+    "table": (".npz", ".parquet", ".csv", ".arrow"),
+    "shape": ("logits", "probs", "score"),
+    "drawn": tuple(name for name in DIAGRAMS if name not in ("shift", "compare")),
+    "target": ("--to python -o {out}.py", "--to c -o {out}.h"),
+    "other": (f"{GOOD}/multi.npz", f"{GOOD}/two.npz", f"{GOOD}/conf.npz", f"{GOOD}/table.parquet"),
+    "calibrator": (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    "delta": ("delta(nll) <= 0.1", "delta(ece) <= 0.1"),
+}
+# kind of file -> (weight, template)
+TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
+    "rows": (
+        (5, "inspect {file} --format {shown}"),
+        (8, "evaluate {file} --ci none --metrics {few}"),
+        (0.4, "evaluate {file} --ci none --metrics {metrics}"),
+        (1, "evaluate {file} --metrics {few} --resamples 20 --format {format}"),
+        (4, "cells {file} -o {out}.cells"),
+        (0.5, "test {file} --resamples 19 --format {format}"),
+        (3, "apply {calibrator} {file} -o {out}{table}"),
+        (1.5, "fit-{quick} {file} -o {out}.json --ci none"),
+        (1, "check {file} --require ece<=0.5 --resamples 20 --format {gate}"),
+        (0.2, "check {file} --require ece<=0.9 --by {by} --resamples 20 --format {gate}"),
+        (0.05, "plot {drawn} {file} --resamples 20 -o {out}.svg"),
+        (0.6, "evaluate {file} --by {by} --ci none --metrics {few} --format {format}"),
+        (0.1, "compare {file} {other} --metrics ece,nll --resamples 20 --format {format}"),
+        (1.5, "evaluate {file} --ci none --metrics ece --filter {filter}"),
+        (0.1, "compare {file} {file} --metrics ece,nll --resamples 20 --format {format}"),
+        (0.3, "slices {file} --format {format}"),
+        (0.6, "monitor {file} --every {every} --ci none --format {format}"),
+        (0.6, "evaluate {file} --ci none --metrics ece --skip-bad-files"),
+        (0.1, "report {file} -o {out}.html --resamples 20 --metrics ece"),
+    ),
+    "array": (
+        (3, "evaluate {file} --{shape} {stem} --labels-file good/labels.npy --ci none"),
+        (2, "inspect {file} --labels-file good/labels.npy"),
+        (1, "cells {file} --{shape} {stem} --labels-file good/labels.npy -o {out}.cells"),
+        (1, "fit-{quick} {file} --{shape} {stem} --labels-file good/labels.npy -o {out}.json"),
+    ),
+    "labels": (
+        (3, "evaluate good/outputs.npy --logits outputs --labels-file {file} --ci none"),
+        (1, "fit-temperature good/outputs.npy --logits outputs --labels-file {file} -o {out}.json"),
+        (1, "inspect {file}"),
+    ),
+    "calibrator": (
+        (5, "apply {file} {partner} -o {out}{table}"),
+        (1, "evaluate {partner} --calibrator {file} --ci none --metrics ece,nll"),
+        (2, "export {file} --to python -o {out}.py"),
+        (2, "export {file} --to c -o {out}.h"),
+        (0.5, "check {partner} --calibrator {file} --require ece<=0.9 --resamples 20"),
+        (0.05, "plot reliability {partner} --calibrator {file} --resamples 20 -o {out}.svg"),
+        (0.5, "apply {file} {other} -o {out}{table}"),
+    ),
+    "cells": (
+        (5, "evaluate {file} --ci none --format {format}"),
+        (0.3, "evaluate {file} --resamples 20"),
+        (4, "merge {file} good/multi.cells -o {out}.cells"),
+        (0.5, "check {file} --require ece<=0.5 --resamples 20 --format {gate}"),
+        (1, "fit-{binary} {file} -o {out}.json --ci none"),
+        (0.05, "plot reliability {file} --resamples 20 -o {out}.svg"),
+        (0.05, "report {file} -o {out}.html --resamples 20"),
+        (0.5, "monitor {file} --every file --ci none"),
+    ),
+    "state": ((1, "cells {partner} -o {out}.cells --state {file}"),),
+    "report": (
+        (1, "check {partner} --baseline {file} --require {delta} --resamples 20 --format {gate}"),
+        (0.2, "check {other} --baseline {file} --require {delta} --resamples 20"),
+    ),
+    "toml": ((4, "check {other} --config {file}"), (1, "check --config {file}")),
+    "train": (
+        (4, "train --data {file} --model mlp --epochs 1 --threads 1 --device cpu --out {out}"),
+        (1, "train --config {file} --threads 1 --device cpu --out {out}"),
+    ),
+}
+
+
+def reading(rng: Random, kind: str, file: str, out: str, partner: str = "") -> list[str]:
+    """Return a command that reads `file`, which writes to names that begin with `out`."""
+    weights, templates = zip(*TEMPLATES[kind], strict=True)
+    (template,) = rng.choices(templates, weights)
+    words = {name: rng.choice(pool) for name, pool in POOLS.items()}
+    words |= {"file": file, "out": out, "stem": file.rpartition(".")[0]}
+    words["partner"] = partner or words["other"]
+    return [token.format(**words) for token in template.split()]

@@ -1,0 +1,218 @@
+"""Good files, which damage begins with: some of every format that is read."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+
+from calibtool.cli.main import main
+from calibtool.data.files.find import ARROW_FORMATS
+from calibtool.data.files.open import SUFFIXES
+from fuzzing.archives import archive, members
+from fuzzing.arrays import npy, npz
+from fuzzing.tables import WRITERS
+
+ROOT = Path(__file__).parents[2]
+CALIBRATORS = ROOT / "tests" / "goldens" / "calibrators-v1"
+LARGEST = 60_000  # bytes of a calibrator: larger ones take long to read and hold nothing else
+GOOD = "good"  # folder of the good files, beside the damaged one
+ROWS = 40
+CLASSES = ("cat", "dog", "owl")
+NEWEST_TOML = b"""[check]
+file = "good/table.parquet"
+mode = "prove"
+by = "country"
+resamples = 20
+level = 0.9
+seed = 3
+require = ["ece <= 0.03 by country", "p(cox) >= 0.01", "worst(ece by class) <= 0.5"]
+"""
+TOOL_TOML = b"""[tool.calibtool.check]
+cluster = "age"
+ci = "bca"
+resamples = 20
+inconclusive = "pass"
+renormalize = true
+require = "nll <= 2"
+"""
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A good file.
+
+    Attributes:
+        data: its content.
+        partner: the good file that it belongs to, for files that are read beside predictions.
+    """
+
+    data: bytes
+    partner: str = ""
+
+
+class _Predictions:
+    """The same few rows in every form that predictions can have."""
+
+    def __init__(self) -> None:
+        draws = np.random.default_rng(7)
+        self.logits = draws.normal(size=(ROWS, len(CLASSES))).astype(np.float32)
+        self.labels = draws.integers(0, len(CLASSES), ROWS)
+        right = draws.random(ROWS) < 0.5  # so that fits have an optimum
+        self.labels[right] = self.logits.argmax(axis=1)[right]
+        powers = np.exp(self.logits.astype(float))
+        self.probs = powers / powers.sum(axis=1, keepdims=True)
+        self.score = draws.random(ROWS)
+        self.hits = draws.random(ROWS) < self.score
+        self.weights = draws.random(ROWS)
+        self.names = np.array(CLASSES)[self.labels]
+        self.country = np.array(["PL", "SE", "LU"])[self.labels]
+        self.age = draws.integers(18, 90, ROWS)
+        days = np.array(["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"], "M8[D]")
+        self.day = np.repeat(days, ROWS // len(days))
+
+    def tables(self) -> list[pa.Table]:
+        """Return tables of two classes, of a list column, of named columns, of confidences."""
+        flat = pa.array(self.logits.ravel())
+        ids = pa.array(self.labels.astype(np.int32))
+        columns = {f"prob_{name}": self.probs[:, k] for k, name in enumerate(CLASSES)}
+        hits = self.hits.astype(np.int64)
+        return [
+            pa.table(
+                {"score": self.score, "label": hits, "country": self.country, "age": self.age}
+            ),
+            pa.table(
+                {
+                    "logits": pa.FixedSizeListArray.from_arrays(flat, len(CLASSES)),
+                    "label": pa.DictionaryArray.from_arrays(ids, list(CLASSES)),
+                }
+            ),
+            pa.table({**columns, "label": self.names, "weight": self.weights}),
+            pa.table({"confidence": self.score, "correct": self.hits, "day": pa.array(self.day)}),
+        ]
+
+
+def _npz_seeds(of: _Predictions) -> list[Seed]:
+    fortran = np.asfortranarray(of.probs)
+    hits = of.hits.astype(np.int64)
+    files = (
+        npz({"logits": of.logits, "labels": of.labels}),
+        npz({"logits": of.logits, "labels": of.labels, "classes": of.names[:3]}, compressed=True),
+        npz({"score": of.score, "labels": hits, "weights": of.weights}),
+        npz({"confidence": of.score, "correct": of.hits}, compressed=True),
+        npz({"probs": of.probs, "labels": np.eye(len(CLASSES))[of.labels]}),
+        npz({"probs": fortran, "labels": of.names, "classes": np.array(CLASSES)}),
+    )
+    return [Seed(data) for data in files]
+
+
+def _npy_seeds(of: _Predictions) -> list[Seed]:
+    return [Seed(npy(array)) for array in (of.logits, of.score, of.logits.astype(">f8"))]
+
+
+def _table_seeds(of: _Predictions, format_: str) -> list[Seed]:
+    rng, seeds = Random(7), []
+    for table in of.tables():
+        for _ in range(1 if format_ in ("csv", "tsv") else 3):
+            with contextlib.suppress(pa.ArrowInvalid):  # text holds no lists
+                seeds.append(Seed(WRITERS[format_](table, rng)))
+    return seeds
+
+
+# suffix -> its good files, for readers that are none of Arrow's
+MAKERS: dict[str, Callable[[_Predictions], list[Seed]]] = {
+    ".npz": _npz_seeds,
+    ".npy": _npy_seeds,
+}
+
+
+def missing() -> list[str]:
+    """Return the suffixes of calibtool's table of readers that nothing here writes."""
+    return [s for s in SUFFIXES if s not in MAKERS and ARROW_FORMATS.get(s) not in WRITERS]
+
+
+def of_readers() -> dict[str, list[Seed]]:
+    """Return good files by suffix, for every suffix that is read."""
+    rows = _Predictions()
+    return {
+        suffix: MAKERS[suffix](rows)
+        if suffix in MAKERS
+        else _table_seeds(rows, ARROW_FORMATS[suffix])
+        for suffix in SUFFIXES
+    }
+
+
+def of_documents(folder: Path) -> dict[str, list[Seed]]:
+    """Return good documents by what they are. The commands run in `folder`, which holds GOOD.
+
+    Raises RuntimeError if a command fails.
+    """
+    with contextlib.chdir(folder):
+        _write_good()
+        seeds: dict[str, list[Seed]] = {"cells": [], "state": [], "report": [], "toml": []}
+        for name in ("multi", "two", "conf"):
+            file, stem = f"{GOOD}/{name}.npz", f"{GOOD}/{name}"
+            _run("cells", file, "-o", f"{stem}.cells", "--state", f"{stem}.state")
+            _run("evaluate", file, "--format", "json", "--resamples", "20", "-o", f"{stem}.json")
+            seeds["cells"].append(Seed(Path(f"{stem}.cells").read_bytes()))
+            seeds["state"].append(Seed(_undated(Path(f"{stem}.state").read_bytes()), file))
+            seeds["report"].append(Seed(Path(f"{stem}.json").read_bytes(), file))
+        toml = f"{GOOD}/check.toml"
+        _run("check", f"{GOOD}/multi.npz", "--init", toml, "--resamples", "20")
+        seeds["toml"] = [Seed(data) for data in (Path(toml).read_bytes(), NEWEST_TOML, TOOL_TOML)]
+        seeds["calibrator"] = _calibrators()
+        seeds["labels"] = [Seed(npy(np.load(f"{GOOD}/labels.npy").astype(t))) for t in ("i8", "u1")]
+    return seeds
+
+
+def _write_good() -> None:
+    """Write the good files that commands name besides the damaged one."""
+    rows = _Predictions()
+    groups = {"country": rows.country, "age": rows.age}
+    files = {
+        "multi.npz": npz({"logits": rows.logits, "labels": rows.labels, **groups}),
+        "two.npz": npz({"score": rows.score, "labels": rows.hits.astype(int), **groups}),
+        "conf.npz": npz({"confidence": rows.score, "correct": rows.hits}),
+        "table.parquet": WRITERS["parquet"](rows.tables()[0], Random(0)),
+        "days.parquet": WRITERS["parquet"](rows.tables()[3], Random(0)),
+        "outputs.npy": npy(rows.logits),
+        "labels.npy": npy(rows.labels),
+        "multi-calibrator.json": (CALIBRATORS / "temperature.json").read_bytes(),
+        "two-calibrator.json": (CALIBRATORS / "platt-two-classes.json").read_bytes(),
+    }
+    Path(GOOD).mkdir()
+    for name, data in files.items():
+        Path(GOOD, name).write_bytes(data)
+        os.utime(f"{GOOD}/{name}", (0, 0))  # states of runs remember it
+
+
+def _undated(data: bytes) -> bytes:
+    """Return a zip without the times at which its members were written."""
+    return archive(members(data) or [])
+
+
+def _calibrators() -> list[Seed]:
+    """Return a calibrator of every method, with predictions that it can be applied to."""
+    seeds = []
+    for path in sorted(CALIBRATORS.glob("*.json")):
+        data = path.read_bytes()
+        if ".expected" not in path.name and len(data) <= LARGEST:
+            two = json.loads(data)["classes"] == 2
+            seeds.append(Seed(data, f"{GOOD}/{'two' if two else 'multi'}.npz"))
+    return seeds
+
+
+def _run(*argv: str) -> None:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main(argv)
+    if code:
+        raise RuntimeError(f"calibtool {' '.join(argv)}: exit code {code}\n{said.getvalue()}")
