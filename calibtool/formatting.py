@@ -340,14 +340,14 @@ def p_value(value: float | None) -> str:
 
 
 class Lines(str):
-    """Text of several lines, each of them printable; only `lines` makes it."""
+    """Text of several printable lines, whose breaks are the only ones that `printable` keeps."""
 
     __slots__ = ()
 
-
-def lines(texts: Iterable[str]) -> Lines:
-    """Return texts as lines, one below the other: the only line breaks that `printable` keeps."""
-    return Lines("\n".join(map(printable, texts)))
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Lines:
+        """Return texts as lines, one below the other."""
+        return cls("\n".join(map(printable, texts)))
 
 
 def printable(text: str) -> str:

@@ -56,7 +56,7 @@ class Table:
     """The content of a result, before it has a format.
 
     Its texts are exact: names are as files have them. Formats of text show its `printable` form, in
-    which only texts made by `formatting.lines` have line breaks.
+    which only `Lines` have line breaks.
 
     Attributes:
         kind: the format of the JSON document, such as "calibtool-tests".

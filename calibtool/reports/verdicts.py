@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.formatting import DEFAULT_LEVEL, interval, lines, margin_of, number, percent, signed
+from calibtool.formatting import DEFAULT_LEVEL, Lines, interval, margin_of, number, percent, signed
 from calibtool.gate.outcome import Check, Outcome, Verdict
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Finding, Note, Table, Tone
@@ -56,7 +56,7 @@ def _notes(outcome: Outcome, *, whole: bool) -> list[Note]:
 
     Where the table has columns for the reasons (`whole`), only the notes of verdicts are repeated.
     """
-    reasons = [Note(lines(below(outcome)))]
+    reasons = [Note(Lines.of(below(outcome)))]
     if whole:
         reasons = [Note(f"{v.requirement.text}: {v.note}.") for v in outcome.verdicts if v.note]
     return [
@@ -174,11 +174,11 @@ def reason(verdict: Verdict) -> str:
 
 def below(outcome: Outcome) -> list[str]:
     """Return the reasons that stand below the table on a terminal."""
-    said = [f"{v.requirement.text}: {why(v)}." for v in outcome.verdicts]
+    lines = [f"{v.requirement.text}: {why(v)}." for v in outcome.verdicts]
     for verdict in outcome.verdicts:
-        said += [f"  {_slice(outcome, verdict, check)}" for check in _to_name(verdict)]
-    said += [f"{v.requirement.text}: {v.note}." for v in outcome.verdicts if v.note]
-    return [line.replace("..", ".") for line in said]
+        lines += [f"  {_slice(outcome, verdict, check)}" for check in _to_name(verdict)]
+    lines += [f"{v.requirement.text}: {v.note}." for v in outcome.verdicts if v.note]
+    return [line.replace("..", ".") for line in lines]
 
 
 def summary(outcome: Outcome) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from calibtool.formatting import printable
 
@@ -10,10 +11,11 @@ from calibtool.formatting import printable
 # one slash of two. A single letter is a drive.
 _SCHEME = re.compile(r"(?<![\w+.-])([\w+.-]{2,}):/+")
 # a password with spaces, which is no valid address but is typed all the same
-_SPACED = re.compile(rf"({_SCHEME.pattern})[^\s/:@]+:(?=\S)[^/@\n]*@")
+_SPACED = re.compile(rf"({_SCHEME.pattern})[^ /:@]+:(?! )[^/@]*@")
 _SETTING = re.compile(r"([?&])([^?&=\s'\"]+)=([^?&\s'\"]*)")
 _KEY = re.compile(r"sig|token|secret|passw|credential|key|auth", re.IGNORECASE)
 _CONTAINERS = ("abfs", "abfss")
+SHORTEST = 4  # letters of a part of a password that is left out wherever it stands
 
 
 def without_secrets(text: str) -> str:
@@ -29,16 +31,25 @@ def without_secrets(text: str) -> str:
     """
     if ":/" in text:
         text = _SPACED.sub(r"\1", text)
-        text = "".join(_bare(word) for word in re.split(r"(\s+)", text))
+        text = "".join(_bare(word) for word in re.split("( +)", text))
     return _SETTING.sub(_without_key, text)
 
 
-def clean(error: BaseException) -> str:
+def clean(error: BaseException, address: str = "") -> str:
     """Return an error's first line, printable, without secrets and without the file's name, which
-    messages show anyway."""
+    messages show anyway.
+
+    Libraries take an address apart: none of the parts of its user and password is shown either.
+    """
     first = str(error).split("\n", 1)[0].strip()
     bare = re.sub(r"^Could not open \w+ input source '[^']*': ", "", first)
-    return printable(without_secrets(bare)) or type(error).__name__
+    shown = without_secrets(printable(bare))
+    user = address.partition("://")[2].rpartition("@")[0]
+    parts = {word for text in (user, unquote(user)) for word in re.split("[:/@?&=]", text)}
+    for part in sorted(parts, key=len, reverse=True):
+        # a shorter one is no secret, and would cut words to pieces
+        shown = shown.replace(part, "***") if len(part) >= SHORTEST else shown
+    return shown or type(error).__name__
 
 
 def _bare(word: str) -> str:
