@@ -1,19 +1,42 @@
-"""Numbers, shares, p-values and lists as text. Nothing is rounded to 0 or 1 unless it is exactly
-that."""
+"""Numbers, shares, p-values, lists, and names from files, as text. Nothing is rounded to 0 or 1
+unless it is exactly that."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DEFAULT_LEVEL = 0.95  # of intervals, as everywhere in this package
 DIGITS = 4  # decimals: of a calibration error, more are noise below millions of rows
 MOST_DIGITS = 8  # decimals that are tried to show a small change; more do not fit in 80 columns
 ROUNDING = 1e-12  # differences of sums over many rows differ so much by the order of the sum
 LARGE = 1e5  # from here on, four decimals say nothing
+# What no line of text shows: control characters, separators of lines, what reorders the text after
+# it (Unicode's bidirectional controls), byte order marks, annotations, halves of surrogate pairs,
+# and code points that are no characters, which XML forbids.
+_HIDDEN = (
+    r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    r"\ufdd0-\ufdef" + "".join(f"{chr(k)}{chr(k + 1)}" for k in range(0xFFFE, 0x110000, 0x10000))
+)
+# What the log of a CI job obeys: "::error" at the start of a line, which wrapping puts anywhere, by
+# the names that GitHub's runner knows, and "##[" and "##vso[" (Azure) anywhere.
+_COMMANDS = (
+    "add-mask|add-matcher|add-path|debug|echo|endgroup|error|group|internal-set-repo-path|notice|"
+    "remove-matcher|save-state|set-env|set-output|stop-commands|warning"
+)
+_UNSAFE = re.compile(
+    rf"[{_HIDDEN}]|:(?=:(?:{_COMMANDS})[: ])|#(?=#(?:vso|teamcity)?\[)", re.IGNORECASE
+)
+# Fields that a spreadsheet runs begin so, the last four in East Asian forms; but for numbers,
+# ranges of numbers, as slices are named, and a sign alone.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?"
+_NUMBERS = re.compile(rf"{_NUMBER}(?: ?%)?(?: to {_NUMBER})?|[-+]?(?:inf|nan)?", re.IGNORECASE)
 
 
 def number(value: float | None, digits: int = DIGITS) -> str:
@@ -314,3 +337,56 @@ def p_value(value: float | None) -> str:
     if value < 1e-3:
         return "<0.001"
     return f"{value:.3f}" if f"{value:.3f}" != "0.050" else f"{value:.7g}"
+
+
+class Lines(str):
+    """Text of several printable lines, whose breaks are the only ones that `printable` keeps."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Lines:
+        """Return texts as lines, one below the other."""
+        return cls("\n".join(map(printable, texts)))
+
+
+def printable(text: str) -> str:
+    r"""Return text on one line that moves no cursor, reorders nothing and gives no command to the
+    log of a CI job: what would is shown as its escape. Every format of text calls this at its edge.
+
+    >>> print(printable("a\nb\x1b[2J"), printable("::error::x"), printable("std::vector 🏳️‍🌈 名前"))
+    a\nb\x1b[2J \x3a:error::x std::vector 🏳️‍🌈 名前
+    """
+    return text if isinstance(text, Lines) else _UNSAFE.sub(_escaped, text)
+
+
+def csv_field(value: object) -> object:
+    """Return the value of a csv field: text is printable, and begins with an apostrophe where a
+    spreadsheet would run it; numbers stay numbers.
+
+    >>> csv_field("=cmd()"), csv_field("-1"), csv_field("-3.5 to 1"), csv_field(-0.5)
+    ("'=cmd()", '-1', '-3.5 to 1', -0.5)
+    """
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBERS.fullmatch(text) else text
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    r"""Return a value as JSON that escapes what `printable` escapes: read again, it is the same.
+
+    >>> print(json_text(["naïve", "\x1b\u202e\ud800"]))
+    ["naïve", "\u001b\u202e\ud800"]
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    # what is ASCII is no part of a string (a line break between items), or begins a command
+    return _UNSAFE.sub(lambda m: m[0] if m[0] == "\n" else _json_escape(m[0]), text)
+
+
+def _json_escape(letter: str) -> str:
+    return json.dumps(letter)[1:-1] if ord(letter) > 0x7F else f"\\u{ord(letter):04x}"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return repr(match[0])[1:-1] if not match[0].isprintable() else f"\\x{ord(match[0]):02x}"

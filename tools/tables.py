@@ -148,12 +148,15 @@ def real() -> str:
     lines = [""]
     for title, section in SECTIONS.items():
         rows = [
-            [f"[{m.name}](metrics/{m.name}.md)", *(_measured(one, m.name) for one in files)]
+            [
+                markdown.Marked(f"[{m.name}](metrics/{m.name}.md)"),
+                *(_measured(one, m.name) for one in files),
+            ]
             for m in section
             if m.name in files[0]["metrics"]
         ]
         names = [f"{one['file'].replace('_', ' ')}, n = {one['rows']:,}" for one in files]
-        lines += [f"## {title}", "", *markdown.table(["metric", *names], rows, links=True), ""]
+        lines += [f"## {title}", "", *markdown.table(["metric", *names], rows), ""]
     took = ", ".join(f"{one['seconds']:.0f}" for one in files)
     lines += [
         "Value; corrected estimate, where it differs; 95 % interval. Made by `benchmarks/real.py`.",

@@ -22,7 +22,7 @@ from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import Change as Texts
-from calibtool.formatting import changes, joined, names_of
+from calibtool.formatting import Lines, changes, joined, names_of
 from calibtool.intervals.direction import judged
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
@@ -353,7 +353,7 @@ def read(comparison: Comparison) -> str:
     if comparison.level is None:
         return ""
     others = [k for k in range(len(comparison.names)) if k != comparison.reference]
-    return "\n".join(_sentence(comparison, k) for k in others)
+    return Lines.of(_sentence(comparison, k) for k in others)
 
 
 def _sentence(comparison: Comparison, k: int) -> str:

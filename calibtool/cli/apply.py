@@ -60,6 +60,7 @@ def apply(
     from dataclasses import replace
 
     from calibtool.calibrators.fit import load_calibrator
+    from calibtool.cli import output as out
     from calibtool.data.files.open import open_source
     from calibtool.data.files.roles import has_role
     from calibtool.data.files.write import write_predictions
@@ -76,7 +77,7 @@ def apply(
     # A column whose name has a role, such as "labels", would be read as that from the output.
     extra = tuple(name for name in rest if not has_role(name))
     for name in sorted({*rest} - {*extra, "classes"}):
-        click.echo(f"Left out: {name} (its name has a role; rename it to keep it)", err=True)
+        out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
     before = source.also(extra).load()
     after = fitted(before)
     if write == "probs":
@@ -95,13 +96,12 @@ def apply(
         interval_columns = {"low": _column(low, before), "high": _column(high, before)}
         after = replace(after, extra={**after.extra, **interval_columns})
     write_predictions(after, output)
-    click.echo(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}", err=True)
+    out.tell(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}")
     empty = fitted.placed_at_prior(before)
     if empty:
-        click.echo(
+        out.tell(
             f"Note: {empty:,} rows had a probability of 0 in every class; they were given the "
-            "class shares of the fit data",
-            err=True,
+            "class shares of the fit data"
         )
 
 

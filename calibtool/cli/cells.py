@@ -59,7 +59,7 @@ def cells(file: str, output: str, metrics: str, **options: Any) -> None:
     save_cells(summary, output)
     out.say(f"{summary.rows:,} rows -> {output}")
     for path, reason in summary.skipped:
-        click.echo(f"Skipped {path}: {reason}", err=True)
+        out.tell(f"Skipped {path}: {reason}")
 
 
 @click.command()

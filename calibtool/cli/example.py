@@ -21,6 +21,7 @@ def example(folder: str) -> None:
     """Write small files of real predictions to FOLDER (default: demo/), to try the commands."""
     from pathlib import Path
 
+    from calibtool.cli.output import message
     from calibtool.data.files.write import whole_file
     from calibtool.errors import UsageError
 
@@ -32,8 +33,8 @@ def example(folder: str) -> None:
     for path in _shipped():
         with whole_file(target / path.name) as file:
             file.write(path.read_bytes())
-        click.echo(str(target / path.name))
-    click.echo(f"Next: calibtool evaluate {target / 'fashion_test.npz'}")
+        click.echo(message(str(target / path.name)))
+    click.echo(message(f"Next: calibtool evaluate {target / 'fashion_test.npz'}"))
 
 
 def _shipped() -> list[Path]:

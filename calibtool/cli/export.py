@@ -49,6 +49,7 @@ def export(calibrator: str, to: str, output: str, kind: Any, **options: Any) -> 
 
     from calibtool.calibrators.export.write import export as export_calibrator
     from calibtool.calibrators.fit import load_calibrator
+    from calibtool.cli import output as out
     from calibtool.data.files.write import whole_file
     from calibtool.errors import UsageError
 
@@ -60,4 +61,4 @@ def export(calibrator: str, to: str, output: str, kind: Any, **options: Any) -> 
     data = export_calibrator(fitted, to, kind=kind, source=calibrator, **options)
     with whole_file(output) as file:
         file.write(data)
-    click.echo(f"Wrote {fitted.describe()} as {target.title} to {output}", err=True)
+    out.tell(f"Wrote {fitted.describe()} as {target.title} to {output}")

@@ -166,9 +166,9 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
         output.show(report, format_, None)
     further = [IN_SAMPLE] if in_sample and format_ != "table" else []
     for harm in harms(report) if report else ():
-        click.echo(f"Warning: {calibrator.describe()} makes {harm}, beyond chance.", err=True)
+        output.tell(f"Warning: {calibrator.describe()} makes {harm}, beyond chance.")
     for note in (*calibrator.fitted.notes, *skipped, *further):
-        click.echo(f"Note: {note}", err=True)
+        output.tell(f"Note: {note}")
     if not path and format_ == "table":
         click.echo(f"Nothing was written; -o {method}.json saves the calibrator.")
 

@@ -15,6 +15,7 @@ import click
 
 from calibtool.calibrators.registry import METHODS
 from calibtool.errors import CalibtoolError, Terminated
+from calibtool.formatting import Lines
 from calibtool.version import __version__
 
 OK = 0
@@ -146,14 +147,15 @@ def _command(arguments: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except CalibtoolError as error:
-        return _say(str(error))
+        several = error.args[0] if error.args else ""
+        return _say(several if isinstance(several, Lines) else str(error))
     except click.exceptions.NoArgsIsHelpError as error:
-        return _say(error.format_message(), prefix="")
+        return _say(Lines(error.format_message()), prefix="")
     except click.ClickException as error:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            hint = f"\nTry '{error.ctx.command_path} --help'."
-        return _say(f"{error.format_message()}{hint}")
+            hint = f"Try '{error.ctx.command_path} --help'."
+        return _say(Lines.of([error.format_message(), *([hint] if hint else [])]))
     except (OSError, KeyboardInterrupt, click.Abort):
         raise
     except MemoryError:
@@ -161,17 +163,17 @@ def _command(arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get("CALIBTOOL_TRACEBACK"):
             raise
-        return _say(
-            f"internal error: {type(error).__name__}: {error}\n"
-            "This is a bug in calibtool. CALIBTOOL_TRACEBACK=1 shows where; please report it."
-        )
+        bug = "This is a bug in calibtool. CALIBTOOL_TRACEBACK=1 shows where; please report it."
+        return _say(Lines.of([f"internal error: {type(error).__name__}: {error}", bug]))
     return code if isinstance(code, int) else OK
 
 
 def _say(message: str, prefix: str = "calibtool: ") -> int:
     """Print an error to standard error, if that is still open; return the exit code for errors."""
+    from calibtool.cli import output
+
     with contextlib.suppress(OSError, ValueError):
-        click.echo(f"{prefix}{message}", err=True)
+        click.echo(f"{prefix}{output.message(message)}", err=True)
     return BAD
 
 

@@ -124,7 +124,7 @@ def monitor(
         from calibtool.diagrams.figure import save
 
         save("monitor", monitoring, plot)
-        click.echo(f"Wrote {plot}", err=True)
+        out.tell(f"Wrote {plot}")
     out.show(monitoring, format_, output)
 
 

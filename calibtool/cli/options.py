@@ -172,6 +172,7 @@ def _run(opened: Source, cluster: str | None, checkpoint: str | None) -> Source:
     from dataclasses import replace
     from pathlib import Path
 
+    from calibtool.cli.output import tell
     from calibtool.streaming.engines.engine import RunOptions
 
     engine = None
@@ -179,9 +180,8 @@ def _run(opened: Source, cluster: str | None, checkpoint: str | None) -> Source:
         from calibtool.streaming.engines.dask_cluster import connected
 
         engine = click.get_current_context().with_resource(connected(cluster))
-    say = lambda text: click.echo(text, err=True)
     path = None if checkpoint is None else Path(checkpoint)
-    return replace(opened, run=RunOptions(engine, path, say))
+    return replace(opened, run=RunOptions(engine, path, tell))
 
 
 def readable(path: str, options: dict[str, Any], columns: Sequence[str] = ()) -> Readable:

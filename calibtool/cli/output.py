@@ -34,7 +34,23 @@ def say(text: str) -> None:
     import textwrap
 
     width = terminal()["width"]
+    text = message(text)
     click.echo(textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False))
+
+
+def tell(text: str) -> None:
+    """Print a line beside the results, to standard error."""
+    click.echo(message(text), err=True)
+
+
+def message(text: str) -> str:
+    """Return text as a message: printable, and without credentials in its addresses."""
+    from calibtool.data.files.secrets import without_secrets
+    from calibtool.formatting import Lines, printable
+
+    if isinstance(text, Lines):
+        return Lines.of(map(without_secrets, text.split("\n")))
+    return without_secrets(printable(text))
 
 
 def show(result: Any, format_: str, output: str | None) -> None:
@@ -78,6 +94,7 @@ def progress() -> Iterator[Callable[[str, float], None]]:
                 return
             live.append(_start())
         bar, tasks = live[0]
+        stage = message(stage)
         if stage not in tasks:
             tasks[stage] = bar.add_task(stage, total=1.0)
         bar.update(tasks[stage], completed=share)
@@ -94,7 +111,7 @@ def _start() -> tuple[Any, dict[str, Any]]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),

@@ -187,10 +187,10 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
         text = terminal.reliability(diagram, **out.terminal(), letters=out.encoding())
         out.emit(text, None)
     for note in diagram.notes:
-        click.echo(f"Note: {note}", err=True)
+        out.tell(f"Note: {note}")
     wrote = [path for path in (output, data) if path]
     if wrote:
-        click.echo(f"Wrote {' and '.join(wrote)}", err=True)
+        out.tell(f"Wrote {' and '.join(wrote)}")
 
 
 def _in_terminal(name: str, options: dict[str, Any], look: dict[str, Any]) -> bool:

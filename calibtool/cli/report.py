@@ -109,7 +109,7 @@ def report(
         )
     out.emit(text(report, form, task=model_card, model=model_name), output)
     if output and output != "-":
-        click.echo(f"Wrote {output}", err=True)
+        out.tell(f"Wrote {output}")
 
 
 def _methods(select: str | None, calibrator: str | None) -> Methods:

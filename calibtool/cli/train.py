@@ -63,6 +63,7 @@ def train(
     calibtool train --out run/ --resume
     """
     from calibtool.cli import output
+    from calibtool.formatting import Lines
     from calibtool.reports.render import render
     from calibtool.train import require_torch
 
@@ -80,13 +81,14 @@ def train(
             else:
                 result, next_ = _run(settings, shared_options)
     except KeyboardInterrupt:
-        click.echo("Add --resume to the command to continue from the last checkpoint.", err=True)
+        output.tell("Add --resume to the command to continue from the last checkpoint.")
         raise
     if not is_first_process():
         return
     output.emit(render(result, format_, **output.terminal()), None)
     if format_ == "table":
-        click.echo(f"\nWrote {Path(settings.out)}/\nNext: calibtool {next_}")
+        below = Lines.of(["", f"Wrote {Path(settings.out)}/", f"Next: calibtool {next_}"])
+        click.echo(output.message(below))
 
 
 def _read_data(settings: Settings, sweep: str | None) -> Any:

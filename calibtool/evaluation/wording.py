@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibtool.evaluation.report import Report
-from calibtool.formatting import changed, number, percent
+from calibtool.formatting import Lines, changed, number, percent
 from calibtool.intervals.direction import direction, is_worse
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.kinds import Score
@@ -28,7 +28,7 @@ def read(report: Report) -> str:
         return f"{_effect(report, lead)} Before: {sentence}"
     if lead is None or not _visible(lead):
         return sentence
-    return f"{sentence}\n{_next(report)}"
+    return Lines.of([sentence, _next(report)])
 
 
 def state(report: Report) -> str:

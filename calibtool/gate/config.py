@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from calibtool.errors import UsageError, near
+from calibtool.formatting import Lines
 from calibtool.gate.outcome import MODES
 from calibtool.gate.requirement import Requirement, parse_requirement
 from calibtool.intervals import bootstrap
@@ -119,7 +120,7 @@ def _checked(path: Path, table: dict[str, Any], lines: list[str]) -> Config:
         if mistake:
             mistakes.append(f"{path}{line_of(lines, key)}: {mistake}")
     if mistakes:
-        raise UsageError("\n".join(mistakes))
+        raise UsageError(Lines.of(mistakes))
     return Config(tuple(require), options)
 
 

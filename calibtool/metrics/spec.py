@@ -20,6 +20,7 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.errors import UsageError, near
+from calibtool.formatting import Lines
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.grammar import ESTIMATES, FIXED, NORMS, PROFILES, VIEWS
 from calibtool.metrics.kinds import (
@@ -223,7 +224,7 @@ def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
             except UsageError as mistake:
                 mistakes.append(str(mistake))
     if mistakes:
-        raise UsageError("\n".join(mistakes))
+        raise UsageError(Lines.of(mistakes))
     if not parsed:
         raise UsageError("no metrics were given; `calibtool metrics` lists them")
     return list(parsed.values())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from calibtool.formatting import json_text
 from calibtool.reports import markdown
 from calibtool.reports.table import Finding, Table
 from calibtool.version import __version__
@@ -29,6 +29,7 @@ def github(table: Table) -> str:
 def github_summary(table: Table, picture: str) -> str:
     """Return the summary of a step: the table, and a reliability diagram as text, because job
     summaries cannot embed local images."""
+    table = table.printable()
     drawn = f"\n```text\n{picture.rstrip()}\n```\n" if picture else ""
     return f"### calibtool: {table.summary}\n\n{markdown.render(table)}{drawn}"
 
@@ -39,14 +40,16 @@ def gitlab(table: Table) -> str:
         {
             "description": finding.message,
             "check_name": finding.subject,
-            "fingerprint": hashlib.sha256(f"{finding.source}|{finding.name}".encode()).hexdigest(),
+            "fingerprint": hashlib.sha256(
+                f"{finding.source}|{finding.name}".encode(errors="surrogatepass")
+            ).hexdigest(),
             "severity": "major" if finding.decision == "fail" else "minor",
             "location": {"path": finding.file, "lines": {"begin": finding.line}},
         }
         for finding in table.findings
         if finding.decision != "pass"
     ]
-    return json.dumps(issues, indent=2, ensure_ascii=False) + "\n"
+    return json_text(issues, indent=2) + "\n"
 
 
 def junit(table: Table) -> str:
@@ -86,14 +89,14 @@ def sarif(table: Table) -> str:
     driver = {"name": "calibtool", "version": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "results": results}
     body = {"$schema": SARIF, "version": "2.1.0", "runs": [run]}
-    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    return json_text(body, indent=2) + "\n"
 
 
 def tap(table: Table) -> str:
     """Return TAP 14: a line per requirement; inconclusive ones are skipped."""
     lines = ["TAP version 14", f"1..{len(table.findings)}"]
     for number, finding in enumerate(table.findings, start=1):
-        name = finding.name.replace("#", "\\#")
+        name = finding.name.replace("\\", "\\\\").replace("#", "\\#")
         ok = "not ok" if finding.decision == "fail" else "ok"
         skip = " # SKIP inconclusive" if finding.decision == "inconclusive" else ""
         lines += [f"{ok} {number} - {name}{skip}", f"  # {finding.message}"]
@@ -109,7 +112,7 @@ def _result(finding: Finding) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": quote(finding.file)},
+                    "artifactLocation": {"uri": quote(finding.file, errors="surrogateescape")},
                     "region": region,
                 }
             }

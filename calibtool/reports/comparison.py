@@ -8,7 +8,7 @@ from typing import Any
 
 from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow, texts_of
 from calibtool.formatting import Change as Texts
-from calibtool.formatting import counted, joined, number, percent
+from calibtool.formatting import Lines, counted, joined, number, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.direction import better_text
 from calibtool.intervals.estimate import Estimate
@@ -23,7 +23,7 @@ def table(comparison: Comparison, width: int | None) -> Table:
     titles, cells = _pair(comparison) if len(comparison.names) == 2 else _several(comparison)
     return Table(
         kind="calibtool-comparison",
-        head="\n".join(_head(comparison)),
+        head=Lines.of(_head(comparison)),
         titles=titles,
         cells=cells,
         records=list(_records(comparison)),

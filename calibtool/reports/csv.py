@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from io import StringIO
 
+from calibtool.formatting import csv_field
 from calibtool.reports.table import Table
 
 
@@ -18,6 +19,6 @@ def write(columns: list[str], rows: Sequence[Mapping[str, object]]) -> str:
     """Return rows under a line of titles."""
     out = StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer.writerow({column: csv_field(column) for column in columns})
+    writer.writerows({name: csv_field(value) for name, value in row.items()} for row in rows)
     return out.getvalue()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from calibtool.formatting import json_text
 from calibtool.reports.table import Table
 from calibtool.version import __version__
 
@@ -36,7 +36,7 @@ def render(table: Table) -> str:
 def document(kind: str, body: Mapping[str, Any]) -> str:
     """Return a document of format `kind`, which names its version and that of calibtool."""
     head = {"format": kind, "version": VERSIONS.get(kind, 1), "calibtool": __version__}
-    return json.dumps({**head, **body}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text({**head, **body}, indent=2) + "\n"
 
 
 def fields(record: Any) -> dict[str, Any]:

@@ -73,4 +73,6 @@ def number(text: str) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + " \\\\"
+    # a bracket or a star would belong to the rule or to the end of the line before
+    start = "{}" if cells[0].lstrip().startswith(("[", "*")) else ""
+    return start + " & ".join(cells) + " \\\\"

@@ -150,12 +150,9 @@ def page() -> str:
         "",
     ]
     for title, section in SECTIONS.items():
-        rows = [
-            [f"[{m.name}](metrics/{m.name}.md)", f"{m.title}: {m.definition}", m.source]
-            for m in section
-        ]
+        rows = [[_link(m), f"{m.title}: {m.definition}", m.source] for m in section]
         head = ("metric", "definition", "source")
-        lines += [f"## {title}", "", *markdown.table(head, rows, words=True, links=True), ""]
+        lines += [f"## {title}", "", *markdown.table(head, rows, words=True), ""]
     lines += [
         "## The grammar of binned errors",
         "",
@@ -170,6 +167,10 @@ def page() -> str:
         ]
         lines += [*markdown.table((title, "what it is"), rows), ""]
     return "\n".join([*lines, *_GRAMMAR]) + "\n"
+
+
+def _link(metric: Metric) -> markdown.Marked:
+    return markdown.Marked(f"[{metric.name}](metrics/{metric.name}.md)")
 
 
 _GRAMMAR = [
@@ -238,7 +239,8 @@ def _docstring(metric: Metric) -> str:
     if isinstance(metric, BinnedError):
         function = PROFILES[metric.profile]
     docstring = inspect.getdoc(function) or ""
-    return markdown.escape(_as_description(docstring.partition("\n>>>")[0].strip()))
+    text = _as_description(docstring.partition("\n>>>")[0].strip())
+    return markdown.escape(text.replace("\n", " "))
 
 
 def _as_description(docstring: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from calibtool.analysis.monitoring.period import Monitoring, PeriodResult
 from calibtool.analysis.monitoring.wording import e_text
-from calibtool.formatting import number, percent
+from calibtool.formatting import Lines, number, percent
 from calibtool.reports import evaluation
 from calibtool.reports.table import Table
 
@@ -45,7 +45,7 @@ def _titles(monitoring: Monitoring, *, whole: bool) -> list[str]:
     errors = ["ece"]
     if monitoring.level is not None:
         title = f"{percent(monitoring.level)} interval"
-        errors = ["ece", "corrected", title] if whole else ["corrected\nece", title]
+        errors = ["ece", "corrected", title] if whole else [Lines.of(["corrected", "ece"]), title]
     return [period, "rows", score, outcome, *errors, "e"]
 
 

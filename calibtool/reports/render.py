@@ -29,7 +29,8 @@ TABLES = {
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }
-# Formats -> the module of this package and its function of a Table.
+# Formats -> the module of this package and its function of a Table, whose texts are printable but
+# for the formats in EXACT.
 FORMATS = {
     "table": ("text", "render"),
     "json": ("json", "render"),
@@ -43,6 +44,8 @@ FORMATS = {
     "sarif": ("ci", "sarif"),
     "tap": ("ci", "tap"),
 }
+# Documents: their own escapes keep every text as it is.
+EXACT = ("json", "gitlab", "sarif")
 
 
 def render(result: Any, format_: str, *, width: int = 80, colour: bool = False) -> str:
@@ -56,8 +59,9 @@ def render(result: Any, format_: str, *, width: int = 80, colour: bool = False) 
     module, name = FORMATS[format_]
     function = getattr(import_module(f"calibtool.reports.{module}"), name)
     if format_ == "table":
-        return str(function(table_of(result, width), width=width, colour=colour))
-    return str(function(table_of(result)))
+        return str(function(table_of(result, width).printable(), width=width, colour=colour))
+    table = table_of(result)
+    return str(function(table if format_ in EXACT else table.printable()))
 
 
 def table_of(result: Any, width: int | None = None) -> Table:

@@ -7,8 +7,12 @@ whose `render` turns it into text. `render.py` lists both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from calibtool.formatting import printable
+
+T = TypeVar("T")
 
 # The meaning of a cell, a row or a note. Each format shows it in its own way, such as in colour.
 Tone: TypeAlias = Literal["", "good", "bad", "unclear", "best", "alarm", "quiet", "warning"]
@@ -50,6 +54,9 @@ class Finding:
 @dataclass(frozen=True)
 class Table:
     """The content of a result, before it has a format.
+
+    Its texts are exact: names are as files have them. Formats of text show its `printable` form, in
+    which only `Lines` have line breaks.
 
     Attributes:
         kind: the format of the JSON document, such as "calibtool-tests".
@@ -94,3 +101,28 @@ class Table:
     def fields(self) -> list[str]:
         """Return the names of the records' fields."""
         return list(self.columns or (self.records[0] if self.records else ()))
+
+    def printable(self) -> Table:
+        """Return the same table with printable texts; records and `body` stay exact."""
+        paper = self.paper
+        return replace(
+            self,
+            head=printable(self.head),
+            titles=[printable(title) for title in self.titles],
+            cells=[[printable(cell) for cell in row] for row in self.cells],
+            notes=[_printable(note) for note in self.paragraphs()],
+            lead=[printable(text) for text in self.lead],
+            left=[printable(title) for title in self.left],
+            wraps=None if self.wraps is None else [printable(title) for title in self.wraps],
+            more=[part.printable() for part in self.more],
+            paper=None if paper is None else paper.printable(),
+            findings=[_printable(finding) for finding in self.findings],
+            summary=printable(self.summary),
+        )
+
+
+def _printable(record: T) -> T:
+    """Return a note or a finding with printable texts."""
+    values = {part.name: getattr(record, part.name) for part in fields(record)}  # type: ignore[arg-type]
+    texts = {name: printable(value) for name, value in values.items() if isinstance(value, str)}
+    return replace(record, **texts)  # type: ignore[type-var]

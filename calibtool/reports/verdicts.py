@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.formatting import DEFAULT_LEVEL, interval, margin_of, number, percent, signed
+from calibtool.formatting import DEFAULT_LEVEL, Lines, interval, margin_of, number, percent, signed
 from calibtool.gate.outcome import Check, Outcome, Verdict
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Finding, Note, Table, Tone
@@ -56,7 +56,7 @@ def _notes(outcome: Outcome, *, whole: bool) -> list[Note]:
 
     Where the table has columns for the reasons (`whole`), only the notes of verdicts are repeated.
     """
-    reasons = [Note("\n".join(below(outcome)))]
+    reasons = [Note(Lines.of(below(outcome)))]
     if whole:
         reasons = [Note(f"{v.requirement.text}: {v.note}.") for v in outcome.verdicts if v.note]
     return [

@@ -64,25 +64,26 @@ def find(text: str) -> FileSet:
         raise InputError(f"{text!r}: no file can have this name")
     if store.is_remote(text):
         return _remote(text)
+    shown = secrets.without_secrets(text)  # an address of no known form is looked for as a file
     try:
-        return _local(store.local_path(text))
+        return _local(store.local_path(text), shown)
     except OSError as error:
-        raise InputError(f"{text}: {error.strerror or error}") from error
+        raise InputError(f"{shown}: {error.strerror or error}") from error
 
 
-def _local(text: str) -> FileSet:
+def _local(text: str, shown: str) -> FileSet:
     path = Path(text)
     if path.is_dir():
         files = sorted(_below(text))
-        _require(files, text, _NONE_IN_FOLDER)
+        _require(files, shown, _NONE_IN_FOLDER)
         return FileSet(text, tuple(str(p) for p in files), base=text, several=True)
     # a file may have brackets in its name
     if glob.has_magic(text) and not path.exists():
         files = sorted({p for match in glob.glob(text, recursive=True) for p in _below(match)})
-        _require(files, text, "no file matches")
+        _require(files, shown, "no file matches")
         return FileSet(text, tuple(str(p) for p in files), several=True)
     if not path.exists():
-        raise InputError(f"{text}: no such file")
+        raise InputError(f"{shown}: no such file")
     return FileSet(text, (str(path),))
 
 

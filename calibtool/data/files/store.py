@@ -153,6 +153,7 @@ def connect(address: str) -> RemoteLocation:
 
     shown = without_secrets(address)
     scheme = address.partition("://")[0].lower()
+    _require_whole_user(address, shown)
     try:
         if scheme in ("s3", "s3a"):
             return _s3(address)
@@ -164,10 +165,19 @@ def connect(address: str) -> RemoteLocation:
             prefix = f"{scheme}://"
             return RemoteLocation(filesystem, path, prefix)
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise InputError(f"{shown}: cannot be opened: {clean(error)}") from error
+        raise InputError(f"{shown}: cannot be opened: {clean(error, address)}") from error
     from calibtool.data.files import fetch
 
     return RemoteLocation(*fetch.connect(address, scheme, shown))
+
+
+def _require_whole_user(address: str, shown: str) -> None:
+    """Raise InputError for a password with a slash: libraries would end it there, and name its
+    parts in their messages as a bucket or a port."""
+    authority, _, path = address.partition("://")[2].partition("/")
+    _, colon, port = authority.rpartition(":")
+    if colon and "@" not in authority and "@" in path and not port.isdecimal():
+        raise InputError(f"{shown}: a slash in a user or password must be written as %2F")
 
 
 def _s3(address: str) -> RemoteLocation:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibtool.formatting import DIGITS, capitalized, interval, number, percent, share
+from calibtool.formatting import (
+    DIGITS,
+    capitalized,
+    interval,
+    json_text,
+    number,
+    percent,
+    printable,
+    share,
+)
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import change_cells, numbers, values
-from calibtool.reports.markdown import escape, table
+from calibtool.reports.markdown import Marked, bold, escape, inline, table
 from calibtool.reports.page.model import (
     Classes,
     Comparison,
@@ -39,27 +47,26 @@ def document(page: Page, *, task: str | None = None, model: str = "") -> str:
     for subject in page.subjects:
         lines += _subject(page, subject, several=several)
     if page.command:
-        lines += [f"Made by `{page.command.replace('`', '')}`.", ""]
+        lines += [f"Made by `{printable(page.command).replace('`', '')}`.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def metadata(page: Page, task: str, model: str) -> list[str]:
     """Return the block of YAML that the Hub reads: `model-index`, with one result per file. Texts
     are written as JSON, which is YAML."""
-
-    def text(value: str) -> str:
-        return json.dumps(value, ensure_ascii=False)
-
-    lines = ["---", "model-index:", f"- name: {text(model or page.title)}", "  results:"]
+    lines = ["---", "model-index:", f"- name: {json_text(model or page.title)}", "  results:"]
     for subject in page.subjects:
-        data = text(Path(subject.name).stem)
-        lines += ["  - task:", f"      type: {text(task)}"]
+        data = json_text(Path(subject.name).stem)
+        lines += ["  - task:", f"      type: {json_text(task)}"]
         lines += ["    dataset:", f"      name: {data}", f"      type: {data}", "    metrics:"]
         for estimate in subject.report.estimates:
             if estimate.value is None or number(estimate.value) in ("inf", "-inf", "nan"):
                 continue
-            lines += [f"    - type: {text(estimate.name)}", f"      value: {_yaml(estimate.value)}"]
-            lines += [f"      name: {text(_title(estimate))}"]
+            lines += [
+                f"    - type: {json_text(estimate.name)}",
+                f"      value: {_yaml(estimate.value)}",
+            ]
+            lines += [f"      name: {json_text(_title(estimate))}"]
     return [*lines, "---", ""]
 
 
@@ -73,9 +80,10 @@ def _yaml(value: float) -> str:
     return f"{digits}{'' if '.' in digits or not e else '.0'}{e}{power}"
 
 
-def _word(text: str) -> str:
+def _word(text: str) -> Marked:
     """Return a user's text so that Markdown makes neither a link, an image nor emphasis of it."""
-    return "".join(f"\\{c}" if c in MARKS else c for c in " ".join(text.split()))
+    shown = " ".join(printable(text).split())
+    return Marked(inline("".join(f"\\{c}" if c in MARKS else c for c in shown)))
 
 
 def _title(estimate: Estimate) -> str:
@@ -108,7 +116,7 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     return [
         *lines,
         *("<details><summary>How each number was computed</summary>", "", "```text"),
-        *(signature.replace("```", "") for signature in signatures),
+        *(printable(signature).replace("```", "") for signature in signatures),
         *("```", "", "</details>", ""),
     ]
 
@@ -135,13 +143,13 @@ def _metrics(page: Page, subject: FileSummary) -> list[str]:
 def _fix(subject: FileSummary) -> list[str]:
     if subject.fix is None:
         return [escape(subject.no_fix), ""]
-    lines = [f"After: {escape(subject.fix.title)}, {subject.fix.how}.", ""]
+    lines = [f"After: {escape(subject.fix.title)}, {escape(subject.fix.how)}.", ""]
     selection = subject.selection
     if selection is None or len(selection.candidates) <= 2:
         return lines
     titles, rows = selection_cells(selection, MIDDLE)
     rows = [
-        [f"**{cell}**" if row[0] == selection.chosen and cell else cell for cell in row]
+        [bold(cell) if row[0] == selection.chosen and cell else cell for cell in row]
         for row in rows
     ]
     lines += [*table(titles, rows), "", f"Chosen: {escape(selection.why)}", ""]
@@ -149,7 +157,7 @@ def _fix(subject: FileSummary) -> list[str]:
         if candidate.failed:
             lines += [f"Not fitted: {candidate.method}: {escape(candidate.failed)}", ""]
     for note in harms(selection):
-        lines += [note.text, ""]
+        lines += [escape(note.text), ""]
     return lines
 
 
@@ -170,7 +178,7 @@ def _classes(classes: Classes, level: float | None) -> list[str]:
     head = "Classes, by the rows they are predicted in, the widest gaps first"
     if classes.total > MOST:
         head += f" ({MOST} of {classes.total:,})"
-    return [f"{head}:", "", *table([*titles, "recall", "ECE"], rows, links=True), ""]
+    return [f"{head}:", "", *table([*titles, "recall", "ECE"], rows), ""]
 
 
 def _slices(slices: Slices, level: float | None) -> list[str]:
@@ -181,8 +189,8 @@ def _slices(slices: Slices, level: float | None) -> list[str]:
     ends = f"{percent(level)} interval"
     titles = [slices.column, "rows", "confidence", "accuracy", "gap", ends]
     titles += ["ECE", "corrected", ends]
-    head = f"Slices by {_word(slices.column)}: {slices.note}".rstrip(": ")
-    return [f"{head}:", "", *table([_word(titles[0]), *titles[1:]], rows, links=True), ""]
+    head = f"Slices by {_word(slices.column)}: {escape(slices.note)}".rstrip(": ")
+    return [f"{head}:", "", *table([_word(titles[0]), *titles[1:]], rows), ""]
 
 
 def _gap(group: Group) -> list[str]:
@@ -208,7 +216,7 @@ def _comparison(page: Page) -> list[str]:
     lines += ["", *table(["metric", "view", *names], rows), "", CORRECTED, ""]
     if comparison is None or not comparison.changes:
         return lines + ([_word(comparison.unpaired), ""] if comparison is not None else [])
-    titles = [f"minus {names[0]}", "view"]
+    titles = [Marked(f"minus {names[0]}"), "view"]
     ends = f"{percent(page.level)} interval"
     titles += [part for name, _ in comparison.changes for part in (_word(name), ends)]
     return [*lines, *table(titles, _differences(subjects, comparison)), ""]

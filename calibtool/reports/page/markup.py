@@ -1,9 +1,12 @@
-"""HTML by functions: text is escaped, unless it is Markup, which only this module makes."""
+"""HTML by functions: text is printable and escaped, unless it is Markup, which only this module
+makes."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
+
+from calibtool.formatting import printable
 
 VOID = {"meta", "link", "br"}  # elements without an end tag
 
@@ -37,7 +40,7 @@ def _text(child: object) -> str:
         return child
     if isinstance(child, list | tuple):
         return together(*child)
-    return escape(str(child), quote=False)
+    return escape(printable(str(child)), quote=False)
 
 
 def _attribute(key: str, value: object) -> str:
@@ -48,4 +51,4 @@ def _attribute(key: str, value: object) -> str:
         return f" {name}"
     if isinstance(value, float):
         value = f"{value:g}"
-    return f' {name}="{escape(str(value))}"'
+    return f' {name}="{escape(printable(str(value)))}"'

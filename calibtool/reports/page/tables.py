@@ -228,7 +228,7 @@ def table(
         element("th", element("span", title), scope="col", class_=_kind(k, title))
         for k, title in enumerate(titles)
     ]
-    body = element("tbody", "\n", *(part for line in rows for part in (line, Markup("\n"))))
+    body = element("tbody", Markup("\n"), *(part for line in rows for part in (line, Markup("\n"))))
     inner = element(
         "table",
         element("thead", element("tr", *head)),
