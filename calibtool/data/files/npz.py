@@ -59,6 +59,7 @@ class ArrayTable:
                 len(array) if array.ndim else 1,
                 nested=array.ndim > 1,
                 mapped=isinstance(array, np.memmap),
+                family=_family(array),
             )
             for name, array in self._arrays.items()
         }
@@ -255,3 +256,10 @@ def _map(
     return np.memmap(
         path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C"
     )
+
+
+def _family(array: Array) -> str:
+    """Return what `Column.family` says of an array."""
+    named = {"numbers": "fiub", "text": "US"}
+    inner = next((k for k, kinds in named.items() if array.dtype.kind in kinds), str(array.dtype))
+    return "lists of " * max(array.ndim - 1, 0) + inner

@@ -12,7 +12,7 @@ import numpy as np
 from calibtool.data.files.reader import NUMBERS, Part, Reader
 from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.predictions import Kind, Predictions
-from calibtool.data.validation import Origin
+from calibtool.data.validation import Origin, numeric
 from calibtool.errors import InputError
 from calibtool.types import Array
 
@@ -174,6 +174,9 @@ class Source:
         if len(roles.values) == 1:
             values = columns[roles.values[0]]
         else:
+            for name in roles.values:  # texts would make texts of the numbers beside them
+                if columns[name].dtype.kind not in "fiub":
+                    numeric(columns[name], name, place)
             values = np.stack([columns[name] for name in roles.values], axis=1)
         if roles.kind == "confidence":
             place = replace(place, labels=roles.correct or "correct")
