@@ -68,7 +68,7 @@ def apply(
     extra = tuple(name for name in rest if not has_role(name))
     for name in sorted({*rest} - {*extra, "classes"}):
         click.echo(f"Left out: {name} (its name has a role; rename it to keep it)", err=True)
-    before = source.also(extra).load()
+    before = replace(source, extra=tuple(dict.fromkeys([*source.extra, *extra]))).load()
     after = fitted(before)
     if write == "probs":
         after = to_probs(after)

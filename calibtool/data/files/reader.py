@@ -13,6 +13,7 @@ NAMED = 3  # files that a warning names; more would hide the rest of the output
 # filter. No column of a file can have this name.
 NUMBERS = "\0number"
 TWICE = "two columns are called {!r}; rename one of them"
+RECORDS = "records"  # the family of values with parts of their own, which have no order
 UNKNOWN = "null"  # the family of a column without a value, which can yet be of any type
 
 
@@ -27,8 +28,8 @@ class Column:
         rows: its length, before any filter.
         nested: whether a row holds several values, even if their number is 1 or unknown.
         mapped: whether its bytes stay in the file and are read when they are needed.
-        family: the kind of its values: "numbers", "text", "records" (which have no order), "lists
-            of ...", or the type itself; UNKNOWN if only reading tells.
+        family: the kind of its values: "numbers", "text", RECORDS, "lists of ...", or the type
+            itself; UNKNOWN if only reading tells.
     """
 
     name: str

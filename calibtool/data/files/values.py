@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from calibtool.data.files.reader import Column
+from calibtool.data.files.reader import RECORDS, Column
 from calibtool.errors import InputError
 from calibtool.types import Array
 
@@ -101,8 +101,8 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def family(kind: pa.DataType) -> str:
-    """Return the kind of values of a type: "numbers", "text", "records", "lists of ...", or the
-    type itself.
+    """Return the kind of values of a type: "numbers", "text", RECORDS, "lists of ...", or the type
+    itself.
 
     Files of one table may differ in the width of a type, but not in this.
     """
@@ -116,7 +116,7 @@ def family(kind: pa.DataType) -> str:
     if _is_text(kind):
         return "text"
     if pa.types.is_struct(kind) or pa.types.is_map(kind) or pa.types.is_union(kind):
-        return "records"
+        return RECORDS
     return str(kind)
 
 
