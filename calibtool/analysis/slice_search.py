@@ -19,11 +19,13 @@ from itertools import combinations
 import numpy as np
 
 from calibtool.analysis.slice_sums import Grouping, Sums
+from calibtool.data.files.reader import RECORDS
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.data.slicing import FEW, PSEUDO, crossed, load_with, names_in, partition
+from calibtool.data.validation import texts
 from calibtool.errors import InputError
 from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_level, require_seed
@@ -208,7 +210,10 @@ def _columns(predictions: Readable) -> list[str]:
         return [
             name
             for name, column in predictions.table.columns.items()
-            if name not in roles and column.rows == predictions.rows_at_most and not column.nested
+            if name not in roles
+            and column.rows == predictions.rows_at_most
+            and not column.nested
+            and column.family != RECORDS
         ]
     return list(predictions.extra) if isinstance(predictions, Predictions) else []
 
@@ -242,6 +247,11 @@ def _unfit(rows: Predictions, name: str) -> str:
         return ""
     if column.ndim != 1:
         return "holds several values per row"
+    if column.dtype.kind in "SO":
+        try:
+            texts(column, name)
+        except InputError:
+            return "holds bytes that are not text"
     # more than one value per two rows: identifiers or free text
     if column.dtype.kind != "f" and 2 * len(np.unique(column.astype(str))) > len(column):
         return "almost every row has its own value"

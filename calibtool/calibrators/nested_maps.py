@@ -22,6 +22,7 @@ from calibtool.calibrators.maps import (
 )
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.data.predictions import Predictions
+from calibtool.data.validation import texts
 from calibtool.errors import InputError
 from calibtool.types import Array
 
@@ -190,9 +191,4 @@ def group_names(predictions: Predictions, column: str) -> Array:
             f"{where}: {int(missing.sum()):,} rows have no value to group by, the first is row "
             f"{int(np.argmax(missing))} (counting from 0); fill them in, or drop them"
         )
-    try:
-        return values.astype(str)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where}: holds bytes that are not text; save names or numbers"
-        ) from error
+    return texts(values, where)

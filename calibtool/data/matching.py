@@ -15,6 +15,7 @@ import numpy as np
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Variant
+from calibtool.data.validation import texts
 from calibtool.errors import InputError
 from calibtool.types import Array
 
@@ -140,8 +141,10 @@ def _places(first: Predictions, other: Predictions, column: str) -> Array:
         if ids.ndim != 1:
             raise InputError(f"{file.source}: {column}: expected one id per row, found {ids.shape}")
     # numbers in one file, texts in the other: csv and npz files of the same ids
-    if (ours.dtype.kind in "US") != (theirs.dtype.kind in "US"):
-        ours, theirs = ours.astype(str), theirs.astype(str)
+    kinds = ["n" if ids.dtype.kind in "iufb" else ids.dtype.kind for ids in (ours, theirs)]
+    if kinds[0] != kinds[1] or kinds[0] == "O":
+        ours = texts(ours, f"{first.source}: {column}")
+        theirs = texts(theirs, f"{other.source}: {column}")
     for ids, file in ((ours, first), (theirs, other)):
         distinct, count = np.unique(ids, return_counts=True)
         if len(distinct) < len(ids):

@@ -17,6 +17,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
+from calibtool.data.validation import texts
 from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
 
@@ -354,7 +355,7 @@ def coded(column: Array, place: str, *, most: int = MOST) -> tuple[Array, list[s
     integers = column.dtype.kind in "iu"
     if column.dtype.kind == "f" or (integers and len(np.unique(column)) > MOST_NUMBERS):
         return _by_quantiles(column.astype(np.float64), place, QUANTILES)
-    values, codes, counts = np.unique(column.astype(str), return_inverse=True, return_counts=True)
+    values, codes, counts = np.unique(texts(column, place), return_inverse=True, return_counts=True)
     if integers:
         order = np.argsort(column[np.unique(codes, return_index=True)[1]], kind="stable")
     else:

@@ -96,6 +96,19 @@ def numeric(values: ArrayLike, key: str, place: Origin) -> Array:
     return array
 
 
+def texts(values: Array, place: str) -> Array:
+    """Return values as texts, (N,); `place` is what messages call them.
+
+    Raises InputError for bytes that are not text.
+    """
+    try:
+        return values.astype(str)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{place}: holds bytes that are not text; save names or numbers"
+        ) from error
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)

@@ -19,6 +19,7 @@ from calibtool.data.slicing import (
     labelled,
     names_in,
 )
+from calibtool.data.validation import texts
 from calibtool.errors import InputError, NotAvailableError, UsageError
 from calibtool.streaming.passes import SummaryTask, reduce_parts
 from calibtool.streaming.summary import Summary
@@ -165,7 +166,7 @@ def _column(block: Predictions, name: str) -> Array:
             f"{place}: holds numbers with fractions; when streaming, slice by text columns or by "
             f"integers with at most {MOST_NUMBERS} values"
         )
-    return column
+    return texts(column, place) if column.dtype.kind in "SO" else column
 
 
 def _rows_by_key(columns: Sequence[Array]) -> list[tuple[Key, Array]]:

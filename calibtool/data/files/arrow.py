@@ -15,8 +15,8 @@ from calibtool.data.files import filter as filters
 from calibtool.data.files.arrow_file import File, errors, files_of
 from calibtool.data.files.find import FileSet
 from calibtool.data.files.partitions import keys_of
-from calibtool.data.files.reader import NAMED, NUMBERS, Column, Part, Skipped
-from calibtool.data.files.values import family, is_list, recut, to_numpy, width
+from calibtool.data.files.reader import NAMED, NUMBERS, TWICE, Column, Part, Skipped
+from calibtool.data.files.values import column_of, family, recut, to_numpy
 from calibtool.errors import InputError, UnreadableError
 from calibtool.types import Array
 
@@ -67,15 +67,7 @@ class ArrowTable:
     def columns(self) -> Mapping[str, Column]:
         """The columns by name, those in paths last."""
         return {
-            field.name: Column(
-                field.name,
-                str(field.type),
-                width(field.type),
-                self.rows,
-                nested=is_list(field.type),
-                mapped=self._mapped,
-            )
-            for field in self.schema
+            field.name: column_of(field, self.rows, mapped=self._mapped) for field in self.schema
         }
 
     def count(self, names: Sequence[str]) -> int:
@@ -112,14 +104,15 @@ class ArrowTable:
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
         """Return the dictionary of a dictionary column: class names in the order of their codes."""
-        if not pa.types.is_dictionary(self.schema.field(column).type):
+        kind = self.schema.field(column).type
+        if not pa.types.is_dictionary(kind) or family(kind) != "text":
             return None
         batch = self._first_batch(column)
         if batch is None:
             return None
         with errors(self.source):
             names = batch.column(0).dictionary.to_pylist()
-        return tuple(names) if names and isinstance(names[0], str) else None
+        return None if not names or None in names else tuple(names)
 
     def strings(self, column: str) -> tuple[str, ...]:
         """Return a short column of names, whole."""
@@ -216,8 +209,9 @@ class ArrowTable:
                 if count:
                     yield batch, row
             else:
-                numbered = batch.append_column(NUMBERS, pa.array(np.arange(row, row + count)))
-                filtered = condition.kept(numbered, file.shown)
+                with errors(file.shown):
+                    numbered = batch.append_column(NUMBERS, pa.array(np.arange(row, row + count)))
+                    filtered = condition.kept(numbered, file.shown)
                 if filtered.num_rows:
                     yield filtered, filtered.column(NUMBERS).to_numpy()
             row += count
@@ -304,6 +298,8 @@ class ArrowTable:
             at = file.schema.get_field_index(name)
             if at < 0:
                 listed = ", ".join(file.schema.names[:12])
+                if name in file.schema.names:  # a csv file, whose columns are only known now
+                    raise UnreadableError(file.shown, TWICE.format(name))
                 raise UnreadableError(
                     file.shown, f"there is no column {name!r} in this file, it has {listed}"
                 )

@@ -15,7 +15,7 @@ from pyarrow import csv, fs, parquet
 
 from calibtool.data.files import secrets, store
 from calibtool.data.files.find import FileSet
-from calibtool.data.files.reader import repeated
+from calibtool.data.files.reader import TWICE, repeated
 from calibtool.errors import InputError, UnreadableError
 
 # Most bytes of a csv file that are parsed at once. The first block decides the types of columns, so
@@ -46,6 +46,7 @@ def files_of(files: FileSet, kind: str, keys: Any) -> list[File]:
                 filesystem=filesystem,
                 partition_expression=keys.expression(path),
             ),
+            kind,
             keys.schema,
             near=files.filesystem is None,
         )
@@ -79,6 +80,7 @@ class File:
         shown: what messages call it.
         number: its position among the files.
         fragment: pyarrow's handle.
+        kind: "parquet", "ipc", "csv" or "tsv".
         key_schema: the columns in its path.
         near: whether it is on this machine.
     """
@@ -86,6 +88,7 @@ class File:
     shown: str
     number: int
     fragment: pads.Fragment
+    kind: str
     key_schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
     near: bool = True
 
@@ -103,14 +106,12 @@ class File:
         with errors(self.shown, near=self.near):
             if self.near:
                 store.open_checked(self.fragment.path, self.shown).close()
-            if self._is_parquet:
+            if self.kind == "parquet":
                 self.fragment.ensure_complete_metadata()
-            if not isinstance(self.fragment.format, pads.CsvFileFormat):
+            if self.kind in ("parquet", "ipc"):
                 twice = repeated(self.schema.names)
                 if twice is not None:
-                    raise UnreadableError(
-                        self.shown, f"two columns are called {twice!r}; rename one of them"
-                    )
+                    raise UnreadableError(self.shown, TWICE.format(twice))
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -132,10 +133,6 @@ class File:
             info = self.fragment.filesystem.get_file_info(self.fragment.path)
             return self.shown, info.size, str(info.mtime_ns)
 
-    @property
-    def _is_parquet(self) -> bool:
-        return isinstance(self.fragment, pads.ParquetFileFragment)
-
     def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
         """Yield what to read at a time: numbers of row groups (None for the whole file), the
         first row, the number of rows.
@@ -144,7 +141,7 @@ class File:
         """
         if condition is not None and not self._may_hold(condition, schema):
             return
-        if not self._is_parquet:
+        if self.kind != "parquet":
             yield None, 0, self.rows
             return
         wanted = self._groups(condition, schema)
@@ -190,7 +187,7 @@ class File:
         """
         in_file = [name for name in dict.fromkeys(names) if name not in self.keys]
         with errors(self.shown, near=self.near):
-            read = self._parquet if self._is_parquet else self._others
+            read = {"parquet": self._parquet, "ipc": self._ipc}.get(self.kind, self._text)
             for batch in read(in_file, size, row_groups, threads=threads):
                 extended = batch
                 for name in names:
@@ -220,14 +217,51 @@ class File:
                     yield _without_columns(group.num_rows)
                 return
             numbers = [group.id for group in chosen]
-            yield from file.iter_batches(size, numbers, names, use_threads=threads)
+            read = 0
+            for batch in file.iter_batches(size, numbers, names, use_threads=threads):
+                yield validated(batch)
+                read += batch.num_rows
+        promised = sum(group.num_rows for group in chosen)
+        if read != promised:
+            raise UnreadableError(
+                self.shown, f"holds {read:,} rows where its metadata promise {promised:,}"
+            )
 
-    def _others(
+    def _ipc(
+        self, names: list[str], size: int, row_groups: Any, *, threads: bool
+    ) -> Iterator[pa.RecordBatch]:
+        """Read batches as they were written, so that each is validated once, before it is cut: a
+        part of a list or of a dictionary column would bring all its values along every time."""
+        if not names:  # all columns are in the path
+            yield _without_columns(self.rows)
+            return
+        options = pa.ipc.IpcReadOptions(
+            included_fields=[self.schema.get_field_index(name) for name in names],
+            use_threads=threads,
+        )
+        with self.fragment.filesystem.open_input_file(self.fragment.path) as stream:
+            file = pa.ipc.open_file(stream, options=options)
+            for number in range(file.num_record_batches):
+                batch = validated(file.get_batch(number))
+                for start in range(0, batch.num_rows, size):
+                    yield batch.slice(start, size)
+
+    def _text(
         self, names: list[str], size: int, row_groups: Any, *, threads: bool
     ) -> Iterator[pa.RecordBatch]:
         yield from self.fragment.to_batches(
             schema=self.schema, columns=names, batch_size=size, use_threads=threads
         )
+
+
+def validated(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch of a file after checking its offsets, dictionary codes and texts, which
+    pyarrow trusts: a damaged one would be read beyond its end.
+
+    Raises pyarrow.ArrowInvalid.
+    """
+    batch.validate(full=True)
+    return batch
 
 
 def _without_columns(rows: int) -> pa.RecordBatch:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from calibtool.data.files.reader import Column, Part, Skipped, repeated
+from calibtool.data.files.reader import TWICE, UNKNOWN, Column, Part, Skipped, repeated
 from calibtool.errors import InputError
 from calibtool.types import Array
 
@@ -46,7 +46,7 @@ class FrameTable:
             raise InputError(f"{type(frame).__name__}: expected a dask.dataframe.DataFrame")
         twice = repeated([str(name) for name in frame.columns])
         if twice is not None:
-            raise InputError(f"{source}: two columns are called {twice!r}; rename one of them")
+            raise InputError(f"{source}: {TWICE.format(twice)}")
         try:
             schema = pa.Schema.from_pandas(frame._meta, preserve_index=False)  # noqa: SLF001
         except (pa.ArrowException, TypeError, ValueError) as error:
@@ -65,18 +65,9 @@ class FrameTable:
     @cached_property
     def columns(self) -> Mapping[str, Column]:
         """The columns by name."""
-        from calibtool.data.files.values import is_list, width
+        from calibtool.data.files.values import column_of
 
-        return {
-            column.name: Column(
-                column.name,
-                str(column.type),
-                width(column.type),
-                self.rows,
-                nested=is_list(column.type),
-            )
-            for column in self.schema
-        }
+        return {field.name: column_of(field, self.rows) for field in self.schema}
 
     def count(self, names: Sequence[str]) -> int:
         """Return the number of rows, by computing the partitions."""
@@ -136,12 +127,19 @@ class FrameTable:
         """Yield the named columns of a computed partition."""
         import pyarrow as pa
 
-        from calibtool.data.files.values import recut, to_numpy
+        from calibtool.data.files.values import family, recut, to_numpy
 
         try:
             table = pa.Table.from_pandas(part.content[list(names)], preserve_index=False)
         except (pa.ArrowException, TypeError, ValueError, KeyError) as error:
             raise InputError(f"{part.file}: cannot be read: {error}") from error
+        for name in names:
+            found, told = (s.field(name).type for s in (table.schema, self.schema))
+            # pandas does not tell the type of objects until there are some
+            if UNKNOWN not in {family(found), family(told)} and family(found) != family(told):
+                raise InputError(
+                    f"{part.file}: column {name!r} is {found} here and {told} in the data frame"
+                )
 
         def pieces() -> Iterator[dict[str, Array]]:
             row = 0

@@ -114,6 +114,7 @@ class ArrayTable:
                 1 if header.rows is None else header.rows,
                 nested=len(header.shape) > 1,
                 mapped=not header.member and header.size > 0,
+                family=_family(header),
             )
             for name, header in self._headers.items()
         }
@@ -341,3 +342,11 @@ def _map(path: str, name: str, header: Header, order: Literal["F", "C"]) -> Arra
         return np.memmap(path, header.dtype, "r", header.offset, header.shape, order)
     except (OSError, ValueError) as error:  # it was cut or deleted after it was opened
         raise InputError(f"{path}: {name}: cannot be mapped ({error}); was it changed?") from error
+
+
+def _family(header: Header) -> str:
+    """Return what `Column.family` says of an array."""
+    named = {"numbers": "fiub", "text": "US"}
+    dtype = header.dtype
+    inner = next((k for k, kinds in named.items() if dtype.kind in kinds), str(dtype))
+    return "lists of " * max(len(header.shape) - 1, 0) + inner

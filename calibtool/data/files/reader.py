@@ -12,6 +12,9 @@ NAMED = 3  # files that a warning names; more would hide the rest of the output
 # Key of a further column of a block if a filter drops rows: the number of each row before the
 # filter. No column of a file can have this name.
 NUMBERS = "\0number"
+TWICE = "two columns are called {!r}; rename one of them"
+RECORDS = "records"  # the family of values with parts of their own, which have no order
+UNKNOWN = "null"  # the family of a column without a value, which can yet be of any type
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Column:
         rows: its length, before any filter.
         nested: whether a row holds several values, even if their number is 1 or unknown.
         mapped: whether its bytes stay in the file and are read when they are needed.
+        family: the kind of its values: "numbers", "text", RECORDS, "lists of ...", or the type
+            itself; UNKNOWN if only reading tells.
     """
 
     name: str
@@ -33,6 +38,7 @@ class Column:
     rows: int
     nested: bool = False
     mapped: bool = False
+    family: str = UNKNOWN
 
 
 @dataclass(frozen=True)

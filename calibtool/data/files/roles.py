@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
-from calibtool.data.files.reader import Column, Reader
+from calibtool.data.files.reader import UNKNOWN, Column, Reader
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError, UsageError
 
@@ -37,6 +37,14 @@ _PER_CLASS = {
     "logits": re.compile(r"(?:logits?|log_?probs?)[_.](.+)", re.IGNORECASE),
     "probs": re.compile(r"(?:probs?|probas?|probabilit(?:y|ies)|p)[_.](.+)", re.IGNORECASE),
 }
+
+
+# what a column of a role may hold, by its family, and what a message says was expected; a text that
+# should be a number is refused where it is read, by its row
+_NUMBERS = ({"numbers", "text", UNKNOWN}, "a number per row")
+_ROWS = ({*_NUMBERS[0], "lists of numbers"}, "a number, or a list of numbers, per row")
+_NAMES = ({"numbers", "text", UNKNOWN}, "a class id or name per row")
+_LABELS = ({*_NAMES[0], "lists of numbers"}, "a class id or name, or a one-hot list, per row")
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,8 @@ def has_role(name: str) -> bool:
 def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles:
     """Return the roles of a table's columns.
 
-    Raises InputError for a role that no column has, UsageError for options that exclude each other.
+    Raises InputError for a role that no column has and for a column that cannot have its role,
+    UsageError for options that exclude each other.
     """
     columns = table.columns
     kind, values, suffixes = _values(table.source, columns, choice)
@@ -121,9 +130,12 @@ def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles
         correct = _named(table.source, columns, "correct", choice.correct)
         predictions = _named(table.source, columns, "predictions", choice.predictions)
         if correct:
-            return Roles(kind, values, correct=correct, weights=weights)
+            return _typed(table, Roles(kind, values, correct=correct, weights=weights))
         if predictions and (labels or choice.labels_file):
-            return Roles(kind, values, labels=labels, predictions=predictions, weights=weights)
+            return _typed(
+                table,
+                Roles(kind, values, labels=labels, predictions=predictions, weights=weights),
+            )
         raise InputError(
             f"{table.source}: {values[0]} needs a column 'correct' (0 or 1), or 'predictions' and "
             f"'labels', beside it (--correct KEY); {_listing(columns)}"
@@ -133,9 +145,42 @@ def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles
             f"{table.source}: found no labels; name them with --labels KEY or "
             f"--labels-file FILE.npy; {_listing(columns)}"
         )
+    roles = _typed(table, Roles(kind, values, labels=labels, weights=weights))
     width = len(values) if len(values) > 1 else columns[values[0]].width
     names = _class_names(table, choice, labels, suffixes, 2 if width == 1 else width)
-    return Roles(kind, values, labels=labels, weights=weights, class_names=names)
+    return replace(roles, class_names=names)
+
+
+def _typed(table: Reader, roles: Roles) -> Roles:
+    """Return the roles if each column is of a type that can have its role.
+
+    Raises InputError.
+    """
+    alone = len(roles.values) == 1 and roles.kind != "confidence"
+    for name in roles.values:
+        _require_type(table, name, roles.kind, *(_ROWS if alone else _NUMBERS))
+    if roles.labels:
+        _require_type(table, roles.labels, "labels", *(_NAMES if roles.predictions else _LABELS))
+    if roles.predictions:
+        _require_type(table, roles.predictions, "predictions", *_NAMES)
+    for role, number in (("correct", roles.correct), ("weights", roles.weights)):
+        if number:
+            _require_type(table, number, role, *_NUMBERS)
+    return roles
+
+
+def _require_type(
+    table: Reader, name: str, role: str, families: Collection[str], expected: str
+) -> None:
+    column = table.columns[name]
+    held = column.family
+    if column.width == 1 and "lists of numbers" in families:  # a list of one value is that value
+        held = held.removeprefix("lists of ")
+    if held not in families:
+        raise InputError(
+            f"{table.source}: {name}: expected {expected}, found {column.type}; convert the "
+            f"column, or name another one (--{role} KEY)"
+        )
 
 
 def _values(
@@ -245,6 +290,7 @@ def _class_names(
         return choice.classes
     key = _named(table.source, table.columns, "classes", None)
     if key is not None and (width is None or table.columns[key].rows == width):
+        _require_type(table, key, "classes", {"numbers", "text"}, "a name per row")
         return table.strings(key)
     if suffixes:
         return suffixes

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.data.files.reader import NUMBERS, Part, Reader
+from calibtool.data.files.reader import NUMBERS, RECORDS, Part, Reader
 from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.predictions import Kind, Predictions
-from calibtool.data.validation import Origin
+from calibtool.data.validation import Origin, numeric
 from calibtool.errors import InputError
 from calibtool.types import Array
+
+# Most classes that are read. Far more than any known problem has (vocabularies have some 1e5, the
+# largest catalogues 1e7): what is kept per class would take all memory, for a damaged file.
+MOST_CLASSES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +81,23 @@ class Source:
 
     @cached_property
     def width(self) -> int:
-        """Values per row; in a list column, as many as in its first row."""
-        if len(self.roles.values) > 1:
+        """Values per row; in a list column, as many as in its first row.
+
+        Raises InputError for no values, and for more than MOST_CLASSES.
+        """
+        name, *more = self.roles.values
+        if more:
             return len(self.roles.values)
-        known = self.table.columns[self.roles.values[0]].width
-        if known is not None:
-            return known
-        first = self.table.first(self.roles.values[0])
-        return 1 if first is None else int(first.shape[1])
+        width = self.table.columns[name].width
+        if width is None:
+            first = self.table.first(name)
+            width = 1 if first is None else int(first.shape[1])
+        if not 0 < width <= MOST_CLASSES:
+            raise InputError(
+                f"{self.source}: {name}: a row holds {width:,} values; expected one value per "
+                f"class, or one for two classes, and at most {MOST_CLASSES:,}"
+            )
+        return width
 
     @property
     def classes(self) -> int | None:
@@ -97,15 +110,22 @@ class Source:
         return self.kind != "confidence" and self.width == 1
 
     def also(self, names: Iterable[str]) -> Source:
-        """Return the same source with further columns carried along in `extra`.
+        """Return the same source with further columns carried along in `extra`, by which rows are
+        grouped, matched or put in order.
 
-        Raises InputError for a column that is not there.
+        Raises InputError for a column that is not there, or whose values have no order.
         """
         for name in names:
             if name not in self.table.columns:
                 known = ", ".join(list(self.table.columns)[:20])
                 raise InputError(
                     f"{self.source}: there is no column {name!r}; the file has {known}"
+                )
+            column = self.table.columns[name]
+            if column.family == RECORDS:
+                raise InputError(
+                    f"{self.source}: {name}: {column.type} values have no order; name a column "
+                    "of texts, numbers or dates"
                 )
         return replace(self, extra=tuple(dict.fromkeys([*self.extra, *names])))
 
@@ -174,6 +194,9 @@ class Source:
         if len(roles.values) == 1:
             values = columns[roles.values[0]]
         else:
+            for name in roles.values:  # texts would make texts of the numbers beside them
+                if columns[name].dtype.kind not in "fiub":
+                    numeric(columns[name], name, place)
             values = np.stack([columns[name] for name in roles.values], axis=1)
         if roles.kind == "confidence":
             place = replace(place, labels=roles.correct or "correct")

@@ -8,8 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from calibtool.data.files.reader import RECORDS, Column
 from calibtool.errors import InputError
 from calibtool.types import Array
+
+# Most bytes of the texts of one column that are kept at a time. numpy gives every text the room of
+# the longest: a single long one, in a damaged or hostile file, would take the memory of all rows.
+MOST_TEXT = 1 << 30
 
 
 def recut(
@@ -50,42 +55,73 @@ def _cut(
     return {name: array[:size] for name, array in joined.items()}, left
 
 
-def is_list(kind: pa.DataType) -> bool:
+def column_of(field: pa.Field, rows: int, *, mapped: bool = False) -> Column:
+    """Return what readers say of a field of a schema."""
+    kind = _plain(field.type)
+    return Column(
+        field.name,
+        str(field.type),
+        _width(kind),
+        rows,
+        nested=_is_list(kind),
+        mapped=mapped,
+        family=family(kind),
+    )
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column's values, however they are stored."""
+    while True:
+        if isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
+        elif pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        else:
+            return kind
+
+
+def _is_list(kind: pa.DataType) -> bool:
     """Return whether a row of this type holds several values."""
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
 
 
-def width(kind: pa.DataType) -> int | None:
+def _width(kind: pa.DataType) -> int | None:
     """Return the number of values per row; None if the type does not tell."""
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size)
-    return None if is_list(kind) else 1
+    return None if _is_list(kind) else 1
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def family(kind: pa.DataType) -> str:
-    """Return the kind of values of a type: "numbers", "text", "lists of ...", or the type itself.
+    """Return the kind of values of a type: "numbers", "text", RECORDS, "lists of ...", or the type
+    itself.
 
     Files of one table may differ in the width of a type, but not in this.
     """
-    if isinstance(kind, pa.BaseExtensionType):
-        kind = kind.storage_type
-    if pa.types.is_dictionary(kind):
-        return family(kind.value_type)
-    if is_list(kind):
+    kind = _plain(kind)
+    if _is_list(kind):
         return f"lists of {family(kind.value_type)}"
     if pa.types.is_boolean(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind):
         return "numbers"
     if pa.types.is_floating(kind):
         return "numbers"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
+    if _is_text(kind):
         return "text"
+    if pa.types.is_struct(kind) or pa.types.is_map(kind) or pa.types.is_union(kind):
+        return RECORDS
     return str(kind)
 
 
 def to_numpy(column: pa.Array, where: str, numbers: Array | int, width: int = 1) -> Array:
-    """Return a column as an array, (n,) or (n, width).
+    """Return a column as an array, (n,) or (n, width), of lists of lists with further dimensions.
 
     Args:
         column: the column.
@@ -93,47 +129,64 @@ def to_numpy(column: pa.Array, where: str, numbers: Array | int, width: int = 1)
         numbers: the number of each row, or that of the first row.
         width: values of `column` per row; more than 1 for the flattened values of a list.
 
-    Raises InputError for nulls and for rows with different numbers of values.
+    Raises InputError for nulls, for rows with different numbers of values, and for texts so long
+    that they cannot be kept beside one another.
     """
     if isinstance(column, pa.ExtensionArray):
-        column = column.storage
+        return to_numpy(column.storage, where, numbers, width)
     if column.null_count:
         null = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
         row = _row_number(numbers, int(null[0]) // width)
         raise InputError(f"{where}: row {row} (counting from 0) is null; drop or fill such rows")
     kind = column.type
-    if is_list(kind):
-        return _nested(column, where, numbers)
+    if _is_list(kind):
+        return _nested(column, where, numbers, width)
     if pa.types.is_dictionary(kind):
-        return _decoded(column, where, numbers)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _decoded(column, where, numbers, width)
+    if _is_text(kind):
+        longest = pc.max(pc.utf8_length(column)).as_py() or 0
+        _require_short(len(column), 4 * longest, where)  # numpy keeps 4 bytes per character
         return np.asarray(column.to_pylist(), dtype=str)
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
+def _require_short(rows: int, size: int, where: str) -> None:
+    """Check that `rows` texts fit into memory: each takes as many bytes as the longest, `size`."""
+    if rows * size > MOST_TEXT:
+        raise InputError(
+            f"{where}: {rows:,} rows with a text of up to {size // 4:,} characters are too much "
+            "text; name a column of shorter texts"
+        )
+
+
 def _row_number(numbers: Array | int, index: int) -> int:
     return numbers + index if isinstance(numbers, int) else int(numbers[index])
 
 
-def _decoded(column: pa.DictionaryArray, where: str, numbers: Array | int) -> Array:
+def _decoded(column: pa.DictionaryArray, where: str, numbers: Array | int, width: int) -> Array:
     """Return the values of a dictionary column, not its codes: another batch or file may number the
     same names differently."""
-    if column.dictionary.null_count:
-        return to_numpy(column.dictionary_decode(), where, numbers)
+    # messages about an entry of the dictionary could not name a row
+    if column.dictionary.null_count or _is_list(column.type.value_type):
+        return to_numpy(column.dictionary_decode(), where, numbers, width)
     values = to_numpy(column.dictionary, where, 0)
+    if values.dtype.kind == "U":
+        _require_short(len(column), values.itemsize, where)
     return values[np.asarray(column.indices.to_numpy(zero_copy_only=False))]
 
 
-def _nested(column: pa.Array, where: str, numbers: Array | int) -> Array:
+def _nested(column: pa.Array, where: str, numbers: Array | int, outer: int) -> Array:
+    """Return lists as an array with one more dimension; a row has `outer` of them."""
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     if lengths.size and (lengths != lengths[0]).any():
         at = int(np.argmax(lengths != lengths[0]))
-        row = _row_number(numbers, at)
+        row = _row_number(numbers, at // outer)
         raise InputError(
             f"{where}: row {row} (counting from 0) has {lengths[at]} values, others have "
             f"{lengths[0]}"
         )
     width = int(lengths[0]) if lengths.size else 0
-    return to_numpy(column.flatten(), where, numbers, max(width, 1)).reshape(len(column), width)
+    inside = to_numpy(column.flatten(), where, numbers, max(outer * width, 1))
+    return inside.reshape(len(column), width, *inside.shape[1:])

@@ -131,6 +131,12 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
             f"{target}: column {deep[0]!r} has {columns[deep[0]].ndim} dimensions; "
             "only npz can hold those"
         )
+    objects = [name for name, array in columns.items() if array.dtype.hasobject]
+    if objects and target.suffix.lower() == ".npz":
+        raise UsageError(
+            f"{target}: column {objects[0]!r} is of a type that npz could only hold as a pickle; "
+            "write parquet"
+        )
     with whole_file(target) as file:
         writer(file, columns, predictions.class_names)
 
