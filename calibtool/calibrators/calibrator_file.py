@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from calibtool.calibrators.fitted import FitRecord
+from calibtool.calibrators.maps import shares_from
 from calibtool.calibrators.nested_maps import from_document, to_document
+from calibtool.data.files.document import Document, Entry
 from calibtool.data.files.write import write_text
 from calibtool.errors import InputError
 from calibtool.version import __version__
@@ -39,7 +41,7 @@ def document_of(calibrator: Any) -> dict[str, Any]:
     }
 
 
-def load(path: str | Path, make: Callable[..., Any], methods: Iterable[str]) -> Any:
+def load(path: str | Path, make: Callable[..., Any], methods: Collection[str]) -> Any:
     """Read a calibrator file.
 
     Args:
@@ -49,39 +51,27 @@ def load(path: str | Path, make: Callable[..., Any], methods: Iterable[str]) -> 
 
     Raises InputError for anything but a whole calibrator file of a known version.
     """
-    where = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{where}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{where}: not a calibrator file: it is not text") from error
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{where}: not a whole calibrator file ({error}); it may be truncated"
-        ) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise InputError(f"{where}: not a calibrator file (no format {FORMAT!r} in it)")
-    version = document.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise InputError(f"{where}: the calibrator file's version is {version!r}, not a number")
+    document = Document(str(path), "a calibrator file")
+    content = document.read_json()
+    if content["format"].value != FORMAT:
+        content["format"].fail(repr(FORMAT))
+    version = content["version"].whole(1)
     if version > VERSION:
         raise InputError(
-            f"{where}: has version {version}, this calibtool reads versions up to {VERSION}; "
+            f"{path}: has version {version}, this calibtool reads versions up to {VERSION}; "
             "update calibtool"
         )
-    if not isinstance(document.get("method"), str) or document["method"] not in methods:
-        raise InputError(
-            f"{where}: its method is {document.get('method')!r}; this calibtool knows "
-            f"{', '.join(methods)}"
-        )
-    try:
-        return _build(document, make)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{where}: not a whole calibrator file: {reason}") from error
+    method = content["method"].text(methods)
+    classes = content["classes"].whole(2)
+    names = content.get("class_names")
+    fitted_map = from_document(content, classes)
+    return make(
+        method,
+        fitted_map,
+        classes,
+        names and tuple(name.text() for name in names.items(classes)),
+        _record(content["fitted"], classes) if "fitted" in content.value else FitRecord(),
+    )
 
 
 def _compact(document: dict[str, Any]) -> str:
@@ -90,39 +80,28 @@ def _compact(document: dict[str, Any]) -> str:
     return _NUMBERS.sub(lambda match: " ".join(match[0].split()), text)
 
 
-def _build(document: dict[str, Any], make: Callable[..., Any]) -> Any:
-    """Return the calibrator of a document; raise KeyError, TypeError, ValueError if it has none."""
-    classes = document["classes"]
-    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 2:
-        raise ValueError(f"classes must be a whole number of at least 2, not {classes!r}")
-    names = document.get("class_names")
-    if names is not None and (not isinstance(names, list) or len(names) != classes):
-        raise ValueError(f"class_names must be {classes} names or null")
-    for key in ("parameters", "fitted"):
-        if not isinstance(document.get(key, {} if key == "fitted" else None), dict):
-            raise TypeError(f"{key} must be an object of names and values")
-    # fields of later versions, and "calibtool", are ignored
-    known = FitRecord.__dataclass_fields__
-    record = {key: v for key, v in document.get("fitted", {}).items() if key in known}
-    record |= {key: tuple(record[key]) for key in ("prior", "notes") if key in record}
-    fitted = FitRecord(**record)
-    _require_finite(document["parameters"])
-    return make(
-        document["method"],
-        from_document(document, classes),
-        classes,
-        tuple(map(str, names)) if names else None,
-        fitted,
-    )
+def _record(fitted: Entry, classes: int) -> FitRecord:
+    """Return the record of a fit. Fields of later versions, and "calibtool", are ignored."""
+    record = {name: take(entry) for name, take in _RECORD.items() if (entry := fitted.get(name))}
+    prior = fitted.get("prior")
+    if prior is not None and prior.items():  # of unknown shares, the list is empty
+        record["prior"] = tuple(shares_from(prior, classes).tolist())
+    return FitRecord(**record)
 
 
-def _require_finite(value: Any) -> None:
-    """Raise ValueError for NaN or infinity anywhere; Python's JSON reads both."""
-    if isinstance(value, dict):
-        for item in value.values():
-            _require_finite(item)
-    elif isinstance(value, list):
-        for item in value:
-            _require_finite(item)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a parameter is not finite")
+def _finite(entry: Entry) -> float:
+    return entry.number(-math.inf, math.inf)
+
+
+# what the fields of a FitRecord are in files; `prior` depends on the number of classes
+_RECORD: dict[str, Callable[[Entry], Any]] = {
+    "rows": Entry.whole,
+    "kind": lambda entry: entry.text(("", "logits", "probs")),
+    "objective": Entry.text,
+    "nll_before": _finite,
+    "nll_after": _finite,
+    "gradient": _finite,
+    "options": lambda entry: {key: value.plain() for key, value in entry.entries().items()},
+    "notes": Entry.texts,
+    "fingerprint": Entry.text,
+}

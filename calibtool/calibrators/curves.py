@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from calibtool.data.files.document import LARGE, Entry
 from calibtool.metrics.cells import locate
 from calibtool.types import Array
 
@@ -25,11 +26,18 @@ class Curve(Protocol):
     def count(self) -> int: ...
     def parameters(self) -> dict[str, Any]: ...
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any]) -> Self: ...
+    def from_parameters(cls, parameters: Entry) -> Self: ...
 
 
 class _Record:
-    """A dataclass whose fields are numbers and arrays, as lists of numbers in files."""
+    """A dataclass whose fields are numbers and arrays, as lists of numbers in files.
+
+    Attributes:
+        least, most: the range of fields in files, where it is not that of every number.
+    """
+
+    least: ClassVar[dict[str, float]] = {}
+    most: ClassVar[dict[str, float]] = {}
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters as the calibrator file keeps them."""
@@ -37,63 +45,42 @@ class _Record:
         return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        """Return the curve with these parameters.
-
-        Raises KeyError for a missing one, TypeError or ValueError for values that define no curve.
-        """
-        names = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]
-        for name in names:
-            if name not in parameters:
-                raise KeyError(name)
-        values = {
-            name: number(name, parameters[name]) if kind == "float" else row(name, parameters[name])
-            for name, kind in names.items()
-        }
+    def from_parameters(cls, parameters: Entry) -> Self:
+        """Return the curve with these parameters; raise InputError if they define none."""
+        values: dict[str, Any] = {}
+        for field in fields(cls):  # type: ignore[arg-type]
+            entry = parameters[field.name]
+            take = entry.number if field.type == "float" else entry.numbers
+            values[field.name] = take(
+                least=cls.least.get(field.name, -LARGE), most=cls.most.get(field.name, LARGE)
+            )
         curve = cls(**values)
-        curve.check()
+        curve.check(parameters)
         return curve
 
-    def check(self) -> None:
-        """Raise ValueError for parameters that define no curve."""
+    def check(self, parameters: Entry) -> None:
+        """Raise InputError if the parameters, which have this entry, define no curve."""
 
     def count(self) -> int:
         """Return the number of fitted parameters."""
         return sum(int(np.size(value)) for value in self.parameters().values())
 
 
-def number(name: str, value: Any) -> float:
-    """Return a parameter that is one number; raise TypeError if it is not."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    return float(value)
-
-
-def row(name: str, value: Any, length: int | None = None) -> Array:
-    """Return a parameter that is a list of numbers, (length,) float64.
-
-    Raises TypeError for anything else, ValueError for another length.
-    """
-    if not isinstance(value, list) or any(
-        isinstance(v, bool) or not isinstance(v, (int, float)) for v in value
-    ):
-        raise TypeError(f"{name} must be a list of numbers")
-    if length is not None and len(value) != length:
-        raise ValueError(f"{name} must be {length} numbers, not {len(value)}")
-    return np.array(value, dtype=np.float64)
-
-
-def floor_from(parameters: dict[str, Any]) -> float:
+def floor_from(parameters: Entry) -> float:
     """Return the parameter `floor`, what a probability of 0 counts as, in (0, 1)."""
-    floor = number("floor", parameters["floor"])
-    if not 0 < floor < 1:
-        raise ValueError(f"floor must lie between 0 and 1, not {floor:g}")
-    return floor
+    return parameters["floor"].number(0, 1, inside=True)
 
 
-def _require(valid: Any, message: str) -> None:
-    if not valid:
-        raise ValueError(message)
+def require_increase(entry: Entry, values: Array) -> None:
+    """Check that the numbers of an entry increase. Raises InputError."""
+    if not (np.diff(values) > 0).all():
+        entry.refuse("must increase")
+
+
+def _require_lengths(parameters: Entry, edges: str, values: str, more: int) -> None:
+    """Check that there are as many values as edges and `more`, and at least 1."""
+    needed = max(len(parameters[edges].value) + more, 1)
+    parameters[values].items(needed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +112,8 @@ class Steps(_Record):
 
     name: ClassVar[str] = "steps"
     look: ClassVar[str] = "probs"
+    least: ClassVar = {"edges": 0.0, "values": 0.0}
+    most: ClassVar = {"edges": 1.0, "values": 1.0}
     edges: Array
     values: Array
 
@@ -136,10 +125,9 @@ class Steps(_Record):
             out[at] = self.values[locate(score[at], np.append(self.edges, np.inf))]
         return out
 
-    def check(self) -> None:
-        _require(len(self.values) == len(self.edges) + 1, "there must be one value more than edges")
-        _require((np.diff(self.edges) > 0).all(), "edges must increase")
-        _require(((self.values >= 0) & (self.values <= 1)).all(), "values must lie in [0, 1]")
+    def check(self, parameters: Entry) -> None:
+        _require_lengths(parameters, "edges", "values", 1)
+        require_increase(parameters["edges"], self.edges)
 
     @classmethod
     def merged(cls, edges: Array, values: Array) -> Steps:
@@ -154,6 +142,8 @@ class Line(_Record):
 
     name: ClassVar[str] = "line"
     look: ClassVar[str] = "probs"
+    least: ClassVar = {"x": 0.0, "y": 0.0}
+    most: ClassVar = {"x": 1.0, "y": 1.0}
     x: Array
     y: Array
 
@@ -167,10 +157,9 @@ class Line(_Record):
         out[at] = np.interp(score[at], self.x, self.y)
         return out
 
-    def check(self) -> None:
-        _require(len(self.x) == len(self.y) > 0, "x and y must have the same length")
-        _require((np.diff(self.x) > 0).all(), "x must increase")
-        _require(((self.y >= 0) & (self.y <= 1)).all(), "y must lie in [0, 1]")
+    def check(self, parameters: Entry) -> None:
+        _require_lengths(parameters, "x", "y", 0)
+        require_increase(parameters["x"], self.x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +175,7 @@ class Bend(_Record):
 
     name: ClassVar[str] = "bend"
     look: ClassVar[str] = "log-odds"
+    least: ClassVar = {"slopes": 0.0}
     knots: Array
     slopes: Array
     start: float
@@ -211,10 +201,13 @@ class Bend(_Record):
 
         return np.asarray(expit(self.height(score)))
 
-    def check(self) -> None:
-        _require(len(self.knots) == len(self.slopes) > 0, "one slope per knot is needed")
-        _require((np.diff(self.knots) > 0).all(), "knots must increase")
-        _require((self.slopes >= 0).all(), "slopes must not be negative")
+    def check(self, parameters: Entry) -> None:
+        _require_lengths(parameters, "knots", "slopes", 0)
+        require_increase(parameters["knots"], self.knots)
+        with np.errstate(over="ignore", invalid="ignore"):
+            steep = np.concatenate([self.heights(), self.bends()])
+        if not (np.abs(steep) <= LARGE).all():
+            parameters["slopes"].refuse("and knots make a curve without finite heights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,6 +222,8 @@ class Pair(_Record):
 
     name: ClassVar[str] = "pair"
     look: ClassVar[str] = "probs"
+    least: ClassVar = {"below": 0.0, "p0": 0.0, "above": 0.0, "p1": 0.0}
+    most: ClassVar = {"below": 1.0, "p0": 1.0, "above": 1.0, "p1": 1.0}
     below: Array
     p0: Array
     above: Array
@@ -246,11 +241,18 @@ class Pair(_Record):
         low, high = self.interval(score)
         return np.asarray(high / (1 - low + high))
 
-    def check(self) -> None:
-        for edges, values in ((self.below, self.p0), (self.above, self.p1)):
-            _require(len(values) == len(edges) + 1, "there must be one value more than edges")
-            _require((np.diff(edges) > 0).all(), "edges must increase")
-            _require(((values >= 0) & (values <= 1)).all(), "values must lie in [0, 1]")
+    def turns(self) -> Array:
+        """Return a score on every edge, and on either side of it."""
+        at = np.concatenate([self.below, self.above, [0.5]])
+        return np.concatenate([at, np.nextafter(at, 0), np.nextafter(at, 1)])
+
+    def check(self, parameters: Entry) -> None:
+        for name, values, edges in (("below", "p0", self.below), ("above", "p1", self.above)):
+            _require_lengths(parameters, name, values, 1)
+            require_increase(parameters[name], edges)
+        low, high = self.interval(self.turns())
+        if (low > high + 1e-9).any():  # both are sums of shares, which are rounded
+            parameters["p0"].refuse("must nowhere be above p1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,11 +285,17 @@ class Crossed:
         return {"pairs": [pair.parameters() for pair in self.pairs]}
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        """Return the curve with these parameters; raise ValueError if they define none."""
-        pairs = tuple(Pair.from_parameters(pair) for pair in parameters["pairs"])
-        _require(pairs, "pairs must not be empty")
-        return cls(pairs)
+    def from_parameters(cls, parameters: Entry) -> Self:
+        """Return the curve with these parameters; raise InputError if they define none."""
+        pairs = tuple(Pair.from_parameters(pair) for pair in parameters["pairs"].items())
+        if not pairs:
+            parameters["pairs"].fail("a list of at least one pair")
+        curve = cls(pairs)
+        with np.errstate(invalid="ignore"):
+            values = curve(np.concatenate([pair.turns() for pair in pairs]))
+        if not np.isfinite(values).all():
+            parameters["pairs"].refuse("contradict each other: p0 is 1 where another p1 is 0")
+        return curve
 
 
 CURVES: dict[str, type[Curve]] = {

@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.curves import Bend, floor_from, number, row
+from calibtool.calibrators.curves import Bend, floor_from
+from calibtool.data.files.document import LARGE, Entry
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import to_probs
 from calibtool.errors import UsageError
@@ -36,7 +37,7 @@ class Map(Protocol):
     def count(self) -> int: ...
     def parameters(self) -> dict[str, Any]: ...
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self: ...
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self: ...
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,9 @@ class Power:
         return {"temperature": self.temperature}
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
-        """Return the map with these parameters; raise ValueError if they do not define one."""
-        temperature = number("temperature", parameters["temperature"])
-        if not 1 / EXTREME <= temperature <= EXTREME:
-            raise ValueError(
-                f"temperature must be positive, {1 / EXTREME:g} to {EXTREME:g}, not {temperature:g}"
-            )
-        return cls(temperature)
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self:
+        """Return the map with these parameters; raise InputError if they define none."""
+        return cls(parameters["temperature"].number(1 / EXTREME, EXTREME))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,20 +136,13 @@ class Affine:
         }
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
-        """Return the map with these parameters; raise ValueError if they do not define one."""
-        saved = parameters["weight"]
-        if isinstance(saved, list) and saved and isinstance(saved[0], list):
-            if len(saved) != classes:
-                raise ValueError(f"weight must have {classes} rows, not {len(saved)}")
-            weight = np.array([row("weight", line, classes) for line in saved])
-        elif isinstance(saved, list):
-            weight = row("weight", saved, classes)
-        else:
-            weight = np.array(number("weight", saved))
-        bias = row("bias", parameters["bias"], classes)
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self:
+        """Return the map with these parameters; raise InputError if they define none."""
+        bias = parameters["bias"].numbers(classes)
+        weight = _weight(parameters["weight"], classes)
+        look = parameters["look"].text(("logits", "log-probs"))
         temperature = Power.from_parameters(parameters, classes).temperature
-        return cls(weight, bias, _look(parameters), floor_from(parameters), temperature)
+        return cls(weight, bias, look, floor_from(parameters), temperature)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,13 +174,10 @@ class Mixture:
         return {"temperature": self.temperature, "shares": self.shares.tolist()}
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
-        """Return the map with these parameters; raise ValueError if they do not define one."""
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self:
+        """Return the map with these parameters; raise InputError if they define none."""
         temperature = Power.from_parameters(parameters, classes).temperature
-        shares = row("shares", parameters["shares"], 3)
-        if (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:  # files keep every bit of a share
-            raise ValueError("shares must not be negative, and must sum to 1")
-        return cls(temperature, shares)
+        return cls(temperature, shares_from(parameters["shares"], 3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,8 +204,8 @@ class Monotone:
         return {**self.curve.parameters(), "floor": self.floor}
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
-        """Return the map with these parameters; raise ValueError if they do not define one."""
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self:
+        """Return the map with these parameters; raise InputError if they define none."""
         return cls(Bend.from_parameters(parameters), floor_from(parameters))
 
 
@@ -231,7 +217,21 @@ def softmax_like(before: Predictions, logits: Array) -> Predictions:
     return after if before.kind == "logits" else to_probs(after)
 
 
-def _look(parameters: dict[str, Any]) -> str:
-    if parameters["look"] not in ("logits", "log-probs"):
-        raise ValueError(f"look must be logits or log-probs, not {parameters['look']!r}")
-    return str(parameters["look"])
+def shares_from(entry: Entry, count: int) -> Array:
+    """Return shares that sum to 1, (count,)."""
+    shares = entry.numbers(count, least=0, most=1)
+    if abs(shares.sum() - 1) > 1e-9:  # files keep every bit of a share
+        entry.refuse("must sum to 1")
+    return shares
+
+
+def _weight(entry: Entry, classes: int) -> Array:
+    """Return W as a number, (K,) or (K, K)."""
+    if not isinstance(entry.value, list):
+        weight = entry.number()
+        if abs(weight) < 1 / LARGE:  # the temperature is 1 / weight
+            entry.fail("a number other than 0")
+        return np.array(weight)
+    if not (entry.value and isinstance(entry.value[0], list)):
+        return entry.numbers(classes)
+    return np.array([line.numbers(classes) for line in entry.items(classes)])

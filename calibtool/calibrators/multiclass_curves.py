@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.curves import CURVES, Curve, floor_from, row
+from calibtool.calibrators.curves import CURVES, Curve, floor_from
 from calibtool.calibrators.inputs import LOOKS
+from calibtool.calibrators.maps import shares_from
+from calibtool.data.files.document import Entry
 from calibtool.data.predictions import Predictions
 from calibtool.types import Array
 
@@ -112,20 +114,16 @@ class Curves:
         }
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
-        """Return the map with these parameters; raise ValueError if they do not define one."""
-        multiclass, kind = parameters["multiclass"], parameters["curve"]
-        if multiclass not in MULTICLASS or kind not in CURVES:
-            raise ValueError(f"there is no {multiclass!r} of {kind!r} curves")
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self:
+        """Return the map with these parameters; raise InputError if they define none."""
+        multiclass = parameters["multiclass"].text(MULTICLASS)
+        kind = parameters["curve"].text(CURVES)
         single = multiclass in ("shared", "confidence") or (
             classes == 2 and multiclass == "one-vs-rest"
         )
-        count = 1 if single else classes
-        saved = parameters["curves"]
-        if not isinstance(saved, list) or len(saved) != count:
-            raise ValueError(f"{count} curves are needed")
+        saved = parameters["curves"].items(1 if single else classes)
         curves = tuple(CURVES[kind].from_parameters(curve) for curve in saved)
-        prior = row("prior", parameters["prior"], classes)
+        prior = shares_from(parameters["prior"], classes)
         return cls(multiclass, curves, floor_from(parameters), prior)
 
     def _curve_of(self, k: int) -> Curve:

@@ -11,16 +11,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.curves import row
 from calibtool.calibrators.maps import (
     Affine,
     Map,
     Mixture,
     Monotone,
     Power,
+    shares_from,
     softmax_like,
 )
 from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.data.files.document import Entry
 from calibtool.data.predictions import Predictions
 from calibtool.data.validation import texts
 from calibtool.errors import InputError
@@ -29,6 +30,9 @@ from calibtool.types import Array
 # How str() shows the values that stand for "missing" in columns of objects: None, float and NumPy
 # NaN, NumPy's NaT, pandas' NA. Texts that read the same are groups like any other.
 MISSING = ("None", "nan", "NaT", "<NA>")
+# The smallest share of a class that another can be divided by: 1 / 1e-300 is finite. Shares of rows
+# are at least 1 / rows.
+_LEAST_SHARE = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +82,13 @@ class ByGroup:
         return {"column": self.column, "groups": groups}
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
-        """Return the map with these parameters; raise ValueError if they do not define one."""
-        maps = {k: from_document(inner, classes) for k, inner in parameters["groups"].items()}
-        if not maps:
-            raise ValueError("there are no groups")
-        return cls(str(parameters["column"]), maps)
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self:
+        """Return the map with these parameters; raise InputError if they define none."""
+        groups = parameters["groups"].entries()
+        if not groups:
+            parameters["groups"].fail("an object of at least one group")
+        maps = {name: from_document(inner, classes) for name, inner in groups.items()}
+        return cls(parameters["column"].text(), maps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +125,12 @@ class Shifted:
         }
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], classes: int) -> Self:
-        """Return the map with these parameters; raise ValueError if they do not define one."""
-        prior, target = (row(key, parameters[key], classes) for key in ("prior", "target"))
-        if not ((prior > 0).all() and (target > 0).all()):
-            raise ValueError("prior and target must be positive")
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self:
+        """Return the map with these parameters; raise InputError if they define none."""
+        prior, target = (shares_from(parameters[key], classes) for key in ("prior", "target"))
+        for key, shares in (("prior", prior), ("target", target)):
+            if shares.min() < _LEAST_SHARE:
+                parameters[key].refuse("must be positive")
         return cls(from_document(parameters["inner"], classes), prior, target)
 
 
@@ -138,14 +144,13 @@ def to_document(fitted_map: Map) -> dict[str, Any]:
     return {"map": fitted_map.name, "parameters": fitted_map.parameters()}
 
 
-def from_document(document: dict[str, Any], classes: int) -> Map:
-    """Return the map that `to_document` wrote; raise ValueError if the document holds none.
+def from_document(document: Entry, classes: int) -> Map:
+    """Return the map that `to_document` wrote; raise InputError if the document holds none.
 
     The first calibrator files name no map: they hold temperatures.
     """
-    name = document.get("map", "temperature")
-    if name not in MAPS:
-        raise ValueError(f"there is no map {name!r}; this calibtool knows {', '.join(MAPS)}")
+    named = document.get("map")
+    name = "temperature" if named is None else named.text(MAPS)
     return MAPS[name].from_parameters(document["parameters"], classes)
 
 

@@ -77,13 +77,8 @@ def apply(
     # A column whose name has a role, such as "labels", would be read as that from the output.
     extra = tuple(name for name in rest if not has_role(name))
     for name in sorted({*rest} - {*extra, "classes"}):
-<<<<<<< HEAD
         out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
     before = source.also(extra).load()
-=======
-        click.echo(f"Left out: {name} (its name has a role; rename it to keep it)", err=True)
-    before = replace(source, extra=tuple(dict.fromkeys([*source.extra, *extra]))).load()
->>>>>>> i17-columns
     after = fitted(before)
     if write == "probs":
         after = to_probs(after)

@@ -166,6 +166,8 @@ def require_range(values: Array, key: str, place: Origin) -> None:
         if low >= -LARGEST and high <= LARGEST:  # False for NaN
             return
     require_finite(values, key, place)
+    if values.itemsize <= 2:
+        return
     bad = np.abs(values) > LARGEST
     if not bad.any():
         return

@@ -5,13 +5,13 @@ It holds no rows, so the comparison is unpaired: the noise of both counts in ful
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from calibtool.data.files.document import Document, Entry
 from calibtool.errors import InputError, UsageError
 from calibtool.intervals import difference
 from calibtool.intervals.estimate import Estimate
@@ -20,6 +20,15 @@ from calibtool.metrics.resolve import written_out
 from calibtool.metrics.spec import parse
 
 VERSIONS = (1, 2)  # versions of the report format that can be read
+_LARGEST = 1 << 26  # bytes: a report of every metric and 1,000 classes has less than one of 64 MB
+_TEXTS = ("view", "better", "missing", "signature")  # fields of an estimate, beside its name
+_ANY = (-math.inf, math.inf)
+# its numbers, and the least and the most that each can be
+_NUMBERS = {
+    **dict.fromkeys(("value", "corrected", "low", "high", "ideal", "least", "most"), _ANY),
+    "p_value": (0.0, 1.0),
+    "error": (0.0, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -49,45 +58,107 @@ class Saved:
 
 def read_saved(path: str | Path) -> Saved:
     """Read a report from its JSON file. Raises InputError for anything else."""
-    where = str(path)
-    try:
-        body = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{where}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{where}: not valid JSON: {error}") from error
-    kind = body.get("format") if isinstance(body, dict) else None
-    if kind != "calibtool-report":
+    document = Document(
+        str(path),
+        "a saved report",
+        "write one with calibtool evaluate FILE --format json -o main.json",
+    )
+    body = document.read_json(_LARGEST)
+    body["format"].text(("calibtool-report",))
+    version = body["version"].whole()
+    if version not in VERSIONS:
         raise InputError(
-            f"{where}: not a saved report (its format is {kind!r}); write one with "
-            "calibtool evaluate FILE --format json -o main.json"
-        )
-    if body.get("version") not in VERSIONS:
-        raise InputError(
-            f"{where}: a report of version {body.get('version')!r}; this calibtool reads "
+            f"{path}: a report of version {version}; this calibtool reads "
             f"{', '.join(map(str, VERSIONS))}"
         )
-    try:
-        estimates = [_estimate(entry.get("after") or entry) for entry in body["metrics"]]
-        level, rows = body["level"], int(body["data"]["rows"])
-        level = None if level is None else float(level)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{where}: the report is incomplete or damaged: {error!r}") from error
+    estimates = [_estimate(entry.get("after") or entry) for entry in body["metrics"].items()]
     by_name = {estimate.name: estimate for estimate in estimates}
-    return Saved(where, level, rows, by_name, str(body.get("digest") or ""))
+    level, digest = body.get("level"), body.get("digest")
+    return Saved(
+        str(path),
+        None if level is None else level.number(0, 1, inside=True),
+        body["data"]["rows"].whole(),
+        by_name,
+        digest.text() if digest else "",
+    )
 
 
-def _estimate(entry: dict[str, Any]) -> Estimate:
+def _estimate(entry: Entry) -> Estimate:
     """Return the estimate of a JSON object; keys that this version does not know are left out."""
-    known = {field.name for field in fields(Estimate)}
-    values = {key: value for key, value in entry.items() if key in known}
-    if "unbiased" in entry:  # the name in version 1, which left it out of metrics without bias
-        values["corrected"] = entry["value"] if entry["unbiased"] is None else entry["unbiased"]
-    numbers = ("value", "low", "high", "corrected", "p_value", "error", "ideal", "least", "most")
-    for key in numbers:
-        if values.get(key) is not None:
-            values[key] = float(values[key])  # JSON has no infinity: it is written as "inf"
-    return Estimate(str(values.pop("name")), values.pop("value"), **values)
+    texts = {key: text.text() for key in _TEXTS if (text := entry.get(key))}
+    numbers = {key: _number(entry.get(key), *ends) for key, ends in _NUMBERS.items()}
+    if "unbiased" in entry.value:  # the name in version 1, which only metrics with bias had
+        unbiased = _number(entry.get("unbiased"), *_ANY)
+        numbers["corrected"] = numbers["value"] if unbiased is None else unbiased
+    held = [key for key in ("low", "corrected", "high") if numbers[key] is not None]
+    if "low" in held or "high" in held:  # an interval, with the estimate that lies in it
+        low, _, high = (_end(entry, numbers, key) for key in ("low", "corrected", "high"))
+        if low > high:
+            entry["low"].fail(f"at most the upper end of the interval, {high}")
+    if numbers["value"] is None:
+        texts.setdefault("missing", "not a number")
+    known: dict[str, Any] = {**texts, **numbers}
+    for key in ("least", "most"):
+        if known[key] is None:
+            del known[key]
+    return Estimate(entry["name"].text(), known.pop("value"), **known)
+
+
+def _end(entry: Entry, numbers: dict[str, float | None], key: str) -> float:
+    value = numbers[key]
+    if value is None:
+        entry.refuse(f"has an interval, and no number as {key!r}")
+    return value
+
+
+def _number(entry: Entry | None, least: float, most: float) -> float | None:
+    """Return a number, infinity or, for what is not there or not a number, None.
+
+    JSON has neither infinity nor NaN: reports write them as texts.
+    """
+    if entry is None or entry.value == "nan":
+        return None
+    if entry.value in ("inf", "-inf") and least <= float(entry.value) <= most:
+        return float(entry.value)
+    return entry.number(least, most)
+
+
+def require(saved: Saved, now: Estimate) -> Estimate:
+    """Return the estimate of a report to compare `now` with.
+
+    Raises InputError where the report lacks the metric, has no value of it, or has it in another
+    view.
+    """
+    then = _same_view(saved, now)
+    if then.value is None:
+        raise InputError(
+            f"{saved.path}: the baseline has no value of {then.name} ({then.missing}); "
+            f"{_again(saved, now)}"
+        )
+    return then
+
+
+def _same_view(saved: Saved, now: Estimate) -> Estimate:
+    then = saved.find(now)
+    if then is None:
+        raise InputError(
+            f"{saved.path}: the baseline has no {now.name}, only {', '.join(saved.estimates)}; "
+            f"{_again(saved, now)}"
+        )
+    if then.view != now.view:
+        raise InputError(
+            f"{saved.path}: its {now.name} looks at the view {then.view!r}, this one at "
+            f"{now.view!r}; they are different numbers"
+        )
+    return then
+
+
+def _again(saved: Saved, now: Estimate) -> str:
+    """Return how to save the report again, with a metric."""
+    return (
+        f"save it with calibtool evaluate FILE --metrics {_written_out(now)!r} --format json "
+        f"-o {saved.path}"
+    )
 
 
 def delta(saved: Saved, now: Estimate, level: float | None, digest: str = "") -> Estimate:
@@ -100,18 +171,7 @@ def delta(saved: Saved, now: Estimate, level: float | None, digest: str = "") ->
     Raises InputError where the report lacks the metric, or has it in another view or at another
     level.
     """
-    then = saved.find(now)
-    if then is None:
-        raise InputError(
-            f"{saved.path}: has no {now.name}, only {', '.join(saved.estimates)}; save it with "
-            f"calibtool evaluate FILE --metrics {_written_out(now)!r} --format json "
-            f"-o {saved.path}"
-        )
-    if then.view != now.view:
-        raise InputError(
-            f"{saved.path}: its {now.name} looks at the view {then.view!r}, this one at "
-            f"{now.view!r}; they are different numbers"
-        )
+    then = _same_view(saved, now)
     bare = Estimate(now.name, None, view=now.view, better=now.better)
     bare = replace(bare, signature=f"{now.signature}|minus:saved")
     if _scale(then) != _scale(now):
@@ -125,8 +185,11 @@ def delta(saved: Saved, now: Estimate, level: float | None, digest: str = "") ->
     if digest and digest == saved.digest and now.value == then.value:
         whole = replace(bare, value=0.0, corrected=0.0, error=0.0)
         return whole if level is None else replace(whole, low=0.0, high=0.0)
+    value = now.value - then.value
+    if math.isnan(value):
+        return replace(bare, missing=f"it is {now.value:g} here and in {saved.path}")
     if level is None or then.low is None or then.high is None or now.low is None:
-        return replace(bare, value=now.value - then.value)
+        return replace(bare, value=value)
     if saved.level is None or not math.isclose(saved.level, level):
         raise UsageError(
             f"{saved.path}: its intervals are at level {saved.level}, this check's at {level:g}; "
@@ -135,8 +198,10 @@ def delta(saved: Saved, now: Estimate, level: float | None, digest: str = "") ->
     low, high = _difference(then, now, level)
     assert now.corrected is not None
     assert then.corrected is not None
+    corrected = now.corrected - then.corrected
+    if math.isnan(low + high + corrected):  # of infinite ends
+        return replace(bare, value=value)
     error = math.hypot(then.error, now.error) if then.error and now.error else None
-    value, corrected = now.value - then.value, now.corrected - then.corrected
     return replace(bare, value=value, low=low, high=high, corrected=corrected, error=error)
 
 

@@ -19,7 +19,7 @@ from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results
-from calibtool.gate.baseline import Saved, delta
+from calibtool.gate.baseline import Saved, delta, require
 from calibtool.gate.requirement import Requirement
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.resolve import resolve_view
@@ -188,8 +188,7 @@ def prepare(
             assert requirement.spec is not None
             spec = resolve_view(requirement.spec, predictions)
             wanted = Estimate(spec.name, None, view=spec.view, signature=spec.signature())
-            if baseline.find(wanted) is None:
-                delta(baseline, wanted, None)  # raises
+            require(baseline, wanted)
         return replace(candidate, saved=baseline, compared=compared)
     if baseline is None:
         return candidate

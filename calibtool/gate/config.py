@@ -6,12 +6,14 @@ Errors give the line number. All errors of a file are reported together.
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from calibtool.data.files.document import MOST, Document, shown
 from calibtool.errors import UsageError, near
+from calibtool.evaluation.resampling import require_level, require_resamples, require_seed
 from calibtool.formatting import Lines
 from calibtool.gate.outcome import MODES
 from calibtool.gate.requirement import Requirement, parse_requirement
@@ -48,6 +50,19 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
 WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
+def _require_replicates(resamples: int) -> None:
+    if resamples != 0:  # which is no interval
+        require_resamples(resamples)
+
+
+# what checks the numbers, as it does those of the command line
+CHECKS: dict[str, Callable[[Any], None]] = {
+    "resamples": _require_replicates,
+    "level": require_level,
+    "seed": require_seed,
+}
+
+
 @dataclass(frozen=True)
 class Config:
     """The content of a TOML file: requirements, and options of `check` by name."""
@@ -67,27 +82,25 @@ def find_config(folder: Path) -> Path | None:
 
 def read_config(path: str | Path) -> Config:
     """Read requirements from the table [tool.calibtool.check] of a TOML file, or [check] outside
-    pyproject.toml. Raises UsageError with the line of each error."""
+    pyproject.toml. Raises UsageError with the line of each error, and InputError for a file that is
+    not TOML."""
     path = Path(path)
-    table = read_table(path)
+    document, text = _document(path).read_toml()
+    table = _table(path, document.value)
     if not isinstance(table, dict):
         short = "" if path.name == "pyproject.toml" else " or [check]"
         raise UsageError(f"{path}: has no table [{'.'.join(PATH)}]{short}")
-    return _checked(path, table, path.read_text(encoding="utf-8").splitlines())
+    return _checked(path, table, text.splitlines())
 
 
 def read_table(path: Path) -> Any:
-    """Return the table of a file as it is parsed, or None."""
-    return _table(path, _parsed(path))
+    """Return the table of a file as it is parsed, or None. Raises InputError for a file that is not
+    TOML."""
+    return _table(path, _document(path).read_toml()[0].value)
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
+def _document(path: Path) -> Document:
+    return Document(str(path), "a configuration")
 
 
 def _table(path: Path, document: dict[str, Any]) -> Any:
@@ -131,9 +144,19 @@ def _mistake(key: str, value: Any) -> str:
     kind, choices = SETTINGS[key]
     fits = isinstance(value, (int, float) if kind is float else kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
-        return f"{key} must be {WORDS[kind]}, not {value!r}"
+        return f"{key} must be {WORDS[kind]}, not {shown(value)}"
     if choices and value not in choices:
-        return f"{key} must be one of {', '.join(choices)} (got {value!r})"
+        return f"{key} must be one of {', '.join(choices)} (got {shown(value)})"
+    if isinstance(value, str) and "\0" in value:  # which no command line can pass
+        return f"{key} holds a NUL character; no file, column or condition has one"
+    if key not in CHECKS:
+        return ""
+    if abs(value) > MOST:
+        return f"{key} must be at most {MOST:,} in size, not {shown(value)}"
+    try:
+        CHECKS[key](value)
+    except UsageError as error:
+        return str(error).removeprefix("--")
     return ""
 
 

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import IO, get_args
 
 import numpy as np
 
+from calibtool.data.files.archive import Archive
+from calibtool.data.files.document import LARGE, Document, Entry
 from calibtool.data.files.write import whole_file
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError
 from calibtool.streaming.exact import Exact, scaled
-from calibtool.streaming.summary import DataShape, Layout, Summary, ends_of
+from calibtool.streaming.summary import VIEWS, DataShape, Layout, Summary, size_of
 from calibtool.types import Array
 from calibtool.version import __version__
 
@@ -35,9 +35,14 @@ FORMAT = "calibtool cells"
 # The modification time of all members, the earliest that a zip can hold: the same sums then make
 # the same bytes, whenever they are written.
 _WHEN = (1980, 1, 1, 0, 0, 0)
-# Most bytes of an array; a header that claims more is damaged or hostile. 2**31 are 2**28 sums:
-# 1,000 classes of the full grid take a fiftieth of that.
-_LARGEST = 1 << 31
+_HEADER = 1 << 24  # most bytes of the header: the names of 100,000 classes take a few MB
+# Most cells of all sums together, 4 GiB in memory. 1,000 classes on the full grid are a twentieth.
+_MOST_CELLS = 1 << 28
+# Cells without rows take no room in the file, and 16 bytes each in memory. A small file may ask for
+# 256 MiB of them, a larger one for so many per cell that it fills: on the grids of many classes,
+# each of 3,000 cells, a row fills at least one.
+_FREE_CELLS = 1 << 24
+_PER_FILLED = 1 << 12
 
 
 def save_cells(state: Summary, path: str | Path) -> None:
@@ -54,7 +59,9 @@ def load_cells(path: str | Path) -> Summary:
 
     Raises InputError if the file is missing, damaged, or no file of cells.
     """
-    return _read(path)
+    document = _document(str(path))
+    with document.open() as file:
+        return _read(document, file)
 
 
 def to_bytes(summary: Summary) -> bytes:
@@ -69,7 +76,7 @@ def from_bytes(data: bytes, source: str = "cells") -> Summary:
 
     Raises InputError for any other bytes.
     """
-    return _read(source, io.BytesIO(data))
+    return _read(_document(source), io.BytesIO(data))
 
 
 def write(summary: Summary, file: IO[bytes]) -> None:
@@ -97,106 +104,125 @@ def write(summary: Summary, file: IO[bytes]) -> None:
                 _write_array(archive, f"{name}/low", low)
 
 
-@contextmanager
-def damage_as_input_error(path: str | Path, what: str, advice: str) -> Iterator[None]:
-    """Raise InputError for whatever reading a missing or damaged zip raises.
-
-    The message says that the file is not `what`, why, and the `advice`.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not {what} ({error}); {advice}") from error
+def _document(source: str) -> Document:
+    return Document(source, "a whole file of cells", "make it again with `calibtool cells`")
 
 
-def _read(path: str | Path, file: IO[bytes] | None = None) -> Summary:
-    """Read the summary in a file, or in an open one that messages call `path`."""
-    with (
-        damage_as_input_error(
-            path, "a whole file of cells", "make it again with `calibtool cells`"
-        ),
-        zipfile.ZipFile(file or path) as archive,
-    ):
-        header = json.loads(_read_member(archive, "header.json"))
-        return _summary(archive, header, str(path))
-
-
-def _summary(archive: zipfile.ZipFile, header: dict[str, Any], source: str) -> Summary:
-    if header["format"] != FORMAT:
-        raise ValueError(f"its format is {header['format']!r}")
-    if header["version"] not in READ:
+def _read(document: Document, file: IO[bytes]) -> Summary:
+    archive = Archive(document, file)
+    header = document.parse_json(archive.read("header.json", _HEADER))
+    header["format"].text((FORMAT,))
+    version = header["version"].whole()
+    if version not in READ:
         raise InputError(
-            f"{source}: cells of version {header['version']}, this calibtool ({__version__}) reads "
+            f"{document.file}: cells of version {version}, this calibtool ({__version__}) reads "
             f"versions {' and '.join(map(str, READ))}; make them again, or update calibtool"
         )
-    shape = header["shape"]
-    names = shape["class_names"]
-    shape = DataShape(
-        shape["kind"],
-        shape["classes"],
-        shape["one_column"],
-        None if names is None else tuple(map(str, names)),
-    )
-    if shape.kind not in get_args(Kind):
-        raise ValueError(f"the kind {shape.kind!r} is not known")
-    fields = header["keep"]
-    views, edges, class_edges, scores = (
-        tuple(fields[name]) for name in ("views", "edges", "class_edges", "scores")
-    )
-    layout = Layout(views, edges, class_edges, scores, bool(fields["counts"]))
-    sums = {name: _sums(archive, name, tuple(size)) for name, size in header["sums"].items()}
-    if header["version"] == 1 and shape.classes == 2:
+    shape, layout = _shape(header["shape"]), _layout(header["keep"])
+    if shape.kind == "confidence" and not {*layout.views} <= {"top"}:
+        header["keep"]["views"].refuse("name views that confidences do not have")
+    sums = _sums(archive, header["sums"], layout, shape)
+    if version == 1 and shape.classes == 2:
         for name in sums.keys() & {"score/brier", "pair/brier"}:
             sums[name] = scaled(sums[name], 0.5)
+    skipped = (entry.items(2) for entry in header["skipped"].items())
     summary = Summary(
         shape,
         layout,
-        int(header["rows"]),
+        header["rows"].whole(),
         sums,
-        source,
-        tuple((str(file), str(reason)) for file, reason in header["skipped"]),
+        document.file,
+        tuple((file.text(), reason.text()) for file, reason in skipped),
     )
-    _require_sound(summary)
+    _require_sound(summary, header["sums"])
     return summary
 
 
-def _sums(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Exact:
-    size = int(np.prod(shape))
-    if not 0 <= size * 8 <= _LARGEST:
-        raise ValueError(f"{name} is too large")
-    at = np.cumsum(_read_array(archive, f"{name}/at").astype(np.int64))
-    if len(at) and (at[-1] >= size or at[0] < 0):
-        raise ValueError(f"{name} runs past its end")
-    out = np.zeros((2, size))
-    out[0, at] = _read_array(archive, f"{name}/high")
-    if f"{name}/low.f8" in archive.namelist():
-        out[1, at] = _read_array(archive, f"{name}/low")
-    if not np.isfinite(out).all():
-        raise ValueError(f"{name} holds values that are not finite")
-    return Exact(out[0].reshape(shape), out[1].reshape(shape))
+def _shape(entry: Entry) -> DataShape:
+    kind: Kind = entry["kind"].text(get_args(Kind))  # type: ignore[assignment]
+    one_column = entry["one_column"].flag()
+    names = entry.get("class_names")
+    if kind == "confidence":
+        if entry.get("classes") or names or one_column:
+            entry.refuse("has classes, and its kind is confidence")
+        return DataShape(kind, None, one_column=False)
+    classes = entry["classes"].whole(2)
+    if one_column and classes != 2:
+        entry["one_column"].refuse(f"is true, with {classes:,} classes")
+    texts = tuple(name.text() for name in names.items(classes)) if names else None
+    return DataShape(kind, classes, one_column, texts)
 
 
-def _require_sound(summary: Summary) -> None:
-    """Check that each view has as many cells as its layout says, and plausible sums in them.
+def _layout(entry: Entry) -> Layout:
+    edges = {}
+    for key in ("edges", "class_edges"):
+        values = entry[key].numbers(least=0, most=1)
+        if not (np.diff(values, prepend=0, append=1) > 0).all():
+            entry[key].refuse("must increase, between 0 and 1")
+        edges[key] = tuple(values.tolist())
+    views = tuple(view.text(VIEWS) for view in entry["views"].items())
+    return Layout(views, **edges, scores=entry["scores"].texts(), counts=entry["counts"].flag())
 
-    Score mass and outcome mass lie between 0 and the weight of the cell. Raises ValueError.
+
+def _sums(archive: Archive, entry: Entry, layout: Layout, shape: DataShape) -> dict[str, Exact]:
+    """Return the sums by name.
+
+    Sizes are compared with what the layout asks for before anything is unpacked or made.
     """
-    for name, value in summary.sums.items():
-        view, _, kind = name.rpartition("/")
-        if kind not in ("n", "p", "y"):
+    sizes: dict[str, tuple[int, ...]] = {}
+    for name, held in entry.entries().items():
+        wanted = size_of(name, layout, shape)
+        if wanted is None:
+            held.refuse("is no sum of these views, scores and counts")
+        if [axis.whole() for axis in held.items()] != [*wanted]:
+            held.fail(f"the size {[*wanted]}")
+        sizes[name] = wanted
+    total = sum(math.prod(size) for size in sizes.values())
+    if total > _MOST_CELLS:
+        entry.refuse(f"have {total:,} cells; at most {_MOST_CELLS:,} can be read")
+    places = {name: _places(archive, name, math.prod(size)) for name, size in sizes.items()}
+    filled = sum(map(len, places.values()))
+    if total > max(_FREE_CELLS, _PER_FILLED * filled):
+        entry.refuse(f"have {total:,} cells, of which the file fills {filled:,}")
+    return {name: _values(archive, name, places[name], size) for name, size in sizes.items()}
+
+
+def _places(archive: Archive, name: str, size: int) -> Array:
+    """Return where the values of a sum stand in it, increasing."""
+    at = np.cumsum(_read_array(archive, f"{name}/at", size), dtype=np.int64)
+    if len(at) and (at[-1] >= size or (np.diff(at) <= 0).any()):
+        archive.document.refuse(f"{name} does not increase, or runs past its end")
+    return at
+
+
+def _values(archive: Archive, name: str, at: Array, size: tuple[int, ...]) -> Exact:
+    out = np.zeros((2, math.prod(size)))
+    for row, part in enumerate(("high", "low")):
+        if part == "low" and f"{name}/low.f8" not in archive:
             continue
-        cells = len(ends_of(view, summary.keep, summary.shape))
+        values = _read_array(archive, f"{name}/{part}", len(at))
+        if len(values) != len(at):
+            archive.document.refuse(f"{name} has {len(values):,} values for {len(at):,} places")
+        if not (np.abs(values) <= LARGE).all():
+            archive.document.refuse(f"{name} holds values that are not finite, or above {LARGE:g}")
+        out[row, at] = values
+    return Exact(out[0].reshape(size), out[1].reshape(size))
+
+
+def _require_sound(summary: Summary, entry: Entry) -> None:
+    """Check that the sums of each view are all there, and plausible: score mass and outcome mass
+    lie between 0 and the weight of the cell. Raises InputError."""
+    views = {name.rpartition("/")[0] for name in summary.sums}
+    for view in views & {*VIEWS}:
+        _ = entry[f"{view}/n"]  # refused if it is missing
         n = summary.sums[f"{view}/n"].high
-        if value.high.shape[-1:] != (cells,):
-            raise ValueError(f"{name} does not have {cells} cells")
         # the lowest bin of many classes is a difference of sums in float32 precision
         slack = 1e-6 * (1 + n)
-        if (value.high < -slack).any() or (value.high > n + slack).any():
-            raise ValueError(f"{name} is larger than the weight of its cell, or negative")
+        for kind in "npy":
+            held = entry[f"{view}/{kind}"]
+            value = summary.sums[f"{view}/{kind}"].high
+            if (value < -slack).any() or (value > n + slack).any():
+                held.refuse("is larger than the weight of its cell, or negative")
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -213,15 +239,12 @@ def _write_array(archive: zipfile.ZipFile, name: str, values: Array) -> None:
     _write_member(archive, f"{name}.{kind}", raw.T.tobytes())
 
 
-def _read_array(archive: zipfile.ZipFile, name: str) -> Array:
+def _read_array(archive: Archive, name: str, most: int) -> Array:
+    """Return up to `most` numbers, as `_write_array` wrote them."""
     kind = "u4" if name.endswith("/at") else "f8"
-    raw = np.frombuffer(_read_member(archive, f"{name}.{kind}"), np.uint8)
     width = int(kind[1])
-    planes = raw.reshape(width, -1) if len(raw) else raw.reshape(width, 0)
+    raw = np.frombuffer(archive.read(f"{name}.{kind}", most * width), np.uint8)
+    if len(raw) % width:
+        archive.document.refuse(f"{name} ends in the middle of a number")
+    planes = raw.reshape(width, len(raw) // width)
     return np.ascontiguousarray(planes.T).view(f"<{kind}").ravel()
-
-
-def _read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > _LARGEST:
-        raise ValueError(f"{name} is too large")
-    return archive.read(name)

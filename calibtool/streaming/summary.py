@@ -32,6 +32,10 @@ BUDGET = 1 << 19
 # were asked for by version 1 of the files; the others are held since version 2.
 DEFAULT = ("nll", "brier", "nll(view=top)", "brier(view=top)")
 
+VIEWS = ("top", "positive", "class", "label", "class-grid")  # that can have cells
+# sums of a score: the moments, the number of infinite values, the moments of a change
+_MOMENTS = {"score": 7, "infinite": 1, "pair": 3}
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -178,6 +182,23 @@ def ends_of(view: str, layout: Layout, shape: DataShape) -> Array:
     if view == "class" and in_bins(shape):
         return np.array([*layout.class_edges, 1.0])
     return grid_of(view, layout, shape).at
+
+
+def size_of(name: str, layout: Layout, shape: DataShape) -> tuple[int, ...] | None:
+    """Return the size of a sum, by its name; None if summaries of this layout have no such sum."""
+    head, _, tail = name.partition("/")
+    classes = shape.classes or 1
+    if head == "count":
+        known = layout.counts and tail in ("label", "predicted", "correct")
+        return (classes,) if known else None
+    if head in _MOMENTS:
+        return (_MOMENTS[head],) if tail in layout.scores else None
+    # the variance of a bin of many classes needs two sums more
+    kinds = {"n", "p", "y", "w2"} | ({"pp", "py"} if head == "class" and in_bins(shape) else set())
+    if head not in layout.views or tail not in kinds:
+        return None
+    cells = len(ends_of(head, layout, shape))
+    return (cells,) if head in ("top", "positive") else (classes, cells)
 
 
 def in_bins(shape: DataShape) -> bool:

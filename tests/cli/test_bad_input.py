@@ -910,8 +910,8 @@ def test_a_width_that_no_picture_has(width, refused, good):
         ({"parameters": None}, "parameters"),
         ({"parameters": []}, "parameters"),
         ({"parameters": {}}, "temperature"),
-        ({"parameters": {"temperature": -1}}, "positive"),
-        ({"parameters": {"temperature": 0}}, "positive"),
+        ({"parameters": {"temperature": -1}}, "from 1e-06 to 1e+06, not -1"),
+        ({"parameters": {"temperature": 0}}, "parameters.temperature"),
         ({"parameters": {"temperature": float("nan")}}, "finite"),
         ({"parameters": {"temperature": float("inf")}}, "finite"),
         ({"parameters": {"temperature": 10**400}}, ""),
@@ -928,9 +928,8 @@ def test_calibrator_files_that_are_none(change, says, refused, good, calibrator)
     document.update(change)
     Path("x.json").write_text(json.dumps(document))
     options = ("--calibrator", "x.json")
-    name = "good.npz" if change == {"classes": 4} else "x.json"
-    refused("evaluate", good, *options, says=(name, says))
-    refused("apply", "x.json", good, "-o", "out.npz", says=(name, says))
+    refused("evaluate", good, *options, says=("x.json", says))
+    refused("apply", "x.json", good, "-o", "out.npz", says=("x.json", says))
 
 
 @pytest.mark.parametrize("temperature", [1e-320, 1e-39, 1e-30, 1e30, 1e308])

@@ -67,8 +67,10 @@ def test_variants_that_are_compared_are_paired():
         ),
         (
             {"level": 0.9999},
-            "--level 0.9999 needs --resamples 9,999 or more: the ends of its interval lie beyond "
-            "all 1,000 replicates",
+            (
+                "--level 0.9999 needs --resamples 9,999 or more: the ends of its interval lie "
+                "beyond all 1,000 replicates"
+            ),
         ),
         ({"level": 0.9999999, "ci": "none"}, "--level must be at most 0.999999, not 0.9999999"),
         (
@@ -98,7 +100,7 @@ def test_resampling_without_intervals_asks_for_no_replicates():
 @pytest.mark.parametrize(("level", "resamples"), [(0.95, 20), (0.999, 999), (0.999999, 1_000_000)])
 def test_the_highest_level_of_a_number_of_replicates(level, resamples):
     assert Resampling(level=level, resamples=resamples).level == level
-    with pytest.raises(UsageError, match="needs --resamples|must be at most"):
+    with pytest.raises(UsageError, match=r"needs --resamples|must be at most"):
         Resampling(level=1 - (1 - level) / 1.1, resamples=resamples)
 
 

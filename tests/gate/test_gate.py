@@ -12,7 +12,7 @@ from simulated import simulate
 
 import calibtool as ct
 from calibtool.data.slicing import with_extra
-from calibtool.errors import InputError, NotAvailableError, UsageError
+from calibtool.errors import CalibtoolError, InputError, NotAvailableError, UsageError
 from calibtool.evaluation.resampling import Resampling
 from calibtool.gate.baseline import Saved, delta, read_saved
 from calibtool.gate.check import check
@@ -326,7 +326,10 @@ SAVED = [
     ('{"format": "calibtool-check"}', "not a saved report"),
     ("[]", "not a saved report"),
     ('{"format": "calibtool-report", "version": 99}', "version 99"),
-    ('{"format": "calibtool-report", "version": 1}', "the report is incomplete or damaged"),
+    (
+        '{"format": "calibtool-report", "version": 1}',
+        "not a saved report: metrics is missing",
+    ),
 ]
 
 
@@ -461,7 +464,7 @@ CONFIGS = [
         '[check]\nrequire = [\n  "ece <= 0.1",\n  "eze <= 0.1",\n]',
         "gate.toml:4: there is no metric 'eze'",
     ),
-    ("[check\n", "gate.toml: not valid TOML"),
+    ("[check\n", "gate.toml: not a configuration: not valid TOML"),
 ]
 
 
@@ -472,7 +475,7 @@ def test_configuration_files(tmp_path, monkeypatch, text, message):
     if message is None:
         assert [r.text for r in read_config("gate.toml").require] == ["ece <= 0.1"]
         return
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(CalibtoolError) as error:
         read_config("gate.toml")
     assert message in str(error.value)
 

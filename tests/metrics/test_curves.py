@@ -12,6 +12,8 @@ from scipy.optimize import isotonic_regression
 from calibtool.calibrators import bbq, enir, isotonic, spline, venn_abers
 from calibtool.calibrators.curves import CURVES, Bend, Line, Sigmoid, Steps
 from calibtool.calibrators.fitting.bounded import bend_basis, minimise
+from calibtool.data.files.document import Document, Entry
+from calibtool.errors import InputError
 from calibtool.metrics.cells import Cells
 
 
@@ -68,8 +70,9 @@ def test_a_sigmoid_with_one_slope_is_platts():
 
 @pytest.mark.parametrize("kind", list(CURVES))
 def test_parameters_of_another_curve_are_an_error(kind):
-    with pytest.raises((KeyError, TypeError, ValueError)):
-        CURVES[kind].from_parameters({"colour": [1, 2]})
+    parameters = Entry({"colour": [1, 2]}, Document("x.json", "a calibrator file"), "parameters")
+    with pytest.raises(InputError, match=r"^x.json: .*: parameters\.\w+ is missing$"):
+        CURVES[kind].from_parameters(parameters)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 6]))

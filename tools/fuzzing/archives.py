@@ -157,7 +157,7 @@ def bomb(name: str, rest: Members) -> bytes:
     sizes = (len(packed), BOMB * BLOCK + 10 + len(header), len(title))
     whole = archive(rest)
     tail = whole.rindex(b"PK\x05\x06")
-    entries, size, at = struct.unpack("<HII", whole[tail + 10 : tail + 20])
+    entries, _, at = struct.unpack("<HII", whole[tail + 10 : tail + 20])
     first = struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, 0, 8, 0, 33, 0, *sizes, 0) + title + packed
     entry = struct.pack(
         "<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 8, 0, 33, 0, *sizes, 0, 0, 0, 0, 0, at

@@ -42,8 +42,8 @@ def connect(address: str, scheme: str, shown: str) -> tuple[Any, str, str]:
         filesystem, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
         raise InputError(
-            f"{shown}: {scheme}:// needs a package ({clean(error, address)}); {install} includes the one "
-            "for http"
+            f"{shown}: {scheme}:// needs a package ({clean(error, address)}); {install} includes "
+            "the one for http"
         ) from error
     except (ValueError, OSError) as error:
         raise InputError(f"{shown}: cannot be opened: {clean(error, address)}") from error

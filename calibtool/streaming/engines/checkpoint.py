@@ -16,15 +16,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from calibtool.data.files.archive import Archive
+from calibtool.data.files.document import Document, Entry
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.data.files.write import require_writable, whole_file
 from calibtool.errors import InputError
-from calibtool.streaming.cells_file import damage_as_input_error, from_bytes, to_bytes
+from calibtool.streaming.cells_file import from_bytes, to_bytes
 from calibtool.streaming.engines.engine import PartResult, RunOptions, Task
 from calibtool.streaming.engines.fold import Fold
 from calibtool.version import __version__
 
+# Most bytes of the header and of the cells of one sum, and most sums held at a depth: far above
+# what a run writes. What a damaged or hostile file declares is refused before it takes memory.
+_HEADER = 1 << 24
+_LARGEST = 1 << 30
+_MOST_HELD = 1 << 10
 FORMAT = "calibtool run"
 VERSION = 1
 # A crash loses at most EVERY seconds of reading or, if that is more, LEAST_SHARE times the seconds
@@ -130,41 +137,48 @@ def _save(path: Path, identity: dict[str, str], fold: Fold) -> None:
 
 def _read(path: Path, identity: dict[str, str]) -> tuple[dict[int, PartResult], int]:
     """Return the pending sums and the number of parts that are in them."""
-    with (
-        damage_as_input_error(
-            path, "the state of a run", "name another file, or delete it to start again"
-        ),
-        zipfile.ZipFile(path) as archive,
-    ):
-        header = json.loads(archive.read("header.json"))
-        _require_same(path, header, identity)
+    document = Document(
+        str(path), "the state of a run", "name another file, or delete it to start again"
+    )
+    with document.open() as file:
+        archive = Archive(document, file)
+        header = document.parse_json(archive.read("header.json", _HEADER))
+        _require_same(header, identity)
         pending = {
-            int(depth): PartResult(
+            _depth(depth, level): PartResult(
                 [
-                    from_bytes(archive.read(f"{depth}/{k}.cells"), str(path))
-                    for k in range(int(level["sums"]))
+                    from_bytes(archive.read(f"{depth}/{k}.cells", _LARGEST), str(path))
+                    for k in range(level["sums"].whole(most=_MOST_HELD))
                 ],
-                tuple((int(n), str(file), str(reason)) for n, file, reason in level["bad"]),
+                tuple(
+                    (n.whole(), name.text(), reason.text())
+                    for n, name, reason in (bad.items(3) for bad in level["bad"].items())
+                ),
             )
-            for depth, level in header["held"].items()
+            for depth, level in header["held"].entries().items()
         }
-        return pending, int(header["done"])
+        return pending, header["done"].whole()
 
 
-def _require_same(path: Path, header: dict[str, Any], identity: dict[str, str]) -> None:
-    """Check that the file belongs to this pass.
+def _depth(text: str, level: Entry) -> int:
+    if not (text.isdecimal() and len(text) < 3):
+        level.document.refuse(f"held.{text} is not the depth of a sum")
+    return int(text)
 
-    Raises InputError, or ValueError if it is no checkpoint.
-    """
-    if header["format"] != FORMAT:
-        raise ValueError(f"its format is {header['format']!r}")
-    if header["version"] != VERSION:
+
+def _require_same(header: Entry, identity: dict[str, str]) -> None:
+    """Check that the file belongs to this pass. Raises InputError."""
+    path = header.document.file
+    header["format"].text((FORMAT,))
+    version = header["version"].whole()
+    if version != VERSION:
         raise InputError(
-            f"{path}: the state of a run of version {header['version']}, this calibtool reads "
+            f"{path}: the state of a run of version {version}, this calibtool reads "
             f"version {VERSION}; delete it to start again"
         )
     for name, value in identity.items():
-        before = str(header["run"].get(name))
+        said = header["run"].get(name)
+        before = "nothing" if said is None else said.text()
         if before == value:
             continue
         change = "" if "sha256" in value or len(value) > 80 else f" ({before} then, {value} now)"
