@@ -831,7 +831,6 @@ def test_paths_of_any_letters(run, data):
         (["--metrics", "ece(view=positive)"], "two classes"),
         (["--metrics", "nll(bins=3)"], "no options"),
         (["--metrics", "foo,bar"], "bar"),
-        (["--resamples", "0"], "--resamples"),
         (["--resamples", "-5"], "--resamples"),
         (["--resamples", "many"], "--resamples"),
         (["--level", "2"], "--level"),
@@ -1232,7 +1231,9 @@ def test_a_device_as_output_is_written_to_and_stays(run, good):
 
 def test_applying_a_calibrator_to_a_file_in_place(run, good, calibrator):
     after = measured(run, good, *QUICK)
-    assert run("apply", calibrator, good, "-o", good).code == 0
+    assert "--overwrite" in run("apply", calibrator, good, "-o", good).err
+    assert measured(run, good, *QUICK) == after
+    assert run("apply", calibrator, good, "-o", good, "--overwrite").code == 0
     assert measured(run, good, *QUICK) != after
     assert run("inspect", good).out.count("probabilities") >= 1
 

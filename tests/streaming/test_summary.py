@@ -309,10 +309,10 @@ def test_the_same_rows_make_the_same_bytes(tmp_path):
     ("spoil", "says"),
     [
         (lambda h: {**h, "version": 3}, "reads versions 1 and 2"),
-        (lambda h: {**h, "format": "something"}, "its format is"),
+        (lambda h: {**h, "format": "something"}, "format must be one of calibtool cells"),
         (lambda h: {**h, "sums": {**h["sums"], "top/n": [3]}}, "not a whole file"),
         (lambda h: {k: v for k, v in h.items() if k != "keep"}, "not a whole file"),
-        (lambda h: {**h, "shape": {**h["shape"], "kind": "magic"}}, "is not known"),
+        (lambda h: {**h, "shape": {**h["shape"], "kind": "magic"}}, "shape.kind must be one of"),
     ],
 )
 def test_a_spoiled_header_is_refused(tmp_path, spoil, says):

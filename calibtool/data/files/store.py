@@ -63,6 +63,8 @@ def open_checked(path: str | Path, shown: str) -> IO[bytes]:
     """
     try:
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    except FileNotFoundError as error:
+        raise UnreadableError(shown, "no such file") from error
     except OSError as error:
         raise UnreadableError(shown, error.strerror or str(error)) from error
     status = os.fstat(file.fileno())
