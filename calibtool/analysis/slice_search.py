@@ -138,7 +138,7 @@ def search_slices(
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise InputError(f"{rows.source}: there is no column to search{why}")
     view = one_score_view("auto", rows)
-    sums = Sums(reduce_rows(rows), view, None if cluster is None else rows.extra[cluster])
+    sums = Sums(reduce_rows(rows), view, rows.extra[cluster] if cluster else None)
     first = _first_half(sums, rows.rows, seed)
     candidates = list(_candidates(parts, pairs=pairs))
     tried, p, small = _tested(candidates, sums, first, progress or silent)

@@ -31,11 +31,12 @@ def inspect(file: str, format_: str, **options: Any) -> int:
     from calibtool.cli import output
     from calibtool.cli.main import BAD, OK
     from calibtool.data import inspection
+    from calibtool.formatting import Lines
     from calibtool.reports import json
 
     result = inspection.inspect(file, shared.choice(options))
     if format_ == "json":
         output.emit(json.document("calibtool-inspection", asdict(result)), None)
     else:
-        output.emit(inspection.text(result), None)
+        output.emit(Lines.of(inspection.text(result).splitlines()) + "\n", None)
     return BAD if result.problem else OK

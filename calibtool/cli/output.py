@@ -13,6 +13,9 @@ import click
 
 PATIENCE = 0.5  # seconds before a progress bar appears: shorter work would only make it flicker
 
+# Most characters of a line of a message: a screen of text. Names and values from files have no end.
+LONGEST = 2000
+
 
 def emit(text: str, output: str | None) -> None:
     """Print a text, or write it to a file atomically."""
@@ -49,8 +52,18 @@ def message(text: str) -> str:
     from calibtool.formatting import Lines, printable
 
     if isinstance(text, Lines):
-        return Lines.of(map(without_secrets, text.split("\n")))
-    return without_secrets(printable(text))
+        return Lines.of(shortened(without_secrets(line)) for line in text.split("\n"))
+    return shortened(without_secrets(printable(text)))
+
+
+def shortened(line: str) -> str:
+    """Return a line without its middle, if it echoes more than anyone can read.
+
+    >>> len(shortened("x" * 1_000_000))
+    2000
+    """
+    end = LONGEST // 4
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - end - 3]}...{line[-end:]}"
 
 
 def show(result: Any, format_: str, output: str | None) -> None:

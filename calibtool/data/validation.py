@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibtool.errors import CalibtoolError, InputError
+from calibtool.errors import CalibtoolError, InputError, brief
 from calibtool.types import Array
 
 # A row of probabilities may miss 1 by this much, by bytes per value: the rounding of the type it
@@ -84,7 +84,7 @@ def numeric(values: ArrayLike, key: str, place: Origin) -> Array:
                 key, "the column is text: a value further down is not a number; repair or drop it"
             )
         row = at * len(array) // max(len(texts), 1)
-        raise place.error(key, f"expected numbers, found {texts[at]!r} in {place.row(row)}")
+        raise place.error(key, f"expected numbers, found {brief(texts[at])!r} in {place.row(row)}")
     if array.dtype.kind not in "fiub":
         raise place.error(key, f"expected numbers, found {array.dtype} values")
     if array.dtype.kind != "f":

@@ -213,6 +213,10 @@ def _require_sound(summary: Summary, entry: Entry) -> None:
     """Check that the sums of each view are all there, and plausible: score mass and outcome mass
     lie between 0 and the weight of the cell. Raises InputError."""
     views = {name.rpartition("/")[0] for name in summary.sums}
+    for view in views & {"top", "positive"}:
+        mass = float(summary.sums[f"{view}/n"].high.sum()) if f"{view}/n" in summary.sums else 0.0
+        if not summary.weighted and abs(mass - summary.rows) > 1e-6 * (1 + mass):
+            entry.document.refuse(f"rows is {summary.rows:,}, and {view} holds {mass:,.0f}")
     for view in views & {*VIEWS}:
         _ = entry[f"{view}/n"]  # refused if it is missing
         n = summary.sums[f"{view}/n"].high

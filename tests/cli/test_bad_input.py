@@ -1172,14 +1172,14 @@ def test_a_read_only_file_or_folder(suffix, refused, good, calibrator, without_p
 def test_a_read_only_folder_is_an_error_also_where_nobody_checks_permissions(
     refused, good, monkeypatch
 ):
-    real = Path.open
+    real = os.open
 
-    def deny(self, mode="r", *rest, **options):
-        if "w" in mode:
-            raise PermissionError(13, "Permission denied", str(self))
-        return real(self, mode, *rest, **options)
+    def deny(path, flags, *rest, **options):
+        if flags & os.O_CREAT:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, flags, *rest, **options)
 
-    monkeypatch.setattr(Path, "open", deny)
+    monkeypatch.setattr(os, "open", deny)
     refused("evaluate", good, *QUICK, "-o", "out.txt", says=("out.txt", "Permission denied"))
 
 

@@ -18,7 +18,7 @@ from typing import IO
 
 from calibtool.data.files.document import Document
 from calibtool.data.files.store import open_checked
-from calibtool.errors import InputError
+from calibtool.errors import InputError, brief
 
 _CHUNK = 1 << 20  # bytes unpacked at a time: they are held twice for a moment
 # What `zipfile` and the decompressors below it raise on damaged bytes. RuntimeError: encrypted;
@@ -51,8 +51,8 @@ def damage_named(where: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise InputError(f"{where}: {error.strerror}") from error
         raise InputError(
-            f"{where}: not a whole zip archive, which npz files are ({error}); it may be damaged, "
-            "truncated, encrypted or of another format: write it again"
+            f"{where}: not a whole zip archive, which npz files are ({brief(str(error))}); it may "
+            "be damaged, truncated, encrypted or of another format: write it again"
         ) from error
 
 
@@ -84,11 +84,11 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(file)
         except _DAMAGE as error:
-            document.refuse(f"not a whole zip: {error}")
+            document.refuse(f"not a whole zip: {brief(str(error))}")
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in self._zip.infolist():
             if member.filename in self._members:
-                document.refuse(f"the member {member.filename!r} stands twice in the zip")
+                document.refuse(f"the member {brief(member.filename)!r} stands twice in the zip")
             self._members[member.filename] = member
 
     def __contains__(self, name: str) -> bool:
@@ -117,7 +117,7 @@ class Archive:
                 # of a limit: what is unpacked is else as long as the packed bytes make it
                 data = file.read(max(size, 1))
         except _DAMAGE as error:
-            self.document.refuse(f"the member {name} is damaged: {error}")
+            self.document.refuse(f"the member {name} is damaged: {brief(str(error))}")
         if len(data) != size:
             self.document.refuse(f"the member {name} has {len(data):,} of its {size:,} bytes")
         return data

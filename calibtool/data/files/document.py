@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import os
 import re
 import tomllib
 from collections import Counter
@@ -122,7 +123,8 @@ class Document:
     def _bytes(self, largest: int) -> bytes:
         with self.open() as file:
             try:
-                data = file.read(largest + 1)
+                # no more than it has: Python makes room for all that is asked for
+                data = file.read(min(largest, os.fstat(file.fileno()).st_size) + 1)
             except OSError as error:
                 raise InputError(f"{self.file}: {error.strerror or error}") from error
         if len(data) > largest:

@@ -94,7 +94,10 @@ def _inputs(table: Reader, names: Sequence[str], settings: Settings) -> tuple[In
         if len(names) > 1:
             raise InputError(f"{where}: holds text; text cannot be combined with other inputs")
         blocks = table.blocks(names, BLOCK)
-        return Texts([text for block in blocks for text in block[names[0]].tolist()]), "text"
+        texts = [text for block in blocks for text in block[names[0]].tolist()]
+        if any(not isinstance(text, str) for text in texts):
+            raise InputError(f"{where}: one text per row is expected, not lists of texts")
+        return Texts(texts), "text"
     arrays = next(table.blocks(names, max(table.rows, 1)), {name: np.zeros(0) for name in names})
     x = arrays[names[0]]
     if len(names) > 1:

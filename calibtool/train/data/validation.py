@@ -11,6 +11,9 @@ from calibtool.types import Array
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells the axis of channels from height and width
 
+# Largest label that is taken for a class: whole numbers are exact in float64 up to there.
+LARGEST_LABEL = 2**53
+
 
 def as_images(x: Array, layout: str, where: str) -> Array:
     """Return (N, H, W) and (N, H, W, C) arrays as NCHW without copying, other arrays unchanged.
@@ -40,10 +43,10 @@ def require_rows(count: int, source: str, part: str) -> None:
 def require_finite(x: Array, where: str, rows: int = 4096) -> None:
     """Check that no input is NaN or infinite, in blocks of `rows` to bound the memory used.
 
-    There must be at least one row.
-
-    Raises InputError.
+    Raises InputError for them, and if there are no rows.
     """
+    if len(x) == 0:
+        raise InputError(f"{where}: there are no rows")
     if x.dtype.kind in "iubU":
         return
     if x.dtype.kind != "f":
@@ -132,6 +135,11 @@ def _whole_numbers(labels: Array, where: str) -> Array:
         raise InputError(
             f"{where}: label {labels[row]:g} in row {row} is not a whole number; calibtool trains "
             "classifiers"
+        )
+    if (np.abs(labels) > LARGEST_LABEL).any():
+        row = int(np.argmax(np.abs(labels) > LARGEST_LABEL))
+        raise InputError(
+            f"{where}: label {labels[row]:g} in row {row} is no class; classes are 0 to K - 1"
         )
     return labels.astype(np.int64)
 
