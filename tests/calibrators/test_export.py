@@ -501,8 +501,9 @@ def test_the_command_writes_what_the_function_gives(to, folder, capsys):
 def test_the_command_puts_it_behind_a_model(folder):
     onnx.save(linear(more=True), "model.onnx")
     words = ["export", "cal.json", "--to", "onnx", "--after", "model.onnx"]
-    assert main([*words, "--output-name", "logits", "-o", "model.onnx"]) == 0
-    assert run_onnx((folder / "model.onnx").read_bytes(), INPUTS, "calibrated_probabilities").any()
+    assert main([*words, "--output-name", "logits", "-o", "model.onnx"]) == 2
+    assert main([*words, "--output-name", "logits", "-o", "whole.onnx"]) == 0
+    assert run_onnx((folder / "whole.onnx").read_bytes(), INPUTS, "calibrated_probabilities").any()
 
 
 @pytest.mark.parametrize(
@@ -511,7 +512,7 @@ def test_the_command_puts_it_behind_a_model(folder):
         ("cal.json --to java -o x.java", "'java' is not one of"),
         ("cal.json -o x.py", "Missing option '--to'"),
         ("cal.json --to c", "Missing option '-o'"),
-        ("missing.json --to c -o x.h", "No such file"),
+        ("missing.json --to c -o x.h", "no such file"),
         ("cal.json --to c -o x.py", "the file of a C header must end in .h"),
         ("cal.json --to onnx -o x", "the file of an ONNX graph must end in .onnx"),
         ("groups.json --to onnx -o x.onnx", "export each"),

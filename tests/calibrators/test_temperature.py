@@ -144,18 +144,21 @@ GOOD = {
     "fitted": {"rows": 10},
 }
 BAD = [
-    ("", "truncated"),
+    ("", "the file is empty"),
     ("[1]", "not a calibrator file"),
     (json.dumps(GOOD)[:60], "truncated"),
     (json.dumps(GOOD | {"version": 9}), "update calibtool"),
-    (json.dumps(GOOD | {"version": "1"}), "not a number"),
-    (json.dumps(GOOD | {"method": "magic"}), "this calibtool knows temperature"),
+    (json.dumps(GOOD | {"version": "1"}), "version must be a whole number"),
+    (json.dumps(GOOD | {"method": "magic"}), "method must be one of"),
     (json.dumps(GOOD | {"classes": 1}), "at least 2"),
-    (json.dumps(GOOD | {"class_names": ["a"]}), "class_names must be 3 names"),
-    (json.dumps(GOOD | {"parameters": {}}), "'temperature' is missing"),
-    (json.dumps(GOOD | {"parameters": {"temperature": -1}}), "must be positive"),
-    (json.dumps(GOOD | {"parameters": {"temperature": float("nan")}}), "not finite"),
-    (json.dumps(GOOD | {"parameters": {"temperature": "x"}}), "not a whole calibrator file"),
+    (json.dumps(GOOD | {"class_names": ["a"]}), "class_names must be a list of 3"),
+    (json.dumps(GOOD | {"parameters": {}}), "parameters.temperature is missing"),
+    (
+        json.dumps(GOOD | {"parameters": {"temperature": -1}}),
+        "parameters.temperature must be a number from",
+    ),
+    (json.dumps(GOOD | {"parameters": {"temperature": float("nan")}}), "a finite number"),
+    (json.dumps(GOOD | {"parameters": {"temperature": "x"}}), "must be a number"),
 ]
 
 

@@ -98,7 +98,7 @@ def test_a_parameter_that_is_missing_is_an_error_with_its_name(method, tmp_path,
         damaged = {**document, "parameters": {**document["parameters"]}}
         del damaged["parameters"][key]
         (tmp_path / "bad.json").write_text(json.dumps(damaged))
-        with pytest.raises(ct.CalibtoolError, match=f"'{key}' is missing"):
+        with pytest.raises(ct.CalibtoolError, match=rf"parameters\.{key} is missing"):
             ct.load_calibrator(tmp_path / "bad.json")
 
 

@@ -97,7 +97,7 @@ class Document:
         except RecursionError:
             self._too_deep()
         except ValueError as error:
-            self.refuse(f"not valid JSON: {error}")
+            self.refuse(f"not valid JSON, it may be truncated: {error}")
         root = Entry(content, self)
         self._require_shallow(content)
         if constants:
