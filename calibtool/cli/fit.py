@@ -262,9 +262,12 @@ def _with_shares(data: Source | Predictions, target: list[float]) -> Predictions
     from calibtool.data.predictions import Predictions
 
     predictions = data if isinstance(data, Predictions) else data.load()
+    if predictions.labels is None:
+        raise UsageError(
+            f"{predictions.source}: holds confidences, not classes; --target-prior needs classes"
+        )
     shares = class_shares(predictions)
     ratio = np.divide(target, shares, out=np.zeros_like(shares), where=shares > 0)
-    assert predictions.labels is not None
     weights = ratio[predictions.labels]
     if predictions.weights is not None:
         weights = weights * predictions.weights

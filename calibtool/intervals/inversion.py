@@ -262,7 +262,9 @@ class _Observed:
     def spread(self, delta: Array) -> Array:
         """Return the standard deviation of each mean outcome if the true gaps are `delta`."""
         q = self.rate(delta)
-        return np.asarray(np.sqrt(q * (1 - q) / np.where(self.used, self.count, 1)) * self.used)
+        return np.asarray(
+            np.sqrt(q * (1 - q) / np.where(self.count > 0, self.count, 1)) * self.used
+        )
 
     def rate(self, delta: Array) -> Array:
         """Return the mean outcomes if the true gaps are `delta`.
