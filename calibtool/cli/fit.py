@@ -260,6 +260,7 @@ def _with_shares(data: Source | Predictions, target: list[float]) -> Predictions
 
     from calibtool.calibrators.fitted import class_shares
     from calibtool.data.predictions import Predictions
+    from calibtool.errors import UsageError
 
     predictions = data if isinstance(data, Predictions) else data.load()
     if predictions.labels is None:
