@@ -1,0 +1,162 @@
+"""Defects that fuzzing found: each ends in a message that says what was wrong, and where."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+QUICK = ("--ci", "none")
+
+
+def scores(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    p = rng.random(n)
+    return p, (rng.random(n) < p).astype(np.int64)
+
+
+def test_offsets_beyond_an_arrow_file(refused, folder):
+    p, y = scores()
+    table = pa.table({"score": p, "label": y, "country": [f"name {k % 3}" for k in range(60)]})
+    with pa.ipc.new_file("x.arrow", table.schema) as writer:
+        writer.write_table(table)
+    data = bytearray(Path("x.arrow").read_bytes())
+    at = data.index(np.arange(0, 42, 6, dtype="<i4").tobytes())  # offsets of texts of 6 characters
+    data[at + 4 : at + 8] = (1 << 30).to_bytes(4, "little")
+    Path("x.arrow").write_bytes(data)
+    refused("evaluate", "x.arrow", "--by", "country", *QUICK, says=("x.arrow", "out of bounds"))
+
+
+def test_a_flipped_byte_of_a_compressed_npz(refused, folder):
+    logits = np.random.default_rng(0).normal(size=(500, 3))
+    np.savez_compressed("x.npz", logits=logits, labels=np.arange(500) % 3)
+    data = bytearray(Path("x.npz").read_bytes())
+    data[300] ^= 255
+    Path("x.npz").write_bytes(data)
+    refused("evaluate", "x.npz", *QUICK, says=("x.npz: logits", "damaged"))
+
+
+def test_logits_beyond_the_stated_range(refused, folder):
+    logits = np.zeros((60, 2))
+    logits[7, 1] = 1e155
+    np.savez("x.npz", logits=logits, labels=np.arange(60) % 2)
+    refused("fit-beta", "x.npz", "-o", "b.json", says=("x.npz: logits", "row 7", "1e+155"))
+
+
+@pytest.mark.parametrize("command", ["evaluate good.npz -o", "fit-temperature good.npz -o"])
+def test_an_output_never_replaces_what_is_read(command, refused, good, folder):
+    before = Path(good).read_bytes()
+    os.link(good, "hard.npz")
+    Path("soft.npz").symlink_to(good)
+    for name in (good, "hard.npz", "soft.npz", "../" + folder.name + "/good.npz"):
+        refused(*command.split(), name, says=(f"-o {name}: would replace", "which is read"))
+    assert Path(good).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://AKIA:SEC%2FRET1/x@b/x.parquet",
+        "http://u:SEC/RET1@127.0.0.1:9/x.parquet",
+        "simplecache::http://u:SECRET1@127.0.0.1:9/x.parquet",
+        "odd+scheme://u:SECRET1@h/x.parquet",
+    ],
+)
+def test_no_message_shows_credentials(address, run, folder):
+    said = run("evaluate", address, *QUICK)
+    assert said.code == 2
+    for secret in ("SEC", "RET1", "AKIA:"):
+        assert secret not in said.out + said.err
+
+
+@pytest.mark.parametrize("format_", ["tap", "github", "table", "markdown", "junit"])
+def test_values_of_columns_forge_no_lines(format_, run, folder):
+    p = np.full(200, 0.9)
+    y = np.where(np.arange(200) % 2, 0, np.arange(200) % 20 != 0)  # the odd rows are all wrong
+    names = np.where(np.arange(200) % 2, "ok\nok 9 - fine\n::error::pwn\x1b[2J\x07", "fine")
+    np.savez("x.npz", score=p, labels=y, country=names)
+    said = run(
+        *("check", "x.npz", "--require", "ece <= 0.01 by country", "--format", format_),
+        *("--resamples", "50"),
+    )
+    assert said.code == 1
+    assert "pwn" in said.out
+    lines = said.out.split("\n")
+    assert not any(line.startswith(("ok 9", "::error::pwn")) for line in lines)
+    assert not set(said.out) & set("\x1b\x07\x00")
+
+
+def test_spreadsheets_run_nothing(run, folder):
+    p, y = scores(200)
+    np.savez("x.npz", score=p, labels=y, country=np.where(np.arange(200) % 2, "=cmd()", "-1"))
+    out = run("evaluate", "x.npz", "--by", "country", "--format", "csv", *QUICK).out
+    assert "=cmd()" in out
+    assert not any(field.startswith("=") for line in out.splitlines() for field in line.split(","))
+
+
+def test_rows_are_compared_before_anything_is_unpacked(refused, folder):
+    with zipfile.ZipFile("bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("logits.npy", "w") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (1_000_000, 10)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for _ in range(40):
+                file.write(bytes(1_000_000))
+        with archive.open("labels.npy", "w") as file:
+            np.save(file, np.zeros(2, np.int64))
+    refused("evaluate", "bomb.npz", *QUICK, says=("bomb.npz", "1,000,000", "labels 2"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 5000 + "1" + "}" * 5000,
+        '{"format": "calibtool-calibrator", "version": 1e400}',
+        '{"format": "calibtool-calibrator", "version": ' + "9" * 5000 + "}",
+        '{"format": "calibtool-calibrator", "format": "calibtool-calibrator"}',
+        "\ufeff{}",
+    ],
+    ids=["brackets", "objects", "overflow", "digits", "twice", "mark"],
+)
+def test_documents_are_read_within_limits(text, refused, good, folder):
+    Path("c.json").write_text(text)
+    refused("apply", "c.json", good, "-o", "o.npz", says=("c.json: not a calibrator file",))
+
+
+def test_a_pipe_is_not_waited_for(refused, folder):
+    os.mkfifo("pipe.npz")
+    refused("evaluate", "pipe.npz", says=("pipe.npz: is a pipe",))
+
+
+def test_overwriting_keeps_the_mode(run, good, folder):
+    Path("out.json").write_text("old")
+    Path("out.json").chmod(0o600)
+    assert run("evaluate", good, "--format", "json", *QUICK, "-o", "out.json").code == 0
+    assert stat.S_IMODE(Path("out.json").stat().st_mode) == 0o600
+    assert json.loads(Path("out.json").read_text())["format"] == "calibtool-report"
+
+
+def test_part_files_of_dead_processes_are_removed(run, good, folder):
+    dead, living = (Path(f".out.json.{name}.part") for name in ("0123abcd", "4567cdef"))
+    dead.write_text("half")
+    with living.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run("evaluate", good, "--format", "json", *QUICK, "-o", "out.json").code == 0
+    assert not dead.exists()
+    assert living.exists()
+
+
+def test_columns_of_lists_of_lists(refused, folder):
+    import pyarrow.parquet as pq
+
+    _, y = scores(3)
+    table = pa.table({"probs": [[[0.5], [0.5]]] * 3, "labels": y})
+    pq.write_table(table, "nest.parquet")
+    refused("evaluate", "nest.parquet", *QUICK, says=("nest.parquet: probs", "list"))
