@@ -168,18 +168,25 @@ class Inversion:
         return np.asarray(drawn)
 
     @cached_property
+    def leaning(self) -> Array:
+        """z^2 - 1 of the noise z of the coordinates with few events, (R, F): where a sixth of its
+        skewness moves it."""
+        return np.asarray(self.noise[:, self.few] ** 2 - 1)
+
+    @cached_property
     def _skewness(self) -> Array:
-        """The skewness of the noise of each coordinate."""
-        return np.asarray((self.noise**3).mean(axis=0, dtype=np.float64))
+        """The skewness of the noise of the coordinates with few events, (F,)."""
+        return np.asarray((self.noise**3).mean(axis=0, dtype=np.float64)[self.few])
 
     def lean(self, true: Array) -> Array:
-        """Return a sixth of the skewness that noise lacks if the true gaps are `true`.
+        """Return a sixth of the skewness that noise lacks if the true gaps are `true`, (F,): of the
+        coordinates with few events.
 
         The first term of Cornish & Fisher (1938): noise z whose skewness is off by g is mended by
         g (z^2 - 1)/6. It matters with few events: where five are expected, twelve or more have a
         chance of 0.2 % by the normal law, and of 0.5 % by Poisson's.
         """
-        q, count = self.observed.rate(true), np.maximum(self.count, 1e-9)
+        q, count = self.observed.rate(true)[self.few], np.maximum(self.count[self.few], 1e-9)
         skewness = (1 - 2 * q) / np.sqrt(np.maximum(count * q * (1 - q), 1e-12))
         return np.asarray(np.clip(skewness - self._skewness, -2, 2) / 6)
 
@@ -261,10 +268,8 @@ class _Observed:
 
     def spread(self, delta: Array) -> Array:
         """Return the standard deviation of each mean outcome if the true gaps are `delta`."""
-        q = self.rate(delta)
-        return np.asarray(
-            np.sqrt(q * (1 - q) / np.where(self.count > 0, self.count, 1)) * self.used
-        )
+        q, rows = self.rate(delta), np.where(self.count > 0, self.count, 1)
+        return np.asarray(np.sqrt(q * (1 - q) / rows) * self.used)
 
     def rate(self, delta: Array) -> Array:
         """Return the mean outcomes if the true gaps are `delta`.
@@ -317,7 +322,8 @@ class _Candidates:
             masses = self.profile.drawn_mass
             few, lean = self.profile.few, None
             if curve is concentrated and 0 < u < 1 and few.any():
-                lean = (self.profile.lean(true) * scale)[few]
+                lean = self.profile.lean(true) * scale[few]
+                _ = self.profile.leaning  # made before threads ask for it
 
             def piece(at: slice) -> Array:
                 if perfect:
@@ -325,7 +331,7 @@ class _Candidates:
                     return self.norm(null, np.broadcast_to(self.observed.mass, null.shape))
                 drawn = self.noise[at] * scale
                 if lean is not None:
-                    drawn[:, few] += lean * (self.noise[at][:, few] ** 2 - 1)
+                    drawn[:, few] += lean * self.profile.leaning[at]
                 drawn += shift
                 drawn *= masses[at]
                 return self.norm(drawn, masses[at])

@@ -37,7 +37,7 @@ from calibtool.types import Array
 # (`evaluation.resampling.FEW_RESAMPLES`).
 FEW = 20
 OUTCOMES = (1, 0)
-# Rows beyond which a normal quantile is Student's to 1e-6.
+# Rows beyond which Student's 97.5 % quantile is the normal one to 3e-6.
 MANY = 1e6
 
 
