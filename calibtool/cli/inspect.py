@@ -31,12 +31,11 @@ def inspect(file: str, format_: str, **options: Any) -> int:
     from calibtool.cli import output
     from calibtool.cli.main import BAD, OK
     from calibtool.data import inspection
-    from calibtool.formatting import Lines
     from calibtool.reports import json
 
     result = inspection.inspect(file, shared.choice(options))
     if format_ == "json":
         output.emit(json.document("calibtool-inspection", asdict(result)), None)
     else:
-        output.emit(Lines.of(inspection.text(result).splitlines()) + "\n", None)
+        output.emit(inspection.text(result), None)
     return BAD if result.problem else OK

@@ -13,12 +13,15 @@ from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import KIND_NAMES, Predictions
 from calibtool.errors import CalibtoolError
+from calibtool.formatting import Lines, printable
 from calibtool.types import Array
 
 SAMPLE = 10_000  # values per block that are checked for rounding
 NEAR_ONE = 1e-3  # how far the sum of float16 probabilities may be from 1
 IMBALANCED = 0.9  # share of one class above which accuracy says little by itself
 FEW_ROWS = 1000  # with fewer rows the interval of an ECE is often wider than the ECE
+
+TITLES = ("column", "type", "read as")
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,9 @@ def inspect(path: str, choice: Choice) -> Inspection:
     return Inspection(table.source, columns, read, "", oddities)
 
 
-def text(inspection: Inspection) -> str:
+def text(inspection: Inspection) -> Lines:
     """Return the inspection as text for the terminal."""
-    table = (("column", "type", "read as"), *inspection.columns)
+    table = [[printable(cell) for cell in row] for row in (TITLES, *inspection.columns)]
     widths = [max(len(row[k]) for row in table) for k in (0, 1)]
     lines = [inspection.source, ""]
     for name, type_, role in table:
@@ -83,7 +86,7 @@ def text(inspection: Inspection) -> str:
         lines.append(f"Problem: {inspection.problem}")
     else:
         lines += [f"Odd: {oddity}" for oddity in inspection.oddities] or ["No problems found."]
-    return "\n".join(lines) + "\n"
+    return Lines.of([*lines, ""])
 
 
 def _role(name: str, roles: Roles) -> str:

@@ -93,6 +93,14 @@ def test_values_of_columns_forge_no_lines(format_, run, folder):
     assert not set(said.out) & set("\x1b\x07\x00")
 
 
+def test_names_of_columns_forge_no_lines_of_an_inspection(run, folder):
+    p, y = scores()
+    np.savez("x.npz", **{"score": p, "labels": y, "a\nNo problems found.\x1b[2J": p})
+    out = run("inspect", "x.npz").out
+    assert r"a\nNo problems found.\x1b[2J" in out
+    assert not any(line.startswith("No problems found.") for line in out.split("\n"))
+
+
 def test_spreadsheets_run_nothing(run, folder):
     p, y = scores(200)
     np.savez("x.npz", score=p, labels=y, country=np.where(np.arange(200) % 2, "=cmd()", "-1"))
