@@ -58,16 +58,16 @@ class FitError(CalibtoolError):
 MOST_ECHOED = 60  # characters of the input in a message: the line it stands in stays readable
 
 
-def brief(text: str) -> str:
+def brief(text: str, most: int = MOST_ECHOED) -> str:
     """Return what was typed, or read, for a message: long text without its middle.
 
     >>> brief("ece(bins=20)"), brief("a" * 40 + "b" * 40)
     ('ece(bins=20)', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaa...bbbbbbbbbbbbbbbbbbbbbbbbbbbb')
     """
-    if len(text) <= MOST_ECHOED:
+    if len(text) <= most:
         return text
-    end = (MOST_ECHOED - 3) // 2
-    return f"{text[: MOST_ECHOED - 3 - end]}...{text[-end:]}"
+    end = (most - 3) // 2
+    return f"{text[: most - 3 - end]}...{text[-end:]}"
 
 
 def echo(text: object) -> str:

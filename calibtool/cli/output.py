@@ -47,23 +47,19 @@ def tell(text: str) -> None:
 
 
 def message(text: str) -> str:
-    """Return text as a message: printable, and without credentials in its addresses."""
+    """Return text as a message: printable, without credentials in its addresses, and each line of
+    at most LONGEST characters.
+
+    >>> len(message("x" * 1_000_000))
+    2000
+    """
     from calibtool.data.files.secrets import without_secrets
+    from calibtool.errors import brief
     from calibtool.formatting import Lines, printable
 
     if isinstance(text, Lines):
-        return Lines.of(shortened(without_secrets(line)) for line in text.split("\n"))
-    return shortened(without_secrets(printable(text)))
-
-
-def shortened(line: str) -> str:
-    """Return a line without its middle, if it echoes more than anyone can read.
-
-    >>> len(shortened("x" * 1_000_000))
-    2000
-    """
-    end = LONGEST // 4
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - end - 3]}...{line[-end:]}"
+        return Lines.of(brief(without_secrets(line), LONGEST) for line in text.split("\n"))
+    return brief(without_secrets(printable(text)), LONGEST)
 
 
 def show(result: Any, format_: str, output: str | None) -> None:
