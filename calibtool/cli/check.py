@@ -95,7 +95,7 @@ def command(name: str) -> click.Command:
     default="table",
     show_default=True,
 )
-@click.option("-o", "--output", type=Output(), metavar="FILE", help="Write to FILE (atomically).")
+@shared.to_file
 @shared.reading
 @click.pass_context
 def check(

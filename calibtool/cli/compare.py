@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output
+from calibtool.cli.files import Input
 
 
 def command(name: str) -> click.Command:
@@ -36,7 +36,7 @@ def command(name: str) -> click.Command:
     default="table",
     show_default=True,
 )
-@click.option("-o", "--output", type=Output(), metavar="FILE", help="Write to FILE (atomically).")
+@shared.to_file
 @shared.cluster
 @shared.intervals
 @shared.reading

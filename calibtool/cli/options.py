@@ -132,12 +132,11 @@ form = click.option(
     show_default=True,
 )
 
-output = stack(
-    form,
-    click.option(
-        "-o", "--output", type=Output(), metavar="FILE", help="Write to FILE (atomically)."
-    ),
+to_file = click.option(
+    "-o", "--output", type=Output(), metavar="FILE", help="Write to FILE (atomically)."
 )
+
+output = stack(form, to_file)
 
 
 def choice(options: dict[str, Any]) -> Choice:
