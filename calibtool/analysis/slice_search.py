@@ -249,7 +249,7 @@ def _unfit(rows: Predictions, name: str) -> str:
         return "holds several values per row"
     if column.dtype.kind in "SO":
         try:
-            texts(column, name)
+            column = texts(column, name)
         except InputError:
             return "holds bytes that are not text"
     # more than one value per two rows: identifiers or free text

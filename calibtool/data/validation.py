@@ -161,13 +161,13 @@ def require_finite(values: Array, key: str, place: Origin) -> None:
 def require_range(values: Array, key: str, place: Origin) -> None:
     """Check that logits, or probabilities that are yet to be divided by their sum, are finite and
     lie between -LARGEST and LARGEST."""
-    if values.itemsize > 2:  # float16 ends at 65504, and its extremes are slow
-        low, high = values.min(), values.max()
-        if low >= -LARGEST and high <= LARGEST:  # False for NaN
-            return
-    require_finite(values, key, place)
-    if values.itemsize <= 2:
+    if values.itemsize <= 2:  # float16 ends at 65504, and its extremes are slow
+        require_finite(values, key, place)
         return
+    low, high = values.min(), values.max()
+    if low >= -LARGEST and high <= LARGEST:  # False for NaN
+        return
+    require_finite(values, key, place)
     bad = np.abs(values) > LARGEST
     if not bad.any():
         return

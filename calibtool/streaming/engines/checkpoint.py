@@ -162,7 +162,7 @@ def _read(path: Path, identity: dict[str, str]) -> tuple[dict[int, PartResult], 
 
 def _depth(text: str, level: Entry) -> int:
     if not (text.isdecimal() and len(text) < 3):
-        level.document.refuse(f"held.{text} is not the depth of a sum")
+        level.refuse("is not the depth of a sum")
     return int(text)
 
 

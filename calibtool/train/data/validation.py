@@ -130,14 +130,16 @@ def _whole_numbers(labels: Array, where: str) -> Array:
             f"{where}: {int(bad.sum()):,} labels are missing (NaN), the first in row "
             f"{int(np.argmax(bad))} (counting from 0); drop those rows"
         )
-    if (labels != np.round(labels)).any():
-        row = int(np.argmax(labels != np.round(labels)))
+    broken = labels != np.round(labels)
+    if broken.any():
+        row = int(np.argmax(broken))
         raise InputError(
             f"{where}: label {labels[row]:g} in row {row} is not a whole number; calibtool trains "
             "classifiers"
         )
-    if (np.abs(labels) > LARGEST_LABEL).any():
-        row = int(np.argmax(np.abs(labels) > LARGEST_LABEL))
+    far = np.abs(labels) > LARGEST_LABEL
+    if far.any():
+        row = int(np.argmax(far))
         raise InputError(
             f"{where}: label {labels[row]:g} in row {row} is no class; classes are 0 to K - 1"
         )
