@@ -156,7 +156,7 @@ def _optimum(rows: FitRows, start: float) -> tuple[float, float, float]:
         d = new - b
         # Halley's error is of the order of the step cubed, so this step is the last: L at its end
         # follows from the expansion, without another pass.
-        if abs(d) ** 3 <= TOLERANCE * b**3:
+        if abs(d / b) <= TOLERANCE ** (1 / 3):
             after = at.loss + d * (at.slope + d * (at.curve / 2 + d * at.third / 6))
             if new > EXTREME:
                 raise FitError(

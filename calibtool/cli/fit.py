@@ -268,6 +268,11 @@ def _with_shares(data: Source | Predictions, target: list[float]) -> Predictions
             f"{predictions.source}: holds confidences, not classes; --target-prior needs classes"
         )
     shares = class_shares(predictions)
+    if len(target) != len(shares):
+        raise UsageError(
+            f"{predictions.source}: holds {len(shares):,} classes, and --target-prior gives "
+            f"{len(target):,} shares; give one per class"
+        )
     ratio = np.divide(target, shares, out=np.zeros_like(shares), where=shares > 0)
     weights = ratio[predictions.labels]
     if predictions.weights is not None:

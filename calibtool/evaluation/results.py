@@ -262,6 +262,8 @@ def change_of(
     )
     if before.value is None or after.value is None:
         return replace(estimate, missing=before.missing or after.missing)
+    if np.isinf(before.value) and np.isinf(after.value):
+        return replace(estimate, missing="both values are infinite")
     value = after.value - before.value
     estimate = replace(estimate, value=value)
     if before.corrected is None or after.corrected is None:

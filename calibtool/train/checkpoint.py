@@ -8,15 +8,19 @@ neither generator states nor the order of the rows.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from calibtool.data.files.document import shown
 from calibtool.errors import InputError
 from calibtool.train import tensors
 from calibtool.train.loop import TrainingState
 
 VERSION = 1  # of the file; other versions are refused, since half a state resumes to other bits
-NUMBERS = ("epoch", "step", "loss_sum", "loss_rows", "best_nll", "history")
+# attribute of the state -> type; a float may have been written as a whole number
+NUMBERS: dict[str, type] = {"epoch": int, "step": int, "history": list}
+NUMBERS |= dict.fromkeys(("loss_sum", "loss_rows", "best_nll"), float)
 
 
 def save(path: Path, state: TrainingState) -> None:
@@ -48,11 +52,17 @@ def load(path: Path, state: TrainingState) -> None:
         state.best = {name: t.to(device) for name, t in _of("best", weights).items()}
         _restore(state, _of("optimizer", weights))
         state.scaler.load_state_dict(meta["scaler"])
-        for name in NUMBERS:
-            setattr(state, name, meta[name])
-    except (RuntimeError, KeyError, IndexError, ValueError) as error:
+        for name, kind in NUMBERS.items():
+            setattr(state, name, _typed(name, meta[name], kind))
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         first = str(error).split("\n", 1)[0]
         raise InputError(f"{path}: is not a checkpoint of this run ({first})") from error
+
+
+def _typed(name: str, value: Any, kind: type) -> Any:
+    if not isinstance(value, (int, float) if kind is float else kind):
+        raise TypeError(f"{name} is {shown(value)}")
+    return value
 
 
 def _flat(state: TrainingState) -> dict[str, Tensor]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from calibtool.data.files.document import Document, Entry
 from calibtool.data.files.write import write_text
-from calibtool.errors import InputError
 from calibtool.train.settings import Settings, from_mapping
 from calibtool.version import __version__
 
 NAME = "config.toml"
+WHAT = "the settings of a run"
 RESOLVED = "resolved"  # the table of resolved values; not read back as settings
 HEAD = "# calibtool {version}; `calibtool train --config {name} --out NEW/` runs it again\n"
 
@@ -28,25 +28,20 @@ def write(path: Path, settings: Settings, resolved: dict[str, Any]) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def read(path: Path) -> tuple[Settings, dict[str, Any]]:
+def read(path: Path) -> tuple[Settings, Entry]:
     """Return the settings of a run and their resolved values.
 
     Raises InputError if the file cannot be read, UsageError for unknown or invalid settings.
     """
     document = read_document(path)
-    resolved = document.pop(RESOLVED, {})
+    resolved = Entry(document.pop(RESOLVED, {}), Document(str(path), WHAT), RESOLVED)
     return from_mapping(document, str(path)), resolved
 
 
 def read_document(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file; raise InputError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}") from error
+    content: dict[str, Any] = Document(str(path), WHAT).read_toml()[0].plain()
+    return content
 
 
 def _line(key: str, value: Any) -> str:

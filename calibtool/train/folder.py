@@ -72,7 +72,8 @@ def require_same_data(out: Path, fingerprint: str) -> None:
     A run without a recorded fingerprint is accepted.
     """
     _, resolved = config.read(out / config.NAME)
-    if resolved.get("data_fingerprint") not in (None, fingerprint):
+    before = resolved.get("data_fingerprint")
+    if before is not None and before.text() != fingerprint:
         raise InputError(
             f"{out}: cannot be resumed: the data have changed since this run was started"
         )

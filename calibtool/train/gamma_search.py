@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from calibtool.data.files.document import Document
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
@@ -45,7 +45,7 @@ def chosen_loss(settings: Settings, data: Data, parts: Splits, world: World, wat
     """Return the loss with the gamma of the search, or of gamma_search.json in a resumed run."""
     path = Path(settings.out) / SEARCH
     if path.is_file():
-        return str(json.loads(path.read_text(encoding="utf-8"))["chosen"])
+        return Document(str(path), "a search for gamma").read_json()["chosen"].text()
     loss, results = search(settings, data, parts, world, watch)
     table = listing(results, loss, settings.gamma_folds)
     world.first_alone(write_table, path, table, "json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from calibtool.calibrators.fit import fit as fit_calibrator
 from calibtool.calibrators.fit import load_calibrator
+from calibtool.data.files.document import Document
 from calibtool.data.files.open import load
 from calibtool.data.files.write import write_predictions
 from calibtool.data.predictions import Predictions
@@ -87,10 +87,11 @@ def finished(out: Path) -> Trained | None:
     """
     if not (out / folder.REPORT).is_file() or (out / folder.CHECKPOINT).exists():
         return None
-    document = json.loads((out / folder.REPORT).read_text(encoding="utf-8"))
+    document = Document(str(out / folder.REPORT), "the report of a run").read_json()
     val, test = (load(out / name, extra=["ids"]) for name in (VAL, TEST))
     has_temperature = (out / TEMPERATURE).is_file()
     calibrator = load_calibrator(out / TEMPERATURE) if has_temperature else None
     report = evaluate(test, METRICS, calibrator=calibrator)
-    notes = tuple(document["notes"])
-    return Trained(str(out), report, document["training"], notes, calibrator, val, test)
+    notes, training = document["notes"].texts(), document["training"]
+    training.entries()  # an object
+    return Trained(str(out), report, training.plain(), notes, calibrator, val, test)

@@ -25,10 +25,15 @@ def load_model(run: str | Path) -> Prepared:
     if not (out / folder.MODEL).is_file():
         raise InputError(f"{out}: holds no {folder.MODEL}; is the run finished?")
     settings, resolved = config.read(out / config.NAME)
-    data = Data(str(out), {}, resolved["classes"], tuple(resolved["shape"]), resolved["kind"])
+    shape = tuple(size.whole(1) for size in resolved["shape"].items())
+    data = Data(str(out), {}, resolved["classes"].whole(2), shape, resolved["kind"].text())
     weights, _ = tensors.read(out / folder.MODEL)
     moments = {name: weights.pop(f"{folder.PREFIX}{name}", None) for name in ("mean", "deviation")}
     with torch.random.fork_rng(devices=[]):  # initial weights draw from the caller's generator
         network = registry.build(settings.model, data)
-    network.module.load_state_dict(weights)
+    try:
+        network.module.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).split("\n", 1)[0]
+        raise InputError(f"{out / folder.MODEL}: holds other weights ({first})") from error
     return Prepared(network, moments["mean"], moments["deviation"]).eval()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
+from calibtool.data.files.document import LARGE, shown
 from calibtool.errors import UsageError, near
 
 # name -> default learning rate and weight decay: those of torch.optim.AdamW, and those with which
@@ -18,6 +19,7 @@ LAYOUTS = ("auto", "nhwc", "nchw")
 # Settings that may differ in a resumed run: the others decide its numbers; a device
 # changes only their rounding
 MAY_CHANGE = frozenset({"out", "device", "save_every"})
+_EXPECTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,31 @@ def from_mapping(document: dict[str, Any], where: str) -> Settings:
     values: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in document.items()
     }
-    try:
-        return Settings(**values)
-    except TypeError as error:
-        raise UsageError(f"{where}: {error}") from error
+    kinds = get_type_hints(Settings)
+    for key, value in values.items():
+        _require_type(where, key, value, kinds[key])
+    if missing := [name for name in ("data", "out") if name not in values]:
+        raise UsageError(f"{where}: {missing[0]} is missing")
+    return Settings(**values)
+
+
+def _require_type(where: str, key: str, value: Any, kind: Any) -> None:
+    """Raise UsageError for a value that is not of the annotated type of its setting."""
+    of, inside = get_origin(kind), get_args(kind)
+    if of is tuple:
+        if not isinstance(value, tuple):
+            raise UsageError(f"{where}: {key}: expected a list, not {shown(value)}")
+        for item in value:
+            _require_type(where, key, item, inside[0])
+        return
+    kind, *_ = inside or (kind,)  # `str | None`: no file can hold None
+    if value is None and inside:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is float and number and abs(value) <= LARGE:
+        return
+    if type(value) is not kind:
+        raise UsageError(f"{where}: {key}: expected {_EXPECTED[kind]}, not {shown(value)}")
 
 
 def _flag(name: str) -> str:

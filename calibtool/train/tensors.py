@@ -40,8 +40,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             meta = json.loads((file.metadata() or {}).get(META, "{}"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a complete safetensors file ({error})") from error
+    if not isinstance(meta, dict):
+        raise InputError(f"{path}: {META} in its header is no object")
     return tensors, meta
 
 

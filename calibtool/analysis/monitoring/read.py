@@ -101,6 +101,8 @@ def read(
             kind.
         UsageError: an option is out of range, or no period can be told from it.
     """
+    if not every:
+        raise UsageError("--every is empty; expected day, week, month, file, or a column")
     if time and every not in period_names.CALENDAR:
         raise UsageError(f"--time {time} needs --every day, week or month (got {every!r})")
     files = period_names.files_of(pattern)

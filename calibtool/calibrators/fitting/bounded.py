@@ -56,6 +56,8 @@ def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, f
         # the matrix is singular to rounding. It changes steps, but not the minimum.
         ridge = 1e-12 * max(float(np.trace(free_curve)) / max(len(free_curve), 1), 1e-300)
         step[free] = np.linalg.solve(free_curve + ridge * np.eye(len(free_curve)), -slope[free])
+        if not np.isfinite(step).all():  # no row bends the objective here
+            step = np.where(free, -slope, 0)
         if -float(slope @ step) <= ENOUGH:
             return v, value, float(np.abs(slope[free]).max(initial=0))
         better = _search(objective, v, value, slope, step, lower)

@@ -25,6 +25,7 @@ from calibtool.errors import InputError
 from calibtool.streaming.cells_file import from_bytes, to_bytes
 from calibtool.streaming.engines.engine import PartResult, RunOptions, Task
 from calibtool.streaming.engines.fold import Fold
+from calibtool.streaming.engines.tree import Node, levels_held
 from calibtool.version import __version__
 
 # Most bytes of the header and of the cells of one sum, and most sums held at a depth: far above
@@ -61,7 +62,7 @@ class Checkpoint:
         if not self.path.exists():
             require_writable(self.path)
             return
-        fold.pending, fold.done = _read(self.path, self._identity)
+        fold.pending, fold.done = _read(self.path, self._identity, fold.root)
         self._written = fold.done
         if fold.done == fold.root.stop:
             self.say(f"{self.path}: the whole run is in it; nothing is left to read")
@@ -135,7 +136,7 @@ def _save(path: Path, identity: dict[str, str], fold: Fold) -> None:
                 archive.writestr(f"{depth}/{k}.cells", to_bytes(summary))
 
 
-def _read(path: Path, identity: dict[str, str]) -> tuple[dict[int, PartResult], int]:
+def _read(path: Path, identity: dict[str, str], root: Node) -> tuple[dict[int, PartResult], int]:
     """Return the pending sums and the number of parts that are in them."""
     document = Document(
         str(path), "the state of a run", "name another file, or delete it to start again"
@@ -157,7 +158,12 @@ def _read(path: Path, identity: dict[str, str]) -> tuple[dict[int, PartResult], 
             )
             for depth, level in header["held"].entries().items()
         }
-        return pending, header["done"].whole()
+        done = header["done"].whole(most=root.stop)
+        levels = levels_held(root, done)
+        if set(pending) != levels:
+            expected = ", ".join(map(str, sorted(levels))) or "none"
+            header["held"].refuse(f"must hold sums of the depths {expected}, for {done:,} parts")
+        return pending, done
 
 
 def _depth(text: str, level: Entry) -> int:

@@ -63,6 +63,24 @@ def _parent(nodes: Sequence[Node], *, whole: bool = False) -> Node:
     return Node(nodes[0].start, nodes[-1].stop, whole, tuple(nodes))
 
 
+def levels_held(root: Node, done: int) -> set[int]:
+    """Return the levels (0 is the root's) of the sums that hold the first `done` parts.
+
+    >>> root = tree([Part("a", 0, k, 1) for k in range(20)])
+    >>> levels_held(root, 7), levels_held(root, 8), levels_held(root, 9), levels_held(root, 20)
+    ({2}, {1}, {1, 2}, {0})
+    """
+    if done == root.stop:
+        return {0}
+    held, node, depth = set(), root, 0
+    while node.start < done:
+        depth += 1
+        below = next(child for child in node.children if child.start <= done < child.stop)
+        held |= {depth} if below.start > node.start else set()
+        node = below
+    return held
+
+
 def nodes_from(root: Node, done: int, most: int) -> Iterator[Node]:
     """Yield the largest nodes of at most `most` parts that hold the parts from number `done` on.
 
