@@ -61,6 +61,18 @@ class Choice:
         filter: a condition on the rows.
         skip_bad_files: whether files that cannot be read are left out.
         max_unpacked: to how many GB the compressed arrays of an npz file may unpack.
+        reader: the name of the format; None to tell it by suffix and content.
+        split: the split of a data set that has several.
+        id: the column by which rows are joined to those of `labels_file`.
+        join: "inner" to leave out rows that have no partner in `labels_file`; "" to refuse them.
+        scale: what scores and confidences are divided by: 100 for percentages.
+        drop_missing: whether rows without a value or a label are left out.
+        skip_bad_rows: whether lines that cannot be read are left out.
+        norm: what log-likelihoods of choices are divided by: "none", "chars", "bytes",
+            "mutual-info".
+        scorer: the scorer of an Inspect log.
+        options: the answers that a language model could give, such as letters.
+        question: the question of a log of decisions.
     """
 
     logits: str | None = None
@@ -77,6 +89,17 @@ class Choice:
     filter: str | None = None
     skip_bad_files: bool = False
     max_unpacked: float | None = None
+    reader: str | None = None
+    split: str | None = None
+    id: str | None = None
+    join: str = ""
+    scale: float | None = None
+    drop_missing: bool = False
+    skip_bad_rows: bool = False
+    norm: str | None = None
+    scorer: str | None = None
+    options: tuple[str, ...] = ()
+    question: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Logs of evaluations: the formats in which other tools write predictions, one file each."""

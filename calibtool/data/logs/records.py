@@ -1,0 +1,121 @@
+"""JSON records as people write them: lines or one document, read strictly but for `NaN`."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from calibtool.errors import UnreadableError, brief
+
+DEEPEST = 200  # levels of lists and objects in one record: Python's parser gives up at about 1,000
+_BOM = codecs.BOM_UTF8
+
+
+def document(data: bytes, shown: str) -> Any:
+    """Return the JSON value that is the whole of a file. Raises UnreadableError."""
+    try:
+        return json.loads(data.removeprefix(_BOM).decode())
+    except json.JSONDecodeError as error:
+        reason = f"line {error.lineno:,}, column {error.colno:,}: {error.msg}"
+        raise UnreadableError(shown, f"not valid JSON: {reason}; is the file whole?") from error
+    except UnicodeDecodeError as error:
+        raise UnreadableError(shown, f"not UTF-8 (byte {error.start:,})") from error
+    except (RecursionError, ValueError) as error:
+        raise UnreadableError(shown, f"not valid JSON: {brief(str(error))}") from error
+
+
+def lines(file: IO[bytes], shown: str) -> Iterator[tuple[int, Any]]:
+    """Yield the value of each line that is not blank, and its number from 1.
+
+    Raises UnreadableError, which names the line.
+    """
+    for number, line in enumerate(file, start=1):
+        text = line.removeprefix(_BOM) if number == 1 else line
+        if text.strip():
+            yield number, parse(text, shown, number)
+
+
+def parse(line: bytes, shown: str, number: int) -> Any:
+    """Return the value of a line. Raises UnreadableError, which names it."""
+    try:
+        return json.loads(line.decode())
+    except json.JSONDecodeError as error:
+        reason = f"not valid JSON: {error.msg} (column {error.colno:,})"
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8 (byte {error.start:,})"
+    except (RecursionError, ValueError) as error:
+        reason = f"not valid JSON: {brief(str(error))}"
+    raise UnreadableError(shown, f"line {number:,}: {reason}")
+
+
+def first_line(head: bytes) -> Any:
+    """Return the value of the first line that is not blank; None if it is not one value."""
+    for line in head.removeprefix(_BOM).splitlines():
+        if line.strip():
+            try:
+                return json.loads(line.decode())
+            except (RecursionError, ValueError):
+                return None
+    return None
+
+
+def at(record: Any, path: str) -> Any:
+    """Return what a dotted path leads to: keys of objects and indices of lists; None for nothing.
+
+    A key that contains a dot itself is found too, the longest first.
+
+    >>> at({"a": {"b": [5, 6]}, "x.y": 1}, "a.b.1"), at({"x.y": 1}, "x.y"), at({"a": 1}, "a.b")
+    (6, 1, None)
+    """
+    if isinstance(record, list):
+        head, _, rest = path.partition(".")
+        if not head.isdecimal() or int(head) >= len(record):
+            return None
+        return at(record[int(head)], rest) if rest else record[int(head)]
+    if not isinstance(record, Mapping):
+        return None
+    if path in record:
+        return record[path]
+    end = path.rfind(".")
+    while end > 0:
+        if path[:end] in record:
+            return at(record[path[:end]], path[end + 1 :])
+        end = path.rfind(".", 0, end)
+    return None
+
+
+def flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a record by dotted path; objects are followed, lists are values.
+
+    >>> list(flat({"a": {"b": 1}, "c": [2]}, "doc."))
+    [('doc.a.b', 1), ('doc.c', [2])]
+    """
+    for key, value in record.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+class Columns:
+    """Values by column, gathered row by row; a row that lacks a column has None there."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._values: dict[str, list[Any]] = {}
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a row of values by column."""
+        for name, value in row.items():
+            known = self._values.setdefault(name, [])
+            known.extend([None] * (self.rows - len(known)))
+            known.append(value)
+        self.rows += 1
+
+    def result(self) -> dict[str, list[Any]]:
+        """Return the columns, all of one length."""
+        for known in self._values.values():
+            known.extend([None] * (self.rows - len(known)))
+        return self._values
