@@ -50,9 +50,11 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "mlflow": (),
     "onnx": (),
     "pandas": (),
-    "pyarrow": tuple(
-        f"data/files/{name}.py"
-        for name in ("arrow", "arrow_file", "fetch", "filter", "literals", "partitions", "values")
+    "pyarrow": (
+        *(f"data/files/{name}.py" for name in ("arrow", "arrow_file", "fetch", "filter")),
+        *(f"data/files/{name}.py" for name in ("json_lines", "literals", "partitions")),
+        *(f"data/files/{name}.py" for name in ("table_file", "text_file", "values")),
+        "data/logs/as_table.py",
     ),
     "rich": ("reports/text.py",),
     "scipy": (),

@@ -68,9 +68,6 @@ def command(name: str) -> click.Command:
 )
 @click.option("--time", metavar="COLUMN", help="Column of times, for --every day, week or month.")
 @click.option(
-    "--id", "id_", metavar="COLUMN", help="Column that identifies the rows in both files."
-)
-@click.option(
     "--by", metavar="COLUMNS", help="Check every requirement in each slice by these columns."
 )
 @click.option(
@@ -136,6 +133,7 @@ def check(
         return _init(init, file, require, config, options)
     settings = _config(ctx, config, require)
     options = _merged(ctx, settings.options, {"file": file, **options})
+    options["id_"] = shared.matching(options)
     for key in READ:
         if options[key]:
             reads(ctx, options[key])
@@ -193,7 +191,7 @@ def _config(ctx: click.Context, config: str | None, require: tuple[str, ...]) ->
 def _merged(ctx: click.Context, written: dict[str, Any], typed: dict[str, Any]) -> dict[str, Any]:
     """Return the options: those typed override those written in the file, which override the
     defaults."""
-    options = {"id_" if key == "id" else key: value for key, value in written.items()}
+    options = dict(written)
     for key, value in typed.items():
         by_hand = ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
         if by_hand or key not in options:

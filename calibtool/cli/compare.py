@@ -28,7 +28,6 @@ def command(name: str) -> click.Command:
     metavar="FILE",
     help="The reference file, which is subtracted  [default: the first]",
 )
-@click.option("--id", "id_", metavar="COLUMN", help="Match rows by this column.")
 @click.option(
     "--format",
     "format_",
@@ -44,7 +43,6 @@ def compare(
     files: tuple[str, ...],
     metrics: str | None,
     reference: str | None,
-    id_: str | None,
     format_: str,
     output: str | None,
     **options: Any,
@@ -69,6 +67,7 @@ def compare(
     if len(files) < 2:
         raise click.UsageError(f"compare needs at least two files (got {len(files)})")
     number = _number(files, reference)
+    id_ = shared.matching(options)
     choice = shared.choice(options)
     sources = [open_source(path, choice) for path in files]
     with out.progress() as progress:

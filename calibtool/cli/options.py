@@ -22,6 +22,8 @@ READING = (
     *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
     *("predictions", "weights", "classes", "renormalize"),
     *("filter", "skip_bad_files", "max_unpacked"),
+    *("reader", "split", "id", "join", "scale", "drop_missing", "skip_bad_rows"),
+    *("norm", "scorer", "options", "question"),
 )
 
 
@@ -41,7 +43,13 @@ reading = stack(
     click.option("--probs", metavar="KEY", help="Key or columns that hold probabilities."),
     click.option("--score", metavar="KEY", help="Column of P(class 1), for two classes."),
     click.option("--labels", metavar="KEY", help="Key or column of the labels."),
-    click.option("--labels-file", type=Input(), metavar="NPY", help="Labels in a separate file."),
+    click.option("--labels-file", type=Input(), metavar="FILE", help="Labels in a separate file."),
+    click.option("--id", metavar="KEY", help="Column that rows are matched by, with other files."),
+    click.option(
+        "--join",
+        type=click.Choice(["inner"]),
+        help="Leave out rows and labels that have no partner, instead of refusing them.",
+    ),
     click.option("--confidence", metavar="KEY", help="Column of top-label confidences."),
     click.option("--correct", metavar="KEY", help="Column of 0 and 1: was the top label correct?"),
     click.option("--predictions", metavar="KEY", help="Column of predicted classes."),
@@ -52,6 +60,32 @@ reading = stack(
         "--filter", metavar="EXPR", help="Rows to read, such as \"day = '2026-11-01' and p > 0.2\"."
     ),
     click.option("--skip-bad-files", is_flag=True, help="Skip files that cannot be read."),
+    click.option("--skip-bad-rows", is_flag=True, help="Skip lines of JSON that cannot be read."),
+    click.option(
+        "--drop-missing", is_flag=True, help="Leave out rows without a score or a label; counted."
+    ),
+    click.option(
+        "--scale",
+        type=float,
+        metavar="X",
+        help="Divide scores or confidences by X: 100 for percentages.",
+    ),
+    click.option(
+        "--reader", metavar="NAME", help="Format of the file, where its name does not tell."
+    ),
+    click.option("--split", metavar="NAME", help="Split of a data set that has several."),
+    click.option(
+        "--norm",
+        type=click.Choice(["none", "chars", "bytes", "mutual-info"]),
+        help="lm-evaluation-harness, lighteval: what log-likelihoods are divided by.",
+    ),
+    click.option("--scorer", metavar="NAME", help="Inspect: the scorer to read."),
+    click.option(
+        "--options",
+        metavar="A,B,...",
+        help="Logs with log-probabilities of tokens: the answers to choose from.",
+    ),
+    click.option("--question", metavar="NAME", help="Logs of decisions: the question to read."),
     click.option(
         "--max-unpacked",
         type=click.FloatRange(min=0),
@@ -146,7 +180,19 @@ def choice(options: dict[str, Any]) -> Choice:
     reading = {name: options.pop(name) for name in READING if name in options}
     names = reading.pop("classes", None)
     classes = tuple(name.strip() for name in names.split(",")) if names else ()
-    return Choice(**reading, classes=classes)
+    answers = reading.pop("options", None)
+    several = tuple(name.strip() for name in answers.split(",")) if answers else ()
+    reading["join"] = reading.pop("join", None) or ""
+    return Choice(**reading, classes=classes, options=several)
+
+
+def matching(options: dict[str, Any]) -> str | None:
+    """Return the column by which the rows of several files are matched; it stays an option of
+    reading only where labels are joined by it too."""
+    column: str | None = options["id"]
+    if not options["labels_file"]:
+        options["id"] = None
+    return column
 
 
 def resampling(options: dict[str, Any]) -> Resampling:

@@ -49,7 +49,7 @@ def inspect(path: str, choice: Choice) -> Inspection:
     A problem with the contents does not raise an error: the result describes it. Raises InputError
     for a file that cannot be opened.
     """
-    table = open_table(path, choice.filter, skip_bad_files=choice.skip_bad_files)
+    table = open_table(path, choice)
     try:
         source = open_source(path, choice, need_labels=False)
     except CalibtoolError as error:

@@ -48,6 +48,7 @@ class Predictions(Shown):
         class_names: K names, if known.
         source: what to call these data in reports.
         extra: further columns of the file that were asked for, by name, N values each.
+        notes: sentences on what was read, and on what was left out of it.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Predictions(Shown):
     class_names: tuple[str, ...] | None = None
     source: str = "predictions"
     extra: Mapping[str, Array] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_logits(

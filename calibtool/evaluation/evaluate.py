@@ -113,10 +113,17 @@ class RowResults(Results):
     Attributes:
         collected: what the pass kept of each variant.
         left: files that could not be read and were left out, with the reason.
+        said: sentences on what was read.
     """
 
     collected: tuple[Collected, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
+    said: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was read, and on what was left out of it."""
+        return self.said
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
@@ -246,6 +253,7 @@ def evaluate_rows(request: Request) -> RowResults:
         bias,
         tuple(collected),
         getattr(predictions, "skipped", ()),
+        getattr(predictions, "notes", ()),
     )
 
 
@@ -380,7 +388,7 @@ def report_of(results: Results) -> Report:
         bias=bias_of(results.bias, results.view, results.settings),
         said=score,
         was=outcome,
-        warnings=(*left_out(results.skipped), *results.warnings()),
+        warnings=(*left_out(results.skipped), *results.notes, *results.warnings()),
         cells=results.cells(),
         digest=results.digest(len(results.variants) - 1),
         view=results.view,

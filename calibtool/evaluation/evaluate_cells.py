@@ -42,9 +42,16 @@ class CellResults(Results):
 
     Attributes:
         summaries: the summary of each variant.
+        said: sentences on what was read.
     """
 
     summaries: tuple[Summary, ...] = ()
+    said: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was read, and on what was left out of it."""
+        return self.said
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
@@ -153,6 +160,7 @@ def evaluate_cells(request: Request) -> CellResults:
         request.view,
         bias,
         tuple(summaries),
+        getattr(predictions, "notes", ()),
     )
 
 

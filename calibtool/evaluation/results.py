@@ -55,6 +55,11 @@ class Results:
         return ()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was read, and on what was left out of it."""
+        return ()
+
+    @property
     def level(self) -> float | None:
         """Confidence level of the intervals; None where there are none."""
         return None if self.settings.draws is None else self.settings.level

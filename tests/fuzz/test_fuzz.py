@@ -20,7 +20,7 @@ from fuzzing.kinds import case, kinds
 
 from calibtool.cli.main import COMMANDS
 from calibtool.data.files import find
-from calibtool.data.files.open import SUFFIXES
+from calibtool.data.files.formats import SUFFIXES
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools"

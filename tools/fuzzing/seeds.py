@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from calibtool.cli.main import main
 from calibtool.data.files.find import ARROW_FORMATS
-from calibtool.data.files.open import SUFFIXES
+from calibtool.data.files.formats import SUFFIXES
 from fuzzing.archives import archive, members
 from fuzzing.arrays import npy, npz
 from fuzzing.tables import WRITERS

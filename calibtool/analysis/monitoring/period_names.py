@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from calibtool.data.files.find import find
-from calibtool.data.files.open import SUFFIXES
+from calibtool.data.files.formats import SUFFIXES
 from calibtool.data.files.store import is_remote
 from calibtool.errors import InputError, UsageError
 from calibtool.types import Array

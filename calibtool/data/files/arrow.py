@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from calibtool.data.files import filter as filters
-from calibtool.data.files.arrow_file import File, errors, files_of
-from calibtool.data.files.find import FileSet
-from calibtool.data.files.partitions import keys_of
+from calibtool.data.files.arrow_file import errors
 from calibtool.data.files.reader import NAMED, NUMBERS, TWICE, Column, Part, Skipped
+from calibtool.data.files.table_file import TableFile
 from calibtool.data.files.values import column_of, family, recut, to_numpy
 from calibtool.errors import InputError, UnreadableError
 from calibtool.types import Array
@@ -33,22 +32,49 @@ class ArrowTable:
     """Files of one format as one table, in the order of their names."""
 
     def __init__(
-        self, files: FileSet, kind: str, condition: str | None = None, *, skip_bad: bool = False
+        self,
+        source: str,
+        files: Sequence[TableFile],
+        condition: str | None = None,
+        *,
+        keys: pa.Schema | None = None,
+        skip_bad: bool = False,
+        mapped: bool = False,
+        alike: bool = False,
+        class_names: Mapping[str, tuple[str, ...]] | None = None,
+        marks_unlabelled: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
-        self.source = files.text
+        """Open the files.
+
+        Args:
+            source: what to call the table in messages.
+            files: in their order.
+            condition: which rows to read, in the grammar of `calibtool.data.files.filter`.
+            keys: the columns in the files' paths.
+            skip_bad: whether files that cannot be read are left out.
+            mapped: whether values stay in the files until they are needed.
+            alike: whether the first file stands for the columns of all: those of text files are
+                only known by parsing them.
+            class_names: the names of the classes of a column of labels, by column.
+            marks_unlabelled: whether a label of -1 stands for none.
+            notes: sentences on what was read, for the user.
+        """
+        self.source = source
         self.skipped: list[Skipped] = []
+        self.notes = tuple(notes)
+        self.optional: frozenset[str] = frozenset()
+        self.marks_unlabelled = marks_unlabelled
         self._skip_bad = skip_bad
-        self._mapped = kind == "ipc" and files.filesystem is None
-        keys = keys_of(files)
-        self._files = list(self._readable(files_of(files, kind, keys), lambda file: file.open()))
-        # the columns of a csv file are only known by parsing it: the first file stands for all
-        known = [self._first_with_schema()] if kind in ("csv", "tsv") else self._files
+        self._mapped = mapped
+        self._class_names = dict(class_names or {})
+        keys = keys or pa.schema([])
+        self._files = list(self._readable(files, lambda file: file.open()))
+        known = [self._first_with_schema()] if alike else self._files
         self._like, fields = _common(known or [self._first_with_schema()])
-        in_files = [field for field in fields if field.name not in keys.schema.names]
-        self.schema = pa.schema([*in_files, *keys.schema])
-        self._filter = (
-            None if condition is None else filters.parse(condition, self.schema, files.text)
-        )
+        in_files = [field for field in fields if field.name not in keys.names]
+        self.schema = pa.schema([*in_files, *keys])
+        self._filter = None if condition is None else filters.parse(condition, self.schema, source)
         self._counts: dict[tuple[str, ...], int] = {}  # rows by the columns that were read for it
 
     # ------------------------------------------------------------------ contents
@@ -95,8 +121,7 @@ class ArrowTable:
 
     def path_of(self, part: Part) -> str | None:
         """Return the path of a part's file on this machine; None for a file of a server."""
-        file = self._by_number[part.number]
-        return str(file.fragment.path) if file.near else None
+        return self._by_number[part.number].path
 
     def stamps(self) -> list[tuple[str, int | None, str]]:
         """Return each file, its size in bytes and when it was written, by its file system."""
@@ -104,6 +129,8 @@ class ArrowTable:
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
         """Return the dictionary of a dictionary column: class names in the order of their codes."""
+        if column in self._class_names:
+            return self._class_names[column]
         kind = self.schema.field(column).type
         if not pa.types.is_dictionary(kind) or family(kind) != "text":
             return None
@@ -127,16 +154,21 @@ class ArrowTable:
         """Return a column's first row, whatever the filter; None if there are no rows."""
         batch = self._first_batch(name)
         with errors(self.source):
-            return None if batch is None else to_numpy(batch.column(0), f"{self.source}: {name}", 0)
+            where, optional = f"{self.source}: {name}", name in self.optional
+            return None if batch is None else to_numpy(batch.column(0), where, 0, optional=optional)
 
     def locate(self, row: int) -> str:
         """Return what to call a row, by its number among all: its file, and its number there."""
         if len(self._files) == 1:
-            return f"row {row} (counting from 0)"
+            return self._files[0].place(row)
         ends = np.cumsum(self._rows)
         at = min(int(np.searchsorted(ends, row, side="right")), len(ends) - 1)
         inside = row - int(ends[at]) + self._rows[at]
-        return f"row {inside} (counting from 0) of {self._files[at].shown}"
+        return f"{self._files[at].place(inside)} of {self._files[at].shown}"
+
+    def place(self, part: Part, row: int) -> str:
+        """Return what to call a row of a part's file, by its number in it."""
+        return self._by_number[part.number].place(row)
 
     # ------------------------------------------------------------------ reading
 
@@ -181,7 +213,12 @@ class ArrowTable:
         for batch, numbers in self._filtered(file, part.content, names, size, row, threads=threads):
             with errors(file.shown):
                 piece = {
-                    name: to_numpy(batch.column(name), f"{file.shown}: {name}", numbers)
+                    name: to_numpy(
+                        batch.column(name),
+                        f"{file.shown}: {name}",
+                        numbers,
+                        optional=name in self.optional,
+                    )
                     for name in names
                 }
             if not isinstance(numbers, int):
@@ -190,7 +227,7 @@ class ArrowTable:
 
     def _filtered(
         self,
-        file: File,
+        file: TableFile,
         row_groups: Any,
         names: Sequence[str],
         size: int,
@@ -217,10 +254,10 @@ class ArrowTable:
             row += count
 
     @cached_property
-    def _by_number(self) -> dict[int, File]:
+    def _by_number(self) -> dict[int, TableFile]:
         return {file.number: file for file in self._files}
 
-    def _count(self, file: File, names: Sequence[str]) -> int:
+    def _count(self, file: TableFile, names: Sequence[str]) -> int:
         """Return the number of rows of a file that the filter keeps, reading these columns too."""
         pieces = file.pieces(self._filter, self.schema)
         batches = (
@@ -232,14 +269,16 @@ class ArrowTable:
 
     # ------------------------------------------------------------------ bad files
 
-    def _readable(self, files: Sequence[File], look: Any, *, pairs: bool = False) -> Iterator[Any]:
+    def _readable(
+        self, files: Sequence[TableFile], look: Any, *, pairs: bool = False
+    ) -> Iterator[Any]:
         """Yield the files for which `look` succeeds, in order; with its results if `pairs`.
 
         The others are skipped if the user allows it. Raises UnreadableError otherwise.
         """
         files = list(files)
 
-        def guarded(file: File) -> Any:
+        def guarded(file: TableFile) -> Any:
             try:
                 return look(file)
             except UnreadableError as error:
@@ -256,7 +295,7 @@ class ArrowTable:
                     pool.shutdown(wait=True, cancel_futures=True)
                     raise result
 
-    def _first_with_schema(self) -> File:
+    def _first_with_schema(self) -> TableFile:
         """Return the first file whose columns can be read.
 
         Raises InputError if there is none.
@@ -274,7 +313,7 @@ class ArrowTable:
         if len(readable) < len(self._files):
             self._replace_files(readable)
 
-    def _replace_files(self, files: list[File]) -> None:
+    def _replace_files(self, files: list[TableFile]) -> None:
         """Go on with fewer files, and forget what was computed from the others."""
         self._files = files
         for name in ("rows", "_rows", "columns", "_by_number"):
@@ -287,7 +326,7 @@ class ArrowTable:
         more = ", ..." if len(self.skipped) > NAMED else ""
         return InputError(f"{self.source}: none of the files can be read ({reasons}{more})")
 
-    def _check(self, file: File, names: Sequence[str]) -> None:
+    def _check(self, file: TableFile, names: Sequence[str]) -> None:
         """Check that a file has these columns, with the same kind of values as other files.
 
         Raises UnreadableError.
@@ -323,14 +362,14 @@ class ArrowTable:
         return None
 
 
-def _common(files: Sequence[File]) -> tuple[dict[str, str], list[pa.Field]]:
+def _common(files: Sequence[TableFile]) -> tuple[dict[str, str], list[pa.Field]]:
     """Return the name of a file that stands for each column, and the columns of all files.
 
     Files can disagree on the kind of values of a column. It then has the kind that it has in most
     files, and one of those files stands for it.
     """
     # files with different columns, and the number of files with the columns of each
-    distinct: list[tuple[File, int]] = []
+    distinct: list[tuple[TableFile, int]] = []
     for file in files:
         at = next((k for k, (like, _) in enumerate(distinct) if like.schema == file.schema), None)
         if at is None:

@@ -98,6 +98,15 @@ class File:
         known = pads.get_partition_keys(self.fragment.partition_expression)
         return {name: known.get(name) for name in self.key_schema.names}
 
+    @property
+    def path(self) -> str | None:
+        """Its path on this machine; None for a file of a server."""
+        return str(self.fragment.path) if self.near else None
+
+    def place(self, row: int) -> str:
+        """Return what to call a row."""
+        return f"row {row} (counting from 0)"
+
     def open(self) -> None:
         """Read the footer, if there is one.
 

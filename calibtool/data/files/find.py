@@ -22,7 +22,21 @@ ARROW_FORMATS = {
     ".csv": "csv",
     ".tsv": "tsv",
 }
-_NONE_IN_FOLDER = f"no file with a suffix of {', '.join(ARROW_FORMATS)} in this folder"
+LINES = (".jsonl", ".ndjson")  # suffixes of JSON lines
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+_NONE_IN_FOLDER = f"no file with a suffix of {', '.join((*ARROW_FORMATS, *LINES))} in this folder"
+
+
+def uncompressed(name: str) -> tuple[str, str]:
+    """Return the name of a file without the suffix of its compression, and that suffix or "".
+
+    >>> uncompressed("a.csv.gz"), uncompressed("a.csv")
+    (('a.csv', '.gz'), ('a.csv', ''))
+    """
+    last = PurePosixPath(name).suffix
+    if last.lower() in COMPRESSIONS:
+        return name[: -len(last)], last.lower()
+    return name, ""
 
 
 @dataclass(frozen=True)
@@ -50,9 +64,10 @@ class FileSet:
         return secrets.without_secrets(self.prefix + path)
 
     def suffix(self, path: str) -> str:
-        """Return the suffix of a path in lower case; of an address, without its query."""
+        """Return the suffix of a path in lower case, without that of a compression; of an address,
+        without its query."""
         bare = path.split("?", maxsplit=1)[0] if "://" in path else path
-        return PurePosixPath(bare).suffix.lower()
+        return PurePosixPath(uncompressed(bare)[0]).suffix.lower()
 
 
 def find(text: str) -> FileSet:
@@ -98,8 +113,8 @@ def _below(match: str) -> list[Path]:
 def _is_data(name: str) -> bool:
     """Return whether a file of a folder is data: Spark and others leave _SUCCESS and the like
     beside it."""
-    suffix = PurePosixPath(name).suffix.lower()
-    return suffix in ARROW_FORMATS and not name.startswith((".", "_"))
+    suffix = PurePosixPath(uncompressed(name)[0]).suffix.lower()
+    return suffix in (*ARROW_FORMATS, *LINES) and not name.startswith((".", "_"))
 
 
 def _require(files: Iterable[Any], text: str, missing: str) -> None:

@@ -33,6 +33,9 @@ class FrameTable:
     partitions: int
     frame: Any = None
     skipped: list[Skipped] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
+    marks_unlabelled: bool = False
 
     @staticmethod
     def of(frame: Any, source: str) -> FrameTable:
@@ -101,6 +104,10 @@ class FrameTable:
         """Return what to call a row."""
         return f"row {row} (counting from 0)"
 
+    def place(self, part: Part, row: int) -> str:
+        """Return what to call a row of a partition."""
+        return self.locate(row)
+
     def first(self, name: str) -> Array | None:
         """Return a column's first row, from the first partition that has one."""
         head = self.frame[[name]].head(1, npartitions=-1)
@@ -145,7 +152,12 @@ class FrameTable:
             row = 0
             for batch in table.to_batches(max_chunksize=size):
                 yield {
-                    name: to_numpy(batch.column(name), f"{part.file}: {name}", row)
+                    name: to_numpy(
+                        batch.column(name),
+                        f"{part.file}: {name}",
+                        row,
+                        optional=name in self.optional,
+                    )
                     for name in names
                 }
                 row += batch.num_rows

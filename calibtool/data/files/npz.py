@@ -95,6 +95,9 @@ class ArrayTable:
         self._arrays: dict[str, Array] = {}
         self._lock = threading.Lock()
         self.skipped: list[Skipped] = []
+        self.notes: tuple[str, ...] = ()
+        self.optional: frozenset[str] = frozenset()
+        self.marks_unlabelled = False
 
     def __reduce__(self) -> tuple[Callable[..., ArrayTable], tuple[Path, float | None]]:
         """Pickle the path alone: another process maps the file again."""
@@ -141,6 +144,9 @@ class ArrayTable:
 
     def locate(self, row: int) -> str:
         return f"row {row} (counting from 0)"
+
+    def place(self, part: Part, row: int) -> str:
+        return self.locate(row)
 
     def first(self, name: str) -> Array | None:
         return self._read([name])[0][:1] if self._headers[name].rows else None

@@ -5,74 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibtool.data.files import npz
-from calibtool.data.files.find import ARROW_FORMATS, find
+from calibtool.data.files.find import find
+from calibtool.data.files.formats import open_files
+from calibtool.data.files.join import joined, stray
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
 
-SUFFIXES = (".npz", ".npy", *ARROW_FORMATS)
-# suffixes of files that are pickles, or mostly are
-PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".joblib", ".bin"}
 
-
-def open_table(
-    path: str | Path,
-    condition: str | None = None,
-    *,
-    skip_bad_files: bool = False,
-    max_unpacked: float | None = None,
-) -> Reader:
+def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
     """Open a file, a folder or a glob, here or on a server, as named columns.
 
-    Only headers are read. `condition` selects rows, in the grammar of
-    `calibtool.data.files.filter`. Compressed arrays may unpack to `max_unpacked` GB. Raises
-    InputError for files that cannot be read, UsageError for a condition on a format that knows
-    none.
+    Only headers are read, but of logs, which are read whole. Raises InputError for files that
+    cannot be read, UsageError for options that their format does not know.
     """
     files = find(str(path))
-    suffix = files.suffix(files.paths[0])
-    if suffix == ".cells":
+    if files.suffix(files.paths[0]) == ".cells":
         raise InputError(
             f"{files.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
             "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta "
             "and fit-bbq take cells"
         )
-    if suffix in PICKLES:
-        raise InputError(
-            f"{files.text}: pickles can run code and are never read; save arrays with np.savez"
-        )
-    if suffix not in SUFFIXES:
-        raise InputError(
-            f"{files.text}: unknown suffix {suffix!r}; expected one of {', '.join(SUFFIXES)}"
-        )
-    for other in files.paths:
-        if files.suffix(other) != suffix:
-            raise InputError(
-                f"{files.text}: holds both {suffix} and {files.suffix(other)} files; name one kind"
-            )
-    if suffix in ARROW_FORMATS:
-        from calibtool.data.files.arrow import ArrowTable
-
-        return ArrowTable(files, ARROW_FORMATS[suffix], condition, skip_bad=skip_bad_files)
-    if condition is not None:
-        raise UsageError(
-            f"--filter: {files.text}: conditions work on parquet, Arrow and csv, not on {suffix}; "
-            "index the arrays before they are saved"
-        )
-    if len(files.paths) > 1:
-        raise InputError(
-            f"{files.text}: {len(files.paths)} {suffix} files; only parquet, Arrow and csv can be "
-            "read as several files"
-        )
-    if files.filesystem is not None:
-        raise InputError(
-            f"{files.text}: {suffix} can only be read from this machine, where it is mapped; copy "
-            "it here first, or write parquet"
-        )
-    return npz.read_by_suffix(Path(files.paths[0]), max_unpacked)
+    return open_files(files, choice or Choice())
 
 
 def open_source(
@@ -93,28 +49,42 @@ def open_source(
     Raises InputError, UsageError.
     """
     choice = choice or Choice()
-    table = open_table(
-        path,
-        choice.filter,
-        skip_bad_files=choice.skip_bad_files,
-        max_unpacked=choice.max_unpacked,
-    )
-    if choice.filter is not None and choice.labels_file:
-        raise UsageError(
-            "--filter cannot be combined with --labels-file: make the labels a column of the file"
-        )
+    _require_pairs(choice)
+    table = open_table(path, choice)
     roles = resolve(table, choice, need_labels=need_labels)
-    labels = None
-    if choice.labels_file:
-        side = open_table(choice.labels_file, max_unpacked=choice.max_unpacked)
+    if choice.drop_missing:
+        table.optional = frozenset(roles.columns())
+    labels, tied = None, None
+    if choice.labels_file and choice.id:
+        tied = joined(choice, table, open_table)
+        table.notes = (*table.notes, *stray(tied, table))
+    elif choice.labels_file:
+        side = open_table(choice.labels_file, Choice(max_unpacked=choice.max_unpacked))
         if len(side.columns) != 1:
-            raise UsageError(f"--labels-file {choice.labels_file}: expected a single array (npy)")
+            raise UsageError(
+                f"--labels-file {choice.labels_file}: expected a single array (npy), or --id "
+                "COLUMN, by which rows and labels are joined"
+            )
         name = next(iter(side.columns))
         labels = next(side.blocks([name], max(side.rows, 1)), {name: None})[name]
     for name in extra:
         if name not in table.columns:
             raise InputError(f"{table.source}: there is no column {name!r}")
-    return Source(table, roles, choice, labels, tuple(extra))
+    return Source(table, roles, choice, labels, tied, tuple(extra))
+
+
+def _require_pairs(choice: Choice) -> None:
+    """Raise UsageError for options that need another one, or exclude it."""
+    if choice.filter is not None and choice.labels_file and not choice.id:
+        raise UsageError(
+            "--filter cannot be combined with --labels-file, unless rows are joined by --id"
+        )
+    if choice.id and not choice.labels_file:
+        raise UsageError("--id joins rows to labels of another file; name it with --labels-file")
+    if choice.join and not choice.id:
+        raise UsageError("--join inner needs --labels-file FILE and --id COLUMN")
+    if choice.scale is not None and not 0 < choice.scale < float("inf"):
+        raise UsageError(f"--scale must be above 0, not {choice.scale:g}; 100 for percentages")
 
 
 def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Predictions:

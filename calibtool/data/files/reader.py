@@ -78,9 +78,15 @@ class Reader(Protocol):
         rows: its length from the files' metadata, before any filter.
         columns: the columns by name.
         skipped: files that were left out so far.
+        notes: sentences on what was read, and on what was left out of it.
+        marks_unlabelled: whether a label of -1 stands for none, as in data sets of Hugging Face.
+        optional: columns in which a missing value is no error: it is read as NaN, or as "".
     """
 
     source: str
+    notes: tuple[str, ...]
+    optional: frozenset[str]
+    marks_unlabelled: bool
 
     @property
     def rows(self) -> int: ...
@@ -111,6 +117,9 @@ class Reader(Protocol):
 
     def locate(self, row: int) -> str:
         """Return what to call a row, by its number among all rows before any filter."""
+
+    def place(self, part: Part, row: int) -> str:
+        """Return what to call a row of a part's file, by its number in it before any filter."""
 
     def first(self, name: str) -> Array | None:
         """Return a column's first row, (1,) or (1, width), whatever the filter; None if there are

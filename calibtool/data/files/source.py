@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from calibtool.data import written
+from calibtool.data.files.join import Joined
+from calibtool.data.files.kept import Kept, Tally
 from calibtool.data.files.reader import NUMBERS, RECORDS, Part, Reader
 from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.predictions import Kind, Predictions
 from calibtool.data.validation import Origin, numeric
-from calibtool.errors import InputError
+from calibtool.errors import InputError, UsageError, brief
 from calibtool.types import Array
 
 # Most classes that are read. Far more than any known problem has (vocabularies have some 1e5, the
 # largest catalogues 1e7): what is kept per class would take all memory, for a damaged file.
 MOST_CLASSES = 1 << 24
+TALLY_ROWS = 1 << 18  # rows that are looked at together for what is to be left out: some megabytes
+PERCENT = "percentages, divided by 100"
+HUNDRED = 100  # the largest percentage
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +35,8 @@ class Source:
         table: the open file.
         roles: which column has which role.
         choice: the options of reading.
-        side_labels: labels from a file of their own, or None.
+        side_labels: labels from a file of their own, in the same order, or None.
+        joined: labels from a file of their own, by id, or None.
         extra: names of further columns to carry along.
         run: how a pass over the parts is run (`calibtool.streaming.engines.engine.RunOptions`);
             None for threads of this process.
@@ -39,6 +46,7 @@ class Source:
     roles: Roles
     choice: Choice
     side_labels: Array | None = None
+    joined: Joined | None = None
     extra: tuple[str, ...] = ()
     run: Any = None
 
@@ -60,6 +68,8 @@ class Source:
     @property
     def rows(self) -> int:
         """N, from the file's metadata; counted by reading if rows or files can be left out."""
+        if not self._kept.all:
+            return self._tally.rows
         if self.choice.filter or self.choice.skip_bad_files:
             return self.table.count(self._names)
         return self.rows_at_most
@@ -78,6 +88,34 @@ class Source:
     def skipped(self) -> tuple[tuple[str, str], ...]:
         """Files that were left out so far because they cannot be read, with the reasons."""
         return tuple((file.file, file.reason) for file in self.table.skipped)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was read, and on rows that were left out, with their number."""
+        tally = () if self._kept.all else self._tally.sentences()
+        written = [f"{name}: {what}" for name, what in sorted(self._written.items())]
+        return (*self.table.notes, *written, *tally)
+
+    @cached_property
+    def _kept(self) -> Kept:
+        named = bool(self.roles.labels) and self.table.marks_unlabelled
+        return Kept.of(self.choice, self.roles, self.joined, named=named)
+
+    @cached_property
+    def _written(self) -> dict[str, str]:
+        """What values were written as, by column, as far as it is known."""
+        return {}
+
+    @cached_property
+    def _tally(self) -> Tally:
+        """What is left out of the rows, by reading the columns that decide it once."""
+        tally = Tally()
+        for columns in self.table.blocks(self._names, TALLY_ROWS):
+            rows = len(columns[self.roles.values[0]])
+            keep, reasons = self._kept.reasons(columns, rows)
+            tally.rows += int(keep.sum())
+            tally.left_out.update(reasons)
+        return tally
 
     @cached_property
     def width(self) -> int:
@@ -150,11 +188,13 @@ class Source:
 
     @property
     def _names(self) -> list[str]:
-        return list(dict.fromkeys([*self.roles.columns(), *self.extra]))
+        by = [self.joined.id] if self.joined else []
+        return list(dict.fromkeys([*self.roles.columns(), *by, *self.extra]))
 
     def _require_rows(self, rows: int) -> None:
         if rows == 0:
             left = " that the filter keeps" if self.choice.filter else ""
+            left += "".join(f" ({said})" for said in self.notes)
             raise InputError(f"{self.source}: there are no rows{left}; nothing can be measured")
         if self.side_labels is not None and len(self.side_labels) != rows:
             raise InputError(
@@ -175,34 +215,47 @@ class Source:
                 first_row=row,
                 whole=whole,
                 numbers=columns.pop(NUMBERS, None),
-                locate=None if part else self.table.locate,
+                locate=partial(self.table.place, part) if part else self.table.locate,
             )
-            block = self._block(columns, place, start)
-            yield replace(block, extra={name: columns[name] for name in self.extra})
-            row, start = row + block.rows, start + block.rows
+            rows = len(columns[self.roles.values[0]])
+            kept, place = self._only_kept(columns, place, rows)
+            if len(kept[self.roles.values[0]]):
+                block = self._block(kept, place, start)
+                yield replace(block, extra={name: kept[name] for name in self.extra})
+            row, start = row + rows, start + rows
+
+    def _only_kept(
+        self, columns: dict[str, Array], place: Origin, rows: int
+    ) -> tuple[dict[str, Array], Origin]:
+        """Return the rows of a block that are kept, and their numbers."""
+        if self._kept.all:
+            return columns, place
+        keep, _ = self._kept.reasons(columns, rows)
+        if keep.all():
+            return columns, place
+        numbers = place.first_row + np.arange(rows) if place.numbers is None else place.numbers
+        kept = {name: array[keep] for name, array in columns.items()}
+        return kept, replace(place, numbers=numbers[keep])
 
     def load(self) -> Predictions:
         """Read the whole file as one `Predictions`; mapped values stay mapped.
 
         Raises InputError.
         """
-        return next(self.blocks(max(self.rows, 1)))
+        whole = next(self.blocks(max(self.rows_at_most, 1)))
+        return replace(whole, notes=self.notes)
 
     def _block(self, columns: dict[str, Array], place: Origin, start: int) -> Predictions:
         roles = self.roles
         weights = columns[roles.weights] if roles.weights else None
-        if len(roles.values) == 1:
-            values = columns[roles.values[0]]
-        else:
-            for name in roles.values:  # texts would make texts of the numbers beside them
-                if columns[name].dtype.kind not in "fiub":
-                    numeric(columns[name], name, place)
-            values = np.stack([columns[name] for name in roles.values], axis=1)
+        several = [self._numbers(columns[name], name, place) for name in roles.values]
+        values = several[0] if len(several) == 1 else np.stack(several, axis=1)
         if roles.kind == "confidence":
             place = replace(place, labels=roles.correct or "correct")
             correct = self._correct(columns, place, start)
+            self._require_no_percentages(values, place)
             return Predictions.from_confidence(values, correct, weights=weights, place=place)
-        labels = self._labels(columns, start)
+        labels = self._labels(columns, start, place)
         if roles.kind == "logits":
             return Predictions.from_logits(
                 values, labels, weights=weights, class_names=roles.class_names, place=place
@@ -216,19 +269,94 @@ class Source:
             place=place,
         )
 
-    def _labels(self, columns: dict[str, Array], start: int) -> Array | None:
-        """Return the labels of a block whose first row is row `start` of the source."""
+    def _numbers(self, values: Array, name: str, place: Origin) -> Array:
+        """Return the values of a column as numbers: divided by `--scale`, or by 100 where they are
+        percentages."""
+        if values.dtype.kind == "U" and values.ndim:
+            shares = written.share(values, name, place)
+            before = self._written.get(name)
+            if shares is not None or before is not None:
+                if shares is None or before not in (None, PERCENT):
+                    raise place.error(name, "some values have a %, and others have none")
+                self._written[name] = PERCENT
+                values = shares
+            elif (plain := written.numbers(values)) is not None:
+                values = plain
+        if values.dtype.kind not in "fiub":
+            numeric(values, name, place)
+        if self.choice.scale is None:
+            return values
+        if self.roles.kind == "logits":
+            raise UsageError("--scale divides probabilities and confidences; these are logits")
+        if self._written.get(name) == PERCENT:
+            raise UsageError(f"--scale: {place.source}: {name} holds percentages already")
+        return values / self.choice.scale
+
+    def _require_no_percentages(self, values: Array, place: Origin) -> None:
+        """Raise InputError for confidences from 0 to 100, which no value tells by itself."""
+        if values.ndim == 1 and values.size and 1 < np.nanmax(values) <= HUNDRED:
+            if np.nanmin(values) < 0:
+                return
+            raise place.first(
+                place.values,
+                values > 1,
+                values,
+                "confidences are above 1",
+                "if they are percentages, divide all of them with --scale 100",
+            )
+
+    def _labels(
+        self, columns: dict[str, Array], start: int, place: Origin, *, words: bool = True
+    ) -> Array | None:
+        """Return the labels of a block whose first row is row `start` of the source; with `words`,
+        yes and no of two classes without names as 1 and 0."""
+        rows = len(columns[self.roles.values[0]])
         if self.side_labels is not None:
-            rows = len(columns[self.roles.values[0]])
             return self.side_labels[start : start + rows]
-        return columns[self.roles.labels] if self.roles.labels else None
+        if self.joined is not None:
+            found = self._found(self.joined, columns[self.joined.id], place)
+        elif self.roles.labels:
+            found = columns[self.roles.labels]
+        else:
+            return None
+        if found.dtype.kind != "U" or self.roles.class_names or not words or found.ndim != 1:
+            return found
+        if (ids := written.numbers(found)) is not None and not np.isnan(ids).any():
+            return ids
+        known = written.outcomes(found) if self.classes == 2 else None
+        return found if known is None else known
+
+    def _found(self, joined: Joined, ids: Array, place: Origin) -> Array:
+        """Return the label of each row by its id."""
+        at = joined.find(ids)
+        if at.min(initial=0) < 0:
+            row = int(np.argmin(at))
+            raise InputError(
+                f"{place.source}: {joined.id} {str(ids[row])!r} in {place.row(row)} has no label "
+                f"in {joined.file}; leave out such rows with --join inner"
+            )
+        return joined.labels[at]
 
     def _correct(self, columns: dict[str, Array], place: Origin, start: int) -> Array:
         """Return the hits of a block: a column, or predictions compared with labels."""
         if self.roles.correct:
-            return columns[self.roles.correct]
+            right = columns[self.roles.correct]
+            if right.dtype.kind != "U" or right.ndim != 1:
+                return right
+            known = written.outcomes(right)
+            if known is None:
+                words = [text.strip().lower() for text in right.tolist()]
+                at = next(k for k, word in enumerate(words) if word not in written.WORDS)
+                raise place.error(
+                    self.roles.correct,
+                    f"expected yes or no, true or false, 1 or 0, found {brief(right[at])!r} in "
+                    f"{place.row(at)}"
+                    + ("; leave such rows out with --drop-missing" if not words[at] else ""),
+                )
+            return known
         assert self.roles.predictions is not None
-        predictions, labels = columns[self.roles.predictions], self._labels(columns, start)
+        predictions = columns[self.roles.predictions]
+        labels = self._labels(columns, start, place, words=False)
         assert labels is not None
         # numpy answers False to 1 == "1", for every row
         numbers = [array.dtype.kind in "iufb" for array in (predictions, labels)]

@@ -120,7 +120,9 @@ def family(kind: pa.DataType) -> str:
     return str(kind)
 
 
-def to_numpy(column: pa.Array, where: str, numbers: Array | int, width: int = 1) -> Array:
+def to_numpy(
+    column: pa.Array, where: str, numbers: Array | int, width: int = 1, *, optional: bool = False
+) -> Array:
     """Return a column as an array, (n,) or (n, width), of lists of lists with further dimensions.
 
     Args:
@@ -128,21 +130,27 @@ def to_numpy(column: pa.Array, where: str, numbers: Array | int, width: int = 1)
         where: what messages call it.
         numbers: the number of each row, or that of the first row.
         width: values of `column` per row; more than 1 for the flattened values of a list.
+        optional: whether nulls become NaN, or "" among texts.
 
     Raises InputError for nulls, for rows with different numbers of values, and for texts so long
     that they cannot be kept beside one another.
     """
     if isinstance(column, pa.ExtensionArray):
-        return to_numpy(column.storage, where, numbers, width)
+        return to_numpy(column.storage, where, numbers, width, optional=optional)
+    if column.null_count and optional:
+        return _with_gaps(column, where, numbers, width)
     if column.null_count:
         null = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
         row = _row_number(numbers, int(null[0]) // width)
-        raise InputError(f"{where}: row {row} (counting from 0) is null; drop or fill such rows")
+        raise InputError(
+            f"{where}: row {row} (counting from 0) is null; drop or fill such rows, or "
+            "leave out those without a score or a label with --drop-missing"
+        )
     kind = column.type
     if _is_list(kind):
-        return _nested(column, where, numbers, width)
+        return _nested(column, where, numbers, width, optional=optional)
     if pa.types.is_dictionary(kind):
-        return _decoded(column, where, numbers, width)
+        return _decoded(column, where, numbers, width, optional=optional)
     if _is_text(kind):
         longest = pc.max(pc.utf8_length(column)).as_py() or 0
         _require_short(len(column), 4 * longest, where)  # numpy keeps 4 bytes per character
@@ -165,19 +173,41 @@ def _row_number(numbers: Array | int, index: int) -> int:
     return numbers + index if isinstance(numbers, int) else int(numbers[index])
 
 
-def _decoded(column: pa.DictionaryArray, where: str, numbers: Array | int, width: int) -> Array:
+def _with_gaps(column: pa.Array, where: str, numbers: Array | int, width: int) -> Array:
+    """Return a column with NaN, or "" among texts, where there is no value."""
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    held = to_numpy(column.drop_null(), where, numbers, width, optional=True)
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)
+    number = held.dtype.kind in "fiub"
+    kind = np.result_type(held.dtype, np.float64) if number else held.dtype
+    full: Array = np.full((len(column), *held.shape[1:]), np.nan if number else "", dtype=kind)
+    full[there] = held
+    return full
+
+
+def _decoded(
+    column: pa.DictionaryArray,
+    where: str,
+    numbers: Array | int,
+    width: int,
+    *,
+    optional: bool = False,
+) -> Array:
     """Return the values of a dictionary column, not its codes: another batch or file may number the
     same names differently."""
     # messages about an entry of the dictionary could not name a row
     if column.dictionary.null_count or _is_list(column.type.value_type):
-        return to_numpy(column.dictionary_decode(), where, numbers, width)
+        return to_numpy(column.dictionary_decode(), where, numbers, width, optional=optional)
     values = to_numpy(column.dictionary, where, 0)
     if values.dtype.kind == "U":
         _require_short(len(column), values.itemsize, where)
     return values[np.asarray(column.indices.to_numpy(zero_copy_only=False))]
 
 
-def _nested(column: pa.Array, where: str, numbers: Array | int, outer: int) -> Array:
+def _nested(
+    column: pa.Array, where: str, numbers: Array | int, outer: int, *, optional: bool = False
+) -> Array:
     """Return lists as an array with one more dimension; a row has `outer` of them."""
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     if lengths.size and (lengths != lengths[0]).any():
@@ -188,5 +218,5 @@ def _nested(column: pa.Array, where: str, numbers: Array | int, outer: int) -> A
             f"{lengths[0]}"
         )
     width = int(lengths[0]) if lengths.size else 0
-    inside = to_numpy(column.flatten(), where, numbers, max(outer * width, 1))
+    inside = to_numpy(column.flatten(), where, numbers, max(outer * width, 1), optional=optional)
     return inside.reshape(len(column), width, *inside.shape[1:])

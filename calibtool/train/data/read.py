@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calibtool.data.files.open import PICKLES, SUFFIXES
+from calibtool.data.files.formats import PICKLES, SUFFIXES
 from calibtool.errors import InputError
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec

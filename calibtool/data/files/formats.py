@@ -1,0 +1,282 @@
+"""The table of formats: which reader opens which file, tried in this order.
+
+A format is told by its suffix, without that of a compression, and where several share one by what
+is in the file. `--reader NAME` forces one. Other packages add formats of logs by an entry point of
+the group `calibtool.readers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from calibtool.data.files import npz
+from calibtool.data.files.find import ARROW_FORMATS, LINES, FileSet, uncompressed
+from calibtool.data.files.reader import Reader
+from calibtool.data.files.roles import Choice
+from calibtool.data.files.streams import Stream
+from calibtool.data.logs.log import LogFile, LogFormat
+from calibtool.data.logs.table import FORMATS as LOGS
+from calibtool.errors import CalibtoolError, InputError, UsageError, near
+
+GROUP = "calibtool.readers"  # of entry points
+# suffixes of files that are pickles, or mostly are
+PICKLES = (".pkl", ".pickle", ".joblib", ".bin", ".p")
+CONVERT = (
+    "pickles can run code and are never read; where the file is trusted, convert it with\n"
+    "  import pickle, numpy as np\n"
+    "  logits, labels = pickle.load(open({name!r}, 'rb'))\n"
+    "  np.savez({npz!r}, logits=logits, labels=np.ravel(labels))"
+)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that is told by its suffix.
+
+    Attributes:
+        name: for `--reader`.
+        title: what `inspect` calls it.
+        suffixes: of its files, but those of a compression.
+        open: opens files of it.
+        conditions: whether `--filter` works on it.
+        several: whether several files, and compressed ones, are read as one table.
+    """
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    open: Callable[[FileSet, Choice], Reader]
+    conditions: bool = False
+    several: bool = False
+
+
+def open_arrays(files: FileSet, choice: Choice) -> Reader:
+    """Open npz or npy."""
+    return npz.read_by_suffix(Path(files.paths[0]), choice.max_unpacked)
+
+
+def open_arrow(files: FileSet, choice: Choice) -> Reader:
+    """Open parquet, Arrow IPC, csv or tsv."""
+    from calibtool.data.files.arrow import ArrowTable
+    from calibtool.data.files.arrow_file import files_of
+    from calibtool.data.files.partitions import keys_of
+    from calibtool.data.files.text_file import CompressedText
+
+    kind = ARROW_FORMATS[files.suffix(files.paths[0])]
+    keys = keys_of(files)
+    packed = [bool(uncompressed(path)[1]) for path in files.paths]
+    text = kind in ("csv", "tsv")
+    if any(packed) and not text:
+        raise InputError(
+            f"{files.text}: {kind} is compressed inside; decompress the file around it first"
+        )
+    delimiter = "\t" if kind == "tsv" else ","
+    opened = [
+        CompressedText(
+            Stream(files.show(path), path, files.filesystem),
+            file.number,
+            keys.schema,
+            file.keys,
+            delimiter,
+        )
+        if compressed
+        else file
+        for file, path, compressed in zip(
+            files_of(files, kind, keys), files.paths, packed, strict=True
+        )
+    ]
+    return ArrowTable(
+        files.text,
+        opened,
+        choice.filter,
+        keys=keys.schema,
+        skip_bad=choice.skip_bad_files,
+        mapped=kind == "ipc" and files.filesystem is None,
+        alike=text,
+    )
+
+
+def open_lines(files: FileSet, choice: Choice) -> Reader:
+    """Open JSON lines."""
+    from calibtool.data.files.arrow import ArrowTable
+    from calibtool.data.files.json_lines import JsonLines
+    from calibtool.data.files.partitions import keys_of
+
+    keys = keys_of(files)
+    named = [choice.logits, choice.probs, choice.score, choice.confidence, choice.correct]
+    named += [choice.labels, choice.predictions, choice.weights, choice.id]
+    wanted = tuple(path for text in named if text for path in (text, *text.split(",")))
+    opened = [
+        JsonLines(
+            Stream(files.show(path), path, files.filesystem),
+            number,
+            keys.schema,
+            keys.values.get(path, {}),
+            wanted,
+            choice.skip_bad_rows,
+        )
+        for number, path in enumerate(files.paths)
+    ]
+    return ArrowTable(
+        files.text,
+        opened,
+        choice.filter,
+        keys=keys.schema,
+        skip_bad=choice.skip_bad_files,
+        alike=True,
+    )
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("npz", "arrays of numpy", (".npz", ".npy"), open_arrays),
+    *(
+        Format(
+            kind,
+            title,
+            tuple(s for s, k in ARROW_FORMATS.items() if k == kind),
+            open_arrow,
+            conditions=True,
+            several=True,
+        )
+        for kind, title in (
+            ("parquet", "parquet"),
+            ("ipc", "Arrow IPC (Feather)"),
+            ("csv", "comma-separated text"),
+            ("tsv", "tab-separated text"),
+        )
+    ),
+    Format(
+        "json-lines", "JSON lines", (*LINES, ".json"), open_lines, conditions=True, several=True
+    ),
+)
+
+
+def open_files(files: FileSet, choice: Choice) -> Reader:
+    """Open files with the reader that is named, or that knows them by suffix and content.
+
+    Raises InputError if none does, UsageError for a reader that does not exist.
+    """
+    suffix = files.suffix(files.paths[0])
+    for other in files.paths:
+        if files.suffix(other) != suffix:
+            raise InputError(
+                f"{files.text}: holds both {suffix} and {files.suffix(other)} files; name one kind"
+            )
+    if choice.reader:
+        found: Format | LogFormat | None = _named(choice.reader)
+    else:
+        if suffix in PICKLES:
+            name = Path(files.paths[0]).name
+            raise InputError(
+                f"{files.text}: {CONVERT.format(name=name, npz=Path(name).stem + '.npz')}"
+            )
+        found = _log_of(files, suffix) or next((f for f in FORMATS if suffix in f.suffixes), None)
+    if found is None:
+        known = ", ".join(SUFFIXES)
+        raise InputError(
+            f"{files.text}: unknown suffix {suffix!r}; expected one of {known}, or name the format "
+            "with --reader"
+        )
+    if isinstance(found, LogFormat):
+        return _open_log(found, files, choice)
+    _require_possible(found, files, choice)
+    return found.open(files, choice)
+
+
+def _require_possible(format_: Format, files: FileSet, choice: Choice) -> None:
+    """Check that a format can do what is asked. Raises InputError, UsageError."""
+    suffix = format_.suffixes[0]
+    if choice.filter is not None and not format_.conditions:
+        raise UsageError(
+            f"--filter: {files.text}: conditions work on tables and logs, not on {suffix}; index "
+            "the arrays before they are saved"
+        )
+    if format_.several:
+        return
+    if len(files.paths) > 1:
+        raise InputError(
+            f"{files.text}: {len(files.paths)} {suffix} files; only tables and logs can be read as "
+            "several files"
+        )
+    if files.filesystem is not None:
+        raise InputError(
+            f"{files.text}: {suffix} can only be read from this machine, where it is mapped; copy "
+            "it here first, or write parquet"
+        )
+    if any(uncompressed(path)[1] for path in files.paths):
+        raise InputError(f"{files.text}: decompress it first; {suffix} is mapped, not streamed")
+
+
+# ------------------------------------------------------------------ logs
+
+
+def logs() -> tuple[LogFormat, ...]:
+    """Return the formats of logs, those of other packages first."""
+    return (*_of_packages(), *LOGS)
+
+
+def _of_packages() -> Sequence[LogFormat]:
+    found = []
+    for entry in metadata.entry_points(group=GROUP):
+        try:
+            format_ = entry.load()
+        except Exception as error:  # of a package that is not ours
+            raise CalibtoolError(f"the reader {entry.name!r} cannot be loaded: {error}") from error
+        if not isinstance(format_, LogFormat):
+            raise CalibtoolError(
+                f"the reader {entry.name!r} is {type(format_).__name__}, expected a LogFormat"
+            )
+        found.append(format_)
+    return found
+
+
+def _named(name: str) -> Format | LogFormat:
+    every: dict[str, Format | LogFormat] = {f.name: f for f in FORMATS}
+    every |= {f.name: f for f in logs()}
+    if name not in every:
+        raise UsageError(
+            f"--reader {name}: there is no such reader{near(name, every)}; there are "
+            f"{', '.join(every)}"
+        )
+    return every[name]
+
+
+def _log_of(files: FileSet, suffix: str) -> LogFormat | None:
+    """Return the format of logs that knows the first file, or None."""
+    candidates = [format_ for format_ in logs() if suffix in format_.suffixes]
+    if not candidates:
+        return None
+    if files.filesystem is not None and suffix not in LINES:
+        return None
+    file = _log_files(files)[0]
+    return next((format_ for format_ in candidates if format_.recognise(file)), None)
+
+
+def _log_files(files: FileSet) -> list[LogFile]:
+    return [
+        LogFile(
+            files.show(path),
+            path,
+            files.suffix(path),
+            Stream(files.show(path), path, files.filesystem),
+        )
+        for path in files.paths
+    ]
+
+
+def _open_log(format_: LogFormat, files: FileSet, choice: Choice) -> Reader:
+    from calibtool.data.logs.as_table import as_table
+
+    log = format_.read(_log_files(files), choice)
+    path = files.paths[0] if files.filesystem is None else None
+    return as_table(log, files.text, choice.filter, path)
+
+
+SUFFIXES: tuple[str, ...] = tuple(
+    dict.fromkeys(
+        [s for f in FORMATS for s in f.suffixes] + [s for log in LOGS for s in log.suffixes]
+    )
+)

@@ -1,0 +1,272 @@
+"""JSON lines: one object a line, its values by dotted path, read in blocks of lines.
+
+pyarrow parses the blocks, and Python those that pyarrow does not take: numbers that are fractions
+further down, NaN, values of several kinds, and lines that are damaged, which only Python can name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import json as arrow_json
+
+from calibtool.data.files.table_file import Whole
+from calibtool.data.logs import records
+from calibtool.errors import UnreadableError, brief
+from calibtool.parallel import cores, ordered
+
+# Bytes of lines that are parsed at once: enough for pyarrow to be at full speed, and with a few
+# blocks in work at a time less memory than Python and pyarrow take by themselves.
+BLOCK = 1 << 23
+# Bytes of the lines that tell the columns and their types. A field that no line of these has is
+# not found; all of a common file is in them.
+HEAD = 1 << 24
+_BLANK = re.compile(rb"^[ \t\r]*\n", re.MULTILINE)
+_MAYBE_BLANK = (b"\n\n", b"\n\r", b"\n ", b"\n\t")
+_KINDS: Mapping[type, str] = {bool: "bool", int: "number", float: "number", str: "text"}
+
+
+@dataclass(eq=False)
+class JsonLines(Whole):
+    """A file of JSON lines.
+
+    Attributes:
+        wanted: dotted paths that the user named, which may lead into lists.
+        skip_bad: whether lines that are not JSON objects are left out.
+        bad: the number of each line that was left out, with the reason.
+    """
+
+    wanted: tuple[str, ...] = ()
+    skip_bad: bool = False
+    bad: dict[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The fields of the first lines by dotted path, and what the wanted paths lead to."""
+        _, block = next(self._blocks(HEAD), (1, b""))
+        try:
+            table = _parsed(block, None)
+            fields = [f for top in table.schema for f in _leaves(top, top.name)]
+        except pa.ArrowException:
+            objects = [record for _, record in self._objects(1, block)]
+            columns = records.Columns()
+            for record in objects:
+                columns.add(dict(records.flat(record)))
+            fields = [pa.field(name, _type(column)) for name, column in columns.result().items()]
+        fields = list({one.name: one for one in fields}.values())  # "a.b" beside {"a": {"b": 1}}
+        known = {one.name for one in fields}
+        for path in dict.fromkeys(self.wanted):
+            if path not in known:
+                found = [records.at(record, path) for _, record in self._objects(1, block)]
+                if any(value is not None for value in found):
+                    fields.append(pa.field(path, _type(found)))
+        return pa.schema(fields)
+
+    @cached_property
+    def rows(self) -> int:
+        rows = 0
+        for number, block in self._blocks(BLOCK):
+            rows += _count(block)
+            if self.skip_bad:
+                before = len(self.bad)
+                for _ in self._objects(number, block):
+                    pass
+                rows -= len(self.bad) - before
+        return rows
+
+    def place(self, row: int) -> str:
+        """Return the number of the line that holds a row; it is found by reading up to it."""
+        at = 0
+        for number, block in self._blocks(BLOCK):
+            count = _count(block)
+            if at + count <= row and not self.skip_bad:
+                at += count
+                continue
+            for line, text in enumerate(block.splitlines(), start=number):
+                if text.strip() and line not in self.bad:
+                    if at == row:
+                        return f"line {line:,}"
+                    at += 1
+        return f"row {row} (counting from 0)"
+
+    def _read(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the blocks in order, some of which are parsed by other threads meanwhile."""
+        yield from ordered(
+            lambda block: self._batch(*block, names), self._blocks(BLOCK), threads=cores()
+        )
+
+    def _blocks(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Yield whole lines of about `size` bytes together, and the number of the first, from 1."""
+        number, rest = 1, b""
+        with self.stream() as file:
+            while data := file.read(size):
+                if number == 1 and not rest:
+                    data = data.removeprefix(b"\xef\xbb\xbf")
+                end = data.rfind(b"\n") + 1
+                if not end:
+                    rest += data
+                    continue
+                block, rest = rest + data[:end], data[end:]
+                yield number, block
+                number += block.count(b"\n")
+        if rest.strip():
+            yield number, rest + b"\n"
+
+    def _batch(self, number: int, block: bytes, names: list[str]) -> pa.RecordBatch:
+        """Return the named columns of a block whose first line has this number."""
+        kinds = {name: self.schema.field(name).type for name in names}
+        if not names:
+            return pa.RecordBatch.from_struct_array(pa.array([{}] * _count(block), pa.struct([])))
+        try:
+            explicit = _explicit(kinds)
+            if explicit is None:
+                return self._slowly(number, block, kinds)
+            table = _parsed(block, explicit)
+            arrays = [_follow(table, name).cast(kinds[name]) for name in names]
+            if table.num_rows != _count(block):  # pyarrow takes two values in one line for two rows
+                return self._slowly(number, block, kinds)
+        except (pa.ArrowException, IndexError, KeyError):
+            return self._slowly(number, block, kinds)
+        return pa.RecordBatch.from_arrays(arrays, names=names)
+
+    def _slowly(
+        self, number: int, block: bytes, kinds: Mapping[str, pa.DataType]
+    ) -> pa.RecordBatch:
+        columns: dict[str, list[Any]] = {name: [] for name in kinds}
+        lines = []
+        for line, record in self._objects(number, block):
+            lines.append(line)
+            for name, values in columns.items():
+                values.append(records.at(record, name))
+        arrays = [self._array(name, columns[name], kind, lines) for name, kind in kinds.items()]
+        return pa.RecordBatch.from_arrays(arrays, names=list(kinds))
+
+    def _array(self, name: str, values: list[Any], kind: pa.DataType, lines: list[int]) -> pa.Array:
+        """Return values as a column of this type, or of a wider one of the same kind."""
+        if pa.types.is_string(kind):
+            return pa.array([_text(value) for value in values], kind)
+        for attempt in (kind, pa.float64() if pa.types.is_integer(kind) else None, None):
+            try:
+                made = pa.array(values, attempt)
+            except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+                continue
+            if attempt is not None or made.type == kind or pa.types.is_null(kind):
+                return made
+        for value, line in zip(values, lines, strict=True):
+            try:
+                pa.array([value], pa.float64() if pa.types.is_integer(kind) else kind)
+            except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+                shown = brief(json.dumps(value))
+                reason = f"line {line:,}: {name} is {shown}, where lines before have {kind} values"
+                raise UnreadableError(self.shown, reason) from None
+        raise UnreadableError(self.shown, f"line {lines[0]:,} ff.: {name} holds several kinds")
+
+    def _objects(self, number: int, block: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the objects of a block by line. Raises UnreadableError, or notes the bad line."""
+        for line, text in enumerate(block.split(b"\n"), start=number):
+            if not text.strip():
+                continue
+            try:
+                record = records.parse(text, self.shown, line)
+                if not isinstance(record, dict):
+                    what = (
+                        f"line {line:,}: expected an object {{...}}, found {brief(text.decode())}"
+                    )
+                    raise UnreadableError(self.shown, what)  # noqa: TRY301
+            except UnreadableError as error:
+                if not self.skip_bad:
+                    raise
+                self.bad[line] = error.reason
+                continue
+            yield line, record
+
+
+def _parsed(block: bytes, schema: pa.Schema | None) -> pa.Table:
+    """Return a block as a table: all its fields, or those of a schema."""
+    return arrow_json.read_json(
+        pa.BufferReader(block),
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+        parse_options=arrow_json.ParseOptions(
+            explicit_schema=schema,
+            unexpected_field_behavior="infer" if schema is None else "ignore",
+        ),
+    ).combine_chunks()
+
+
+def _leaves(field: pa.Field, name: str) -> Iterator[pa.Field]:
+    """Yield the fields of an object by dotted path; lists are values."""
+    if pa.types.is_struct(field.type) and field.type.num_fields:
+        for inner in field.type:
+            yield from _leaves(inner, f"{name}.{inner.name}")
+    else:
+        yield pa.field(name, field.type)
+
+
+def _explicit(kinds: Mapping[str, pa.DataType]) -> pa.Schema | None:
+    """Return the schema that reads these paths and nothing else; None if a path may lead into a
+    list, or if a key may hold a dot itself."""
+    tree: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        *above, last = name.split(".")
+        if any(part.isdecimal() or not part for part in (*above, last)) and above:
+            return None
+        inside = tree
+        for part in above:
+            inside = inside.setdefault(part, {})
+            if not isinstance(inside, dict):
+                return None
+        if last in inside:
+            return None
+        inside[last] = kind
+
+    def made(inside: Mapping[str, Any]) -> list[pa.Field]:
+        return [
+            pa.field(key, pa.struct(made(value)) if isinstance(value, dict) else value)
+            for key, value in inside.items()
+        ]
+
+    return pa.schema(made(tree))
+
+
+def _follow(table: pa.Table, name: str) -> pa.Array:
+    first, *rest = name.split(".")
+    column = table.column(first)
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    for part in rest:
+        array = pc.struct_field(array, [part])
+    if array.null_count == len(array) and "." in name:
+        raise KeyError(name)  # a key that holds a dot itself is found by Python
+    return array
+
+
+def _type(values: list[Any]) -> pa.DataType:
+    """Return the type of a column: text if its values are of several kinds."""
+    kinds = {_KINDS.get(type(value), "other") for value in values if value is not None}
+    if not kinds:
+        return pa.null()
+    if kinds in ({"number"}, {"bool"}, {"text"}, {"other"}):
+        try:
+            return pa.array(values).type
+        except (pa.ArrowException, OverflowError):
+            return pa.string()
+    return pa.string()
+
+
+def _text(value: Any) -> str | None:
+    """Return a value as text: as JSON writes it, if it is none."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _count(block: bytes) -> int:
+    """Return the number of lines of a block that are not blank."""
+    lines = block.count(b"\n")
+    if block[:1] in b" \t\r\n" or any(mark in block for mark in _MAYBE_BLANK):
+        lines -= len(_BLANK.findall(block))
+    return lines

@@ -1,0 +1,103 @@
+"""Which rows of a file are kept: those that have a score, a label and a partner, and what is said
+of the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from calibtool.data.files.join import Joined
+from calibtool.data.files.roles import Choice, Roles
+from calibtool.data.written import IGNORED, missing
+from calibtool.types import Array
+
+UNLABELLED = -1  # the label of Hugging Face's ClassLabel for a row that has none
+
+
+@dataclass(eq=False)
+class Kept:
+    """The rule by which rows are kept.
+
+    Attributes:
+        roles: which column has which role.
+        drop_missing: whether rows without a value are left out; otherwise they are an error later.
+        ignored: labels that mark rows which are not to be measured.
+        joined: labels from another file, or None.
+    """
+
+    roles: Roles
+    drop_missing: bool = False
+    ignored: tuple[int, ...] = ()
+    joined: Joined | None = None
+
+    @staticmethod
+    def of(choice: Choice, roles: Roles, joined: Joined | None, *, named: bool) -> Kept:
+        """Return the rule; `named`: whether the file itself names the classes of its labels."""
+        ignored: tuple[int, ...] = ()
+        if (roles.labels or "").lower() == "label_ids" or choice.drop_missing:
+            ignored = (IGNORED,)
+        if named or choice.drop_missing:
+            ignored = (*ignored, UNLABELLED)
+        return Kept(roles, choice.drop_missing, ignored, joined)
+
+    @property
+    def all(self) -> bool:
+        """Whether no row can be left out."""
+        inner = self.joined is not None and self.joined.inner
+        return not (self.drop_missing or self.ignored or inner)
+
+    def reasons(self, columns: Mapping[str, Array], rows: int) -> tuple[Array, Counter[str]]:
+        """Return which rows of a block are kept, (n,) bool, and the reasons for the others."""
+        keep, found = np.ones(rows, dtype=bool), Counter[str]()
+        for bad, reason in self._tests(columns, rows):
+            fresh = bad & keep
+            if fresh.any():
+                found[reason] += int(fresh.sum())
+                keep &= ~fresh
+        return keep, found
+
+    def _tests(self, columns: Mapping[str, Array], rows: int) -> Iterable[tuple[Array, str]]:
+        roles = self.roles
+        if self.joined is not None:
+            at = self.joined.find(columns[self.joined.id])
+            if self.joined.inner:
+                yield at < 0, f"rows without a label in {self.joined.file}"
+            if self.drop_missing and len(self.joined.labels):
+                yield missing(self.joined.labels)[at] & (at >= 0), "rows without a label"
+        if self.drop_missing:
+            what = "confidence" if roles.kind == "confidence" else "score"
+            for name in roles.values:
+                yield missing(columns[name]), f"rows without a {what}"
+            for name in filter(None, (roles.labels, roles.correct, roles.predictions)):
+                what = "an outcome" if name == roles.correct else "a label"
+                yield missing(columns[name]), f"rows without {what}"
+            if roles.weights:
+                yield missing(columns[roles.weights]), "rows without a weight"
+        if roles.labels and self.ignored and columns[roles.labels].dtype.kind in "if":
+            labels = columns[roles.labels].reshape(rows, -1)[:, 0]
+            for label in self.ignored:
+                yield labels == label, f"rows with the label {label}"
+
+
+@dataclass
+class Tally:
+    """What was left out, and what else is said of a file, by reading it once."""
+
+    rows: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return what was left out, as a sentence; nothing if nothing was."""
+        return (left_out(self.left_out),) if self.left_out else ()
+
+
+def left_out(counts: Mapping[str, int]) -> str:
+    """Return a sentence on what was left out, with counts.
+
+    >>> left_out({"refusals": 9, "rows without a label": 1_000})
+    'left out: 9 refusals, 1,000 rows without a label'
+    """
+    return "left out: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items())

@@ -1,0 +1,162 @@
+"""The files of a table, as the table sees them, and those that are read as streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from calibtool.data.files.arrow_file import errors
+from calibtool.data.files.streams import Stream
+
+
+class TableFile(Protocol):
+    """One file of a table, of one or several that are read as one.
+
+    Attributes:
+        shown: what messages call it.
+        number: its position among the files.
+        keys: the columns in its path, with their value.
+    """
+
+    @property
+    def shown(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def keys(self) -> dict[str, Any]: ...
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns in the file itself."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, before any filter."""
+
+    @property
+    def path(self) -> str | None:
+        """Its path on this machine; None for a file of a server."""
+
+    def open(self) -> None:
+        """Check that the file is there and can be read. Raises UnreadableError, InputError."""
+
+    def stamp(self) -> tuple[str, int | None, str]:
+        """Return its name, its size in bytes, and when it was written."""
+
+    def place(self, row: int) -> str:
+        """Return what to call a row."""
+
+    def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
+        """Yield what to read at a time: something that tells it, first row, number of rows."""
+
+    def batches(
+        self, names: Sequence[str], size: int, piece: Any = None, *, threads: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the named columns of a piece, or of the whole file, at most `size` rows each."""
+
+
+@dataclass(eq=False)
+class Whole:
+    """A file that is read from front to back, in one piece; formats say how."""
+
+    stream: Stream
+    number: int
+    key_schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    keys: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        return self.stream.shown
+
+    @property
+    def path(self) -> str | None:
+        return self.stream.path if self.stream.filesystem is None else None
+
+    def open(self) -> None:
+        self.stream().close()
+
+    @cached_property
+    def rows(self) -> int:
+        raise NotImplementedError
+
+    def stamp(self) -> tuple[str, int | None, str]:
+        from pyarrow import fs
+
+        with errors(self.shown, near=self.path is not None):
+            filesystem = self.stream.filesystem or fs.LocalFileSystem()
+            info = filesystem.get_file_info(self.stream.path)
+            return self.shown, info.size, str(info.mtime_ns)
+
+    def place(self, row: int) -> str:
+        return f"row {row} (counting from 0)"
+
+    def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
+        yield None, 0, self.rows
+
+    def batches(
+        self, names: Sequence[str], size: int, piece: Any = None, *, threads: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        inside = [name for name in dict.fromkeys(names) if name not in self.keys]
+        for whole in self._read(inside):
+            for start in range(0, whole.num_rows, size):
+                batch = whole.slice(start, size)
+                for name in names:
+                    if name in self.keys:
+                        kind = self.key_schema.field(name).type
+                        value = pa.repeat(pa.scalar(self.keys[name], kind), batch.num_rows)
+                        batch = batch.append_column(name, value)
+                yield batch
+
+    def _read(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the named columns, in order."""
+        raise NotImplementedError
+
+
+@dataclass(eq=False)
+class Memory:
+    """Rows in memory: those of a log, or of a data frame."""
+
+    shown: str
+    table: pa.Table
+    file: str | None = None
+    number: int = 0
+    keys: dict[str, Any] = field(default_factory=dict)
+    unit: str = "row"
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.table.schema
+
+    @property
+    def rows(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def path(self) -> str | None:
+        return self.file
+
+    def open(self) -> None:
+        """Do nothing: the rows are there."""
+
+    def stamp(self) -> tuple[str, int | None, str]:
+        from pathlib import Path
+
+        if self.file is None or not Path(self.file).exists():
+            return self.shown, int(self.table.nbytes), ""
+        status = Path(self.file).stat()
+        return self.shown, status.st_size, str(status.st_mtime_ns)
+
+    def place(self, row: int) -> str:
+        return f"{self.unit} {row} (counting from 0)"
+
+    def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
+        yield None, 0, self.rows
+
+    def batches(
+        self, names: Sequence[str], size: int, piece: Any = None, *, threads: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        with errors(self.shown):
+            yield from self.table.select(list(dict.fromkeys(names))).to_batches(max_chunksize=size)
