@@ -111,9 +111,7 @@ class RowResults(Results):
     """Variants measured on the same rows by the same draws: any two are paired.
 
     Attributes:
-        collected: what the pass kept of each variant.
-        left: files that could not be read and were left out, with the reason.
-        said: sentences on what was read.
+        collected, left, said: what the pass kept of each variant, `skipped` and `notes`.
     """
 
     collected: tuple[Collected, ...] = ()
@@ -122,12 +120,10 @@ class RowResults(Results):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what was read, and on what was left out of it."""
         return self.said
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
-        """Files that could not be read and were left out, with the reason."""
         return self.left
 
     def means(self, variant: int = 0) -> tuple[float, float]:

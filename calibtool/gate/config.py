@@ -24,7 +24,8 @@ FILES = ("calibtool.toml", "pyproject.toml")  # searched for in this order
 # options of reading that are texts
 TEXTS = (
     *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
-    *("predictions", "weights", "classes", "filter"),
+    *("predictions", "weights", "classes", "filter", "reader", "split", "join", "norm", "scorer"),
+    *("options", "question"),
 )
 # key -> type, and the accepted values, or () for any
 SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
@@ -44,7 +45,8 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "ci": (str, bootstrap.METHODS),
     **dict.fromkeys(TEXTS, (str, ())),
     "renormalize": (bool, ()),
-    "skip_bad_files": (bool, ()),
+    **dict.fromkeys(("skip_bad_files", "skip_bad_rows", "drop_missing"), (bool, ())),
+    "scale": (float, ()),
     "max_unpacked": (float, ()),
 }
 WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}

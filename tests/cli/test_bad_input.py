@@ -420,7 +420,7 @@ def test_a_missing_value_in_a_column_is_told_by_its_row(column, refused, data):
         ("score;label\n0.5;1\n0.3;0\n", ("score;label",)),
         ("0.5,1\n0.3,0\n", ("--score",)),
         ("score,score,label\n0.5,0.1,1\n", ("score",)),
-        ("score,label\n" + "0.5,1\n" * 100_000 + "x,0\n", ("score", "further down")),
+        ("score,label\n" + "0.5,1\n" * 100_000 + "x,0\n", ("score", "row 100000")),
         ("score,label\n" + "0.5,1\n" * 200_000 + "x,0\n", ("score", "'x' in row 200000")),
     ],
     ids=[

@@ -288,7 +288,7 @@ def test_file_addresses_are_paths(folder):
 
 
 def test_a_filter_on_npz_says_what_is_possible(folder):
-    with pytest.raises(UsageError, match="parquet, Arrow and csv"):
+    with pytest.raises(UsageError, match="tables and logs"):
         ct.load(folder / "one.npz", filter="score > 0.5")
     with pytest.raises(CalibtoolError, match="no such file"):
         ct.load(folder / "none.parquet", filter="score > 0.5")

@@ -17,7 +17,7 @@ from fuzzing.arrays import edit_header, npy, npz, odd_array, odd_predictions
 from fuzzing.bytes import damage
 from fuzzing.documents import damage_json, damage_toml
 from fuzzing.seeds import GOOD, Seed, of_documents, of_readers
-from fuzzing.tables import WRITERS, damage_binary, damage_text, odd_table
+from fuzzing.tables import WRITERS, damage_binary, damage_lines, damage_text, odd_table
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ WEIGHTS = {
     ".npy": 6.0,
     ".arrow": 8.0,
     ".feather": 6.0,
+    ".jsonl": 6.0,
 }
 LEAST = 2.0
 BOMBS = 0.003  # share of npz files that are kilobytes and unpack to gigabytes: they take seconds
@@ -114,6 +115,8 @@ def _of_reader(suffix: str, seeds: list[Seed]) -> Kind:
         return _document(weight, suffix, seeds, _damage_npz, "rows")
     if suffix == ".npy":
         return _document(weight, suffix, seeds, _damage_npy, "array")
+    if suffix not in ARROW_FORMATS:
+        return _document(weight, suffix, seeds, damage_lines, "rows")
     format_ = ARROW_FORMATS[suffix]
     if format_ in ("csv", "tsv"):
         return _document(weight, suffix, seeds, damage_text, "rows")

@@ -19,7 +19,7 @@ from calibtool.data.files.find import ARROW_FORMATS
 from calibtool.data.files.formats import SUFFIXES
 from fuzzing.archives import archive, members
 from fuzzing.arrays import npy, npz
-from fuzzing.tables import WRITERS
+from fuzzing.tables import WRITERS, json_lines
 
 ROOT = Path(__file__).parents[2]
 CALIBRATORS = ROOT / "tests" / "goldens" / "calibrators-v1"
@@ -127,10 +127,15 @@ def _table_seeds(of: _Predictions, format_: str) -> list[Seed]:
     return seeds
 
 
+def _lines_seeds(of: _Predictions) -> list[Seed]:
+    return [Seed(json_lines(table, Random(7))) for table in of.tables()]
+
+
 # suffix -> its good files, for readers that are none of Arrow's
 MAKERS: dict[str, Callable[[_Predictions], list[Seed]]] = {
     ".npz": _npz_seeds,
     ".npy": _npy_seeds,
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), _lines_seeds),
 }
 
 

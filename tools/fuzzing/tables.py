@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from random import Random
@@ -15,6 +16,7 @@ import pyarrow.parquet
 
 from fuzzing.arrays import FINITE, SPECIAL, generator
 from fuzzing.bytes import INDEXED, damage
+from fuzzing.documents import damage_json
 from fuzzing.hostile import TEXTS
 
 Make = Callable[[np.random.Generator, int], Any]  # a column of n rows
@@ -136,6 +138,21 @@ WRITERS: dict[str, Callable[[pa.Table, Random], bytes]] = {
     "csv": csv,
     "tsv": tsv,
 }
+
+
+def json_lines(table: pa.Table, rng: Random) -> bytes:
+    """Write an object per row, a line each."""
+    lines = [json.dumps(row, default=str) for row in table.to_pylist()]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def damage_lines(rng: Random, data: bytes) -> bytes:
+    """Return JSON lines with other values, nesting, numbers or encoding in some of them."""
+    lines = data.split(b"\n")
+    if rng.random() < 0.3:
+        return damage(rng, data)
+    lines[rng.randrange(len(lines))] = damage_json(rng, rng.choice(lines))
+    return b"\n".join(lines)
 
 
 def damage_binary(rng: Random, data: bytes, write: Callable[[pa.Table, Random], bytes]) -> bytes:

@@ -15,7 +15,7 @@ from calibtool.data.files import filter as filters
 from calibtool.data.files.arrow_file import errors
 from calibtool.data.files.reader import NAMED, NUMBERS, TWICE, Column, Part, Skipped
 from calibtool.data.files.table_file import TableFile
-from calibtool.data.files.values import column_of, family, recut, to_numpy
+from calibtool.data.files.values import Where, column_of, family, recut, to_numpy
 from calibtool.errors import InputError, UnreadableError
 from calibtool.types import Array
 
@@ -154,8 +154,10 @@ class ArrowTable:
         """Return a column's first row, whatever the filter; None if there are no rows."""
         batch = self._first_batch(name)
         with errors(self.source):
-            where, optional = f"{self.source}: {name}", name in self.optional
-            return None if batch is None else to_numpy(batch.column(0), where, 0, optional=optional)
+            if batch is None:
+                return None
+            where = Where(f"{self.source}: {name}")
+            return to_numpy(batch.column(0), where, optional=name in self.optional)
 
     def locate(self, row: int) -> str:
         """Return what to call a row, by its number among all: its file, and its number there."""
@@ -215,8 +217,7 @@ class ArrowTable:
                 piece = {
                     name: to_numpy(
                         batch.column(name),
-                        f"{file.shown}: {name}",
-                        numbers,
+                        Where(f"{file.shown}: {name}", numbers, file.place),
                         optional=name in self.optional,
                     )
                     for name in names
@@ -349,10 +350,15 @@ class ArrowTable:
                     f"column {name!r} is {stored} in this file and {common} in {self._like[name]}",
                 )
 
+    def _tells(self, batch: pa.RecordBatch, name: str) -> bool:
+        """Return whether there is a row, and a value in it where values may be missing."""
+        missing = batch.column(0).null_count if name in self.optional else 0
+        return bool(batch.num_rows > missing)
+
     def _first_batch(self, name: str) -> pa.RecordBatch | None:
         for file in self._files:
             try:
-                batch = next((b for b in file.batches([name], 1) if b.num_rows), None)
+                batch = next((b for b in file.batches([name], 1) if self._tells(b, name)), None)
             except UnreadableError:
                 if not self._skip_bad:
                     raise

@@ -134,7 +134,7 @@ class FrameTable:
         """Yield the named columns of a computed partition."""
         import pyarrow as pa
 
-        from calibtool.data.files.values import family, recut, to_numpy
+        from calibtool.data.files.values import Where, family, recut, to_numpy
 
         try:
             table = pa.Table.from_pandas(part.content[list(names)], preserve_index=False)
@@ -154,8 +154,7 @@ class FrameTable:
                 yield {
                     name: to_numpy(
                         batch.column(name),
-                        f"{part.file}: {name}",
-                        row,
+                        Where(f"{part.file}: {name}", row),
                         optional=name in self.optional,
                     )
                     for name in names

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as arrow_json
@@ -27,9 +29,9 @@ from calibtool.parallel import cores, ordered
 BLOCK = 1 << 23
 # Bytes of the lines that tell the columns and their types. A field that no line of these has is
 # not found; all of a common file is in them.
-HEAD = 1 << 24
+HEAD = 1 << 22
+OPENED = 1000  # lists and objects in a line up to which pyarrow parses it: it stands about 10,000
 _BLANK = re.compile(rb"^[ \t\r]*\n", re.MULTILINE)
-_MAYBE_BLANK = (b"\n\n", b"\n\r", b"\n ", b"\n\t")
 _KINDS: Mapping[type, str] = {bool: "bool", int: "number", float: "number", str: "text"}
 
 
@@ -51,10 +53,12 @@ class JsonLines(Whole):
     def schema(self) -> pa.Schema:
         """The fields of the first lines by dotted path, and what the wanted paths lead to."""
         _, block = next(self._blocks(HEAD), (1, b""))
-        try:
-            table = _parsed(block, None)
-            fields = [f for top in table.schema for f in _leaves(top, top.name)]
-        except pa.ArrowException:
+        fields: list[pa.Field] = []
+        with suppress(pa.ArrowException, UnicodeDecodeError):
+            if not _is_deep(block):
+                table = _parsed(block, None)
+                fields = [f for top in table.schema for f in _leaves(top, top.name)]
+        if not fields:
             objects = [record for _, record in self._objects(1, block)]
             columns = records.Columns()
             for record in objects:
@@ -65,7 +69,8 @@ class JsonLines(Whole):
         for path in dict.fromkeys(self.wanted):
             if path not in known:
                 found = [records.at(record, path) for _, record in self._objects(1, block)]
-                if any(value is not None for value in found):
+                # an object is a prefix of columns, one per class
+                if any(value is not None and not isinstance(value, dict) for value in found):
                     fields.append(pa.field(path, _type(found)))
         return pa.schema(fields)
 
@@ -126,13 +131,13 @@ class JsonLines(Whole):
             return pa.RecordBatch.from_struct_array(pa.array([{}] * _count(block), pa.struct([])))
         try:
             explicit = _explicit(kinds)
-            if explicit is None:
+            if explicit is None or _is_deep(block):
                 return self._slowly(number, block, kinds)
             table = _parsed(block, explicit)
             arrays = [_follow(table, name).cast(kinds[name]) for name in names]
             if table.num_rows != _count(block):  # pyarrow takes two values in one line for two rows
                 return self._slowly(number, block, kinds)
-        except (pa.ArrowException, IndexError, KeyError):
+        except (pa.ArrowException, IndexError, KeyError, UnicodeDecodeError):
             return self._slowly(number, block, kinds)
         return pa.RecordBatch.from_arrays(arrays, names=names)
 
@@ -151,7 +156,7 @@ class JsonLines(Whole):
     def _array(self, name: str, values: list[Any], kind: pa.DataType, lines: list[int]) -> pa.Array:
         """Return values as a column of this type, or of a wider one of the same kind."""
         if pa.types.is_string(kind):
-            return pa.array([_text(value) for value in values], kind)
+            return self._texts(name, [_text(value) for value in values], lines)
         for attempt in (kind, pa.float64() if pa.types.is_integer(kind) else None, None):
             try:
                 made = pa.array(values, attempt)
@@ -167,6 +172,15 @@ class JsonLines(Whole):
                 reason = f"line {line:,}: {name} is {shown}, where lines before have {kind} values"
                 raise UnreadableError(self.shown, reason) from None
         raise UnreadableError(self.shown, f"line {lines[0]:,} ff.: {name} holds several kinds")
+
+    def _texts(self, name: str, values: list[str | None], lines: list[int]) -> pa.Array:
+        for value, line in zip(values, lines, strict=True):
+            try:
+                (value or "").encode()
+            except UnicodeEncodeError:
+                reason = f"line {line:,}: {name} holds half of a surrogate pair, which is no text"
+                raise UnreadableError(self.shown, reason) from None
+        return pa.array(values, pa.string())
 
     def _objects(self, number: int, block: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the objects of a block by line. Raises UnreadableError, or notes the bad line."""
@@ -186,6 +200,17 @@ class JsonLines(Whole):
                 self.bad[line] = error.reason
                 continue
             yield line, record
+
+
+def _is_deep(block: bytes) -> bool:
+    """Return whether a line opens so many lists and objects that they may stand in one another too
+    deep for pyarrow, whose parser then runs off the end of its stack."""
+    data = np.frombuffer(block, dtype=np.uint8)
+    opened = np.flatnonzero((data == ord("[")) | (data == ord("{")))
+    if len(opened) <= OPENED:
+        return False
+    line = np.searchsorted(np.flatnonzero(data == ord("\n")), opened)
+    return bool((line[OPENED:] == line[:-OPENED]).any())
 
 
 def _parsed(block: bytes, schema: pa.Schema | None) -> pa.Table:
@@ -267,6 +292,6 @@ def _text(value: Any) -> str | None:
 def _count(block: bytes) -> int:
     """Return the number of lines of a block that are not blank."""
     lines = block.count(b"\n")
-    if block[:1] in b" \t\r\n" or any(mark in block for mark in _MAYBE_BLANK):
+    if block.startswith(b"{") + block.count(b"\n{") < lines:  # some begin otherwise: with spaces?
         lines -= len(_BLANK.findall(block))
     return lines

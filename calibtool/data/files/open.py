@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from calibtool.data.files.find import find
@@ -58,6 +59,8 @@ def open_source(
     if choice.labels_file and choice.id:
         tied = joined(choice, table, open_table)
         table.notes = (*table.notes, *stray(tied, table))
+        if tied.labels.dtype.kind == "U" and len(roles.values) > 1 and not roles.class_names:
+            roles = replace(roles, class_names=roles.values)
     elif choice.labels_file:
         side = open_table(choice.labels_file, Choice(max_unpacked=choice.max_unpacked))
         if len(side.columns) != 1:

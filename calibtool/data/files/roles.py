@@ -171,6 +171,8 @@ def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles
     roles = _typed(table, Roles(kind, values, labels=labels, weights=weights))
     width = len(values) if len(values) > 1 else columns[values[0]].width
     names = _class_names(table, choice, labels, suffixes, 2 if width == 1 else width)
+    if names is None and len(values) > 1 and labels and columns[labels].family == "text":
+        names = values  # columns that are called by their classes
     return replace(roles, class_names=names)
 
 

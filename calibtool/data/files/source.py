@@ -11,7 +11,7 @@ import numpy as np
 
 from calibtool.data import written
 from calibtool.data.files.join import Joined
-from calibtool.data.files.kept import Kept, Tally
+from calibtool.data.files.omissions import Omissions, Tally
 from calibtool.data.files.reader import NUMBERS, RECORDS, Part, Reader
 from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.predictions import Kind, Predictions
@@ -68,7 +68,7 @@ class Source:
     @property
     def rows(self) -> int:
         """N, from the file's metadata; counted by reading if rows or files can be left out."""
-        if not self._kept.all:
+        if not self._omissions.none:
             return self._tally.rows
         if self.choice.filter or self.choice.skip_bad_files:
             return self.table.count(self._names)
@@ -92,14 +92,14 @@ class Source:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what was read, and on rows that were left out, with their number."""
-        tally = () if self._kept.all else self._tally.sentences()
+        tally = () if self._omissions.none else self._tally.sentences()
         written = [f"{name}: {what}" for name, what in sorted(self._written.items())]
         return (*self.table.notes, *written, *tally)
 
     @cached_property
-    def _kept(self) -> Kept:
+    def _omissions(self) -> Omissions:
         named = bool(self.roles.labels) and self.table.marks_unlabelled
-        return Kept.of(self.choice, self.roles, self.joined, named=named)
+        return Omissions.of(self.choice, self.roles, self.joined, named=named)
 
     @cached_property
     def _written(self) -> dict[str, str]:
@@ -112,7 +112,7 @@ class Source:
         tally = Tally()
         for columns in self.table.blocks(self._names, TALLY_ROWS):
             rows = len(columns[self.roles.values[0]])
-            keep, reasons = self._kept.reasons(columns, rows)
+            keep, reasons = self._omissions.reasons(columns, rows)
             tally.rows += int(keep.sum())
             tally.left_out.update(reasons)
         return tally
@@ -228,9 +228,9 @@ class Source:
         self, columns: dict[str, Array], place: Origin, rows: int
     ) -> tuple[dict[str, Array], Origin]:
         """Return the rows of a block that are kept, and their numbers."""
-        if self._kept.all:
+        if self._omissions.none:
             return columns, place
-        keep, _ = self._kept.reasons(columns, rows)
+        keep, _ = self._omissions.reasons(columns, rows)
         if keep.all():
             return columns, place
         numbers = place.first_row + np.arange(rows) if place.numbers is None else place.numbers

@@ -73,6 +73,8 @@ class _Guarded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
+            if hasattr(self._stream, "readinto"):
+                return int(self._stream.readinto(buffer))
             data = self._stream.read(len(buffer))
         except OSError as error:
             reason = secrets.clean(error) if error.strerror is None else error.strerror

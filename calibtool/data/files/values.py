@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,25 @@ from calibtool.types import Array
 # Most bytes of the texts of one column that are kept at a time. numpy gives every text the room of
 # the longest: a single long one, in a damaged or hostile file, would take the memory of all rows.
 MOST_TEXT = 1 << 30
+
+
+class Where(NamedTuple):
+    """What messages call a column and its rows.
+
+    Attributes:
+        name: of the column, after that of its file.
+        numbers: the number of each row, or that of the first.
+        place: returns what to call a row by its number.
+    """
+
+    name: str
+    numbers: Array | int = 0
+    place: Callable[[int], str] = "row {} (counting from 0)".format
+
+    def row(self, index: int) -> str:
+        """Return what to call the row at `index` of the column."""
+        one = self.numbers + index if isinstance(self.numbers, int) else int(self.numbers[index])
+        return self.place(one)
 
 
 def recut(
@@ -120,15 +140,12 @@ def family(kind: pa.DataType) -> str:
     return str(kind)
 
 
-def to_numpy(
-    column: pa.Array, where: str, numbers: Array | int, width: int = 1, *, optional: bool = False
-) -> Array:
+def to_numpy(column: pa.Array, where: Where, width: int = 1, *, optional: bool = False) -> Array:
     """Return a column as an array, (n,) or (n, width), of lists of lists with further dimensions.
 
     Args:
         column: the column.
-        where: what messages call it.
-        numbers: the number of each row, or that of the first row.
+        where: what messages call it and its rows.
         width: values of `column` per row; more than 1 for the flattened values of a list.
         optional: whether nulls become NaN, or "" among texts.
 
@@ -136,21 +153,20 @@ def to_numpy(
     that they cannot be kept beside one another.
     """
     if isinstance(column, pa.ExtensionArray):
-        return to_numpy(column.storage, where, numbers, width, optional=optional)
+        return to_numpy(column.storage, where, width, optional=optional)
     if column.null_count and optional:
-        return _with_gaps(column, where, numbers, width)
+        return _with_gaps(column, where, width)
     if column.null_count:
         null = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-        row = _row_number(numbers, int(null[0]) // width)
         raise InputError(
-            f"{where}: row {row} (counting from 0) is null; drop or fill such rows, or "
+            f"{where.name}: {where.row(int(null[0]) // width)} is null; drop or fill such rows, or "
             "leave out those without a score or a label with --drop-missing"
         )
     kind = column.type
     if _is_list(kind):
-        return _nested(column, where, numbers, width, optional=optional)
+        return _nested(column, where, width, optional=optional)
     if pa.types.is_dictionary(kind):
-        return _decoded(column, where, numbers, width, optional=optional)
+        return _decoded(column, where, width, optional=optional)
     if _is_text(kind):
         longest = pc.max(pc.utf8_length(column)).as_py() or 0
         _require_short(len(column), 4 * longest, where)  # numpy keeps 4 bytes per character
@@ -160,23 +176,19 @@ def to_numpy(
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
-def _require_short(rows: int, size: int, where: str) -> None:
+def _require_short(rows: int, size: int, where: Where) -> None:
     """Check that `rows` texts fit into memory: each takes as many bytes as the longest, `size`."""
     if rows * size > MOST_TEXT:
         raise InputError(
-            f"{where}: {rows:,} rows with a text of up to {size // 4:,} characters are too much "
+            f"{where.name}: {rows:,} rows of up to {size // 4:,} characters are too much "
             "text; name a column of shorter texts"
         )
 
 
-def _row_number(numbers: Array | int, index: int) -> int:
-    return numbers + index if isinstance(numbers, int) else int(numbers[index])
-
-
-def _with_gaps(column: pa.Array, where: str, numbers: Array | int, width: int) -> Array:
+def _with_gaps(column: pa.Array, where: Where, width: int) -> Array:
     """Return a column with NaN, or "" among texts, where there is no value."""
     there = column.is_valid().to_numpy(zero_copy_only=False)
-    held = to_numpy(column.drop_null(), where, numbers, width, optional=True)
+    held = to_numpy(column.drop_null(), where, width, optional=True)
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
     number = held.dtype.kind in "fiub"
@@ -188,8 +200,7 @@ def _with_gaps(column: pa.Array, where: str, numbers: Array | int, width: int) -
 
 def _decoded(
     column: pa.DictionaryArray,
-    where: str,
-    numbers: Array | int,
+    where: Where,
     width: int,
     *,
     optional: bool = False,
@@ -198,25 +209,22 @@ def _decoded(
     same names differently."""
     # messages about an entry of the dictionary could not name a row
     if column.dictionary.null_count or _is_list(column.type.value_type):
-        return to_numpy(column.dictionary_decode(), where, numbers, width, optional=optional)
-    values = to_numpy(column.dictionary, where, 0)
+        return to_numpy(column.dictionary_decode(), where, width, optional=optional)
+    values = to_numpy(column.dictionary, Where(where.name))
     if values.dtype.kind == "U":
         _require_short(len(column), values.itemsize, where)
     return values[np.asarray(column.indices.to_numpy(zero_copy_only=False))]
 
 
-def _nested(
-    column: pa.Array, where: str, numbers: Array | int, outer: int, *, optional: bool = False
-) -> Array:
+def _nested(column: pa.Array, where: Where, outer: int, *, optional: bool = False) -> Array:
     """Return lists as an array with one more dimension; a row has `outer` of them."""
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     if lengths.size and (lengths != lengths[0]).any():
         at = int(np.argmax(lengths != lengths[0]))
-        row = _row_number(numbers, at // outer)
         raise InputError(
-            f"{where}: row {row} (counting from 0) has {lengths[at]} values, others have "
+            f"{where.name}: {where.row(at // outer)} has {lengths[at]} values, others have "
             f"{lengths[0]}"
         )
     width = int(lengths[0]) if lengths.size else 0
-    inside = to_numpy(column.flatten(), where, numbers, max(outer * width, 1), optional=optional)
+    inside = to_numpy(column.flatten(), where, max(outer * width, 1), optional=optional)
     return inside.reshape(len(column), width, *inside.shape[1:])

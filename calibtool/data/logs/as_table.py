@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from calibtool.data.files.arrow import ArrowTable
-from calibtool.data.files.kept import left_out
+from calibtool.data.files.omissions import left_out
 from calibtool.data.files.table_file import Memory
 from calibtool.data.logs.log import Log
 from calibtool.errors import InputError

@@ -3,6 +3,7 @@ of the others."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.written import IGNORED, missing
 from calibtool.types import Array
 
+_PLURAL = re.compile(r"(?<=\w)s\b")  # of the first word that has one
 UNLABELLED = -1  # the label of Hugging Face's ClassLabel for a row that has none
 
 
 @dataclass(eq=False)
-class Kept:
+class Omissions:
     """The rule by which rows are kept.
 
     Attributes:
@@ -34,17 +36,17 @@ class Kept:
     joined: Joined | None = None
 
     @staticmethod
-    def of(choice: Choice, roles: Roles, joined: Joined | None, *, named: bool) -> Kept:
+    def of(choice: Choice, roles: Roles, joined: Joined | None, *, named: bool) -> Omissions:
         """Return the rule; `named`: whether the file itself names the classes of its labels."""
         ignored: tuple[int, ...] = ()
         if (roles.labels or "").lower() == "label_ids" or choice.drop_missing:
             ignored = (IGNORED,)
         if named or choice.drop_missing:
             ignored = (*ignored, UNLABELLED)
-        return Kept(roles, choice.drop_missing, ignored, joined)
+        return Omissions(roles, choice.drop_missing, ignored, joined)
 
     @property
-    def all(self) -> bool:
+    def none(self) -> bool:
         """Whether no row can be left out."""
         inner = self.joined is not None and self.joined.inner
         return not (self.drop_missing or self.ignored or inner)
@@ -97,7 +99,11 @@ class Tally:
 def left_out(counts: Mapping[str, int]) -> str:
     """Return a sentence on what was left out, with counts.
 
-    >>> left_out({"refusals": 9, "rows without a label": 1_000})
-    'left out: 9 refusals, 1,000 rows without a label'
+    >>> left_out({"refusals": 9, "rows without a label": 1})
+    'left out: 9 refusals, 1 row without a label'
     """
-    return "left out: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+    named = (
+        f"{count:,} {reason if count > 1 else _PLURAL.sub('', reason, count=1)}"
+        for reason, count in counts.items()
+    )
+    return f"left out: {', '.join(named)}"
