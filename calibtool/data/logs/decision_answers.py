@@ -25,6 +25,7 @@ NO_CLASSES = "answers that are no classification"
 NO_PROBABILITIES = "answers without probabilities"
 _ABOUT_ONE = 2e-4  # four decimals of up to four options: sums of 0.9998 to 1.0002 are published
 _FLOAT = 1e-9  # the error of summing up to 255 doubles, generously
+_LONGEST_LEVEL = 9  # digits: an ordered rubric has 2 to 10 levels
 _ROUNDED = (3, 4)  # decimals to which services round
 
 
@@ -109,28 +110,30 @@ def level_of(value: Any) -> str | None:
     ('3', '3', None, None)
     """
     if isinstance(value, str):
-        return str(int(value)) if value.isascii() and value.isdigit() else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        short = len(value) <= _LONGEST_LEVEL and value.isascii() and value.isdigit()
+        return str(int(value)) if short else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return None
-    return str(int(value)) if float(value).is_integer() else None
+    return str(int(value)) if isinstance(value, int) or value.is_integer() else None
 
 
-def number(value: Any, what: str) -> float:
-    """Return a finite number. Raises DamagedAnswerError, which says what it should be."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DamagedAnswerError(f"{what} must be a number (got {echo(value)})")
-    try:
-        result = float(value)
-    except OverflowError:  # an integer of more than 308 digits
-        result = math.inf
+def number(value: Any, what: str, of: Any = None) -> float:
+    """Return a finite number. Raises DamagedAnswerError, which says what, of what, it should be."""
+    result = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            result = float(value)
+        except OverflowError:  # an integer of more than 308 digits
+            result = math.inf
     if not math.isfinite(result):
-        raise DamagedAnswerError(f"{what} must be a finite number (got {echo(value)})")
+        whose = what if of is None else f"{what} of {echo(of)}"
+        raise DamagedAnswerError(f"{whose} must be a finite number (got {echo(value)})")
     return result
 
 
 def is_answer(value: Any) -> bool:
     """Return whether this is an answer of a decision model, by its keys."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return False
     kind = _kind(value)
     if kind in YES_NO:
@@ -144,7 +147,7 @@ def parse(answer: Any, asked: Asked, *, renormalize: bool = False) -> Answer | s
     """Return an answer, or the reason for leaving it out. Raises DamagedAnswerError."""
     if answer is None:
         return MISSING_ANSWER
-    if not isinstance(answer, Mapping):
+    if not isinstance(answer, dict):
         raise DamagedAnswerError(f"an answer must be an object (got {echo(answer)})")
     kind = _kind(answer)
     if kind == REFUSAL or answer.get("refusal"):
@@ -169,13 +172,16 @@ def normalised(values: Sequence[float], *, renormalize: bool = False) -> tuple[f
 
     Raises DamagedAnswerError for any other sum, unless `renormalize`.
     """
-    total = math.fsum(values)
+    try:
+        total = math.fsum(values)
+    except OverflowError:
+        total = math.inf
     rounding = next(
         (0.5 * 10**-digits for digits in _ROUNDED if all(p == round(p, digits) for p in values)),
         0.0,
     )
     off = abs(total - 1) > max(_ABOUT_ONE, rounding * len(values)) + _FLOAT
-    if min(values) < 0 or total <= 0 or (off and not renormalize):
+    if min(values) < 0 or not 0 < total < math.inf or (off and not renormalize):
         raise DamagedAnswerError(
             f"the probabilities must be at least 0 and sum to 1 (their sum is {total:.6g}, the "
             f"smallest is {min(values):.6g}); --renormalize accepts any sum"
@@ -191,7 +197,7 @@ def asked_of(question: Any) -> Asked:
     >>> asked_of({"criteria": ["calm", "angry"]}).texts
     ('calm', 'angry')
     """
-    if not isinstance(question, Mapping):
+    if not isinstance(question, dict):
         return Asked()
     name = question.get("name")
     name = name if isinstance(name, str) else None
@@ -203,7 +209,7 @@ def asked_of(question: Any) -> Asked:
         ),
         None,
     )
-    if isinstance(listed, Mapping):
+    if isinstance(listed, dict):
         levels = {level_of(key): value for key, value in listed.items()}
         if question.get("type") == SCORE and None not in levels:
             ordered = sorted(levels, key=int)  # type: ignore[arg-type]
@@ -212,14 +218,15 @@ def asked_of(question: Any) -> Asked:
     if not isinstance(listed, list):
         return Asked(name)
     values = [_value(item) for item in listed]
-    if not all(isinstance(value, str | bool | int) for value in values):
+    if not all(isinstance(value, str | int) for value in values):  # a bool is an int
         return Asked(name)
-    return Asked(name, tuple(map(key_of, values)), tuple(map(_text, values)))
+    keys = tuple(map(key_of, values))
+    return Asked(name, keys if len(set(keys)) == len(keys) else (), tuple(map(_text, values)))
 
 
 def _value(item: Any) -> Any:
     """Return the value, or the label, of an option or level of a request."""
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return item
     return next((item[key] for key in ("value", "label", "name") if key in item), None)
 
@@ -241,7 +248,7 @@ def _kind(answer: Mapping[str, Any]) -> str:
 def _yes_no(kind: str, answer: Mapping[str, Any]) -> Answer | str:
     """Return a yes/no answer, whose second option is true."""
     value = next((answer[key] for key in ("noul", "probability") if key in answer), None)
-    if value is None and isinstance(answer.get("probabilities"), Mapping):
+    if value is None and isinstance(answer.get("probabilities"), dict):
         value = answer["probabilities"].get("true")
     if value is None:
         return NO_PROBABILITIES
@@ -255,10 +262,10 @@ def _listed(
     written: Any, *, levels: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[float, ...]]:
     """Return the key, name and probability of each option that an answer lists."""
-    if isinstance(written, Mapping):
+    if isinstance(written, dict):
         items = [(value, "", p) for value, p in written.items()]
     elif isinstance(written, list) and all(
-        isinstance(item, Mapping) and "value" in item and "probability" in item for item in written
+        isinstance(item, dict) and "value" in item and "probability" in item for item in written
     ):
         items = [(item["value"], _text(item.get("label")), item["probability"]) for item in written]
     else:
@@ -270,7 +277,7 @@ def _listed(
         level = level_of(value) if levels else None
         keys.append(level or key_of(value))
         names.append(text or _text(value))
-        values.append(number(p, f"the probability of {echo(value)}"))
+        values.append(number(p, "the probability", value))
     if len(set(keys)) < len(keys):
         raise DamagedAnswerError(
             f"an option is listed twice: {', '.join(echo(name) for name in names)}"
@@ -283,7 +290,7 @@ def _by_level(answer: Answer, legend: Any, asked: Asked) -> Answer:
     if any(level_of(key) is None for key in answer.keys):
         return answer
     keys = tuple(sorted(answer.keys, key=int))
-    texts = legend if isinstance(legend, Mapping) else {}
+    texts = legend if isinstance(legend, dict) else {}
     ordered = answer.ordered(keys)
     names = []
     for key, name in zip(keys, ordered.names, strict=True):

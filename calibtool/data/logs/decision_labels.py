@@ -39,7 +39,7 @@ def right_option(label: Any, answer: Answer) -> int | None:
         return None
     if isinstance(label, float) and math.isnan(label):
         return None
-    if isinstance(label, Mapping):
+    if isinstance(label, dict):
         return _of_object(label, answer)
     if isinstance(label, list):
         return _of_list(label, answer)
@@ -122,7 +122,7 @@ def _shares(label: Mapping[str, Any], answer: Answer) -> dict[int, float] | None
     if None in places:
         return None
     return {
-        place: number(share, f"the share of {echo(key)}")
+        place: number(share, "the share", key)
         for place, (key, share) in zip(places, label.items(), strict=True)
         if place is not None
     }
@@ -140,7 +140,7 @@ def _of_list(label: Sequence[Any], answer: Answer) -> int | None:
     """Return the option of a distribution that is written as a list."""
     if not label:
         return None
-    if all(isinstance(item, Mapping) and "value" in item for item in label):
+    if all(isinstance(item, dict) and "value" in item for item in label):
         shares = {}
         for item in label:
             place = right_option(item["value"], answer)

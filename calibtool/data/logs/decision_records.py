@@ -65,7 +65,7 @@ class Questions:
     def learn(self, record: Mapping[str, Any]) -> None:
         """Take in the questions of a line, if it has any."""
         found = next((value for path in _QUESTIONS if (value := at(record, path))), None)
-        if isinstance(found, Mapping):
+        if isinstance(found, dict):
             self.by_name.update((name, asked_of(question)) for name, question in found.items())
             self.by_place = [self.by_name[name] for name in found]
         elif isinstance(found, list):
@@ -82,18 +82,18 @@ class Questions:
 
 def looks_like_decision(record: Any) -> bool | None:
     """Return whether a record is a line of such a log; None if it cannot be told by this one."""
-    if not isinstance(record, Mapping):
+    if not isinstance(record, dict):
         return False
     if "answer" in record:
         asked = record.get("question")
-        if record["answer"] is None and isinstance(asked, Mapping) and "type" in asked:
+        if record["answer"] is None and isinstance(asked, dict) and "type" in asked:
             return None
         return is_answer(record["answer"])
     answers = answers_of(record)
     if answers is None:
         return None if why_none(record) in (BLOCKED, FAILED, NO_ANSWERS) else False
-    values = list(answers.values() if isinstance(answers, Mapping) else answers)
-    if not all(value is None or isinstance(value, Mapping) for value in values):
+    values = list(answers.values() if isinstance(answers, dict) else answers)
+    if not all(value is None or isinstance(value, dict) for value in values):
         return False
     return any(map(is_answer, values)) or None
 
@@ -102,7 +102,7 @@ def answers_of(record: Mapping[str, Any]) -> Mapping[str, Any] | list[Any] | Non
     """Return the answers of a line: by question or as a list; None if it has none."""
     for path in _ANSWERS:
         found = at(record, path)
-        if isinstance(found, Mapping | list) and found:
+        if isinstance(found, dict | list) and found:
             return found
     return None
 
@@ -110,7 +110,7 @@ def answers_of(record: Mapping[str, Any]) -> Mapping[str, Any] | list[Any] | Non
 def why_none(record: Mapping[str, Any]) -> str:
     """Return the reason why a line has no answers; "" if it is no line of such a log."""
     parts = [record, *(at(record, path) for path in ("response", "response.body", "body"))]
-    parts = [part for part in parts if isinstance(part, Mapping)]
+    parts = [part for part in parts if isinstance(part, dict)]
     if any(at(part, "prompt_feedback.block_reason") for part in parts):
         return BLOCKED
     status = at(record, "response.status_code")
@@ -125,24 +125,35 @@ def why_none(record: Mapping[str, Any]) -> str:
 
 
 def entries(
-    record: Mapping[str, Any], questions: Questions, labels: str | None = None
+    record: Mapping[str, Any],
+    questions: Questions,
+    labels: str | None = None,
+    wanted: str | None = None,
 ) -> tuple[list[Entry], list[str]]:
     """Return the answers of a line with their labels, and the questions of labels without one.
 
-    `labels` is the path of the labels, if the user typed one. Raises DamagedAnswerError.
+    `labels` is the path of the labels, if the user typed one: in the line, or in each answer. A
+    line's only label belongs to the question that is `wanted`. Raises DamagedAnswerError.
     """
     found = _labels(record, labels)
     if "answer" in record:
         return [_single(record, found)], []
     answers = answers_of(record)
-    if isinstance(answers, Mapping):
+    if isinstance(answers, dict):
         named = [questions.of(name, i) for i, name in enumerate(answers)]
         values = list(answers.values())
     else:
         values = answers or []
         named = [questions.of(_name(answer), i) for i, answer in enumerate(values)]
     names = [name for name, _ in named]
-    tied, spare = _tie(found, names, in_order=isinstance(answers, list))
+    spare: list[str] = []
+    if found is MISSING and labels is not None:
+        within = [at(answer, labels) for answer in values]
+        tied = [MISSING if label is None else label for label in within]
+    elif wanted in names and isinstance(found, str | int | float):
+        tied = [found if name == wanted else MISSING for name in names]
+    else:
+        tied, spare = _tie(found, names, in_order=isinstance(answers, list))
     return [
         Entry(name, answer, asked, label)
         for (name, asked), answer, label in zip(named, values, tied, strict=True)
@@ -152,14 +163,14 @@ def entries(
 def _single(record: Mapping[str, Any], label: Any) -> Entry:
     """Return the answer of a line that has one: of jev-eval's cache, where `id` is the question."""
     question = record.get("question")
-    asked = asked_of(question if isinstance(question, Mapping) else record)
-    cached = isinstance(question, Mapping) and isinstance(record.get("id"), str)
+    asked = asked_of(question if isinstance(question, dict) else record)
+    cached = isinstance(question, dict) and isinstance(record.get("id"), str)
     name = record["id"] if cached else question if isinstance(question, str) else asked.name
     return Entry(name or _name(record["answer"]) or "0", record["answer"], asked, label)
 
 
 def _name(answer: Any) -> str | None:
-    name = answer.get("name") if isinstance(answer, Mapping) else None
+    name = answer.get("name") if isinstance(answer, dict) else None
     if name is None or isinstance(name, str):
         return name
     raise DamagedAnswerError("the name of a question must be a text")
@@ -191,7 +202,7 @@ def _tie(labels: Any, names: Sequence[str], *, in_order: bool) -> tuple[list[Any
                 )
             return labels, []
         labels = by_name
-    if isinstance(labels, Mapping):
+    if isinstance(labels, dict):
         spare = [name for name in labels if name not in names and labels[name] is not None]
         if len(spare) == len(labels) and names == [str(i) for i in range(len(names))]:
             raise DamagedAnswerError(
@@ -209,6 +220,6 @@ def _tie(labels: Any, names: Sequence[str], *, in_order: bool) -> tuple[list[Any
 def _by_name(labels: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     """Yield the labels of a list that carry the names of their questions."""
     for label in labels:
-        if isinstance(label, Mapping) and isinstance(label.get("name"), str):
+        if isinstance(label, dict) and isinstance(label.get("name"), str):
             value = next((label[key] for key in ("label", "gold") if key in label), label)
             yield label["name"], value

@@ -96,7 +96,7 @@ class _Rows:
                 raise DamagedAnswerError("holds no `answers`")
             self.left_out[reason] += 1
             return
-        found, spare = entries(record, self.questions, self.choice.labels)
+        found, spare = entries(record, self.questions, self.choice.labels, wanted)
         self.left_out[SPARE] += len(spare) if wanted is None else spare.count(wanted)
         shared = _line_columns(record)
         for entry in found:
@@ -125,7 +125,9 @@ class _Rows:
         top = answer.top
         confidence: Any = answer.probs[top]
         own = _typed(entry, record, choice.confidence or "confidence")
-        self.differing += isinstance(own, int | float) and abs(own - confidence) > _SAME
+        self.differing += isinstance(own, int | float) and not (
+            confidence - _SAME <= own <= confidence + _SAME
+        )
         if choice.confidence is not None:
             confidence = own
             if confidence is None:
@@ -157,7 +159,7 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
         word, lines = _numbered(file)
         last = _last_lines(file)
         for number, record in lines:
-            if not isinstance(record, Mapping):
+            if not isinstance(record, dict):
                 raise UnreadableError(file.shown, f"{word} {number:,}: expected an object")
             if last and last.get(str(record.get("id")), number) != number:
                 rows.left_out[SUPERSEDED] += 1
@@ -198,7 +200,7 @@ def _first_of_list(head: bytes) -> Any:
 
 def _numbered(file: LogFile) -> tuple[str, Iterator[tuple[int, Any]]]:
     """Return what the records of a file are called, and the records with their numbers."""
-    if file.suffix != ".json" or isinstance(file.first, Mapping):
+    if file.suffix != ".json" or isinstance(file.first, dict):
         return "line", file.records()
     document = file.document
     listed = document if isinstance(document, list) else [document]
@@ -211,19 +213,19 @@ def _last_lines(file: LogFile) -> dict[str, int]:
     Such a file is appended to, and read as a cassette: of equal ids the last line counts.
     """
     first = file.first
-    jevl = isinstance(first, Mapping) and "v" in first and "answers" in first and "id" in first
+    jevl = isinstance(first, dict) and "v" in first and "answers" in first and "id" in first
     if file.suffix != ".jevl" and not jevl:
         return {}
     return {
         str(record["id"]): number
         for number, record in file.records()
-        if isinstance(record, Mapping) and record.get("id") is not None
+        if isinstance(record, dict) and record.get("id") is not None
     }
 
 
 def _line_columns(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties of a line: its id, model and other values that are no parts of it."""
-    cached = "answer" in record and isinstance(record.get("question"), Mapping)
+    cached = "answer" in record and isinstance(record.get("question"), dict)
     found: dict[str, Any] = {}
     identity = None if cached else next((key for key in _IDS if _scalar(record.get(key))), None)
     if identity:

@@ -184,14 +184,14 @@ def test_no_label_is_left_out_where_others_have_one(label):
     ("answer", "label", "message"),
     [
         (noul(1.5), True, r"line 2: question 'q': P\(true\) must be between 0 and 1 \(got 1.5\)"),
-        (noul("0.5"), True, r"P\(true\) must be a number \(got '0.5'\)"),
+        (noul("0.5"), True, r"P\(true\) must be a finite number \(got '0.5'\)"),
         (noul(float("nan")), True, r"P\(true\) must be a finite number"),
         (choice(a=0.7, b=0.2), "a", r"line 2: .*their sum is 0.9,.*--renormalize"),
         (choice(a=1.2, b=-0.2), "a", r"the smallest is -0.2"),
         (
             {"type": "choice", "probabilities": {"a": 0.7, "b": "x"}},
             "a",
-            r"the probability of 'b' must be a number",
+            r"the probability of 'b' must be a finite number",
         ),
         (choice(**HALF), "c", r"the label 'c' is none of the options 'a', 'b'"),
         (choice(**HALF), True, r"the label true is none of the options"),
@@ -387,6 +387,9 @@ def test_labels_by_path():
     assert read(record, labels="truth.gold").columns["correct"] == [0]
     log = read(record, labels="truth.gold", question="q")
     assert log.columns["truth.gold"] == [0]
+    record = line({"q": noul(0.8, gold=False), "r": noul(0.8, gold=True)}, team="x", truth=True)
+    assert read(record, labels="gold").columns["correct"] == [0, 1]
+    assert read(record, labels="truth", question="q").columns["truth"] == [1]
 
 
 def test_columns_beside_the_answers():
