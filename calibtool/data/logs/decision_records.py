@@ -98,7 +98,7 @@ def looks_like_decision(record: Any) -> bool | None:
     return any(map(is_answer, values)) or None
 
 
-def answers_of(record: Mapping[str, Any]) -> Mapping[str, Any] | list[Any] | None:
+def answers_of(record: Mapping[str, Any]) -> dict[str, Any] | list[Any] | None:
     """Return the answers of a line: by question or as a list; None if it has none."""
     for path in _ANSWERS:
         found = at(record, path)
