@@ -34,6 +34,8 @@ class Inspection:
         read: description of the predictions; "" if they cannot be read.
         problem: why they cannot be read, or "".
         oddities: what is unusual about predictions that can be read, one sentence each.
+        format: what the file was recognised as.
+        notes: what was read, and what was left out of it, one sentence each.
     """
 
     source: str
@@ -41,6 +43,8 @@ class Inspection:
     read: str
     problem: str
     oddities: tuple[str, ...]
+    format: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def inspect(path: str, choice: Choice) -> Inspection:
@@ -54,7 +58,9 @@ def inspect(path: str, choice: Choice) -> Inspection:
         source = open_source(path, choice, need_labels=False)
     except CalibtoolError as error:
         columns = tuple((column.name, column.type, "-") for column in table.columns.values())
-        return Inspection(table.source, columns, "", str(error), ())
+        return Inspection(
+            table.source, columns, "", str(error), (), table.format, tuple(table.notes)
+        )
     columns = tuple(
         (
             column.name,
@@ -68,20 +74,25 @@ def inspect(path: str, choice: Choice) -> Inspection:
     try:
         oddities = tuple(_oddities(source))
     except CalibtoolError as error:
-        return Inspection(table.source, columns, read, str(error), ())
-    return Inspection(table.source, columns, read, "", oddities)
+        oddities, problem = (), str(error)
+    else:
+        problem = ""
+    return Inspection(
+        table.source, columns, read, problem, oddities, table.format, tuple(source.notes)
+    )
 
 
 def text(inspection: Inspection) -> Lines:
     """Return the inspection as text for the terminal."""
     table = [[printable(cell) for cell in row] for row in (TITLES, *inspection.columns)]
     widths = [max(len(row[k]) for row in table) for k in (0, 1)]
-    lines = [inspection.source, ""]
+    lines = [f"{inspection.source}: {inspection.format}", ""]
     for name, type_, role in table:
         lines.append(f"  {name:{widths[0]}}  {type_:{widths[1]}}  {role}")
     lines.append("")
     if inspection.read:
         lines.append(f"Would be read: {inspection.read}.")
+    lines += [f"Note: {note}" for note in inspection.notes]
     if inspection.problem:
         lines.append(f"Problem: {inspection.problem}")
     else:
@@ -106,7 +117,8 @@ def _role(name: str, roles: Roles) -> str:
 
 def _oddities(source: Source) -> Iterator[str]:
     """Yield what is unusual about a file, one sentence each."""
-    if not source.roles.labels and source.side_labels is None and source.kind != "confidence":
+    beside = source.side_labels is not None or source.joined is not None
+    if not source.roles.labels and not beside and source.kind != "confidence":
         yield "there are no labels: a calibrator can be applied, nothing can be measured"
     yield from oddities(source, source.roles.values[0])
 

@@ -62,6 +62,7 @@ class ArrowTable:
         """
         self.source = source
         self.skipped: list[Skipped] = []
+        self.format = "a table"
         self.notes = tuple(notes)
         self.optional: frozenset[str] = frozenset()
         self.marks_unlabelled = marks_unlabelled

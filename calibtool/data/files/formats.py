@@ -181,9 +181,12 @@ def open_files(files: FileSet, choice: Choice) -> Reader:
             "with --reader"
         )
     if isinstance(found, LogFormat):
-        return _open_log(found, files, choice)
-    _require_possible(found, files, choice)
-    return found.open(files, choice)
+        table = _open_log(found, files, choice)
+    else:
+        _require_possible(found, files, choice)
+        table = found.open(files, choice)
+    table.format = found.title
+    return table
 
 
 def _require_possible(format_: Format, files: FileSet, choice: Choice) -> None:

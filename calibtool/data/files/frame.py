@@ -33,6 +33,7 @@ class FrameTable:
     partitions: int
     frame: Any = None
     skipped: list[Skipped] = field(default_factory=list)
+    format: str = "a data frame"
     notes: tuple[str, ...] = ()
     optional: frozenset[str] = frozenset()
     marks_unlabelled: bool = False

@@ -95,6 +95,7 @@ class ArrayTable:
         self._arrays: dict[str, Array] = {}
         self._lock = threading.Lock()
         self.skipped: list[Skipped] = []
+        self.format = "arrays of numpy"
         self.notes: tuple[str, ...] = ()
         self.optional: frozenset[str] = frozenset()
         self.marks_unlabelled = False

@@ -78,12 +78,14 @@ class Reader(Protocol):
         rows: its length from the files' metadata, before any filter.
         columns: the columns by name.
         skipped: files that were left out so far.
+        format: what people call the format.
         notes: sentences on what was read, and on what was left out of it.
         marks_unlabelled: whether a label of -1 stands for none, as in data sets of Hugging Face.
         optional: columns in which a missing value is no error: it is read as NaN, or as "".
     """
 
     source: str
+    format: str
     notes: tuple[str, ...]
     optional: frozenset[str]
     marks_unlabelled: bool

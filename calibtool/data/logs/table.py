@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calibtool.data.logs import decisions
 from calibtool.data.logs.log import LogFormat
 
-FORMATS: tuple[LogFormat, ...] = ()
+FORMATS: tuple[LogFormat, ...] = (decisions.FORMAT,)
