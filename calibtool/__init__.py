@@ -30,6 +30,7 @@ _HOME = {
     "load": "calibtool.data.files.open",
     "load_calibrator": "calibtool.calibrators.fit",
     "load_cells": "calibtool.streaming.cells_file",
+    "read": "calibtool.streaming.read",
     "monitor": "calibtool.analysis.monitoring.monitor",
     "save_cells": "calibtool.streaming.cells_file",
     "scan": "calibtool.data.files.open",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from calibtool.streaming.cells_file import load_cells as load_cells
     from calibtool.streaming.cells_file import save_cells as save_cells
     from calibtool.streaming.engines.dask_frame import from_dask as from_dask
+    from calibtool.streaming.read import read as read
     from calibtool.streaming.summarize import cells as cells
     from calibtool.streaming.summary import State as State
     from calibtool.streaming.summary import Summary as Summary

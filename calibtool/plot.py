@@ -10,13 +10,15 @@ kinds; their options are those of `compute` in `calibtool.diagrams`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
 from calibtool.diagrams.figure import draw, figure, save, svg
 from calibtool.diagrams.inputs import Named
 from calibtool.diagrams.registry import KINDS, module_of
+from calibtool.streaming.read import keys_in
+from calibtool.streaming.read import read as read_data
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +95,12 @@ def _function(name: str, kind: str) -> Plot[Any]:
         style: str = "paper",
         **options: Any,
     ) -> Any:
-        data = module.compute(predictions, *required, **options)
+        keys = keys_in(options)
+        if isinstance(predictions, Mapping) and all(isinstance(k, str) for k in predictions):
+            several = {name: read_data(one, **keys) for name, one in predictions.items()}
+            data = module.compute(several, *required, **options)
+        else:
+            data = module.compute(read_data(predictions, **keys), *required, **options)
         if ax is None:
             import matplotlib.pyplot as plt
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from calibtool.data.files.source import Source
 from calibtool.data.matching import match
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.evaluation.execution import Execution
@@ -29,6 +29,7 @@ from calibtool.intervals.multiple import holm
 from calibtool.metrics.registry import SECTIONS
 from calibtool.metrics.resolve import defaults
 from calibtool.metrics.spec import Spec, parse
+from calibtool.streaming.read import read as read_data
 from calibtool.types import Progress, Shown
 
 # By default: proper scores, their calibration and refinement parts, and one metric of each kind of
@@ -143,7 +144,7 @@ class Comparison(Shown):
 
 
 def compare(
-    files: Sequence[Readable],
+    files: Sequence[Any],
     metrics: str | Iterable[str | Spec] = METRICS,
     *,
     names: Sequence[str] | None = None,
@@ -156,11 +157,12 @@ def compare(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> Comparison:
     """Compare predictions of the same rows.
 
     Args:
-        files: two or more files of predictions.
+        files: two or more sets of predictions, each all that `ct.read` takes.
         metrics: as for `evaluate`.
         names: names of the files, by default their file names.
         reference: the number of the file that is subtracted from the others.
@@ -168,6 +170,7 @@ def compare(
         cluster: a column of the first file; rows with equal values (one patient, one user) are
             resampled together.
         ci, resamples, level, seed, threads, progress: as for `evaluate`.
+        keys: which column has which role, as for `ct.load`.
 
     Raises InputError where rows do not match, UsageError.
 
@@ -186,6 +189,7 @@ def compare(
         raise UsageError(
             f"the reference must be one of {len(files)} files (got number {reference})"
         )
+    files = [read_data(file, **keys) for file in files]
     resampling = Resampling(ci, resamples, level, seed)
     titles = tuple(names or names_of([file.source for file in files]))
     first, *others = files

@@ -30,6 +30,7 @@ from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.spec import parse
 from calibtool.parallel import cores, ordered
+from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress, Shown, silent
 
 SCORES = ("nll", "brier")
@@ -78,22 +79,23 @@ class Selection(Shown):
 
 
 def select(
-    predictions: Predictions,
+    predictions: Any,
     methods: Sequence[str] | None = None,
     *,
     rank_by: str = "nll",
-    test: Predictions | None = None,
+    test: Any = None,
     smoothing: bool = True,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> Selection:
     """Fit every calibrator, measure each on rows that it has not seen, and choose.
 
     Args:
-        predictions: predictions with labels; cross-fitted in 5 stratified folds, unless there is a
-            test set.
+        predictions: all that `ct.read` takes, with labels; cross-fitted in 5 stratified folds,
+            unless there is a test set.
         methods: names of calibrators, by default all; doing nothing is always a candidate.
         rank_by: "nll" or "brier", which are proper scores: a calibration error alone would rank
             first a calibrator that predicts the same for every row.
@@ -101,6 +103,7 @@ def select(
         smoothing: fit histogram and isotonic without probabilities of 0 and 1, by `smoothing`.
         resamples, level, seed: of the paired intervals; `resamples=0` for none.
         progress: called now and then with what is being done and the share that is done.
+        keys: which column has which role, as for `ct.load`.
 
     The choice is the simplest candidate whose mean score lies within one standard error of the
     best one's, the error being that of the paired difference (Breiman et al. 1984, sec. 3.4.3).
@@ -116,6 +119,8 @@ def select(
     if rank_by not in SCORES:
         raise UsageError(f"--rank-by must be one of {', '.join(SCORES)} (got {rank_by!r})")
     resampling = Resampling("percentile", resamples, level, seed)
+    predictions = read_data(predictions, **keys).load()
+    test = None if test is None else read_data(test, **keys).load()
     require_fit(predictions)
     names = [NOTHING, *_known(methods)]
     trial = _trial(predictions, test, smoothing=smoothing)

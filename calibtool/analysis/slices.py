@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 from calibtool.data.files.reader import left_out
 from calibtool.data.files.source import Source
@@ -29,10 +30,10 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.resolve import defaults
 from calibtool.metrics.spec import Spec
-from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams
 from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, require_streamed
+from calibtool.streaming.read import read as read_data
 from calibtool.streaming.summary import DataShape
 from calibtool.types import Progress, Shown, silent
 
@@ -118,7 +119,7 @@ class SliceReport(Shown):
 
 
 def evaluate_by(
-    predictions: Readable,
+    predictions: Any,
     by: str | Sequence[str],
     metrics: str | Iterable[str | Spec] = METRICS,
     *,
@@ -130,15 +131,17 @@ def evaluate_by(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> SliceReport:
     """Measure every slice by itself.
 
     Args:
-        predictions: a file, or predictions in memory with the columns in `extra`.
+        predictions: all that `ct.read` takes; `Predictions` with the columns in `extra`.
         by: a column, a pseudo-column ("predicted", "confidence") or several separated by commas
             ("country,age"): see `calibtool.data.slicing`. A list gives one set of slices per item.
         metrics, calibrator, cluster, ci, resamples, level, seed, threads, progress: as for
             `evaluate`. With a calibrator, the calibrated rows are measured.
+        keys: which column has which role, as for `ct.load`.
 
     Raises InputError for a column that is not there or missing labels, UsageError for options.
 
@@ -151,7 +154,7 @@ def evaluate_by(
     [40, 40]
     """
     request = Request.of(
-        as_source(predictions),
+        read_data(predictions, **keys),
         metrics,
         cluster=cluster,
         resampling=Resampling(ci, resamples, level, seed),

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.errors import UsageError
+from calibtool.streaming.read import keys_in
+from calibtool.streaming.read import read as read_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calibtool.calibrators.calibrator import Calibrator
     from calibtool.calibrators.fit_rows import FileRows
-    from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
     from calibtool.streaming.summary import Summary
     from calibtool.types import Progress
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def fit(
     method: str,
-    predictions: Predictions | Source | Summary,
+    predictions: Any,
     *,
     by: str | None = None,
     progress: Progress | None = None,
@@ -36,7 +37,8 @@ def fit(
 
     Args:
         method: a key of METHODS, such as "temperature".
-        predictions: with labels; in memory, a `Source` (`ct.scan`) or a `Summary` (`ct.cells`).
+        predictions: with labels: all that `ct.read` takes, such as a path, `Predictions`, a pair
+            (scores, labels), a data frame, a source (`ct.scan`) or a summary (`ct.cells`).
             Temperature, bias-corrected temperature and vector scaling are fitted to a source in a
             few passes over the file, which is never loaded as a whole, and reach the same optimum;
             for all other fits the source is loaded. Isotonic, histogram, platt, beta and bbq can be
@@ -44,7 +46,8 @@ def fit(
         by: a column of `predictions.extra`; one calibrator is fitted per value of it.
         progress: called repeatedly with the stage and the share of it that is done, while a file
             is read.
-        options: of the method, such as objective="ece".
+        options: of the method, such as objective="ece", and keys of `ct.read`: which column has
+            which role.
 
     Returns a calibrator: call it on predictions, save it with `.save(path)`.
 
@@ -62,6 +65,7 @@ def fit(
     from calibtool.data.predictions import Predictions
 
     module_of(method)  # an unknown name is reported before a file is read
+    predictions = read_data(predictions, **keys_in(options))
     rows: Predictions | FileRows | Summary
     if isinstance(predictions, Predictions):
         rows = predictions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -42,16 +42,16 @@ from calibtool.intervals.difference import Discordant
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
-from calibtool.streaming.engines.dask_frame import as_source
+from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress
 
 
 def evaluate(
-    predictions: Readable,
+    predictions: Any,
     metrics: str | Iterable[str | Spec] = "default",
     *,
     calibrator: Recalibrator | None = None,
-    ood: Readable | None = None,
+    ood: Any = None,
     cluster: str | None = None,
     ci: str = "inverted",
     resamples: int = 1000,
@@ -59,12 +59,12 @@ def evaluate(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> Report:
     """Measure predictions.
 
     Args:
-        predictions: `Predictions`, a `Source` to be read in blocks, a `Summary`, or a Dask data
-            frame whose columns are recognised by name (`ct.from_dask` for others).
+        predictions: all that `ct.read` takes: a path, `Predictions`, a data frame and more.
         metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
         calibrator: also measure the predictions after this calibrator, and the paired difference.
         ood: out-of-distribution predictions, whose labels are ignored: also measure how well
@@ -78,6 +78,7 @@ def evaluate(
         seed: of the replicates; the digits depend on nothing else.
         threads: how many to use, by default as many as there are cores. Changes no digit.
         progress: called now and then with what is being done and the share that is done.
+        keys: which column has which role, as for `ct.load`.
 
     Raises InputError, UsageError.
 
@@ -86,10 +87,10 @@ def evaluate(
     0.3
     """
     request = Request.of(
-        as_source(predictions),
+        read_data(predictions, **keys),
         metrics,
         variants_of(calibrator),
-        ood=ood,
+        ood=None if ood is None else read_data(ood, **keys),
         cluster=cluster,
         resampling=Resampling(ci, resamples, level, seed),
         execution=Execution.of(threads, progress),

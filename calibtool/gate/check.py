@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from calibtool.analysis.monitoring.read import Periods
-from calibtool.data.readable import Readable, Recalibrator
+from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
@@ -19,6 +20,7 @@ from calibtool.gate.requirement import Requirement, parse_requirement
 from calibtool.gate.slices import verdict_by_slice
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import parse_list
+from calibtool.streaming.read import read as read_data
 from calibtool.types import Progress
 
 NOTHING = (
@@ -31,11 +33,11 @@ ALWAYS = "accuracy"
 
 
 def check(
-    predictions: Readable | None,
+    predictions: Any,
     requirements: Iterable[str | Requirement],
     *,
     mode: str = "tolerate",
-    baseline: Readable | Saved | None = None,
+    baseline: Any = None,
     calibrator: Recalibrator | None = None,
     id_: str | None = None,
     periods: Periods | None = None,
@@ -46,11 +48,13 @@ def check(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> Outcome:
     """Check predictions against requirements.
 
     Args:
-        predictions: what to measure; None if only evidence over time is required.
+        predictions: what to measure, all that `ct.read` takes; None if only evidence over time
+            is required.
         requirements: such as ["ece <= 0.03", "accuracy >= 90 %", "delta(nll) <= 0.005",
             "p(cox) >= 0.01", "ece <= 0.05 by country", "worst(ece by class) <= 0.1"].
         mode: "tolerate" fails only what the interval shows to break a requirement, "prove" passes
@@ -61,6 +65,7 @@ def check(
         periods: the data of e(change) and e(miscalibration), from
             `calibtool.analysis.monitoring.read.read`.
         cluster, ci, resamples, level, seed, threads, progress: as for `evaluate`.
+        keys: which column has which role, as for `ct.load`.
 
     Raises UsageError for no requirement or one that cannot be parsed, and NotAvailableError for a
     metric that could not be computed: that is never a pass.
@@ -78,7 +83,9 @@ def check(
     on_rows = [r for r in parsed if not r.evidence]
     if not on_rows and periods is not None:
         return Outcome(tuple(evidence), evidence_report(evidence, periods), mode)
-    assert predictions is not None
+    predictions = read_data(predictions, **keys)
+    if baseline is not None and not isinstance(baseline, Saved):
+        baseline = read_data(baseline, **keys)
     execution = Execution.of(threads, progress)
     candidate = prepare(
         predictions, on_rows, calibrator, baseline, id_, cluster, resampling, execution

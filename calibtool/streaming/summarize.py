@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from calibtool.data.readable import Readable
 from calibtool.metrics.resolve import resolve
 from calibtool.metrics.spec import Spec, parse_list
-from calibtool.streaming.engines.dask_frame import as_source
 from calibtool.streaming.layout import full_layout
 from calibtool.streaming.passes import summarize
+from calibtool.streaming.read import read
 from calibtool.streaming.summary import DataShape, Summary
 from calibtool.types import Progress
 
@@ -39,7 +39,7 @@ def cells(
     >>> days.rows, float(days.cells("positive").p.sum().round(6))
     (3, 1.7)
     """
-    predictions = as_source(predictions)
+    predictions = read(predictions)
     shape = DataShape(
         predictions.kind,
         predictions.classes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,8 +50,14 @@ def open_source(
     Raises InputError, UsageError.
     """
     choice = choice or Choice()
+    return source_of(open_table(path, choice), choice, need_labels=need_labels, extra=extra)
+
+
+def source_of(
+    table: Reader, choice: Choice, *, need_labels: bool = True, extra: Sequence[str] = ()
+) -> Source:
+    """Return the predictions in a table that is open already, as `open_source` does."""
     _require_pairs(choice)
-    table = open_table(path, choice)
     roles = resolve(table, choice, need_labels=need_labels)
     if choice.drop_missing:
         table.optional = frozenset(roles.columns())
@@ -91,7 +97,7 @@ def _require_pairs(choice: Choice) -> None:
 
 
 def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Predictions:
-    """Read predictions from npz, npy, parquet, Arrow, Feather or csv.
+    """Read predictions from any file that `calibtool evaluate` reads.
 
     Args:
         path: a file; for Arrow's formats also a folder or a glob, or an address (s3://...).
@@ -105,7 +111,7 @@ def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Pred
 
     Raises InputError for anything that is wrong with the file.
     """
-    return open_source(path, _choice("load", keys), extra=extra).load()
+    return open_source(path, choice_of("load", keys), extra=extra).load()
 
 
 def scan(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Source:
@@ -116,10 +122,11 @@ def scan(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Sour
 
     Raises InputError: now for what headers tell, later for what is wrong with a row.
     """
-    return open_source(path, _choice("scan", keys), extra=extra)
+    return open_source(path, choice_of("scan", keys), extra=extra)
 
 
-def _choice(caller: str, keys: dict[str, object]) -> Choice:
+def choice_of(caller: str, keys: Mapping[str, object]) -> Choice:
+    """Return keywords as a record. Raises UsageError for those that do not exist."""
     try:
         return Choice(**keys)  # type: ignore[arg-type]
     except TypeError as error:

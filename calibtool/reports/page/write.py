@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from calibtool.data.files.open import open_source
 from calibtool.data.files.overlap import require_apart
 from calibtool.data.files.source import Source
 from calibtool.data.files.write import require_writable, write_text
@@ -14,6 +13,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
 from calibtool.reports.page.build import build_page
 from calibtool.reports.page.model import Page
+from calibtool.streaming.read import keys_in
+from calibtool.streaming.read import read as read_data
 
 Form: TypeAlias = Literal["html", "md"]
 FORMS: dict[str, Form] = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
@@ -32,14 +33,14 @@ def write_report(
     """Write a shareable page about predictions; several files make a comparison.
 
     Args:
-        files: predictions, or the names of files of them.
+        files: all that `ct.read` takes, or a list of such.
         path: report.html, or report.md for pull requests and model cards.
         form: "html" or "md", if the suffix of the path does not say.
         task: begin the Markdown with Hugging Face metadata for a task such as
             "image-classification".
         model: the model's name in that metadata.
         options: of `calibtool.reports.page.build.build_page`: `metrics`, `calibrator`, `methods`,
-            `by`, `title`, `ci`, `resamples`, `level`, `seed`.
+            `by`, `title`, `ci`, `resamples`, `level`, `seed`; and keys of `ct.read`.
 
     Returns the page that was written. Raises InputError, UsageError.
 
@@ -52,11 +53,12 @@ def write_report(
     """
     form = form_of(path, form, task)
     require_writable(path)
-    several = [files] if isinstance(files, str | Path | Source | Predictions) else files
+    several = files if isinstance(files, list) else [files]
     for file in several:
         if isinstance(file, str | Path):
             require_apart(path, file)
-    opened = [open_source(f) if isinstance(f, str | Path) else f for f in several]
+    keys = keys_in(options)
+    opened = [read_data(file, **keys) for file in several]
     page = build_page(opened, **options)
     write_text(path, text(page, form, task=task, model=model))
     return page

@@ -71,9 +71,3 @@ def from_dask(frame: Any, **keys: Any) -> Source:
         )
     table = FrameTable.of(frame, "Dask data frame")
     return Source(table, resolve(table, choice), choice, run=RunOptions(Frames()))
-
-
-def as_source(predictions: Any) -> Any:
-    """Return a Dask data frame as a source, anything else unchanged."""
-    package = type(predictions).__module__.partition(".")[0]
-    return from_dask(predictions) if package in ("dask", "dask_expr") else predictions

@@ -1,0 +1,147 @@
+"""The one door for data in Python: files, arrays, tensors and data frames become predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibtool.data.files.open import choice_of, open_source, source_of
+from calibtool.data.files.roles import Choice
+from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Readable
+from calibtool.errors import InputError, UsageError
+from calibtool.streaming.cells_file import load_cells
+from calibtool.streaming.engines.dask_frame import from_dask
+from calibtool.types import Array
+
+DASK = ("dask", "dask_expr")
+KINDS = ("logits", "probs")
+# How far rows of probabilities may sum from 1, as those of half precision do; logits sum to anything.
+NEAR = 1e-2
+EXPECTED = (
+    "expected a path or an address, Predictions, a pair (scores, labels) of arrays or tensors, a "
+    "mapping of columns, or a data frame (pandas, polars, pyarrow, DuckDB, Dask)"
+)
+
+
+def read(data: Any, **keys: Any) -> Any:
+    """Return predictions in any form as calibtool measures them.
+
+    Args:
+        data: one of
+
+            - a path or an address of a file that `calibtool evaluate` reads;
+            - `Predictions`, a source (`ct.scan`) or a summary (`ct.cells`), returned as they are;
+            - a pair (scores, labels) of arrays or tensors (NumPy, torch, JAX, anything with
+              `__array__` or `__dlpack__`): scores (N, K), or (N,) of class 1. They are
+              probabilities where all lie in [0, 1] and each of the rows (N, K) sums to 1, logits
+              otherwise; `kind="logits"` or `kind="probs"` says which;
+            - a mapping of columns, or a data frame: pandas, polars (lazy too), pyarrow, DuckDB,
+              Dask, or anything with `__arrow_c_stream__`.
+        keys: which column has which role, as for `ct.load`: `score="p", labels="clicked"`.
+
+    Raises InputError for anything else and for what is wrong with a row, UsageError for keys that
+    have no meaning for the data.
+
+    >>> read(([[0.9, 0.1], [0.2, 0.8]], [0, 1])).kind
+    'probs'
+    >>> read({"score": [0.9, 0.2], "label": [1, 0]}).rows
+    2
+    """
+    if isinstance(data, str | Path):
+        if str(data).endswith(".cells") and not keys:
+            return load_cells(data)
+        return open_source(data, choice_of("read", keys))
+    if all(hasattr(data, name) for name in ("kind", "rows", "blocks", "load")):
+        if keys:
+            raise UsageError(f"{next(iter(keys))}=: these predictions have their roles already")
+        return data
+    if type(data).__module__.partition(".")[0] in DASK:
+        return from_dask(data, **keys)
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return _of_pair(*data, **keys)
+    return _of_table(data, choice_of("read", keys))
+
+
+def keys_in(options: dict[str, Any]) -> dict[str, Any]:
+    """Remove the keys of `ct.read` from options of something else, and return them."""
+    known = [field.name for field in fields(Choice)] + ["kind"]
+    return {name: options.pop(name) for name in known if name in options}
+
+
+def _of_pair(scores: Any, labels: Any, *, kind: str | None = None, **keys: Any) -> Predictions:
+    values, targets = as_array(scores, "scores"), as_array(labels, "labels")
+    if kind is None:
+        kind = "probs" if _are_probabilities(values) else "logits"
+    if kind not in KINDS:
+        raise UsageError(f"kind={kind!r}: expected one of {', '.join(KINDS)}")
+    make = Predictions.from_logits if kind == "logits" else Predictions.from_probs
+    try:
+        return make(values, targets, **keys)
+    except TypeError as error:
+        raise UsageError(f"read: {error}") from error
+
+
+def _are_probabilities(values: Array) -> bool:
+    if values.dtype.kind not in "fiub" or not values.size or values.min() < 0 or values.max() > 1:
+        return False
+    sums = values.sum(axis=1) if values.ndim == 2 and values.shape[1] > 1 else np.ones(1)
+    return bool(np.abs(sums - 1).max() <= NEAR)
+
+
+def as_array(data: Any, what: str) -> Array:
+    """Return an array or a tensor, of whatever library, as numpy's; on the CPU, without gradient.
+
+    Raises InputError for anything else.
+    """
+    if isinstance(data, np.ndarray):
+        return data
+    package = type(data).__module__.partition(".")[0]
+    try:
+        if package == "torch":
+            plain = data.detach().cpu()
+            # numpy has no brain floats
+            return np.asarray((plain.float() if "bfloat16" in str(plain.dtype) else plain).numpy())
+        if hasattr(data, "__array__") or isinstance(data, list | tuple):
+            return np.asarray(data)
+        if hasattr(data, "__dlpack__"):
+            return np.from_dlpack(data)
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        raise InputError(f"{what}: cannot be read as an array: {error}") from error
+    raise InputError(f"{what}: {type(data).__name__} is no array or tensor")
+
+
+def _of_table(data: Any, choice: Choice) -> Readable:
+    import pyarrow as pa
+
+    from calibtool.data.files.arrow import ArrowTable
+    from calibtool.data.files.table_file import Memory
+    from calibtool.data.logs.as_table import column_of
+
+    package = type(data).__module__.partition(".")[0]
+    name = f"{package} data frame" if package != "builtins" else "data"
+    if choice.filter and not hasattr(data, "__arrow_c_stream__"):
+        raise UsageError("filter= works on files and data frames; index the arrays first")
+    try:
+        if isinstance(data, Mapping):
+            columns = {str(k): column_of(_listed(v, str(k))) for k, v in data.items()}
+            table = pa.table(columns)
+        elif hasattr(data, "collect") and package == "polars":
+            table = pa.table(data.collect())
+        elif hasattr(data, "__arrow_c_stream__"):
+            table = pa.table(data)
+        elif package == "pandas":
+            table = pa.Table.from_pandas(data, preserve_index=False)
+        else:
+            raise InputError(f"{type(data).__name__}: {EXPECTED}")
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InputError(f"{name}: cannot be read as columns: {error}") from error
+    return source_of(ArrowTable(name, [Memory(name, table)], choice.filter), choice)
+
+
+def _listed(values: Any, name: str) -> Any:
+    return values if isinstance(values, list) else as_array(values, name)
