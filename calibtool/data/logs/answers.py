@@ -11,8 +11,12 @@ import numpy as np
 
 from calibtool.data.files.roles import Choice
 from calibtool.data.logs.log import Log
+from calibtool.data.logs.typed import names_score
 
 UNLABELLED = "unlabelled answers"
+UNSCORED = "answers without loglikelihoods of choices"
+# metrics that tell whether a generated answer is right; the first that a file has
+OUTCOMES = ("exact_match", "acc", "em", "extractive_match", "prompt_level_strict_acc", "pass@1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +100,58 @@ def answers_log(
         named["confidence"] = np.array([answer.confidence for answer in chosen])
         named["correct"] = [answer.correct for answer in chosen]
     return Log(named, left_out=counts, notes=tuple(told))
+
+
+def outcomes_log(
+    columns: Mapping[str, Any],
+    correct: Sequence[bool | None],
+    choice: Choice,
+    left_out: Mapping[str, int],
+    notes: Sequence[str],
+    why: str,
+) -> Log:
+    """Return rows that have no scores of their own as a log, and `why` as a note of it.
+
+    They have a column "correct" unless the user named one, or one of them has no outcome.
+    """
+    named, told = dict(columns), [*notes]
+    if choice.correct is None and None not in correct:
+        named["correct"] = list(correct)
+    if not names_score(choice):
+        told.append(
+            f"{why}: nothing can serve as a confidence, and only the accuracy can be told; if a "
+            "field of the log holds a confidence, name it with --confidence PATH"
+        )
+    if choice.correct is None and "correct" not in named:
+        told.append(
+            "no metric of 0 and 1 tells which answers are right; name one with --correct METRIC"
+        )
+    return Log(named, left_out=left_out, notes=tuple(told))
+
+
+def outcome(
+    columns: Mapping[str, Sequence[Any]], rows: int, prefix: str = ""
+) -> Sequence[bool | None]:
+    """Return whether answers are right by the first metric of only 0 and 1; None without one."""
+    for name in OUTCOMES:
+        values = columns.get(prefix + name)
+        if values and all(value in (0, 1) for value in values):  # None is neither
+            return [bool(value) for value in values]
+    return [None] * rows
+
+
+def differing(
+    shown: str, metric: str, answers: Sequence[Answer], said: Sequence[float | None]
+) -> list[str]:
+    """Return a note if a metric in the log is another than follows from the answers."""
+    apart = sum(
+        answer.labelled and value is not None and float(bool(answer.correct)) != value
+        for answer, value in zip(answers, said, strict=True)
+    )
+    if not apart:
+        return []
+    note = (
+        f"{shown}: {metric} of the log differs in {apart:,} of {len(answers):,} rows from what the "
+        "loglikelihoods and the right choices say, which are read"
+    )
+    return [note]

@@ -14,15 +14,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calibtool.data.files.roles import Choice, has_role
-from calibtool.data.logs.answers import Answer, answers_log
+from calibtool.data.logs.answers import (
+    UNSCORED,
+    Answer,
+    answers_log,
+    differing,
+    outcome,
+    outcomes_log,
+)
 from calibtool.data.logs.lm_eval_row import NORMS, Row, sample_row
 from calibtool.data.logs.log import Log, LogFile, LogFormat
 from calibtool.data.logs.records import Columns
 from calibtool.data.logs.typed import names_score, scalars, typed_paths, typed_values
 from calibtool.errors import UnreadableError, UsageError, echo, near
 
-# metrics that tell whether a generated answer is right; the first that a file has
-OUTCOMES = ("exact_match", "acc", "em", "prompt_level_strict_acc", "pass@1")
 _FILE = re.compile(r"samples_(.+)_\d{4}-\d{2}-\d{2}T[\d.:+-]+")
 _AGGREGATES = (b'"n-samples"', b'"higher_is_better"')  # keys of results_DATE.json
 
@@ -194,7 +199,7 @@ def _choices(
     kept = [at for task in chosen for at in task.kept]
     left_out = {}
     if others:
-        left_out["answers without loglikelihoods of choices"] = sum(len(t.rows) for t in others)
+        left_out[UNSCORED] = sum(len(t.rows) for t in others)
         listed = ", ".join(task.name for task in others)
         notes.append(f"no choice between texts, hence no confidence: {listed}")
     columns = {name: [values[at] for at in kept] for name, values in named.items()}
@@ -226,16 +231,7 @@ def _answers(task: _Task, norm: str, notes: list[str]) -> list[Answer]:
     answers = [
         Answer(row.logits or (), right) for row, right in zip(task.rows, rights, strict=True)
     ]
-    said = [row.normed for row in task.rows]
-    apart = sum(
-        bool(answer.gold) and metric is not None and float(bool(answer.correct)) != metric
-        for answer, metric in zip(answers, said, strict=True)
-    )
-    if apart:
-        notes.append(
-            f"{task.file.shown}: {NORMS[norm]} of the log differs in {apart:,} of "
-            f"{len(answers):,} rows from what the loglikelihoods and `target` say, which are read"
-        )
+    notes += differing(task.file.shown, NORMS[norm], answers, [row.normed for row in task.rows])
     return answers
 
 
@@ -277,30 +273,10 @@ def _outcomes(
         if task.chooses:
             correct += [answer.correct for answer in _answers(task, "none", notes)]
         else:
-            correct += _metric(task, named)
-    if choice.correct is None and None not in correct:
-        columns["correct"] = correct
-    if not names_score(choice):
-        listed = ", ".join(dict.fromkeys(task.name for task in tasks))
-        notes.append(
-            f"no loglikelihoods of choices in {listed}: nothing can serve as a confidence, and "
-            "only the accuracy can be told; if a field of the log holds a confidence, name it "
-            "with --confidence PATH"
-        )
-    if choice.correct is None and "correct" not in columns:
-        notes.append(
-            "no metric of 0 and 1 tells which answers are right; name one with --correct METRIC"
-        )
-    return Log(columns, notes=tuple(notes))
-
-
-def _metric(task: _Task, named: Mapping[str, Sequence[Any]]) -> list[bool | None]:
-    """Return whether the answers are right by the first metric of 0 and 1; None without one."""
-    for name in OUTCOMES:
-        values = [named[name][at] for at in task.kept] if name in named else []
-        if values and all(value in (0, 1) and value is not None for value in values):
-            return [bool(value) for value in values]
-    return [None] * len(task.rows)
+            found = {name: [values[at] for at in task.kept] for name, values in named.items()}
+            correct += outcome(found, len(task.rows))
+    why = f"no loglikelihoods of choices in {', '.join(dict.fromkeys(t.name for t in tasks))}"
+    return outcomes_log(columns, correct, choice, {}, notes, why)
 
 
 FORMAT = LogFormat(

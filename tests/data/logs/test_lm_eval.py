@@ -3,75 +3,29 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from logged import file_of, numbers, right_numbers
 
 from calibtool.data.files.roles import Choice
 from calibtool.data.logs.lm_eval import FORMAT
-from calibtool.data.logs.log import LogFile
 from calibtool.errors import UnreadableError, UsageError
 
 DATE = "2026-11-28T18-00-00.000000"
-
-
-def file_of(path):
-    return LogFile(path.name, str(path), path.suffix, lambda: path.open("rb"))
 
 
 def read(*paths, **options):
     return FORMAT.read([file_of(path) for path in paths], Choice(**options))
 
 
-def pairs(log):
-    """Return confidences and outcomes of a log, and p(label) where it has classes."""
-    if "logits" not in log.columns:
-        return np.asarray(log.columns["confidence"]), np.array(log.columns["correct"], float), None
-    z = log.columns["logits"]
-    p = np.exp(z - z.max(1, keepdims=True))
-    p /= p.sum(1, keepdims=True)
-    y = np.array(log.columns["labels"])
-    return p.max(1), (p.argmax(1) == y).astype(float), (p, y)
-
-
-def numbers(log):
-    confidence, correct, classes = pairs(log)
-    bins = np.digitize(confidence, np.arange(1, 15) / 15, right=True)
-    gap = [abs((confidence - correct)[bins == b].sum()) for b in range(15)]
-    if classes:
-        p, y = classes
-        nll = -np.log(p[np.arange(len(y)), y]).mean()
-        brier = ((p - np.eye(p.shape[1])[y]) ** 2).sum(1).mean()
-    else:
-        nll = -np.log(np.where(correct == 1, confidence, 1 - confidence)).mean()
-        brier = ((confidence - correct) ** 2).mean()
-    return {
-        "rows": len(correct),
-        "accuracy": correct.mean(),
-        "confidence": confidence.mean(),
-        "ece15": sum(gap) / len(correct),
-        "nll": nll,
-        "brier": brier,
-    }
-
-
-@pytest.fixture(scope="module")
-def logs(published) -> Path:
-    if not (published / "logs" / "TRUTH.json").is_file():
-        pytest.skip(f"no logs in {published}")
-    return published / "logs"
-
-
 @pytest.mark.parametrize("norm", [None, "none", "chars", "bytes"])
 @pytest.mark.parametrize("task", ["quiz4", "quiz_ragged", "quiz_text_target"])
-def test_the_samples_have_their_right_numbers(logs, task, norm):
-    name = f"lmeval/samples_{task}_{DATE}.jsonl"
-    truth = json.loads((logs / "TRUTH.json").read_text())[name]
-    views = {"chars": "acc_norm", "bytes": "acc_norm"}  # the choices are ASCII
-    truth = truth["views"][views[norm]] if norm in views else truth
-    assert FORMAT.recognise(file_of(logs / name))
-    log = read(logs / name, norm=norm)
+def test_the_samples_have_their_right_numbers(published, task, norm):
+    view = {"chars": "acc_norm", "bytes": "acc_norm"}.get(norm)  # the choices are ASCII
+    path, truth = right_numbers(published, f"lmeval/samples_{task}_{DATE}.jsonl", view)
+    assert FORMAT.recognise(file_of(path))
+    log = read(path, norm=norm)
     measured = numbers(log)
     assert measured == pytest.approx({key: truth[key] for key in measured}, abs=1e-9)
     assert {"doc.subject", "doc_id", "acc"} <= set(log.columns)
@@ -79,22 +33,23 @@ def test_the_samples_have_their_right_numbers(logs, task, norm):
     assert [note for note in log.notes if "differs" in note] == []
 
 
-@pytest.mark.parametrize(
-    ("name", "accuracy"), [("strict-match", 0.4), ("flexible-extract", 32 / 60)]
-)
-def test_generation_has_an_accuracy_and_no_confidence(logs, name, accuracy):
-    path = logs / f"lmeval/samples_sums_{DATE}.jsonl"
+@pytest.mark.parametrize("name", ["strict-match", "flexible-extract"])
+def test_generation_has_an_accuracy_and_no_confidence(published, name):
+    view = "flexible_extract" if name == "flexible-extract" else None
+    path, truth = right_numbers(published, f"lmeval/samples_sums_{DATE}.jsonl", view)
     with pytest.raises(UsageError, match=r"2 filters \(strict-match, flexible-extract\)"):
         read(path)
     log = read(path, filter=f"filter = '{name}'")
     rows = np.array(log.columns["filter"]) == name
-    assert np.array(log.columns["correct"])[rows].mean() == pytest.approx(accuracy)
+    right = np.array(log.columns["correct"])[rows]
+    assert (rows.sum(), right.mean()) == (60, pytest.approx(truth["accuracy"]))
     assert "confidence" not in log.columns
     assert "nothing can serve as a confidence" in log.notes[0]
 
 
-def test_aggregates_are_recognised_and_explained(logs):
-    path = logs / f"lmeval/results_{DATE}.json"
+def test_aggregates_are_recognised_and_explained(published):
+    path, _ = right_numbers(published, f"lmeval/samples_sums_{DATE}.jsonl")
+    path = path.with_name(f"results_{DATE}.json")
     assert FORMAT.recognise(file_of(path))
     with pytest.raises(UnreadableError, match="--log_samples"):
         read(path)
