@@ -51,6 +51,13 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
         raise UnreadableError(files[0].shown, "holds no instances")
     chosen, notes = _one_split(files[0].shown, found, choice)
     left_out, columns, fractional = Counter[str](), Columns(), 0
+    for each in chosen:
+        if not 0 <= each.stats.get(CORRECT, 0) <= 1:
+            raise UnreadableError(
+                files[0].shown,
+                f"instance {echo(each.about['instance_id'])}: the mean of {CORRECT} is "
+                f"{each.stats[CORRECT]}; expected 0 to 1",
+            )
     scored = not names_score(choice) and any(CONFIDENCE in each.stats for each in chosen)
     paths = typed_paths(choice)
     for each in chosen:
@@ -96,8 +103,10 @@ def _instances(file: LogFile) -> list[_Instance]:
         def fail(reason: str, number: int = number) -> UnreadableError:
             return UnreadableError(file.shown, f"entry {number:,}: {reason}")
 
-        if not isinstance(entry, dict) or "instance_id" not in entry:
+        if not isinstance(entry, dict) or not isinstance(entry.get("instance_id"), str | int):
             raise fail("expected an instance with instance_id and stats")
+        if not isinstance(entry.get("train_trial_index", 0), int):
+            raise fail("train_trial_index: expected a number")
         if not isinstance(entry.get("stats"), list):
             raise fail("stats: expected a list")
         perturbation = entry.get("perturbation")
@@ -134,7 +143,7 @@ def _add(instance: _Instance, stat: Any, fail: Any) -> None:
         return
     if isinstance(mean, bool) or not isinstance(mean, int | float):
         raise fail(f"stats: the mean of {name['name']} is {echo(mean)}; expected a number")
-    if math.isnan(mean):
+    if isinstance(mean, float) and math.isnan(mean):
         return
     if instance.stats.setdefault(name["name"], mean) != mean:
         raise fail(

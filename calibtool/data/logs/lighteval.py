@@ -30,6 +30,7 @@ from calibtool.errors import UnreadableError, UsageError, echo, near
 _FILE = re.compile(r"details_(.+)_\d{4}-\d{2}-\d{2}T[\d.:+-]+")
 _PARTS = ("doc", "metric", "model_response")
 _BLOCK = 1024  # rows that are Python's objects at a time
+_NO_LABEL = (-1, -100)  # gold indices of test sets without labels
 _LISTS = ("choices", "gold_index")  # fields of `doc` that are lists and are read
 
 
@@ -163,6 +164,8 @@ def _answer(
     """Return a row's answer; None if it has no log-probability per choice."""
     values = response.get("logprobs")
     choices = doc.get("choices") or []
+    if not isinstance(values, list) or not isinstance(choices, list):
+        return None
     if not values or len(choices) < 2:
         return None
 
@@ -172,14 +175,16 @@ def _answer(
     if len(values) != len(choices):
         raise fail(f"model_response.logprobs has {len(values)} entries for {len(choices)} choices")
     for at, value in enumerate(values):
-        if value is None or not math.isfinite(value):
-            raise fail(f"model_response.logprobs: entry {at} is no finite number ({value})")
+        if not isinstance(value, float) or not math.isfinite(value):
+            raise fail(f"model_response.logprobs: entry {at} is no finite number ({echo(value)})")
     gold = doc.get("gold_index")
-    right = [gold] if isinstance(gold, int) else [at for at in gold or () if at is not None]
-    if any(at >= len(choices) for at in right):
-        raise fail(f"doc.gold_index is {max(right)}, but there are {len(choices)} choices")
-    known = tuple(right) if all(at >= 0 for at in right) else ()
-    return Answer(_normalised(file, number, values, choices, response, norm), known)
+    right = []
+    for at in gold if isinstance(gold, list) else [gold]:
+        if at is not None and at not in range(len(choices)) and at not in _NO_LABEL:
+            raise fail(f"doc.gold_index is {echo(at)}, but there are {len(choices)} choices")
+        if at is not None and at not in _NO_LABEL:
+            right.append(int(at))
+    return Answer(_normalised(file, number, values, choices, response, norm), tuple(right))
 
 
 def _normalised(
@@ -194,13 +199,15 @@ def _normalised(
     if norm == "none":
         return tuple(values)
     if norm == "mutual-info":
-        alone = response.get("unconditioned_logprobs") or []
-        if len(alone) != len(values) or None in alone:
+        alone = response.get("unconditioned_logprobs")
+        if not isinstance(alone, list) or len(alone) != len(values) or None in alone:
             raise UsageError(
                 f"{file.shown}: row {number:,} has no model_response.unconditioned_logprobs, which "
                 "--norm mutual-info needs; use --norm none, chars or bytes"
             )
         return tuple(a - b for a, b in zip(values, alone, strict=True))
+    if not all(isinstance(text, str) for text in choices):
+        raise UnreadableError(file.shown, f"row {number:,}: doc.choices are no texts")
     lengths = [len(text if norm == "chars" else text.encode()) for text in choices]
     if 0 in lengths:
         at = lengths.index(0)

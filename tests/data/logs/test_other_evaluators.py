@@ -107,7 +107,7 @@ def test_generation_has_no_confidence(tmp_path):
     [
         (detail([-1.0, -2.0, -3.0], 0, ["a", "b"]), "row 1: .*3 entries for 2 choices"),
         (detail([-1.0, None], 0), "row 1: .*entry 1 is no finite number"),
-        (detail([-1.0, -2.0], 2), "row 1: doc.gold_index is 2"),
+        (detail([-1.0, -2.0], 2), "row 1: doc.gold_index is '2'"),
         (detail([-1.0, -2.0], 0, ["", "b"]), "row 1: choice 0 is empty"),
     ],
 )
