@@ -178,8 +178,9 @@ def _answer(
         if not isinstance(value, float) or not math.isfinite(value):
             raise fail(f"model_response.logprobs: entry {at} is no finite number ({echo(value)})")
     gold = doc.get("gold_index")
-    right = []
-    for at in gold if isinstance(gold, list) else [gold]:
+    right: list[int] = []
+    each: list[Any] = gold if isinstance(gold, list) else [gold]
+    for at in each:
         if at is not None and at not in range(len(choices)) and at not in _NO_LABEL:
             raise fail(f"doc.gold_index is {echo(at)}, but there are {len(choices)} choices")
         if at is not None and at not in _NO_LABEL:

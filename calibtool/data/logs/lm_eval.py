@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from calibtool.data.files.roles import Choice, has_role
@@ -140,8 +141,13 @@ def _metrics(record: Mapping[str, Any]) -> dict[str, Any]:
     for name in names if isinstance(names, list) else ():
         value = record.get(name) if isinstance(name, str) else None
         if isinstance(value, int | float):
-            found[f"metrics.{name}" if has_role(name) else name] = value
+            found[_column(name)] = value
     return found
+
+
+@cache
+def _column(metric: str) -> str:
+    return f"metrics.{metric}" if has_role(metric) else metric
 
 
 def _one_filter(task: _Task, choice: Choice) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ NORMS = {
     "bytes": "acc_bytes",
     "mutual-info": "acc_mutual_info",
 }
+_DIGITS = re.compile("0|[1-9][0-9]{0,8}")  # most targets: ten times as fast as literal_eval
 _NO_LABEL = ("", "None", "-1", "-100")  # targets of test sets without labels
 
 
@@ -206,7 +208,9 @@ def _position(target: Any, texts: Sequence[str]) -> int | None:
 def _parts(target: Any) -> list[Any]:
     """Return the entries of a target: of "[0, 2]" two, of "3" one; none if it is a text."""
     value = target
-    if isinstance(target, str):
+    if isinstance(target, str) and _DIGITS.fullmatch(target):
+        value = int(target)
+    elif isinstance(target, str):
         try:
             value = ast.literal_eval(target.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
