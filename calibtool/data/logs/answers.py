@@ -11,7 +11,7 @@ import numpy as np
 
 from calibtool.data.files.roles import Choice
 from calibtool.data.logs.log import Log
-from calibtool.data.logs.typed import names_score
+from calibtool.data.logs.typed import names_outcome, names_score
 
 UNLABELLED = "unlabelled answers"
 UNSCORED = "answers without loglikelihoods of choices"
@@ -67,13 +67,14 @@ def answers_log(
     """Return answers as a log: classes by position if all have the same number of choices, else
     pairs of confidence and correct. `columns` are of the same rows.
 
-    Answers without a label are left out, unless labels come from another file or none has one.
+    Answers without a label are left out, unless the user named labels or none has one. Where he
+    named outcomes, rows are pooled as well.
     """
     rows = range(len(answers))
     labelled = [row for row in rows if answers[row].labelled]
     counts = dict(left_out)
     kept: Sequence[int] = rows
-    if labelled and len(labelled) < len(answers) and not choice.labels_file:
+    if labelled and len(labelled) < len(answers) and not names_outcome(choice):
         kept = labelled
         counts[UNLABELLED] = len(answers) - len(labelled)
     chosen = [answers[row] for row in kept]
@@ -93,12 +94,14 @@ def answers_log(
             f"{several:,} of {len(chosen):,} rows have several right choices: rows are pooled as "
             "confidence and correct, and any of them is correct"
         )
-    if len(widths) == 1 and not several and all(answer.right is None for answer in chosen):
+    known = any(answer.right is not None for answer in chosen) or choice.correct is not None
+    if len(widths) == 1 and not several and not known:
         named["logits"] = np.array([answer.logits for answer in chosen], dtype=np.float64)
         named["labels"] = [answer.gold[0] if answer.gold else None for answer in chosen]
     else:
         named["confidence"] = np.array([answer.confidence for answer in chosen])
-        named["correct"] = [answer.correct for answer in chosen]
+        if choice.correct is None:
+            named["correct"] = [answer.correct for answer in chosen]
     return Log(named, left_out=counts, notes=tuple(told))
 
 

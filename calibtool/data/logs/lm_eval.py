@@ -26,7 +26,7 @@ from calibtool.data.logs.answers import (
 from calibtool.data.logs.lm_eval_row import NORMS, Row, sample_row
 from calibtool.data.logs.log import Log, LogFile, LogFormat
 from calibtool.data.logs.records import Columns
-from calibtool.data.logs.typed import names_score, scalars, typed_paths, typed_values
+from calibtool.data.logs.typed import names_outcome, names_score, scalars, typed_paths, typed_values
 from calibtool.errors import UnreadableError, UsageError, echo, near
 
 _FILE = re.compile(r"samples_(.+)_\d{4}-\d{2}-\d{2}T[\d.:+-]+")
@@ -201,7 +201,7 @@ def _choices(
     """Return the tasks that choose between texts; rows of others are counted."""
     chosen = [task for task in tasks if task.chooses]
     others = [task for task in tasks if not task.chooses]
-    answers = [answer for task in chosen for answer in _answers(task, norm, notes)]
+    answers = [answer for task in chosen for answer in _answers(task, choice, norm, notes)]
     kept = [at for task in chosen for at in task.kept]
     left_out = {}
     if others:
@@ -212,18 +212,19 @@ def _choices(
     return answers_log(answers, columns, choice, left_out, notes)
 
 
-def _answers(task: _Task, norm: str, notes: list[str]) -> list[Answer]:
+def _answers(task: _Task, choice: Choice, norm: str, notes: list[str]) -> list[Answer]:
     """Return the answers of a task, right ones by the one reading of `target` that fits all."""
     lone = next((row for row in task.rows if row.logits is None), None)
     if lone:
         raise task.file.fail(lone.line, "filtered_resps holds no loglikelihoods, as others do")
-    if all(row.by_text is None and row.by_index is None for row in task.rows):
+    named = names_outcome(choice)
+    if not named and all(row.by_text is None and row.by_index is None for row in task.rows):
         return _harness_says(task, norm, notes)
     gold = [row.by_text for row in task.rows]
     by_index = [row.by_index for row in task.rows]
     if None in gold or (None not in by_index and _agreed(task, by_index) > _agreed(task, gold)):
         gold = by_index
-    if None in gold:
+    if None in gold and not named:
         row = next(
             (row for row in task.rows if row.by_index is None and row.by_text is None),
             task.rows[gold.index(None)],
@@ -277,7 +278,7 @@ def _outcomes(
     correct: list[Any] = []
     for task in tasks:
         if task.chooses:
-            correct += [answer.correct for answer in _answers(task, "none", notes)]
+            correct += [answer.correct for answer in _answers(task, choice, "none", notes)]
         else:
             found = {name: [values[at] for at in task.kept] for name, values in named.items()}
             correct += outcome(found, len(task.rows))

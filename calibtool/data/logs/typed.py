@@ -32,6 +32,11 @@ def names_score(choice: Choice) -> bool:
     return any(getattr(choice, option) is not None for option in SCORES)
 
 
+def names_outcome(choice: Choice) -> bool:
+    """Return whether the user said where labels or outcomes are, so that a log's own may lack."""
+    return any((choice.labels, choice.labels_file, choice.correct))
+
+
 def typed_values(record: Any, paths: Sequence[str]) -> dict[str, Any]:
     """Return what the paths lead to in a record, but objects and nothing, by path as typed."""
     found = {path: records.at(record, path) for path in paths}

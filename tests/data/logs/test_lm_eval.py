@@ -257,3 +257,12 @@ def test_recognising(tmp_path, text, is_one):
     path = tmp_path / "a.jsonl"
     path.write_text(text)
     assert FORMAT.recognise(file_of(path)) is is_one
+
+
+def test_labels_and_outcomes_that_the_user_names_need_no_target(write):
+    rows = [sample([-1, -2], "word", k, key=k, acc=1.0) for k in (0, 1)]
+    log = read(write(*rows), labels="key")
+    assert (log.columns["key"], log.columns["labels"]) == ([0, 1], [None, None])
+    log = read(write(*rows), correct="acc")
+    assert log.columns["confidence"] == pytest.approx([1 / (1 + np.exp(-1))] * 2)
+    assert (log.columns["acc"], "correct" in log.columns) == ([1.0, 1.0], False)
