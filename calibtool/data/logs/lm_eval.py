@@ -175,8 +175,9 @@ def _one_filter(task: _Task, choice: Choice) -> list[str]:
     again = len(task.rows) - len({row.document for row in task.rows})
     if again:
         notes.append(
-            f"{task.file.shown}: {again:,} lines repeat a document: the harness appends to a file "
-            "that is there; two runs may stand in it (--cluster doc_id)"
+            f"{task.file.shown}: {again:,} of {len(task.rows):,} lines repeat a document: the "
+            "harness appends to existing files, so that this one may hold two runs; remove one, "
+            "or group rows with --cluster doc_id"
         )
     return notes
 

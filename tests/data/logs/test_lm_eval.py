@@ -206,7 +206,7 @@ def test_one_loglikelihood_is_no_choice(write):
 
 def test_lines_of_two_runs_are_told(write):
     log = read(write(sample([-1, -2]), sample([-1, -2])))
-    assert "1 lines repeat a document" in log.notes[0]
+    assert "1 of 2 lines repeat a document" in log.notes[0]
 
 
 def test_lists_of_old_versions(tmp_path):
