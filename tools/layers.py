@@ -46,6 +46,7 @@ UPWARD = {("types", "reports")}
 HEAVY: Mapping[str, tuple[str, ...]] = {
     "dask": (),
     "distributed": (),
+    "h5py": (),
     "matplotlib": (),
     "mlflow": (),
     "onnx": (),

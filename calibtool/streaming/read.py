@@ -20,7 +20,7 @@ from calibtool.types import Array
 
 DASK = ("dask", "dask_expr")
 KINDS = ("logits", "probs")
-# How far rows of probabilities may sum from 1, as those of half precision do; logits sum to anything.
+# How far rows of probabilities of half precision may sum from 1; logits sum to anything.
 NEAR = 1e-2
 EXPECTED = (
     "expected a path or an address, Predictions, a pair (scores, labels) of arrays or tensors, a "

@@ -29,6 +29,10 @@ PIECE_BYTES = 1 << 28
 # to be fetched at once: a request to a server takes longer, so that it asks for more.
 NEAR_BUFFER = 1 << 16
 FAR_BUFFER = 1 << 20
+# How each message of a stream begins, and how the stream ends: with a message of no bytes.
+# https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
+_CONTINUATION = b"\xff\xff\xff\xff"
+_STREAM_END = _CONTINUATION + bytes(4)
 
 
 def files_of(files: FileSet, kind: str, keys: Any) -> list[File]:
@@ -37,8 +41,12 @@ def files_of(files: FileSet, kind: str, keys: Any) -> list[File]:
     filesystem = files.filesystem or fs.LocalFileSystem(use_mmap=kind == "ipc")
     shared = format_() if format_ else None
 
+    def class_of(path: str) -> type[File]:
+        streamed = kind == "ipc" and files.filesystem is None and is_stream(path)
+        return StreamFile if streamed else File
+
     return [
-        File(
+        class_of(path)(
             files.show(path),
             number,
             (shared or _csv(kind, files, path, filesystem)).make_fragment(
@@ -261,6 +269,70 @@ class File:
         yield from self.fragment.to_batches(
             schema=self.schema, columns=names, batch_size=size, use_threads=threads
         )
+
+
+class StreamFile(File):
+    """A file in Arrow's format of streams, which has no footer: its batches are read in turn.
+
+    Its kind is "ipc". It must be on this machine, where it is mapped.
+    """
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        with self._stream() as stream:
+            schema = stream.schema
+            schema.names  # noqa: B018 - raises here if a name is not UTF-8
+            return schema
+
+    @cached_property
+    def rows(self) -> int:
+        """The number of rows, by the headers of its batches."""
+        with self._stream([0] if len(self.schema) else None) as stream:
+            return sum(batch.num_rows for batch in stream)
+
+    def _ipc(
+        self, names: list[str], size: int, row_groups: Any, *, threads: bool
+    ) -> Iterator[pa.RecordBatch]:
+        if not names:  # all columns are in the path
+            yield _without_columns(self.rows)
+            return
+        fields = [self.schema.get_field_index(name) for name in names]
+        with self._stream(fields, threads=threads) as stream:
+            for read in stream:
+                batch = validated(read)
+                for start in range(0, batch.num_rows, size):
+                    yield batch.slice(start, size)
+
+    @contextmanager
+    def _stream(
+        self, fields: list[int] | None = None, *, threads: bool = True
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Open its batches, with the fields of these numbers alone.
+
+        Raises UnreadableError if it does not end as a whole stream does: pyarrow takes one that
+        was cut between two batches for a shorter one.
+        """
+        options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=threads)
+        with (
+            errors(self.shown, near=self.near),
+            self.fragment.filesystem.open_input_file(self.fragment.path) as file,
+        ):
+            file.seek(max(file.size() - len(_STREAM_END), 0))
+            if file.read() != _STREAM_END:
+                raise UnreadableError(self.shown, "ends before the end of its stream; it was cut")
+            file.seek(0)
+            with pa.ipc.open_stream(file, options=options) as stream:
+                yield stream
+
+
+def is_stream(path: str | Path) -> bool:
+    """Return whether a file of this machine begins as a stream of Arrow does; False if it cannot be
+    opened."""
+    try:
+        with store.open_checked(path, str(path)) as file:
+            return file.read(len(_CONTINUATION)) == _CONTINUATION
+    except (UnreadableError, OSError):
+        return False
 
 
 def validated(batch: pa.RecordBatch) -> pa.RecordBatch:

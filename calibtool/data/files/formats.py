@@ -8,9 +8,11 @@ the group `calibtool.readers`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from calibtool.data.files import npz
 from calibtool.data.files.find import ARROW_FORMATS, LINES, FileSet, uncompressed
@@ -21,6 +23,7 @@ from calibtool.data.logs.log import LogFile, LogFormat
 from calibtool.data.logs.table import FORMATS as LOGS
 from calibtool.errors import CalibtoolError, InputError, UsageError, near
 
+HUGGING_FACE = b"huggingface"  # key of the metadata of a schema
 GROUP = "calibtool.readers"  # of entry points
 # suffixes of files that are pickles, or mostly are
 PICKLES = (".pkl", ".pickle", ".joblib", ".bin", ".p")
@@ -56,6 +59,46 @@ class Format:
 def open_arrays(files: FileSet, choice: Choice) -> Reader:
     """Open npz or npy."""
     return npz.read_by_suffix(Path(files.paths[0]), choice.max_unpacked)
+
+
+def open_tensors(files: FileSet, choice: Choice) -> Reader:
+    """Open safetensors."""
+    from calibtool.data.files.safetensors import open_safetensors
+
+    return open_safetensors(Path(files.paths[0]), choice.max_unpacked)
+
+
+def open_torch(files: FileSet, choice: Choice) -> Reader:
+    """Open tensors that torch saved."""
+    from calibtool.data.files import torch_file
+
+    return torch_file.open_torch(Path(files.paths[0]), choice.max_unpacked)
+
+
+def open_hdf5(files: FileSet, choice: Choice) -> Reader:
+    """Open HDF5."""
+    from calibtool.data.files import hdf5
+
+    return hdf5.open_hdf5(Path(files.paths[0]), choice.max_unpacked)
+
+
+def open_dataset(path: str, choice: Choice) -> Reader:
+    """Open a folder of Hugging Face's datasets."""
+    from calibtool.data.files import hugging_face
+    from calibtool.data.files.arrow import ArrowTable
+    from calibtool.data.files.arrow_file import files_of
+    from calibtool.data.files.partitions import keys_of
+
+    folder = hugging_face.open_dataset(path, choice.split)
+    return ArrowTable(
+        folder.files.text,
+        files_of(folder.files, "ipc", keys_of(folder.files)),
+        choice.filter,
+        skip_bad=choice.skip_bad_files,
+        mapped=True,
+        class_names=folder.classes,
+        marks_unlabelled=bool(folder.classes),
+    )
 
 
 def open_arrow(files: FileSet, choice: Choice) -> Reader:
@@ -96,7 +139,21 @@ def open_arrow(files: FileSet, choice: Choice) -> Reader:
         skip_bad=choice.skip_bad_files,
         mapped=kind == "ipc" and files.filesystem is None,
         alike=text,
+        **_hugging_face(opened, kind),
     )
+
+
+def _hugging_face(opened: Sequence[Any], kind: str) -> dict[str, Any]:
+    """Return the class names that datasets of Hugging Face keep in the files' own metadata."""
+    if kind not in ("parquet", "ipc"):
+        return {}
+    from calibtool.data.files import hugging_face
+    from calibtool.errors import UnreadableError
+
+    with suppress(UnreadableError):  # the table will report it
+        known = hugging_face.class_names((opened[0].schema.metadata or {}).get(HUGGING_FACE))
+        return {"class_names": known, "marks_unlabelled": bool(known)}
+    return {}
 
 
 def open_lines(files: FileSet, choice: Choice) -> Reader:
@@ -148,6 +205,9 @@ FORMATS: tuple[Format, ...] = (
             ("tsv", "tab-separated text"),
         )
     ),
+    Format("safetensors", "safetensors", (".safetensors",), open_tensors),
+    Format("torch", "tensors of torch", (".pt", ".pth"), open_torch),
+    Format("hdf5", "HDF5", (".h5", ".hdf5"), open_hdf5),
     Format(
         "json-lines", "JSON lines", (*LINES, ".json"), open_lines, conditions=True, several=True
     ),

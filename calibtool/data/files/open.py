@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from calibtool.data.files.find import find
-from calibtool.data.files.formats import open_files
+from calibtool.data.files.formats import open_dataset, open_files
+from calibtool.data.files.hugging_face import is_dataset
 from calibtool.data.files.join import joined, stray
+from calibtool.data.files.pairs import completed
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
@@ -22,6 +24,9 @@ def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
     Only headers are read, but of logs, which are read whole. Raises InputError for files that
     cannot be read, UsageError for options that their format does not know.
     """
+    choice = choice or Choice()
+    if is_dataset(path) and choice.reader is None:
+        return open_dataset(str(path), choice)
     files = find(str(path))
     if files.suffix(files.paths[0]) == ".cells":
         raise InputError(
@@ -29,7 +34,7 @@ def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
             "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta "
             "and fit-bbq take cells"
         )
-    return open_files(files, choice or Choice())
+    return open_files(files, choice)
 
 
 def open_source(
@@ -58,6 +63,7 @@ def source_of(
 ) -> Source:
     """Return the predictions in a table that is open already, as `open_source` does."""
     _require_pairs(choice)
+    choice = completed(table, choice)
     roles = resolve(table, choice, need_labels=need_labels)
     if choice.drop_missing:
         table.optional = frozenset(roles.columns())

@@ -25,7 +25,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "posteriors",
     ),
     "score": ("score", "scores"),
-    "labels": ("labels", "label", "y", "y_true", "targets", "target", "true_labels"),
+    "labels": ("labels", "label", "y", "y_true", "targets", "target", "true_labels", "label_ids"),
     "confidence": ("confidence", "confidences", "conf"),
     "correct": ("correct", "is_correct", "hit", "hits"),
     "predictions": ("predictions", "prediction", "predicted", "preds", "pred", "y_pred"),
@@ -232,6 +232,8 @@ def _values(
                 f"({by_name['probs'][0][0]}); say which to read with --logits KEY or --probs KEY"
             )
         role = next((name for name, hit in by_name.items() if hit), "")
+        if not role and (outputs := _outputs(columns)):
+            role, by_name["logits"] = "logits", ((outputs,), None)
         if not role:
             raise InputError(
                 f"{source}: found no logits, probabilities, score or confidence by name; say which "
@@ -243,6 +245,17 @@ def _values(
         raise InputError(f"{source}: {names[0]} holds several values per row, expected one")
     kind: Kind = "probs" if role == "score" else role  # type: ignore[assignment]
     return kind, names, suffixes
+
+
+def _outputs(columns: Mapping[str, Column]) -> str | None:
+    """Return the column of a network's outputs that is called predictions, as the Trainer of
+    Hugging Face calls them, beside labels called label_ids: rows of fractions, not of classes."""
+    lower = {name.lower(): name for name in columns}
+    name = lower.get("predictions")
+    if name is None or "label_ids" not in lower or columns[name].family != "lists of numbers":
+        return None
+    # numpy calls them float32, Arrow float, double or halffloat
+    return name if re.search("float|double", columns[name].type) else None
 
 
 def _by_option(

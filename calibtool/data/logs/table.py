@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from calibtool.data.logs import decisions
+from calibtool.data.logs import (
+    decisions,
+    helm,
+    hle,
+    json_document,
+    lighteval,
+    lm_eval,
+)
 from calibtool.data.logs.log import LogFormat
 
-FORMATS: tuple[LogFormat, ...] = (decisions.FORMAT,)
+FORMATS: tuple[LogFormat, ...] = (
+    lm_eval.FORMAT,
+    lighteval.FORMAT,
+    helm.FORMAT,
+    hle.FORMAT,
+    decisions.FORMAT,
+    json_document.FORMAT,  # any JSON document: after all that know more of one
+)
