@@ -28,10 +28,9 @@ GROUP = "calibtool.readers"  # of entry points
 # suffixes of files that are pickles, or mostly are
 PICKLES = (".pkl", ".pickle", ".joblib", ".bin", ".p")
 CONVERT = (
-    "pickles can run code and are never read; where the file is trusted, convert it with\n"
-    "  import pickle, numpy as np\n"
-    "  logits, labels = pickle.load(open({name!r}, 'rb'))\n"
-    "  np.savez({npz!r}, logits=logits, labels=np.ravel(labels))"
+    "pickles can run code and are never read; where the file is trusted, convert it: "
+    'python -c "import pickle, numpy as np; z, y = pickle.load(open({name!r}, {mode!r})); '
+    'np.savez({npz!r}, logits=z, labels=np.ravel(y))"'
 )
 
 
@@ -229,10 +228,9 @@ def open_files(files: FileSet, choice: Choice) -> Reader:
         found: Format | LogFormat | None = _named(choice.reader)
     else:
         if suffix in PICKLES:
-            name = Path(files.paths[0]).name
-            raise InputError(
-                f"{files.text}: {CONVERT.format(name=name, npz=Path(name).stem + '.npz')}"
-            )
+            path = Path(files.paths[0])
+            how = CONVERT.format(name=path.name, mode="rb", npz=path.with_suffix(".npz").name)
+            raise InputError(f"{files.text}: {how}")
         found = _log_of(files, suffix) or next((f for f in FORMATS if suffix in f.suffixes), None)
     if found is None:
         known = ", ".join(SUFFIXES)
