@@ -17,7 +17,13 @@ from typing import IO, Literal
 
 import numpy as np
 
-from calibtool.data.files.archive import damage_named, open_archive, unpack
+from calibtool.data.files.archive import (
+    UNPACKED,
+    damage_named,
+    open_archive,
+    require_room,
+    unpack,
+)
 from calibtool.data.files.reader import Column, Part, Skipped
 from calibtool.data.files.store import open_checked
 from calibtool.errors import InputError
@@ -34,12 +40,6 @@ _HEADER_ERRORS = (
 _HEADER_BYTES = 1 << 14  # read of an npy file for its header, of which numpy believes 10,000
 _DIMENSIONS = 32  # numpy 1 has no arrays of more
 _ADDRESSES = 1 << 48  # no machine addresses more bytes
-# What compressed arrays of a file may unpack to by default: a file of a few MB must not fill the
-# memory. 16 times its size is beyond what logits, probabilities and labels compress to, and small
-# files may hold constant arrays.
-UNPACKED, EXPANSION = 1 << 28, 16
-GB = 10**9  # the unit of `max_unpacked`
-
 # Rows and bytes of a part. Workers take one part at a time: smaller parts cost more calls, larger
 # ones leave workers idle at the end.
 PART_ROWS = 1 << 20
@@ -197,28 +197,14 @@ class ArrayTable:
         """Check that what these arrays and those read before unpack to is within the limit."""
         wanted = {name for name in (*self._arrays, *names) if self._headers[name].member}
         total = sum(self._headers[name].size for name in wanted)
-        if total <= UNPACKED:
-            return
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limit: float = max(UNPACKED, EXPANSION * Path(self.source).stat().st_size)
-        if self._max_unpacked is not None:
-            limit = self._max_unpacked * GB
-        if total > min(limit, memory):
-            advice = f"this machine's memory of {memory / GB:.3g} GB; store it uncompressed"
-            if total <= memory:
-                advice = (
-                    f"the limit of {limit / GB:.3g} GB; if it is meant to, pass "
-                    f"--max-unpacked {math.ceil(total / GB)}"
-                )
-            raise InputError(
-                f"{self.source}: {', '.join(sorted(wanted))}: declares {total:,} bytes when "
-                f"unpacked, more than {advice}"
-            )
+        if total > UNPACKED:
+            where = f"{self.source}: {', '.join(sorted(wanted))}"
+            require_room(where, total, Path(self.source).stat().st_size, self._max_unpacked)
 
 
 def read_by_suffix(path: Path, max_unpacked: float | None = None) -> ArrayTable:
     """Open an npz or npy file. Compressed arrays may unpack to `max_unpacked` GB, by default
-    to as much as UNPACKED and EXPANSION allow.
+    to as much as `archive.require_room` allows.
 
     Raises InputError if it cannot be opened or is damaged.
     """
