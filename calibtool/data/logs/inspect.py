@@ -27,7 +27,7 @@ from calibtool.data.logs.inspect_samples import (
     targets,
     where,
 )
-from calibtool.data.logs.log import Log, LogFile
+from calibtool.data.logs.log import Log, LogFile, LogFormat
 from calibtool.data.logs.named import VALUES, complete, is_missing, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError, echo, near
 from calibtool.formatting import counted
@@ -290,7 +290,7 @@ class _Reading:
             )
         return told
 
-    def _add(self, run: Run, sample: Sample, row: Mapping[str, Any]) -> None:
+    def _add(self, run: Run, sample: Sample, row: dict[str, Any]) -> None:
         self.columns.add(beside(run, sample) | row)
 
 

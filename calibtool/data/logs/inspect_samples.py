@@ -104,7 +104,7 @@ def numbers(samples: Iterable[Sample]) -> list[str]:
 
 def _numbers_in(record: Mapping[str, Any], prefix: str, found: dict[str, None]) -> None:
     for path, value in records.flat(record, prefix):
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
+        if isinstance(value, int | float) and not isinstance(value, bool):
             found[path] = None
 
 
