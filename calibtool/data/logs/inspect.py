@@ -28,7 +28,7 @@ from calibtool.data.logs.inspect_samples import (
     where,
 )
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.named import VALUES, complete, is_missing, own_columns, require_found
+from calibtool.data.logs.own_columns import VALUES, complete, is_missing, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError, echo, near
 from calibtool.formatting import counted
 
@@ -209,7 +209,10 @@ class _Reading:
             raise UsageError(
                 f"{self.shown}: has the scorers {', '.join(names)}; choose one with --scorer"
             )
-        return names[0] if names else ""
+        if not names:
+            errors = sum(bool(sample.get("error")) for sample in self.short())
+            raise UnreadableError(self.shown, f"no sample has a score ({errors:,} {ERRORED})")
+        return names[0]
 
     def _confidence(self, scorer: str | None) -> str | None:
         """Return the path of the confidence, if there is one by this name; None if there is
@@ -331,7 +334,7 @@ def _answer(sample: Sample, answers: tokens.Answers, shown: str) -> str | None:
     token = tokens.chat_token(listed[position], fail)
     if not token.top:
         return NO_TOP
-    answer = tokens.read(token, position, answers.options)
+    answer = tokens.read(token, 0, answers.options)  # the answer comes at the end as a rule
     if answer is None:
         return NO_OPTION
     answers.add(answer, tokens.label_of(targets(sample), answers.options, fail))

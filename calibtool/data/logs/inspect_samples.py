@@ -10,13 +10,20 @@ from typing import Any
 from calibtool.data.logs import records
 from calibtool.data.logs.inspect_zip import Members, open_members
 from calibtool.data.logs.log import LogFile
+from calibtool.data.logs.own_columns import is_missing
 from calibtool.errors import UnreadableError, echo
+from calibtool.formatting import counted
 
 _JOURNAL = re.compile(r"_journal/summaries/(\d+)\.json")
 # what Inspect writes into a summary for a value of more than 1 kB
 _REMOVED = "Key removed from summary"
 # parts of a score that are long texts or lists, and no values to group rows by
 _LONG = ("explanation", "history")
+# parts of a sample that are read, if they are at all, from one sample at a time
+_TEXTS = (
+    *("input", "choices", "messages", "output", "store", "events", "events_data"),
+    *("attachments", "model_usage", "role_usage"),
+)
 _ZIP = b"PK\x03\x04"
 
 Sample = Mapping[str, Any]
@@ -47,12 +54,12 @@ class Run:
             return None
         total = records.at(self.header, "eval.dataset.samples")
         epochs = records.at(self.header, "eval.config.epochs") or 1
-        known = isinstance(total, int) and isinstance(epochs, int)
-        of = f" of {total * epochs:,}" if known else ""
-        ended = "was not finished"
+        held = f"the file holds {counted(len(self.short), 'sample')}"
+        if isinstance(total, int) and isinstance(epochs, int):
+            held = f"{len(self.short):,} of {total * epochs:,} samples are in the file"
         if self.finished and status != "started":
-            ended = f"ended with status {echo(status)}"
-        return f"the run {ended}: {len(self.short):,}{of} samples are in the file"
+            return f"the run ended with status {echo(status)}: {held}"
+        return f"the run was not finished: {held}"
 
 
 def is_zip(file: LogFile) -> bool:
@@ -134,7 +141,11 @@ def beside(run: Run, sample: Sample) -> dict[str, Any]:
         row |= dict(records.flat(sample["metadata"], "metadata."))
     if len(targets(sample)) == 1:
         row["sample.target"] = targets(sample)[0]
-    return {name: value for name, value in row.items() if not isinstance(value, list | Mapping)}
+    return {
+        name: None if is_missing(value) else value  # NaN stands for none, in a column of texts too
+        for name, value in row.items()
+        if not isinstance(value, list | Mapping)
+    }
 
 
 def _zipped(file: LogFile, max_unpacked: float | None) -> Run:
@@ -154,7 +165,7 @@ def _zipped(file: LogFile, max_unpacked: float | None) -> Run:
         # the last samples can have been written without a summary when a run was killed
         if names and len(short) != len(names):
             members.require_room(names)
-            short = [_sample(members, name) for name in names]
+            short = [_shortened(_sample(members, name)) for name in names]
     _require_samples(file.shown, short)
 
     def full() -> Iterator[Sample]:
@@ -182,10 +193,15 @@ def _summaries(members: Members) -> list[Sample]:
         parts = [match[0] for match in sorted(numbered, key=lambda match: int(match[1]))]
     members.require_room(parts)
     return [
-        sample
+        _shortened(sample)
         for part in parts
         for sample in _checked(members.document(part), f"{members.shown}: {part}")
     ]
+
+
+def _shortened(sample: Sample) -> Sample:
+    """Return a sample without what is long: a log can hold many, and all are kept."""
+    return {key: value for key, value in sample.items() if key not in _TEXTS}
 
 
 def _checked(samples: Any, shown: str) -> list[Sample]:

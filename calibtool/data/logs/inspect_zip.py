@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-import pyarrow as pa
-
 from calibtool.data.files.archive import damage_named, require_room, unpack
 from calibtool.data.logs import records
 from calibtool.data.logs.log import LogFile
@@ -65,6 +63,8 @@ class Members:
         return records.document(data, where)
 
     def _zstandard(self, member: zipfile.ZipInfo) -> bytes:
+        import pyarrow as pa  # takes a while to load, and only these members need it
+
         where = f"{self.shown}: {member.filename}"
         self._raw.seek(member.header_offset)
         header = self._raw.read(_LOCAL_HEADER.size)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any, NamedTuple
 
-from calibtool.data.files.roles import Choice, has_role
+from calibtool.data.files.roles import ALIASES, Choice, has_role
 from calibtool.data.logs import records, tokens
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.named import VALUES, complete, own_columns, require_found
+from calibtool.data.logs.own_columns import VALUES, complete, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError
 from calibtool.formatting import counted
 
@@ -54,7 +54,7 @@ def recognise(file: LogFile) -> bool:
         if found and isinstance(_first(found.body).get("logprobs"), Mapping):
             return True
     # the first record can be longer than the head; a document of one object is another format's
-    whole = file.first is not None or (file.suffix == ".json" and not _is_list(file))
+    whole = isinstance(file.first, Mapping) or (file.suffix == ".json" and not _is_list(file))
     return not whole and b'"logprobs"' in file.head and bool(_BEGIN.search(file.head))
 
 
@@ -208,8 +208,7 @@ class _Reading:
             return NO_OPTION
         label = None
         if self.choice.labels_file is None:
-            value = records.at(record, self.choice.labels or "label")
-            label = tokens.label_of(value, answers.options, fail)
+            label = tokens.label_of(_label(record, self.choice), answers.options, fail)
         answers.add(answer, label)
         return None
 
@@ -218,8 +217,6 @@ class _Reading:
     ) -> dict[str, Any]:
         """Return the values that rows can be grouped by, and those that the user named."""
         beside = {k: v for k, v in record.items() if k not in (found.key, *_PARTS)}
-        if hide_roles:
-            beside.pop("label", None)
         row = {
             f"record.{name}" if hide_roles and has_role(name) else name: value
             for name, value in records.flat(beside)
@@ -228,6 +225,13 @@ class _Reading:
         if found.key and isinstance(found.body.get("model"), str):
             row.setdefault("model", found.body["model"])
         return row | {path: records.at(record, path) for path in self.named.values()}
+
+
+def _label(record: Mapping[str, Any], choice: Choice) -> Any:
+    """Return the label of a record, by the path that the user named or by its key."""
+    if choice.labels:
+        return records.at(record, choice.labels)
+    return next((record[name] for name in ALIASES["labels"] if name in record), None)
 
 
 def _emitted(
@@ -275,7 +279,7 @@ def _without_options(files: Sequence[LogFile], choice: Choice) -> UsageError:
             emitted = _emitted(found.body, (), fail) if found else NO_ANSWER
             if not isinstance(emitted, str):
                 seen.append(tokens.bare(emitted[0].text))
-            label = records.at(record, choice.labels or "label")
+            label = _label(record, choice)
             if isinstance(label, str) and label.strip():
                 labels.append(label.strip())
             if len(seen) >= _FEW:
