@@ -112,6 +112,7 @@ def evaluate(
     with out.progress() as progress:
         report = measure(source, specs, calibrator=fitted, ood=other, progress=progress, **options)
         drawn = _picture(source, fitted, progress, options, output) if plot else ""
+    report = shared.with_flags(report, click.get_current_context())
     text = render(report, format_, **out.terminal(output))
     if signatures and format_ in ("table", "markdown"):
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from calibtool.data.files.roles import Choice
     from calibtool.data.files.source import Source
     from calibtool.data.readable import Readable
+    from calibtool.evaluation.report import Report
     from calibtool.evaluation.resampling import Resampling
     from calibtool.streaming.summary import Summary
 
@@ -272,13 +273,34 @@ def _refuse(path: str, names: Sequence[str]) -> None:
 
 def again(context: click.Context) -> str:
     """Return the command that was typed, quoted for a shell."""
+    return f"{context.command_path} {_typed(context)}".rstrip()
+
+
+def with_flags(report: Report, context: click.Context) -> Report:
+    """Return a report whose advice on the next command repeats the options of reading that were
+    typed for this one."""
+    from dataclasses import replace
+
+    flags = _typed(context, READING)
+    head, found, command = report.reading.rpartition("Next: calibtool ")
+    if not flags or not found:
+        return report
+    words, _, rest = command.partition(" -o ")
+    return replace(report, reading=f"{head}{found}{words} {flags} -o {rest}")
+
+
+def _typed(context: click.Context, only: Sequence[str] | None = None) -> str:
+    """Return the arguments and options that were typed, or some of the options, quoted for a
+    shell."""
     import shlex
 
     from calibtool.data.files.secrets import without_secrets
 
-    words = context.command_path.split()
+    words: list[str] = []
     for parameter in context.command.params:
         name = str(parameter.name)
+        if only is not None and name not in only:
+            continue
         value = context.params.get(name)
         if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
             continue

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import lzma
+import math
+import os
 import struct
 import zipfile
 import zlib
@@ -29,6 +31,11 @@ _DAMAGE = (
     *(EOFError, OSError, OverflowError, RuntimeError, ValueError),
 )
 
+# What the members of a file may unpack to by default: a file of a few MB must not fill the memory.
+# 16 times its size is beyond what logits, probabilities, labels and most texts compress to, and
+# small files may hold constant arrays.
+UNPACKED, EXPANSION = 1 << 28, 16
+GB = 10**9  # the unit of `max_unpacked`
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that writers of ours use
 
 
@@ -41,9 +48,9 @@ def open_archive(path: Path) -> Iterator[tuple[IO[bytes], zipfile.ZipFile]]:
 
 
 @contextmanager
-def damage_named(where: str) -> Iterator[None]:
+def damage_named(where: str, what: str = "npz files") -> Iterator[None]:
     """Turn what reading a damaged archive raises into an InputError that begins with `where`: the
-    archive, or the archive and a member."""
+    archive, or the archive and a member. `what` says which files are such archives."""
     try:
         yield
     except _DAMAGE as error:
@@ -51,9 +58,31 @@ def damage_named(where: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise InputError(f"{where}: {error.strerror}") from error
         raise InputError(
-            f"{where}: not a whole zip archive, which npz files are ({brief(str(error))}); it may "
+            f"{where}: not a whole zip archive, which {what} are ({brief(str(error))}); it may "
             "be damaged, truncated, encrypted or of another format: write it again"
         ) from error
+
+
+def require_room(where: str, total: int, packed: int, max_unpacked: float | None) -> None:
+    """Check that members may unpack to `total` bytes, by what a file of `packed` bytes declares.
+
+    They may unpack to `max_unpacked` GB, by default to as much as UNPACKED and EXPANSION allow,
+    and to no more than the memory of this machine. Raises InputError, which begins with `where`.
+    """
+    if total <= UNPACKED:
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit: float = max(UNPACKED, EXPANSION * packed)
+    if max_unpacked is not None:
+        limit = max_unpacked * GB
+    if total > min(limit, memory):
+        advice = f"this machine's memory of {memory / GB:.3g} GB; store it uncompressed"
+        if total <= memory:
+            advice = (
+                f"the limit of {limit / GB:.3g} GB; if it is meant to, pass "
+                f"--max-unpacked {math.ceil(total / GB)}"
+            )
+        raise InputError(f"{where}: declares {total:,} bytes when unpacked, more than {advice}")
 
 
 def unpack(file: IO[bytes], into: memoryview) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +11,13 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from calibtool.data.files.archive import require_room
 from calibtool.data.files.reader import Column, Part, Skipped
 from calibtool.errors import InputError
 from calibtool.types import Array
 
 DIMENSIONS = 32  # numpy 1 has no arrays of more
 ADDRESSES = 1 << 48  # no machine addresses more bytes
-# What compressed arrays of a file may unpack to by default: a file of a few MB must not fill the
-# memory. 16 times its size is beyond what logits, probabilities and labels compress to, and small
-# files may hold constant arrays.
-UNPACKED, EXPANSION = 1 << 28, 16
-GB = 10**9  # the unit of `max_unpacked`
 
 # Rows and bytes of a part. Workers take one part at a time: smaller parts cost more calls, larger
 # ones leave workers idle at the end.
@@ -226,23 +221,8 @@ class ArrayTable:
         """Check that what these arrays and those read before unpack to is within the limit."""
         wanted = {name for name in (*self._arrays, *names) if self._stored[name].unpacked}
         total = sum(self._stored[name].unpacked for name in wanted)
-        if total <= UNPACKED:
-            return
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limit: float = max(UNPACKED, EXPANSION * Path(self.source).stat().st_size)
-        if self._max_unpacked is not None:
-            limit = self._max_unpacked * GB
-        if total > min(limit, memory):
-            advice = f"this machine's memory of {memory / GB:.3g} GB; store it uncompressed"
-            if total <= memory:
-                advice = (
-                    f"the limit of {limit / GB:.3g} GB; if it is meant to, pass "
-                    f"--max-unpacked {math.ceil(total / GB)}"
-                )
-            raise InputError(
-                f"{self.source}: {', '.join(sorted(wanted))}: declares {total:,} bytes when "
-                f"unpacked, more than {advice}"
-            )
+        where = f"{self.source}: {', '.join(sorted(wanted))}"
+        require_room(where, total, Path(self.source).stat().st_size, self._max_unpacked)
 
 
 def require_possible(shape: Sequence[int], itemsize: int, where: str) -> None:

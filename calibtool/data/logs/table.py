@@ -6,9 +6,11 @@ from calibtool.data.logs import (
     decisions,
     helm,
     hle,
+    inspect,
     json_document,
     lighteval,
     lm_eval,
+    openai,
 )
 from calibtool.data.logs.log import LogFormat
 
@@ -17,6 +19,8 @@ FORMATS: tuple[LogFormat, ...] = (
     lighteval.FORMAT,
     helm.FORMAT,
     hle.FORMAT,
+    inspect.FORMAT,
+    openai.FORMAT,
     decisions.FORMAT,
     json_document.FORMAT,  # any JSON document: after all that know more of one
 )
