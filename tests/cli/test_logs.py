@@ -96,14 +96,14 @@ def test_a_log_gives_its_right_numbers(file, view, flags, run, logs):
     assert report["data"]["rows"] == right["rows"]
     near = HALF if file.startswith(("tensors", "hf", "hdf5")) else 1e-9
     for one in report["metrics"]:
-        wanted = right[NAMES[one["metric"].partition("(")[0]]]
+        wanted = right[NAMES[one["name"].partition("(")[0]]]
         if wanted == "inf":
             assert one["value"] in (None, "inf", float("inf"))
-        elif right.get("edge_rows", 0) and one["metric"].startswith("ece"):
+        elif right.get("edge_rows", 0) and one["name"].startswith("ece"):
             # where scores lie on the edge of a bin, the last bit decides on which side
             assert one["value"] == pytest.approx(wanted, abs=right["edge_rows"] / right["rows"])
         else:
-            assert one["value"] == pytest.approx(wanted, abs=near), one["metric"]
+            assert one["value"] == pytest.approx(wanted, abs=near), one["name"]
 
 
 def test_a_broken_line_is_named(refused, logs):

@@ -132,6 +132,8 @@ class ArrowTable:
         """Return the dictionary of a dictionary column: class names in the order of their codes."""
         if column in self._class_names:
             return self._class_names[column]
+        if column not in self.schema.names:
+            return None
         kind = self.schema.field(column).type
         if not pa.types.is_dictionary(kind) or family(kind) != "text":
             return None

@@ -332,7 +332,9 @@ def _class_names(
         return table.strings(key)
     if suffixes:
         return suffixes
-    return table.names_of(labels) if labels else None
+    # the labels of a log may come from another file, its classes do not
+    key = labels or ("labels" if choice.labels_file else None)
+    return table.names_of(key) if key else None
 
 
 def _listing(columns: Mapping[str, Column]) -> str:

@@ -46,7 +46,7 @@ class Stream:
             with errors(self.shown, near=False):
                 raw = self.filesystem.open_input_stream(self.path, compression=None)
         _, compression = uncompressed(self.path.split("?", maxsplit=1)[0])
-        return io.BufferedReader(_Guarded(_decompressed(raw, compression), self.shown), BUFFER)
+        return io.BufferedReader(_Guarded(_decompressed(raw, compression), raw, self.shown), BUFFER)
 
 
 def _decompressed(raw: Any, compression: str) -> Any:
@@ -65,8 +65,8 @@ def _decompressed(raw: Any, compression: str) -> Any:
 class _Guarded(io.RawIOBase):
     """A stream whose errors name the file."""
 
-    def __init__(self, stream: Any, shown: str) -> None:
-        self._stream, self._shown = stream, shown
+    def __init__(self, stream: Any, raw: Any, shown: str) -> None:
+        self._stream, self._raw, self._shown = stream, raw, shown
 
     def readable(self) -> bool:
         return True
@@ -88,4 +88,5 @@ class _Guarded(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             self._stream.close()
+            self._raw.close()  # gzip leaves the file below it open
         super().close()
