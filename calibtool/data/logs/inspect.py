@@ -109,6 +109,7 @@ class _Reading:
     named: dict[str, str]
     left_out: Counter[str] = field(default_factory=Counter)
     columns: records.Columns = field(default_factory=records.Columns)
+    scored_errors: int = 0  # rows whose sample ended in an error, and was scored nevertheless
 
     @property
     def shown(self) -> str:
@@ -139,7 +140,7 @@ class _Reading:
         keep = answers.labelled()
         self.left_out[NO_TARGET] += len(keep) - sum(keep)
         kept = {name: list(compress(values, keep)) for name, values in columns.items()}
-        notes = [*answers.notes(keep), *self._notes(kept["id"])]
+        notes = [*answers.notes(keep), *self._notes(kept.get("id", ()))]
         return self._log(kept | answers.columns(keep), answers.options, notes)
 
     def of_scores(self) -> Log:
@@ -158,7 +159,7 @@ class _Reading:
         columns = self.columns.result()
         require_found(self.shown, columns, self.named)
         kept = complete(columns, paths, self.left_out)
-        notes = self._notes(kept["id"])
+        notes = self._notes(kept.get("id", ()))
         if found:
             kept["confidence"] = kept[found]
             notes.insert(0, f"the confidence is {found}")
@@ -180,6 +181,9 @@ class _Reading:
                 notes.append(note if len(self.runs) == 1 else f"{run.shown}: {note}")
             if run.header.get("invalidated"):
                 notes.append(f"{run.shown} is marked as invalidated")
+        if self.scored_errors:
+            scored = counted(self.scored_errors, "row")
+            notes.append(f"{scored}: the sample ended in an error, and was scored nevertheless")
         repeated = sum(n > 1 for n in Counter(map(str, ids)).values())
         if repeated:
             notes.append(
@@ -195,7 +199,7 @@ class _Reading:
 
     def _scorer(self) -> str | None:
         """Return the scorer that tells right from wrong; None if the user named a field for it."""
-        names = list(dict.fromkeys(s for sample in self.short() for s in sample["scores"] or {}))
+        names = list(dict.fromkeys(s for sample in self.short() for s in sample["scores"]))
         if self.choice.scorer is not None:
             if self.choice.scorer not in names:
                 raise UsageError(
@@ -269,6 +273,7 @@ class _Reading:
             errored = told == UNSCORED and sample.get("error")
             self.left_out[ERRORED if errored else told] += 1
             return
+        self.scored_errors += bool(sample.get("error"))
         if told is not None:
             row[self.named.get("correct", "correct")] = told
         self._add(run, sample, row)
@@ -278,8 +283,7 @@ class _Reading:
         path = self.named.get("correct")
         if path is None and scorer is None:
             return ERRORED if sample.get("error") else None
-        scores = sample.get("scores") or {}
-        value = records.at(sample, path) if path else (scores.get(scorer) or {}).get("value")
+        value = records.at(sample, path) if path else sample["scores"].get(scorer, {}).get("value")
         if isinstance(value, Mapping) and "correct" in value:
             value = value["correct"]
         told = _outcome(value)

@@ -87,8 +87,8 @@ def where(sample: Sample) -> str:
 
 def is_thinned(sample: Sample) -> bool:
     """Return whether a summary lacks values because they are long."""
-    scores = sample.get("scores") or {}
-    parts = [sample.get("metadata"), *(records.at(score, "metadata") for score in scores.values())]
+    scores = sample["scores"].values()
+    parts = [sample.get("metadata"), *(score.get("metadata") for score in scores)]
     return any(
         isinstance(value, str) and value.startswith(_REMOVED)
         for part in parts
@@ -101,8 +101,8 @@ def numbers(samples: Iterable[Sample]) -> list[str]:
     """Return the paths of numbers in scores and metadata."""
     found: dict[str, None] = {}
     for sample in samples:
-        for name, score in (sample.get("scores") or {}).items():
-            parts = {key: (score or {}).get(key) for key in ("value", "metadata")}
+        for name, score in sample["scores"].items():
+            parts = {key: score.get(key) for key in ("value", "metadata")}
             _numbers_in(parts, f"scores.{name}.", found)
         if isinstance(sample.get("metadata"), Mapping):
             _numbers_in(sample["metadata"], "metadata.", found)
@@ -134,8 +134,8 @@ def beside(run: Run, sample: Sample) -> dict[str, Any]:
         "task": records.at(run.header, "eval.task"),
         "model": records.at(run.header, "eval.model"),
     }
-    for name, score in (sample.get("scores") or {}).items():
-        kept = {key: value for key, value in (score or {}).items() if key not in _LONG}
+    for name, score in sample["scores"].items():
+        kept = {key: value for key, value in score.items() if key not in _LONG}
         row |= dict(records.flat(kept, f"scores.{name}."))
     if isinstance(sample.get("metadata"), Mapping):
         row |= dict(records.flat(sample["metadata"], "metadata."))
@@ -219,10 +219,12 @@ def _checked(samples: Any, shown: str) -> list[Sample]:
 
 
 def _with_scores(sample: Sample) -> Sample:
-    """Return a sample with `scores`; logs of version 1 have one scorer, without a name."""
-    if sample.get("scores") is None and isinstance(sample.get("score"), Mapping):
-        return {**sample, "scores": {"score": sample["score"]}}
-    return sample
+    """Return a sample with `scores`, an object of objects; a log of version 1 has one scorer,
+    without a name."""
+    scores = sample.get("scores") or {}
+    if not scores and isinstance(sample.get("score"), Mapping):
+        scores = {"score": sample["score"]}
+    return {**sample, "scores": {name: score or {} for name, score in scores.items()}}
 
 
 def _require_samples(shown: str, samples: list[Sample]) -> None:

@@ -162,7 +162,8 @@ def _put(top: dict[str, float], text: str, logprob: float) -> None:
 
 def _logprob(value: Any, fail: Fail) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or math.isnan(value) or value > _ROUNDING:
+    # whole numbers of Python's have any length; NaN is not at most anything
+    if not number or not value <= _ROUNDING or -math.inf < value < -sys.float_info.max:
         raise fail(f"{brief(repr(value))} is no logprob, which is a number up to 0")
     return float(value)
 

@@ -417,3 +417,21 @@ def test_samples_without_scores(tmp_path):
 def test_other_files_are_not_recognised(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     assert not inspect.recognise(log_file(tmp_path / name))
+
+
+def test_samples_as_old_and_odd_versions_have_them(tmp_path):
+    old = {
+        "id": 1,
+        "epoch": 1,
+        "target": "A",
+        "score": {"value": "C", "metadata": {"confidence": 1}},
+    }
+    log = read(write_json(tmp_path, [old]))
+    assert (log.columns["confidence"], log.columns["correct"]) == ([1], [1])
+    odd = {"scores": {**score("C", confidence=0.5), "t": None}, "id": {"a": 1}, "metadata": 3}
+    log = read(write_json(tmp_path, [odd]), scorer="s")
+    assert log.columns["confidence"] == [0.5]
+    errored = sample(1, score("I", confidence=0.5), error="after it was scored")
+    log = read(write_json(tmp_path, [errored]))
+    assert log.columns["correct"] == [0]
+    assert log.notes[-1].startswith("1 row: the sample ended in an error")

@@ -249,6 +249,7 @@ def changed(**entry):
     [
         (changed(logprob=0.5), "0.5 is no logprob"),
         (changed(logprob=None), "None is no logprob"),
+        (changed(logprob=-(10**400)), "is no logprob"),
         (changed(logprob=float("nan")), "nan is no logprob"),
         (changed(token=None), "has no token"),
         (changed(top_logprobs=[1]), "has no token"),
