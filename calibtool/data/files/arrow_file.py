@@ -111,6 +111,11 @@ class File:
         """Its path on this machine; None for a file of a server."""
         return str(self.fragment.path) if self.near else None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: no row is left out."""
+        return ()
+
     def place(self, row: int) -> str:
         """Return what to call a row."""
         return f"row {row} (counting from 0)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from calibtool.data.files.find import ARROW_FORMATS, LINES, FileSet, uncompresse
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice
 from calibtool.data.files.streams import Stream
+from calibtool.data.logs import records
 from calibtool.data.logs.log import LogFile, LogFormat
 from calibtool.data.logs.table import FORMATS as LOGS
 from calibtool.errors import CalibtoolError, InputError, UsageError, near
@@ -316,13 +317,14 @@ def _log_of(files: FileSet, suffix: str) -> LogFormat | None:
     return next((format_ for format_ in candidates if format_.recognise(file)), None)
 
 
-def _log_files(files: FileSet) -> list[LogFile]:
+def _log_files(files: FileSet, *, skip_bad: bool = False) -> list[LogFile]:
     return [
         LogFile(
             files.show(path),
             path,
             files.suffix(path),
             Stream(files.show(path), path, files.filesystem),
+            skip_bad,
         )
         for path in files.paths
     ]
@@ -331,7 +333,10 @@ def _log_files(files: FileSet) -> list[LogFile]:
 def _open_log(format_: LogFormat, files: FileSet, choice: Choice) -> Reader:
     from calibtool.data.logs.as_table import as_table
 
-    log = format_.read(_log_files(files), choice)
+    opened = _log_files(files, skip_bad=choice.skip_bad_rows)
+    log = format_.read(opened, choice)
+    bad = tuple(note for file in opened for note in records.left_out(file.shown, file.bad))
+    log = replace(log, notes=(*log.notes, *bad))
     path = files.paths[0] if files.filesystem is None else None
     return as_table(log, files.text, choice.filter, path)
 

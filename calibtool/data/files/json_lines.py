@@ -74,6 +74,10 @@ class JsonLines(Whole):
                     fields.append(pa.field(path, _type(found)))
         return pa.schema(fields)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return records.left_out(self.shown, self.bad)
+
     @cached_property
     def rows(self) -> int:
         rows = 0

@@ -20,8 +20,11 @@ class TableFile(Protocol):
         shown: what messages call it.
         number: its position among the files.
         keys: the columns in its path, with their value.
+        notes: sentences on what was left out of it, once its rows are counted.
     """
 
+    @property
+    def notes(self) -> tuple[str, ...]: ...
     @property
     def shown(self) -> str: ...
     @property
@@ -66,6 +69,10 @@ class Whole:
     number: int
     key_schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
     keys: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
 
     @property
     def shown(self) -> str:
@@ -124,7 +131,7 @@ class Memory:
     file: str | None = None
     number: int = 0
     keys: dict[str, Any] = field(default_factory=dict)
-    unit: str = "row"
+    notes: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -150,7 +157,7 @@ class Memory:
         return self.shown, status.st_size, str(status.st_mtime_ns)
 
     def place(self, row: int) -> str:
-        return f"{self.unit} {row} (counting from 0)"
+        return f"row {row} (counting from 0)"
 
     def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
         yield None, 0, self.rows

@@ -29,12 +29,16 @@ class LogFile:
         path: its path; on this machine unless `stream` says otherwise.
         suffix: its last suffix but that of a compression, in lower case: ".jsonl".
         stream: opens it and decompresses it.
+        skip_bad: whether lines that cannot be read are left out.
+        bad: the number of each line that was left out, with the reason.
     """
 
     shown: str
     path: str
     suffix: str
     stream: Callable[[], IO[bytes]]
+    skip_bad: bool = False
+    bad: dict[int, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def head(self) -> bytes:
@@ -56,10 +60,11 @@ class LogFile:
     def records(self) -> Iterator[tuple[int, Any]]:
         """Yield the JSON values of the lines with the number of each, counting from 1.
 
-        Blank lines are passed over. Raises UnreadableError, which names the line.
+        Blank lines are passed over. Raises UnreadableError, which names the line, unless such
+        lines are left out.
         """
         with self.stream() as file:
-            yield from records.lines(file, self.shown)
+            yield from records.lines(file, self.shown, self.bad if self.skip_bad else None)
 
     def fail(self, line: int, reason: str) -> UnreadableError:
         """Return the error of a line, to be raised."""

@@ -26,15 +26,25 @@ def document(data: bytes, shown: str) -> Any:
         raise UnreadableError(shown, f"not valid JSON: {brief(str(error))}") from error
 
 
-def lines(file: IO[bytes], shown: str) -> Iterator[tuple[int, Any]]:
+def lines(
+    file: IO[bytes], shown: str, bad: dict[int, str] | None = None
+) -> Iterator[tuple[int, Any]]:
     """Yield the value of each line that is not blank, and its number from 1.
 
-    Raises UnreadableError, which names the line.
+    Raises UnreadableError, which names the line, unless lines that cannot be read are to be noted
+    in `bad`, by their number.
     """
     for number, line in enumerate(file, start=1):
         text = line.removeprefix(_BOM) if number == 1 else line
         if text.strip():
-            yield number, parse(text, shown, number)
+            try:
+                value = parse(text, shown, number)
+            except UnreadableError as error:
+                if bad is None:
+                    raise
+                bad[number] = error.reason
+                continue
+            yield number, value
 
 
 def parse(line: bytes, shown: str, number: int) -> Any:
@@ -48,6 +58,18 @@ def parse(line: bytes, shown: str, number: int) -> Any:
     except (RecursionError, ValueError) as error:
         reason = f"not valid JSON: {brief(str(error))}"
     raise UnreadableError(shown, f"line {number:,}: {reason}")
+
+
+def left_out(shown: str, bad: Mapping[int, str]) -> tuple[str, ...]:
+    """Return a sentence on lines that were left out; nothing if none was.
+
+    >>> left_out("x.jsonl", {2: "line 2: not valid JSON"})
+    ('x.jsonl: left out: 1 line that is no JSON object; the first: line 2: not valid JSON',)
+    """
+    if not bad:
+        return ()
+    which = "1 line that is" if len(bad) == 1 else f"{len(bad):,} lines that are"
+    return (f"{shown}: left out: {which} no JSON object; the first: {bad[min(bad)]}",)
 
 
 def first_line(head: bytes) -> Any:
