@@ -32,6 +32,13 @@ POOLS: dict[str, tuple[str, ...]] = {
     "target": ("--to python -o {out}.py", "--to c -o {out}.h"),
     "other": (f"{GOOD}/multi.npz", f"{GOOD}/two.npz", f"{GOOD}/conf.npz", f"{GOOD}/table.parquet"),
     "calibrator": (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    "question": ("team", "spam", "refund", "zzz", ""),
+    "norm": ("none", "chars", "bytes", "mutual-info"),
+    "field": (
+        *("confidence", "scores.stated.metadata.confidence", "probs.0", "id", "custom_id"),
+        *("filtered_resps.0.0", "answers", "a.b", "..", "logits", "type", "cifar/vit/test/labels"),
+    ),
+    "reader": ("json-lines", "lm-eval", "helm", "json", "decisions", "csv", "npz", "zzz"),
     "delta": ("delta(nll) <= 0.1", "delta(ece) <= 0.1"),
 }
 # kind of file -> (weight, template)
@@ -86,6 +93,21 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (0.05, "plot reliability {file} --resamples 20 -o {out}.svg"),
         (0.05, "report {file} -o {out}.html --resamples 20"),
         (0.5, "monitor {file} --every file --ci none"),
+    ),
+    "logs": (
+        (4, "evaluate {file} --ci none --metrics accuracy,ece"),
+        (3, "evaluate {file} --ci none --metrics accuracy,ece --options A,B,C,D"),
+        (1, "evaluate {file} --ci none --metrics accuracy,ece --question {question}"),
+        (1, "evaluate {file} --ci none --metrics ece --norm {norm} --drop-missing"),
+        (1, "evaluate {file} --ci none --metrics ece --skip-bad-rows --by {field}"),
+        (1, "evaluate {file} --ci none --confidence {field} --correct {field}"),
+        (1, "evaluate {file} --ci none --logits {field} --labels-file good/labels.npy"),
+        (1, "evaluate {file} --ci none --labels-file good/table.parquet --id {field}"),
+        (1, "evaluate {file} --ci none --reader {reader} --metrics ece"),
+        (3, "inspect {file}"),
+        (1, "apply {calibrator} {file} -o {out}{table} --scale 100"),
+        (0.5, "check {file} --require ece<=0.5 --resamples 20"),
+        (0.3, "fit-{binary} {file} -o {out}.json --ci none"),
     ),
     "state": ((1, "cells {partner} -o {out}.cells --state {file}"),),
     "report": (

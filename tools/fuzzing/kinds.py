@@ -67,6 +67,13 @@ WEIGHTS = {
     ".jsonl": 6.0,
 }
 LEAST = 2.0
+# suffix of a format that is neither numpy's nor Arrow's -> how its files are damaged
+LOGS: dict[str, Callable[[Random, bytes], bytes]] = {
+    **dict.fromkeys((".jsonl", ".ndjson", ".jevl"), damage_lines),
+    ".json": lambda rng, data: (damage_json if rng.random() < 0.7 else damage_lines)(rng, data),
+    ".eval": damage_archive,
+    **dict.fromkeys((".safetensors", ".pt", ".pth", ".h5", ".hdf5"), damage),
+}
 BOMBS = 0.003  # share of npz files that are kilobytes and unpack to gigabytes: they take seconds
 
 
@@ -115,8 +122,8 @@ def _of_reader(suffix: str, seeds: list[Seed]) -> Kind:
         return _document(weight, suffix, seeds, _damage_npz, "rows")
     if suffix == ".npy":
         return _document(weight, suffix, seeds, _damage_npy, "array")
-    if suffix not in ARROW_FORMATS:
-        return _document(weight, suffix, seeds, damage_lines, "rows")
+    if suffix in LOGS:
+        return _document(weight, suffix, seeds, LOGS[suffix], "logs")
     format_ = ARROW_FORMATS[suffix]
     if format_ in ("csv", "tsv"):
         return _document(weight, suffix, seeds, damage_text, "rows")

@@ -21,6 +21,9 @@ from fuzzing.archives import archive, members
 from fuzzing.arrays import npy, npz
 from fuzzing.tables import WRITERS, json_lines
 
+# the samples of logs and of tensors in the repository
+SAMPLES = Path(__file__).parents[2] / "tests" / "data" / "logs" / "samples"
+
 ROOT = Path(__file__).parents[2]
 CALIBRATORS = ROOT / "tests" / "goldens" / "calibrators-v1"
 LARGEST = 60_000  # bytes of a calibrator: larger ones take long to read and hold nothing else
@@ -131,11 +134,23 @@ def _lines_seeds(of: _Predictions) -> list[Seed]:
     return [Seed(json_lines(table, Random(7))) for table in of.tables()]
 
 
+def _samples(*suffixes: str) -> list[Seed]:
+    """Return the samples of logs and tensors in the repository, by suffix."""
+    paths = sorted(path for path in SAMPLES.iterdir() if path.suffix in suffixes)
+    return [Seed(path.read_bytes()) for path in paths]
+
+
 # suffix -> its good files, for readers that are none of Arrow's
 MAKERS: dict[str, Callable[[_Predictions], list[Seed]]] = {
     ".npz": _npz_seeds,
     ".npy": _npy_seeds,
-    **dict.fromkeys((".jsonl", ".ndjson", ".json"), _lines_seeds),
+    **dict.fromkeys((".jsonl", ".ndjson"), lambda of: _lines_seeds(of) + _samples(".jsonl")),
+    ".json": lambda of: _lines_seeds(of) + _samples(".json"),
+    ".jevl": lambda _: _samples(".jevl"),
+    ".eval": lambda _: _samples(".eval"),
+    ".safetensors": lambda _: _samples(".safetensors"),
+    **dict.fromkeys((".pt", ".pth"), lambda _: _samples(".pt")),
+    **dict.fromkeys((".h5", ".hdf5"), lambda _: _samples(".h5")),
 }
 
 
