@@ -201,7 +201,7 @@ def _changed(
     texts = (number(before, digits), number(after, digits))
     difference = _difference(before, after, digits)
     if difference is None:
-        unknown = before is None or after is None
+        unknown = before is None or after is None or before == after  # inf - inf
         change = "" if unknown else signed(float(after or 0.0) - float(before or 0.0))
         return Change(*texts, change, interval(low, high, sign=True, digits=digits))
     if _tiny(before, digits) and _tiny(after, digits):  # of the numbers with their exponents

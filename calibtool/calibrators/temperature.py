@@ -151,7 +151,7 @@ def _optimum(rows: FitRows, start: float) -> tuple[float, float, float]:
         bend = 1 - at.slope / at.curve * (at.third / at.curve) / 2 if at.curve > 0 else 1.0
         step = step / bend if bend > 0.5 else step
         new = b + step
-        if not low <= new <= high:
+        if not low <= new <= high or np.isinf(new):  # the curvature of tiny logits reads 0
             new = (low + high) / 2 if np.isfinite(high) else 4 * b
         d = new - b
         # Halley's error is of the order of the step cubed, so this step is the last: L at its end

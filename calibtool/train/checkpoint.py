@@ -7,20 +7,24 @@ neither generator states nor the order of the rows.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
 
+import torch
 from torch import Tensor
+from torch.optim import SGD, AdamW, Optimizer
 
-from calibtool.data.files.document import shown
-from calibtool.errors import InputError
+from calibtool.data.files.document import Document, Entry
 from calibtool.train import tensors
 from calibtool.train.loop import TrainingState
 
 VERSION = 1  # of the file; other versions are refused, since half a state resumes to other bits
-# attribute of the state -> type; a float may have been written as a whole number
-NUMBERS: dict[str, type] = {"epoch": int, "step": int, "history": list}
-NUMBERS |= dict.fromkeys(("loss_sum", "loss_rows", "best_nll"), float)
+NUMBERS = ("epoch", "step", "loss_sum", "loss_rows", "best_nll", "history")
+# what a step needs of each parameter's state, which torch looks for when it takes the step
+STATES: dict[type[Optimizer], set[str]] = {
+    AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    SGD: {"momentum_buffer"},
+}
 
 
 def save(path: Path, state: TrainingState) -> None:
@@ -41,28 +45,36 @@ def load(path: Path, state: TrainingState) -> None:
     Raises InputError for a damaged file, another version, and the checkpoint of another run.
     """
     weights, meta = tensors.read(path)
+    document = Document(str(path), "a checkpoint of this run")
+    numbers = Entry(meta, document)
     if meta.get("version") != VERSION:
-        raise InputError(
-            f"{path}: checkpoint of version {meta.get('version')}; only {VERSION} can be read"
-        )
+        numbers["version"].fail(f"{VERSION}, the only one that can be read")
+    _restore_numbers(state, numbers)
+    device = next(state.model.parameters()).device
+    state.best = {name: t.to(device) for name, t in _of("best", weights).items()}
+    if state.best and _shapes(state.best) != _shapes(state.model.state_dict()):
+        document.refuse("best/ holds weights of another model")
     try:
         state.model.load_state_dict(_of("model", weights))
         state.loss.load_state_dict(_of("loss", weights))
-        device = next(state.model.parameters()).device
-        state.best = {name: t.to(device) for name, t in _of("best", weights).items()}
-        _restore(state, _of("optimizer", weights))
-        state.scaler.load_state_dict(meta["scaler"])
-        for name, kind in NUMBERS.items():
-            setattr(state, name, _typed(name, meta[name], kind))
-    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
-        first = str(error).split("\n", 1)[0]
-        raise InputError(f"{path}: is not a checkpoint of this run ({first})") from error
+    except RuntimeError as error:
+        document.refuse(" ".join(str(error).split()))
+    _restore(state.optimizer, _of("optimizer", weights), document)
 
 
-def _typed(name: str, value: Any, kind: type) -> Any:
-    if not isinstance(value, (int, float) if kind is float else kind):
-        raise TypeError(f"{name} is {shown(value)}")
-    return value
+def _restore_numbers(state: TrainingState, numbers: Entry) -> None:
+    """Restore everything that is no tensor."""
+    for factor in numbers["scaler"].entries().values():
+        factor.number()
+    state.scaler.load_state_dict(numbers["scaler"].value)
+    state.epoch, state.step = numbers["epoch"].whole(), numbers["step"].whole()
+    state.loss_sum = numbers["loss_sum"].number()
+    state.loss_rows = numbers["loss_rows"].whole(1 if state.step else 0)
+    best = numbers["best_nll"]  # infinite before the first epoch ends, and without patience
+    state.best_nll = math.inf if best.value == math.inf else best.number()
+    for row in numbers["history"].items(state.epoch):
+        row["val_nll"].number()
+    state.history = numbers["history"].value
 
 
 def _flat(state: TrainingState) -> dict[str, Tensor]:
@@ -76,14 +88,26 @@ def _flat(state: TrainingState) -> dict[str, Tensor]:
     }
 
 
-def _restore(state: TrainingState, flat: dict[str, Tensor]) -> None:
+def _restore(optimizer: Optimizer, flat: dict[str, Tensor], document: Document) -> None:
+    """Restore the state of each parameter, which is held to the parameter's shape."""
     # the groups, with their rates, are those of the new optimizer: the next step sets the rate
-    document = state.optimizer.state_dict()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     by_parameter: dict[int, dict[str, Tensor]] = {}
     for key, value in flat.items():
-        index, name = key.split(".", 1)
+        index, _, name = key.partition(".")
+        if index not in map(str, range(len(parameters))):
+            document.refuse(f"optimizer/{key} is of no parameter of the model")
+        if value.ndim and value.shape != parameters[int(index)].shape:
+            document.refuse(f"optimizer/{key} has another shape than its parameter")
         by_parameter.setdefault(int(index), {})[name] = value
-    state.optimizer.load_state_dict({**document, "state": by_parameter})
+    for number, held in by_parameter.items():
+        if missing := STATES[type(optimizer)] - held.keys():
+            document.refuse(f"optimizer/{number}.{min(missing)} is missing")
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": by_parameter})
+
+
+def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items()}
 
 
 def _under(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:

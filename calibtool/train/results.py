@@ -93,5 +93,10 @@ def finished(out: Path) -> Trained | None:
     calibrator = load_calibrator(out / TEMPERATURE) if has_temperature else None
     report = evaluate(test, METRICS, calibrator=calibrator)
     notes, training = document["notes"].texts(), document["training"]
-    training.entries()  # an object
+    for key in ("model", "loss"):  # those that tables show
+        training[key].text()
+    for key in ("seed", "classes", "val_rows", "epochs_trained"):
+        training[key].whole()
+    if best := training.get("best_epoch"):
+        best.whole()
     return Trained(str(out), report, training.plain(), notes, calibrator, val, test)

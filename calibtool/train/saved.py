@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from calibtool.errors import InputError
 from calibtool.train import config, folder, tensors
@@ -29,11 +30,22 @@ def load_model(run: str | Path) -> Prepared:
     data = Data(str(out), {}, resolved["classes"].whole(2), shape, resolved["kind"].text())
     weights, _ = tensors.read(out / folder.MODEL)
     moments = {name: weights.pop(f"{folder.PREFIX}{name}", None) for name in ("mean", "deviation")}
-    with torch.random.fork_rng(devices=[]):  # initial weights draw from the caller's generator
-        network = registry.build(settings.model, data)
     try:
+        with torch.random.fork_rng(devices=[]):  # initial weights draw from the caller's generator
+            network = registry.build(settings.model, data)
         network.module.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).split("\n", 1)[0]
-        raise InputError(f"{out / folder.MODEL}: holds other weights ({first})") from error
+    except RuntimeError as error:  # of other names or shapes, or of more than memory holds
+        reason = " ".join(str(error).split())
+        raise InputError(f"{out / folder.MODEL}: holds other weights ({reason})") from error
+    for name, moment in moments.items():
+        if moment is not None and not _is_per_input(moment, shape):
+            raise InputError(
+                f"{out / folder.MODEL}: {folder.PREFIX}{name} does not fit inputs of shape {shape}"
+            )
     return Prepared(network, moments["mean"], moments["deviation"]).eval()
+
+
+def _is_per_input(moment: Tensor, shape: tuple[int, ...]) -> bool:
+    """Return whether a moment can be subtracted from an input: per value or per channel."""
+    sizes = zip(reversed(moment.shape), reversed(shape), strict=False)
+    return moment.ndim <= len(shape) and all(size in (1, whole) for size, whole in sizes)

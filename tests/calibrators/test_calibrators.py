@@ -435,3 +435,14 @@ def meeting_prices(share, n):
             prices.pop()
         prices.append(high)
         low = high
+
+
+@pytest.mark.parametrize("seed", [16, 28])
+def test_splines_of_certain_scores_warn_of_nothing(seed):
+    # half of the certain rows are right: near no knot does a row bend the objective
+    rng = np.random.default_rng(seed)
+    count = rng.choice([10, 30, 60])
+    labels = rng.integers(0, 2, count)
+    certain = np.eye(2)[np.where(rng.random(count) < 0.5, labels, 1 - labels)]
+    rows = ct.Predictions.from_probs(certain, labels)
+    assert np.isfinite(ct.fit("spline", rows)(rows).values).all()

@@ -177,3 +177,13 @@ def test_a_file_of_version_1_is_read_for_ever(tmp_path):
     cal = ct.load_calibrator(path)
     p = simulate(10, 3)
     np.testing.assert_array_equal(cal(p).values, p.values * 0.5)
+
+
+@pytest.mark.parametrize("scale", [1e-110, 1e-160, 1e-200, 1e-320])
+@pytest.mark.parametrize("method", ["temperature", "ensemble-temperature"])
+def test_logits_too_small_for_any_temperature_are_refused(method, scale):
+    labels = np.arange(60) % 3
+    logits = np.random.default_rng(0).normal(size=(60, 3)) + np.eye(3)[labels]
+    tiny = ct.Predictions.from_logits(scale * logits, labels)
+    with pytest.raises(FitError, match=r"practically 0|did not converge"):
+        ct.fit(method, tiny)

@@ -257,6 +257,11 @@ def test_a_long_file_is_loaded_where_a_fit_needs_it(run, ok, monkeypatch):
         assert "cross-fitted in 5 folds" in " ".join(result.out.split())
 
 
+def test_shares_are_those_of_the_classes_of_every_file(refused, ok, two, folder):
+    fit = ("fit-platt", two, "-o", "cal.json", "--ci", "none")
+    refused(*fit, "--target-prior", "0.5,0.5", "--test", ok, says=(f"{ok}: ", "3 classes"))
+
+
 def test_other_class_shares_are_kept_and_reported_for(run, two, folder):
     result = run(
         "fit-platt", two, "--target-prior", "0.9,0.1", "-o", "cal.json", "--format", "json"

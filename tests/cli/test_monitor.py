@@ -154,6 +154,7 @@ def test_a_picture_and_a_file(run, scores):
         (("all.parquet", *COLUMNS, "--time", "p"), "float64 values are not times"),
         (("all.parquet", *COLUMNS, "--time", "seen"), "there is no column 'seen'"),
         (("all.parquet", *COLUMNS, "--every", "seen"), "there is no column 'seen'"),
+        (("all.parquet", *COLUMNS, "--every", ""), "--every is empty"),
         (
             ("all.parquet", *COLUMNS, "--every", "file", "--time", "at"),
             "--time at needs --every day, week or month",

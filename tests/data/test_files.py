@@ -509,6 +509,14 @@ def test_eleven_columns_are_in_the_order_of_their_numbers():
     same(ct.load("p.parquet"), "probs", probs, labels, exact=False)
 
 
+@pytest.mark.parametrize("odd", ["²", "9" * 5000, "line\nbreak"])
+def test_classes_are_numbered_by_digits_and_named_by_any_text(odd):
+    parquet(
+        **{"prob_1": PROBS[:, 0], f"prob_{odd}": 1 - PROBS[:, 0]}, label=["1", odd] * (ROWS // 2)
+    )
+    assert ct.load("p.parquet").class_names == ("1", odd)
+
+
 def test_whether_these_are_logits_is_decided_by_the_name_and_never_by_the_values():
     npz(logits=PROBS, labels=LABELS)
     same(ct.load("p.npz"), "logits", PROBS, LABELS)

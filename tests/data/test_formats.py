@@ -95,6 +95,9 @@ JSON = '{"score": 0.5, "label": 1}\n'
     [
         (JSON + '{"score": 0.5, "la\n', "line 2: not valid JSON"),
         (JSON + "\n\n[1]\n", "line 4: expected an object"),
+        ("null\n" + JSON, "line 1: expected an object"),
+        (JSON + "null\n", "line 2: expected an object"),
+        (JSON[:-1] + " null " + JSON, "line 1: not valid JSON"),
         (JSON + '{"score": "x", "label": 0}\n', "score"),
         (JSON * 9 + '{"score": NaN, "label": 0}\n', "line 10"),
         (JSON + '{"score": 1.5, "label": 0}\n', "line 2"),

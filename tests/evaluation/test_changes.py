@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -173,3 +174,14 @@ def test_what_no_label_changes_is_not_doubted():
     same = Calibrator("temperature", Power(1.0), 2)
     for change in ct.evaluate(rows, ["nll", "brier"], calibrator=same, resamples=50).change:
         assert [change.value, change.low, change.high] == pytest.approx([0, 0, 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("ci", ["none", "inverted"])
+def test_the_change_of_infinite_values_is_not_a_number_and_says_so(ci):
+    labels = np.arange(40) % 2
+    wrong = (np.eye(2)[np.where(np.arange(40) < k, 1 - labels, labels)] for k in (2, 4))
+    several = [ct.Predictions.from_probs(p, labels) for p in wrong]
+    compared = ct.compare(several, "nll", ci=ci)
+    change = compared.to_dict()["metrics"][0]["systems"][1]["change"]
+    assert (change["value"], change["missing"]) == (None, "both values are infinite")
+    assert "nan" not in f"{compared}{json.dumps(compared.to_dict())}"

@@ -234,6 +234,27 @@ def test_an_error_in_the_middle_keeps_what_was_read(scores, capsys):
     assert "other input files (6 files of" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"done": 1}, "held must hold sums of the depths"),
+        ({"done": 10**9}, "done must be a whole number"),
+        ({"held": {}}, "held must hold sums of the depths"),
+    ],
+)
+def test_a_state_whose_sums_are_not_those_of_its_parts_is_refused(scores, capsys, change, says):
+    run = ["cells", "scores", *ROLES, "-o", "all.cells", "--state", "run.state"]
+    assert main(run) == 0
+    with zipfile.ZipFile("run.state") as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    header = json.loads(entries["header.json"]) | change
+    with zipfile.ZipFile("run.state", "w") as archive:
+        for name, data in (entries | {"header.json": json.dumps(header).encode()}).items():
+            archive.writestr(name, data)
+    assert main(run) == 2
+    assert f"run.state: not the state of a run: {says}" in capsys.readouterr().err
+
+
 CHANGES = {
     "metrics": ["--metrics", "ece(bins=17)"],
     "options of reading": ["--renormalize"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,13 @@ def open_dataset(path: str, choice: Choice) -> Reader:
     )
 
 
-def open_arrow(files: FileSet, choice: Choice) -> Reader:
+def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
     """Open parquet, Arrow IPC, csv or tsv."""
     from calibtool.data.files.arrow import ArrowTable
     from calibtool.data.files.arrow_file import files_of
     from calibtool.data.files.partitions import keys_of
     from calibtool.data.files.text_file import CompressedText
 
-    kind = ARROW_FORMATS[files.suffix(files.paths[0])]
     keys = keys_of(files)
     packed = [bool(uncompressed(path)[1]) for path in files.paths]
     text = kind in ("csv", "tsv")
@@ -194,7 +194,7 @@ FORMATS: tuple[Format, ...] = (
             kind,
             title,
             tuple(s for s, k in ARROW_FORMATS.items() if k == kind),
-            open_arrow,
+            partial(open_arrow, kind=kind),
             conditions=True,
             several=True,
         )

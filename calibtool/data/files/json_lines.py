@@ -55,7 +55,7 @@ class JsonLines(Whole):
         _, block = next(self._blocks(HEAD), (1, b""))
         fields: list[pa.Field] = []
         with suppress(pa.ArrowException, UnicodeDecodeError):
-            if not _is_deep(block):
+            if _is_plain(block):
                 table = _parsed(block, None)
                 fields = [f for top in table.schema for f in _leaves(top, top.name)]
         if not fields:
@@ -135,7 +135,7 @@ class JsonLines(Whole):
             return pa.RecordBatch.from_struct_array(pa.array([{}] * _count(block), pa.struct([])))
         try:
             explicit = _explicit(kinds)
-            if explicit is None or _is_deep(block):
+            if explicit is None or not _is_plain(block):
                 return self._slowly(number, block, kinds)
             table = _parsed(block, explicit)
             arrays = [_follow(table, name).cast(kinds[name]) for name in names]
@@ -204,6 +204,17 @@ class JsonLines(Whole):
                 self.bad[line] = error.reason
                 continue
             yield line, record
+
+
+def _is_plain(block: bytes) -> bool:
+    """Return whether pyarrow can parse a block: it dies of a block that begins with `null`, takes
+    null for an object, and overflows its stack where values stand in one another too deep."""
+    return _openings(block) == _count(block) and not _is_deep(block)
+
+
+def _openings(block: bytes) -> int:
+    """Return the number of lines that begin as objects do."""
+    return block.count(b"\n{") + block.startswith(b"{")
 
 
 def _is_deep(block: bytes) -> bool:
@@ -283,7 +294,7 @@ def _type(values: list[Any]) -> pa.DataType:
     if kinds in ({"number"}, {"bool"}, {"text"}, {"other"}):
         try:
             return pa.array(values).type
-        except (pa.ArrowException, OverflowError):
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             return pa.string()
     return pa.string()
 
@@ -296,6 +307,6 @@ def _text(value: Any) -> str | None:
 def _count(block: bytes) -> int:
     """Return the number of lines of a block that are not blank."""
     lines = block.count(b"\n")
-    if block.startswith(b"{") + block.count(b"\n{") < lines:  # some begin otherwise: with spaces?
+    if _openings(block) < lines:  # some begin otherwise: are they blank?
         lines -= len(_BLANK.findall(block))
     return lines

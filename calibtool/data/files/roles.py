@@ -34,9 +34,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # role -> names of one column per class: logit_0, prob_cat, p.3
 _PER_CLASS = {
-    "logits": re.compile(r"(?:logits?|log_?probs?)[_.](.+)", re.IGNORECASE),
-    "probs": re.compile(r"(?:probs?|probas?|probabilit(?:y|ies)|p)[_.](.+)", re.IGNORECASE),
+    role: re.compile(rf"(?:{names})[_.](.+)", re.IGNORECASE | re.DOTALL)
+    for role, names in {
+        "logits": "logits?|log_?probs?",
+        "probs": "probs?|probas?|probabilit(?:y|ies)|p",
+    }.items()
 }
+_NUMBER = re.compile(r"\d{1,9}")  # of a column per class; more digits, or other signs, are a name
 
 
 # what a column of a role may hold, by its family, and what a message says was expected; a text that
@@ -267,7 +271,7 @@ def _by_option(
     several = tuple(name.strip() for name in key.split(","))
     if len(several) > 1 and all(name in columns for name in several):
         return several, None
-    pattern = re.compile(re.escape(key) + r"[_.]?(.+)")
+    pattern = re.compile(re.escape(key) + r"[_.]?(.+)", re.DOTALL)
     match = _per_class(source, columns, pattern) if key and role in _PER_CLASS else None
     if match:
         return match
@@ -293,7 +297,7 @@ def _per_class(
     hits = {name: match[1] for name in columns if (match := pattern.fullmatch(name))}
     if len(hits) < 2:
         return None
-    if all(suffix.isdigit() for suffix in hits.values()):
+    if all(_NUMBER.fullmatch(suffix) for suffix in hits.values()):
         ordered = sorted(hits, key=lambda name: int(hits[name]))
         numbers = [int(hits[name]) for name in ordered]
         if numbers != list(range(len(numbers))):
