@@ -52,7 +52,8 @@ def apply(
 ) -> None:
     """Calibrate the predictions in FILE with CALIBRATOR.
 
-    Labels are not needed. Labels, weights and other columns are copied to the output.
+    Labels are not needed. Every column keeps its name: the calibrated values take the place of the
+    values that were read, so that the next command takes the same options.
 
     \b
     calibtool apply temperature.json test.npz -o calibrated.npz
@@ -61,8 +62,8 @@ def apply(
 
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
+    from calibtool.data.files.carry import carried, named
     from calibtool.data.files.open import open_source
-    from calibtool.data.files.roles import has_role
     from calibtool.data.files.write import write_predictions
     from calibtool.data.predictions import KIND_NAMES
     from calibtool.data.rows import to_probs
@@ -71,13 +72,10 @@ def apply(
     fitted = load_calibrator(calibrator)
     choice = shared.choice(options)
     source = open_source(file, choice, need_labels=False).also(fitted.columns)
-    used = source.roles.columns()
-    rest = [c.name for c in source.table.columns.values() if c.rows == source.rows_at_most]
-    rest = [name for name in rest if name not in used]
-    # A column whose name has a role, such as "labels", would be read as that from the output.
-    extra = tuple(name for name in rest if not has_role(name))
-    for name in sorted({*rest} - {*extra, "classes"}):
-        out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
+    extra, left = carried(source)
+    for name, reason in left:
+        out.tell(f"Left out: {name} ({reason})")
+    source.table.optional |= frozenset(extra)
     before = source.also(extra).load()
     after = fitted(before)
     if write == "probs":
@@ -95,7 +93,7 @@ def apply(
             )
         interval_columns = {"low": _column(low, before), "high": _column(high, before)}
         after = replace(after, extra={**after.extra, **interval_columns})
-    write_predictions(after, output)
+    write_predictions(after, output, *named(source, after))
     out.tell(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}")
     empty = fitted.placed_at_prior(before)
     if empty:

@@ -110,12 +110,18 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def write_predictions(predictions: Predictions, path: str | Path) -> None:
+def write_predictions(
+    predictions: Predictions,
+    path: str | Path,
+    columns: Mapping[str, Array] | None = None,
+    label: str = "labels",
+) -> None:
     """Write predictions in the format of the suffix, as `calibtool evaluate` reads them.
 
-    Keys are `logits`, `probs` or `confidence`, then `labels` or `correct`, `weights`, `classes`,
-    and the columns carried along. Raises UsageError for an unknown suffix, a column that the format
-    cannot hold, and a file that cannot be written.
+    Keys are those of `columns` or, by default, `logits`, `probs` or `confidence`, then `labels` or
+    `correct`, `weights`, `classes`, and the columns carried along. The column `label` holds class
+    ids, which are written as names where those are known. Raises UsageError for an unknown suffix,
+    a column that the format cannot hold, and a file that cannot be written.
     """
     target = Path(path)
     writer = WRITERS.get(target.suffix.lower())
@@ -124,7 +130,7 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
         raise UsageError(
             f"{target}: cannot write files with suffix {target.suffix!r}; expected one of {known}"
         )
-    columns = {**predictions.extra, **_columns(predictions)}
+    columns = {**predictions.extra, **_columns(predictions)} if columns is None else columns
     deep = [name for name, array in columns.items() if array.ndim > 2]
     if deep and target.suffix.lower() != ".npz":
         raise UsageError(
@@ -138,7 +144,7 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
             "write parquet"
         )
     with whole_file(target) as file:
-        writer(file, columns, predictions.class_names)
+        writer(file, columns, predictions.class_names, label)
 
 
 def _columns(predictions: Predictions) -> dict[str, Array]:
@@ -152,14 +158,16 @@ def _columns(predictions: Predictions) -> dict[str, Array]:
     return columns | {name: array for name, array in named.items() if array is not None}
 
 
-def _npz(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None) -> None:
+def _npz(
+    file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str
+) -> None:
     arrays: dict[str, Any] = dict(columns)
     if names:
         arrays["classes"] = np.array(names)
     np.savez(file, **arrays)
 
 
-def _table(columns: Mapping[str, Array], names: tuple[str, ...] | None) -> Any:
+def _table(columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str) -> Any:
     import pyarrow as pa
 
     arrays = {}
@@ -167,7 +175,7 @@ def _table(columns: Mapping[str, Array], names: tuple[str, ...] | None) -> Any:
         if array.ndim == 2:
             flat = pa.array(np.ascontiguousarray(array).ravel())
             arrays[name] = pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
-        elif name == "labels" and names:
+        elif name == label and names:
             codes = pa.array(array.astype(np.int32))
             arrays[name] = pa.DictionaryArray.from_arrays(codes, list(names))
         else:
@@ -175,19 +183,25 @@ def _table(columns: Mapping[str, Array], names: tuple[str, ...] | None) -> Any:
     return pa.table(arrays)
 
 
-def _parquet(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None) -> None:
+def _parquet(
+    file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str
+) -> None:
     import pyarrow.parquet as pq
 
-    pq.write_table(_table(columns, names), file)
+    pq.write_table(_table(columns, names, label), file)
 
 
-def _ipc(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None) -> None:
+def _ipc(
+    file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str
+) -> None:
     from pyarrow import feather
 
-    feather.write_feather(_table(columns, names), file, compression="uncompressed")
+    feather.write_feather(_table(columns, names, label), file, compression="uncompressed")
 
 
-def _csv(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None) -> None:
+def _csv(
+    file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str
+) -> None:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -199,14 +213,16 @@ def _csv(file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] |
             for k, column in enumerate(array.T):
                 stem = name.removesuffix("s")
                 flat[f"{stem}_{names[k] if names else k}"] = pa.array(np.ascontiguousarray(column))
-        elif name == "labels" and names:
+        elif name == label and names:
             flat[name] = pa.array(np.array(names)[array].tolist())
         else:
             flat[name] = pa.array(array.astype(int) if array.dtype == bool else array)
     csv.write_csv(pa.table(flat), file)
 
 
-WRITERS: dict[str, Callable[[IO[bytes], Mapping[str, Array], tuple[str, ...] | None], None]] = {
+WRITERS: dict[
+    str, Callable[[IO[bytes], Mapping[str, Array], tuple[str, ...] | None, str], None]
+] = {
     ".npz": _npz,
     ".parquet": _parquet,
     ".feather": _ipc,

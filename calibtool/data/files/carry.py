@@ -1,0 +1,62 @@
+"""What is carried from a file to one with other values: every column, under the name it had."""
+
+from __future__ import annotations
+
+from calibtool.data.files.reader import RECORDS
+from calibtool.data.files.roles import has_role
+from calibtool.data.files.source import Source
+from calibtool.data.predictions import Predictions
+from calibtool.errors import InputError
+from calibtool.types import Array
+
+
+def carried(source: Source) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the columns besides the values that are copied, and those that are not, with the
+    reason."""
+    kept, left = [], []
+    for column in source.table.columns.values():
+        if column.name in source.roles.values or column.rows != source.rows_at_most:
+            continue
+        if reason := _reason(source, column.name):
+            left.append((column.name, reason))
+        else:
+            kept.append(column.name)
+    return kept, left
+
+
+def _reason(source: Source, name: str) -> str:
+    """Return why a column cannot be copied, or ""."""
+    column = source.table.columns[name]
+    if RECORDS in column.family:
+        return f"{column.type} values are not copied"
+    if column.nested and column.width is None:
+        try:  # only reading tells whether all rows hold as many values
+            for _ in source.table.blocks([name], max(column.rows, 1)):
+                pass
+        except InputError:
+            return "its rows hold different numbers of values"
+    return ""
+
+
+def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
+    """Return the columns of predictions made from those of a source, by the names they had there,
+    and the name of that of class ids which are to be written as names, or "".
+
+    Values of another kind, probabilities in the place of logits, are called by their kind.
+    """
+    roles, columns, label = source.roles, dict(after.extra), ""
+    if after.labels is not None and not roles.labels:
+        columns["labels"], label = after.labels, "labels"  # from a file of their own
+    elif roles.labels and after.labels is not None and columns[roles.labels].dtype.kind == "U":
+        columns[roles.labels], label = after.labels, roles.labels
+    values = after.values[:, 0] if after.one_column else after.values
+    kept = after.kind == roles.kind
+    if kept and len(roles.values) == 1:
+        return {roles.values[0]: values} | columns, label
+    if kept and len(roles.values) == after.values.shape[-1]:
+        several = {name: after.values[:, k] for k, name in enumerate(roles.values)}
+        return several | columns, label
+    if not kept:  # logits that are no logits any more must not be read as such
+        for name in [name for name in columns if has_role(name) and name not in roles.columns()]:
+            del columns[name]
+    return {after.kind: values} | columns, label
