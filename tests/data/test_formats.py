@@ -228,3 +228,26 @@ def test_what_takes_predictions_takes_a_path():
     assert ct.compare(["a.npz", "b.jsonl"], ["nll"], resamples=20).lines
     found = ct.fit("temperature", "b.jsonl").map.temperature
     assert found == pytest.approx(ct.fit("temperature", p).map.temperature)
+
+
+def test_apply_keeps_columns_their_names_and_their_order():
+    from calibtool.cli.main import main
+
+    rng = np.random.Generator(np.random.PCG64(3))
+    risk = rng.random(200).round(3)
+    died = np.where(rng.random(200) < risk, "yes", "no")
+    place = np.array(["a", "b"] * 100)
+    text = "place,risk,died_30d,confidence\n" + "".join(
+        f"{c},{r},{d},{r}\n" for c, r, d in zip(place, risk, died, strict=True)
+    )
+    Path("r.csv").write_text(text)
+    flags = ("--score", "risk", "--labels", "died_30d")
+    assert main(["fit-platt", "r.csv", *flags, "-o", "c.json", "--ci", "none"]) == 0
+    assert main(["apply", "c.json", "r.csv", *flags, "-o", "after.csv"]) == 0
+    head, first, *_ = Path("after.csv").read_text().replace('"', "").splitlines()
+    assert head == "place,risk,died_30d,confidence"
+    assert first.split(",")[2:] == [died[0], str(risk[0])]
+    assert main(["evaluate", "after.csv", *flags, "--ci", "none"]) == 0
+    p = ct.load("after.csv", score="risk", labels="died_30d")
+    assert np.array_equal(p.labels, died == "yes")
+    assert not np.array_equal(p.values.ravel(), risk)

@@ -47,16 +47,21 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     roles, columns, label = source.roles, dict(after.extra), ""
     if after.labels is not None and not roles.labels:
         columns["labels"], label = after.labels, "labels"  # from a file of their own
-    elif roles.labels and after.labels is not None and columns[roles.labels].dtype.kind == "U":
-        columns[roles.labels], label = after.labels, roles.labels
+    elif roles.labels and after.labels is not None and after.class_names:
+        if columns[roles.labels].dtype.kind == "U":
+            columns[roles.labels], label = after.labels, roles.labels
     values = after.values[:, 0] if after.one_column else after.values
-    kept = after.kind == roles.kind
-    if kept and len(roles.values) == 1:
-        return {roles.values[0]: values} | columns, label
-    if kept and len(roles.values) == after.values.shape[-1]:
-        several = {name: after.values[:, k] for k, name in enumerate(roles.values)}
-        return several | columns, label
-    if not kept:  # logits that are no logits any more must not be read as such
-        for name in [name for name in columns if has_role(name) and name not in roles.columns()]:
-            del columns[name]
-    return {after.kind: values} | columns, label
+    if after.kind != roles.kind:
+        # logits that are no logits any more must not be read as such
+        columns = {
+            name: column
+            for name, column in columns.items()
+            if not has_role(name) or name in roles.columns()
+        }
+        return {after.kind: values} | columns, label
+    if len(roles.values) == 1:
+        columns[roles.values[0]] = values
+    else:
+        columns |= {name: after.values[:, k] for k, name in enumerate(roles.values)}
+    order = {name: at for at, name in enumerate(source.table.columns)}
+    return dict(sorted(columns.items(), key=lambda item: order.get(item[0], len(order)))), label
