@@ -53,7 +53,7 @@ FIELDS = {
     "metrics.conventions.convention.LibraryValue": "library metric value view note",
     "metrics.conventions.convention.LibraryRange": "library rule view value low high",
     "data.files.roles.Roles": "kind values labels correct predictions weights class_names",
-    "data.inspection.Inspection": "source columns read problem oddities",
+    "data.inspection.Inspection": "source columns read problem oddities format notes",
     "calibrators.fitted.FitRecord": (
         "rows kind objective nll_before nll_after gradient prior options notes fingerprint"
     ),

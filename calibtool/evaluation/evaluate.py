@@ -70,15 +70,14 @@ def evaluate(
         ood: out-of-distribution predictions, whose labels are ignored: also measure how well
             confidence separates them from `predictions`.
         cluster: a column; rows with equal values (one patient, one user) are resampled together.
-        ci: "inverted" (its intervals cover), "percentile", "basic", "bca" or "none". Under
-            "inverted", metrics that are not calibration errors get a bootstrap with one unseen
-            row, or a closed form where they have one.
+        ci: "inverted" (its intervals cover; metrics that are no calibration errors get a bootstrap
+            with one unseen row, or a closed form), "percentile", "basic", "bca" or "none".
         resamples: bootstrap replicates, at least 20.
         level: confidence level of the intervals, in (0, 1).
         seed: of the replicates; the digits depend on nothing else.
-        threads: how many to use, by default as many as there are cores. Changes no digit.
+        threads: as many as there are cores, if None. Changes no digit.
         progress: called now and then with what is being done and the share that is done.
-        keys: which column has which role, as for `ct.load`.
+        keys: of `ct.load`.
 
     Raises InputError, UsageError.
 

@@ -56,7 +56,7 @@ def read(data: Any, **keys: Any) -> Any:
         if str(data).endswith(".cells") and not keys:
             return load_cells(data)
         return open_source(data, choice_of("read", keys))
-    if all(hasattr(data, name) for name in ("kind", "rows", "blocks", "load")):
+    if hasattr(data, "blocks") and hasattr(data, "load"):
         if keys:
             raise UsageError(f"{next(iter(keys))}=: these predictions have their roles already")
         return data

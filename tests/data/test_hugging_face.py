@@ -12,10 +12,10 @@ import pytest
 from array_truth import assert_true, source
 
 import calibtool as ct
-from calibtool.data.files.arrow import ArrowTable
 from calibtool.data.files.arrow_file import StreamFile, is_stream
-from calibtool.data.files.find import find
 from calibtool.data.files.hugging_face import METADATA, class_names, is_dataset, open_dataset
+from calibtool.data.files.open import open_table
+from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError, UnreadableError, UsageError
 
 LOGITS = np.arange(12, dtype=np.float32).reshape(6, 2) % 5
@@ -60,7 +60,7 @@ def splits(*names):
 
 
 def table_of(path, split=None):
-    return ArrowTable(open_dataset(path, split).files, "ipc")
+    return open_table(path, Choice(split=split))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_names_of_classes(metadata, info, expected):
 
 def test_a_stream_is_read_like_a_file():
     assert is_stream(shard("s.arrow", batch=4, note=list("abcdef")))
-    table = ArrowTable(find("s.arrow"), "ipc")
+    table = open_table("s.arrow")
     assert isinstance(table._files[0], StreamFile)
     assert (table.rows, list(table.columns)) == (6, ["label", "logits", "note"])
     blocks = list(table.blocks(["logits", "label"], 5))
@@ -192,13 +192,13 @@ def test_a_stream_is_read_like_a_file():
     (part,) = table.parts()
     assert (part.rows, table.path_of(part)) == (6, str(Path("s.arrow").absolute()))
     assert table.stamps()[0][1] == Path("s.arrow").stat().st_size
-    kept = ArrowTable(find("s.arrow"), "ipc", "note in ('b', 'e')")
+    kept = open_table("s.arrow", Choice(filter="note in ('b', 'e')"))
     assert kept.count(["label"]) == 2
 
 
 def test_a_stream_without_rows_has_columns():
     shard("s.arrow", slice(0, 0))
-    table = ArrowTable(find("s.arrow"), "ipc")
+    table = open_table("s.arrow")
     assert (table.rows, table.first("label")) == (0, None)
 
 
@@ -208,7 +208,7 @@ def test_files_of_the_other_format_are_still_read():
         writer.write_table(table)
     assert not is_stream("f.arrow")
     assert not is_stream("missing.arrow")
-    assert ArrowTable(find("f.arrow"), "ipc").rows == 6
+    assert open_table("f.arrow").rows == 6
 
 
 def test_a_stream_that_was_cut_is_refused_and_can_be_skipped():
@@ -220,7 +220,7 @@ def test_a_stream_that_was_cut_is_refused_and_can_be_skipped():
         cut.write_bytes(whole[:end])
         with pytest.raises(UnreadableError, match=r"00001.*ends before the end of its stream"):
             table_of(path).count(["label"])
-    table = ArrowTable(open_dataset(path).files, "ipc", skip_bad=True)
+    table = open_table(path, Choice(skip_bad_files=True))
     assert (table.rows, len(table.skipped)) == (4, 1)
 
 
@@ -232,7 +232,7 @@ def test_damaged_offsets_and_codes_of_a_stream_are_refused():
     data[at : at + 4] = (1 << 30).to_bytes(4, "little")
     Path("s.arrow").write_bytes(data)
     with pytest.raises(UnreadableError, match=r"s\.arrow: cannot be read"):
-        list(ArrowTable(find("s.arrow"), "ipc").blocks(["note"], 6))
+        list(open_table("s.arrow").blocks(["note"], 6))
 
 
 def test_two_columns_of_one_name_are_refused():
@@ -240,4 +240,4 @@ def test_two_columns_of_one_name_are_refused():
     with pa.OSFile("s.arrow", "wb") as file, pa.ipc.new_stream(file, schema):
         pass
     with pytest.raises(UnreadableError, match="two columns are called 'a'"):
-        ArrowTable(find("s.arrow"), "ipc")
+        open_table("s.arrow")

@@ -35,8 +35,12 @@ _CONTINUATION = b"\xff\xff\xff\xff"
 _STREAM_END = _CONTINUATION + bytes(4)
 
 
-def files_of(files: FileSet, kind: str, keys: Any) -> list[File]:
-    """Return the files, none of which is opened yet; `keys` are the columns in their paths."""
+def files_of(files: FileSet, kind: str, keys: Any, texts: Sequence[str] = ()) -> list[File]:
+    """Return the files, none of which is opened yet.
+
+    `keys` are the columns in their paths, `texts` the columns of csv files that are texts whatever
+    they look like.
+    """
     format_: Any = {"parquet": pads.ParquetFileFormat, "ipc": pads.IpcFileFormat}.get(kind)
     filesystem = files.filesystem or fs.LocalFileSystem(use_mmap=kind == "ipc")
     shared = format_() if format_ else None
@@ -49,7 +53,7 @@ def files_of(files: FileSet, kind: str, keys: Any) -> list[File]:
         class_of(path)(
             files.show(path),
             number,
-            (shared or _csv(kind, files, path, filesystem)).make_fragment(
+            (shared or _csv(kind, files, path, filesystem, texts)).make_fragment(
                 _absolute(files, path),
                 filesystem=filesystem,
                 partition_expression=keys.expression(path),
@@ -68,7 +72,9 @@ def _absolute(files: FileSet, path: str) -> str:
     return path if files.filesystem else str(Path(path).absolute())
 
 
-def _csv(kind: str, files: FileSet, path: str, filesystem: Any) -> pads.CsvFileFormat:
+def _csv(
+    kind: str, files: FileSet, path: str, filesystem: Any, texts: Sequence[str]
+) -> pads.CsvFileFormat:
     """Return the format of a csv file, which is read as one block, so that a column may begin with
     integers and continue with fractions."""
     size = 0
@@ -77,6 +83,7 @@ def _csv(kind: str, files: FileSet, path: str, filesystem: Any) -> pads.CsvFileF
     return pads.CsvFileFormat(
         parse_options=csv.ParseOptions(delimiter="\t" if kind == "tsv" else ","),
         read_options=csv.ReadOptions(block_size=min(size + 1, CSV_BLOCK)),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string())),
     )
 
 

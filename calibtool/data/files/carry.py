@@ -47,9 +47,9 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     roles, columns, label = source.roles, dict(after.extra), ""
     if after.labels is not None and not roles.labels:
         columns["labels"], label = after.labels, "labels"  # from a file of their own
-    elif roles.labels and after.labels is not None and after.class_names:
-        if columns[roles.labels].dtype.kind == "U":
-            columns[roles.labels], label = after.labels, roles.labels
+    elif roles.labels and after.class_names and columns[roles.labels].dtype.kind == "U":
+        assert after.labels is not None
+        columns[roles.labels], label = after.labels, roles.labels
     values = after.values[:, 0] if after.one_column else after.values
     if after.kind != roles.kind:
         # logits that are no logits any more must not be read as such

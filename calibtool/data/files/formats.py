@@ -23,7 +23,7 @@ from calibtool.data.files.streams import Stream
 from calibtool.data.logs import records
 from calibtool.data.logs.log import LogFile, LogFormat
 from calibtool.data.logs.table import FORMATS as LOGS
-from calibtool.errors import CalibtoolError, InputError, UsageError, near
+from calibtool.errors import CalibtoolError, InputError, UnreadableError, UsageError, near
 
 HUGGING_FACE = b"huggingface"  # key of the metadata of a schema
 GROUP = "calibtool.readers"  # of entry points
@@ -116,6 +116,7 @@ def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
         raise InputError(
             f"{files.text}: {kind} is compressed inside; decompress the file around it first"
         )
+    texts = (choice.id,) if choice.id and text else ()  # 007 is another id than 7
     delimiter = "\t" if kind == "tsv" else ","
     opened = [
         CompressedText(
@@ -124,11 +125,12 @@ def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
             keys.schema,
             file.keys,
             delimiter,
+            texts,
         )
         if compressed
         else file
         for file, path, compressed in zip(
-            files_of(files, kind, keys), files.paths, packed, strict=True
+            files_of(files, kind, keys, texts), files.paths, packed, strict=True
         )
     ]
     return ArrowTable(
@@ -148,7 +150,6 @@ def _hugging_face(opened: Sequence[Any], kind: str) -> dict[str, Any]:
     if kind not in ("parquet", "ipc"):
         return {}
     from calibtool.data.files import hugging_face
-    from calibtool.errors import UnreadableError
 
     with suppress(UnreadableError):  # the table will report it
         known = hugging_face.class_names((opened[0].schema.metadata or {}).get(HUGGING_FACE))
@@ -314,7 +315,9 @@ def _log_of(files: FileSet, suffix: str) -> LogFormat | None:
     if files.filesystem is not None and suffix not in LINES:
         return None
     file = _log_files(files)[0]
-    return next((format_ for format_ in candidates if format_.recognise(file)), None)
+    with suppress(UnreadableError):  # the reader of the suffix will report it, or leave it out
+        return next((format_ for format_ in candidates if format_.recognise(file)), None)
+    return None
 
 
 def _log_files(files: FileSet, *, skip_bad: bool = False) -> list[LogFile]:

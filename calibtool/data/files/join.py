@@ -55,7 +55,7 @@ def joined(choice: Choice, table: Reader, open_table: Callable[..., Reader]) -> 
     file, key = str(choice.labels_file), str(choice.id)
     if key not in table.columns:
         raise InputError(f"{table.source}: there is no column {key!r} (--id)")
-    side = open_table(file, Choice(max_unpacked=choice.max_unpacked))
+    side = open_table(file, Choice(id=key, max_unpacked=choice.max_unpacked))
     if key not in side.columns:
         raise InputError(f"{file}: there is no column {key!r} (--id), by which to join")
     label = _label(side, choice, key)

@@ -80,15 +80,9 @@ class JsonLines(Whole):
 
     @cached_property
     def rows(self) -> int:
-        rows = 0
-        for number, block in self._blocks(BLOCK):
-            rows += _count(block)
-            if self.skip_bad:
-                before = len(self.bad)
-                for _ in self._objects(number, block):
-                    pass
-                rows -= len(self.bad) - before
-        return rows
+        if self.skip_bad:  # which lines are bad is only known by parsing them
+            return sum(1 for block in self._blocks(BLOCK) for _ in self._objects(*block))
+        return sum(_count(block) for _, block in self._blocks(BLOCK))
 
     def place(self, row: int) -> str:
         """Return the number of the line that holds a row; it is found by reading up to it."""

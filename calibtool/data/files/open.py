@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from calibtool.data.files.find import find
@@ -15,7 +15,7 @@ from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import InputError, UsageError, near
 
 
 def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
@@ -64,7 +64,12 @@ def source_of(
     """Return the predictions in a table that is open already, as `open_source` does."""
     _require_pairs(choice)
     choice = completed(table, choice)
-    roles = resolve(table, choice, need_labels=need_labels)
+    try:
+        roles = resolve(table, choice, need_labels=need_labels)
+    except InputError as error:
+        if not table.notes:
+            raise
+        raise InputError(f"{error} ({'; '.join(table.notes)})") from error
     if choice.drop_missing:
         table.optional = frozenset(roles.columns())
     labels, tied = None, None
@@ -133,7 +138,10 @@ def scan(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Sour
 
 def choice_of(caller: str, keys: Mapping[str, object]) -> Choice:
     """Return keywords as a record. Raises UsageError for those that do not exist."""
-    try:
-        return Choice(**keys)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise UsageError(f"{caller}: {error}") from error
+    known = [field.name for field in fields(Choice)]
+    for name in keys:
+        if name == "by":
+            raise UsageError(f"{caller}: by= is an argument of ct.evaluate_by")
+        if name not in known:
+            raise UsageError(f"{caller}: there is no keyword {name!r}{near(name, known)}")
+    return Choice(**keys)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ class CompressedText(Whole):
     """A csv or tsv file that is decompressed while it is read."""
 
     delimiter: str = ","
+    texts: tuple[str, ...] = ()
 
     @cached_property
     def _size(self) -> int:
@@ -47,5 +48,8 @@ class CompressedText(Whole):
             file,
             read_options=csv.ReadOptions(block_size=min(self._size + 1, CSV_BLOCK)),
             parse_options=csv.ParseOptions(delimiter=self.delimiter),
-            convert_options=csv.ConvertOptions(include_columns=names or None),
+            convert_options=csv.ConvertOptions(
+                include_columns=names or None,
+                column_types=dict.fromkeys(self.texts, pa.string()),
+            ),
         )

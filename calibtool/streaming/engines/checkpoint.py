@@ -19,6 +19,7 @@ from typing import Any
 from calibtool.data.files.archive import Archive
 from calibtool.data.files.document import Document, Entry
 from calibtool.data.files.reader import Part
+from calibtool.data.files.roles import Choice
 from calibtool.data.files.source import Source
 from calibtool.data.files.write import require_writable, whole_file
 from calibtool.errors import InputError
@@ -39,6 +40,11 @@ VERSION = 1
 # of the last write: writing then takes at most a hundredth of the time, on a slow disk too.
 EVERY = 10.0
 LEAST_SHARE = 100
+# options of reading that were added since the files of version 1
+SINCE_VERSION_1 = (
+    *("reader", "split", "id", "join", "scale", "drop_missing", "skip_bad_rows"),
+    *("norm", "scorer", "options", "question"),
+)
 
 
 class Checkpoint:
@@ -98,7 +104,15 @@ def identity_of(source: Source, task: Task, parts: Sequence[Part]) -> dict[str, 
     size = sum(size or 0 for _, size, _ in files)
     side = None if source.side_labels is None else _hash(source.side_labels.tobytes())
     options = {**asdict(source.choice), "extra": source.extra, "side": side}
+    if source.joined is not None:
+        tied = [*source.joined.position, *map(str, source.joined.labels.tolist())]
+        options["joined"] = _digest(tied)
     del options["max_unpacked"]  # it changes no result
+    # files of before these options existed are those of runs without them
+    plain = Choice()
+    for name in SINCE_VERSION_1:
+        if options[name] == getattr(plain, name):
+            del options[name]
     cuts = [(part.file, part.number, part.first_row, part.rows) for part in parts]
     return {
         "versions of calibtool": __version__,
