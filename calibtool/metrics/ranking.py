@@ -104,6 +104,17 @@ def aurc(cells: Cells) -> Array:
     return np.asarray(area.sum(axis=-1) / taken[..., -1])
 
 
+def auarc(cells: Cells) -> Array:
+    """Return the area under the accuracy-rejection curve, 1 - AURC (Nadeem et al. 2009).
+
+    That is the accuracy of the rows that are kept, averaged over the share that is rejected.
+
+    >>> float(auarc(Cells.from_rows(np.array([0.9, 0.8]), np.array([0, 0]))))
+    0.0
+    """
+    return 1 - aurc(cells)
+
+
 def e_aurc(cells: Cells) -> Array:
     """Return AURC minus that of the best order, r + (1 - r) ln(1 - r) for an error rate of r.
 
@@ -112,9 +123,28 @@ def e_aurc(cells: Cells) -> Array:
     >>> round(float(e_aurc(Cells.from_rows(np.array([0.9, 0.8]), np.array([1, 0])))), 6)
     0.0
     """
+    return np.asarray(aurc(cells) - (1 - cells.y.sum(axis=-1) / cells.total - _gain(cells)))
+
+
+def prr(cells: Cells) -> Array:
+    """Return the prediction rejection ratio of the accuracy of the rows that are kept.
+
+    That is how much AURC lies below the error rate r, its value in a random order, as a share of
+    how much the best order lies below it, -(1 - r) ln(1 - r) (Vashurin et al. 2025). Below 0,
+    errors are more confident than right answers. NaN where all rows are right, or all wrong.
+    Malinin's own curve counts rejected rows as right; that ratio is 2 `auroc-correct` - 1.
+
+    >>> right = np.array([1, 0])
+    >>> [round(float(prr(Cells.from_rows(np.array([x, 0.8]), right)))) for x in (0.9, 0.8, 0.7)]
+    [1, 0, -1]
+    """
+    return quotient(1 - cells.y.sum(axis=-1) / cells.total - aurc(cells), _gain(cells))
+
+
+def _gain(cells: Cells) -> Array:
+    """Return how much lower than the error rate r the best order's AURC is, -(1 - r) ln(1 - r)."""
     right = cells.y.sum(axis=-1) / cells.total
-    logs = np.log(right, out=np.zeros_like(right), where=right > 0)
-    return np.asarray(aurc(cells) - (1 - right + right * logs))
+    return np.asarray(-right * np.log(right, out=np.zeros_like(right), where=right > 0))
 
 
 def augrc(cells: Cells) -> Array:
@@ -249,6 +279,20 @@ RANKING: tuple[CellMetric, ...] = (
         blind=_ORDER,
     ),
     CellMetric(
+        "auarc",
+        "Area under the accuracy-rejection curve",
+        "accuracy of the most confident share c of the rows, averaged over c: 1 - aurc",
+        "Nadeem et al. 2009; Lin et al. 2024",
+        auarc,
+        least=0,
+        most=1,
+        view="top",
+        better="higher",
+        ideal=1,
+        sees="errors among the most confident rows most, as aurc does",
+        blind=_ORDER,
+    ),
+    CellMetric(
         "e-aurc",
         "Excess AURC",
         "AURC - that of the best order of the same errors",
@@ -259,6 +303,19 @@ RANKING: tuple[CellMetric, ...] = (
         view="top",
         ideal=0,
         sees="only the order, not the error rate",
+        blind=_ORDER,
+    ),
+    CellMetric(
+        "prr",
+        "Prediction rejection ratio",
+        "(r - AURC) / (r - AURC of the best order), where r is the error rate",
+        "Vashurin et al. 2025, LM-Polygraph",
+        prr,
+        most=1,
+        view="top",
+        better="higher",
+        ideal=1,
+        sees="how near the order of the confidences comes to the best one",
         blind=_ORDER,
     ),
     CellMetric(
