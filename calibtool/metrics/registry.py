@@ -83,9 +83,15 @@ SETS: dict[str, tuple[str, ...]] = {
         *("accuracy", "nll", "brier", "ece", "ada-ece", "classwise-ece", "mce"),
         *("smece", "debiased-rmsce", "auroc-correct", "aurc"),
     ),
+    "llm": (
+        *("accuracy", "brier", "nll", "ece", "rmsce(profile=equal_rows)"),
+        *("auroc-correct", "aurc", "prr", "coverage-at-risk"),
+    ),
     **{name: tuple(metric.name for metric in section) for name, section in SECTIONS.items()},
     "all": tuple(METRICS),
 }
+# sets whose metrics have the views that the shape of the data chooses (`resolve`)
+BY_DEFAULT = ("default", "llm")
 
 
 def score_of(metric: CountMetric) -> str | None:

@@ -33,7 +33,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.profiles import Profile
-from calibtool.metrics.registry import METRICS, SETS
+from calibtool.metrics.registry import BY_DEFAULT, METRICS, SETS
 from calibtool.types import Array
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -42,6 +42,7 @@ ONE_SCORE = ("top", "positive")  # the views with one score per row
 # and computations that would never end.
 RANGES: dict[str, tuple[float, float]] = {
     "bins": (1, 100_000),
+    "rows": (1, 1_000_000),
     "groups": (3, 100_000),
     "k": (1, 1_000_000),
     "order": (1, 2),
@@ -219,7 +220,7 @@ def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
         for item in SETS.get(text, (text,)) if isinstance(text, str) else (text,):
             try:
                 spec = item if isinstance(item, Spec) else parse(item)
-                spec = replace(spec, by_default=True) if text == "default" else spec
+                spec = replace(spec, by_default=True) if text in BY_DEFAULT else spec
                 parsed.setdefault(spec.name, spec)
             except UsageError as mistake:
                 mistakes.append(str(mistake))
