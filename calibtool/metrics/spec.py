@@ -33,7 +33,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.profiles import Profile
-from calibtool.metrics.registry import BY_DEFAULT, METRICS, SETS
+from calibtool.metrics.registry import ALIASES, BY_DEFAULT, METRICS, SETS, canonical
 from calibtool.types import Array
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -70,6 +70,7 @@ class Spec:
         options: keyword arguments of the profile rule or of the metric's function.
         by_default: whether it is measured unasked, so that the shape of the data may choose its
             view, and the name say so.
+        alias: the other name by which the metric was asked for, or "".
     """
 
     name: str
@@ -79,6 +80,7 @@ class Spec:
     norm: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     by_default: bool = field(default=False, compare=False)
+    alias: str = field(default="", compare=False)
 
     @property
     def is_error(self) -> bool:
@@ -236,11 +238,14 @@ def parse(text: str) -> Spec:
 
     >>> parse("ece(norm=l2, bins=10)").options
     {'bins': 10}
+    >>> parse("cutoff-ce").name
+    'kuiper'
     """
     match = _SPEC.fullmatch(text)
     if not match:
         raise UsageError(f"metric {text!r} is not of the form NAME or NAME(OPTION=VALUE, ...)")
-    name, body = match[1].lower().replace("_", "-"), match[2] or ""
+    given, body = match[1].lower().replace("_", "-"), match[2] or ""
+    name = canonical(given)
     if name not in METRICS:
         raise UsageError(f"there is no metric {name!r}{_near_metric(name)}")
     options = {}
@@ -251,12 +256,13 @@ def parse(text: str) -> Spec:
         if key in options:
             raise UsageError(f"{text!r}: {key} is given twice")
         options[key] = value
-    return _spec(text, METRICS[name], options)
+    spec = _spec(text, METRICS[name], options)
+    return replace(spec, alias=given) if given != name else spec
 
 
 def _near_metric(name: str) -> str:
     """Return a hint: metrics whose names are similar or contain `name`, else where to find all."""
-    close = difflib.get_close_matches(name, [*METRICS, *SETS], n=3)
+    close = difflib.get_close_matches(name, [*METRICS, *ALIASES, *SETS], n=3)
     close += [other for other in METRICS if name in other and other not in close][:3]
     if close:
         return f"; did you mean {', '.join(close)}?"

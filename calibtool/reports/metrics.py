@@ -20,7 +20,7 @@ from calibtool.metrics.kinds import (
     Score,
     TwoFileMetric,
 )
-from calibtool.metrics.registry import SECTIONS, SETS
+from calibtool.metrics.registry import ALIASES, SECTIONS, SETS
 from calibtool.metrics.spec import ONE_SCORE, RANGES, parse, parse_list
 from calibtool.reports import csv, json, markdown, text
 
@@ -76,10 +76,16 @@ def _entry(metric: Metric) -> tuple[str, str, list[str]]:
     lines = [row["definition"]]
     if metric.sees:
         lines += [f"sees: {metric.sees}", f"blind to: {metric.blind}"]
+    lines += [f"other name: {name}" for name in _other_names(metric)]
     lines.append(f"range: {_range(metric)}; {_aim(metric)}")
     if row["options"]:
         lines.append(f"options: {row['options']}")
     return metric.name, metric.title, [*lines, *([metric.source] if metric.source else [])]
+
+
+def _other_names(metric: Metric) -> list[str]:
+    """Return the other names of a metric, with who gave them."""
+    return [f"{name} ({who})" for name, (of, who) in ALIASES.items() if of == metric.name]
 
 
 def _fields(metric: Metric) -> dict[str, Any]:
@@ -205,6 +211,8 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
     lines += [f"**Range**: {_range(metric)}{_other_ranges(metric)}.", ""]
     lines += [f"**Ideal**: {_aim(metric)}.", ""]
     lines += [f"**Source.** {metric.source}.", ""] if metric.source else []
+    for name in _other_names(metric):
+        lines += [f"**Other name**: {markdown.escape(name)}.", ""]
     doc = _docstring(metric)
     lines += [doc, ""] if doc else []
     rows = [
