@@ -64,8 +64,9 @@ def _sections() -> list[tuple[str, list[tuple[str, str]]]]:
 def _closing() -> list[str]:
     """Return the lines below the list of all metrics."""
     sets = ", ".join(SETS)
+    others = ", ".join(f"{name} ({of})" for name, (of, _) in ALIASES.items())
     return [
-        f"Sets, for --metrics: {sets}.",
+        f"Sets, for --metrics: {sets}. Other names: {others}.",
         "`calibtool metrics NAME` says what a metric is, what it sees and what it is blind to.",
     ]
 
