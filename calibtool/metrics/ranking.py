@@ -104,17 +104,6 @@ def aurc(cells: Cells) -> Array:
     return np.asarray(area.sum(axis=-1) / taken[..., -1])
 
 
-def auarc(cells: Cells) -> Array:
-    """Return the area under the accuracy-rejection curve, 1 - AURC (Nadeem et al. 2009).
-
-    That is the accuracy of the rows that are kept, averaged over the share that is rejected.
-
-    >>> float(auarc(Cells.from_rows(np.array([0.9, 0.8]), np.array([0, 0]))))
-    0.0
-    """
-    return 1 - aurc(cells)
-
-
 def e_aurc(cells: Cells) -> Array:
     """Return AURC minus that of the best order, r + (1 - r) ln(1 - r) for an error rate of r.
 
@@ -123,28 +112,9 @@ def e_aurc(cells: Cells) -> Array:
     >>> round(float(e_aurc(Cells.from_rows(np.array([0.9, 0.8]), np.array([1, 0])))), 6)
     0.0
     """
-    return np.asarray(aurc(cells) - (1 - cells.y.sum(axis=-1) / cells.total - _gain(cells)))
-
-
-def prr(cells: Cells) -> Array:
-    """Return the prediction rejection ratio of the accuracy of the rows that are kept.
-
-    That is how much AURC lies below the error rate r, its value in a random order, as a share of
-    how much the best order lies below it, -(1 - r) ln(1 - r) (Vashurin et al. 2025). Below 0,
-    errors are more confident than right answers. NaN where all rows are right, or all wrong.
-    Malinin's own curve counts rejected rows as right; that ratio is 2 `auroc-correct` - 1.
-
-    >>> right = np.array([1, 0])
-    >>> [round(float(prr(Cells.from_rows(np.array([x, 0.8]), right)))) for x in (0.9, 0.8, 0.7)]
-    [1, 0, -1]
-    """
-    return quotient(1 - cells.y.sum(axis=-1) / cells.total - aurc(cells), _gain(cells))
-
-
-def _gain(cells: Cells) -> Array:
-    """Return how much lower than the error rate r the best order's AURC is, -(1 - r) ln(1 - r)."""
     right = cells.y.sum(axis=-1) / cells.total
-    return np.asarray(-right * np.log(right, out=np.zeros_like(right), where=right > 0))
+    logs = np.log(right, out=np.zeros_like(right), where=right > 0)
+    return np.asarray(aurc(cells) - (1 - right + right * logs))
 
 
 def augrc(cells: Cells) -> Array:
@@ -218,7 +188,8 @@ def _expit(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-_ORDER = "calibration: any increasing transformation of the scores leaves it unchanged"
+# what no metric of ranking sees
+ORDER = "calibration: any increasing transformation of the scores leaves it unchanged"
 RANKING: tuple[CellMetric, ...] = (
     CellMetric(
         "auroc",
@@ -233,7 +204,7 @@ RANKING: tuple[CellMetric, ...] = (
         interval=delong,
         ideal=1,
         sees="the order of the scores",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "auprc",
@@ -248,7 +219,7 @@ RANKING: tuple[CellMetric, ...] = (
         better="higher",
         ideal=1,
         sees="the order of the highest scores",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "auroc-correct",
@@ -263,7 +234,7 @@ RANKING: tuple[CellMetric, ...] = (
         interval=delong,
         ideal=1,
         sees="how well confidence separates right from wrong answers",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "aurc",
@@ -276,21 +247,7 @@ RANKING: tuple[CellMetric, ...] = (
         view="top",
         ideal=0,
         sees="errors among the most confident rows most",
-        blind=_ORDER,
-    ),
-    CellMetric(
-        "auarc",
-        "Area under the accuracy-rejection curve",
-        "accuracy of the most confident share c of the rows, averaged over c: 1 - aurc",
-        "Nadeem et al. 2009; Lin et al. 2024",
-        auarc,
-        least=0,
-        most=1,
-        view="top",
-        better="higher",
-        ideal=1,
-        sees="errors among the most confident rows most, as aurc does",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "e-aurc",
@@ -303,20 +260,7 @@ RANKING: tuple[CellMetric, ...] = (
         view="top",
         ideal=0,
         sees="only the order, not the error rate",
-        blind=_ORDER,
-    ),
-    CellMetric(
-        "prr",
-        "Prediction rejection ratio",
-        "(r - AURC) / (r - AURC of the best order), where r is the error rate",
-        "Vashurin et al. 2025, LM-Polygraph",
-        prr,
-        most=1,
-        view="top",
-        better="higher",
-        ideal=1,
-        sees="how near the order of the confidences comes to the best one",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "augrc",
@@ -329,7 +273,7 @@ RANKING: tuple[CellMetric, ...] = (
         view="top",
         ideal=0,
         sees="all errors equally, wherever they stand in the order",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "accuracy-at-coverage",
@@ -343,7 +287,7 @@ RANKING: tuple[CellMetric, ...] = (
         better="higher",
         ideal=1,
         sees="what is gained by answering only when confident",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "coverage-at-risk",
@@ -360,7 +304,7 @@ RANKING: tuple[CellMetric, ...] = (
         better="higher",
         ideal=1,
         sees="how many rows can be answered at a promised error rate",
-        blind=_ORDER,
+        blind=ORDER,
     ),
 )
 OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
@@ -377,7 +321,7 @@ OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
         least=0,
         most=1,
         sees="how well confidence (or entropy) separates these rows from those",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     TwoFileMetric(
         "ood-fpr95",
@@ -391,6 +335,6 @@ OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
         least=0,
         most=1,
         sees="how many --ood rows are taken for rows of this file",
-        blind=_ORDER,
+        blind=ORDER,
     ),
 )

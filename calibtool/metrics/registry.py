@@ -18,6 +18,7 @@ from calibtool.metrics import (
     murphy,
     proper,
     ranking,
+    rejection,
     simplex,
     smooth,
 )
@@ -61,6 +62,7 @@ RANKING: tuple[Metric, ...] = (
     *proper.ACCURACY,
     counts.MACRO_F1,
     *ranking.RANKING,
+    *rejection.REJECTION,
     *ranking.OUT_OF_DISTRIBUTION,
 )
 SECTIONS: dict[str, tuple[Metric, ...]] = {

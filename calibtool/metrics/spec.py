@@ -49,6 +49,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "threshold": (0, 1),
     "coverage": (1e-6, 1),
     "risk": (0, 1),
+    "rejected": (0.01, 1),
     "width": (1e-4, 1e4),
     "bandwidth": (0, 10),
     "span": (0.02, 1),

@@ -144,6 +144,7 @@ PLAIN += ["smece(kernel=logit)", "mcb(score=log)", "dsc(score=log)", "kde-ece(or
 PLAIN += [
     "ece(profile=sweep_width)",
     "ece(profile=equal_rows,rows=20)",
+    "prr(rejected=0.5)",
     "ece(norm=debiased_l1,view=class)",
     "tace(denominator=all)",
 ]

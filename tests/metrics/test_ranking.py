@@ -9,7 +9,9 @@ import pytest
 
 import calibtool as ct
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.ranking import aurc, auroc, prr
+from calibtool.metrics.conventions.ranking import rejection
+from calibtool.metrics.ranking import aurc, auroc
+from calibtool.metrics.rejection import prr
 
 
 def rows(n, decimals, seed=0):
@@ -26,36 +28,38 @@ def mean_over_ties(score, right):
     return np.array([means[x] for x in score[order]])
 
 
-def area(right):
-    """The error rate of the first share c of the rows, over a fine grid of c."""
+def area(right, rejected=1.0):
+    """The error rate of the first share c of the rows, over a fine grid of c from 1 - rejected."""
     parts = 2000
     wrong = np.repeat(1 - right, parts)
     kept = np.arange(1, len(wrong) + 1)
-    return ((np.cumsum(wrong) - wrong / 2) / (kept - 0.5)).mean()
+    rates = (np.cumsum(wrong) - wrong / 2) / (kept - 0.5)
+    return rates[kept > (1 - rejected) * len(wrong)].mean()
 
 
+@pytest.mark.parametrize("rejected", [1.0, 0.5, 0.13])
 @pytest.mark.parametrize("decimals", [1, 6])
 @pytest.mark.parametrize("n", [7, 60])
-def test_prr_is_the_share_of_what_the_best_order_gains(n, decimals):
+def test_prr_is_the_share_of_what_the_best_order_gains(n, decimals, rejected):
     score, right = rows(n, decimals)
-    found = area(mean_over_ties(score, right))
-    best, rate = area(np.sort(right)[::-1]), 1 - right.mean()
+    found = area(mean_over_ties(score, right), rejected)
+    best, rate = area(np.sort(right)[::-1], rejected), 1 - right.mean()
     cells = Cells.from_rows(score, right)
-    assert float(aurc(cells)) == pytest.approx(found, abs=1e-3)
-    assert float(prr(cells)) == pytest.approx((rate - found) / (rate - best), abs=5e-3)
+    ratio = (rate - found) / (rate - best)
+    assert float(prr(cells, rejected=rejected)) == pytest.approx(ratio, abs=5e-3)
+    if rejected == 1:
+        assert float(aurc(cells)) == pytest.approx(found, abs=1e-3)
 
 
-def test_prr_is_what_lm_polygraph_prints_of_many_rows():
-    """Means over the n most confident rows, n from 1 to N; its random order is their mean."""
+@pytest.mark.parametrize("rejected", [1.0, 0.5])
+@pytest.mark.parametrize("flip", [False, True])
+def test_prr_is_what_lm_polygraph_prints_of_many_rows(rejected, flip):
+    """Right less often than 1 - rejected, and more often."""
     score, right = rows(20_000, 9)
-
-    def mean_accuracy(outcome):
-        return (np.cumsum(outcome) / np.arange(1, len(outcome) + 1)).mean()
-
-    found = mean_accuracy(right[np.argsort(-score)])
-    best = mean_accuracy(np.sort(right)[::-1])
-    ratio = (found - right.mean()) / (best - right.mean())
-    assert float(prr(Cells.from_rows(score, right))) == pytest.approx(ratio, abs=1e-3)
+    right = (1 - right) * (score < 0.3) if flip else right
+    theirs = rejection(score, right, most=rejected, normalized=True)
+    ours = float(prr(Cells.from_rows(score, right), rejected=rejected))
+    assert ours == pytest.approx(theirs, abs=2e-3)
 
 
 def test_prr_of_curves_that_count_rejected_rows_as_right_is_that_of_auroc():
