@@ -26,10 +26,10 @@ def prr(cells: Cells, *, rejected: float = 1.0) -> Array:
 
     The error rate of the most confident share c of the rows is averaged over c, down to 1 -
     `rejected`. The ratio is how much that lies below the error rate of all rows, its value in a
-    random order, as a share of how much the best order lies below it (Vashurin et al. 2025, who
-    reject up to half of the rows). Below 0, errors are more confident than right answers. NaN where
-    all rows are right, or all wrong. Malinin's own curve counts rejected rows as right; that ratio
-    is 2 `auroc-correct` - 1.
+    random order, as a share of how much the best order lies below it (Vashurin et al. 2025).
+    Below 0, errors are more confident than right answers. NaN where all rows are right, or all
+    wrong. LM-Polygraph's `prr_0.5_normalized` rejects up to half of the rows. Malinin's own curve
+    counts rejected rows as right; that ratio is 2 `auroc-correct` - 1.
 
     >>> right = np.array([1, 0])
     >>> [round(float(prr(Cells.from_rows(np.array([x, 0.8]), right)))) for x in (0.9, 0.8, 0.7)]

@@ -136,7 +136,7 @@ EVALUATORS: tuple[Convention, ...] = (
         "5b9c7d3",
         "lm_polygraph/ue_metrics: pred_rej_area.py, ue_metric.py, ece.py; utils/manager.py",
         "20, (lo, hi] between linspace edges, 0 in the first",
-        "prr is an area; the ratio of papers is prr_normalized. Where all answers are right, or"
+        "prr is an area; the ratio is prr_normalized. Where all answers are right, or"
         " all wrong, both are 0.5",
         {
             "prr": _top(rejection, ANY_ORDER),
