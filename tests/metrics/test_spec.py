@@ -63,6 +63,14 @@ def test_another_name_is_resolved_and_said(name):
         assert "cutoff-ce is another name of kuiper, and is reported as that" in report.warnings
 
 
+def test_a_comparison_says_another_name():
+    scores, right = np.linspace(0.1, 0.9, 30), np.arange(30) % 2
+    files = [ct.Predictions.from_probs(scores, right) for _ in range(2)]
+    said = "cutoff-ce is another name of kuiper, and is reported as that.\n"
+    assert ct.compare(files, "cutoff-ce", names=["a", "b"]).reading.startswith(said)
+    assert "another name" not in ct.compare(files, "kuiper", names=["a", "b"]).reading
+
+
 def test_no_other_name_is_the_name_of_a_metric():
     assert not {*ALIASES} & {*METRICS, *SETS}
     assert {name for name, _ in ALIASES.values()} <= {*METRICS}
