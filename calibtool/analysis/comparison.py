@@ -19,6 +19,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.notices import other_names
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import Change as Texts
@@ -211,7 +212,8 @@ def compare(
     comparison = Comparison(
         results.data, titles, reference, matched.by, results.level, tuple(corrected), tests
     )
-    return replace(comparison, reading=read(comparison))
+    said = [f"{line}." for line in other_names(request.specs)]
+    return replace(comparison, reading=Lines.of([*said, *read(comparison).split("\n")]))
 
 
 def _rows(results: RowResults, titles: Sequence[str], reference: int) -> list[MetricRow]:

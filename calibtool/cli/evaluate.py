@@ -21,7 +21,7 @@ def command(name: str) -> click.Command:
     "--metrics",
     metavar="LIST",
     help='Such as "ece(bins=20),nll", or a set: default, paper, binned, binning-free, scores, '
-    "clinical, ranking, all. `calibtool metrics` lists them.",
+    "clinical, ranking, llm, all. `calibtool metrics` lists them.",
 )
 @click.option(
     "--by",

@@ -13,7 +13,6 @@ from calibtool.calibrators.crossfit import cross_fit
 from calibtool.calibrators.fit import fit
 from calibtool.data.blocks import Wanted, unit
 from calibtool.data.clusters import clusters
-from calibtool.data.files.reader import left_out
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable, Recalibrator, variants_of
 from calibtool.data.rows import Rows, reduce_rows
@@ -384,7 +383,7 @@ def report_of(results: Results) -> Report:
         bias=bias_of(results.bias, results.view, results.settings),
         said=score,
         was=outcome,
-        warnings=(*left_out(results.skipped), *results.notes, *results.warnings()),
+        warnings=tuple(results.to_know()),
         cells=results.cells(),
         digest=results.digest(len(results.variants) - 1),
         view=results.view,

@@ -35,6 +35,13 @@ def too_few_rows(rows: int, settings: Settings) -> Iterator[str]:
         yield f"no intervals: {rows} rows, at least {FEW_ROWS} are needed"
 
 
+def other_names(specs: Sequence[Spec]) -> Iterator[str]:
+    """Yield the metrics that were asked for by another name than the one that they have here."""
+    for spec in specs:
+        if spec.alias:
+            yield f"{spec.alias} is another name of {spec.metric.name}, and is reported as that"
+
+
 def nlls(specs: Sequence[Spec], classes: int | None) -> Iterator[Spec]:
     """Yield the log-likelihoods that the metrics rest on: that of whole rows, and that of the
     confidence, which is another number unless there are two classes."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from calibtool.data.predictions import DataInfo
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.registry import canonical
 from calibtool.types import Shown
 
 
@@ -52,7 +53,7 @@ class Report(Shown):
 
     def __getitem__(self, name: str) -> Estimate:
         for estimate in self.estimates:
-            if estimate.name == name:
+            if estimate.name in (name, canonical(name)):
                 return estimate
         names = [estimate.name for estimate in self.estimates]
         close = difflib.get_close_matches(name, names) or names

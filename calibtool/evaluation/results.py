@@ -11,10 +11,12 @@ from typing import Self
 
 import numpy as np
 
+from calibtool.data.files.reader import left_out
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Measurement, Settings
+from calibtool.evaluation.notices import other_names
 from calibtool.evaluation.resampling import FEW_RESAMPLES
 from calibtool.intervals import bootstrap, difference, unseen
 from calibtool.intervals.difference import Discordant
@@ -88,6 +90,13 @@ class Results:
     def warnings(self) -> Iterator[str]:
         """Yield what the reader should know about the data."""
         raise NotImplementedError
+
+    def to_know(self) -> Iterator[str]:
+        """Yield what the reader should know about the metrics, the files and the data."""
+        yield from other_names(self.specs)
+        yield from left_out(self.skipped)
+        yield from self.notes
+        yield from self.warnings()
 
     def cells(self) -> Cells:
         """Return the bins of the last variant's scores that a saved report keeps."""

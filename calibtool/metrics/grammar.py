@@ -17,6 +17,7 @@ VIEWS = {
 PROFILES: dict[str, Callable[..., Array]] = {
     "equal_width": profiles.equal_width,
     "equal_mass": profiles.equal_mass,
+    "equal_rows": profiles.equal_rows,
     "sweep_mass": profiles.sweep_mass,
     "sweep_width": profiles.sweep_width,
 }

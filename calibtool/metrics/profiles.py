@@ -76,9 +76,28 @@ def equal_mass(cells: Cells, *, bins: int = 15) -> Array:
     return _upper(cells, _cuts(np.cumsum(cells.n), bins))
 
 
+def equal_rows(cells: Cells, *, rows: int = 100) -> Array:
+    """Return bins of `rows` rows each, the lowest scores first (Hendrycks et al. 2019).
+
+    The last bin also has the rows that are left over. Rows of equal score stay together, as in bins
+    of equal mass. Weights are taken as numbers of rows.
+
+    >>> equal_rows(Cells.from_rows(np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.zeros(5)), rows=2)
+    array([0.2, 1. ])
+    """
+    cumulative = np.cumsum(cells.n)
+    # the sum of weights may lie below a whole number by rounding
+    bins = int(cumulative[-1] * (1 + 1e-12)) // rows
+    return _upper(cells, _nearest(cumulative, rows * np.arange(1.0, bins)))
+
+
 def _cuts(cumulative: Array, bins: int) -> Array:
     """Return the last cell of each bin of equal mass, by the cumulative weight of the cells."""
-    targets = cumulative[-1] * np.arange(1, bins) / bins
+    return _nearest(cumulative, cumulative[-1] * np.arange(1, bins) / bins)
+
+
+def _nearest(cumulative: Array, targets: Array) -> Array:
+    """Return the cells after which the cumulative weight is nearest to targets, and the last."""
     # the first cell that reaches the target, up to the rounding of the cumulative sum
     above = np.searchsorted(cumulative, targets * (1 - 1e-12))
     below = np.where(above > 0, cumulative[above - 1], 0.0)

@@ -188,7 +188,8 @@ def _expit(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-_ORDER = "calibration: any increasing transformation of the scores leaves it unchanged"
+# what no metric of ranking sees
+ORDER = "calibration: any increasing transformation of the scores leaves it unchanged"
 RANKING: tuple[CellMetric, ...] = (
     CellMetric(
         "auroc",
@@ -203,7 +204,7 @@ RANKING: tuple[CellMetric, ...] = (
         interval=delong,
         ideal=1,
         sees="the order of the scores",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "auprc",
@@ -218,7 +219,7 @@ RANKING: tuple[CellMetric, ...] = (
         better="higher",
         ideal=1,
         sees="the order of the highest scores",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "auroc-correct",
@@ -233,7 +234,7 @@ RANKING: tuple[CellMetric, ...] = (
         interval=delong,
         ideal=1,
         sees="how well confidence separates right from wrong answers",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "aurc",
@@ -246,7 +247,7 @@ RANKING: tuple[CellMetric, ...] = (
         view="top",
         ideal=0,
         sees="errors among the most confident rows most",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "e-aurc",
@@ -259,7 +260,7 @@ RANKING: tuple[CellMetric, ...] = (
         view="top",
         ideal=0,
         sees="only the order, not the error rate",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "augrc",
@@ -272,7 +273,7 @@ RANKING: tuple[CellMetric, ...] = (
         view="top",
         ideal=0,
         sees="all errors equally, wherever they stand in the order",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "accuracy-at-coverage",
@@ -286,7 +287,7 @@ RANKING: tuple[CellMetric, ...] = (
         better="higher",
         ideal=1,
         sees="what is gained by answering only when confident",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     CellMetric(
         "coverage-at-risk",
@@ -303,7 +304,7 @@ RANKING: tuple[CellMetric, ...] = (
         better="higher",
         ideal=1,
         sees="how many rows can be answered at a promised error rate",
-        blind=_ORDER,
+        blind=ORDER,
     ),
 )
 OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
@@ -320,7 +321,7 @@ OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
         least=0,
         most=1,
         sees="how well confidence (or entropy) separates these rows from those",
-        blind=_ORDER,
+        blind=ORDER,
     ),
     TwoFileMetric(
         "ood-fpr95",
@@ -334,6 +335,6 @@ OUT_OF_DISTRIBUTION: tuple[TwoFileMetric, ...] = (
         least=0,
         most=1,
         sees="how many --ood rows are taken for rows of this file",
-        blind=_ORDER,
+        blind=ORDER,
     ),
 )

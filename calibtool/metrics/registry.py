@@ -18,6 +18,7 @@ from calibtool.metrics import (
     murphy,
     proper,
     ranking,
+    rejection,
     simplex,
     smooth,
 )
@@ -61,6 +62,7 @@ RANKING: tuple[Metric, ...] = (
     *proper.ACCURACY,
     counts.MACRO_F1,
     *ranking.RANKING,
+    *rejection.REJECTION,
     *ranking.OUT_OF_DISTRIBUTION,
 )
 SECTIONS: dict[str, tuple[Metric, ...]] = {
@@ -83,9 +85,30 @@ SETS: dict[str, tuple[str, ...]] = {
         *("accuracy", "nll", "brier", "ece", "ada-ece", "classwise-ece", "mce"),
         *("smece", "debiased-rmsce", "auroc-correct", "aurc"),
     ),
+    "llm": (
+        *("accuracy", "brier", "nll", "ece", "rmsce(profile=equal_rows)"),
+        *("auroc-correct", "aurc", "prr", "coverage-at-risk"),
+    ),
     **{name: tuple(metric.name for metric in section) for name, section in SECTIONS.items()},
     "all": tuple(METRICS),
 }
+# other names of metrics, which name the same number, and who gave them
+ALIASES: dict[str, tuple[str, str]] = {
+    # the supremum over intervals of scores of the |sum of gaps| is the range of the cumulative sum
+    "cutoff-ce": ("kuiper", "Rossellini et al. 2025"),
+}
+# sets whose metrics have the views that the shape of the data chooses (`resolve`)
+BY_DEFAULT = ("default", "llm")
+
+
+def canonical(name: str) -> str:
+    """Return the spec string of a metric under its own name, where it has the other one.
+
+    >>> canonical("cutoff-ce(view=top)"), canonical("ks")
+    ('kuiper(view=top)', 'ks')
+    """
+    metric, parenthesis, options = name.partition("(")
+    return ALIASES.get(metric, (metric, ""))[0] + parenthesis + options
 
 
 def score_of(metric: CountMetric) -> str | None:

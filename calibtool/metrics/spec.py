@@ -33,7 +33,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.profiles import Profile
-from calibtool.metrics.registry import METRICS, SETS
+from calibtool.metrics.registry import ALIASES, BY_DEFAULT, METRICS, SETS, canonical
 from calibtool.types import Array
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -42,12 +42,14 @@ ONE_SCORE = ("top", "positive")  # the views with one score per row
 # and computations that would never end.
 RANGES: dict[str, tuple[float, float]] = {
     "bins": (1, 100_000),
+    "rows": (1, 1_000_000),
     "groups": (3, 100_000),
     "k": (1, 1_000_000),
     "order": (1, 2),
     "threshold": (0, 1),
     "coverage": (1e-6, 1),
     "risk": (0, 1),
+    "rejected": (0.01, 1),
     "width": (1e-4, 1e4),
     "bandwidth": (0, 10),
     "span": (0.02, 1),
@@ -69,6 +71,7 @@ class Spec:
         options: keyword arguments of the profile rule or of the metric's function.
         by_default: whether it is measured unasked, so that the shape of the data may choose its
             view, and the name say so.
+        alias: the other name by which the metric was asked for, or "".
     """
 
     name: str
@@ -78,6 +81,7 @@ class Spec:
     norm: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     by_default: bool = field(default=False, compare=False)
+    alias: str = field(default="", compare=False)
 
     @property
     def is_error(self) -> bool:
@@ -219,7 +223,7 @@ def parse_list(specs: str | Iterable[str | Spec]) -> list[Spec]:
         for item in SETS.get(text, (text,)) if isinstance(text, str) else (text,):
             try:
                 spec = item if isinstance(item, Spec) else parse(item)
-                spec = replace(spec, by_default=True) if text == "default" else spec
+                spec = replace(spec, by_default=True) if text in BY_DEFAULT else spec
                 parsed.setdefault(spec.name, spec)
             except UsageError as mistake:
                 mistakes.append(str(mistake))
@@ -235,11 +239,14 @@ def parse(text: str) -> Spec:
 
     >>> parse("ece(norm=l2, bins=10)").options
     {'bins': 10}
+    >>> parse("cutoff-ce").name
+    'kuiper'
     """
     match = _SPEC.fullmatch(text)
     if not match:
         raise UsageError(f"metric {text!r} is not of the form NAME or NAME(OPTION=VALUE, ...)")
-    name, body = match[1].lower().replace("_", "-"), match[2] or ""
+    given, body = match[1].lower().replace("_", "-"), match[2] or ""
+    name = canonical(given)
     if name not in METRICS:
         raise UsageError(f"there is no metric {name!r}{_near_metric(name)}")
     options = {}
@@ -250,12 +257,13 @@ def parse(text: str) -> Spec:
         if key in options:
             raise UsageError(f"{text!r}: {key} is given twice")
         options[key] = value
-    return _spec(text, METRICS[name], options)
+    spec = _spec(text, METRICS[name], options)
+    return replace(spec, alias=given) if given != name else spec
 
 
 def _near_metric(name: str) -> str:
     """Return a hint: metrics whose names are similar or contain `name`, else where to find all."""
-    close = difflib.get_close_matches(name, [*METRICS, *SETS], n=3)
+    close = difflib.get_close_matches(name, [*METRICS, *ALIASES, *SETS], n=3)
     close += [other for other in METRICS if name in other and other not in close][:3]
     if close:
         return f"; did you mean {', '.join(close)}?"

@@ -20,7 +20,7 @@ from calibtool.metrics.kinds import (
     Score,
     TwoFileMetric,
 )
-from calibtool.metrics.registry import SECTIONS, SETS
+from calibtool.metrics.registry import ALIASES, SECTIONS, SETS
 from calibtool.metrics.spec import ONE_SCORE, RANGES, parse, parse_list
 from calibtool.reports import csv, json, markdown, text
 
@@ -64,8 +64,9 @@ def _sections() -> list[tuple[str, list[tuple[str, str]]]]:
 def _closing() -> list[str]:
     """Return the lines below the list of all metrics."""
     sets = ", ".join(SETS)
+    others = ", ".join(f"{name} ({of})" for name, (of, _) in ALIASES.items())
     return [
-        f"Sets, for --metrics: {sets}.",
+        f"Sets, for --metrics: {sets}. Other names: {others}.",
         "`calibtool metrics NAME` says what a metric is, what it sees and what it is blind to.",
     ]
 
@@ -76,10 +77,16 @@ def _entry(metric: Metric) -> tuple[str, str, list[str]]:
     lines = [row["definition"]]
     if metric.sees:
         lines += [f"sees: {metric.sees}", f"blind to: {metric.blind}"]
+    lines += [f"other name: {name}" for name in _other_names(metric)]
     lines.append(f"range: {_range(metric)}; {_aim(metric)}")
     if row["options"]:
         lines.append(f"options: {row['options']}")
     return metric.name, metric.title, [*lines, *([metric.source] if metric.source else [])]
+
+
+def _other_names(metric: Metric) -> list[str]:
+    """Return the other names of a metric, with who gave them."""
+    return [f"{name} ({who})" for name, (of, who) in ALIASES.items() if of == metric.name]
 
 
 def _fields(metric: Metric) -> dict[str, Any]:
@@ -205,6 +212,8 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
     lines += [f"**Range**: {_range(metric)}{_other_ranges(metric)}.", ""]
     lines += [f"**Ideal**: {_aim(metric)}.", ""]
     lines += [f"**Source.** {metric.source}.", ""] if metric.source else []
+    for name in _other_names(metric):
+        lines += [f"**Other name**: {markdown.escape(name)}.", ""]
     doc = _docstring(metric)
     lines += [doc, ""] if doc else []
     rows = [

@@ -141,7 +141,13 @@ def test_errors_lie_between_0_and_1(name, overconfident):
 PLAIN = [*(f"{name}(view=class)" for name in ("ks", "smece", "mmce", "mcb", "auroc", "ici"))]
 PLAIN += [*(f"{name}(view=label)" for name in ("ks", "smece", "kuiper", "ece", "rmsce", "mce"))]
 PLAIN += ["smece(kernel=logit)", "mcb(score=log)", "dsc(score=log)", "kde-ece(order=2)"]
-PLAIN += ["ece(profile=sweep_width)", "ece(norm=debiased_l1,view=class)", "tace(denominator=all)"]
+PLAIN += [
+    "ece(profile=sweep_width)",
+    "ece(profile=equal_rows,rows=20)",
+    "prr(rejected=0.5)",
+    "ece(norm=debiased_l1,view=class)",
+    "tace(denominator=all)",
+]
 
 
 @pytest.mark.parametrize("spec", PLAIN)

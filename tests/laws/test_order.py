@@ -13,7 +13,7 @@ import calibtool as ct
 from calibtool.metrics.spec import parse
 
 VIEWS = ("top", "class", "label")
-PROFILES = ("equal_width", "equal_mass", "sweep_mass")
+PROFILES = ("equal_width", "equal_mass", "equal_rows", "sweep_mass")
 
 
 def weighted():

@@ -19,6 +19,7 @@ OPTIONS = [
     *("skce(estimator=biased)", "kde-ece(order=2)", "canonical-kde-ece(order=2)"),
     *("ece(norm=worst)", "ece(norm=debiased_l1)", "ece(norm=debiased_l2,view=class)"),
     *("ece(norm=average,profile=equal_mass)", "smece(kernel=logit)", "tace(denominator=all)"),
+    *("ece(profile=equal_rows,rows=20)", "prr(rejected=0.5)"),
 ]
 NAMES = [*METRICS, *OPTIONS]
 # they take seconds a data set with replicates, and are clipped in the same place as all others

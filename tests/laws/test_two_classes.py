@@ -231,6 +231,20 @@ def test_confidences_alone_have_them_by_default():
         assert "nll" not in report.reading
 
 
+def test_the_set_for_language_models_is_of_the_confidence_where_only_that_is_known():
+    p = ct.Predictions.from_confidence(np.linspace(0.5, 1, 240), np.arange(240) % 4 > 0)
+    for data in (p, ct.cells(p, "llm")):
+        report = ct.evaluate(data, "llm", **FEW)
+        assert not [e.name for e in report if e.missing]
+        names = [e.name for e in report]
+        assert names[1:5] == [
+            "brier(view=top)",
+            "nll(view=top)",
+            "ece",
+            "rmsce(profile=equal_rows)",
+        ]
+
+
 def test_a_view_that_the_data_do_not_have_is_an_error():
     p = ct.Predictions.from_probs(np.full((12, 3), 1 / 3), np.arange(12) % 3)
     with pytest.raises(UsageError, match=r"nll\(view=positive\): the positive view needs two"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import calibtool as ct
 from calibtool.errors import UsageError
 from calibtool.metrics.grammar import NORMS
-from calibtool.metrics.registry import METRICS, SETS
+from calibtool.metrics.registry import ALIASES, METRICS, SETS
 from calibtool.metrics.spec import parse, parse_list
 
 
@@ -51,6 +53,29 @@ def test_all_is_the_whole_table_and_the_sections_are_all():
     assert parse_list("binned,binning-free,scores,clinical,ranking") == parse_list("all")
 
 
+@pytest.mark.parametrize("name", ["cutoff-ce", "Cutoff_CE"])
+def test_another_name_is_resolved_and_said(name):
+    assert parse(f"{name}(view=top)") == parse("kuiper(view=top)")
+    p = ct.Predictions.from_confidence(np.linspace(0.1, 0.9, 30), np.arange(30) % 2)
+    for data in (p, ct.cells(p, "kuiper")):
+        report = ct.evaluate(data, name, ci="none")
+        assert report["cutoff-ce"] is report["kuiper"]
+        assert "cutoff-ce is another name of kuiper, and is reported as that" in report.warnings
+
+
+def test_a_comparison_says_another_name():
+    scores, right = np.linspace(0.1, 0.9, 30), np.arange(30) % 2
+    files = [ct.Predictions.from_probs(scores, right) for _ in range(2)]
+    said = "cutoff-ce is another name of kuiper, and is reported as that.\n"
+    assert ct.compare(files, "cutoff-ce", names=["a", "b"]).reading.startswith(said)
+    assert "another name" not in ct.compare(files, "kuiper", names=["a", "b"]).reading
+
+
+def test_no_other_name_is_the_name_of_a_metric():
+    assert not {*ALIASES} & {*METRICS, *SETS}
+    assert {name for name, _ in ALIASES.values()} <= {*METRICS}
+
+
 MISTAKES = [
     ("ecee", "there is no metric 'ecee'; did you mean ece"),
     ("ece(bin=3)", "there is no option 'bin'; did you mean bins"),
@@ -67,6 +92,7 @@ MISTAKES = [
     ("tace(threshold=2)", "threshold must lie between 0 and 1"),
     ("calibration", "did you mean"),
     ("smoothece", "did you mean smece"),
+    ("cutof-ce", "did you mean cutoff-ce"),
 ]
 
 

@@ -83,7 +83,8 @@ class Convention:
         note: what it does differently from other libraries.
         metrics: its metrics, by the names that its users know.
         bins: its default number of bins.
-        ece: the name of its ECE in `metrics`.
+        ece: the name of its ECE in `metrics`; "" where its number of bins is no option, so that it
+            is not compared with others'.
     """
 
     name: str

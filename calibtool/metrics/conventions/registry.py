@@ -7,13 +7,17 @@ from types import MappingProxyType
 
 from calibtool.errors import UsageError, near
 from calibtool.metrics.conventions.convention import Convention
+from calibtool.metrics.conventions.evaluators import EVALUATORS
 from calibtool.metrics.conventions.packages import PACKAGES
 from calibtool.metrics.conventions.papers import PAPERS
 from calibtool.metrics.conventions.scikit_learn import BESIDE_SKLEARN
 from calibtool.metrics.conventions.torch_libraries import NETWORKS
 
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
-    {convention.name: convention for convention in (*PAPERS, *NETWORKS, *BESIDE_SKLEARN, *PACKAGES)}
+    {
+        convention.name: convention
+        for convention in (*PAPERS, *NETWORKS, *BESIDE_SKLEARN, *PACKAGES, *EVALUATORS)
+    }
 )
 ALIASES = MappingProxyType(
     {
@@ -28,6 +32,9 @@ ALIASES = MappingProxyType(
         "sk": "sklearn",
         "uc": "uncertainty-calibration",
         "verified-calibration": "uncertainty-calibration",
+        "humanitys-last-exam": "hle",
+        "crfm-helm": "helm",
+        "polygraph": "lm-polygraph",
     }
 )
 

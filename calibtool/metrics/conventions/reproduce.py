@@ -78,15 +78,18 @@ def by_bins(
 ) -> dict[str, dict[int, LibraryValue]]:
     """Return the ECE of every library at each number of bins: library to bins to value.
 
+    Libraries whose number of bins is no option are left out.
+
     `tick` is called with the share of the work that is done.
     """
     data, numbers = _data(predictions), tuple(bins)
     data = replace(data, input=in_order(data.input))
-    values: dict[str, dict[int, LibraryValue]] = {name: {} for name in CONVENTIONS}
-    for done, (name, convention) in enumerate(CONVENTIONS.items()):
+    compared = {name: convention for name, convention in CONVENTIONS.items() if convention.ece}
+    values: dict[str, dict[int, LibraryValue]] = {name: {} for name in compared}
+    for done, (name, convention) in enumerate(compared.items()):
         for number in numbers:
             values[name][number] = _value(convention, convention.ece, data, number)
-            tick((done + len(values[name]) / len(numbers)) / len(CONVENTIONS))
+            tick((done + len(values[name]) / len(numbers)) / len(compared))
     return values
 
 
