@@ -93,7 +93,10 @@ def apply(
             )
         interval_columns = {"low": _column(low, before), "high": _column(high, before)}
         after = replace(after, extra={**after.extra, **interval_columns})
-    write_predictions(after, output, *named(source, after))
+    columns, label = named(source, after)
+    for name in sorted(after.extra.keys() - columns.keys()):
+        out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
+    write_predictions(after, output, columns, label)
     out.tell(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}")
     empty = fitted.placed_at_prior(before)
     if empty:

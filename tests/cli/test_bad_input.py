@@ -1032,12 +1032,10 @@ def test_further_columns_of_any_shape_do_not_stop_apply(suffix, run, calibrator,
         assert run("evaluate", f"o.{suffix}", *QUICK).code == 0
 
 
-def test_a_further_column_whose_name_has_a_role_is_kept(run, calibrator, data):
+def test_a_further_column_named_like_the_result_is_not_lost_in_silence(run, calibrator, data):
     write("clash.npz", logits=data.logits, labels=data.labels, probs=np.zeros(240))
     result = run("apply", calibrator, "clash.npz", "--logits", "logits", "-o", "o.npz")
-    assert result.code == 0
-    assert np.load("o.npz")["probs"].tolist() == [0] * 240
-    assert run("evaluate", "o.npz", "--logits", "logits", *QUICK).code == 0
+    assert "probs" in result.err
 
 
 def test_what_apply_wrote_can_be_evaluated_again(run, calibrator, data):

@@ -42,7 +42,8 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     """Return the columns of predictions made from those of a source, by the names they had there,
     and the name of that of class ids which are to be written as names, or "".
 
-    Values of another kind, probabilities in the place of logits, are called by their kind.
+    Values of another kind, probabilities in the place of logits, are called by their kind, and
+    columns that would be taken for them are left out.
     """
     roles, columns, label = source.roles, dict(after.extra), ""
     if after.labels is not None and not roles.labels:
@@ -58,7 +59,7 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
             for name, column in columns.items()
             if not has_role(name) or name in roles.columns()
         }
-        return {after.kind: values} | columns, label
+        return columns | {after.kind: values}, label
     if len(roles.values) == 1:
         columns[roles.values[0]] = values
     else:
