@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.nested_maps import ByGroup, group_names
 from calibtool.data.predictions import Predictions
@@ -30,7 +31,7 @@ def fit_groups(
     Raises UsageError for too many groups, and FitError, with the group named, if one of them cannot
     be fitted.
     """
-    require_fit(predictions)
+    require_fit(as_classes(predictions))
     groups = group_names(predictions, column)
     names = np.unique(groups).tolist()
     if len(names) > MAX_GROUPS:
