@@ -46,7 +46,8 @@ def fit(
             few passes over the file, which is never loaded as a whole, and reach the same optimum;
             for all other fits the source is loaded. Isotonic, histogram, platt, beta and bbq can be
             fitted to a summary.
-        by: a column of `predictions.extra`; one calibrator is fitted per value of it.
+        by: a column of `predictions.extra`, or several with commas between; one calibrator is
+            fitted per value, or combination of values.
         progress: called repeatedly with the stage and the share of it that is done, while a file
             is read.
         options: of the method, such as objective="ece", and keys of `ct.read`: which column has
@@ -66,9 +67,11 @@ def fit(
     >>> round(cal.map.temperature, 6)
     2.0
     """
+    from calibtool.calibrators.groups import columns_by, fit_groups
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
 
+    columns = columns_by(by)
     module_of(method)  # an unknown name is reported before a file is read
     predictions = read_data(predictions, **keys_in(options))
     rows: Predictions | FileRows | Summary
@@ -83,17 +86,18 @@ def fit(
     else:
         from calibtool.calibrators.fit_rows import notes_of_skipped
 
-        loaded = predictions.also([by] if by else []).load()
+        loaded = predictions.also(columns).load()
         fitted = fit(method, loaded, by=by, **options)
         return _with_notes(fitted, notes_of_skipped(predictions))
     if isinstance(rows, Predictions):
         # rows without weight would still count in `rows`, in folds and in the rule of thumb below
         if rows.weights is not None and rows.weights.any():
             rows = rows.take(rows.weights > 0)
-        if by is not None:
-            from calibtool.calibrators.groups import fit_groups
-
-            return fit_groups(method, rows, by, lambda p: fit(method, p, **options))
+        if columns:
+            rest = ",".join(columns[1:]) or None
+            return fit_groups(
+                method, rows, columns[0], lambda p: fit(method, p, by=rest, **options)
+            )
     return _fit(method, rows, options)
 
 

@@ -72,6 +72,9 @@ def apply(
     choice = shared.choice(options)
     source = open_source(file, choice, need_labels=False).also(fitted.columns)
     used = source.roles.columns()
+    if source.kind == "confidence":  # of predictions and labels, `correct` is written
+        hidden = (source.roles.predictions, source.roles.labels)
+        used = [name for name in used if name not in hidden]
     rest = [c.name for c in source.table.columns.values() if c.rows == source.rows_at_most]
     rest = [name for name in rest if name not in used]
     # A column whose name has a role, such as "labels", would be read as that from the output.

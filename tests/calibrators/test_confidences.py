@@ -305,3 +305,16 @@ def test_the_commands_by_group_without_hits_and_where_something_is_wrong(file, c
     ):
         assert main(line.split()) == 2, line
         assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_calibrator_per_combination_of_two_columns(tmp_path):
+    options = np.array(["2", "4", "4"])[np.arange(DATA.rows) % 3]
+    p = replace(DATA, extra={**DATA.extra, "options": options})
+    fitted = ct.fit("platt", p, by="type,options")
+    fitted.save(tmp_path / "cal.json")
+    loaded = ct.load_calibrator(tmp_path / "cal.json")
+    assert loaded.columns == ("type", "options")
+    assert fitted.fitted.options["by"] == "type,options"
+    at = np.flatnonzero((p.extra["type"] == "b") & (options == "4"))
+    alone = ct.fit("platt", p.take(at))(p.take(at))
+    np.testing.assert_array_equal(loaded(p).values[at], alone.values)
