@@ -14,6 +14,7 @@ import numpy as np
 from calibtool.analysis.candidate import NOTHING, Candidate, choose
 from calibtool.analysis.harm import Losses, harmed
 from calibtool.calibrators.calibrator import Calibrator, finish, require_classes, require_fit
+from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.crossfit import FOLDS, require_foldable
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.fitted import FitRecord, class_shares
@@ -35,6 +36,13 @@ from calibtool.types import Array, Progress, Shown, silent
 
 SCORES = ("nll", "brier")
 MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")  # shown for every candidate
+# The same of confidences: what can be measured of them, by the name of the field of a candidate.
+OF_CONFIDENCES = {
+    "nll": "nll(view=top)",
+    "brier": "brier(view=top)",
+    "accuracy": "accuracy",
+    "ece": "ece",
+}
 
 
 @dataclass(frozen=True)
@@ -121,8 +129,8 @@ def select(
     resampling = Resampling("percentile", resamples, level, seed)
     predictions = read_data(predictions, **keys).load()
     test = None if test is None else read_data(test, **keys).load()
-    require_fit(predictions)
-    names = [NOTHING, *_known(methods)]
+    require_fit(as_classes(predictions))
+    names = [NOTHING, *_known(methods, predictions)]
     trial = _trial(predictions, test, smoothing=smoothing)
     measured, tick = trial.measured, progress or silent
     losses: dict[str, Losses] = {}
@@ -213,10 +221,13 @@ class _Trial:
         assert values is not None
         calibrated = replace(self.measured, kind=kind, values=values)
         # one thread: the methods themselves are tried in parallel
-        report = evaluate(calibrated, ",".join(MEASURED), ci="none", threads=1)
-        flips = calibrated.matrix().argmax(axis=1) != self.measured.matrix().argmax(axis=1)
+        specs = _specs(calibrated)
+        report = evaluate(calibrated, ",".join(specs.values()), ci="none", threads=1)
+        flips = _predicted(calibrated) != _predicted(self.measured)
         fit_seconds, apply_seconds = np.median(seconds, axis=0)
-        metrics: dict[str, Any] = {name.replace("-", "_"): report[name].value for name in MEASURED}
+        metrics: dict[str, Any] = {
+            name.replace("-", "_"): report[spec].value for name, spec in specs.items()
+        }
         candidate = Candidate(
             method,
             numbers=int(np.median(numbers)),
@@ -236,22 +247,34 @@ class _Trial:
 
 def _losses(predictions: Predictions) -> Losses:
     """Return the scores of each row."""
-    rows = reduce_rows(predictions)
-    return {name: parse(name).of_rows(rows) for name in ("nll", "brier")}
+    rows, specs = reduce_rows(predictions), _specs(predictions)
+    return {name: parse(specs[name]).of_rows(rows) for name in SCORES}
+
+
+def _specs(predictions: Predictions) -> dict[str, str]:
+    """Return the spec of each metric that is measured, by name."""
+    if predictions.kind == "confidence":
+        return OF_CONFIDENCES
+    return {name: name for name in MEASURED}
+
+
+def _predicted(predictions: Predictions) -> Array:
+    """Return the predicted class of each row, (N,); of confidences one that never changes."""
+    if predictions.kind == "confidence":
+        return np.zeros(predictions.rows, np.int64)
+    return np.asarray(predictions.matrix().argmax(axis=1))
 
 
 def _trial(predictions: Predictions, test: Predictions | None, *, smoothing: bool) -> _Trial:
     """Return the splits: one with a test set, FOLDS without."""
     if test is not None:
-        require_classes(test, predictions.classes or 0, predictions.class_names)
-        if test.labels is None:
+        require_classes(test, predictions.classes, predictions.class_names)
+        if as_classes(test).labels is None:
             raise UsageError(f"{test.source}: there are no labels to measure against")
         description = f"fitted on {predictions.source}, {predictions.rows:,} rows"
         split = (lambda: predictions, np.arange(test.rows))
         return _Trial((split,), test, description, smoothing)
-    require_foldable(predictions)
-    assert predictions.labels is not None
-    fold = stratified_folds(predictions.labels, FOLDS, seed=0)
+    fold = stratified_folds(require_foldable(predictions), FOLDS, seed=0)
     splits = tuple(
         (lambda k=k: predictions.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
         for k in range(FOLDS)
@@ -259,9 +282,13 @@ def _trial(predictions: Predictions, test: Predictions | None, *, smoothing: boo
     return _Trial(splits, predictions, f"cross-fitted in {FOLDS} folds", smoothing)
 
 
-def _known(methods: Sequence[str] | None) -> list[str]:
-    """Return the names of the calibrators to try, each once. Raises UsageError for others."""
-    distinct = dict.fromkeys(METHODS if methods is None else methods)
+def _known(methods: Sequence[str] | None, predictions: Predictions) -> list[str]:
+    """Return the names of the calibrators to try, each once; by default all that can be fitted.
+
+    Raises UsageError for others.
+    """
+    able = confidence_methods() if predictions.kind == "confidence" else METHODS
+    distinct = dict.fromkeys(able if methods is None else methods)
     names = [name for name in distinct if name != NOTHING]
     for name in names:
         module_of(name)
@@ -328,7 +355,7 @@ def _error_of_mean(values: Array, weights: Array | None) -> float:
 def _prior_score(measured: Predictions, rank_by: str) -> float:
     """Return the mean score of predicting the class shares for every row: their entropy, or one
     minus the sum of their squares, which two classes halve as the Brier score does."""
-    shares = class_shares(measured)
+    shares = class_shares(as_classes(measured))
     if rank_by == "brier":
         return float(1 - (shares**2).sum()) / (2 if len(shares) == 2 else 1)
     positive = shares[shares > 0]

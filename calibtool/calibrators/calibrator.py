@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 
 from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator_file import document_of, save
+from calibtool.calibrators.confidences import as_before, as_classes
 from calibtool.calibrators.fit_rows import FileRows
 from calibtool.calibrators.fitted import FitRecord, digest_of
 from calibtool.calibrators.maps import Map
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.calibrators.nested_maps import Shifted, columns_of, placed_at_prior
 from calibtool.calibrators.registry import METHODS
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import KIND_NAMES, Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.types import Array, Shown
 
@@ -33,14 +34,15 @@ class Calibrator(Shown):
     Attributes:
         method: its name in the registry, such as "temperature".
         map: the fitted map, with its parameters: `cal.map.temperature`, for example.
-        classes: K, the number of classes.
+        classes: K, the number of classes; None for a calibrator of confidences, whose map is that
+            of the two classes wrong and right.
         class_names: K names, if known.
         fitted: the record of the fit.
     """
 
     method: str
     map: Map
-    classes: int
+    classes: int | None
     class_names: tuple[str, ...] | None = None
     fitted: FitRecord = field(default_factory=FitRecord)
 
@@ -48,27 +50,35 @@ class Calibrator(Shown):
         """Return calibrated predictions, with the same labels, weights and columns.
 
         Logits stay logits if the map works on logits, and become probabilities otherwise;
-        probabilities stay probabilities.
+        probabilities stay probabilities, and confidences confidences.
 
-        Raises UsageError for other classes, NotAvailableError for confidences alone.
+        Raises UsageError for other classes, and for classes where it was fitted to confidences;
+        NotAvailableError for confidences where it was fitted to classes.
         """
         require_classes(predictions, self.classes, self.class_names)
-        rows = max(1, PIECE // predictions.values.shape[1])
-        if predictions.rows <= rows:
-            return self.map(predictions)
-        parts = [self.map(block) for block in predictions.blocks(rows)]
+        seen = as_classes(predictions)
+        rows = max(1, PIECE // seen.values.shape[1])
+        if seen.rows <= rows:
+            return as_before(predictions, self.map(seen))
+        parts = [self.map(block) for block in seen.blocks(rows)]
         values = np.concatenate([part.values for part in parts])
-        return replace(predictions, kind=parts[0].kind, values=values)
+        return as_before(predictions, replace(seen, kind=parts[0].kind, values=values))
 
     def interval(self, predictions: Predictions) -> tuple[Array, Array]:
-        """Return (N, K) lower and (N, K) upper probabilities of a Venn-Abers calibrator.
+        """Return (N, K) lower and (N, K) upper probabilities of a Venn-Abers calibrator; of
+        confidences (N, 2), of wrong and right.
 
         Raises NotAvailableError for all other calibrators.
         """
         require_classes(predictions, self.classes, self.class_names)
         if not isinstance(self.map, Curves) or not hasattr(self.map.curves[0], "interval"):
             raise NotAvailableError(f"{self.describe()} gives no intervals; venn-abers does")
-        return self.map.interval(predictions)
+        return self.map.interval(as_classes(predictions))
+
+    @property
+    def width(self) -> int:
+        """The classes of its map: K, or 2, wrong and right, for a calibrator of confidences."""
+        return self.classes or 2
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -77,7 +87,7 @@ class Calibrator(Shown):
 
     def placed_at_prior(self, predictions: Predictions) -> int:
         """Return how many rows every curve gives 0: they get the class shares of the fit data."""
-        return placed_at_prior(self.map, predictions)
+        return placed_at_prior(self.map, as_classes(predictions))
 
     def for_prior(self, target: ArrayLike) -> Calibrator:
         """Return the calibrator for data in which the classes have other shares.
@@ -85,8 +95,13 @@ class Calibrator(Shown):
         Args:
             target: (K,) positive shares that sum to 1.
 
-        Raises UsageError for other shares, or if the shares in the fit data are not known.
+        Raises UsageError for other shares, if the shares in the fit data are not known, and for
+        calibrators of confidences.
         """
+        if self.classes is None:
+            raise UsageError(
+                "--target-prior: the calibrator was fitted to confidences; shares are of classes"
+            )
         shares = np.asarray(target, np.float64)
         if shares.shape != (self.classes,):
             raise UsageError(
@@ -113,7 +128,13 @@ class Calibrator(Shown):
 
     def describe(self) -> str:
         """Return the method and the map in one line, for reports."""
-        return f"{METHODS[self.method].title} ({self.map.describe()})"
+        of = " of confidences" if self.classes is None else ""
+        return f"{METHODS[self.method].title}{of} ({self.map.describe()})"
+
+    def of_confidences(self) -> Calibrator:
+        """Return the calibrator of confidences whose map this one of two classes holds."""
+        fitted = replace(self.fitted, kind="confidence")
+        return replace(self, classes=None, class_names=None, fitted=fitted)
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the map, as the calibrator file keeps them."""
@@ -121,13 +142,27 @@ class Calibrator(Shown):
 
 
 def require_classes(
-    predictions: Predictions, classes: int, names: tuple[str, ...] | None = None
+    predictions: Predictions, classes: int | None, names: tuple[str, ...] | None = None
 ) -> None:
-    """Check that a calibrator of K classes, with these names if known, can be applied.
+    """Check that a calibrator of K classes, with these names if known, can be applied; or one of
+    confidences, whose K is None.
 
-    Raises NotAvailableError for confidences alone, UsageError for other classes.
+    Raises NotAvailableError for confidences where it is one of classes, UsageError for other
+    classes and for classes where it is one of confidences.
     """
-    inputs.require_whole_rows(predictions.source, predictions.classes)
+    source = predictions.source
+    if classes is None and predictions.classes is not None:
+        raise UsageError(
+            f"{source}: holds {KIND_NAMES[predictions.kind]}, the calibrator was fitted to "
+            "confidences; name a column of confidences with --confidence KEY, or fit a calibrator "
+            f"to {KIND_NAMES[predictions.kind]}"
+        )
+    if classes is not None and predictions.classes is None:
+        raise NotAvailableError(
+            f"{source}: only confidences are known, the calibrator was fitted for {classes} "
+            "classes and needs whole rows of logits or probabilities; fit one to confidences, such "
+            "as with fit-temperature"
+        )
     if predictions.classes != classes:
         raise UsageError(
             f"{predictions.source}: has {predictions.classes} classes, the calibrator was fitted "
@@ -167,6 +202,8 @@ def finish(
         fitted_map: the map.
         record: of the fit; what it says of the rows is filled in here.
     """
+    if predictions.kind == "confidence" and isinstance(predictions, Predictions):
+        return finish(method, as_classes(predictions), fitted_map, record).of_confidences()
     digest = predictions.digest if isinstance(predictions, FileRows) else digest_of(predictions)
     fitted = replace(
         record,

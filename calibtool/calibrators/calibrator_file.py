@@ -19,7 +19,8 @@ from calibtool.errors import InputError
 from calibtool.version import __version__
 
 FORMAT = "calibtool-calibrator"
-VERSION = 1  # history: 1, the first
+VERSION = 2  # history: 1, the first; 2, calibrators of confidences, which have no classes
+CONFIDENCE = "confidence"  # the `kind` of a calibrator of confidences; others have none
 _NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a JSON list of numbers only
 
 
@@ -32,8 +33,10 @@ def document_of(calibrator: Any) -> dict[str, Any]:
     """Return the content of a calibrator's file."""
     return {
         "format": FORMAT,
-        "version": VERSION,
+        # what version 1 can say is written as version 1, which older versions of calibtool read
+        "version": 1 if calibrator.classes else VERSION,
         "method": calibrator.method,
+        **({} if calibrator.classes else {"kind": CONFIDENCE}),
         "classes": calibrator.classes,
         "class_names": list(calibrator.class_names) if calibrator.class_names else None,
         **to_document(calibrator.map),
@@ -62,16 +65,30 @@ def load(path: str | Path, make: Callable[..., Any], methods: Collection[str]) -
             "update calibtool"
         )
     method = content["method"].text(methods)
-    classes = content["classes"].whole(2)
+    classes = _classes(content, version)
+    # the map of a calibrator of confidences is that of the two classes wrong and right
+    width = classes or 2
     names = content.get("class_names")
-    fitted_map = from_document(content, classes)
+    fitted_map = from_document(content, width)
     return make(
         method,
         fitted_map,
         classes,
-        names and tuple(name.text() for name in names.items(classes)),
-        _record(content["fitted"], classes) if "fitted" in content.value else FitRecord(),
+        names and tuple(name.text() for name in names.items(width)),
+        _record(content["fitted"], width) if "fitted" in content.value else FitRecord(),
     )
+
+
+def _classes(content: Entry, version: int) -> int | None:
+    """Return K; None for a calibrator of confidences, which files can hold since version 2."""
+    kind = content.get("kind") if version > 1 else None
+    if kind is None:
+        return content["classes"].whole(2)
+    kind.text((CONFIDENCE,))
+    for key in ("classes", "class_names"):
+        if content[key].value is not None:
+            content[key].fail("null: a calibrator of confidences has no classes")
+    return None
 
 
 def _compact(document: dict[str, Any]) -> str:
@@ -96,7 +113,7 @@ def _finite(entry: Entry) -> float:
 # what the fields of a FitRecord are in files; `prior` depends on the number of classes
 _RECORD: dict[str, Callable[[Entry], Any]] = {
     "rows": Entry.whole,
-    "kind": lambda entry: entry.text(("", "logits", "probs")),
+    "kind": lambda entry: entry.text(("", "logits", "probs", CONFIDENCE)),
     "objective": Entry.text,
     "nll_before": _finite,
     "nll_after": _finite,

@@ -24,8 +24,8 @@ class CrossFitted:
     """A calibrator for `numbered` predictions only: each row by the fit of the other folds.
 
     Attributes:
-        kind: the kind of the calibrated values, "logits" or "probs".
-        values: (N, K) or (N, 1) calibrated values.
+        kind: the kind of the calibrated values, "logits", "probs" or "confidence".
+        values: (N, K), (N, 1) or (N,) calibrated values.
         title: its name in reports.
     """
 
@@ -48,16 +48,14 @@ def cross_fit(
 
     Args:
         fit: maps predictions to a calibrator.
-        predictions: with labels.
+        predictions: with labels, or confidences with hits.
         title: the calibrator's name in reports.
         seed: of the folds.
 
     Returns the predictions with numbered rows, and their calibrator for `evaluate`. Raises
     InputError if there are too few rows, FitError if a fold cannot be fitted.
     """
-    require_foldable(predictions)
-    assert predictions.labels is not None
-    fold = stratified_folds(predictions.labels, FOLDS, seed)
+    fold = stratified_folds(require_foldable(predictions), FOLDS, seed)
     values: Array | None = None
     kind = predictions.kind
     for k in range(FOLDS):
@@ -77,15 +75,20 @@ def cross_fit(
     )
 
 
-def require_foldable(predictions: Predictions) -> None:
-    """Raise InputError if there are no labels, or too few rows for the folds."""
-    if predictions.labels is None:
+def require_foldable(predictions: Predictions) -> Array:
+    """Return what folds are stratified by, (N,): labels, or hits of confidences.
+
+    Raises InputError if there are none, or too few rows for the folds.
+    """
+    strata = predictions.correct if predictions.kind == "confidence" else predictions.labels
+    if strata is None:
         raise InputError(f"{predictions.source}: has no labels, which a cross-fit needs")
     if predictions.rows < 2 * FOLDS:
         raise InputError(
             f"{predictions.source}: {predictions.rows} rows are too few to cross-fit in {FOLDS} "
             f"folds, at least {2 * FOLDS} are needed; give a test file with --test"
         )
+    return strata
 
 
 def numbered(predictions: Predictions) -> Predictions:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibtool.calibrators.registry import METHODS, module_of
-from calibtool.errors import UsageError
+from calibtool.errors import FitError, UsageError
 from calibtool.streaming.read import keys_in
 from calibtool.streaming.read import read as read_data
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from calibtool.data.predictions import Predictions
     from calibtool.streaming.summary import Summary
     from calibtool.types import Progress
+
+# Most confidences may be above 1/2 and wrong, and no temperature repairs that.
+SIDES = "a temperature keeps a confidence on its side of 1/2; fit-platt and fit-beta also shift it"
 
 
 def fit(
@@ -43,7 +46,8 @@ def fit(
             few passes over the file, which is never loaded as a whole, and reach the same optimum;
             for all other fits the source is loaded. Isotonic, histogram, platt, beta and bbq can be
             fitted to a summary.
-        by: a column of `predictions.extra`; one calibrator is fitted per value of it.
+        by: a column of `predictions.extra`, or several with commas between; one calibrator is
+            fitted per value, or combination of values.
         progress: called repeatedly with the stage and the share of it that is done, while a file
             is read.
         options: of the method, such as objective="ece", and keys of `ct.read`: which column has
@@ -54,6 +58,8 @@ def fit(
     Raises UsageError for an unknown method or option, NotAvailableError for predictions without
     labels or whole rows, and FitError if the fit has no optimum.
 
+    Of confidences and hits, the methods of one score fit a map of P(right).
+
     >>> import numpy as np
     >>> from calibtool.data.predictions import Predictions
     >>> z = np.log([[0.8, 0.2]] * 5)
@@ -61,9 +67,11 @@ def fit(
     >>> round(cal.map.temperature, 6)
     2.0
     """
+    from calibtool.calibrators.groups import columns_by, fit_groups
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
 
+    columns = columns_by(by)
     module_of(method)  # an unknown name is reported before a file is read
     predictions = read_data(predictions, **keys_in(options))
     rows: Predictions | FileRows | Summary
@@ -78,39 +86,66 @@ def fit(
     else:
         from calibtool.calibrators.fit_rows import notes_of_skipped
 
-        loaded = predictions.also([by] if by else []).load()
+        loaded = predictions.also(columns).load()
         fitted = fit(method, loaded, by=by, **options)
         return _with_notes(fitted, notes_of_skipped(predictions))
     if isinstance(rows, Predictions):
         # rows without weight would still count in `rows`, in folds and in the rule of thumb below
         if rows.weights is not None and rows.weights.any():
             rows = rows.take(rows.weights > 0)
-        if by is not None:
-            from calibtool.calibrators.groups import fit_groups
-
-            return fit_groups(method, rows, by, lambda p: fit(method, p, **options))
+        if columns:
+            rest = ",".join(columns[1:]) or None
+            return fit_groups(
+                method, rows, columns[0], lambda p: fit(method, p, by=rest, **options)
+            )
     return _fit(method, rows, options)
 
 
 def _fit(
     method: str, rows: Predictions | FileRows | Summary, options: dict[str, Any]
 ) -> Calibrator:
-    """Call the method's own `fit`; add a note if there are few rows."""
+    """Fit to all rows; add a note if there are few."""
+    fitted = (
+        _call(method, rows, options) if rows.classes else _to_confidences(method, rows, options)
+    )
+    enough = METHODS[method].enough * (fitted.classes or 2)
+    if fitted.fitted.rows < enough:
+        of = f"rows of {fitted.classes} classes" if fitted.classes else "confidences"
+        few = (  # part of calibrator files
+            f"{fitted.fitted.rows:,} {of} are few for {method}: as a rule of thumb, it is at its "
+            f"best from {enough:,} {'rows' if fitted.classes else of} on"
+        )
+        return _with_notes(fitted, [few])
+    return fitted
+
+
+def _to_confidences(
+    method: str, rows: Predictions | FileRows | Summary, options: dict[str, Any]
+) -> Calibrator:
+    """Fit to confidences and hits, which are two classes to the method."""
+    from calibtool.calibrators.confidences import as_classes, require_one_score
+    from calibtool.data.predictions import Predictions
+
+    require_one_score(rows.source, method, options)
+    seen = as_classes(rows) if isinstance(rows, Predictions) else rows
+    try:
+        return _call(method, seen, options).of_confidences()
+    except FitError as error:
+        advice = "" if METHODS[method].binary else f"; {SIDES}"
+        raise FitError(f"{error} (class 1 is right, class 0 is wrong{advice})") from error
+
+
+def _call(
+    method: str, rows: Predictions | FileRows | Summary, options: dict[str, Any]
+) -> Calibrator:
+    """Call the method's own `fit`."""
     function: Callable[..., Calibrator] = module_of(method).fit
     try:
-        fitted = function(rows, **options)
+        return function(rows, **options)
     except TypeError as error:
         if "keyword argument" in str(error):
             raise UsageError(f"fit {method}: {error}") from error
         raise
-    enough = METHODS[method].enough * fitted.classes
-    if fitted.fitted.rows < enough:
-        few = (  # part of calibrator files
-            f"{fitted.fitted.rows:,} rows of {fitted.classes} classes are few for {method}: as a "
-            f"rule of thumb, it is at its best from {enough:,} rows on"
-        )
-        return _with_notes(fitted, [few])
-    return fitted
 
 
 def _with_notes(calibrator: Calibrator, notes: list[str]) -> Calibrator:
@@ -136,7 +171,7 @@ def fits_by_passes(
     method: str, classes: int | None, *, by: str | None = None, **options: Any
 ) -> bool:
     """Return whether a fit reads a file pass by pass, rather than load it."""
-    possible = by is None and options.get("objective", "nll") == "nll"
+    possible = by is None and classes is not None and options.get("objective", "nll") == "nll"
     return possible and (classes or 0) <= METHODS[method].by_passes
 
 

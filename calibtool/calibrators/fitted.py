@@ -18,7 +18,8 @@ class FitRecord:
 
     Attributes:
         rows: the number of rows that were fitted on.
-        kind: the kind of their values, "logits" or "probs"; empty if unknown.
+        kind: the kind of their values, "logits", "probs" or "confidence"; empty if
+            unknown.
         objective: what was minimised; empty if the fit minimises no single objective.
         nll_before, nll_after: mean negative log-likelihood of those rows in nats, before and after,
             where the fit computes it. In-sample, so not an estimate for other rows.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
+from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.nested_maps import ByGroup, group_names
 from calibtool.data.predictions import Predictions
@@ -16,10 +17,19 @@ from calibtool.errors import FitError, UsageError
 MAX_GROUPS = 1000
 
 
+def columns_by(by: str | None) -> list[str]:
+    """Return the columns that `by` names.
+
+    >>> columns_by("type, options"), columns_by(None)
+    (['type', 'options'], [])
+    """
+    return [] if by is None else [name.strip() for name in by.split(",")]
+
+
 def fit_groups(
     method: str, predictions: Predictions, column: str, fit: Callable[[Predictions], Calibrator]
 ) -> Calibrator:
-    """Fit one calibrator per value of a column.
+    """Fit one calibrator per value of a column; `fit` may itself fit groups of another column.
 
     Args:
         method: the calibrator's name in the registry.
@@ -30,7 +40,7 @@ def fit_groups(
     Raises UsageError for too many groups, and FitError, with the group named, if one of them cannot
     be fitted.
     """
-    require_fit(predictions)
+    require_fit(as_classes(predictions))
     groups = group_names(predictions, column)
     names = np.unique(groups).tolist()
     if len(names) > MAX_GROUPS:
@@ -47,9 +57,10 @@ def fit_groups(
             raise FitError(f"{column} = {name!r}, {group.rows:,} rows: {error}") from error
         maps[name], options = fitted.map, fitted.fitted.options
         notes += [f"{column} = {name!r}: {note}" for note in fitted.fitted.notes]
+    columns = [column, *columns_by(options.get("by"))]
     return finish(
         method,
         predictions,
         ByGroup(column, maps),
-        FitRecord(options={**options, "by": column}, notes=tuple(notes)),
+        FitRecord(options={**options, "by": ",".join(columns)}, notes=tuple(notes)),
     )

@@ -74,8 +74,8 @@ def require_whole_rows(source: str, classes: int | None) -> None:
     """Raise NotAvailableError if only confidences are known (`classes` is None)."""
     if classes is None:
         raise NotAvailableError(
-            f"{source}: only confidences are known; a calibrator needs whole rows of "
-            "logits or probabilities"
+            f"{source}: only confidences are known; this needs whole rows of logits or "
+            "probabilities (calibtool fit-temperature and others can be fitted to confidences)"
         )
 
 

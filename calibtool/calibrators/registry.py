@@ -29,6 +29,8 @@ class Method:
         any_form: whether logits and their probabilities lead to the same fit.
         by_passes: the number of classes up to which it is fitted to a file pass by pass, without
             holding it; 0 for never.
+        to_confidences: whether it maps one score, so that it can be fitted to confidences and hits
+            where the rows of classes are not known.
         to_cells: whether it can be fitted to the cells of a summary.
         zeros: whether its definition gives probabilities of exactly 0 and 1, for which the NLL of
             new rows can be infinite; its option `smoothing` avoids them.
@@ -44,6 +46,7 @@ class Method:
     keeps_order: bool = False
     any_form: bool = True
     by_passes: int = 0
+    to_confidences: bool = False
     to_cells: bool = False
     zeros: bool = False
 
@@ -59,6 +62,7 @@ METHODS: dict[str, Method] = {
         10,
         keeps_order=True,
         by_passes=1 << 30,
+        to_confidences=True,
     ),
     "ensemble-temperature": Method(
         "ensemble temperature scaling",
@@ -149,6 +153,7 @@ METHODS: dict[str, Method] = {
         "2/class",
         30,
         binary=True,
+        to_confidences=True,
         to_cells=True,
     ),
     "beta": Method(
@@ -160,6 +165,7 @@ METHODS: dict[str, Method] = {
         "3/class",
         50,
         binary=True,
+        to_confidences=True,
         to_cells=True,
     ),
     "spline": Method(
@@ -171,6 +177,7 @@ METHODS: dict[str, Method] = {
         "7/class",
         200,
         binary=True,
+        to_confidences=True,
     ),
     "isotonic": Method(
         "isotonic regression",
@@ -181,6 +188,7 @@ METHODS: dict[str, Method] = {
         "tens/class",
         500,
         binary=True,
+        to_confidences=True,
         to_cells=True,
         zeros=True,
     ),
@@ -193,6 +201,7 @@ METHODS: dict[str, Method] = {
         "up to 4 N/class",
         100,
         binary=True,
+        to_confidences=True,
     ),
     "histogram": Method(
         "histogram binning",
@@ -203,6 +212,7 @@ METHODS: dict[str, Method] = {
         "15/class",
         300,
         binary=True,
+        to_confidences=True,
         to_cells=True,
         zeros=True,
     ),
@@ -215,6 +225,7 @@ METHODS: dict[str, Method] = {
         "10 in all",
         50,
         binary=True,
+        to_confidences=True,
     ),
     "bbq": Method(
         "BBQ",
@@ -225,6 +236,7 @@ METHODS: dict[str, Method] = {
         "up to N/class",
         300,
         binary=True,
+        to_confidences=True,
         to_cells=True,
     ),
     "enir": Method(
@@ -236,6 +248,7 @@ METHODS: dict[str, Method] = {
         "tens/class",
         500,
         binary=True,
+        to_confidences=True,
     ),
 }
 

@@ -69,7 +69,11 @@ def command(name: str) -> click.Command:
             help="Write the calibrator to this file.",
         ),
         *method_options.values(),
-        click.option("--by", metavar="COLUMN", help="Fit one calibrator per value of COLUMN."),
+        click.option(
+            "--by",
+            metavar="COLUMN,...",
+            help="Fit one calibrator per value of COLUMN, or per combination of several.",
+        ),
         click.option(
             "--target-prior",
             metavar="A,B,...",
@@ -189,11 +193,12 @@ def _fit_rows(
     """
     from calibtool.calibrators.fit import fits_by_passes
     from calibtool.calibrators.fit_rows import notes_of_skipped
+    from calibtool.calibrators.groups import columns_by
     from calibtool.data.files.open import open_source
 
     if shared.is_cells(file):
         return shared.opened(file, choice), []
-    source = open_source(file, choice).also([by] if by else [])
+    source = open_source(file, choice).also(columns_by(by))
     large = _is_large(source) and not weighted
     if large and fits_by_passes(method, source.classes, by=by, **method_options):
         return source, []
@@ -212,11 +217,12 @@ def _report_on(
 ) -> tuple[Any, Any]:
     """Return the predictions that the report is on, and the calibrator for them."""
     from calibtool.calibrators.crossfit import cross_fit
+    from calibtool.calibrators.groups import columns_by
     from calibtool.data.files.open import open_source
     from calibtool.data.predictions import Predictions
 
     if test:
-        return open_source(test, choice).also([by] if by else []), calibrator
+        return open_source(test, choice).also(columns_by(by)), calibrator
     if isinstance(rows, Predictions):
         return cross_fit(fit_to, rows, METHODS[method].title)
     return rows, calibrator

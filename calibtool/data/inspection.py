@@ -120,6 +120,10 @@ def _oddities(source: Source) -> Iterator[str]:
     beside = source.side_labels is not None or source.joined is not None
     if not source.roles.labels and not beside and source.kind != "confidence":
         yield "there are no labels: a calibrator can be applied, nothing can be measured"
+    if source.kind == "confidence" and not (source.roles.correct or source.roles.predictions):
+        yield (
+            "there are no hits, --correct KEY: a calibrator can be applied, nothing can be measured"
+        )
     yield from oddities(source, source.roles.values[0])
 
 

@@ -43,7 +43,8 @@ class Predictions(Shown):
         values: (N, K) logits or probabilities; (N, 1) for one column of a two-class problem, the
             logit or probability of class 1; (N,) for confidences alone. Floats of any width.
         labels: (N,) int64 in [0, K), or None if there are only confidences, or no labels yet.
-        correct: (N,) bool, whether the predicted class was right; only with confidences.
+        correct: (N,) bool, whether the predicted class was right; only with confidences, and None
+            if that is not known yet.
         weights: (N,) float64, non-negative, or None for a weight of 1 per row.
         class_names: K names, if known.
         source: what to call these data in reports.
@@ -118,13 +119,14 @@ class Predictions(Shown):
     def from_confidence(
         cls,
         confidence: ArrayLike,
-        correct: ArrayLike,
+        correct: ArrayLike | None,
         *,
         weights: ArrayLike | None = None,
         place: Origin | None = None,
     ) -> Predictions:
         """Check confidences of the predicted class, (N,) in [0, 1], and hits, (N,) of 0 and 1.
 
+        Hits are None if a calibrator is only to be applied.
         Metrics that need whole rows of probabilities are not available for them.
         Raises InputError.
 
@@ -140,7 +142,7 @@ class Predictions(Shown):
         require_rows(values, place)
         require_finite(values, place.values, place)
         require_unit(values, place)
-        right = hits(correct, len(values), place)
+        right = None if correct is None else hits(correct, len(values), place)
         checked = row_weights(weights, len(values), place)
         return cls("confidence", values, correct=right, weights=checked, source=place.source)
 

@@ -101,7 +101,8 @@ def reduce_rows(
         lean: fill no column without request, except those of the views.
     """
     if block.kind == "confidence":
-        assert block.correct is not None
+        if block.correct is None:
+            raise NotAvailableError(f"{block.source}: there are no hits to measure against")
         return Rows(np.minimum(block.values, 1), block.correct, weights=block.weights)
     if lean and block.one_column and block.kind == "probs" and visit is None:
         return _of_column(block, want)

@@ -12,7 +12,7 @@ def table(calibrator: Calibrator, width: int | None) -> Table:
     fitted = calibrator.fitted
     shown = {
         "method": calibrator.method,
-        "classes": f"{calibrator.classes:,}",
+        "classes": f"{calibrator.classes:,}" if calibrator.classes else "",
         "fitted on": f"{fitted.rows:,} rows" if fitted.rows else "",
         "options": ", ".join(f"{name}={value}" for name, value in fitted.options.items()),
         "NLL before": number(fitted.nll_before),

@@ -95,9 +95,6 @@ def test_what_cells_do_not_tell_is_said():
         ct.fit("platt", ct.cells(THREE), multiclass="top-label")
     with pytest.raises(NotAvailableError, match="wide bins"):
         ct.fit("platt", ct.cells(simulate(500, 20)))
-    confidence = ct.Predictions.from_confidence([0.5, 0.6], [True, False])
-    with pytest.raises(NotAvailableError, match="only confidences"):
-        ct.fit("platt", ct.cells(confidence))
     with pytest.raises(FitError, match="predictions: there are no negatives"):
         ct.fit("platt", ct.cells(ct.Predictions.from_probs([0.2, 0.7], [1, 1])))
 

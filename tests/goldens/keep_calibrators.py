@@ -29,8 +29,14 @@ def rows(count: int, classes: int, seed: int, kind: str) -> ct.Predictions:
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     labels = (p.cumsum(axis=1) < rng.random((count, 1))).sum(axis=1).clip(0, classes - 1)
     made = ct.Predictions.from_logits(2 * z, labels)
+    if kind == "confidence":
+        confidence, correct = (
+            to_probs(made).values.max(axis=1),
+            made.values.argmax(axis=1) == labels,
+        )
+        made = ct.Predictions.from_confidence(confidence, correct)
     made = replace(made, extra={"group": np.array(["a", "b"])[rng.integers(0, 2, count)]})
-    return made if kind == "logits" else to_probs(made)
+    return to_probs(made) if kind == "probs" else made
 
 
 def cases() -> dict[str, tuple[str, int, str, dict[str, object]]]:
@@ -41,6 +47,8 @@ def cases() -> dict[str, tuple[str, int, str, dict[str, object]]]:
     for name, line in METHODS.items():
         if line.binary:
             made[f"{name}-two-classes"] = (name, 2, "probs", {})
+        if line.to_confidences:  # of version 2
+            made[f"{name}-confidence"] = (name, 3, "confidence", {})
     made["histogram-top-label"] = ("histogram", 3, "logits", {"multiclass": "top-label"})
     made["isotonic-shared"] = ("isotonic", 3, "probs", {"multiclass": "shared"})
     made["venn-abers-crossed"] = ("venn-abers", 3, "logits", {"folds": 3})

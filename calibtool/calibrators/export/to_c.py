@@ -93,8 +93,8 @@ def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
         source=comment(source),
         version=__version__,
         parts="\n\n".join([*([tables] if tables else []), *runtime, *body.functions]),
-        outputs=calibrator.classes,
-        inputs=1 if form.one_column else calibrator.classes,
+        outputs=calibrator.width,
+        inputs=1 if form.one_column else calibrator.width,
         kind={"logits": "logits", "probs": "probabilities"}[form.kind],
         lines=lines,
     )

@@ -31,10 +31,10 @@ def write(
     """Return the serialised model: the calibrator by itself, or behind the model `after`."""
     about = f"{calibrator.describe()}, from {source}"
     if after is None:
-        g = Graph(Form(form.kind, form.one_column, np.float32), calibrator.classes)
+        g = Graph(Form(form.kind, form.one_column, np.float32), calibrator.width)
         calibrate(g, calibrator.map, form.kind, "probabilities")
         return onnx_model.alone(g, form.kind, "probabilities", about)
-    classes = calibrator.classes
+    classes = calibrator.width
     host = onnx_model.Host.read(after, output_name, classes, one_column=form.one_column)
     g = Graph(Form(form.kind, host.one_column, host.dtype), classes, host.opset, host.prefix)
     calibrate(g, calibrator.map, host.output, host.result)

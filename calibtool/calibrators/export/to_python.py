@@ -65,7 +65,7 @@ class Body:
 def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
     """Return the module, UTF-8."""
     require_size(calibrator, source, "a Python module")
-    body = Body(form, {"CLASSES": calibrator.classes})
+    body = Body(form, {"CLASSES": calibrator.width})
     if form.kind == "probs":
         body.say("row = normalised(row)" if not form.one_column else "row = [1 - row[0], row[0]]")
     elif form.one_column:
@@ -83,8 +83,8 @@ def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
         source=comment(source),
         version=__version__,
         parts="\n\n\n".join(["\n\n".join(parts), *functions]),
-        outputs=calibrator.classes,
-        inputs=1 if form.one_column else calibrator.classes,
+        outputs=calibrator.width,
+        inputs=1 if form.one_column else calibrator.width,
         kind={"logits": "logits", "probs": "probabilities"}[form.kind],
         lines=lines,
     )

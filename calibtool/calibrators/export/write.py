@@ -48,7 +48,7 @@ def export(
     calibrator: Calibrator,
     to: str,
     *,
-    kind: Literal["logits", "probs"] = "logits",
+    kind: Literal["logits", "probs", "confidence"] | None = None,
     one_column: bool = False,
     after: str | Path | None = None,
     output_name: str | None = None,
@@ -57,9 +57,10 @@ def export(
     """Return the content of the exported file; text is UTF-8.
 
     Args:
-        calibrator: of K classes.
+        calibrator: of K classes; or of confidences, (N, 1), for which it gives the probabilities of
+            being wrong and of being right, (N, 2).
         to: a key of TARGETS.
-        kind: what will be calibrated, (N, K) logits or probabilities.
+        kind: what will be calibrated, (N, K) logits or probabilities; by default logits.
         one_column: whether, of two classes, only that of class 1 will be given, (N, 1).
         after: an ONNX model, behind which the calibrator is put. ONNX only.
         output_name: the output of that model to calibrate, if it has several.
@@ -80,13 +81,21 @@ def export(
     from calibtool.calibrators.nested_maps import columns_of
 
     target_of(to)
+    if calibrator.classes is None:
+        if kind not in (None, "confidence"):
+            raise UsageError(
+                f"{source}: was fitted to confidences; what it calibrates cannot be {kind}"
+            )
+        kind, one_column = "probs", True  # of the two classes wrong and right, the column of right
+    elif kind == "confidence":
+        raise UsageError(f"{source}: was fitted to classes, not to confidences")
     columns = columns_of(calibrator.map)
     if columns:
         raise UsageError(
             f"{source}: holds one calibrator per group ({columns[0]}), which cannot be exported as "
             "one function; fit the rows of each group by themselves, without --by, and export each"
         )
-    if one_column and calibrator.classes != 2:
+    if one_column and calibrator.width != 2:
         raise UsageError(f"{source}: has {calibrator.classes} classes; --one-column needs two")
     if kind == "probs" and needs_logits(calibrator.map):
         raise UsageError(
@@ -99,5 +108,5 @@ def export(
         raise UsageError("--output-name names an output of the model given by --after; give both")
     options = {"after": after, "output_name": output_name} if to == "onnx" else {}
     target = import_module(f"calibtool.calibrators.export.to_{to}")
-    data: bytes = target.write(calibrator, Form(kind, one_column), source, **options)
+    data: bytes = target.write(calibrator, Form(kind or "logits", one_column), source, **options)
     return data

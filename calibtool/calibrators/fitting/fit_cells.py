@@ -50,11 +50,6 @@ def fit_to_cells(
     Raises NotAvailableError if the summary has no cells of a view that is needed, and FitError if
     a curve cannot be fitted.
     """
-    classes = summary.classes
-    if classes is None:
-        raise NotAvailableError(
-            f"{summary.source}: only confidences are known; see `calibtool cells`"
-        )
     cells_of_curves = _cells_of_curves(summary, multiclass)
     names = summary.shape.class_names
     curves = []
@@ -73,7 +68,7 @@ def fit_to_cells(
         notes=(NOTE,),
     )
     fitted_map = Curves(multiclass, tuple(curves), FLOOR, shares)
-    return Calibrator(method, fitted_map, classes, names, record)
+    return Calibrator(method, fitted_map, summary.classes or 2, names, record)
 
 
 def as_scores(cells: Cells, look: str) -> Cells:
@@ -108,8 +103,8 @@ def _cells_of_curves(summary: Summary, multiclass: str) -> list[Cells]:
             f"{summary.source}: cells do not hold the predicted class; --multiclass top-label "
             "needs the predictions themselves"
         )
-    if summary.classes == 2:
-        return [_cells_of(summary, "positive")]
+    if summary.classes in (2, None):
+        return [_cells_of(summary, _one_score(summary))]
     view = _class_view(summary)
     cells = _cells_of(summary, view)
     if view == "class" and in_bins(summary.shape):
@@ -139,10 +134,15 @@ def _cells_of(summary: Summary, view: str) -> Cells:
     return summary.cells(view)
 
 
+def _one_score(summary: Summary) -> str:
+    """Return the view whose score is fitted, of two classes or of confidences."""
+    return "top" if summary.classes is None else "positive"
+
+
 def _class_shares(summary: Summary) -> Array:
     """Return the (K,) share of each class in the weight of all rows."""
-    if summary.classes == 2:
-        cells = _cells_of(summary, "positive")
+    if summary.classes in (2, None):
+        cells = _cells_of(summary, _one_score(summary))
         ones = float(cells.y.sum() / cells.n.sum())
         return np.array([1 - ones, ones])
     counts = _cells_of(summary, _class_view(summary)).y.sum(axis=1)

@@ -51,6 +51,8 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     elif roles.labels and after.class_names and columns[roles.labels].dtype.kind == "U":
         assert after.labels is not None
         columns[roles.labels], label = after.labels, roles.labels
+    if after.correct is not None and not roles.correct and not roles.labels:
+        columns["correct"] = after.correct  # by the labels of another file
     values = after.values[:, 0] if after.one_column else after.values
     if after.kind != roles.kind:
         # logits that are no logits any more must not be read as such

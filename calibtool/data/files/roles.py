@@ -156,9 +156,10 @@ def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles
     if kind == "confidence":
         correct = _named(table.source, columns, "correct", choice.correct)
         predictions = _named(table.source, columns, "predictions", choice.predictions)
-        if correct:
+        both = predictions and (labels or choice.labels_file)
+        if correct or not (need_labels or both or choice.labels_file):
             return _typed(table, Roles(kind, values, correct=correct, weights=weights))
-        if predictions and (labels or choice.labels_file):
+        if both:
             return _typed(
                 table,
                 Roles(kind, values, labels=labels, predictions=predictions, weights=weights),

@@ -252,7 +252,8 @@ class Source:
         values = several[0] if len(several) == 1 else np.stack(several, axis=1)
         if roles.kind == "confidence":
             place = replace(place, labels=roles.correct or "correct")
-            correct = self._correct(columns, place, start)
+            known = roles.correct or roles.predictions
+            correct = self._correct(columns, place, start) if known else None
             self._require_no_percentages(values, place)
             return Predictions.from_confidence(values, correct, weights=weights, place=place)
         labels = self._labels(columns, start, place)
