@@ -62,7 +62,7 @@ def apply(
 
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
-    from calibtool.data.files.carry import carried, named
+    from calibtool.data.files.carry import carried, hidden, named
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import write_predictions
     from calibtool.data.predictions import KIND_NAMES
@@ -93,10 +93,9 @@ def apply(
             )
         interval_columns = {"low": _column(low, before), "high": _column(high, before)}
         after = replace(after, extra={**after.extra, **interval_columns})
-    columns, label = named(source, after)
-    for name in sorted(after.extra.keys() - columns.keys()):
+    for name in hidden(source, after):
         out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
-    write_predictions(after, output, columns, label)
+    write_predictions(after, output, *named(source, after))
     out.tell(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}")
     empty = fitted.placed_at_prior(before)
     if empty:

@@ -286,7 +286,7 @@ def test_the_commands_by_group_without_hits_and_where_something_is_wrong(file, c
     Path("new.jsonl").write_text("\n".join(lines))
     assert main(["apply", "c.json", "new.jsonl", "-o", "new.npz"]) == 0
     with np.load("new.npz") as arrays:
-        assert sorted(arrays) == ["confidence", "type"]
+        assert sorted(arrays) == ["conf", "type"]
     assert main(["inspect", "new.jsonl"]) == 0
     assert "nothing can be measured" in " ".join(capsys.readouterr().out.split())
     np.savez("whole.npz", logits=WHOLE.values, labels=WHOLE.labels)

@@ -38,6 +38,15 @@ def _reason(source: Source, name: str) -> str:
     return ""
 
 
+def hidden(source: Source, after: Predictions) -> list[str]:
+    """Return the columns that are left out because they would be read in the place of values of
+    another kind."""
+    if after.kind == source.kind:
+        return []
+    used = source.roles.columns()
+    return [name for name in after.extra if has_role(name) and name not in used]
+
+
 def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     """Return the columns of predictions made from those of a source, by the names they had there,
     and the name of that of class ids which are to be written as names, or "".
@@ -55,12 +64,8 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
         columns["correct"] = after.correct  # by the labels of another file
     values = after.values[:, 0] if after.one_column else after.values
     if after.kind != roles.kind:
-        # logits that are no logits any more must not be read as such
-        columns = {
-            name: column
-            for name, column in columns.items()
-            if not has_role(name) or name in roles.columns()
-        }
+        for name in hidden(source, after):
+            del columns[name]
         return columns | {after.kind: values}, label
     if len(roles.values) == 1:
         columns[roles.values[0]] = values
