@@ -55,7 +55,12 @@ def runs_of_rows(score: Array, outcome: Array, *, whole: bool = False) -> float:
 def after_platt(score: Array, outcome: Array, *, of: Of) -> float:
     """Return `of` scores after Platt scaling fitted on the same rows.
 
-    Where all outcomes are equal, HELM writes 0 for it.
+    Where all outcomes are equal, HELM writes 0 for it. Otherwise the mean of what is fitted is the
+    outcome rate, so that one bin has no gap.
+
+    >>> score, outcome = np.array([0.6, 0.7, 0.8, 0.9]), np.array([0, 1, 0, 1])
+    >>> round(after_platt(score, outcome, of=_ECE_1), 9)
+    0.0
     """
     if outcome.all() or not outcome.any():
         return 0.0

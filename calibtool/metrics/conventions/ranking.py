@@ -18,7 +18,11 @@ def kept_accuracy(score: Array, outcome: Array) -> float:
 
 
 def first_tenth(score: Array, outcome: Array) -> float:
-    """Return the accuracy of the int(N / 10) + 1 most confident rows."""
+    """Return the accuracy of the int(N / 10) + 1 most confident rows.
+
+    >>> first_tenth(np.array([0.9, 0.8] * 5), np.array([1, 0] * 5))
+    1.0
+    """
     return float(_accuracies(score, outcome)[int(0.1 * len(score))])
 
 
