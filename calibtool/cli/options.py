@@ -281,12 +281,15 @@ def with_flags(report: Report, context: click.Context) -> Report:
     typed for this one."""
     from dataclasses import replace
 
+    from calibtool.formatting import Lines
+
     flags = _typed(context, READING)
     head, found, command = report.reading.rpartition("Next: calibtool ")
     if not flags or not found:
         return report
     words, _, rest = command.partition(" -o ")
-    return replace(report, reading=f"{head}{found}{words} {flags} -o {rest}")
+    reading = Lines(f"{head}{found}{words} {flags} -o {rest}")
+    return replace(report, reading=reading)
 
 
 def _typed(context: click.Context, only: Sequence[str] | None = None) -> str:
