@@ -93,12 +93,27 @@ def fit(
         # rows without weight would still count in `rows`, in folds and in the rule of thumb below
         if rows.weights is not None and rows.weights.any():
             rows = rows.take(rows.weights > 0)
+        if columns and options.get("pooled"):
+            return _fit_pooled(method, rows, columns, options)
         if columns:
             rest = ",".join(columns[1:]) or None
             return fit_groups(
                 method, rows, columns[0], lambda p: fit(method, p, by=rest, **options)
             )
     return _fit(method, rows, options)
+
+
+def _fit_pooled(
+    method: str, rows: Predictions, columns: list[str], options: dict[str, Any]
+) -> Calibrator:
+    """Fit temperatures of groups that are kept near that of all rows."""
+    from calibtool.calibrators.pooled_temperatures import fit as fit_pooled
+
+    if method != "temperature":
+        raise UsageError(f"fit {method}: only temperatures can be pooled")
+    if options.get("objective", "nll") != "nll":
+        raise UsageError("--pooled minimises the NLL; it cannot be combined with --objective ece")
+    return fit_pooled(rows, columns)
 
 
 def _fit(
