@@ -113,7 +113,12 @@ def _fit_pooled(
         raise UsageError(f"fit {method}: only temperatures can be pooled")
     if options.get("objective", "nll") != "nll":
         raise UsageError("--pooled minimises the NLL; it cannot be combined with --objective ece")
-    return fit_pooled(rows, columns)
+    try:
+        return fit_pooled(rows, columns)
+    except FitError as error:
+        if rows.classes is None:
+            raise _of_confidences(error, method) from error
+        raise
 
 
 def _fit(
@@ -146,8 +151,13 @@ def _to_confidences(
     try:
         return _call(method, seen, options).of_confidences()
     except FitError as error:
-        advice = "" if METHODS[method].binary else f"; {SIDES}"
-        raise FitError(f"{error} (class 1 is right, class 0 is wrong{advice})") from error
+        raise _of_confidences(error, method) from error
+
+
+def _of_confidences(error: FitError, method: str) -> FitError:
+    """Return the error of a fit to two classes, in terms of confidences."""
+    advice = "" if METHODS[method].binary else f"; {SIDES}"
+    return FitError(f"{error} (class 1 is right, class 0 is wrong{advice})")
 
 
 def _call(

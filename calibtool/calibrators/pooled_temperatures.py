@@ -72,7 +72,7 @@ def fit(predictions: Predictions, columns: list[str]) -> Calibrator:
         options={"objective": "nll", "pooled": True, "by": ",".join(columns)},
         notes=(note,),
     )
-    return finish("temperature", predictions, _nested(columns, each), record)
+    return finish("temperature", predictions, _nested(columns, each, temperature), record)
 
 
 def _best_spread(rows: Predictions, codes: Array, fold: Array) -> float:
@@ -134,11 +134,12 @@ def _deviation(group: Predictions, temperature: float, spread: float) -> float:
     raise FitError(f"{group.source}: the temperature of a group did not converge in {STEPS} steps")
 
 
-def _nested(columns: list[str], temperatures: dict[tuple[str, ...], float]) -> Map:
-    """Return the map of groups inside groups, one level per column."""
+def _nested(columns: list[str], temperatures: dict[tuple[str, ...], float], other: float) -> Map:
+    """Return the map of groups inside groups, one level per column; `other` is for other values."""
     if not columns:
         return Power(temperatures[()])
     inner: dict[str, dict[tuple[str, ...], float]] = {}
     for (first, *rest), temperature in temperatures.items():
         inner.setdefault(first, {})[tuple(rest)] = temperature
-    return ByGroup(columns[0], {name: _nested(columns[1:], one) for name, one in inner.items()})
+    maps = {name: _nested(columns[1:], one, other) for name, one in inner.items()}
+    return ByGroup(columns[0], maps, Power(other))

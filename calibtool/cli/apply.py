@@ -100,6 +100,12 @@ def apply(
         after = replace(after, extra={**after.extra, **interval_columns})
     write_predictions(after, output)
     out.tell(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}")
+    other = fitted.of_other_groups(before)
+    if other:
+        out.tell(
+            f"Note: {other:,} rows are of groups that the fit has not seen; they got the "
+            "calibrator of all rows"
+        )
     empty = fitted.placed_at_prior(before)
     if empty:
         out.tell(

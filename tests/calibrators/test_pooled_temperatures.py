@@ -92,6 +92,11 @@ def test_two_columns_logits_and_files(tmp_path):
     assert loaded.columns == ("type", "options")
     assert loaded.fitted.options == {"objective": "nll", "pooled": True, "by": "type,options"}
     np.testing.assert_array_equal(loaded(p).values, fitted(p).values)
+    unseen = replace(p, extra={**p.extra, "options": np.where(p.values > 0.9, "7", "2")})
+    pooled = ct.fit("temperature", p)(p).values
+    at = np.flatnonzero((p.values > 0.9) | ~np.isin(p.extra["type"], ["g0", "g2", "g4"]))
+    assert loaded.of_other_groups(unseen) == len(at)
+    np.testing.assert_allclose(loaded(unseen).values[at], pooled[at], atol=1e-12)
     # every group has one number of options
     one = ct.fit("temperature", p, by="type", pooled=True)
     np.testing.assert_allclose(fitted(p).values, one(p).values, atol=1e-12)
