@@ -32,7 +32,9 @@ from calibtool.types import Array
 # twice the one before. Below, no split of rows tells them from 0; above, there is no pooling left.
 SPREADS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 STEPS = 100  # of Newton; a fit takes about 5, and a bracket halves at worst
-TOLERANCE = 1e-10  # of d_g: far below what T_g is printed with
+# Step in d_g after which the search stops: Newton's steps square the error, so that about 1e-10 is
+# left, far below what T_g is printed with.
+LAST = 1e-5
 LONGEST = 1.0  # step in ln T, so that no step leaves where the NLL is known to be smooth
 
 
@@ -88,8 +90,10 @@ def _best_spread(rows: Predictions, codes: Array, fold: Array) -> float:
         for group, test in zip(inside, outside, strict=True):
             if not test.rows:
                 continue
+            d = 0.0  # each search starts at the deviation of the spread before
             for at, spread in enumerate(SPREADS):
-                nll[at] += _nll(test, temperature * np.exp(_deviation(group, temperature, spread)))
+                d = _deviation(group, temperature, spread, d)
+                nll[at] += _nll(test, temperature * np.exp(d))
     return SPREADS[int(nll.argmin())]
 
 
@@ -108,8 +112,8 @@ def _nll(group: Predictions, temperature: float) -> float:
     return weight * moments(MemoryRows(group), 1 / temperature, and_at_1=False).loss
 
 
-def _deviation(group: Predictions, temperature: float, spread: float) -> float:
-    """Return d of one group: Newton's steps, kept inside a bracket.
+def _deviation(group: Predictions, temperature: float, spread: float, start: float = 0.0) -> float:
+    """Return d of one group: Newton's steps from `start`, kept inside a bracket.
 
     With b = 1 / (T exp(d)), the NLL's derivatives in d are -b L' and b L' + b**2 L''.
     """
@@ -117,7 +121,7 @@ def _deviation(group: Predictions, temperature: float, spread: float) -> float:
     if not spread or not weight:
         return 0.0
     rows, ridge = MemoryRows(group), 1 / spread**2
-    d, low, high = 0.0, -np.inf, np.inf
+    d, low, high = start, -np.inf, np.inf
     for _ in range(STEPS):
         b = float(np.exp(-d)) / temperature
         at = moments(rows, b, and_at_1=False)
@@ -128,7 +132,7 @@ def _deviation(group: Predictions, temperature: float, spread: float) -> float:
         new = d + float(np.clip(step, -LONGEST, LONGEST))
         if not low <= new <= high:
             new = (low + high) / 2
-        if abs(new - d) <= TOLERANCE:
+        if abs(new - d) <= LAST:
             return new
         d = new
     raise FitError(f"{group.source}: the temperature of a group did not converge in {STEPS} steps")
