@@ -16,7 +16,7 @@ from calibtool.calibrators.fit_rows import FileRows
 from calibtool.calibrators.fitted import FitRecord, digest_of
 from calibtool.calibrators.maps import Map
 from calibtool.calibrators.multiclass_curves import Curves
-from calibtool.calibrators.nested_maps import Shifted, columns_of, placed_at_prior
+from calibtool.calibrators.nested_maps import Shifted, columns_of, of_other_groups, placed_at_prior
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.predictions import KIND_NAMES, Predictions
 from calibtool.errors import FitError, NotAvailableError, UsageError
@@ -88,6 +88,10 @@ class Calibrator(Shown):
     def placed_at_prior(self, predictions: Predictions) -> int:
         """Return how many rows every curve gives 0: they get the class shares of the fit data."""
         return placed_at_prior(self.map, as_classes(predictions))
+
+    def of_other_groups(self, predictions: Predictions) -> int:
+        """Return how many rows are of groups that the fit has not seen; they get the map of all."""
+        return of_other_groups(self.map, predictions)
 
     def for_prior(self, target: ArrayLike) -> Calibrator:
         """Return the calibrator for data in which the classes have other shares.

@@ -93,12 +93,32 @@ def fit(
         # rows without weight would still count in `rows`, in folds and in the rule of thumb below
         if rows.weights is not None and rows.weights.any():
             rows = rows.take(rows.weights > 0)
+        if columns and options.get("pooled"):
+            return _fit_pooled(method, rows, columns, options)
         if columns:
             rest = ",".join(columns[1:]) or None
             return fit_groups(
                 method, rows, columns[0], lambda p: fit(method, p, by=rest, **options)
             )
     return _fit(method, rows, options)
+
+
+def _fit_pooled(
+    method: str, rows: Predictions, columns: list[str], options: dict[str, Any]
+) -> Calibrator:
+    """Fit temperatures of groups that are kept near that of all rows."""
+    from calibtool.calibrators.pooled_temperatures import fit as fit_pooled
+
+    if method != "temperature":
+        raise UsageError(f"fit {method}: only temperatures can be pooled")
+    if options.get("objective", "nll") != "nll":
+        raise UsageError("--pooled minimises the NLL; it cannot be combined with --objective ece")
+    try:
+        return fit_pooled(rows, columns)
+    except FitError as error:
+        if rows.classes is None:
+            raise _of_confidences(error, method) from error
+        raise
 
 
 def _fit(
@@ -131,8 +151,13 @@ def _to_confidences(
     try:
         return _call(method, seen, options).of_confidences()
     except FitError as error:
-        advice = "" if METHODS[method].binary else f"; {SIDES}"
-        raise FitError(f"{error} (class 1 is right, class 0 is wrong{advice})") from error
+        raise _of_confidences(error, method) from error
+
+
+def _of_confidences(error: FitError, method: str) -> FitError:
+    """Return the error of a fit to two classes, in terms of confidences."""
+    advice = "" if METHODS[method].binary else f"; {SIDES}"
+    return FitError(f"{error} (class 1 is right, class 0 is wrong{advice})")
 
 
 def _call(

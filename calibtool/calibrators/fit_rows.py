@@ -62,7 +62,8 @@ class MemoryRows:
 
     def sum(self, work: Callable[[Predictions], Array], size: int) -> Array:
         """Return the sum of `work` over blocks of `size` rows."""
-        return add_up(ordered(work, self.predictions.blocks(size), cores()))
+        threads = cores() if self.rows > size else 1  # one block is not worth starting a thread
+        return add_up(ordered(work, self.predictions.blocks(size), threads))
 
 
 class FileRows:

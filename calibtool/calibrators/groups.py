@@ -26,6 +26,15 @@ def columns_by(by: str | None) -> list[str]:
     return [] if by is None else [name.strip() for name in by.split(",")]
 
 
+def require_few(groups: int, column: str) -> None:
+    """Raise UsageError if there are too many groups."""
+    if groups > MAX_GROUPS:
+        raise UsageError(
+            f"--by {column}: {groups:,} groups; at most {MAX_GROUPS:,} are possible. Does the "
+            "column hold numbers?"
+        )
+
+
 def fit_groups(
     method: str, predictions: Predictions, column: str, fit: Callable[[Predictions], Calibrator]
 ) -> Calibrator:
@@ -43,11 +52,7 @@ def fit_groups(
     require_fit(as_classes(predictions))
     groups = group_names(predictions, column)
     names = np.unique(groups).tolist()
-    if len(names) > MAX_GROUPS:
-        raise UsageError(
-            f"--by {column}: {len(names):,} groups; at most {MAX_GROUPS:,} are possible. Does the "
-            "column hold numbers?"
-        )
+    require_few(len(names), column)
     maps, notes, options = {}, [], {}
     for name in names:
         group = predictions.take(np.flatnonzero(groups == name))

@@ -5,6 +5,7 @@ The table of all maps is here too, since these read their inner maps by it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -42,32 +43,45 @@ class ByGroup:
     Attributes:
         column: its name.
         maps: from each value, as text, to its map.
+        other: the map of all other values; None if they are an error.
     """
 
     name: ClassVar[str] = "by-group"
     column: str
     maps: dict[str, Map]
+    other: Map | None = None
 
     def __call__(self, block: Predictions) -> Predictions:
-        groups = group_names(block, self.column)
-        unknown = sorted(set(groups.tolist()) - set(self.maps))
-        if unknown:
-            raise InputError(
-                f"{block.source}: {self.column}: no calibrator was fitted for {unknown[0]!r}; "
-                f"calibrators were fitted for {', '.join(list(self.maps)[:10])}"
-            )
         out: Array | None = None
         kind = block.kind
-        for name, inner in self.maps.items():
-            rows = np.flatnonzero(groups == name)
-            if not len(rows):
-                continue
+        for inner, rows in self.parts(block):
             after = inner(block.take(rows))
             if out is None:
                 out, kind = np.empty((block.rows, after.values.shape[1])), after.kind
             out[rows] = after.values
         assert out is not None
         return replace(block, kind=kind, values=out)
+
+    def parts(self, block: Predictions) -> Iterator[tuple[Map, Array]]:
+        """Yield each map that has rows in a block, and the indices of these.
+
+        Raises InputError for a value without a map, unless there is one for all others.
+        """
+        groups = group_names(block, self.column)
+        for name, inner in self.maps.items():
+            rows = np.flatnonzero(groups == name)
+            if len(rows):
+                yield inner, rows
+        unknown = np.flatnonzero(~np.isin(groups, list(self.maps)))
+        if not len(unknown):
+            return
+        if self.other is None:
+            raise InputError(
+                f"{block.source}: {self.column}: no calibrator was fitted for "
+                f"{min(groups[unknown].tolist())!r}; "
+                f"calibrators were fitted for {', '.join(list(self.maps)[:10])}"
+            )
+        yield self.other, unknown
 
     def describe(self) -> str:
         return f"by {self.column}, {len(self.maps)} groups"
@@ -79,7 +93,8 @@ class ByGroup:
     def parameters(self) -> dict[str, Any]:
         """Return the parameters as the calibrator file keeps them."""
         groups = {name: to_document(inner) for name, inner in self.maps.items()}
-        return {"column": self.column, "groups": groups}
+        other = {} if self.other is None else {"other": to_document(self.other)}
+        return {"column": self.column, "groups": groups, **other}
 
     @classmethod
     def from_parameters(cls, parameters: Entry, classes: int) -> Self:
@@ -88,7 +103,9 @@ class ByGroup:
         if not groups:
             parameters["groups"].fail("an object of at least one group")
         maps = {name: from_document(inner, classes) for name, inner in groups.items()}
-        return cls(parameters["column"].text(), maps)
+        entry = parameters.get("other")
+        other = None if entry is None else from_document(entry, classes)
+        return cls(parameters["column"].text(), maps, other)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,14 +183,23 @@ def placed_at_prior(fitted_map: Map, predictions: Predictions) -> int:
     """Return the number of rows to whose classes every curve gives 0; they get the class shares of
     the fit data."""
     if isinstance(fitted_map, ByGroup):
-        groups = group_names(predictions, fitted_map.column)
-        return sum(
-            placed_at_prior(inner, predictions.take(np.flatnonzero(groups == name)))
-            for name, inner in fitted_map.maps.items()
-        )
+        parts = fitted_map.parts(predictions)
+        return sum(placed_at_prior(inner, predictions.take(rows)) for inner, rows in parts)
     if isinstance(fitted_map, Shifted):
         return placed_at_prior(fitted_map.inner, predictions)
     return fitted_map.placed_at_prior(predictions) if isinstance(fitted_map, Curves) else 0
+
+
+def of_other_groups(fitted_map: Map, predictions: Predictions) -> int:
+    """Return the number of rows of groups that the fit has not seen."""
+    if isinstance(fitted_map, Shifted):
+        return of_other_groups(fitted_map.inner, predictions)
+    if not isinstance(fitted_map, ByGroup):
+        return 0
+    return sum(
+        len(rows) if inner is fitted_map.other else of_other_groups(inner, predictions.take(rows))
+        for inner, rows in fitted_map.parts(predictions)
+    )
 
 
 def group_names(predictions: Predictions, column: str) -> Array:

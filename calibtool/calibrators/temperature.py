@@ -38,13 +38,16 @@ PIECE = 1 << 18
 # each.
 TWO = 1 << 13
 STEPS = 100  # passes; fits take 2 to 4, and the bracket halves in each at worst
-# Values from which on float32 logits are worked on as they are, see `_moments`.
+# Values from which on float32 logits are worked on as they are, see `moments`.
 SINGLE = 1 << 22
 GRID = np.arange(1, 101) / 10  # of Mukhoti et al. 2020: 0.1 to 10 by 0.1
 
 
 def fit(
-    predictions: Predictions | FileRows, *, objective: Literal["nll", "ece"] = "nll"
+    predictions: Predictions | FileRows,
+    *,
+    objective: Literal["nll", "ece"] = "nll",
+    pooled: bool = False,
 ) -> Calibrator:
     """Fit T.
 
@@ -54,6 +57,8 @@ def fit(
         objective: nll for the exact minimum of the negative log-likelihood; ece for the grid
             search of Mukhoti et al. 2020 (0.1 to 10 by 0.1, the first T with the smallest 15-bin
             ECE).
+        pooled: with --by, keep the temperature of each group near that of all rows, as near as
+            cross-fitting says; groups of few rows hardly leave it.
 
     Raises FitError if there is no finite optimum, NotAvailableError for confidences alone.
 
@@ -63,11 +68,13 @@ def fit(
     """
     if objective not in ("nll", "ece"):
         raise UsageError(f"--objective must be one of nll, ece (got {objective!r})")
+    if pooled:  # `calibtool.calibrators.fit` takes what has groups elsewhere
+        raise UsageError("--pooled needs groups: say which column they are of with --by COLUMN")
     require_fit(predictions)
     if objective == "ece":
         assert isinstance(predictions, Predictions)
         temperature = _grid_search(predictions)
-        before, after = (_moments(MemoryRows(predictions), b).loss for b in (1.0, 1 / temperature))
+        before, after = (moments(MemoryRows(predictions), b).loss for b in (1.0, 1 / temperature))
     else:
         temperature, before, after = best(predictions)
     return finish(
@@ -98,7 +105,7 @@ def best(predictions: Predictions | FileRows) -> tuple[float, float, float]:
 # ------------------------------------------------------------------ the likelihood
 
 
-class _Moments(NamedTuple):
+class Moments(NamedTuple):
     """The results of a pass, as means over the rows.
 
     Attributes:
@@ -140,7 +147,7 @@ def _optimum(rows: FitRows, start: float) -> tuple[float, float, float]:
     """
     b, low, high, before = start, 0.0, np.inf, np.nan
     for k in range(STEPS):
-        at = _moments(rows, b, and_at_1=k == 0)
+        at = moments(rows, b, and_at_1=k == 0)
         before = at.loss_at_1 if k == 0 else before
         _require_optimum(rows.source, at, b)
         # L is convex, so the sign of its slope says on which side of b the optimum lies
@@ -171,7 +178,7 @@ def _optimum(rows: FitRows, start: float) -> tuple[float, float, float]:
     )
 
 
-def _require_optimum(source: str, at: _Moments, b: float) -> None:
+def _require_optimum(source: str, at: Moments, b: float) -> None:
     """Raise FitError if L has no minimum at a finite T > 0."""
     if at.impossible:
         raise FitError(
@@ -200,7 +207,7 @@ def _require_optimum(source: str, at: _Moments, b: float) -> None:
 _NEVER = -1e18
 
 
-def _moments(rows: FitRows, b: float, *, and_at_1: bool = True) -> _Moments:
+def moments(rows: FitRows, b: float, *, and_at_1: bool = True) -> Moments:
     """Return the moments at b, and L(1) if `and_at_1`: one pass. Sums are float64."""
     # Rounding errors of float32 arithmetic average out over many values, but not over few. For two
     # classes, probabilities and float64 logits nothing is gained by float32.
@@ -223,7 +230,7 @@ def _moments(rows: FitRows, b: float, *, and_at_1: bool = True) -> _Moments:
     sums = rows.sum(work, slab)
     loss, slope, curve, third, at_1, lead, impossible = (float(x) for x in sums[:-1] / sums[-1])
     d = b - exact
-    return _Moments(
+    return Moments(
         loss + d * (slope + d / 2 * curve),
         slope + d * (curve + d / 2 * third),
         curve + d * third,
@@ -235,7 +242,7 @@ def _moments(rows: FitRows, b: float, *, and_at_1: bool = True) -> _Moments:
 
 
 def _piece(piece: Predictions, b: float, buffers: list[Array], and_at_1: bool) -> Array:
-    """Return weighted sums over a few rows, in the order of `_Moments`, then that of the weights.
+    """Return weighted sums over a few rows, in the order of `Moments`, then that of the weights.
 
     Derivatives of log sum_k exp(b z_k) in b are the cumulants of z under softmax(b z): its mean,
     variance and third central moment. z is shifted to a maximum of 0, which changes none of L.

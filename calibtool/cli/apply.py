@@ -97,6 +97,12 @@ def apply(
         out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
     write_predictions(after, output, *named(source, after))
     out.tell(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}")
+    other = fitted.of_other_groups(before)
+    if other:
+        out.tell(
+            f"Note: {other:,} rows are of groups that the fit has not seen; they got the "
+            "calibrator of all rows"
+        )
     empty = fitted.placed_at_prior(before)
     if empty:
         out.tell(

@@ -54,10 +54,13 @@ def command(name: str) -> click.Command:
         else ""
     )
     to_cells = "FILE may hold cells, as `calibtool cells` writes them. " if entry.to_cells else ""
+    of_confidences = (
+        "FILE may hold confidences, and whether each was right. " if entry.to_confidences else ""
+    )
     run.__doc__ = (
         f"{entry.summary}\n\n{entry.when}\n\nWithout --test, the report is by cross-fitting: "
         f"each row is calibrated by a fit to the other four fifths. "
-        f"{by_passes}{to_cells}({entry.source})"
+        f"{by_passes}{of_confidences}{to_cells}({entry.source})"
     )
     decorated = shared.stack(
         click.argument("file", type=Input()),

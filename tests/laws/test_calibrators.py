@@ -189,7 +189,8 @@ def test_another_number_of_classes_is_an_error(method, overconfident):
         fitted(simulate(10, 3))
 
 
-def test_confidences_alone_are_an_error(method):
+@pytest.mark.parametrize("method", [n for n, line in METHODS.items() if not line.to_confidences])
+def test_confidences_alone_are_an_error_where_rows_must_be_whole(method):
     with pytest.raises(ct.CalibtoolError, match="whole rows"):
         ct.fit(method, ct.Predictions.from_confidence([0.5, 0.6], [0, 1]))
 
