@@ -21,7 +21,19 @@ ADDRESSES = (
 SECRETS = ("SEC", "RET1", "AKIA:")
 # what help calls a text that is no address; an option with any other word is tried
 NO_ADDRESS = {
-    *("A,B,...", "COLUMN", "COLUMNS", "EXPR", "HOW", "KEY", "LIBRARY", "LIST", "LOSS", "LOSSES"),
+    *(
+        "A,B,...",
+        "COLUMN",
+        "COLUMN,...",
+        "COLUMNS",
+        "EXPR",
+        "HOW",
+        "KEY",
+        "LIBRARY",
+        "LIST",
+        "LOSS",
+        "LOSSES",
+    ),
     *("NAME", "PERIOD", "REQUIREMENT", "TASK", "TEXT", "W", "WIDTH", None),
 }
 # what an argument is given where another parameter has the address

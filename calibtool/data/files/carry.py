@@ -57,7 +57,7 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     roles, columns, label = source.roles, dict(after.extra), ""
     if after.labels is not None and not roles.labels:
         columns["labels"], label = after.labels, "labels"  # from a file of their own
-    elif roles.labels and after.class_names and columns[roles.labels].dtype.kind == "U":
+    elif roles.labels and after.class_names:
         assert after.labels is not None
         columns[roles.labels], label = after.labels, roles.labels
     if after.correct is not None and not roles.correct and not roles.labels:
