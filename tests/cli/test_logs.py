@@ -113,6 +113,9 @@ def test_a_broken_line_is_named(refused, logs):
 def test_a_log_without_a_confidence_says_so(refused, logs):
     file = logs / LM.format("sums")
     refused("evaluate", file, says=("--filter", "strict-match", "flexible-extract"))
+    accuracies = {"strict-match": "0.4000, 24 of 60", "flexible-extract": "0.5333, 32 of 60"}
+    for name, accuracy in accuracies.items():
+        refused("evaluate", file, "--filter", f"filter = '{name}'", says=("confidence", accuracy))
 
 
 def test_a_pickle_gives_the_command_that_converts_it(refused, logs):

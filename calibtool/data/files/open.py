@@ -69,7 +69,8 @@ def source_of(
     except InputError as error:
         if not table.notes:
             raise
-        raise InputError(f"{error} ({'; '.join(table.notes)})") from error
+        said = "; ".join([*table.notes, *_accuracy(table)])
+        raise InputError(f"{error} ({said})") from error
     if choice.drop_missing:
         table.optional = frozenset(roles.columns())
     labels, tied = None, None
@@ -91,6 +92,16 @@ def source_of(
         if name not in table.columns:
             raise InputError(f"{table.source}: there is no column {name!r}")
     return Source(table, roles, choice, labels, tied, tuple(extra))
+
+
+def _accuracy(table: Reader) -> list[str]:
+    """Return a sentence on the accuracy of a log that says which rows are right, and no more."""
+    if "correct" not in table.columns:
+        return []
+    rows = right = 0
+    for block in table.blocks(["correct"], max(table.rows, 1)):
+        rows, right = rows + len(block["correct"]), right + int(block["correct"].sum())
+    return [f"its accuracy is {right / rows:.4f}, {right:,} of {rows:,} rows"] if rows else []
 
 
 def _require_pairs(choice: Choice) -> None:
