@@ -251,3 +251,9 @@ def test_apply_keeps_columns_their_names_and_their_order():
     p = ct.load("after.csv", score="risk", labels="died_30d")
     assert np.array_equal(p.labels, died == "yes")
     assert not np.array_equal(p.values.ravel(), risk)
+
+
+def test_the_suffixes_of_logs_are_those_of_their_table():
+    from calibtool.data.logs import log, table
+
+    assert {s for format_ in table.FORMATS for s in format_.suffixes} == set(log.SUFFIXES)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice
 from calibtool.data.files.streams import Stream
 from calibtool.data.logs import records
+from calibtool.data.logs.log import SUFFIXES as LOG_SUFFIXES
 from calibtool.data.logs.log import LogFile, LogFormat
-from calibtool.data.logs.table import FORMATS as LOGS
 from calibtool.errors import CalibtoolError, InputError, UnreadableError, UsageError, near
 
 HUGGING_FACE = b"huggingface"  # key of the metadata of a schema
@@ -278,10 +277,14 @@ def _require_possible(format_: Format, files: FileSet, choice: Choice) -> None:
 
 def logs() -> tuple[LogFormat, ...]:
     """Return the formats of logs, those of other packages first."""
-    return (*_of_packages(), *LOGS)
+    from calibtool.data.logs import table  # many modules, which arrays do not need
+
+    return (*_of_packages(), *table.FORMATS)
 
 
 def _of_packages() -> Sequence[LogFormat]:
+    from importlib import metadata
+
     found = []
     for entry in metadata.entry_points(group=GROUP):
         try:
@@ -309,6 +312,8 @@ def _named(name: str) -> Format | LogFormat:
 
 def _log_of(files: FileSet, suffix: str) -> LogFormat | None:
     """Return the format of logs that knows the first file, or None."""
+    if suffix in FORMATS[0].suffixes:  # arrays are no log
+        return None
     candidates = [format_ for format_ in logs() if suffix in format_.suffixes]
     if not candidates:
         return None
@@ -345,7 +350,5 @@ def _open_log(format_: LogFormat, files: FileSet, choice: Choice) -> Reader:
 
 
 SUFFIXES: tuple[str, ...] = tuple(
-    dict.fromkeys(
-        [s for f in FORMATS for s in f.suffixes] + [s for log in LOGS for s in log.suffixes]
-    )
+    dict.fromkeys([*(s for f in FORMATS for s in f.suffixes), *LOG_SUFFIXES])
 )
