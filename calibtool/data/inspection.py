@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.data.blocks import unit
-from calibtool.data.files.open import open_source, open_table
+from calibtool.data.files.open import open_table, source_of
 from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import KIND_NAMES, Predictions
@@ -55,7 +55,7 @@ def inspect(path: str, choice: Choice) -> Inspection:
     """
     table = open_table(path, choice)
     try:
-        source = open_source(path, choice, need_labels=False)
+        source = source_of(table, choice, need_labels=False)
     except CalibtoolError as error:
         columns = tuple((column.name, column.type, "-") for column in table.columns.values())
         return Inspection(

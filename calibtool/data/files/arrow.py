@@ -88,7 +88,9 @@ class ArrowTable:
     @cached_property
     def _rows(self) -> list[int]:
         self._files = list(self._readable(self._files, lambda file: file.rows))
-        self.notes += tuple(note for file in self._files for note in file.notes)
+        for note in [note for file in self._files for note in file.notes]:
+            self.notes = (*self.notes, note)
+            LOG.warning("%s", note)
         return [file.rows for file in self._files]
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -19,6 +20,7 @@ from calibtool.data.validation import Origin, numeric
 from calibtool.errors import InputError, UsageError, brief
 from calibtool.types import Array
 
+LOG = logging.getLogger("calibtool")  # written to standard error unless it is configured
 # Most classes that are read. Far more than any known problem has (vocabularies have some 1e5, the
 # largest catalogues 1e7): what is kept per class would take all memory, for a damaged file.
 MOST_CLASSES = 1 << 24
@@ -115,6 +117,8 @@ class Source:
             keep, reasons = self._omissions.reasons(columns, rows)
             tally.rows += int(keep.sum())
             tally.left_out.update(reasons)
+        for said in tally.sentences():
+            LOG.warning("%s: %s", self.source, said)
         return tally
 
     @cached_property

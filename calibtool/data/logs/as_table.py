@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from calibtool.data.files.table_file import Memory
 from calibtool.data.logs.log import Log
 from calibtool.errors import InputError
 from calibtool.types import Array
+
+LOG = logging.getLogger("calibtool")  # written to standard error unless it is configured
 
 
 def as_table(log: Log, source: str, condition: str | None, file: str | None) -> ArrowTable:
@@ -30,7 +33,10 @@ def as_table(log: Log, source: str, condition: str | None, file: str | None) -> 
     columns = {name: column_of(values) for name, values in log.columns.items()}
     # labels that are nowhere may come from another file
     columns = {name: column for name, column in columns.items() if not _nowhere(name, column)}
-    notes = [*log.notes, *([left_out(log.left_out)] if log.left_out else [])]
+    notes = [*log.notes]
+    if log.left_out:
+        notes.append(left_out(log.left_out))
+        LOG.warning("%s: %s", source, notes[-1])
     if not columns or not len(next(iter(columns.values()))):
         said = "".join(f" ({note})" for note in notes)
         raise InputError(f"{source}: there are no rows{said}; nothing can be measured")
