@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 
+from calibtool.data.files.arrow_file import errors
 from calibtool.data.files.table_file import Whole
 from calibtool.data.logs import records
 from calibtool.errors import UnreadableError, brief
@@ -107,20 +108,17 @@ class JsonLines(Whole):
 
     def _blocks(self, size: int) -> Iterator[tuple[int, bytes]]:
         """Yield whole lines of about `size` bytes together, and the number of the first, from 1."""
-        number, rest = 1, b""
-        with self.stream() as file:
-            while data := file.read(size):
-                if number == 1 and not rest:
-                    data = data.removeprefix(b"\xef\xbb\xbf")
-                end = data.rfind(b"\n") + 1
-                if not end:
-                    rest += data
-                    continue
-                block, rest = rest + data[:end], data[end:]
+        number = 1
+        with errors(self.shown), self.stream() as file:
+            while block := file.read(size):
+                if number == 1:
+                    block = block.removeprefix(b"\xef\xbb\xbf")
+                if not block.endswith(b"\n"):
+                    block += file.readline()
+                if not block.endswith(b"\n"):  # the end of the file
+                    block += b"\n"
                 yield number, block
                 number += block.count(b"\n")
-        if rest.strip():
-            yield number, rest + b"\n"
 
     def _batch(self, number: int, block: bytes, names: list[str]) -> pa.RecordBatch:
         """Return the named columns of a block whose first line has this number."""
@@ -133,7 +131,9 @@ class JsonLines(Whole):
                 return self._slowly(number, block, kinds)
             table = _parsed(block, explicit)
             arrays = [_follow(table, name).cast(kinds[name]) for name in names]
-            if table.num_rows != _count(block):  # pyarrow takes two values in one line for two rows
+            if table.num_rows != block.count(
+                b"\n"
+            ):  # pyarrow takes two values in one line for two rows
                 return self._slowly(number, block, kinds)
         except (pa.ArrowException, IndexError, KeyError, UnicodeDecodeError):
             return self._slowly(number, block, kinds)
@@ -203,7 +203,10 @@ class JsonLines(Whole):
 def _is_plain(block: bytes) -> bool:
     """Return whether pyarrow can parse a block: it dies of a block that begins with `null`, takes
     null for an object, and overflows its stack where values stand in one another too deep."""
-    return _openings(block) == _count(block) and not _is_deep(block)
+    lines = block.count(b"\n")
+    # where each line opens one object, no line opens OPENED more than there are others in all
+    opened = block.count(b"{") + block.count(b"[") - lines
+    return _openings(block) == lines and (opened < OPENED or not _is_deep(block))
 
 
 def _openings(block: bytes) -> int:

@@ -114,8 +114,10 @@ def _require_pairs(choice: Choice) -> None:
         raise UsageError("--id joins rows to labels of another file; name it with --labels-file")
     if choice.join and not choice.id:
         raise UsageError("--join inner needs --labels-file FILE and --id COLUMN")
-    if choice.scale is not None and not 0 < choice.scale < float("inf"):
-        raise UsageError(f"--scale must be above 0, not {choice.scale:g}; 100 for percentages")
+    if choice.scale is not None and not 1e-9 <= choice.scale <= 1e9:
+        raise UsageError(
+            f"--scale must lie between 1e-9 and 1e9, not {choice.scale:g}; 100 for percentages"
+        )
 
 
 def load(path: str | Path, *, extra: Sequence[str] = (), **keys: object) -> Predictions:

@@ -36,7 +36,7 @@ class Stream:
     filesystem: Any = None
 
     def __call__(self) -> IO[bytes]:
-        """Open the file, decompressed. Errors of reading become UnreadableError."""
+        """Open the file, decompressed. Damage that is found on the way becomes UnreadableError."""
         raw: Any
         if self.filesystem is None:
             raw = open_checked(self.path, self.shown)
@@ -46,6 +46,8 @@ class Stream:
             with errors(self.shown, near=False):
                 raw = self.filesystem.open_input_stream(self.path, compression=None)
         _, compression = uncompressed(self.path.split("?", maxsplit=1)[0])
+        if self.filesystem is None and not compression:
+            return raw  # large reads go past its buffer
         return io.BufferedReader(_Guarded(_decompressed(raw, compression), raw, self.shown), BUFFER)
 
 
