@@ -178,7 +178,12 @@ class Source:
         """
         self._require_rows(self.rows)
         blocks = self.table.blocks(self._names, rows)
-        yield from self._validated(blocks, whole=self.rows <= rows)
+        some = False
+        for block in self._validated(blocks, whole=self.rows <= rows):
+            some = True
+            yield block
+        if not some:
+            raise InputError(f"{self.source}: there are no rows, where its header promises some")
 
     def parts(self) -> list[Part]:
         """Return all rows in parts that several workers can read at once, in file order."""

@@ -58,7 +58,7 @@ def recognise(file: LogFile) -> bool:
 
     try:
         schema = pq.read_schema(file.path)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         return False
     return all(
         name in schema.names and pa.types.is_struct(schema.field(name).type) for name in _PARTS
