@@ -81,14 +81,14 @@ def timed(name: str, path: Path) -> list[float]:
 def recognised() -> dict[str, float]:
     """Return the milliseconds in which each sample of a log is opened as far as its format."""
     from calibtool.data.files.find import find
-    from calibtool.data.files.formats import _log_of
+    from calibtool.data.files.formats import _log_files, _log_of
 
     found = {}
     for path in sorted(SAMPLES.iterdir()):
         files = find(str(path))
-        _log_of(files, path.suffix)  # imports
+        _log_of(files, _log_files(files, skip_bad=False))  # imports
         began = time.perf_counter()
-        _log_of(files, path.suffix)
+        _log_of(files, _log_files(files, skip_bad=False))
         found[path.name] = 1e3 * (time.perf_counter() - began)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -218,13 +218,7 @@ class File:
         with errors(self.shown, near=self.near):
             read = {"parquet": self._parquet, "ipc": self._ipc}.get(self.kind, self._text)
             for batch in read(in_file, size, row_groups, threads=threads):
-                extended = batch
-                for name in names:
-                    if name in self.keys:
-                        kind = self.key_schema.field(name).type
-                        value = pa.repeat(pa.scalar(self.keys[name], kind), batch.num_rows)
-                        extended = extended.append_column(name, value)
-                yield extended
+                yield with_keys(batch, names, self.keys, self.key_schema)
 
     def _parquet(
         self, names: list[str], size: int, row_groups: Any, *, threads: bool
@@ -354,6 +348,17 @@ def validated(batch: pa.RecordBatch) -> pa.RecordBatch:
     Raises pyarrow.ArrowInvalid.
     """
     batch.validate(full=True)
+    return batch
+
+
+def with_keys(
+    batch: pa.RecordBatch, names: Sequence[str], keys: Mapping[str, Any], schema: pa.Schema
+) -> pa.RecordBatch:
+    """Return a batch with the named columns that are in the path of its file."""
+    for name in names:
+        if name in keys:
+            value = pa.scalar(keys[name], schema.field(name).type)
+            batch = batch.append_column(name, pa.repeat(value, batch.num_rows))
     return batch
 
 

@@ -22,9 +22,9 @@ from calibtool.data.files.streams import Stream
 from calibtool.data.logs import records
 from calibtool.data.logs.log import SUFFIXES as LOG_SUFFIXES
 from calibtool.data.logs.log import LogFile, LogFormat
+from calibtool.data.logs.typed import typed_paths
 from calibtool.errors import CalibtoolError, InputError, UnreadableError, UsageError, near
 
-HUGGING_FACE = b"huggingface"  # key of the metadata of a schema
 GROUP = "calibtool.readers"  # of entry points
 # suffixes of files that are pickles, or mostly are
 PICKLES = (".pkl", ".pickle", ".joblib", ".bin", ".p")
@@ -151,7 +151,9 @@ def _hugging_face(opened: Sequence[Any], kind: str) -> dict[str, Any]:
     from calibtool.data.files import hugging_face
 
     with suppress(UnreadableError):  # the table will report it
-        known = hugging_face.class_names((opened[0].schema.metadata or {}).get(HUGGING_FACE))
+        known = hugging_face.class_names(
+            (opened[0].schema.metadata or {}).get(hugging_face.METADATA)
+        )
         return {"class_names": known, "marks_unlabelled": bool(known)}
     return {}
 
@@ -163,9 +165,7 @@ def open_lines(files: FileSet, choice: Choice) -> Reader:
     from calibtool.data.files.partitions import keys_of
 
     keys = keys_of(files)
-    named = [choice.logits, choice.probs, choice.score, choice.confidence, choice.correct]
-    named += [choice.labels, choice.predictions, choice.weights, choice.id]
-    wanted = tuple(path for text in named if text for path in (text, *text.split(",")))
+    wanted = typed_paths(choice)
     opened = [
         JsonLines(
             Stream(files.show(path), path, files.filesystem),
@@ -225,6 +225,7 @@ def open_files(files: FileSet, choice: Choice) -> Reader:
             raise InputError(
                 f"{files.text}: holds both {suffix} and {files.suffix(other)} files; name one kind"
             )
+    opened = _log_files(files, skip_bad=choice.skip_bad_rows)
     if choice.reader:
         found: Format | LogFormat | None = _named(choice.reader)
     else:
@@ -232,7 +233,7 @@ def open_files(files: FileSet, choice: Choice) -> Reader:
             path = Path(files.paths[0])
             how = CONVERT.format(name=path.name, mode="rb", npz=path.with_suffix(".npz").name)
             raise InputError(f"{files.text}: {how}")
-        found = _log_of(files, suffix) or next((f for f in FORMATS if suffix in f.suffixes), None)
+        found = _log_of(files, opened) or next((f for f in FORMATS if suffix in f.suffixes), None)
     if found is None:
         known = ", ".join(SUFFIXES)
         raise InputError(
@@ -240,7 +241,7 @@ def open_files(files: FileSet, choice: Choice) -> Reader:
             "with --reader"
         )
     if isinstance(found, LogFormat):
-        table = _open_log(found, files, choice)
+        table = _open_log(found, files, opened, choice)
     else:
         _require_possible(found, files, choice)
         table = found.open(files, choice)
@@ -310,8 +311,9 @@ def _named(name: str) -> Format | LogFormat:
     return every[name]
 
 
-def _log_of(files: FileSet, suffix: str) -> LogFormat | None:
+def _log_of(files: FileSet, opened: Sequence[LogFile]) -> LogFormat | None:
     """Return the format of logs that knows the first file, or None."""
+    suffix = opened[0].suffix
     if suffix in FORMATS[0].suffixes:  # arrays are no log
         return None
     candidates = [format_ for format_ in logs() if suffix in format_.suffixes]
@@ -319,13 +321,12 @@ def _log_of(files: FileSet, suffix: str) -> LogFormat | None:
         return None
     if files.filesystem is not None and suffix not in LINES:
         return None
-    file = _log_files(files)[0]
     with suppress(UnreadableError):  # the reader of the suffix will report it, or leave it out
-        return next((format_ for format_ in candidates if format_.recognise(file)), None)
+        return next((format_ for format_ in candidates if format_.recognise(opened[0])), None)
     return None
 
 
-def _log_files(files: FileSet, *, skip_bad: bool = False) -> list[LogFile]:
+def _log_files(files: FileSet, *, skip_bad: bool) -> list[LogFile]:
     return [
         LogFile(
             files.show(path),
@@ -338,10 +339,11 @@ def _log_files(files: FileSet, *, skip_bad: bool = False) -> list[LogFile]:
     ]
 
 
-def _open_log(format_: LogFormat, files: FileSet, choice: Choice) -> Reader:
+def _open_log(
+    format_: LogFormat, files: FileSet, opened: Sequence[LogFile], choice: Choice
+) -> Reader:
     from calibtool.data.logs.as_table import as_table
 
-    opened = _log_files(files, skip_bad=choice.skip_bad_rows)
     log = format_.read(opened, choice)
     bad = tuple(note for file in opened for note in records.left_out(file.shown, file.bad))
     log = replace(log, notes=(*log.notes, *bad))

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 
 from calibtool.data.files.array_table import ArrayTable
 from calibtool.data.files.reader import Reader
-from calibtool.data.files.roles import ALIASES, Choice
+from calibtool.data.files.roles import ALIASES, SCORES, Choice
 from calibtool.errors import InputError, UsageError
 
-_VALUES = ("logits", "probs", "score", "confidence")
 _PARTNERS = ("labels", "correct", "predictions", "weights")
 _SPLIT = re.compile(
     r"(.+)_(train|cal|calib|calibration|val|valid|validation|dev|test|eval|holdout)", re.IGNORECASE
@@ -69,7 +68,7 @@ def completed(table: Reader, choice: Choice) -> Choice:
     if not isinstance(table, ArrayTable):
         return choice
     roles = dict(_roles(table.columns))
-    named = [(role, str(getattr(choice, role))) for role in _VALUES if getattr(choice, role)]
+    named = [(role, str(getattr(choice, role))) for role in SCORES if getattr(choice, role)]
     if not named and choice.split is None and _have_names(table.columns):
         return choice
     if named:
@@ -103,7 +102,7 @@ def _with(choice: Choice, pair: Pair) -> Choice:
 def _have_names(columns: Collection[str]) -> bool:
     """Return whether scores are called by a role alone, without a path."""
     names = {name.lower() for name in columns}
-    return any(alias in names for role in _VALUES for alias in ALIASES[role])
+    return any(alias in names for role in SCORES for alias in ALIASES[role])
 
 
 def _place(path: str) -> tuple[Place, str]:
@@ -118,9 +117,7 @@ def _roles(columns: Collection[str]) -> Iterator[tuple[str, tuple[str, Place]]]:
     """Yield the arrays whose names tell a role, with role and place."""
     for path in columns:
         place, name = _place(path)
-        role = next(
-            (role for role in (*_VALUES, *_PARTNERS) if name.lower() in ALIASES[role]), None
-        )
+        role = next((role for role in (*SCORES, *_PARTNERS) if name.lower() in ALIASES[role]), None)
         if role is not None:
             yield path, (role, place)
 
@@ -130,7 +127,7 @@ def _candidates(roles: Mapping[str, tuple[str, Place]]) -> list[Pair]:
 
     Where logits or probabilities have a place, other scores in it are not meant.
     """
-    pairs = [_pair(role, path, roles) for path, (role, _) in roles.items() if role in _VALUES]
+    pairs = [_pair(role, path, roles) for path, (role, _) in roles.items() if role in SCORES]
     rows = {pair.place for pair in pairs if pair.role in ("logits", "probs")}
     pairs = [pair for pair in pairs if pair.role in ("logits", "probs") or pair.place not in rows]
     return [pair for pair in pairs if pair.partners.keys() - {"weights"}] or pairs

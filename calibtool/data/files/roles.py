@@ -32,6 +32,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "weights": ("weights", "weight", "sample_weight", "sample_weights"),
     "classes": ("classes", "class_names", "label_names"),
 }
+SCORES = ("logits", "probs", "score", "confidence")  # the roles of what is measured
 # role -> names of one column per class: logit_0, prob_cat, p.3
 _PER_CLASS = {
     role: re.compile(rf"(?:{names})[_.](.+)", re.IGNORECASE | re.DOTALL)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from calibtool.data.files.arrow_file import errors
+from calibtool.data.files.arrow_file import errors, with_keys
 from calibtool.data.files.streams import Stream
 
 
@@ -61,8 +60,23 @@ class TableFile(Protocol):
         """Yield the named columns of a piece, or of the whole file, at most `size` rows each."""
 
 
+class OnePiece:
+    """What files that are read in one piece have in common."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        raise NotImplementedError
+
+    def place(self, row: int) -> str:
+        return f"row {row} (counting from 0)"
+
+    def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
+        yield None, 0, self.rows
+
+
 @dataclass(eq=False)
-class Whole:
+class Whole(OnePiece):
     """A file that is read from front to back, in one piece; formats say how."""
 
     stream: Stream
@@ -85,10 +99,6 @@ class Whole:
     def open(self) -> None:
         self.stream().close()
 
-    @cached_property
-    def rows(self) -> int:
-        raise NotImplementedError
-
     def stamp(self) -> tuple[str, int | None, str]:
         from pyarrow import fs
 
@@ -97,25 +107,13 @@ class Whole:
             info = filesystem.get_file_info(self.stream.path)
             return self.shown, info.size, str(info.mtime_ns)
 
-    def place(self, row: int) -> str:
-        return f"row {row} (counting from 0)"
-
-    def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
-        yield None, 0, self.rows
-
     def batches(
         self, names: Sequence[str], size: int, piece: Any = None, *, threads: bool = False
     ) -> Iterator[pa.RecordBatch]:
         inside = [name for name in dict.fromkeys(names) if name not in self.keys]
         for whole in self._read(inside):
             for start in range(0, whole.num_rows, size):
-                batch = whole.slice(start, size)
-                for name in names:
-                    if name in self.keys:
-                        kind = self.key_schema.field(name).type
-                        value = pa.repeat(pa.scalar(self.keys[name], kind), batch.num_rows)
-                        batch = batch.append_column(name, value)
-                yield batch
+                yield with_keys(whole.slice(start, size), names, self.keys, self.key_schema)
 
     def _read(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Yield the named columns, in order."""
@@ -123,7 +121,7 @@ class Whole:
 
 
 @dataclass(eq=False)
-class Memory:
+class Memory(OnePiece):
     """Rows in memory: those of a log, or of a data frame."""
 
     shown: str
@@ -155,12 +153,6 @@ class Memory:
             return self.shown, int(self.table.nbytes), ""
         status = Path(self.file).stat()
         return self.shown, status.st_size, str(status.st_mtime_ns)
-
-    def place(self, row: int) -> str:
-        return f"row {row} (counting from 0)"
-
-    def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
-        yield None, 0, self.rows
 
     def batches(
         self, names: Sequence[str], size: int, piece: Any = None, *, threads: bool = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
 
-from calibtool.data.files.roles import Choice
+from calibtool.data.files.roles import SCORES, Choice
 from calibtool.data.logs import records, tokens
 from calibtool.data.logs.inspect_samples import (
     Run,
@@ -28,7 +28,7 @@ from calibtool.data.logs.inspect_samples import (
     where,
 )
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.own_columns import VALUES, complete, is_missing, own_columns, require_found
+from calibtool.data.logs.own_columns import complete, is_missing, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError, echo, near
 from calibtool.formatting import counted
 
@@ -147,7 +147,7 @@ class _Reading:
         """Return whether samples were right, with a confidence if there is one."""
         scorer = self._scorer()
         found = None
-        if not any(role in VALUES for role in self.named):
+        if not any(role in SCORES for role in self.named):
             found = self._confidence(scorer)
         paths = [*self.named.values(), *([found] if found else [])]
         in_full = self._in_full(paths)
@@ -163,7 +163,7 @@ class _Reading:
         if found:
             kept["confidence"] = kept[found]
             notes.insert(0, f"the confidence is {found}")
-        elif not any(role in VALUES for role in self.named):
+        elif not any(role in SCORES for role in self.named):
             notes.insert(0, _ACCURACY_ONLY)
         return self._log(kept, None, notes)
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any, NamedTuple
 
-from calibtool.data.files.roles import ALIASES, Choice, has_role
+from calibtool.data.files.roles import ALIASES, SCORES, Choice, has_role
 from calibtool.data.logs import records, tokens
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.own_columns import VALUES, complete, own_columns, require_found
+from calibtool.data.logs.own_columns import complete, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError
 from calibtool.formatting import counted
 
@@ -66,7 +66,7 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
     reading = _Reading(choice, own_columns(choice, "emitted."))
     if choice.options:
         return reading.result(files, tokens.Answers(tokens.require_options(choice.options)))
-    if any(role in VALUES for role in reading.named):
+    if any(role in SCORES for role in reading.named):
         return reading.result(files, None)
     raise _without_options(files, choice)
 

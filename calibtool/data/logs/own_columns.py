@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any
 
-from calibtool.data.files.roles import Choice
+from calibtool.data.files.roles import SCORES, Choice
 from calibtool.errors import InputError
 
-VALUES = ("logits", "probs", "score", "confidence")  # the roles that predictions can have
 _BESIDE = ("labels", "correct", "predictions", "weights")
 
 
@@ -21,8 +20,8 @@ def own_columns(choice: Choice, prefix: str) -> dict[str, str]:
 
     Labels are among them if predictions are named too: else the reader finds them itself.
     """
-    roles = [role for role in (*VALUES, *_BESIDE) if getattr(choice, role)]
-    if not any(role in VALUES for role in roles) or choice.labels_file:
+    roles = [role for role in (*SCORES, *_BESIDE) if getattr(choice, role)]
+    if not any(role in SCORES for role in roles) or choice.labels_file:
         roles = [role for role in roles if role != "labels"]
     named = {role: str(getattr(choice, role)) for role in roles}
     return {role: path for role, path in named.items() if not path.startswith(prefix)}

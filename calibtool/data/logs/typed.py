@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from calibtool.data.files.roles import Choice
+from calibtool.data.files.roles import SCORES, Choice
 from calibtool.data.logs import records
 
-SCORES = ("logits", "probs", "score", "confidence")  # options that name what is measured
 OTHERS = ("labels", "correct", "predictions", "weights", "id")
 
 
