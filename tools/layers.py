@@ -25,7 +25,7 @@ LAYERS = (
     ("streaming",),
     ("calibrators",),
     ("evaluation",),
-    ("analysis",),
+    ("analysis", "decisions"),
     ("gate", "diagrams"),
     ("reports",),
     ("train", "plot", "sklearn", "testing"),

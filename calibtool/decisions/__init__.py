@@ -1,0 +1,1 @@
+"""Decisions: thresholds that keep a promise, prediction sets, costs."""
