@@ -24,7 +24,7 @@ READING = (
     *("predictions", "weights", "classes", "renormalize"),
     *("filter", "skip_bad_files", "max_unpacked"),
     *("reader", "split", "id", "join", "scale", "drop_missing", "skip_bad_rows"),
-    *("norm", "scorer", "options", "question"),
+    *("norm", "scorer", "options", "question", "multilabel", "layout", "ignore"),
 )
 
 
@@ -87,6 +87,21 @@ reading = stack(
         help="Logs with log-probabilities of tokens: the answers to choose from.",
     ),
     click.option("--question", metavar="NAME", help="Logs of decisions: the question to read."),
+    click.option(
+        "--multilabel",
+        is_flag=True,
+        help="A row holds several labels, each with a probability and a target of its own.",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(["channels-first", "channels-last"]),
+        help="Images, texts: which axis of the scores holds the classes.",
+    ),
+    click.option(
+        "--ignore",
+        metavar="N,...",
+        help="Labels of rows, or of pixels, that are not measured, such as 255.",
+    ),
     click.option(
         "--max-unpacked",
         type=click.FloatRange(min=0),
@@ -184,7 +199,18 @@ def choice(options: dict[str, Any]) -> Choice:
     answers = reading.pop("options", None)
     several = tuple(name.strip() for name in answers.split(",")) if answers else ()
     reading["join"] = reading.pop("join", None) or ""
-    return Choice(**reading, classes=classes, options=several)
+    ignore = _whole_numbers(reading.pop("ignore", None))
+    return Choice(**reading, classes=classes, options=several, ignore=ignore)
+
+
+def _whole_numbers(text: str | None) -> tuple[int, ...]:
+    """Return the numbers of a list such as "255,-100". Raises click.UsageError."""
+    try:
+        return tuple(int(number) for number in text.split(",")) if text else ()
+    except ValueError:
+        raise click.UsageError(
+            f"--ignore {text!r}: expected labels that are not measured, such as 255"
+        ) from None
 
 
 def matching(options: dict[str, Any]) -> str | None:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 FEWEST = 30
 
 
-def clusters(predictions: Any, column: str) -> Array:
+def clusters(predictions: Any, column: str, fewest: int = FEWEST) -> Array:
     """Return the number of each row's cluster, (N,) int64, from a column of a file or of `extra`.
 
     Raises InputError if there is no such column, if it holds several values per row or numbers that
-    are not finite, and for fewer than FEWEST clusters.
+    are not finite, and for fewer than `fewest` clusters.
     """
     values = _values(predictions, column)
     place = f"{predictions.source}: {column}"
@@ -35,10 +35,10 @@ def clusters(predictions: Any, column: str) -> Array:
         raise InputError(f"{place}: row {row} (counting from 0) is not a finite number")
     _, numbers = np.unique(values, return_inverse=True)
     count = int(numbers.max(initial=-1)) + 1
-    if count < FEWEST:
+    if count < fewest:
         raise InputError(
             f"{place}: {count} clusters are too few for intervals with their stated coverage; "
-            f"at least {FEWEST} are needed, or use --ci none"
+            f"at least {fewest} are needed, or use --ci none"
         )
     return numbers.astype(np.int64)
 
@@ -46,9 +46,8 @@ def clusters(predictions: Any, column: str) -> Array:
 def _values(predictions: Any, column: str) -> Array:
     """Return the values of the column, one per row. Raises InputError if it is not there."""
     if isinstance(predictions, Source):
-        predictions.also([column])  # raises InputError if the file has no such column
-        parts = [block[column] for block in predictions.table.blocks([column], predictions.rows)]
-        return np.concatenate(parts)
+        # raises InputError if the file has no such column
+        return predictions.also([column]).column(column)
     extra: Mapping[str, Array] = getattr(predictions, "extra", {})
     if column not in extra:
         known = ", ".join(extra) or "none"

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from calibtool.data.unit import Unit
 from calibtool.data.validation import (
     Origin,
     are_unit_column,
@@ -50,6 +51,8 @@ class Predictions(Shown):
         source: what to call these data in reports.
         extra: further columns of the file that were asked for, by name, N values each.
         notes: sentences on what was read, and on what was left out of it.
+        unit: what hangs together, by a column of `extra`, where these are several predictions of
+            each row of a file.
     """
 
     kind: Kind
@@ -61,6 +64,7 @@ class Predictions(Shown):
     source: str = "predictions"
     extra: Mapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unit: Unit | None = None
 
     @classmethod
     def from_logits(
@@ -258,6 +262,7 @@ class DataInfo:
         kind: what the values were.
         weighted: whether rows had weights.
         filter: the condition on the rows, as written by the user; "" for all.
+        unit: the predictions of a row of the file, where it has several ("5 labels per row").
     """
 
     source: str
@@ -266,16 +271,26 @@ class DataInfo:
     kind: Kind
     weighted: bool = False
     filter: str = ""
+    unit: str = ""
 
     @staticmethod
     def of(rows: Predictions) -> DataInfo:
         """Return the description of rows in memory."""
-        return DataInfo(rows.source, rows.rows, rows.classes, rows.kind, rows.weights is not None)
+        return DataInfo(
+            rows.source,
+            rows.rows,
+            rows.classes,
+            rows.kind,
+            rows.weights is not None,
+            unit=rows.unit.text if rows.unit else "",
+        )
 
     def describe(self) -> str:
         """Return the description in one line."""
         classes = f"{self.classes:,} classes, " if self.classes else ""
         weighted = ", weighted" if self.weighted else ""
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        if self.unit:
+            rows = f"{self.rows:,} predictions ({self.unit})"
         where = f" where {self.filter}" if self.filter else ""
         return f"{self.source}{where}: {rows}, {classes}{KIND_NAMES[self.kind]}{weighted}"

@@ -12,10 +12,10 @@ import numpy as np
 from calibtool.calibrators.crossfit import cross_fit
 from calibtool.calibrators.fit import fit
 from calibtool.data.blocks import Wanted, unit
-from calibtool.data.clusters import clusters
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable, Recalibrator, variants_of
 from calibtool.data.rows import Rows, reduce_rows
+from calibtool.data.unit import unit_text
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
@@ -219,10 +219,10 @@ def evaluate_rows(request: Request) -> RowResults:
 
     Raises InputError, UsageError.
     """
-    predictions, resampling = request.predictions, request.resampling
-    cluster = None
-    if request.cluster is not None and resampling.ci != "none":
-        cluster = clusters(predictions, request.cluster)
+    predictions = request.predictions
+    cluster, said = request.clusters
+    if said:
+        request = replace(request, resampling=replace(request.resampling, ci="none"))
     settings = request.settings(predictions.rows, cluster)
     collected = _collect(request, settings)
     others = _reduce_ood(request)
@@ -243,12 +243,13 @@ def evaluate_rows(request: Request) -> RowResults:
             predictions.kind,
             rows.weights is not None,
             getattr(predictions, "filter", ""),
+            unit_text(predictions),
         ),
         request.view,
         bias,
         tuple(collected),
         getattr(predictions, "skipped", ()),
-        getattr(predictions, "notes", ()),
+        (*getattr(predictions, "notes", ()), *([said] if said else [])),
     )
 
 

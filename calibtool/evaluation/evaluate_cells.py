@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from calibtool.data.predictions import DataInfo
+from calibtool.data.unit import unit_text
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.cell_problems import CellProblems
 from calibtool.evaluation.cell_scores import kept
@@ -126,6 +127,11 @@ def evaluate_cells(request: Request) -> CellResults:
     Raises InputError, UsageError.
     """
     predictions = request.predictions
+    said: tuple[str, ...] = ()
+    unit = request.unit
+    if unit is not None and request.resampling.ci != "none":
+        request = replace(request, resampling=replace(request.resampling, ci="none"))
+        said = (f"no intervals: {unit.text}, and so many rows are not resampled by {unit.column}",)
     settings = request.settings(max_rows(predictions), of_cells=True)
     if isinstance(predictions, Summary):
         if request.paired or request.variants[0].title:
@@ -156,11 +162,12 @@ def evaluate_cells(request: Request) -> CellResults:
             first.kind,
             first.weighted,
             getattr(predictions, "filter", ""),
+            unit_text(predictions),
         ),
         request.view,
         bias,
         tuple(summaries),
-        getattr(predictions, "notes", ()),
+        (*getattr(predictions, "notes", ()), *said),
     )
 
 

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from calibtool.data.clusters import FEWEST, clusters
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply, Readable, Variant
+from calibtool.data.unit import Unit
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.measurement import Settings
@@ -112,6 +114,37 @@ class Request:
         )
 
     @property
+    def unit(self) -> Unit | None:
+        """What is resampled whole since no cluster is named: the rows of a file that hold several
+        predictions each."""
+        unit: Unit | None = getattr(self.predictions, "unit", None)
+        return unit if self.cluster is None else None
+
+    @property
+    def clusters(self) -> tuple[Array | None, str]:
+        """The number of the cluster of each row, (rows,), or None, and why there is none although
+        the predictions of a row of the file hang together, or "".
+
+        Raises InputError for a cluster that cannot be resampled.
+        """
+        if self.resampling.ci == "none":
+            return None, ""
+        if self.cluster is not None:
+            return clusters(self.predictions, self.cluster), ""
+        if self.unit is None:
+            return None, ""
+        numbers = clusters(self.predictions, self.unit.column, fewest=1)
+        count = int(numbers.max(initial=-1)) + 1
+        if count == len(numbers):  # slices by label hold one prediction of each row
+            return None, ""
+        if count >= FEWEST:
+            return numbers, ""
+        return None, (
+            f"no intervals: {self.unit.text}, and {count:,} {self.unit.column}s are too few to be "
+            f"resampled; at least {FEWEST} are needed"
+        )
+
+    @property
     def applied(self) -> list[Apply]:
         """The functions that are applied to every block, one per variant."""
         return [variant.apply for variant in self.variants]
@@ -134,7 +167,8 @@ class Request:
             if self.ood is not None:  # the message names --ood, not the metrics added for it
                 specs = [spec for spec in specs if not isinstance(spec.metric, TwoFileMetric)]
             require_streamed(self.predictions, specs, cluster=self.cluster, ood=self.ood)
-        needs_rows = self.cluster is not None or self.ood is not None
+        together = self.unit is not None and not is_streamed(self.predictions, EXACT_ROWS)
+        needs_rows = self.cluster is not None or self.ood is not None or together
         if isinstance(self.predictions, Summary):
             if needs_rows:
                 option = "--cluster" if self.cluster is not None else "--ood"

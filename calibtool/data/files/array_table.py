@@ -131,6 +131,7 @@ class ArrayTable:
                 nested=len(array.shape) > 1,
                 mapped=array.mapped,
                 family=array.family,
+                shape=array.shape,
             )
             for name, array in self._stored.items()
         }

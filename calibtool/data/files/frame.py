@@ -135,7 +135,8 @@ class FrameTable:
         """Yield the named columns of a computed partition."""
         import pyarrow as pa
 
-        from calibtool.data.files.values import Where, family, recut, to_numpy
+        from calibtool.data.files.recut import recut
+        from calibtool.data.files.values import Where, family, to_numpy
 
         try:
             table = pa.Table.from_pandas(part.content[list(names)], preserve_index=False)

@@ -28,12 +28,14 @@ class Omissions:
         drop_missing: whether rows without a value are left out; otherwise they are an error later.
         ignored: labels that mark rows which are not to be measured.
         joined: labels from another file, or None.
+        unlabelled: what rows with the label UNLABELLED are called, in the plural, or "".
     """
 
     roles: Roles
     drop_missing: bool = False
     ignored: tuple[int, ...] = ()
     joined: Joined | None = None
+    unlabelled: str = ""
 
     @staticmethod
     def of(choice: Choice, roles: Roles, joined: Joined | None, *, named: bool) -> Omissions:
@@ -43,6 +45,7 @@ class Omissions:
             ignored = (IGNORED,)
         if named or choice.drop_missing:
             ignored = (*ignored, UNLABELLED)
+        ignored = tuple(dict.fromkeys([*ignored, *choice.ignore]))
         return Omissions(roles, choice.drop_missing, ignored, joined)
 
     @property
@@ -81,7 +84,8 @@ class Omissions:
         if roles.labels and self.ignored and columns[roles.labels].dtype.kind in "if":
             labels = columns[roles.labels].reshape(rows, -1)[:, 0]
             for label in self.ignored:
-                yield labels == label, f"rows with the label {label}"
+                called = self.unlabelled if label == UNLABELLED else ""
+                yield labels == label, called or f"rows with the label {label}"
 
 
 @dataclass

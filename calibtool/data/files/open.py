@@ -13,7 +13,9 @@ from calibtool.data.files.join import joined, stray
 from calibtool.data.files.pairs import completed
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
+from calibtool.data.files.several import unfolded
 from calibtool.data.files.source import Source
+from calibtool.data.files.unfolded import unit_of
 from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError, near
 
@@ -63,9 +65,11 @@ def source_of(
 ) -> Source:
     """Return the predictions in a table that is open already, as `open_source` does."""
     _require_pairs(choice)
-    choice = completed(table, choice)
+    table, choice = unfolded(table, completed(table, choice))
+    unit = unit_of(table)
     try:
-        roles = resolve(table, choice, need_labels=need_labels)
+        apart = unit.columns if unit else ()
+        roles = resolve(table, choice, need_labels=need_labels, apart=apart)
     except InputError as error:
         if not table.notes:
             raise
@@ -91,7 +95,8 @@ def source_of(
     for name in extra:
         if name not in table.columns:
             raise InputError(f"{table.source}: there is no column {name!r}")
-    return Source(table, roles, choice, labels, tied, tuple(extra))
+    every = [*extra, unit.column] if unit else extra
+    return Source(table, roles, choice, labels, tied, tuple(dict.fromkeys(every)))
 
 
 def _accuracy(table: Reader) -> list[str]:

@@ -30,6 +30,7 @@ class Column:
         mapped: whether its bytes stay in the file and are read when they are needed.
         family: the kind of its values: "numbers", "text", RECORDS, "lists of ...", or the type
             itself; UNKNOWN if only reading tells.
+        shape: of an array, with its rows; () for other columns.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Column:
     nested: bool = False
     mapped: bool = False
     family: str = UNKNOWN
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

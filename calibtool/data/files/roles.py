@@ -78,6 +78,10 @@ class Choice:
         scorer: the scorer of an Inspect log.
         options: the answers that a language model could give, such as letters.
         question: the question of a log of decisions.
+        multilabel: whether a row holds several labels, each with a probability of its own.
+        layout: which axis holds the classes of scores of more than two dimensions:
+            "channels-first" or "channels-last".
+        ignore: labels that mark what is not to be measured.
     """
 
     logits: str | None = None
@@ -105,6 +109,9 @@ class Choice:
     scorer: str | None = None
     options: tuple[str, ...] = ()
     question: str | None = None
+    multilabel: bool = False
+    layout: str | None = None
+    ignore: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,21 +149,23 @@ def has_role(name: str) -> bool:
     )
 
 
-def resolve(table: Reader, choice: Choice, *, need_labels: bool = True) -> Roles:
-    """Return the roles of a table's columns.
+def resolve(
+    table: Reader, choice: Choice, *, need_labels: bool = True, apart: Collection[str] = ()
+) -> Roles:
+    """Return the roles of a table's columns, but of those `apart`.
 
     Raises InputError for a role that no column has and for a column that cannot have its role,
     UsageError for options that exclude each other.
     """
-    columns = table.columns
-    kind, values, suffixes = _values(table.source, columns, choice)
-    weights = _named(table.source, columns, "weights", choice.weights)
+    columns = {name: column for name, column in table.columns.items() if name not in apart}
+    kind, values, suffixes = values_of(table.source, columns, choice)
+    weights = named(table.source, columns, "weights", choice.weights)
     labels = None
     if not choice.labels_file:
-        labels = _named(table.source, columns, "labels", choice.labels)
+        labels = named(table.source, columns, "labels", choice.labels)
     if kind == "confidence":
-        correct = _named(table.source, columns, "correct", choice.correct)
-        predictions = _named(table.source, columns, "predictions", choice.predictions)
+        correct = named(table.source, columns, "correct", choice.correct)
+        predictions = named(table.source, columns, "predictions", choice.predictions)
         both = predictions and (labels or choice.labels_file)
         if correct or not (need_labels or both or choice.labels_file):
             return _typed(table, Roles(kind, values, correct=correct, weights=weights))
@@ -214,7 +223,7 @@ def _require_type(
         )
 
 
-def _values(
+def values_of(
     source: str, columns: Mapping[str, Column], choice: Choice
 ) -> tuple[Kind, tuple[str, ...], tuple[str, ...] | None]:
     """Return kind, columns and, for one column per class, the names after the common prefix."""
@@ -274,7 +283,7 @@ def _by_option(
     if len(several) > 1 and all(name in columns for name in several):
         return several, None
     pattern = re.compile(re.escape(key) + r"[_.]?(.+)", re.DOTALL)
-    match = _per_class(source, columns, pattern) if key and role in _PER_CLASS else None
+    match = per_class(source, columns, pattern) if key and role in _PER_CLASS else None
     if match:
         return match
     raise InputError(f"{source}: there is no {key!r}; {_listing(columns)}")
@@ -288,10 +297,10 @@ def _by_name(
     for alias in ALIASES[role]:
         if alias in lower:
             return (lower[alias],), None
-    return _per_class(source, columns, _PER_CLASS[role]) if role in _PER_CLASS else None
+    return per_class(source, columns, _PER_CLASS[role]) if role in _PER_CLASS else None
 
 
-def _per_class(
+def per_class(
     source: str, columns: Mapping[str, Column], pattern: re.Pattern[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
     """Return one column per class: numbered 0 to K-1 (in any order), or named by class (in file
@@ -312,7 +321,7 @@ def _per_class(
     return tuple(hits), tuple(hits.values())
 
 
-def _named(source: str, columns: Mapping[str, Column], role: str, key: str | None) -> str | None:
+def named(source: str, columns: Mapping[str, Column], role: str, key: str | None) -> str | None:
     """Return the column of a role that a single column has, or None."""
     if key is None:
         match = _by_name(source, columns, role)
@@ -332,7 +341,7 @@ def _class_names(
     """Return the names of the classes, or None; `width` is their number, if known."""
     if choice.classes:
         return choice.classes
-    key = _named(table.source, table.columns, "classes", None)
+    key = named(table.source, table.columns, "classes", None)
     if key is not None and (width is None or table.columns[key].rows == width):
         _require_type(table, key, "classes", {"numbers", "text"}, "a name per row")
         return table.strings(key)

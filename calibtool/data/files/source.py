@@ -15,7 +15,9 @@ from calibtool.data.files.join import Joined
 from calibtool.data.files.omissions import Omissions, Tally
 from calibtool.data.files.reader import NUMBERS, RECORDS, Part, Reader
 from calibtool.data.files.roles import Choice, Roles
+from calibtool.data.files.unfolded import unit_of
 from calibtool.data.predictions import Kind, Predictions
+from calibtool.data.unit import Unit
 from calibtool.data.validation import Origin, numeric
 from calibtool.errors import InputError, UsageError, brief
 from calibtool.types import Array
@@ -68,6 +70,11 @@ class Source:
         return self.roles.class_names
 
     @property
+    def unit(self) -> Unit | None:
+        """What hangs together, where a row of the file holds several predictions."""
+        return unit_of(self.table)
+
+    @property
     def rows(self) -> int:
         """N, from the file's metadata; counted by reading if rows or files can be left out."""
         if not self._omissions.none:
@@ -101,7 +108,17 @@ class Source:
     @cached_property
     def _omissions(self) -> Omissions:
         named = bool(self.roles.labels) and self.table.marks_unlabelled
-        return Omissions.of(self.choice, self.roles, self.joined, named=named)
+        omissions = Omissions.of(self.choice, self.roles, self.joined, named=named)
+        return replace(omissions, unlabelled=self.unit.unlabelled) if self.unit else omissions
+
+    def column(self, name: str) -> Array:
+        """Return a column of the rows that are kept, (N,)."""
+        wanted = list(dict.fromkeys([*self._names, name]))
+        pieces = []
+        for columns in self.table.blocks(wanted, TALLY_ROWS):
+            keep, _ = self._omissions.reasons(columns, len(columns[name]))
+            pieces.append(columns[name][keep])
+        return np.concatenate(pieces)
 
     @cached_property
     def _written(self) -> dict[str, str]:
@@ -230,7 +247,8 @@ class Source:
             kept, place = self._only_kept(columns, place, rows)
             if len(kept[self.roles.values[0]]):
                 block = self._block(kept, place, start)
-                yield replace(block, extra={name: kept[name] for name in self.extra})
+                extra = {name: kept[name] for name in self.extra}
+                yield replace(block, extra=extra, unit=self.unit)
             row, start = row + rows, start + rows
 
     def _only_kept(

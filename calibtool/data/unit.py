@@ -1,0 +1,36 @@
+"""Unit: what hangs together where a row of a file holds several predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Rows of a file that hold several predictions each, which are measured one by one.
+
+    Intervals resample the rows of the file whole, unless another cluster is named.
+
+    Attributes:
+        column: the column that numbers the rows of the file: "row", "image" or "sequence".
+        part: the column that names the prediction in its row ("label"), or "".
+        text: the predictions of a row in words: "5 labels per row", "images of 32 x 32".
+        unlabelled: what predictions without a label are called, in the plural.
+    """
+
+    column: str
+    part: str
+    text: str
+    unlabelled: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that no file holds."""
+        return (self.column, self.part) if self.part else (self.column,)
+
+
+def unit_text(predictions: Any) -> str:
+    """Return the predictions of a row of the file in words, where it has several; otherwise ""."""
+    unit: Unit | None = getattr(predictions, "unit", None)
+    return unit.text if unit else ""
