@@ -34,7 +34,7 @@ FIELDS = {
     "intervals.estimate.Estimate": (
         "name value corrected low high p_value view better missing signature error ideal least most"
     ),
-    "data.predictions.DataInfo": "source rows classes kind weighted filter",
+    "data.predictions.DataInfo": "source rows classes kind weighted filter unit",
     "streaming.summary.DataShape": "kind classes one_column class_names",
     "streaming.summary.Layout": "views edges class_edges scores counts",
     "analysis.candidate.Candidate": (

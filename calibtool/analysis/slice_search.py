@@ -25,6 +25,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.data.slicing import FEW, PSEUDO, crossed, load_with, names_in, partition
+from calibtool.data.unit import Unit
 from calibtool.data.validation import texts
 from calibtool.errors import InputError
 from calibtool.evaluation.request import one_score_view
@@ -121,7 +122,8 @@ def search_slices(
         predictions: a file, or predictions with columns in `extra`.
         columns: columns to search, pseudo-columns included; None for all of them.
         pairs: whether pairs of values of two columns are slices too.
-        cluster: column of clusters. Rows with equal values are correlated and stay in one half.
+        cluster: column of clusters. Rows with equal values are correlated and stay in one half; by
+            default the predictions of a row of the file, where it has several.
         level: 1 - level is the largest probability of reporting any false slice.
         seed: seed of the halves.
         progress: called with the name of the step and the share of it that is done.
@@ -132,6 +134,8 @@ def search_slices(
     """
     require_level(level)
     require_seed(seed)
+    unit: Unit | None = getattr(predictions, "unit", None)
+    cluster = cluster or (unit.column if unit else None)
     rows, names = _load(predictions, columns, cluster)
     parts, skipped = _parts(rows, names, explicit=columns is not None)
     if not parts:

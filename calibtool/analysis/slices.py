@@ -78,6 +78,8 @@ class SlicesBy:
         apart: sentence that says which slices are set apart, and why; "" if none are.
         note: which values were joined or are missing, or "".
         small: name and number of rows of the slices that are set apart.
+        mean: the mean of each metric over the labels of rows that have several (the macro average;
+            that of all rows is the micro average), without an interval; () for other slices.
     """
 
     by: str
@@ -85,6 +87,7 @@ class SlicesBy:
     apart: str = ""
     note: str = ""
     small: tuple[tuple[str, int], ...] = ()
+    mean: tuple[Estimate, ...] = ()
 
     def sorted(self, metric: int) -> list[tuple[SliceResult, SliceEstimate]]:
         """Return the slices with the estimate of one metric, the smallest p-value first.
@@ -196,9 +199,33 @@ def _from_rows(
             results.append(_result(part.names[k], int(part.rows[k]), estimates, whole, tested))
             done += 1
             progress("slices", done / count)
-        parts.append(SlicesBy(part.by, tuple(results), part.apart, part.note, part.small))
+        mean = _means(results) if rows.unit and part.by == rows.unit.part and not part.small else ()
+        parts.append(SlicesBy(part.by, tuple(results), part.apart, part.note, part.small, mean))
     whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
+
+
+def _means(results: Sequence[SliceResult]) -> tuple[Estimate, ...]:
+    """Return the mean of each metric over slices; without a value where a slice has none."""
+    return tuple(
+        replace(
+            measures[0].estimate,
+            value=_mean([m.estimate.value for m in measures]),
+            corrected=_mean([m.estimate.corrected for m in measures]),
+            low=None,
+            high=None,
+            p_value=None,
+            error=None,
+            signature="",
+            missing=next((m.estimate.missing for m in measures if m.estimate.missing), ""),
+        )
+        for measures in zip(*(result.measures for result in results), strict=True)
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _from_summaries(

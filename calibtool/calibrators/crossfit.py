@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.data.folds import stratified_folds
+from calibtool.data.folds import folds_of
 from calibtool.data.predictions import Kind, Predictions
 from calibtool.errors import FitError, InputError
 from calibtool.types import Array
@@ -55,7 +55,7 @@ def cross_fit(
     Returns the predictions with numbered rows, and their calibrator for `evaluate`. Raises
     InputError if there are too few rows, FitError if a fold cannot be fitted.
     """
-    fold = stratified_folds(require_foldable(predictions), FOLDS, seed)
+    fold = folds_of(predictions, require_foldable(predictions), FOLDS, seed)
     values: Array | None = None
     kind = predictions.kind
     for k in range(FOLDS):

@@ -62,7 +62,7 @@ def apply(
 
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
-    from calibtool.data.files.carry import carried, hidden, named
+    from calibtool.data.files.carry import carried, every, hidden, named
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import write_predictions
     from calibtool.data.predictions import KIND_NAMES
@@ -71,7 +71,7 @@ def apply(
 
     fitted = load_calibrator(calibrator)
     choice = shared.choice(options)
-    source = open_source(file, choice, need_labels=False).also(fitted.columns)
+    source = every(open_source(file, choice, need_labels=False)).also(fitted.columns)
     extra, left = carried(source)
     for name, reason in left:
         out.tell(f"Left out: {name} ({reason})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibtool.data.predictions import Predictions
 from calibtool.types import Array
 
 
@@ -30,3 +31,13 @@ def stratified_folds(labels: Array, folds: int, seed: int) -> Array:
         random.shuffle(of_class)
         fold[codes == k] = of_class
     return fold
+
+
+def folds_of(predictions: Predictions, strata: Array, folds: int, seed: int) -> Array:
+    """Return the number of each row's fold, (N,) int64: stratified, or with the predictions of a
+    row of the file in one fold, where it has several, since they are correlated."""
+    if predictions.unit is None:
+        return stratified_folds(strata, folds, seed)
+    _, unit = np.unique(predictions.extra[predictions.unit.column], return_inverse=True)
+    shuffled = np.random.RandomState(seed).permutation(int(unit.max()) + 1)
+    return np.asarray((shuffled % folds)[unit], dtype=np.int64)

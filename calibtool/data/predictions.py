@@ -51,8 +51,8 @@ class Predictions(Shown):
         source: what to call these data in reports.
         extra: further columns of the file that were asked for, by name, N values each.
         notes: sentences on what was read, and on what was left out of it.
-        unit: what hangs together, by a column of `extra`, where these are several predictions of
-            each row of a file.
+        unit: the rows of the file, where each holds several of these predictions; `extra` has its
+            column.
     """
 
     kind: Kind

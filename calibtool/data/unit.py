@@ -1,4 +1,4 @@
-"""Unit: what hangs together where a row of a file holds several predictions."""
+"""Unit: the rows of a file, where each holds several predictions."""
 
 from __future__ import annotations
 

@@ -274,7 +274,8 @@ def _from_one_hot(array: Array, classes: int, place: Origin) -> Array:
         row = int(np.argmin(binary))
         raise place.error(
             place.labels,
-            f"{place.row(row)} is not one-hot (a single 1, the rest 0); soft labels are not read",
+            f"{place.row(row)} is not one-hot (a single 1, the rest 0); where a row has several "
+            "labels, say --multilabel; where its label is a distribution, --soft-labels KEY",
         )
     return np.asarray(array.argmax(axis=1), dtype=np.int64)
 
@@ -326,9 +327,15 @@ def _from_ids(array: Array, classes: int, place: Origin) -> Array:
     if low >= 1 and high == classes:
         advice = "the labels seem to be 1-based: subtract 1"
     elif low < 0:
-        advice = "negative labels often mark unlabelled rows: drop those rows"
+        advice = (
+            "negative labels often mark unlabelled rows: leave them out with --ignore "
+            f"{array[np.argmax(bad)]:g}"
+        )
     else:
-        advice = "is a class missing among the columns?"
+        advice = (
+            "is a class missing among the columns? A label that marks what is not to be measured "
+            f"is left out with --ignore {array[np.argmax(bad)]:g}"
+        )
     raise place.first(key, bad, array, f"labels lie outside 0 to {classes - 1}", advice)
 
 

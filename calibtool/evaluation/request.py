@@ -123,7 +123,7 @@ class Request:
     @property
     def clusters(self) -> tuple[Array | None, str]:
         """The number of the cluster of each row, (rows,), or None, and why there is none although
-        the predictions of a row of the file hang together, or "".
+        the predictions of a row of the file are correlated, or "".
 
         Raises InputError for a cluster that cannot be resampled.
         """

@@ -29,7 +29,12 @@ def table(results: TestResults, width: int | None) -> Table:
             for result in results.results
         ],
         key="tests",
-        notes=[*_missing(results), *_smallest(results), results.reading],
+        notes=[
+            *_missing(results),
+            *_smallest(results),
+            *(f"Warning: {text}" for text in results.warnings),
+            results.reading,
+        ],
         body=_body(results),
         tones={
             (row, None): "alarm"
@@ -48,6 +53,7 @@ def _body(results: TestResults) -> dict[str, object]:
         "resamples": results.resamples,
         "seed": results.seed,
         "reading": results.reading,
+        "warnings": list(results.warnings),
     }
 
 

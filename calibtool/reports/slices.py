@@ -13,6 +13,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Table, Tone
 
+MEAN = "mean over labels"
 _FIELDS = ("value", "corrected", "low", "high", "view", "better", "missing", "signature")
 
 
@@ -39,6 +40,8 @@ def _part(report: SliceReport, part: SlicesBy, *, first: bool) -> Table:
             continue
         view = f" ({whole.view})" if whole.view and "view=" not in whole.name else ""
         cells.append([f"{whole.name}{view}", *_row(f"{report.data.rows:,}", whole)][: len(titles)])
+        if part.mean:
+            cells.append([f"  {MEAN}", *_row("", part.mean[k]), ""][: len(titles)])
         for result, measure in part.sorted(k):
             if measure.adjusted is not None and measure.adjusted < 1 - (report.level or 1):
                 tones[len(cells), None] = "alarm"
@@ -121,6 +124,7 @@ def _body(report: SliceReport) -> dict[str, Any]:
                 ],
                 "set_apart": [{"slice": name, "rows": rows} for name, rows in part.small],
                 "notes": [text for text in (part.note, part.apart) if text],
+                **({"mean": [json.fields(e) for e in part.mean]} if part.mean else {}),
             }
             for part in report.parts
         ],
@@ -138,6 +142,8 @@ def _of_slices(report: SliceReport) -> Iterator[dict[str, Any]]:
     """Return a record per metric and slice."""
     for part in report.parts:
         for k in range(len(report.whole)):
+            if part.mean:
+                yield _record(part.by, MEAN, report.data.rows, SliceEstimate(part.mean[k]))
             for result, measure in part.sorted(k):
                 yield _record(part.by, result.name, result.rows, measure)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from calibtool.data.files.omissions import left_out
 from calibtool.data.files.open import choice_of, open_source, source_of
 from calibtool.data.files.roles import Choice
+from calibtool.data.files.several import of_arrays
+from calibtool.data.files.unfolding import LABELS, PART, UNLABELLED, Unfolding
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable
+from calibtool.data.validation import Origin
 from calibtool.errors import InputError, UsageError
 from calibtool.streaming.cells_file import load_cells
 from calibtool.streaming.engines.dask_frame import from_dask
@@ -39,7 +43,9 @@ def read(data: Any, **keys: Any) -> Any:
             - a pair (scores, labels) of arrays or tensors (NumPy, torch, JAX, anything with
               `__array__` or `__dlpack__`): scores (N, K), or (N,) of class 1. They are
               probabilities where all lie in [0, 1] and each of the rows (N, K) sums to 1, logits
-              otherwise; `kind="logits"` or `kind="probs"` says which;
+              otherwise; `kind="logits"` or `kind="probs"` says which. Labels of the shape of the
+              scores are those of several labels per row, and scores of three dimensions or more
+              those of images or texts (`multilabel`, `layout`, `ignore` as for files);
             - a mapping of columns, or a data frame: pandas, polars (lazy too), pyarrow, DuckDB,
               Dask, or anything with `__arrow_c_stream__`.
         keys: which column has which role, as for `ct.load`: `score="p", labels="clicked"`.
@@ -75,10 +81,16 @@ def keys_in(options: dict[str, Any]) -> dict[str, Any]:
 
 def _of_pair(scores: Any, labels: Any, *, kind: str | None = None, **keys: Any) -> Predictions:
     values, targets = as_array(scores, "scores"), as_array(labels, "labels")
-    if kind is None:
-        kind = "probs" if _are_probabilities(values) else "logits"
-    if kind not in KINDS:
+    if kind not in (None, *KINDS):
         raise UsageError(f"kind={kind!r}: expected one of {', '.join(KINDS)}")
+    unit = _in_unit(values)
+    own = {name: keys.pop(name) for name in ("multilabel", "layout", "ignore") if name in keys}
+    names = tuple(keys.get("class_names") or ())
+    role = kind or ("probs" if unit else "logits")
+    how = of_arrays(role, values, targets, Choice(classes=names, **own))
+    if how is not None:
+        return _unfolded(how, values, targets, keys)
+    kind = kind or ("probs" if unit and _sum_to_one(values) else "logits")
     make = Predictions.from_logits if kind == "logits" else Predictions.from_probs
     try:
         return make(values, targets, **keys)
@@ -86,9 +98,39 @@ def _of_pair(scores: Any, labels: Any, *, kind: str | None = None, **keys: Any) 
         raise UsageError(f"read: {error}") from error
 
 
-def _are_probabilities(values: Array) -> bool:
-    if values.dtype.kind not in "fiub" or not values.size or values.min() < 0 or values.max() > 1:
+def _unfolded(
+    how: Unfolding, values: Array, targets: Array, keys: Mapping[str, Any]
+) -> Predictions:
+    """Return the predictions of arrays whose rows hold several each."""
+    if len(values) != len(targets):
+        raise InputError(f"labels: {len(targets):,} labels for {len(values):,} rows of scores")
+    columns = {how.role: values, LABELS: targets}
+    labels = how.targets(columns, Origin(source="labels"))
+    there = labels != UNLABELLED
+    place = np.repeat(np.arange(len(values)), how.per)
+    extra = {how.unit.column: place[there]}
+    if how.names:
+        extra[PART] = np.tile(np.array(how.names), len(values))[there]
+        keys = {name: value for name, value in keys.items() if name != "class_names"}
+    if keys.get("weights") is not None:
+        keys = {**keys, "weights": np.repeat(as_array(keys["weights"], "weights"), how.per)[there]}
+    make = Predictions.from_logits if how.role == "logits" else Predictions.from_probs
+    try:
+        made = make(how.scores(columns)[there], labels[there], **keys)
+    except TypeError as error:
+        raise UsageError(f"read: {error}") from error
+    missing = int((~there).sum())
+    notes = (left_out({how.unit.unlabelled: missing}),) if missing else ()
+    return replace(made, extra=extra, unit=how.unit, notes=notes)
+
+
+def _in_unit(values: Array) -> bool:
+    if values.dtype.kind not in "fiub" or not values.size:
         return False
+    return bool(values.min() >= 0 and values.max() <= 1)
+
+
+def _sum_to_one(values: Array) -> bool:
     sums = values.sum(axis=1) if values.ndim == 2 and values.shape[1] > 1 else np.ones(1)
     return bool(np.abs(sums - 1).max() <= NEAR)
 

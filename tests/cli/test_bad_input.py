@@ -562,7 +562,10 @@ def test_logits_given_as_probabilities(refused, data):
     ("change", "says"),
     [
         (lambda y: np.where(np.arange(240) == 8, 3, y), ("1 label", "row 8 ", "0 to 2", ": 3")),
-        (lambda y: np.where(np.arange(240) == 8, -1, y), ("1 label", "row 8 ", "-1", "drop")),
+        (
+            lambda y: np.where(np.arange(240) == 8, -1, y),
+            ("1 label", "row 8 ", "-1", "--ignore -1"),
+        ),
         (lambda y: np.where(np.arange(240) == 8, -100, y), ("row 8 ", "-100")),
         (lambda y: y + 1, ("1-based", "subtract 1")),
         (lambda y: (y + 1).astype(float), ("1-based", "subtract 1")),

@@ -52,6 +52,7 @@ LOGS = [
     ("others/predictions.table.json", "", ("--probs", "score", "--labels", "truth")),
     ("plain/ints_0_100.jsonl", "", ("--scale", "100")),
     ("plain/kaggle/submission.csv", "", (*KAGGLE, "--labels-file", "{}/plain/kaggle/solution.csv")),
+    ("plain/multilabel.parquet", "", ()),
     ("plain/nested.jsonl", "", (*NESTED, "--labels", "gold.label")),
     ("plain/nested.jsonl.gz", "", (*NESTED, "--labels", "gold.label")),
     ("plain/nested.jsonl.zst", "probabilities", ("--probs", "out.probs", "--labels", "gold.label")),
@@ -59,6 +60,7 @@ LOGS = [
     ("plain/pair.jsonl", "", ()),
     ("plain/percent_yes_no.jsonl", "", ("--drop-missing",)),
     ("plain/probs.csv.gz", "", ()),
+    ("plain/segmentation.npz", "", ("--ignore", "255")),
     ("tensors/dict.pt", "", ()),
     ("tensors/tuple.pt", "", ()),
     *(

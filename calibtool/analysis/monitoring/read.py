@@ -233,6 +233,11 @@ class _Reading:
         source = open_source(address, replace(self.choice, skip_bad_files=False))
         if source.roles.weights:
             raise InputError(f"{source.source}: {WEIGHTED}")
+        if source.unit:
+            raise InputError(
+                f"{source.source}: {source.unit.text}: the test takes predictions to be "
+                f"independent, and those of one {source.unit.column} are not"
+            )
         view = one_score_view(self.view, source)
         self._require_alike(source, view)
         column = None if key is not None else self.time or self.every

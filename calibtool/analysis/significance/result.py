@@ -109,6 +109,7 @@ class TestResults(Shown):
             of rows; None where no temperature distorts these scores that far.
         resamples, seed: options of the redrawn outcomes.
         reading: summary in words.
+        warnings: what the reader should know about the data.
     """
 
     __test__: ClassVar[bool] = False  # pytest must not collect this class
@@ -120,6 +121,7 @@ class TestResults(Shown):
     resamples: int
     seed: int
     reading: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def rejecting(self) -> tuple[str, ...]:

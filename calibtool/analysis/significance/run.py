@@ -9,7 +9,7 @@ fail for confident scores, where few outcomes are uncertain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from calibtool.analysis.significance.statistics import ece
 from calibtool.analysis.significance.wording import reading
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
+from calibtool.data.unit import Unit, unit_text
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_resamples, require_seed
@@ -81,7 +82,16 @@ def significance(
         resamples,
         seed,
     )
-    return replace(findings, reading=reading(findings))
+    return replace(findings, reading=reading(findings), warnings=tuple(_warnings(predictions)))
+
+
+def _warnings(predictions: Readable) -> Iterator[str]:
+    unit: Unit | None = getattr(predictions, "unit", None)
+    if unit is not None:
+        yield (
+            f"{unit.text}: these tests take predictions to be independent; those of one "
+            f"{unit.column} are not, so that true p-values are larger"
+        )
 
 
 def _options(resamples: int, seed: int, progress: Progress | None) -> RedrawOptions:
@@ -152,4 +162,5 @@ def _data(predictions: Readable, inputs: Inputs) -> DataInfo:
         predictions.classes,
         predictions.kind,
         inputs.weighted,
+        unit=unit_text(predictions),
     )

@@ -74,8 +74,7 @@ class ArrowTable:
         self._files = list(self._readable(files, lambda file: file.open()))
         known = [self._first_with_schema()] if alike else self._files
         self._like, fields = _common(known or [self._first_with_schema()])
-        in_files = [field for field in fields if field.name not in keys.names]
-        self.schema = pa.schema([*in_files, *keys])
+        self.schema = pa.schema([*(f for f in fields if f.name not in keys.names), *keys])
         self._filter = None if condition is None else filters.parse(condition, self.schema, source)
         self._counts: dict[tuple[str, ...], int] = {}  # rows by the columns that were read for it
 

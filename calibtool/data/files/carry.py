@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from calibtool.data.files.reader import RECORDS
 from calibtool.data.files.roles import has_role
 from calibtool.data.files.source import Source
+from calibtool.data.files.unfolded import UnfoldedTable
 from calibtool.data.predictions import Predictions
-from calibtool.errors import InputError
+from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
+
+
+def every(source: Source) -> Source:
+    """Return a source of all predictions of its rows: those without a label too, where a row holds
+    several, so that they can be put into rows again."""
+    if source.unit is None:
+        return source
+    return replace(source, roles=replace(source.roles, labels=None))
 
 
 def carried(source: Source) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the columns besides the values that are copied, and those that are not, with the
     reason."""
     kept, left = [], []
+    if isinstance(source.table, UnfoldedTable):  # carried by `_folded`
+        return [], []
     for column in source.table.columns.values():
         if column.name in source.roles.values or column.rows != source.rows_at_most:
             continue
@@ -41,7 +54,7 @@ def _reason(source: Source, name: str) -> str:
 def hidden(source: Source, after: Predictions) -> list[str]:
     """Return the columns that are left out because they would be read in the place of values of
     another kind."""
-    if after.kind == source.kind:
+    if after.kind == source.kind or source.unit is not None:
         return []
     used = source.roles.columns()
     return [name for name in after.extra if has_role(name) and name not in used]
@@ -54,6 +67,8 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     Values of another kind, probabilities in the place of logits, are called by their kind, and
     columns that would be taken for them are left out.
     """
+    if isinstance(source.table, UnfoldedTable):
+        return _folded(source.table, after), ""
     roles, columns, label = source.roles, dict(after.extra), ""
     if after.labels is not None and not roles.labels:
         columns["labels"], label = after.labels, "labels"  # from a file of their own
@@ -73,3 +88,34 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
         columns |= {name: after.values[:, k] for k, name in enumerate(roles.values)}
     order = {name: at for at, name in enumerate(source.table.columns)}
     return dict(sorted(columns.items(), key=lambda item: order.get(item[0], len(order)))), label
+
+
+def _folded(table: UnfoldedTable, after: Predictions) -> dict[str, Array]:
+    """Return the columns of the table that was unfolded, with other scores.
+
+    Raises UsageError if there is not a score for each of its predictions.
+    """
+    unfolding, inner = table.unfolding, table.table
+    beside = [
+        name
+        for name, column in inner.columns.items()
+        if name not in unfolding.values and column.rows == inner.rows
+    ]
+    whole = next(inner.blocks([*beside, unfolding.values[0]], max(inner.rows, 1)))
+    rows = len(whole[unfolding.values[0]])
+    if after.rows != rows * unfolding.per:
+        raise UsageError(
+            f"{table.source}: {after.rows:,} of {rows * unfolding.per:,} predictions are left; "
+            "apply writes whole rows: leave --drop-missing out"
+        )
+    scores = unfolding.folded(after.values[:, 0] if after.one_column else after.values)
+    same = after.kind == unfolding.role
+    if len(unfolding.values) == 1:
+        named = {unfolding.values[0] if same else after.kind: scores}
+    else:
+        stem = after.kind.removesuffix("s")
+        names = unfolding.values if same else [f"{stem}_{name}" for name in unfolding.names]
+        named = {name: scores[:, k] for k, name in enumerate(names)}
+    columns = {name: whole[name] for name in beside}
+    order = {name: at for at, name in enumerate(inner.columns)}
+    return dict(sorted((columns | named).items(), key=lambda item: order.get(item[0], len(order))))

@@ -18,8 +18,8 @@ from calibtool.types import Array
 
 # one column of targets per label: label_spam, y_true.3
 _TARGETS = re.compile(r"(?:labels?|targets?|y_true|y|truth)[_.](.+)", re.IGNORECASE | re.DOTALL)
-# Rows that are looked at to tell targets of several labels from one-hot rows of one class: in any
-# real data with several labels, some of so many rows have none or two.
+# Rows that are looked at to tell targets of several labels from one-hot rows of one class: in real
+# data with several labels, some of a thousand rows have none or two.
 SAMPLE = 1000
 
 
@@ -44,6 +44,8 @@ def unfolded(table: Reader, choice: Choice) -> tuple[Reader, Choice]:
     one = replace(choice, logits=None, probs=None, score=None)
     one = replace(one, **{how.role: how.role})  # type: ignore[arg-type]
     one = replace(one, labels=LABELS if how.labels else None, multilabel=False, layout=None)
+    if how.names:  # of the labels; what each is told of has two classes, without names
+        one = replace(one, classes=())
     return UnfoldedTable(table, how), replace(one, ignore=())
 
 
@@ -65,10 +67,14 @@ def _unfolding(table: Reader, choice: Choice) -> Unfolding | None:
         return None
     first = table.columns[names[0]]
     if len(names) == 1 and len(first.shape) > 2:
-        return _dense(table, choice, kind, first, labels)
+        target = table.columns[labels[0]] if len(labels) == 1 else None
+        return _dense(table.source, choice, kind, first, target)
     if not labels or not _alike(table.columns, names, labels):
         return None
+    strict = table.optional
+    table.optional = strict | set(labels)  # a null among the targets of a row is none
     block = next(table.blocks([*names, *labels], SAMPLE), None)
+    table.optional = strict
     if block is None:
         return None
     values, targets = _side_by_side(block, names), _side_by_side(block, labels)
@@ -85,10 +91,28 @@ def _unfolding(table: Reader, choice: Choice) -> Unfolding | None:
     return Unfolding(kind, names, labels, (values.shape[1],), names=tuple(parts))
 
 
+def of_arrays(role: str, values: Array, labels: Array, choice: Choice) -> Unfolding | None:
+    """Return how arrays are unfolded whose rows hold several predictions; None for others.
+
+    The columns are called by `role` and LABELS. Raises UsageError for shapes that do not fit.
+    """
+    if values.ndim > 2:
+        both = {role: values, LABELS: labels}
+        scores, target = (
+            Column(name, str(array.dtype), 1, len(array), shape=array.shape)
+            for name, array in both.items()
+        )
+        return _dense("arrays", choice, role, scores, target)
+    alike = values.ndim == 2 and values.shape == labels.shape and values.shape[1] > 1
+    if not alike or not (choice.multilabel or _several_each(labels, paired=False, values=values)):
+        return None
+    names = choice.classes or tuple(map(str, range(values.shape[1])))
+    return Unfolding(role, (role,), (LABELS,), values.shape[1:], names=names)
+
+
 def _dense(
-    table: Reader, choice: Choice, role: str, values: Column, labels: Sequence[str]
+    source: str, choice: Choice, role: str, values: Column, target: Column | None
 ) -> Unfolding:
-    target = table.columns[labels[0]] if len(labels) == 1 else None
     if target is not None and target.shape == values.shape:  # one score for each position
         return Unfolding(
             role, (values.name,), (target.name,), values.shape[1:], ignore=choice.ignore
@@ -97,7 +121,7 @@ def _dense(
         role,
         (values.name, values.shape),
         None if target is None else (target.name, target.shape),
-        source=table.source,
+        source=source,
         layout=choice.layout,
         ignore=choice.ignore,
     )

@@ -71,7 +71,7 @@ class Source:
 
     @property
     def unit(self) -> Unit | None:
-        """What hangs together, where a row of the file holds several predictions."""
+        """The rows of the file, where each holds several predictions."""
         return unit_of(self.table)
 
     @property

@@ -16,7 +16,7 @@ from calibtool.types import Array
 
 
 def unit_of(table: Reader) -> Unit | None:
-    """Return what hangs together in a table, if it is an unfolded one."""
+    """Return the unit of the rows of a table, if it is an unfolded one."""
     return table.unfolding.unit if isinstance(table, UnfoldedTable) else None
 
 

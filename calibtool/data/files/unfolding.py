@@ -59,12 +59,12 @@ class Unfolding:
 
     @property
     def unit(self) -> Unit:
-        """What hangs together."""
+        """The rows of the table, each of several predictions."""
         if self.names:
-            return Unit("row", PART, f"{self.per:,} labels per row", "targets that are missing")
+            return Unit("row", PART, f"{self.per:,} labels per row", "missing targets")
         column = _COLUMNS.get(len(self.shape), _DENSE)
         size = " x ".join(f"{n:,}" for n in self.shape)
-        return Unit(column, "", f"{column}s of {size}", "positions to be ignored")
+        return Unit(column, "", f"{column}s of {size}", "ignored positions")
 
     @property
     def inner(self) -> tuple[str, ...]:
