@@ -23,6 +23,9 @@ from calibtool.streaming.passes import STREAMED_ROWS, has_engine, is_streamed, r
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
+# Predictions up to which the rows of a file that hold several are resampled without being asked:
+# measured, a prediction takes about 250 bytes, so that these take 1 GB.
+UNIT_ROWS = 1 << 22
 ONE_SCORE_VIEWS = ("auto", "top", "positive")
 # Metrics of a second file (`ood`), added when one is given and no metric asks for it.
 SECOND_FILE = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"
@@ -167,7 +170,7 @@ class Request:
             if self.ood is not None:  # the message names --ood, not the metrics added for it
                 specs = [spec for spec in specs if not isinstance(spec.metric, TwoFileMetric)]
             require_streamed(self.predictions, specs, cluster=self.cluster, ood=self.ood)
-        together = self.unit is not None and not is_streamed(self.predictions, EXACT_ROWS)
+        together = self.unit is not None and not is_streamed(self.predictions, UNIT_ROWS)
         needs_rows = self.cluster is not None or self.ood is not None or together
         if isinstance(self.predictions, Summary):
             if needs_rows:
