@@ -97,7 +97,7 @@ def evaluate(
     if options["state"] and (by or plot):
         raise UsageError("--state resumes a single pass and cannot be combined with --by or --plot")
     # before anything is opened: a mistyped metric costs no reading and no cluster
-    specs = parse_list(_default(by) if metrics is None else metrics)
+    specs = parse_list(_default(by, options) if metrics is None else metrics)
     fitted = load_calibrator(calibrator) if calibrator else None
     source = shared.readable(file, options, fitted.columns if fitted else ())
     if library or conventions:
@@ -120,8 +120,11 @@ def evaluate(
     out.emit(text + drawn, output)
 
 
-def _default(by: tuple[str, ...]) -> Any:
-    """Return the default metrics: fewer for slices, which are shown side by side."""
+def _default(by: tuple[str, ...], options: dict[str, Any]) -> Any:
+    """Return the default metrics: those of levels, or fewer for slices, which are shown side by
+    side."""
+    if options["ordinal"] and not options["cut_points"]:
+        return "ordinal"
     if not by:
         return "default"
     from calibtool.analysis.slices import METRICS

@@ -25,6 +25,7 @@ READING = (
     *("filter", "skip_bad_files", "max_unpacked"),
     *("reader", "split", "id", "join", "scale", "drop_missing", "skip_bad_rows"),
     *("norm", "scorer", "options", "question", "multilabel", "layout", "ignore"),
+    *("ordinal", "cut_points", "soft_labels"),
 )
 
 
@@ -101,6 +102,21 @@ reading = stack(
         "--ignore",
         metavar="N,...",
         help="Labels of rows, or of pixels, that are not measured, such as 255.",
+    ),
+    click.option(
+        "--ordinal",
+        is_flag=True,
+        help="The classes are levels, such as 1 to 5 stars: their names may be any numbers.",
+    ),
+    click.option(
+        "--cut-points",
+        is_flag=True,
+        help="Levels: read each row as statements, 'at most 1', 'at most 2', and so on.",
+    ),
+    click.option(
+        "--soft-labels",
+        metavar="KEY",
+        help="Key or columns of a distribution, or of votes, over the classes of each row.",
     ),
     click.option(
         "--max-unpacked",

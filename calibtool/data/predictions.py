@@ -31,6 +31,9 @@ from calibtool.data.validation import (
 )
 from calibtool.types import Array, Shown
 
+# Columns of `extra` of soft labels: of the row's distribution q, the likeliest class, 1 - sum of q^2
+# and the entropy; names that no file will have.
+SOFT = ("likeliest class of the row", "spread of the row", "entropy of the row")
 Kind: TypeAlias = Literal["logits", "probs", "confidence"]
 KIND_NAMES = {"logits": "logits", "probs": "probabilities", "confidence": "confidence only"}
 
@@ -216,6 +219,11 @@ class Predictions(Shown):
     def one_column(self) -> bool:
         """True if a two-class problem is given by the column of class 1 alone."""
         return self.kind != "confidence" and self.values.shape[1] == 1
+
+    @property
+    def soft(self) -> bool:
+        """True if rows stand for the outcomes of distributions, with their weights."""
+        return SOFT[0] in self.extra
 
     def matrix(self) -> Array:
         """Return the values with a column for each of the K classes, (N, K)."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import SOFT, Predictions
 from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.types import Array
 
@@ -44,6 +44,11 @@ class Rows:
         entropy: entropy of the row's probabilities in nats, float64.
         refined: natural logarithm of the label's probability after a recalibration that did not
             see the row; filled in by `evaluate`.
+        ranked, ranked_mean: sum and mean over the first K - 1 classes of the squared difference of
+            the probability and the outcome that the label is at most that class, float64.
+        hit, spread, label_entropy: of soft labels, where a row stands for one outcome of a row's
+            distribution q, with its probability as weight: whether the predicted class is the most
+            likely one, bool, 1 - sum of q^2, and -sum of q ln q, float64; None for other labels.
     """
 
     confidence: Array
@@ -59,6 +64,11 @@ class Rows:
     rank: Array | None = None
     entropy: Array | None = None
     refined: Array | None = None
+    ranked: Array | None = None
+    ranked_mean: Array | None = None
+    hit: Array | None = None
+    spread: Array | None = None
+    label_entropy: Array | None = None
 
     def view(self, name: str) -> tuple[Array, Array]:
         """Return the scores and outcomes of a view with one score per row, (N,) each.
@@ -104,15 +114,23 @@ def reduce_rows(
         if block.correct is None:
             raise NotAvailableError(f"{block.source}: there are no hits to measure against")
         return Rows(np.minimum(block.values, 1), block.correct, weights=block.weights)
-    if lean and block.one_column and block.kind == "probs" and visit is None:
+    if lean and block.one_column and block.kind == "probs" and visit is None and not block.soft:
         return _of_column(block, want)
     want = want if lean else {*want, *ALWAYS}
     step = max(1, CACHE_VALUES // block.values.shape[1])
+    if block.soft:
+        want = {*want, "predicted"}
     parts = [
         _reduce(block.take(slice(start, start + step)), slice(start, start + step), visit, want)
         for start in range(0, block.rows, step)
     ]
-    return Rows.concatenate(parts)
+    rows = Rows.concatenate(parts)
+    if not block.soft:
+        return rows
+    likeliest, spread, entropy = (block.extra[name] for name in SOFT)
+    assert rows.predicted is not None
+    hit = rows.predicted == likeliest
+    return replace(rows, hit=hit, spread=spread, label_entropy=entropy)
 
 
 def to_probs(predictions: Predictions) -> Predictions:
@@ -150,6 +168,7 @@ def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection
     if "squares" in want:
         squares = np.einsum("ij,ij->i" if axis else "ij,ij->j", wide, wide).astype(np.float64)
     binary = matrix.shape[1] == 2
+    ranked = _ranked(wide, axis, labels) if "ranked" in want else None
     return Rows(
         confidence=confidence,
         correct=predicted == labels,
@@ -163,6 +182,8 @@ def _reduce(piece: Predictions, at: slice, visit: Visit | None, want: Collection
         predicted=predicted.astype(np.int32) if "predicted" in want else None,
         rank=_rank(values, axis, labels) if "rank" in want else None,
         entropy=_entropy(wide, axis) if "entropy" in want else None,
+        ranked=ranked,
+        ranked_mean=None if ranked is None else ranked / (matrix.shape[1] - 1),
     )
 
 
@@ -184,7 +205,9 @@ def _of_column(block: Predictions, want: Collection[str]) -> Rows:
         wide = positive.astype(np.float64)
         squares = wide * wide + negative.astype(np.float64) ** 2
     confidence = np.maximum(positive, negative)
-    pair = np.stack([negative, positive]) if {"rank", "entropy"} & set(want) else None
+    of_pair = {"rank", "entropy", "ranked"} & set(want)
+    pair = np.stack([negative, positive]) if of_pair else None
+    ranked = None if pair is None else _ranked(pair, 0, labels)
     return Rows(
         confidence=confidence,
         correct=predicted == outcome,
@@ -198,6 +221,8 @@ def _of_column(block: Predictions, want: Collection[str]) -> Rows:
         predicted=predicted.astype(np.int32) if "predicted" in want else None,
         rank=None if pair is None else _rank(pair, 0, labels),
         entropy=None if pair is None else _entropy(pair, 0),
+        ranked=ranked,
+        ranked_mean=ranked,
     )
 
 
@@ -226,6 +251,16 @@ def _entropy(probs: Array, axis: int) -> Array:
     """Return -sum p log p per row, with 0 log 0 = 0."""
     logs = np.log(probs, out=np.zeros_like(probs), where=probs > 0)
     return np.asarray(-np.einsum("ij,ij->i" if axis else "ij,ij->j", probs, logs), np.float64)
+
+
+def _ranked(probs: Array, axis: int, labels: Array) -> Array:
+    """Return the ranked probability score of each row."""
+    total = np.zeros(len(labels))
+    below = np.zeros(len(labels))
+    for k in range(probs.shape[axis] - 1):
+        below += probs[:, k] if axis else probs[k]
+        total += (below - (labels <= k)) ** 2
+    return total
 
 
 def _softmax(

@@ -72,3 +72,12 @@ def missing(values: Array) -> Array:
     if values.dtype.kind in "UO":
         return np.array([any(absent(v) for v in row) for row in flat.tolist()], dtype=bool)
     return np.zeros(len(values), dtype=bool)
+
+
+def as_names(levels: Array) -> Array:
+    """Return the numbers of levels as names.
+
+    >>> as_names(np.array([3.0, 1.0])).tolist()
+    ['3', '1']
+    """
+    return np.array([f"{level:g}" for level in levels.tolist()])

@@ -131,10 +131,8 @@ def evaluate_cells(request: Request) -> CellResults:
     unit = request.unit
     if unit is not None and request.resampling.ci != "none":
         request = replace(request, resampling=replace(request.resampling, ci="none"))
-        said = (
-            f"no intervals: {unit.text}, which are resampled with --cluster {unit.column}, at some "
-            "250 bytes of memory per prediction",
-        )
+        how = f"--cluster {unit.column} resamples them, at some 250 bytes of memory per prediction"
+        said = (f"no intervals for so many {unit.text}; {how}",)
     settings = request.settings(max_rows(predictions), of_cells=True)
     if isinstance(predictions, Summary):
         if request.paired or request.variants[0].title:

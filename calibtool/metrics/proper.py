@@ -23,8 +23,9 @@ Scale = Literal["auto", "sum", "half"]
 
 
 def accuracy(rows: Rows) -> Array:
-    """Return True where the predicted class (the first of the highest) is the label."""
-    return rows.correct
+    """Return True where the predicted class (the first of the highest) is the label, or the most
+    likely one of a soft label."""
+    return rows.correct if rows.hit is None else rows.hit
 
 
 def confidence(rows: Rows) -> Array:
@@ -58,11 +59,21 @@ def brier(rows: Rows, *, scale: Scale = "auto") -> Array:
     equal. `scale=sum` and `scale=half` are the sum, 0 to 2, and half of it, for any number of
     classes.
     """
-    miss = 1 - _known(rows.prob)
-    if rows.positive is not None:
-        return np.asarray(miss**2 * (2 if scale == "sum" else 1))
-    total = _known(rows.squares) - 2 * _known(rows.prob) + 1
-    return total / 2 if scale == "half" else total
+    two = rows.positive is not None
+    if two:
+        total = (1 - _known(rows.prob)) ** 2 * 2
+    else:
+        total = _known(rows.squares) - 2 * _known(rows.prob) + 1
+    if rows.spread is not None:
+        # the mean of |p - e_k|^2 over the outcomes of q is |p - q|^2 and the spread of q
+        total = total - rows.spread
+    return np.asarray(total / 2 if scale == "half" or (two and scale == "auto") else total)
+
+
+def kl(rows: Rows) -> Array:
+    """Return -log p(label), less the entropy of a soft label: its mean over the outcomes of the
+    label's distribution q is KL(q || p) (Kullback & Leibler 1951)."""
+    return nll(rows) - (0.0 if rows.label_entropy is None else rows.label_entropy)
 
 
 def brier_of_view(rows: Rows, view: str, *, scale: Scale = "auto") -> Array:
@@ -182,6 +193,18 @@ PROPER: tuple[Score, ...] = (
         sees="calibration and sharpness together",
         blind="which of the two moved it",
     ),
+)
+KL = Score(
+    "kl",
+    "Kullback-Leibler divergence",
+    "NLL less the entropy of soft labels: mean of sum q_k ln(q_k / p_k)",
+    "Kullback & Leibler 1951",
+    kl,
+    needs=("log_prob",),
+    ideal=0,
+    least=0,
+    sees="how far predicted distributions are from those of soft labels",
+    blind="with labels of one class each it is the NLL",
 )
 RECALIBRATION: tuple[Score, ...] = (
     Score(

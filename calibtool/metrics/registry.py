@@ -16,6 +16,7 @@ from calibtool.metrics import (
     loess,
     logistic,
     murphy,
+    ordinal,
     proper,
     ranking,
     rejection,
@@ -46,6 +47,7 @@ BINNING_FREE: tuple[Metric, ...] = (
 )
 SCORES: tuple[Metric, ...] = (
     *proper.PROPER,
+    proper.KL,
     *counts.SKILL,
     *murphy.DECOMPOSITION,
     *corp.DECOMPOSITION,
@@ -65,12 +67,14 @@ RANKING: tuple[Metric, ...] = (
     *rejection.REJECTION,
     *ranking.OUT_OF_DISTRIBUTION,
 )
+ORDINAL: tuple[Metric, ...] = ordinal.ORDINAL
 SECTIONS: dict[str, tuple[Metric, ...]] = {
     "binned": BINNED,
     "binning-free": BINNING_FREE,
     "scores": SCORES,
     "clinical": CLINICAL,
     "ranking": RANKING,
+    "ordinal": ORDINAL,
 }
 METRICS: dict[str, Metric] = {
     metric.name: metric for section in SECTIONS.values() for metric in section
@@ -90,6 +94,11 @@ SETS: dict[str, tuple[str, ...]] = {
         *("auroc-correct", "aurc", "prr", "coverage-at-risk"),
     ),
     **{name: tuple(metric.name for metric in section) for name, section in SECTIONS.items()},
+    # of levels: those of classes that say what a reader asks first, then those of their order
+    "ordinal": (
+        *("accuracy", "within-accuracy", "level-distance", "qwk", "rps"),
+        *("nll", "ece", "classwise-ece"),
+    ),
     "all": tuple(METRICS),
 }
 # other names of metrics, which name the same number, and who gave them

@@ -13,7 +13,6 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Table, Tone
 
-MEAN = "mean over labels"
 _FIELDS = ("value", "corrected", "low", "high", "view", "better", "missing", "signature")
 
 
@@ -41,7 +40,7 @@ def _part(report: SliceReport, part: SlicesBy, *, first: bool) -> Table:
         view = f" ({whole.view})" if whole.view and "view=" not in whole.name else ""
         cells.append([f"{whole.name}{view}", *_row(f"{report.data.rows:,}", whole)][: len(titles)])
         if part.mean:
-            cells.append([f"  {MEAN}", *_row("", part.mean[k]), ""][: len(titles)])
+            cells.append([f"  mean over {part.by}s", *_row("", part.mean[k]), ""][: len(titles)])
         for result, measure in part.sorted(k):
             if measure.adjusted is not None and measure.adjusted < 1 - (report.level or 1):
                 tones[len(cells), None] = "alarm"
@@ -143,7 +142,9 @@ def _of_slices(report: SliceReport) -> Iterator[dict[str, Any]]:
     for part in report.parts:
         for k in range(len(report.whole)):
             if part.mean:
-                yield _record(part.by, MEAN, report.data.rows, SliceEstimate(part.mean[k]))
+                yield _record(
+                    part.by, f"mean over {part.by}s", report.data.rows, SliceEstimate(part.mean[k])
+                )
             for result, measure in part.sorted(k):
                 yield _record(part.by, result.name, result.rows, measure)
 

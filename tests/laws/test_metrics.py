@@ -14,7 +14,7 @@ from calibtool.evaluation import evaluate
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass, equal_width
-from calibtool.metrics.registry import METRICS
+from calibtool.metrics.registry import METRICS, ORDINAL
 from calibtool.metrics.spec import parse
 
 # tell these rows from those of a second file
@@ -25,6 +25,8 @@ IN_FILE_ORDER = {"skce", "calibration-loss", "refinement-loss"}
 # defined by the number of rows: noise is taken off, a row is left out, or it is a statistic
 OF_N = {"debiased-rmsce", "debiased-ece", "debiased-reliability", "canonical-kde-ece"}
 OF_N |= {"spiegelhalter", "hosmer-lemeshow", "kde-ece"}
+# defined by the order of the classes
+OF_LEVELS = {metric.name for metric in ORDINAL}
 WHOLE = [name for name in NAMES if name not in IN_FILE_ORDER]
 ERRORS = [name for name in METRICS if parse(name).is_error]
 
@@ -65,12 +67,19 @@ def test_duplicating_every_row_changes_nothing(name):
     assert value(twice, name) == pytest.approx(value(p, name), rel=1e-10)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_LEVELS])
 def test_relabelling_classes_changes_nothing(name, overconfident):
     order = np.array([3, 0, 4, 1, 2])
     labels = np.argsort(order)[overconfident.labels]
     swapped = ct.Predictions.from_logits(overconfident.values[:, order], labels)
     assert value(swapped, name) == pytest.approx(value(overconfident, name), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", sorted(OF_LEVELS))
+def test_levels_counted_from_the_other_end_change_nothing(name, overconfident):
+    labels = overconfident.classes - 1 - overconfident.labels
+    turned = ct.Predictions.from_logits(overconfident.values[:, ::-1].copy(), labels)
+    assert value(turned, name) == pytest.approx(value(overconfident, name), rel=1e-10)
 
 
 @pytest.mark.parametrize("name", NAMES)

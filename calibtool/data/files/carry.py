@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from calibtool.data.files.cut_points import CutPointTable
 from calibtool.data.files.reader import RECORDS
 from calibtool.data.files.roles import has_role
+from calibtool.data.files.several_table import SeveralTable
+from calibtool.data.files.soft_labels import SoftLabelTable
 from calibtool.data.files.source import Source
-from calibtool.data.files.unfolded import UnfoldedTable
 from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
@@ -16,6 +18,10 @@ from calibtool.types import Array
 def every(source: Source) -> Source:
     """Return a source of all predictions of its rows: those without a label too, where a row holds
     several, so that they can be put into rows again."""
+    if isinstance(source.table, CutPointTable):
+        raise UsageError(f"{source.source}: --cut-points is for measuring; apply writes levels")
+    if isinstance(source.table, SoftLabelTable):
+        raise UsageError(f"{source.source}: apply needs no labels; leave out --soft-labels")
     if source.unit is None:
         return source
     return replace(source, roles=replace(source.roles, labels=None))
@@ -25,7 +31,7 @@ def carried(source: Source) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the columns besides the values that are copied, and those that are not, with the
     reason."""
     kept, left = [], []
-    if isinstance(source.table, UnfoldedTable):  # carried by `_folded`
+    if isinstance(source.table, SeveralTable):  # carried by `_folded`
         return [], []
     for column in source.table.columns.values():
         if column.name in source.roles.values or column.rows != source.rows_at_most:
@@ -67,7 +73,7 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     Values of another kind, probabilities in the place of logits, are called by their kind, and
     columns that would be taken for them are left out.
     """
-    if isinstance(source.table, UnfoldedTable):
+    if isinstance(source.table, SeveralTable):
         return _folded(source.table, after), ""
     roles, columns, label = source.roles, dict(after.extra), ""
     if after.labels is not None and not roles.labels:
@@ -90,7 +96,7 @@ def named(source: Source, after: Predictions) -> tuple[dict[str, Array], str]:
     return dict(sorted(columns.items(), key=lambda item: order.get(item[0], len(order)))), label
 
 
-def _folded(table: UnfoldedTable, after: Predictions) -> dict[str, Array]:
+def _folded(table: SeveralTable, after: Predictions) -> dict[str, Array]:
     """Return the columns of the table that was unfolded, with other scores.
 
     Raises UsageError if there is not a score for each of its predictions.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
+from calibtool.data.files.cut_points import LABELS, PROBS, CutPointTable
 from calibtool.data.files.find import find
 from calibtool.data.files.formats import open_dataset, open_files
 from calibtool.data.files.hugging_face import is_dataset
@@ -14,9 +15,10 @@ from calibtool.data.files.pairs import completed
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.several import unfolded
+from calibtool.data.files.soft_labels import SoftLabelTable
 from calibtool.data.files.source import Source
 from calibtool.data.files.unfolded import unit_of
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import SOFT, Predictions
 from calibtool.errors import InputError, UsageError, near
 
 
@@ -96,7 +98,14 @@ def source_of(
         if name not in table.columns:
             raise InputError(f"{table.source}: there is no column {name!r}")
     every = [*extra, unit.column] if unit else extra
-    return Source(table, roles, choice, labels, tied, tuple(dict.fromkeys(every)))
+    if isinstance(table, SoftLabelTable):
+        every = [*every, *SOFT]
+    source = Source(table, roles, choice, labels, tied, tuple(dict.fromkeys(every)))
+    if not choice.cut_points:
+        return source
+    plain = replace(source, extra=())
+    at = Choice(probs=PROBS, labels=LABELS, filter=choice.filter)
+    return source_of(CutPointTable(plain), at, need_labels=need_labels, extra=extra)
 
 
 def _accuracy(table: Reader) -> list[str]:

@@ -82,6 +82,9 @@ class Choice:
         layout: which axis holds the classes of scores of more than two dimensions:
             "channels-first" or "channels-last".
         ignore: labels that mark what is not to be measured.
+        ordinal: whether the classes are levels, whose numbers are their names.
+        soft_labels: columns, or one of lists, that hold a distribution, or votes, over the classes.
+        cut_points: whether each row of K levels is read as K - 1 statements, "at most level k".
     """
 
     logits: str | None = None
@@ -112,6 +115,9 @@ class Choice:
     multilabel: bool = False
     layout: str | None = None
     ignore: tuple[int, ...] = ()
+    ordinal: bool = False
+    cut_points: bool = False
+    soft_labels: str | None = None
 
 
 @dataclass(frozen=True)
@@ -238,9 +244,9 @@ def values_of(
         raise UsageError(f"--{used[0]} and --{used[1]} exclude each other; use one of them")
     if used:
         role = used[0]
-        match = _by_option(source, columns, role, str(options[role]))
+        match = _by_option(source, columns, role, str(options[role]), levels=choice.ordinal)
     else:
-        by_name = {role: _by_name(source, columns, role) for role in options}
+        by_name = {role: _by_name(source, columns, role, levels=choice.ordinal) for role in options}
         if by_name["logits"] and by_name["probs"]:
             raise InputError(
                 f"{source}: has both logits ({by_name['logits'][0][0]}) and probabilities "
@@ -274,7 +280,7 @@ def _outputs(columns: Mapping[str, Column]) -> str | None:
 
 
 def _by_option(
-    source: str, columns: Mapping[str, Column], role: str, key: str
+    source: str, columns: Mapping[str, Column], role: str, key: str, *, levels: bool = False
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """Return the columns that an option names: one, a list, or those of a prefix."""
     if key in columns:
@@ -283,39 +289,54 @@ def _by_option(
     if len(several) > 1 and all(name in columns for name in several):
         return several, None
     pattern = re.compile(re.escape(key) + r"[_.]?(.+)", re.DOTALL)
-    match = per_class(source, columns, pattern) if key and role in _PER_CLASS else None
+    match = None
+    if key and role in _PER_CLASS:
+        match = per_class(source, columns, pattern, levels=levels)
     if match:
         return match
     raise InputError(f"{source}: there is no {key!r}; {_listing(columns)}")
 
 
+def columns_of_key(source: str, columns: Mapping[str, Column], key: str) -> tuple[str, ...]:
+    """Return the columns that a key names: one, a list, or those of a prefix. Raises InputError."""
+    return _by_option(source, columns, "probs", key, levels=True)[0]
+
+
 def _by_name(
-    source: str, columns: Mapping[str, Column], role: str
+    source: str, columns: Mapping[str, Column], role: str, *, levels: bool = False
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
     """Return the columns whose names tell the role, or None."""
     lower = {name.lower(): name for name in columns}
     for alias in ALIASES[role]:
         if alias in lower:
             return (lower[alias],), None
-    return per_class(source, columns, _PER_CLASS[role]) if role in _PER_CLASS else None
+    pattern = _PER_CLASS.get(role)
+    return per_class(source, columns, pattern, levels=levels) if pattern else None
 
 
 def per_class(
-    source: str, columns: Mapping[str, Column], pattern: re.Pattern[str]
+    source: str,
+    columns: Mapping[str, Column],
+    pattern: re.Pattern[str],
+    *,
+    levels: bool = False,
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | None:
     """Return one column per class: numbered 0 to K-1 (in any order), or named by class (in file
-    order); None if fewer than two match."""
+    order); None if fewer than two match. Numbers of `levels` may be any; they are names."""
     hits = {name: match[1] for name in columns if (match := pattern.fullmatch(name))}
     if len(hits) < 2:
         return None
     if all(_NUMBER.fullmatch(suffix) for suffix in hits.values()):
         ordered = sorted(hits, key=lambda name: int(hits[name]))
         numbers = [int(hits[name]) for name in ordered]
+        if levels and len(set(numbers)) == len(numbers):
+            return tuple(ordered), tuple(map(str, numbers))
         if numbers != list(range(len(numbers))):
             raise InputError(
                 f"{source}: columns {ordered[0]} ... {ordered[-1]} are not numbered 0 to "
                 f"{len(numbers) - 1} without gaps; "
-                "name them in order with --logits or --probs A,B,C"
+                "name them in order with --logits or --probs A,B,C, or say --ordinal if these are "
+                "the numbers of levels"
             )
         return tuple(ordered), None
     return tuple(hits), tuple(hits.values())

@@ -11,7 +11,8 @@ import numpy as np
 from calibtool.data import written
 from calibtool.data.files.reader import Column, Reader
 from calibtool.data.files.roles import Choice, named, per_class, values_of
-from calibtool.data.files.unfolded import UnfoldedTable
+from calibtool.data.files.several_table import SeveralTable
+from calibtool.data.files.soft_labels import SoftLabelTable
 from calibtool.data.files.unfolding import LABELS, Unfolding, dense
 from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
@@ -29,6 +30,9 @@ def unfolded(table: Reader, choice: Choice) -> tuple[Reader, Choice]:
 
     Raises UsageError where the options ask for what the columns are not.
     """
+    if choice.soft_labels is not None:
+        soft = SoftLabelTable(table, choice)
+        return soft, soft.renamed(choice)
     how = _unfolding(table, choice)
     if how is None:
         asked = ("multilabel", choice.multilabel), ("layout", choice.layout is not None)
@@ -46,7 +50,7 @@ def unfolded(table: Reader, choice: Choice) -> tuple[Reader, Choice]:
     one = replace(one, labels=LABELS if how.labels else None, multilabel=False, layout=None)
     if how.names:  # of the labels; what each is told of has two classes, without names
         one = replace(one, classes=())
-    return UnfoldedTable(table, how), replace(one, ignore=())
+    return SeveralTable(table, how), replace(one, ignore=())
 
 
 _WANTED = {

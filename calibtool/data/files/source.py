@@ -347,6 +347,8 @@ class Source:
             found = columns[self.roles.labels]
         else:
             return None
+        if self.choice.ordinal and self.roles.class_names and found.dtype.kind in "fiu":
+            found = written.as_names(found)
         if found.dtype.kind != "U" or self.roles.class_names or not words or found.ndim != 1:
             return found
         if (ids := written.numbers(found)) is not None and not np.isnan(ids).any():

@@ -4,56 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from calibtool.data.files.reader import NUMBERS, Column, Part, Reader, Skipped
 from calibtool.data.files.recut import recut
-from calibtool.data.files.unfolding import LABELS, Unfolding
 from calibtool.data.unit import Unit
-from calibtool.data.validation import Origin
 from calibtool.types import Array
 
 
 def unit_of(table: Reader) -> Unit | None:
     """Return the unit of the rows of a table, if it is an unfolded one."""
-    return table.unfolding.unit if isinstance(table, UnfoldedTable) else None
+    unit: Unit | None = getattr(table, "unit", None)
+    return unit
 
 
 class UnfoldedTable:
     """The predictions of another table's rows, one after the other.
 
-    Its columns are the scores, by their role, LABELS, those of `Unit.columns`, and the other
-    columns of the table, whose values are repeated.
+    Its columns are those that are made, by `_sources`, and the other columns of the table, whose
+    values are repeated. Subclasses say which columns are made, and from which.
+
+    Attributes:
+        table: the table that is unfolded.
+        unit: the rows of that table.
+        per: the predictions in each of them.
     """
 
-    def __init__(self, table: Reader, unfolding: Unfolding) -> None:
+    unit: Unit
+    per: int
+
+    def __init__(self, table: Reader) -> None:
         self.table = table
-        self.unfolding = unfolding
         self.source = table.source
         self.format = table.format
         self.marks_unlabelled = True
-        hidden = [name for name in self._made if name in self._beside]
-        said = [
-            f"the column {name} of the file is not read: the name stands for "
-            f"{'the label' if name == unfolding.unit.part else f'the {name}'} of each prediction"
-            for name in hidden
-            if name in unfolding.unit.columns
-        ]
-        self.notes: tuple[str, ...] = (*table.notes, *said)
-        # a null among targets is none, and is counted
-        table.optional |= frozenset(unfolding.labels)
+        self.notes: tuple[str, ...] = table.notes
 
     @property
-    def _made(self) -> tuple[str, ...]:
-        """The columns that are made."""
-        labels = (LABELS,) if self.unfolding.labels else ()
-        return (self.unfolding.role, *labels, *self.unfolding.unit.columns)
+    def _sources(self) -> Mapping[str, tuple[str, ...]]:
+        """What is made, and of which columns of the table."""
+        raise NotImplementedError
+
+    def _columns(self) -> Iterable[Column]:
+        """Yield what readers say of the columns that are made."""
+        raise NotImplementedError
+
+    def _made(self, name: str, block: Mapping[str, Array], numbers: Array, file: str) -> Array:
+        """Return a column that is made, of a block of the table; `numbers` are those of its rows
+        among all."""
+        raise NotImplementedError
+
+    def _position(self, inside: int) -> str:
+        """Return what to call a prediction in its row; "" if the row says enough."""
+        return ""
 
     @property
     def _beside(self) -> dict[str, Column]:
         """The other columns of the table that have a value for each of its rows."""
-        inner = self.unfolding.inner
+        inner = {name for names in self._sources.values() for name in names}
         return {
             name: column
             for name, column in self.table.columns.items()
@@ -66,9 +76,9 @@ class UnfoldedTable:
 
     @optional.setter
     def optional(self, names: frozenset[str]) -> None:
-        made = frozenset(self._made)
-        unfolded = self.unfolding.inner if names & made else ()
-        self.table.optional |= (names - made) | frozenset(unfolded)
+        sources = self._sources
+        inner = {column for name in names for column in sources.get(name, (name,))}
+        self.table.optional |= inner
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -76,40 +86,20 @@ class UnfoldedTable:
 
     @property
     def rows(self) -> int:
-        return self.table.rows * self.unfolding.per
+        return self.table.rows * self.per
 
     @property
     def columns(self) -> Mapping[str, Column]:
-        unfolding = self.unfolding
-        types = {name: self.table.columns[name] for name in unfolding.inner}
-        columns = {}
-        several = unfolding.classes > 1
-        inside = types[unfolding.values[0]].family.rpartition("lists of ")[2]
-        columns[unfolding.role] = Column(
-            unfolding.role,
-            ", ".join(types[name].type for name in unfolding.values[:1]),
-            unfolding.classes,
-            self.rows,
-            nested=several,
-            family=f"lists of {inside}" if several else inside,
-        )
-        if unfolding.labels:
-            family = types[unfolding.labels[0]].family.rpartition("lists of ")[2]
-            kind = types[unfolding.labels[0]].type
-            columns[LABELS] = Column(LABELS, kind, 1, self.rows, family=family)
-        unit = unfolding.unit
-        columns[unit.column] = Column(unit.column, "int64", 1, self.rows, family="numbers")
-        if unit.part:
-            columns[unit.part] = Column(unit.part, "text", 1, self.rows, family="text")
+        made = {column.name: column for column in self._columns()}
         beside = {
             name: replace(column, rows=self.rows)
             for name, column in self._beside.items()
-            if name not in columns
+            if name not in made
         }
-        return columns | beside
+        return made | beside
 
     def count(self, names: Sequence[str]) -> int:
-        return self.table.count(self._inner(names)) * self.unfolding.per
+        return self.table.count(self._inner(names)) * self.per
 
     def path_of(self, part: Part) -> str | None:
         return self.table.path_of(part.content)
@@ -118,26 +108,22 @@ class UnfoldedTable:
         return self.table.stamps()
 
     def names_of(self, column: str) -> tuple[str, ...] | None:
-        labels = self.unfolding.labels
-        if column == LABELS and labels and self.unfolding.classes > 1:
-            return self.table.names_of(labels[0])
         return self.table.names_of(column) if column in self._beside else None
 
     def strings(self, column: str) -> tuple[str, ...]:
         return self.table.strings(column)
 
     def locate(self, row: int) -> str:
-        at, inside = divmod(row, self.unfolding.per)
-        return f"{self._position(inside)} of {self.table.locate(at)}"
+        at, inside = divmod(row, self.per)
+        return self._called(inside, self.table.locate(at))
 
     def place(self, part: Part, row: int) -> str:
-        at, inside = divmod(row, self.unfolding.per)
-        return f"{self._position(inside)} of {self.table.place(part.content, at)}"
+        at, inside = divmod(row, self.per)
+        return self._called(inside, self.table.place(part.content, at))
 
-    def _position(self, inside: int) -> str:
-        if self.unfolding.names:
-            return self.unfolding.names[inside]
-        return f"position {', '.join(map(str, np.unravel_index(inside, self.unfolding.shape)))}"
+    def _called(self, inside: int, row: str) -> str:
+        position = self._position(inside)
+        return f"{position} of {row}" if position else row
 
     def first(self, name: str) -> Array | None:
         firsts = {inner: self.table.first(inner) for inner in self._inner([name])}
@@ -151,7 +137,7 @@ class UnfoldedTable:
         return self._recut(blocks, names, size, 0, self.source)
 
     def parts(self, names: Sequence[str] = ()) -> list[Part]:
-        per = self.unfolding.per
+        per = self.per
         return [
             replace(
                 part,
@@ -172,15 +158,13 @@ class UnfoldedTable:
         return self._recut(blocks, names, size, inner.first_row, part.file, start)
 
     def _size(self, size: int) -> int:
-        return max(1, size // self.unfolding.per)
+        return max(1, size // self.per)
 
     def _inner(self, names: Sequence[str]) -> list[str]:
         """Return the columns of the table that are read for these."""
-        unfolding = self.unfolding
-        made = {unfolding.role: unfolding.values, LABELS: unfolding.labels}
-        made |= dict.fromkeys(unfolding.unit.columns, unfolding.values[:1])
-        inner = [name for wanted in names for name in made.get(wanted, (wanted,))]
-        return list(dict.fromkeys(inner or unfolding.values))
+        sources = self._sources
+        inner = [column for name in names for column in sources.get(name, (name,))]
+        return list(dict.fromkeys(inner)) or list(next(iter(sources.values())))
 
     def _recut(
         self,
@@ -193,15 +177,12 @@ class UnfoldedTable:
     ) -> Iterator[dict[str, Array]]:
         """Yield unfolded blocks of `size`, the last one shorter; `first` is the number of the first
         row, and `start` what is added to make it one among the rows of all files."""
-        filtered = False
 
         def pieces() -> Iterator[dict[str, Array]]:
-            nonlocal filtered
             row = first
             for block in blocks:
                 count = len(next(iter(block.values())))
-                filtered = NUMBERS in block
-                numbers = block[NUMBERS] if filtered else np.arange(row, row + count)
+                numbers = block.get(NUMBERS, np.arange(row, row + count))
                 yield self._unfold(block, names, numbers, start, file)
                 row += count
 
@@ -209,13 +190,8 @@ class UnfoldedTable:
         head = next(made, None)
         if head is None:
             return
-        every = [*names, NUMBERS] if filtered else list(names)
-
-        def all_pieces() -> Iterator[dict[str, Array]]:
-            yield head
-            yield from made
-
-        yield from recut(all_pieces(), every, size, file)
+        every = [*names, NUMBERS] if NUMBERS in head else list(names)
+        yield from recut(_chained(head, made), every, size, file)
 
     def _unfold(
         self,
@@ -225,19 +201,18 @@ class UnfoldedTable:
         start: int,
         file: str,
     ) -> dict[str, Array]:
-        unfolding, unit, per = self.unfolding, self.unfolding.unit, self.unfolding.per
-        columns: dict[str, Array] = {}
-        for name in names:
-            if name == unfolding.role:
-                columns[name] = unfolding.scores(block)
-            elif name == LABELS and unfolding.labels:
-                columns[name] = unfolding.targets(block, Origin(source=file))
-            elif name == unit.column:
-                columns[name] = np.repeat(numbers + start, per)
-            elif name == unit.part:
-                columns[name] = np.tile(np.array(unfolding.names), len(numbers))
-            else:
-                columns[name] = np.repeat(block[name], per, axis=0)
+        sources = self._sources
+        columns = {
+            name: self._made(name, block, numbers + start, file)
+            if name in sources
+            else np.repeat(block[name], self.per, axis=0)
+            for name in names
+        }
         if NUMBERS in block:
-            columns[NUMBERS] = (numbers[:, None] * per + np.arange(per)).ravel()
+            columns[NUMBERS] = (numbers[:, None] * self.per + np.arange(self.per)).ravel()
         return columns
+
+
+def _chained(first: Any, others: Iterable[Any]) -> Iterator[Any]:
+    yield first
+    yield from others

@@ -1,0 +1,131 @@
+"""Soft labels: a distribution over the classes, or votes, in the place of a label.
+
+A row with the distribution q stands for its K outcomes: it is read K times, with each class as the
+label once, and q_k as the weight. Means over these rows are expectations over the outcomes: the NLL
+is the cross-entropy, and calibration errors compare confidences with expected outcomes. Intervals
+resample the K rows together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from calibtool.data.files.reader import Column, Reader
+from calibtool.data.files.roles import Choice, columns_of_key, named, values_of
+from calibtool.data.files.unfolded import UnfoldedTable
+from calibtool.data.predictions import SOFT
+from calibtool.data.unit import Unit
+from calibtool.data.validation import Origin, numeric
+from calibtool.errors import InputError, UsageError
+from calibtool.types import Array
+
+LABELS, WEIGHTS, ROW = "labels", "weights", "row"
+
+
+class SoftLabelTable(UnfoldedTable):
+    """The outcomes of a table's rows: scores, by their role, LABELS, WEIGHTS, ROW and SOFT."""
+
+    def __init__(self, table: Reader, choice: Choice) -> None:
+        super().__init__(table)
+        assert choice.soft_labels is not None
+        kind, values, suffixes = values_of(table.source, table.columns, choice)
+        if kind == "confidence" or choice.labels or choice.labels_file:
+            raise UsageError(
+                "--soft-labels takes the place of --labels, and needs the scores of all classes"
+            )
+        self.role, self.values = kind, values
+        self.shares = columns_of_key(table.source, table.columns, choice.soft_labels)
+        self.weights = named(table.source, table.columns, "weights", choice.weights)
+        self.names = choice.classes or suffixes
+        self.per = self._width(values)
+        if self.per != self._width(self.shares) or self.per < 2:
+            raise InputError(
+                f"{table.source}: {', '.join(self.shares)}: {self._width(self.shares)} shares for "
+                f"{self.per} classes; --soft-labels needs one per class"
+            )
+        self.unit = Unit(ROW, "", "outcomes of soft labels", "rows without a label")
+
+    def _width(self, names: Sequence[str]) -> int:
+        """Return the values per row of these columns."""
+        if len(names) > 1:
+            return len(names)
+        width = self.table.columns[names[0]].width
+        first = self.table.first(names[0]) if width is None else None
+        return width or (0 if first is None or first.ndim < 2 else first.shape[1])
+
+    def renamed(self, choice: Choice) -> Choice:
+        """Return the options with the names of the columns that are made."""
+        names = replace(choice, logits=None, probs=None, score=None, soft_labels=None)
+        names = replace(names, **{self.role: self.role})  # type: ignore[arg-type]
+        classes = tuple(self.names or ())
+        return replace(names, labels=LABELS, weights=WEIGHTS, classes=classes)
+
+    @property
+    def _sources(self) -> dict[str, tuple[str, ...]]:
+        weights = (self.weights,) if self.weights else ()
+        sources: dict[str, tuple[str, ...]] = {self.role: self.values, LABELS: self.values[:1]}
+        sources |= {WEIGHTS: (*self.shares, *weights), ROW: self.values[:1]}
+        return sources | dict.fromkeys(SOFT, self.shares)
+
+    def _columns(self) -> Iterable[Column]:
+        scores, rows = self.table.columns[self.values[0]], self.rows
+        inside = scores.family.rpartition("lists of ")[2]
+        family = f"lists of {inside}"
+        yield Column(self.role, scores.type, self.per, rows, nested=True, family=family)
+        for name in (LABELS, WEIGHTS, ROW, *SOFT):
+            yield Column(name, "double", 1, rows, family="numbers")
+
+    def _made(self, name: str, block: Mapping[str, Array], numbers: Array, file: str) -> Array:
+        if name == self.role:
+            return np.repeat(_joined(block, self.values), self.per, axis=0)
+        if name == LABELS:
+            return np.tile(np.arange(self.per), len(numbers))
+        if name == ROW:
+            return np.repeat(numbers, self.per)
+        shares = self._distribution(block, file, numbers)
+        if name == WEIGHTS:
+            weights = shares.ravel()
+            if self.weights is None:
+                return weights
+            of_rows = numeric(block[self.weights], self.weights, Origin(source=file))
+            return weights * np.repeat(of_rows, self.per)
+        if name == SOFT[0]:
+            value = shares.argmax(axis=1)
+        elif name == SOFT[1]:
+            value = 1 - (shares**2).sum(axis=1)
+        else:
+            logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+            value = -(shares * logs).sum(axis=1)
+        return np.repeat(value, self.per)
+
+    def _distribution(self, block: Mapping[str, Array], file: str, numbers: Array) -> Array:
+        """Return the shares of the classes, (n, K), which sum to 1.
+
+        Raises InputError for negative ones, and for rows of zeros.
+        """
+        place = Origin(
+            source=file, values=self.shares[0], numbers=numbers, locate=self.table.locate
+        )
+        votes = numeric(_joined(block, self.shares), self.shares[0], place).astype(np.float64)
+        sums = votes.sum(axis=1)
+        bad = ~np.isfinite(sums) | (votes < 0).any(axis=1) | (sums <= 0)
+        if bad.any():
+            raise place.first(
+                place.values,
+                bad,
+                sums,
+                "soft labels are no distribution: their shares, or votes, have a negative value or "
+                "sum to 0",
+                "leave out such rows with --filter",
+            )
+        return votes / sums[:, None]
+
+
+def _joined(block: Mapping[str, Array], names: Sequence[str]) -> Array:
+    """Return one column of lists, or several as one."""
+    if len(names) == 1:
+        return block[names[0]]
+    return np.stack([block[name] for name in names], axis=1)
