@@ -31,7 +31,7 @@ from calibtool.data.validation import (
 )
 from calibtool.types import Array, Shown
 
-# Columns of `extra` of soft labels: of the row's distribution q, the likeliest class, 1 - sum of q^2
+# Columns of `extra` of soft labels: of the distribution q of a row, the likeliest class, 1 - sum q^2
 # and the entropy; names that no file will have.
 SOFT = ("likeliest class of the row", "spread of the row", "entropy of the row")
 Kind: TypeAlias = Literal["logits", "probs", "confidence"]
