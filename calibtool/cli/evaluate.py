@@ -77,10 +77,10 @@ def evaluate(
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
     calibtool evaluate 'scores/*.parquet' --dask local:4 --state run.state
     """
+    from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.errors import UsageError
-    from calibtool.evaluation.evaluate import evaluate as measure
     from calibtool.metrics.spec import parse_list
     from calibtool.reports.render import render
 
@@ -201,7 +201,7 @@ def _conventions(
     options: dict[str, Any],
 ) -> str:
     """Return one library's numbers, or the ECE of every library, rendered."""
-    from calibtool.evaluation.evaluate import evaluate as measure
+    from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.metrics.conventions.reproduce import reproduce, spread
     from calibtool.reports.conventions import LibraryComparison, LibraryReport
     from calibtool.reports.render import render

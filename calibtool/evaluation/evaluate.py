@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -14,13 +14,12 @@ from calibtool.calibrators.fit import fit
 from calibtool.data.blocks import Wanted, unit
 from calibtool.data.clusters import clusters
 from calibtool.data.predictions import DataInfo, Predictions
-from calibtool.data.readable import Readable, Recalibrator, variants_of
+from calibtool.data.readable import Readable
 from calibtool.data.rows import Rows, reduce_rows
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
 from calibtool.evaluation.evaluate_cells import evaluate_cells
-from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.notices import (
@@ -33,7 +32,6 @@ from calibtool.evaluation.notices import (
 from calibtool.evaluation.pairs import SHARES, discordant, reach, with_unseen
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
-from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results, bias_of, digest_of
 from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
@@ -41,59 +39,7 @@ from calibtool.intervals.difference import Discordant
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
-from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress
-
-
-def evaluate(
-    predictions: Any,
-    metrics: str | Iterable[str | Spec] = "default",
-    *,
-    calibrator: Recalibrator | None = None,
-    ood: Any = None,
-    cluster: str | None = None,
-    ci: str = "inverted",
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    **keys: Any,
-) -> Report:
-    """Measure predictions.
-
-    Args:
-        predictions: all that `ct.read` takes: a path, `Predictions`, a data frame and more.
-        metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
-        calibrator: also measure the predictions after this calibrator, and the paired difference.
-        ood: out-of-distribution predictions, whose labels are ignored: also measure how well
-            confidence separates them from `predictions`.
-        cluster: a column; rows with equal values (one patient, one user) are resampled together.
-        ci: "inverted" (its intervals cover; metrics that are no calibration errors get a bootstrap
-            with one unseen row, or a closed form), "percentile", "basic", "bca" or "none".
-        resamples: bootstrap replicates, at least 20.
-        level: confidence level of the intervals, in (0, 1).
-        seed: of the replicates; the digits depend on nothing else.
-        threads: as many as there are cores, if None. Changes no digit.
-        progress: called now and then with what is being done and the share that is done.
-        keys: of `ct.load`.
-
-    Raises InputError, UsageError.
-
-    >>> p = Predictions.from_probs([[0.8, 0.2], [0.4, 0.6]], [0, 1])
-    >>> round(evaluate(p, ["ece"], ci="none")["ece"].value, 6)
-    0.3
-    """
-    request = Request.of(
-        read_data(predictions, **keys),
-        metrics,
-        variants_of(calibrator),
-        ood=None if ood is None else read_data(ood, **keys),
-        cluster=cluster,
-        resampling=Resampling(ci, resamples, level, seed),
-        execution=Execution.of(threads, progress),
-    )
-    return report_of(evaluate_variants(request))
 
 
 def evaluate_variants(request: Request) -> Results:

@@ -154,7 +154,7 @@ def choice_of(caller: str, keys: Mapping[str, object]) -> Choice:
     known = [field.name for field in fields(Choice)]
     for name in keys:
         if name == "by":
-            raise UsageError(f"{caller}: by= is an argument of ct.evaluate_by")
+            raise UsageError(f"{caller}: by= is an argument of ct.evaluate")
         if name not in known:
             raise UsageError(f"{caller}: there is no keyword {name!r}{near(name, known)}")
     return Choice(**keys)  # type: ignore[arg-type]
