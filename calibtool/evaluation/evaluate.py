@@ -329,11 +329,12 @@ def report_of(results: Results) -> Report:
         bias=bias_of(results.bias, results.view, results.settings),
         said=score,
         was=outcome,
-        warnings=tuple(results.to_know()),
+        warnings=results.report_warnings(),
         cells=results.cells(),
         digest=results.digest(len(results.variants) - 1),
         view=results.view,
         skipped=results.skipped,
+        notes=results.report_notes(),
     )
     if len(results.variants) > 1:
         report = replace(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+SAMPLES = Path(__file__).parents[1] / "data" / "logs" / "samples"
 LETTERS = ("--options", "A,B,C,D")
 STATED = ("--confidence", "scores.stated.metadata.confidence")
 NESTED = ("--confidence", "out.pred.confidence", "--predictions", "out.pred.label")
@@ -104,6 +106,25 @@ def test_a_log_gives_its_right_numbers(file, view, flags, run, logs):
             assert one["value"] == pytest.approx(wanted, abs=right["edge_rows"] / right["rows"])
         else:
             assert one["value"] == pytest.approx(wanted, abs=near), one["name"]
+
+
+def test_what_was_read_is_a_note_and_no_warning(run, tmp_path):
+    file = SAMPLES / "openai.jsonl"
+    said = json.loads(run("evaluate", file, "--format", "json").out)
+    assert said["warnings"] == []
+    assert any("questions are pooled" in note for note in said["notes"])
+    assert any(note.startswith("left out: ") for note in said["notes"])
+    by = json.loads(run("evaluate", file, "--by", "question", "--format", "json").out)
+    assert by["notes"] == said["notes"]
+    for words in (("evaluate", file), ("check", file, "--require", "ece <= 0.9")):
+        told = run(*words).out
+        assert "Note: left out: " in told
+        assert "Warning" not in told
+    for page in ("page.html", "page.md"):
+        assert run("report", file, "-o", page).code == 0
+        text = (tmp_path / page).read_text()
+        assert "Note: left out: " in text
+        assert "Warning" not in text
 
 
 def test_a_broken_line_is_named(refused, logs):
