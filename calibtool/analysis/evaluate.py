@@ -7,7 +7,8 @@ from typing import Any, overload
 
 from calibtool.analysis.slices import METRICS, SliceReport, evaluate_by
 from calibtool.data.readable import Recalibrator, variants_of
-from calibtool.errors import UsageError
+from calibtool.errors import NoScoresError, UsageError
+from calibtool.evaluation.accuracy_only import accuracy_only
 from calibtool.evaluation.evaluate import evaluate_variants, report_of
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
@@ -95,6 +96,9 @@ def evaluate(
         progress: called now and then with what is being done and the share that is done.
         keys: which column has which role, as for `ct.load`.
 
+    A log that says which answers are right, and nothing of how sure the model was, gives the
+    accuracy alone.
+
     Raises InputError, UsageError.
 
     >>> from calibtool.data.predictions import Predictions
@@ -119,13 +123,21 @@ def evaluate(
             progress=progress,
             **keys,
         )
+    metrics = "default" if metrics is None else metrics
+    resampling = Resampling(ci, resamples, level, seed)
+    try:
+        opened = read(predictions, **keys)
+    except NoScoresError as error:
+        if calibrator is not None or ood is not None:
+            raise
+        return accuracy_only(error, metrics, cluster, resampling)
     request = Request.of(
-        read(predictions, **keys),
-        "default" if metrics is None else metrics,
+        opened,
+        metrics,
         variants_of(calibrator),
         ood=None if ood is None else read(ood, **keys),
         cluster=cluster,
-        resampling=Resampling(ci, resamples, level, seed),
+        resampling=resampling,
         execution=Execution.of(threads, progress),
     )
     return report_of(evaluate_variants(request))

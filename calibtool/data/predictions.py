@@ -31,7 +31,12 @@ from calibtool.data.validation import (
 from calibtool.types import Array, Shown
 
 Kind: TypeAlias = Literal["logits", "probs", "confidence"]
-KIND_NAMES = {"logits": "logits", "probs": "probabilities", "confidence": "confidence only"}
+KIND_NAMES = {
+    "logits": "logits",
+    "probs": "probabilities",
+    "confidence": "confidence only",
+    "correct": "right or wrong, no confidence",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +260,7 @@ class DataInfo:
         source: what to call it in reports.
         rows: their number.
         classes: K, or None for confidences alone.
-        kind: what the values were.
+        kind: what the values were; "correct" where rows were right or wrong, and no more.
         weighted: whether rows had weights.
         filter: the condition on the rows, as written by the user; "" for all.
     """
@@ -263,7 +268,7 @@ class DataInfo:
     source: str
     rows: int
     classes: int | None
-    kind: Kind
+    kind: Kind | Literal["correct"]
     weighted: bool = False
     filter: str = ""
 

@@ -15,7 +15,7 @@ from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
-from calibtool.errors import InputError, UsageError, near
+from calibtool.errors import InputError, NoScoresError, UsageError, near
 
 
 def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
@@ -69,8 +69,11 @@ def source_of(
     except InputError as error:
         if not table.notes:
             raise
-        said = "; ".join([*table.notes, *_accuracy(table)])
-        raise InputError(f"{error} ({said})") from error
+        message = f"{error} ({'; '.join([*table.notes, *_accuracy(table)])})"
+        if isinstance(error, NoScoresError):
+            known = table if "correct" in table.columns else None
+            raise NoScoresError(message, known, choice.filter or "") from error
+        raise InputError(message) from error
     if choice.drop_missing:
         table.optional = frozenset(roles.columns())
     labels, tied = None, None
