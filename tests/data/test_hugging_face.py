@@ -241,3 +241,18 @@ def test_two_columns_of_one_name_are_refused():
         pass
     with pytest.raises(UnreadableError, match="two columns are called 'a'"):
         open_table("s.arrow")
+
+
+@pytest.mark.parametrize("name", ["d", "dict", "dict/test"])
+def test_a_folder_on_a_server_is_refused(name):
+    fsspec = pytest.importorskip("fsspec")
+    dataset(), splits("validation", "test")
+    memory = fsspec.filesystem("memory")
+    memory.put(name, f"/bucket/{name}", recursive=True)
+    with pytest.raises(InputError, match="datasets, which can only be read from this machine"):
+        open_table(f"memory://bucket/{name}")
+
+
+def test_a_folder_by_its_address_on_this_machine(folder):
+    read = ct.load(f"file://{folder}/{dataset()}")
+    assert read.class_names == ("no", "yes")

@@ -14,6 +14,7 @@ from calibtool.data.files.pairs import completed
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
+from calibtool.data.files.store import is_remote, local_path
 from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, NoScoresError, UsageError, near
 
@@ -25,9 +26,10 @@ def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
     cannot be read, UsageError for options that their format does not know.
     """
     choice = choice or Choice()
-    if is_dataset(path) and choice.reader is None:
-        return open_dataset(str(path), choice)
-    files = find(str(path))
+    text = str(path)
+    if choice.reader is None and not is_remote(text) and is_dataset(local_path(text)):
+        return open_dataset(local_path(text), choice)
+    files = find(text)
     if files.suffix(files.paths[0]) == ".cells":
         raise InputError(
             f"{files.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "

@@ -332,7 +332,9 @@ def _answer(sample: Sample, answers: tokens.Answers, shown: str) -> str | None:
         return ERRORED if sample.get("error") else NO_LOGPROBS
     if len(targets(sample)) > 1:
         return SEVERAL_TARGETS
-    position = tokens.last_option(tokens.chat_texts(listed, fail), answers.options)
+    texts = tokens.chat_texts(listed, fail)
+    tokens.require_whole(texts, answers.options, fail)
+    position = tokens.last_option(texts, answers.options)
     if position is None:
         return NO_OPTION
     token = tokens.chat_token(listed[position], fail)
