@@ -8,6 +8,7 @@ import numpy as np
 
 from calibtool.data.files.source import Source
 from calibtool.errors import InputError
+from calibtool.formatting import row_name
 from calibtool.types import Array
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def clusters(predictions: Any, column: str) -> Array:
         raise InputError(f"{place}: has {len(values):,} values for {predictions.rows:,} rows")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values)))
-        raise InputError(f"{place}: row {row} (counting from 0) is not a finite number")
+        raise InputError(f"{place}: {row_name(row)} is not a finite number")
     _, numbers = np.unique(values, return_inverse=True)
     count = int(numbers.max(initial=-1)) + 1
     if count < FEWEST:

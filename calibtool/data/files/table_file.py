@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from calibtool.data.files.arrow_file import errors, with_keys
 from calibtool.data.files.streams import Stream
+from calibtool.formatting import row_name
 
 
 class TableFile(Protocol):
@@ -69,7 +70,7 @@ class OnePiece:
         raise NotImplementedError
 
     def place(self, row: int) -> str:
-        return f"row {row} (counting from 0)"
+        return row_name(row)
 
     def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
         yield None, 0, self.rows
