@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, SupportsInt
 
 
 class CalibtoolError(Exception):
@@ -92,6 +92,15 @@ def echo(text: object) -> str:
     ("'a\\\\nb'", "'3'")
     """
     return repr(brief(str(text)))
+
+
+def row_name(number: SupportsInt) -> str:
+    """Return what messages call a row by its number, where a file has no lines.
+
+    >>> row_name(3)
+    'row 3 (counting from 0)'
+    """
+    return f"row {int(number)} (counting from 0)"
 
 
 # why a metric is not available from confidences alone

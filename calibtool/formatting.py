@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple, SupportsInt
+from typing import Any, NamedTuple
 
 DEFAULT_LEVEL = 0.95  # of intervals, as everywhere in this package
 DIGITS = 4  # decimals: of a calibration error, more are noise below millions of rows
@@ -337,15 +337,6 @@ def p_value(value: float | None) -> str:
     if value < 1e-3:
         return "<0.001"
     return f"{value:.3f}" if f"{value:.3f}" != "0.050" else f"{value:.7g}"
-
-
-def row_name(number: SupportsInt) -> str:
-    """Return what messages call a row by its number, where a file has no lines.
-
-    >>> row_name(3)
-    'row 3 (counting from 0)'
-    """
-    return f"row {int(number)} (counting from 0)"
 
 
 class Lines(str):

@@ -25,8 +25,7 @@ from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.data.files.document import Entry
 from calibtool.data.predictions import Predictions
 from calibtool.data.validation import texts
-from calibtool.errors import InputError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 # How str() shows the values that stand for "missing" in columns of objects: None, float and NumPy

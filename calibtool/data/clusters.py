@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibtool.data.files.source import Source
-from calibtool.errors import InputError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Variant
 from calibtool.data.validation import texts
-from calibtool.errors import InputError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 IDS = ("id", "ids", "row_id", "sample_id", "example_id", "uid")  # names of id columns

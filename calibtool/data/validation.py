@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibtool.errors import CalibtoolError, InputError, brief
-from calibtool.formatting import row_name
+from calibtool.errors import CalibtoolError, InputError, brief, row_name
 from calibtool.types import Array
 
 # A row of probabilities may miss 1 by this much, by bytes per value: the rounding of the type it

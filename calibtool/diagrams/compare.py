@@ -18,10 +18,9 @@ from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import Smooth, percentiles, smoother
 from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
-from calibtool.errors import UsageError
+from calibtool.errors import UsageError, row_name
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
-from calibtool.formatting import row_name
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array, silent
 

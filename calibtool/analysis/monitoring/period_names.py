@@ -15,8 +15,7 @@ import numpy as np
 from calibtool.data.files.find import find
 from calibtool.data.files.formats import SUFFIXES
 from calibtool.data.files.store import is_remote
-from calibtool.errors import InputError, UsageError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, UsageError, row_name
 from calibtool.types import Array
 
 CALENDAR = ("day", "week", "month")

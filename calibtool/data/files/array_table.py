@@ -13,8 +13,7 @@ import numpy as np
 
 from calibtool.data.files.archive import require_room
 from calibtool.data.files.reader import Column, Part, Skipped
-from calibtool.errors import InputError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 DIMENSIONS = 32  # numpy 1 has no arrays of more

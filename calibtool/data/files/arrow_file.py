@@ -16,8 +16,7 @@ from pyarrow import csv, fs, parquet
 from calibtool.data.files import secrets, store
 from calibtool.data.files.find import FileSet
 from calibtool.data.files.reader import TWICE, repeated
-from calibtool.errors import InputError, UnreadableError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, UnreadableError, row_name
 
 # Most bytes of a csv file that are parsed at once. The first block decides the types of columns, so
 # the block is the file, unless that would take too much memory (pyarrow's own limit is 2 GB).

@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from calibtool.data.files.reader import TWICE, UNKNOWN, Column, Part, Skipped, repeated
-from calibtool.errors import InputError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 # Rows that a partition is assumed to have, since counting them would compute it. Used for the

@@ -22,8 +22,7 @@ from pyarrow import json as arrow_json
 from calibtool.data.files.arrow_file import errors
 from calibtool.data.files.table_file import Whole
 from calibtool.data.logs import records
-from calibtool.errors import UnreadableError, brief
-from calibtool.formatting import row_name
+from calibtool.errors import UnreadableError, brief, row_name
 from calibtool.parallel import cores, ordered
 
 # Bytes of lines that are parsed at once: enough for pyarrow to be at full speed, and with a few

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from calibtool.data.files.arrow_file import errors, with_keys
 from calibtool.data.files.streams import Stream
-from calibtool.formatting import row_name
+from calibtool.errors import row_name
 
 
 class TableFile(Protocol):

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from calibtool.data.files.reader import RECORDS, Column
-from calibtool.errors import InputError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 # Most bytes of the texts of one column that are kept at a time. numpy gives every text the room of

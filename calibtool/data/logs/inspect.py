@@ -28,7 +28,7 @@ from calibtool.data.logs.inspect_samples import (
     where,
 )
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.own_columns import complete, is_missing, own_columns, require_found
+from calibtool.data.logs.typed import complete, is_missing, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError, echo, near
 from calibtool.formatting import counted
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from calibtool.data.files.roles import ALIASES, SCORES, Choice, has_role
 from calibtool.data.logs import records, responses, tokens
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.own_columns import complete, own_columns, require_found
+from calibtool.data.logs.typed import complete, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError
 from calibtool.formatting import counted
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from calibtool.data.files.open import open_table
 from calibtool.data.files.reader import Reader
-from calibtool.errors import InputError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, row_name
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows
 from calibtool.train.data.text import Texts
 from calibtool.train.data.validation import (

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from calibtool.errors import InputError
-from calibtool.formatting import row_name
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells the axis of channels from height and width
