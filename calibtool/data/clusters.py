@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # (measured in benchmarks/clusters.py).
 FEWEST = 30
 
+# What a reader says of rows that hang together, at the end of a note: {} is the column
+ADVICE = ": pass --cluster {}"
+
 
 def clusters(predictions: Any, column: str) -> Array:
     """Return the number of each row's cluster, (N,) int64, from a column of a file or of `extra`.

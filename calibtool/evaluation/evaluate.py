@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -12,7 +12,7 @@ import numpy as np
 from calibtool.calibrators.crossfit import cross_fit
 from calibtool.calibrators.fit import fit
 from calibtool.data.blocks import Wanted, unit
-from calibtool.data.clusters import clusters
+from calibtool.data.clusters import ADVICE, clusters
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import Rows, reduce_rows
@@ -194,8 +194,17 @@ def evaluate_rows(request: Request) -> RowResults:
         bias,
         tuple(collected),
         getattr(predictions, "skipped", ()),
-        getattr(predictions, "notes", ()),
+        _followed(getattr(predictions, "notes", ()), request.cluster),
     )
+
+
+def _followed(notes: Iterable[str], cluster: str | None) -> tuple[str, ...]:
+    """Return what was read without the advice on clusters that was followed.
+
+    >>> _followed(["2 ids with several rows: pass --cluster id"], "id")
+    ('2 ids with several rows',)
+    """
+    return tuple(note.removesuffix(ADVICE.format(cluster)) for note in notes)
 
 
 # ------------------------------------------------------------------ the pass over the rows

@@ -130,6 +130,19 @@ def test_what_was_read_is_a_note_and_no_warning(run, tmp_path):
         assert "Warning" not in text
 
 
+def test_the_advice_on_clusters_is_not_repeated_where_it_was_followed(run):
+    file = SAMPLES / "mc.json"
+    log = json.loads(file.read_text())
+    for sample in [*log["samples"]]:
+        log["samples"].append({**sample, "epoch": 2})
+    Path("twice.json").write_text(json.dumps(log))
+    flags = ("evaluate", "twice.json", "--options", "A,B,C,D", "--metrics", "ece")
+    assert "which are correlated: pass --cluster id" in run(*flags).out.replace("\n", " ")
+    told = run(*flags, "--cluster", "id").out
+    assert "which are correlated" in told
+    assert "pass --cluster" not in told
+
+
 def test_a_broken_line_is_named(refused, logs):
     refused("evaluate", logs / "plain/broken_line18.jsonl", says=("line 18",))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
 
+from calibtool.data.clusters import ADVICE
 from calibtool.data.files.roles import SCORES, Choice
 from calibtool.data.logs import records, tokens
 from calibtool.data.logs.inspect_samples import (
@@ -187,8 +188,8 @@ class _Reading:
         repeated = sum(n > 1 for n in Counter(map(str, ids)).values())
         if repeated:
             notes.append(
-                f"{counted(repeated, 'id')} with several rows (epochs), which are correlated: "
-                "pass --cluster id"
+                f"{counted(repeated, 'id')} with several rows (epochs), which are correlated"
+                + ADVICE.format("id")
             )
         return notes
 
