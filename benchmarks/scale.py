@@ -56,20 +56,20 @@ def work():
     ).collect()
 """,
     "ece": """
-from calibtool.evaluation.evaluate import evaluate
+from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files.open import open_source; from calibtool.data.files.roles import Choice
 def work():
     source = open_source({path!r}, Choice(score="p", labels="clicked"))
     evaluate(source, ["ece"], ci="none", threads={threads})
 """,
     "ece with its interval": """
-from calibtool.evaluation.evaluate import evaluate
+from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files.open import open_source; from calibtool.data.files.roles import Choice
 def work():
     evaluate(open_source({path!r}, Choice(score="p", labels="clicked")), ["ece"], threads={threads})
 """,
     "default": """
-from calibtool.evaluation.evaluate import evaluate
+from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files.open import open_source; from calibtool.data.files.roles import Choice
 def work():
     evaluate(open_source({path!r}, Choice(score="p", labels="clicked")), threads={threads})
@@ -89,14 +89,14 @@ def work():
     list(ordered(one, source.parts(), {threads}))
 """,
     "logits": """
-from calibtool.evaluation.evaluate import evaluate
+from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files.open import open_source
 def work():
     specs = ["accuracy", "nll", "brier", "ece"]
     evaluate(open_source({path!r}), specs, ci="none", threads={threads})
 """,
     "logits, default": """
-from calibtool.evaluation.evaluate import evaluate
+from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files.open import open_source
 def work():
     evaluate(open_source({path!r}), ci="none", threads={threads})

@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import feather
 
+from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files import arrow_file
 from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
-from calibtool.evaluation.evaluate import evaluate
 
 HERE = Path(__file__).parent
 REPEATS = 7

@@ -23,7 +23,7 @@ _HOME = {
     "cells": "calibtool.streaming.summarize",
     "check": "calibtool.gate.check",
     "compare": "calibtool.analysis.comparison",
-    "evaluate": "calibtool.evaluation.evaluate",
+    "evaluate": "calibtool.analysis.evaluate",
     "evaluate_by": "calibtool.analysis.slices",
     "fit": "calibtool.calibrators.fit",
     "from_dask": "calibtool.streaming.engines.dask_frame",
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from calibtool import plot as plot
     from calibtool import sklearn as sklearn
     from calibtool.analysis.comparison import compare as compare
+    from calibtool.analysis.evaluate import evaluate as evaluate
     from calibtool.analysis.monitoring.monitor import monitor as monitor
     from calibtool.analysis.selection import select as select
     from calibtool.analysis.significance.run import significance as significance
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
     from calibtool.data.files.open import scan as scan
     from calibtool.data.predictions import Predictions as Predictions
     from calibtool.errors import CalibtoolError as CalibtoolError
-    from calibtool.evaluation.evaluate import evaluate as evaluate
     from calibtool.evaluation.report import Report as Report
     from calibtool.gate.check import check as check
     from calibtool.intervals.estimate import Estimate as Estimate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, SupportsInt
 
 
 class CalibtoolError(Exception):
@@ -29,6 +30,20 @@ class UnreadableError(InputError):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.reason}"
+
+
+class NoScoresError(InputError):
+    """A file has no logits, probabilities or confidences.
+
+    Attributes:
+        outcomes: the open table, if its column "correct" says which rows are right; or None.
+        filter: the condition on its rows, as the user wrote it; "" for all.
+    """
+
+    def __init__(self, message: str, outcomes: Any = None, condition: str = "") -> None:
+        super().__init__(message)
+        self.outcomes = outcomes
+        self.filter = condition
 
 
 class UsageError(CalibtoolError):
@@ -77,6 +92,15 @@ def echo(text: object) -> str:
     ("'a\\\\nb'", "'3'")
     """
     return repr(brief(str(text)))
+
+
+def row_name(number: SupportsInt) -> str:
+    """Return what messages call a row by its number, where a file has no lines.
+
+    >>> row_name(3)
+    'row 3 (counting from 0)'
+    """
+    return f"row {int(number)} (counting from 0)"
 
 
 # why a metric is not available from confidences alone

@@ -1,6 +1,7 @@
 """Diagrams on your own matplotlib Axes: `ct.plot.reliability(p, ax=ax)`.
 
-There is one function per kind of diagram. It computes the data of the diagram, draws them and
+There is one function per kind of diagram. It takes what `ct.read` takes, or several such by name
+({name: data}), with the keys of `ct.read`. It computes the data of the diagram, draws them and
 returns them: numbers for everything that is drawn. Without `ax` it draws on `matplotlib.pyplot`'s
 current Axes. Diagrams of several panels take the place of the Axes in its grid of subplots.
 `figure`, `save` and `svg` make whole pictures of the data. The functions are made from the table of
@@ -10,14 +11,14 @@ kinds; their options are those of `compute` in `calibtool.diagrams`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
+from calibtool.data.predictions import Predictions
 from calibtool.diagrams.figure import draw, figure, save, svg
-from calibtool.diagrams.inputs import Named
 from calibtool.diagrams.registry import KINDS, module_of
-from calibtool.streaming.read import keys_in
+from calibtool.streaming.read import are_named, keys_in, read_named
 from calibtool.streaming.read import read as read_data
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Plot(Protocol[D_co]):
 
     def __call__(
         self,
-        predictions: Named,
+        predictions: Any,
         *required: Any,
         ax: Axes | None = None,
         style: str = "paper",
@@ -87,20 +88,23 @@ def __dir__() -> list[str]:
 def _function(name: str, kind: str) -> Plot[Any]:
     """Return the function of a kind, with the signature of its `compute`, `ax` and `style`."""
     module = module_of(kind)
+    hints = get_type_hints(module.compute)
+    others = {option for option, hint in hints.items() if hint == Predictions | None}
 
     def function(
-        predictions: Named,
+        predictions: Any,
         *required: Any,
         ax: Axes | None = None,
         style: str = "paper",
         **options: Any,
     ) -> Any:
         keys = keys_in(options)
-        if isinstance(predictions, Mapping) and all(isinstance(k, str) for k in predictions):
-            several = {name: read_data(one, **keys) for name, one in predictions.items()}
-            data = module.compute(several, *required, **options)
-        else:
-            data = module.compute(read_data(predictions, **keys), *required, **options)
+        for other in others:
+            if options.get(other) is not None:
+                options[other] = read_data(options[other], **keys).load()
+        several = are_named(predictions)
+        opened = (read_named if several else read_data)(predictions, **keys)
+        data = module.compute(opened, *required, **options)
         if ax is None:
             import matplotlib.pyplot as plt
 

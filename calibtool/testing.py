@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from calibtool.data.files.open import open_source
-from calibtool.data.readable import Readable, Recalibrator
-from calibtool.gate.baseline import Saved, read_saved
+from calibtool.data.readable import Recalibrator
+from calibtool.gate.baseline import read_saved
 from calibtool.gate.check import check
 from calibtool.gate.outcome import Outcome
 from calibtool.reports.render import render
 
 
 def assert_calibrated(
-    predictions: Readable | str | Path,
+    predictions: Any,
     *requirements: str,
     mode: str = "tolerate",
-    baseline: Readable | Saved | str | Path | None = None,
+    baseline: Any = None,
     calibrator: Recalibrator | None = None,
     inconclusive: Literal["pass", "fail"] = "fail",
     **options: Any,
@@ -25,14 +24,14 @@ def assert_calibrated(
     """Assert that predictions meet requirements.
 
     Args:
-        predictions: in memory, or the path of a file.
+        predictions: all that `ct.read` takes: a path, `Predictions`, a data frame and more.
         requirements: such as "ece <= 0.03", "worst(ece by class) <= 0.1".
         mode: "tolerate", "prove" or "point", as in `calibtool check`.
-        baseline: what delta(...) compares with: predictions, or the path of a file of predictions
-            or of a saved report.
+        baseline: what delta(...) compares with: predictions in the same forms, or the path of a
+            saved report.
         calibrator: applied to the predictions before they are checked.
         inconclusive: how an inconclusive verdict (too few rows) counts.
-        options: options of `calibtool.evaluate`.
+        options: options of `ct.check`, and which column has which role, as for `ct.load`.
 
     Returns the outcome. Raises AssertionError with the table that `calibtool check` prints.
 
@@ -43,7 +42,7 @@ def assert_calibrated(
     """
     __tracebackhide__ = True  # pytest shows the caller's line
     outcome = check(
-        _opened(predictions),
+        predictions,
         requirements,
         mode=mode,
         baseline=None if baseline is None else _baseline(baseline),
@@ -57,13 +56,8 @@ def assert_calibrated(
     return outcome
 
 
-def _opened(predictions: Readable | str | Path) -> Readable:
-    """Return predictions, or a source of the file at a path."""
-    return open_source(predictions) if isinstance(predictions, str | Path) else predictions
-
-
-def _baseline(baseline: Readable | Saved | str | Path) -> Readable | Saved:
-    """Return predictions, a source, or the report saved in a JSON file."""
+def _baseline(baseline: Any) -> Any:
+    """Return the report that is saved in a JSON file, or what was given."""
     if isinstance(baseline, str | Path) and Path(baseline).suffix.lower() == ".json":
         return read_saved(baseline)
-    return baseline if isinstance(baseline, Saved) else _opened(baseline)
+    return baseline

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from calibtool.analysis.candidate import NOTHING, Candidate, choose
+from calibtool.analysis.evaluate import evaluate
 from calibtool.analysis.harm import Losses, harmed
 from calibtool.calibrators.calibrator import Calibrator, finish, require_classes, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
@@ -25,7 +26,6 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError, FitError, UsageError
 from calibtool.evaluation.collect import resample
-from calibtool.evaluation.evaluate import evaluate
 from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.streams import Stream, generator
+from calibtool.streaming.read import read
 from calibtool.types import Array, Progress, Shown, silent
 
 # Most values of a column that have a slice each; the rarer ones are joined. Two columns then have
@@ -107,7 +109,7 @@ class SliceSearch(Shown):
 
 
 def search_slices(
-    predictions: Readable,
+    predictions: Any,
     columns: Sequence[str] | None = None,
     *,
     pairs: bool = True,
@@ -115,11 +117,12 @@ def search_slices(
     level: float = 0.95,
     seed: int = 0,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> SliceSearch:
     """Search for the slices with the worst calibration.
 
     Args:
-        predictions: a file, or predictions with columns in `extra`.
+        predictions: all that `ct.read` takes; `Predictions` with the columns in `extra`.
         columns: columns to search, pseudo-columns included; None for all of them.
         pairs: whether pairs of values of two columns are slices too.
         cluster: column of clusters. Rows with equal values are correlated and stay in one half; by
@@ -127,6 +130,7 @@ def search_slices(
         level: 1 - level is the largest probability of reporting any false slice.
         seed: seed of the halves.
         progress: called with the name of the step and the share of it that is done.
+        keys: which column has which role, as for `ct.load`.
 
     Raises:
         InputError: there are no labels, or no column can be searched.
@@ -134,9 +138,10 @@ def search_slices(
     """
     require_level(level)
     require_seed(seed)
-    unit: Unit | None = getattr(predictions, "unit", None)
+    data = read(predictions, **keys)
+    unit: Unit | None = getattr(data, "unit", None)
     cluster = cluster or (unit.column if unit else None)
-    rows, names = _load(predictions, columns, cluster)
+    rows, names = _load(data, columns, cluster)
     parts, skipped = _parts(rows, names, explicit=columns is not None)
     if not parts:
         why = f" ({'; '.join(skipped)})" if skipped else ""

@@ -109,7 +109,7 @@ class SliceReport(Shown):
         parts: slices by each `by` that was asked for.
         level: confidence level of the intervals; None without intervals.
         tests: number of p-values that were corrected together.
-        warnings: what the reader should know about the data.
+        warnings, notes: of the data, as in a `Report`.
     """
 
     data: DataInfo
@@ -119,6 +119,7 @@ class SliceReport(Shown):
     level: float | None
     tests: int
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_by(
@@ -185,7 +186,7 @@ def _from_rows(
     # parted before the calibrator: it must not move rows between slices
     parted = [partition(rows, by) for by in every_by]
     if calibrator is not None:
-        rows = replace(calibrator(rows), source=rows.source, extra=rows.extra)
+        rows = replace(calibrator(rows), source=rows.source, extra=rows.extra, notes=rows.notes)
     whole = _report_on(request, rows)
     count = sum(len(part.large) for part in parted)
     done = 0
@@ -254,7 +255,7 @@ def _from_summaries(
             for _, summary in named[1:]:
                 total += summary
             total = replace(total, source=source.source, skipped=source.skipped)
-            whole = _report_on(request, total)
+            whole = replace(_report_on(request, total), notes=source.notes)
         results, small = [], []
         for name, summary in named:
             if summary.rows < FEW:
@@ -366,6 +367,7 @@ def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> Sli
         whole.level,
         len(p_values),
         whole.warnings,
+        whole.notes,
     )
 
 

@@ -25,7 +25,7 @@ from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.data.files.document import Entry
 from calibtool.data.predictions import Predictions
 from calibtool.data.validation import texts
-from calibtool.errors import InputError
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 # How str() shows the values that stand for "missing" in columns of objects: None, float and NumPy
@@ -219,7 +219,7 @@ def group_names(predictions: Predictions, column: str) -> Array:
     missing = np.array([not isinstance(v, str) and str(v) in MISSING for v in values.tolist()])
     if missing.any():
         raise InputError(
-            f"{where}: {int(missing.sum()):,} rows have no value to group by, the first is row "
-            f"{int(np.argmax(missing))} (counting from 0); fill them in, or drop them"
+            f"{where}: {int(missing.sum()):,} rows have no value to group by, the first is "
+            f"{row_name(np.argmax(missing))}; fill them in, or drop them"
         )
     return texts(values, where)

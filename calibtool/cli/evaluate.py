@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
+
+if TYPE_CHECKING:
+    from calibtool.errors import NoScoresError
+
+INTERVALS = ("ci", "resamples", "level", "seed")
 
 
 def command(name: str) -> click.Command:
@@ -77,29 +82,25 @@ def evaluate(
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
     calibtool evaluate 'scores/*.parquet' --dask local:4 --state run.state
     """
+    from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
-    from calibtool.errors import UsageError
-    from calibtool.evaluation.evaluate import evaluate as measure
+    from calibtool.errors import NoScoresError
     from calibtool.metrics.spec import parse_list
     from calibtool.reports.render import render
 
-    if library or conventions:
-        _alone(click.get_current_context())
-    if plot and (format_ != "table" or library or conventions):
-        raise UsageError(
-            "--plot can only be combined with --format table; use calibtool plot to write images"
-        )
-    if by and (plot or library or conventions or ood or signatures):
-        raise UsageError(
-            "--by cannot be combined with --plot, --as, --conventions, --ood or --signatures"
-        )
-    if options["state"] and (by or plot):
-        raise UsageError("--state resumes a single pass and cannot be combined with --by or --plot")
+    _require_possible(click.get_current_context())
     # before anything is opened: a mistyped metric costs no reading and no cluster
     specs = parse_list(_default(by, options) if metrics is None else metrics)
     fitted = load_calibrator(calibrator) if calibrator else None
-    source = shared.readable(file, options, fitted.columns if fitted else ())
+    given = {name: options[name] for name in ("cluster", *INTERVALS)}
+    try:
+        source = shared.readable(file, options, fitted.columns if fitted else ())
+    except NoScoresError as error:
+        if library or conventions or by or plot or fitted or ood or options.get("state"):
+            raise
+        out.emit(_accuracy(error, specs, given, format_, output), output)
+        return
     if library or conventions:
         with out.progress() as progress:
             text = _conventions(source, library, format_, out.terminal(output), progress, options)
@@ -118,6 +119,44 @@ def evaluate(
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
         text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
     out.emit(text + drawn, output)
+
+
+def _require_possible(context: click.Context) -> None:
+    """Refuse options that cannot be combined. Raises UsageError."""
+    from calibtool.errors import UsageError
+
+    given = context.params
+    library = given["library"] or given["conventions"]
+    if library:
+        _alone(context)
+    if given["plot"] and (given["format_"] != "table" or library):
+        raise UsageError(
+            "--plot can only be combined with --format table; use calibtool plot to write images"
+        )
+    if given["by"] and (given["plot"] or library or given["ood"] or given["signatures"]):
+        raise UsageError(
+            "--by cannot be combined with --plot, --as, --conventions, --ood or --signatures"
+        )
+    if given["state"] and (given["by"] or given["plot"]):
+        raise UsageError("--state resumes a single pass and cannot be combined with --by or --plot")
+
+
+def _accuracy(
+    error: NoScoresError,
+    specs: list[Any],
+    options: dict[str, Any],
+    format_: str,
+    output: str | None,
+) -> str:
+    """Return the accuracy of a log without confidences, rendered."""
+    from calibtool.cli import output as out
+    from calibtool.evaluation.accuracy_only import accuracy_only
+    from calibtool.evaluation.resampling import Resampling
+    from calibtool.reports.render import render
+
+    cluster = options.pop("cluster")
+    report = accuracy_only(error, specs, cluster, Resampling(**options))
+    return render(report, format_, **out.terminal(output))
 
 
 def _default(by: tuple[str, ...], options: dict[str, Any]) -> Any:
@@ -165,7 +204,7 @@ def _picture(
     from calibtool.cli import output as out
     from calibtool.diagrams import reliability, terminal
 
-    intervals = {name: options[name] for name in ("ci", "resamples", "level", "seed")}
+    intervals = {name: options[name] for name in INTERVALS}
     calibrators = [] if fitted is None else [fitted]
     data = reliability.compute(source, calibrators=calibrators, progress=progress, **intervals)
     return "\n" + terminal.reliability(data, **out.terminal(output), letters=out.encoding(output))
@@ -204,7 +243,7 @@ def _conventions(
     options: dict[str, Any],
 ) -> str:
     """Return one library's numbers, or the ECE of every library, rendered."""
-    from calibtool.evaluation.evaluate import evaluate as measure
+    from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.metrics.conventions.reproduce import reproduce, spread
     from calibtool.reports.conventions import LibraryComparison, LibraryReport
     from calibtool.reports.render import render

@@ -131,11 +131,11 @@ def _option(parameter: inspect.Parameter, hint: Any, docstring: str) -> Any:
 
 def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -> None:
     """Run a fit command: read, fit, report, write."""
+    from calibtool.analysis.evaluate import evaluate
     from calibtool.calibrators.fit import fit
     from calibtool.cli import output
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
-    from calibtool.evaluation.evaluate import evaluate
     from calibtool.evaluation.wording import harms
     from calibtool.metrics.resolve import defaults
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibtool.data.files.source import Source
-from calibtool.errors import InputError
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Fewest clusters that can be resampled. With fewer, intervals do not have their coverage
 # (measured in benchmarks/clusters.py).
 FEWEST = 30
+
+# What a reader says of rows that hang together, at the end of a note: {} is the column
+ADVICE = ": pass --cluster {}"
 
 
 def clusters(predictions: Any, column: str, fewest: int = FEWEST) -> Array:
@@ -32,7 +35,7 @@ def clusters(predictions: Any, column: str, fewest: int = FEWEST) -> Array:
         raise InputError(f"{place}: has {len(values):,} values for {predictions.rows:,} rows")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values)))
-        raise InputError(f"{place}: row {row} (counting from 0) is not a finite number")
+        raise InputError(f"{place}: {row_name(row)} is not a finite number")
     _, numbers = np.unique(values, return_inverse=True)
     count = int(numbers.max(initial=-1)) + 1
     if count < fewest:

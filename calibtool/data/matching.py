@@ -16,7 +16,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Variant
 from calibtool.data.validation import texts
-from calibtool.errors import InputError
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 IDS = ("id", "ids", "row_id", "sample_id", "example_id", "uid")  # names of id columns
@@ -194,7 +194,7 @@ def _require_same_rows(first: Predictions, other: Predictions, column: str | Non
             advice = "" if column else f"; for the same rows in another order, {ids}"
             raise InputError(
                 f"{pair}: labels differ in {int(differ.sum()):,} of {first.rows:,} rows "
-                f"({matched}), the first in row {row} (counting from 0): {other.labels[row]} and "
+                f"({matched}), the first in {row_name(row)}: {other.labels[row]} and "
                 f"{first.labels[row]}; only predictions on the same rows can be paired{advice}"
             )
     if other.weights is None:
@@ -209,5 +209,5 @@ def _require_same_rows(first: Predictions, other: Predictions, column: str | Non
         row = int(np.argmax(differ))
         raise InputError(
             f"{pair}: weights differ in {int(differ.sum()):,} rows ({matched}), the first in "
-            f"row {row} (counting from 0); paired rows must have the same weight"
+            f"{row_name(row)}; paired rows must have the same weight"
         )

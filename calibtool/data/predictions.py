@@ -31,11 +31,16 @@ from calibtool.data.validation import (
 )
 from calibtool.types import Array, Shown
 
-# Columns of `extra` of soft labels: of the distribution q of a row, the likeliest class, 1 - sum q^2
-# and the entropy; names that no file will have.
+# Columns of `extra` of soft labels: of the distribution q of a row, its likeliest class, its spread
+# (1 - sum of q^2) and its entropy; names that no file will have.
 SOFT = ("likeliest class of the row", "spread of the row", "entropy of the row")
 Kind: TypeAlias = Literal["logits", "probs", "confidence"]
-KIND_NAMES = {"logits": "logits", "probs": "probabilities", "confidence": "confidence only"}
+KIND_NAMES = {
+    "logits": "logits",
+    "probs": "probabilities",
+    "confidence": "confidence only",
+    "correct": "right or wrong, no confidence",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +272,7 @@ class DataInfo:
         source: what to call it in reports.
         rows: their number.
         classes: K, or None for confidences alone.
-        kind: what the values were.
+        kind: what the values were; "correct" where rows were right or wrong, and no more.
         weighted: whether rows had weights.
         filter: the condition on the rows, as written by the user; "" for all.
         unit: the predictions of a row of the file, where it has several ("5 labels per row").
@@ -276,7 +281,7 @@ class DataInfo:
     source: str
     rows: int
     classes: int | None
-    kind: Kind
+    kind: Kind | Literal["correct"]
     weighted: bool = False
     filter: str = ""
     unit: str = ""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibtool.errors import CalibtoolError, InputError, brief
+from calibtool.errors import CalibtoolError, InputError, brief, row_name
 from calibtool.types import Array
 
 # A row of probabilities may miss 1 by this much, by bytes per value: the rounding of the type it
@@ -56,7 +56,7 @@ class Origin:
     def row(self, index: int) -> str:
         """Return what to call the row at `index` of these values."""
         number = self.first_row + index if self.numbers is None else int(self.numbers[index])
-        return self.locate(number) if self.locate else f"row {number} (counting from 0)"
+        return self.locate(number) if self.locate else row_name(number)
 
     def first(self, key: str, bad: Array, values: Array, what: str, advice: str = "") -> InputError:
         """Return an error that says how many rows are `bad`, (n,) bool, and which is the first."""

@@ -18,7 +18,7 @@ from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import Smooth, percentiles, smoother
 from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
-from calibtool.errors import UsageError
+from calibtool.errors import UsageError, row_name
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.intervals.estimate import Estimate
@@ -165,7 +165,7 @@ def _require_same_rows(a: Predictions, b: Predictions) -> None:
     if a.labels is not None and b.labels is not None and (a.labels != b.labels).any():
         row = int(np.flatnonzero(a.labels != b.labels)[0])
         raise UsageError(
-            f"{a.source} and {b.source}: the labels of row {row} (counting from 0) differ; compare "
+            f"{a.source} and {b.source}: the labels of {row_name(row)} differ; compare "
             "needs two models on the same rows, in the same order"
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 import numpy as np
 
 from calibtool.calibrators.calibrator import require_fit
+from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import METHODS, finite_options, module_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 TITLES = ("NLL", "ECE")
 METRICS = ("nll", "ece")
+OF_CONFIDENCES = ("nll(view=top)", "ece")  # the same of confidences alone
 NAMES = ("name", "value", "corrected", "low", "high", "signature")
 
 
@@ -102,15 +104,17 @@ def compute(
     Args:
         predictions: one set, with labels; cross-fitted in 5 stratified folds if there is no test
             set.
-        methods: names of calibrators, or None for all.
+        methods: names of calibrators, or None for all that can be fitted.
         test: rows to measure on, instead of cross-fitting.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises FitError if no calibrator can be fitted.
     """
     rows = only(predictions).load()
-    require_fit(rows)
-    names = list(METHODS if methods is None else dict.fromkeys(methods))
+    require_fit(as_classes(rows))
+    alone = rows.kind == "confidence"
+    able = confidence_methods() if alone else METHODS
+    names = list(able if methods is None else dict.fromkeys(methods))
     for name in names:
         module_of(name)
     variants, notes = [Variant()], []
@@ -124,7 +128,8 @@ def compute(
         report_progress("fitting", done / len(names))
     if len(variants) == 1:
         raise FitError(f"no calibrator could be fitted: {'; '.join(notes)}")
-    results = evaluate_rows(request(measured, METRICS, variants, **shared))
+    metrics = OF_CONFIDENCES if alone else METRICS
+    results = evaluate_rows(request(measured, metrics, variants, **shared))
     gains = [
         Gain(variant.title, results.estimates(k), results.change(k))
         for k, variant in enumerate(variants)

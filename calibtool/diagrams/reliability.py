@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Unpack
 
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable, Variant
+from calibtool.data.slicing import load_with
 from calibtool.diagrams import marks, panels, reliability_curves, series
 from calibtool.diagrams.curve import Curve, Parts, Points, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
@@ -151,7 +152,7 @@ def compute(
     sets: dict[str, Readable] = named(predictions)
     notes: tuple[str, ...] = ()
     if by is not None:
-        sets, notes = groups(only(predictions).load(), by)
+        sets, notes = groups(load_with(only(predictions), [by]), by)
     variants = [Variant(), *(Variant.of(calibrator) for calibrator in calibrators)]
     curves: list[Curve] = []
     data = []

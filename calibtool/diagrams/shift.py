@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
+from calibtool.data.slicing import load_with
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import (
     Parts,
@@ -123,7 +124,7 @@ def compute(
 
     Raises UsageError if the column holds neither numbers nor times.
     """
-    rows = only(predictions).load()
+    rows = load_with(only(predictions), [over])
     values, is_time = _numbers(column(rows, over, "--over"), rows.source, over)
     where = _stretches(values, groups)
     option = "" if view == "auto" else f",view={view}"

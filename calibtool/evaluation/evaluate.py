@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from calibtool.calibrators.crossfit import cross_fit
 from calibtool.calibrators.fit import fit
 from calibtool.data.blocks import Wanted, unit
+from calibtool.data.clusters import ADVICE
 from calibtool.data.predictions import DataInfo, Predictions
-from calibtool.data.readable import Readable, Recalibrator, variants_of
+from calibtool.data.readable import Readable
 from calibtool.data.rows import Rows, reduce_rows
 from calibtool.data.unit import unit_text
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
 from calibtool.evaluation.evaluate_cells import evaluate_cells
-from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.notices import (
@@ -33,7 +33,6 @@ from calibtool.evaluation.notices import (
 from calibtool.evaluation.pairs import SHARES, discordant, reach, with_unseen
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
-from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results, bias_of, digest_of
 from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
@@ -41,59 +40,7 @@ from calibtool.intervals.difference import Discordant
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
-from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress
-
-
-def evaluate(
-    predictions: Any,
-    metrics: str | Iterable[str | Spec] = "default",
-    *,
-    calibrator: Recalibrator | None = None,
-    ood: Any = None,
-    cluster: str | None = None,
-    ci: str = "inverted",
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: Progress | None = None,
-    **keys: Any,
-) -> Report:
-    """Measure predictions.
-
-    Args:
-        predictions: all that `ct.read` takes: a path, `Predictions`, a data frame and more.
-        metrics: spec strings such as ["ece", "classwise-ece(bins=10)"] or "ece,nll".
-        calibrator: also measure the predictions after this calibrator, and the paired difference.
-        ood: out-of-distribution predictions, whose labels are ignored: also measure how well
-            confidence separates them from `predictions`.
-        cluster: a column; rows with equal values (one patient, one user) are resampled together.
-        ci: "inverted" (its intervals cover; metrics that are no calibration errors get a bootstrap
-            with one unseen row, or a closed form), "percentile", "basic", "bca" or "none".
-        resamples: bootstrap replicates, at least 20.
-        level: confidence level of the intervals, in (0, 1).
-        seed: of the replicates; the digits depend on nothing else.
-        threads: as many as there are cores, if None. Changes no digit.
-        progress: called now and then with what is being done and the share that is done.
-        keys: of `ct.load`.
-
-    Raises InputError, UsageError.
-
-    >>> p = Predictions.from_probs([[0.8, 0.2], [0.4, 0.6]], [0, 1])
-    >>> round(evaluate(p, ["ece"], ci="none")["ece"].value, 6)
-    0.3
-    """
-    request = Request.of(
-        read_data(predictions, **keys),
-        metrics,
-        variants_of(calibrator),
-        ood=None if ood is None else read_data(ood, **keys),
-        cluster=cluster,
-        resampling=Resampling(ci, resamples, level, seed),
-        execution=Execution.of(threads, progress),
-    )
-    return report_of(evaluate_variants(request))
 
 
 def evaluate_variants(request: Request) -> Results:
@@ -111,11 +58,13 @@ class RowResults(Results):
 
     Attributes:
         collected, left, said: what the pass kept of each variant, `skipped` and `notes`.
+        no_intervals: why there are none although they were asked for, or "".
     """
 
     collected: tuple[Collected, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
     said: tuple[str, ...] = ()
+    no_intervals: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -189,6 +138,8 @@ class RowResults(Results):
 
     def warnings(self) -> Iterator[str]:
         """Yield what the reader should know about the data."""
+        if self.no_intervals:
+            yield self.no_intervals
         yield from too_few_rows(len(self.collected[0].rows.confidence), self.settings)
         for collected, when in zip(self.collected, ("", " after the calibrator"), strict=False):
             for spec in nlls(self.specs, self.data.classes):
@@ -220,8 +171,8 @@ def evaluate_rows(request: Request) -> RowResults:
     Raises InputError, UsageError.
     """
     predictions = request.predictions
-    cluster, said = request.clusters
-    if said:
+    cluster, no_intervals = request.clusters
+    if no_intervals:
         request = replace(request, resampling=replace(request.resampling, ci="none"))
     settings = request.settings(predictions.rows, cluster)
     collected = _collect(request, settings)
@@ -249,8 +200,18 @@ def evaluate_rows(request: Request) -> RowResults:
         bias,
         tuple(collected),
         getattr(predictions, "skipped", ()),
-        (*getattr(predictions, "notes", ()), *([said] if said else [])),
+        _followed(getattr(predictions, "notes", ()), request.cluster),
+        no_intervals,
     )
+
+
+def _followed(notes: Iterable[str], cluster: str | None) -> tuple[str, ...]:
+    """Return what was read without the advice on clusters that was followed.
+
+    >>> _followed(["2 ids with several rows: pass --cluster id"], "id")
+    ('2 ids with several rows',)
+    """
+    return tuple(note.removesuffix(ADVICE.format(cluster)) for note in notes)
 
 
 # ------------------------------------------------------------------ the pass over the rows
@@ -384,11 +345,12 @@ def report_of(results: Results) -> Report:
         bias=bias_of(results.bias, results.view, results.settings),
         said=score,
         was=outcome,
-        warnings=tuple(results.to_know()),
+        warnings=results.report_warnings(),
         cells=results.cells(),
         digest=results.digest(len(results.variants) - 1),
         view=results.view,
         skipped=results.skipped,
+        notes=results.report_notes(),
     )
     if len(results.variants) > 1:
         report = replace(

@@ -44,10 +44,12 @@ class CellResults(Results):
     Attributes:
         summaries: the summary of each variant.
         said: sentences on what was read.
+        no_intervals: why there are none although they were asked for, or "".
     """
 
     summaries: tuple[Summary, ...] = ()
     said: tuple[str, ...] = ()
+    no_intervals: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -94,6 +96,8 @@ class CellResults(Results):
 
     def warnings(self) -> Iterator[str]:
         """Yield what the reader should know about the data, and how precise cells are."""
+        if self.no_intervals:
+            yield self.no_intervals
         yield from too_few_rows(self.summaries[0].rows, self.settings)
         for summary, when in zip(self.summaries, ("", " after the calibrator"), strict=False):
             for spec in nlls(self.specs, summary.classes):
@@ -127,12 +131,12 @@ def evaluate_cells(request: Request) -> CellResults:
     Raises InputError, UsageError.
     """
     predictions = request.predictions
-    said: tuple[str, ...] = ()
+    no_intervals = ""
     unit = request.unit
     if unit is not None and request.resampling.ci != "none":
         request = replace(request, resampling=replace(request.resampling, ci="none"))
         how = f"--cluster {unit.column} resamples them, at some 250 bytes of memory per prediction"
-        said = (f"no intervals for so many {unit.text}; {how}",)
+        no_intervals = f"no intervals for so many {unit.text}; {how}"
     settings = request.settings(max_rows(predictions), of_cells=True)
     if isinstance(predictions, Summary):
         if request.paired or request.variants[0].title:
@@ -168,7 +172,8 @@ def evaluate_cells(request: Request) -> CellResults:
         request.view,
         bias,
         tuple(summaries),
-        (*getattr(predictions, "notes", ()), *said),
+        getattr(predictions, "notes", ()),
+        no_intervals,
     )
 
 

@@ -27,7 +27,8 @@ class Report(Shown):
         bias: mean score minus mean outcome in `view`, or None.
         said, was: the mean score and the mean outcome.
         reading: the numbers in words.
-        warnings: what the reader should know about the data.
+        warnings: what the numbers suffer from: infinite means, too few rows, files left out.
+        notes: what was read and how, and which rows were left out of it.
         cells: 15 equal-width bins of the scores in `view`, or None.
         view: the view of the bias, the means and the cells.
         digest: of the scores and outcomes that were measured last, see `Results.digest`; or "".
@@ -50,6 +51,7 @@ class Report(Shown):
     view: str = ""
     digest: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Estimate:
         for estimate in self.estimates:

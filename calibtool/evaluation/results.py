@@ -91,12 +91,13 @@ class Results:
         """Yield what the reader should know about the data."""
         raise NotImplementedError
 
-    def to_know(self) -> Iterator[str]:
-        """Yield what the reader should know about the metrics, the files and the data."""
-        yield from other_names(self.specs)
-        yield from left_out(self.skipped)
-        yield from self.notes
-        yield from self.warnings()
+    def report_warnings(self) -> tuple[str, ...]:
+        """Return what the numbers suffer from: files that were left out, and `warnings`."""
+        return (*left_out(self.skipped), *self.warnings())
+
+    def report_notes(self) -> tuple[str, ...]:
+        """Return what the reader should know about the names of the metrics and the rows."""
+        return (*other_names(self.specs), *self.notes)
 
     def cells(self) -> Cells:
         """Return the bins of the last variant's scores that a saved report keeps."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+from calibtool.analysis.slices import SliceReport
 from calibtool.evaluation.report import Report
-from calibtool.formatting import DIGITS, Change, changed, interval, number, percent
+from calibtool.formatting import DIGITS, Change, Lines, changed, interval, number, percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import json
 from calibtool.reports.table import Note, Table
@@ -126,13 +127,19 @@ def corrected_note(estimates: Iterable[Estimate]) -> list[Note]:
 
 
 def _notes(report: Report, *, whole: bool) -> list[Note]:
-    warnings = [Note(f"Warning: {warning}", "warning") for warning in report.warnings]
     notes = corrected_note((*report.estimates, *report.after)) if report.after else []
     if whole:
         reading = (Note(line) for line in report.reading.split("\n") if report.reading)
-        return [*notes, *warnings, *reading]
+        return [*notes, *remarks(report), *reading]
     notes += [Note(line, "quiet") for line in not_available(report.estimates)]
-    return [*notes, *warnings, *([Note(report.reading)] if report.reading else [])]
+    return [*notes, *remarks(report), *([Note(report.reading)] if report.reading else [])]
+
+
+def remarks(report: Report | SliceReport) -> list[Note]:
+    """Return the notes of a report, in one paragraph, and its warnings, each in one."""
+    notes = Lines.of(f"Note: {note}" for note in report.notes)
+    warnings = [Note(f"Warning: {warning}", "warning") for warning in report.warnings]
+    return [*([Note(notes)] if notes else []), *warnings]
 
 
 def not_available(estimates: Sequence[Estimate]) -> list[str]:
@@ -175,6 +182,7 @@ def body(report: Report) -> dict[str, Any]:
         "digest": report.digest or None,
         "reading": report.reading,
         "warnings": list(report.warnings),
+        "notes": list(report.notes),
         "skipped": [{"file": file, "reason": reason} for file, reason in report.skipped],
     }
 

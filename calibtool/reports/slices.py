@@ -11,7 +11,7 @@ from calibtool.formatting import capitalized, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
-from calibtool.reports.table import Table, Tone
+from calibtool.reports.table import Note, Table, Tone
 
 _FIELDS = ("value", "corrected", "low", "high", "view", "better", "missing", "signature")
 
@@ -71,7 +71,7 @@ def _starred(measure: SliceEstimate, level: float | None) -> str:
     return shown_p(measure.adjusted) + "*" * (measure.adjusted < 1 - level)
 
 
-def _notes(report: SliceReport, part: SlicesBy) -> Iterator[str]:
+def _notes(report: SliceReport, part: SlicesBy) -> Iterator[str | Note]:
     yield from (text for text in (part.note, part.apart) if text)
     yield from evaluation.not_available(report.whole)
     reasons: dict[str, list[str]] = {}
@@ -90,7 +90,7 @@ def _notes(report: SliceReport, part: SlicesBy) -> Iterator[str]:
         yield (
             f"Not tested, with fewer than {EITHER} rows that are right, or wrong: {', '.join(few)}."
         )
-    yield from (f"Warning: {text}" for text in report.warnings)
+    yield from evaluation.remarks(report)
     if report.level is not None:
         yield (
             "Sorted by how surely a slice differs from all rows (the line above it). * p below "
@@ -128,6 +128,7 @@ def _body(report: SliceReport) -> dict[str, Any]:
             for part in report.parts
         ],
         "warnings": list(report.warnings),
+        "notes": list(report.notes),
     }
 
 

@@ -61,7 +61,7 @@ def _notes(outcome: Outcome, *, whole: bool) -> list[Note]:
         reasons = [Note(f"{v.requirement.text}: {v.note}.") for v in outcome.verdicts if v.note]
     return [
         *reasons,
-        *(Note(f"Warning: {warning}", "warning") for warning in outcome.report.warnings),
+        *evaluation.remarks(outcome.report),
         Note(basis(outcome), "quiet"),
         Note(summary(outcome), TONES[outcome.decision]),
     ]

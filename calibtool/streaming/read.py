@@ -73,6 +73,34 @@ def read(data: Any, **keys: Any) -> Any:
     return _of_table(data, choice_of("read", keys))
 
 
+def read_named(data: Any, **keys: Any) -> dict[str, Any]:
+    """Return predictions by name, each in any form that `read` takes.
+
+    Raises InputError for anything but a mapping.
+    """
+    if not isinstance(data, Mapping):
+        raise InputError(f"{type(data).__name__}: expected predictions by name: {{name: data}}")
+    return {str(name): read(one, **keys) for name, one in data.items()}
+
+
+def are_named(data: Any) -> bool:
+    """Return whether data are several sets of predictions by name, rather than columns by name.
+
+    >>> are_named({"a": "a.npz", "b": ([0.9, 0.2], [1, 0])}), are_named({"score": [0.9, 0.2]})
+    (True, False)
+    """
+    return isinstance(data, Mapping) and not any(_is_column(one) for one in data.values())
+
+
+def _is_column(data: Any) -> bool:
+    """Return whether a value of a mapping is one column: a list, an array, a tensor, a series."""
+    if isinstance(data, str | Path | tuple | Mapping) or hasattr(data, "blocks"):
+        return False
+    return not any(hasattr(data, name) for name in ("columns", "column_names")) and (
+        isinstance(data, list) or hasattr(data, "__len__")
+    )
+
+
 def keys_in(options: dict[str, Any]) -> dict[str, Any]:
     """Remove the keys of `ct.read` from options of something else, and return them."""
     known = [field.name for field in fields(Choice)] + ["kind"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from calibtool.data.readable import Readable
 from calibtool.metrics.resolve import resolve
 from calibtool.metrics.spec import Spec, parse_list
 from calibtool.streaming.layout import full_layout
@@ -15,21 +15,22 @@ from calibtool.types import Progress
 
 
 def cells(
-    predictions: Readable,
+    predictions: Any,
     metrics: str | Iterable[str | Spec] = "default",
     *,
     threads: int | None = None,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> Summary:
     """Summarize rows in one pass; `+` adds summaries, and `evaluate` takes them.
 
     Args:
-        predictions: `Predictions`, a source that is read in parts, or a Dask data frame whose
-            columns have names that tell their roles (`ct.from_dask` for others).
+        predictions: all that `ct.read` takes; a file and a Dask data frame are read in parts.
         metrics: metrics that have to be exact, besides the equal-width errors of 10, 15, 20, 25,
             30, 50 and 100 bins.
         threads: the number of threads; None for one per core. It changes no digit.
         progress: called now and then with a stage and the share of it that is done.
+        keys: which column has which role, as for `ct.load`.
 
     Raises InputError.
 
@@ -39,7 +40,7 @@ def cells(
     >>> days.rows, float(days.cells("positive").p.sum().round(6))
     (3, 1.7)
     """
-    predictions = read(predictions)
+    predictions = read(predictions, **keys)
     shape = DataShape(
         predictions.kind,
         predictions.classes,

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files.document import Document
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
-from calibtool.evaluation.evaluate import evaluate
 from calibtool.formatting import number
 from calibtool.reports.table import Table
 from calibtool.train import grammar

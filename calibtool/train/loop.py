@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from calibtool.analysis.evaluate import evaluate
 from calibtool.data.predictions import Predictions
 from calibtool.errors import TrainingError
-from calibtool.evaluation.evaluate import evaluate
 from calibtool.intervals.streams import Stream, generator
 from calibtool.train.feed import Feed
 from calibtool.train.forward import autocast, parallel, predict, share, train_mode

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from calibtool.analysis.evaluate import evaluate
 from calibtool.calibrators.fit import fit as fit_calibrator
 from calibtool.calibrators.fit import load_calibrator
 from calibtool.data.files.document import Document
@@ -15,7 +16,6 @@ from calibtool.data.files.open import load
 from calibtool.data.files.write import write_predictions
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
-from calibtool.evaluation.evaluate import evaluate
 from calibtool.train import folder, tensors
 from calibtool.train.data.dataset import Data, Rows
 from calibtool.train.data.split import Splits

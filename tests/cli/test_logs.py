@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from scipy.stats import beta
 
+import calibtool as ct
+
+SAMPLES = Path(__file__).parents[1] / "data" / "logs" / "samples"
 LETTERS = ("--options", "A,B,C,D")
 STATED = ("--confidence", "scores.stated.metadata.confidence")
 NESTED = ("--confidence", "out.pred.confidence", "--predictions", "out.pred.label")
@@ -112,16 +117,83 @@ def test_a_log_gives_its_right_numbers(file, view, flags, run, logs):
             assert one["value"] == pytest.approx(wanted, abs=near), one["name"]
 
 
+def test_what_was_read_is_a_note_and_no_warning(run, tmp_path):
+    file = SAMPLES / "openai.jsonl"
+    said = json.loads(run("evaluate", file, "--format", "json").out)
+    assert said["warnings"] == []
+    assert any("questions are pooled" in note for note in said["notes"])
+    assert any(note.startswith("left out: ") for note in said["notes"])
+    by = json.loads(run("evaluate", file, "--by", "question", "--format", "json").out)
+    assert by["notes"] == said["notes"]
+    for words in (("evaluate", file), ("check", file, "--require", "ece <= 0.9")):
+        told = run(*words).out
+        assert "Note: left out: " in told
+        assert "Warning" not in told
+    for page in ("page.html", "page.md"):
+        assert run("report", file, "-o", page).code == 0
+        text = (tmp_path / page).read_text()
+        assert "Note: left out: " in text
+        assert "Warning" not in text
+
+
+def test_the_advice_on_clusters_is_not_repeated_where_it_was_followed(run):
+    file = SAMPLES / "mc.json"
+    log = json.loads(file.read_text())
+    for sample in [*log["samples"]]:
+        log["samples"].append({**sample, "epoch": 2})
+    Path("twice.json").write_text(json.dumps(log))
+    flags = ("evaluate", "twice.json", "--options", "A,B,C,D", "--metrics", "ece")
+    assert "which are correlated: pass --cluster id" in run(*flags).out.replace("\n", " ")
+    told = run(*flags, "--cluster", "id").out
+    assert "which are correlated" in told
+    assert "pass --cluster" not in told
+
+
 def test_a_broken_line_is_named(refused, logs):
     refused("evaluate", logs / "plain/broken_line18.jsonl", says=("line 18",))
 
 
-def test_a_log_without_a_confidence_says_so(refused, logs):
+def test_a_log_without_a_confidence_tells_its_accuracy(run, refused, logs):
     file = logs / LM.format("sums")
     refused("evaluate", file, says=("--filter", "strict-match", "flexible-extract"))
-    accuracies = {"strict-match": "0.4000, 24 of 60", "flexible-extract": "0.5333, 32 of 60"}
-    for name, accuracy in accuracies.items():
-        refused("evaluate", file, "--filter", f"filter = '{name}'", says=("confidence", accuracy))
+    for name, accuracy in {"strict-match": 24 / 60, "flexible-extract": 32 / 60}.items():
+        flags = ("--filter", f"filter = '{name}'")
+        report = json.loads(run("evaluate", file, *flags, "--format", "json").out)
+        assert report["metrics"][0]["value"] == pytest.approx(accuracy)
+        refused("check", file, *flags, "--require", "ece <= 0.1", says=(f"{accuracy:.4f}",))
+
+
+def test_answers_that_are_right_or_wrong_alone_have_an_accuracy(run, refused, tmp_path):
+    lines = [
+        {
+            "doc_id": k,
+            "doc": {"level": k % 2},
+            "target": "7",
+            "filter": "none",
+            "resps": [["7"]],
+            "filtered_resps": ["7"],
+            "metrics": ["exact_match"],
+            "exact_match": float(k < 24),
+        }
+        for k in range(60)
+    ]
+    file = tmp_path / "samples_sums_2026-11-28T18-00-00.000000.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = json.loads(run("evaluate", file, "--format", "json").out)
+    accuracy, *others = report["metrics"]
+    exact = beta.ppf(0.025, 24, 37), beta.ppf(0.975, 25, 36)  # Clopper & Pearson 1934: 24 of 60
+    assert accuracy["value"] == 0.4
+    assert (accuracy["low"], accuracy["high"]) == pytest.approx(exact)
+    assert {one["missing"] for one in others} == {"there is no confidence"}
+    assert report["data"]["kind"] == "correct"
+    assert report["cells"] is report["bias"] is None
+    told = run("evaluate", file, "--filter", "doc.level = 0", "--cluster", "doc_id").out
+    assert "where doc.level = 0: 30" in told
+    assert "Right 40.0 % of the time" in told
+    assert ct.evaluate(file)["accuracy"].low == accuracy["low"]
+    for flags in (("--metrics", "ece"), ("--by", "doc.level"), ("--as", "helm"), ("--plot",)):
+        refused("evaluate", file, *flags, says=("--confidence PATH", "0.4000, 24 of 60 rows"))
+    refused("report", file, "-o", "a.md", says=("--confidence PATH",))
 
 
 def test_a_pickle_gives_the_command_that_converts_it(refused, logs):

@@ -241,3 +241,40 @@ def test_two_columns_of_one_name_are_refused():
         pass
     with pytest.raises(UnreadableError, match="two columns are called 'a'"):
         open_table("s.arrow")
+
+
+@pytest.mark.parametrize("name", ["d", "dict", "dict/test"])
+def test_a_folder_on_a_server_is_refused(name):
+    fsspec = pytest.importorskip("fsspec")
+    dataset(), splits("validation", "test")
+    memory = fsspec.filesystem("memory")
+    memory.put(name, f"/bucket/{name}", recursive=True)
+    with pytest.raises(InputError, match="datasets, which can only be read from this machine"):
+        open_table(f"memory://bucket/{name}")
+
+
+def test_a_table_in_memory_keeps_the_names_of_its_classes():
+    metadata = {METADATA: json.dumps({"info": {"features": FEATURES}})}
+    table = pa.table({"label": [0, 1, -1], "score": [0.2, 0.7, 0.5]}).replace_schema_metadata(
+        metadata
+    )
+    read = ct.read(table)
+    assert (read.class_names, read.rows, read.load().labels.tolist()) == (("no", "yes"), 2, [0, 1])
+
+
+def test_what_is_left_out_is_counted_by_the_labels_alone(monkeypatch):
+    metadata = {METADATA: json.dumps({"info": {"features": FEATURES}})}
+    table = pa.table({"label": [0, 1, -1], "score": [0.2, 0.7, 0.5]}).replace_schema_metadata(
+        metadata
+    )
+    read, seen = ct.read(table), []
+    blocks = read.table.blocks
+    monkeypatch.setattr(read.table, "blocks", lambda n, size: seen.append(n) or blocks(n, size))
+    assert read.rows == 2
+    assert seen == [["label"]]
+    assert read.notes == ("left out: 1 row with the label -1",)
+
+
+def test_a_folder_by_its_address_on_this_machine(folder):
+    read = ct.load(f"file://{folder}/{dataset()}")
+    assert read.class_names == ("no", "yes")

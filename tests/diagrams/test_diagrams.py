@@ -277,6 +277,18 @@ def test_gains_are_those_of_select_and_are_paired(rows):
     assert fitted.gains[0].after[0].value == pytest.approx(own)
 
 
+def test_gains_of_confidences_are_those_of_select(rows):
+    score, right, _ = top(rows)
+    alone = ct.Predictions.from_confidence(score, right)
+    data = gain.compute(alone, methods=["platt", "temperature"], **FEW)
+    chosen = ct.select(alone, ["platt", "temperature"], resamples=50)
+    for one in data.gains:
+        assert one.after[0].value == pytest.approx(chosen[one.method].nll)
+        assert one.after[1].value == pytest.approx(chosen[one.method].ece)
+    with pytest.raises(ct.CalibtoolError, match="fit-vector needs whole rows"):
+        gain.compute(alone, methods=["vector"], **FEW)
+
+
 def test_the_belt_is_that_of_the_metric(rows):
     data = belt.compute(rows, level=0.9, **FEW)
     assert data.belt.level == (0.8, 0.9)

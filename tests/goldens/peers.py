@@ -354,6 +354,7 @@ def conventions() -> Iterator[Library]:
         order=("ace", "ace-l2", "ace-max", "aurc", "augrc"),
     )
     yield asked("netcal", NETCAL_METRICS, NETCAL_LINES, NETCAL_AGREES)
+    yield asked("monai", MONAI, MONAI_LINES)
     yield asked("scikit-learn", SCIKIT_LEARN_METRICS, SCIKIT_LEARN_LINES, SKLEARN_AGREES)
     yield asked("uncertainty-calibration", UC_METRICS, UC_LINES, UC_AGREES)
     yield asked("relplot", "import relplot\n", RELPLOT_LINES, RELPLOT_AGREES)
@@ -464,6 +465,27 @@ NETCAL_AGREES = agreeing(
         ("classes5", "average-ce", "ACE(bins=15).measure(probabilities, labels)", 1e-9),
     ]
 )
+
+MONAI = """\
+from torch import from_numpy as tensor
+from monai.metrics import CalibrationErrorMetric
+
+# all rows are the positions of one image, each class is a channel
+def error(x, y, reduction, background=True):
+    p = x.reshape(len(x), -1).T[None]
+    classes = np.array([1]) if x.ndim == 1 else np.arange(x.shape[1])
+    truth = (y == classes[:, None])[None]
+    metric = CalibrationErrorMetric(
+        calibration_reduction=reduction, include_background=background
+    )
+    metric(y_pred=tensor(p.copy()), y=tensor(truth.astype(np.float32)))
+    return metric.aggregate()
+"""
+MONAI_LINES = [
+    (name + suffix, f"error({{x}}, {{y}}, {name!r}{more})", "sPP")
+    for suffix, more in (("", ""), ("-no-background", ", False"))
+    for name in ("expected", "average", "maximum")
+]
 
 SCIKIT_LEARN_METRICS = """\
 from sklearn import metrics as m

@@ -60,7 +60,7 @@ def test_another_name_is_resolved_and_said(name):
     for data in (p, ct.cells(p, "kuiper")):
         report = ct.evaluate(data, name, ci="none")
         assert report["cutoff-ce"] is report["kuiper"]
-        assert "cutoff-ce is another name of kuiper, and is reported as that" in report.warnings
+        assert "cutoff-ce is another name of kuiper, and is reported as that" in report.notes
 
 
 def test_a_comparison_says_another_name():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from calibtool.analysis.monitoring.change_point import change_of, parts_of
 from calibtool.analysis.monitoring.period import NULLS, Monitoring, Period, PeriodResult
 from calibtool.analysis.monitoring.read import WEIGHTED, Periods, in_memory
 from calibtool.analysis.monitoring.wording import reading
-from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.from_cells import bias_and_error
 from calibtool.evaluation.resampling import FEW_ROWS, Resampling
@@ -24,7 +24,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
-from calibtool.streaming.summary import Summary
+from calibtool.streaming.read import read_named
 from calibtool.types import Array, Progress, silent
 
 # Intervals that a period can have: it keeps cells, and the other methods need its rows.
@@ -32,7 +32,7 @@ METHODS = ("inverted", "none")
 
 
 def monitor(
-    periods: Mapping[str, Predictions | Summary],
+    periods: Mapping[str, Any],
     *,
     against: str = "first",
     alpha: float = 0.05,
@@ -43,6 +43,7 @@ def monitor(
     level: float = 0.95,
     seed: int = 0,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> Monitoring:
     """Measure calibration over time, and test whether it has changed.
 
@@ -54,7 +55,8 @@ def monitor(
     does not matter. Rows must be independent given their scores.
 
     Args:
-        periods: predictions or summaries by the name of their period, in order of time.
+        periods: predictions by the name of their period, in order of time: each all that `ct.read`
+            takes, such as a path, `Predictions`, a data frame or a summary (`ct.cells`).
         against: null hypothesis, "first" or "calibrated".
         alpha: largest probability of ever raising a false alarm, in (0, 1).
         view: "top", "positive" (two classes), or "auto": positive for one column, top otherwise.
@@ -63,11 +65,13 @@ def monitor(
             the test.
         resamples, level, seed: options of those intervals.
         progress: called with the name of the step and the share of it that is done.
+        keys: which column has which role, as for `ct.load`.
 
     Raises:
         InputError: rows are weighted, there are no labels, or periods differ in kind.
         UsageError: an option is out of range.
 
+    >>> from calibtool.data.predictions import Predictions
     >>> sure = Predictions.from_probs([0.9] * 100, [1] * 90 + [0] * 10)
     >>> less = Predictions.from_probs([0.9] * 100, [1] * 60 + [0] * 40)
     >>> report = monitor({"monday": sure, "tuesday": sure, "wednesday": less}, ci="none")
@@ -76,7 +80,7 @@ def monitor(
     """
     _require_method(ci)
     return monitor_periods(
-        in_memory(periods, view, bins),
+        in_memory(read_named(periods, **keys), view, bins),
         against=against,
         alpha=alpha,
         bins=bins,

@@ -15,7 +15,7 @@ import numpy as np
 from calibtool.data.files.find import find
 from calibtool.data.files.formats import SUFFIXES
 from calibtool.data.files.store import is_remote
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import InputError, UsageError, row_name
 from calibtool.types import Array
 
 CALENDAR = ("day", "week", "month")
@@ -212,7 +212,7 @@ def days_of(values: Array, where: str, row: int) -> Array:
     except ValueError:
         bad = next(i for i, text in enumerate(values.tolist()) if not _is_time(text))
         raise UsageError(
-            f"{where}: row {row + bad} (counting from 0): {values[bad]!r} is not a time such as "
+            f"{where}: {row_name(row + bad)}: {values[bad]!r} is not a time such as "
             "2026-11-01 or 2026-11-01T12:00"
         ) from None
 

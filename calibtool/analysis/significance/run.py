@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -34,29 +35,32 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_resamples, require_seed
 from calibtool.intervals.multiple import holm
+from calibtool.streaming.read import read as read_data
 from calibtool.types import Progress, silent
 
 FEWEST = 19  # with fewer redraws the smallest p-value, 1 / (redraws + 1), exceeds 5 %
 
 
 def significance(
-    predictions: Readable,
+    predictions: Any,
     *,
     tests: str | Iterable[str] | None = None,
     view: str = "auto",
     resamples: int = 1000,
     seed: int = 0,
     progress: Progress | None = None,
+    **keys: Any,
 ) -> TestResults:
     """Test predictions for perfect calibration.
 
     Args:
-        predictions: `Predictions`, or a `Source` that is read in blocks.
+        predictions: all that `ct.read` takes: a path, `Predictions`, a data frame and more.
         tests: names from `TESTS`, as a list or as "ks,cox"; None for all that fit the data.
         view: "top", "positive" (two classes), or "auto": positive for one column, top otherwise.
         resamples: number of times the outcomes are redrawn, at least 19.
         seed: seed of the redrawn outcomes; equal seeds give equal digits.
         progress: called with the name of the step and the share of it that is done.
+        keys: which column has which role, as for `ct.load`.
 
     Raises:
         InputError: there are no labels, or all weights are zero.
@@ -68,6 +72,7 @@ def significance(
     0.005
     """
     options = _options(resamples, seed, progress)
+    predictions = read_data(predictions, **keys)
     chosen = choose(tests, predictions)
     view = one_score_view(view, predictions)
     whole = any(test.rows for test in chosen)

@@ -13,7 +13,7 @@ import numpy as np
 
 from calibtool.data.files.archive import require_room
 from calibtool.data.files.reader import Column, Part, Skipped
-from calibtool.errors import InputError
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 DIMENSIONS = 32  # numpy 1 has no arrays of more
@@ -159,7 +159,7 @@ class ArrayTable:
         return [(self.source, stat.st_size, str(stat.st_mtime_ns))]
 
     def locate(self, row: int) -> str:
-        return f"row {row} (counting from 0)"
+        return row_name(row)
 
     def place(self, part: Part, row: int) -> str:
         return self.locate(row)

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from calibtool.data.files import filter as filters
+from calibtool.data.files import hugging_face
 from calibtool.data.files.arrow_file import errors
 from calibtool.data.files.reader import NAMED, NUMBERS, TWICE, Column, Part, Skipped
 from calibtool.data.files.recut import recut
-from calibtool.data.files.table_file import TableFile
+from calibtool.data.files.table_file import TableFile, common
 from calibtool.data.files.values import Where, column_of, family, to_numpy
 from calibtool.errors import InputError, UnreadableError
 from calibtool.types import Array
@@ -58,7 +59,7 @@ class ArrowTable:
             alike: whether the first file stands for the columns of all: those of text files are
                 only known by parsing them.
             class_names: the names of the classes of a column of labels, by column.
-            marks_unlabelled: whether a label of -1 stands for none.
+            marks_unlabelled: whether a label of -1 stands for none, although no file says so.
             notes: sentences on what was read, for the user.
         """
         self.source = source
@@ -66,15 +67,16 @@ class ArrowTable:
         self.format = "a table"
         self.notes = tuple(notes)
         self.optional: frozenset[str] = frozenset()
-        self.marks_unlabelled = marks_unlabelled
+        self._marks_unlabelled = marks_unlabelled
         self._skip_bad = skip_bad
         self._mapped = mapped
         self._class_names = dict(class_names or {})
         keys = keys or pa.schema([])
         self._files = list(self._readable(files, lambda file: file.open()))
         known = [self._first_with_schema()] if alike else self._files
-        self._like, fields = _common(known or [self._first_with_schema()])
-        self.schema = pa.schema([*(f for f in fields if f.name not in keys.names), *keys])
+        self._like, fields = common(known or [self._first_with_schema()])
+        in_files = [field for field in fields if field.name not in keys.names]
+        self.schema = pa.schema([*in_files, *keys])
         self._filter = None if condition is None else filters.parse(condition, self.schema, source)
         self._counts: dict[tuple[str, ...], int] = {}  # rows by the columns that were read for it
 
@@ -131,10 +133,23 @@ class ArrowTable:
         """Return each file, its size in bytes and when it was written, by its file system."""
         return [file.stamp() for file in self._files]
 
+    @cached_property
+    def _of_datasets(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of classes, by column, that data sets of Hugging Face keep in the files."""
+        metadata = self._files[0].schema.metadata or {}
+        return hugging_face.class_names(metadata.get(hugging_face.METADATA))
+
+    @property
+    def marks_unlabelled(self) -> bool:
+        """Whether a label of -1 stands for none, as in data sets of Hugging Face."""
+        return self._marks_unlabelled or bool(self._of_datasets)
+
     def names_of(self, column: str) -> tuple[str, ...] | None:
-        """Return the dictionary of a dictionary column: class names in the order of their codes."""
-        if column in self._class_names:
-            return self._class_names[column]
+        """Return the names of the classes of a column of labels, in the order of their codes: those
+        that were given, those that the files keep, or the dictionary of a dictionary column."""
+        for known in (self._class_names, self._of_datasets):
+            if column in known:
+                return known[column]
         if column not in self.schema.names:
             return None
         kind = self.schema.field(column).type
@@ -372,29 +387,3 @@ class ArrowTable:
             if batch is not None:
                 return batch
         return None
-
-
-def _common(files: Sequence[TableFile]) -> tuple[dict[str, str], list[pa.Field]]:
-    """Return the name of a file that stands for each column, and the columns of all files.
-
-    Files can disagree on the kind of values of a column. It then has the kind that it has in most
-    files, and one of those files stands for it.
-    """
-    # files with different columns, and the number of files with the columns of each
-    distinct: list[tuple[TableFile, int]] = []
-    for file in files:
-        at = next((k for k, (like, _) in enumerate(distinct) if like.schema == file.schema), None)
-        if at is None:
-            distinct.append((file, 1))
-        else:
-            distinct[at] = (distinct[at][0], distinct[at][1] + 1)
-    votes: dict[str, dict[str, list[Any]]] = {}  # name -> family -> [count, field, file]
-    for file, count in distinct:
-        for field in file.schema:
-            families = votes.setdefault(field.name, {})
-            families.setdefault(family(field.type), [0, field, file])[0] += count
-    winners = {
-        name: max(families.values(), key=lambda vote: vote[0]) for name, families in votes.items()
-    }
-    like = {name: file.shown for name, (_, _, file) in winners.items()}
-    return like, [field for _, field, _ in winners.values()]

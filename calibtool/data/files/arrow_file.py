@@ -16,7 +16,7 @@ from pyarrow import csv, fs, parquet
 from calibtool.data.files import secrets, store
 from calibtool.data.files.find import FileSet
 from calibtool.data.files.reader import TWICE, repeated
-from calibtool.errors import InputError, UnreadableError
+from calibtool.errors import InputError, UnreadableError, row_name
 
 # Most bytes of a csv file that are parsed at once. The first block decides the types of columns, so
 # the block is the file, unless that would take too much memory (pyarrow's own limit is 2 GB).
@@ -125,7 +125,7 @@ class File:
 
     def place(self, row: int) -> str:
         """Return what to call a row."""
-        return f"row {row} (counting from 0)"
+        return row_name(row)
 
     def open(self) -> None:
         """Read the footer, if there is one.

@@ -24,6 +24,8 @@ ARROW_FORMATS = {
 }
 LINES = (".jsonl", ".ndjson")  # suffixes of JSON lines
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+# documents of the folders that Hugging Face's datasets writes: of a data set, and of several
+STATE, INFO, DICT = "state.json", "dataset_info.json", "dataset_dict.json"
 _NONE_IN_FOLDER = f"no file with a suffix of {', '.join((*ARROW_FORMATS, *LINES))} in this folder"
 
 
@@ -143,10 +145,23 @@ def _remote(address: str) -> FileSet:
         return FileSet(text, tuple(sorted(files)), several=True, **shared)
     if location.is_folder(text):
         base = location.path.rstrip("/")
-        files = [p for p in location.listed(base, text) if _is_data(p.rpartition("/")[2])]
+        every = location.listed(base, text)
+        _require_no_dataset(base, every, text)
+        files = [p for p in every if _is_data(p.rpartition("/")[2])]
         _require(files, text, _NONE_IN_FOLDER)
         return FileSet(text, tuple(sorted(files)), base=base, several=True, **shared)
     return FileSet(text, (location.path,), **shared)
+
+
+def _require_no_dataset(base: str, files: Iterable[str], text: str) -> None:
+    """Raise InputError for a data set of Hugging Face: read as any folder, it would lose the order
+    of its shards and the names of its classes."""
+    beside = {path.removeprefix(f"{base}/") for path in files}
+    if DICT in beside or {STATE, INFO} <= beside:
+        raise InputError(
+            f"{text}: a folder of Hugging Face's datasets, which can only be read from this "
+            "machine; copy the folder here first, or write the data set as parquet (to_parquet)"
+        )
 
 
 def _as_regex(pattern: str) -> str:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from calibtool.data.files import npz
 from calibtool.data.files.find import ARROW_FORMATS, LINES, FileSet, uncompressed
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice
@@ -56,30 +55,17 @@ class Format:
     several: bool = False
 
 
-def open_arrays(files: FileSet, choice: Choice) -> Reader:
-    """Open npz or npy."""
-    return npz.read_by_suffix(Path(files.paths[0]), choice.max_unpacked)
+def _arrays(by: str) -> Callable[[FileSet, Choice], Reader]:
+    """Return what opens arrays or tensors of one file: a function "MODULE.NAME" of this package,
+    imported only then."""
 
+    def open_arrays(files: FileSet, choice: Choice) -> Reader:
+        module, _, name = by.partition(".")
+        opener = getattr(import_module(f"calibtool.data.files.{module}"), name)
+        opened: Reader = opener(Path(files.paths[0]), choice.max_unpacked)
+        return opened
 
-def open_tensors(files: FileSet, choice: Choice) -> Reader:
-    """Open safetensors."""
-    from calibtool.data.files.safetensors import open_safetensors
-
-    return open_safetensors(Path(files.paths[0]), choice.max_unpacked)
-
-
-def open_torch(files: FileSet, choice: Choice) -> Reader:
-    """Open tensors that torch saved."""
-    from calibtool.data.files import torch_file
-
-    return torch_file.open_torch(Path(files.paths[0]), choice.max_unpacked)
-
-
-def open_hdf5(files: FileSet, choice: Choice) -> Reader:
-    """Open HDF5."""
-    from calibtool.data.files import hdf5
-
-    return hdf5.open_hdf5(Path(files.paths[0]), choice.max_unpacked)
+    return open_arrays
 
 
 def open_dataset(path: str, choice: Choice) -> Reader:
@@ -140,22 +126,7 @@ def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
         skip_bad=choice.skip_bad_files,
         mapped=kind == "ipc" and files.filesystem is None,
         alike=text,
-        **_hugging_face(opened, kind),
     )
-
-
-def _hugging_face(opened: Sequence[Any], kind: str) -> dict[str, Any]:
-    """Return the class names that datasets of Hugging Face keep in the files' own metadata."""
-    if kind not in ("parquet", "ipc"):
-        return {}
-    from calibtool.data.files import hugging_face
-
-    with suppress(UnreadableError):  # the table will report it
-        known = hugging_face.class_names(
-            (opened[0].schema.metadata or {}).get(hugging_face.METADATA)
-        )
-        return {"class_names": known, "marks_unlabelled": bool(known)}
-    return {}
 
 
 def open_lines(files: FileSet, choice: Choice) -> Reader:
@@ -188,7 +159,7 @@ def open_lines(files: FileSet, choice: Choice) -> Reader:
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("npz", "arrays of numpy", (".npz", ".npy"), open_arrays),
+    Format("npz", "arrays of numpy", (".npz", ".npy"), _arrays("npz.read_by_suffix")),
     *(
         Format(
             kind,
@@ -205,9 +176,19 @@ FORMATS: tuple[Format, ...] = (
             ("tsv", "tab-separated text"),
         )
     ),
-    Format("safetensors", "safetensors", (".safetensors",), open_tensors),
-    Format("torch", "tensors of torch", (".pt", ".pth"), open_torch),
-    Format("hdf5", "HDF5", (".h5", ".hdf5"), open_hdf5),
+    Format(
+        "safetensors",
+        "safetensors",
+        (".safetensors",),
+        _arrays("safetensors.open_safetensors"),
+    ),
+    Format(
+        "torch",
+        "tensors of torch",
+        (".pt", ".pth"),
+        _arrays("torch_file.open_torch"),
+    ),
+    Format("hdf5", "HDF5", (".h5", ".hdf5"), _arrays("hdf5.open_hdf5")),
     Format(
         "json-lines", "JSON lines", (*LINES, ".json"), open_lines, conditions=True, several=True
     ),

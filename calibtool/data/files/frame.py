@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from calibtool.data.files.reader import TWICE, UNKNOWN, Column, Part, Skipped, repeated
-from calibtool.errors import InputError
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 # Rows that a partition is assumed to have, since counting them would compute it. Used for the
@@ -103,7 +103,7 @@ class FrameTable:
 
     def locate(self, row: int) -> str:
         """Return what to call a row."""
-        return f"row {row} (counting from 0)"
+        return row_name(row)
 
     def place(self, part: Part, row: int) -> str:
         """Return what to call a row of a partition."""

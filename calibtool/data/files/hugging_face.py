@@ -9,10 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from calibtool.data.files.document import Document, Entry
-from calibtool.data.files.find import FileSet
+from calibtool.data.files.find import DICT, INFO, STATE, FileSet
 from calibtool.errors import InputError, UsageError
 
-STATE, INFO, DICT = "state.json", "dataset_info.json", "dataset_dict.json"
 METADATA = b"huggingface"  # the key in the metadata of an Arrow schema
 NO_LABEL = -1  # what stands for a missing label in a column of classes
 # Most bytes of these documents. They list shards and features; the largest class lists have some

@@ -22,7 +22,7 @@ from pyarrow import json as arrow_json
 from calibtool.data.files.arrow_file import errors
 from calibtool.data.files.table_file import Whole
 from calibtool.data.logs import records
-from calibtool.errors import UnreadableError, brief
+from calibtool.errors import UnreadableError, brief, row_name
 from calibtool.parallel import cores, ordered
 
 # Bytes of lines that are parsed at once: enough for pyarrow to be at full speed, and with a few
@@ -98,7 +98,7 @@ class JsonLines(Whole):
                     if at == row:
                         return f"line {line:,}"
                     at += 1
-        return f"row {row} (counting from 0)"
+        return row_name(row)
 
     def _read(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Yield the blocks in order, some of which are parsed by other threads meanwhile."""

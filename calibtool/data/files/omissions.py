@@ -54,6 +54,16 @@ class Omissions:
         inner = self.joined is not None and self.joined.inner
         return not (self.drop_missing or self.ignored or inner)
 
+    def columns(self) -> list[str]:
+        """Return the columns that decide which rows are kept."""
+        roles = self.roles
+        named = [self.joined.id] if self.joined else []
+        if self.drop_missing:
+            named += roles.columns()
+        elif roles.labels and self.ignored:
+            named.append(roles.labels)
+        return list(dict.fromkeys(named))
+
     def reasons(self, columns: Mapping[str, Array], rows: int) -> tuple[Array, Counter[str]]:
         """Return which rows of a block are kept, (n,) bool, and the reasons for the others."""
         keep, found = np.ones(rows, dtype=bool), Counter[str]()

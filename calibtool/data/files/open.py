@@ -17,9 +17,10 @@ from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.several import unfolded
 from calibtool.data.files.soft_labels import SoftLabelTable
 from calibtool.data.files.source import Source
+from calibtool.data.files.store import is_remote, local_path
 from calibtool.data.files.unfolded import unit_of
 from calibtool.data.predictions import SOFT, Predictions
-from calibtool.errors import InputError, UsageError, near
+from calibtool.errors import InputError, NoScoresError, UsageError, near
 
 
 def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
@@ -29,9 +30,10 @@ def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
     cannot be read, UsageError for options that their format does not know.
     """
     choice = choice or Choice()
-    if is_dataset(path) and choice.reader is None:
-        return open_dataset(str(path), choice)
-    files = find(str(path))
+    text = str(path)
+    if choice.reader is None and not is_remote(text) and is_dataset(local_path(text)):
+        return open_dataset(local_path(text), choice)
+    files = find(text)
     if files.suffix(files.paths[0]) == ".cells":
         raise InputError(
             f"{files.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
@@ -75,8 +77,11 @@ def source_of(
     except InputError as error:
         if not table.notes:
             raise
-        said = "; ".join([*table.notes, *_accuracy(table)])
-        raise InputError(f"{error} ({said})") from error
+        message = f"{error} ({'; '.join([*table.notes, *_accuracy(table)])})"
+        if isinstance(error, NoScoresError):
+            known = table if "correct" in table.columns else None
+            raise NoScoresError(message, known, choice.filter or "") from error
+        raise InputError(message) from error
     if choice.drop_missing:
         table.optional = frozenset(roles.columns())
     labels, tied = None, None
@@ -94,7 +99,7 @@ def source_of(
             )
         name = next(iter(side.columns))
         labels = next(side.blocks([name], max(side.rows, 1)), {name: None})[name]
-    for name in extra:
+    for name in () if choice.cut_points else extra:
         if name not in table.columns:
             raise InputError(f"{table.source}: there is no column {name!r}")
     every = [*extra, unit.column] if unit else extra
@@ -168,7 +173,7 @@ def choice_of(caller: str, keys: Mapping[str, object]) -> Choice:
     known = [field.name for field in fields(Choice)]
     for name in keys:
         if name == "by":
-            raise UsageError(f"{caller}: by= is an argument of ct.evaluate_by")
+            raise UsageError(f"{caller}: by= is an argument of ct.evaluate")
         if name not in known:
             raise UsageError(f"{caller}: there is no keyword {name!r}{near(name, known)}")
     return Choice(**keys)  # type: ignore[arg-type]

@@ -90,7 +90,9 @@ class Reader(Protocol):
     format: str
     notes: tuple[str, ...]
     optional: frozenset[str]
-    marks_unlabelled: bool
+
+    @property
+    def marks_unlabelled(self) -> bool: ...
 
     @property
     def rows(self) -> int: ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from calibtool.data.files.reader import UNKNOWN, Column, Reader
 from calibtool.data.predictions import Kind
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import InputError, NoScoresError, UsageError
 
 # role -> column names that have it, in lower case; of several in a file, the first one here is read
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -256,7 +256,7 @@ def values_of(
         if not role and (outputs := _outputs(columns)):
             role, by_name["logits"] = "logits", ((outputs,), None)
         if not role:
-            raise InputError(
+            raise NoScoresError(
                 f"{source}: found no logits, probabilities, score or confidence by name; say which "
                 f"with --logits, --probs, --score or --confidence KEY; {_listing(columns)}"
             )

@@ -129,8 +129,10 @@ class Source:
     def _tally(self) -> Tally:
         """What is left out of the rows, by reading the columns that decide it once."""
         tally = Tally()
-        for columns in self.table.blocks(self._names, TALLY_ROWS):
-            rows = len(columns[self.roles.values[0]])
+        # a bad file is left out by the columns that will be read of it
+        names = self._names if self.choice.skip_bad_files else self._omissions.columns()
+        for columns in self.table.blocks(names, TALLY_ROWS):
+            rows = len(columns[names[0]])
             keep, reasons = self._omissions.reasons(columns, rows)
             tally.rows += int(keep.sum())
             tally.left_out.update(reasons)

@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from calibtool.data.files.arrow_file import errors, with_keys
 from calibtool.data.files.streams import Stream
+from calibtool.data.files.values import family
+from calibtool.errors import row_name
 
 
 class TableFile(Protocol):
@@ -69,7 +71,7 @@ class OnePiece:
         raise NotImplementedError
 
     def place(self, row: int) -> str:
-        return f"row {row} (counting from 0)"
+        return row_name(row)
 
     def pieces(self, condition: Any, schema: pa.Schema) -> Iterator[tuple[Any, int, int]]:
         yield None, 0, self.rows
@@ -159,3 +161,29 @@ class Memory(OnePiece):
     ) -> Iterator[pa.RecordBatch]:
         with errors(self.shown):
             yield from self.table.select(list(dict.fromkeys(names))).to_batches(max_chunksize=size)
+
+
+def common(files: Sequence[TableFile]) -> tuple[dict[str, str], list[pa.Field]]:
+    """Return the name of a file that stands for each column, and the columns of all files.
+
+    Files can disagree on the kind of values of a column. It then has the kind that it has in most
+    files, and one of those files stands for it.
+    """
+    # files with different columns, and the number of files with the columns of each
+    distinct: list[tuple[TableFile, int]] = []
+    for file in files:
+        at = next((k for k, (like, _) in enumerate(distinct) if like.schema == file.schema), None)
+        if at is None:
+            distinct.append((file, 1))
+        else:
+            distinct[at] = (distinct[at][0], distinct[at][1] + 1)
+    votes: dict[str, dict[str, list[Any]]] = {}  # name -> family -> [count, field, file]
+    for file, count in distinct:
+        for column in file.schema:
+            families = votes.setdefault(column.name, {})
+            families.setdefault(family(column.type), [0, column, file])[0] += count
+    winners = {
+        name: max(families.values(), key=lambda vote: vote[0]) for name, families in votes.items()
+    }
+    like = {name: file.shown for name, (_, _, file) in winners.items()}
+    return like, [column for _, column, _ in winners.values()]

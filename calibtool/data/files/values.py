@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from calibtool.data.files.reader import RECORDS, Column
-from calibtool.errors import InputError
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 # Most bytes of the texts of one column that are kept at a time. numpy gives every text the room of
@@ -29,7 +29,7 @@ class Where(NamedTuple):
 
     name: str
     numbers: Array | int = 0
-    place: Callable[[int], str] = "row {} (counting from 0)".format
+    place: Callable[[int], str] = row_name
 
     def row(self, index: int) -> str:
         """Return what to call the row at `index` of the column."""

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from calibtool.data.logs.decision_records import (
     why_none,
 )
 from calibtool.data.logs.log import Log, LogFile, LogFormat
+from calibtool.data.logs.typed import typed_roles
 from calibtool.errors import InputError, UnreadableError, UsageError, echo, near
 
 UNLABELLED = "unlabelled answers"
@@ -86,6 +88,12 @@ class _Rows:
     questions: Questions = field(default_factory=Questions)
     differing: int = 0
 
+    @cached_property
+    def typed(self) -> list[str]:
+        """The paths of further columns that the user named; others are read by their roles."""
+        own = ("confidence", "labels", "correct")
+        return [path for role, path in typed_roles(self.choice).items() if role not in own]
+
     def add(self, record: Mapping[str, Any], line: int | str) -> None:
         """Add the answers of a line. Raises DamagedAnswerError."""
         self.questions.learn(record)
@@ -119,12 +127,12 @@ class _Rows:
             answer = answer.ordered(first.keys)
         right = None
         if choice.correct is not None:
-            right = _typed(entry, record, choice.correct)
+            right = _value(entry, record, choice.correct)
         elif not choice.labels_file and entry.label is not MISSING:
             right = right_option(entry.label, answer)
         top = answer.top
         confidence: Any = answer.probs[top]
-        own = _typed(entry, record, choice.confidence or "confidence")
+        own = _value(entry, record, choice.confidence or "confidence")
         self.differing += isinstance(own, int | float) and not (
             confidence - _SAME <= own <= confidence + _SAME
         )
@@ -140,7 +148,7 @@ class _Rows:
         self.confidences.append(confidence)
         self.rights.append(right)
         row = {"question": entry.question, "type": answer.type, "options": len(answer.keys)}
-        paths = {path: _typed(entry, record, path) for path in _paths(choice)}
+        paths = {path: _value(entry, record, path) for path in self.typed}
         self.others.add({**row, **shared, **paths})
 
 
@@ -249,13 +257,7 @@ def _scalar(value: Any) -> bool:
     return isinstance(value, str | int | float)  # a bool is an int
 
 
-def _paths(choice: Choice) -> list[str]:
-    """Return the paths of columns that the user typed."""
-    typed = (choice.logits, choice.probs, choice.score, choice.predictions, choice.weights)
-    return [path for path in (*typed, choice.id) if path is not None]
-
-
-def _typed(entry: Entry, record: Mapping[str, Any], path: str) -> Any:
+def _value(entry: Entry, record: Mapping[str, Any], path: str) -> Any:
     """Return what a path leads to in an answer, else in its line; None for no single value."""
     found = (records.at(part, path) for part in (entry.answer, record))
     return next((value for value in found if _scalar(value)), None)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
 
+from calibtool.data.clusters import ADVICE
 from calibtool.data.files.roles import SCORES, Choice
 from calibtool.data.logs import records, tokens
 from calibtool.data.logs.inspect_samples import (
@@ -28,7 +29,7 @@ from calibtool.data.logs.inspect_samples import (
     where,
 )
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.own_columns import complete, is_missing, own_columns, require_found
+from calibtool.data.logs.typed import complete, is_missing, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError, echo, near
 from calibtool.formatting import counted
 
@@ -187,8 +188,8 @@ class _Reading:
         repeated = sum(n > 1 for n in Counter(map(str, ids)).values())
         if repeated:
             notes.append(
-                f"{counted(repeated, 'id')} with several rows (epochs), which are correlated: "
-                "pass --cluster id"
+                f"{counted(repeated, 'id')} with several rows (epochs), which are correlated"
+                + ADVICE.format("id")
             )
         return notes
 
@@ -332,7 +333,9 @@ def _answer(sample: Sample, answers: tokens.Answers, shown: str) -> str | None:
         return ERRORED if sample.get("error") else NO_LOGPROBS
     if len(targets(sample)) > 1:
         return SEVERAL_TARGETS
-    position = tokens.last_option(tokens.chat_texts(listed, fail), answers.options)
+    texts = tokens.chat_texts(listed, fail)
+    tokens.require_whole(texts, answers.options, fail)
+    position = tokens.last_option(texts, answers.options)
     if position is None:
         return NO_OPTION
     token = tokens.chat_token(listed[position], fail)

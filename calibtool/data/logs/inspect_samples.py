@@ -10,7 +10,7 @@ from typing import Any
 from calibtool.data.logs import records
 from calibtool.data.logs.inspect_zip import Members, open_members
 from calibtool.data.logs.log import LogFile
-from calibtool.data.logs.own_columns import is_missing
+from calibtool.data.logs.typed import is_missing
 from calibtool.errors import UnreadableError, echo
 from calibtool.formatting import counted
 

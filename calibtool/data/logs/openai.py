@@ -1,4 +1,4 @@
-"""Logs of chat and completion responses with logprobs, as OpenAI's API and others like it give.
+"""Logs of chat, completion and other responses with logprobs, as OpenAI's API and others give.
 
 A line holds a response at its top level, under `response`, under `response.body` (batch output),
 or under any other key (`modelOutput` of Bedrock). Answers are letters or words of one token.
@@ -14,9 +14,9 @@ from itertools import compress
 from typing import Any, NamedTuple
 
 from calibtool.data.files.roles import ALIASES, SCORES, Choice, has_role
-from calibtool.data.logs import records, tokens
+from calibtool.data.logs import records, responses, tokens
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.own_columns import complete, own_columns, require_found
+from calibtool.data.logs.typed import complete, own_columns, require_found
 from calibtool.errors import UnreadableError, UsageError
 from calibtool.formatting import counted
 
@@ -30,11 +30,11 @@ UNLABELLED = "unlabelled answers"
 
 _LINES = (".jsonl", ".ndjson")
 _TRIED = 20  # lines of the head by which a file is recognised: the first can be errors
-_BEGIN = re.compile(rb'"choices"\s*:\s*\[\s*\{')
+_BEGIN = re.compile(rb'"choices"\s*:\s*\[\s*\{|"type"\s*:\s*"output_text"')
 _FEW = 50  # emitted tokens that are looked at when the options are asked for
 _HTTP_OK = 200
 # keys of a response that are no values to group rows by
-_PARTS = ("choices", "usage", "object", "error")
+_PARTS = ("choices", "output", "usage", "object", "error")
 
 
 class Found(NamedTuple):
@@ -92,14 +92,23 @@ def _records(file: LogFile) -> Iterator[tuple[Mapping[str, Any], tokens.Fail]]:
 
 
 def _response(record: Mapping[str, Any]) -> Found | None:
-    """Return where a record holds a response: anything with a list of choices."""
-    if isinstance(record.get("choices"), list):
-        return Found("", record)
+    """Return where a record holds a response: anything with a list of choices, or of output."""
+    if (body := _body(record)) is not None:
+        return Found("", body)
     for key in ("response", *record):
         value = record.get(key)
-        for body in (value, value.get("body") if isinstance(value, Mapping) else None):
-            if isinstance(body, Mapping) and isinstance(body.get("choices"), list):
+        for inner in (value, value.get("body") if isinstance(value, Mapping) else None):
+            if (body := _body(inner)) is not None:
                 return Found(key, body)
+    return None
+
+
+def _body(value: Any) -> Mapping[str, Any] | None:
+    """Return the body of a response, with choices; None for any other value."""
+    if responses.is_body(value):
+        return responses.as_chat(value)
+    if isinstance(value, Mapping) and isinstance(value.get("choices"), list):
+        return value
     return None
 
 
@@ -176,8 +185,8 @@ class _Reading:
         found = _response(record)
         if found is None:
             raise fail(
-                "holds no response with choices, at its top level or under a key; is it a log of "
-                "chat or completion responses?"
+                "holds no response with choices or output, at its top level or under a key; is it "
+                "a log of chat or completion responses?"
             )
         if answers is None:
             reason = REFUSALS if _refused(_first(found.body)) else None
@@ -252,12 +261,14 @@ def _emitted(
             raise fail("logprobs.tokens is no list of texts")
         if not texts:
             return NO_LOGPROBS
+        tokens.require_whole(texts, options, fail)
         position = tokens.first_option(texts, options) or 0
         return tokens.completion_token(logprobs, position, fail), position
     content = logprobs.get("content")
     if not content:
         return NO_LOGPROBS
     texts = tokens.chat_texts(content, fail)
+    tokens.require_whole(texts, options, fail)
     position = tokens.first_option(texts, options) or 0
     return tokens.chat_token(content[position], fail), position
 

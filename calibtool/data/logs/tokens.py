@@ -98,6 +98,20 @@ def suggestion(seen: Iterable[str], labels: Iterable[str]) -> str:
     return f"pass --options {example} (the answers begin with the tokens {listed})"
 
 
+def require_whole(texts: Sequence[str], options: Sequence[str], fail: Fail) -> None:
+    """Check that the answer is no option that is spread over several tokens: what stands at one of
+    them is no probability of that option, and the other options would share it."""
+    first = bare(texts[0])
+    whole = first + "".join(texts[1 : 1 + max(map(len, options), default=0)])
+    for option in options:
+        if len(first) < len(option) and option.startswith(first) and whole.startswith(option):
+            raise fail(
+                f"the option {brief(option)!r} is an answer of several tokens, of which "
+                f"{brief(first)!r} is the first: its probability cannot be read from one token; "
+                "let the model answer with letters, such as A,B,C,D"
+            )
+
+
 def first_option(texts: Sequence[str], options: Sequence[str]) -> int | None:
     """Return where an answer stands: the first token if it is an option, else the last that is.
 

@@ -45,6 +45,18 @@ def binned(score: Array, outcome: Array, rule: Rule, bins: int) -> Bins:
     return Bins(n[used].astype(np.float64), mean_score, rate, len(inside))
 
 
+def binned_single(score: Array, outcome: Array, rule: Rule, bins: int) -> Bins:
+    """Return the bins of scores in float32, summed one row after the other as torch's scatter_add
+    does: over many rows that shows."""
+    score = score.astype(np.float32, copy=False)
+    index = rule(score, bins)
+    sums = np.zeros((3, bins), np.float32)
+    for line, values in zip(sums, (np.ones_like(score), score, outcome), strict=True):
+        np.add.at(line, index, values.astype(np.float32, copy=False))
+    n, score_sum, outcome_sum = sums[:, sums[0] > 0]
+    return Bins(n, score_sum / n, outcome_sum / n, len(score))
+
+
 def netcal_bins(score: Array, outcome: Array, edges: Array) -> Bins:
     """Return net:cal's left-closed bins.
 

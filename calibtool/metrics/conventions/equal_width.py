@@ -82,19 +82,26 @@ def one_fewer(score: Array, bins: int) -> Array:
     return np.digitize(score, np.linspace(0.0, 1.0, bins), right=True)
 
 
-@lru_cache
-def torch_linspace(bins: int, dtype: type | np.dtype) -> Array:
-    """Return the edges of torch.linspace(0, 1, bins + 1), (bins + 1,).
+def above_one(score: Array, bins: int) -> Array:
+    """Return bins (lo, hi] between torch's float32 edges from 0 to 1 + 2^-23, 0 in the first."""
+    edges = torch_linspace(bins, np.float32, 1 + float(np.finfo(np.float32).eps))
+    return np.minimum(np.searchsorted(edges[1:], score, side="left"), bins - 1)
 
-    They are stepped up from 0 to the middle and down from 1 to it, each rounded once, as with fused
-    multiply-add; torch rounds twice on machines without it.
+
+@lru_cache
+def torch_linspace(bins: int, dtype: type | np.dtype, end: float = 1.0) -> Array:
+    """Return the edges of torch.linspace(0, end, bins + 1), (bins + 1,).
+
+    They are stepped up from 0 to the middle and down from the end to it, each rounded once, as with
+    fused multiply-add; torch rounds twice on machines without it.
 
     >>> torch_linspace(4, np.float32)
     array([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
-    step = Fraction(float(np.dtype(dtype).type(1) / np.dtype(dtype).type(bins)))
+    last = np.dtype(dtype).type(end)
+    step = Fraction(float(last / np.dtype(dtype).type(bins)))
     up = [step * place for place in range((bins + 1) // 2)]
-    down = [1 - step * place for place in range(bins - len(up), -1, -1)]
+    down = [Fraction(float(last)) - step * place for place in range(bins - len(up), -1, -1)]
     return np.array([float(edge) for edge in up + down]).astype(dtype)
 
 

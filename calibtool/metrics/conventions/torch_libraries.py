@@ -1,14 +1,15 @@
-"""Libraries for networks: TorchMetrics, TorchUncertainty, net:cal."""
+"""Libraries for networks: TorchMetrics, TorchUncertainty, net:cal, MONAI."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 
+from calibtool.metrics.conventions.binned import binned_single
 from calibtool.metrics.conventions.binned_errors import netcal_error, single_error
 from calibtool.metrics.conventions.convention import Convention, LibraryMetric
 from calibtool.metrics.conventions.equal_mass import quantile_edges, runs
-from calibtool.metrics.conventions.equal_width import bucketized, linspace_edges
+from calibtool.metrics.conventions.equal_width import above_one, bucketized, linspace_edges
 from calibtool.metrics.conventions.kinds import of_bins
 from calibtool.metrics.conventions.norms import Norm, average, l1, l2, worst
 from calibtool.metrics.conventions.ranking import aurc
@@ -18,6 +19,7 @@ from calibtool.metrics.conventions.views import BY_LABELS, FOLDED, UNFOLDED
 from calibtool.types import Array
 
 ANY_ORDER = "ties in file order; there in the order that torch.sort leaves them"
+MONAI_BINS = 20  # `num_bins` of CalibrationErrorMetric
 SINGLE = "of scores cast to float32: float64 ones stop the library"
 
 
@@ -29,6 +31,11 @@ def _torchmetrics(norm: Norm) -> LibraryMetric:
 def _netcal(norm: Norm, edges: Callable[[Array, int], Array] = linspace_edges) -> LibraryMetric:
     """Return a binned error of net:cal."""
     return LibraryMetric(partial(netcal_error, norm=norm, edges=edges), BY_LABELS, BY_LABELS)
+
+
+def _monai(score: Array, outcome: Array, *, norm: Norm) -> float:
+    """Return MONAI's error of one channel, with its default number of bins."""
+    return float(norm(binned_single(score, outcome, above_one, MONAI_BINS)))
 
 
 NETWORKS: tuple[Convention, ...] = (
@@ -89,5 +96,21 @@ NETWORKS: tuple[Convention, ...] = (
             ),
         },
         bins=10,
+    ),
+    Convention(
+        "monai",
+        "MONAI",
+        "1.6.1",
+        "monai/metrics/calibration.py",
+        "20, (lo, hi] between torch's edges from 0 to 1 + 2^-23, though documented as [lo, hi)",
+        "one-vs-rest, the mean over classes (channels); all rows count as one image; computed in"
+        " float32",
+        {
+            name + suffix: LibraryMetric(partial(_monai, norm=norm), rows=f"class{view}")
+            for suffix, view in (("", ""), ("-no-background", ", but the first"))
+            for name, norm in (("expected", l1), ("average", average), ("maximum", worst))
+        },
+        bins=20,
+        ece="",
     ),
 )

@@ -63,6 +63,11 @@ def class_mean(of: Of, data: LibraryInput) -> float:
     return float(np.mean(_per_class(of, data)))
 
 
+def _class_but_first(of: Of, data: LibraryInput) -> float:
+    """Return the mean over all classes but the first, one-vs-rest."""
+    return float(np.mean(_per_class(of, data)[1:]))
+
+
 def class_rms(of: Of, data: LibraryInput) -> float:
     """Return the root mean square over classes, one-vs-rest."""
     return float(np.sqrt(np.mean(np.square(_per_class(of, data)))))
@@ -96,6 +101,7 @@ VIEWS: Mapping[str, Callable[[Of, LibraryInput], float]] = {
     "confidence": positive,
     "class": class_mean,
     "class, root mean square": class_rms,
+    "class, but the first": _class_but_first,
     "class, up to the highest label": _class_seen,
     "predicted class": _predicted,
     FLAT: flat,

@@ -103,7 +103,9 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     if subject.effect:
         lines += [escape(capitalized(subject.effect)), ""]
     lines += [_word(report.data.describe()), ""]
-    lines += [part for warning in report.warnings for part in (f"Warning: {escape(warning)}", "")]
+    remarks = [("Note", note) for note in report.notes]
+    remarks += [("Warning", warning) for warning in report.warnings]
+    lines += [part for kind, text in remarks for part in (f"{kind}: {escape(text)}", "")]
     lines += [*_metrics(page, subject), ""]
     lines += _fix(subject)
     if subject.classes is not None:

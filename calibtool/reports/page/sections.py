@@ -65,6 +65,7 @@ def _verdict(subject: FileSummary) -> Markup:
     lines = [element("p", _tied(subject.verdict), class_="lead")]
     if subject.effect:
         lines.append(element("p", _tied(capitalized(subject.effect))))
+    lines += [element("p", f"Note: {note}", class_="note") for note in report.notes]
     lines += [element("p", f"Warning: {w}", class_="warning") for w in report.warnings]
     return element(
         "section", *lines, element("dl", *shown, class_="figures"), class_=f"verdict {sign}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibtool.data.files.open import open_table
 from calibtool.data.files.reader import Reader
-from calibtool.errors import InputError
+from calibtool.errors import InputError, row_name
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows
 from calibtool.train.data.text import Texts
 from calibtool.train.data.validation import (
@@ -148,9 +148,7 @@ def _by_column(rows: Rows, split: Array, where: str) -> dict[str, Rows]:
     bad = ~np.isin(words, PARTS)
     if bad.any():
         row = int(np.argmax(bad))
-        raise InputError(
-            f"{where}: {split[row]!s} in row {row} (counting from 0) must be train, val or test"
-        )
+        raise InputError(f"{where}: {split[row]!s} in {row_name(row)} must be train, val or test")
     if not (words == "train").any():
         raise InputError(f"{where}: no row has the value train")
     return {

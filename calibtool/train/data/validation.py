@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from calibtool.errors import InputError
+from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells the axis of channels from height and width
@@ -60,7 +60,7 @@ def require_finite(x: Array, where: str, rows: int = 4096) -> None:
     if bad.any():
         raise InputError(
             f"{where}: {int(bad.sum()):,} rows have values that are NaN or infinite, the first is "
-            f"row {int(np.argmax(bad))} (counting from 0); drop or repair them"
+            f"{row_name(np.argmax(bad))}; drop or repair them"
         )
 
 
@@ -98,8 +98,8 @@ def settle_labels(
     empty = labels == "" if labels.dtype.kind == "U" else np.zeros(len(labels), bool)
     if empty.any():
         raise InputError(
-            f"{where}: {int(empty.sum()):,} labels are missing, the first in row "
-            f"{int(np.argmax(empty))} (counting from 0); drop those rows"
+            f"{where}: {int(empty.sum()):,} labels are missing, the first in "
+            f"{row_name(np.argmax(empty))}; drop those rows"
         )
     if names is not None:
         return _by_names(labels, names, where), names
@@ -127,8 +127,8 @@ def _whole_numbers(labels: Array, where: str) -> Array:
     bad = ~np.isfinite(labels)
     if bad.any():
         raise InputError(
-            f"{where}: {int(bad.sum()):,} labels are missing (NaN), the first in row "
-            f"{int(np.argmax(bad))} (counting from 0); drop those rows"
+            f"{where}: {int(bad.sum()):,} labels are missing (NaN), the first in "
+            f"{row_name(np.argmax(bad))}; drop those rows"
         )
     broken = labels != np.round(labels)
     if broken.any():

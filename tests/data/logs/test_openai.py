@@ -95,6 +95,16 @@ def chat(*positions, emitted=None, **more):
     return {"id": "r", "model": "m", "choices": [first | more], "usage": {"total_tokens": 1}}
 
 
+def response(*positions, **more):
+    """Return the same answer in the form of the Responses API, after an item of reasoning."""
+    (choice,) = chat(*positions)["choices"]
+    text = {"type": "output_text", "text": "B", "annotations": []}
+    message = {"type": "message", "role": "assistant", "status": "completed"}
+    said = {**text, "logprobs": choice["logprobs"]["content"]}
+    output = [{"type": "reasoning", "summary": []}, {**message, "content": [said]}]
+    return {"id": "r", "object": "response", "model": "m", "error": None, "output": output, **more}
+
+
 def completion(top, emitted):
     logprobs = {
         "tokens": [emitted],
@@ -131,6 +141,70 @@ def test_where_responses_stand_and_variants_of_tokens(tmp_path, record):
     assert log.columns["option_mass"] == pytest.approx([0.65])
     assert log.columns["model"] == ["m"]
     assert log.classes == AB
+
+
+RESPONSE = response({"A": 0.3, " A": 0.2, "The": 0.3, "\u2581B": 0.1, "\u0120B": 0.05, "AB": 0.05})
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {**RESPONSE, "label": "B"},
+        {"label": "B", "response": RESPONSE},
+        {"label": "B", "response": {"status_code": 200, "body": RESPONSE}, "error": None},
+    ],
+)
+def test_responses_say_what_completions_say(tmp_path, record):
+    log = read(write(tmp_path, record), AB)
+    assert log.columns["probs"][0] == pytest.approx([0.5 / 0.65, 0.15 / 0.65])
+    assert log.columns["labels"] == [1]
+    assert log.columns["model"] == ["m"]
+
+
+def test_responses_without_an_answer_are_counted(tmp_path):
+    refused = [{"type": "message", "content": [{"type": "refusal", "refusal": "I cannot."}]}]
+    silent = [{"type": "message", "content": [{"type": "output_text", "text": "A"}]}]
+    log = read(
+        write(
+            tmp_path,
+            {**RESPONSE, "label": "A"},
+            {"response": response({"A": 1.0}, output=refused), "label": "A"},
+            {"response": response({"A": 1.0}, output=silent), "label": "A"},
+            {"response": response({"A": 1.0}, output=[{"type": "reasoning"}]), "label": "A"},
+            {
+                "response": {"object": "response", "output": [], "error": {"code": "x"}},
+                "label": "A",
+            },
+        ),
+        AB,
+    )
+    assert log.left_out == {
+        openai.REFUSALS: 1,
+        openai.NO_LOGPROBS: 1,
+        openai.NO_ANSWER: 1,
+        openai.ERRORS: 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("positions", "options", "wrong"),
+    [
+        (({"definitely": 0.6, "yes": 0.4}, {" not": 1.0}), ("yes", "definitely not"), True),
+        (({"no": 0.6, "yes": 0.4}, {" way": 1.0}), ("yes", "no way"), True),
+        (({"1": 0.6, "2": 0.4}, {"0": 1.0}), ("1", "2", "10"), True),
+        (({"no": 0.6, "yes": 0.4}, {"body": 1.0}), ("yes", "no"), False),
+        (({"1": 0.6, "2": 0.4}, {".": 1.0}), ("1", "2", "10"), False),
+        (({"nope": 0.6, "no": 0.3, "yes": 0.1},), ("yes", "no"), False),
+    ],
+)
+@pytest.mark.parametrize("kind", [chat, response])
+def test_an_option_of_several_tokens_is_named(tmp_path, positions, options, wrong, kind):
+    file = write(tmp_path, {"label": options[0], "response": kind(*positions)})
+    if not wrong:
+        assert len(read(file, options).columns["probs"]) == 1
+        return
+    with pytest.raises(InputError, match=f"line 1: the option '{options[-1]}' is an answer of"):
+        read(file, options)
 
 
 def test_completions_and_lists_of_records(tmp_path):
@@ -280,6 +354,8 @@ def test_a_log_without_any_answer(tmp_path):
         ([{"prompt": "x" * 70_000, "response": ONE}], "a.jsonl", False),
         ([{"response": ONE, "prompt": "x" * 70_000}], "a.jsonl", True),
         ([{"response": ONE}], "a.csv", False),
+        ([{"response": RESPONSE, "prompt": "x" * 70_000}], "a.jsonl", True),
+        ([{"response": response({"A": 1.0}, output=[]), "confidence": 1}], "a.jsonl", False),
         ([{"choices": ["a", "b"], "logprobs": [1, 2], "confidence": 1}], "a.jsonl", False),
         ([{"id": 1, "confidence": 0.5, "correct": 1}], "a.jsonl", False),
         ([{"eval": {}, "samples": [{"output": ONE}]}], "a.json", False),
