@@ -357,7 +357,7 @@ class ArrowTable:
 
         Raises UnreadableError.
         """
-        for name in {name.removeprefix(NULLS): None for name in names}:
+        for name in dict.fromkeys(name.removeprefix(NULLS) for name in names):
             if name in file.keys:
                 continue
             at = file.schema.get_field_index(name)
