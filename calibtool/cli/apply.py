@@ -62,7 +62,7 @@ def apply(
 
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
-    from calibtool.data.files.carry import carried, every, hidden, named
+    from calibtool.data.files.carry import carried, carrying, every, hidden, named
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import write_predictions
     from calibtool.data.predictions import KIND_NAMES
@@ -75,8 +75,7 @@ def apply(
     extra, left = carried(source)
     for name, reason in left:
         out.tell(f"Left out: {name} ({reason})")
-    source.table.optional |= frozenset(extra)
-    before = source.also(extra).load()
+    before = carrying(source, extra, fitted.columns).load()
     after = fitted(before)
     if write == "probs":
         after = to_probs(after)

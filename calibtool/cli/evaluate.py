@@ -11,6 +11,7 @@ from calibtool.cli.files import Input
 
 if TYPE_CHECKING:
     from calibtool.errors import NoScoresError
+    from calibtool.evaluation.report import Report
 
 INTERVALS = ("ci", "resamples", "level", "seed")
 
@@ -87,7 +88,6 @@ def evaluate(
     from calibtool.cli import output as out
     from calibtool.errors import NoScoresError
     from calibtool.metrics.spec import parse_list
-    from calibtool.reports.render import render
 
     _require_possible(click.get_current_context())
     # before anything is opened: a mistyped metric costs no reading and no cluster
@@ -99,7 +99,8 @@ def evaluate(
     except NoScoresError as error:
         if library or conventions or by or plot or fitted or ood or options.get("state"):
             raise
-        out.emit(_accuracy(error, specs, given, format_, output), output)
+        report = _accuracy(error, specs, **given)
+        out.emit(_rendered(report, format_, output, signatures=signatures), output)
         return
     if library or conventions:
         with out.progress() as progress:
@@ -114,11 +115,19 @@ def evaluate(
         report = measure(source, specs, calibrator=fitted, ood=other, progress=progress, **options)
         drawn = _picture(source, fitted, progress, options, output) if plot else ""
     report = shared.with_flags(report, click.get_current_context())
+    out.emit(_rendered(report, format_, output, signatures=signatures) + drawn, output)
+
+
+def _rendered(report: Report, format_: str, output: str | None, *, signatures: bool) -> str:
+    """Return a report in a format, followed by how to reproduce each number."""
+    from calibtool.cli import output as out
+    from calibtool.reports.render import render
+
     text = render(report, format_, **out.terminal(output))
     if signatures and format_ in ("table", "markdown"):
         lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
         text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
-    out.emit(text + drawn, output)
+    return text
 
 
 def _require_possible(context: click.Context) -> None:
@@ -142,21 +151,13 @@ def _require_possible(context: click.Context) -> None:
 
 
 def _accuracy(
-    error: NoScoresError,
-    specs: list[Any],
-    options: dict[str, Any],
-    format_: str,
-    output: str | None,
-) -> str:
-    """Return the accuracy of a log without confidences, rendered."""
-    from calibtool.cli import output as out
+    error: NoScoresError, specs: list[Any], cluster: str | None, **intervals: Any
+) -> Report:
+    """Return the accuracy of a log without confidences."""
     from calibtool.evaluation.accuracy_only import accuracy_only
     from calibtool.evaluation.resampling import Resampling
-    from calibtool.reports.render import render
 
-    cluster = options.pop("cluster")
-    report = accuracy_only(error, specs, cluster, Resampling(**options))
-    return render(report, format_, **out.terminal(output))
+    return accuracy_only(error, specs, cluster, Resampling(**intervals))
 
 
 def _default(by: tuple[str, ...], options: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # (measured in benchmarks/clusters.py).
 FEWEST = 30
 
-# What a reader says of rows that are correlated, at the end of a note: {} is the column
+# What a reader says of correlated rows, at the end of a note: {} is the column
 ADVICE = ": pass --cluster {}"
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from calibtool.data.files import filter as filters
 from calibtool.data.files import hugging_face
 from calibtool.data.files.arrow_file import errors
-from calibtool.data.files.reader import NAMED, NUMBERS, TWICE, Column, Part, Skipped
+from calibtool.data.files.reader import NAMED, NULLS, NUMBERS, TWICE, Column, Part, Skipped
 from calibtool.data.files.recut import recut
 from calibtool.data.files.table_file import TableFile, common
 from calibtool.data.files.values import Where, column_of, family, to_numpy
@@ -67,6 +67,7 @@ class ArrowTable:
         self.format = "a table"
         self.notes = tuple(notes)
         self.optional: frozenset[str] = frozenset()
+        self.gaps: frozenset[str] = frozenset()  # optional ones of which NULLS is read as well
         self._marks_unlabelled = marks_unlabelled
         self._skip_bad = skip_bad
         self._mapped = mapped
@@ -236,10 +237,13 @@ class ArrowTable:
         for batch, numbers in self._filtered(file, part.content, names, size, row, threads=threads):
             with errors(file.shown):
                 piece = {
-                    name: to_numpy(
+                    name: batch.column(name.removeprefix(NULLS)).is_null().to_numpy(False)
+                    if name.startswith(NULLS)
+                    else to_numpy(
                         batch.column(name),
                         Where(f"{file.shown}: {name}", numbers, file.place),
                         optional=name in self.optional,
+                        keep=name in self.gaps,
                     )
                     for name in names
                 }
@@ -260,7 +264,8 @@ class ArrowTable:
         """Yield batches that are not empty, with the number of each row or, if no filter drops any,
         that of the first row."""
         condition = self._filter
-        wanted = list(dict.fromkeys([*names, *(condition.columns if condition else ())]))
+        held = (name.removeprefix(NULLS) for name in names)
+        wanted = list(dict.fromkeys([*held, *(condition.columns if condition else ())]))
         self._check(file, wanted)
         for batch in file.batches(wanted, size, row_groups, threads=threads):
             count = batch.num_rows
@@ -353,7 +358,7 @@ class ArrowTable:
 
         Raises UnreadableError.
         """
-        for name in names:
+        for name in dict.fromkeys(name.removeprefix(NULLS) for name in names):
             if name in file.keys:
                 continue
             at = file.schema.get_field_index(name)

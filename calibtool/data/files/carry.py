@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from calibtool.data.files.arrow import ArrowTable
 from calibtool.data.files.cut_points import CutPointTable
-from calibtool.data.files.reader import RECORDS
+from calibtool.data.files.reader import NULLS, RECORDS
 from calibtool.data.files.roles import has_role
 from calibtool.data.files.several_table import SeveralTable
 from calibtool.data.files.soft_labels import SoftLabelTable
@@ -55,6 +57,21 @@ def _reason(source: Source, name: str) -> str:
         except InputError:
             return "its rows hold different numbers of values"
     return ""
+
+
+def carrying(source: Source, extra: Collection[str], used: Collection[str]) -> Source:
+    """Return the source with further columns carried along and, where a format knows missing
+    values, where each of them has none.
+
+    Columns that are `used`, and those of roles, have NaN or "" there, as everywhere.
+    """
+    source.table.optional |= frozenset(extra)
+    carried_along = source.also(extra)
+    if not isinstance(source.table, ArrowTable):
+        return carried_along
+    source.table.gaps = frozenset(extra) - {*source.roles.columns(), *used}
+    gaps = tuple(NULLS + name for name in extra)
+    return replace(carried_along, extra=(*carried_along.extra, *gaps))
 
 
 def hidden(source: Source, after: Predictions) -> list[str]:

@@ -12,6 +12,8 @@ NAMED = 3  # files that a warning names; more would hide the rest of the output
 # Key of a further column of a block if a filter drops rows: the number of each row before the
 # filter. No column of a file can have this name.
 NUMBERS = "\0number"
+# Before the name of a column: a further column of a block that says where it has no value.
+NULLS = "\0null "
 TWICE = "two columns are called {!r}; rename one of them"
 RECORDS = "records"  # the family of values with parts of their own, which have no order
 UNKNOWN = "null"  # the family of a column without a value, which can yet be of any type

@@ -102,7 +102,9 @@ def family(kind: pa.DataType) -> str:
     return str(kind)
 
 
-def to_numpy(column: pa.Array, where: Where, width: int = 1, *, optional: bool = False) -> Array:
+def to_numpy(
+    column: pa.Array, where: Where, width: int = 1, *, optional: bool = False, keep: bool = False
+) -> Array:
     """Return a column as an array, (n,) or (n, width), of lists of lists with further dimensions.
 
     Args:
@@ -110,14 +112,15 @@ def to_numpy(column: pa.Array, where: Where, width: int = 1, *, optional: bool =
         where: what messages call it and its rows.
         width: values of `column` per row; more than 1 for the flattened values of a list.
         optional: whether nulls become NaN, or "" among texts.
+        keep: whether the type is kept where there are nulls, which then become any of its values.
 
     Raises InputError for nulls, for rows with different numbers of values, and for texts so long
     that they cannot be kept beside one another.
     """
     if isinstance(column, pa.ExtensionArray):
-        return to_numpy(column.storage, where, width, optional=optional)
+        return to_numpy(column.storage, where, width, optional=optional, keep=keep)
     if column.null_count and optional:
-        return _with_gaps(column, where, width)
+        return _with_gaps(column, where, width, keep=keep)
     if column.null_count:
         null = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
         raise InputError(
@@ -147,12 +150,15 @@ def _require_short(rows: int, size: int, where: Where) -> None:
         )
 
 
-def _with_gaps(column: pa.Array, where: Where, width: int) -> Array:
-    """Return a column with NaN, or "" among texts, where there is no value."""
+def _with_gaps(column: pa.Array, where: Where, width: int, *, keep: bool) -> Array:
+    """Return a column with NaN, or "" among texts, where there is no value; to `keep` its type,
+    with a value of another row there."""
     there = column.is_valid().to_numpy(zero_copy_only=False)
     held = to_numpy(column.drop_null(), where, width, optional=True)
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
+    if keep and len(held):
+        return held[np.maximum(np.cumsum(there) - 1, 0)]
     number = held.dtype.kind in "fiub"
     kind = np.result_type(held.dtype, np.float64) if number else held.dtype
     full: Array = np.full((len(column), *held.shape[1:]), np.nan if number else "", dtype=kind)

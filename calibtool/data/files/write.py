@@ -7,15 +7,18 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
 from calibtool.data.files.part_file import part_file
+from calibtool.data.files.reader import NULLS
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
 from calibtool.types import Array
 
+Columns: TypeAlias = Mapping[str, Array]
+Names: TypeAlias = tuple[str, ...] | None  # of the classes
 _MOST_LINKS = 40  # links to links that Linux follows, too
 
 
@@ -131,6 +134,7 @@ def write_predictions(
             f"{target}: cannot write files with suffix {target.suffix!r}; expected one of {known}"
         )
     columns = {**predictions.extra, **_columns(predictions)} if columns is None else columns
+    columns, nulls = _parted(columns)
     deep = [name for name, array in columns.items() if array.ndim > 2]
     if deep and target.suffix.lower() != ".npz":
         raise UsageError(
@@ -144,7 +148,14 @@ def write_predictions(
             "write parquet"
         )
     with whole_file(target) as file:
-        writer(file, columns, predictions.class_names, label)
+        writer(file, columns, nulls, predictions.class_names, label)
+
+
+def _parted(columns: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the columns, and where those that lack values have none, by name."""
+    held = {name: array for name, array in columns.items() if not name.startswith(NULLS)}
+    gaps = {name.removeprefix(NULLS): a for name, a in columns.items() if name.startswith(NULLS)}
+    return held, {name: gap for name, gap in gaps.items() if name in held and gap.any()}
 
 
 def _columns(predictions: Predictions) -> dict[str, Array]:
@@ -158,50 +169,55 @@ def _columns(predictions: Predictions) -> dict[str, Array]:
     return columns | {name: array for name, array in named.items() if array is not None}
 
 
-def _npz(
-    file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str
-) -> None:
+def _npz(file: IO[bytes], columns: Columns, nulls: Columns, names: Names, label: str) -> None:
     arrays: dict[str, Any] = dict(columns)
+    for name, gap in nulls.items():
+        arrays[name] = _emptied(columns[name], gap)
     if names:
         arrays["classes"] = np.array(names)
     np.savez(file, **arrays)
 
 
-def _table(columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str) -> Any:
+def _emptied(array: Array, gap: Array) -> Array:
+    """Return an array that stands for a column with gaps where no format knows them: NaN, NaT, or
+    "" among texts."""
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float64)
+    full = array.copy()
+    full[gap] = {"f": np.nan, "M": "NaT", "m": "NaT"}.get(array.dtype.kind, "")
+    return full
+
+
+def _table(columns: Columns, nulls: Columns, names: Names, label: str) -> Any:
     import pyarrow as pa
 
     arrays = {}
     for name, array in columns.items():
         if array.ndim == 2:
             flat = pa.array(np.ascontiguousarray(array).ravel())
-            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+            gap = pa.array(nulls[name]) if name in nulls else None
+            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, array.shape[1], mask=gap)
         elif name == label and names:
             codes = pa.array(array.astype(np.int32))
             arrays[name] = pa.DictionaryArray.from_arrays(codes, list(names))
         else:
-            arrays[name] = pa.array(array)
+            arrays[name] = pa.array(array, mask=nulls.get(name))
     return pa.table(arrays)
 
 
-def _parquet(
-    file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str
-) -> None:
+def _parquet(file: IO[bytes], columns: Columns, nulls: Columns, names: Names, label: str) -> None:
     import pyarrow.parquet as pq
 
-    pq.write_table(_table(columns, names, label), file)
+    pq.write_table(_table(columns, nulls, names, label), file)
 
 
-def _ipc(
-    file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str
-) -> None:
+def _ipc(file: IO[bytes], columns: Columns, nulls: Columns, names: Names, label: str) -> None:
     from pyarrow import feather
 
-    feather.write_feather(_table(columns, names, label), file, compression="uncompressed")
+    feather.write_feather(_table(columns, nulls, names, label), file, compression="uncompressed")
 
 
-def _csv(
-    file: IO[bytes], columns: Mapping[str, Array], names: tuple[str, ...] | None, label: str
-) -> None:
+def _csv(file: IO[bytes], columns: Columns, nulls: Columns, names: Names, label: str) -> None:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -212,17 +228,18 @@ def _csv(
         if array.ndim == 2:
             for k, column in enumerate(array.T):
                 stem = name.removesuffix("s")
-                flat[f"{stem}_{names[k] if names else k}"] = pa.array(np.ascontiguousarray(column))
+                flat[f"{stem}_{names[k] if names else k}"] = pa.array(
+                    np.ascontiguousarray(column), mask=nulls.get(name)
+                )
         elif name == label and names:
             flat[name] = pa.array(np.array(names)[array].tolist())
         else:
-            flat[name] = pa.array(array.astype(int) if array.dtype == bool else array)
+            plain = array.astype(int) if array.dtype == bool else array
+            flat[name] = pa.array(plain, mask=nulls.get(name))
     csv.write_csv(pa.table(flat), file)
 
 
-WRITERS: dict[
-    str, Callable[[IO[bytes], Mapping[str, Array], tuple[str, ...] | None, str], None]
-] = {
+WRITERS: dict[str, Callable[[IO[bytes], Columns, Columns, Names, str], None]] = {
     ".npz": _npz,
     ".parquet": _parquet,
     ".feather": _ipc,
