@@ -168,3 +168,22 @@ def test_columns_of_lists_of_lists(refused, folder):
     table = pa.table({"probs": [[[0.5], [0.5]]] * 3, "labels": y})
     pq.write_table(table, "nest.parquet")
     refused("evaluate", "nest.parquet", *QUICK, says=("nest.parquet: probs", "list"))
+
+
+def test_room_is_made_for_no_more_than_a_parquet_file_holds(refused, folder):
+    import pyarrow.parquet as pq
+
+    table = pa.table({"score": np.linspace(0, 1, 30), "label": np.arange(30) % 2})
+    pq.write_table(table, "page.parquet", compression="none", use_dictionary=False)
+    data = Path("page.parquet").read_bytes()
+    # a page's header begins with its type, its size, and its size as stored: numbers of Thrift, in
+    # groups of seven bits
+    head = data[4 : data.index(b"\x15", 7)]
+    stored = len(head) + 4 + 1
+    assert data[4:6] == b"\x15\x00"
+    end = next(k for k in range(stored, stored + 9) if data[k] < 0x80) + 1
+    declared = b"\xfe\xff\xff\xff\x0e"  # 2 * 2,013,265,919 of zigzag coding
+    Path("page.parquet").write_bytes(data[:stored] + declared + data[end:])
+    before = pa.default_memory_pool().max_memory()
+    refused("evaluate", "page.parquet", *QUICK, says=("page.parquet: cannot be read",))
+    assert pa.default_memory_pool().max_memory() - before < 1 << 24
