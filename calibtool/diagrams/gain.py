@@ -177,9 +177,9 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     low, high = _range(data, index)
     first = before.best or 0.0
     start = first if np.isfinite(first) else high
-    line = {"color": style.muted, "lw": style.line * 0.7, "zorder": 1, "gid": f"before-{index}"}
     if np.isfinite(first):
-        axes.axvline(first, **line)
+        gid = f"before-{index}"
+        axes.axvline(first, color=style.muted, lw=style.line * 0.7, zorder=1, gid=gid)
     size: dict[str, Any] = {"ms": 0.62 * style.text, "mew": style.line * 0.7, "zorder": 4}
     for y, gain in enumerate(data.gains):
         after, change = gain.after[index], gain.change[index]

@@ -238,14 +238,14 @@ def _require_sound(summary: Summary, entry: Entry) -> None:
                 of_kind.refuse("is larger than the weight of its cell, or negative")
         if own > _HEAVIEST * n.shape[0] * summary.rows:
             held["n"].refuse("is more than its rows can weigh")
-    for name, value in summary.sums.items():
+    for name, sums in summary.sums.items():
         head, _, score = name.partition("/")
         if head == "score":
             infinite = summary.sums.get(f"infinite/{score}")
             none = infinite is None or not infinite.high[0] > 0
-            _require_moments(entry[name], value.high, mass, every=none)
+            _require_moments(entry[name], sums.high, mass, every=none)
         elif head == "count":
-            _require_counts(entry[name], value.high, mass, whole=score != "correct")
+            _require_counts(entry[name], sums.high, mass, whole=score != "correct")
 
 
 def _require_moments(entry: Entry, sums: Array, mass: float | None, *, every: bool) -> None:
