@@ -79,9 +79,9 @@ class Omissions:
             if roles.weights:
                 yield missing(columns[roles.weights]), "rows without a weight"
         if roles.labels and self.ignored and columns[roles.labels].dtype.kind in "if":
-            labels = columns[roles.labels].reshape(rows, -1)[:, 0]
+            first = columns[roles.labels].reshape(rows, -1)[:, :1]  # none, where lists are empty
             for label in self.ignored:
-                yield labels == label, f"rows with the label {label}"
+                yield (first == label).any(axis=1), f"rows with the label {label}"
 
 
 @dataclass
