@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import calibtool as ct
+
 QUICK = ("--ci", "none")
 
 
@@ -187,3 +189,19 @@ def test_room_is_made_for_no_more_than_a_parquet_file_holds(refused, folder):
     before = pa.default_memory_pool().max_memory()
     refused("evaluate", "page.parquet", *QUICK, says=("page.parquet: cannot be read",))
     assert pa.default_memory_pool().max_memory() - before < 1 << 24
+
+
+def test_bytes_that_csv_cannot_hold(refused, run, folder):
+    ct.fit("histogram", ct.Predictions.from_probs([0.2, 0.8] * 20, [0, 1] * 20)).save("c.json")
+    Path("bytes.csv").write_bytes(b"score,label,country\n" + b"0.2,0,PL\n0.8,1,S\xff\n" * 20)
+    says = ("column 'country' holds bytes that are not UTF-8",)
+    refused("apply", "c.json", "bytes.csv", "-o", "out.csv", says=says)
+    assert run("apply", "c.json", "bytes.csv", "-o", "out.parquet").code == 0
+
+
+def test_labels_that_are_empty_lists(refused, folder):
+    import pyarrow.parquet as pq
+
+    labels = pa.array([None] * 4, pa.list_(pa.float64(), 2))
+    pq.write_table(pa.table({"score": [0.1, 0.2, 0.3, 0.4], "label": labels}), "x.parquet")
+    refused("evaluate", "x.parquet", "--drop-missing", *QUICK, says=("x.parquet",))
