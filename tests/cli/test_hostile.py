@@ -6,11 +6,15 @@ import fcntl
 import json
 import os
 import stat
+import subprocess
+import sys
+import threading
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 
 import calibtool as ct
@@ -205,3 +209,25 @@ def test_labels_that_are_empty_lists(refused, folder):
     labels = pa.array([None] * 4, pa.list_(pa.float64(), 2))
     pq.write_table(pa.table({"score": [0.1, 0.2, 0.3, 0.4], "label": labels}), "x.parquet")
     refused("evaluate", "x.parquet", "--drop-missing", *QUICK, says=("x.parquet",))
+
+
+def test_too_little_memory_is_said(folder):
+    Path("x.csv").write_bytes(b"score,label\n" + b"0.2,0\n0.8,1\n" * 20)
+    command = f"ulimit -v 300000; exec {sys.executable} -m calibtool evaluate x.csv"
+    ended = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 2
+    assert "x.csv: `ulimit -v` allows 300,000 kB of memory" in ended.stderr
+
+
+def test_a_thread_that_cannot_start_is_said(run, good, monkeypatch, folder):
+    def no_thread(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    table = pa.table({"score": [0.2, 0.8] * 20, "label": [0, 1] * 20})
+    pa.csv.write_csv(table, "x.csv")
+    result = run("evaluate", "x.csv", *QUICK)
+    assert result.code == 2
+    assert "out of memory or threads" in result.err
