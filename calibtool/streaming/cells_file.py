@@ -222,7 +222,7 @@ def _require_sound(summary: Summary, entry: Entry) -> None:
     """Check that the sums are those of the rows: that each view is whole, that no mass exceeds its
     weight, and that scores and counts weigh as much. Raises InputError."""
     mass = None if summary.weighted else float(summary.rows)
-    for view in {name.rpartition("/")[0] for name in summary.sums} & {*VIEWS}:
+    for view in sorted({name.rpartition("/")[0] for name in summary.sums} & {*VIEWS}):
         held = {kind: entry[f"{view}/{kind}"] for kind in "npy"}  # refused if one is missing
         n = summary.sums[f"{view}/n"].high
         own = float(n.sum())
