@@ -168,6 +168,11 @@ BAD = {
 }
 
 
+def test_half_precision_is_compared_with_its_own_range(folder):
+    np.savez("half.npz", x=np.full((4, 2), 65504, np.float16), y=np.arange(4) % 2)
+    assert len(opened("half.npz").parts["train"]) > 0
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_data_that_cannot_be_trained_on_are_refused_in_words(refused, folder, name):
     arrays, says = BAD[name]

@@ -58,7 +58,8 @@ def require_finite(x: Array, where: str, rows: int = 4096) -> None:
         blocks = (x[i : i + rows] for i in range(0, len(x), rows))
         return np.concatenate([is_bad(b).reshape(len(b), -1).any(axis=1) for b in blocks])
 
-    beyond = rows_with(lambda block: ~(np.abs(block) <= LARGEST))  # and NaN
+    within = np.isfinite if x.itemsize <= 2 else lambda block: np.abs(block) <= LARGEST
+    beyond = rows_with(lambda block: ~within(block))  # float16 ends at 65504
     if not beyond.any():
         return
     bad, what, advice = rows_with(lambda block: ~np.isfinite(block)), "NaN or infinite", "drop"
