@@ -152,6 +152,10 @@ BAD = {
         "labels are missing, the first in r",
     ),
     "no rows": ({"x": np.ones((0, 2)), "y": np.zeros(0, int)}, "there are no rows for train"),
+    "no columns": (
+        {"x": np.ones((4, 0)), "y": [0, 1, 0, 1]},
+        "x: shape (4, 0): there are no numbers in a row",
+    ),
     "a part without rows": (
         {
             "x_train": np.ones((4, 2)),

@@ -45,10 +45,12 @@ def require_finite(x: Array, where: str, rows: int = 4096) -> None:
     """Check that no input is NaN, infinite or beyond float32, in which networks compute; in blocks
     of `rows` to bound the memory used.
 
-    Raises InputError for them, and if there are no rows.
+    Raises InputError for them, and if there are no rows, or none with a number.
     """
     if len(x) == 0:
         raise InputError(f"{where}: there are no rows")
+    if x.size == 0:
+        raise InputError(f"{where}: shape {x.shape}: there are no numbers in a row")
     if x.dtype.kind in "iubU":
         return
     if x.dtype.kind != "f":
