@@ -44,9 +44,12 @@ def clusters(predictions: Any, column: str) -> Array:
 
 
 def _values(predictions: Any, column: str) -> Array:
-    """Return the values of the column, one per row. Raises InputError if it is not there."""
+    """Return the values of the column, one per row. Raises InputError if it is not there, and if
+    there are no rows."""
     if isinstance(predictions, Source):
         predictions.also([column])  # raises InputError if the file has no such column
+        if not predictions.rows:
+            raise InputError(f"{predictions.source}: there are no rows; nothing can be measured")
         parts = [block[column] for block in predictions.table.blocks([column], predictions.rows)]
         return np.concatenate(parts)
     extra: Mapping[str, Array] = getattr(predictions, "extra", {})

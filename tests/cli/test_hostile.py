@@ -231,3 +231,9 @@ def test_a_thread_that_cannot_start_is_said(run, good, monkeypatch, folder):
     result = run("evaluate", "x.csv", *QUICK)
     assert result.code == 2
     assert "out of memory or threads" in result.err
+
+
+def test_clusters_of_no_rows(refused, folder):
+    np.savez("none.npz", score=np.zeros(0), labels=np.zeros(0, int), age=np.zeros(0))
+    says = ("none.npz: there are no rows; nothing can be measured",)
+    refused("evaluate", "none.npz", "--cluster", "age", "--resamples", "20", says=says)
