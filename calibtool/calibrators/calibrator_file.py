@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import shares_from
 from calibtool.calibrators.nested_maps import from_document, to_document
@@ -70,6 +72,7 @@ def load(path: str | Path, make: Callable[..., Any], methods: Collection[str]) -
     width = classes or 2
     names = content.get("class_names")
     fitted_map = from_document(content, width)
+    _require_rising(content["parameters"], _RISING.get(method, ()))
     return make(
         method,
         fitted_map,
@@ -77,6 +80,26 @@ def load(path: str | Path, make: Callable[..., Any], methods: Collection[str]) -
         names and tuple(name.text() for name in names.items(width)),
         _record(content["fitted"], width) if "fitted" in content.value else FitRecord(),
     )
+
+
+def _require_rising(entry: Entry, names: Collection[str]) -> None:
+    """Check that the lists of these names nowhere fall, in this entry and all that it holds.
+
+    Raises InputError.
+    """
+    if not names:
+        return
+    if isinstance(entry.value, dict):
+        for name, held in entry.entries().items():
+            if name not in names:
+                _require_rising(held, names)
+                continue
+            falls = np.flatnonzero(np.diff(held.numbers()) < 0)
+            if len(falls):
+                held.items()[falls[0] + 1].refuse("is below the value before it; they never fall")
+    elif isinstance(entry.value, list) and any(isinstance(v, dict) for v in entry.value):
+        for held in entry.items():
+            _require_rising(held, names)
 
 
 def _classes(content: Entry, version: int) -> int | None:
@@ -110,6 +133,9 @@ def _finite(entry: Entry) -> float:
     return entry.number(-math.inf, math.inf)
 
 
+# method -> lists of its curves that never fall. Curves of the same kind fall where another method
+# has fitted them: histogram, bbq and enir follow the outcomes.
+_RISING: dict[str, tuple[str, ...]] = {"isotonic": ("y",), "venn-abers": ("p0", "p1")}
 # what the fields of a FitRecord are in files; `prior` depends on the number of classes
 _RECORD: dict[str, Callable[[Entry], Any]] = {
     "rows": Entry.whole,

@@ -25,6 +25,7 @@ INCONCLUSIVE = 3  # too few rows for a gate to decide
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 CLOSED = 141  # 128 + SIGPIPE: the reader of the output has stopped, as `| head` does
 TERMINATED = 143  # 128 + SIGTERM
+_NO_THREAD = "can't start new thread"  # what Python says where the system refuses one
 # title -> name -> (module of calibtool.cli, one line)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
@@ -161,6 +162,8 @@ def _command(arguments: list[str]) -> int:
     except MemoryError:
         return _say("out of memory; use fewer --resamples or fewer bins")
     except Exception as error:
+        if str(error) == _NO_THREAD:
+            return _say("out of memory or threads; raise the limits of `ulimit -v` and `ulimit -u`")
         if os.environ.get("CALIBTOOL_TRACEBACK"):
             raise
         bug = "This is a bug in calibtool. CALIBTOOL_TRACEBACK=1 shows where; please report it."

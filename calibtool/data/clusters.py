@@ -47,10 +47,13 @@ def clusters(predictions: Any, column: str, fewest: int = FEWEST) -> Array:
 
 
 def _values(predictions: Any, column: str) -> Array:
-    """Return the values of the column, one per row. Raises InputError if it is not there."""
+    """Return the values of the column, one per row. Raises InputError if it is not there, and if
+    there are no rows."""
     if isinstance(predictions, Source):
-        # raises InputError if the file has no such column
-        return predictions.also([column]).column(column)
+        source = predictions.also([column])  # raises InputError if the file has no such column
+        if not source.rows:
+            raise InputError(f"{source.source}: there are no rows; nothing can be measured")
+        return source.column(column)
     extra: Mapping[str, Array] = getattr(predictions, "extra", {})
     if column not in extra:
         known = ", ".join(extra) or "none"

@@ -179,9 +179,12 @@ def draw(data: GainDiagram, axes: Axes, style: Style) -> None:
 
 def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     before = data.before[index]
-    start = before.best or 0.0
-    axes.axvline(start, color=style.muted, lw=style.line * 0.7, zorder=1, gid=f"before-{index}")
     low, high = _range(data, index)
+    first = before.best or 0.0
+    start = first if np.isfinite(first) else high
+    if np.isfinite(first):
+        gid = f"before-{index}"
+        axes.axvline(first, color=style.muted, lw=style.line * 0.7, zorder=1, gid=gid)
     size: dict[str, Any] = {"ms": 0.62 * style.text, "mew": style.line * 0.7, "zorder": 4}
     for y, gain in enumerate(data.gains):
         after, change = gain.after[index], gain.change[index]
@@ -189,7 +192,7 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
         colour = style.colour(_series(change))
         if value is None or not np.isfinite(value) or value > high:
             axes.plot([high], [y], marker=">", color=colour, clip_on=False, **size)
-            text = "infinite" if value is None or not np.isfinite(value) else marks.brief(value)
+            text = "infinite" if value is None else _brief(value)
             font: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": style.small * 0.93}
             shift: dict[str, Any] = {
                 "xytext": (-0.7 * style.text, 0),
@@ -216,7 +219,11 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     axes.xaxis.set_major_locator(marks.few_ticks(3))
     shown = "" if before.best == before.value else ", corrected"
     axes.set_xlabel(f"{TITLES[index]}{shown}")
-    axes.set_title(f"before: {marks.brief(start)}", fontsize=style.small, loc="left")
+    axes.set_title(f"before: {_brief(first)}", fontsize=style.small, loc="left")
+
+
+def _brief(value: float) -> str:
+    return marks.brief(value) if np.isfinite(value) else "infinite"
 
 
 def _series(change: Estimate) -> int:
@@ -225,13 +232,17 @@ def _series(change: Estimate) -> int:
 
 
 def _range(data: GainDiagram, index: int) -> tuple[float, float]:
-    """Return the ends of an axis: from the best, or 0 for ECE, to somewhat worse than before."""
-    start = data.before[index].best or 0.0
-    ends = [start]
+    """Return the ends of an axis: from the best, or 0 for ECE, to somewhat worse than before.
+
+    Where it was infinite before, the axis ends to the right of the worst.
+    """
+    start, ends = data.before[index].best or 0.0, []
     for gain in data.gains:
         after = gain.after[index]
         ends += [x for x in (after.low, after.best) if x is not None and np.isfinite(x)]
-    low = min(ends)
+    if not np.isfinite(start):
+        start = max(ends, default=1.0)
+    low = min(start, *ends) if ends else start
     if index:
         low = 0.0
     reach = max(start - low, 0.05 * abs(start), 1e-6)

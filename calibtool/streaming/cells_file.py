@@ -19,7 +19,7 @@ from typing import IO, get_args
 import numpy as np
 
 from calibtool.data.files.archive import Archive
-from calibtool.data.files.document import LARGE, Document, Entry
+from calibtool.data.files.document import Document, Entry
 from calibtool.data.files.write import whole_file
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError
@@ -44,6 +44,12 @@ _MOST_CELLS = 1 << 28
 # each of 3,000 cells, a row fills at least one.
 _FREE_CELLS = 1 << 24
 _PER_FILLED = 1 << 12
+# Largest values of a score and weight of a row, with room to spare: NLLs of logits of 1e38, and
+# HEAVIEST of data/validation.py. The sums of their powers stay far below the largest float64.
+_HIGHEST = 1e39
+_HEAVIEST = 1e31
+_LARGEST = 1e170  # of any sum: weight times cube of the above, for 2**50 rows, is 1e163
+_SLACK = 1e-6  # relative error of sums of rounded values, as cells of many classes hold
 
 
 def save_cells(state: Summary, path: str | Path) -> None:
@@ -204,29 +210,75 @@ def _values(archive: Archive, name: str, at: Array, size: tuple[int, ...]) -> Ex
         values = _read_array(archive, f"{name}/{part}", len(at))
         if len(values) != len(at):
             archive.document.refuse(f"{name} has {len(values):,} values for {len(at):,} places")
-        if not (np.abs(values) <= LARGE).all():
-            archive.document.refuse(f"{name} holds values that are not finite, or above {LARGE:g}")
+        # the low half of a sum is what rounding took from the high one
+        most = _LARGEST if part == "high" else np.abs(out[0, at])
+        if not (np.abs(values) <= most).all():
+            archive.document.refuse(f"{name} holds values that are not finite, or too large")
         out[row, at] = values
     return Exact(out[0].reshape(size), out[1].reshape(size))
 
 
 def _require_sound(summary: Summary, entry: Entry) -> None:
-    """Check that the sums of each view are all there, and plausible: score mass and outcome mass
-    lie between 0 and the weight of the cell. Raises InputError."""
-    views = {name.rpartition("/")[0] for name in summary.sums}
-    for view in views & {*VIEWS}:
+    """Check that the sums are those of the rows: that each view is whole, that no mass exceeds its
+    weight, and that scores and counts weigh as much. Raises InputError."""
+    mass = None if summary.weighted else float(summary.rows)
+    for view in sorted({name.rpartition("/")[0] for name in summary.sums} & {*VIEWS}):
         held = {kind: entry[f"{view}/{kind}"] for kind in "npy"}  # refused if one is missing
         n = summary.sums[f"{view}/n"].high
-        mass = float(n.sum())
-        every_row_once = n.ndim == 1 and not summary.weighted
-        if every_row_once and abs(mass - summary.rows) > 1e-6 * (1 + mass):
-            entry.document.refuse(f"rows is {summary.rows:,}, and {view} holds {mass:,.0f}")
+        own = float(n.sum())
+        if n.ndim == 1:  # every row once
+            if mass is not None and abs(own - mass) > _SLACK * (1 + own):
+                entry.document.refuse(f"rows is {summary.rows:,}, and {view} holds {own:,.0f}")
+            mass = own
         # the lowest bin of many classes is a difference of sums in float32 precision
-        slack = 1e-6 * (1 + n)
+        slack = _SLACK * (1 + n)
         for kind, of_kind in held.items():
             value = summary.sums[f"{view}/{kind}"].high
             if (value < -slack).any() or (value > n + slack).any():
                 of_kind.refuse("is larger than the weight of its cell, or negative")
+        if own > _HEAVIEST * n.shape[0] * summary.rows:
+            held["n"].refuse("is more than its rows can weigh")
+    for name, sums in summary.sums.items():
+        head, _, score = name.partition("/")
+        if head == "score":
+            infinite = summary.sums.get(f"infinite/{score}")
+            none = infinite is None or not infinite.high[0] > 0
+            _require_moments(entry[name], sums.high, mass, every=none)
+        elif head == "count":
+            _require_counts(entry[name], sums.high, mass, whole=score != "correct")
+
+
+def _require_moments(entry: Entry, sums: Array, mass: float | None, *, every: bool) -> None:
+    """Check the sums of a score that `exact.moments` keeps, of rows of this weight in all: of
+    every row, or of those on which the score is finite."""
+    if (sums < 0).any():
+        entry.refuse("is negative")
+    weight = float(sums[0])
+    _require_weight(entry, weight, mass, whole=False)
+    if every and mass != 0 and not weight:
+        entry.refuse("is of no rows")
+    for lower, higher, most in (
+        (0, 4, _HEAVIEST),
+        *((k, k + 1, _HIGHEST) for k in (0, 1, 2, 4, 5)),
+    ):
+        # powers of small scores are rounded to 0, or to more than they are: `exact.moments`
+        if sums[higher] > most * float(sums[lower]) + weight:
+            entry.refuse("is of larger scores or weights than there are")
+
+
+def _require_counts(entry: Entry, counts: Array, mass: float | None, *, whole: bool) -> None:
+    """Check the weight per class of labels, predictions or hits, of rows of this weight in all."""
+    if (counts < 0).any():
+        entry.refuse("is negative")
+    _require_weight(entry, float(counts.sum()), mass, whole=whole)
+
+
+def _require_weight(entry: Entry, weight: float, mass: float | None, *, whole: bool) -> None:
+    """Check that something weighs no more than the rows, or as much as they do, if `whole`."""
+    if mass is None:
+        return
+    if weight > mass * (1 + _SLACK) or (whole and weight < mass * (1 - _SLACK)):
+        entry.refuse(f"is of a weight of {weight:g}, and all rows weigh {mass:g}")
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

@@ -6,12 +6,18 @@ import fcntl
 import json
 import os
 import stat
+import subprocess
+import sys
+import threading
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pytest
+
+import calibtool as ct
 
 QUICK = ("--ci", "none")
 
@@ -168,3 +174,67 @@ def test_columns_of_lists_of_lists(refused, folder):
     table = pa.table({"probs": [[[0.5], [0.5]]] * 3, "labels": y})
     pq.write_table(table, "nest.parquet")
     refused("evaluate", "nest.parquet", *QUICK, says=("nest.parquet: probs", "list"))
+
+
+def test_room_is_made_for_no_more_than_a_parquet_file_holds(refused, folder):
+    import pyarrow.parquet as pq
+
+    table = pa.table({"score": np.linspace(0, 1, 30), "label": np.arange(30) % 2})
+    pq.write_table(table, "page.parquet", compression="none", use_dictionary=False)
+    data = Path("page.parquet").read_bytes()
+    # a page's header begins with its type, its size, and its size as stored: numbers of Thrift, in
+    # groups of seven bits
+    head = data[4 : data.index(b"\x15", 7)]
+    stored = len(head) + 4 + 1
+    assert data[4:6] == b"\x15\x00"
+    end = next(k for k in range(stored, stored + 9) if data[k] < 0x80) + 1
+    declared = b"\xfe\xff\xff\xff\x0e"  # 2 * 2,013,265,919 of zigzag coding
+    Path("page.parquet").write_bytes(data[:stored] + declared + data[end:])
+    before = pa.default_memory_pool().max_memory()
+    refused("evaluate", "page.parquet", *QUICK, says=("page.parquet: cannot be read",))
+    assert pa.default_memory_pool().max_memory() - before < 1 << 24
+
+
+def test_bytes_that_csv_cannot_hold(refused, run, folder):
+    ct.fit("histogram", ct.Predictions.from_probs([0.2, 0.8] * 20, [0, 1] * 20)).save("c.json")
+    Path("bytes.csv").write_bytes(b"score,label,country\n" + b"0.2,0,PL\n0.8,1,S\xff\n" * 20)
+    says = ("column 'country' holds bytes that are not UTF-8",)
+    refused("apply", "c.json", "bytes.csv", "-o", "out.csv", says=says)
+    assert run("apply", "c.json", "bytes.csv", "-o", "out.parquet").code == 0
+
+
+def test_labels_that_are_empty_lists(refused, folder):
+    import pyarrow.parquet as pq
+
+    labels = pa.array([None] * 4, pa.list_(pa.float64(), 2))
+    pq.write_table(pa.table({"score": [0.1, 0.2, 0.3, 0.4], "label": labels}), "x.parquet")
+    refused("evaluate", "x.parquet", "--drop-missing", *QUICK, says=("x.parquet",))
+
+
+def test_too_little_memory_is_said(folder):
+    Path("x.csv").write_bytes(b"score,label\n" + b"0.2,0\n0.8,1\n" * 20)
+    # OpenBLAS makes room for every thread
+    command = f"ulimit -v 500000; export OPENBLAS_NUM_THREADS=1; exec {sys.executable} -m calibtool evaluate x.csv"
+    ended = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 2
+    assert "x.csv: `ulimit -v` allows 500,000 kB of memory" in ended.stderr
+
+
+def test_a_thread_that_cannot_start_is_said(run, good, monkeypatch, folder):
+    def no_thread(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    table = pa.table({"score": [0.2, 0.8] * 20, "label": [0, 1] * 20})
+    pa.csv.write_csv(table, "x.csv")
+    result = run("evaluate", "x.csv", *QUICK)
+    assert result.code == 2
+    assert "out of memory or threads" in result.err
+
+
+def test_clusters_of_no_rows(refused, folder):
+    np.savez("none.npz", score=np.zeros(0), labels=np.zeros(0, int), age=np.zeros(0))
+    says = ("none.npz: there are no rows; nothing can be measured",)
+    refused("evaluate", "none.npz", "--cluster", "age", "--resamples", "20", says=says)

@@ -379,6 +379,20 @@ def test_a_matplotlibrc_changes_no_byte(data_of, tmp_path):
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
+def test_a_gain_from_an_infinite_nll_is_drawn_from_the_edge():
+    labels = np.arange(40) % 4
+    probs = np.eye(4)[(labels + (np.arange(40) < 8)) % 4]  # eight are wrong, and sure
+    rows = ct.Predictions.from_probs(probs, labels)
+    data = module_of("gain").compute(rows, methods=["histogram"], **FEW)
+    assert data.before[0].value == np.inf
+    picture = figure.figure("gain", data)
+    marks = drawn(picture)
+    assert (0, "before-0") not in marks
+    assert list(marks[0, "point-0-0"].get_xdata()) == [data.gains[0].after[0].best]
+    assert picture.axes[0].get_title("left") == "before: infinite"
+    assert all(np.isfinite(ax.get_xlim()).all() for ax in picture.axes)
+
+
 def test_a_diagram_of_several_panels_says_which_axes_it_needs(data_of):
     from matplotlib.figure import Figure
 

@@ -144,3 +144,11 @@ def test_bounds_hold_where_the_best_lies_beyond_them():
     assert v[0] == 0
     assert v[1] == pytest.approx(2 - 0.9 / 2)
     assert slope < 1e-9
+
+
+def test_a_step_to_where_the_objective_is_infinite_is_cut():
+    def objective(v):  # its second derivative is said to be next to nothing, so that steps are wild
+        return float(v @ v), 2 * v, np.full((1, 1), 1e-300)
+
+    v, value, _ = minimise(objective, np.full(1, 3.0), np.full(1, -np.inf))
+    assert (v[0], value) == (0, 0)

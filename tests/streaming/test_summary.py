@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +22,7 @@ from calibtool.evaluation.from_cells import resolution
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
-from calibtool.streaming.cells_file import write
+from calibtool.streaming.cells_file import from_bytes, to_bytes, write
 from calibtool.streaming.exact import Exact, by_cell, moments
 from calibtool.streaming.grid import NAMED, Tally, grid, named
 from calibtool.streaming.layout import full_layout, streams
@@ -329,6 +331,46 @@ def test_a_spoiled_header_is_refused(tmp_path, spoil, says):
             new.writestr(name, data)
     with pytest.raises(InputError, match=says):
         ct.load_cells(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("score/nll", lambda v: v * 0, "sums['score/nll'] is of no rows"),
+        ("score/nll", lambda v: -v, "sums['score/nll'] is negative"),
+        ("score/nll", lambda v: v * 3, "is of a weight of 600, and all rows weigh 200"),
+        ("score/nll", lambda v: v * [1, 1, 1, 1e60, 1, 1, 1], "larger scores or weights"),
+        ("score/nll", lambda v: v * [1, 1, 1, 1, 1e60, 1, 1], "larger scores or weights"),
+        ("score/nll", lambda v: v * 1e200, "score/nll holds values that are not finite, or too"),
+        ("count/label", lambda v: v * 0.5, "is of a weight of 100, and all rows weigh 200"),
+        ("count/correct", lambda v: v * [1, -1], "sums['count/correct'] is negative"),
+        ("top/n", lambda v: v * 2, "rows is 200, and top holds 400"),
+        ("top/n", lambda v: v * 0.5, "rows is 200, and top holds 100"),
+        ("top/p", lambda v: v * 9, "sums['top/p'] is larger than the weight of its cell"),
+    ],
+)
+def test_sums_that_no_rows_have_are_refused(name, change, says):
+    summary = ct.cells(binary(200), ["nll", "macro-f1", "ece"])
+    spoiled = Exact.of(change(summary.sums[name].high))
+    with pytest.raises(InputError, match=re.escape(says)):
+        from_bytes(to_bytes(replace(summary, sums=summary.sums | {name: spoiled})))
+
+
+def test_a_low_half_is_below_the_high_one():
+    summary = ct.cells(binary(200))
+    high = summary.sums["score/nll"].high
+    spoiled = summary.sums | {"score/nll": Exact(high, 2 * high)}
+    with pytest.raises(InputError, match="not finite, or too large"):
+        from_bytes(to_bytes(replace(summary, sums=spoiled)))
+
+
+@pytest.mark.parametrize("weights", [None, np.full(50, 1e30), np.full(50, 1e-30), np.zeros(50)])
+def test_cells_of_the_largest_logits_and_weights_can_be_read(weights):
+    draws = np.random.default_rng(0)
+    logits, labels = draws.uniform(-1e38, 1e38, (50, 3)), draws.integers(0, 3, 50)
+    block = ct.Predictions.from_logits(logits, labels)
+    summary = ct.cells(replace(block, weights=weights))
+    assert same(summary, from_bytes(to_bytes(summary)))
 
 
 def test_a_file_that_is_cut_short_is_refused(tmp_path):

@@ -141,6 +141,10 @@ BAD = {
         {"x": [[1, 2], [np.nan, 1], [0, 0.0]], "y": [0, 1, 0]},
         "the first is row 1",
     ),
+    "an input is beyond float32": (
+        {"x": [[1, 2], [0, 0.0], [1e155, 1]], "y": [0, 1, 0]},
+        "1 rows have values that are beyond -1e+38 and 1e+38, the first is row 2",
+    ),
     "one-hot labels": ({"x": np.ones((3, 2)), "y": np.eye(3)}, "expected one label per row"),
     "unequal lengths": ({"x": np.ones((3, 2)), "y": [0, 1]}, "3 rows of x, but 2 of y"),
     "an empty name": (
@@ -148,6 +152,10 @@ BAD = {
         "labels are missing, the first in r",
     ),
     "no rows": ({"x": np.ones((0, 2)), "y": np.zeros(0, int)}, "there are no rows for train"),
+    "no columns": (
+        {"x": np.ones((4, 0)), "y": [0, 1, 0, 1]},
+        "x: shape (4, 0): there are no numbers in a row",
+    ),
     "a part without rows": (
         {
             "x_train": np.ones((4, 2)),
@@ -164,12 +172,26 @@ BAD = {
 }
 
 
+def test_half_precision_is_compared_with_its_own_range(folder):
+    np.savez("half.npz", x=np.full((4, 2), 65504, np.float16), y=np.arange(4) % 2)
+    assert len(opened("half.npz").parts["train"]) > 0
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_data_that_cannot_be_trained_on_are_refused_in_words(refused, folder, name):
     arrays, says = BAD[name]
     np.savez("bad.npz", **arrays)
     refused("--data", "bad.npz", "--out", "run", says=("bad.npz", says))
     assert not list(Path("run").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [([0, 1e155, 1], ("bad.parquet: b", "beyond", "row 1")), (["x", "y", "z"], ("b: holds text",))],
+)
+def test_every_one_of_several_inputs_is_looked_at(refused, folder, column, says):
+    pq.write_table(pa.table({"a": [1.0, 2, 3], "b": column, "label": [0, 1, 0]}), "bad.parquet")
+    refused("--data", "bad.parquet", "--inputs", "a,b", "--out", "run", says=says)
 
 
 def test_what_is_no_data_is_refused(refused, folder):

@@ -17,7 +17,7 @@ from fuzzing.arrays import edit_header, npy, npz, odd_array, odd_predictions
 from fuzzing.bytes import damage
 from fuzzing.documents import damage_json, damage_toml
 from fuzzing.seeds import GOOD, Seed, of_documents, of_readers
-from fuzzing.tables import WRITERS, damage_binary, damage_lines, damage_text, odd_table
+from fuzzing.tables import WRITERS, damage_binary, damage_lines, damage_rows, damage_text, odd_table
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def kinds(folder: Path, only: Iterable[str] = ()) -> dict[str, Kind]:
         "cells": _document(8, ".cells", documents["cells"], damage_archive, "cells"),
         "state": _document(4, ".state", documents["state"], damage_archive, "state"),
         "toml": _document(6, ".toml", documents["toml"], damage_toml, "toml"),
+        "lighteval": _document(3, ".parquet", documents["lighteval"], damage_rows, "logs"),
         "arrays": Kind(10, ".npz", _odd_arrays, _structured),
         "tables": Kind(6, ".parquet", _odd_table, _structured),
         "train": Kind(0.2, ".npz", _training, partial(_reading, "train")),

@@ -189,6 +189,7 @@ def of_documents(folder: Path) -> dict[str, list[Seed]]:
         _run("check", f"{GOOD}/multi.npz", "--init", toml, "--resamples", "20")
         seeds["toml"] = [Seed(data) for data in (Path(toml).read_bytes(), NEWEST_TOML, TOOL_TOML)]
         seeds["calibrator"] = _calibrators()
+        seeds["lighteval"] = _lighteval()
         seeds["labels"] = [Seed(npy(np.load(f"{GOOD}/labels.npy").astype(t))) for t in ("i8", "u1")]
     return seeds
 
@@ -228,6 +229,28 @@ def _calibrators() -> list[Seed]:
             two = json.loads(data)["classes"] == 2
             seeds.append(Seed(data, f"{GOOD}/{'two' if two else 'multi'}.npz"))
     return seeds
+
+
+def _lighteval() -> list[Seed]:
+    """Return details of lighteval: answers of multiple choice, and of generation."""
+    of = _Predictions()
+    answers = [
+        {
+            "doc": {"query": "?", "choices": list(CLASSES), "gold_index": [int(label)], "id": "1"},
+            "metric": {"acc": float(label == logits.argmax())},
+            "model_response": {
+                "logprobs": logits.astype(float).tolist(),
+                "unconditioned_logprobs": logits.astype(float).tolist(),
+                "text": ["a"],
+            },
+        }
+        for logits, label in zip(of.logits, of.labels, strict=True)
+    ]
+    texts = [{**row, "model_response": {"text": ["a"], "logprobs": None}} for row in answers]
+    made = [
+        WRITERS["parquet"](pa.Table.from_pylist(table), Random(7)) for table in (answers, texts)
+    ]
+    return [Seed(data) for data in made]
 
 
 def _run(*argv: str) -> None:

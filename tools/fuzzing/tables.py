@@ -155,6 +155,20 @@ def damage_lines(rng: Random, data: bytes) -> bytes:
     return b"\n".join(lines)
 
 
+def damage_rows(rng: Random, data: bytes) -> bytes:
+    """Return damaged bytes of parquet, or a file whose rows have other values or nesting."""
+    if rng.random() < 0.6:
+        rows = pyarrow.parquet.read_table(io.BytesIO(data)).to_pylist()
+        try:
+            table = pa.Table.from_pylist(json.loads(damage_json(rng, json.dumps(rows).encode())))
+            return parquet(table, rng)
+        except (pa.ArrowException, ValueError, TypeError, AttributeError, LookupError):
+            pass  # no JSON, no rows, or of several types
+        except (NotImplementedError, OverflowError, RecursionError):
+            pass
+    return damage(rng, data, INDEXED)
+
+
 def damage_binary(rng: Random, data: bytes, write: Callable[[pa.Table, Random], bytes]) -> bytes:
     """Return damaged bytes, or an odd table written well; some tables no format can hold."""
     if rng.random() < 0.35:

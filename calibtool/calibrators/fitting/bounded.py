@@ -83,7 +83,9 @@ def _search(
         new = np.maximum(v + share * step, lower)
         gain = -float(slope @ (new - v))
         if gain > 0:
-            result = objective(new)
+            # where few rows bend the objective, a step may lead to where it is infinite or NaN
+            with np.errstate(over="ignore", invalid="ignore"):
+                result = objective(new)
             if result[0] <= value - ARMIJO * gain:
                 return new, result
         share /= 2

@@ -29,6 +29,10 @@ PIECE_BYTES = 1 << 28
 # to be fetched at once: a request to a server takes longer, so that it asks for more.
 NEAR_BUFFER = 1 << 16
 FAR_BUFFER = 1 << 20
+# Most bytes of a parquet file whose columns are read without such a buffer, each row group's whole.
+# A buffer grows to the size that the header of a page declares, 2 GB if that is damaged, before
+# pyarrow looks where the column ends; here that is at most 128 times the file.
+UNBUFFERED = 1 << 24
 # How each message of a stream begins, and how the stream ends: with a message of no bytes.
 # https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format
 _CONTINUATION = b"\xff\xff\xff\xff"
@@ -228,11 +232,12 @@ class File:
         chosen = chosen if row_groups is None else [g for g in chosen if g.id in set(row_groups)]
         at_once = not self.near and sum(group.total_byte_size for group in chosen) <= PIECE_BYTES
         with self.fragment.filesystem.open_input_file(self.fragment.path) as stream:
+            whole = at_once or stream.size() <= UNBUFFERED
             file = parquet.ParquetFile(
                 stream,
                 metadata=self.fragment.metadata,
                 pre_buffer=at_once,
-                buffer_size=0 if at_once else NEAR_BUFFER if self.near else FAR_BUFFER,
+                buffer_size=0 if whole else NEAR_BUFFER if self.near else FAR_BUFFER,
                 page_checksum_verification=True,
             )
             if not names:  # all columns are in the path

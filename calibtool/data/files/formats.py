@@ -27,6 +27,8 @@ from calibtool.errors import CalibtoolError, InputError, UnreadableError, UsageE
 GROUP = "calibtool.readers"  # of entry points
 # suffixes of files that are pickles, or mostly are
 PICKLES = (".pkl", ".pickle", ".joblib", ".bin", ".p")
+# Least `ulimit -v` with which pyarrow was seen to end on its own: at 300 MB it hangs on 2 cores.
+_LEAST_ADDRESSES = 1 << 29
 CONVERT = (
     "pickles can run code and are never read; where the file is trusted, convert it: "
     'python -c "import pickle, numpy as np; z, y = pickle.load(open({name!r}, {mode!r})); '
@@ -89,6 +91,7 @@ def open_dataset(path: str, choice: Choice) -> Reader:
 
 def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
     """Open parquet, Arrow IPC, csv or tsv."""
+    _require_addresses(files.text)
     from calibtool.data.files.arrow import ArrowTable
     from calibtool.data.files.arrow_file import files_of
     from calibtool.data.files.partitions import keys_of
@@ -127,6 +130,21 @@ def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
         mapped=kind == "ipc" and files.filesystem is None,
         alike=text,
     )
+
+
+def _require_addresses(shown: str) -> None:
+    """Check that this process may have the memory that pyarrow's threads need: one that cannot
+    start leaves the others waiting for ever. Raises InputError."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+        raise InputError(
+            f"{shown}: `ulimit -v` allows {limit >> 10:,} kB of memory, too little for pyarrow, "
+            f"which reads it; allow at least {_LEAST_ADDRESSES >> 10:,}"
+        )
 
 
 def open_lines(files: FileSet, choice: Choice) -> Reader:

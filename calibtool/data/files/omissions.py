@@ -92,10 +92,11 @@ class Omissions:
             if roles.weights:
                 yield missing(columns[roles.weights]), "rows without a weight"
         if roles.labels and self.ignored and columns[roles.labels].dtype.kind in "if":
-            labels = columns[roles.labels].reshape(rows, -1)[:, 0]
+            first = columns[roles.labels].reshape(rows, -1)[:, :1]  # none, where lists are empty
             for label in self.ignored:
                 called = self.unlabelled if label == UNLABELLED else ""
-                yield labels == label, called or f"rows with the label {label}"
+                found = (first == label).any(axis=1)
+                yield found, called or f"rows with the label {label}"
 
 
 @dataclass

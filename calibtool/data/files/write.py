@@ -235,8 +235,21 @@ def _csv(file: IO[bytes], columns: Columns, nulls: Columns, names: Names, label:
             flat[name] = pa.array(np.array(names)[array].tolist())
         else:
             plain = array.astype(int) if array.dtype == bool else array
-            flat[name] = pa.array(plain, mask=nulls.get(name))
+            made = pa.array(plain, mask=nulls.get(name))
+            flat[name] = _as_text(name, made) if pa.types.is_binary(made.type) else made
     csv.write_csv(pa.table(flat), file)
+
+
+def _as_text(name: str, column: Any) -> Any:
+    """Return a column of bytes as texts. Raises UsageError if they are none."""
+    import pyarrow as pa
+
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid as error:
+        raise UsageError(
+            f"column {name!r} holds bytes that are not UTF-8, which csv cannot hold; write parquet"
+        ) from error
 
 
 WRITERS: dict[str, Callable[[IO[bytes], Columns, Columns, Names, str], None]] = {

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from calibtool.data.files.arrow_file import validated
 from calibtool.data.files.roles import Choice
 from calibtool.data.logs.answers import (
     UNSCORED,
@@ -131,13 +132,20 @@ def _records(file: LogFile, everything: bool) -> Iterator[Mapping[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    read = 0
     try:
-        with pq.ParquetFile(file.path) as opened:
+        with pq.ParquetFile(file.path, page_checksum_verification=True) as opened:
+            promised = opened.metadata.num_rows
             columns = None if everything else _fields(opened.schema_arrow)
             for block in opened.iter_batches(_BLOCK, columns=columns):
-                yield from block.to_pylist()
+                read += block.num_rows
+                yield from validated(block).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise UnreadableError(file.shown, f"not readable as Parquet: {error}") from error
+    if read != promised:
+        raise UnreadableError(
+            file.shown, f"holds {read:,} rows where its metadata promise {promised:,}"
+        )
 
 
 def _fields(schema: Any) -> list[str]:

@@ -90,9 +90,12 @@ def _part(table: Reader, settings: Settings, suffix: str, part: str) -> RawPart:
 def _inputs(table: Reader, names: Sequence[str], settings: Settings) -> tuple[Inputs, str]:
     """Return the inputs and their kind; see `Data.kind`."""
     where = f"{table.source}: {names[0]}"
-    if _is_text(table, names[0]):
+    text = next((name for name in names if _is_text(table, name)), None)
+    if text is not None:
         if len(names) > 1:
-            raise InputError(f"{where}: holds text; text cannot be combined with other inputs")
+            raise InputError(
+                f"{table.source}: {text}: holds text; text cannot be combined with other inputs"
+            )
         blocks = table.blocks(names, BLOCK)
         texts = [text for block in blocks for text in block[names[0]].tolist()]
         if any(not isinstance(text, str) for text in texts):
@@ -107,6 +110,8 @@ def _inputs(table: Reader, names: Sequence[str], settings: Settings) -> tuple[In
                 f"{table.source}: {nested}: has several values per row; several inputs must have "
                 "one value per row each"
             )
+        for name in names:
+            require_finite(arrays[name], f"{table.source}: {name}")
         x = np.stack([arrays[name].astype(np.float32) for name in names], axis=1)
     x = as_images(x[:, None] if x.ndim == 1 else x, settings.layout, where)
     require_finite(x, where)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from calibtool.data.validation import LARGEST
 from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
@@ -41,27 +42,35 @@ def require_rows(count: int, source: str, part: str) -> None:
 
 
 def require_finite(x: Array, where: str, rows: int = 4096) -> None:
-    """Check that no input is NaN or infinite, in blocks of `rows` to bound the memory used.
+    """Check that no input is NaN, infinite or beyond float32, in which networks compute; in blocks
+    of `rows` to bound the memory used.
 
-    Raises InputError for them, and if there are no rows.
+    Raises InputError for them, and if there are no rows, or none with a number.
     """
     if len(x) == 0:
         raise InputError(f"{where}: there are no rows")
+    if x.size == 0:
+        raise InputError(f"{where}: shape {x.shape}: there are no numbers in a row")
     if x.dtype.kind in "iubU":
         return
     if x.dtype.kind != "f":
         raise InputError(f"{where}: expected numbers, found {x.dtype} values")
-    bad = np.concatenate(
-        [
-            ~np.isfinite(x[i : i + rows]).reshape(len(x[i : i + rows]), -1).all(axis=1)
-            for i in range(0, len(x), rows)
-        ]
+
+    def rows_with(is_bad: Callable[[Array], Array]) -> Array:
+        blocks = (x[i : i + rows] for i in range(0, len(x), rows))
+        return np.concatenate([is_bad(b).reshape(len(b), -1).any(axis=1) for b in blocks])
+
+    within = np.isfinite if x.itemsize <= 2 else lambda block: np.abs(block) <= LARGEST
+    beyond = rows_with(lambda block: ~within(block))  # float16 ends at 65504
+    if not beyond.any():
+        return
+    bad, what, advice = rows_with(lambda block: ~np.isfinite(block)), "NaN or infinite", "drop"
+    if not bad.any():
+        bad, what, advice = beyond, f"beyond -{LARGEST:g} and {LARGEST:g}", "rescale"
+    raise InputError(
+        f"{where}: {int(bad.sum()):,} rows have values that are {what}, the first is "
+        f"{row_name(np.argmax(bad))}; {advice} or repair them"
     )
-    if bad.any():
-        raise InputError(
-            f"{where}: {int(bad.sum()):,} rows have values that are NaN or infinite, the first is "
-            f"{row_name(np.argmax(bad))}; drop or repair them"
-        )
 
 
 def kind_of(x: Array) -> str:
