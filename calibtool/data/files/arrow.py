@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from calibtool.data.files import filter as filters
-from calibtool.data.files.arrow_file import errors
+from calibtool.data.files.arrow_batches import errors
 from calibtool.data.files.reader import NAMED, NUMBERS, TWICE, Column, Part, Skipped
 from calibtool.data.files.table_file import TableFile
 from calibtool.data.files.values import Where, column_of, family, recut, to_numpy
