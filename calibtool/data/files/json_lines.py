@@ -116,9 +116,9 @@ class JsonLines(Whole):
             yield self._slowly(number, lines, kinds) if batch is None else batch
             number += lines.count
 
-    def _blocks(self, size: int = BLOCK) -> Iterator[Array]:
+    def _blocks(self, size: int | None = None) -> Iterator[Array]:
         with errors(self.shown), self.stream() as file:
-            yield from blocks(file, size)
+            yield from blocks(file, size or BLOCK)
 
     def _lines(self) -> Iterator[tuple[int, Lines]]:
         """Yield blocks of lines, each with the number of its first line, from 1."""
