@@ -1,4 +1,4 @@
-"""Blocks of JSON lines: where they are cut, what is said of their lines, and which line is named."""
+"""Blocks of JSON lines: where they are cut, what is said of them, and which line is named."""
 
 from __future__ import annotations
 
@@ -144,3 +144,21 @@ def test_rows_of_columns_that_are_in_the_path_alone(block):
         Path(f"site={name}").mkdir()
         Path(f"site={name}/x.jsonl").write_text(f"{GOOD}\n" * count)
     assert ct.scan("site=*/*.jsonl", filter="site = 'a'").rows == 30
+
+
+def test_fields_of_which_each_line_has_its_own(monkeypatch):
+    """pyarrow would give each of n fields room in each of n rows."""
+    monkeypatch.setattr(json_lines, "FIRST", 2000)
+    given = []
+    parsed = json_lines._parsed
+    monkeypatch.setattr(
+        json_lines,
+        "_parsed",
+        lambda lines, schema: given.append(lines.count) or parsed(lines, schema),
+    )
+    records = [{"score": k / 1024, "label": k % 2, "by": {f"user {k}": 1}} for k in range(1000)]
+    Path("x.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    source = ct.scan("x.jsonl", score="score", labels="label")
+    assert {f"by.user {k}" for k in range(1000)} <= set(source.table.columns)
+    assert max(given) < 200
+    assert source.load().values.ravel().tolist() == [k / 1024 for k in range(1000)]

@@ -32,6 +32,7 @@ BLOCK = 1 << 22
 # Bytes of the lines that tell the columns and their types. A field that no line of these has is
 # not found; all of a common file is in them.
 HEAD = 1 << 22
+FIRST = 1 << 16  # bytes of them that are tried first: hundreds of common records
 _KINDS: Mapping[type, str] = {bool: "bool", int: "number", float: "number", str: "text"}
 
 
@@ -55,23 +56,21 @@ class JsonLines(Whole):
         lines = Lines.of(next(self._blocks(HEAD), np.frombuffer(b"\n", dtype=np.uint8)))
         fields: list[pa.Field] = []
         with suppress(pa.ArrowException, UnicodeDecodeError):
-            if lines.plain:
-                table = _parsed(lines, None)
-                fields = [f for top in table.schema for f in _leaves(top, top.name)]
+            fields = _inferred(lines)
         if not fields:
-            objects = [record for _, record in self._objects(1, lines)]
-            columns = records.Columns()
-            for record in objects:
-                columns.add(dict(records.flat(record)))
-            fields = [pa.field(name, _type(column)) for name, column in columns.result().items()]
+            found: dict[str, list[Any]] = {}
+            for _, record in self._objects(1, lines):
+                for name, value in records.flat(record):
+                    found.setdefault(name, []).append(value)
+            fields = [pa.field(name, _type(values)) for name, values in found.items()]
         fields = list({one.name: one for one in fields}.values())  # "a.b" beside {"a": {"b": 1}}
         known = {one.name for one in fields}
         for path in dict.fromkeys(self.wanted):
             if path not in known:
-                found = [records.at(record, path) for _, record in self._objects(1, lines)]
+                values = [records.at(record, path) for _, record in self._objects(1, lines)]
                 # an object is a prefix of columns, one per class
-                if any(value is not None and not isinstance(value, dict) for value in found):
-                    fields.append(pa.field(path, _type(found)))
+                if any(value is not None and not isinstance(value, dict) for value in values):
+                    fields.append(pa.field(path, _type(values)))
         return pa.schema(fields)
 
     @property
@@ -203,6 +202,26 @@ def _batch(
     if table.num_rows != lines.count:  # two values in one line are two rows to pyarrow
         return None
     return pa.RecordBatch.from_arrays(arrays, names=list(kinds))
+
+
+def _inferred(lines: Lines) -> list[pa.Field]:
+    """Return the fields of lines by dotted path as pyarrow finds them; none for lines that are left
+    to Python: those it cannot be trusted with, and those of which most lack most fields.
+
+    Where keys are words or names, each line may have its own. pyarrow gives every field room in
+    every row, so that it is first tried on a part of the lines.
+    """
+    size = FIRST if lines.plain else 0
+    while size:
+        some = lines.first(size)
+        table = _parsed(some, None)
+        fields = [leaf for top in table.schema for leaf in _leaves(top, top.name)]
+        if some.count == lines.count:
+            return fields
+        if len(fields) * table.num_rows > len(some.data):  # more values than bytes
+            break
+        size *= 4
+    return []
 
 
 def _parsed(lines: Lines, schema: pa.Schema | None) -> pa.Table:

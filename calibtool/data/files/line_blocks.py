@@ -106,6 +106,12 @@ class Lines:
         line = np.searchsorted(self.ends, opened)
         return bool((line[OPENED:] == line[:-OPENED]).any())
 
+    def first(self, size: int) -> Lines:
+        """Return the first lines, those of about `size` bytes together."""
+        count = int(np.searchsorted(self.ends, size)) + 1
+        ends = self.ends[:count]
+        return Lines(self.data[: ends[-1] + 1], ends)
+
     def texts(self) -> list[bytes]:
         """Return the lines, without their newlines."""
         return self.data[:-1].tobytes().split(b"\n")
