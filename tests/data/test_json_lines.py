@@ -114,6 +114,7 @@ def test_rows_are_the_same_however_they_are_cut(block, end, mark, last):
         ('{"score": 0.5, "label": 1,\r "score": 2}', "line 23"),  # "\r" is a blank to JSON
         ('{"score": 0.5, "label": 1, "x":\n{}}\n' + GOOD * 2, "line 23: not valid JSON"),
         (GOOD * 2, "line 23: not valid JSON"),
+        ('{"score": 0.5, "label": 1, "x": "}\n{"}\n' + GOOD * 2, "line 23: not valid JSON"),
         ("null", "line 23: expected an object"),
         ('{"score": 0.5, "label": 1, "x": ' + "[" * 5000 + "]" * 5000 + "}", "line 23"),
     ],

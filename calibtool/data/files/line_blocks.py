@@ -76,7 +76,7 @@ class Lines:
         It dies of a block that begins with `null`, takes null for an object, overflows its stack
         where values stand in one another too deep, and takes newlines for blanks. Where each line
         begins with `{` and ends with `}`, no object goes on in the next line: it would have to be
-        cut between `:`, `,` or `[` and a value.
+        cut between `:`, `,` or `[` and a value, or in a text, where a newline is an error.
         """
         return self._opened() and self._closed() and not self._deep()
 

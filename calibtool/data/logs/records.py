@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
 from calibtool.errors import UnreadableError, brief
@@ -144,19 +144,19 @@ class Columns:
             values.append(value)
         self.rows += 1
 
-    def result(self, wanted: Container[str] = ()) -> dict[str, list[Any]]:
+    def result(self, wanted: Iterable[str] = ()) -> dict[str, list[Any]]:
         """Return the columns, all of one length.
 
         Where keys are words or names, each record may have its own, and their columns would take
-        the square of the file. Rare ones are then left out, unless they are wanted; `notes` says
-        so.
+        the square of the file. Rare ones are then left out, and `notes` says so, but not those that
+        are at the top of a record, or at or below a path that is wanted.
         """
-        found = self._found
+        found, paths = self._found, tuple(f"{path}." for path in wanted)
         if self.rows * len(found) > MOST_VALUES:
             found = {
                 name: (rows, values)
                 for name, (rows, values) in found.items()
-                if "." not in name or name in wanted or len(rows) * RARE >= self.rows
+                if len(rows) * RARE >= self.rows or "." not in name or f"{name}.".startswith(paths)
             }
             rare = [name for name in self._found if name not in found]
             if rare:

@@ -29,9 +29,9 @@ def test_rare_columns_are_left_out_where_they_take_the_square_of_the_file(monkey
     whole = columns(rows).result()
     assert len(whole) == 302
     monkeypatch.setattr(records, "MOST_VALUES", 302 * 300 - 1)
-    gathered = columns([*rows, {"rare": 1}])
-    found = gathered.result(["by.7"])
-    assert list(found) == ["p", "x.all", "by.7", "rare"]
+    gathered = columns([*rows, {"rare": 1, "out.probs.low": 0.5}])
+    found = gathered.result(["by.7", "out.probs"])
+    assert list(found) == ["p", "x.all", "by.7", "rare", "out.probs.low"]
     assert all(len(values) == 301 for values in found.values())
     assert found["by.7"] == [*whole["by.7"], None]
     assert gathered.notes == (
