@@ -6,7 +6,7 @@ a process of its own; prints seconds, those of all cores together, their ratios 
 memory; then the time in which each format of logs is recognised, and what opening 50,000 x 1,000
 mapped logits takes. Writes results/json_lines.json.
 
-Where other programs share the machine, seconds of cores say more than those of the clock.
+Where other programs share the machine (`load`), seconds of cores say more than those of the clock.
 """
 
 from __future__ import annotations
@@ -149,6 +149,7 @@ def main() -> None:
         best = {who: [*map(min, zip(*made, strict=True))] for who, made in runs.items()}
         names = ("seconds", "core_seconds", "peak_mb")
         record: dict[str, Any] = {"rows": rows, "gb": options.gb, "cores": os.cpu_count()}
+        record["load"] = os.getloadavg()[0]
         for who, measured in best.items():
             made = dict(zip(names, measured, strict=False))
             made["sums"] = measured[3:]
