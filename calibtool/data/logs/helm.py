@@ -87,6 +87,7 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
             "answers): wrong, as in HELM"
         )
     named: dict[str, Any] = columns.result(paths)
+    notes += columns.notes
     if scored or names_score(choice):
         return Log(named, left_out=left_out, notes=tuple(notes))
     right = named.pop("correct", [None])
