@@ -52,7 +52,8 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "onnx": (),
     "pandas": (),
     "pyarrow": (
-        *(f"data/files/{name}.py" for name in ("arrow", "arrow_file", "fetch", "filter")),
+        *(f"data/files/{name}.py" for name in ("arrow", "arrow_batches", "arrow_file", "fetch")),
+        "data/files/filter.py",
         *(f"data/files/{name}.py" for name in ("json_lines", "literals", "partitions")),
         *(f"data/files/{name}.py" for name in ("table_file", "text_file", "values")),
         "data/logs/as_table.py",

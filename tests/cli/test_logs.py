@@ -153,6 +153,27 @@ def test_a_broken_line_is_named(refused, logs):
     refused("evaluate", logs / "plain/broken_line18.jsonl", says=("line 18",))
 
 
+def test_a_broken_line_is_named_in_any_block(refused, run, folder, monkeypatch):
+    monkeypatch.setattr("calibtool.data.files.json_lines.BLOCK", 50)
+    lines = [json.dumps({"confidence": k / 64, "correct": k % 3 > 0}) for k in range(64)]
+    lines[40] += lines[40]
+    (folder / "a.jsonl").write_bytes("\r\n".join(lines).encode())
+    refused("evaluate", folder / "a.jsonl", says=("line 41: not valid JSON",))
+    said = run("evaluate", folder / "a.jsonl", "--skip-bad-rows", "--format", "json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["data"]["rows"] == 63
+
+
+def test_fields_that_few_records_have_are_no_columns(run, folder, monkeypatch):
+    monkeypatch.setattr("calibtool.data.logs.records.MOST_VALUES", 1000)
+    rows = [{"confidence": k / 256, "correct": k % 2, "by": {f"u{k}": 1}} for k in range(256)]
+    (folder / "a.json").write_text(json.dumps(rows))
+    said = run("inspect", folder / "a.json")
+    assert said.code == 0, said.err
+    assert "not read as columns: 256 fields that fewer than 1 in 100 records have" in said.out
+    assert "by.u" not in said.out.replace("such as by.u0", "")
+
+
 def test_a_log_without_a_confidence_tells_its_accuracy(run, refused, logs):
     file = logs / LM.format("sums")
     refused("evaluate", file, says=("--filter", "strict-match", "flexible-extract"))

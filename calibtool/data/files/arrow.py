@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from calibtool.data.files import filter as filters
 from calibtool.data.files import hugging_face
-from calibtool.data.files.arrow_file import errors
+from calibtool.data.files.arrow_batches import errors
 from calibtool.data.files.reader import NAMED, NULLS, NUMBERS, TWICE, Column, Part, Skipped
 from calibtool.data.files.recut import recut
 from calibtool.data.files.table_file import TableFile, common

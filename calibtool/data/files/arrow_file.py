@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 from pyarrow import csv, fs, parquet
 
-from calibtool.data.files import secrets, store
+from calibtool.data.files import store
+from calibtool.data.files.arrow_batches import errors, with_keys, without_columns
 from calibtool.data.files.find import FileSet
 from calibtool.data.files.reader import TWICE, repeated
-from calibtool.errors import InputError, UnreadableError, row_name
+from calibtool.errors import UnreadableError, row_name
 
 # Most bytes of a csv file that are parsed at once. The first block decides the types of columns, so
 # the block is the file, unless that would take too much memory (pyarrow's own limit is 2 GB).
@@ -242,7 +243,7 @@ class File:
             )
             if not names:  # all columns are in the path
                 for group in chosen:
-                    yield _without_columns(group.num_rows)
+                    yield without_columns(group.num_rows)
                 return
             numbers = [group.id for group in chosen]
             read = 0
@@ -261,7 +262,7 @@ class File:
         """Read batches as they were written, so that each is validated once, before it is cut: a
         part of a list or of a dictionary column would bring all its values along every time."""
         if not names:  # all columns are in the path
-            yield _without_columns(self.rows)
+            yield without_columns(self.rows)
             return
         options = pa.ipc.IpcReadOptions(
             included_fields=[self.schema.get_field_index(name) for name in names],
@@ -305,7 +306,7 @@ class StreamFile(File):
         self, names: list[str], size: int, row_groups: Any, *, threads: bool
     ) -> Iterator[pa.RecordBatch]:
         if not names:  # all columns are in the path
-            yield _without_columns(self.rows)
+            yield without_columns(self.rows)
             return
         fields = [self.schema.get_field_index(name) for name in names]
         with self._stream(fields, threads=threads) as stream:
@@ -354,36 +355,3 @@ def validated(batch: pa.RecordBatch) -> pa.RecordBatch:
     """
     batch.validate(full=True)
     return batch
-
-
-def with_keys(
-    batch: pa.RecordBatch, names: Sequence[str], keys: Mapping[str, Any], schema: pa.Schema
-) -> pa.RecordBatch:
-    """Return a batch with the named columns that are in the path of its file."""
-    for name in names:
-        if name in keys:
-            value = pa.scalar(keys[name], schema.field(name).type)
-            batch = batch.append_column(name, pa.repeat(value, batch.num_rows))
-    return batch
-
-
-def _without_columns(rows: int) -> pa.RecordBatch:
-    """Return a batch of rows without columns."""
-    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
-
-
-@contextmanager
-def errors(shown: str, *, near: bool = True) -> Iterator[None]:
-    """Raise UnreadableError for Arrow's errors about a file, InputError for those about the machine
-    or a server."""
-    try:
-        yield
-    except MemoryError as error:
-        raise InputError(f"{shown}: does not fit in memory ({secrets.clean(error)})") from error
-    except FileNotFoundError as error:
-        raise UnreadableError(shown, "no such file; was it deleted?") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = secrets.clean(error)
-        if not near and store.of_server(error):
-            raise InputError(f"{shown}: cannot be read: {reason}") from error
-        raise UnreadableError(shown, f"cannot be read: {reason}") from error

@@ -7,7 +7,6 @@ further down, NaN, values of several kinds, and lines that are damaged, which on
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,20 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 
-from calibtool.data.files.arrow_file import errors
+from calibtool.data.files.arrow_batches import errors, without_columns
+from calibtool.data.files.line_blocks import Lines, blocks
 from calibtool.data.files.table_file import Whole
 from calibtool.data.logs import records
 from calibtool.errors import UnreadableError, brief, row_name
 from calibtool.parallel import cores, ordered
+from calibtool.types import Array
 
 # Bytes of lines that are parsed at once: enough for pyarrow to be at full speed, and with a few
 # blocks in work at a time less memory than Python and pyarrow take by themselves.
-BLOCK = 1 << 23
+BLOCK = 1 << 22
 # Bytes of the lines that tell the columns and their types. A field that no line of these has is
 # not found; all of a common file is in them.
 HEAD = 1 << 22
-OPENED = 1000  # lists and objects in a line up to which pyarrow parses it: it stands about 10,000
-_BLANK = re.compile(rb"^[ \t\r]*\n", re.MULTILINE)
+FIRST = 1 << 16  # bytes of them that are tried first: hundreds of common records
 _KINDS: Mapping[type, str] = {bool: "bool", int: "number", float: "number", str: "text"}
 
 
@@ -53,26 +53,24 @@ class JsonLines(Whole):
     @cached_property
     def schema(self) -> pa.Schema:
         """The fields of the first lines by dotted path, and what the wanted paths lead to."""
-        _, block = next(self._blocks(HEAD), (1, b""))
+        lines = Lines.of(next(self._blocks(HEAD), np.frombuffer(b"\n", dtype=np.uint8)))
         fields: list[pa.Field] = []
         with suppress(pa.ArrowException, UnicodeDecodeError):
-            if _is_plain(block):
-                table = _parsed(block, None)
-                fields = [f for top in table.schema for f in _leaves(top, top.name)]
+            fields = _inferred(lines)
         if not fields:
-            objects = [record for _, record in self._objects(1, block)]
-            columns = records.Columns()
-            for record in objects:
-                columns.add(dict(records.flat(record)))
-            fields = [pa.field(name, _type(column)) for name, column in columns.result().items()]
+            found: dict[str, list[Any]] = {}
+            for _, record in self._objects(1, lines):
+                for name, value in records.flat(record):
+                    found.setdefault(name, []).append(value)
+            fields = [pa.field(name, _type(values)) for name, values in found.items()]
         fields = list({one.name: one for one in fields}.values())  # "a.b" beside {"a": {"b": 1}}
         known = {one.name for one in fields}
         for path in dict.fromkeys(self.wanted):
             if path not in known:
-                found = [records.at(record, path) for _, record in self._objects(1, block)]
+                values = [records.at(record, path) for _, record in self._objects(1, lines)]
                 # an object is a prefix of columns, one per class
-                if any(value is not None and not isinstance(value, dict) for value in found):
-                    fields.append(pa.field(path, _type(found)))
+                if any(value is not None and not isinstance(value, dict) for value in values):
+                    fields.append(pa.field(path, _type(values)))
         return pa.schema(fields)
 
     @property
@@ -82,18 +80,18 @@ class JsonLines(Whole):
     @cached_property
     def rows(self) -> int:
         if self.skip_bad:  # which lines are bad is only known by parsing them
-            return sum(1 for block in self._blocks(BLOCK) for _ in self._objects(*block))
-        return sum(_count(block) for _, block in self._blocks(BLOCK))
+            return sum(1 for number, lines in self._lines() for _ in self._objects(number, lines))
+        return sum(ordered(lambda data: Lines.of(data).records, self._blocks(), threads=cores()))
 
     def place(self, row: int) -> str:
         """Return the number of the line that holds a row; it is found by reading up to it."""
         at = 0
-        for number, block in self._blocks(BLOCK):
-            count = _count(block)
+        for number, lines in self._lines():
+            count = lines.records
             if at + count <= row and not self.skip_bad:
                 at += count
                 continue
-            for line, text in enumerate(block.splitlines(), start=number):
+            for line, text in enumerate(lines.texts(), start=number):
                 if text.strip() and line not in self.bad:
                     if at == row:
                         return f"line {line:,}"
@@ -102,53 +100,43 @@ class JsonLines(Whole):
 
     def _read(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Yield the blocks in order, some of which are parsed by other threads meanwhile."""
-        yield from ordered(
-            lambda block: self._batch(*block, names), self._blocks(BLOCK), threads=cores()
-        )
-
-    def _blocks(self, size: int) -> Iterator[tuple[int, bytes]]:
-        """Yield whole lines of about `size` bytes together, and the number of the first, from 1."""
-        number = 1
-        with errors(self.shown), self.stream() as file:
-            while block := file.read(size):
-                if number == 1:
-                    block = block.removeprefix(b"\xef\xbb\xbf")
-                if not block.endswith(b"\n"):
-                    block += file.readline()
-                if not block.endswith(b"\n"):  # the end of the file
-                    block += b"\n"
-                yield number, block
-                number += block.count(b"\n")
-
-    def _batch(self, number: int, block: bytes, names: list[str]) -> pa.RecordBatch:
-        """Return the named columns of a block whose first line has this number."""
+        if not names:  # all columns are in the path
+            yield without_columns(self.rows)
+            return
         kinds = {name: self.schema.field(name).type for name in names}
-        if not names:
-            return pa.RecordBatch.from_struct_array(pa.array([{}] * _count(block), pa.struct([])))
-        try:
-            explicit = _explicit(kinds)
-            if explicit is None or not _is_plain(block):
-                return self._slowly(number, block, kinds)
-            table = _parsed(block, explicit)
-            arrays = [_follow(table, name).cast(kinds[name]) for name in names]
-            if table.num_rows != block.count(
-                b"\n"
-            ):  # pyarrow takes two values in one line for two rows
-                return self._slowly(number, block, kinds)
-        except (pa.ArrowException, IndexError, KeyError, UnicodeDecodeError):
-            return self._slowly(number, block, kinds)
-        return pa.RecordBatch.from_arrays(arrays, names=names)
+        explicit = _explicit(kinds)
+
+        def parsed(data: Array) -> tuple[Lines, pa.RecordBatch | None]:
+            lines = Lines.of(data)
+            return lines, _batch(lines, kinds, explicit)
+
+        number = 1
+        for lines, batch in ordered(parsed, self._blocks(), threads=cores()):
+            yield self._slowly(number, lines, kinds) if batch is None else batch
+            number += lines.count
+
+    def _blocks(self, size: int | None = None) -> Iterator[Array]:
+        with errors(self.shown), self.stream() as file:
+            yield from blocks(file, size or BLOCK)
+
+    def _lines(self) -> Iterator[tuple[int, Lines]]:
+        """Yield blocks of lines, each with the number of its first line, from 1."""
+        number = 1
+        for lines in map(Lines.of, self._blocks()):
+            yield number, lines
+            number += lines.count
 
     def _slowly(
-        self, number: int, block: bytes, kinds: Mapping[str, pa.DataType]
+        self, number: int, lines: Lines, kinds: Mapping[str, pa.DataType]
     ) -> pa.RecordBatch:
+        """Return columns of a block whose first line has this number, which Python parses."""
         columns: dict[str, list[Any]] = {name: [] for name in kinds}
-        lines = []
-        for line, record in self._objects(number, block):
-            lines.append(line)
+        numbers = []
+        for line, record in self._objects(number, lines):
+            numbers.append(line)
             for name, values in columns.items():
                 values.append(records.at(record, name))
-        arrays = [self._array(name, columns[name], kind, lines) for name, kind in kinds.items()]
+        arrays = [self._array(name, columns[name], kind, numbers) for name, kind in kinds.items()]
         return pa.RecordBatch.from_arrays(arrays, names=list(kinds))
 
     def _array(self, name: str, values: list[Any], kind: pa.DataType, lines: list[int]) -> pa.Array:
@@ -180,9 +168,9 @@ class JsonLines(Whole):
                 raise UnreadableError(self.shown, reason) from None
         return pa.array(values, pa.string())
 
-    def _objects(self, number: int, block: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _objects(self, number: int, lines: Lines) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the objects of a block by line. Raises UnreadableError, or notes the bad line."""
-        for line, text in enumerate(block.split(b"\n"), start=number):
+        for line, text in enumerate(lines.texts(), start=number):
             if not text.strip():
                 continue
             try:
@@ -200,36 +188,47 @@ class JsonLines(Whole):
             yield line, record
 
 
-def _is_plain(block: bytes) -> bool:
-    """Return whether pyarrow can parse a block: it dies of a block that begins with `null`, takes
-    null for an object, and overflows its stack where values stand in one another too deep."""
-    lines = block.count(b"\n")
-    # where each line opens one object, no line opens OPENED more than there are others in all
-    opened = block.count(b"{") + block.count(b"[") - lines
-    return _openings(block) == lines and (opened < OPENED or not _is_deep(block))
+def _batch(
+    lines: Lines, kinds: Mapping[str, pa.DataType], explicit: pa.Schema | None
+) -> pa.RecordBatch | None:
+    """Return columns of a block as pyarrow parses them; None for lines that are left to Python."""
+    if explicit is None or not lines.plain:
+        return None
+    try:
+        table = _parsed(lines, explicit)
+        arrays = [_follow(table, name).cast(kind) for name, kind in kinds.items()]
+    except (pa.ArrowException, IndexError, KeyError, UnicodeDecodeError):
+        return None
+    if table.num_rows != lines.count:  # two values in one line are two rows to pyarrow
+        return None
+    return pa.RecordBatch.from_arrays(arrays, names=list(kinds))
 
 
-def _openings(block: bytes) -> int:
-    """Return the number of lines that begin as objects do."""
-    return block.count(b"\n{") + block.startswith(b"{")
+def _inferred(lines: Lines) -> list[pa.Field]:
+    """Return the fields of lines by dotted path as pyarrow finds them; none for lines that are left
+    to Python: those it cannot be trusted with, and those of which most lack most fields.
+
+    Where keys are words or names, each line may have its own. pyarrow gives every field room in
+    every row, so that it is first tried on a part of the lines.
+    """
+    size = FIRST if lines.plain else 0
+    while size:
+        some = lines.first(size)
+        table = _parsed(some, None)
+        fields = [leaf for top in table.schema for leaf in _leaves(top, top.name)]
+        if some.count == lines.count:
+            return fields
+        if len(fields) * table.num_rows > len(some.data):  # more values than bytes
+            break
+        size *= 4
+    return []
 
 
-def _is_deep(block: bytes) -> bool:
-    """Return whether a line opens so many lists and objects that they may stand in one another too
-    deep for pyarrow, whose parser then runs off the end of its stack."""
-    data = np.frombuffer(block, dtype=np.uint8)
-    opened = np.flatnonzero((data == ord("[")) | (data == ord("{")))
-    if len(opened) <= OPENED:
-        return False
-    line = np.searchsorted(np.flatnonzero(data == ord("\n")), opened)
-    return bool((line[OPENED:] == line[:-OPENED]).any())
-
-
-def _parsed(block: bytes, schema: pa.Schema | None) -> pa.Table:
+def _parsed(lines: Lines, schema: pa.Schema | None) -> pa.Table:
     """Return a block as a table: all its fields, or those of a schema."""
     return arrow_json.read_json(
-        pa.BufferReader(block),
-        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+        pa.BufferReader(pa.py_buffer(lines.data)),
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(lines.data) + 1),
         parse_options=arrow_json.ParseOptions(
             explicit_schema=schema,
             unexpected_field_behavior="infer" if schema is None else "ignore",
@@ -299,11 +298,3 @@ def _type(values: list[Any]) -> pa.DataType:
 def _text(value: Any) -> str | None:
     """Return a value as text: as JSON writes it, if it is none."""
     return value if value is None or isinstance(value, str) else json.dumps(value)
-
-
-def _count(block: bytes) -> int:
-    """Return the number of lines of a block that are not blank."""
-    lines = block.count(b"\n")
-    if _openings(block) < lines:  # some begin otherwise: are they blank?
-        lines -= len(_BLANK.findall(block))
-    return lines

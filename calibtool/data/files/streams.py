@@ -41,7 +41,7 @@ class Stream:
         if self.filesystem is None:
             raw = open_checked(self.path, self.shown)
         else:
-            from calibtool.data.files.arrow_file import errors
+            from calibtool.data.files.arrow_batches import errors
 
             with errors(self.shown, near=False):
                 raw = self.filesystem.open_input_stream(self.path, compression=None)

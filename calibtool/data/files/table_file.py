@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from calibtool.data.files.arrow_file import errors, with_keys
+from calibtool.data.files.arrow_batches import errors, with_keys
 from calibtool.data.files.streams import Stream
 from calibtool.data.files.values import family
 from calibtool.errors import row_name

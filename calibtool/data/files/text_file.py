@@ -9,7 +9,8 @@ from functools import cached_property
 import pyarrow as pa
 from pyarrow import csv
 
-from calibtool.data.files.arrow_file import CSV_BLOCK, errors
+from calibtool.data.files.arrow_batches import errors
+from calibtool.data.files.arrow_file import CSV_BLOCK
 from calibtool.data.files.table_file import Whole
 
 

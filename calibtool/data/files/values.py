@@ -138,6 +138,11 @@ def to_numpy(
         return np.asarray(column.to_pylist(), dtype=str)
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
+    # as DLPack, since pyarrow's `to_numpy` imports pandas, which takes longer than all of pyarrow
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return np.from_dlpack(column)
+    if pa.types.is_boolean(kind):
+        return np.from_dlpack(column.cast(pa.uint8())).astype(bool)
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 

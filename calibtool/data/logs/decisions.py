@@ -37,7 +37,7 @@ from calibtool.data.logs.decision_records import (
     why_none,
 )
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.typed import typed_roles
+from calibtool.data.logs.typed import typed_paths, typed_roles
 from calibtool.errors import InputError, UnreadableError, UsageError, echo, near
 
 UNLABELLED = "unlabelled answers"
@@ -284,8 +284,9 @@ def _log(rows: _Rows, choice: Choice, shown: str) -> Log:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         said = f" ({counts})" if counts else ""
         raise InputError(f"{shown}: holds no answers to measure{said}")
-    others = {name: [values[i] for i in kept] for name, values in rows.others.result().items()}
-    notes = [] if labelled or choice.labels_file else [_NO_LABELS]
+    named = rows.others.result(typed_paths(choice))
+    others = {name: [values[i] for i in kept] for name, values in named.items()}
+    notes = [*rows.others.notes, *([] if labelled or choice.labels_file else [_NO_LABELS])]
     if choice.question is not None and choice.confidence is None and choice.correct is None:
         classes = _classes(rows, kept)
         if classes is not None:

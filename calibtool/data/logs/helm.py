@@ -86,7 +86,8 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
             f"{fractional:,} of {columns.rows:,} rows have an {CORRECT} between 0 and 1 (tied "
             "answers): wrong, as in HELM"
         )
-    named: dict[str, Any] = columns.result()
+    named: dict[str, Any] = columns.result(paths)
+    notes += columns.notes
     if scored or names_score(choice):
         return Log(named, left_out=left_out, notes=tuple(notes))
     right = named.pop("correct", [None])

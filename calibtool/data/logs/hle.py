@@ -67,9 +67,9 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
         raise UnreadableError(
             files[0].shown, f"holds no answers to read: {counts or 'it is empty'}"
         )
-    named: dict[str, Any] = columns.result()
+    named: dict[str, Any] = columns.result(paths)
     certain = sum(value * CERTAIN == CERTAIN for value in named.get("confidence", ()))
-    notes = []
+    notes = [*columns.notes]
     if certain:
         notes.append(
             f"{certain:,} of {columns.rows:,} rows have a confidence of exactly {CERTAIN}, which "

@@ -136,7 +136,7 @@ class _Reading:
                     own = {path: records.at(sample, path) for path in self.named.values()}
                     self._add(run, sample, own)
         self._require_rows()
-        columns = self.columns.result()
+        columns = self.columns.result(self.named.values())
         require_found(self.shown, columns, self.named)
         keep = answers.labelled()
         self.left_out[NO_TARGET] += len(keep) - sum(keep)
@@ -157,7 +157,7 @@ class _Reading:
             for sample in samples:
                 self._add_scored(run, sample, scorer, paths)
         self._require_rows()
-        columns = self.columns.result()
+        columns = self.columns.result(paths)
         require_found(self.shown, columns, self.named)
         kept = complete(columns, paths, self.left_out)
         notes = self._notes(kept.get("id", ()))
@@ -176,7 +176,7 @@ class _Reading:
 
     def _notes(self, ids: Sequence[Any]) -> list[str]:
         """Return what has to be said of the runs, and of ids that stand in several rows."""
-        notes = []
+        notes = [*self.columns.notes]
         for run in self.runs:
             if note := run.note():
                 notes.append(note if len(self.runs) == 1 else f"{run.shown}: {note}")

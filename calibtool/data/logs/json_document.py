@@ -49,7 +49,8 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
             columns.add(row | typed_values(record, [path for path in paths if path not in row]))
         if columns.rows == before:
             raise UnreadableError(file.shown, "holds no records")
-    return Log(columns.result(), classes=_classes(files), notes=tuple(notes))
+    named = columns.result(paths)
+    return Log(named, classes=_classes(files), notes=(*notes, *columns.notes))
 
 
 def _records(file: LogFile, notes: list[str]) -> Iterator[Mapping[str, Any]]:

@@ -76,7 +76,7 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
         _add(file, choice, norm, rows)
     if not rows.answers:
         raise UnreadableError(files[0].shown, "holds no rows")
-    named = rows.columns.result()
+    named = rows.columns.result(typed_paths(choice))
     kept = [at for at, answer in enumerate(rows.answers) if answer is not None]
     if names_score(choice) or not kept:
         right = outcome(named, len(rows.answers), "metric.")
@@ -84,14 +84,15 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
             found if answer is None else answer.correct
             for answer, found in zip(rows.answers, right, strict=True)
         ]
-        return outcomes_log(named, correct, choice, {}, (), "the rows have no log-probabilities")
+        why = "the rows have no log-probabilities"
+        return outcomes_log(named, correct, choice, {}, rows.columns.notes, why)
     left_out = {UNSCORED: len(rows.answers) - len(kept)} if len(kept) < len(rows.answers) else {}
     answers = [answer for answer in rows.answers if answer is not None]
-    notes = []
+    notes = [*rows.columns.notes]
     if norm == "none":
         said = [rows.accuracy[at] for at in kept]
         shown = files[0].shown if len(files) == 1 else f"{len(files)} files"
-        notes = differing(shown, "metric.acc", answers, said)
+        notes += differing(shown, "metric.acc", answers, said)
     columns = {name: [values[at] for at in kept] for name, values in named.items()}
     return answers_log(answers, columns, choice, left_out, notes)
 

@@ -80,10 +80,11 @@ def read(files: Sequence[LogFile], choice: Choice) -> Log:
     tasks = [_task(file, norm, paths, columns) for file in files]
     if not any(task.rows for task in tasks):
         raise UnreadableError(files[0].shown, "holds no samples; is the file whole?")
-    notes = [note for task in tasks for note in _one_filter(task, choice)]
+    named = columns.result(paths)
+    notes = [*columns.notes, *(note for task in tasks for note in _one_filter(task, choice))]
     if names_score(choice) or not any(task.chooses for task in tasks):
-        return _outcomes(tasks, columns.result(), choice, notes)
-    return _choices(tasks, columns.result(), choice, norm, notes)
+        return _outcomes(tasks, named, choice, notes)
+    return _choices(tasks, named, choice, norm, notes)
 
 
 def task_name(path: str) -> str:

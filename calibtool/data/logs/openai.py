@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from calibtool.data.files.roles import ALIASES, SCORES, Choice, has_role
 from calibtool.data.logs import records, responses, tokens
 from calibtool.data.logs.log import Log, LogFile, LogFormat
-from calibtool.data.logs.typed import complete, own_columns, require_found
+from calibtool.data.logs.typed import complete, own_columns, require_found, typed_paths
 from calibtool.errors import UnreadableError, UsageError
 from calibtool.formatting import counted
 
@@ -159,10 +159,10 @@ class _Reading:
                 f"no answer can be read ({counts or 'no records'}); ask the model for logprobs "
                 "and, with them, top_logprobs",
             )
-        columns = self.columns.result()
+        columns = self.columns.result(typed_paths(self.choice))
         require_found(shown, columns, self.named)
         several = f"{counted(self.further, 'response')} with several choices: the first is read"
-        notes = [several] if self.further else []
+        notes = [*self.columns.notes, *([several] if self.further else [])]
         if answers is None:
             kept = complete(columns, self.named.values(), self.left_out)
             return Log(kept, None, dict(self.left_out), tuple(notes))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
 from calibtool.errors import UnreadableError, brief
 
 DEEPEST = 200  # levels of lists and objects in one record: Python's parser gives up at about 1,000
+# Values of all columns together, with those that are missing, up to which every column is kept:
+# 0.3 GB of them. Beyond that, a column is left out that fewer than 1 in RARE rows have.
+MOST_VALUES = 1 << 25
+RARE = 100
 _BOM = codecs.BOM_UTF8
 
 
@@ -126,18 +130,44 @@ class Columns:
 
     def __init__(self) -> None:
         self.rows = 0
-        self._values: dict[str, list[Any]] = {}
+        self.notes: tuple[str, ...] = ()  # what `result` left out
+        self._found: dict[str, tuple[list[int], list[Any]]] = {}  # rows and their values
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a row of values by column."""
+        at = self.rows
         for name, value in row.items():
-            known = self._values.setdefault(name, [])
-            known.extend([None] * (self.rows - len(known)))
-            known.append(value)
+            if name not in self._found:
+                self._found[name] = [], []
+            rows, values = self._found[name]
+            rows.append(at)
+            values.append(value)
         self.rows += 1
 
-    def result(self) -> dict[str, list[Any]]:
-        """Return the columns, all of one length."""
-        for known in self._values.values():
-            known.extend([None] * (self.rows - len(known)))
-        return self._values
+    def result(self, wanted: Iterable[str] = ()) -> dict[str, list[Any]]:
+        """Return the columns, all of one length.
+
+        Where keys are words or names, each record may have its own, and their columns would take
+        the square of the file. Rare ones are then left out, and `notes` says so, but not those that
+        are at the top of a record, or at or below a path that is wanted.
+        """
+        found, paths = self._found, tuple(f"{path}." for path in wanted)
+        if self.rows * len(found) > MOST_VALUES:
+            found = {
+                name: (rows, values)
+                for name, (rows, values) in found.items()
+                if len(rows) * RARE >= self.rows or "." not in name or f"{name}.".startswith(paths)
+            }
+            rare = [name for name in self._found if name not in found]
+            if rare:
+                some = f"{len(rare):,} fields that fewer than 1 in {RARE} records have"
+                self.notes = (f"not read as columns: {some}, such as {brief(rare[0])}",)
+        return {name: self._column(rows, values) for name, (rows, values) in found.items()}
+
+    def _column(self, rows: list[int], values: list[Any]) -> list[Any]:
+        if len(rows) == self.rows:
+            return values
+        column = [None] * self.rows
+        for row, value in zip(rows, values, strict=True):
+            column[row] = value
+        return column
