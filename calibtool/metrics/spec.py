@@ -36,7 +36,7 @@ from calibtool.metrics.profiles import Profile
 from calibtool.metrics.registry import ALIASES, BY_DEFAULT, METRICS, SETS, canonical
 from calibtool.types import Array
 
-_SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_SPEC = re.compile(r"\s*([A-Za-z][\w:-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 ONE_SCORE = ("top", "positive")  # the views with one score per row
 # Smallest and largest value of each option, in all metrics. They keep out values that mean nothing
 # and computations that would never end.

@@ -275,6 +275,10 @@ def _values(metric: Metric, option: str) -> str:
     return ", ".join(str(value) for value in get_args(get_type_hints(function).get(option)))
 
 
+# intervals of metrics' own, by their names
+OWN = {"delong": "DeLong's", "log": "by the delta method on the log scale"}
+
+
 def _interval(metric: Metric) -> str:
     """Return how the metric's interval is computed."""
     of_bins = isinstance(metric, BinnedError) or getattr(metric, "edges", None) is not None
@@ -317,7 +321,8 @@ def _interval(metric: Metric) -> str:
         return f"{'DeLong' if metric.interval else 'BCa'}, for two independent files."
     if isinstance(metric, CellMetric) and metric.interval:
         return (
-            f"With one {row} for several classes, or where few rows surprise; DeLong's otherwise."
+            f"With one {row} for several classes, or where few rows surprise; "
+            f"{OWN[metric.interval_name]} otherwise."
         )
     basic = ", and the basic interval within it" if getattr(metric, "pushed", False) else ""
     return f"A bootstrap with one {row}{basic}."

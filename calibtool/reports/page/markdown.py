@@ -18,7 +18,7 @@ from calibtool.formatting import (
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
-from calibtool.reports.evaluation import change_cells, numbers, values
+from calibtool.reports.evaluation import change_cells, numbers, p_values, values
 from calibtool.reports.markdown import Marked, bold, escape, inline, table
 from calibtool.reports.page.model import (
     Classes,
@@ -137,6 +137,7 @@ def _metrics(page: Page, subject: FileSummary) -> list[str]:
         *table(titles, rows),
         "",
         "After is corrected for bias, and change is after minus corrected.",
+        *(line for text in p_values(report) for line in ("", escape(text))),
     ]
 
 
