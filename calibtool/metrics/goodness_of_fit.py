@@ -18,7 +18,9 @@ def hosmer_lemeshow(cells: Cells, *, groups: int = 10) -> Array:
 
     O and E are the observed and the expected number of outcomes of a group of n rows (Hosmer &
     Lemeshow 1980). Ties stay together, so that there may be fewer groups. A group whose scores are
-    all 0 or all 1 adds nothing if its outcomes are as promised, and infinity otherwise.
+    all 0 or all 1 adds nothing if its outcomes are as promised, and infinity otherwise. Its p-value
+    is that of chi-squared with as many degrees of freedom as groups, for rows that the model was
+    not fitted to; weighted or clustered rows have none.
     """
     pooled = _groups(cells, groups)
     gap = (pooled.y - pooled.p) ** 2

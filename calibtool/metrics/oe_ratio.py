@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-import numpy as np
-
 from calibtool.metrics.cells import Cells, quotient
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.logistic import refuted
@@ -22,6 +20,7 @@ def oe_ratio(cells: Cells) -> Array:
     0 where no row has the outcome, and NaN where all scores are 0 (Debray et al. 2017; Steyerberg
     2019, ch. 15).
 
+    >>> import numpy as np
     >>> round(float(oe_ratio(Cells.from_rows(np.array([0.2, 0.6]), np.array([0, 1])))), 6)
     1.25
     """
@@ -34,6 +33,7 @@ def log_interval(cells: Cells, level: float) -> tuple[float, float]:
     The variance of ln(O/E) is the sum over rows of (y/O - p/E)^2: outcomes and scores both vary.
     Debray et al. 2017 hold the scores fixed. `cells` have no leading axes, and rows count alike.
 
+    >>> import numpy as np
     >>> n = np.full(2, 500.0)
     >>> low, high = log_interval(Cells(np.array([0.2, 0.6]), n, n * [0.2, 0.6], n * 0.4), 0.95)
     >>> round(low * high, 6), low < 1 < high
