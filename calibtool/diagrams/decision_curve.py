@@ -41,7 +41,7 @@ Thresholds = Annotated[
         "any row reaches."
     ),
 ]
-Standardised = Annotated[bool, Option("Divide by the outcome rate, so that 1 is the most.")]
+Standardised = Annotated[bool, Option("Divide by the outcome rate, so that it is at most 1.")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +178,9 @@ def of_variant(results: Results, number: int, label: str, source: str = "") -> B
     """Return the curve of one of several variants, from the net benefits that were measured."""
     estimates = results.estimates(number)
     missing = next((e.missing for e in estimates if e.missing), "")
-    if missing:  # of cells, which end at few thresholds, or without a row of class 1
-        raise InputError(f"{results.data.source}: no decision curve: {missing}")
+    if missing:  # of a cells file, or standardised without a row of class 1
+        why = "cells end at few thresholds; draw it from rows" if "cells" in missing else missing
+        raise InputError(f"{results.data.source}: no decision curve: {why}")
     return Benefit(label, source, *(_column(estimates, x) for x in ("value", "low", "high")))
 
 

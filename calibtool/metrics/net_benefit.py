@@ -32,9 +32,9 @@ def net_benefit(
     `of=all`. A score equal to the threshold is acted on, as in R's and Python's dcurves; scores
     count as equal where they agree in single precision.
 
-    `scale=standardised` divides by the outcome rate, so that 1 is the most; it is NaN where no row
-    has the outcome. `scale=avoided` is (net benefit - that of all) (1 - t)/t 100: the net number
-    of interventions avoided in 100 rows, against acting on everybody.
+    `scale=standardised` divides by the outcome rate, so that it is at most 1; it is NaN where no
+    row has the outcome. `scale=avoided` is (net benefit - that of all) (1 - t)/t 100: the net
+    number of interventions avoided in 100 rows, against acting on everybody.
 
     >>> cells = Cells.from_rows(np.array([0.05, 0.1, 0.3, 0.6]), np.array([0, 0, 0, 1]))
     >>> round(float(net_benefit(cells)), 6)  # 1/4 - 2/4 * 1/9
