@@ -230,7 +230,7 @@ def last_of(cells: Cells) -> float:
     above = cells.total - np.cumsum(cells.n)
     seldom = float(cells.at[np.argmax(above <= RARE * cells.total)])
     often = 2 * float(cells.y.sum() / cells.total)
-    return min(float(np.ceil(max(seldom, often) / UNIT - 1e-9)) * UNIT, LAST)
+    return min(round(float(np.ceil(max(seldom, often) / UNIT - 1e-9)) * UNIT, 9), LAST)
 
 
 def height(data: DecisionCurve, width: float, style: Style) -> float:
