@@ -73,8 +73,8 @@ class Measurement:
         edges: the upper edges of the bins, of each binary problem of a binned error; they pair its
             rows with those of another variant.
         error: the standard error; None where it is the standard deviation of the replicates.
-        p_value: of perfect calibration, of a statistic whose distribution is known; those of
-            calibration errors are in `inverse`.
+        p_value: of perfect calibration, of a test statistic; those of calibration errors are in
+            `inverse`.
         without: why there is no interval although replicates are drawn, or "".
     """
 

@@ -19,48 +19,17 @@ def hosmer_lemeshow(cells: Cells, *, groups: int = 10) -> Array:
     O and E are the observed and the expected number of outcomes of a group of n rows (Hosmer &
     Lemeshow 1980). Ties stay together, so that there may be fewer groups. A group whose scores are
     all 0 or all 1 adds nothing if its outcomes are as promised, and infinity otherwise. Its p-value
-    is that of chi-squared with as many degrees of freedom as groups, for rows that the model was
-    not fitted to; weighted or clustered rows have none.
+    is of outcomes that are redrawn from the scores, as in `calibtool test`: chi-squared is wrong
+    where scores are near 0 or 1.
     """
-    pooled = _groups(cells, groups)
+    pooled = cells.pool(equal_mass(cells.summed(), bins=groups))  # the same for all replicates
     gap = (pooled.y - pooled.p) ** 2
-    spread = np.broadcast_to(_variance(pooled), gap.shape)
+    share = np.divide(pooled.p, pooled.n, out=np.zeros_like(pooled.p), where=pooled.n > 0)
+    spread = np.broadcast_to(pooled.p * (1 - share), gap.shape)
     # without variance, a gap beyond rounding (a billionth of the rows) is infinitely unlikely
     term = np.where(gap > 1e-18 * pooled.n**2, np.inf, np.zeros_like(gap))
     np.divide(gap, spread, out=term, where=spread > 0)
     return np.asarray(term.sum(-1))
-
-
-def hosmer_lemeshow_p(cells: Cells, *, groups: int = 10) -> float:
-    """Return the probability of a statistic at least as large if the scores are calibrated.
-
-    Chi-squared with as many degrees of freedom as there are groups whose outcomes can vary, as for
-    rows that the model was not fitted to (Hosmer, Lemeshow & Sturdivant 2013, sec. 5.2.2); on the
-    rows that it was fitted to there are two fewer. `cells` have no leading axes.
-
-    >>> from calibtool.metrics.cells import Cells
-    >>> score = np.repeat([0.2, 0.5, 0.8], 100)
-    >>> round(hosmer_lemeshow_p(Cells.from_rows(score, np.arange(300) % 100 < 100 * score)), 6)
-    1.0
-    """
-    from scipy.special import chdtrc
-
-    freedom = int(np.count_nonzero(_variance(_groups(cells, groups)) > 0))
-    statistic = float(hosmer_lemeshow(cells, groups=groups))
-    if not freedom:  # every score is 0 or 1
-        return 1.0 if statistic == 0 else 0.0
-    return float(chdtrc(freedom, statistic))
-
-
-def _groups(cells: Cells, groups: int) -> Cells:
-    """Return cells pooled to groups of equal mass, the same for all replicates."""
-    return cells.pool(equal_mass(cells.summed(), bins=groups))
-
-
-def _variance(pooled: Cells) -> Array:
-    """Return the variance of the number of outcomes of each group, E (1 - E/n), (..., groups)."""
-    share = np.divide(pooled.p, pooled.n, out=np.zeros_like(pooled.p), where=pooled.n > 0)
-    return np.asarray(pooled.p * (1 - share))
 
 
 def spiegelhalter_z(cells: Cells) -> Array:
@@ -104,7 +73,7 @@ GOODNESS_OF_FIT: tuple[CellMetric, ...] = (
         better="lower",
         least=0,
         view="clinical",
-        p_value=hosmer_lemeshow_p,
+        statistic=True,
         sees="gaps in groups of equal mass",
         blind="the size of the error: it grows with n",
     ),

@@ -93,9 +93,8 @@ class CellMetric(MetricEntry):
         shifted: shifted(cells, gap, **options), the metric where all rates lie `gap` off the
             scores, which raises the interval's upper end (`intervals.shift`); None for no such
             rule.
-        p_value: p_value(cells, **options), the probability of a statistic at least as large if the
-            scores are calibrated, of rows that count alike; None for a metric that is no statistic
-            with a known distribution.
+        statistic: True for a test statistic, which says nothing without its p-value: that of
+            outcomes redrawn from the scores.
         by_weight: True for a metric that depends on the weights of single rows: it is measured on
             cells of one weight each.
     """
@@ -118,7 +117,7 @@ class CellMetric(MetricEntry):
     of_profile: Callable[..., Array] | None = None
     counterpart: str = ""
     shifted: Callable[..., Array | float] | None = None
-    p_value: Callable[..., float] | None = None
+    statistic: bool = False
     by_weight: bool = False
 
 

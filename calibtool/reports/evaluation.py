@@ -70,9 +70,9 @@ def has_statistic(estimates: Iterable[Estimate]) -> bool:
 
 
 def is_statistic(estimate: Estimate) -> bool:
-    """Return whether a metric is a test statistic with a known distribution."""
+    """Return whether a metric is a test statistic."""
     metric = parse(estimate.name).metric
-    return isinstance(metric, CellMetric) and metric.p_value is not None
+    return isinstance(metric, CellMetric) and metric.statistic
 
 
 def p_values(report: Report) -> list[str]:

@@ -164,50 +164,54 @@ def test_without_an_outcome_the_ratio_is_0_and_has_an_upper_end():
 # ---------------------------------------------------------------- Hosmer-Lemeshow
 
 
-@pytest.mark.parametrize("groups", [5, 10])
-def test_its_p_value_is_the_upper_tail_of_chi_squared(groups):
-    score, outcome, _ = draw(1000)
-    name = f"hosmer-lemeshow(groups={groups})" if groups != 10 else "hosmer-lemeshow"
-    for ci in ("none", "inverted"):
-        p = ct.Predictions.from_probs(score, outcome)
-        found = ct.evaluate(p, [name], ci=ci, **FEW).estimates[0]
-        assert found.p_value == pytest.approx(chi2.sf(found.value, groups))
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("power", [1.0, 1.15])
+def test_its_p_value_is_that_of_the_significance_test(power, weighted):
+    """To four standard errors of 1,000 draws; both redraw the outcomes from the scores."""
+    score, outcome, weight = draw(1000)
+    score = score**power
+    p = ct.Predictions.from_probs(score, outcome, weights=weight if weighted else None)
+    theirs = ct.significance(p, tests="hosmer-lemeshow")["hosmer-lemeshow"].p_value
+    for rows in (p, ct.cells(p)):
+        found = ct.evaluate(rows, ["hosmer-lemeshow"]).estimates[0]
+        assert found.p_value == pytest.approx(theirs, abs=0.06)
+    if not weighted:
+        assert found.p_value == pytest.approx(chi2.sf(found.value, 10), abs=0.06)
 
 
 def test_the_p_values_of_calibrated_rows_are_about_uniform():
     p_values = []
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.Generator(np.random.PCG64(seed))
-        score = rng.beta(2, 3, 500)
-        p = ct.Predictions.from_probs(score, (rng.random(500) < score).astype(int))
-        p_values.append(ct.evaluate(p, ["hosmer-lemeshow"], ci="none").estimates[0].p_value)
-    # 200 uniform values: a standard error of 0.02 of the mean, of 0.015 of the share below 0.05
-    assert np.mean(p_values) == pytest.approx(0.5, abs=0.08)
-    assert np.mean(np.array(p_values) < 0.05) < 0.11
+        score = rng.beta(0.3, 0.3, 300)  # many near 0 and 1, where chi-squared is wrong
+        p = ct.Predictions.from_probs(score, (rng.random(300) < score).astype(int))
+        p_values.append(ct.evaluate(p, ["hosmer-lemeshow"], **FEW).estimates[0].p_value)
+    # of 100 uniform values: three standard errors of the mean, and of the share below 0.05
+    assert np.mean(p_values) == pytest.approx(0.5, abs=0.09)
+    assert np.mean(np.array(p_values) <= 0.05) < 0.05 + 0.066
 
 
-def test_scores_of_0_and_1_alone_are_refuted_or_not():
-    for outcome, wanted in (([0, 0, 1, 1] * 10, 1.0), ([1, 0, 1, 1] * 10, 0.0)):
+def test_refuted_scores_of_0_and_1_have_the_smallest_p_value():
+    for outcome, wanted in (([0, 0, 1, 1] * 10, 1.0), ([1, 0, 1, 1] * 10, 1 / 201)):
         p = ct.Predictions.from_probs(np.array([0.0, 0, 1, 1] * 10), np.array(outcome))
-        report = ct.evaluate(p, ["hosmer-lemeshow"], ci="none")
-        assert report.estimates[0].p_value == wanted
+        report = ct.evaluate(p, ["hosmer-lemeshow"], **FEW)
+        assert report.estimates[0].p_value == pytest.approx(wanted)
 
 
-def test_weights_clusters_and_several_problems_have_no_p_value():
-    score, outcome, weight = draw(300)
-    p = ct.Predictions.from_probs(score, outcome, weights=weight)
-    assert ct.evaluate(p, ["hosmer-lemeshow"], ci="none").estimates[0].p_value is None
-    plain = ct.Predictions.from_probs(score, outcome)
-    of_classes = ct.evaluate(plain, ["hosmer-lemeshow(view=class)"], ci="none")
+def test_several_problems_and_no_intervals_have_no_p_value():
+    score, outcome, _ = draw(300)
+    p = ct.Predictions.from_probs(score, outcome)
+    of_classes = ct.evaluate(p, ["hosmer-lemeshow(view=class)"], **FEW)
     assert of_classes.estimates[0].p_value is None
+    assert ct.evaluate(p, ["hosmer-lemeshow"], ci="none").estimates[0].p_value is None
 
 
 def test_tables_show_the_p_value_only_beside_a_statistic():
     score, outcome, _ = draw(300)
     p = ct.Predictions.from_probs(score, outcome)
-    report = ct.evaluate(p, ["hosmer-lemeshow", "brier"], ci="none")
+    report = ct.evaluate(p, ["hosmer-lemeshow", "brier"], **FEW)
     text = " ".join(str(report).split())
-    assert "view value p-value" in text
+    assert "interval p-value" in text
     assert f"{report.estimates[0].p_value:.3f}" in text
     assert "p-value" not in str(ct.evaluate(p, ["ece", "brier"], **FEW))
     after = ct.evaluate(p, ["hosmer-lemeshow"], calibrator=ct.fit("platt", p), **FEW)
