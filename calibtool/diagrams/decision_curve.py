@@ -50,13 +50,11 @@ class Benefit:
 
     Attributes:
         label: name of the curve.
-        source: the set of predictions that it belongs to.
         value: (T,) net benefit at each threshold.
         low, high: (T,) its interval at each threshold.
     """
 
     label: str
-    source: str
     value: Array
     low: Array
     high: Array
@@ -68,10 +66,12 @@ class Everybody:
 
     Attributes:
         label: the set of predictions whose outcome rate it is of; "" for that of all.
+        rate: the outcome rate.
         value: (T,) net benefit at each threshold.
     """
 
     label: str
+    rate: float
     value: Array
 
 
@@ -83,7 +83,6 @@ class DecisionCurve(Drawn):
         curves: one per variant.
         everybody: of acting on every row, one per outcome rate.
         data: what was read, one entry per set of predictions.
-        rate: outcome rate of the first set.
         level: of the intervals.
         thresholds: (T,) where the curves are computed.
         standardised: whether net benefits are divided by the outcome rate.
@@ -93,7 +92,6 @@ class DecisionCurve(Drawn):
     curves: tuple[Benefit, ...]
     everybody: tuple[Everybody, ...]
     data: tuple[DataInfo, ...]
-    rate: float
     level: float
     thresholds: Array
     standardised: bool
@@ -110,7 +108,8 @@ class DecisionCurve(Drawn):
                 for c in self.curves
             ),
             "everybody": stacked(
-                {"curve": c.label, **at, "net_benefit": c.value} for c in self.everybody
+                {"curve": c.label, "rate": c.rate, **at, "net_benefit": c.value}
+                for c in self.everybody
             ),
         }
 
@@ -145,43 +144,41 @@ def compute(
     everybody: dict[float, Everybody] = {}
     data = []
     for name, rows in sets.items():
-        results = evaluate_variants(request(rows, specs(at, standardised), variants, **shared))
+        results = evaluate_variants(request(rows, _specs(at, standardised), variants, **shared))
         data.append(results.data)
         rate = results.means()[1]
-        everybody.setdefault(round(rate, 12), Everybody(name, _everybody(rate, at, standardised)))
+        treated = Everybody(name, rate, _of_everybody(rate, at, standardised))
+        everybody.setdefault(round(rate, 12), treated)
         for number, variant in enumerate(variants):
             title = variant.title or "as given"
             label = title if len(sets) == 1 else f"{name}, {title}"
             label = name if len(variants) == 1 else label
-            curves.append(of_variant(results, number, label, name))
-    treated = tuple(everybody.values())
-    if len(treated) == 1:
-        treated = (replace(treated[0], label=""),)
+            curves.append(_of_variant(results, number, label))
+    every = tuple(everybody.values())
     return DecisionCurve(
         tuple(curves),
-        treated,
+        every if len(every) > 1 else (replace(every[0], label=""),),
         tuple(data),
-        next(iter(everybody)),
         results.settings.level,
         at,
         standardised,
     )
 
 
-def specs(thresholds: Array, standardised: bool = False) -> list[str]:
+def _specs(thresholds: Array, standardised: bool = False) -> list[str]:
     """Return the metrics that a decision curve consists of: one for each threshold."""
     scale = ",scale=standardised" if standardised else ""
     return [f"net-benefit(threshold={t!r},view=positive{scale})" for t in thresholds.tolist()]
 
 
-def of_variant(results: Results, number: int, label: str, source: str = "") -> Benefit:
+def _of_variant(results: Results, number: int, label: str) -> Benefit:
     """Return the curve of one of several variants, from the net benefits that were measured."""
     estimates = results.estimates(number)
     missing = next((e.missing for e in estimates if e.missing), "")
     if missing:  # of a cells file, or standardised without a row of class 1
         why = "cells end at few thresholds; draw it from rows" if "cells" in missing else missing
         raise InputError(f"{results.data.source}: no decision curve: {why}")
-    return Benefit(label, source, *(_column(estimates, x) for x in ("value", "low", "high")))
+    return Benefit(label, *(_column(estimates, x) for x in ("value", "low", "high")))
 
 
 def _column(estimates: Sequence[Estimate], name: str) -> Array:
@@ -189,7 +186,7 @@ def _column(estimates: Sequence[Estimate], name: str) -> Array:
     return np.array([getattr(e, name) for e in estimates], np.float64)
 
 
-def _everybody(rate: float, at: Array, standardised: bool) -> Array:
+def _of_everybody(rate: float, at: Array, standardised: bool) -> Array:
     """Return the net benefit of acting on every row: rate - (1 - rate) t/(1 - t)."""
     net = rate - (1 - rate) * at / (1 - at)
     return net / rate if standardised and rate > 0 else net
@@ -267,8 +264,8 @@ def draw(data: DecisionCurve, axes: Axes, style: Style) -> None:
     marks.key(axes, style, handles, labels)
     told = f"Colour: {100 * data.level:g} % intervals of each point; " if with_intervals else ""
     rows = ", ".join(f"{info.rows:,}" for info in data.data[:3])
-    rate = f"{100 * data.rate:.3g} % are class 1"
-    marks.small_print(axes, style, f"{told}n = {rows}; {rate}".strip())
+    rates = ", ".join(f"{100 * of.rate:.3g} %" for of in data.everybody[:3])
+    marks.small_print(axes, style, f"{told}n = {rows}; {rates} are class 1")
 
 
 def _frame(data: DecisionCurve, axes: Axes) -> None:

@@ -40,7 +40,7 @@ def test_net_benefits_are_those_of_the_definition(rounded, weighted):
         np.testing.assert_allclose(data.curves[0].value, np.array(value) / unit, atol=1e-12)
         everybody = rate - (1 - rate) * data.thresholds / (1 - data.thresholds)
         np.testing.assert_allclose(data.everybody[0].value, everybody / unit, atol=1e-12)
-        assert data.rate == pytest.approx(rate)
+        assert data.everybody[0].rate == pytest.approx(rate)
 
 
 def test_intervals_are_those_of_evaluate():
