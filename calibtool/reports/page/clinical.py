@@ -143,8 +143,8 @@ def calibration(curves: Sequence[Curve]) -> Markup:
         y = [float(np.interp(x, c.score, c.outcome)) for c in curves]
         ends = [float(np.interp(x, first.score, side)) for side in (first.low, first.high)]
         lines = (
-            f"P(class 1) {number(x)}: frequency {number(y[0])} {_ends(*ends)}".rstrip(),
-            f"after the calibrator {number(y[1])}" if len(y) > 1 else "",
+            f"P(class 1) {number(x)}: frequency {number(y[0])}",
+            f"{_ends(*ends)}{_after(y)}".lstrip("; "),
         )
         bins.append(target(low, high, TOP, bottom, [_dot(*at(x, y[0]))], lines))
     words = "Calibration plot: frequency of class 1 against P(class 1), smoothed."
@@ -193,10 +193,9 @@ def _thresholds(data: DecisionCurve, at: Place, low: float, bottom: float) -> li
         index = (2 * k + 1) * steps // (2 * TARGETS)
         x, model = float(data.thresholds[index]), data.curves[0]
         values = [float(c.value[index]) for c in data.curves]
-        after = f", after the calibrator {number(values[1])}" if len(values) > 1 else ""
         lines = (
             f"At {share(x)}: {number(values[0])} {_ends(model.low[index], model.high[index])}",
-            f"everybody {number(float(data.everybody[0].value[index]))}{after}",
+            f"everybody {number(float(data.everybody[0].value[index]))}{_after(values)}",
         )
         seen = [_dot(*at(x, values[0]))] if values[0] >= low else []
         bins.append(target(k / TARGETS, (k + 1) / TARGETS, TOP, bottom, seen, lines))
@@ -292,6 +291,11 @@ def _band(x: Array, low: Array, high: Array, at: Place) -> list[Markup]:
     points = [at(float(a), float(b)) for a, b in ends]
     outline = " ".join(f"{a:g},{b:g}" for a, b in points)
     return [element("polygon", class_="perfect", points=outline)]
+
+
+def _after(values: Sequence[float]) -> str:
+    """Return the value after a calibrator, the second, if there is one."""
+    return f"; after the calibrator {number(values[1])}" if len(values) > 1 else ""
 
 
 def _ends(low: float, high: float) -> str:
