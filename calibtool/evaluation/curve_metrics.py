@@ -14,6 +14,7 @@ from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_cells import (
     UnseenCell,
     acceleration,
+    beyond_cuts,
     few_of,
     influence,
     rarer,
@@ -45,8 +46,6 @@ FEWEST = 200
 UNBOUNDED = (
     "{:,.0f} rows of the rarer outcome were seen, so few that one more row could make it infinite"
 )
-# statistics whose value grows with the rows: what one row does to them says nothing of a truth
-GROWING = ("hosmer-lemeshow",)
 LONG = ("ks", "kuiper")  # errors that are sums over long stretches of the scores
 
 
@@ -189,7 +188,7 @@ class CurveMetrics:
         if self.settings.inverted and exact:
             return Measurement(value)
         settled = self._settled[spec.name, 0]
-        if alone and self.settings.inverted and spec.metric.name not in GROWING:
+        if alone and self.settings.inverted and not spec.metric.statistic:
             measurement = Measurement(value, replicates=replicates)
             of_kinds = self._unseen_ends(spec)
             if of_kinds is None or not np.isfinite(of_kinds).all():
@@ -197,7 +196,7 @@ class CurveMetrics:
                 return replace(measurement, without=UNBOUNDED.format(seen))
             return with_ends(measurement, of_kinds, "unseen")
         of_rows = self.settings.inverted and self.problems.view == "class"
-        if of_rows and spec.metric.name not in GROWING:
+        if of_rows and not spec.metric.statistic:
             assert self.settings.draws is not None
             return of_classes(
                 Measurement(value, replicates=replicates),
@@ -215,17 +214,20 @@ class CurveMetrics:
     def _unseen_ends(self, spec: Spec) -> unseen.Ends | None:
         """Return the interval of a metric of the only problem, by one unseen row."""
         fine, function = self.problems.fine[0], self._settled[spec.name, 0].of_cells
-        plain, kinds = self.replicates[spec.name], self._unseen_kinds
+        assert isinstance(spec.metric, CellMetric)
+        assert self.settings.draws is not None
+        cuts = spec.metric.cuts(**spec.options) if spec.metric.cuts else ()
+        mass = unseen.cluster_mass(self.settings.draws, self.problems.weights)
+        more = beyond_cuts(cuts, fine, self.settings.draws, mass)
+        plain, kinds = self.replicates[spec.name], [*self._unseen_kinds, *more]
         if self._few:
             shift = self.value[spec.name] - float(function(fine.cells))
-            moved = ordered(
-                lambda cells: function(cells) + shift, self._with_unseen, self.settings.threads
-            )
+            every = [*self._with_unseen, *(kind.added(self._smoothed) for kind in more)]
+            moved = ordered(lambda cells: function(cells) + shift, every, self.settings.threads)
             replicates = list(moved)
         else:
             effect = influence(function, fine)
             replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
-        assert isinstance(spec.metric, CellMetric)
         if spec.metric.pushed:
             replicates.append(2 * self.value[spec.name] - plain)
         return unseen.ends(replicates, self.settings.level, *spec.limits, self.problems.rows())
@@ -237,14 +239,17 @@ class CurveMetrics:
         return bool(few_of(self.problems.fine[0]))
 
     @cached_property
-    def _with_unseen(self) -> list[Cells]:
-        """The only problem's cells in every replicate, with each kind of unseen row."""
+    def _smoothed(self) -> Cells:
+        """The only problem's cells in every replicate, in which few rows have gamma weights."""
         draws, cells = self.settings.draws, self._drawn
         assert draws is not None
         assert cells is not None
-        if not self._clustered:
-            cells = smoothed(cells, self.problems.fine[0], draws)
-        return [kind.added(cells) for kind in self._unseen_kinds]
+        return cells if self._clustered else smoothed(cells, self.problems.fine[0], draws)
+
+    @cached_property
+    def _with_unseen(self) -> list[Cells]:
+        """The only problem's cells in every replicate, with each kind of unseen row."""
+        return [kind.added(self._smoothed) for kind in self._unseen_kinds]
 
     @cached_property
     def _unseen_kinds(self) -> list[UnseenCell]:

@@ -50,6 +50,22 @@ def net_benefit(
     return quotient(net, _share(cells.y, cells)) if scale == "standardised" else np.asarray(net)
 
 
+def by_row(score: Array, outcome: Array, *, threshold: float, scale: Scale, of: Of) -> Array | None:
+    """Return what each row adds, (N,), of which net benefit is the mean; None if standardised.
+
+    >>> score, outcome = np.array([0.05, 0.1, 0.3, 0.6]), np.array([0, 0, 0, 1])
+    >>> round(float(by_row(score, outcome, threshold=0.1, scale="plain", of="model").mean()), 6)
+    0.194444
+    """
+    acted = np.ones(len(score), bool) if of == "all" else _reaches(score, threshold) > 0
+    if scale == "standardised":
+        return None
+    if scale == "avoided":
+        missed = -100 * _odds(1 - threshold)
+        return np.where(acted, 0.0, np.where(outcome > 0, missed, 100.0))
+    return np.where(acted, np.where(outcome > 0, 1.0, -_odds(threshold)), 0.0)
+
+
 def limits(*, threshold: float, scale: Scale, of: Of) -> tuple[float, float]:
     """Return the range: the worst is to act on every row, none of which has the outcome."""
     if scale == "standardised":
@@ -104,6 +120,7 @@ NET_BENEFIT = CellMetric(
     view="clinical",
     limits=limits,
     cuts=cut,
+    by_row=by_row,
     sees="calibration and discrimination together, as far as they change a decision at `threshold`",
     blind="what the scores are, as long as they stay on their side of the threshold",
 )

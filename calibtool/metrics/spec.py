@@ -181,8 +181,24 @@ class Spec:
         assert isinstance(self.metric, CellMetric)
         return (self.metric.target or self.metric.of)(cells, **self.options)
 
+    @property
+    def is_mean(self) -> bool:
+        """True for a metric that is the mean of one value per row, `of_rows`, of these rows
+        alone."""
+        metric = self.metric
+        if isinstance(metric, Score):
+            return "refined" not in metric.needs
+        if not isinstance(metric, CellMetric) or metric.by_row is None:
+            return False
+        return (
+            self.view in ONE_SCORE and metric.by_row(*np.zeros((2, 1)), **self.options) is not None
+        )
+
     def of_rows(self, rows: Rows) -> Array:
-        """Return a `Score` of each row, (N,)."""
+        """Return one value per row, (N,), of a metric that is their mean."""
+        if isinstance(self.metric, CellMetric):
+            assert self.metric.by_row is not None
+            return np.asarray(self.metric.by_row(*rows.view(self.view), **self.options))
         assert isinstance(self.metric, Score)
         if not self.view:
             return self.metric.rows(rows, **self.options)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
 from calibtool.calibrators.registry import METHODS
-from calibtool.evaluation.curve_metrics import GROWING
 from calibtool.metrics import proper
 from calibtool.metrics.conventions.registry import CONVENTIONS
 from calibtool.metrics.grammar import NORMS, PROFILES, VIEWS
@@ -314,7 +313,7 @@ def _interval(metric: Metric) -> str:
     alone = isinstance(metric, Score) and (
         "refined" in metric.needs or metric.rows in (proper.confidence, proper.entropy)
     )
-    if metric.name in GROWING or alone or isinstance(metric, MatrixMetric):
+    if getattr(metric, "statistic", False) or alone or isinstance(metric, MatrixMetric):
         return "A [BCa bootstrap](../intervals.md#everything-else)."
     row = "[unseen row](../intervals.md#one-unseen-row)"
     if isinstance(metric, TwoFileMetric):

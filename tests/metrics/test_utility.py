@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 import calibtool as ct
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.net_benefit import below, net_benefit
+from calibtool.metrics.net_benefit import below, by_row, net_benefit
 from calibtool.metrics.oe_ratio import log_interval, oe_ratio
 from calibtool.metrics.spec import parse, parse_list
 
@@ -242,3 +242,42 @@ def test_the_clinical_set_has_what_a_report_needs():
 )
 def test_ranges(spec, limits):
     assert parse(spec).limits == pytest.approx(limits)
+
+
+# ---------------------------------------------------------------- one unseen row
+
+
+def test_a_threshold_that_no_row_reaches_is_not_certain_to_be_reached_by_none():
+    score = np.linspace(0.01, 0.2, 300)
+    p = ct.Predictions.from_probs(score, (np.arange(300) % 10 == 0).astype(int))
+    found = ct.evaluate(p, ["net-benefit(threshold=0.5)"], **FEW).estimates[0]
+    assert found.value == 0
+    # 3.7 of 300 rows more that are acted on: Clopper & Pearson's upper end of none in 300
+    most = 1 - 0.025 ** (1 / 300)
+    assert found.low == pytest.approx(-most, rel=0.2)
+    assert found.high == pytest.approx(most, rel=0.2)
+    everybody = ct.evaluate(p, ["net-benefit(threshold=0.005)"], **FEW).estimates[0]
+    assert everybody.low < everybody.value < everybody.high
+
+
+def test_a_change_is_that_of_its_rows_with_one_that_was_not_seen():
+    score, outcome, _ = draw(600)
+    p = ct.Predictions.from_probs(score, outcome)
+    after = ct.fit("platt", p)
+    for spec in ("net-benefit(threshold=0.2)", "net-benefit(threshold=0.2,scale=avoided)"):
+        assert parse(spec).metric.by_row is not None
+        change = ct.evaluate(p, [spec], calibrator=after, **FEW).change[0]
+        assert change.low <= change.value <= change.high
+        assert change.low < change.high
+    standardised = "net-benefit(threshold=0.2,scale=standardised)"
+    assert ct.evaluate(p, [standardised], calibrator=after, **FEW).change[0].low is not None
+
+
+@pytest.mark.parametrize("scale", ["plain", "avoided"])
+@pytest.mark.parametrize("of", ["model", "all"])
+def test_what_a_row_adds_averages_to_the_metric(scale, of):
+    score, outcome, _ = draw(300, rounded=True)
+    options = {"threshold": 0.3, "scale": scale, "of": of}
+    rows = by_row(score, outcome, **options)
+    cells = Cells.from_rows(score, outcome)
+    assert rows.mean() == pytest.approx(float(net_benefit(cells, **options)))
