@@ -56,8 +56,7 @@ class CurveMetrics:
         self.problems, self.settings = problems, settings
         self.specs = {spec.name: spec for spec in specs}
         for spec in specs:
-            if isinstance(spec.metric, CellMetric) and spec.metric.cuts:
-                problems.keep(spec.metric.cuts(**spec.options))
+            problems.keep(spec.cuts)
         # measured whether or not they were asked for: corrected values have to add up
         pairs = [(spec, spec.counterpart) for spec in specs]
         self.counterparts: dict[str, Spec | None] = {x.name: spec for spec, x in pairs if x}
@@ -215,10 +214,7 @@ class CurveMetrics:
         """Return the interval of a metric of the only problem, by one unseen row."""
         fine, function = self.problems.fine[0], self._settled[spec.name, 0].of_cells
         assert isinstance(spec.metric, CellMetric)
-        assert self.settings.draws is not None
-        cuts = spec.metric.cuts(**spec.options) if spec.metric.cuts else ()
-        mass = unseen.cluster_mass(self.settings.draws, self.problems.weights)
-        more = beyond_cuts(cuts, fine, self.settings.draws, mass)
+        more = beyond_cuts(spec.cuts, fine, self._draws, self._mass)
         plain, kinds = self.replicates[spec.name], [*self._unseen_kinds, *more]
         if self._few:
             shift = self.value[spec.name] - float(function(fine.cells))
@@ -241,10 +237,9 @@ class CurveMetrics:
     @cached_property
     def _smoothed(self) -> Cells:
         """The only problem's cells in every replicate, in which few rows have gamma weights."""
-        draws, cells = self.settings.draws, self._drawn
-        assert draws is not None
+        cells = self._drawn
         assert cells is not None
-        return cells if self._clustered else smoothed(cells, self.problems.fine[0], draws)
+        return cells if self._clustered else smoothed(cells, self.problems.fine[0], self._draws)
 
     @cached_property
     def _with_unseen(self) -> list[Cells]:
@@ -253,15 +248,20 @@ class CurveMetrics:
 
     @cached_property
     def _unseen_kinds(self) -> list[UnseenCell]:
-        draws = self.settings.draws
-        assert draws is not None
-        mass = unseen.cluster_mass(draws, self.problems.weights)
-        return unseen_cells(self.problems.fine[0], draws, mass)
+        return unseen_cells(self.problems.fine[0], self._draws, self._mass)
+
+    @property
+    def _draws(self) -> Draws:
+        assert self.settings.draws is not None
+        return self.settings.draws
+
+    @cached_property
+    def _mass(self) -> Array | None:
+        return unseen.cluster_mass(self._draws, self.problems.weights)
 
     def _candidate_draws(self) -> Draws:
         """Return the draws for candidates: in the class view of many rows, fewer replicates."""
-        draws = self.settings.draws
-        assert draws is not None
+        draws = self._draws
         if self.problems.view != "class":
             return draws
         most = max(MOST_LABELS // draws.rows, FEWEST)
@@ -281,8 +281,7 @@ class CurveMetrics:
     def replicates(self) -> dict[str, Array]:
         """Bootstrap replicates of every metric, moved by the difference that fine cells make."""
         if self._replicates is None:
-            draws, threads = self.settings.draws, self.settings.threads
-            assert draws is not None
+            draws, threads = self._draws, self.settings.threads
 
             def tick(share: float) -> None:
                 self.settings.progress("resampling curves", share)

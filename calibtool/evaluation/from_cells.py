@@ -132,7 +132,7 @@ class _VariantMetrics:
                 return lambda sums: counts
             case CellMetric(edges=None):
                 problems = self._problems_of(spec.view)
-                require_cuts(spec, spec.metric, problems.ends)
+                require_cuts(spec, problems.ends)
                 finish = self._curves_of(spec.view).add(spec)
                 curve = tested(finish, spec, problems, self.settings)(None)
                 return lambda sums: curve
@@ -209,10 +209,9 @@ def require_ends(spec: Spec, ends: Array) -> None:
         )
 
 
-def require_cuts(spec: Spec, metric: CellMetric, ends: Array) -> None:
+def require_cuts(spec: Spec, ends: Array) -> None:
     """Check that cells end where a metric jumps. Raises NotAvailableError."""
-    cuts = metric.cuts(**spec.options) if metric.cuts else ()
-    if not np.isin([x for x in cuts if 0 < x < 1], ends).all():
+    if not np.isin(spec.cuts, ends).all():
         raise NotAvailableError(
             f"these cells do not end at its threshold; make them with --metrics "
             f'"{written_out(spec).name}"'
@@ -224,7 +223,7 @@ def resolution(spec: Spec, summary: Summary, value: float) -> float:
     for metrics that cells give exactly."""
     if not isinstance(spec.metric, BinnedError | CellMetric) or spec.one_edge_for_all:
         return 0.0
-    if isinstance(spec.metric, CellMetric) and spec.is_curve and spec.metric.cuts:
+    if spec.is_curve and spec.cuts:  # where cells have to end
         return 0.0
     try:
         problems = CellProblems(summary, spec.view)

@@ -190,9 +190,15 @@ class Spec:
             return "refined" not in metric.needs
         if not isinstance(metric, CellMetric) or metric.by_row is None:
             return False
-        return (
-            self.view in ONE_SCORE and metric.by_row(*np.zeros((2, 1)), **self.options) is not None
-        )
+        answer = metric.by_row(*np.zeros((2, 0)), **self.options)
+        return self.view in ONE_SCORE and answer is not None
+
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """Scores at which the metric jumps, within (0, 1)."""
+        if not isinstance(self.metric, CellMetric) or self.metric.cuts is None:
+            return ()
+        return tuple(x for x in self.metric.cuts(**self.options) if 0 < x < 1)
 
     def of_rows(self, rows: Rows) -> Array:
         """Return one value per row, (N,), of a metric that is their mean."""
