@@ -196,10 +196,9 @@ class CurveMetrics:
             return with_ends(measurement, of_kinds, "unseen")
         of_rows = self.settings.inverted and self.problems.view == "class"
         if of_rows and not spec.metric.statistic:
-            assert self.settings.draws is not None
             return of_classes(
                 Measurement(value, replicates=replicates),
-                self.problems.unseen_rows(self.settings.draws),
+                self.problems.unseen_rows(self._draws),
                 [self._settled[spec.name, k].of_cells for k in range(len(self.problems))],
                 self.problems.fine,
                 self.settings.level,
@@ -214,13 +213,13 @@ class CurveMetrics:
         """Return the interval of a metric of the only problem, by one unseen row."""
         fine, function = self.problems.fine[0], self._settled[spec.name, 0].of_cells
         assert isinstance(spec.metric, CellMetric)
-        more = beyond_cuts(spec.cuts, fine, self._draws, self._mass)
+        more = beyond_cuts(spec.cuts, fine, self._unseen_kinds[0])
         plain, kinds = self.replicates[spec.name], [*self._unseen_kinds, *more]
         if self._few:
             shift = self.value[spec.name] - float(function(fine.cells))
             every = [*self._with_unseen, *(kind.added(self._smoothed) for kind in more)]
-            moved = ordered(lambda cells: function(cells) + shift, every, self.settings.threads)
-            replicates = list(moved)
+            shifted = ordered(lambda cells: function(cells) + shift, every, self.settings.threads)
+            replicates = list(shifted)
         else:
             effect = influence(function, fine)
             replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
@@ -237,9 +236,9 @@ class CurveMetrics:
     @cached_property
     def _smoothed(self) -> Cells:
         """The only problem's cells in every replicate, in which few rows have gamma weights."""
-        cells = self._drawn
-        assert cells is not None
-        return cells if self._clustered else smoothed(cells, self.problems.fine[0], self._draws)
+        assert self._drawn is not None
+        fine, drawn = self.problems.fine[0], self._drawn
+        return drawn if self._clustered else smoothed(drawn, fine, self._draws)
 
     @cached_property
     def _with_unseen(self) -> list[Cells]:
@@ -248,16 +247,13 @@ class CurveMetrics:
 
     @cached_property
     def _unseen_kinds(self) -> list[UnseenCell]:
-        return unseen_cells(self.problems.fine[0], self._draws, self._mass)
+        mass = unseen.cluster_mass(self._draws, self.problems.weights)
+        return unseen_cells(self.problems.fine[0], self._draws, mass)
 
     @property
     def _draws(self) -> Draws:
         assert self.settings.draws is not None
         return self.settings.draws
-
-    @cached_property
-    def _mass(self) -> Array | None:
-        return unseen.cluster_mass(self._draws, self.problems.weights)
 
     def _candidate_draws(self) -> Draws:
         """Return the draws for candidates: in the class view of many rows, fewer replicates."""

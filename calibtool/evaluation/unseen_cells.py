@@ -72,26 +72,25 @@ def unseen_cells(fine: Fine, draws: Draws, mass: Array | None = None) -> list[Un
     ]
 
 
-def beyond_cuts(
-    cuts: Sequence[float], fine: Fine, draws: Draws, mass: Array | None
-) -> list[UnseenCell]:
+def beyond_cuts(cuts: Sequence[float], fine: Fine, row: UnseenCell) -> list[UnseenCell]:
     """Return the kinds of unseen row of a metric that jumps at cuts: next to a cut, with either
     outcome, on a side where few rows were seen, or none.
 
     A row like those that were seen would say that there are none on that side.
+
+    Args:
+        cuts: the scores at which the metric jumps, where cells end.
+        fine: the cells.
+        row: an unseen row that is like any of those that were seen, whose weight it has.
     """
-    at, informative = fine.cells.at, fine.rows_per_weight
-    rows = np.maximum(fine.cells.n, 0) * informative
-    each = float(fine.cells.total / rows.sum()) if mass is None else mass
+    at, rows = fine.cells.at, np.maximum(fine.cells.n, 0) * fine.rows_per_weight
     found = []
     for cut in cuts:
         first = int(np.searchsorted(at, cut, side="right"))
         for cell, seen in ((first - 1, rows[:first].sum()), (first, rows[first:].sum())):
             if 0 <= cell < len(at) and seen < MANY:
-                where = np.full(draws.replicates, cell)
-                found += [
-                    UnseenCell(o, where, unseen.weights(draws) * each) for o in unseen.OUTCOMES
-                ]
+                where = np.full(len(row.weight), cell)
+                found += [UnseenCell(outcome, where, row.weight) for outcome in unseen.OUTCOMES]
     return found
 
 
