@@ -59,9 +59,9 @@ FIGURES = (
 
 def about(page: Page, clinical: Clinical) -> list[Markup]:
     """Return the table, and the four panels that Van Calster et al. 2025 call essential."""
-    auroc = next(e for e in clinical.estimates if e.name == "auroc")
+    auroc, ici = (next(e for e in clinical.estimates if e.name == x) for x in ("auroc", "ici"))
     drawn = [
-        _figure("Calibration", _ici(clinical), calibration(clinical.calibration)),
+        _figure("Calibration", f"ICI {in_words(ici)}", calibration(clinical.calibration)),
         _figure("Net benefit", "dashed grey: acting on everybody", decision(clinical.decision)),
         _figure("Probabilities by outcome", "", by_outcome(clinical.outcomes)),
         _figure("Discrimination", f"AUROC {in_words(auroc)}", discrimination(auroc)),
@@ -77,12 +77,6 @@ def about(page: Page, clinical: Clinical) -> list[Markup]:
 
 def _figure(title: str, caption: str, drawn: Markup) -> Markup:
     return element("figure", element("figcaption", element("strong", title), caption), drawn)
-
-
-def _ici(clinical: Clinical) -> str:
-    """Return the smooth calibration error in words."""
-    ici = next((e for e in clinical.estimates if e.name == "ici"), None)
-    return "" if ici is None else f"ICI {in_words(ici)}"
 
 
 def discrimination(auroc: Estimate) -> Markup:
