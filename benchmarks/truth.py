@@ -57,6 +57,8 @@ MEASURED = {
     "coverage-at-risk": "cbk",
     "cox-slope": "cbk",
     "citl": "cbk",
+    "oe-ratio": "cbk",
+    "net-benefit": "b",
     "brier-skill": "cb",
     "mcb": "cbk",
 }

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from calibtool.diagrams.compare import Compare
     from calibtool.diagrams.confidence import Confidence
     from calibtool.diagrams.confusion_calibration import ConfusionCalibration
+    from calibtool.diagrams.decision_curve import DecisionCurve
     from calibtool.diagrams.gain import GainDiagram
+    from calibtool.diagrams.outcomes import Outcomes
     from calibtool.diagrams.reliability import Reliability
     from calibtool.diagrams.risk_coverage import RiskCoverage
     from calibtool.diagrams.shift import Shift
@@ -63,7 +65,9 @@ if TYPE_CHECKING:
     compare: Plot[Compare]
     confidence: Plot[Confidence]
     confusion_calibration: Plot[ConfusionCalibration]
+    decision_curve: Plot[DecisionCurve]
     gain: Plot[GainDiagram]
+    outcomes: Plot[Outcomes]
     reliability: Plot[Reliability]
     risk_coverage: Plot[RiskCoverage]
     shift: Plot[Shift]

@@ -45,7 +45,7 @@ METRICS = tuple(
 )
 _WORDS = ("worse", "better", "higher", "lower")  # of verdicts, in the order of sentences
 FAMILIES = ("as a whole", "calibration", "discrimination", "sharpness")
-_WHOLE = {"nll", "brier", "spherical", "nce", "nll-skill", "brier-skill"}
+_WHOLE = {"nll", "brier", "spherical", "nce", "nll-skill", "brier-skill", "net-benefit"}
 _SHARP = {"sharpness", "entropy", "mean-confidence", "unc", "uncertainty"}
 _CALIBRATION = {"calibration-loss", "reliability"}
 

@@ -42,6 +42,19 @@ def command(name: str) -> click.Command:
     "temperature, and platt for one score column.",
 )
 @click.option("--by", multiple=True, metavar="COLUMN", help="Slices by a column. Can be repeated.")
+@click.option(
+    "--clinical",
+    is_flag=True,
+    help="Begin with what a report on a clinical prediction model has to show: AUROC, a smooth "
+    "calibration plot, decision curves, the probabilities by outcome. Two classes.",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="P",
+    help="With --clinical: at which P(class 1) one acts, for net benefit in the table; by default "
+    "0.1.",
+)
 @click.option("--title", default="", metavar="TEXT", help="The heading.")
 @click.option(
     "--model-card",
@@ -61,6 +74,8 @@ def report(
     calibrator: str | None,
     select: str | None,
     by: tuple[str, ...],
+    clinical: bool,
+    threshold: float | None,
     title: str,
     model_card: str | None,
     model_name: str,
@@ -75,6 +90,7 @@ def report(
     calibtool report test.npz -o report.html
     calibtool report test.parquet --by country --select all -o report.html
     calibtool report old.npz new.npz -o compared.html
+    calibtool report test.npz --clinical --threshold 0.2 -o report.html
     calibtool report test.npz --format md
     """
     from calibtool.calibrators.fit import load_calibrator
@@ -83,6 +99,7 @@ def report(
     from calibtool.errors import UsageError
     from calibtool.metrics.spec import parse_list
     from calibtool.reports.page.build import build_page
+    from calibtool.reports.page.panels import THRESHOLD
     from calibtool.reports.page.write import form_of, text
 
     form = form_of(output, format_, model_card)
@@ -90,6 +107,8 @@ def report(
         raise UsageError("a page needs a file; give -o report.html (or -o - for standard output)")
     if output and output != "-":
         require_writable(output)
+    if threshold is not None and not clinical:
+        raise UsageError("--threshold goes with --clinical")
     specs = parse_list(metrics)
     fitted = load_calibrator(calibrator) if calibrator else None
     choice = shared.choice(options)
@@ -102,6 +121,8 @@ def report(
             calibrator=fitted,
             methods=_methods(select, calibrator),
             by=by,
+            clinical=clinical,
+            threshold=THRESHOLD if threshold is None else threshold,
             title=title,
             command=shared.again(click.get_current_context()),
             progress=progress,

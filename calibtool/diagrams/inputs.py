@@ -79,6 +79,20 @@ def with_classes(predictions: Named, diagram: str) -> Readable:
     return rows
 
 
+def require_two_classes(rows: Readable, diagram: str) -> None:
+    """Check that predictions are of two classes. Raises UsageError."""
+    if rows.classes != 2:
+        there = (
+            "there are confidences only"
+            if rows.classes is None
+            else f"there are {rows.classes:,} classes"
+        )
+        raise UsageError(
+            f"{rows.source}: {diagram} needs two classes; {there}. Give the probability of the "
+            "outcome as one column, and 1 or 0 as its label"
+        )
+
+
 def class_names(predictions: Readable) -> list[str]:
     """Return the names of the classes, or their numbers as text."""
     known = getattr(predictions, "class_names", None)

@@ -79,6 +79,19 @@ KINDS: dict[str, Kind] = {
         (1, None),
         "El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017",
     ),
+    "decision-curve": Kind(
+        "Net benefit of acting on the scores, against the threshold.",
+        "Above both grey lines, acting by the scores is better than on everybody and on nobody. "
+        "Several files, or one file before and after calibrators, are overlaid. Two classes.",
+        (1, None),
+        "Vickers & Elkin 2006; Van Calster et al. 2025",
+    ),
+    "outcomes": Kind(
+        "Histograms of P(class 1), of rows with the outcome and without.",
+        "How far the probabilities of both separate, and where they are. Two classes.",
+        ONE,
+        "Van Calster et al. 2025",
+    ),
     "shift": Kind(
         "Calibration over a column of numbers or times.",
         "Mean confidence, accuracy and ECE of stretches of about as many rows each.",

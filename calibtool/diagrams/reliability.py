@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 MEANS = {"top": ("mean confidence", "accuracy"), "positive": ("mean prediction", "observed")}
 # what a parameter of `compute` may be, and how it is typed on the command line
 Form: TypeAlias = Annotated[
-    Literal["binned", "smooth", "corp"],
+    Literal["binned", "smooth", "corp", "loess"],
     Option(
         flags={
             "smooth": "Kernel curve, with smooth ECE.",
             "corp": "Isotonic, with MCB, DSC and UNC.",
+            "loess": "Local regression, with its ICI.",
         }
     ),
 ]
@@ -73,7 +74,7 @@ class Reliability(Drawn):
         curves: the curves, panel by panel.
         data: what was read, one entry per set of predictions.
         view: "top" or "positive".
-        form: "binned", "smooth" or "corp".
+        form: "binned", "smooth", "corp" or "loess".
         logit: whether the axes are on the logit scale.
         level: of the intervals and bands.
         bands: which of the bands are drawn: "confidence", "consistency", "both" or "none".
@@ -130,8 +131,9 @@ def compute(
     Args:
         predictions: one set, or several by name.
         calibrators: the predictions after each of these are drawn as well.
-        form: "binned"; "smooth", a kernel curve (Blasiok & Nakkiran 2024); or "corp", isotonic
-            (Dimitriadis, Gneiting & Jordan 2021).
+        form: "binned"; "smooth", a kernel curve (Blasiok & Nakkiran 2024); "corp", isotonic
+            (Dimitriadis, Gneiting & Jordan 2021); or "loess", a local regression, that of the ICI
+            (Austin & Steyerberg 2019).
         logit: use logit axes, which separate 0.99 from 0.999.
         by: a column; each of its values gets a panel.
         bins: number of bins of the binned form.
@@ -191,6 +193,8 @@ def _specs(form: str, bins: int, profile: str, *, logit: bool, view: str) -> lis
         return [_spec("smece", "kernel=logit" if logit else "", option)]
     if form == "corp":
         return [_spec(name, option) for name in ("mcb", "dsc", "unc")]
+    if form == "loess":
+        return [_spec("ici", option)]
     if profile == "equal_mass":
         return [_spec("ada-ece", f"bins={bins}", option)]
     return [_spec("ece", f"bins={bins}", option)]
@@ -206,6 +210,8 @@ def _points(results: Results, variant: int, form: str, *, logit: bool, intervals
         return reliability_curves.smooth(results, variant, bandwidth, logit=logit)
     if form == "corp":
         return reliability_curves.corp(results, variant, logit=logit)
+    if form == "loess":
+        return reliability_curves.local(results, variant, logit=logit)
     edges = _edges(results, variant)
     return reliability_curves.binned(results, variant, edges, intervals, logit=logit)
 

@@ -17,6 +17,7 @@ from calibtool.evaluation.results import Results
 from calibtool.intervals.shares import clopper_pearson
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.corp import isotonic
+from calibtool.metrics.loess import loess
 from calibtool.metrics.smooth import Kernel, smoothed
 from calibtool.types import Array, silent
 
@@ -224,6 +225,23 @@ def corp(results: Results, variant: int, *, logit: bool = False) -> Points:
         score=at,
         outcome=outcome,
         **_bands(results, problems, isotonic, outcome, fine, np.clip(outcome, 0, 1)),
+        mass=fine.n / fine.total,
+        edges=None,
+        histogram=_bars(results, variant, logit=logit),
+    )
+
+
+def local(results: Results, variant: int, *, logit: bool = False) -> Points:
+    """Return the local regression whose distance to the diagonal is the ICI, at up to 256 scores
+    (Austin & Steyerberg 2019)."""
+    problems = results.problems(variant)
+    exact, fine = problems.exact(0), problems.fine[0].cells
+    at = fine.centres()
+    outcome = np.interp(at, exact.centres(), loess(exact))
+    return Points(
+        score=at,
+        outcome=outcome,
+        **_bands(results, problems, loess, outcome, fine),
         mass=fine.n / fine.total,
         edges=None,
         histogram=_bars(results, variant, logit=logit),

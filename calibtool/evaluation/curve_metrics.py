@@ -14,6 +14,7 @@ from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_cells import (
     UnseenCell,
     acceleration,
+    beyond_cuts,
     few_of,
     influence,
     rarer,
@@ -45,8 +46,6 @@ FEWEST = 200
 UNBOUNDED = (
     "{:,.0f} rows of the rarer outcome were seen, so few that one more row could make it infinite"
 )
-# statistics whose value grows with the rows: what one row does to them says nothing of a truth
-GROWING = ("hosmer-lemeshow",)
 LONG = ("ks", "kuiper")  # errors that are sums over long stretches of the scores
 
 
@@ -57,8 +56,7 @@ class CurveMetrics:
         self.problems, self.settings = problems, settings
         self.specs = {spec.name: spec for spec in specs}
         for spec in specs:
-            if isinstance(spec.metric, CellMetric) and spec.metric.cuts:
-                problems.keep(spec.metric.cuts(**spec.options))
+            problems.keep(spec.cuts)
         # measured whether or not they were asked for: corrected values have to add up
         pairs = [(spec, spec.counterpart) for spec in specs]
         self.counterparts: dict[str, Spec | None] = {x.name: spec for spec, x in pairs if x}
@@ -189,7 +187,7 @@ class CurveMetrics:
         if self.settings.inverted and exact:
             return Measurement(value)
         settled = self._settled[spec.name, 0]
-        if alone and self.settings.inverted and spec.metric.name not in GROWING:
+        if alone and self.settings.inverted and not spec.metric.statistic:
             measurement = Measurement(value, replicates=replicates)
             of_kinds = self._unseen_ends(spec)
             if of_kinds is None or not np.isfinite(of_kinds).all():
@@ -197,11 +195,10 @@ class CurveMetrics:
                 return replace(measurement, without=UNBOUNDED.format(seen))
             return with_ends(measurement, of_kinds, "unseen")
         of_rows = self.settings.inverted and self.problems.view == "class"
-        if of_rows and spec.metric.name not in GROWING:
-            assert self.settings.draws is not None
+        if of_rows and not spec.metric.statistic:
             return of_classes(
                 Measurement(value, replicates=replicates),
-                self.problems.unseen_rows(self.settings.draws),
+                self.problems.unseen_rows(self._draws),
                 [self._settled[spec.name, k].of_cells for k in range(len(self.problems))],
                 self.problems.fine,
                 self.settings.level,
@@ -215,17 +212,17 @@ class CurveMetrics:
     def _unseen_ends(self, spec: Spec) -> unseen.Ends | None:
         """Return the interval of a metric of the only problem, by one unseen row."""
         fine, function = self.problems.fine[0], self._settled[spec.name, 0].of_cells
-        plain, kinds = self.replicates[spec.name], self._unseen_kinds
+        assert isinstance(spec.metric, CellMetric)
+        more = beyond_cuts(spec.cuts, fine, self._unseen_kinds[0])
+        plain, kinds = self.replicates[spec.name], [*self._unseen_kinds, *more]
         if self._few:
             shift = self.value[spec.name] - float(function(fine.cells))
-            moved = ordered(
-                lambda cells: function(cells) + shift, self._with_unseen, self.settings.threads
-            )
-            replicates = list(moved)
+            every = [*self._with_unseen, *(kind.added(self._smoothed) for kind in more)]
+            shifted = ordered(lambda cells: function(cells) + shift, every, self.settings.threads)
+            replicates = list(shifted)
         else:
             effect = influence(function, fine)
             replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
-        assert isinstance(spec.metric, CellMetric)
         if spec.metric.pushed:
             replicates.append(2 * self.value[spec.name] - plain)
         return unseen.ends(replicates, self.settings.level, *spec.limits, self.problems.rows())
@@ -237,26 +234,30 @@ class CurveMetrics:
         return bool(few_of(self.problems.fine[0]))
 
     @cached_property
+    def _smoothed(self) -> Cells:
+        """The only problem's cells in every replicate, in which few rows have gamma weights."""
+        assert self._drawn is not None
+        fine, drawn = self.problems.fine[0], self._drawn
+        return drawn if self._clustered else smoothed(drawn, fine, self._draws)
+
+    @cached_property
     def _with_unseen(self) -> list[Cells]:
         """The only problem's cells in every replicate, with each kind of unseen row."""
-        draws, cells = self.settings.draws, self._drawn
-        assert draws is not None
-        assert cells is not None
-        if not self._clustered:
-            cells = smoothed(cells, self.problems.fine[0], draws)
-        return [kind.added(cells) for kind in self._unseen_kinds]
+        return [kind.added(self._smoothed) for kind in self._unseen_kinds]
 
     @cached_property
     def _unseen_kinds(self) -> list[UnseenCell]:
-        draws = self.settings.draws
-        assert draws is not None
-        mass = unseen.cluster_mass(draws, self.problems.weights)
-        return unseen_cells(self.problems.fine[0], draws, mass)
+        mass = unseen.cluster_mass(self._draws, self.problems.weights)
+        return unseen_cells(self.problems.fine[0], self._draws, mass)
+
+    @property
+    def _draws(self) -> Draws:
+        assert self.settings.draws is not None
+        return self.settings.draws
 
     def _candidate_draws(self) -> Draws:
         """Return the draws for candidates: in the class view of many rows, fewer replicates."""
-        draws = self.settings.draws
-        assert draws is not None
+        draws = self._draws
         if self.problems.view != "class":
             return draws
         most = max(MOST_LABELS // draws.rows, FEWEST)
@@ -276,8 +277,7 @@ class CurveMetrics:
     def replicates(self) -> dict[str, Array]:
         """Bootstrap replicates of every metric, moved by the difference that fine cells make."""
         if self._replicates is None:
-            draws, threads = self.settings.draws, self.settings.threads
-            assert draws is not None
+            draws, threads = self._draws, self.settings.threads
 
             def tick(share: float) -> None:
                 self.settings.progress("resampling curves", share)

@@ -245,7 +245,7 @@ def _collect(request: Request, settings: Settings) -> list[Collected]:
 def _sampled(request: Request, settings: Settings) -> Array | None:
     """Return the positions of the rows that the unseen row may be like; None where no metric asks
     for one."""
-    asking = any(isinstance(spec.metric, Score | CountMetric) for spec in request.specs)
+    asking = any(s.is_mean or isinstance(s.metric, Score | CountMetric) for s in request.specs)
     if settings.draws is None or not settings.inverted or not asking:
         return None
     return sampled(settings.draws.rows, request.predictions.classes, settings.draws.seed)

@@ -19,6 +19,7 @@ from calibtool.evaluation.cell_scores import deviates, mean_of, of_class_counts,
 from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
+from calibtool.evaluation.statistic import tested
 from calibtool.evaluation.unseen_rows import (
     UnseenRows,
     cases_of_bias,
@@ -130,7 +131,10 @@ class _VariantMetrics:
                 counts = Measurement(of_class_counts(spec, spec.metric, self.summary))
                 return lambda sums: counts
             case CellMetric(edges=None):
-                curve = self._curves_of(spec.view).add(spec)(None)
+                problems = self._problems_of(spec.view)
+                require_cuts(spec, problems.ends)
+                finish = self._curves_of(spec.view).add(spec)
+                curve = tested(finish, spec, problems, self.settings)(None)
                 return lambda sums: curve
             case CellMetric():
                 problems = self._problems_of(spec.view)
@@ -205,10 +209,21 @@ def require_ends(spec: Spec, ends: Array) -> None:
         )
 
 
+def require_cuts(spec: Spec, ends: Array) -> None:
+    """Check that cells end where a metric jumps. Raises NotAvailableError."""
+    if not np.isin(spec.cuts, ends).all():
+        raise NotAvailableError(
+            f"these cells do not end at its threshold; make them with --metrics "
+            f'"{written_out(spec).name}"'
+        )
+
+
 def resolution(spec: Spec, summary: Summary, value: float) -> float:
     """Return how much a metric whose cuts depend on the data moves when cells are twice as wide; 0
     for metrics that cells give exactly."""
     if not isinstance(spec.metric, BinnedError | CellMetric) or spec.one_edge_for_all:
+        return 0.0
+    if spec.is_curve and spec.cuts:  # where cells have to end
         return 0.0
     try:
         problems = CellProblems(summary, spec.view)

@@ -20,6 +20,7 @@ from calibtool.evaluation.curve_metrics import CurveMetrics
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums, effective_rows
 from calibtool.evaluation.plan import ColumnPlan
 from calibtool.evaluation.profile_errors import SharedProfiles
+from calibtool.evaluation.statistic import tested
 from calibtool.evaluation.unseen_rows import Case, FewRows, UnseenRows, cases_of_bias
 from calibtool.evaluation.whole_rows import of_counts, of_matrix, of_two_files
 from calibtool.intervals import bootstrap, unseen
@@ -117,7 +118,8 @@ class _VariantMetrics:
             case TwoFileMetric():
                 return of_two_files(spec, spec.metric, variant.rows, self.other, settings)
             case CellMetric(edges=None):
-                return self._curves_of(spec.view).add(spec)
+                finish = self._curves_of(spec.view).add(spec)
+                return tested(finish, spec, self._problems_of(spec.view), settings)
             case CellMetric():
                 return of_problems(spec, self._problems_of(spec.view), settings, self.shared)
             case BinnedError():

@@ -73,6 +73,8 @@ class Measurement:
         edges: the upper edges of the bins, of each binary problem of a binned error; they pair its
             rows with those of another variant.
         error: the standard error; None where it is the standard deviation of the replicates.
+        p_value: of perfect calibration, of a test statistic; those of calibration errors are in
+            `inverse`.
         without: why there is no interval although replicates are drawn, or "".
     """
 
@@ -86,6 +88,7 @@ class Measurement:
     method: str = ""
     edges: tuple[Array, ...] = ()
     error: float | None = None
+    p_value: float | None = None
     without: str = ""
 
 

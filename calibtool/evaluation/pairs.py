@@ -102,13 +102,12 @@ def with_unseen(
 
     Returns None for a metric that is no mean of rows, or that is fitted to other rows.
     """
-    metric, (first, second) = spec.metric, (before.sample, after.sample)
-    if not isinstance(metric, Score) or "refined" in metric.needs:
-        return None
-    if first is None or second is None:
+    first, second = before.sample, after.sample
+    if not spec.is_mean or first is None or second is None:
         return None
     weights = before.rows.weights
-    mass, columns = unseen.cluster_mass(draws, weights), frozenset(metric.needs)
+    mass = unseen.cluster_mass(draws, weights)
+    columns = frozenset(spec.metric.needs if isinstance(spec.metric, Score) else ())
     rows = UnseenRows(first, draws, columns, mass=mass)
     cases = rows.changes(spec, UnseenRows(second, draws, columns, mass=mass))
     total: Array | float = float(draws.rows if weights is None else weights.sum())

@@ -199,6 +199,7 @@ def estimate_of(
     estimate = replace(
         _bare(spec, value, spec.view),
         missing=measurement.missing,
+        p_value=measurement.p_value,
         signature=_signature(spec, method, settings, data, calibrator),
     )
     if value is None:

@@ -11,7 +11,7 @@ replicates. With fewer, every replicate is computed again with the row in it, si
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,28 @@ def unseen_cells(fine: Fine, draws: Draws, mass: Array | None = None) -> list[Un
         )
         for kind in unseen.kinds(np.clip(cells.centres(), 0, 1), count, draws)
     ]
+
+
+def beyond_cuts(cuts: Sequence[float], fine: Fine, row: UnseenCell) -> list[UnseenCell]:
+    """Return the kinds of unseen row of a metric that jumps at cuts: next to a cut, with either
+    outcome, on a side where few rows were seen, or none.
+
+    A row like those that were seen would say that there are none on that side.
+
+    Args:
+        cuts: the scores at which the metric jumps, where cells end.
+        fine: the cells.
+        row: an unseen row that is like any of those that were seen, whose weight it has.
+    """
+    at, rows = fine.cells.at, np.maximum(fine.cells.n, 0) * fine.rows_per_weight
+    found = []
+    for cut in cuts:
+        first = int(np.searchsorted(at, cut, side="right"))
+        for cell, seen in ((first - 1, rows[:first].sum()), (first, rows[first:].sum())):
+            if 0 <= cell < len(at) and seen < MANY:
+                where = np.full(len(row.weight), cell)
+                found += [UnseenCell(outcome, where, row.weight) for outcome in unseen.OUTCOMES]
+    return found
 
 
 def few_of(fine: Fine) -> list[tuple[int, Array]]:

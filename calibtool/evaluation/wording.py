@@ -57,6 +57,12 @@ def _visible(error: Estimate) -> bool:
     return error.low is not None and error.low > 0
 
 
+def _tested(estimate: Estimate) -> bool:
+    """Return whether a p-value and an interval are of a calibration error, and not of a statistic
+    that grows with the rows."""
+    return parse(estimate.name).is_error
+
+
 def _borderline(error: Estimate, report: Report) -> bool:
     """Return whether the one-sided p-value rejects perfect calibration, and the interval does
     not."""
@@ -66,7 +72,7 @@ def _borderline(error: Estimate, report: Report) -> bool:
 
 def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
     means = _means(report, bias)
-    if lead is None or lead.p_value is None or lead.high is None:
+    if lead is None or not _tested(lead) or lead.p_value is None or lead.high is None:
         return f"{means[0].upper()}{means[1:]}." if means else ""
     if _borderline(lead, report):
         return (
@@ -113,7 +119,7 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     if change.low is None or change.high is None:
         return f"{text}."
     verdict = direction(lead, after, change) or "no visible change"
-    if after.p_value is None:
+    if after.p_value is None or not _tested(after):
         return f"{text}, {verdict}."
     if _borderline(after, report):
         still = f"what is left is borderline ({p_text(after.p_value)})"

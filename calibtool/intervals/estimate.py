@@ -17,7 +17,8 @@ class Estimate:
             calibration errors, which noise pushes up; the value itself for metrics that noise moves
             in no direction. None without an interval.
         low, high: the confidence interval of the true value, or None.
-        p_value: of perfect calibration, for calibration errors; of no change, for a change.
+        p_value: of perfect calibration, for calibration errors and test statistics; of no change,
+            for a change.
         view: the view it looks at (top, positive, class, label); "" for a score of whole rows.
         better: "lower", "higher", "nearer" to `ideal`, or "" where no value is better.
         signature: what reproduces the number: options, interval, seed, rows, version.

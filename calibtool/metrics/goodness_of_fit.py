@@ -18,7 +18,9 @@ def hosmer_lemeshow(cells: Cells, *, groups: int = 10) -> Array:
 
     O and E are the observed and the expected number of outcomes of a group of n rows (Hosmer &
     Lemeshow 1980). Ties stay together, so that there may be fewer groups. A group whose scores are
-    all 0 or all 1 adds nothing if its outcomes are as promised, and infinity otherwise.
+    all 0 or all 1 adds nothing if its outcomes are as promised, and infinity otherwise. Its p-value
+    is of outcomes that are redrawn from the scores, as in `calibtool test`: chi-squared is wrong
+    where scores are near 0 or 1.
     """
     pooled = cells.pool(equal_mass(cells.summed(), bins=groups))  # the same for all replicates
     gap = (pooled.y - pooled.p) ** 2
@@ -71,6 +73,7 @@ GOODNESS_OF_FIT: tuple[CellMetric, ...] = (
         better="lower",
         least=0,
         view="clinical",
+        statistic=True,
         sees="gaps in groups of equal mass",
         blind="the size of the error: it grows with n",
     ),

@@ -93,6 +93,11 @@ class CellMetric(MetricEntry):
         shifted: shifted(cells, gap, **options), the metric where all rates lie `gap` off the
             scores, which raises the interval's upper end (`intervals.shift`); None for no such
             rule.
+        by_row: by_row(score, outcome, **options) to one value per row, (N,), whose mean the metric
+            is, by which changes of it have an unseen row; None, or an answer of None, where it is
+            no mean of rows.
+        statistic: True for a test statistic, which says nothing without its p-value: that of
+            outcomes redrawn from the scores.
         by_weight: True for a metric that depends on the weights of single rows: it is measured on
             cells of one weight each.
     """
@@ -115,6 +120,8 @@ class CellMetric(MetricEntry):
     of_profile: Callable[..., Array] | None = None
     counterpart: str = ""
     shifted: Callable[..., Array | float] | None = None
+    by_row: Callable[..., Array | None] | None = None
+    statistic: bool = False
     by_weight: bool = False
 
 

@@ -16,6 +16,8 @@ from calibtool.metrics import (
     loess,
     logistic,
     murphy,
+    net_benefit,
+    oe_ratio,
     ordinal,
     proper,
     ranking,
@@ -57,8 +59,10 @@ SCORES: tuple[Metric, ...] = (
 )
 CLINICAL: tuple[Metric, ...] = (
     *logistic.LOGISTIC,
+    oe_ratio.OE_RATIO,
     *loess.LOESS,
     *goodness_of_fit.GOODNESS_OF_FIT,
+    net_benefit.NET_BENEFIT,
 )
 RANKING: tuple[Metric, ...] = (
     *proper.ACCURACY,
@@ -99,12 +103,18 @@ SETS: dict[str, tuple[str, ...]] = {
         *("accuracy", "within-accuracy", "level-distance", "qwk", "rps"),
         *("nll", "ece", "classwise-ece"),
     ),
+    # what a report of a prediction model has to say (Van Calster et al. 2025): besides calibration,
+    # discrimination and utility, beside that of acting on everybody
+    "clinical": (*(metric.name for metric in CLINICAL), "net-benefit(of=all)", "auroc"),
     "all": tuple(METRICS),
 }
 # other names of metrics, which name the same number, and who gave them
 ALIASES: dict[str, tuple[str, str]] = {
     # the supremum over intervals of scores of the |sum of gaps| is the range of the cumulative sum
     "cutoff-ce": ("kuiper", "Rossellini et al. 2025"),
+    "c-statistic": ("auroc", "Harrell et al. 1982"),
+    "o-e-ratio": ("oe-ratio", "Debray et al. 2017"),
+    "o:e": ("oe-ratio", "Van Calster et al. 2025"),
 }
 # sets whose metrics have the views that the shape of the data chooses (`resolve`)
 BY_DEFAULT = ("default", "llm")

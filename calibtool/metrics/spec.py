@@ -36,7 +36,7 @@ from calibtool.metrics.profiles import Profile
 from calibtool.metrics.registry import ALIASES, BY_DEFAULT, METRICS, SETS, canonical
 from calibtool.types import Array
 
-_SPEC = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_SPEC = re.compile(r"\s*([A-Za-z][\w:-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 ONE_SCORE = ("top", "positive")  # the views with one score per row
 # Smallest and largest value of each option, in all metrics. They keep out values that mean nothing
 # and computations that would never end.
@@ -181,8 +181,30 @@ class Spec:
         assert isinstance(self.metric, CellMetric)
         return (self.metric.target or self.metric.of)(cells, **self.options)
 
+    @property
+    def is_mean(self) -> bool:
+        """True for a metric that is the mean of one value per row, `of_rows`, of these rows
+        alone."""
+        metric = self.metric
+        if isinstance(metric, Score):
+            return "refined" not in metric.needs
+        if not isinstance(metric, CellMetric) or metric.by_row is None:
+            return False
+        answer = metric.by_row(*np.zeros((2, 0)), **self.options)
+        return self.view in ONE_SCORE and answer is not None
+
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """Scores at which the metric jumps, within (0, 1)."""
+        if not isinstance(self.metric, CellMetric) or self.metric.cuts is None:
+            return ()
+        return tuple(x for x in self.metric.cuts(**self.options) if 0 < x < 1)
+
     def of_rows(self, rows: Rows) -> Array:
-        """Return a `Score` of each row, (N,)."""
+        """Return one value per row, (N,), of a metric that is their mean."""
+        if isinstance(self.metric, CellMetric):
+            assert self.metric.by_row is not None
+            return np.asarray(self.metric.by_row(*rows.view(self.view), **self.options))
         assert isinstance(self.metric, Score)
         if not self.view:
             return self.metric.rows(rows, **self.options)

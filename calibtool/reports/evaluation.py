@@ -8,8 +8,11 @@ from typing import Any
 
 from calibtool.analysis.slices import SliceReport
 from calibtool.evaluation.report import Report
-from calibtool.formatting import DIGITS, Change, Lines, changed, interval, number, percent
+from calibtool.evaluation.wording import p_text
+from calibtool.formatting import DIGITS, Change, Lines, changed, interval, number, p_value, percent
 from calibtool.intervals.estimate import Estimate
+from calibtool.metrics.kinds import CellMetric
+from calibtool.metrics.spec import parse
 from calibtool.reports import json
 from calibtool.reports.table import Note, Table
 
@@ -50,11 +53,37 @@ def values(report: Report, *, whole: bool) -> tuple[list[str], list[list[str]]]:
     if whole or report.level is not None:
         titles += ["corrected", f"{percent(report.level)} interval"]
     cells = [
-        [estimate.name, estimate.view or "-", *numbers(estimate)]
+        [estimate.name, estimate.view or "-", *numbers(estimate)][: len(titles)]
         for estimate in report.estimates
         if whole or not estimate.missing
     ]
-    return titles, [row[: len(titles)] for row in cells]
+    if has_statistic(report.estimates):
+        titles.append("p-value")
+        shown = (e for e in report.estimates if whole or not e.missing)
+        cells = [[*row, p_value(e.p_value)] for row, e in zip(cells, shown, strict=True)]
+    return titles, cells
+
+
+def has_statistic(estimates: Iterable[Estimate]) -> bool:
+    """Return whether one of the metrics is a test statistic, which says nothing without its
+    p-value: the table then has a column of them."""
+    return any(e.p_value is not None and is_statistic(e) for e in estimates)
+
+
+def is_statistic(estimate: Estimate) -> bool:
+    """Return whether a metric is a test statistic."""
+    metric = parse(estimate.name).metric
+    return isinstance(metric, CellMetric) and metric.statistic
+
+
+def p_values(report: Report) -> list[str]:
+    """Return a line for each test statistic in a table of changes, which has no room for its
+    p-values."""
+    return [
+        f"{before.name}: {p_text(before.p_value)} before, {p_text(after.p_value)} after"
+        for before, after in zip(report.estimates, report.after, strict=True)
+        if is_statistic(before) and before.p_value is not None and after.p_value is not None
+    ]
 
 
 def numbers(estimate: Estimate, digits: int = DIGITS) -> tuple[str, str, str]:
@@ -128,6 +157,7 @@ def corrected_note(estimates: Iterable[Estimate]) -> list[Note]:
 
 def _notes(report: Report, *, whole: bool) -> list[Note]:
     notes = corrected_note((*report.estimates, *report.after)) if report.after else []
+    notes += [Note(line, "quiet") for line in p_values(report)] if report.after else []
     if whole:
         reading = (Note(line) for line in report.reading.split("\n") if report.reading)
         return [*notes, *remarks(report), *reading]

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
 from calibtool.calibrators.registry import METHODS
-from calibtool.evaluation.curve_metrics import GROWING
 from calibtool.metrics import proper
 from calibtool.metrics.conventions.registry import CONVENTIONS
 from calibtool.metrics.grammar import NORMS, PROFILES, VIEWS
@@ -275,6 +274,10 @@ def _values(metric: Metric, option: str) -> str:
     return ", ".join(str(value) for value in get_args(get_type_hints(function).get(option)))
 
 
+# intervals of metrics' own, by their names
+OWN = {"delong": "DeLong's", "log": "by the delta method on the log scale"}
+
+
 def _interval(metric: Metric) -> str:
     """Return how the metric's interval is computed."""
     of_bins = isinstance(metric, BinnedError) or getattr(metric, "edges", None) is not None
@@ -310,14 +313,15 @@ def _interval(metric: Metric) -> str:
     alone = isinstance(metric, Score) and (
         "refined" in metric.needs or metric.rows in (proper.confidence, proper.entropy)
     )
-    if metric.name in GROWING or alone or isinstance(metric, MatrixMetric):
+    if getattr(metric, "statistic", False) or alone or isinstance(metric, MatrixMetric):
         return "A [BCa bootstrap](../intervals.md#everything-else)."
     row = "[unseen row](../intervals.md#one-unseen-row)"
     if isinstance(metric, TwoFileMetric):
         return f"{'DeLong' if metric.interval else 'BCa'}, for two independent files."
     if isinstance(metric, CellMetric) and metric.interval:
         return (
-            f"With one {row} for several classes, or where few rows surprise; DeLong's otherwise."
+            f"With one {row} for several classes, or where few rows surprise; "
+            f"{OWN[metric.interval_name]} otherwise."
         )
     basic = ", and the basic interval within it" if getattr(metric, "pushed", False) else ""
     return f"A bootstrap with one {row}{basic}."

@@ -92,7 +92,6 @@ def _edges(spec: Spec) -> list[float]:
     if isinstance(spec.metric, BinnedError):
         return spec.edges(Cells.empty())[:-1].tolist() if spec.one_edge_for_all else []
     assert isinstance(spec.metric, CellMetric)
-    cuts = [float(x) for x in spec.metric.cuts(**spec.options)] if spec.metric.cuts else []
     bins = spec.options.get("bins")
     equal = [k / bins for k in range(1, bins)] if isinstance(bins, int) else []
-    return [x for x in (*cuts, *equal) if 0 < x < 1]
+    return [x for x in (*spec.cuts, *equal) if 0 < x < 1]

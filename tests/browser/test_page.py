@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-PAGES = ("example", "hostile", "many", "positive", "confidence", "compared")
+PAGES = ("example", "hostile", "many", "positive", "clinical", "confidence", "compared")
 
 # contrast of every text with what is behind it, by WCAG 2.2: those that fall short
 CONTRAST = """
@@ -73,6 +73,7 @@ def page(write_page, examples, hostile, many):
         "hostile": (hostile, "--by", "where", "--title", "<script>window.harmed = 1</script>"),
         "many": (many,),
         "positive": (examples / "digits_binary.parquet",),
+        "clinical": (examples / "digits_binary.parquet", "--clinical"),
         "confidence": (examples / "answers.csv",),
         "compared": (example, examples / "fashion_val.npz"),
     }

@@ -15,6 +15,7 @@ import calibtool as ct
 from calibtool.diagrams.registry import KINDS
 
 FEW = ("--resamples", "40")
+TWO_CLASSES = ("decision-curve", "outcomes")
 NEEDS = {"shift": ("--over", "when"), "gain": ("--methods", "temperature,isotonic")}
 
 
@@ -26,9 +27,18 @@ def dated(data) -> Path:
     return Path("dated.npz")
 
 
+@pytest.fixture
+def two(data) -> Path:
+    """The same rows, of class 1 against all others."""
+    probs = np.exp(data.logits - data.logits.max(axis=1, keepdims=True))
+    score = probs[:, 1] / probs.sum(axis=1)
+    np.savez("two.npz", probs=score, labels=(data.labels == 1).astype(int))
+    return Path("two.npz")
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_from_the_command_line(kind, run, dated, calibrator):
-    files = [dated]
+def test_every_kind_from_the_command_line(kind, run, dated, two, calibrator):
+    files = [two if kind in TWO_CLASSES else dated]
     if kind == "compare":
         ct.fit("vector", ct.load(dated))(ct.load(dated))
         assert run("apply", calibrator, dated, "-o", "other.npz").code == 0
@@ -59,6 +69,7 @@ def test_forms_axes_panels_and_files(run, dated, good, calibrator):
     for words in (
         ("--smooth",),
         ("--corp",),
+        ("--loess",),
         ("--logit-axis",),
         ("--intervals", "bootstrap", "--bands", "none"),
         ("--by", "site"),
@@ -77,6 +88,26 @@ def test_forms_axes_panels_and_files(run, dated, good, calibrator):
         text = Path("x.svg").read_text()
         assert "dated" in text
         assert "good" in text
+
+
+def test_decision_curves_of_files_calibrators_and_thresholds(run, refused, two, good):
+    assert run("fit-platt", two, "-o", "platt.json").code == 0
+    assert run("apply", "platt.json", two, "-o", "after.npz").code == 0
+    for words in (
+        (two, "--calibrator", "platt.json"),
+        (two, "after.npz", "--standardised"),
+        (two, "--thresholds", "0.05-0.3", "--style", "dark"),
+    ):
+        result = run("plot", "decision-curve", *words, "-o", "x.svg", "--data", "x.json", *FEW)
+        assert result.code == 0, (words, result.err)
+    at = [row["threshold"] for row in json.loads(Path("x.json").read_text())["parts"]["curve"]]
+    assert (at[0], at[-1]) == (0.05, 0.3)
+    refused("plot", "decision-curve", good, "-o", "y.svg", says=("good.npz", "two classes"))
+    refused("plot", "outcomes", good, "-o", "y.svg", says=("good.npz", "two classes"))
+    words = (two, "-o", "y.svg", "--thresholds", "3-7")
+    refused("plot", "decision-curve", *words, says=("--thresholds", "0.05-0.3"))
+    assert run("cells", two, "-o", "two.cells").code == 0
+    refused("plot", "decision-curve", "two.cells", "-o", "y.svg", says=("draw it from rows",))
 
 
 def test_data_alone_draws_nothing(run, good):

@@ -379,6 +379,93 @@ def test_a_report_is_written_whole_or_not_at_all(refused, good, data):
     assert Path("report.html").read_text() == "the old one"
 
 
+# ------------------------------------------------------------------ clinical models
+
+
+@pytest.fixture
+def patients():
+    """Probabilities of an outcome that one row in eight has."""
+    rng = np.random.default_rng(3)
+    score = rng.beta(1, 6, 400)
+    np.savez("patients.npz", probs=score, labels=(rng.random(400) < score).astype(int))
+    return Path("patients.npz")
+
+
+def test_a_clinical_report_begins_with_its_table_and_four_panels(run, patients):
+    words = ("--clinical", "--threshold", "0.2", *FEW)
+    result = run("report", patients, "-o", "report.html", *words)
+    assert result.code == 0, result.err
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert re.findall(r"<h2>(.*?)</h2>", page)[:2] == ["Clinical use", "Metrics"]
+    titles = ["Calibration", "Net benefit", "Probabilities by outcome", "Discrimination"]
+    drawn = re.findall(r"<figcaption><strong>(.*?)</strong>", page)
+    assert drawn[:4] == titles
+    own = {e.name: e for e in ct.evaluate(patients, "clinical", resamples=50)}
+    table = {line[0]: line[1:] for line in rows_of(page, "Clinical use")[1:]}
+    names = ["auroc", "oe-ratio", "citl", "cox-slope", "ici", "net-benefit(threshold=0.2)"]
+    names.append("net-benefit(threshold=0.2,of=all)")
+    assert [name.removesuffix(" positive") for name in table] == names
+    for name in names[:5]:
+        assert table[f"{name} positive"][0] == f"{own[name].value:.4f}"
+    spec = "net-benefit(threshold=0.2)"
+    value = ct.evaluate(patients, [spec], ci="none").estimates[0].value
+    assert table[f"{spec} positive"][0] == f"{value:.4f}"
+    assert "nan" not in page
+
+
+def test_a_clinical_report_as_markdown_has_the_same_in_tables(run, patients):
+    text = run("report", patients, "--format", "md", "--clinical", *FEW).out
+    heads = ("Clinical use:", "Calibration, smoothed", "Net benefit, that of", "Probabilities by")
+    places = [text.index(head) for head in heads]
+    assert places == sorted(places)
+    value = ct.evaluate(patients, ["net-benefit"], ci="none").estimates[0].value
+    assert f"| net-benefit | {value:.4f} |" in text
+    assert "| class 1 |" in text
+    assert "| threshold | net benefit | 95 % interval | acting on everybody |" in text
+
+
+def test_several_clinical_models_are_compared(run, patients):
+    assert run("fit-platt", patients, "-o", "platt.json").code == 0
+    assert run("apply", "platt.json", patients, "-o", "after.npz").code == 0
+    result = run("report", patients, "after.npz", "-o", "both.html", "--clinical", *FEW)
+    assert result.code == 0, result.err
+    page = Path("both.html").read_text(encoding="utf-8")
+    assert page.count("<h2>Clinical use</h2>") == 2
+    assert "net-benefit" in str(rows_of(page, "after.npz minus patients.npz"))
+    given = ("--calibrator", "platt.json")
+    assert run("report", patients, "-o", "one.html", "--clinical", *given, *FEW).code == 0
+    assert "after the calibrator" in Path("one.html").read_text(encoding="utf-8")
+
+
+def test_a_clinical_report_of_no_intervals_and_no_outcome(run, patients):
+    np.savez("none.npz", probs=np.linspace(0, 0.3, 60), labels=np.zeros(60, int))
+    for form in ("a.html", "a.md"):
+        assert run("report", "none.npz", "-o", form, "--clinical", *FEW).code == 0
+    page = build_page([ct.load(patients)], clinical=True, ci="none")
+    assert page.subjects[0].clinical.estimates[0].low is None
+    assert ct.write_report(ct.load(patients), "b.html", clinical=True, ci="none")
+
+
+def test_a_large_file_has_a_clinical_report_too(run, patients, monkeypatch):
+    from calibtool.reports.page import collect
+
+    monkeypatch.setattr(collect, "is_streamed", lambda file, rows: True)
+    assert run("report", patients, "-o", "a.html", "--clinical", *FEW).code == 0
+    page = Path("a.html").read_text(encoding="utf-8")
+    assert "cells hold no rows" in page
+    assert rows_of(page, "Clinical use")[1][0] == "auroc positive"
+
+
+def test_what_makes_no_clinical_report(refused, run, good, patients):
+    refused("report", good, "--clinical", "-o", "a.html", says=("two classes", "as one column"))
+    refused("report", patients, "--threshold", "0.2", "-o", "a.html", says=("--clinical",))
+    for bad in ("0", "1", "7"):
+        words = ("--clinical", "--threshold", bad, "-o", "a.html")
+        refused("report", patients, *words, says=("--threshold", "between 0 and 1"))
+    assert run("cells", patients, "-o", "a.cells").code == 0
+    refused("report", "a.cells", "--clinical", "-o", "a.html", says=("cells", "needs rows"))
+
+
 # ------------------------------------------------------------------ from Python
 
 

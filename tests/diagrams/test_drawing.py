@@ -26,6 +26,10 @@ VARIANTS = {
     "reliability smooth logit": ("reliability", {"form": "smooth", "logit": True}),
     "reliability overlaid": ("reliability", {}),
     "reliability by": ("reliability", {"by": "group"}),
+    "reliability loess": ("reliability", {"form": "loess"}),
+    "decision-curve": ("decision-curve", {}),
+    "decision-curve overlaid": ("decision-curve", {"standardised": True}),
+    "outcomes": ("outcomes", {}),
     "classwise": ("classwise", {"top": 3}),
     "confusion-calibration": ("confusion-calibration", {}),
     "confidence": ("confidence", {}),
@@ -39,6 +43,8 @@ VARIANTS = {
     "belt": ("belt", {}),
     "compare": ("compare", {}),
 }
+# kinds of diagrams of two classes
+TWO_CLASSES = ("decision-curve", "outcomes")
 
 
 def predictions() -> ct.Predictions:
@@ -54,6 +60,15 @@ def predictions() -> ct.Predictions:
     return replace(made, extra=extra, class_names=names, source="folder/test set.npz")
 
 
+def of_two(made: ct.Predictions) -> ct.Predictions:
+    """The same rows, of the third class against all others."""
+    probs = np.exp(made.values - made.values.max(axis=1, keepdims=True))
+    score = probs[:, 2] / probs.sum(axis=1)
+    return replace(
+        ct.Predictions.from_probs(score, (made.labels == 2).astype(int)), source=made.source
+    )
+
+
 @pytest.fixture(scope="module")
 def data_of():
     """The data of every variant, computed when first asked for."""
@@ -63,9 +78,10 @@ def data_of():
     def get(variant: str) -> object:
         if variant not in computed:
             kind, options = VARIANTS[variant]
-            shown: object = rows
+            own = of_two(rows) if kind in TWO_CLASSES else rows
+            shown: object = own
             if "overlaid" in variant or kind == "compare":
-                shown = {"as given": rows, "cooled": ct.fit("temperature", rows)(rows)}
+                shown = {"as given": own, "cooled": ct.fit("temperature", own)(own)}
             computed[variant] = module_of(kind).compute(shown, **FEW, **options)
         return computed[variant]
 
@@ -150,7 +166,7 @@ def test_bins_are_drawn_as_they_are_reported(variant, data_of, picture_of):
     )
 
 
-@pytest.mark.parametrize("form", ["smooth", "corp"])
+@pytest.mark.parametrize("form", ["smooth", "corp", "loess"])
 def test_curves_are_drawn_as_they_are_reported(form, data_of, picture_of):
     data, marks = data_of(f"reliability {form}"), drawn(picture_of(f"reliability {form}"))
     own = table(data, "curve")
@@ -178,6 +194,7 @@ def test_on_a_logit_axis_marks_stay_where_they_are_but_for_0_and_1(data_of, pict
     [
         ("belt", [(0, "curve", "score", "low_80", "high_80"), (0, "curve", "score", "low_95", "")]),
         ("risk-coverage", [(0, "curve", "coverage", "low", "high")]),
+        ("decision-curve", [(0, "curve", "threshold", "low", "high")]),
     ],
 )
 def test_bands_of_one_curve(variant, bands, data_of, picture_of):
@@ -204,6 +221,26 @@ def test_bands_of_temperature_bins_and_compare(data_of, picture_of):
     for number, line in enumerate((*data.models, data.difference)):
         own = table(data, "curve", curve=line.label)
         has_band(marks[number // 2, f"band-{number}"], own["score"], own["low"], own["high"])
+
+
+def test_lines_of_decision_curves_and_bars_of_outcomes(data_of, picture_of):
+    data = data_of("decision-curve overlaid")
+    marks = drawn(picture_of("decision-curve overlaid"))
+    for number, line in enumerate(data.curves):
+        own = table(data, "curve", curve=line.label)
+        seen = np.array(marks[0, f"curve-{number}"].get_xydata(), float)
+        np.testing.assert_allclose(seen, np.stack([own["threshold"], own["net_benefit"]], axis=1))
+    all_ = table(data, "everybody")
+    seen = np.array(marks[0, "everybody-0"].get_ydata(), float)
+    np.testing.assert_allclose(seen, all_["net_benefit"])
+    low, high = marks[0, "curve-0"].axes.get_ylim()
+    assert -0.2 * high < low < 0
+    data, marks = data_of("outcomes"), drawn(picture_of("outcomes"))
+    for number, (name, sign) in enumerate((("class 1", 1), ("class 0", -1))):
+        own = table(data, "histogram", group=name)
+        np.testing.assert_allclose(
+            marks[0, f"histogram-{number}"].get_data().values, sign * own["mass"]
+        )
 
 
 def test_bars_of_shift_gain_classes(data_of, picture_of):

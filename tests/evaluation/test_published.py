@@ -13,6 +13,7 @@ import pytest
 
 import calibtool as ct
 from calibtool.calibrators.crossfit import cross_fit
+from calibtool.diagrams import decision_curve
 from calibtool.metrics.simplex import skce
 
 
@@ -163,3 +164,18 @@ def test_skce_of_two_corners_as_in_julia(case):
 def test_ece_of_the_simplex_as_in_julia(case):
     p = ct.Predictions.from_probs(case["rows"], case["labels"])
     assert ct.evaluate(p, ["simplex-ece(bins=10)"], ci="none").estimates[0].value == case["value"]
+
+
+@pytest.mark.parametrize("model", ["everybody", "cancerpredmarker", "famhistory"])
+def test_net_benefits_of_the_dcurves_of_r(model):
+    """Vickers & Elkin 2006, by the package that is most often used for it."""
+    golden = published("dcurves-r.json")
+    score = golden["cancerpredmarker" if model == "everybody" else model]
+    p = ct.Predictions.from_probs(score, golden["outcome"])
+    of = ",of=all" if model == "everybody" else ""
+    for threshold, value in golden["printed"][model].items():
+        spec = f"net-benefit(threshold={threshold}{of})"
+        assert ct.evaluate(p, [spec], ci="none").estimates[0].value == pytest.approx(value)
+        diagram = decision_curve.compute(p, thresholds=f"{threshold}-0.95", resamples=20)
+        own = diagram.everybody[0] if model == "everybody" else diagram.curves[0]
+        assert own.value[0] == pytest.approx(value)

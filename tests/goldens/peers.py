@@ -241,6 +241,34 @@ def _sklearn_multiclass() -> Iterator[Ask]:
         yield Ask(name, call, "temperature", tolerance=FITTED)
 
 
+DCURVES = """\
+import pandas as pd
+from dcurves import dca
+def of(p, y, threshold, model, column):
+    data = pd.DataFrame({'p': p, 'y': y})
+    found = dca(data=data, outcome='y', modelnames=['p'], thresholds=[threshold], nper=100)
+    return found.loc[found['model'] == model, column].item()
+"""
+
+
+def dcurves() -> Library:
+    """Return what dcurves is asked."""
+    return Library("dcurves", DCURVES, [*_dcurves_net_benefits()])
+
+
+def _dcurves_net_benefits() -> Iterator[Ask]:
+    """Yield net benefits, also where scores are equal to the threshold."""
+    for name in ("tenths", "continuous"):
+        for threshold in (0.1, 0.3, 0.5, 0.7, 0.9):
+            for model, column, options in (
+                ("p", "net_benefit", ""),
+                ("all", "net_benefit", ",of=all"),
+                ("p", "net_intervention_avoided", ",scale=avoided"),
+            ):
+                call = f"of(scores, outcomes, {threshold}, {model!r}, {column!r})"
+                yield Ask(name, call, f"net-benefit(threshold={threshold}{options})")
+
+
 def named(metric: str, bins: int, *options: str) -> str:
     """Spell the metric, with its bins where they are not the default."""
     options = options if bins == DEFAULT_BINS else (f"bins={bins}", *options)
@@ -274,7 +302,7 @@ def equal_mass(name: str, bins: int) -> tuple[str | None, str | None]:
     return named("ada-ece", bins), None
 
 
-PEERS = [torchmetrics(), netcal(), uncertainty_calibration(), scikit_learn()]
+PEERS = [torchmetrics(), netcal(), uncertainty_calibration(), scikit_learn(), dcurves()]
 
 
 # What `calibtool.metrics.conventions` reproduces. A line is a metric there, the library's call, and

@@ -35,7 +35,8 @@ def goldens():
 
 def test_there_are_goldens_of_every_peer():
     names = {file.stem.rsplit("-", 1)[0] for file in FILES}
-    assert names == {"netcal", "scikit-learn", "torchmetrics", "uncertainty-calibration"}
+    peers = {"netcal", "scikit-learn", "torchmetrics", "uncertainty-calibration", "dcurves"}
+    assert names == peers
 
 
 @pytest.mark.parametrize(("hashes", "entry"), list(goldens()))

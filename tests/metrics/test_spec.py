@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import calibtool as ct
 from calibtool.errors import UsageError
 from calibtool.metrics.grammar import NORMS
-from calibtool.metrics.registry import ALIASES, METRICS, SETS
+from calibtool.metrics.registry import ALIASES, METRICS, SECTIONS, SETS
 from calibtool.metrics.spec import parse, parse_list
 
 
@@ -50,7 +50,10 @@ def test_sets_stand_for_their_metrics(name):
 
 def test_all_is_the_whole_table_and_the_sections_are_all():
     assert [spec.name for spec in parse_list("all")] == list(METRICS)
-    assert parse_list("binned,binning-free,scores,clinical,ranking") == parse_list("all")
+    sections = [metric.name for section in SECTIONS.values() for metric in section]
+    assert sections == list(METRICS)
+    joined = {spec.name for spec in parse_list(",".join(SECTIONS))}
+    assert joined == {*METRICS, "net-benefit(of=all)"}  # which the clinical set has beside its own
 
 
 @pytest.mark.parametrize("name", ["cutoff-ce", "Cutoff_CE"])

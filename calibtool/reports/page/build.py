@@ -16,6 +16,7 @@ from calibtool.reports.page.collect import Methods, PageOptions, summarize_file
 from calibtool.reports.page.comparison import compare
 from calibtool.reports.page.groups import MOST_CLASSES
 from calibtool.reports.page.model import Comparison, Page
+from calibtool.reports.page.panels import THRESHOLD, metrics_with
 from calibtool.streaming.summary import Summary
 from calibtool.types import Progress, silent
 
@@ -27,6 +28,8 @@ def build_page(
     calibrator: Recalibrator | None = None,
     methods: Methods = "quick",
     by: Sequence[str] = (),
+    clinical: bool = False,
+    threshold: float = THRESHOLD,
     title: str = "",
     command: str = "",
     ci: str = "inverted",
@@ -45,6 +48,9 @@ def build_page(
             empty list for none, or "quick" for temperature scaling, beside Platt scaling where
             two classes are given by one column.
         by: columns to slice the rows by.
+        clinical: show what a report on a clinical prediction model has to show (Van Calster et al.
+            2025); two classes only.
+        threshold: at which its table gives net benefit.
         title: the heading; by default, "Calibration of" and the names of the files.
         command: the command line that makes the report again, for its foot.
         ci, resamples, level, seed: of the intervals, as for `evaluate`.
@@ -55,17 +61,20 @@ def build_page(
     if not files:
         raise UsageError("no file to report on")
     resampling = Resampling(ci, resamples, level, seed)
+    at = threshold if clinical else None
+    asked = metrics if at is None else metrics_with(metrics, at)
     names = names_of([file.source for file in files], suffix=True)
     subjects = []
     for name, file in zip(names, files, strict=True):
         options = PageOptions(
-            metrics,
+            asked,
             calibrator,
             methods,
             tuple(by),
             max_classes=_room(len(files)),
             progress=_staged(progress, name if len(files) > 1 else ""),
             resampling=resampling,
+            threshold=at,
         )
         subjects.append(summarize_file(name, file, options))
     comparison = None
@@ -74,7 +83,7 @@ def build_page(
         comparison = Comparison((), "Cells hold no rows that could be paired.")
     elif len(files) > 1:
         stage = _staged(progress, "differences")
-        comparison = compare(rows, names, metrics, resampling, stage)
+        comparison = compare(rows, names, asked, resampling, stage)
     heading = title or f"Calibration of {_heading(names)}"
     return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
 

@@ -24,14 +24,16 @@ from calibtool.diagrams.curve import Curve
 from calibtool.errors import FitError, InputError
 from calibtool.evaluation.evaluate import evaluate_rows, evaluate_variants, report_of
 from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results
 from calibtool.evaluation.wording import effect, of_calibration, state
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.metrics.spec import Spec
+from calibtool.reports.page import panels
 from calibtool.reports.page.groups import classes, slices
-from calibtool.reports.page.model import FileSummary, Recalibration
+from calibtool.reports.page.model import Clinical, FileSummary, Recalibration
 from calibtool.streaming.passes import is_streamed
 from calibtool.streaming.summarize import cells
 from calibtool.streaming.summary import Summary
@@ -56,6 +58,7 @@ class PageOptions:
         max_classes: number of classes that are listed.
         progress: called with a stage and the share of it that is done.
         resampling: how intervals are made.
+        threshold: at which the clinical panels give net benefit; None for a page without them.
     """
 
     metrics: str | Sequence[str | Spec]
@@ -65,6 +68,7 @@ class PageOptions:
     max_classes: int
     progress: Progress
     resampling: Resampling
+    threshold: float | None = None
 
     def request(
         self, rows: Readable, variants: Sequence[Variant], columns: Sequence[str] = ()
@@ -87,8 +91,12 @@ def summarize_file(
 
     A summary, and a file of more than EXACT_ROWS rows, give only what needs no rows in memory.
     """
+    if options.threshold is not None:
+        panels.require_clinical(file)
     if isinstance(file, Source) and is_streamed(file, EXACT_ROWS) and not options.by:
-        file = cells(file, options.metrics, progress=options.progress)
+        summary = cells(file, options.metrics, progress=options.progress)
+        found = _of_summary(name, summary, options)
+        return replace(found, clinical=_clinical(file, found.report, options.calibrator, options))
     if isinstance(file, Summary):
         return _of_summary(name, file, options)
     predictions = loaded(file, options.by)
@@ -126,7 +134,21 @@ def summarize_file(
         ),
         checks=tuple(oddities(predictions, _key(file))),
         source=file.source,
+        clinical=_clinical(rows, report, trial.applied, options),
     )
+
+
+def _clinical(
+    rows: Source | Predictions,
+    report: Report,
+    applied: Recalibrator | None,
+    options: PageOptions,
+) -> Clinical | None:
+    """Return the panels of a clinical prediction model, if they were asked for."""
+    if options.threshold is None:
+        return None
+    how = (options.resampling, options.progress)
+    return panels.collect(rows, report, options.threshold, applied, *how)
 
 
 def _of_summary(name: str, summary: Summary, options: PageOptions) -> FileSummary:

@@ -157,7 +157,7 @@ def risk(curve: Risk) -> Markup:
     """Return the error rate of the most confident share of rows, and that of the best ranking."""
     coverage = COVERAGE
     top = max(float(np.nanmax(curve.risk)), _most(curve.high), 1e-6)
-    step = _step(top)
+    step = step_of(top)
     most = step * np.ceil(top / step - 1e-9)
     bottom = TOP + CURVE
 
@@ -217,10 +217,10 @@ def _ends(low: float, high: float) -> str:
     return f"[{100 * low:.1f}, {100 * high:.1f}] %" if known else ""
 
 
-def _step(most: float) -> float:
+def step_of(most: float) -> float:
     """Return the distance between grid lines: 1, 2 or 5 times a power of ten, at most five lines.
 
-    >>> _step(0.17), _step(1.0), _step(0.007)
+    >>> step_of(0.17), step_of(1.0), step_of(0.007)
     (0.05, 0.2, 0.002)
     """
     power = 10.0 ** np.floor(np.log10(most))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from calibtool.formatting import (
     DIGITS,
     capitalized,
@@ -18,10 +20,11 @@ from calibtool.formatting import (
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
-from calibtool.reports.evaluation import change_cells, numbers, values
+from calibtool.reports.evaluation import change_cells, numbers, p_values, values
 from calibtool.reports.markdown import Marked, bold, escape, inline, table
 from calibtool.reports.page.model import (
     Classes,
+    Clinical,
     Comparison,
     FileSummary,
     Group,
@@ -106,6 +109,8 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     remarks = [("Note", note) for note in report.notes]
     remarks += [("Warning", warning) for warning in report.warnings]
     lines += [part for kind, text in remarks for part in (f"{kind}: {escape(text)}", "")]
+    if subject.clinical is not None:
+        lines += _clinical(subject.clinical, page.level)
     lines += [*_metrics(page, subject), ""]
     lines += _fix(subject)
     if subject.classes is not None:
@@ -139,7 +144,54 @@ def _metrics(page: Page, subject: FileSummary) -> list[str]:
         *table(titles, rows),
         "",
         "After is corrected for bias, and change is after minus corrected.",
+        *(line for text in p_values(report) for line in ("", escape(text))),
     ]
+
+
+def _clinical(clinical: Clinical, level: float | None) -> list[str]:
+    """Return what a report on a clinical prediction model has to show, as tables."""
+    ends = f"{percent(level)} interval"
+    rows = [[e.name, *numbers(e)] for e in clinical.estimates]
+    lines = ["Clinical use:", "", *table(["metric", "value", "corrected", ends], rows), ""]
+    curve, decision = clinical.calibration[0], clinical.decision
+    at = _spread(len(curve.score))
+    columns = (curve.score[at], curve.outcome[at], curve.low[at], curve.high[at])
+    rows = [
+        [number(x), number(y), interval(low, high)]
+        for x, y, low, high in np.stack(columns, axis=1).tolist()
+    ]
+    titles = ["P(class 1)", "frequency", ends]
+    lines += [
+        "Calibration, smoothed by a local regression, which may leave [0, 1] where rows are few:",
+        "",
+        *table(titles, rows),
+        "",
+    ]
+    model, everybody = decision.curves[0], decision.everybody[0]
+    at = _spread(len(decision.thresholds))
+    points = (decision.thresholds, model.value, model.low, model.high, everybody.value)
+    rows = [
+        [share(x), number(y), interval(low, high), number(other)]
+        for x, y, low, high, other in np.stack([p[at] for p in points], axis=1).tolist()
+    ]
+    titles = ["threshold", "net benefit", ends, "acting on everybody"]
+    lines += ["Net benefit, that of acting on nobody being 0:", "", *table(titles, rows), ""]
+    rows = [
+        [side.label, share(side.share), number(side.mean), number(side.median)]
+        for side in clinical.outcomes.sides
+    ]
+    titles = ["outcome", "rows", "mean P(class 1)", "median"]
+    return [*lines, "Probabilities by outcome:", "", *table(titles, rows), ""]
+
+
+def _spread(count: int) -> list[int]:
+    """Return the positions of at most 11 of `count` points of a curve, its ends among them.
+
+    >>> _spread(101)[:3], _spread(3)
+    ([0, 10, 20], [0, 1, 2])
+    """
+    steps = min(MOST, max(count - 1, 1))
+    return sorted({round(k * (count - 1) / steps) for k in range(steps + 1)})
 
 
 def _fix(subject: FileSummary) -> list[str]:

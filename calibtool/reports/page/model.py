@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from calibtool.analysis.selection import Selection
 from calibtool.diagrams.curve import Curve
+from calibtool.diagrams.decision_curve import DecisionCurve
+from calibtool.diagrams.outcomes import Outcomes
 from calibtool.diagrams.risk_coverage import Risk
 from calibtool.evaluation.report import Report
 from calibtool.intervals.estimate import Estimate
@@ -110,6 +112,26 @@ class Recalibration:
 
 
 @dataclass(frozen=True, eq=False)
+class Clinical:
+    """What a report on a clinical prediction model shows besides.
+
+    Attributes:
+        threshold: at which its table gives net benefit.
+        estimates: discrimination, calibration and net benefit, as given.
+        calibration: local regressions of the outcome on P(class 1), as given and, with a fix, after
+            it.
+        decision: net benefit against the threshold, likewise.
+        outcomes: histograms of P(class 1) by outcome, as given.
+    """
+
+    threshold: float
+    estimates: tuple[Estimate, ...]
+    calibration: tuple[Curve, ...]
+    decision: DecisionCurve
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True, eq=False)
 class FileSummary:
     """One file of predictions.
 
@@ -127,6 +149,7 @@ class FileSummary:
         slices: one for each requested column.
         checks: oddities of the data, one sentence each.
         source: the name of the file as the caller wrote it.
+        clinical: the panels of a clinical prediction model; None where they were not asked for.
     """
 
     name: str
@@ -144,6 +167,7 @@ class FileSummary:
     slices: tuple[Slices, ...]
     checks: tuple[str, ...]
     source: str
+    clinical: Clinical | None = None
 
 
 @dataclass(frozen=True, eq=False)

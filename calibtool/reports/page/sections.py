@@ -10,7 +10,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import in_words
-from calibtool.reports.page import figures, tables
+from calibtool.reports.page import clinical, figures, tables
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, FileSummary, Page, Slices
 from calibtool.reports.selection import harms
@@ -27,6 +27,11 @@ def about(page: Page, subject: FileSummary) -> list[Markup]:
     estimates = subject.report.estimates
     return [
         _verdict(subject),
+        *(
+            [_section("Clinical use", *clinical.about(page, subject.clinical))]
+            if subject.clinical
+            else []
+        ),
         _section("Metrics", *_metrics(page, subject)),
         _section("Diagrams", *_diagrams(page, subject)),
         _section("Before and after", *_fix(page, subject)),

@@ -9,13 +9,22 @@ from decimal import Decimal
 
 from calibtool.analysis.selection import Selection
 from calibtool.diagrams.curve import Curve
-from calibtool.formatting import DIGITS, Change, changed, interval, number, percent, share
+from calibtool.formatting import (
+    DIGITS,
+    Change,
+    changed,
+    interval,
+    number,
+    p_value,
+    percent,
+    share,
+)
 from calibtool.formatting import changes as texts_of
 from calibtool.intervals.direction import direction
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
-from calibtool.reports.evaluation import change_cells, numbers
+from calibtool.reports.evaluation import change_cells, has_statistic, numbers
 from calibtool.reports.page.figures import lower
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import (
@@ -32,20 +41,25 @@ from calibtool.reports.selection import MIDDLE, selection_cells
 _NUMBER = re.compile(r"[-+]?\d[\d.]*(?:e[-+]\d+)?")
 
 
-def metrics(estimates: Sequence[Estimate], level: float | None) -> Markup:
+def metrics(
+    estimates: Sequence[Estimate], level: float | None, *, label: str = "Metrics"
+) -> Markup:
     """Return a row per metric: value, interval and corrected value."""
+    titles = ["metric", "value", "corrected", _interval(level), "in words"]
+    tested = has_statistic(estimates)
+    if tested:
+        titles.insert(-1, "p-value")
     rows = []
     for estimate in estimates:
         if estimate.missing:
-            rows.append(
-                row(_name(estimate), element("td", estimate.missing, colspan=4, class_="missing"))
-            )
+            wide = len(titles) - 1
+            missing = element("td", estimate.missing, colspan=wide, class_="missing")
+            rows.append(row(_name(estimate), missing))
             continue
         words = element("td", METRICS[parse(estimate.name).metric.name].title, class_="words")
-        rows.append(row(_name(estimate), *_numbers(estimate), words))
-    return table(
-        ["metric", "value", "corrected", _interval(level), "in words"], rows, label="Metrics"
-    )
+        tail = [num(p_value(estimate.p_value))] if tested else []
+        rows.append(row(_name(estimate), *_numbers(estimate), *tail, words))
+    return table(titles, rows, label=label)
 
 
 def changes(
