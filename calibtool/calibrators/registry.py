@@ -168,6 +168,19 @@ METHODS: dict[str, Method] = {
         to_confidences=True,
         to_cells=True,
     ),
+    "quadratic": Method(
+        "quadratic scaling",
+        "A sigmoid of a parabola of the log-odds: three parameters per class.",
+        "Use it for two classes if high and low scores are off by different slopes: with beta it "
+        "is the first choice on tables. It needs about a hundred rows, and a parabola can turn: "
+        "where it does, scores change places.",
+        "Berta et al. 2025",
+        "3/class",
+        50,
+        binary=True,
+        to_confidences=True,
+        to_cells=True,
+    ),
     "spline": Method(
         "monotone spline",
         "A smooth rising curve of the log-odds.",

@@ -287,6 +287,30 @@ def test_beta_calibration_reaches_its_optimum(line, parameters, sign):
         assert curve.c == pytest.approx((curve.a - curve.b) * half)
 
 
+@pytest.mark.parametrize("unit", [1, 200])  # log-odds of float64 probabilities reach 700
+def test_quadratic_scaling_reaches_its_optimum(line, unit):
+    p = replace(line, values=line.values * unit)
+    curve = ct.fit("quadratic", p).map.curves[0]
+    x = line.values[:, 0]
+    objective = Objective(binary(np.stack([np.ones_like(x), x, x**2], axis=1)), p.labels, p.weights)
+    hold(objective, np.array([curve.a, curve.b * unit, curve.c * unit**2]))
+    assert (curve.low, curve.high) == (p.values.min(), p.values.max())
+
+
+def test_a_parabola_gives_no_unlikely_row_a_high_probability():
+    """The optimum turns above the lowest score; below it, it stays level."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    x = rng.normal(0, 1.5, 4000)
+    true = 1 / (1 + np.exp(-np.where(x < -1, -1, x)))
+    fitted = ct.fit("quadratic", ct.Predictions.from_logits(x, rng.random(4000) < true))
+    curve = fitted.map.curves[0]
+    far = fitted(ct.Predictions.from_logits([x.min(), -60.0, x.max(), 60.0], None))
+    low, lower, high, higher = far.values[:, 0]
+    assert curve.a + curve.b * -60 + curve.c * 60**2 > 50  # the parabola itself
+    assert lower == low
+    assert higher > high > 0.9
+
+
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize(("knots", "price"), [(6, 1.0), (4, 0.01), (12, 0.01)])
 def test_splines_reach_their_optimum(line, knots, price, backwards):

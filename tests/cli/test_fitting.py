@@ -50,6 +50,7 @@ def two(folder):
         ("fit-platt", "--target-prior a,b,c", "give one share per class"),
         ("fit-platt", "--target-prior 0,0.5,0.5", "must be positive and sum to 1"),
         ("fit-platt", "--test two.npz", "two.npz: has 2 classes, the calibrator was fitted for 3"),
+        ("fit-quadratic", "--smoothing", "No such option"),
         ("fit-bbq", "--colour red", "No such option"),
         ("select", "--methods foo", "there is no calibrator 'foo'"),
         ("select", "--methods plat", "did you mean platt"),
@@ -117,6 +118,16 @@ def test_rows_without_a_group_are_an_error(refused, folder):
     part = np.where(np.arange(100) == 7, np.nan, 1.0)
     np.savez("nan.npz", logits=p.values, labels=p.labels, part=part)
     refused("fit-platt", "nan.npz", "--by", "part", says=("1 rows have no value", "row 7"))
+
+
+def test_a_parabola_of_separated_rows_is_an_error_that_names_what_would_do(refused, run, folder):
+    scores = np.concatenate([np.linspace(0.1, 0.4, 60), np.linspace(0.6, 0.9, 60)])
+    np.savez("apart.npz", probs=scores, labels=np.arange(120) >= 60)
+    says = ("apart.npz", "separated perfectly", "use platt with --smoothing")
+    refused("fit-quadratic", "apart.npz", says=says)
+    assert run("fit-platt", "apart.npz", "--smoothing", "--ci", "none").code == 0
+    np.savez("absent.npz", probs=scores, labels=np.zeros(120, int))
+    refused("fit-quadratic", "absent.npz", says=("no positives among the 120 rows",))
 
 
 def test_intervals_are_written_on_request(run, refused, ok, two):

@@ -123,6 +123,14 @@ static inline double calibrate_sigmoid(double x, double a, double b, double c) {
     return calibrate_expit(a * calibrate_log_expit(x) - b * calibrate_log_expit(-x) + c);
 }
 
+/* A parabola of log-odds, which goes on straight and never falls beyond both ends. */
+static inline double calibrate_parabola(double x, double a, double b, double c, double low,
+                                        double high) {
+    const double inside = fmin(fmax(x, low), high);
+    const double rise = fmax(b + 2 * c * inside, 0);
+    return calibrate_expit(a + inside * (b + c * inside) + (x - inside) * rise);
+}
+
 /* Linear between n points, constant beyond them. */
 static inline double calibrate_line(double x, int n, const double *xs, const double *ys) {
     const int k = calibrate_count_up_to(x, n, xs);
