@@ -61,6 +61,8 @@ def two(folder):
         ("select", "--figure no/x.png", "no/x.png: cannot be written"),
         ("select", "-o no/best.json", "no/best.json: cannot be written"),
         ("select", "--test two.npz", "two.npz: has 2 classes"),
+        ("select", "--subsample 0", "at least 1 (got 0)"),
+        ("select", "--subsample many", "--subsample"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(command, options, says, refused, ok, two):
@@ -219,6 +221,13 @@ def test_select_writes_what_it_chose_and_draws_it(run, ok, folder):
     assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
     result_json = json.loads(run("select", ok, "--methods", methods, "--format", "json").out)
     assert result_json["chosen"] == chosen
+
+
+def test_select_says_that_it_looked_at_a_subsample(run, ok, folder):
+    result = run("select", ok, "--methods", "temperature", "--subsample", "100", "-o", "best.json")
+    assert "5 folds of 100 of 300 rows, drawn by seed 0" in " ".join(result.out.split())
+    assert "fitted to 100 of 300 rows; calibtool fit-temperature fits it to all" in result.err
+    assert json.loads((folder / "best.json").read_text())["fitted"]["rows"] == 100
 
 
 def test_select_of_nothing_but_failures_says_why(refused, folder):

@@ -78,7 +78,7 @@ TEXTUAL: dict[str, tuple[str, ...]] = {
         ),
         *("worst(ece by country) <= 0.1", "p(cox) >= 0.01", "ece <= 5 %", "delta(ece) <= 0"),
     ),
-    "methods": ("platt,isotonic", "temperature", "beta", "zzz", "", "platt,platt"),
+    "methods": ("platt,isotonic", "temperature", "beta", "zzz", "", "platt,platt", "all"),
     "classes": ("a,b", "a,b,c", "a,a", "", "," * 5, "\x1b,b"),
     "target_prior": ("0.5,0.5", "0,1", "nan,1", "1", "0.2,0.3,0.5", "x", "-1,2"),
     "since": ("2026-11-02", "x", "9999-99-99"),
