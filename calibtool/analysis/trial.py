@@ -82,7 +82,7 @@ class Trial:
         assert values is not None
         calibrated = replace(self.measured, kind=kind, values=values)
         # one thread: the methods themselves are tried in parallel
-        specs = _specs(calibrated)
+        specs = specs_of(calibrated)
         report = evaluate(calibrated, ",".join(specs.values()), ci="none", threads=1)
         flips = _predicted(calibrated) != _predicted(self.measured)
         fit_seconds, apply_seconds = np.median(seconds, axis=0)
@@ -108,11 +108,11 @@ class Trial:
 
 def _losses(predictions: Predictions) -> Losses:
     """Return the scores of each row."""
-    rows, specs = reduce_rows(predictions), _specs(predictions)
+    rows, specs = reduce_rows(predictions), specs_of(predictions)
     return {name: parse(specs[name]).of_rows(rows) for name in SCORES}
 
 
-def _specs(predictions: Predictions) -> dict[str, str]:
+def specs_of(predictions: Predictions) -> dict[str, str]:
     """Return the spec of each metric that is measured, by name."""
     if predictions.kind == "confidence":
         return OF_CONFIDENCES

@@ -81,6 +81,8 @@ TEXTUAL: dict[str, tuple[str, ...]] = {
     "methods": ("platt,isotonic", "temperature", "beta", "zzz", "", "platt,platt", "all"),
     "classes": ("a,b", "a,b,c", "a,a", "", "," * 5, "\x1b,b"),
     "target_prior": ("0.5,0.5", "0,1", "nan,1", "1", "0.2,0.3,0.5", "x", "-1,2"),
+    "undersampled": ("0.1", "1", "0", "nan", "x"),
+    "subsample": ("50", "1", "0", "-1", "x"),
     "since": ("2026-11-02", "x", "9999-99-99"),
     "output": ("out.txt", "out.csv", "-", "", "nowhere/out.txt", "good", "case.npz"),
     "plot": ("out.svg", "out.zzz"),
