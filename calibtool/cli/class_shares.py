@@ -114,6 +114,8 @@ def positive(found: Prior) -> list[float]:
 
 def notes(found: Prior) -> list[str]:
     """Return the estimate in sentences: the classes that changed most, and what contradicts it."""
+    from calibtool.formatting import percent
+
     ranked = sorted(found.classes, key=lambda one: -abs(one.share - one.before))[:LISTED]
     listed = [
         f"{one.name}: {one.share:.4f} [{one.low:.4f}, {one.high:.4f}]"
@@ -123,7 +125,8 @@ def notes(found: Prior) -> list[str]:
     ]
     others = len(found.classes) - len(ranked)
     more = f"; and {others:,} classes more" if others else ""
-    said = [f"class shares of {found.data.source}, by EM: {'; '.join(listed)}{more}"]
+    how = f"by EM [{percent(found.level)} interval]"
+    said = [f"class shares of {found.data.source}, {how}: {'; '.join(listed)}{more}"]
     if found.differ:
         said.append(
             f"EM and BBSE differ beyond chance for class {', '.join(found.differ[:LISTED])}: more "
