@@ -1,6 +1,6 @@
 """All calibrators and the peers' own, cross-fitted on the same folds.
 
-python benchmarks/arena.py [FOLDER]
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/arena.py [FOLDER]
 
 The sets are the published predictions in FOLDER (../shared/data), the project's examples,
 out-of-fold predictions of scikit-learn's models on its own data, and made ones whose true
@@ -311,8 +311,14 @@ def behind(found: list[dict[str, Any]]) -> list[str]:
                 float(one["methods"].get(m, {}).get("nll", np.inf)) for m in (peer, own)
             )
             if mine > theirs + NEAR:
-                told.append(f"{one['name']}: {own} {mine:.5f} behind {peer} {theirs:.5f}")
+                how = "refused" if own in refused(one) else f"{mine:.5f}"
+                told.append(f"{one['name']}: {own} {how}, {peer} {theirs:.5f}")
     return told
+
+
+def refused(one: dict[str, Any]) -> list[str]:
+    """The methods that could not be fitted to a set."""
+    return [name for name, found in one["methods"].items() if "failed" in found]
 
 
 def main() -> None:

@@ -106,10 +106,15 @@ class Sigmoid(_Record):
         return 2 if self.a == self.b else 3
 
 
+# 53 ln 2, the log-odds of 1 - 2^-53, the float64 next to 1: no probability has larger ones, but near
+# 0 they go down to -745, and the squares of a few such would decide on a parabola.
+FARTHEST = 36.7368005696771
+
+
 @dataclass(frozen=True, eq=False)
 class Parabola(_Record):
     """1 / (1 + exp(-(a + b x + c x^2))) for log-odds x in [low, high]. Beyond, the parabola goes on
-    along its tangent, or level if that falls."""
+    along its tangent, or level if that falls. Log-odds beyond FARTHEST count as that."""
 
     name: ClassVar[str] = "parabola"
     look: ClassVar[str] = "log-odds"
@@ -121,6 +126,7 @@ class Parabola(_Record):
 
     def height(self, score: Array) -> Array:
         """Return the height of the curve, before the sigmoid."""
+        score = np.clip(score, -FARTHEST, FARTHEST)
         x = np.clip(score, self.low, self.high)
         rise = np.maximum(self.b + 2 * self.c * x, 0)
         return np.asarray(self.a + x * (self.b + self.c * x) + (score - x) * rise)

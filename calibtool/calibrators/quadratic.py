@@ -5,7 +5,8 @@ sigmoid, and one parameter more with which high and low scores can be off by dif
 
 A parabola turns. Between the lowest and the highest score of the fit data it may, where the rows
 say so. Beyond them nothing says so, and with c > 0 it would give the least likely rows the highest
-probabilities: there the curve goes on along its tangent, or level if that falls.
+probabilities: there the curve goes on along its tangent, or level if that falls. Log-odds beyond
+53 ln 2, those of the float64 next to 1, count as that: their squares would outweigh all others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.curves import Parabola
+from calibtool.calibrators.curves import FARTHEST, Parabola
 from calibtool.calibrators.fitting.logistic import logistic, require_both, require_spread
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
@@ -45,11 +46,11 @@ def fit(
 
 def curve(cells: Cells) -> Parabola:
     """Return the most likely parabola of cells of log-odds."""
-    x, n = cells.at, cells.n
-    require_spread(x)
+    x, n = np.clip(cells.at, -FARTHEST, FARTHEST), cells.n
+    require_spread(np.unique(x))
     require_both(n, cells.y, REMEDY)
-    # Newton's steps do not depend on the unit of x, but their rounding does: squares of log-odds
-    # reach 5e5, and the matrix of second derivatives would hold numbers from 1 to 1e11.
+    # Newton's steps do not depend on the unit of x, but their rounding does: the matrix of second
+    # derivatives would hold numbers from 1 to 1e6.
     middle = float(np.average(x, weights=n))
     unit = float(np.sqrt(np.average((x - middle) ** 2, weights=n)))
     u = (x - middle) / unit

@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Parabola, Sigmoid, Steps
+from calibtool.calibrators.curves import (
+    FARTHEST,
+    Bend,
+    Crossed,
+    Line,
+    Pair,
+    Parabola,
+    Sigmoid,
+    Steps,
+)
 from calibtool.calibrators.export.form import Numbers
 from calibtool.calibrators.export.graph import Graph
 
@@ -69,6 +78,7 @@ def _sigmoid(g: Graph, table: Table, x: str, which: str) -> str:
 
 def _parabola(g: Graph, table: Table, x: str, which: str) -> str:
     a, b, c, low, high = (table.at(name, which) for name in ("a", "b", "c", "low", "high"))
+    x = g("Min", g("Max", x, -FARTHEST), FARTHEST)
     inside = g("Min", g("Max", x, low), high)
     bent = g("Mul", c, inside)
     rise = g("Max", g("Add", b, g("Mul", 2.0, bent)), 0.0)

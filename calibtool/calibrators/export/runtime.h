@@ -123,12 +123,14 @@ static inline double calibrate_sigmoid(double x, double a, double b, double c) {
     return calibrate_expit(a * calibrate_log_expit(x) - b * calibrate_log_expit(-x) + c);
 }
 
-/* A parabola of log-odds, which goes on straight and never falls beyond both ends. */
+/* A parabola of log-odds, which goes on straight and never falls beyond both ends. Log-odds beyond
+   those of the double next to 1 count as these. */
 static inline double calibrate_parabola(double x, double a, double b, double c, double low,
                                         double high) {
-    const double inside = fmin(fmax(x, low), high);
+    const double seen = fmin(fmax(x, -36.7368005696771), 36.7368005696771);
+    const double inside = fmin(fmax(seen, low), high);
     const double rise = fmax(b + 2 * c * inside, 0);
-    return calibrate_expit(a + inside * (b + c * inside) + (x - inside) * rise);
+    return calibrate_expit(a + inside * (b + c * inside) + (seen - inside) * rise);
 }
 
 /* Linear between n points, constant beyond them. */
