@@ -106,8 +106,8 @@ class Sigmoid(_Record):
         return 2 if self.a == self.b else 3
 
 
-# 53 ln 2, the log-odds of 1 - 2^-53, the float64 next to 1: no probability has larger ones, but near
-# 0 they go down to -745, and the squares of a few such would decide on a parabola.
+# 53 ln 2, the log-odds of 1 - 2^-53, the float64 next to 1: no probability has larger ones, but
+# near 0 they go down to -745, and the squares of a few such would decide on a parabola.
 FARTHEST = 36.7368005696771
 
 
