@@ -23,6 +23,8 @@ _HOME = {
     "cells": "calibtool.streaming.summarize",
     "check": "calibtool.gate.check",
     "compare": "calibtool.analysis.comparison",
+    "estimate": "calibtool.analysis.implied",
+    "estimate_prior": "calibtool.analysis.label_shift",
     "evaluate": "calibtool.analysis.evaluate",
     "evaluate_by": "calibtool.analysis.slices",
     "fit": "calibtool.calibrators.fit",
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from calibtool import sklearn as sklearn
     from calibtool.analysis.comparison import compare as compare
     from calibtool.analysis.evaluate import evaluate as evaluate
+    from calibtool.analysis.implied import estimate as estimate
+    from calibtool.analysis.label_shift import estimate_prior as estimate_prior
     from calibtool.analysis.monitoring.monitor import monitor as monitor
     from calibtool.analysis.selection import select as select
     from calibtool.analysis.significance.run import significance as significance

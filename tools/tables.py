@@ -112,6 +112,29 @@ def quality() -> str:
     )
 
 
+def arena() -> str:
+    """Win rates of calibrators and peers, as benchmarks/arena.py measured them last."""
+    record = _results("arena")
+    groups = record["win_rates"]
+    counts = {
+        "two classes": sum(one["classes"] == 2 for one in record["sets"]),
+        "more classes": sum(one["classes"] > 2 for one in record["sets"]),
+    }
+    ranked = sorted(
+        {name for rates in groups.values() for name in rates},
+        key=lambda name: -max(rates.get(name, 0) for rates in groups.values()),
+    )
+    titles = ["win rate", *(f"{name}, {counts[name]} sets" for name in groups)]
+    rows = [
+        [name, *(f"{rates[name]:.2f}" if name in rates else "" for rates in groups.values())]
+        for name in ranked
+    ]
+    table = [titles, ["---", *("---:" for _ in groups)], *rows]
+    lines = ["| " + " | ".join(cells) + " |" for cells in table]
+    about = f"Measured on {record['date']}, at most {record['rows']:,} rows a set."
+    return "\n".join(["", *lines, "", about, "", ""])
+
+
 def passes() -> str:
     """What benchmarks/fits.py measured last."""
     record = json.loads((ROOT / "benchmarks" / "results" / "fits.json").read_text())
@@ -576,6 +599,7 @@ def house() -> str:
 
 
 MADE = {
+    "arena": arena,
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
     "cluster": cluster,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NOTHING = "nothing"
+SCORES = ("nll", "brier")  # that rank
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Candidate:
         failed: why it could not be fitted, and all numbers are None; "" otherwise.
         worse: the proper scores that are worse than without a calibrator beyond chance: "nll",
             "brier", "nll, brier" or "".
+        phi: the score without a calibrator minus `score`, above 0 where it helps (CalArena 2026,
+            arXiv 2605.30188); None where either is infinite.
     """
 
     method: str
@@ -47,6 +50,7 @@ class Candidate:
     apply_seconds: float | None = None
     failed: str = ""
     worse: str = ""
+    phi: float | None = None
 
 
 def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:

@@ -3,46 +3,33 @@ the best."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from calibtool.analysis.candidate import NOTHING, Candidate, choose
-from calibtool.analysis.evaluate import evaluate
+from calibtool.analysis.candidate import NOTHING, SCORES, Candidate, choose
 from calibtool.analysis.harm import Losses, harmed
-from calibtool.calibrators.calibrator import Calibrator, finish, require_classes, require_fit
+from calibtool.analysis.subsample import draw_rows
+from calibtool.analysis.trial import Trial, Tried, make_trial
+from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
-from calibtool.calibrators.crossfit import FOLDS, require_foldable
-from calibtool.calibrators.fit import fit
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
-from calibtool.calibrators.registry import METHODS, finite_options, module_of
-from calibtool.data.folds import stratified_folds
+from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.data.predictions import DataInfo, Predictions
-from calibtool.data.rows import reduce_rows
-from calibtool.errors import CalibtoolError, FitError, UsageError
+from calibtool.errors import FitError, UsageError
 from calibtool.evaluation.collect import resample
 from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
-from calibtool.metrics.spec import parse
 from calibtool.parallel import cores, ordered
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress, Shown, silent
 
-SCORES = ("nll", "brier")
-MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")  # shown for every candidate
-# The same of confidences: what can be measured of them, by the name of the field of a candidate.
-OF_CONFIDENCES = {
-    "nll": "nll(view=top)",
-    "brier": "brier(view=top)",
-    "accuracy": "accuracy",
-    "ece": "ece",
-}
+ALL = "all"  # among names of calibrators: all of them
 
 
 @dataclass(frozen=True)
@@ -88,10 +75,11 @@ class Selection(Shown):
 
 def select(
     predictions: Any,
-    methods: Sequence[str] | None = None,
+    methods: Sequence[str] | str | None = None,
     *,
     rank_by: str = "nll",
     test: Any = None,
+    subsample: int | None = None,
     smoothing: bool = True,
     resamples: int = 1000,
     level: float = 0.95,
@@ -104,12 +92,15 @@ def select(
     Args:
         predictions: all that `ct.read` takes, with labels; cross-fitted in 5 stratified folds,
             unless there is a test set.
-        methods: names of calibrators, by default all; doing nothing is always a candidate.
+        methods: names of calibrators, or "all"; by default all but histogram, scaling-binning, bbq
+            and enir, which seldom win. Doing nothing is always a candidate.
         rank_by: "nll" or "brier", which are proper scores: a calibration error alone would rank
             first a calibrator that predicts the same for every row.
         test: rows to measure on, instead of cross-fitting.
+        subsample: how many rows of `predictions` to use, drawn by the seed; by default all.
         smoothing: fit histogram and isotonic without probabilities of 0 and 1, by `smoothing`.
-        resamples, level, seed: of the paired intervals; `resamples=0` for none.
+        resamples, level, seed: of the paired intervals; `resamples=0` for none. The seed also draws
+            the subsample.
         progress: called now and then with what is being done and the share that is done.
         keys: which column has which role, as for `ct.load`.
 
@@ -127,15 +118,16 @@ def select(
     if rank_by not in SCORES:
         raise UsageError(f"--rank-by must be one of {', '.join(SCORES)} (got {rank_by!r})")
     resampling = Resampling("percentile", resamples, level, seed)
-    predictions = read_data(predictions, **keys).load()
+    predictions, of = _rows(read_data(predictions, **keys), subsample, seed)
     test = None if test is None else read_data(test, **keys).load()
     require_fit(as_classes(predictions))
     names = [NOTHING, *_known(methods, predictions)]
-    trial = _trial(predictions, test, smoothing=smoothing)
-    measured, tick = trial.measured, progress or silent
+    tick = progress or silent
+    trial = make_trial(predictions, test, of=of, smoothing=smoothing, progress=tick)
+    measured = trial.measured
     losses: dict[str, Losses] = {}
     tried = []
-    for candidate, loss in _try(trial, names, rank_by, tick):
+    for candidate, loss in _try(trial, names, rank_by):
         tried.append(candidate)
         if loss is not None:
             losses[candidate.method] = loss
@@ -144,7 +136,10 @@ def select(
     ranking = {method: loss[rank_by] for method, loss in losses.items()}
     candidates = _compared(tried, ranking, draws, measured.weights, level, tick)
     harm = partial(harmed, losses[NOTHING], weights=measured.weights, level=level)
-    candidates = tuple(replace(c, worse=harm(losses.get(c.method, {}))) for c in candidates)
+    gain = partial(_gain, next(c.score for c in candidates if c.method == NOTHING))
+    candidates = tuple(
+        replace(c, phi=gain(c.score), worse=harm(losses.get(c.method, {}))) for c in candidates
+    )
     chosen, why = choose(candidates, rank_by)
     tick("fitting the choice", 0.0)
     calibrator = _identity(predictions) if chosen == NOTHING else trial.fit(chosen, predictions)
@@ -163,142 +158,47 @@ def select(
     )
 
 
-def _try(trial: _Trial, names: Sequence[str], rank_by: str, tick: Progress) -> list[_Tried]:
+def _try(trial: Trial, names: Sequence[str], rank_by: str) -> list[Tried]:
     """Fit and measure every method. Raises FitError if no calibrator can be fitted."""
-    results = []
-    run = partial(trial.run, rank_by=rank_by)
-    for done, result in enumerate(ordered(run, names, cores()), start=1):
-        results.append(result)
-        tick("fitting", done / len(names))
+    results = list(ordered(partial(trial.run, rank_by=rank_by), names, cores()))
     if sum(loss is not None for _, loss in results) < 2:  # doing nothing never fails
         reasons = "; ".join(candidate.failed for candidate, _ in results if candidate.failed)
         raise FitError(f"no calibrator could be fitted: {reasons}")
     return results
 
 
-# a candidate, and its scores; None if it failed
-_Tried: TypeAlias = tuple[Candidate, Losses | None]
+def _rows(data: Any, count: int | None, seed: int) -> tuple[Predictions, str]:
+    """Return the rows to use, and which of the file's they are; "" if they are all."""
+    if count is None:
+        return data.load(), ""
+    rows = draw_rows(data, count, seed)
+    if rows.rows == data.rows:
+        return rows, ""
+    return rows, f"{rows.rows:,} of {data.rows:,} rows, drawn by seed {seed}"
 
 
-@dataclass(frozen=True, eq=False)
-class _Trial:
-    """Which rows are fitted on and which are measured.
+def _gain(before: float | None, after: float | None) -> float | None:
+    """Return how much lower a score is after; None where one is not known or infinite."""
+    if before is None or after is None or not np.isfinite([before, after]).all():
+        return None
+    return before - after
 
-    Attributes:
-        splits: pairs of a function that returns the rows to fit on, and the indices of the rows of
-            `measured` to measure.
-        measured: the rows that are measured.
-        description: what is fitted on, in words.
-        smoothing: whether to fit calibrators so that they give no probability of 0 or 1.
+
+def _known(methods: Sequence[str] | str | None, predictions: Predictions) -> list[str]:
+    """Return the names of the calibrators to try, each once; by default those that are raced.
+
+    "all" stands for all. Of confidences, those of one score remain. Raises UsageError for names
+    that are none.
     """
-
-    splits: tuple[tuple[Callable[[], Predictions], Array], ...]
-    measured: Predictions
-    description: str
-    smoothing: bool
-
-    def run(self, method: str, rank_by: str) -> _Tried:
-        """Fit and measure a method on every split."""
-        values: Array | None = None
-        kind, seconds, numbers = self.measured.kind, [], []
-        distinct = np.zeros(2)  # distinct confidences before and after, summed over the splits
-        for fit_rows, at in self.splits:
-            before = self.measured.take(at)
-            began = time.perf_counter()
-            try:
-                fitted = None if method == NOTHING else self.fit(method, fit_rows())
-                fit_end = time.perf_counter()
-                after = before if fitted is None else fitted(before)
-            except CalibtoolError as error:
-                return Candidate(method, failed=str(error)), None
-            seconds.append((fit_end - began, time.perf_counter() - fit_end))
-            numbers.append(0 if fitted is None else fitted.map.count())
-            if values is None:
-                shape = (self.measured.rows, *after.values.shape[1:])
-                values, kind = np.empty(shape, after.values.dtype), after.kind
-            values[at] = after.values
-            distinct += [_distinct(before), _distinct(after)]
-        assert values is not None
-        calibrated = replace(self.measured, kind=kind, values=values)
-        # one thread: the methods themselves are tried in parallel
-        specs = _specs(calibrated)
-        report = evaluate(calibrated, ",".join(specs.values()), ci="none", threads=1)
-        flips = _predicted(calibrated) != _predicted(self.measured)
-        fit_seconds, apply_seconds = np.median(seconds, axis=0)
-        metrics: dict[str, Any] = {
-            name.replace("-", "_"): report[spec].value for name, spec in specs.items()
-        }
-        candidate = Candidate(
-            method,
-            numbers=int(np.median(numbers)),
-            score=metrics[rank_by],
-            flips=float(np.average(flips, weights=self.measured.weights)),
-            ties=max(float(1 - distinct[1] / distinct[0]), 0.0),
-            fit_seconds=float(fit_seconds),
-            apply_seconds=float(apply_seconds),
-            **metrics,
-        )
-        return candidate, _losses(calibrated)
-
-    def fit(self, method: str, rows: Predictions) -> Calibrator:
-        """Fit a method to rows."""
-        return fit(method, rows, **(finite_options(method) if self.smoothing else {}))
-
-
-def _losses(predictions: Predictions) -> Losses:
-    """Return the scores of each row."""
-    rows, specs = reduce_rows(predictions), _specs(predictions)
-    return {name: parse(specs[name]).of_rows(rows) for name in SCORES}
-
-
-def _specs(predictions: Predictions) -> dict[str, str]:
-    """Return the spec of each metric that is measured, by name."""
-    if predictions.kind == "confidence":
-        return OF_CONFIDENCES
-    return {name: name for name in MEASURED}
-
-
-def _predicted(predictions: Predictions) -> Array:
-    """Return the predicted class of each row, (N,); of confidences one that never changes."""
-    if predictions.kind == "confidence":
-        return np.zeros(predictions.rows, np.int64)
-    return np.asarray(predictions.matrix().argmax(axis=1))
-
-
-def _trial(predictions: Predictions, test: Predictions | None, *, smoothing: bool) -> _Trial:
-    """Return the splits: one with a test set, FOLDS without."""
-    if test is not None:
-        require_classes(test, predictions.classes, predictions.class_names)
-        if as_classes(test).labels is None:
-            raise UsageError(f"{test.source}: there are no labels to measure against")
-        description = f"fitted on {predictions.source}, {predictions.rows:,} rows"
-        split = (lambda: predictions, np.arange(test.rows))
-        return _Trial((split,), test, description, smoothing)
-    fold = stratified_folds(require_foldable(predictions), FOLDS, seed=0)
-    splits = tuple(
-        (lambda k=k: predictions.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
-        for k in range(FOLDS)
-    )
-    return _Trial(splits, predictions, f"cross-fitted in {FOLDS} folds", smoothing)
-
-
-def _known(methods: Sequence[str] | None, predictions: Predictions) -> list[str]:
-    """Return the names of the calibrators to try, each once; by default all that can be fitted.
-
-    Raises UsageError for others.
-    """
-    able = confidence_methods() if predictions.kind == "confidence" else METHODS
-    distinct = dict.fromkeys(able if methods is None else methods)
+    able = confidence_methods() if predictions.kind == "confidence" else list(METHODS)
+    if methods is None:
+        methods = [name for name in able if METHODS[name].raced]
+    each = [methods] if isinstance(methods, str) else methods
+    distinct = dict.fromkeys(name for one in each for name in (able if one == ALL else [one]))
     names = [name for name in distinct if name != NOTHING]
     for name in names:
         module_of(name)
     return names
-
-
-def _distinct(predictions: Predictions) -> int:
-    """Return how many distinct confidences, or probabilities of class 1, there are."""
-    rows = reduce_rows(predictions)
-    return len(np.unique(rows.confidence if rows.positive is None else rows.positive))
 
 
 def _compared(

@@ -106,6 +106,50 @@ class Sigmoid(_Record):
         return 2 if self.a == self.b else 3
 
 
+# 53 ln 2, the log-odds of 1 - 2^-53, the float64 next to 1: no probability has larger ones, but
+# near 0 they go down to -745, and the squares of a few such would decide on a parabola.
+FARTHEST = 36.7368005696771
+
+
+@dataclass(frozen=True, eq=False)
+class Parabola(_Record):
+    """1 / (1 + exp(-(a + b x + c x^2))) for log-odds x in [low, high]. Beyond, the parabola goes on
+    along its tangent, or level if that falls. Log-odds beyond FARTHEST count as that."""
+
+    name: ClassVar[str] = "parabola"
+    look: ClassVar[str] = "log-odds"
+    a: float
+    b: float
+    c: float
+    low: float
+    high: float
+
+    def height(self, score: Array) -> Array:
+        """Return the height of the curve, before the sigmoid."""
+        score = np.clip(score, -FARTHEST, FARTHEST)
+        x = np.clip(score, self.low, self.high)
+        rise = np.maximum(self.b + 2 * self.c * x, 0)
+        return np.asarray(self.a + x * (self.b + self.c * x) + (score - x) * rise)
+
+    def __call__(self, score: Array) -> Array:
+        from scipy.special import expit
+
+        return np.asarray(expit(self.height(score)))
+
+    def count(self) -> int:
+        """Return the number of fitted parameters: the ends are those of the fit data."""
+        return 3
+
+    def check(self, parameters: Entry) -> None:
+        if not self.low <= self.high:
+            parameters["low"].refuse("must not be above high")
+        with np.errstate(over="ignore", invalid="ignore"):
+            ends = np.array([self.low, self.high])
+            steep = np.concatenate([self.height(ends), self.b + 2 * self.c * ends])
+        if not (np.abs(steep) <= LARGE).all():
+            parameters["c"].refuse("and the ends make a curve without finite heights")
+
+
 @dataclass(frozen=True, eq=False)
 class Steps(_Record):
     """One constant per bin (lo, hi]; `edges` are the upper edges of all bins but the last."""
@@ -299,5 +343,5 @@ class Crossed:
 
 
 CURVES: dict[str, type[Curve]] = {
-    curve.name: curve for curve in (Sigmoid, Steps, Line, Bend, Pair, Crossed)
+    curve.name: curve for curve in (Sigmoid, Parabola, Steps, Line, Bend, Pair, Crossed)
 }

@@ -44,8 +44,8 @@ def fit(
             (scores, labels), a data frame, a source (`ct.scan`) or a summary (`ct.cells`).
             Temperature, bias-corrected temperature and vector scaling are fitted to a source in a
             few passes over the file, which is never loaded as a whole, and reach the same optimum;
-            for all other fits the source is loaded. Isotonic, histogram, platt, beta and bbq can be
-            fitted to a summary.
+            for all other fits the source is loaded. Isotonic, histogram, platt, beta, quadratic
+            and bbq can be fitted to a summary.
         by: a column of `predictions.extra`, or several with commas between; one calibrator is
             fitted per value, or combination of values.
         progress: called repeatedly with the stage and the share of it that is done, while a file

@@ -230,7 +230,9 @@ def joined(blocks: list[Predictions]) -> Predictions:
 
     values = np.concatenate([block.values for block in blocks])
     labels, weights = join([b.labels for b in blocks]), join([b.weights for b in blocks])
-    return replace(blocks[0], values=values, labels=labels, weights=weights, extra={})
+    correct = join([b.correct for b in blocks])
+    joint = replace(blocks[0], values=values, labels=labels, weights=weights, correct=correct)
+    return replace(joint, extra={})
 
 
 def add_up(parts: Iterable[Array]) -> Array:

@@ -34,6 +34,8 @@ class Method:
         to_cells: whether it can be fitted to the cells of a summary.
         zeros: whether its definition gives probabilities of exactly 0 and 1, for which the NLL of
             new rows can be infinite; its option `smoothing` avoids them.
+        raced: whether `select` tries it by default. Not so those that scored below doing nothing on
+            most public sets, and one too slow to be tried there (CalArena 2026, arXiv 2605.30188).
     """
 
     title: str
@@ -49,6 +51,7 @@ class Method:
     to_confidences: bool = False
     to_cells: bool = False
     zeros: bool = False
+    raced: bool = True
 
 
 METHODS: dict[str, Method] = {
@@ -168,6 +171,19 @@ METHODS: dict[str, Method] = {
         to_confidences=True,
         to_cells=True,
     ),
+    "quadratic": Method(
+        "quadratic scaling",
+        "A sigmoid of a parabola of the log-odds: three parameters per class.",
+        "Use it for two classes if high and low scores are off by different slopes: with beta it "
+        "is the first choice on tables. It needs about a hundred rows, and a parabola can turn: "
+        "where it does, scores change places.",
+        "Berta et al. 2025",
+        "3/class",
+        50,
+        binary=True,
+        to_confidences=True,
+        to_cells=True,
+    ),
     "spline": Method(
         "monotone spline",
         "A smooth rising curve of the log-odds.",
@@ -215,6 +231,7 @@ METHODS: dict[str, Method] = {
         to_confidences=True,
         to_cells=True,
         zeros=True,
+        raced=False,
     ),
     "scaling-binning": Method(
         "scaling-binning",
@@ -226,6 +243,7 @@ METHODS: dict[str, Method] = {
         50,
         binary=True,
         to_confidences=True,
+        raced=False,
     ),
     "bbq": Method(
         "BBQ",
@@ -238,6 +256,7 @@ METHODS: dict[str, Method] = {
         binary=True,
         to_confidences=True,
         to_cells=True,
+        raced=False,
     ),
     "enir": Method(
         "ENIR",
@@ -249,6 +268,7 @@ METHODS: dict[str, Method] = {
         500,
         binary=True,
         to_confidences=True,
+        raced=False,
     ),
 }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import click
 
 from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.cli import class_shares
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output
 
@@ -77,12 +78,7 @@ def command(name: str) -> click.Command:
             metavar="COLUMN,...",
             help="Fit one calibrator per value of COLUMN, or per combination of several.",
         ),
-        click.option(
-            "--target-prior",
-            metavar="A,B,...",
-            help="Class shares where the calibrator will be used, if they differ from those of "
-            "FILE. The report is then for those shares.",
-        ),
+        class_shares.options,
         click.option(
             "--test",
             type=Input(),
@@ -140,24 +136,30 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     from calibtool.metrics.resolve import defaults
 
     path, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
-    by, target = options.pop("by"), _shares(options.pop("target_prior"))
+    by, given = options.pop("by"), class_shares.take(options)
     file = options.pop("file")
     choice = shared.choice(options)
-    rows, skipped = _fit_rows(method, file, choice, by, method_options, weighted=bool(target))
+    rows, skipped = _fit_rows(method, file, choice, by, method_options, weighted=bool(given))
     has_rows = isinstance(rows, Predictions | Source)
     if not has_rows and not test and format_ != "table":
         raise _nothing_to_report(file, format_)
 
-    def fit_to(rows: Any, progress: Any = None) -> Calibrator:
-        calibrator = fit(method, rows, by=by, progress=progress, **method_options)
-        return calibrator.for_prior(target) if target else calibrator
-
     with output.progress() as progress:
-        calibrator = fit_to(rows, progress)
-        report = None
+        calibrator = fit(method, rows, by=by, progress=progress, **method_options)
+        target, said = class_shares.target_of(
+            given, calibrator.fitted.prior, file, rows, choice, options["seed"], progress
+        )
+
+        def moved(fitted: Calibrator) -> Calibrator:
+            return fitted.for_prior(target) if target else fitted
+
+        def fit_to(rows: Any) -> Calibrator:
+            return moved(fit(method, rows, by=by, **method_options))
+
+        calibrator, report = moved(calibrator), None
         if has_rows or test:
             data, variant = _report_on(method, fit_to, rows, calibrator, test, choice, by)
-            data = _with_shares(data, target) if target else data
+            data = class_shares.weighted(data, target) if target else data
             specs = defaults(REPORTED)
             report = evaluate(data, specs, calibrator=variant, progress=progress, **options)
     in_sample = isinstance(rows, Source) and not test
@@ -174,7 +176,7 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     further = [IN_SAMPLE] if in_sample and format_ != "table" else []
     for harm in harms(report) if report else ():
         output.tell(f"Warning: {calibrator.describe()} makes {harm}, beyond chance.")
-    for note in (*calibrator.fitted.notes, *skipped, *further):
+    for note in (*said, *calibrator.fitted.notes, *skipped, *further):
         output.tell(f"Note: {note}")
     if not path and format_ == "table":
         click.echo(f"Nothing was written; -o {method}.json saves the calibrator.")
@@ -245,45 +247,3 @@ def _is_large(source: Source) -> bool:
     limit = min(MAX_ROWS, MAX_VALUES // source.width)
     # `rows` counts the rows that a filter leaves, which reads a column; the bound may save that
     return source.rows_at_most > limit and source.rows > limit
-
-
-def _shares(text: str | None) -> list[float] | None:
-    """Return the numbers in "0.9,0.1"; raise UsageError for other text."""
-    from calibtool.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise UsageError(
-            f"--target-prior {text!r}: give one share per class, such as 0.9,0.1"
-        ) from error
-
-
-def _with_shares(data: Source | Predictions, target: list[float]) -> Predictions:
-    """Return the rows, loaded, weighted as if the classes had these shares."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    from calibtool.calibrators.fitted import class_shares
-    from calibtool.data.predictions import Predictions
-    from calibtool.errors import UsageError
-
-    predictions = data if isinstance(data, Predictions) else data.load()
-    if predictions.labels is None:
-        raise UsageError(
-            f"{predictions.source}: holds confidences, not classes; --target-prior needs classes"
-        )
-    shares = class_shares(predictions)
-    if len(target) != len(shares):
-        raise UsageError(
-            f"{predictions.source}: holds {len(shares):,} classes, and --target-prior gives "
-            f"{len(target):,} shares; give one per class"
-        )
-    ratio = np.divide(target, shares, out=np.zeros_like(shares), where=shares > 0)
-    weights = ratio[predictions.labels]
-    if predictions.weights is not None:
-        weights = weights * predictions.weights
-    return replace(predictions, weights=weights)

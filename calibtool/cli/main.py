@@ -36,6 +36,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("compare", "Compare several predictions of the same rows, metric by metric."),
         "slices": ("slices", "Find the slices with the worst calibration, and confirm them."),
         "test": ("test", "Test for miscalibration, and tell what these rows can detect."),
+        "estimate": ("estimate", "Estimate metrics, or class shares, of a file without labels."),
         "monitor": (
             "monitor",
             "Track calibration over time, with a test for daily use.",

@@ -27,7 +27,8 @@ def command(name: str) -> click.Command:
 @click.option(
     "--methods",
     metavar="LIST",
-    help='Which calibrators to try, such as "temperature,vector"  [default: all]',
+    help='Which calibrators to try, such as "temperature,vector", or "all"  [default: all but '
+    "histogram, scaling-binning, bbq and enir]",
 )
 @click.option(
     "--rank-by",
@@ -38,6 +39,12 @@ def command(name: str) -> click.Command:
 )
 @click.option(
     "--test", type=Input(), metavar="FILE", help="Measure on this file instead of cross-fitting."
+)
+@click.option(
+    "--subsample",
+    type=int,
+    metavar="N",
+    help="Use N rows of FILE, drawn at random by --seed, and leave the others out.",
 )
 @click.option(
     "--smoothing/--no-smoothing",
@@ -60,6 +67,7 @@ def select(
     methods: str | None,
     rank_by: str,
     test: str | None,
+    subsample: int | None,
     smoothing: bool,
     figure: str | None,
     format_: str,
@@ -86,15 +94,16 @@ def select(
         if path:
             require_writable(path)
     choice = shared.choice(options)
-    predictions = open_source(file, choice).load()
+    rows = open_source(file, choice)
     measured = open_source(test, choice).load() if test else None
     names = None if methods is None else [name.strip() for name in methods.split(",")]
     with out.progress() as progress:
         selected = selection.select(
-            predictions,
+            rows,
             names,
             rank_by=rank_by,
             test=measured,
+            subsample=subsample,
             smoothing=smoothing,
             progress=progress,
             **options,
@@ -109,5 +118,10 @@ def select(
     if output:
         click.echo()
         out.say(f"{selected.calibrator.describe()} -> {output}")
+        if subsample is not None and subsample < rows.rows:
+            out.tell(
+                f"Note: it was fitted to {subsample:,} of {rows.rows:,} rows; "
+                f"calibtool fit-{selected.calibrator.method} fits it to all."
+            )
     else:
         click.echo("\nNothing was written; -o best.json saves the calibrator.")

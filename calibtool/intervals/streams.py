@@ -50,6 +50,9 @@ class Stream(IntEnum):
     POWER = 0x5EED0044  # outcomes under a known miscalibration, for what a test can detect
     HALVES = 0x5EED0045  # rows that are searched for slices; the others confirm
     PERIOD = 0x5EED0046  # bins of a period
+    SUBSAMPLE = 0x5EED0047  # rows that `select` looks at, of a larger file
+    CLASS_SHARES = 0x5EED0048  # labelled rows within their class, and unlabelled ones: replicate
+    IMPLIED = 0x5EED0049  # labels drawn from probabilities that are taken to be calibrated: draw
 
     # train
     SPLIT = 0x5EED0051  # rows set aside: class

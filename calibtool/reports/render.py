@@ -26,6 +26,8 @@ TABLES = {
     "Monitoring": "monitoring",
     "Predictions": "predictions",
     "Calibrator": "calibrator",
+    "Prior": "label_shift",
+    "Implied": "implied",
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }

@@ -8,12 +8,12 @@ from typing import Any
 from calibtool.analysis.candidate import NOTHING, Candidate
 from calibtool.analysis.selection import Selection
 from calibtool.evaluation.wording import PROPER
-from calibtool.formatting import Change, changes, joined, number, percent, seconds, share
+from calibtool.formatting import Change, changed, changes, joined, number, percent, seconds, share
 from calibtool.reports import json
 from calibtool.reports.table import Note, Table
 
 # Columns of a terminal that shows all columns of a selection, and those without the other scores.
-WIDE, MIDDLE = 126, 88
+WIDE, MIDDLE = 136, 98
 
 
 def table(selection: Selection, width: int | None) -> Table:
@@ -91,30 +91,38 @@ def _body(selection: Selection) -> dict[str, Any]:
 def selection_cells(selection: Selection, width: int | None) -> tuple[list[str], list[list[str]]]:
     """Return titles and rows of the candidates that could be fitted, as many columns as `width`
     has room for; None for all."""
-    titles = ["method", "numbers", selection.rank_by, "behind"]
-    titles += [f"{percent(selection.level)} interval", "ece"]
+    titles = ["method", "numbers", selection.rank_by, "PHI", "behind"]
+    titles.append(f"{percent(selection.level)} interval")
     other = "brier" if selection.rank_by == "nll" else "nll"
     if width is None or width >= MIDDLE:
-        titles.append("flips")
+        titles += ["ece", "flips"]
     if width is None or width >= WIDE:
         titles += [other, "classwise-ece", "accuracy", "ties", "fit", "apply"]
     candidates = [candidate for candidate in selection.candidates if not candidate.failed]
     best = selection[selection.best].score
     texts = changes(best, [(c.score, c.low, c.high) for c in candidates])
+    before = selection[NOTHING].score
     rows = [
-        _cells(candidate, text, best=candidate.method == selection.best, other=other)
+        _cells(
+            candidate,
+            text,
+            phi=changed(candidate.score, before, digits=text.digits).change.lstrip("+"),
+            best=candidate.method == selection.best,
+            other=other,
+        )
         for candidate, text in zip(candidates, texts, strict=True)
     ]
     return titles, [row[: len(titles)] for row in rows]
 
 
-def _cells(candidate: Candidate, text: Change, *, best: bool, other: str) -> list[str]:
+def _cells(candidate: Candidate, text: Change, *, phi: str, best: bool, other: str) -> list[str]:
     """Return the cells of all columns; `other` is the score that does not rank."""
     behind = ["best", ""] if best else [text.change.lstrip("+"), text.interval.replace("+", "")]
     return [
         candidate.method,
         f"{candidate.numbers:,}",
         text.after,
+        phi,
         *behind,
         number(candidate.ece),
         share(candidate.flips),

@@ -32,7 +32,7 @@ EXPECTED = (
 )
 
 
-def read(data: Any, **keys: Any) -> Any:
+def read(data: Any, *, need_labels: bool = True, **keys: Any) -> Any:
     """Return predictions in any form as calibtool measures them.
 
     Args:
@@ -48,6 +48,7 @@ def read(data: Any, **keys: Any) -> Any:
               those of images or texts (`multilabel`, `layout`, `ignore` as for files);
             - a mapping of columns, or a data frame: pandas, polars (lazy too), pyarrow, DuckDB,
               Dask, or anything with `__arrow_c_stream__`.
+        need_labels: whether a file, a mapping or a data frame without labels is an error.
         keys: which column has which role, as for `ct.load`: `score="p", labels="clicked"`.
 
     Raises InputError for anything else and for what is wrong with a row, UsageError for keys that
@@ -61,7 +62,7 @@ def read(data: Any, **keys: Any) -> Any:
     if isinstance(data, str | Path):
         if str(data).endswith(".cells") and not keys:
             return load_cells(data)
-        return open_source(data, choice_of("read", keys))
+        return open_source(data, choice_of("read", keys), need_labels=need_labels)
     if hasattr(data, "blocks") and hasattr(data, "load"):
         if keys:
             raise UsageError(f"{next(iter(keys))}=: these predictions have their roles already")
@@ -70,7 +71,7 @@ def read(data: Any, **keys: Any) -> Any:
         return from_dask(data, **keys)
     if isinstance(data, tuple | list) and len(data) == 2:
         return _of_pair(*data, **keys)
-    return _of_table(data, choice_of("read", keys))
+    return _of_table(data, choice_of("read", keys), need_labels=need_labels)
 
 
 def read_named(data: Any, **keys: Any) -> dict[str, Any]:
@@ -185,7 +186,7 @@ def as_array(data: Any, what: str) -> Array:
     raise InputError(f"{what}: {type(data).__name__} is no array or tensor")
 
 
-def _of_table(data: Any, choice: Choice) -> Readable:
+def _of_table(data: Any, choice: Choice, *, need_labels: bool) -> Readable:
     import pyarrow as pa
 
     from calibtool.data.files.arrow import ArrowTable
@@ -210,7 +211,8 @@ def _of_table(data: Any, choice: Choice) -> Readable:
             raise InputError(f"{type(data).__name__}: {EXPECTED}")
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InputError(f"{name}: cannot be read as columns: {error}") from error
-    return source_of(ArrowTable(name, [Memory(name, table)], choice.filter), choice)
+    table = ArrowTable(name, [Memory(name, table)], choice.filter)
+    return source_of(table, choice, need_labels=need_labels)
 
 
 def _listed(values: Any, name: str) -> Any:

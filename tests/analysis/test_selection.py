@@ -13,6 +13,7 @@ import calibtool as ct
 from calibtool.analysis.candidate import NOTHING, Candidate, choose
 from calibtool.calibrators.crossfit import cross_fit
 from calibtool.calibrators.registry import METHODS, finite_options
+from calibtool.intervals.streams import Stream, generator
 from calibtool.reports.render import render
 
 FEW = ["temperature", "vector", "isotonic"]
@@ -20,7 +21,49 @@ FEW = ["temperature", "vector", "isotonic"]
 
 @pytest.fixture(scope="module")
 def found():
-    return ct.select(simulate(2000, 3), resamples=100)
+    return ct.select(simulate(2000, 3), "all", resamples=100)
+
+
+def test_the_default_race_leaves_out_what_seldom_wins():
+    p = simulate(300, 2)
+    found = ct.select(p, resamples=0)
+    names = {one.method for one in found.candidates}
+    assert names == {NOTHING, *METHODS} - {"histogram", "scaling-binning", "bbq", "enir"}
+
+
+def test_phi_is_what_a_calibrator_gains_over_nothing(found):
+    for one in found.candidates:
+        assert one.phi == pytest.approx(found[NOTHING].score - one.score)
+    assert found[NOTHING].phi == 0
+    assert found[found.best].phi == max(one.phi for one in found.candidates)
+    apart = ct.select(simulate(400, 3), ["isotonic"], smoothing=False, resamples=0)
+    assert apart["isotonic"].phi is None  # its NLL is infinite
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_a_subsample_is_drawn_by_the_seed_and_said(scan, tmp_path):
+    p = simulate(3000, 3)
+    np.savez(tmp_path / "p.npz", logits=p.values, labels=p.labels)
+    rows = ct.scan(tmp_path / "p.npz") if scan else p
+    one, same, other = (
+        ct.select(rows, ["temperature"], subsample=500, resamples=0, seed=s) for s in (1, 1, 2)
+    )
+    assert one["temperature"].score == same["temperature"].score
+    assert one["temperature"].score != other["temperature"].score
+    assert one.data.rows == one.calibrator.fitted.rows == 500
+    assert one.how == "cross-fitted in 5 folds of 500 of 3,000 rows, drawn by seed 1"
+    drawn = np.sort(generator(Stream.SUBSAMPLE, 1).choice(3000, 500, replace=False))
+    assert one.calibrator.map.temperature == ct.fit("temperature", p.take(drawn)).map.temperature
+    whole = ct.select(rows, ["temperature"], subsample=3000, resamples=0)
+    assert whole.how == "cross-fitted in 5 folds"
+
+
+def test_progress_is_told_per_method():
+    told = []
+    ct.select(simulate(400, 3), FEW, resamples=0, progress=lambda *step: told.append(step))
+    for name in (NOTHING, *FEW):
+        shares = [share for stage, share in told if stage == f"fitting {name}"]
+        assert shares == [0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 def test_every_calibrator_and_nothing_are_candidates(found):
@@ -171,7 +214,7 @@ def test_weights_count_like_copies():
 
 
 def test_the_same_digits_again(found):
-    again = ct.select(simulate(2000, 3), resamples=100)
+    again = ct.select(simulate(2000, 3), "all", resamples=100)
     for a, b in zip(found.candidates, again.candidates, strict=True):
         assert (a.method, a.score, a.behind, a.low, a.high) == (
             b.method,
@@ -188,6 +231,8 @@ def test_the_same_digits_again(found):
         ({"rank_by": "ece"}, r"--rank-by must be one of nll, brier \(got .ece.\)"),
         ({"methods": ["temprature"]}, "did you mean temperature"),
         ({"resamples": 3}, "at least 20"),
+        ({"subsample": 0}, r"--subsample must be at least 1 \(got 0\)"),
+        ({"subsample": 9}, "too few to cross-fit"),
         ({"level": 2}, "between 0 and 1"),
     ],
 )

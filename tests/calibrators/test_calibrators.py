@@ -12,6 +12,7 @@ from simulated import simulate
 
 import calibtool as ct
 from calibtool.calibrators import enir
+from calibtool.calibrators.curves import FARTHEST
 from calibtool.metrics.cells import Cells
 
 # ------------------------------------------------------------------ objectives, written out
@@ -285,6 +286,46 @@ def test_beta_calibration_reaches_its_optimum(line, parameters, sign):
         assert curve.a == curve.b
     if parameters in ("ab", "a"):  # p = 1/2 stays 1/2
         assert curve.c == pytest.approx((curve.a - curve.b) * half)
+
+
+@pytest.mark.parametrize("unit", [1, 4])
+def test_quadratic_scaling_reaches_its_optimum(line, unit):
+    p = replace(line, values=line.values * unit)
+    curve = ct.fit("quadratic", p).map.curves[0]
+    x = line.values[:, 0]
+    objective = Objective(binary(np.stack([np.ones_like(x), x, x**2], axis=1)), p.labels, p.weights)
+    hold(objective, np.array([curve.a, curve.b * unit, curve.c * unit**2]))
+    assert (curve.low, curve.high) == (p.values.min(), p.values.max())
+
+
+def test_a_score_that_float64_hardly_holds_does_not_decide_on_a_parabola(line):
+    far = np.array([-700.0, -500.0, -40.0])
+    near = np.full(3, -FARTHEST)
+    one, other = (
+        ct.fit(
+            "quadratic",
+            ct.Predictions.from_logits(
+                np.append(line.values, x), np.append(line.labels, [0, 0, 1]).astype(int)
+            ),
+        ).map.curves[0]
+        for x in (far, near)
+    )
+    np.testing.assert_allclose([one.a, one.b, one.c], [other.a, other.b, other.c], rtol=1e-9)
+    assert (one.low, one(far[:1])) == (-FARTHEST, one(near[:1]))
+
+
+def test_a_parabola_gives_no_unlikely_row_a_high_probability():
+    """The optimum turns above the lowest score; below it, it stays level."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    x = rng.normal(0, 1.5, 4000)
+    true = 1 / (1 + np.exp(-np.where(x < -1, -1, x)))
+    fitted = ct.fit("quadratic", ct.Predictions.from_logits(x, rng.random(4000) < true))
+    curve = fitted.map.curves[0]
+    far = fitted(ct.Predictions.from_logits([x.min(), -60.0, x.max(), 60.0], None))
+    low, lower, high, higher = far.values[:, 0]
+    assert curve.a + curve.b * -60 + curve.c * 60**2 > 50  # the parabola itself
+    assert lower == low
+    assert higher > high > 0.9
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -50,6 +50,7 @@ def two(folder):
         ("fit-platt", "--target-prior a,b,c", "give one share per class"),
         ("fit-platt", "--target-prior 0,0.5,0.5", "must be positive and sum to 1"),
         ("fit-platt", "--test two.npz", "two.npz: has 2 classes, the calibrator was fitted for 3"),
+        ("fit-quadratic", "--smoothing", "No such option"),
         ("fit-bbq", "--colour red", "No such option"),
         ("select", "--methods foo", "there is no calibrator 'foo'"),
         ("select", "--methods plat", "did you mean platt"),
@@ -60,6 +61,8 @@ def two(folder):
         ("select", "--figure no/x.png", "no/x.png: cannot be written"),
         ("select", "-o no/best.json", "no/best.json: cannot be written"),
         ("select", "--test two.npz", "two.npz: has 2 classes"),
+        ("select", "--subsample 0", "at least 1 (got 0)"),
+        ("select", "--subsample many", "--subsample"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(command, options, says, refused, ok, two):
@@ -117,6 +120,16 @@ def test_rows_without_a_group_are_an_error(refused, folder):
     part = np.where(np.arange(100) == 7, np.nan, 1.0)
     np.savez("nan.npz", logits=p.values, labels=p.labels, part=part)
     refused("fit-platt", "nan.npz", "--by", "part", says=("1 rows have no value", "row 7"))
+
+
+def test_a_parabola_of_separated_rows_is_an_error_that_names_what_would_do(refused, run, folder):
+    scores = np.concatenate([np.linspace(0.1, 0.4, 60), np.linspace(0.6, 0.9, 60)])
+    np.savez("apart.npz", probs=scores, labels=np.arange(120) >= 60)
+    says = ("apart.npz", "separated perfectly", "use platt with --smoothing")
+    refused("fit-quadratic", "apart.npz", says=says)
+    assert run("fit-platt", "apart.npz", "--smoothing", "--ci", "none").code == 0
+    np.savez("absent.npz", probs=scores, labels=np.zeros(120, int))
+    refused("fit-quadratic", "absent.npz", says=("no positives among the 120 rows",))
 
 
 def test_intervals_are_written_on_request(run, refused, ok, two):
@@ -208,6 +221,13 @@ def test_select_writes_what_it_chose_and_draws_it(run, ok, folder):
     assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
     result_json = json.loads(run("select", ok, "--methods", methods, "--format", "json").out)
     assert result_json["chosen"] == chosen
+
+
+def test_select_says_that_it_looked_at_a_subsample(run, ok, folder):
+    result = run("select", ok, "--methods", "temperature", "--subsample", "100", "-o", "best.json")
+    assert "5 folds of 100 of 300 rows, drawn by seed 0" in " ".join(result.out.split())
+    assert "fitted to 100 of 300 rows; calibtool fit-temperature fits it to all" in result.err
+    assert json.loads((folder / "best.json").read_text())["fitted"]["rows"] == 100
 
 
 def test_select_of_nothing_but_failures_says_why(refused, folder):

@@ -267,15 +267,19 @@ def venn_abers() -> FitLibrary:
 PROBMETRICS = """\
 import sys
 from types import ModuleType, SimpleNamespace
+from unittest import mock
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from sklearn import linear_model
+from sklearn.linear_model import LogisticRegression
 
 # its other solver's compiler, which is imported whether it is used or not
 numba = ModuleType('numba')
 numba.njit = lambda *args, **options: args[0] if args else lambda function: function
 sys.modules.setdefault('numba', numba)
 
+from probmetrics import utils
 from probmetrics.calibrators import factory, get_calibrator, logistic
 
 def converged(loss, start, method):
@@ -291,6 +295,15 @@ def converged(loss, start, method):
 # to the optimum, in float64
 def log(probs):
     return np.log(np.maximum(probs.astype(np.float64), np.finfo(np.float32).tiny))
+
+def quadratic(X, y, at):
+    exact = dict(fit_intercept=False, C=np.inf, solver='newton-cholesky', tol=1e-12)
+    to_optimum = lambda **options: LogisticRegression(**exact)
+    double = lambda probs: probs[:, 1].astype(np.float64)
+    with (mock.patch.object(linear_model, 'LogisticRegression', to_optimum),
+          mock.patch.object(utils, 'flatten_binary_probs', double)):
+        two = [np.stack([1 - p, p], axis=1) for p in (X, at)]
+        return get_calibrator('quadratic-scaling').fit(two[0], y).predict_proba(two[1])[:, 1]
 
 def fitted(kind, X, y, at, first='temp-scaling'):
     logistic.torchmin = SimpleNamespace(minimize=converged)
@@ -321,6 +334,12 @@ def probmetrics() -> FitLibrary:
             )
     call = "get_calibrator('temp-scaling').fit(probabilities, labels).predict_proba(at_rows)"
     fits.append(Fit("classes5", call, "temperature", {}, "probabilities", tolerance=CONVERGED))
+    # ours is no parabola beyond the lowest and the highest score, so 0 and 1 are left out
+    call = "quadratic(scores, outcomes, at_scores[1:-1])"
+    fits += [
+        Fit(name, call, "quadratic", tolerance=CONVERGED)
+        for name in ("continuous", "one_sided", "other_sided", "falling")
+    ]
     return FitLibrary("probmetrics", PROBMETRICS, fits)
 
 

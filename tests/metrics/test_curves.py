@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.optimize import isotonic_regression
 
 from calibtool.calibrators import bbq, enir, isotonic, spline, venn_abers
-from calibtool.calibrators.curves import CURVES, Bend, Line, Sigmoid, Steps
+from calibtool.calibrators.curves import CURVES, Bend, Line, Parabola, Sigmoid, Steps
 from calibtool.calibrators.fitting.bounded import bend_basis, minimise
 from calibtool.data.files.document import Document, Entry
 from calibtool.errors import InputError
@@ -66,6 +66,31 @@ def test_a_sigmoid_with_one_slope_is_platts():
     p = 1 / (1 + np.exp(-x[1:4]))
     odds = p**0.5 / (1 - p) ** 2 * np.exp(0.1)
     np.testing.assert_allclose(Sigmoid(0.5, 2.0, 0.1)(x[1:4]), odds / (1 + odds))
+
+
+def test_a_parabola_goes_on_straight_beyond_its_ends_or_level_if_that_falls():
+    curve = Parabola(0.3, 1.0, 0.25, -3.0, 2.0)  # turns at -2
+    inside = np.linspace(-3, 2, 11)
+    np.testing.assert_allclose(curve.height(inside), 0.3 + inside + 0.25 * inside**2)
+    low, high = curve.height(np.array([-3.0, 2.0]))
+    assert curve.height(np.array([-50.0, -3.0])).tolist() == [low, low]
+    np.testing.assert_allclose(curve.height(np.array([2.0, 5.0])), [high, high + 3 * 2.0])
+    np.testing.assert_array_equal(curve(np.array([-900.0, 900.0])), [1 / (1 + np.exp(-low)), 1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"low": 3.0}, "parameters.low must not be above high"),
+        ({"c": 1e90, "high": 1e10}, "without finite heights"),
+        ({"a": "x"}, "parameters.a must be a number"),
+    ],
+)
+def test_a_parabola_that_is_none_is_an_error(changes, says):
+    whole = {"a": 0.0, "b": 1.0, "c": 0.1, "low": -2.0, "high": 2.0}
+    parameters = Entry(whole | changes, Document("x.json", "a calibrator file"), "parameters")
+    with pytest.raises(InputError, match=says):
+        Parabola.from_parameters(parameters)
 
 
 @pytest.mark.parametrize("kind", list(CURVES))

@@ -56,6 +56,8 @@ RESULTS = {
     "SliceSearch": lambda: ct.search_slices(rows(), ["place", "confidence"]),
     "Selection": lambda: ct.select(rows(), ["temperature", "platt"], **FEW),
     "TestResults": lambda: ct.significance(rows(), tests="cox,spiegelhalter", **FEW),
+    "Prior": lambda: ct.estimate_prior(rows(), rows(2, 1), resamples=20),
+    "Implied": lambda: ct.estimate(rows(), resamples=20),
     "Predictions": rows,
     "Calibrator": lambda: ct.fit("temperature", rows(3)),
     "LibraryReport": lambda: LibraryReport("test.npz", reproduce("netcal", rows())),

@@ -16,10 +16,11 @@ POOLS: dict[str, tuple[str, ...]] = {
     "shown": ("table", "json"),
     "quick": (
         *("temperature", "platt", "isotonic", "histogram", "vector", "beta", "spline", "bbq"),
+        "quadratic",
         *("matrix", "dirichlet", "venn-abers", "scaling-binning", "enir", "bias-corrected"),
         *("structured-vector", "ensemble-temperature", "order-preserving"),
     ),
-    "binary": ("platt", "isotonic", "histogram", "beta", "bbq"),
+    "binary": ("platt", "isotonic", "histogram", "beta", "quadratic", "bbq"),
     "by": ("predicted", "confidence", "country", "label", "day", "age"),
     "every": ("day", "file", "country", "week"),
     "filter": (

@@ -15,7 +15,16 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from calibtool.calibrators.curves import Bend, Crossed, Curve, Line, Pair, Sigmoid, Steps
+from calibtool.calibrators.curves import (
+    Bend,
+    Crossed,
+    Curve,
+    Line,
+    Pair,
+    Parabola,
+    Sigmoid,
+    Steps,
+)
 from calibtool.calibrators.maps import Affine, Map
 from calibtool.calibrators.nested_maps import Shifted
 from calibtool.errors import UsageError
@@ -84,6 +93,10 @@ def _sigmoid(curve: Sigmoid, form: Form) -> list[Numbers]:
     return [{name: np.array(getattr(curve, name)) for name in "abc"}]
 
 
+def _parabola(curve: Parabola, form: Form) -> list[Numbers]:
+    return [{name: np.array(getattr(curve, name)) for name in ("a", "b", "c", "low", "high")}]
+
+
 def _steps(curve: Steps, form: Form) -> list[Numbers]:
     return [{"edges": upper_edges(curve.edges, form), "values": curve.values}]
 
@@ -114,6 +127,7 @@ def _crossed(curve: Crossed, form: Form) -> list[Numbers]:
 # curve class -> the numbers it computes with: one set, or one per fold
 NUMBERS: dict[type[Any], Callable[[Any, Form], list[Numbers]]] = {
     Sigmoid: _sigmoid,
+    Parabola: _parabola,
     Steps: _steps,
     Line: _line,
     Bend: lambda curve, form: [bend(curve)],

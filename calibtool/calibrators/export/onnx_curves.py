@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Sigmoid, Steps
+from calibtool.calibrators.curves import (
+    FARTHEST,
+    Bend,
+    Crossed,
+    Line,
+    Pair,
+    Parabola,
+    Sigmoid,
+    Steps,
+)
 from calibtool.calibrators.export.form import Numbers
 from calibtool.calibrators.export.graph import Graph
 
@@ -67,6 +76,16 @@ def _sigmoid(g: Graph, table: Table, x: str, which: str) -> str:
     return g("Sigmoid", g("Add", g("Sub", g("Mul", a, yes), g("Mul", b, no)), c))
 
 
+def _parabola(g: Graph, table: Table, x: str, which: str) -> str:
+    a, b, c, low, high = (table.at(name, which) for name in ("a", "b", "c", "low", "high"))
+    x = g("Min", g("Max", x, -FARTHEST), FARTHEST)
+    inside = g("Min", g("Max", x, low), high)
+    bent = g("Mul", c, inside)
+    rise = g("Max", g("Add", b, g("Mul", 2.0, bent)), 0.0)
+    height = g("Add", a, g("Mul", inside, g("Add", b, bent)))
+    return g("Sigmoid", g("Add", height, g("Mul", g("Sub", x, inside), rise)))
+
+
 def _steps(g: Graph, table: Table, x: str, which: str) -> str:
     last = table.last("edges", x, which, "Less")
     return table.at("values", g("Add", last, g("Add", which, 1)))
@@ -109,6 +128,7 @@ def _pairs(g: Graph, table: Table, x: str, which: str) -> str:
 
 CURVES: dict[type[Any], Callable[[Graph, Table, str, str], str]] = {
     Sigmoid: _sigmoid,
+    Parabola: _parabola,
     Steps: _steps,
     Line: _line,
     Bend: lambda g, table, x, which: g("Sigmoid", bend(g, table, x, which)),

@@ -123,6 +123,16 @@ static inline double calibrate_sigmoid(double x, double a, double b, double c) {
     return calibrate_expit(a * calibrate_log_expit(x) - b * calibrate_log_expit(-x) + c);
 }
 
+/* A parabola of log-odds, which goes on straight and never falls beyond both ends. Log-odds beyond
+   those of the double next to 1 count as these. */
+static inline double calibrate_parabola(double x, double a, double b, double c, double low,
+                                        double high) {
+    const double seen = fmin(fmax(x, -36.7368005696771), 36.7368005696771);
+    const double inside = fmin(fmax(seen, low), high);
+    const double rise = fmax(b + 2 * c * inside, 0);
+    return calibrate_expit(a + inside * (b + c * inside) + (seen - inside) * rise);
+}
+
 /* Linear between n points, constant beyond them. */
 static inline double calibrate_line(double x, int n, const double *xs, const double *ys) {
     const int k = calibrate_count_up_to(x, n, xs);

@@ -91,6 +91,15 @@ def sigmoid(x: float, a: float, b: float, c: float) -> float:
     return expit(a * log_expit(x) - b * log_expit(-x) + c)
 
 
+def parabola(x: float, a: float, b: float, c: float, low: float, high: float) -> float:
+    """Return the sigmoid of a parabola of log-odds, which goes on straight and never falls beyond
+    both ends. Log-odds beyond those of the float64 next to 1 count as these."""
+    x = min(max(x, -36.7368005696771), 36.7368005696771)
+    inside = min(max(x, low), high)
+    rise = max(b + 2 * c * inside, 0.0)
+    return expit(a + inside * (b + c * inside) + (x - inside) * rise)
+
+
 def steps(x: float, edges: list[float], values: list[float]) -> float:
     """Return the value of the bin of x; an edge belongs to the bin below it."""
     return values[count_below(edges, x)]

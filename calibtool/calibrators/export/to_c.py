@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Sigmoid, Steps
+from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Parabola, Sigmoid, Steps
 from calibtool.calibrators.export.form import Form, Numbers, bend, numbers_of
 from calibtool.calibrators.export.text_targets import comment, needed, require_size, wrapped
 from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
@@ -218,6 +218,13 @@ static inline double calibrate_curve(int k, double x) {
     return calibrate_sigmoid(x, calibrate_a[k], calibrate_b[k], calibrate_c[k]);
 }
 """
+PARABOLA = """
+/* The curve of class k. */
+static inline double calibrate_curve(int k, double x) {
+    return calibrate_parabola(x, calibrate_a[k], calibrate_b[k], calibrate_c[k],
+                              calibrate_low[k], calibrate_high[k]);
+}
+"""
 STEPS = """
 /* The curve of class k: one value per bin; an edge belongs to the bin below it. */
 static inline double calibrate_curve(int k, double x) {
@@ -269,6 +276,7 @@ static inline double calibrate_curve(int k, double x) {
 # curve class -> the function over its tables
 CURVES: dict[type[Any], str] = {
     Sigmoid: SIGMOID,
+    Parabola: PARABOLA,
     Steps: STEPS,
     Line: LINE,
     Bend: BEND,

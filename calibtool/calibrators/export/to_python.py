@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Sigmoid, Steps
+from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Parabola, Sigmoid, Steps
 from calibtool.calibrators.export.form import Form, bend, numbers_of
 from calibtool.calibrators.export.text_targets import comment, needed, require_size, wrapped
 from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
@@ -183,6 +183,7 @@ MAPS: dict[type[Map], Callable[[Any, Body], str]] = {
 # curve class -> the function of the runtime that takes its numbers
 CURVES: dict[type[Any], str] = {
     Sigmoid: "sigmoid",
+    Parabola: "parabola",
     Steps: "steps",
     Line: "line",
     Bend: "bent_sigmoid",

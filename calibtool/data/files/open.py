@@ -37,8 +37,8 @@ def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
     if files.suffix(files.paths[0]) == ".cells":
         raise InputError(
             f"{files.text}: holds cells, no rows, and this needs rows; evaluate, check, report, "
-            "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta "
-            "and fit-bbq take cells"
+            "merge, monitor, plot reliability, fit-isotonic, fit-histogram, fit-platt, fit-beta, "
+            "fit-quadratic and fit-bbq take cells"
         )
     return open_files(files, choice)
 

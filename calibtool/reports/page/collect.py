@@ -244,10 +244,8 @@ def _try_calibrators(predictions: Predictions, options: PageOptions) -> _Trial:
     return _Trial(Recalibration(title, how_fitted, method), crossed, selection)
 
 
-def _methods(options: PageOptions, predictions: Predictions) -> Sequence[str] | None:
-    """Return names of calibrators, or None for all."""
-    if options.methods == "all":
-        return None
+def _methods(options: PageOptions, predictions: Predictions) -> Sequence[str]:
+    """Return names of calibrators, or "all"."""
     if options.methods == "quick":
         return QUICK_OF_ONE_COLUMN if predictions.one_column else QUICK
     return [options.methods] if isinstance(options.methods, str) else options.methods

@@ -1,0 +1,175 @@
+"""Trial: a calibrator fitted to some rows and measured on others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from calibtool.analysis.candidate import NOTHING, SCORES, Candidate
+from calibtool.analysis.evaluate import evaluate
+from calibtool.analysis.harm import Losses
+from calibtool.calibrators.calibrator import Calibrator, require_classes
+from calibtool.calibrators.confidences import as_classes
+from calibtool.calibrators.crossfit import FOLDS, require_foldable
+from calibtool.calibrators.fit import fit
+from calibtool.calibrators.registry import finite_options
+from calibtool.data.folds import stratified_folds
+from calibtool.data.predictions import Predictions
+from calibtool.data.rows import reduce_rows
+from calibtool.errors import CalibtoolError, UsageError
+from calibtool.metrics.spec import parse
+from calibtool.types import Array, Progress
+
+MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")  # shown for every candidate
+# The same of confidences: what can be measured of them, by the name of the field of a candidate.
+OF_CONFIDENCES = {
+    "nll": "nll(view=top)",
+    "brier": "brier(view=top)",
+    "accuracy": "accuracy",
+    "ece": "ece",
+}
+# a candidate, and its scores; None if it failed
+Tried: TypeAlias = tuple[Candidate, Losses | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Which rows are fitted on and which are measured.
+
+    Attributes:
+        splits: pairs of a function that returns the rows to fit on, and the indices of the rows of
+            `measured` to measure.
+        measured: the rows that are measured.
+        description: what is fitted on, in words.
+        smoothing: whether to fit calibrators so that they give no probability of 0 or 1.
+        tick: called after every fit of a method with the share of its fits that is done.
+    """
+
+    splits: tuple[tuple[Callable[[], Predictions], Array], ...]
+    measured: Predictions
+    description: str
+    smoothing: bool
+    tick: Progress
+
+    def run(self, method: str, rank_by: str) -> Tried:
+        """Fit and measure a method on every split."""
+        values: Array | None = None
+        kind, seconds, numbers = self.measured.kind, [], []
+        distinct = np.zeros(2)  # distinct confidences before and after, summed over the splits
+        for done, (fit_rows, at) in enumerate(self.splits, start=1):
+            before = self.measured.take(at)
+            began = time.perf_counter()
+            try:
+                fitted = None if method == NOTHING else self.fit(method, fit_rows())
+                fit_end = time.perf_counter()
+                after = before if fitted is None else fitted(before)
+            except CalibtoolError as error:
+                self.tick(f"fitting {method}", 1.0)
+                return Candidate(method, failed=str(error)), None
+            seconds.append((fit_end - began, time.perf_counter() - fit_end))
+            numbers.append(0 if fitted is None else fitted.map.count())
+            if values is None:
+                shape = (self.measured.rows, *after.values.shape[1:])
+                values, kind = np.empty(shape, after.values.dtype), after.kind
+            values[at] = after.values
+            distinct += [_distinct(before), _distinct(after)]
+            self.tick(f"fitting {method}", done / len(self.splits))
+        assert values is not None
+        calibrated = replace(self.measured, kind=kind, values=values)
+        # one thread: the methods themselves are tried in parallel
+        specs = specs_of(calibrated)
+        report = evaluate(calibrated, ",".join(specs.values()), ci="none", threads=1)
+        flips = _predicted(calibrated) != _predicted(self.measured)
+        fit_seconds, apply_seconds = np.median(seconds, axis=0)
+        metrics: dict[str, Any] = {
+            name.replace("-", "_"): report[spec].value for name, spec in specs.items()
+        }
+        candidate = Candidate(
+            method,
+            numbers=int(np.median(numbers)),
+            score=metrics[rank_by],
+            flips=float(np.average(flips, weights=self.measured.weights)),
+            ties=max(float(1 - distinct[1] / distinct[0]), 0.0),
+            fit_seconds=float(fit_seconds),
+            apply_seconds=float(apply_seconds),
+            **metrics,
+        )
+        return candidate, _losses(calibrated)
+
+    def fit(self, method: str, rows: Predictions) -> Calibrator:
+        """Fit a method to rows."""
+        return fit(method, rows, **(finite_options(method) if self.smoothing else {}))
+
+
+def _losses(predictions: Predictions) -> Losses:
+    """Return the scores of each row."""
+    rows, specs = reduce_rows(predictions), specs_of(predictions)
+    return {name: parse(specs[name]).of_rows(rows) for name in SCORES}
+
+
+def specs_of(predictions: Predictions) -> dict[str, str]:
+    """Return the spec of each metric that is measured, by name."""
+    if predictions.kind == "confidence":
+        return OF_CONFIDENCES
+    return {name: name for name in MEASURED}
+
+
+def _predicted(predictions: Predictions) -> Array:
+    """Return the predicted class of each row, (N,); of confidences one that never changes."""
+    if predictions.kind == "confidence":
+        return np.zeros(predictions.rows, np.int64)
+    return np.asarray(predictions.matrix().argmax(axis=1))
+
+
+def _distinct(predictions: Predictions) -> int:
+    """Return how many distinct confidences, or probabilities of class 1, there are."""
+    rows = reduce_rows(predictions)
+    return len(np.unique(rows.confidence if rows.positive is None else rows.positive))
+
+
+def make_trial(
+    predictions: Predictions,
+    test: Predictions | None,
+    *,
+    of: str,
+    smoothing: bool,
+    progress: Progress,
+) -> Trial:
+    """Return the splits: one with a test set, FOLDS without.
+
+    Args:
+        predictions, test: the rows.
+        of: which rows of the file `predictions` are, in words; "" for all.
+        smoothing, progress: as for `select`.
+    """
+    tick = _one_at_a_time(progress)
+    if test is not None:
+        require_classes(test, predictions.classes, predictions.class_names)
+        if as_classes(test).labels is None:
+            raise UsageError(f"{test.source}: there are no labels to measure against")
+        description = f"fitted on {predictions.source}, {of or f'{predictions.rows:,} rows'}"
+        split = (lambda: predictions, np.arange(test.rows))
+        return Trial((split,), test, description, smoothing, tick)
+    fold = stratified_folds(require_foldable(predictions), FOLDS, seed=0)
+    splits = tuple(
+        (lambda k=k: predictions.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
+        for k in range(FOLDS)
+    )
+    description = f"cross-fitted in {FOLDS} folds" + (f" of {of}" if of else "")
+    return Trial(splits, predictions, description, smoothing, tick)
+
+
+def _one_at_a_time(progress: Progress) -> Progress:
+    """Return a callback that several threads may call."""
+    lock = Lock()
+
+    def tick(stage: str, share: float) -> None:
+        with lock:
+            progress(stage, share)
+
+    return tick
