@@ -16,6 +16,7 @@ from calibtool.version import __version__ as __version__
 _HOME = {
     "CalibtoolError": "calibtool.errors",
     "Estimate": "calibtool.intervals.estimate",
+    "PredictionSets": "calibtool.decisions.prediction_sets",
     "Predictions": "calibtool.data.predictions",
     "Report": "calibtool.evaluation.report",
     "State": "calibtool.streaming.summary",  # the former name of Summary
@@ -25,11 +26,14 @@ _HOME = {
     "compare": "calibtool.analysis.comparison",
     "evaluate": "calibtool.evaluation.evaluate",
     "evaluate_by": "calibtool.analysis.slices",
+    "evaluate_sets": "calibtool.decisions.set_report",
     "fit": "calibtool.calibrators.fit",
+    "fit_sets": "calibtool.decisions.prediction_sets",
     "from_dask": "calibtool.streaming.engines.dask_frame",
     "load": "calibtool.data.files.open",
     "load_calibrator": "calibtool.calibrators.fit",
     "load_cells": "calibtool.streaming.cells_file",
+    "load_sets": "calibtool.decisions.prediction_sets",
     "read": "calibtool.streaming.read",
     "monitor": "calibtool.analysis.monitoring.monitor",
     "save_cells": "calibtool.streaming.cells_file",
@@ -61,6 +65,10 @@ if TYPE_CHECKING:
     from calibtool.data.files.open import load as load
     from calibtool.data.files.open import scan as scan
     from calibtool.data.predictions import Predictions as Predictions
+    from calibtool.decisions.prediction_sets import PredictionSets as PredictionSets
+    from calibtool.decisions.prediction_sets import fit_sets as fit_sets
+    from calibtool.decisions.prediction_sets import load_sets as load_sets
+    from calibtool.decisions.set_report import evaluate_sets as evaluate_sets
     from calibtool.errors import CalibtoolError as CalibtoolError
     from calibtool.evaluation.evaluate import evaluate as evaluate
     from calibtool.evaluation.report import Report as Report

@@ -26,7 +26,7 @@ _NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a JSON list of numbers only
 
 def save(calibrator: Any, path: str | Path) -> None:
     """Write a calibrator file atomically; floats keep every bit."""
-    write_text(path, _compact(document_of(calibrator)) + "\n")
+    write_text(path, compact(document_of(calibrator)) + "\n")
 
 
 def document_of(calibrator: Any) -> dict[str, Any]:
@@ -54,14 +54,17 @@ def load(path: str | Path, make: Callable[..., Any], methods: Collection[str]) -
 
     Raises InputError for anything but a whole calibrator file of a known version.
     """
-    document = Document(str(path), "a calibrator file")
-    content = document.read_json()
+    return read(Document(str(path), "a calibrator file").read_json(), make, methods)
+
+
+def read(content: Entry, make: Callable[..., Any], methods: Collection[str]) -> Any:
+    """Return the calibrator of a document, or of a part of another one; as `load` does."""
     if content["format"].value != FORMAT:
         content["format"].fail(repr(FORMAT))
     version = content["version"].whole(1)
     if version > VERSION:
         raise InputError(
-            f"{path}: has version {version}, this calibtool reads versions up to {VERSION}; "
+            f"{content.document.file}: has version {version}, this calibtool reads versions up to {VERSION}; "
             "update calibtool"
         )
     method = content["method"].text(methods)
@@ -91,7 +94,7 @@ def _classes(content: Entry, version: int) -> int | None:
     return None
 
 
-def _compact(document: dict[str, Any]) -> str:
+def compact(document: dict[str, Any]) -> str:
     """Return JSON with one line per key, and lists of numbers on one line."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     return _NUMBERS.sub(lambda match: " ".join(match[0].split()), text)

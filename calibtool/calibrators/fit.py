@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from calibtool.calibrators.calibrator import Calibrator
     from calibtool.calibrators.fit_rows import FileRows
+    from calibtool.data.files.document import Entry
     from calibtool.data.predictions import Predictions
     from calibtool.streaming.summary import Summary
     from calibtool.types import Progress
@@ -210,3 +211,15 @@ def load_calibrator(path: str | Path) -> Calibrator:
 
     loaded: Calibrator = calibrator_file.load(path, Calibrator, METHODS)
     return loaded
+
+
+def calibrator_of(content: Entry) -> Calibrator:
+    """Return the calibrator that a part of another document holds.
+
+    Raises InputError for anything but a whole calibrator of a known version.
+    """
+    from calibtool.calibrators import calibrator_file
+    from calibtool.calibrators.calibrator import Calibrator
+
+    held: Calibrator = calibrator_file.read(content, Calibrator, METHODS)
+    return held
