@@ -64,8 +64,8 @@ def read(content: Entry, make: Callable[..., Any], methods: Collection[str]) -> 
     version = content["version"].whole(1)
     if version > VERSION:
         raise InputError(
-            f"{content.document.file}: has version {version}, this calibtool reads versions up to {VERSION}; "
-            "update calibtool"
+            f"{content.document.file}: has version {version}, this calibtool reads versions up to "
+            f"{VERSION}; update calibtool"
         )
     method = content["method"].text(methods)
     classes = _classes(content, version)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap")
 # settings of a configuration that name files which are read
-READ = ("file", "baseline", "calibrator", "labels_file")
+READ = ("file", "baseline", "calibrator", "sets", "labels_file")
 CODES = {"pass": OK, "fail": FAILED, "inconclusive": INCONCLUSIVE}
 LOGS = ("mlflow", "wandb")
 
@@ -77,6 +77,12 @@ def command(name: str) -> click.Command:
     help="Apply this calibrator to FILE before checking.",
 )
 @click.option(
+    "--sets",
+    type=Input(),
+    metavar="JSON",
+    help="Prediction sets, for requirements on set-coverage and set-size.",
+)
+@click.option(
     "--config", type=Input(), metavar="TOML", help="Read [tool.calibtool.check] of this file."
 )
 @click.option(
@@ -120,12 +126,14 @@ def check(
     calibtool check test.npz --require "ece <= 0.05 by country"
     calibtool check test.npz --require "worst(ece by class) <= 0.1"
     calibtool check test.npz --require "p(spiegelhalter) >= 0.01"
+    calibtool check test.npz --sets sets.json --require "set-coverage >= 0.88"
     calibtool check 'scores/day=*' --every day --require "e(change) < 20"
     calibtool check test.npz --init calibtool.toml
     """
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.data.slicing import names_in
+    from calibtool.decisions.prediction_sets import load_sets
     from calibtool.gate import check as gate
     from calibtool.gate import requirement
 
@@ -140,11 +148,12 @@ def check(
     requirements = [*settings.require, *(requirement.parse_requirement(text) for text in require)]
     over_time = [r for r in requirements if r.evidence]
     periods = _periods(options, over_time)
-    source = fitted = other = None
+    source = fitted = other = sets = None
     if over_time and len(over_time) == len(requirements):
         _refuse_predictions(options, over_time[0].text)
     else:
         fitted = load_calibrator(path) if (path := options.pop("calibrator")) else None
+        sets = load_sets(path) if (path := options.pop("sets")) else None
         source, other = _sources(options, fitted.columns if fitted else ())
     by, inconclusive = options.pop("by"), options.pop("inconclusive")
     if by is not None:
@@ -157,6 +166,7 @@ def check(
             calibrator=fitted,
             baseline=other,
             periods=periods,
+            sets=sets,
             progress=progress,
             **options,
         )
@@ -250,12 +260,12 @@ def _refuse_predictions(options: dict[str, Any], text: str) -> None:
     remove these options. Raises UsageError that names the requirement `text`."""
     from calibtool.errors import UsageError
 
-    for name in ("calibrator", "baseline", "by", "cluster", "id_"):
+    for name in ("calibrator", "baseline", "sets", "by", "cluster", "id_"):
         if options.get(name):
             raise UsageError(
                 f"{text}: evidence over time cannot be combined with --{name.strip('_')}"
             )
-    for name in ("file", "baseline", "calibrator", *shared.READING):
+    for name in ("file", "baseline", "calibrator", "sets", *shared.READING):
         options.pop(name, None)
 
 
@@ -276,10 +286,11 @@ def _init(
 
     if not file:
         raise UsageError("--init needs a FILE to take today's numbers from")
-    if require or config or options["baseline"] or options["by"] is not None:
+    others = (require, config, options["baseline"], options["sets"])
+    if any(others) or options["by"] is not None:
         raise UsageError(
-            "--init cannot be combined with --require, --config, --baseline or --by; it writes "
-            "requirements from FILE alone, and others can be added to the file that it writes"
+            "--init cannot be combined with --require, --config, --baseline, --sets or --by; it "
+            "writes requirements from FILE alone, and others can be added to the file that it writes"
         )
     keys = (*shared.READING, "calibrator", "cluster")
     written = {"file": file} | {key: options[key] for key in keys if options[key]}

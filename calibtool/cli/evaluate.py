@@ -39,6 +39,12 @@ def command(name: str) -> click.Command:
     metavar="FILE",
     help="Out-of-distribution file: also report how well confidence separates it from FILE.",
 )
+@click.option(
+    "--sets",
+    type=Input(),
+    metavar="JSON",
+    help="Measure these prediction sets instead: coverage and size, also --by COLUMN.",
+)
 @click.option("--plot", is_flag=True, help="Also draw a reliability diagram in the terminal.")
 @click.option("--signatures", is_flag=True, help="Print how to reproduce each number.")
 @click.option("--as", "library", metavar="LIBRARY", help="The numbers that another library gives.")
@@ -54,6 +60,7 @@ def evaluate(
     by: tuple[str, ...],
     calibrator: str | None,
     ood: str | None,
+    sets: str | None,
     plot: bool,
     signatures: bool,
     library: str | None,
@@ -71,6 +78,7 @@ def evaluate(
     calibtool evaluate test.npz --plot
     calibtool evaluate test.npz --metrics all
     calibtool evaluate test.npz --calibrator temperature.json
+    calibtool evaluate test.npz --sets sets.json
     calibtool evaluate test.npz --as torchmetrics
     calibtool evaluate test.parquet --by country --by predicted
     calibtool evaluate test.parquet --cluster user_id
@@ -84,6 +92,11 @@ def evaluate(
     from calibtool.metrics.spec import parse_list
     from calibtool.reports.render import render
 
+    if sets:
+        from calibtool.cli.sets import report_on
+
+        out.show(report_on(file, sets, by, options), format_, output)
+        return
     if library or conventions:
         _alone(click.get_current_context())
     if plot and (format_ != "table" or library or conventions):

@@ -55,6 +55,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Export a calibrator as an ONNX graph, a Python module or a C header.",
         ),
     },
+    "Decide": {
+        "sets": ("sets", "Make prediction sets that hold the label with a promised probability."),
+    },
     "Train": {
         "train": (
             "train",

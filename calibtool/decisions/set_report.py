@@ -138,10 +138,10 @@ class SetRows:
 
     def mean_size(self, resampling: Resampling, cluster: Array | None = None) -> Estimate:
         """Return the mean size of the sets, with its bootstrap interval."""
-        n, value = len(self.size), float(self.size.mean())
+        n, value, most = len(self.size), float(self.size.mean()), float(self.rows.classes or 0)
         draws = resampling.draws(n, cluster)
         if draws is None:
-            return _estimate(SIZE, value, None, n)
+            return _estimate(SIZE, value, None, n, most)
         centred = self.size - value
         (total, weight) = drawn_sums(
             np.arange(n), np.zeros(n, np.int64), 1, [centred, np.ones(n)], draws, cores()
@@ -151,7 +151,7 @@ class SetRows:
         low, high = bootstrap.plain(
             method, value, value + drawn, resampling.level, bootstrap.skewness(centred)
         )
-        return _estimate(SIZE, value, (low, high, float(drawn.std())), n)
+        return _estimate(SIZE, value, (low, high, float(drawn.std())), n, most)
 
     def slice(self, by: str, name: str, index: Array, level: float | None) -> SetSlice:
         """Return the slice of the rows at an index array."""
@@ -285,9 +285,14 @@ def _groups(
 
 
 def _estimate(
-    name: str, value: float, interval: tuple[float, float, float] | None, rows: int
+    name: str,
+    value: float,
+    interval: tuple[float, float, float] | None,
+    rows: int,
+    most: float = 1.0,
 ) -> Estimate:
-    """Return the estimate; `interval` is low, high and the standard error."""
+    """Return the estimate; `interval` is low, high and the standard error, `most` the end of the
+    range."""
     low, high, error = interval or (None, None, None)
     return Estimate(
         name,
@@ -299,5 +304,5 @@ def _estimate(
         signature=f"{name}|rows:{rows}|calibtool:{__version__}",
         error=error,
         least=0.0,
-        most=1.0 if name == COVERAGE else float("inf"),
+        most=most,
     )

@@ -25,6 +25,7 @@ from calibtool.gate.candidate import Candidate, named
 from calibtool.gate.decide import decide, require_value
 from calibtool.gate.outcome import Check, Verdict
 from calibtool.gate.requirement import Requirement
+from calibtool.gate.sets import by_label, set_estimates
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 
@@ -53,7 +54,10 @@ def verdict_by_slice(
     """
     rows = candidate.rows.load()
     whole = candidate.whole()
-    parts = partition(whole, named(requirement.by, rows))
+    if requirement.sets:
+        parts = partition(by_label(whole, requirement.by), requirement.by)
+    else:
+        parts = partition(whole, named(requirement.by, rows))
     if not parts.large:
         raise InputError(f"{whole.source}: {requirement.text}: {parts.apart}")
     few = ""
@@ -95,15 +99,19 @@ def _by_metric(
 ) -> list[Check]:
     """Return the check of each slice for a requirement on a metric."""
     rows = candidate.rows.load()
-    spec = requirement.spec
-    assert spec is not None
+    spec, made = requirement.spec, candidate.sets
     inside = {k: parts.take(rows, k) for k in large}
 
     def measure(k: int, level: float, resamples: int) -> Estimate:
         """Return the estimate of slice `k`."""
         resampling = replace(candidate.resampling, level=level, resamples=resamples)
-        results = candidate.examine([spec], inside[k], resampling)
-        estimate = candidate.estimates(results)[requirement.subject]
+        if requirement.sets:
+            assert made is not None
+            estimates = set_estimates(made.take(parts.index(k)), resampling)
+        else:
+            assert spec is not None
+            estimates = candidate.estimates(candidate.examine([spec], inside[k], resampling))
+        estimate = estimates[requirement.subject]
         require_value(requirement, estimate, f"{rows.source}, {requirement.by} {parts.names[k]}")
         return estimate
 

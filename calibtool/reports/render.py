@@ -26,6 +26,8 @@ TABLES = {
     "Monitoring": "monitoring",
     "Predictions": "predictions",
     "Calibrator": "calibrator",
+    "PredictionSets": "prediction_sets",
+    "SetReport": "set_report",
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }
