@@ -13,9 +13,8 @@ from typing import Any
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import shares_from
 from calibtool.calibrators.nested_maps import from_document, to_document
-from calibtool.data.files.document import Document, Entry
+from calibtool.data.files.document import Entry, require_format
 from calibtool.data.files.write import write_text
-from calibtool.errors import InputError
 from calibtool.version import __version__
 
 FORMAT = "calibtool-calibrator"
@@ -44,29 +43,17 @@ def document_of(calibrator: Any) -> dict[str, Any]:
     }
 
 
-def load(path: str | Path, make: Callable[..., Any], methods: Collection[str]) -> Any:
-    """Read a calibrator file.
+def load(content: Entry, make: Callable[..., Any], methods: Collection[str]) -> Any:
+    """Return the calibrator of a document.
 
     Args:
-        path: the file.
+        content: of a calibrator file, or an entry of another file that holds one.
         make: the class of calibrators.
         methods: names in the registry.
 
-    Raises InputError for anything but a whole calibrator file of a known version.
+    Raises InputError for anything but a whole calibrator of a known version.
     """
-    return read(Document(str(path), "a calibrator file").read_json(), make, methods)
-
-
-def read(content: Entry, make: Callable[..., Any], methods: Collection[str]) -> Any:
-    """Return the calibrator of a document, or of a part of another one; as `load` does."""
-    if content["format"].value != FORMAT:
-        content["format"].fail(repr(FORMAT))
-    version = content["version"].whole(1)
-    if version > VERSION:
-        raise InputError(
-            f"{content.document.file}: has version {version}, this calibtool reads versions up to "
-            f"{VERSION}; update calibtool"
-        )
+    version = require_format(content, FORMAT, VERSION)
     method = content["method"].text(methods)
     classes = _classes(content, version)
     # the map of a calibrator of confidences is that of the two classes wrong and right

@@ -206,20 +206,16 @@ def load_calibrator(path: str | Path) -> Calibrator:
 
     Raises InputError for a file that is not a calibrator, is truncated, or has a newer version.
     """
+    from calibtool.data.files.document import Document
+
+    return calibrator_in(Document(str(path), "a calibrator file").read_json())
+
+
+def calibrator_in(content: Entry) -> Calibrator:
+    """Return the calibrator of a document, or of an entry of one; raise InputError for no whole
+    calibrator of a known version."""
     from calibtool.calibrators import calibrator_file
     from calibtool.calibrators.calibrator import Calibrator
 
-    loaded: Calibrator = calibrator_file.load(path, Calibrator, METHODS)
+    loaded: Calibrator = calibrator_file.load(content, Calibrator, METHODS)
     return loaded
-
-
-def calibrator_of(content: Entry) -> Calibrator:
-    """Return the calibrator that a part of another document holds.
-
-    Raises InputError for anything but a whole calibrator of a known version.
-    """
-    from calibtool.calibrators import calibrator_file
-    from calibtool.calibrators.calibrator import Calibrator
-
-    held: Calibrator = calibrator_file.read(content, Calibrator, METHODS)
-    return held

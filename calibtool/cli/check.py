@@ -133,7 +133,6 @@ def check(
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.data.slicing import names_in
-    from calibtool.decisions.prediction_sets import load_sets
     from calibtool.gate import check as gate
     from calibtool.gate import requirement
 
@@ -148,12 +147,11 @@ def check(
     requirements = [*settings.require, *(requirement.parse_requirement(text) for text in require)]
     over_time = [r for r in requirements if r.evidence]
     periods = _periods(options, over_time)
-    source = fitted = other = sets = None
+    source = fitted = other = None
     if over_time and len(over_time) == len(requirements):
         _refuse_predictions(options, over_time[0].text)
     else:
         fitted = load_calibrator(path) if (path := options.pop("calibrator")) else None
-        sets = load_sets(path) if (path := options.pop("sets")) else None
         source, other = _sources(options, fitted.columns if fitted else ())
     by, inconclusive = options.pop("by"), options.pop("inconclusive")
     if by is not None:
@@ -166,7 +164,6 @@ def check(
             calibrator=fitted,
             baseline=other,
             periods=periods,
-            sets=sets,
             progress=progress,
             **options,
         )
@@ -213,8 +210,9 @@ def _sources(
     options: dict[str, Any], columns: Sequence[str]
 ) -> tuple[Readable, Readable | Saved | None]:
     """Return the predictions, with further columns, and the baseline; remove the options that name
-    them. Both are read by the same keys."""
+    them. Both are read by the same keys. Prediction sets are loaded in place."""
     from calibtool.data.files.open import open_source
+    from calibtool.decisions.prediction_sets import load_sets
     from calibtool.errors import UsageError
     from calibtool.gate.baseline import read_saved
 
@@ -222,6 +220,8 @@ def _sources(
     if not file:
         raise UsageError("no FILE to check; give one, or set `file` in [tool.calibtool.check]")
     choice = shared.choice(options)
+    if options["sets"]:
+        options["sets"] = load_sets(options["sets"])
     source = shared.opened(file, choice, columns)
     if not baseline:
         return source, None
@@ -290,7 +290,7 @@ def _init(
     if any(others) or options["by"] is not None:
         raise UsageError(
             "--init cannot be combined with --require, --config, --baseline, --sets or --by; it "
-            "writes requirements from FILE alone, and others can be added to the file that it writes"
+            "writes requirements from FILE alone, and others can be added to the file it writes"
         )
     keys = (*shared.READING, "calibrator", "cluster")
     written = {"file": file} | {key: options[key] for key in keys if options[key]}

@@ -87,14 +87,13 @@ def evaluate(
     """
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
+    from calibtool.cli.sets import report_on
     from calibtool.errors import UsageError
     from calibtool.evaluation.evaluate import evaluate as measure
     from calibtool.metrics.spec import parse_list
     from calibtool.reports.render import render
 
     if sets:
-        from calibtool.cli.sets import report_on
-
         out.show(report_on(file, sets, by, options), format_, output)
         return
     if library or conventions:

@@ -47,16 +47,22 @@ def export(calibrator: str, to: str, output: str, kind: Any, **options: Any) -> 
     """
     from pathlib import Path
 
+    from calibtool.calibrators.calibrator import Calibrator
     from calibtool.calibrators.export.write import export as export_calibrator
-    from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.data.files.write import whole_file
+    from calibtool.decisions.applied import load_applied
     from calibtool.errors import UsageError
 
     target = TARGETS[to]
     if Path(output).suffix.lower() != target.suffix:
         raise UsageError(f"{output}: the file of {target.title} must end in {target.suffix}")
-    fitted = load_calibrator(calibrator)
+    fitted = load_applied(calibrator)
+    if not isinstance(fitted, Calibrator):
+        raise UsageError(
+            f"{calibrator}: holds {fitted.describe()}, which cannot be exported; export a "
+            "calibrator"
+        )
     kind = kind or fitted.fitted.kind or "logits"
     data = export_calibrator(fitted, to, kind=kind, source=calibrator, **options)
     with whole_file(output) as file:

@@ -17,9 +17,11 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.fitted import digest_of
+from calibtool.data.class_sets import class_sets
 from calibtool.data.files.document import Document, Entry
 from calibtool.data.predictions import Predictions
 from calibtool.decisions import sets_file
+from calibtool.decisions.applied import add_columns
 from calibtool.decisions.calibrated_rows import calibrated
 from calibtool.decisions.coverage_promise import (
     Promise,
@@ -33,6 +35,7 @@ from calibtool.formatting import counted, joined, percent
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Shown
 
+COLUMN = "set"  # that `calibtool apply` writes
 _LISTED = 5  # classes that a message names; more would not be read
 
 
@@ -62,7 +65,17 @@ class PredictionSets(Shown):
     kind: str = ""
     fingerprint: str = ""
 
-    def __call__(self, predictions: Predictions) -> Array:
+    def __call__(self, predictions: Predictions) -> Predictions:
+        """Return the predictions with a column `set`: per row the classes of its set, by name or,
+        without names, by number.
+
+        Raises NotAvailableError for confidences alone, UsageError for other classes or where there
+        is a column `set` already.
+        """
+        names: Sequence[Any] = predictions.class_names or range(self.classes)
+        return add_columns(predictions, {COLUMN: class_sets(self.inside(predictions), names)})
+
+    def inside(self, predictions: Predictions) -> Array:
         """Return whether each class is in the set of each row, (N, K) bool.
 
         Raises NotAvailableError for confidences alone, UsageError for other classes.
@@ -70,6 +83,10 @@ class PredictionSets(Shown):
         self.require_classes(predictions)
         after = predictions if self.calibrator is None else self.calibrator(predictions)
         return np.asarray(self.score.of(after, USE) <= self.quantiles)
+
+    def notes_on(self, predictions: Predictions) -> list[str]:
+        """Return what a user should know of these rows when sets are made of them."""
+        return [] if self.calibrator is None else self.calibrator.notes_on(predictions)
 
     @property
     def per_class(self) -> bool:

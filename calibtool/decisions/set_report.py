@@ -115,7 +115,7 @@ class SetRows:
     @classmethod
     def of(cls, sets: PredictionSets, rows: Predictions) -> SetRows:
         """Make the sets of rows. Raises what `require_labelled` and `PredictionSets` raise."""
-        inside = sets(require_labelled(rows))
+        inside = sets.inside(require_labelled(rows))
         return cls(rows, inside.sum(axis=1), inside[np.arange(rows.rows), rows.labels])
 
     def take(self, index: Array) -> SetRows:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from calibtool.calibrators.calibrator_file import compact
-from calibtool.calibrators.fit import calibrator_of
-from calibtool.data.files.document import Entry
+from calibtool.calibrators.fit import calibrator_in
+from calibtool.data.files.document import Entry, require_format
 from calibtool.data.files.write import write_text
 from calibtool.decisions.coverage_promise import fewest_rows
 from calibtool.decisions.set_scores import METHODS, MOST_PENALTY, RANDOMIZED, SetScore
-from calibtool.errors import InputError
 from calibtool.evaluation.resampling import MOST_SEED
 from calibtool.version import __version__
 
@@ -60,14 +59,7 @@ def read(content: Entry, make: Callable[..., Any]) -> Any:
 
     Raises InputError for anything but a whole document of a known version.
     """
-    if content["format"].value != FORMAT:
-        content["format"].fail(repr(FORMAT))
-    version = content["version"].whole(1)
-    if version > VERSION:
-        raise InputError(
-            f"{content.document.file}: has version {version}, this calibtool reads versions up to "
-            f"{VERSION}; update calibtool"
-        )
+    require_format(content, FORMAT, VERSION)
     coverage = content["coverage"].number(0, 1, inside=True)
     classes = content["classes"].whole(2)
     per_class = content["per_class"].flag()
@@ -78,7 +70,7 @@ def read(content: Entry, make: Callable[..., Any]) -> Any:
     )  # a sum of probabilities, and the penalty of the last rank
     names = content.get("class_names")
     held = content.get("calibrator")
-    calibrator = None if held is None else calibrator_of(held)
+    calibrator = None if held is None else calibrator_in(held)
     if calibrator is not None and calibrator.classes != classes:
         content["calibrator"]["classes"].fail(f"{classes:,}, as the sets have")
     fitted = content["fitted"]

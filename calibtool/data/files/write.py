@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from calibtool.data.class_sets import as_json, as_matrix, is_sets
 from calibtool.data.files.part_file import part_file
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
@@ -131,6 +132,7 @@ def write_predictions(
             f"{target}: cannot write files with suffix {target.suffix!r}; expected one of {known}"
         )
     columns = {**predictions.extra, **_columns(predictions)} if columns is None else columns
+    columns = {name: _held(array, predictions, target) for name, array in columns.items()}
     deep = [name for name, array in columns.items() if array.ndim > 2]
     if deep and target.suffix.lower() != ".npz":
         raise UsageError(
@@ -145,6 +147,14 @@ def write_predictions(
         )
     with whole_file(target) as file:
         writer(file, columns, predictions.class_names, label)
+
+
+def _held(array: Array, predictions: Predictions, target: Path) -> Array:
+    """Return a column as a file can hold it: one of sets as the module of these says."""
+    suffix = target.suffix.lower()
+    if suffix == ".npz" and is_sets(array):
+        return as_matrix(array, predictions.class_names or range(predictions.classes or 0))
+    return as_json(array) if suffix == ".csv" and is_sets(array) else array
 
 
 def _columns(predictions: Predictions) -> dict[str, Array]:
@@ -178,6 +188,9 @@ def _table(columns: Mapping[str, Array], names: tuple[str, ...] | None, label: s
         elif name == label and names:
             codes = pa.array(array.astype(np.int32))
             arrays[name] = pa.DictionaryArray.from_arrays(codes, list(names))
+        elif is_sets(array):  # with the type of its items, which empty sets do not tell
+            item = pa.string() if names else pa.int64()
+            arrays[name] = pa.array(array.tolist(), pa.list_(item))
         else:
             arrays[name] = pa.array(array)
     return pa.table(arrays)
