@@ -65,7 +65,7 @@ class SetReport(Shown):
         whole: all rows.
         size: the mean size, with its interval.
         single_right: the share of the sets with one class that hold the label; None without any.
-        expected: between which shares the coverage of so many rows lies with probability `level`
+        expected: between which shares the coverage of this many rows lies with probability `level`
             if the promise holds, over the rows that set the threshold and these (beta-binomial);
             None where each class has its own threshold.
         p_value: the probability that so few rows, or fewer, are covered if the promise holds; None
