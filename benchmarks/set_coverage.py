@@ -5,9 +5,9 @@
 Each data set has n rows that set the threshold and 1,000 new ones, of four classes, from an
 overconfident model that underrates the last class. `coverage` is the mean over data sets of the
 covered share of new rows; `expected` is k / (n + 1), what it is where no two scores are equal, and
-`error` the standard error of the mean. `inside` is the share of data sets whose coverage lies in the
-95 % range that is told beforehand (beta-binomial). `worst` is the mean coverage of the class that
-is covered least. The data "ties" have probabilities rounded to tenths. Writes
+`error` the standard error of the mean. `inside` is the share of data sets whose coverage lies in
+the 95 % range that is told beforehand (beta-binomial). `worst` is the mean coverage of the class
+that is covered least. The data "ties" have probabilities rounded to tenths. Writes
 results/set_coverage.json, and prints it as a table.
 """
 

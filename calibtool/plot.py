@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from calibtool.diagrams.gain import GainDiagram
     from calibtool.diagrams.reliability import Reliability
     from calibtool.diagrams.risk_coverage import RiskCoverage
+    from calibtool.diagrams.sets import Sets
     from calibtool.diagrams.shift import Shift
     from calibtool.diagrams.temperature import Temperature
 
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     gain: Plot[GainDiagram]
     reliability: Plot[Reliability]
     risk_coverage: Plot[RiskCoverage]
+    sets: Plot[Sets]
     shift: Plot[Shift]
     temperature: Plot[Temperature]
 

@@ -250,8 +250,9 @@ def require_other_rows(sets: PredictionSets, rows: Predictions) -> None:
 def _classes(made: SetRows, sets: PredictionSets, level: float) -> tuple[SetSlice, ...]:
     labels = made.rows.labels
     assert labels is not None
+    names = made.rows.class_names or [sets.name_of(k) for k in range(sets.classes)]
     return tuple(
-        made.slice("class", sets.name_of(k), np.flatnonzero(labels == k), level)
+        made.slice("class", names[k], np.flatnonzero(labels == k), level)
         for k in np.unique(labels).tolist()
     )
 

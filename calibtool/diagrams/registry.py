@@ -79,6 +79,13 @@ KINDS: dict[str, Kind] = {
         (1, None),
         "El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017",
     ),
+    "sets": Kind(
+        "Sizes of prediction sets, and their coverage by class or size.",
+        "Where sets cover fewer labels than they promise, and what coverage costs in size. Several "
+        "files of sets draw coverage and mean size against the promise.",
+        ONE,
+        "Angelopoulos et al. 2021; as `calibtool evaluate --sets`",
+    ),
     "shift": Kind(
         "Calibration over a column of numbers or times.",
         "Mean confidence, accuracy and ECE of stretches of about as many rows each.",

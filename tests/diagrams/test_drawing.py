@@ -16,6 +16,12 @@ from calibtool.diagrams.style import inches
 
 FEW = {"resamples": 60}
 ROWS = 600
+NAMES = ("a $5 class", "<b>", "c_d^e", "a class with a long name indeed")
+OTHER = replace(simulate(ROWS, 4, seed=4), class_names=NAMES)  # the rows that set a threshold
+RULES = [
+    *(ct.fit_sets(OTHER, coverage, "aps") for coverage in (0.8, 0.9, 0.95)),
+    *(ct.fit_sets(OTHER, coverage, "lac") for coverage in (0.8, 0.95)),
+]
 # kind -> options of the data; by what to call a variant
 VARIANTS = {
     "reliability": ("reliability", {}),
@@ -33,6 +39,9 @@ VARIANTS = {
     "temperature": ("temperature", {}),
     "risk-coverage": ("risk-coverage", {}),
     "risk-coverage overlaid": ("risk-coverage", {}),
+    "sets": ("sets", {"sets": RULES[:1]}),
+    "sets by size": ("sets", {"sets": RULES[1], "by": "size"}),
+    "sets beside one another": ("sets", {"sets": RULES}),
     "shift": ("shift", {"over": "age"}),
     "shift in time": ("shift", {"over": "day"}),
     "gain": ("gain", {"methods": ["temperature", "isotonic", "vector"]}),
@@ -50,8 +59,7 @@ def predictions() -> ct.Predictions:
         "age": rng.integers(18, 90, ROWS),
         "day": days.astype(str),
     }
-    names = ("a $5 class", "<b>", "c_d^e", "a class with a long name indeed")
-    return replace(made, extra=extra, class_names=names, source="folder/test set.npz")
+    return replace(made, extra=extra, class_names=NAMES, source="folder/test set.npz")
 
 
 @pytest.fixture(scope="module")

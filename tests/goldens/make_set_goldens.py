@@ -10,10 +10,10 @@ them are exact in float32, in which TorchCP computes. No two probabilities of a 
 libraries order equal ones differently.
 
 TorchCP imports torchsort, a compiled package that only its losses use, and torch_geometric for
-graphs: its classification is loaded without either. The draws are put in the place of torch.rand and of puncc's and MAPIE's generators. Not asked:
-MAPIE's RAPS, which chooses its penalty on a part of the rows; puncc's deterministic sets, which
-hold one class more than the scores say; puncc's randomised RAPS, which spreads the penalty over the
-draw. Of these two the scores are asked.
+graphs: its classification is loaded without either. The draws are put in the place of torch.rand
+and of the generators of puncc and MAPIE. Not asked: MAPIE's RAPS, which chooses its penalty on a
+part of the rows; puncc's deterministic sets, which hold one class more than the scores say; puncc's
+randomised RAPS, which spreads the penalty over the draw. Of puncc's RAPS the scores are asked.
 """
 
 import json
@@ -153,7 +153,7 @@ def puncc(data):
     from deel.puncc.classification import APS, LAC
 
     class Fixed(BasePredictor):
-        def predict(self, X, **_):
+        def predict(self, X, **_):  # noqa: N803, puncc's own name
             return X
 
     def draws(self, shape):
