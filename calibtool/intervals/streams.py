@@ -51,6 +51,9 @@ class Stream(IntEnum):
     HALVES = 0x5EED0045  # rows that are searched for slices; the others confirm
     PERIOD = 0x5EED0046  # bins of a period
 
+    # decisions
+    EQUAL_SCORES = 0x5EED0062  # order of rows with equal scores, in tests of thresholds
+
     # train
     SPLIT = 0x5EED0051  # rows set aside: class
     ORDER = 0x5EED0052  # order of rows: epoch
