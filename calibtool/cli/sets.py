@@ -73,6 +73,12 @@ def command(name: str) -> click.Command:
     metavar="JSON",
     help="Apply this calibrator first, here and wherever the sets are used.",
 )
+@click.option(
+    "--cross-fit",
+    is_flag=True,
+    help="Calibrate each row by fits of the same method that did not see it, so that --calibrator "
+    "may have been fitted on FILE.",
+)
 @shared.form
 @shared.reading
 def sets(

@@ -53,6 +53,7 @@ class PredictionSets(Shown):
         calibrator: applied to the predictions first, or None.
         kind: of the values that set the quantiles, "logits" or "probs".
         fingerprint: of the rows that set the quantiles, see `Digest.fingerprint`.
+        notes: what a user should know of how they were set, one sentence each.
     """
 
     coverage: float
@@ -64,6 +65,7 @@ class PredictionSets(Shown):
     calibrator: Calibrator | None = None
     kind: str = ""
     fingerprint: str = ""
+    notes: tuple[str, ...] = ()
 
     def __call__(self, predictions: Predictions) -> Predictions:
         """Return the predictions with a column `set`: per row the classes of its set, by name or,
@@ -154,6 +156,7 @@ def fit_sets(
     penalty: float = PENALTY,
     k_reg: int = K_REG,
     calibrator: Calibrator | None = None,
+    cross_fit: bool = False,
     **keys: Any,
 ) -> PredictionSets:
     """Set the threshold of prediction sets by labelled rows.
@@ -169,6 +172,8 @@ def fit_sets(
         seed: of the random shares.
         penalty, k_reg: of `raps`: a class costs `penalty` more per rank beyond `k_reg`.
         calibrator: applied to the predictions first, here and wherever the sets are used.
+        cross_fit: set the threshold on rows that are calibrated by fits of the same method which
+            did not see them, so that the calibrator may have been fitted on these rows.
         keys: which column has which role, as for `ct.load`.
 
     Raises UsageError for options that cannot be, weighted rows, or a calibrator fitted on the same
@@ -190,7 +195,8 @@ def fit_sets(
     if calibrator is not None and hasattr(data, "also"):
         data = data.also(calibrator.columns)
     rows = require_labelled(data.load())
-    scores = score.of_labels(calibrated(rows, calibrator), FIT)
+    after, notes = calibrated(rows, calibrator, cross_fit=cross_fit)
+    scores = score.of_labels(after, FIT)
     assert rows.labels is not None
     classes = int(rows.classes or 0)
     parts = [scores[rows.labels == k] for k in range(classes)] if per_class else [scores]
@@ -207,6 +213,7 @@ def fit_sets(
         calibrator,
         rows.kind,
         digest_of(rows).fingerprint,
+        tuple(notes),
     )
 
 

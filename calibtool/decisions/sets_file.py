@@ -44,6 +44,7 @@ def document_of(sets: Any) -> dict[str, Any]:
         "fitted": {
             "kind": sets.kind,
             "fingerprint": sets.fingerprint,
+            "notes": list(sets.notes),
             "calibtool": __version__,
         },
         "calibrator": None if sets.calibrator is None else sets.calibrator.document(),
@@ -85,6 +86,7 @@ def read(content: Entry, make: Callable[..., Any]) -> Any:
         calibrator,
         fitted["kind"].text(("logits", "probs")),
         fitted["fingerprint"].text(),
+        fitted["notes"].texts(),
     )
 
 

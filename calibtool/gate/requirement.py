@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
 from dataclasses import dataclass
 
 from calibtool.analysis.significance.registry import TESTS
+from calibtool.decisions.limit import PATTERN, RELATIONS, limit_of
 from calibtool.errors import UsageError, near
 from calibtool.metrics.spec import Spec, parse
 
-RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
-_REQUIREMENT = re.compile(
-    r"\s*(.+?)\s*(<=|>=|<|>)\s*([^<>=\s]+?)\s*(%?)\s*(?:\sby\s+(.+?))?\s*", re.DOTALL
-)
+_REQUIREMENT = re.compile(PATTERN + r"(?:\sby\s+(.+?))?\s*", re.DOTALL)
 _WORST = re.compile(r"worst\s*\(\s*(.+?)\s+by\s+([^()]+?)\s*\)", re.DOTALL)
 _OF = re.compile(r"(delta|p|e)\s*\(\s*(.+?)\s*\)", re.DOTALL)
 
@@ -127,7 +124,7 @@ def parse_requirement(text: str) -> Requirement:
             "such as 'ece <= 0.03', 'delta(nll) <= 0.005' or 'ece <= 0.05 by country'"
         )
     subject, relation, number, percent, by = match.groups()
-    threshold = _number(text, number, percent)
+    threshold = limit_of(number, percent, f"requirement {text!r}")
     worst = _WORST.fullmatch(subject)
     if worst and by:
         raise UsageError(f"requirement {text!r}: worst(... by {worst[2]}) has its own `by`")
@@ -154,16 +151,6 @@ def parse_requirement(text: str) -> Requirement:
     spec = parse(of[2] if of else subject)
     requirement = Requirement(relation, threshold, spec, delta, by=by or "", worst=bool(worst))
     return _possible(requirement, text, number, percent)
-
-
-def _number(text: str, number: str, percent: str) -> float:
-    try:
-        threshold = float(number) / (100 if percent else 1)
-    except ValueError:
-        raise UsageError(f"requirement {text!r}: {number!r} is not a number") from None
-    if not math.isfinite(threshold):
-        raise UsageError(f"requirement {text!r}: the threshold must be finite")
-    return threshold
 
 
 def _possible(requirement: Requirement, text: str, number: str, percent: str) -> Requirement:

@@ -53,6 +53,7 @@ class Stream(IntEnum):
 
     # decisions
     SETS = 0x5EED0061  # how much of a class's own probability counts: 0 fit or 1 use, block of rows
+    EQUAL_SCORES = 0x5EED0062  # order of rows with equal scores, in tests of thresholds
 
     # train
     SPLIT = 0x5EED0051  # rows set aside: class

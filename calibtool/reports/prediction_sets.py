@@ -76,6 +76,7 @@ def _notes(sets: PredictionSets, more: int) -> Iterator[str | Note]:
         yield Note(f"{more:,} more classes: --format json or csv.", "quiet")
     if sets.calibrator is not None:
         yield f"Calibrated first, by {sets.calibrator.describe()}."
+    yield from (f"Note: {note}" for note in sets.notes)
     ranks = sets.score.k_reg
     if sets.score.method == "raps" and ranks >= sets.classes:
         yield (
