@@ -39,8 +39,8 @@ def calibrated(
             f"--cross-fit: {calibrator.describe()} could not be fitted again: {error}"
         ) from error
     note = (
-        "The threshold was chosen on rows that were calibrated by fits to the other four fifths, and is "
-        "applied after the calibrator of all rows: the promise holds as far as these agree."
+        "The threshold was chosen on rows that were calibrated by fits to the other four fifths, "
+        "and is applied after the calibrator of all rows: the promise holds as far as these agree."
     )
     return fitted(numbered), [note]
 

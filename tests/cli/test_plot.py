@@ -15,7 +15,11 @@ import calibtool as ct
 from calibtool.diagrams.registry import KINDS
 
 FEW = ("--resamples", "40")
-NEEDS = {"shift": ("--over", "when"), "gain": ("--methods", "temperature,isotonic")}
+NEEDS = {
+    "shift": ("--over", "when"),
+    "gain": ("--methods", "temperature,isotonic"),
+    "sets": ("--sets", "sets.json"),
+}
 
 
 @pytest.fixture
@@ -29,6 +33,8 @@ def dated(data) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_from_the_command_line(kind, run, dated, calibrator):
     files = [dated]
+    if kind == "sets":
+        ct.fit_sets(ct.load(dated).take(slice(0, 100))).save("sets.json")
     if kind == "compare":
         ct.fit("vector", ct.load(dated))(ct.load(dated))
         assert run("apply", calibrator, dated, "-o", "other.npz").code == 0

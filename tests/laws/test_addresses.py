@@ -37,7 +37,7 @@ NO_ADDRESS = {
     *("NAME", "PERIOD", "REQUIREMENT", "TASK", "TEXT", "W", "WIDTH", None),
 }
 # what an argument is given where another parameter has the address
-GOOD = {"calibrator": ("cal.json",), "names": (), "folder": ()}
+GOOD = {**dict.fromkeys(("calibrator", "document"), ("cal.json",)), "names": (), "folder": ()}
 GOOD |= dict.fromkeys(("file", "files", "pattern"), ("good.npz",))
 # what a command needs besides to reach its files
 NEEDS = {
@@ -45,6 +45,7 @@ NEEDS = {
     "export": {"--to": "python"},
     "train": {"--data": "good.npz", "--inputs": "logits", "--out": "run", "--epochs": "1"},
     "compare": {"--reference": "good.npz"},
+    "plot": {"--sets": "sets.json"},
 }
 
 
@@ -107,6 +108,7 @@ def test_credentials_are_shown_by_no_command(at, tmp_path, monkeypatch, capsys):
     logits = np.random.default_rng(0).normal(size=(40, 3)) + np.eye(3)[labels]
     np.savez("good.npz", logits=logits, labels=labels)
     ct.fit("temperature", ct.Predictions.from_logits(logits, labels)).save("cal.json")
+    ct.fit_sets(ct.Predictions.from_logits(logits[1:], labels[1:])).save("sets.json")
     name, command = COMMANDS[at]
     for k, parameter in enumerate(addresses(command)):
         for address in ADDRESSES[(at + k) % 2 :: 2]:  # commands share options: all meet every one

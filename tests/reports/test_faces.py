@@ -58,6 +58,8 @@ RESULTS = {
     "TestResults": lambda: ct.significance(rows(), tests="cox,spiegelhalter", **FEW),
     "Predictions": rows,
     "Calibrator": lambda: ct.fit("temperature", rows(3)),
+    "PredictionSets": lambda: ct.fit_sets(rows(3)),
+    "SetReport": lambda: ct.evaluate_sets(rows(), ct.fit_sets(rows(seed=1)), "place", **FEW),
     "LibraryReport": lambda: LibraryReport("test.npz", reproduce("netcal", rows())),
     "LibraryComparison": lambda: LibraryComparison(
         "test.npz", spread(rows()), ct.evaluate(rows(), ["ece"], **FEW)["ece"]

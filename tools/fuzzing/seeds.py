@@ -189,6 +189,7 @@ def of_documents(folder: Path) -> dict[str, list[Seed]]:
         _run("check", f"{GOOD}/multi.npz", "--init", toml, "--resamples", "20")
         seeds["toml"] = [Seed(data) for data in (Path(toml).read_bytes(), NEWEST_TOML, TOOL_TOML)]
         seeds["calibrator"] = _calibrators()
+        seeds["sets"] = _sets()
         seeds["labels"] = [Seed(npy(np.load(f"{GOOD}/labels.npy").astype(t))) for t in ("i8", "u1")]
     return seeds
 
@@ -227,6 +228,17 @@ def _calibrators() -> list[Seed]:
         if ".expected" not in path.name and len(data) <= LARGEST:
             two = json.loads(data)["classes"] == 2
             seeds.append(Seed(data, f"{GOOD}/{'two' if two else 'multi'}.npz"))
+    return seeds
+
+
+def _sets() -> list[Seed]:
+    """Return files of prediction sets, with predictions of their classes."""
+    seeds = []
+    for name in ("multi", "two"):
+        rule = f"{GOOD}/{name}-sets.json"
+        for more in ("--per-class", f"--calibrator {GOOD}/{name}-calibrator.json", ""):
+            _run("sets", f"{GOOD}/{name}.npz", "-o", rule, "--coverage", "0.6", *more.split())
+            seeds.append(Seed(Path(rule).read_bytes(), f"{GOOD}/{name}.npz"))
     return seeds
 
 
