@@ -69,7 +69,10 @@ def read(content: Entry, make: Callable[..., Any]) -> Any:
     largest = (
         1 + score.penalty * classes
     )  # a sum of probabilities, and the penalty of the last rank
-    names = content.get("class_names")
+    listed = content.get("class_names")
+    names = tuple(name.text() for name in listed.items(classes)) if listed else None
+    if names and len(set(names)) < classes:
+        content["class_names"].fail("different names")
     held = content.get("calibrator")
     calibrator = None if held is None else calibrator_in(held)
     if calibrator is not None and calibrator.classes != classes:
@@ -82,7 +85,7 @@ def read(content: Entry, make: Callable[..., Any]) -> Any:
         content["quantiles"].numbers(thresholds, least=0, most=largest * (1 + 1e-6)),
         tuple(item.whole(fewest_rows(coverage)) for item in content["rows"].items(thresholds)),
         classes,
-        names and tuple(name.text() for name in names.items(classes)),
+        names,
         calibrator,
         fitted["kind"].text(("logits", "probs")),
         fitted["fingerprint"].text(),
