@@ -22,6 +22,7 @@ _HOME = {
     "Summary": "calibtool.streaming.summary",
     "cells": "calibtool.streaming.summarize",
     "check": "calibtool.gate.check",
+    "choose_threshold": "calibtool.decisions.choose",
     "compare": "calibtool.analysis.comparison",
     "evaluate": "calibtool.evaluation.evaluate",
     "evaluate_by": "calibtool.analysis.slices",
@@ -30,6 +31,7 @@ _HOME = {
     "load": "calibtool.data.files.open",
     "load_calibrator": "calibtool.calibrators.fit",
     "load_cells": "calibtool.streaming.cells_file",
+    "load_threshold": "calibtool.decisions.threshold",
     "read": "calibtool.streaming.read",
     "monitor": "calibtool.analysis.monitoring.monitor",
     "save_cells": "calibtool.streaming.cells_file",
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
     from calibtool.data.files.open import load as load
     from calibtool.data.files.open import scan as scan
     from calibtool.data.predictions import Predictions as Predictions
+    from calibtool.decisions.choose import choose_threshold as choose_threshold
+    from calibtool.decisions.threshold import load_threshold as load_threshold
     from calibtool.errors import CalibtoolError as CalibtoolError
     from calibtool.evaluation.evaluate import evaluate as evaluate
     from calibtool.evaluation.report import Report as Report

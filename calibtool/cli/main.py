@@ -55,6 +55,12 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Export a calibrator as an ONNX graph, a Python module or a C header.",
         ),
     },
+    "Decide": {
+        "threshold": (
+            "threshold",
+            "Choose a threshold that keeps a promise: accuracy, risk, precision ...",
+        ),
+    },
     "Train": {
         "train": (
             "train",

@@ -32,6 +32,7 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "file": (str, ()),
     "calibrator": (str, ()),
     "baseline": (str, ()),
+    "threshold": (str, ()),
     "mode": (str, MODES),
     "inconclusive": (str, ("pass", "fail")),
     "id": (str, ()),

@@ -26,6 +26,7 @@ TABLES = {
     "Monitoring": "monitoring",
     "Predictions": "predictions",
     "Calibrator": "calibrator",
+    "Threshold": "threshold",
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }
