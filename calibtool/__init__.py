@@ -23,6 +23,7 @@ _HOME = {
     "Summary": "calibtool.streaming.summary",
     "cells": "calibtool.streaming.summarize",
     "check": "calibtool.gate.check",
+    "choose_threshold": "calibtool.decisions.choose",
     "compare": "calibtool.analysis.comparison",
     "evaluate": "calibtool.evaluation.evaluate",
     "evaluate_by": "calibtool.analysis.slices",
@@ -34,6 +35,7 @@ _HOME = {
     "load_calibrator": "calibtool.calibrators.fit",
     "load_cells": "calibtool.streaming.cells_file",
     "load_sets": "calibtool.decisions.prediction_sets",
+    "load_threshold": "calibtool.decisions.threshold",
     "read": "calibtool.streaming.read",
     "monitor": "calibtool.analysis.monitoring.monitor",
     "save_cells": "calibtool.streaming.cells_file",
@@ -65,10 +67,12 @@ if TYPE_CHECKING:
     from calibtool.data.files.open import load as load
     from calibtool.data.files.open import scan as scan
     from calibtool.data.predictions import Predictions as Predictions
+    from calibtool.decisions.choose import choose_threshold as choose_threshold
     from calibtool.decisions.prediction_sets import PredictionSets as PredictionSets
     from calibtool.decisions.prediction_sets import fit_sets as fit_sets
     from calibtool.decisions.prediction_sets import load_sets as load_sets
     from calibtool.decisions.set_report import evaluate_sets as evaluate_sets
+    from calibtool.decisions.threshold import load_threshold as load_threshold
     from calibtool.errors import CalibtoolError as CalibtoolError
     from calibtool.evaluation.evaluate import evaluate as evaluate
     from calibtool.evaluation.report import Report as Report

@@ -57,13 +57,15 @@ def apply(
     interval: bool,
     **options: Any,
 ) -> None:
-    """Apply the calibrator in DOCUMENT to the predictions in FILE.
+    """Apply the calibrator or the threshold in DOCUMENT to the predictions in FILE.
 
-    Labels are not needed. Every column keeps its name: the calibrated values take the place of the
-    values that were read, so that the next command takes the same options.
+    Labels are not needed. Every column keeps its name: calibrated values take the place of the
+    values that were read, so that the next command takes the same options. A threshold leaves the
+    values as they are, and adds the columns `prediction` and `accepted`.
 
     \b
     calibtool apply temperature.json test.npz -o calibrated.npz
+    calibtool apply threshold.json test.npz -o decided.parquet
     """
     from calibtool.calibrators.calibrator import Calibrator
     from calibtool.cli import output as out
@@ -71,6 +73,7 @@ def apply(
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import write_predictions
     from calibtool.decisions.applied import load_applied
+    from calibtool.decisions.threshold import Threshold
 
     applied = load_applied(document)
     if not isinstance(applied, Calibrator):
@@ -81,6 +84,8 @@ def apply(
         out.tell(f"Left out: {name} ({reason})")
     source.table.optional |= frozenset(extra)
     before = source.also(extra).load()
+    if isinstance(applied, Threshold):
+        applied.require_question(source.choice.question, before.source)
     after = applied(before)
     if isinstance(applied, Calibrator):
         after = _calibrated(applied, document, before, after, write=write, interval=interval)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap")
 # settings of a configuration that name files which are read
-READ = ("file", "baseline", "calibrator", "sets", "labels_file")
+READ = ("file", "baseline", "calibrator", "threshold", "sets", "labels_file")
 CODES = {"pass": OK, "fail": FAILED, "inconclusive": INCONCLUSIVE}
 LOGS = ("mlflow", "wandb")
 
@@ -75,6 +75,12 @@ def command(name: str) -> click.Command:
     type=Input(),
     metavar="JSON",
     help="Apply this calibrator to FILE before checking.",
+)
+@click.option(
+    "--threshold",
+    type=Input(),
+    metavar="JSON",
+    help="Check that what this threshold accepts still meets its target.",
 )
 @click.option(
     "--sets",
@@ -128,17 +134,19 @@ def check(
     calibtool check test.npz --require "p(spiegelhalter) >= 0.01"
     calibtool check test.npz --sets sets.json --require "set-coverage >= 0.88"
     calibtool check 'scores/day=*' --every day --require "e(change) < 20"
+    calibtool check new.npz --threshold threshold.json --mode prove
     calibtool check test.npz --init calibtool.toml
     """
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.data.slicing import names_in
+    from calibtool.decisions.threshold import load_threshold
     from calibtool.gate import check as gate
     from calibtool.gate import requirement
 
     if init:
         return _init(init, file, require, config, options)
-    settings = _config(ctx, config, require)
+    settings = _config(ctx, config, typed=bool(require or options["threshold"]))
     options = _merged(ctx, settings.options, {"file": file, **options})
     options["id_"] = shared.matching(options)
     for key in READ:
@@ -148,7 +156,8 @@ def check(
     over_time = [r for r in requirements if r.evidence]
     periods = _periods(options, over_time)
     source = fitted = other = None
-    if over_time and len(over_time) == len(requirements):
+    promised = load_threshold(path) if (path := options.pop("threshold")) else None
+    if over_time and len(over_time) == len(requirements) and promised is None:
         _refuse_predictions(options, over_time[0].text)
     else:
         fitted = load_calibrator(path) if (path := options.pop("calibrator")) else None
@@ -164,6 +173,7 @@ def check(
             calibrator=fitted,
             baseline=other,
             periods=periods,
+            threshold=promised,
             progress=progress,
             **options,
         )
@@ -179,14 +189,14 @@ def check(
     return CODES[outcome.decision]
 
 
-def _config(ctx: click.Context, config: str | None, require: tuple[str, ...]) -> Config:
-    """Return the configuration: of the named file, or of one in this folder if no --require is
-    given."""
+def _config(ctx: click.Context, config: str | None, *, typed: bool) -> Config:
+    """Return the configuration: of the named file, or of one in this folder unless a requirement was
+    typed."""
     from calibtool.errors import UsageError
     from calibtool.gate import check as gate
     from calibtool.gate.config import Config, find_config, read_config
 
-    if not config and require:
+    if not config and typed:
         return Config()
     path = Path(config) if config else find_config(Path())
     if path is None:
@@ -286,11 +296,11 @@ def _init(
 
     if not file:
         raise UsageError("--init needs a FILE to take today's numbers from")
-    others = (require, config, options["baseline"], options["sets"])
-    if any(others) or options["by"] is not None:
+    single = ("baseline", "threshold", "sets")
+    if require or config or options["by"] is not None or any(options[name] for name in single):
         raise UsageError(
-            "--init cannot be combined with --require, --config, --baseline, --sets or --by; it "
-            "writes requirements from FILE alone, and others can be added to the file it writes"
+            "--init cannot be combined with --require, --config, --baseline, --threshold, --sets "
+            "or --by; it writes requirements from FILE alone, and others can be added to it"
         )
     keys = (*shared.READING, "calibrator", "cluster")
     written = {"file": file} | {key: options[key] for key in keys if options[key]}

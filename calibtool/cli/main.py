@@ -56,6 +56,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Decide": {
+        "threshold": (
+            "threshold",
+            "Choose a threshold that keeps a promise: accuracy, risk, precision ...",
+        ),
         "sets": ("sets", "Make prediction sets that hold the label with a promised probability."),
     },
     "Train": {

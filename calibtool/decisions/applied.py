@@ -48,6 +48,9 @@ CALIBRATOR = "calibtool-calibrator"
 # calibrator file, the first of these that there was
 KINDS = {
     CALIBRATOR: DocumentKind("a calibrator file", "calibtool.calibrators.fit", "calibrator_in"),
+    "calibtool-threshold": DocumentKind(
+        "a threshold file", "calibtool.decisions.threshold", "threshold_in"
+    ),
     "calibtool-sets": DocumentKind(
         "a file of prediction sets", "calibtool.decisions.prediction_sets", "read_sets"
     ),

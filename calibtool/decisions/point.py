@@ -9,7 +9,7 @@ import numpy as np
 
 from calibtool.decisions.bounds import Evidence, StakedMisses, below, evidence, fewest
 from calibtool.decisions.losses import Losses
-from calibtool.decisions.sequence import FIRST, Sequence, order, sequence
+from calibtool.decisions.sequence import Sequence, order, sequence
 from calibtool.decisions.target import Target
 from calibtool.formatting import DEFAULT_LEVEL
 from calibtool.intervals import shares
@@ -20,7 +20,7 @@ from calibtool.types import Array
 _NEAR = 1e-3
 _DIGITS = 17  # decimals that tell all float64 numbers in [0, 1] that matter apart
 _STEPS = 1000  # in which the best limit is looked for: more digits would be luck
-_MOST_ROWS = 1e9  # more rows are no advice
+_TRIED = 1 << 20  # rows up to which it is tried how many would do: a second
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Share:
         rows: their number.
         share: of the weight of all rows.
         value: accuracy, precision, cost, ...; None without rows.
-        low, high: its 95 % interval.
+        low, high: its interval, at 95 % unless something else is said.
     """
 
     rows: int
@@ -168,22 +168,7 @@ class Search:
 
     def share(self, taken: Array) -> Share:
         """Return the subject of the target on a part of the rows."""
-        every, target = self.every, self.target
-        weights = np.ones(len(taken)) if every.weights is None else every.weights
-        rows, whole = int(taken.sum()), float(weights.sum())
-        part = float(weights[taken].sum() / whole) if whole else 0.0
-        if target.name == "recall":  # of class 1, the share that is taken
-            of, losses = every.counts, (~taken).astype(np.float64)
-        else:
-            of, losses = taken, every.losses
-        if not of.any():
-            return Share(rows, part, None)
-        w = weights[of]
-        mean = float(w @ losses[of] / w.sum())
-        effective = float(w.sum() ** 2 / (w @ w))
-        low, high = shares.clopper_pearson(np.array([mean]), np.array([effective]), DEFAULT_LEVEL)
-        ends = sorted(target.value(float(end[0]) * every.unit) for end in (low, high))
-        return Share(rows, part, target.value(mean * every.unit), *ends)
+        return share_of(self.target, self.every, taken)
 
     def lacking(self, delta: float) -> Lacking:
         """Return why there is no threshold, and what would help."""
@@ -198,7 +183,7 @@ class Search:
     def _best(self, delta: float) -> tuple[float, float] | None:
         """Return the best limit that a threshold keeps, to a thousandth of the largest loss, and
         the line of that threshold; None if there is none."""
-        low, high, found = 0, _STEPS, None
+        low, high, found = int(self.risk * _STEPS), _STEPS, None
         while high - low > 1:
             middle = (low + high) // 2
             limit = round(self.target.value(middle / _STEPS * self.every.unit), 9)
@@ -211,37 +196,50 @@ class Search:
         return found
 
     def _needed(self, delta: float) -> int | None:
-        """Return about how many rows would do, if further ones were like these: the fewest over all
-        thresholds, rounded up to two digits."""
-        if self.target.name == "recall":
-            needed = fewest(self.risk, delta) / max(float(self.every.counts.mean()), 1e-9)
-        else:
-            needed = self._needed_to_accept(delta)
-        if not needed < _MOST_ROWS:
-            return None
-        needed = max(needed, self.rows + 1)
-        digits = 10 ** max(math.floor(math.log10(needed)) - 1, 0)
-        return math.ceil(needed / digits) * digits
+        """Return about how many rows would do, if further ones were like these, rounded up to two
+        digits; None if none of the numbers tried does."""
+        rows = len(self.every.scores)
+        most = max(_TRIED, 4 * rows)
+        low, high = rows, 2 * rows
+        while not self._does(high, delta):
+            low, high = high, 2 * high
+            if high > most:
+                return None
+        while high - low > max(1, high // 50):  # two digits
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._does(middle, delta) else (middle, high)
+        digits = 10 ** max(math.floor(math.log10(high)) - 1, 0)
+        return math.ceil(high / digits) * digits
 
-    def _needed_to_accept(self, delta: float) -> float:
-        weights = self.losses.weights
-        w = np.ones(self.rows) if weights is None else weights
-        if not self.rows:
-            return math.inf
-        sizes = np.arange(1, self.rows + 1)
-        mass, spread = w.cumsum(), (w * w).cumsum() * sizes / w.cumsum() ** 2
-        # one loss more than was seen: the best of many rates is one that had luck
-        rate = ((w * self.losses.losses).cumsum() + w.max()) / (mass + w.max())
-        able = rate < self.risk
-        if not able.any():
-            return math.inf
-        rate, sizes, spread = rate[able], sizes[able], spread[able]
-        low, high = np.ones(len(rate)), np.full(len(rate), _MOST_ROWS)
-        for _ in range(60):  # halvings: to the last row of 1e9
-            middle = np.floor((low + high) / 2)
-            passes = below(np.floor(rate * middle), middle, self.risk) <= FIRST * delta
-            low, high = np.where(passes, low, middle), np.where(passes, middle, high)
-        return float((high * spread * self.rows / sizes).min())
+    def _does(self, rows: int, delta: float) -> bool:
+        """Return whether so many rows have a threshold, spread as these ones are."""
+        ordered = np.argsort(self.every.scores, kind="stable")
+        spread = ordered[np.arange(rows) * len(ordered) // rows]
+        more = Search.of(self.every.take(spread), self.target, delta, 0)
+        return more.size(delta) is not None
+
+
+def share_of(target: Target, every: Losses, taken: Array, level: float = DEFAULT_LEVEL) -> Share:
+    """Return the subject of a target on a part of the rows, with its interval.
+
+    That is Clopper & Pearson's, with the effective number of rows where they have weights; costs
+    spread at most as shares do.
+    """
+    weights = np.ones(len(taken)) if every.weights is None else every.weights
+    rows, whole = int(taken.sum()), float(weights.sum())
+    part = float(weights[taken].sum() / whole) if whole else 0.0
+    if target.name == "recall":  # of class 1, the share that is taken
+        of, losses = every.counts, (~taken).astype(np.float64)
+    else:
+        of, losses = taken, every.losses
+    if not of.any():
+        return Share(rows, part, None)
+    w = weights[of]
+    mean = float(w @ losses[of] / w.sum())
+    effective = float(w.sum() ** 2 / (w @ w))
+    low, high = shares.clopper_pearson(np.array([mean]), np.array([effective]), level)
+    ends = sorted(target.value(float(end[0]) * every.unit) for end in (low, high))
+    return Share(rows, part, target.value(mean * every.unit), *ends)
 
 
 def shortest(low: float, high: float) -> float:

@@ -74,7 +74,7 @@ def lacking(point: Point, target: Target, where: str = "") -> list[str]:
     assert why is not None
     of = "rows of class 1" if target.name == "recall" else "rows"
     place = f"{where}: " if where else ""
-    limit, delta = f"{target.name} {target.subject.relation}", percent(round(point.level, 9))
+    limit, delta = f"{target.name} {target.subject.relation}", f"{100 * point.level:.3g} %"
     if why.rows < why.fewest:
         need = "a cost" if target.name == "cost" else "an error"
         asked = f"{target.limit:g}" if target.name == "cost" else percent(round(target.risk, 9))
@@ -97,5 +97,5 @@ def lacking(point: Point, target: Target, where: str = "") -> list[str]:
     if why.needed is not None:
         said.append(f"About {why.needed:,} rows like these would do.")
     else:
-        said.append("More rows like these would not do.")
+        said.append("Many times as many rows like these would not do.")
     return said

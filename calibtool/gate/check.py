@@ -10,6 +10,7 @@ from calibtool.analysis.monitoring.read import Periods
 from calibtool.data.files.source import Source
 from calibtool.data.readable import Recalibrator
 from calibtool.decisions.prediction_sets import PredictionSets
+from calibtool.decisions.threshold import Threshold
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
@@ -22,6 +23,7 @@ from calibtool.gate.outcome import MODES, Outcome, Verdict
 from calibtool.gate.requirement import Requirement, parse_requirement
 from calibtool.gate.sets import require_sets, set_estimates, set_rows
 from calibtool.gate.slices import verdict_by_slice
+from calibtool.gate.threshold import promised_verdict
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import parse_list
 from calibtool.streaming.read import read as read_data
@@ -46,6 +48,7 @@ def check(
     id_: str | None = None,
     periods: Periods | None = None,
     sets: PredictionSets | None = None,
+    threshold: Threshold | None = None,
     cluster: str | None = None,
     ci: str = "inverted",
     resamples: int = 1000,
@@ -71,6 +74,7 @@ def check(
             `calibtool.analysis.monitoring.read.read`.
         sets: prediction sets, from `fit_sets` or `load_sets`, for requirements such as
             "set-coverage >= 0.88" and "set-size <= 2".
+        threshold: its target is required too, of what it accepts of the predictions.
         cluster, ci, resamples, level, seed, threads, progress: as for `evaluate`.
         keys: which column has which role, as for `ct.load`.
 
@@ -84,16 +88,19 @@ def check(
     """
     parsed = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
     resampling = Resampling(ci, resamples, level, seed)
-    _require(parsed, mode, resampling, cluster)
+    _require(parsed, mode, resampling, cluster, threshold)
     over_time = [r for r in parsed if r.evidence]
     evidence = evidence_verdicts(over_time, periods)
     on_rows = [r for r in parsed if not r.evidence]
-    if not on_rows and periods is not None:
+    if not on_rows and periods is not None and threshold is None:
         return Outcome(tuple(evidence), evidence_report(evidence, periods), mode)
     require_sets(parsed, sets, calibrated=calibrator is not None, cluster=cluster)
     predictions = read_data(predictions, **keys)
     if sets is not None and isinstance(predictions, Source):
         predictions = predictions.also(sets.columns)
+    if threshold is not None and isinstance(predictions, Source):
+        threshold.require_question(predictions.choice.question, predictions.source)
+        predictions = predictions.also(threshold.columns)
     if baseline is not None and not isinstance(baseline, Saved):
         baseline = read_data(baseline, **keys)
     execution = Execution.of(threads, progress)
@@ -111,6 +118,8 @@ def check(
         measured |= set_estimates(made, resampling)
     verdicts = [_verdict(r, candidate, report, measured, mode) for r in on_rows]
     verdicts = sorted([*verdicts, *evidence], key=lambda v: parsed.index(v.requirement))
+    if threshold is not None:
+        verdicts.append(promised_verdict(threshold, candidate.rows.load(), mode, report.level))
     return Outcome(tuple(verdicts), report, mode, candidate.compared)
 
 
@@ -132,12 +141,20 @@ def _verdict(
 
 
 def _require(
-    requirements: Sequence[Requirement], mode: str, resampling: Resampling, cluster: str | None
+    requirements: Sequence[Requirement],
+    mode: str,
+    resampling: Resampling,
+    cluster: str | None,
+    threshold: Threshold | None,
 ) -> None:
     """Check that something is required, and that it can be decided in this mode. Raises
     UsageError."""
-    if not requirements:
+    if not requirements and threshold is None:
         raise UsageError(NOTHING)
+    if threshold is not None and cluster:
+        raise UsageError(
+            "--threshold cannot be combined with --cluster: its promise is about independent rows"
+        )
     if mode not in MODES:
         raise UsageError(f"--mode must be one of {', '.join(MODES)} (got {mode!r})")
     if resampling.ci == "none" and mode != "point":

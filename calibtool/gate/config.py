@@ -33,6 +33,7 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "calibrator": (str, ()),
     "baseline": (str, ()),
     "sets": (str, ()),
+    "threshold": (str, ()),
     "mode": (str, MODES),
     "inconclusive": (str, ("pass", "fail")),
     "id": (str, ()),

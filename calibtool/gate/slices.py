@@ -33,7 +33,7 @@ MOST_DRAWN = 10_000  # most replicates per slice; bounds the time with many slic
 # Replicates that are wanted beyond the ends of an interval, both together: an end is a quantile of
 # the replicates, and quantiles that rest on 20 of them on each side are steady enough.
 TAIL_DRAWS = 40
-_ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}  # the worst decision first
+ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}  # the worst decision first
 
 # number of a slice, level, number of replicates -> the slice's estimate
 Measure = Callable[[int, float, int], Estimate]
@@ -66,7 +66,7 @@ def verdict_by_slice(
     else:
         large, few = _enough(candidate, parts)
         checks = _by_metric(candidate, requirement, parts, large, mode, level)
-    checks.sort(key=lambda check: (_ORDER[check.decision], check.margin))
+    checks.sort(key=lambda check: (ORDER[check.decision], check.margin))
     worst = checks[0]
     if len(checks) > 1:
         failed = sum(check.decision == "fail" for check in checks)
@@ -120,7 +120,7 @@ def _by_metric(
         # the interval does not decide here; the table names one level for all
         measured = {k: measure(k, candidate.resampling.level, resamples) for k in large}
         return [_check(requirement, e, mode, None, parts, k) for k, e in measured.items()]
-    corrected = _stepped(requirement, large, measure, level, resamples)
+    corrected = stepped(requirement, large, measure, level, resamples)
     checks = []
     for k in large:
         estimate, slice_level = corrected[k]
@@ -134,7 +134,7 @@ def _by_metric(
     return checks
 
 
-def _stepped(
+def stepped(
     requirement: Requirement, large: Sequence[int], measure: Measure, level: float, resamples: int
 ) -> dict[int, tuple[Estimate, float]]:
     """Return each slice's estimate, and the level at which it was measured last (Holm 1979)."""

@@ -28,6 +28,7 @@ TABLES = {
     "Calibrator": "calibrator",
     "PredictionSets": "prediction_sets",
     "SetReport": "set_report",
+    "Threshold": "threshold",
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }
