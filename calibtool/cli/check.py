@@ -140,7 +140,6 @@ def check(
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.data.slicing import names_in
-    from calibtool.decisions.threshold import load_threshold
     from calibtool.gate import check as gate
     from calibtool.gate import requirement
 
@@ -156,8 +155,7 @@ def check(
     over_time = [r for r in requirements if r.evidence]
     periods = _periods(options, over_time)
     source = fitted = other = None
-    promised = load_threshold(path) if (path := options.pop("threshold")) else None
-    if over_time and len(over_time) == len(requirements) and promised is None:
+    if over_time and len(over_time) == len(requirements):
         _refuse_predictions(options, over_time[0].text)
     else:
         fitted = load_calibrator(path) if (path := options.pop("calibrator")) else None
@@ -173,7 +171,6 @@ def check(
             calibrator=fitted,
             baseline=other,
             periods=periods,
-            threshold=promised,
             progress=progress,
             **options,
         )
@@ -190,8 +187,8 @@ def check(
 
 
 def _config(ctx: click.Context, config: str | None, *, typed: bool) -> Config:
-    """Return the configuration: of the named file, or of one in this folder unless a requirement was
-    typed."""
+    """Return the configuration: of the named file, or of one in this folder unless something
+    that is required was typed."""
     from calibtool.errors import UsageError
     from calibtool.gate import check as gate
     from calibtool.gate.config import Config, find_config, read_config
@@ -220,9 +217,10 @@ def _sources(
     options: dict[str, Any], columns: Sequence[str]
 ) -> tuple[Readable, Readable | Saved | None]:
     """Return the predictions, with further columns, and the baseline; remove the options that name
-    them. Both are read by the same keys. Prediction sets are loaded in place."""
+    them. Both are read by the same keys. Thresholds and prediction sets are loaded in place."""
     from calibtool.data.files.open import open_source
     from calibtool.decisions.prediction_sets import load_sets
+    from calibtool.decisions.threshold import load_threshold
     from calibtool.errors import UsageError
     from calibtool.gate.baseline import read_saved
 
@@ -230,6 +228,8 @@ def _sources(
     if not file:
         raise UsageError("no FILE to check; give one, or set `file` in [tool.calibtool.check]")
     choice = shared.choice(options)
+    if options["threshold"]:
+        options["threshold"] = load_threshold(options["threshold"])
     if options["sets"]:
         options["sets"] = load_sets(options["sets"])
     source = shared.opened(file, choice, columns)
@@ -270,12 +270,12 @@ def _refuse_predictions(options: dict[str, Any], text: str) -> None:
     remove these options. Raises UsageError that names the requirement `text`."""
     from calibtool.errors import UsageError
 
-    for name in ("calibrator", "baseline", "sets", "by", "cluster", "id_"):
+    for name in ("calibrator", "baseline", "threshold", "sets", "by", "cluster", "id_"):
         if options.get(name):
             raise UsageError(
                 f"{text}: evidence over time cannot be combined with --{name.strip('_')}"
             )
-    for name in ("file", "baseline", "calibrator", "sets", *shared.READING):
+    for name in ("file", "baseline", "calibrator", "threshold", "sets", *shared.READING):
         options.pop(name, None)
 
 
