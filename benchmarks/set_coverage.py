@@ -8,7 +8,7 @@ covered share of new rows; `expected` is k / (n + 1), what it is where no two sc
 `error` the standard error of the mean. `inside` is the share of data sets whose coverage lies in
 the 95 % range that is told beforehand (beta-binomial). `worst` is the mean coverage of the class
 that is covered least. The data "ties" have probabilities rounded to tenths. Writes
-results/set_coverage.json, and prints it as a table.
+results/set_coverage.json.
 """
 
 from __future__ import annotations
@@ -95,25 +95,6 @@ def cell(kind, n, method, randomized, per_class, simulations):
     }
 
 
-def table(cells):
-    """The cells as a table in Markdown."""
-    lines = [
-        "| data | method | rows | coverage | expected | in the 95 % range | worst class | size |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for c in cells:
-        how = c["method"].upper() + (", deterministic" if c["method"] != "lac" else "")
-        how = how.replace(", deterministic", "") if c["randomized"] else how
-        how += ", per class" if c["per_class"] else ""
-        inside = "" if c["inside"] is None else f"{100 * c['inside']:.1f} %"
-        lines.append(
-            f"| {c['data']} | {how} | {c['n']:,} | {100 * c['coverage']:.2f} % "
-            f"± {100 * c['error']:.2f} | {100 * c['expected']:.2f} % | {inside} "
-            f"| {100 * c['worst']:.1f} % | {c['size']:.2f} |"
-        )
-    return "\n".join(lines)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--simulations", type=int, default=2000)
@@ -128,7 +109,6 @@ def main():
         print(f"{time.perf_counter() - start:6.0f} s", cells[-1], flush=True)
         record = {"date": time.strftime("%Y-%m-%d"), "coverage": COVERAGE, "cells": cells}
         path.write_text(json.dumps(record, indent=1) + "\n")
-    print(table(cells))
 
 
 if __name__ == "__main__":

@@ -389,6 +389,40 @@ def slices_found() -> str:
     return "\n".join(["", *markdown.table(titles, rows), "", *below])
 
 
+def set_coverage() -> str:
+    """Coverage of prediction sets, beside what they promise."""
+    titles = [
+        "data",
+        "method",
+        "rows",
+        "coverage",
+        "expected",
+        "in the range",
+        "worst class",
+        "size",
+    ]
+    rows = [
+        [
+            one["data"],
+            "".join(
+                [
+                    one["method"].upper(),
+                    "" if one["randomized"] or one["method"] == "lac" else ", deterministic",
+                    ", per class" if one["per_class"] else "",
+                ]
+            ),
+            f"{one['n']:,}",
+            f"{100 * one['coverage']:.2f} ± {100 * one['error']:.2f}",
+            f"{100 * one['expected']:.2f}",
+            "" if one["inside"] is None else _per_cent(one["inside"]),
+            _per_cent(one["worst"]),
+            f"{one['size']:.2f}",
+        ]
+        for one in _results("set_coverage")["cells"]
+    ]
+    return "\n".join(["", *markdown.table(titles, rows), "", ""])
+
+
 def clusters() -> str:
     """Coverage of dependent rows, without --cluster and with it."""
     cells = _results("clusters")["cells"]
@@ -596,6 +630,7 @@ MADE = {
     "quality": quality,
     "real": real,
     "scale": scale,
+    "set_coverage": set_coverage,
     "slices_found": slices_found,
 }
 
