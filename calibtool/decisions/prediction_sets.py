@@ -84,7 +84,8 @@ class PredictionSets(Shown):
         """
         self.require_classes(predictions)
         after = predictions if self.calibrator is None else self.calibrator(predictions)
-        return np.asarray(self.score.of(after, USE) <= self.quantiles)
+        pieces = self.score.pieces(after, USE)
+        return np.concatenate([scores <= self.quantiles for _, scores in pieces])
 
     def notes_on(self, predictions: Predictions) -> list[str]:
         """Return what a user should know of these rows when sets are made of them."""

@@ -5,6 +5,7 @@ A set holds the classes whose score is at most a threshold. A low score is a cla
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,8 +77,8 @@ class SetScore:
             f"{f', randomised by seed {self.seed}' if self.randomized else ''}"
         )
 
-    def of(self, predictions: Predictions, part: int) -> Array:
-        """Return the score of every class of each row, (N, K) float64.
+    def pieces(self, predictions: Predictions, part: int) -> Iterator[tuple[slice, Array]]:
+        """Yield the scores of all rows, (n, K) float64 at a time, each with the slice of its rows.
 
         Args:
             predictions: whole rows of probabilities or logits.
@@ -86,20 +87,19 @@ class SetScore:
         """
         shares = self.shares(predictions.rows, part)
         step = max(1, inputs.PIECE // (predictions.classes or 2))
-        return np.concatenate(
-            [
-                self.of_probs(inputs.probs(piece), shares[start : start + step])
-                for start, piece in zip(
-                    range(0, predictions.rows, step), predictions.blocks(step), strict=True
-                )
-            ]
-        )
+        for number, piece in enumerate(predictions.blocks(step)):
+            at = slice(number * step, number * step + piece.rows)
+            yield at, self.of_probs(inputs.probs(piece), shares[at])
 
     def of_labels(self, predictions: Predictions, part: int) -> Array:
         """Return the score of the label of each row, (N,)."""
-        return np.asarray(
-            self.of(predictions, part)[np.arange(predictions.rows), predictions.labels]
-        )
+        labels = predictions.labels
+        assert labels is not None
+        scored = [
+            scores[np.arange(len(scores)), labels[at]]
+            for at, scores in self.pieces(predictions, part)
+        ]
+        return np.concatenate(scored)
 
     def of_probs(self, probs: Array, shares: Array) -> Array:
         """Return the score of every class, (n, K) float64.

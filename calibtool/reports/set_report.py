@@ -110,8 +110,10 @@ def _notes(report: SetReport) -> Iterator[str | Note]:
     low, high = report.expected
     value = float(report.whole.coverage.value or 0)
     if value < low:
+        shown = p_value(report.p_value)
+        shown = shown if shown.startswith("<") else f"= {shown}"
         yield Note(
-            f"Warning: {text}. This lies below (p = {p_value(report.p_value)}): these rows are "
+            f"Warning: {text}. This lies below (p {shown}): these rows are "
             "drawn otherwise than those that set the threshold.",
             "warning",
         )
