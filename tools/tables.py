@@ -391,26 +391,12 @@ def slices_found() -> str:
 
 def set_coverage() -> str:
     """Coverage of prediction sets, beside what they promise."""
-    titles = [
-        "data",
-        "method",
-        "rows",
-        "coverage",
-        "expected",
-        "in the range",
-        "worst class",
-        "size",
-    ]
+    titles = ["data", "method", "rows", "coverage", "expected", "in the range"]
+    titles += ["worst class", "size"]
     rows = [
         [
             one["data"],
-            "".join(
-                [
-                    one["method"].upper(),
-                    "" if one["randomized"] or one["method"] == "lac" else ", deterministic",
-                    ", per class" if one["per_class"] else "",
-                ]
-            ),
+            _sets(one),
             f"{one['n']:,}",
             f"{100 * one['coverage']:.2f} ± {100 * one['error']:.2f}",
             f"{100 * one['expected']:.2f}",
@@ -421,6 +407,29 @@ def set_coverage() -> str:
         for one in _results("set_coverage")["cells"]
     ]
     return "\n".join(["", *markdown.table(titles, rows), "", ""])
+
+
+def sets_real() -> str:
+    """Prediction sets on published logits."""
+    titles = ["data", "method", "coverage", "size", "empty", "single", "worst class"]
+    rows = [
+        [
+            one["data"].replace("_", ", "),
+            _sets(one),
+            _per_cent(one["coverage"]),
+            f"{one['size']:.2f}",
+            *(_per_cent(one[name]) for name in ("empty", "single", "worst")),
+        ]
+        for one in _results("set_coverage")["real"]
+    ]
+    return "\n".join(["", *markdown.table(titles, rows), "", ""])
+
+
+def _sets(one: dict[str, Any]) -> str:
+    """Return the method of prediction sets."""
+    drawn = one["randomized"] or one["method"] == "lac"
+    each = ", per class" if one.get("per_class") else ""
+    return f"{one['method'].upper()}{'' if drawn else ', deterministic'}{each}"
 
 
 def clusters() -> str:
@@ -631,6 +640,7 @@ MADE = {
     "real": real,
     "scale": scale,
     "set_coverage": set_coverage,
+    "sets_real": sets_real,
     "slices_found": slices_found,
 }
 

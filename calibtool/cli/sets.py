@@ -45,8 +45,8 @@ def command(name: str) -> click.Command:
 @click.option(
     "--randomized/--deterministic",
     default=None,
-    help="aps, raps: count a class with a random share of its probability, for smaller sets of "
-    "which some may be empty.  [default: randomized]",
+    help="aps, raps: count a class with a random share of its probability, or with all of it, "
+    "which makes larger sets, and empty ones of the surest rows.  [default: randomized]",
 )
 @click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of these shares."

@@ -168,8 +168,9 @@ def fit_sets(
         coverage: the probability with which a set is to hold the label, in (0, 1).
         method: "lac", "aps" or "raps".
         per_class: promise the coverage for the rows of each class, by a threshold per class.
-        randomized: count a class with a random share of its own probability; by default `aps` and
-            `raps` do. Sets are then smaller, and may be empty.
+        randomized: count a class with a random share of its own probability, rather than all of
+            it, which makes larger sets and empty ones of the surest rows; by default `aps` and
+            `raps` do.
         seed: of the random shares.
         penalty, k_reg: of `raps`: a class costs `penalty` more per rank beyond `k_reg`.
         calibrator: applied to the predictions first, here and wherever the sets are used.

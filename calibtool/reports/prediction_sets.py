@@ -7,6 +7,7 @@ from typing import Any
 
 from calibtool.decisions.coverage_promise import LEVEL, NEXT, Promise
 from calibtool.decisions.prediction_sets import PredictionSets
+from calibtool.decisions.set_scores import RANDOMIZED
 from calibtool.formatting import capitalized, counted, number, percent
 from calibtool.reports.table import Note, Table
 
@@ -82,6 +83,11 @@ def _notes(sets: PredictionSets, more: int) -> Iterator[str | Note]:
         yield (
             f"No class has a rank beyond {ranks}, so that RAPS is APS here; --k-reg takes a "
             "smaller one."
+        )
+    if sets.score.method in RANDOMIZED and not sets.score.randomized:
+        yield (
+            "Deterministic: the surest rows may get empty sets, and others large ones; lac makes "
+            "small sets without random shares."
         )
     share = percent(sets.coverage)
     of, within = ("a new row", "within a class or a group, or for a single row")
