@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from calibtool.diagrams.risk_coverage import RiskCoverage
     from calibtool.diagrams.shift import Shift
     from calibtool.diagrams.temperature import Temperature
+    from calibtool.diagrams.threshold import ThresholdDiagram
 
 D_co = TypeVar("D_co", covariant=True)
 
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     risk_coverage: Plot[RiskCoverage]
     shift: Plot[Shift]
     temperature: Plot[Temperature]
+    threshold: Plot[ThresholdDiagram]
 
 FUNCTIONS = [kind.replace("-", "_") for kind in KINDS]
 __all__ = ["figure", "save", "svg", *FUNCTIONS]  # noqa: PLE0604 - all are strings

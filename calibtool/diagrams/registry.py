@@ -79,6 +79,13 @@ KINDS: dict[str, Kind] = {
         (1, None),
         "El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017",
     ),
+    "threshold": Kind(
+        "Accuracy, risk or precision, and coverage, against the threshold.",
+        "What each threshold accepts, what it proves, and the one that keeps the promise of "
+        "`calibtool threshold`.",
+        ONE,
+        "Geifman & El-Yaniv 2017; Angelopoulos et al. 2021",
+    ),
     "shift": Kind(
         "Calibration over a column of numbers or times.",
         "Mean confidence, accuracy and ECE of stretches of about as many rows each.",
