@@ -24,6 +24,7 @@ _HOME = {
     "check": "calibtool.gate.check",
     "choose_threshold": "calibtool.decisions.choose",
     "compare": "calibtool.analysis.comparison",
+    "decision_costs": "calibtool.decisions.cost_report",
     "evaluate": "calibtool.evaluation.evaluate",
     "evaluate_by": "calibtool.analysis.slices",
     "fit": "calibtool.calibrators.fit",
@@ -35,6 +36,7 @@ _HOME = {
     "read": "calibtool.streaming.read",
     "monitor": "calibtool.analysis.monitoring.monitor",
     "save_cells": "calibtool.streaming.cells_file",
+    "read_costs": "calibtool.decisions.costs",
     "scan": "calibtool.data.files.open",
     "search_slices": "calibtool.analysis.slice_search",
     "select": "calibtool.analysis.selection",
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
     from calibtool.data.files.open import scan as scan
     from calibtool.data.predictions import Predictions as Predictions
     from calibtool.decisions.choose import choose_threshold as choose_threshold
+    from calibtool.decisions.cost_report import decision_costs as decision_costs
+    from calibtool.decisions.costs import read_costs as read_costs
     from calibtool.decisions.threshold import load_threshold as load_threshold
     from calibtool.errors import CalibtoolError as CalibtoolError
     from calibtool.evaluation.evaluate import evaluate as evaluate

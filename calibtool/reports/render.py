@@ -27,6 +27,7 @@ TABLES = {
     "Predictions": "predictions",
     "Calibrator": "calibrator",
     "Threshold": "threshold",
+    "CostReport": "cost_report",
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }
