@@ -25,6 +25,7 @@ _HOME = {
     "check": "calibtool.gate.check",
     "choose_threshold": "calibtool.decisions.choose",
     "compare": "calibtool.analysis.comparison",
+    "decision_costs": "calibtool.decisions.cost_report",
     "evaluate": "calibtool.evaluation.evaluate",
     "evaluate_by": "calibtool.analysis.slices",
     "evaluate_sets": "calibtool.decisions.set_report",
@@ -39,6 +40,7 @@ _HOME = {
     "read": "calibtool.streaming.read",
     "monitor": "calibtool.analysis.monitoring.monitor",
     "save_cells": "calibtool.streaming.cells_file",
+    "read_costs": "calibtool.decisions.costs",
     "scan": "calibtool.data.files.open",
     "search_slices": "calibtool.analysis.slice_search",
     "select": "calibtool.analysis.selection",
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
     from calibtool.data.files.open import scan as scan
     from calibtool.data.predictions import Predictions as Predictions
     from calibtool.decisions.choose import choose_threshold as choose_threshold
+    from calibtool.decisions.cost_report import decision_costs as decision_costs
+    from calibtool.decisions.costs import read_costs as read_costs
     from calibtool.decisions.prediction_sets import PredictionSets as PredictionSets
     from calibtool.decisions.prediction_sets import fit_sets as fit_sets
     from calibtool.decisions.prediction_sets import load_sets as load_sets

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from calibtool.diagrams.sets import Sets
     from calibtool.diagrams.shift import Shift
     from calibtool.diagrams.temperature import Temperature
+    from calibtool.diagrams.threshold import ThresholdDiagram
 
 D_co = TypeVar("D_co", covariant=True)
 
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     sets: Plot[Sets]
     shift: Plot[Shift]
     temperature: Plot[Temperature]
+    threshold: Plot[ThresholdDiagram]
 
 FUNCTIONS = [kind.replace("-", "_") for kind in KINDS]
 __all__ = ["figure", "save", "svg", *FUNCTIONS]  # noqa: PLE0604 - all are strings

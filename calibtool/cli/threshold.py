@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output
 from calibtool.cli.main import INCONCLUSIVE, OK
+
+if TYPE_CHECKING:
+    from calibtool.calibrators.calibrator import Calibrator
+    from calibtool.data.readable import Readable
+    from calibtool.decisions.costs import Costs
 
 
 def command(name: str) -> click.Command:
@@ -20,7 +25,6 @@ def command(name: str) -> click.Command:
 @click.argument("file", type=Input())
 @click.option(
     "--target",
-    required=True,
     metavar="TARGET",
     help='What is promised: "accuracy >= 0.95", "risk <= 5 %"; of two classes also precision, '
     'recall and npv; with --cost "cost <= 0.2".',
@@ -66,7 +70,7 @@ def command(name: str) -> click.Command:
 @shared.reading
 def threshold(
     file: str,
-    target: str,
+    target: str | None,
     output: str | None,
     by: str | None,
     calibrator: str | None,
@@ -81,11 +85,15 @@ def threshold(
     (Angelopoulos et al. 2021). Exit code 0: there is one. 3: none keeps the promise, nothing is
     written, and the message says how many rows would do. 2: bad input or usage.
 
+    Without --target, --cost shows what decisions cost: by the most probable class, and by the least
+    expected cost; as given, and calibrated.
+
     \b
     calibtool threshold val.npz --target "accuracy >= 0.95" -o threshold.json
     calibtool threshold val.npz --target "risk <= 5 %" --calibrator temperature.json
     calibtool threshold log.jsonl --target "risk <= 5 %" --by question
     calibtool threshold val.npz --target "precision >= 0.9" --delta 0.1
+    calibtool threshold val.npz --cost costs.toml --calibrator temperature.json
     """
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
@@ -93,11 +101,13 @@ def threshold(
     from calibtool.decisions.costs import read_costs
     from calibtool.decisions.target import parse_target
 
-    goal = parse_target(target)  # before anything is read
+    goal = parse_target(target) if target else None  # before anything is read
     fitted = load_calibrator(calibrator) if calibrator else None
     costs = read_costs(cost) if cost else None
-    choice = shared.choice(options)
-    source = shared.opened(file, choice)
+    source = shared.opened(file, shared.choice(options))
+    if goal is None:
+        _show_costs(source, costs, fitted, output, format_, by=by, **options)
+        return OK
     chosen = choose_threshold(source, target=goal, by=by, calibrator=fitted, costs=costs, **options)
     if output and chosen.found:
         chosen.save(output)
@@ -111,3 +121,34 @@ def threshold(
     elif format_ == "table":
         out.tell("Nothing was written; -o threshold.json saves the threshold.")
     return OK
+
+
+def _show_costs(
+    source: Readable,
+    costs: Costs | None,
+    fitted: Calibrator | None,
+    output: str | None,
+    format_: str,
+    *,
+    by: str | None,
+    cross_fit: bool,
+    delta: float,
+    seed: int,
+) -> None:
+    """Print what decisions cost. Raises UsageError without costs, and where a threshold is to be
+    written or chosen by groups."""
+    from calibtool.cli import output as out
+    from calibtool.decisions.cost_report import decision_costs
+    from calibtool.errors import UsageError
+
+    if costs is None:
+        raise UsageError(
+            "nothing is promised; give --target 'accuracy >= 0.95', or --cost TOML to see what "
+            "decisions cost"
+        )
+    if output or by:
+        raise UsageError(
+            f"--{'output' if output else 'by'} is for a threshold; give --target 'cost <= ...' too"
+        )
+    report = decision_costs(source, costs=costs, calibrator=fitted, cross_fit=cross_fit)
+    out.show(report, format_, None)

@@ -71,8 +71,7 @@ def choose_threshold(
     if hasattr(source, "also"):
         source = source.also([name for name in wanted if name != PREDICTED])
     question = getattr(getattr(source, "choice", None), "question", None) or ""
-    before = _weighing(source.load())
-    after, notes = calibrated(before, calibrator, cross_fit=cross_fit)
+    before, after, notes = choosing(source.load(), calibrator, cross_fit=cross_fit)
     every = losses_of(after, goal, costs)
     if goal.name == "cost" and not 0 < goal.limit < every.unit:
         raise UsageError(
@@ -116,6 +115,17 @@ def _points(
             break
         left = [name for name in left if name not in whole]
     return tuple(points[name] for name in groups)
+
+
+def choosing(
+    predictions: Predictions, calibrator: Calibrator | None, *, cross_fit: bool
+) -> tuple[Predictions, Predictions, list[str]]:
+    """Return the rows that weigh something, the same after a calibrator that has not seen them, and
+    notes on it. Raises InputError if no row weighs anything, UsageError for a calibrator that was
+    fitted on these rows."""
+    before = _weighing(predictions)
+    after, notes = calibrated(before, calibrator, cross_fit=cross_fit)
+    return before, after, notes
 
 
 def _weighing(predictions: Predictions) -> Predictions:

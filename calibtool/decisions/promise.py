@@ -22,6 +22,15 @@ def rule(target: Target) -> str:
     return RULES[target.subject.accepts]
 
 
+def line_text(threshold: float) -> str:
+    """Return a threshold with all its digits: a rounded one would accept other rows.
+
+    >>> line_text(0.5), line_text(0.9220887)
+    ('0.5', '0.9220887')
+    """
+    return short if float(short := f"{threshold:g}") == threshold else repr(threshold)
+
+
 def kept(target: Target) -> str:
     """Return what is promised.
 
@@ -92,7 +101,7 @@ def lacking(point: Point, target: Target, where: str = "") -> list[str]:
     if why.best is not None and why.at is not None:
         said.append(
             f"The most that these rows could have promised is {limit} "
-            f"{why.best:g}, at a threshold of {why.at:g}."
+            f"{why.best:g}, at a threshold of {line_text(why.at)}."
         )
     if why.needed is not None:
         said.append(f"About {why.needed:,} rows like these would do.")

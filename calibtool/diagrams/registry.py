@@ -79,6 +79,13 @@ KINDS: dict[str, Kind] = {
         (1, None),
         "El-Yaniv & Wiener 2010; Geifman & El-Yaniv 2017",
     ),
+    "threshold": Kind(
+        "Accuracy, risk or precision, and coverage, against the threshold.",
+        "What each threshold accepts, what it proves, and the one that keeps the promise of "
+        "`calibtool threshold`.",
+        ONE,
+        "Geifman & El-Yaniv 2017; Angelopoulos et al. 2021",
+    ),
     "sets": Kind(
         "Sizes of prediction sets, and their coverage by class or size.",
         "Where sets cover fewer labels than they promise, and what coverage costs in size. Several "

@@ -29,6 +29,7 @@ TABLES = {
     "PredictionSets": "prediction_sets",
     "SetReport": "set_report",
     "Threshold": "threshold",
+    "CostReport": "cost_report",
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from calibtool.decisions.point import Point, Share
-from calibtool.decisions.promise import NOT_PROMISED, corrected, lacking, promise, rule
+from calibtool.decisions.promise import NOT_PROMISED, corrected, lacking, line_text, promise, rule
 from calibtool.decisions.threshold import SEPARATOR, Threshold
 from calibtool.formatting import DEFAULT_LEVEL, interval, number, percent, share
 from calibtool.reports.table import Note, Table, Tone
@@ -53,9 +53,7 @@ def _head(threshold: Threshold) -> str:
 def _cells(threshold: Threshold, point: Point) -> list[str]:
     taken, rest = point.accepted, point.rest
     name = [point.group] if threshold.by else []
-    line = "none" if point.threshold is None else f"{point.threshold:g}"
-    if point.threshold is not None and float(line) != point.threshold:
-        line = repr(point.threshold)
+    line = "none" if point.threshold is None else line_text(point.threshold)
     numbers = [number(taken.value, 3), interval(taken.low, taken.high, digits=3)]
     handed = [f"{rest.rows:,}"]
     if threshold.target.name != "recall":

@@ -39,6 +39,8 @@ VARIANTS = {
     "temperature": ("temperature", {}),
     "risk-coverage": ("risk-coverage", {}),
     "risk-coverage overlaid": ("risk-coverage", {}),
+    "threshold": ("threshold", {"target": "risk <= 25 %"}),
+    "threshold logit": ("threshold", {"target": "accuracy >= 0.7", "logit": True}),
     "sets": ("sets", {"sets": RULES[:1]}),
     "sets by size": ("sets", {"sets": RULES[1], "by": "size"}),
     "sets beside one another": ("sets", {"sets": RULES}),
@@ -421,3 +423,22 @@ def test_csv_and_json_hold_the_same(variant, data_of, tmp_path):
         for row, item in zip(own, listed, strict=True):
             for name, value in item.items():
                 assert row[name] == ("" if value is None else str(value))
+
+
+@pytest.mark.parametrize("variant", ["threshold", "threshold logit"])
+def test_thresholds_are_drawn_as_they_are_reported(variant, data_of, picture_of):
+    data, marks = data_of(variant), drawn(picture_of(variant))
+    own, promise = table(data, "curve"), data.parts["promise"]
+    x = np.clip(own["threshold"], 1e-8, 1 - 1e-8) if "logit" in variant else own["threshold"]
+    for panel, gid, column in (
+        (0, "curve-0", "value"),
+        (0, "proven", "proven"),
+        (1, "coverage", 0),
+    ):
+        drawn_x, drawn_y = marks[panel, gid].get_data()
+        np.testing.assert_allclose(drawn_x, x)
+        np.testing.assert_allclose(drawn_y, own[column or "coverage"])
+    chosen = marks[0, "chosen"].get_xdata()
+    np.testing.assert_allclose(chosen, promise["threshold"][0])
+    np.testing.assert_allclose(marks[0, "limit"].get_ydata(), promise["limit"][0])
+    has_band(marks[0, "band-0"], x, own["low"], own["high"])
