@@ -24,6 +24,8 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Sizes whose shares are written above their bars: of more, the texts of a column would meet.
+WRITTEN = 9
 RESAMPLING = ("resamples", "level", "seed")  # of the shared options; coverage brings its own method
 
 
@@ -171,7 +173,7 @@ def _sizes(axes: Axes, report: SetReport, style: Style) -> None:
     bars = axes.bar(at, share, 0.72, color=style.colour(0), alpha=0.85, lw=0)
     for k, bar in enumerate(bars):
         bar.set_gid(f"share-{k}")
-    for k, value in enumerate(share):
+    for k, value in enumerate(share if len(share) <= WRITTEN else ()):
         axes.annotate(
             percent(float(value), 0 if value >= 0.1 else 1),
             (k, value),
@@ -183,14 +185,21 @@ def _sizes(axes: Axes, report: SetReport, style: Style) -> None:
             color=style.muted,
         )
     axes.set_ylim(0, 1.18 * float(share.max()))
-    axes.set_xlim(-0.6, len(share) - 0.4)
-    axes.set_xticks(at, [part.name for part in report.sizes])
+    _name_sizes(axes, report.sizes)
     axes.yaxis.set_major_locator(marks.few_ticks(4))
     marks.percent_axis(axes)
-    axes.set_xlabel("Classes in the set")
     axes.set_ylabel("Rows")
     covered = marks.estimate_text(report.whole.coverage)
     marks.header(axes, style, [covered, marks.estimate_text(report.size)])
+
+
+def _name_sizes(axes: Axes, sizes: Sequence[SetSlice]) -> None:
+    """Name the sizes along the axis, upright where there are ranges, which are wide."""
+    names = [part.name.replace(" to ", "\N{EN DASH}") for part in sizes]
+    wide = max(map(len, names)) * len(names) > 4 * WRITTEN
+    axes.set_xticks(range(len(names)), names, rotation=90 if wide else 0)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_xlabel("Classes in the set")
 
 
 def _by_class(axes: Axes, data: Sets, style: Style) -> None:
@@ -235,11 +244,9 @@ def _by_size(axes: Axes, data: Sets, style: Style) -> None:
     axes.plot(at, value, ls="", clip_on=False, gid="points-0", **_marker(style))
     promised = data.reports[0].promised
     axes.axhline(promised, color=style.muted, lw=style.line * 0.7, ls=DOTTED, gid="promise")
-    axes.set_xlim(-0.6, len(at) - 0.4)
-    axes.set_xticks(at, [part.name for part in data.slices])
+    _name_sizes(axes, data.slices)
     axes.set_ylim(0, 1)
     marks.percent_axis(axes)
-    axes.set_xlabel("Classes in the set")
     axes.set_ylabel("Coverage")
 
 
