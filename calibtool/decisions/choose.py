@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from calibtool.calibrators.calibrator import Calibrator
@@ -97,24 +98,29 @@ def choose_threshold(
 def _points(
     every: Losses, target: Target, names: Array, delta: float, seed: int
 ) -> tuple[Point, ...]:
-    """Return the threshold of each group (Holm 1979; Bretz et al. 2009).
-
-    All groups together have delta, each the same part. A group that may accept all its rows has
-    passed all its tests, and passes its part on to the others.
-    """
+    """Return the threshold of each group."""
     groups = sorted(set(names.tolist()))
     part = delta / len(groups)
     searches = {name: Search.of(every.take(names == name), target, part, seed) for name in groups}
-    points: dict[str, Point] = {}
-    left = list(groups)
+    shared = levels(searches, delta)
+    return tuple(searches[name].point(name, shared[name]) for name in groups)
+
+
+def levels(searches: Mapping[str, Search], delta: float) -> dict[str, float]:
+    """Return the part of delta of each group (Holm 1979; Bretz et al. 2009).
+
+    All groups have the same part. One that has passed all its tests, so that all its rows may be
+    accepted, passes its part on to the others.
+    """
+    parts: dict[str, float] = {}
+    left = list(searches)
     while left:
-        part = delta / len(left)
-        points |= {name: searches[name].point(name, part) for name in left}
-        whole = [name for name in left if not points[name].rest.rows]
-        if not whole:
+        parts |= dict.fromkeys(left, delta / len(left))
+        done = [name for name in left if searches[name].size(parts[name]) == searches[name].rows]
+        if not done:
             break
-        left = [name for name in left if name not in whole]
-    return tuple(points[name] for name in groups)
+        left = [name for name in left if name not in done]
+    return parts
 
 
 def choosing(
