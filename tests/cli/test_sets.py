@@ -238,7 +238,7 @@ def test_evaluate_warns_where_rows_are_drawn_otherwise(run, rule, new):
     write("shifted.npz", replace(rows, labels=(rows.labels + 1) % 4))
     text = " ".join(run("evaluate", "shifted.npz", "--sets", rule, *FEW).out.split())
     assert "Warning: If the promise of 80 % holds here" in text
-    assert "This lies below (p <0.001): these rows are drawn otherwise" in text
+    assert "This lies below (p <0.001), which is rare if these rows are drawn as" in text
     assert "Warning" not in run("evaluate", new, "--sets", rule, *FEW).out
 
 
