@@ -113,8 +113,8 @@ def _notes(report: SetReport) -> Iterator[str | Note]:
         shown = p_value(report.p_value)
         shown = shown if shown.startswith("<") else f"= {shown}"
         yield Note(
-            f"Warning: {text}. This lies below (p {shown}), which is rare if these rows are drawn as "
-            "those that set the threshold.",
+            f"Warning: {text}. This lies below (p {shown}), which is rare if these rows are drawn "
+            "as those that set the threshold.",
             "warning",
         )
     else:
