@@ -260,12 +260,8 @@ def guarantees() -> str:
         row.append(f"{100 * own['none']:.0f}")
         for name in shown:
             other = one.get(name)
-            pair = (
-                ""
-                if other is None
-                else f"{100 * other['broken']:.1f}, {100 * other['coverage']:.0f}"
-            )
-            row.append(pair)
+            shares = () if other is None else (other["broken"], other["coverage"])
+            row.append(", ".join(f"{100 * share:.0f}" for share in shares))
         rows.append(row)
     sets = record["cells"][0]["simulations"]
     worst = max(one["ours"]["broken"] for one in record["cells"])

@@ -14,6 +14,7 @@ import pytest
 
 import calibtool as ct
 from calibtool.data.slicing import with_extra
+from calibtool.decisions.costs import Costs
 from calibtool.diagrams import registry
 from calibtool.metrics.conventions.reproduce import reproduce, spread
 from calibtool.reports.conventions import LibraryComparison, LibraryReport
@@ -56,6 +57,10 @@ RESULTS = {
     "SliceSearch": lambda: ct.search_slices(rows(), ["place", "confidence"]),
     "Selection": lambda: ct.select(rows(), ["temperature", "platt"], **FEW),
     "TestResults": lambda: ct.significance(rows(), tests="cox,spiegelhalter", **FEW),
+    "Threshold": lambda: ct.choose_threshold(rows(), target="risk <= 40 %", by="place"),
+    "CostReport": lambda: ct.decision_costs(
+        rows(), costs=Costs("<costs>", {"0": {"1": 1.0}, "1": {"0": 5.0}}, 0.5)
+    ),
     "Predictions": rows,
     "Calibrator": lambda: ct.fit("temperature", rows(3)),
     "PredictionSets": lambda: ct.fit_sets(rows(3)),
