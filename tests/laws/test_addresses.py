@@ -34,16 +34,17 @@ NO_ADDRESS = {
         "LOSS",
         "LOSSES",
     ),
-    *("NAME", "PERIOD", "REQUIREMENT", "TASK", "TEXT", "W", "WIDTH", None),
+    *("NAME", "PERIOD", "REQUIREMENT", "TARGET", "TASK", "TEXT", "W", "WIDTH", None),
 }
 # what an argument is given where another parameter has the address
-GOOD = {"calibrator": ("cal.json",), "names": (), "folder": ()}
+GOOD = {**dict.fromkeys(("calibrator", "document"), ("cal.json",)), "names": (), "folder": ()}
 GOOD |= dict.fromkeys(("file", "files", "pattern"), ("good.npz",))
 # what a command needs besides to reach its files
 NEEDS = {
     "check": {"--require": "ece <= 0.9"},
     "export": {"--to": "python"},
     "train": {"--data": "good.npz", "--inputs": "logits", "--out": "run", "--epochs": "1"},
+    "threshold": {"--target": "risk <= 0.9"},
     "compare": {"--reference": "good.npz"},
 }
 

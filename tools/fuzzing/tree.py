@@ -23,6 +23,10 @@ FILES = {"file", "files", "pattern"}
 # arguments and required options that are no files of predictions
 REQUIRED: dict[str, tuple[str, ...]] = {
     "calibrator": (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    "document": (
+        *(f"{GOOD}/{name}-calibrator.json" for name in ("multi", "two")),
+        *(f"{GOOD}/{name}-threshold.json" for name in ("multi", "two")),
+    ),
     "names": ("ece", "nll", "focal", "zzz", ""),
     "over": ("country", "day", "age", "label"),
     "require": ("ece <= 0.5", "nll <= 3"),
@@ -31,6 +35,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 OUTPUTS = {
     **dict.fromkeys(("cells", "merge"), ".cells"),
     **dict.fromkeys(("select", "fit"), ".json"),
+    "threshold": ".json",
     "report": ".html",
     "apply": ".npz",
     "plot": ".svg",
@@ -50,6 +55,10 @@ SPECS = (
 )
 TEXTUAL: dict[str, tuple[str, ...]] = {
     "metrics": SPECS,
+    "target": (
+        *("risk <= 0.5", "accuracy >= 40 %", "recall >= 0.5", "precision >= 0.5", "npv >= 0.5"),
+        *("cost <= 0.5", "risk <= 1e-9", "risk <= 2", "accuracy", "zzz >= 1", "risk <= nan", ""),
+    ),
     "tests": ("cox", "spiegelhalter", "hosmer-lemeshow", "zzz", "", "cox,cox"),
     "filter": (
         *(
