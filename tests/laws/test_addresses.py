@@ -96,7 +96,7 @@ def line(name: str, command: click.Command, tried: click.Parameter, address: str
 def test_options_that_name_files_are_tried():
     tried = {flag for _, command in COMMANDS for p in addresses(command) for flag in p.opts}
     files = {"--state", "--labels-file", "--ood", "--test", "--after", "--config", "--data"}
-    assert {"file", "files", "pattern", "calibrator", "--output", "--out", *files} <= tried
+    assert {"file", "files", "pattern", "document", "--output", "--out", *files} <= tried
     assert tried.isdisjoint({"--by", "--metrics", "--title"})
 
 
