@@ -274,7 +274,33 @@ def guarantees() -> str:
         f"meets the target. At most {100 * worst:.1f} % are broken."
     )
     lines = ["| " + " | ".join(row) + " |" for row in table]
-    return "\n".join(["", text, "", *lines, "", ""])
+    return "\n".join(["", text, "", *lines, "", *_real_thresholds(record["real"]), ""])
+
+
+def _real_thresholds(real: list[dict[str, Any]]) -> list[str]:
+    """What thresholds from some rows of published files did on the others."""
+    rows = [
+        [
+            "data",
+            "rows that choose",
+            "target",
+            "wrong, of all",
+            "accepted",
+            "wrong of these",
+            "none",
+        ],
+        ["---", *["---:"] * 6],
+    ]
+    for one in real:
+        measured = "" if one["measured"] is None else f"{100 * one['measured']:.2f}"
+        row = [one["data"], f"{one['choosing']:,}", f"{100 * one['risk']:g} %"]
+        row += [f"{100 * one['whole']:.1f}", f"{100 * one['coverage']:.1f}", measured]
+        rows.append([*row, f"{100 * one['none']:.0f}"])
+    text = (
+        "On published predictions, split at random 200 times: means over the splits with a "
+        "threshold, on the rows that did not choose it, in per cent."
+    )
+    return [text, "", *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
 def gate_alarms() -> str:

@@ -90,10 +90,10 @@ def threshold(
 
     \b
     calibtool threshold val.npz --target "accuracy >= 0.95" -o threshold.json
-    calibtool threshold val.npz --target "risk <= 5 %" --calibrator temperature.json
+    calibtool threshold val.npz --target "risk <= 5 %" --calibrator cal.json
     calibtool threshold log.jsonl --target "risk <= 5 %" --by question
     calibtool threshold val.npz --target "precision >= 0.9" --delta 0.1
-    calibtool threshold val.npz --cost costs.toml --calibrator temperature.json
+    calibtool threshold val.npz --cost costs.toml --calibrator cal.json
     """
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out

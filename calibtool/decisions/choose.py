@@ -17,6 +17,7 @@ from calibtool.decisions.point import Point, Search
 from calibtool.decisions.target import Target, parse_target
 from calibtool.decisions.threshold import PREDICTED, Threshold, groups_of
 from calibtool.errors import InputError, UsageError
+from calibtool.evaluation.resampling import require_seed
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array
 
@@ -66,6 +67,7 @@ def choose_threshold(
     goal = parse_target(target) if isinstance(target, str) else target
     if not 0 < delta < 1:
         raise UsageError(f"--delta must lie between 0 and 1, both excluded (got {delta:g})")
+    require_seed(seed)
     columns = tuple(columns_by(by))
     source = read_data(data, **keys)
     wanted = [*(calibrator.columns if calibrator else ()), *columns]
@@ -129,12 +131,12 @@ def choosing(
     """Return the rows that weigh something, the same after a calibrator that has not seen them, and
     notes on it. Raises InputError if no row weighs anything, UsageError for a calibrator that was
     fitted on these rows."""
-    before = _weighing(predictions)
+    before = weighing(predictions)
     after, notes = calibrated(before, calibrator, cross_fit=cross_fit)
     return before, after, notes
 
 
-def _weighing(predictions: Predictions) -> Predictions:
+def weighing(predictions: Predictions) -> Predictions:
     """Return the rows that weigh something. Raises InputError if there are none."""
     weights = predictions.weights
     if weights is None:

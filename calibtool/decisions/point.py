@@ -152,7 +152,8 @@ class Search:
         if size == self.rows:
             return -1.0 if self.target.subject.accepts == "low" else 0.0
         gap = scores[size - 1] - scores[size]
-        return shortest(scores[size], scores[size] + _NEAR * gap)
+        end = max(scores[size] + _NEAR * gap, np.nextafter(scores[size], math.inf))
+        return shortest(scores[size], end)
 
     def point(self, group: str, delta: float) -> Point:
         """Return the threshold at a part of delta."""
@@ -205,7 +206,7 @@ class Search:
             low, high = high, 2 * high
             if high > most:
                 return None
-        while high - low > max(1, high // 50):  # two digits
+        while high - low > max(1, high // 50) and high <= _TRIED:  # two digits
             middle = (low + high) // 2
             low, high = (low, middle) if self._does(middle, delta) else (middle, high)
         digits = 10 ** max(math.floor(math.log10(high)) - 1, 0)
@@ -227,7 +228,7 @@ def share_of(target: Target, every: Losses, taken: Array, level: float = DEFAULT
     """
     weights = np.ones(len(taken)) if every.weights is None else every.weights
     rows, whole = int(taken.sum()), float(weights.sum())
-    part = float(weights[taken].sum() / whole) if whole else 0.0
+    part = min(float(weights[taken].sum() / whole), 1.0) if whole else 0.0
     if target.name == "recall":  # of class 1, the share that is taken
         of, losses = every.counts, (~taken).astype(np.float64)
     else:

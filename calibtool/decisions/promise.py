@@ -106,5 +106,5 @@ def lacking(point: Point, target: Target, where: str = "") -> list[str]:
     if why.needed is not None:
         said.append(f"About {why.needed:,} rows like these would do.")
     else:
-        said.append("Many times as many rows like these would not do.")
+        said.append("Several times as many rows like these would not do.")
     return said

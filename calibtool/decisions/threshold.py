@@ -201,7 +201,7 @@ def groups_of(predictions: Predictions, by: tuple[str, ...], predicted: Array | 
     """
     parts = []
     for column in by:
-        if column != PREDICTED or column in predictions.extra:
+        if column != PREDICTED:
             parts.append(group_names(predictions, column))
             continue
         if predicted is None:

@@ -14,6 +14,7 @@ import numpy as np
 from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.fitted import digest_of
 from calibtool.data.predictions import Predictions
+from calibtool.decisions.choose import weighing
 from calibtool.decisions.losses import Losses, decided, losses_of
 from calibtool.decisions.point import share_of
 from calibtool.decisions.target import Target
@@ -68,6 +69,7 @@ def promised_verdict(
     Raises UsageError for the rows that chose it, and for other classes; NotAvailableError where no
     row is accepted.
     """
+    predictions = weighing(predictions)
     if digest_of(as_classes(predictions)).fingerprint == threshold.fingerprint:
         raise UsageError(
             f"{predictions.source}: the threshold was chosen on these rows; check it on others"

@@ -34,7 +34,7 @@ NO_ADDRESS = {
         "LOSS",
         "LOSSES",
     ),
-    *("NAME", "PERIOD", "REQUIREMENT", "TASK", "TEXT", "W", "WIDTH", None),
+    *("NAME", "PERIOD", "REQUIREMENT", "TARGET", "TASK", "TEXT", "W", "WIDTH", None),
 }
 # what an argument is given where another parameter has the address
 GOOD = {**dict.fromkeys(("calibrator", "document"), ("cal.json",)), "names": (), "folder": ()}
@@ -44,6 +44,7 @@ NEEDS = {
     "check": {"--require": "ece <= 0.9"},
     "export": {"--to": "python"},
     "train": {"--data": "good.npz", "--inputs": "logits", "--out": "run", "--epochs": "1"},
+    "threshold": {"--target": "risk <= 0.9"},
     "compare": {"--reference": "good.npz"},
     "plot": {"--sets": "sets.json"},
 }
@@ -96,7 +97,7 @@ def line(name: str, command: click.Command, tried: click.Parameter, address: str
 def test_options_that_name_files_are_tried():
     tried = {flag for _, command in COMMANDS for p in addresses(command) for flag in p.opts}
     files = {"--state", "--labels-file", "--ood", "--test", "--after", "--config", "--data"}
-    assert {"file", "files", "pattern", "calibrator", "--output", "--out", *files} <= tried
+    assert {"file", "files", "pattern", "document", "--output", "--out", *files} <= tried
     assert tried.isdisjoint({"--by", "--metrics", "--title"})
 
 

@@ -63,6 +63,7 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (0.3, "slices {file} --format {format}"),
         (0.6, "monitor {file} --every {every} --ci none --format {format}"),
         (0.6, "evaluate {file} --ci none --metrics ece --skip-bad-files"),
+        (1, "threshold {file} --target risk<=0.6 --delta 0.3 -o {out}.json --format {format}"),
         (0.1, "report {file} -o {out}.html --resamples 20 --metrics ece"),
         (1, "sets {file} -o {out}.json --coverage 0.8 --method {rule} --format {format}"),
         (1, "evaluate {file} --sets good/multi-sets.json --resamples 20 --format {format}"),
@@ -85,6 +86,12 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (2, "export {file} --to c -o {out}.h"),
         (0.5, "check {partner} --calibrator {file} --require ece<=0.9 --resamples 20"),
         (0.05, "plot reliability {partner} --calibrator {file} --resamples 20 -o {out}.svg"),
+        (0.5, "apply {file} {other} -o {out}{table}"),
+    ),
+    "threshold": (
+        (5, "apply {file} {partner} -o {out}{table}"),
+        (3, "check {partner} --threshold {file} --resamples 20 --format {format}"),
+        (2, "export {file} {target}"),
         (0.5, "apply {file} {other} -o {out}{table}"),
     ),
     "sets": (

@@ -189,6 +189,7 @@ def of_documents(folder: Path) -> dict[str, list[Seed]]:
         _run("check", f"{GOOD}/multi.npz", "--init", toml, "--resamples", "20")
         seeds["toml"] = [Seed(data) for data in (Path(toml).read_bytes(), NEWEST_TOML, TOOL_TOML)]
         seeds["calibrator"] = _calibrators()
+        seeds["threshold"] = _thresholds()
         seeds["sets"] = _sets()
         seeds["labels"] = [Seed(npy(np.load(f"{GOOD}/labels.npy").astype(t))) for t in ("i8", "u1")]
     return seeds
@@ -228,6 +229,18 @@ def _calibrators() -> list[Seed]:
         if ".expected" not in path.name and len(data) <= LARGEST:
             two = json.loads(data)["classes"] == 2
             seeds.append(Seed(data, f"{GOOD}/{'two' if two else 'multi'}.npz"))
+    return seeds
+
+
+def _thresholds() -> list[Seed]:
+    """Return threshold files, with predictions of their classes."""
+    seeds = []
+    for name in ("multi", "two"):
+        line = f"{GOOD}/{name}-threshold.json"
+        for more in ("--by predicted", f"--calibrator {GOOD}/{name}-calibrator.json", ""):
+            target = ("--target", "risk <= 0.95", "--delta", "0.5")
+            _run("threshold", f"{GOOD}/{name}.npz", "-o", line, *target, *more.split())
+            seeds.append(Seed(Path(line).read_bytes(), f"{GOOD}/{name}.npz"))
     return seeds
 
 

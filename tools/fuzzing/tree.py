@@ -23,6 +23,11 @@ FILES = {"file", "files", "pattern"}
 # arguments and required options that are no files of predictions
 REQUIRED: dict[str, tuple[str, ...]] = {
     "calibrator": (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    "document": (
+        *(f"{GOOD}/{name}-calibrator.json" for name in ("multi", "two")),
+        *(f"{GOOD}/{name}-threshold.json" for name in ("multi", "two")),
+        *(f"{GOOD}/{name}-sets.json" for name in ("multi", "two")),
+    ),
     "sets": (f"{GOOD}/multi-sets.json", f"{GOOD}/two-sets.json"),
     "names": ("ece", "nll", "focal", "zzz", ""),
     "over": ("country", "day", "age", "label"),
@@ -31,7 +36,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 # command -> suffix of its output; a report in text, where none is named
 OUTPUTS = {
     **dict.fromkeys(("cells", "merge"), ".cells"),
-    **dict.fromkeys(("select", "fit", "sets"), ".json"),
+    **dict.fromkeys(("select", "fit", "sets", "threshold"), ".json"),
     "report": ".html",
     "apply": ".npz",
     "plot": ".svg",
@@ -51,6 +56,10 @@ SPECS = (
 )
 TEXTUAL: dict[str, tuple[str, ...]] = {
     "metrics": SPECS,
+    "target": (
+        *("risk <= 0.5", "accuracy >= 40 %", "recall >= 0.5", "precision >= 0.5", "npv >= 0.5"),
+        *("cost <= 0.5", "risk <= 1e-9", "risk <= 2", "accuracy", "zzz >= 1", "risk <= nan", ""),
+    ),
     "tests": ("cox", "spiegelhalter", "hosmer-lemeshow", "zzz", "", "cox,cox"),
     "filter": (
         *(
