@@ -16,25 +16,33 @@ from calibtool.version import __version__ as __version__
 _HOME = {
     "CalibtoolError": "calibtool.errors",
     "Estimate": "calibtool.intervals.estimate",
+    "PredictionSets": "calibtool.decisions.prediction_sets",
     "Predictions": "calibtool.data.predictions",
     "Report": "calibtool.evaluation.report",
     "State": "calibtool.streaming.summary",  # the former name of Summary
     "Summary": "calibtool.streaming.summary",
     "cells": "calibtool.streaming.summarize",
     "check": "calibtool.gate.check",
+    "choose_threshold": "calibtool.decisions.choose",
     "compare": "calibtool.analysis.comparison",
+    "decision_costs": "calibtool.decisions.cost_report",
     "estimate": "calibtool.analysis.implied",
     "estimate_prior": "calibtool.analysis.label_shift",
     "evaluate": "calibtool.analysis.evaluate",
     "evaluate_by": "calibtool.analysis.slices",
+    "evaluate_sets": "calibtool.decisions.set_report",
     "fit": "calibtool.calibrators.fit",
+    "fit_sets": "calibtool.decisions.prediction_sets",
     "from_dask": "calibtool.streaming.engines.dask_frame",
     "load": "calibtool.data.files.open",
     "load_calibrator": "calibtool.calibrators.fit",
     "load_cells": "calibtool.streaming.cells_file",
+    "load_sets": "calibtool.decisions.prediction_sets",
+    "load_threshold": "calibtool.decisions.threshold",
     "read": "calibtool.streaming.read",
     "monitor": "calibtool.analysis.monitoring.monitor",
     "save_cells": "calibtool.streaming.cells_file",
+    "read_costs": "calibtool.decisions.costs",
     "scan": "calibtool.data.files.open",
     "search_slices": "calibtool.analysis.slice_search",
     "select": "calibtool.analysis.selection",
@@ -66,6 +74,14 @@ if TYPE_CHECKING:
     from calibtool.data.files.open import load as load
     from calibtool.data.files.open import scan as scan
     from calibtool.data.predictions import Predictions as Predictions
+    from calibtool.decisions.choose import choose_threshold as choose_threshold
+    from calibtool.decisions.cost_report import decision_costs as decision_costs
+    from calibtool.decisions.costs import read_costs as read_costs
+    from calibtool.decisions.prediction_sets import PredictionSets as PredictionSets
+    from calibtool.decisions.prediction_sets import fit_sets as fit_sets
+    from calibtool.decisions.prediction_sets import load_sets as load_sets
+    from calibtool.decisions.set_report import evaluate_sets as evaluate_sets
+    from calibtool.decisions.threshold import load_threshold as load_threshold
     from calibtool.errors import CalibtoolError as CalibtoolError
     from calibtool.evaluation.report import Report as Report
     from calibtool.gate.check import check as check

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from calibtool.diagrams.outcomes import Outcomes
     from calibtool.diagrams.reliability import Reliability
     from calibtool.diagrams.risk_coverage import RiskCoverage
+    from calibtool.diagrams.sets import Sets
     from calibtool.diagrams.shift import Shift
     from calibtool.diagrams.temperature import Temperature
+    from calibtool.diagrams.threshold import ThresholdDiagram
 
 D_co = TypeVar("D_co", covariant=True)
 
@@ -70,8 +72,10 @@ if TYPE_CHECKING:
     outcomes: Plot[Outcomes]
     reliability: Plot[Reliability]
     risk_coverage: Plot[RiskCoverage]
+    sets: Plot[Sets]
     shift: Plot[Shift]
     temperature: Plot[Temperature]
+    threshold: Plot[ThresholdDiagram]
 
 FUNCTIONS = [kind.replace("-", "_") for kind in KINDS]
 __all__ = ["figure", "save", "svg", *FUNCTIONS]  # noqa: PLE0604 - all are strings

@@ -269,6 +269,63 @@ def gate() -> list[dict[str, Any]]:
     return [cell for cell in record["cells"] if cell["level"] == 0.95]
 
 
+def guarantees() -> str:
+    """How often thresholds broke their promise, and what they accepted, beside other ways."""
+    record = _results("guarantees")
+    shown = ("naive", "sgr", "bonferroni")
+    titles = ["data", "rows", "target", "best", "broken", "accepted", "none"]
+    titles += [f"{'SGR' if name == 'sgr' else name}: broken, accepted" for name in shown]
+    rows = []
+    for one in record["cells"]:
+        own = one["ours"]
+        row = [one["data"], f"{one['n']:,}", f"{100 * one['risk']:g} %", f"{100 * one['best']:.0f}"]
+        row += [f"{100 * own['broken']:.1f}", f"{100 * own['coverage']:.0f}"]
+        row.append(f"{100 * own['none']:.0f}")
+        for name in shown:
+            other = one.get(name)
+            shares = () if other is None else (other["broken"], other["coverage"])
+            row.append(", ".join(f"{100 * share:.0f}" for share in shares))
+        rows.append(row)
+    sets = record["cells"][0]["simulations"]
+    worst = max(one["ours"]["broken"] for one in record["cells"])
+    table = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    text = (
+        f"{sets:,} data sets per line, in per cent; delta is {100 * record['delta']:g} %. *Broken* "
+        "is the share of data sets whose threshold truly exceeds the target, *accepted* the mean "
+        "share of new rows that is accepted, *best* what the true curve would allow, *none* the "
+        "share of data sets without a threshold. *Naive* takes the most rows whose measured risk "
+        f"meets the target. At most {100 * worst:.1f} % are broken."
+    )
+    lines = ["| " + " | ".join(row) + " |" for row in table]
+    return "\n".join(["", text, "", *lines, "", *_real_thresholds(record["real"]), ""])
+
+
+def _real_thresholds(real: list[dict[str, Any]]) -> list[str]:
+    """What thresholds from some rows of published files did on the others."""
+    rows = [
+        [
+            "data",
+            "rows that choose",
+            "target",
+            "wrong, of all",
+            "accepted",
+            "wrong of these",
+            "none",
+        ],
+        ["---", *["---:"] * 6],
+    ]
+    for one in real:
+        measured = "" if one["measured"] is None else f"{100 * one['measured']:.2f}"
+        row = [one["data"], f"{one['choosing']:,}", f"{100 * one['risk']:g} %"]
+        row += [f"{100 * one['whole']:.1f}", f"{100 * one['coverage']:.1f}", measured]
+        rows.append([*row, f"{100 * one['none']:.0f}"])
+    text = (
+        "On published predictions, split at random 200 times: means over the splits with a "
+        "threshold, on the rows that did not choose it, in per cent."
+    )
+    return [text, "", *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
 def gate_alarms() -> str:
     """How often a model exactly at its threshold fails `tolerate`, passes `prove` and fails
     `point`, in the worst population."""
@@ -410,6 +467,49 @@ def slices_found() -> str:
     note = f"`evaluate --by` put a star on a slice, where six slices were all alike, in {alike}."
     below = [note, "", ""] if alike else ["", ""]
     return "\n".join(["", *markdown.table(titles, rows), "", *below])
+
+
+def set_coverage() -> str:
+    """Coverage of prediction sets, beside what they promise."""
+    titles = ["data", "method", "rows", "coverage", "expected", "in the range"]
+    titles += ["worst class", "size"]
+    rows = [
+        [
+            one["data"],
+            _sets(one),
+            f"{one['n']:,}",
+            f"{100 * one['coverage']:.2f} ± {100 * one['error']:.2f}",
+            f"{100 * one['expected']:.2f}",
+            "" if one["inside"] is None else _per_cent(one["inside"]),
+            _per_cent(one["worst"]),
+            f"{one['size']:.2f}",
+        ]
+        for one in _results("set_coverage")["cells"]
+    ]
+    return "\n".join(["", *markdown.table(titles, rows), "", ""])
+
+
+def sets_real() -> str:
+    """Prediction sets on published logits."""
+    titles = ["data", "method", "coverage", "size", "empty", "single", "worst class"]
+    rows = [
+        [
+            one["data"].replace("_", ", "),
+            _sets(one),
+            _per_cent(one["coverage"]),
+            f"{one['size']:.2f}",
+            *(_per_cent(one[name]) for name in ("empty", "single", "worst")),
+        ]
+        for one in _results("set_coverage")["real"]
+    ]
+    return "\n".join(["", *markdown.table(titles, rows), "", ""])
+
+
+def _sets(one: dict[str, Any]) -> str:
+    """Return the method of prediction sets."""
+    drawn = one["randomized"] or one["method"] == "lac"
+    each = ", per class" if one.get("per_class") else ""
+    return f"{one['method'].upper()}{'' if drawn else ', deterministic'}{each}"
 
 
 def clusters() -> str:
@@ -611,6 +711,7 @@ MADE = {
     "gate_edges": gate_edges,
     "gate_found": gate_found,
     "gate_power": gate_power,
+    "guarantees": guarantees,
     "house": house,
     "loss_speed": loss_speed,
     "losses": losses,
@@ -620,6 +721,8 @@ MADE = {
     "quality": quality,
     "real": real,
     "scale": scale,
+    "set_coverage": set_coverage,
+    "sets_real": sets_real,
     "slices_found": slices_found,
 }
 

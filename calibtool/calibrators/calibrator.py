@@ -93,6 +93,21 @@ class Calibrator(Shown):
         """Return how many rows are of groups that the fit has not seen; they get the map of all."""
         return of_other_groups(self.map, predictions)
 
+    def notes_on(self, predictions: Predictions) -> list[str]:
+        """Return what a user should know of these rows when the calibrator is applied to them."""
+        notes = []
+        if other := self.of_other_groups(predictions):
+            notes.append(
+                f"{other:,} rows are of groups that the fit has not seen; they got the calibrator "
+                "of all rows"
+            )
+        if empty := self.placed_at_prior(predictions):
+            notes.append(
+                f"{empty:,} rows had a probability of 0 in every class; they were given the class "
+                "shares of the fit data"
+            )
+        return notes
+
     def for_prior(self, target: ArrayLike) -> Calibrator:
         """Return the calibrator for data in which the classes have other shares.
 

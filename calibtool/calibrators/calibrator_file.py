@@ -15,9 +15,8 @@ import numpy as np
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import shares_from
 from calibtool.calibrators.nested_maps import from_document, to_document
-from calibtool.data.files.document import Document, Entry
+from calibtool.data.files.document import Entry, require_format
 from calibtool.data.files.write import write_text
-from calibtool.errors import InputError
 from calibtool.version import __version__
 
 FORMAT = "calibtool-calibrator"
@@ -28,7 +27,7 @@ _NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a JSON list of numbers only
 
 def save(calibrator: Any, path: str | Path) -> None:
     """Write a calibrator file atomically; floats keep every bit."""
-    write_text(path, _compact(document_of(calibrator)) + "\n")
+    write_text(path, compact(document_of(calibrator)) + "\n")
 
 
 def document_of(calibrator: Any) -> dict[str, Any]:
@@ -46,26 +45,17 @@ def document_of(calibrator: Any) -> dict[str, Any]:
     }
 
 
-def load(path: str | Path, make: Callable[..., Any], methods: Collection[str]) -> Any:
-    """Read a calibrator file.
+def load(content: Entry, make: Callable[..., Any], methods: Collection[str]) -> Any:
+    """Return the calibrator of a document.
 
     Args:
-        path: the file.
+        content: of a calibrator file, or an entry of another file that holds one.
         make: the class of calibrators.
         methods: names in the registry.
 
-    Raises InputError for anything but a whole calibrator file of a known version.
+    Raises InputError for anything but a whole calibrator of a known version.
     """
-    document = Document(str(path), "a calibrator file")
-    content = document.read_json()
-    if content["format"].value != FORMAT:
-        content["format"].fail(repr(FORMAT))
-    version = content["version"].whole(1)
-    if version > VERSION:
-        raise InputError(
-            f"{path}: has version {version}, this calibtool reads versions up to {VERSION}; "
-            "update calibtool"
-        )
+    version = require_format(content, FORMAT, VERSION)
     method = content["method"].text(methods)
     classes = _classes(content, version)
     # the map of a calibrator of confidences is that of the two classes wrong and right
@@ -114,7 +104,7 @@ def _classes(content: Entry, version: int) -> int | None:
     return None
 
 
-def _compact(document: dict[str, Any]) -> str:
+def compact(document: dict[str, Any]) -> str:
     """Return JSON with one line per key, and lists of numbers on one line."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     return _NUMBERS.sub(lambda match: " ".join(match[0].split()), text)

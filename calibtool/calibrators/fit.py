@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from calibtool.calibrators.calibrator import Calibrator
     from calibtool.calibrators.fit_rows import FileRows
+    from calibtool.data.files.document import Entry
     from calibtool.data.predictions import Predictions
     from calibtool.streaming.summary import Summary
     from calibtool.types import Progress
@@ -205,8 +206,16 @@ def load_calibrator(path: str | Path) -> Calibrator:
 
     Raises InputError for a file that is not a calibrator, is truncated, or has a newer version.
     """
+    from calibtool.data.files.document import Document
+
+    return calibrator_in(Document(str(path), "a calibrator file").read_json())
+
+
+def calibrator_in(content: Entry) -> Calibrator:
+    """Return the calibrator of a document, or of an entry of one; raise InputError for no whole
+    calibrator of a known version."""
     from calibtool.calibrators import calibrator_file
     from calibtool.calibrators.calibrator import Calibrator
 
-    loaded: Calibrator = calibrator_file.load(path, Calibrator, METHODS)
+    loaded: Calibrator = calibrator_file.load(content, Calibrator, METHODS)
     return loaded

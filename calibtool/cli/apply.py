@@ -1,13 +1,17 @@
-"""calibtool apply: calibrate the predictions in a file."""
+"""calibtool apply: apply a calibrator, or what decides by one, to the predictions in a file."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output, overwrite
+
+if TYPE_CHECKING:
+    from calibtool.calibrators.calibrator import Calibrator
+    from calibtool.data.predictions import Predictions
 
 
 def command(name: str) -> click.Command:
@@ -16,7 +20,7 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("calibrator", type=Input())
+@click.argument("document", type=Input())
 @click.argument("file", type=Input(same_kind=True))
 @click.option(
     "-o",
@@ -32,7 +36,7 @@ def command(name: str) -> click.Command:
     type=click.Choice(["probs", "logits"]),
     default="probs",
     show_default=True,
-    help="What to write; logits only if the calibrator gives them.",
+    help="What a calibrator writes; logits only if it gives them.",
 )
 @click.option(
     "--interval",
@@ -41,8 +45,11 @@ def command(name: str) -> click.Command:
     "there are two classes, of the predicted class otherwise.",
 )
 @shared.reading
+@click.pass_context
 def apply(
-    calibrator: str,
+    ctx: click.Context,
+    /,
+    document: str,
     file: str,
     output: str,
     overwrite: bool,
@@ -50,64 +57,86 @@ def apply(
     interval: bool,
     **options: Any,
 ) -> None:
-    """Calibrate the predictions in FILE with CALIBRATOR.
+    """Apply the calibrator or the threshold in DOCUMENT to the predictions in FILE.
 
-    Labels are not needed. Every column keeps its name: the calibrated values take the place of the
-    values that were read, so that the next command takes the same options.
+    Labels are not needed. Every column keeps its name: calibrated values take the place of the
+    values that were read, so that the next command takes the same options. A threshold leaves the
+    values as they are, and adds the columns `prediction` and `accepted`.
 
     \b
     calibtool apply temperature.json test.npz -o calibrated.npz
+    calibtool apply threshold.json test.npz -o decided.parquet
     """
-    from dataclasses import replace
-
-    from calibtool.calibrators.fit import load_calibrator
+    from calibtool.calibrators.calibrator import Calibrator
     from calibtool.cli import output as out
     from calibtool.data.files.carry import carried, carrying, every, hidden, named
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import write_predictions
-    from calibtool.data.predictions import KIND_NAMES
-    from calibtool.data.rows import to_probs
-    from calibtool.errors import UsageError
+    from calibtool.decisions.applied import load_applied
+    from calibtool.decisions.threshold import Threshold
 
-    fitted = load_calibrator(calibrator)
-    choice = shared.choice(options)
-    source = every(open_source(file, choice, need_labels=False)).also(fitted.columns)
+    applied = load_applied(document)
+    if not isinstance(applied, Calibrator):
+        _refuse_options(ctx, document)
+    source = every(open_source(file, shared.choice(options), need_labels=False))
+    source = source.also(applied.columns)
     extra, left = carried(source)
     for name, reason in left:
         out.tell(f"Left out: {name} ({reason})")
-    before = carrying(source, extra, fitted.columns).load()
-    after = fitted(before)
+    before = carrying(source, extra, applied.columns).load()
+    if isinstance(applied, Threshold):
+        applied.require_question(source.choice.question, before.source)
+    after = applied(before)
+    if isinstance(applied, Calibrator):
+        after = _calibrated(applied, document, before, after, write=write, interval=interval)
+    for name in hidden(source, after):
+        out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
+    write_predictions(after, output, *named(source, after))
+    out.tell(f"Wrote {after.rows:,} rows, {applied.describe()}, to {output}")
+    for note in applied.notes_on(before):
+        out.tell(f"Note: {note}")
+
+
+def _refuse_options(ctx: click.Context, document: str) -> None:
+    """Raise UsageError if an option was typed that is for calibrators."""
+    from calibtool.errors import UsageError
+
+    for name in ("write", "interval"):
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"{document}: is no calibrator, and --{name} says what is written of calibrated "
+                "values; the values that were read are kept"
+            )
+
+
+def _calibrated(
+    calibrator: Calibrator,
+    document: str,
+    before: Predictions,
+    after: Predictions,
+    *,
+    write: str,
+    interval: bool,
+) -> Predictions:
+    """Return calibrated predictions as they are written: in their kind, with the interval."""
+    from calibtool.data.predictions import KIND_NAMES
+    from calibtool.data.rows import to_probs
+    from calibtool.decisions.applied import add_columns
+    from calibtool.errors import UsageError
+
     if write == "probs":
         after = to_probs(after)
     elif after.kind != "logits":
         if before.kind == "logits":
-            raise UsageError(f"{calibrator}: {fitted.describe()} gives probabilities, not logits")
-        raise UsageError(f"{file}: holds {KIND_NAMES[after.kind]}; there are no logits to write")
-    if interval:
-        low, high = fitted.interval(before)
-        taken = sorted({"low", "high"} & set(after.extra))
-        if taken:
-            raise UsageError(
-                f"{file}: already has a column {taken[0]!r}, which --interval writes; rename it"
-            )
-        interval_columns = {"low": _column(low, before), "high": _column(high, before)}
-        after = replace(after, extra={**after.extra, **interval_columns})
-    for name in hidden(source, after):
-        out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
-    write_predictions(after, output, *named(source, after))
-    out.tell(f"Wrote {after.rows:,} rows, {fitted.describe()}, to {output}")
-    other = fitted.of_other_groups(before)
-    if other:
-        out.tell(
-            f"Note: {other:,} rows are of groups that the fit has not seen; they got the "
-            "calibrator of all rows"
+            raise UsageError(f"{document}: {calibrator.describe()} gives probabilities, not logits")
+        raise UsageError(
+            f"{before.source}: holds {KIND_NAMES[after.kind]}; there are no logits to write"
         )
-    empty = fitted.placed_at_prior(before)
-    if empty:
-        out.tell(
-            f"Note: {empty:,} rows had a probability of 0 in every class; they were given the "
-            "class shares of the fit data"
-        )
+    if not interval:
+        return after
+    low, high = calibrator.interval(before)
+    columns = {"low": _column(low, before), "high": _column(high, before)}
+    return add_columns(after, columns, "--interval")
 
 
 def _column(bounds: Any, predictions: Any) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap")
 # settings of a configuration that name files which are read
-READ = ("file", "baseline", "calibrator", "labels_file")
+READ = ("file", "baseline", "calibrator", "threshold", "sets", "labels_file")
 CODES = {"pass": OK, "fail": FAILED, "inconclusive": INCONCLUSIVE}
 LOGS = ("mlflow", "wandb")
 
@@ -77,6 +77,18 @@ def command(name: str) -> click.Command:
     help="Apply this calibrator to FILE before checking.",
 )
 @click.option(
+    "--threshold",
+    type=Input(),
+    metavar="JSON",
+    help="Check that what this threshold accepts still meets its target.",
+)
+@click.option(
+    "--sets",
+    type=Input(),
+    metavar="JSON",
+    help="Prediction sets, for requirements on set-coverage and set-size.",
+)
+@click.option(
     "--config", type=Input(), metavar="TOML", help="Read [tool.calibtool.check] of this file."
 )
 @click.option(
@@ -120,7 +132,9 @@ def check(
     calibtool check test.npz --require "ece <= 0.05 by country"
     calibtool check test.npz --require "worst(ece by class) <= 0.1"
     calibtool check test.npz --require "p(spiegelhalter) >= 0.01"
+    calibtool check test.npz --sets sets.json --require "set-coverage >= 0.88"
     calibtool check 'scores/day=*' --every day --require "e(change) < 20"
+    calibtool check new.npz --threshold threshold.json --mode prove
     calibtool check test.npz --init calibtool.toml
     """
     from calibtool.calibrators.fit import load_calibrator
@@ -131,7 +145,7 @@ def check(
 
     if init:
         return _init(init, file, require, config, options)
-    settings = _config(ctx, config, require)
+    settings = _config(ctx, config, typed=bool(require or options["threshold"]))
     options = _merged(ctx, settings.options, {"file": file, **options})
     options["id_"] = shared.matching(options)
     for key in READ:
@@ -172,14 +186,14 @@ def check(
     return CODES[outcome.decision]
 
 
-def _config(ctx: click.Context, config: str | None, require: tuple[str, ...]) -> Config:
-    """Return the configuration: of the named file, or of one in this folder if no --require is
-    given."""
+def _config(ctx: click.Context, config: str | None, *, typed: bool) -> Config:
+    """Return the configuration: of the named file, or of one in this folder unless something
+    that is required was typed."""
     from calibtool.errors import UsageError
     from calibtool.gate import check as gate
     from calibtool.gate.config import Config, find_config, read_config
 
-    if not config and require:
+    if not config and typed:
         return Config()
     path = Path(config) if config else find_config(Path())
     if path is None:
@@ -203,8 +217,10 @@ def _sources(
     options: dict[str, Any], columns: Sequence[str]
 ) -> tuple[Readable, Readable | Saved | None]:
     """Return the predictions, with further columns, and the baseline; remove the options that name
-    them. Both are read by the same keys."""
+    them. Both are read by the same keys. Thresholds and prediction sets are loaded in place."""
     from calibtool.data.files.open import open_source
+    from calibtool.decisions.prediction_sets import load_sets
+    from calibtool.decisions.threshold import load_threshold
     from calibtool.errors import UsageError
     from calibtool.gate.baseline import read_saved
 
@@ -212,6 +228,10 @@ def _sources(
     if not file:
         raise UsageError("no FILE to check; give one, or set `file` in [tool.calibtool.check]")
     choice = shared.choice(options)
+    if options["threshold"]:
+        options["threshold"] = load_threshold(options["threshold"])
+    if options["sets"]:
+        options["sets"] = load_sets(options["sets"])
     source = shared.opened(file, choice, columns)
     if not baseline:
         return source, None
@@ -250,12 +270,12 @@ def _refuse_predictions(options: dict[str, Any], text: str) -> None:
     remove these options. Raises UsageError that names the requirement `text`."""
     from calibtool.errors import UsageError
 
-    for name in ("calibrator", "baseline", "by", "cluster", "id_"):
+    for name in ("calibrator", "baseline", "threshold", "sets", "by", "cluster", "id_"):
         if options.get(name):
             raise UsageError(
                 f"{text}: evidence over time cannot be combined with --{name.strip('_')}"
             )
-    for name in ("file", "baseline", "calibrator", *shared.READING):
+    for name in ("file", "baseline", "calibrator", "threshold", "sets", *shared.READING):
         options.pop(name, None)
 
 
@@ -276,10 +296,11 @@ def _init(
 
     if not file:
         raise UsageError("--init needs a FILE to take today's numbers from")
-    if require or config or options["baseline"] or options["by"] is not None:
+    single = ("baseline", "threshold", "sets")
+    if require or config or options["by"] is not None or any(options[name] for name in single):
         raise UsageError(
-            "--init cannot be combined with --require, --config, --baseline or --by; it writes "
-            "requirements from FILE alone, and others can be added to the file that it writes"
+            "--init cannot be combined with --require, --config, --baseline, --threshold, --sets "
+            "or --by; it writes requirements from FILE alone, and others can be added to it"
         )
     keys = (*shared.READING, "calibrator", "cluster")
     written = {"file": file} | {key: options[key] for key in keys if options[key]}

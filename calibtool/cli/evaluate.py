@@ -45,6 +45,12 @@ def command(name: str) -> click.Command:
     metavar="FILE",
     help="Out-of-distribution file: also report how well confidence separates it from FILE.",
 )
+@click.option(
+    "--sets",
+    type=Input(),
+    metavar="JSON",
+    help="Measure these prediction sets instead: coverage and size, also --by COLUMN.",
+)
 @click.option("--plot", is_flag=True, help="Also draw a reliability diagram in the terminal.")
 @click.option("--signatures", is_flag=True, help="Print how to reproduce each number.")
 @click.option("--as", "library", metavar="LIBRARY", help="The numbers that another library gives.")
@@ -60,6 +66,7 @@ def evaluate(
     by: tuple[str, ...],
     calibrator: str | None,
     ood: str | None,
+    sets: str | None,
     plot: bool,
     signatures: bool,
     library: str | None,
@@ -77,6 +84,7 @@ def evaluate(
     calibtool evaluate test.npz --plot
     calibtool evaluate test.npz --metrics all
     calibtool evaluate test.npz --calibrator temperature.json
+    calibtool evaluate test.npz --sets sets.json
     calibtool evaluate test.npz --as torchmetrics
     calibtool evaluate test.parquet --by country --by predicted
     calibtool evaluate test.parquet --cluster user_id
@@ -86,9 +94,13 @@ def evaluate(
     from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
+    from calibtool.cli.sets import report_on
     from calibtool.errors import NoScoresError
     from calibtool.metrics.spec import parse_list
 
+    if sets:
+        out.show(report_on(file, sets, by, options), format_, output)
+        return
     _require_possible(click.get_current_context())
     # before anything is opened: a mistyped metric costs no reading and no cluster
     specs = parse_list(_default(by, options) if metrics is None else metrics)

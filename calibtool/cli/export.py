@@ -1,4 +1,4 @@
-"""calibtool export: write a calibrator as code without calibtool."""
+"""calibtool export: write a calibrator or a threshold as code without calibtool."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def command(name: str) -> click.Command:
 
 
 @click.command()
-@click.argument("calibrator", type=Input())
+@click.argument("document", type=Input())
 @click.option("--to", required=True, type=click.Choice(list(TARGETS)), help="What to write.")
 @click.option(
     "-o", "--output", type=Output(), required=True, metavar="FILE", help="A .onnx, .py or .h file."
@@ -36,29 +36,40 @@ def command(name: str) -> click.Command:
 @click.option(
     "--output-name", metavar="NAME", help="The output of MODEL to calibrate, if it has several."
 )
-def export(calibrator: str, to: str, output: str, kind: Any, **options: Any) -> None:
-    """Write CALIBRATOR as an ONNX graph, a Python module or a C header.
+def export(document: str, to: str, output: str, kind: Any, **options: Any) -> None:
+    """Write the calibrator or the threshold in DOCUMENT as ONNX, Python or C.
 
     None of them needs calibtool: the ONNX graph takes any number of rows, the Python module needs
-    only `math`, the C header only <math.h>.
+    only `math`, the C header only <math.h>. A threshold also says which rows it accepts.
 
     \b
     calibtool export temperature.json --to onnx -o calibrate.onnx
     """
     from pathlib import Path
 
+    from calibtool.calibrators.calibrator import Calibrator
     from calibtool.calibrators.export.write import export as export_calibrator
-    from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.data.files.write import whole_file
+    from calibtool.decisions.applied import load_applied
+    from calibtool.decisions.export import export_threshold
+    from calibtool.decisions.threshold import Threshold
     from calibtool.errors import UsageError
 
     target = TARGETS[to]
     if Path(output).suffix.lower() != target.suffix:
         raise UsageError(f"{output}: the file of {target.title} must end in {target.suffix}")
-    fitted = load_calibrator(calibrator)
-    kind = kind or fitted.fitted.kind or "logits"
-    data = export_calibrator(fitted, to, kind=kind, source=calibrator, **options)
+    fitted = load_applied(document)
+    if isinstance(fitted, Threshold):
+        data = export_threshold(fitted, to, kind=kind, source=document, **options)
+    elif isinstance(fitted, Calibrator):
+        kind = kind or fitted.fitted.kind or "logits"
+        data = export_calibrator(fitted, to, kind=kind, source=document, **options)
+    else:
+        raise UsageError(
+            f"{document}: holds {fitted.describe()}, which cannot be exported; export a "
+            "calibrator or a threshold"
+        )
     with whole_file(output) as file:
         file.write(data)
     out.tell(f"Wrote {fitted.describe()} as {target.title} to {output}")

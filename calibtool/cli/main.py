@@ -57,6 +57,13 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Export a calibrator as an ONNX graph, a Python module or a C header.",
         ),
     },
+    "Decide": {
+        "threshold": (
+            "threshold",
+            "Choose a threshold that keeps a promise: accuracy, risk, precision ...",
+        ),
+        "sets": ("sets", "Make prediction sets that hold the label with a promised probability."),
+    },
     "Train": {
         "train": (
             "train",

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from calibtool.data.readable import Readable
     from calibtool.diagrams.options import Parameter
 
-METAVARS = {"column": "COLUMN", "calibrators": "JSON", "names": "LIST", "predictions": "FILE"}
+METAVARS = {
+    "column": "COLUMN",
+    "names": "LIST",
+    "predictions": "FILE",
+    "calibrators": "JSON",
+    "sets": "JSON",
+}
 # options of every kind, below those that `compute` names
 OF_ALL = shared.stack(
     shared.resamples(1000),
@@ -143,8 +149,8 @@ def _option(parameter: Parameter) -> Callable[[F], F]:
     else:
         settings |= {
             "metavar": METAVARS.get(option.typed),
-            "multiple": option.typed == "calibrators",
-            "type": Input() if option.typed in ("calibrators", "predictions") else None,
+            "multiple": option.typed in ("calibrators", "sets"),
+            "type": Input() if option.typed in ("calibrators", "predictions", "sets") else None,
         }
     if parameter.required:
         settings |= {"required": True}
@@ -214,6 +220,7 @@ def _read(
     `compute` takes. Columns that an option or a calibrator names are carried along."""
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.data.files.open import open_source
+    from calibtool.decisions.prediction_sets import load_sets
     from calibtool.formatting import names_of
 
     choice = shared.choice(options)
@@ -228,6 +235,10 @@ def _read(
             calibrators = [load_calibrator(path) for path in value]
             columns += [column for calibrator in calibrators for column in calibrator.columns]
             options[parameter.name] = calibrators
+        elif typed == "sets":
+            rules = [load_sets(path) for path in value]
+            columns += [column for rule in rules for column in rule.columns]
+            options[parameter.name] = rules
         elif typed == "names":
             options[parameter.name] = [word.strip() for word in value.split(",")]
         elif typed == "predictions":

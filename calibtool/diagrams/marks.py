@@ -40,6 +40,8 @@ SHORT = {
     "auroc": "AUROC",
     "top-label-ece": "top-label ECE",
     "ici": "ICI",
+    "set-coverage": "Coverage",
+    "set-size": "Mean size",
 }
 
 

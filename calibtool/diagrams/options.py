@@ -17,7 +17,7 @@ from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
 
 # how the text on the command line becomes an argument of `compute`
-Typed: TypeAlias = Literal["value", "column", "calibrators", "names", "predictions"]
+Typed: TypeAlias = Literal["value", "column", "calibrators", "names", "predictions", "sets"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Option:
         within: smallest and largest number that is accepted.
         flags: the help of each value that has a flag of its own, in place of one option.
         typed: "value"; "column", a column that is carried along; "calibrators", files of
-            calibrators, any number of them; "names", a list with commas; or "predictions", a file
-            that is loaded.
+            calibrators, any number of them; "names", a list with commas; "predictions", a file
+            that is loaded; or "sets", files of prediction sets.
     """
 
     help: str | None = None

@@ -92,6 +92,20 @@ KINDS: dict[str, Kind] = {
         ONE,
         "Van Calster et al. 2025",
     ),
+    "threshold": Kind(
+        "Accuracy, risk or precision, and coverage, against the threshold.",
+        "What each threshold accepts, what it proves, and the one that keeps the promise of "
+        "`calibtool threshold`.",
+        ONE,
+        "Geifman & El-Yaniv 2017; Angelopoulos et al. 2021",
+    ),
+    "sets": Kind(
+        "Sizes of prediction sets, and their coverage by class or size.",
+        "Where sets cover fewer labels than they promise, and what coverage costs in size. Several "
+        "files of sets draw coverage and mean size against the promise.",
+        ONE,
+        "Angelopoulos et al. 2021; as `calibtool evaluate --sets`",
+    ),
     "shift": Kind(
         "Calibration over a column of numbers or times.",
         "Mean confidence, accuracy and ECE of stretches of about as many rows each.",

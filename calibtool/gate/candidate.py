@@ -12,6 +12,7 @@ from calibtool.data.matching import match
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Recalibrator, Variant, variants_of
 from calibtool.data.slicing import columns_of, with_extra
+from calibtool.decisions.set_report import SetRows
 from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_variants, report_of
 from calibtool.evaluation.execution import Execution
@@ -39,6 +40,7 @@ class Candidate:
         cluster: column of rows that are resampled together, or None.
         resampling: how intervals are made.
         execution: threads and progress.
+        sets: the prediction sets of the rows, or None.
     """
 
     rows: Readable
@@ -49,6 +51,7 @@ class Candidate:
     cluster: str | None = None
     resampling: Resampling = field(default_factory=Resampling)
     execution: Execution = field(default_factory=Execution)
+    sets: SetRows | None = None
 
     @property
     def variant(self) -> Variant:

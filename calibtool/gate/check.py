@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from calibtool.analysis.monitoring.read import Periods
+from calibtool.data.files.source import Source
 from calibtool.data.readable import Recalibrator
+from calibtool.decisions.prediction_sets import PredictionSets
+from calibtool.decisions.threshold import Threshold
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
@@ -17,7 +21,9 @@ from calibtool.gate.decide import decide, require_value
 from calibtool.gate.evidence import evidence_report, evidence_verdicts
 from calibtool.gate.outcome import MODES, Outcome, Verdict
 from calibtool.gate.requirement import Requirement, parse_requirement
+from calibtool.gate.sets import require_sets, set_estimates, set_rows
 from calibtool.gate.slices import verdict_by_slice
+from calibtool.gate.threshold import promised_verdict
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import parse_list
 from calibtool.streaming.read import read as read_data
@@ -41,6 +47,8 @@ def check(
     calibrator: Recalibrator | None = None,
     id_: str | None = None,
     periods: Periods | None = None,
+    sets: PredictionSets | None = None,
+    threshold: Threshold | None = None,
     cluster: str | None = None,
     ci: str = "inverted",
     resamples: int = 1000,
@@ -64,6 +72,9 @@ def check(
         id_: the column that identifies rows, to match those of the baseline.
         periods: the data of e(change) and e(miscalibration), from
             `calibtool.analysis.monitoring.read.read`.
+        sets: prediction sets, from `fit_sets` or `load_sets`, for requirements such as
+            "set-coverage >= 0.88" and "set-size <= 2".
+        threshold: its target is required too, of what it accepts of the predictions.
         cluster, ci, resamples, level, seed, threads, progress: as for `evaluate`.
         keys: which column has which role, as for `ct.load`.
 
@@ -77,13 +88,19 @@ def check(
     """
     parsed = [parse_requirement(r) if isinstance(r, str) else r for r in requirements]
     resampling = Resampling(ci, resamples, level, seed)
-    _require(parsed, mode, resampling, cluster)
+    _require(parsed, mode, resampling, cluster, threshold)
     over_time = [r for r in parsed if r.evidence]
     evidence = evidence_verdicts(over_time, periods)
     on_rows = [r for r in parsed if not r.evidence]
-    if not on_rows and periods is not None:
+    if not on_rows and periods is not None and threshold is None:
         return Outcome(tuple(evidence), evidence_report(evidence, periods), mode)
+    require_sets(parsed, sets, calibrated=calibrator is not None, cluster=cluster)
     predictions = read_data(predictions, **keys)
+    if sets is not None and isinstance(predictions, Source):
+        predictions = predictions.also(sets.columns)
+    if threshold is not None and isinstance(predictions, Source):
+        threshold.require_question(predictions.choice.question, predictions.source)
+        predictions = predictions.also(threshold.columns)
     if baseline is not None and not isinstance(baseline, Saved):
         baseline = read_data(baseline, **keys)
     execution = Execution.of(threads, progress)
@@ -95,8 +112,14 @@ def check(
     tests = [r.test for r in on_rows if r.test and not r.by]
     if tests:
         measured |= candidate.p_values(tests, candidate.whole())
+    if sets is not None:
+        made = set_rows(sets, candidate.rows)
+        candidate = replace(candidate, sets=made)
+        measured |= set_estimates(made, resampling)
     verdicts = [_verdict(r, candidate, report, measured, mode) for r in on_rows]
     verdicts = sorted([*verdicts, *evidence], key=lambda v: parsed.index(v.requirement))
+    if threshold is not None:
+        verdicts.append(promised_verdict(threshold, candidate.rows.load(), mode, report.level))
     return Outcome(tuple(verdicts), report, mode, candidate.compared)
 
 
@@ -118,12 +141,20 @@ def _verdict(
 
 
 def _require(
-    requirements: Sequence[Requirement], mode: str, resampling: Resampling, cluster: str | None
+    requirements: Sequence[Requirement],
+    mode: str,
+    resampling: Resampling,
+    cluster: str | None,
+    threshold: Threshold | None,
 ) -> None:
     """Check that something is required, and that it can be decided in this mode. Raises
     UsageError."""
-    if not requirements:
+    if not requirements and threshold is None:
         raise UsageError(NOTHING)
+    if threshold is not None and cluster:
+        raise UsageError(
+            "--threshold cannot be combined with --cluster: its promise is about independent rows"
+        )
     if mode not in MODES:
         raise UsageError(f"--mode must be one of {', '.join(MODES)} (got {mode!r})")
     if resampling.ci == "none" and mode != "point":

@@ -32,6 +32,8 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "file": (str, ()),
     "calibrator": (str, ()),
     "baseline": (str, ()),
+    "sets": (str, ()),
+    "threshold": (str, ()),
     "mode": (str, MODES),
     "inconclusive": (str, ("pass", "fail")),
     "id": (str, ()),

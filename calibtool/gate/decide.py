@@ -53,7 +53,7 @@ def decide(
     # a difference of two biased values is judged by its corrected estimate
     shown = _centre(estimate) if requirement.delta else estimate.value
     margin = 0.0 - _excess(requirement, shown)  # not the negative: JSON would show -0.0
-    if requirement.spec is None:
+    if requirement.test:
         return Check(
             estimate, _by_value(requirement, shown), margin, _p(requirement, shown), rows=rows
         )

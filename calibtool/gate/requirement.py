@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
 from dataclasses import dataclass
 
 from calibtool.analysis.significance.registry import TESTS
+from calibtool.decisions.limit import PATTERN, RELATIONS, limit_of
 from calibtool.errors import UsageError, near
 from calibtool.metrics.spec import Spec, parse
 
-RELATIONS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
-_REQUIREMENT = re.compile(
-    r"\s*(.+?)\s*(<=|>=|<|>)\s*([^<>=\s]+?)\s*(%?)\s*(?:\sby\s+(.+?))?\s*", re.DOTALL
-)
+_REQUIREMENT = re.compile(PATTERN + r"(?:\sby\s+(.+?))?\s*", re.DOTALL)
 _WORST = re.compile(r"worst\s*\(\s*(.+?)\s+by\s+([^()]+?)\s*\)", re.DOTALL)
 _OF = re.compile(r"(delta|p|e)\s*\(\s*(.+?)\s*\)", re.DOTALL)
 
+# of prediction sets: what is required of them -> its range
+SETS = {"set-coverage": (0.0, 1.0), "set-size": (0.0, math.inf)}
 # what there can be evidence of over time -> what `monitor` tests the periods against
 EVIDENCE = {"change": "first", "miscalibration": "calibrated"}
 
@@ -32,6 +31,7 @@ class Requirement:
         delta: whether the subject is the metric minus that of the baseline.
         test: the test of perfect calibration whose p-value is the subject, or "".
         evidence: "change" or "miscalibration" if the subject is its e-value over time, or "".
+        sets: "set-coverage" or "set-size" if the subject is that of prediction sets, or "".
         by: the columns in whose slices it is checked one by one, or "".
         worst: whether it was written as worst(... by ...), which means the same but is shown as one
             number.
@@ -44,6 +44,7 @@ class Requirement:
     delta: bool = False
     test: str = ""
     evidence: str = ""
+    sets: str = ""
     by: str = ""
     worst: bool = False
     place: tuple[str, int] | None = None
@@ -53,6 +54,8 @@ class Requirement:
         """What is measured in a slice or on all rows: "ece", "delta(nll)", "p(cox)"."""
         if self.evidence:
             return f"e({self.evidence})"
+        if self.sets:
+            return self.sets
         if self.spec is None:
             return f"p({self.test})"
         return f"delta({self.spec.name})" if self.delta else self.spec.name
@@ -87,7 +90,7 @@ class Requirement:
         >>> parse_requirement("ece <= 0.6").matters
         0.4
         """
-        if self.spec is None:
+        if self.spec is None and not self.sets:
             return None
         share = not self.upper and not self.delta and 0 < self.threshold < 1
         excess = 1 - self.threshold if share else abs(self.threshold)
@@ -98,6 +101,8 @@ class Requirement:
     @property
     def limits(self) -> tuple[float, float]:
         """The range of the subject."""
+        if self.sets:
+            return SETS[self.sets]
         if self.spec is None:
             return 0.0, math.inf if self.evidence else 1.0
         least, most = self.spec.limits
@@ -119,7 +124,7 @@ def parse_requirement(text: str) -> Requirement:
             "such as 'ece <= 0.03', 'delta(nll) <= 0.005' or 'ece <= 0.05 by country'"
         )
     subject, relation, number, percent, by = match.groups()
-    threshold = _number(text, number, percent)
+    threshold = limit_of(number, percent, f"requirement {text!r}")
     worst = _WORST.fullmatch(subject)
     if worst and by:
         raise UsageError(f"requirement {text!r}: worst(... by {worst[2]}) has its own `by`")
@@ -135,20 +140,17 @@ def parse_requirement(text: str) -> Requirement:
     if of and of[1] == "e":
         _require_evidence(text, of[2], relation, threshold, by)
         return Requirement(relation, threshold, evidence=of[2])
+    if subject in SETS:
+        requirement = Requirement(relation, threshold, sets=subject, by=by or "", worst=bool(worst))
+        return _possible(requirement, text, number, percent)
+    if of and of[2] in SETS:
+        raise UsageError(
+            f"requirement {text!r}: there is no delta of {of[2]}, which is held to a number"
+        )
     delta = of is not None
     spec = parse(of[2] if of else subject)
     requirement = Requirement(relation, threshold, spec, delta, by=by or "", worst=bool(worst))
     return _possible(requirement, text, number, percent)
-
-
-def _number(text: str, number: str, percent: str) -> float:
-    try:
-        threshold = float(number) / (100 if percent else 1)
-    except ValueError:
-        raise UsageError(f"requirement {text!r}: {number!r} is not a number") from None
-    if not math.isfinite(threshold):
-        raise UsageError(f"requirement {text!r}: the threshold must be finite")
-    return threshold
 
 
 def _possible(requirement: Requirement, text: str, number: str, percent: str) -> Requirement:

@@ -25,6 +25,7 @@ from calibtool.gate.candidate import Candidate, named
 from calibtool.gate.decide import decide, require_value
 from calibtool.gate.outcome import Check, Verdict
 from calibtool.gate.requirement import Requirement
+from calibtool.gate.sets import by_label, set_estimates
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 
@@ -32,7 +33,7 @@ MOST_DRAWN = 10_000  # most replicates per slice; bounds the time with many slic
 # Replicates that are wanted beyond the ends of an interval, both together: an end is a quantile of
 # the replicates, and quantiles that rest on 20 of them on each side are steady enough.
 TAIL_DRAWS = 40
-_ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}  # the worst decision first
+ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}  # the worst decision first
 
 # number of a slice, level, number of replicates -> the slice's estimate
 Measure = Callable[[int, float, int], Estimate]
@@ -53,7 +54,10 @@ def verdict_by_slice(
     """
     rows = candidate.rows.load()
     whole = candidate.whole()
-    parts = partition(whole, named(requirement.by, rows))
+    if requirement.sets:
+        parts = partition(by_label(whole, requirement.by), requirement.by)
+    else:
+        parts = partition(whole, named(requirement.by, rows))
     if not parts.large:
         raise InputError(f"{whole.source}: {requirement.text}: {parts.apart}")
     few = ""
@@ -62,7 +66,7 @@ def verdict_by_slice(
     else:
         large, few = _enough(candidate, parts)
         checks = _by_metric(candidate, requirement, parts, large, mode, level)
-    checks.sort(key=lambda check: (_ORDER[check.decision], check.margin))
+    checks.sort(key=lambda check: (ORDER[check.decision], check.margin))
     worst = checks[0]
     if len(checks) > 1:
         failed = sum(check.decision == "fail" for check in checks)
@@ -95,15 +99,19 @@ def _by_metric(
 ) -> list[Check]:
     """Return the check of each slice for a requirement on a metric."""
     rows = candidate.rows.load()
-    spec = requirement.spec
-    assert spec is not None
+    spec, made = requirement.spec, candidate.sets
     inside = {k: parts.take(rows, k) for k in large}
 
     def measure(k: int, level: float, resamples: int) -> Estimate:
         """Return the estimate of slice `k`."""
         resampling = replace(candidate.resampling, level=level, resamples=resamples)
-        results = candidate.examine([spec], inside[k], resampling)
-        estimate = candidate.estimates(results)[requirement.subject]
+        if requirement.sets:
+            assert made is not None
+            estimates = set_estimates(made.take(parts.index(k)), resampling)
+        else:
+            assert spec is not None
+            estimates = candidate.estimates(candidate.examine([spec], inside[k], resampling))
+        estimate = estimates[requirement.subject]
         require_value(requirement, estimate, f"{rows.source}, {requirement.by} {parts.names[k]}")
         return estimate
 
@@ -112,7 +120,7 @@ def _by_metric(
         # the interval does not decide here; the table names one level for all
         measured = {k: measure(k, candidate.resampling.level, resamples) for k in large}
         return [_check(requirement, e, mode, None, parts, k) for k, e in measured.items()]
-    corrected = _stepped(requirement, large, measure, level, resamples)
+    corrected = stepped(requirement, large, measure, level, resamples)
     checks = []
     for k in large:
         estimate, slice_level = corrected[k]
@@ -126,7 +134,7 @@ def _by_metric(
     return checks
 
 
-def _stepped(
+def stepped(
     requirement: Requirement, large: Sequence[int], measure: Measure, level: float, resamples: int
 ) -> dict[int, tuple[Estimate, float]]:
     """Return each slice's estimate, and the level at which it was measured last (Holm 1979)."""

@@ -54,6 +54,10 @@ class Stream(IntEnum):
     CLASS_SHARES = 0x5EED0048  # labelled rows within their class, and unlabelled ones: replicate
     IMPLIED = 0x5EED0049  # labels drawn from probabilities that are taken to be calibrated: draw
 
+    # decisions
+    SETS = 0x5EED0061  # how much of a class's own probability counts: 0 fit or 1 use, block of rows
+    EQUAL_SCORES = 0x5EED0062  # order of rows with equal scores, in tests of thresholds
+
     # train
     SPLIT = 0x5EED0051  # rows set aside: class
     ORDER = 0x5EED0052  # order of rows: epoch

@@ -28,6 +28,10 @@ TABLES = {
     "Calibrator": "calibrator",
     "Prior": "label_shift",
     "Implied": "implied",
+    "PredictionSets": "prediction_sets",
+    "SetReport": "set_report",
+    "Threshold": "threshold",
+    "CostReport": "cost_report",
     "LibraryReport": "conventions",
     "LibraryComparison": "conventions",
 }

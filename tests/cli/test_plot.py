@@ -16,7 +16,11 @@ from calibtool.diagrams.registry import KINDS
 
 FEW = ("--resamples", "40")
 TWO_CLASSES = ("decision-curve", "outcomes")
-NEEDS = {"shift": ("--over", "when"), "gain": ("--methods", "temperature,isotonic")}
+NEEDS = {
+    "shift": ("--over", "when"),
+    "gain": ("--methods", "temperature,isotonic"),
+    "sets": ("--sets", "sets.json"),
+}
 
 
 @pytest.fixture
@@ -39,6 +43,8 @@ def two(data) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_from_the_command_line(kind, run, dated, two, calibrator):
     files = [two if kind in TWO_CLASSES else dated]
+    if kind == "sets":
+        ct.fit_sets(ct.load(dated).take(slice(0, 100))).save("sets.json")
     if kind == "compare":
         ct.fit("vector", ct.load(dated))(ct.load(dated))
         assert run("apply", calibrator, dated, "-o", "other.npz").code == 0

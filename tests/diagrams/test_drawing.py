@@ -16,6 +16,12 @@ from calibtool.diagrams.style import inches
 
 FEW = {"resamples": 60}
 ROWS = 600
+NAMES = ("a $5 class", "<b>", "c_d^e", "a class with a long name indeed")
+OTHER = replace(simulate(ROWS, 4, seed=4), class_names=NAMES)  # the rows that set a threshold
+RULES = [
+    *(ct.fit_sets(OTHER, coverage, "aps") for coverage in (0.8, 0.9, 0.95)),
+    *(ct.fit_sets(OTHER, coverage, "lac") for coverage in (0.8, 0.95)),
+]
 # kind -> options of the data; by what to call a variant
 VARIANTS = {
     "reliability": ("reliability", {}),
@@ -37,6 +43,11 @@ VARIANTS = {
     "temperature": ("temperature", {}),
     "risk-coverage": ("risk-coverage", {}),
     "risk-coverage overlaid": ("risk-coverage", {}),
+    "threshold": ("threshold", {"target": "risk <= 25 %"}),
+    "threshold logit": ("threshold", {"target": "accuracy >= 0.7", "logit": True}),
+    "sets": ("sets", {"sets": RULES[:1]}),
+    "sets by size": ("sets", {"sets": RULES[1], "by": "size"}),
+    "sets beside one another": ("sets", {"sets": RULES}),
     "shift": ("shift", {"over": "age"}),
     "shift in time": ("shift", {"over": "day"}),
     "gain": ("gain", {"methods": ["temperature", "isotonic", "vector"]}),
@@ -56,8 +67,7 @@ def predictions() -> ct.Predictions:
         "age": rng.integers(18, 90, ROWS),
         "day": days.astype(str),
     }
-    names = ("a $5 class", "<b>", "c_d^e", "a class with a long name indeed")
-    return replace(made, extra=extra, class_names=names, source="folder/test set.npz")
+    return replace(made, extra=extra, class_names=NAMES, source="folder/test set.npz")
 
 
 def of_two(made: ct.Predictions) -> ct.Predictions:
@@ -271,6 +281,24 @@ def test_bars_of_shift_gain_classes(data_of, picture_of):
         np.testing.assert_allclose(spans(marks[panel, "bars-0"]), wanted)
 
 
+def test_sets_are_drawn_as_they_are_reported(data_of, picture_of):
+    data, marks = data_of("sets"), drawn(picture_of("sets"))
+    own = ct.evaluate_sets(predictions(), RULES[0], **FEW)
+    shares = [marks[0, f"share-{k}"].get_height() for k in range(len(own.sizes))]
+    assert shares == [part.rows / ROWS for part in own.sizes]
+    covered = sorted(part.coverage.value for part in own.classes)
+    assert marks[1, "points-0"].get_xdata().tolist() == covered
+    for y, part in enumerate(data.slices):
+        ends = [part.coverage.low, part.coverage.high]
+        assert list(marks[1, f"bars-{y}"].get_xdata()) == ends
+    assert list(marks[1, "promise"].get_xdata()) == [0.8, 0.8]
+    marks = drawn(picture_of("sets beside one another"))
+    reports = [ct.evaluate_sets(predictions(), rule, **FEW) for rule in RULES]
+    for k, some in enumerate((reports[:3], reports[3:])):  # APS, LAC
+        assert marks[0, f"curve-{k}"].get_ydata().tolist() == [r.whole.coverage.value for r in some]
+        assert marks[1, f"curve-{2 + k}"].get_ydata().tolist() == [r.size.value for r in some]
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_intervals_are_those_of_the_json_report(variant, data_of):
     """Signed numbers of the first estimate: the same call of evaluate gives the same digits."""
@@ -341,8 +369,13 @@ def test_no_word_is_cut_off_or_covers_another(variant, style, data_of, picture_o
     else:
         kind, data = VARIANTS[variant][0], data_of(variant)
         picture = figure.figure(kind, data, width=width, style=name)
+    assert float(picture.get_figwidth()) == pytest.approx(float(width[:-2]))
+    require_readable(picture)
+
+
+def require_readable(picture):
+    """Every word is on the page, and none covers another."""
     wide, high = picture.get_size_inches()
-    assert float(wide) == pytest.approx(float(width[:-2]))
     found = words(picture)
     assert found
     for text, (x0, y0, x1, y1) in found:
@@ -355,6 +388,15 @@ def test_no_word_is_cut_off_or_covers_another(variant, style, data_of, picture_o
             across = min(a[2], b[2]) - max(a[0], b[0])
             down = min(a[3], b[3]) - max(a[1], b[1])
             assert across < 0.02 or down < 0.03, (text, other)
+
+
+@pytest.mark.parametrize("by", ["class", "size"])
+def test_many_sizes_of_sets_do_not_meet(by):
+    rule = replace(ct.fit_sets(simulate(300, 80, seed=5), 0.9), quantiles=np.array([0.98]))
+    data = module_of("sets").compute(simulate(300, 80, seed=6), rule, by=by, **FEW)
+    assert any(" to " in part.name for part in data.reports[0].sizes)
+    for style, width in (("paper", "3.25in"), ("talk", "8in")):
+        require_readable(figure.figure("sets", data, width=width, style=style))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -464,3 +506,22 @@ def test_csv_and_json_hold_the_same(variant, data_of, tmp_path):
         for row, item in zip(own, listed, strict=True):
             for name, value in item.items():
                 assert row[name] == ("" if value is None else str(value))
+
+
+@pytest.mark.parametrize("variant", ["threshold", "threshold logit"])
+def test_thresholds_are_drawn_as_they_are_reported(variant, data_of, picture_of):
+    data, marks = data_of(variant), drawn(picture_of(variant))
+    own, promise = table(data, "curve"), data.parts["promise"]
+    x = np.clip(own["threshold"], 1e-8, 1 - 1e-8) if "logit" in variant else own["threshold"]
+    for panel, gid, column in (
+        (0, "curve-0", "value"),
+        (0, "proven", "proven"),
+        (1, "coverage", 0),
+    ):
+        drawn_x, drawn_y = marks[panel, gid].get_data()
+        np.testing.assert_allclose(drawn_x, x)
+        np.testing.assert_allclose(drawn_y, own[column or "coverage"])
+    chosen = marks[0, "chosen"].get_xdata()
+    np.testing.assert_allclose(chosen, promise["threshold"][0])
+    np.testing.assert_allclose(marks[0, "limit"].get_ydata(), promise["limit"][0])
+    has_band(marks[0, "band-0"], x, own["low"], own["high"])

@@ -103,6 +103,16 @@ LINES = {
     "report-two": "report fashion_val.npz fashion_test.npz --format md --resamples 50",
     "export-python": "export temperature.json --to python -o calibrate.py",
     "export-c": "export platt.json --to c -o calibrate.h",
+    "sets": "sets fashion_val.npz -o sets.json",
+    "sets-per-class": "sets fashion_val.npz --method lac --per-class --format json",
+    "apply-sets": "apply sets.json fashion_test.npz -o with_sets.parquet",
+    "evaluate-sets": "evaluate fashion_test.npz --sets sets.json --resamples 100",
+    "evaluate-sets-json": "evaluate fashion_test.npz --sets sets.json --by predicted"
+    " --resamples 100 --format json",
+    "check-sets": "check fashion_test.npz --sets sets.json --require 'set-coverage >= 0.88'"
+    " --require 'worst(set-size by class) <= 2' --resamples 100",
+    "plot-sets": "plot sets fashion_test.npz --sets sets.json --resamples 50 --data sets.csv"
+    " -o sets.svg",
     "metrics": "metrics",
     "losses": "losses",
     "bad-file": "evaluate nothing.npz",
@@ -113,7 +123,7 @@ LINES = {
 # files that the lines above write; what they hold is part of the output
 WRITTEN = (
     *("temperature.json", "platt.json", "isotonic.json", "calibtool.toml", "plot.csv"),
-    *("calibrate.py", "calibrate.h"),
+    *("calibrate.py", "calibrate.h", "sets.json", "sets.csv"),
 )
 
 

@@ -34,17 +34,19 @@ NO_ADDRESS = {
         "LOSS",
         "LOSSES",
     ),
-    *("NAME", "PERIOD", "REQUIREMENT", "TASK", "TEXT", "W", "WIDTH", None),
+    *("NAME", "PERIOD", "REQUIREMENT", "TARGET", "TASK", "TEXT", "W", "WIDTH", None),
 }
 # what an argument is given where another parameter has the address
-GOOD = {"calibrator": ("cal.json",), "names": (), "folder": ()}
+GOOD = {**dict.fromkeys(("calibrator", "document"), ("cal.json",)), "names": (), "folder": ()}
 GOOD |= dict.fromkeys(("file", "files", "pattern"), ("good.npz",))
 # what a command needs besides to reach its files
 NEEDS = {
     "check": {"--require": "ece <= 0.9"},
     "export": {"--to": "python"},
     "train": {"--data": "good.npz", "--inputs": "logits", "--out": "run", "--epochs": "1"},
+    "threshold": {"--target": "risk <= 0.9"},
     "compare": {"--reference": "good.npz"},
+    "plot": {"--sets": "sets.json"},
 }
 
 
@@ -95,7 +97,7 @@ def line(name: str, command: click.Command, tried: click.Parameter, address: str
 def test_options_that_name_files_are_tried():
     tried = {flag for _, command in COMMANDS for p in addresses(command) for flag in p.opts}
     files = {"--state", "--labels-file", "--ood", "--test", "--after", "--config", "--data"}
-    assert {"file", "files", "pattern", "calibrator", "--output", "--out", *files} <= tried
+    assert {"file", "files", "pattern", "document", "--output", "--out", *files} <= tried
     assert tried.isdisjoint({"--by", "--metrics", "--title"})
 
 
@@ -107,6 +109,7 @@ def test_credentials_are_shown_by_no_command(at, tmp_path, monkeypatch, capsys):
     logits = np.random.default_rng(0).normal(size=(40, 3)) + np.eye(3)[labels]
     np.savez("good.npz", logits=logits, labels=labels)
     ct.fit("temperature", ct.Predictions.from_logits(logits, labels)).save("cal.json")
+    ct.fit_sets(ct.Predictions.from_logits(logits[1:], labels[1:])).save("sets.json")
     name, command = COMMANDS[at]
     for k, parameter in enumerate(addresses(command)):
         for address in ADDRESSES[(at + k) % 2 :: 2]:  # commands share options: all meet every one

@@ -14,6 +14,7 @@ import pytest
 
 import calibtool as ct
 from calibtool.data.slicing import with_extra
+from calibtool.decisions.costs import Costs
 from calibtool.diagrams import registry
 from calibtool.metrics.conventions.reproduce import reproduce, spread
 from calibtool.reports.conventions import LibraryComparison, LibraryReport
@@ -58,8 +59,14 @@ RESULTS = {
     "TestResults": lambda: ct.significance(rows(), tests="cox,spiegelhalter", **FEW),
     "Prior": lambda: ct.estimate_prior(rows(), rows(2, 1), resamples=20),
     "Implied": lambda: ct.estimate(rows(), resamples=20),
+    "Threshold": lambda: ct.choose_threshold(rows(), target="risk <= 40 %", by="place"),
+    "CostReport": lambda: ct.decision_costs(
+        rows(), costs=Costs("<costs>", {"0": {"1": 1.0}, "1": {"0": 5.0}}, 0.5)
+    ),
     "Predictions": rows,
     "Calibrator": lambda: ct.fit("temperature", rows(3)),
+    "PredictionSets": lambda: ct.fit_sets(rows(3)),
+    "SetReport": lambda: ct.evaluate_sets(rows(), ct.fit_sets(rows(seed=1)), "place", **FEW),
     "LibraryReport": lambda: LibraryReport("test.npz", reproduce("netcal", rows())),
     "LibraryComparison": lambda: LibraryComparison(
         "test.npz", spread(rows()), ct.evaluate(rows(), ["ece"], **FEW)["ece"]

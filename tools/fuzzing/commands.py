@@ -29,10 +29,11 @@ POOLS: dict[str, tuple[str, ...]] = {
     ),
     "table": (".npz", ".parquet", ".csv", ".arrow"),
     "shape": ("logits", "probs", "score"),
-    "drawn": tuple(name for name in DIAGRAMS if name not in ("shift", "compare")),
+    "drawn": tuple(name for name in DIAGRAMS if name not in ("shift", "compare", "sets")),
     "target": ("--to python -o {out}.py", "--to c -o {out}.h"),
     "other": (f"{GOOD}/multi.npz", f"{GOOD}/two.npz", f"{GOOD}/conf.npz", f"{GOOD}/table.parquet"),
     "calibrator": (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    "rule": ("lac", "aps", "raps", "lac --per-class", "aps --deterministic", "raps --penalty 1"),
     "question": ("team", "spam", "refund", "zzz", ""),
     "norm": ("none", "chars", "bytes", "mutual-info"),
     "field": (
@@ -63,7 +64,10 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (0.3, "slices {file} --format {format}"),
         (0.6, "monitor {file} --every {every} --ci none --format {format}"),
         (0.6, "evaluate {file} --ci none --metrics ece --skip-bad-files"),
+        (1, "threshold {file} --target risk<=0.6 --delta 0.3 -o {out}.json --format {format}"),
         (0.1, "report {file} -o {out}.html --resamples 20 --metrics ece"),
+        (1, "sets {file} -o {out}.json --coverage 0.8 --method {rule} --format {format}"),
+        (1, "evaluate {file} --sets good/multi-sets.json --resamples 20 --format {format}"),
     ),
     "array": (
         (3, "evaluate {file} --{shape} {stem} --labels-file good/labels.npy --ci none"),
@@ -83,6 +87,19 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (2, "export {file} --to c -o {out}.h"),
         (0.5, "check {partner} --calibrator {file} --require ece<=0.9 --resamples 20"),
         (0.05, "plot reliability {partner} --calibrator {file} --resamples 20 -o {out}.svg"),
+        (0.5, "apply {file} {other} -o {out}{table}"),
+    ),
+    "threshold": (
+        (5, "apply {file} {partner} -o {out}{table}"),
+        (3, "check {partner} --threshold {file} --resamples 20 --format {format}"),
+        (2, "export {file} {target}"),
+        (0.5, "apply {file} {other} -o {out}{table}"),
+    ),
+    "sets": (
+        (5, "apply {file} {partner} -o {out}{table}"),
+        (3, "evaluate {partner} --sets {file} --by {by} --resamples 20 --format {format}"),
+        (1, "check {partner} --sets {file} --require set-size<=2 --resamples 20"),
+        (0.05, "plot sets {partner} --sets {file} --resamples 20 -o {out}.svg"),
         (0.5, "apply {file} {other} -o {out}{table}"),
     ),
     "cells": (

@@ -84,6 +84,8 @@ def kinds(folder: Path, only: Iterable[str] = ()) -> dict[str, Kind]:
     table |= {
         "labels": _document(4, ".npy", documents["labels"], _damage_npy, "labels"),
         "calibrator": _document(12, ".json", documents["calibrator"], _damage_json, "calibrator"),
+        "threshold": _document(6, ".json", documents["threshold"], _damage_json, "threshold"),
+        "sets": _document(6, ".json", documents["sets"], _damage_json, "sets"),
         "report": _document(6, ".json", documents["report"], _damage_json, "report"),
         "cells": _document(8, ".cells", documents["cells"], damage_archive, "cells"),
         "state": _document(4, ".state", documents["state"], damage_archive, "state"),

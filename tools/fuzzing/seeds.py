@@ -190,6 +190,8 @@ def of_documents(folder: Path) -> dict[str, list[Seed]]:
         seeds["toml"] = [Seed(data) for data in (Path(toml).read_bytes(), NEWEST_TOML, TOOL_TOML)]
         seeds["calibrator"] = _calibrators()
         seeds["lighteval"] = _lighteval()
+        seeds["threshold"] = _thresholds()
+        seeds["sets"] = _sets()
         seeds["labels"] = [Seed(npy(np.load(f"{GOOD}/labels.npy").astype(t))) for t in ("i8", "u1")]
     return seeds
 
@@ -251,6 +253,29 @@ def _lighteval() -> list[Seed]:
         WRITERS["parquet"](pa.Table.from_pylist(table), Random(7)) for table in (answers, texts)
     ]
     return [Seed(data) for data in made]
+
+
+def _thresholds() -> list[Seed]:
+    """Return threshold files, with predictions of their classes."""
+    seeds = []
+    for name in ("multi", "two"):
+        line = f"{GOOD}/{name}-threshold.json"
+        for more in ("--by predicted", f"--calibrator {GOOD}/{name}-calibrator.json", ""):
+            target = ("--target", "risk <= 0.95", "--delta", "0.5")
+            _run("threshold", f"{GOOD}/{name}.npz", "-o", line, *target, *more.split())
+            seeds.append(Seed(Path(line).read_bytes(), f"{GOOD}/{name}.npz"))
+    return seeds
+
+
+def _sets() -> list[Seed]:
+    """Return files of prediction sets, with predictions of their classes."""
+    seeds = []
+    for name in ("multi", "two"):
+        rule = f"{GOOD}/{name}-sets.json"
+        for more in ("--per-class", f"--calibrator {GOOD}/{name}-calibrator.json", ""):
+            _run("sets", f"{GOOD}/{name}.npz", "-o", rule, "--coverage", "0.6", *more.split())
+            seeds.append(Seed(Path(rule).read_bytes(), f"{GOOD}/{name}.npz"))
+    return seeds
 
 
 def _run(*argv: str) -> None:

@@ -23,6 +23,12 @@ FILES = {"file", "files", "pattern"}
 # arguments and required options that are no files of predictions
 REQUIRED: dict[str, tuple[str, ...]] = {
     "calibrator": (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    "document": (
+        *(f"{GOOD}/{name}-calibrator.json" for name in ("multi", "two")),
+        *(f"{GOOD}/{name}-threshold.json" for name in ("multi", "two")),
+        *(f"{GOOD}/{name}-sets.json" for name in ("multi", "two")),
+    ),
+    "sets": (f"{GOOD}/multi-sets.json", f"{GOOD}/two-sets.json"),
     "names": ("ece", "nll", "focal", "zzz", ""),
     "over": ("country", "day", "age", "label"),
     "require": ("ece <= 0.5", "nll <= 3"),
@@ -30,7 +36,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 # command -> suffix of its output; a report in text, where none is named
 OUTPUTS = {
     **dict.fromkeys(("cells", "merge"), ".cells"),
-    **dict.fromkeys(("select", "fit"), ".json"),
+    **dict.fromkeys(("select", "fit", "sets", "threshold"), ".json"),
     "report": ".html",
     "apply": ".npz",
     "plot": ".svg",
@@ -50,6 +56,10 @@ SPECS = (
 )
 TEXTUAL: dict[str, tuple[str, ...]] = {
     "metrics": SPECS,
+    "target": (
+        *("risk <= 0.5", "accuracy >= 40 %", "recall >= 0.5", "precision >= 0.5", "npv >= 0.5"),
+        *("cost <= 0.5", "risk <= 1e-9", "risk <= 2", "accuracy", "zzz >= 1", "risk <= nan", ""),
+    ),
     "tests": ("cox", "spiegelhalter", "hosmer-lemeshow", "zzz", "", "cox,cox"),
     "filter": (
         *(
@@ -96,7 +106,10 @@ ROLES = {
     *("classes", "labels_file"),
 }
 COLUMN = {*ROLES, "by", "cluster", "id", "time", "columns", "every"}
-BESIDE = {"baseline", "calibrator", "labels_file", "test", "ood", "reference", "state", "after"}
+BESIDE = {
+    *("baseline", "calibrator", "labels_file", "test", "ood", "reference", "state", "after"),
+    "sets",
+}
 NAMES = ("country", "age", "day", "label", "score", "user", "predicted", "confidence", "zzz", "")
 FILES_GOOD = (
     *("multi.npz", "two.npz", "table.parquet") * 2,
@@ -105,6 +118,7 @@ FILES_GOOD = (
 FILES_BESIDE = (
     *("multi.npz", "two.npz", "conf.npz", "table.parquet", "days.parquet", "labels.npy"),
     *("multi.cells", "two.state", "multi.json", "check.toml", "multi-calibrator.json"),
+    "multi-sets.json",
 )
 
 

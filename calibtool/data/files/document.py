@@ -287,6 +287,22 @@ class Entry:
         return Entry(self.value[k], self.document, f"{self.keys}[{k}]")
 
 
+def require_format(content: Entry, name: str, newest: int) -> int:
+    """Return the version of a document of our own, as its `format` and `version` say.
+
+    Raises InputError for another format, and for a version above `newest`.
+    """
+    if content["format"].value != name:
+        content["format"].fail(repr(name))
+    version = content["version"].whole(1)
+    if version > newest:
+        raise InputError(
+            f"{content.document.file}: has version {version}, this calibtool reads versions up to "
+            f"{newest}; update calibtool"
+        )
+    return version
+
+
 def shown(value: Any) -> str:
     """Return a value as a message shows it: as JSON writes it, and cut.
 

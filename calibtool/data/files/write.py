@@ -11,6 +11,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
+from calibtool.data.class_sets import as_json, as_matrix, is_sets
 from calibtool.data.files.part_file import part_file
 from calibtool.data.files.reader import NULLS
 from calibtool.data.predictions import Predictions
@@ -134,6 +135,7 @@ def write_predictions(
             f"{target}: cannot write files with suffix {target.suffix!r}; expected one of {known}"
         )
     columns = {**predictions.extra, **_columns(predictions)} if columns is None else columns
+    columns = {name: _held(array, predictions, target) for name, array in columns.items()}
     columns, nulls = _parted(columns)
     deep = [name for name, array in columns.items() if array.ndim > 2]
     if deep and target.suffix.lower() != ".npz":
@@ -156,6 +158,14 @@ def _parted(columns: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, A
     held = {name: array for name, array in columns.items() if not name.startswith(NULLS)}
     gaps = {name.removeprefix(NULLS): a for name, a in columns.items() if name.startswith(NULLS)}
     return held, {name: gap for name, gap in gaps.items() if name in held and gap.any()}
+
+
+def _held(array: Array, predictions: Predictions, target: Path) -> Array:
+    """Return a column as a file can hold it: one of sets as the module of these says."""
+    suffix = target.suffix.lower()
+    if suffix == ".npz" and is_sets(array):
+        return as_matrix(array, predictions.class_names or range(predictions.classes or 0))
+    return as_json(array) if suffix == ".csv" and is_sets(array) else array
 
 
 def _columns(predictions: Predictions) -> dict[str, Array]:
@@ -200,6 +210,9 @@ def _table(columns: Columns, nulls: Columns, names: Names, label: str) -> Any:
         elif name == label and names:
             codes = pa.array(array.astype(np.int32))
             arrays[name] = pa.DictionaryArray.from_arrays(codes, list(names))
+        elif is_sets(array):  # with the type of its items, which empty sets do not tell
+            item = pa.string() if names else pa.int64()
+            arrays[name] = pa.array(array.tolist(), pa.list_(item))
         else:
             arrays[name] = pa.array(array, mask=nulls.get(name))
     return pa.table(arrays)
