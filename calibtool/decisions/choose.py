@@ -7,17 +7,16 @@ from typing import Any
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.confidences import as_classes
-from calibtool.calibrators.crossfit import cross_fit as cross_fitted
-from calibtool.calibrators.fit import fit
 from calibtool.calibrators.fitted import digest_of
 from calibtool.calibrators.groups import columns_by
 from calibtool.data.predictions import DataInfo, Predictions
+from calibtool.decisions.calibrated_rows import calibrated
 from calibtool.decisions.costs import Costs
 from calibtool.decisions.losses import Losses, decided, losses_of
 from calibtool.decisions.point import Point, Search
 from calibtool.decisions.target import Target, parse_target
 from calibtool.decisions.threshold import PREDICTED, Threshold, groups_of
-from calibtool.errors import FitError, InputError, UsageError
+from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.resampling import require_seed
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array
@@ -112,14 +111,14 @@ def _points(
 def levels(searches: Mapping[str, Search], delta: float) -> dict[str, float]:
     """Return the part of delta of each group (Holm 1979; Bretz et al. 2009).
 
-    All groups have the same part. One that has passed all its tests, so that all its rows may be
-    accepted, passes its part on to the others.
+    All groups have the same part. One whose tests all pass, so that all its rows are accepted,
+    passes its part on to the others.
     """
     parts: dict[str, float] = {}
     left = list(searches)
     while left:
         parts |= dict.fromkeys(left, delta / len(left))
-        done = [name for name in left if searches[name].size(parts[name]) == searches[name].rows]
+        done = [name for name in left if searches[name].unbroken(parts[name])]
         if not done:
             break
         left = [name for name in left if name not in done]
@@ -133,7 +132,7 @@ def choosing(
     notes on it. Raises InputError if no row weighs anything, UsageError for a calibrator that was
     fitted on these rows."""
     before = weighing(predictions)
-    after, notes = _after(before, calibrator, cross_fit=cross_fit)
+    after, notes = calibrated(before, calibrator, cross_fit=cross_fit)
     return before, after, notes
 
 
@@ -145,45 +144,3 @@ def weighing(predictions: Predictions) -> Predictions:
     if not weights.any():
         raise InputError(f"{predictions.source}: the rows all have a weight of 0")
     return predictions.take(weights > 0)
-
-
-def _after(
-    before: Predictions, calibrator: Calibrator | None, *, cross_fit: bool
-) -> tuple[Predictions, list[str]]:
-    """Return the predictions after the calibrator, and notes on it."""
-    if calibrator is None:
-        if cross_fit:
-            raise UsageError("--cross-fit is for a calibrator; give --calibrator")
-        return before, []
-    if not cross_fit:
-        require_other_rows(before, calibrator)
-        return calibrator(before), list(calibrator.notes_on(before))
-    options = dict(calibrator.fitted.options)
-    by = options.pop("by", None)
-    try:
-        numbered, fitted = cross_fitted(
-            lambda rows: fit(calibrator.method, rows, by=by, **options),
-            before,
-            calibrator.describe(),
-        )
-    except (FitError, UsageError) as error:
-        raise UsageError(
-            f"--cross-fit: {calibrator.describe()} could not be fitted again: {error}"
-        ) from error
-    note = (
-        "It was chosen on rows that were calibrated by fits to the other four fifths, and is "
-        "applied after the calibrator of all rows: the promise holds as far as these agree."
-    )
-    return fitted(numbered), [note]
-
-
-def require_other_rows(predictions: Predictions, calibrator: Calibrator) -> None:
-    """Raise UsageError if a calibrator was fitted on these rows."""
-    known = predictions.correct if predictions.kind == "confidence" else predictions.labels
-    if known is None or not calibrator.fitted.fingerprint:
-        return
-    if digest_of(as_classes(predictions)).fingerprint == calibrator.fitted.fingerprint:
-        raise UsageError(
-            f"{predictions.source}: the calibrator was fitted on these rows, on which it looks "
-            "better than it is; choose the threshold on others, or give --cross-fit"
-        )
