@@ -111,14 +111,14 @@ def _points(
 def levels(searches: Mapping[str, Search], delta: float) -> dict[str, float]:
     """Return the part of delta of each group (Holm 1979; Bretz et al. 2009).
 
-    All groups have the same part. One that has passed all its tests, so that all its rows may be
-    accepted, passes its part on to the others.
+    All groups have the same part. One whose tests all pass, so that all its rows are accepted,
+    passes its part on to the others.
     """
     parts: dict[str, float] = {}
     left = list(searches)
     while left:
         parts |= dict.fromkeys(left, delta / len(left))
-        done = [name for name in left if searches[name].size(parts[name]) == searches[name].rows]
+        done = [name for name in left if searches[name].unbroken(parts[name])]
         if not done:
             break
         left = [name for name in left if name not in done]

@@ -140,6 +140,11 @@ class Search:
             return most - 1 if most else None
         return self.tests.last(self.evidence, delta) or None
 
+    def unbroken(self, delta: float) -> bool:
+        """Return whether every test passes, so that all rows are accepted and none of delta is
+        spent; never of a recall, where that would be to miss all."""
+        return self.target.name != "recall" and self.tests.unbroken(self.evidence, delta)
+
     def line(self, size: int) -> float:
         """Return the score above which a size's rows lie, or the threshold, for a recall at which
         so many are missed."""

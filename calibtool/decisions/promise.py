@@ -67,7 +67,7 @@ def corrected(groups: int) -> str:
         return ""
     return (
         f"The {groups:,} groups share delta by Holm's method: each has the same part, and a group "
-        "all of whose rows may be accepted passes its part on."
+        "whose tests all pass passes its part on."
     )
 
 

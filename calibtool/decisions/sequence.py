@@ -55,10 +55,10 @@ class Sequence:
 
     def last(self, evidence: Evidence, delta: float) -> int:
         """Return the number of rows of the last test that passes and is whole, or 0."""
-        if not len(self.sizes):
-            return 0
-        passes = evidence.p_values(self.sizes)
         chosen, level = 0, 0.0
+        if not len(self.sizes):
+            return chosen
+        passes = evidence.p_values(self.sizes)
         for size, share, whole, p_value in zip(
             self.sizes, self.shares, self.whole, passes, strict=True
         ):
@@ -68,6 +68,13 @@ class Sequence:
             elif whole:
                 chosen = int(size)
         return chosen
+
+    def unbroken(self, evidence: Evidence, delta: float) -> bool:
+        """Return whether every test passes, so that all of delta is left for others."""
+        if not len(self.sizes):
+            return False
+        levels = np.cumsum(self.shares) * delta
+        return bool((evidence.p_values(self.sizes) <= levels).all())
 
 
 def order(scores: Array, seed: int) -> Array:

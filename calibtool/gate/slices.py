@@ -33,6 +33,7 @@ MOST_DRAWN = 10_000  # most replicates per slice; bounds the time with many slic
 # Replicates that are wanted beyond the ends of an interval, both together: an end is a quantile of
 # the replicates, and quantiles that rest on 20 of them on each side are steady enough.
 TAIL_DRAWS = 40
+UNCORRECTED = "violated by its own interval, but not after Holm's correction"
 ORDER = {"fail": 0, "inconclusive": 1, "pass": 2}  # the worst decision first
 
 # number of a slice, level, number of replicates -> the slice's estimate
@@ -128,8 +129,7 @@ def _by_metric(
         if mode == "prove" and check.decision != "fail":  # a proof needs no correction
             check = _check(requirement, measure(k, level, resamples), mode, level, parts, k)
             if check.decision == "fail":
-                why = "violated by its own interval, but not after Holm's correction"
-                check = replace(check, decision="inconclusive", why=why)
+                check = replace(check, decision="inconclusive", why=UNCORRECTED)
         checks.append(check)
     return checks
 

@@ -24,7 +24,7 @@ from calibtool.formatting import DEFAULT_LEVEL
 from calibtool.gate.decide import decide
 from calibtool.gate.outcome import Verdict
 from calibtool.gate.requirement import Requirement
-from calibtool.gate.slices import ORDER, stepped
+from calibtool.gate.slices import ORDER, UNCORRECTED, stepped
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import parse
 from calibtool.types import Array
@@ -80,10 +80,13 @@ def promised_verdict(
     lines = threshold.lines(names)
     taken = every.scores >= np.nan_to_num(lines, nan=np.inf)
     requirement = _requirement(threshold, every)
-    held = [p.group for p in threshold.points if taken[names == p.group].any()]
+    # a recall is of class 1, whether or not any of it is accepted
+    shown = every.counts & ~np.isnan(lines) if threshold.target.name == "recall" else taken
+    held = [p.group for p in threshold.points if shown[names == p.group].any()]
     if not held:
         raise NotAvailableError(
-            f"{predictions.source}: {requirement.text}: no row is accepted, so it cannot pass"
+            f"{predictions.source}: {requirement.text}: no row tells, so it cannot pass: "
+            + ("none is of class 1" if threshold.target.name == "recall" else "none is accepted")
         )
     groups = {k: names == name for k, name in enumerate(held)}
 
@@ -91,16 +94,21 @@ def promised_verdict(
         """Return the subject in group `k`; the interval needs no resamples."""
         return _estimate(requirement, every.take(groups[k]), taken[groups[k]], level)
 
+    rows = {k: int(shown[groups[k]].sum()) for k in groups}
+    measured: dict[int, tuple[Estimate, float | None]] = {}
+    if level is None or mode == "point":  # the interval does not decide
+        measured |= {k: (measure(k, level or DEFAULT_LEVEL, 0), None) for k in groups}
+    else:
+        measured |= stepped(requirement, list(groups), measure, level, 0)
     checks = []
-    exact = level is not None and mode != "point"
-    corrected = stepped(requirement, list(groups), measure, level, 0) if exact and level else {}
     for k, name in enumerate(held):
-        estimate, own = corrected.get(k, (measure(k, level or DEFAULT_LEVEL, 0), None))
-        if mode == "prove" and level:  # a proof needs no correction
-            estimate, own = measure(k, level, 0), level
-        rows = int(taken[groups[k]].sum())
-        check = decide(requirement, estimate, mode, own, rows)
-        checks.append(replace(check, name=name, level=own))
+        estimate, own = measured[k]
+        check = replace(decide(requirement, estimate, mode, own, rows[k]), level=own)
+        if mode == "prove" and level and check.decision != "fail":  # a proof needs no correction
+            check = decide(requirement, measure(k, level, 0), mode, level, rows[k])
+            if check.decision == "fail":
+                check = replace(check, decision="inconclusive", why=UNCORRECTED)
+        checks.append(replace(check, name=name))
     checks.sort(key=lambda check: (ORDER[check.decision], check.margin))
     return Verdict(requirement, checks[0], tuple(checks) if threshold.by else (), _note(threshold))
 

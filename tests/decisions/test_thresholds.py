@@ -266,6 +266,19 @@ def test_a_group_that_is_done_passes_its_part_on():
     assert [p.level for p in found.points] == pytest.approx([0.05 / 3, 0.025, 0.025])
 
 
+def test_a_group_with_a_failed_test_passes_nothing_on():
+    """Its first start fails, a later one reaches the end: all rows are accepted, and a part of its
+    delta is spent."""
+    rows = grouped(6000)
+    inside = np.flatnonzero(rows.extra["team"] == "x")
+    surest = inside[np.argsort(-rows.values[inside])][:30]
+    correct = rows.correct | (rows.extra["team"] == "x")
+    correct[surest] = False
+    found = ct.choose_threshold(replace(rows, correct=correct), target="risk <= 10 %", by="team")
+    assert found.threshold["x"] == 0
+    assert [p.level for p in found.points] == pytest.approx([0.05 / 3] * 3)
+
+
 def test_groups_without_a_threshold_accept_nothing():
     rows = grouped(600)
     bad = replace(rows, correct=rows.correct & (rows.extra["team"] != "z"))
