@@ -17,8 +17,14 @@ def calibrated(
     """Return the predictions after the calibrator, and notes on it.
 
     With `cross_fit`, each row is calibrated by a fit of the same method that did not see it, so
-    that the calibrator may have been fitted on these rows. Raises UsageError where it was without.
+    that the calibrator may have been fitted on these rows. Raises UsageError where it was without,
+    and for rows of a file that hold several predictions each.
     """
+    if before.unit is not None:
+        raise UsageError(
+            f"{before.source}: {before.unit.text}: what is promised is for independent predictions, "
+            f"and those of one {before.unit.column} are not"
+        )
     if calibrator is None:
         if cross_fit:
             raise UsageError("--cross-fit is for a calibrator; give --calibrator")
