@@ -22,8 +22,8 @@ def calibrated(
     """
     if before.unit is not None:
         raise UsageError(
-            f"{before.source}: {before.unit.text}: what is promised is for independent predictions, "
-            f"and those of one {before.unit.column} are not"
+            f"{before.source}: {before.unit.text}: promises are for independent predictions, and "
+            f"those of one {before.unit.column} are not"
         )
     if calibrator is None:
         if cross_fit:
