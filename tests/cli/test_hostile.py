@@ -213,11 +213,14 @@ def test_labels_that_are_empty_lists(refused, folder):
 
 def test_too_little_memory_is_said(folder):
     Path("x.csv").write_bytes(b"score,label\n" + b"0.2,0\n0.8,1\n" * 20)
-    # OpenBLAS makes room for every thread
-    limits = "ulimit -v 500000; export OPENBLAS_NUM_THREADS=1"
-    command = f"{limits}; exec {sys.executable} -m calibtool evaluate x.csv"
+    command = f"ulimit -v 500000; exec {sys.executable} -m calibtool evaluate x.csv"
     ended = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # which makes room for every thread
     )
     assert ended.returncode == 2
     assert "x.csv: `ulimit -v` allows 500,000 kB of memory" in ended.stderr
