@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from calibtool.calibrators.registry import METHODS
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output
+from calibtool.formatting import joined
 
 
 def command(name: str) -> click.Command:
@@ -28,7 +30,7 @@ def command(name: str) -> click.Command:
     "--methods",
     metavar="LIST",
     help='Which calibrators to try, such as "temperature,vector", or "all"  [default: all but '
-    "histogram, scaling-binning, bbq and enir]",
+    f"{joined([name for name, line in METHODS.items() if not line.raced])}]",
 )
 @click.option(
     "--rank-by",

@@ -58,6 +58,21 @@ def test_a_subsample_is_drawn_by_the_seed_and_said(scan, tmp_path):
     assert whole.how == "cross-fitted in 5 folds"
 
 
+def test_a_subsample_of_a_file_of_confidences_keeps_their_hits(tmp_path):
+    rng = np.random.Generator(np.random.PCG64(0))
+    confidence = rng.random(2000)
+    correct = rng.random(2000) < confidence**2
+    np.savez(tmp_path / "c.npz", confidence=confidence, correct=correct)
+    scores = [
+        ct.select(rows, ["platt"], subsample=300, resamples=0)["platt"].score
+        for rows in (
+            ct.scan(tmp_path / "c.npz"),
+            ct.Predictions.from_confidence(confidence, correct),
+        )
+    ]
+    assert scores[0] == scores[1]
+
+
 def test_progress_is_told_per_method():
     told = []
     ct.select(simulate(400, 3), FEW, resamples=0, progress=lambda *step: told.append(step))
