@@ -305,14 +305,14 @@ def guarantees() -> str:
 def _bets(tests: list[dict[str, Any]]) -> list[str]:
     """The power of bets beside that of Hoeffding and Bentkus's bound, in a sentence."""
     one = next(t for t in tests if t["weights"] == "0.5 to 1.5" and t["n"] == 300)
-    return [
+    text = (
         f"Bets are the stronger test of rows with weights: of {one['n']} rows with a true risk of "
         f"{100 * one['true']:g} % and weights from 0.5 to 1.5, they prove {100 * one['risk']:g} % "
         f"in {100 * one['bets']:.0f} % of data sets, the bound of Hoeffding and Bentkus in "
         f"{100 * one['hoeffding_bentkus']:.0f} %. Without weights the exact test is stronger than "
-        "both, and is used.",
-        "",
-    ]
+        "both, and is used."
+    )
+    return [text, ""]
 
 
 def _real(real: list[dict[str, Any]]) -> list[str]:
@@ -324,7 +324,7 @@ def _real(real: list[dict[str, Any]]) -> list[str]:
         measured = "" if one["measured"] is None else f"{100 * one['measured']:.2f}"
         row = [one["data"], f"{one['choosing']:,}", f"{100 * one['risk']:g} %"]
         row += [f"{100 * one['whole']:.1f}", f"{100 * one['coverage']:.1f}", measured]
-        rows.append([*row, f"{100 * one['none']:.0f}"])
+        rows.append([*row, f"{100 * one['none']:.1f}"])
     text = (
         "On published predictions, split at random 200 times: means over the splits with a "
         "threshold, on the rows that did not choose it, in per cent."
