@@ -37,8 +37,8 @@ FORGED = {
     "html": re.compile(r"<script>forged|<forged/>"),
     "junit": re.compile(r"<forged/>"),
     "csv": re.compile(r'(^|,)"?[=+@-][^,\n]*forged', re.MULTILINE),
-    "markdown": re.compile(r"\]\(javascript:|<script>forged"),
-    "md": re.compile(r"\]\(javascript:|<script>forged"),
+    "markdown": re.compile(r"(?<!\\)\]\(javascript:|<script>forged"),
+    "md": re.compile(r"(?<!\\)\]\(javascript:|<script>forged"),
 }
 
 

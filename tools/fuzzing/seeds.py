@@ -100,7 +100,16 @@ class _Predictions:
             ),
             pa.table({**columns, "label": self.names, "weight": self.weights}),
             pa.table({"confidence": self.score, "correct": self.hits, "day": pa.array(self.day)}),
+            self.several(),
         ]
+
+    def several(self) -> pa.Table:
+        """Return a table of three labels per row, one target of which is missing."""
+        targets = (self.probs > self.score[:, None]).astype(float)
+        columns = {f"prob_{name}": self.probs[:, k] for k, name in enumerate(CLASSES)}
+        for k, name in enumerate(CLASSES):
+            columns[f"label_{name}"] = pa.array(targets[:, k], mask=np.arange(ROWS) == 3 * k)
+        return pa.table(columns)
 
 
 def _npz_seeds(of: _Predictions) -> list[Seed]:
@@ -114,7 +123,16 @@ def _npz_seeds(of: _Predictions) -> list[Seed]:
         npz({"probs": of.probs, "labels": np.eye(len(CLASSES))[of.labels]}),
         npz({"probs": fortran, "labels": of.names, "classes": np.array(CLASSES)}),
     )
-    return [Seed(data) for data in files]
+    rng = np.random.default_rng(8)
+    several = {
+        "probs": of.probs,
+        "targets": (rng.random(of.probs.shape) < of.probs).astype(np.int8),
+    }
+    pixels = {
+        "logits": rng.normal(size=(ROWS, len(CLASSES), 2, 3)).astype(np.float16),
+        "labels": rng.integers(0, len(CLASSES), (ROWS, 2, 3)).astype(np.uint8),
+    }
+    return [Seed(data) for data in (*files, npz(several), npz(pixels, compressed=True))]
 
 
 def _npy_seeds(of: _Predictions) -> list[Seed]:
