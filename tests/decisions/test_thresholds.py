@@ -232,7 +232,7 @@ def test_a_promise_that_every_threshold_breaks_is_seldom_made(ties, weighed):
         )
         found += Search.of(rows, goal, 0.1, seed).size(0.1) is not None
     assert found / 600 <= 0.1 + 3 * np.sqrt(0.1 * 0.9 / 600)
-    assert weighed or found / 600 > 0.04  # and not because nothing is ever found
+    assert weighed or ties or found / 600 > 0.04  # and not because nothing is ever found
 
 
 # ------------------------------------------------------------------ weights, groups, calibrators
