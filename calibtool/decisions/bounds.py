@@ -72,7 +72,12 @@ class Staked:
 @dataclass(frozen=True, eq=False)
 class StakedMisses:
     """The same for a threshold that moves through a fixed set of rows: the first are losses, the
-    rest are none."""
+    rest are none.
+
+    Attributes:
+        lost, kept: (10, n + 1) logarithms of what the first 0, 1, ..., n rows make of the capital
+            if they are losses, and if they are none.
+    """
 
     lost: Array
     kept: Array

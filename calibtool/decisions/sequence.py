@@ -13,8 +13,11 @@ exactly the limit, so that knowing the numbers makes no void test easier to pass
 passed tests, the first void one has at most the shares since the void test before it; these add up
 to at most delta.
 
-Rows with equal scores stay together in what is accepted. They are put in a random order for the
-tests, which may end among them: then the rows before them are tested too, and can be accepted.
+Rows with equal scores stay together in what is accepted. For the tests they are in a random order,
+so that the argument holds for tests that end among them; before each of these, the rows up to the
+last whole group are tested, which alone can be accepted. Whether a void test of a whole group comes
+first also depends on how many rows its neighbours have, which makes it only harder to pass: where
+no earlier test is void, there are fewer rows of those that keep the limit.
 """
 
 from __future__ import annotations
