@@ -137,7 +137,7 @@ class ArrowTable:
     @cached_property
     def _of_datasets(self) -> Mapping[str, tuple[str, ...]]:
         """The names of classes, by column, that data sets of Hugging Face keep in the files."""
-        metadata = self._files[0].schema.metadata or {}
+        metadata = self._first_with_schema().schema.metadata or {}
         return hugging_face.class_names(metadata.get(hugging_face.METADATA))
 
     @property
