@@ -245,7 +245,7 @@ def test_clusters_of_no_rows(refused, folder):
 
 
 def test_the_next_command_is_printable_whatever_was_typed(run, good):
-    result = run("evaluate", good, *QUICK, "--options", "\u202e\x1b]0;owned")
+    result = run("evaluate", good, "--resamples", "20", "--options", "\u202e\x1b]0;owned")
     assert "Next: calibtool select VALIDATION_FILE --options" in result.out
     assert not {"\u202e", "\x1b"} & {*result.out}
     assert r"\u202e\x1b]0;owned" in result.out
