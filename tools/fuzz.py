@@ -37,6 +37,7 @@ from fuzzing.reduce import reduced
 from fuzzing.run import Found, Runner, Tally
 from fuzzing.seeds import GOOD
 
+OF_TORCH = {"train", "pt", "pth"}  # kinds that need torch
 KEPT = 2  # cases of one defect that are kept
 # what commands import when they need it: once here instead of once per child
 MODULES = (
@@ -60,8 +61,8 @@ def main() -> int:
         if options.case is not None:
             return _show(runner, options.case)
         numbers = range(options.start, options.start + options.count)
-        if any(draw_kind(options.seed, k, table)[1] == "train" for k in numbers):
-            import_module("torch")
+        if any(draw_kind(options.seed, k, table)[1] in OF_TORCH for k in numbers):
+            import_module("torch")  # it takes seconds, which count for the command that needs it
         tally = _run(runner, numbers, options.jobs)
         _print(runner, tally)
         if options.keep and tally.found:

@@ -323,14 +323,14 @@ def with_flags(report: Report, context: click.Context) -> Report:
     typed for this one."""
     from dataclasses import replace
 
-    from calibtool.formatting import Lines
+    from calibtool.formatting import Lines, printable
 
     flags = _typed(context, READING)
     head, found, command = report.reading.rpartition("Next: calibtool ")
     if not flags or not found:
         return report
     words, _, rest = command.partition(" -o ")
-    reading = Lines(f"{head}{found}{words} {flags} -o {rest}")
+    reading = Lines(f"{head}{found}{words} {printable(flags)} -o {rest}")
     return replace(report, reading=reading)
 
 

@@ -242,3 +242,10 @@ def test_clusters_of_no_rows(refused, folder):
     np.savez("none.npz", score=np.zeros(0), labels=np.zeros(0, int), age=np.zeros(0))
     says = ("none.npz: there are no rows; nothing can be measured",)
     refused("evaluate", "none.npz", "--cluster", "age", "--resamples", "20", says=says)
+
+
+def test_the_next_command_is_printable_whatever_was_typed(run, good):
+    result = run("evaluate", good, "--resamples", "20", "--options", "\u202e\x1b]0;owned")
+    assert "Next: calibtool select VALIDATION_FILE --options" in result.out
+    assert not {"\u202e", "\x1b"} & {*result.out}
+    assert r"\u202e\x1b]0;owned" in result.out
