@@ -55,12 +55,17 @@ Curve: TypeAlias = Callable[[Array, float], Array]
 
 
 class Inverted(NamedTuple):
-    """An interval, a median-unbiased estimate, and the p-value of perfect calibration."""
+    """An interval, a median-unbiased estimate, and the p-value of perfect calibration.
+
+    `shape` is how far the estimates of a concentrated and of a spread error are apart, between
+    which `corrected` lies; 0 where the error's shape does not matter, or is not looked at.
+    """
 
     low: float
     high: float
     corrected: float
     p_value: float
+    shape: float = 0.0
 
 
 def concentrated(z: Array, u: float) -> Array:
@@ -214,7 +219,8 @@ class Inversion:
             line = _Candidates(self, norm, truth or norm, side, pool)
             low = line.solve(concentrated, 1 - tail, error)
             high = line.solve(spread, tail, error)
-            middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
+            medians = [line.solve(curve, 0.5, error) for curve in (concentrated, spread)]
+            middle = sum(medians) / 2
             null = line.errors(concentrated, 1.0)
         # the data count as one of the replicates, so that a p-value is never 0
         p_value = (1 + int(np.count_nonzero(null >= error * (1 - TIED)))) / (1 + len(null))
@@ -224,7 +230,8 @@ class Inversion:
             low = max(low, float(line.truth(observed.unit * left * self.mass, self.mass)))
             p_value = min(p_value, p_largest / SHARE)  # Bonferroni, with unequal weights
         high = max(low, high)
-        return Inverted(low, high, min(max(middle, low), high), p_value)
+        corrected = min(max(middle, low), high)
+        return Inverted(low, high, corrected, p_value, abs(medians[1] - medians[0]))
 
 
 def design_effect(
