@@ -69,10 +69,13 @@ def signed_root(delta: Array, score: Array, count: Array) -> Array:
     >>> signed_root(np.array([-0.003, 0.003]), np.array([0.003, 0.003]), np.array([1000, 1000]))
     array([-2.45132985,  1.52538596])
     """
-    from scipy.special import rel_entr
-
     # a score of 0 or 1 that an outcome refutes would be infinitely far
     p = np.clip(score, 1e-12, 1 - 1e-12)
     q = np.clip(score + delta, 0, 1)
-    ratio = 2 * count * (rel_entr(q, p) + rel_entr(1 - q, 1 - p))
+    ratio = 2 * count * (_entropy(q, p) + _entropy(1 - q, 1 - p))
     return np.asarray(np.sign(delta) * np.sqrt(np.maximum(ratio, 0)))
+
+
+def _entropy(q: Array, p: Array) -> Array:
+    """Return q log(q / p), 0 where q is."""
+    return q * np.log(np.where(q > 0, q, p) / p)
