@@ -2,8 +2,8 @@
 python benchmarks/null.py
 
 Scores are drawn from several distributions and outcomes from the scores; each data set is tested by
-`calibtool.significance`, as a user would, or with --metrics by the p-values that `calibtool.evaluate`
-gives beside intervals. Writes results/null.json after every cell, so that what is there of an
+`calibtool.significance`, as a user would, or with --metrics by the p-values that go with intervals
+in `calibtool.evaluate`. Writes results/null.json after every cell, so that what is there of an
 interrupted run is whole, and the table into docs/test.md.
 """
 
