@@ -63,11 +63,9 @@ def test_two_errors_known_to_be_above_0_that_vary_together_differ_by_little():
 
 
 def test_errors_of_unknown_shapes_do_not_cancel_unless_they_are_of_the_same_gaps():
-    def width(shape, correlation, high=0.08):
-        before = Inverted(0.02, high, 0.05, 1e-4, shape)
-        return np.ptp(
-            difference(before, Inverted(0.03, 0.09, 0.06, 1e-4, shape), correlation, 0.95)
-        )
+    def width(shape, correlation):
+        before, after = (Inverted(0.02 + x, 0.08 + x, 0.05 + x, 1e-4, shape) for x in (0, 0.01))
+        return np.ptp(difference(before, after, correlation, 0.95))
 
     # a fifth of both intervals is of the shape of an error: that is usual
     assert width(0.012, 0.5) == width(0.0, 0.5)
