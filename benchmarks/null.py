@@ -2,8 +2,9 @@
 python benchmarks/null.py
 
 Scores are drawn from several distributions and outcomes from the scores; each data set is tested by
-`calibtool.significance`, as a user would. Writes results/null.json after every cell, so that what
-is there of an interrupted run is whole, and the table into docs/test.md.
+`calibtool.significance`, as a user would, or with --metrics by the p-values that go with intervals
+in `calibtool.evaluate`. Writes results/null.json after every cell, so that what is there of an
+interrupted run is whole, and the table into docs/test.md.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from calibtool import Predictions
+from calibtool import Predictions, evaluate
 from calibtool.analysis.significance import registry, run
 
 HERE = Path(__file__).parent
@@ -27,6 +28,7 @@ PAGE = HERE.parent / "docs" / "test.md"
 MARKS = ("<!-- null:begin -->", "<!-- null:end -->")
 SIZES = (200, 2_000, 20_000)
 ANY = "any, after Holm"
+METRICS = ("ece", "ada-ece", "debiased-ece", "classwise-ece", "tace")  # with p-values of their own
 
 
 def column(draw: Callable[[np.random.Generator, int], Any]) -> Callable[..., Predictions]:
@@ -74,11 +76,14 @@ SCENARIOS: dict[str, tuple[str, Callable[..., Predictions]]] = {
 }
 
 
-def one(job: tuple[str, int, int, int, str | None]) -> dict[str, float]:
+def one(job: tuple[str, int, int, int, str | None, list[str]]) -> dict[str, float]:
     """The p-values of one data set."""
-    name, n, index, resamples, tests = job
+    name, n, index, resamples, tests, metrics = job
     rng = np.random.Generator(np.random.PCG64([index, n, *name.encode()]))
     data = SCENARIOS[name][1](rng, n)
+    if metrics:
+        report = evaluate(data, metrics, resamples=resamples, seed=index, threads=1)
+        return {m: p for m in metrics if (p := report[m].p_value) is not None}
     run.detectable = lambda *_: None  # not what is measured here
     found = run.significance(data, tests=tests, resamples=resamples, seed=index)
     p_values = {r.name: r.p_value for r in found.results if r.p_value is not None}
@@ -107,7 +112,8 @@ def table(cells: list[dict[str, Any]]) -> list[str]:
     """A line a test and size; a column a scenario: the share rejected at 5 and at 1 %."""
     names = [name for name in SCENARIOS if any(cell["scenario"] == name for cell in cells)]
     found = {(c["test"], c["n"], c["scenario"]): c for c in cells}
-    tests = [name for name in (*registry.TESTS, ANY) if any(c["test"] == name for c in cells)]
+    known = {c["test"] for c in cells}
+    tests = [name for name in (*registry.TESTS, ANY, *METRICS) if name in known]
     lines = [
         f"| test | n | {' | '.join(names)} |",
         f"| --- | ---: | {' | '.join('---:' for _ in names)} |",
@@ -141,23 +147,32 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--tests", help="some of them; what is known of the others is kept")
+    parser.add_argument(
+        "--metrics", nargs="*", default=[], choices=METRICS, help="instead of tests"
+    )
+    parser.add_argument("--scenarios", nargs="*", default=[*SCENARIOS], choices=[*SCENARIOS])
     options = parser.parse_args()
     kept = json.loads(RESULTS.read_text())["cells"] if RESULTS.exists() else []
-    again = options.tests.split(",") if options.tests else [c["test"] for c in kept]
+    every = [c["test"] for c in kept if c["test"] not in METRICS]
+    again = options.metrics or (options.tests.split(",") if options.tests else every)
     cells: list[dict[str, Any]] = [
-        c for c in kept if c["n"] not in options.sizes or c["test"] not in again
+        c
+        for c in kept
+        if c["n"] not in options.sizes
+        or c["test"] not in again
+        or c["scenario"] not in options.scenarios
     ]
     with ProcessPoolExecutor(options.processes) as pool:
         for n in options.sizes:
-            for name in SCENARIOS:
+            for name in options.scenarios:
                 began = time.monotonic()
-                settings = (options.resamples, options.tests)
+                settings = (options.resamples, options.tests, options.metrics)
                 jobs = [(name, n, index, *settings) for index in range(options.sets)]
                 found = list(pool.map(one, jobs, chunksize=8))
                 for test in found[0]:
                     own = [p[test] for p in found if test in p]
                     cells.append({"test": test, "n": n, "scenario": name, **summary(own)})
-                    print(cells[-1])
+                    print(cells[-1], flush=True)
                 print(f"{name}, n = {n:,}: {time.monotonic() - began:.0f} s", flush=True)
                 write(cells, options.sets, options.resamples)
 

@@ -54,6 +54,7 @@ MEASURED = {
     "auroc": "cb",
     "auroc-correct": "k",
     "aurc": "cbk",
+    "prr": "cbk",
     "coverage-at-risk": "cbk",
     "cox-slope": "cbk",
     "citl": "cbk",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Self
 
 import numpy as np
@@ -30,7 +30,7 @@ from calibtool.evaluation.notices import (
     too_few_rows,
     without_interval,
 )
-from calibtool.evaluation.pairs import SHARES, discordant, reach, with_unseen
+from calibtool.evaluation.pairs import SHARES, UnseenPairs, discordant, reach
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.results import Results, bias_of, digest_of
@@ -108,14 +108,10 @@ class RowResults(Results):
         """Return how far apart the true errors of two variants may be, by their paired rows."""
         draws = self.settings.draws
         before, after = self.measured[since][number], self.measured[variant][number]
-        return reach(
-            self.specs[number],
-            self.collected[since],
-            self.collected[variant],
-            (before.edges, after.edges),
-            None if draws is None else draws.cluster,
-            self.settings.level,
-        )
+        edges = before.edges, after.edges
+        pair = self.collected[since], self.collected[variant]
+        cluster = None if draws is None else draws.cluster
+        return reach(self.specs[number], *pair, edges, cluster, self.settings.level)
 
     def discordant(self, number: int, variant: int, since: int) -> Discordant | None:
         """Return how many rows differ between two variants in what a metric is the share of."""
@@ -129,8 +125,11 @@ class RowResults(Results):
         self, number: int, variant: int, since: int, changes: Array
     ) -> list[Array] | None:
         """Return the replicates of a change with one row that was not seen."""
-        draws, pair = self.settings.draws, (self.collected[since], self.collected[variant])
-        return None if draws is None else with_unseen(self.specs[number], *pair, draws, changes)
+        return self._unseen.replicates(self.specs[number], since, variant, changes)
+
+    @cached_property
+    def _unseen(self) -> UnseenPairs:
+        return UnseenPairs(self.specs, self.collected, self.settings.draws)
 
     def only(self, variants: slice) -> Self:
         """Return the results of some of the variants."""

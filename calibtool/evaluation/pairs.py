@@ -16,6 +16,9 @@ is the largest standard deviation of any of these functions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -86,41 +89,89 @@ def discordant(spec: Spec, before: Rows, after: Rows) -> Discordant | None:
     return Discordant(float((b & ~a).sum()), float((a & ~b).sum()), float(len(a)))
 
 
-def with_unseen(
-    spec: Spec, before: Collected, after: Collected, draws: Draws, changes: Array
-) -> list[Array] | None:
-    """Return the replicates of a change of a mean with one row that was not seen, (R,) for each
-    kind of row (`intervals.unseen`).
+@dataclass(frozen=True, eq=False)
+class WithUnseen:
+    """Changes of means of the same rows with one row that was not seen (`intervals.unseen`).
 
     The row is the same before and after, so that what no label changes is not doubted.
 
-    Args:
-        spec: the metric.
+    Attributes:
         before, after: the rows of the two variants.
         draws: the replicates.
-        changes: (R,) the change in each.
-
-    Returns None for a metric that is no mean of rows, or that is fitted to other rows.
+        columns: the columns of `Rows` that the means need.
     """
-    first, second = before.sample, after.sample
-    if not spec.is_mean or first is None or second is None:
-        return None
-    weights = before.rows.weights
-    mass = unseen.cluster_mass(draws, weights)
-    columns = frozenset(spec.metric.needs if isinstance(spec.metric, Score) else ())
-    rows = UnseenRows(first, draws, columns, mass=mass)
-    cases = rows.changes(spec, UnseenRows(second, draws, columns, mass=mass))
-    total: Array | float = float(draws.rows if weights is None else weights.sum())
-    few = FewRows.of(before.rows, draws)
-    if few is not None and len(few.swapped) == len(changes):
-        values = [spec.of_rows(x.rows)[few.rows].astype(np.float64) for x in (before, after)]
-        added = few.swapped * (1.0 if weights is None else weights[few.rows])
-        with np.errstate(invalid="ignore"):  # rows of weight 0 may be infinite
-            each = values[1] - values[0]
-        sums = changes * total + added @ np.where(np.isfinite(each), each, 0)
-        total = total + added.sum(axis=1)
-        changes = sums / total
-    size = len(changes)
-    return [
-        unseen.mean_with(changes, total, case.value[:size], case.weight[:size]) for case in cases
-    ] or None
+
+    before: Collected
+    after: Collected
+    draws: Draws
+    columns: frozenset[str]
+
+    def replicates(self, spec: Spec, changes: Array) -> list[Array] | None:
+        """Return the replicates of a metric's change with that row, (R,) for each kind of row.
+
+        Args:
+            spec: the metric.
+            changes: (R,) its change in each replicate.
+
+        Returns None for a metric that is no mean of rows, or that is fitted to other rows.
+        """
+        if not spec.is_mean or self._rows is None:
+            return None
+        weights = self.before.rows.weights
+        cases = self._rows[0].changes(spec, self._rows[1])
+        total: Array | float = float(self.draws.rows if weights is None else weights.sum())
+        few = self._few
+        if few is not None and len(few.swapped) == len(changes):
+            variants = (self.before, self.after)
+            values = [spec.of_rows(x.rows)[few.rows].astype(np.float64) for x in variants]
+            added = few.swapped * (1.0 if weights is None else weights[few.rows])
+            with np.errstate(invalid="ignore"):  # rows of weight 0 may be infinite
+                each = values[1] - values[0]
+            sums = changes * total + added @ np.where(np.isfinite(each), each, 0)
+            total = total + added.sum(axis=1)
+            changes = sums / total
+        size = len(changes)
+        return [
+            unseen.mean_with(changes, total, case.value[:size], case.weight[:size])
+            for case in cases
+        ] or None
+
+    @cached_property
+    def _rows(self) -> tuple[UnseenRows, UnseenRows] | None:
+        """The rows of which the unseen one may be, before and after; None where none were kept."""
+        first, second = self.before.sample, self.after.sample
+        if first is None or second is None:
+            return None
+        mass = unseen.cluster_mass(self.draws, self.before.rows.weights)
+        before, after = (
+            UnseenRows(sample, self.draws, self.columns, mass=mass) for sample in (first, second)
+        )
+        return before, after
+
+    @cached_property
+    def _few(self) -> FewRows | None:
+        """The rows that show an outcome that few show."""
+        return FewRows.of(self.before.rows, self.draws)
+
+
+class UnseenPairs:
+    """The unseen rows of any two of several variants, which all metrics share."""
+
+    def __init__(
+        self, specs: Sequence[Spec], variants: Sequence[Collected], draws: Draws | None
+    ) -> None:
+        self.variants, self.draws = variants, draws
+        scores = [s.metric for s in specs if s.is_mean and isinstance(s.metric, Score)]
+        self.columns = frozenset(column for score in scores for column in score.needs)
+        self._known: dict[tuple[int, int], WithUnseen] = {}
+
+    def replicates(self, spec: Spec, before: int, after: int, changes: Array) -> list[Array] | None:
+        """Return what `WithUnseen.replicates` does of two variants, by number; None without
+        draws."""
+        if self.draws is None:
+            return None
+        pair = before, after
+        if pair not in self._known:
+            first, second = (self.variants[one] for one in pair)
+            self._known[pair] = WithUnseen(first, second, self.draws, self.columns)
+        return self._known[pair].replicates(spec, changes)

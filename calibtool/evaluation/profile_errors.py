@@ -109,8 +109,8 @@ class ProfileErrors:
         """The largest shift of all scores that the mean gap does not refute: an error that sums all
         gaps is never below the mean gap.
 
-        Of more than two classes, shifts of several are seldom as large as that at once; but where
-        few rows are expected to surprise, each class counts.
+        Of two classes, both are shifted by as much. Of more, shifts of several are seldom as large
+        as that at once; but where few rows are expected to surprise, each class counts.
         """
         seen, count = self.seen, np.asarray(self.inversion.count)
         gap, mass, score = seen.gap, seen.mass, np.clip(np.asarray(seen.score), 0, 1)
@@ -119,7 +119,7 @@ class ProfileErrors:
         level = self.settings.level
         if np.isclose(mass.sum(), 1):
             return shift.largest(score.ravel(), count.ravel(), float(gap.sum()), level)
-        if float((count * np.minimum(score, 1 - score)).sum()) >= 2 * MANY:
+        if len(mass) > 2 and float((count * np.minimum(score, 1 - score)).sum()) >= 2 * MANY:
             return 0.0
         share = np.maximum(mass.sum(axis=-1), 1e-300)  # of the rows that a threshold leaves
         classes = zip(score, count, gap.sum(axis=-1) / share, strict=True)

@@ -211,7 +211,7 @@ def estimate_of(
         estimate, error=_standard_error(measurement.replicates) if error is None else error
     )
     if measurement.inverse is not None:
-        low, high, corrected, p_value = measurement.inverse
+        low, high, corrected, p_value = measurement.inverse[:4]
         estimate = replace(estimate, p_value=p_value)
         return _with_interval(estimate, corrected, low, high, spec)
     corrected = value if measurement.corrected is None else measurement.corrected

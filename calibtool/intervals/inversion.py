@@ -29,6 +29,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from calibtool.intervals.observed import Observed
 from calibtool.intervals.root import root
 from calibtool.intervals.single_bins import outcomes, shrunk
 from calibtool.intervals.streams import Stream, generator
@@ -39,11 +40,8 @@ from calibtool.types import Array
 SHARE = 0.1
 # Fewest replicates for which that quantile is computed: of 400, one lies beyond it.
 ENOUGH = 400
-# Smallest variance of a coordinate's number of outcomes, n c (1 - c), at which its noise counts as
-# normal: its skewness is then at most 1 / sqrt(30) = 0.18. With less, small bins raise the low end
-# by chance.
-STEADY = 30
-# The same for a design effect: single coordinates matter less in its sums.
+# Smallest variance of a coordinate's number of outcomes, n c (1 - c), at which it counts for a
+# design effect: single coordinates matter less in its sums than where noise has to be normal.
 STEADY_SPREAD = 5
 # Errors that differ by less, relative to their size, are equal: those of few rows take few values,
 # and sums of float32 round them by up to 1e-7.
@@ -55,12 +53,17 @@ Curve: TypeAlias = Callable[[Array, float], Array]
 
 
 class Inverted(NamedTuple):
-    """An interval, a median-unbiased estimate, and the p-value of perfect calibration."""
+    """An interval, a median-unbiased estimate, and the p-value of perfect calibration.
+
+    `shape` is how far the estimates of a concentrated and of a spread error are apart, between
+    which `corrected` lies; 0 where the error's shape does not matter, or is not looked at.
+    """
 
     low: float
     high: float
     corrected: float
     p_value: float
+    shape: float = 0.0
 
 
 def concentrated(z: Array, u: float) -> Array:
@@ -131,7 +134,7 @@ class Inversion:
         self.gap, self.mass, self.threads = gap, mass, threads
         self.tail = (1 - level) / 2
         self.count = count
-        self.observed = observed = _Observed(gap, mass, score, self.count)
+        self.observed = observed = Observed(gap, mass, score, self.count)
         # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
         self.drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(
             drawn_gap.dtype
@@ -146,8 +149,7 @@ class Inversion:
             and bool(np.allclose(mass[0], mass[1, ::-1]) and np.allclose(gap[0], -gap[1, ::-1]))
         )
         self._mirror(self.noise)
-        self.steady = self.count * score * (1 - score) >= STEADY
-        self.few = observed.used & ~self.steady
+        self.steady, self.few = observed.steady, observed.few
         self.seed = seed
 
     @cached_property
@@ -214,7 +216,8 @@ class Inversion:
             line = _Candidates(self, norm, truth or norm, side, pool)
             low = line.solve(concentrated, 1 - tail, error)
             high = line.solve(spread, tail, error)
-            middle = (line.solve(concentrated, 0.5, error) + line.solve(spread, 0.5, error)) / 2
+            medians = [line.solve(curve, 0.5, error) for curve in (concentrated, spread)]
+            middle = sum(medians) / 2
             null = line.errors(concentrated, 1.0)
         # the data count as one of the replicates, so that a p-value is never 0
         p_value = (1 + int(np.count_nonzero(null >= error * (1 - TIED)))) / (1 + len(null))
@@ -224,7 +227,8 @@ class Inversion:
             low = max(low, float(line.truth(observed.unit * left * self.mass, self.mass)))
             p_value = min(p_value, p_largest / SHARE)  # Bonferroni, with unequal weights
         high = max(low, high)
-        return Inverted(low, high, min(max(middle, low), high), p_value)
+        corrected = min(max(middle, low), high)
+        return Inverted(low, high, corrected, p_value, abs(medians[1] - medians[0]))
 
 
 def design_effect(
@@ -240,44 +244,11 @@ def design_effect(
     steady = count * score * (1 - score) >= STEADY_SPREAD
     if not steady.any():
         steady = mass > 0
-    observed = _Observed(gap, mass, score, count)
+    observed = Observed(gap, mass, score, count)
     drift = drawn_gap - drawn_mass * observed.delta.astype(drawn_gap.dtype)
     drawn = drift.var(axis=0, dtype=np.float64)[steady].sum()
     alone = ((observed.unit * mass) ** 2)[steady].sum()
     return max(1.0, float(drawn / alone)) if alone > 0 else 1.0
-
-
-class _Observed:
-    """The observed profile, with gaps in standard deviations of the mean outcomes.
-
-    Attributes:
-        used: coordinates that hold rows.
-        safe: their mass, and 1 elsewhere, to divide by.
-        delta: mean outcome - mean score of each coordinate; 0 without rows.
-        unit: standard deviation of each mean outcome.
-        z: `delta` in these units.
-    """
-
-    def __init__(self, gap: Array, mass: Array, score: Array, count: Array) -> None:
-        self.mass, self.score, self.count = mass, score, count
-        self.used = mass > 0
-        self.safe = np.where(self.used, mass, 1)
-        self.delta = gap / self.safe
-        self.unit = np.maximum(self.spread(self.delta), 1e-12)
-        self.z = self.delta / self.unit
-
-    def spread(self, delta: Array) -> Array:
-        """Return the standard deviation of each mean outcome if the true gaps are `delta`."""
-        q, rows = self.rate(delta), np.where(self.count > 0, self.count, 1)
-        return np.asarray(np.sqrt(q * (1 - q) / rows) * self.used)
-
-    def rate(self, delta: Array) -> Array:
-        """Return the mean outcomes if the true gaps are `delta`.
-
-        One imagined row whose outcome is its score keeps them, and so their deviation, off 0 where
-        all outcomes of a coordinate are equal.
-        """
-        return np.clip(self.score + delta * self.count / (self.count + 1), 0, 1)
 
 
 class _Candidates:
@@ -309,7 +280,7 @@ class _Candidates:
         if self.side:
             others = z if curve is spread else 0
             grown = np.where(np.sign(z) == self.side, grown, others)
-        return np.clip(self.observed.unit * grown, -self.observed.score, 1 - self.observed.score)
+        return np.clip(self.observed.step * grown, -self.observed.score, 1 - self.observed.score)
 
     def errors(self, curve: Curve, u: float) -> Array:
         """Return the errors measured if the candidate at `u` of a curve is true, (R,)."""

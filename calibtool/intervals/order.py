@@ -17,7 +17,7 @@ def raised(error: Inverted, *smaller: Inverted) -> Inverted:
         smaller: those of the smaller errors.
 
     >>> raised(Inverted(0.0, 0.3, 0.1, 0.06), Inverted(0.1, 0.2, 0.15, 0.02))
-    Inverted(low=0.1, high=0.3, corrected=0.15, p_value=0.04)
+    Inverted(low=0.1, high=0.3, corrected=0.15, p_value=0.04, shape=0.0)
     """
     every = (error, *smaller)
     return Inverted(
@@ -25,6 +25,7 @@ def raised(error: Inverted, *smaller: Inverted) -> Inverted:
         max(e.high for e in every),
         max(e.corrected for e in every),
         min(2 * min(e.p_value for e in every), 1.0),
+        error.shape,
     )
 
 
@@ -32,10 +33,11 @@ def lowered(error: Inverted, larger: Inverted) -> Inverted:
     """Return the interval of an error whose true value is never above that of a larger one.
 
     >>> lowered(Inverted(0.1, 0.3, 0.2, 0.02), Inverted(0.0, 0.25, 0.15, 0.02))
-    Inverted(low=0.0, high=0.25, corrected=0.15, p_value=0.02)
+    Inverted(low=0.0, high=0.25, corrected=0.15, p_value=0.02, shape=0.0)
     """
     low, high = min(error.low, larger.low), min(error.high, larger.high)
-    return Inverted(low, high, min(error.corrected, larger.corrected), error.p_value)
+    corrected = min(error.corrected, larger.corrected)
+    return error._replace(low=low, high=high, corrected=corrected)
 
 
 def parts(one: Inverted, other: Inverted, whole: Inverted) -> tuple[Inverted, Inverted]:
@@ -62,4 +64,4 @@ def _around(part: Inverted, corrected: float, whole: Inverted) -> Inverted:
     """Return a part's interval around an estimate, no higher than the whole's."""
     low = min(part.low, whole.low, corrected)
     high = max(min(part.high, whole.high), corrected)
-    return Inverted(low, high, corrected, part.p_value)
+    return part._replace(low=low, high=high, corrected=corrected)

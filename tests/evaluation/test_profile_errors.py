@@ -94,3 +94,15 @@ def test_tace_as_a_profile_is_tace(threshold, view):
     found = ct.evaluate(p, [spec], resamples=100).estimates[0]
     assert found.value == ct.evaluate(p, [spec], ci="none").estimates[0].value
     assert found.low <= found.corrected <= found.high
+
+
+@pytest.mark.parametrize("rows", [300, 3000])
+def test_tace_of_two_classes_may_be_as_large_as_a_shift_that_is_not_refuted(rows):
+    """Both classes are shifted by as much, so that TACE is never far below the mean gap."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        score = rng.uniform(0.1, 0.9, rows)
+        data = ct.Predictions.from_probs(score, (rng.random(rows) < score - 0.05).astype(int))
+        report = ct.evaluate(data, ["tace", "bias"], resamples=100, seed=seed, threads=1)
+        bias = max(abs(report["bias"].low), abs(report["bias"].high))
+        assert report["tace"].high >= 0.95 * bias

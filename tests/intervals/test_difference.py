@@ -23,7 +23,7 @@ def errors(seed):
         corrected, down, up = rng.exponential(0.05, 3)
         low = max(corrected - down, 0.0)
         p_value = float(rng.uniform(0.03, 1)) if low == 0 else 0.025 * float(rng.random() ** 3)
-        pair.append(Inverted(low, corrected + up, corrected, p_value))
+        pair.append(Inverted(low, corrected + up, corrected, p_value, rng.uniform(0, 0.4) * up))
     return *pair, float(rng.uniform(-1, 1))
 
 
@@ -62,8 +62,25 @@ def test_two_errors_known_to_be_above_0_that_vary_together_differ_by_little():
     assert high - low > 0.05
 
 
-def test_the_correlation_counts_without_jumps():
-    before, after = Inverted(0.02, 0.08, 0.05, 0.02), Inverted(0.03, 0.09, 0.06, 0.02)
+def test_errors_of_unknown_shapes_do_not_cancel_unless_they_are_of_the_same_gaps():
+    def width(shape, correlation):
+        before, after = (Inverted(0.02 + x, 0.08 + x, 0.05 + x, 1e-4, shape) for x in (0, 0.01))
+        return np.ptp(difference(before, after, correlation, 0.95))
+
+    # a fifth of both intervals is of the shape of an error: that is usual
+    assert width(0.012, 0.5) == width(0.0, 0.5)
+    # half: the ends of the one are subtracted from those of the other
+    assert width(0.03, 0.5) == pytest.approx(0.12, rel=1e-4)
+    assert width(0.0, 0.5) < width(0.014, 0.5) < width(0.016, 0.5) < 0.12
+    assert width(0.03, 1.0) < 1e-6
+    # an interval that is one point has no shape
+    point = Inverted(0.05, 0.05, 0.05, 1e-4, 0.01)
+    assert difference(point, point, 0.5, 0.95) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("shape", [0.0, 0.0145, 0.03])
+def test_the_correlation_counts_without_jumps(shape):
+    before, after = Inverted(0.02, 0.08, 0.05, 0.02, shape), Inverted(0.03, 0.09, 0.06, 0.02, shape)
     rhos = np.linspace(-1, 0.95, 400)  # near 1 the width goes as the root of 1 - rho
     widths = np.array([np.ptp(difference(before, after, rho, 0.95)) for rho in rhos])
     assert np.abs(np.diff(widths)).max() < 0.003

@@ -200,7 +200,8 @@ def _ece(period: Period, edges: Array, resampling: Resampling) -> Estimate:
         level=resampling.level,
         seed=resampling.seed,
     )
-    return replace(estimate, **inverse._asdict())
+    low, high, corrected, p_value = inverse[:4]
+    return replace(estimate, low=low, high=high, corrected=corrected, p_value=p_value)
 
 
 def _require(against: str, alpha: float) -> None:
