@@ -51,7 +51,7 @@ def _values(predictions: Any, column: str) -> Array:
     there are no rows."""
     if isinstance(predictions, Source):
         source = predictions.also([column])  # raises InputError if the file has no such column
-        if not source.rows:
+        if not predictions.rows:  # which it knows; another source would count them again
             raise InputError(f"{source.source}: there are no rows; nothing can be measured")
         return source.column(column)
     extra: Mapping[str, Array] = getattr(predictions, "extra", {})

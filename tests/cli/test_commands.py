@@ -53,6 +53,8 @@ def test_example_writes_real_predictions_and_says_what_next(run, folder):
         "digits_binary.parquet",
         "fashion_test.npz",
         "fashion_val.npz",
+        "scenes.npz",
+        "tags.parquet",
         "visits.parquet",
     ]
     follow = re.search(r"Next: calibtool (.*)", result.out)[1].split()
