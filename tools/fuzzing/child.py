@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -142,8 +143,10 @@ class Workplace:
 
 
 def _may_change(case: Case) -> bool:
-    """Return whether the file is a state, which the command keeps up to date."""
-    return "--state" in case.argv and case.argv[case.argv.index("--state") + 1] == case.file
+    """Return whether the file is a state, which the command keeps up to date, or one that it is
+    told to write and does not read."""
+    before = {flag for flag, word in pairwise(case.argv) if word == case.file}
+    return "--state" in before or (bool(before) and before <= {"-o", "--output"})
 
 
 def _stamps(folder: str) -> dict[str, tuple[int, int]]:
