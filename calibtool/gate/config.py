@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from calibtool.data.files.document import MOST, Document, shown
+from calibtool.data.files.unfolding import LAYOUTS
 from calibtool.errors import UsageError, near
 from calibtool.evaluation.resampling import require_level, require_resamples, require_seed
 from calibtool.formatting import Lines
@@ -25,7 +26,7 @@ FILES = ("calibtool.toml", "pyproject.toml")  # searched for in this order
 TEXTS = (
     *("logits", "probs", "score", "labels", "labels_file", "confidence", "correct"),
     *("predictions", "weights", "classes", "filter", "reader", "split", "join", "norm", "scorer"),
-    *("options", "question"),
+    *("options", "question", "ignore", "soft_labels"),
 )
 # key -> type, and the accepted values, or () for any
 SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
@@ -47,7 +48,9 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "ci": (str, bootstrap.METHODS),
     **dict.fromkeys(TEXTS, (str, ())),
     "renormalize": (bool, ()),
+    "layout": (str, LAYOUTS),
     **dict.fromkeys(("skip_bad_files", "skip_bad_rows", "drop_missing"), (bool, ())),
+    **dict.fromkeys(("multilabel", "ordinal", "cut_points"), (bool, ())),
     "scale": (float, ()),
     "max_unpacked": (float, ()),
 }
