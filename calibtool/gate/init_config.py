@@ -14,7 +14,7 @@ from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.formatting import interval, number
+from calibtool.formatting import interval, json_text, number, printable
 from calibtool.gate.config import read_table
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.resolve import defaults, resolve, written_out
@@ -79,7 +79,9 @@ def write_config(
 
 def _table(path: Path, report: Report, lines: list[str], settings: dict[str, Any]) -> str:
     head = HEAD.format(
-        source=report.data.source, rows=report.data.rows, level=100 * (report.level or 0.95)
+        source=printable(report.data.source),
+        rows=report.data.rows,
+        level=100 * (report.level or 0.95),
     )
     name = "tool.calibtool.check" if path.name == "pyproject.toml" else "check"
     return "\n".join(
@@ -144,6 +146,12 @@ def _written(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as a TOML string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    """Return a text as a TOML string, whose escapes are those of JSON.
+
+    Raises UsageError for half of a surrogate pair, which TOML cannot hold.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{text}: is not UTF-8, which TOML needs; rename it") from error
+    return json_text(text)

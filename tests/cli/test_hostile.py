@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
 import threading
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -249,3 +251,24 @@ def test_the_next_command_is_printable_whatever_was_typed(run, good):
     assert "Next: calibtool select VALIDATION_FILE --options" in result.out
     assert not {"\u202e", "\x1b"} & {*result.out}
     assert r"\u202e\x1b]0;owned" in result.out
+
+
+def test_init_writes_toml_whatever_was_typed(run, folder):
+    draws = np.random.default_rng(0)
+    score = draws.random(200)
+    name = 'a\nok 999 \\ "b\u202e.npz'
+    np.savez(name, score=score, labels=(draws.random(200) < score).astype(int))
+    typed = ("--options", 'x\ny"\x1b', "--init", "check.toml", "--resamples", "20")
+    result = run("check", name, *typed)
+    assert result.code == 0, result.err
+    text = Path("check.toml").read_text()
+    assert not re.search("^ok 999|[\x1b\u202e]", text, re.MULTILINE)
+    held = tomllib.loads(text)["check"]
+    assert (held["file"], held["options"]) == (name, 'x\ny"\x1b')
+
+
+def test_init_refuses_what_toml_cannot_hold(run, good, folder):
+    result = run("check", good, "--options", "\udce9", "--init", "check.toml", "--resamples", "20")
+    assert result.code == 2
+    assert "TOML" in result.err
+    assert not Path("check.toml").exists()
