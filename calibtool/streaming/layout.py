@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import BinnedError, CellMetric, CountMetric, Score
-from calibtool.metrics.registry import METRICS, score_of
+from calibtool.metrics.proper import KL
+from calibtool.metrics.registry import METRICS, ORDINAL, score_of
 from calibtool.metrics.resolve import in_view
 from calibtool.metrics.spec import Spec, parse
 from calibtool.streaming.grid import NAMED, named
@@ -16,6 +17,9 @@ from calibtool.streaming.summary import DataShape, Layout, in_bins
 # 10, 15 and 20 equal widths, five sums of 1,024 classes are 2.5 MB in memory. ImageNet's 1,000
 # classes are held, the vocabularies of language models are not.
 MOST_CLASSES = 1024
+# Scores that `cells` holds only for metrics that name them: those of levels, and the NLL less the
+# entropy of soft labels. Cells of earlier versions, which have none of them, can then be added.
+ON_REQUEST = frozenset(metric.name for metric in (*ORDINAL, KL))
 
 
 def streams(specs: Iterable[Spec]) -> bool:
@@ -71,7 +75,7 @@ def full_layout(shape: DataShape, specs: Sequence[Spec] = ()) -> Layout:
     scores = {
         name: metric
         for name, metric in METRICS.items()
-        if isinstance(metric, Score) and "refined" not in metric.needs
+        if isinstance(metric, Score) and "refined" not in metric.needs and name not in ON_REQUEST
     }
     if shape.classes is None:
         of_view = [in_view(parse(name), "top").name for name, m in scores.items() if m.of_view]

@@ -248,7 +248,7 @@ def test_the_exported_module_gives_wrong_and_right(method):
 
 
 def test_select_tries_the_methods_of_one_score():
-    found = ct.select(DATA, resamples=50)
+    found = ct.select(DATA, "all", resamples=50)
     assert {c.method for c in found.candidates} == {"nothing", *confidence_methods()}
     assert not [c for c in found.candidates if c.failed]
     assert found.calibrator.classes is None

@@ -9,6 +9,7 @@ import numpy as np
 
 from calibtool.data.files.reader import Column, Part, Skipped
 from calibtool.data.files.recut import recut
+from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import to_probs
@@ -43,6 +44,11 @@ class CutPointTable:
         self.notes: tuple[str, ...] = ()
         self.optional: frozenset[str] = frozenset()
         self.marks_unlabelled = False
+
+    @property
+    def unfolding(self) -> tuple[Choice, Roles]:
+        """What the statements are made from."""
+        return self.inner.choice, self.inner.roles
 
     @property
     def skipped(self) -> list[Skipped]:

@@ -48,6 +48,11 @@ class SoftLabelTable(UnfoldedTable):
             )
         self.unit = Unit(ROW, "", "outcomes of soft labels", "rows without a label")
 
+    @property
+    def unfolding(self) -> tuple[tuple[str, ...], ...]:
+        """The columns from which rows are made."""
+        return self.values, self.shares, (self.weights or "",)
+
     def _width(self, names: Sequence[str]) -> int:
         """Return the values per row of these columns."""
         if len(names) > 1:

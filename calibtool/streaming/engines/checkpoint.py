@@ -44,6 +44,7 @@ LEAST_SHARE = 100
 SINCE_VERSION_1 = (
     *("reader", "split", "id", "join", "scale", "drop_missing", "skip_bad_rows"),
     *("norm", "scorer", "options", "question"),
+    *("multilabel", "layout", "ignore", "ordinal", "cut_points", "soft_labels"),
 )
 
 
@@ -107,6 +108,9 @@ def identity_of(source: Source, task: Task, parts: Sequence[Part]) -> dict[str, 
     if source.joined is not None:
         tied = [*source.joined.position, *map(str, source.joined.labels.tolist())]
         options["joined"] = _digest(tied)
+    unfolding = getattr(source.table, "unfolding", None)
+    if unfolding is not None:
+        options["unfolding"] = repr(unfolding)
     del options["max_unpacked"]  # it changes no result
     # files of before these options existed are those of runs without them
     plain = Choice()
