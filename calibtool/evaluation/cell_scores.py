@@ -95,7 +95,8 @@ def of_moments(sums: Exact, *, weighted: bool) -> tuple[float, float, float]:
     mean = one / total
     spread = max(with_two - 2 * mean * with_one + mean**2 * squares, 0.0)
     third = three - 3 * mean * two + 3 * mean**2 * one - mean**3 * total
-    skew = 0.0 if weighted or spread <= 0 else third / (6 * spread**1.5)
+    cubed = 0.0 if weighted else spread**1.5  # 0 too where it is too small for a float
+    skew = third / (6 * cubed) if cubed else 0.0
     return mean, spread**0.5 / total, skew
 
 

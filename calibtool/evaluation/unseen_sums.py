@@ -83,7 +83,8 @@ def skewness(sums: Exact, *, weighted: bool) -> float:
         return 0.0
     if weighted:
         third *= (spread / plain) ** 2
-    return 2 * third / spread**1.5
+    cubed = spread**1.5  # 0 where it is too small for a float
+    return 2 * third / cubed if cubed else 0.0
 
 
 def spread_of_bias(cells: Cells, count: Array, weight: Array, value: float) -> tuple[float, float]:
@@ -101,8 +102,8 @@ def spread_of_bias(cells: Cells, count: Array, weight: Array, value: float) -> t
     rows, of_one = np.concatenate([ones, count - ones]), np.concatenate([weight, weight])
     spread = float((rows * (of_one * distance) ** 2).sum())
     third = float((rows * (of_one * distance) ** 3).sum())
-    error = spread**0.5 / float(cells.total)
-    return error, 2 * third / spread**1.5 if spread > 0 else 0.0
+    error, cubed = spread**0.5 / float(cells.total), spread**1.5
+    return error, 2 * third / cubed if cubed else 0.0
 
 
 def skewed(normal: Array, skewness: float, seed: int) -> Array:

@@ -70,5 +70,5 @@ def skewness(influence: Array, count: Array | None = None) -> float:
     """
     count = np.ones(len(influence)) if count is None else count
     centred = influence - (count @ influence) / count.sum()
-    spread = float(count @ centred**2)
-    return float(count @ centred**3) / (6 * spread**1.5) if spread > 0 else 0.0
+    cubed = float(count @ centred**2) ** 1.5  # 0 too where it is too small for a float
+    return float(count @ centred**3) / (6 * cubed) if cubed else 0.0

@@ -73,7 +73,8 @@ def concentrated(z: Array, u: float) -> Array:
     u = 0 it is `z`, at u = 1 nothing is left.
     """
     cut = u * np.abs(z).max()
-    return np.asarray(z * np.maximum(1 - (cut / np.where(z == 0, 1, z)) ** 2, 0))
+    with np.errstate(over="ignore"):  # of coordinates next to 0, which become 0
+        return np.asarray(z * np.maximum(1 - (cut / np.where(z == 0, 1, z)) ** 2, 0))
 
 
 def spread(z: Array, u: float) -> Array:

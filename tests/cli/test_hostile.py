@@ -20,6 +20,10 @@ import pyarrow.csv
 import pytest
 
 import calibtool as ct
+from calibtool.evaluation.cell_scores import of_moments
+from calibtool.intervals.bootstrap import skewness
+from calibtool.intervals.inversion import concentrated
+from calibtool.streaming.exact import Exact
 
 QUICK = ("--ci", "none")
 
@@ -272,3 +276,32 @@ def test_init_refuses_what_toml_cannot_hold(run, good, folder):
     assert result.code == 2
     assert "TOML" in result.err
     assert not Path("check.toml").exists()
+
+
+def test_scores_next_to_nothing_have_no_skewness():
+    tiny = np.array([0.0, 1e-120, 3e-120])  # the spread to the power of 1.5 is 0
+    assert skewness(tiny) == 0
+    sums = Exact(np.array([3, 0, 1e-240, 1e-320, 3, 0, 1e-240]), np.zeros(7))
+    assert of_moments(sums, weighted=False)[2] == 0
+    assert concentrated(np.array([1e-303, 1.0]), 0.5).tolist() == [0, 0.75]
+
+
+def test_scales_and_scores_that_are_no_numbers(refused, folder):
+    import pyarrow.parquet as pq
+
+    np.savez("large.npz", confidence=np.full(30, 1e308), correct=np.arange(30) % 2)
+    says = ("large.npz: confidence", "30 values", "row 0")
+    refused("evaluate", "large.npz", "--scale", "0.5", *QUICK, says=says)
+    nan = pa.array([float("nan")] * 30)
+    pq.write_table(pa.table({"score": nan, "label": [0, 1] * 15}), "nan.parquet")
+    refused("evaluate", "nan.parquet", *QUICK, says=("nan.parquet: score", "NaN", "row 0"))
+
+
+def test_names_of_hdf5_that_are_not_utf8(run, folder):
+    h5py = pytest.importorskip("h5py")
+    space = h5py.h5s.create_simple((30,))
+    with h5py.File("x.h5", "w") as file:
+        h5py.h5d.create(file.id, b"a\xff", h5py.h5t.NATIVE_DOUBLE, space)
+        file["score"], file["labels"] = np.linspace(0, 1, 30), np.arange(30) % 2
+    assert r"a\udcff" in run("inspect", "x.h5").out
+    assert run("evaluate", "x.h5", *QUICK).code == 0

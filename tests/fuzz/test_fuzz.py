@@ -99,6 +99,7 @@ def test_hostile_texts_are_recognised():
     for format_, text in (
         ("csv", "a,b\n1,'+1+cmd|' /C forged'!A0\n"),
         ("html", "<td>&lt;script&gt;forged()"),
+        ("markdown", r"| [x\](javascript:forged()) |"),
         ("table", "a ok 999 - forged"),
     ):
         assert not forged(text, format_)

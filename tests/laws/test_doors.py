@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import calibtool as ct
+from calibtool.decisions.costs import Costs
 from calibtool.diagrams.registry import KINDS
 from calibtool.errors import InputError, UsageError
 from calibtool.streaming.read import EXPECTED
@@ -84,6 +85,14 @@ def _gate(data: Any, keys: dict[str, str]) -> Any:
 
 # every public function that takes predictions, and of its result what is compared
 FUNCTIONS: dict[str, Callable[[Any, dict[str, str]], Any]] = {
+    "choose_threshold": lambda data, k: (
+        ct.choose_threshold(data, target="risk <= 50 %", **k).threshold
+    ),
+    "decision_costs": lambda data, k: ct.decision_costs(data, costs=COSTS, **k).gains,
+    "estimate": lambda data, k: ct.estimate(data, **FEW, **k).metrics,
+    "estimate_prior": lambda data, k: ct.estimate_prior(data, data, **FEW, **k).classes,
+    "evaluate_sets": lambda data, k: ct.evaluate_sets(data, SETS, **FEW, **k).whole,
+    "fit_sets": lambda data, k: ct.fit_sets(data, **k).quantiles,
     "evaluate": lambda data, k: ct.evaluate(data, ["brier"], ci="none", ood=data, **k).estimates,
     "evaluate_by": lambda data, k: (
         ct.evaluate_by(data, "confidence", ["brier"], ci="none", **k).parts
@@ -111,9 +120,13 @@ FUNCTIONS: dict[str, Callable[[Any, dict[str, str]], Any]] = {
 OTHERS = {
     *("CalibtoolError", "Estimate", "Predictions", "Report", "State", "Summary"),
     *("from_dask", "load", "load_calibrator", "load_cells", "save_cells", "scan"),
+    *("PredictionSets", "load_sets", "load_threshold", "read_costs"),
 }
 PLOTS = [kind.replace("-", "_") for kind in KINDS]
 NO_DATA: list[Any] = [7, None, object(), b"test.npz", {1, 2}, (SCORES,), (SCORES, LABELS, LABELS)]
+# what decisions need beside predictions
+SETS = ct.fit_sets((RNG.random(240), RNG.integers(0, 2, 240)), 0.8)
+COSTS = Costs("<costs>", {"0": {"1": 1.0}, "1": {"0": 5.0}}, 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +183,8 @@ def test_every_diagram_takes_every_form(folder, name, form):
         if form == "pair":
             return  # it has no column to be drawn over
         required = ["day"]
+    if name == "sets":
+        required = [SETS]
     if name == "gain":
         more = {**more, "methods": ["platt"], "test": data}
     assert plot(data, *required, **more, **keys).data[0].rows == len(SCORES)
@@ -177,7 +192,7 @@ def test_every_diagram_takes_every_form(folder, name, form):
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_no_diagram_of_what_is_no_data(name):
-    required = ["day"] if name == "shift" else []
+    required: list[Any] = {"shift": ["day"], "sets": [SETS]}.get(name, [])
     with pytest.raises(InputError, match="int: expected a path"):
         getattr(ct.plot, name)(7, *required)
 

@@ -173,7 +173,8 @@ BAD = {
 
 
 def test_half_precision_is_compared_with_its_own_range(folder):
-    np.savez("half.npz", x=np.full((4, 2), 65504, np.float16), y=np.arange(4) % 2)
+    labels = (np.arange(4) % 2).astype(np.float16)
+    np.savez("half.npz", x=np.full((4, 2), 65504, np.float16), y=labels)
     assert len(opened("half.npz").parts["train"]) > 0
 
 

@@ -30,13 +30,14 @@ ODD_NUMBERS = (
     *("0x10", "-", "1_000", "null", "true", "1" + "0" * 309),
 )
 DEPTHS = (500, 5000, 200_000)
+DEEPEST = 100  # levels of a document whose values are changed
 
 
 def damage_json(rng: Random, data: bytes) -> bytes:
     """Return the JSON document with other values, keys, nesting, numbers or encoding."""
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return set_bytes(rng, data)
     if rng.random() < 0.65:
         return json.dumps(_other_values(rng, value)).encode()
@@ -46,6 +47,8 @@ def damage_json(rng: Random, data: bytes) -> bytes:
 def paths(value: Any, at: Path = ()) -> Iterator[Path]:
     """Yield the way to each value of a document; of lists, only to the first few."""
     yield at
+    if len(at) == DEEPEST:
+        return
     if isinstance(value, dict):
         for key in value:
             yield from paths(value[key], (*at, key))

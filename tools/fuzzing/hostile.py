@@ -31,14 +31,16 @@ TEXTS = (
 )
 # Controls but tab and line feed, and marks that change the direction of what follows.
 UNPRINTABLE = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# a link, or a script, that no backslash takes for text
+_LINK = r"(?<!\\)(?:\\\\)*(?:\]\(javascript:|<script>forged)"
 # format, or "" for any -> what no output holds
 FORGED = {
     "": re.compile(r"^(ok 999|::error::forged)", re.MULTILINE),
     "html": re.compile(r"<script>forged|<forged/>"),
     "junit": re.compile(r"<forged/>"),
     "csv": re.compile(r'(^|,)"?[=+@-][^,\n]*forged', re.MULTILINE),
-    "markdown": re.compile(r"(?<!\\)\]\(javascript:|<script>forged"),
-    "md": re.compile(r"(?<!\\)\]\(javascript:|<script>forged"),
+    "markdown": re.compile(_LINK),
+    "md": re.compile(_LINK),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,10 +45,10 @@ def open_hdf5(path: Path, max_unpacked: float | None = None) -> ArrayTable:
         begin = raw.read(len(_SIGNATURE))
     arrays: dict[str, StoredArray] = {}
 
-    def visit(name: str, found: Any) -> None:
+    def visit(name: str | bytes, found: Any) -> None:
         if isinstance(found, h5py.Dataset):
-            # h5py keeps bytes of a name that are not UTF-8 as halves of surrogate pairs
-            shown = name.encode(errors="backslashreplace").decode()
+            # a name that is not UTF-8 comes as bytes, or with halves of surrogate pairs in it
+            shown = os.fsdecode(name).encode(errors="backslashreplace").decode()
             arrays[shown] = _stored(found, f"{path}: {shown}")
 
     with _damage_named(str(path), "" if begin == _SIGNATURE else "; is it HDF5?"):

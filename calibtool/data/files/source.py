@@ -320,12 +320,14 @@ class Source:
             raise UsageError("--scale divides probabilities and confidences; these are logits")
         if self._written.get(name) == PERCENT:
             raise UsageError(f"--scale: {place.source}: {name} holds percentages already")
-        return values / self.choice.scale
+        with np.errstate(over="ignore"):  # what becomes infinite is refused with its row
+            return values / self.choice.scale
 
     def _require_no_percentages(self, values: Array, place: Origin) -> None:
         """Raise InputError for confidences from 0 to 100, which no value tells by itself."""
-        if values.ndim == 1 and values.size and 1 < np.nanmax(values) <= HUNDRED:
-            if np.nanmin(values) < 0:
+        # fmax leaves NaN out, and gives NaN where there is nothing else
+        if values.ndim == 1 and values.size and 1 < np.fmax.reduce(values) <= HUNDRED:
+            if np.fmin.reduce(values) < 0:
                 return
             raise place.first(
                 place.values,

@@ -146,7 +146,7 @@ def _whole_numbers(labels: Array, where: str) -> Array:
             f"{where}: label {labels[row]:g} in row {row} is not a whole number; calibtool trains "
             "classifiers"
         )
-    far = np.abs(labels) > LARGEST_LABEL
+    far = np.abs(labels.astype(np.float64)) > LARGEST_LABEL  # which float16 cannot hold
     if far.any():
         row = int(np.argmax(far))
         raise InputError(
