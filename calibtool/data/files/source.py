@@ -114,11 +114,9 @@ class Source:
     def column(self, name: str) -> Array:
         """Return a column of the rows that are kept, (N,)."""
         wanted = list(dict.fromkeys([*self._names, name]))
-        pieces = []
-        for columns in self.table.blocks(wanted, TALLY_ROWS):
-            keep, _ = self._omissions.reasons(columns, len(columns[name]))
-            pieces.append(columns[name][keep])
-        return np.concatenate(pieces)
+        blocks = self.table.blocks(wanted, TALLY_ROWS)
+        kept = [b[name][self._omissions.reasons(b, len(b[name]))[0]] for b in blocks]
+        return np.concatenate(kept)
 
     @cached_property
     def _written(self) -> dict[str, str]:
