@@ -211,7 +211,8 @@ def _compared(
 ) -> tuple[Candidate, ...]:
     """Return the candidates by score, with the paired difference from the best and its interval.
 
-    Candidates with an infinite score have no interval; if the best one's is infinite, none has.
+    Candidates with an infinite score have no interval; if the best one's is infinite, or losses
+    are so large that rows do not count beside them, none has.
     """
     fitted = sorted(
         (c for c in candidates if not c.failed),
@@ -231,7 +232,9 @@ def _compared(
     means: Array | None = None
     if draws is not None:
         sums = resample(columns, draws, cores(), weights, lambda share: tick("resampling", share))
-        means = sums[:, 1:] / sums[:, :1]
+        # the grid of sums follows the largest loss: beside 1e20, a weight of 1 is rounded to 0, and
+        # no replicate is left
+        means = sums[:, 1:] / sums[:, :1] if len(sums) else None
     compared: dict[str, Candidate] = {}
     for k, candidate in enumerate(finite):
         value = float(np.average(behind[:, k], weights=weights))

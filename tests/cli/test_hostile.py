@@ -257,6 +257,15 @@ def test_the_next_command_is_printable_whatever_was_typed(run, good):
     assert r"\u202e\x1b]0;owned" in result.out
 
 
+def test_select_among_losses_beside_which_rows_do_not_count(run, folder):
+    draws = np.random.default_rng(0)
+    logits = draws.normal(size=(11, 3)) * 1e20
+    np.savez("huge.npz", logits=logits, labels=np.array([0, 1, 2, 2, 1, 1, 0, 0, 2, 1, 0]))
+    result = run("select", "huge.npz", "--resamples", "20")
+    assert result.code == 0, result.err
+    assert "nan" not in result.out
+
+
 def test_init_writes_toml_whatever_was_typed(run, folder):
     draws = np.random.default_rng(0)
     score = draws.random(200)
