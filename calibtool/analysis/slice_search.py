@@ -26,7 +26,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.data.slicing import FEW, PSEUDO, crossed, load_with, names_in, partition
-from calibtool.data.unit import Unit
+from calibtool.data.unit import unit_of
 from calibtool.data.validation import texts
 from calibtool.errors import InputError
 from calibtool.evaluation.request import one_score_view
@@ -139,7 +139,7 @@ def search_slices(
     require_level(level)
     require_seed(seed)
     data = read(predictions, **keys)
-    unit: Unit | None = getattr(data, "unit", None)
+    unit = unit_of(data)
     cluster = cluster or (unit.column if unit else None)
     rows, names = _load(data, columns, cluster)
     parts, skipped = _parts(rows, names, explicit=columns is not None)

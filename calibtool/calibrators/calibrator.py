@@ -18,7 +18,7 @@ from calibtool.calibrators.maps import Map
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.calibrators.nested_maps import Shifted, columns_of, of_other_groups, placed_at_prior
 from calibtool.calibrators.registry import METHODS
-from calibtool.data.predictions import KIND_NAMES, Predictions
+from calibtool.data.predictions import KIND_NAMES, Predictions, first_other
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.types import Array, Shown
 
@@ -187,12 +187,10 @@ def require_classes(
             f"{predictions.source}: has {predictions.classes} classes, the calibrator was fitted "
             f"for {classes}"
         )
-    if names and predictions.class_names and names != predictions.class_names:
-        pairs = zip(names, predictions.class_names, strict=True)
-        ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+    if (other := first_other(names, predictions.class_names)) is not None:
         raise UsageError(
-            f"{predictions.source}: its class {theirs!r} stands where the calibrator was fitted on "
-            f"{ours!r}; put the columns into the same order"
+            f"{predictions.source}: its class {other[1]!r} stands where the calibrator was fitted "
+            f"on {other[0]!r}; put the columns into the same order"
         )
 
 

@@ -264,6 +264,20 @@ class Predictions(Shown):
         return self
 
 
+def first_other(
+    ours: tuple[str, ...] | None, theirs: tuple[str, ...] | None
+) -> tuple[str, str] | None:
+    """Return the first class that two lists of K names call differently, (ours, theirs); None if
+    there is none, or names are not known.
+
+    >>> first_other(("cat", "dog"), ("cat", "owl"))
+    ('dog', 'owl')
+    """
+    if not ours or not theirs:
+        return None
+    return next((pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]), None)
+
+
 @dataclass(frozen=True)
 class DataInfo:
     """A description of the data that were read.

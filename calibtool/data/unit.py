@@ -30,7 +30,14 @@ class Unit:
         return (self.column, self.part) if self.part else (self.column,)
 
 
-def unit_text(predictions: Any) -> str:
+def unit_of(data: Any) -> Unit | None:
+    """Return the unit of a table, or of predictions in any form; None where a row holds one
+    prediction, and for cells, which hold no rows."""
+    unit: Unit | None = getattr(data, "unit", None)
+    return unit
+
+
+def unit_text(data: Any) -> str:
     """Return the predictions of a row of the file in words, where it has several; otherwise ""."""
-    unit: Unit | None = getattr(predictions, "unit", None)
+    unit = unit_of(data)
     return unit.text if unit else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -66,7 +67,7 @@ def absent(value: Any) -> bool:
 
 def missing(values: Array) -> Array:
     """Return which rows lack a value, (n,) bool."""
-    flat = values.reshape(len(values), -1)
+    flat = values.reshape(len(values), math.prod(values.shape[1:]))
     if values.dtype.kind == "f":
         return np.asarray(np.isnan(flat).any(axis=1))
     if values.dtype.kind in "UO":

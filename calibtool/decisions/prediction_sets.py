@@ -19,7 +19,7 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.fitted import digest_of
 from calibtool.data.class_sets import class_sets
 from calibtool.data.files.document import Document, Entry
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import Predictions, first_other
 from calibtool.decisions import sets_file
 from calibtool.decisions.applied import add_columns
 from calibtool.decisions.calibrated_rows import calibrated
@@ -135,13 +135,10 @@ class PredictionSets(Shown):
                 f"{source}: has {predictions.classes} classes, the sets are of {self.classes}; "
                 "make sets from rows of the same model"
             )
-        theirs = predictions.class_names
-        if self.class_names and theirs and self.class_names != theirs:
-            ours, other = next(
-                pair for pair in zip(self.class_names, theirs, strict=True) if pair[0] != pair[1]
-            )
+        if (other := first_other(self.class_names, predictions.class_names)) is not None:
+            ours, theirs = other
             raise UsageError(
-                f"{source}: its class {other!r} stands where the sets have {ours!r}; put the "
+                f"{source}: its class {theirs!r} stands where the sets have {ours!r}; put the "
                 "columns into the same order"
             )
 

@@ -12,7 +12,7 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.groups import require_few
 from calibtool.calibrators.nested_maps import group_names
 from calibtool.data.files.document import Document, Entry
-from calibtool.data.predictions import DataInfo, Predictions
+from calibtool.data.predictions import DataInfo, Predictions, first_other
 from calibtool.decisions.applied import add_columns
 from calibtool.decisions.costs import Costs
 from calibtool.decisions.losses import decided, scores_of
@@ -235,9 +235,8 @@ def require_same(
             f"{source}: holds {held}, the threshold was chosen for {was}; thresholds do not carry "
             "over between numbers of classes"
         )
-    if names and predictions.class_names and names != predictions.class_names:
-        pairs = zip(names, predictions.class_names, strict=True)
-        ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+    if (other := first_other(names, predictions.class_names)) is not None:
+        ours, theirs = other
         raise UsageError(
             f"{source}: its class {theirs!r} stands where the threshold was chosen on {ours!r}"
         )

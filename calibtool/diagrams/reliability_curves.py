@@ -217,31 +217,34 @@ def corp(results: Results, variant: int, *, logit: bool = False) -> Points:
 
     Its bands redraw the outcomes from the curve (confidence) and from the scores (consistency).
     """
-    problems = results.problems(variant)
-    exact, fine = problems.exact(0), problems.fine[0].cells
-    at = fine.centres()
-    outcome = np.interp(at, exact.centres(), isotonic(exact))
-    return Points(
-        score=at,
-        outcome=outcome,
-        **_bands(results, problems, isotonic, outcome, fine, np.clip(outcome, 0, 1)),
-        mass=fine.n / fine.total,
-        edges=None,
-        histogram=_bars(results, variant, logit=logit),
-    )
+    return _along(results, variant, isotonic, logit=logit, redrawn=True)
 
 
 def local(results: Results, variant: int, *, logit: bool = False) -> Points:
     """Return the local regression whose distance to the diagonal is the ICI, at up to 256 scores
     (Austin & Steyerberg 2019)."""
+    return _along(results, variant, loess, logit=logit)
+
+
+def _along(
+    results: Results,
+    variant: int,
+    curve: Callable[[Cells], Array],
+    *,
+    logit: bool,
+    redrawn: bool = False,
+) -> Points:
+    """Return a curve of the exact cells at the fine ones, up to 256 scores; with `redrawn`, its
+    confidence band redraws the outcomes from the curve."""
     problems = results.problems(variant)
     exact, fine = problems.exact(0), problems.fine[0].cells
     at = fine.centres()
-    outcome = np.interp(at, exact.centres(), loess(exact))
+    outcome = np.interp(at, exact.centres(), curve(exact))
+    rate = np.clip(outcome, 0, 1) if redrawn else None
     return Points(
         score=at,
         outcome=outcome,
-        **_bands(results, problems, loess, outcome, fine),
+        **_bands(results, problems, curve, outcome, fine, rate),
         mass=fine.n / fine.total,
         edges=None,
         histogram=_bars(results, variant, logit=logit),

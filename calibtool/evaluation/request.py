@@ -9,7 +9,7 @@ from functools import cached_property
 from calibtool.data.clusters import FEWEST, clusters
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply, Readable, Variant
-from calibtool.data.unit import Unit
+from calibtool.data.unit import Unit, unit_of
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.measurement import Settings
@@ -120,8 +120,7 @@ class Request:
     def unit(self) -> Unit | None:
         """What is resampled whole since no cluster is named: the rows of a file that hold several
         predictions each."""
-        unit: Unit | None = getattr(self.predictions, "unit", None)
-        return unit if self.cluster is None else None
+        return unit_of(self.predictions) if self.cluster is None else None
 
     @property
     def clusters(self) -> tuple[Array | None, str]:

@@ -30,7 +30,7 @@ from calibtool.analysis.significance.statistics import ece
 from calibtool.analysis.significance.wording import reading
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
-from calibtool.data.unit import Unit, unit_text
+from calibtool.data.unit import unit_of, unit_text
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_resamples, require_seed
@@ -91,7 +91,7 @@ def significance(
 
 
 def _warnings(predictions: Readable) -> Iterator[str]:
-    unit: Unit | None = getattr(predictions, "unit", None)
+    unit = unit_of(predictions)
     if unit is not None:
         yield (
             f"{unit.text}: these tests take predictions to be independent; those of one "

@@ -18,8 +18,8 @@ from calibtool.data.files.several import unfolded
 from calibtool.data.files.soft_labels import SoftLabelTable
 from calibtool.data.files.source import Source
 from calibtool.data.files.store import is_remote, local_path
-from calibtool.data.files.unfolded import unit_of
 from calibtool.data.predictions import SOFT, Predictions
+from calibtool.data.unit import unit_of
 from calibtool.errors import InputError, NoScoresError, UsageError, near
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from calibtool.types import Array
 
 NAMED = 3  # files that a warning names; more would hide the rest of the output
@@ -147,6 +149,13 @@ class Reader(Protocol):
 
         Parts may be read by several threads at once. Raises UnreadableError for a damaged file.
         """
+
+
+def side_by_side(block: Mapping[str, Array], names: Sequence[str]) -> Array:
+    """Return one column of a block, or several as one of more values per row."""
+    if len(names) == 1:
+        return block[names[0]]
+    return np.stack([block[name] for name in names], axis=1)
 
 
 def repeated(names: Sequence[str]) -> str | None:

@@ -244,7 +244,7 @@ def values_of(
         raise UsageError(f"--{used[0]} and --{used[1]} exclude each other; use one of them")
     if used:
         role = used[0]
-        match = _by_option(source, columns, role, str(options[role]), levels=choice.ordinal)
+        match = by_option(source, columns, role, str(options[role]), levels=choice.ordinal)
     else:
         by_name = {role: _by_name(source, columns, role, levels=choice.ordinal) for role in options}
         if by_name["logits"] and by_name["probs"]:
@@ -279,10 +279,11 @@ def _outputs(columns: Mapping[str, Column]) -> str | None:
     return name if re.search("float|double", columns[name].type) else None
 
 
-def _by_option(
+def by_option(
     source: str, columns: Mapping[str, Column], role: str, key: str, *, levels: bool = False
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """Return the columns that an option names: one, a list, or those of a prefix."""
+    """Return the columns that an option names: one, a list, or those of a prefix, then with what
+    follows it. Raises InputError."""
     if key in columns:
         return (key,), None
     several = tuple(name.strip() for name in key.split(","))
@@ -295,11 +296,6 @@ def _by_option(
     if match:
         return match
     raise InputError(f"{source}: there is no {key!r}; {_listing(columns)}")
-
-
-def columns_of_key(source: str, columns: Mapping[str, Column], key: str) -> tuple[str, ...]:
-    """Return the columns that a key names: one, a list, or those of a prefix. Raises InputError."""
-    return _by_option(source, columns, "probs", key, levels=True)[0]
 
 
 def _by_name(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool.data import written
-from calibtool.data.files.reader import Column, Reader
+from calibtool.data.files.reader import Column, Reader, side_by_side
 from calibtool.data.files.roles import Choice, named, per_class, values_of
 from calibtool.data.files.several_table import SeveralTable
 from calibtool.data.files.soft_labels import SoftLabelTable
@@ -22,6 +22,7 @@ _TARGETS = re.compile(r"(?:labels?|targets?|y_true|y|truth)[_.](.+)", re.IGNOREC
 # Rows that are looked at to tell targets of several labels from one-hot rows of one class: in real
 # data with several labels, some of a thousand rows have none or two.
 SAMPLE = 1000
+NEAR = 0.02  # how far rows of probabilities of half precision, rounded to two digits, sum from 1
 
 
 def unfolded(table: Reader, choice: Choice) -> tuple[Reader, Choice]:
@@ -81,7 +82,7 @@ def _unfolding(table: Reader, choice: Choice) -> Unfolding | None:
     table.optional = strict
     if block is None:
         return None
-    values, targets = _side_by_side(block, names), _side_by_side(block, labels)
+    values, targets = side_by_side(block, names), side_by_side(block, labels)
     if values.shape != targets.shape or values.ndim != 2 or values.shape[1] < 2:
         return None
     if not choice.multilabel and not _several_each(targets, paired=len(labels) > 1, values=values):
@@ -169,12 +170,6 @@ def _alike(columns: Mapping[str, Column], names: Sequence[str], labels: Sequence
     return None in (width, label.width) or width == label.width
 
 
-def _side_by_side(block: Mapping[str, Array], names: Sequence[str]) -> Array:
-    if len(names) == 1:
-        return block[names[0]]
-    return np.stack([block[name] for name in names], axis=1)
-
-
 def _several_each(targets: Array, *, paired: bool, values: Array) -> bool:
     """Return whether targets are those of several labels: 0 and 1, and not one 1 in each row, as
     one-hot rows of classes have.
@@ -183,7 +178,7 @@ def _several_each(targets: Array, *, paired: bool, values: Array) -> bool:
     classes, which sum to 1.
     """
     flat = targets.ravel()
-    absent = written.missing(flat) if len(flat) else np.zeros(0, dtype=bool)
+    absent = written.missing(flat)
     there: Array | None = flat[~absent]
     if there is not None and there.dtype.kind == "U":
         there = written.outcomes(there)
@@ -196,6 +191,3 @@ def _several_each(targets: Array, *, paired: bool, values: Array) -> bool:
         return True
     sums = values.sum(axis=1) if values.dtype.kind == "f" else np.ones(len(values))
     return paired and not bool((np.abs(sums - 1) < NEAR).all())
-
-
-NEAR = 0.02  # how far rows of probabilities of half precision, rounded to two digits, sum from 1

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibtool.data.files.reader import Column, Reader
-from calibtool.data.files.roles import Choice, columns_of_key, named, values_of
+from calibtool.data.files.reader import Column, Reader, side_by_side
+from calibtool.data.files.roles import Choice, by_option, named, values_of
 from calibtool.data.files.unfolded import UnfoldedTable
 from calibtool.data.predictions import SOFT
 from calibtool.data.unit import Unit
@@ -37,7 +37,8 @@ class SoftLabelTable(UnfoldedTable):
                 "--soft-labels takes the place of --labels, and needs the scores of all classes"
             )
         self.role, self.values = kind, values
-        self.shares = columns_of_key(table.source, table.columns, choice.soft_labels)
+        key = choice.soft_labels
+        self.shares, _ = by_option(table.source, table.columns, "probs", key, levels=True)
         self.weights = named(table.source, table.columns, "weights", choice.weights)
         self.names = choice.classes or suffixes
         self.per = self._width(values)
@@ -85,7 +86,7 @@ class SoftLabelTable(UnfoldedTable):
 
     def _made(self, name: str, block: Mapping[str, Array], numbers: Array, file: str) -> Array:
         if name == self.role:
-            return np.repeat(_joined(block, self.values), self.per, axis=0)
+            return np.repeat(side_by_side(block, self.values), self.per, axis=0)
         if name == LABELS:
             return np.tile(np.arange(self.per), len(numbers))
         if name == ROW:
@@ -114,7 +115,7 @@ class SoftLabelTable(UnfoldedTable):
         place = Origin(
             source=file, values=self.shares[0], numbers=numbers, locate=self.table.locate
         )
-        votes = numeric(_joined(block, self.shares), self.shares[0], place).astype(np.float64)
+        votes = numeric(side_by_side(block, self.shares), self.shares[0], place).astype(np.float64)
         sums = votes.sum(axis=1)
         bad = ~np.isfinite(sums) | (votes < 0).any(axis=1) | (sums <= 0)
         if bad.any():
@@ -127,10 +128,3 @@ class SoftLabelTable(UnfoldedTable):
                 "leave out such rows with --filter",
             )
         return votes / sums[:, None]
-
-
-def _joined(block: Mapping[str, Array], names: Sequence[str]) -> Array:
-    """Return one column of lists, or several as one."""
-    if len(names) == 1:
-        return block[names[0]]
-    return np.stack([block[name] for name in names], axis=1)

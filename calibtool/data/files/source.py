@@ -15,9 +15,8 @@ from calibtool.data.files.join import Joined
 from calibtool.data.files.omissions import Omissions, Tally
 from calibtool.data.files.reader import NUMBERS, RECORDS, Part, Reader
 from calibtool.data.files.roles import Choice, Roles
-from calibtool.data.files.unfolded import unit_of
 from calibtool.data.predictions import Kind, Predictions
-from calibtool.data.unit import Unit
+from calibtool.data.unit import Unit, unit_of
 from calibtool.data.validation import Origin, numeric
 from calibtool.errors import InputError, UsageError, brief
 from calibtool.types import Array

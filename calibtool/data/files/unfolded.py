@@ -14,12 +14,6 @@ from calibtool.data.unit import Unit
 from calibtool.types import Array
 
 
-def unit_of(table: Reader) -> Unit | None:
-    """Return the unit of the rows of a table, if it is an unfolded one."""
-    unit: Unit | None = getattr(table, "unit", None)
-    return unit
-
-
 class UnfoldedTable:
     """The predictions of another table's rows, one after the other.
 

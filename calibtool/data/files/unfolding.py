@@ -8,12 +8,13 @@ label at each of its positions.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from calibtool.data import written
+from calibtool.data.files.reader import side_by_side
 from calibtool.data.unit import Unit
 from calibtool.data.validation import Origin
 from calibtool.errors import UsageError
@@ -66,14 +67,9 @@ class Unfolding:
         size = " x ".join(f"{n:,}" for n in self.shape)
         return Unit(column, "", f"{column}s of {size}", "ignored positions")
 
-    @property
-    def inner(self) -> tuple[str, ...]:
-        """The columns that are unfolded."""
-        return (*self.values, *self.labels)
-
     def scores(self, columns: Mapping[str, Array]) -> Array:
         """Return the scores of n rows, (n * per,) or (n * per, K)."""
-        values = _joined(columns, self.values)
+        values = side_by_side(columns, self.values)
         if self.axis is None:
             return values.reshape(len(values) * self.per)
         moved = np.moveaxis(values, self.axis, -1)
@@ -92,9 +88,9 @@ class Unfolding:
 
         Raises InputError for texts that are neither yes nor no, where there is one score.
         """
-        labels = _joined(columns, self.labels)
+        labels = side_by_side(columns, self.labels)
         flat = labels.reshape(len(labels) * self.per)
-        absent = written.missing(flat) if len(flat) else np.zeros(0, dtype=bool)
+        absent = written.missing(flat)
         if flat.dtype.kind == "U" and self.axis is None:
             known = written.outcomes(flat[~absent])
             if known is None:
@@ -112,13 +108,6 @@ class Unfolding:
             return flat
         kind = np.int64 if flat.dtype.kind in "uib" else flat.dtype
         return np.where(ignored, UNLABELLED, flat.astype(kind))
-
-
-def _joined(columns: Mapping[str, Array], names: Sequence[str]) -> Array:
-    """Return one column, or several as one of more values per row."""
-    if len(names) == 1:
-        return columns[names[0]]
-    return np.stack([columns[name] for name in names], axis=1)
 
 
 def dense(
