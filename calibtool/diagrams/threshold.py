@@ -192,10 +192,10 @@ def draw(data: ThresholdDiagram, axes: Axes, style: Style) -> None:
     lower.set_xlabel("Threshold of the confidence" if confident else "Threshold of P(class 1)")
     marks.header(upper, style, _header(data))
     foot = (
-        f"Band: {100 * data.level:g} % intervals; dashed: what a threshold by itself proves at "
+        f"Band: {100 * data.level:g} % intervals; dashed: what one threshold proves at "
         f"delta {percent(data.delta)}; dotted: the target; upright: the threshold chosen"
     )
-    marks.foot(place, style, foot)
+    marks.foot(place, style, foot, letter=0.56)
 
 
 def _header(data: ThresholdDiagram) -> list[str]:

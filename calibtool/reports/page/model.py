@@ -169,6 +169,12 @@ class FileSummary:
     source: str
     clinical: Clinical | None = None
 
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The estimates as given that the table of the clinical panels does not show."""
+        shown = self.clinical.estimates if self.clinical else ()
+        return tuple(estimate for estimate in self.report.estimates if estimate not in shown)
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:

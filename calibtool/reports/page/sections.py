@@ -88,7 +88,7 @@ def _metrics(page: Page, subject: FileSummary) -> list[Markup]:
         "Value is what papers print. Of a calibration error it is too high on average; corrected "
         "is the estimate without this bias, and the interval is of the true value."
     )
-    return [tables.metrics(subject.report.estimates, page.level), element("p", note, class_="note")]
+    return [tables.metrics(subject.estimates, page.level), element("p", note, class_="note")]
 
 
 def _diagrams(page: Page, subject: FileSummary) -> list[Markup]:
