@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -59,7 +59,12 @@ class SeveralTable(UnfoldedTable):
         if self.unit.part:
             yield Column(self.unit.part, "text", 1, rows, family="text")
 
-    def _made(self, name: str, block: Mapping[str, Array], numbers: Array, file: str) -> Array:
+    def _made(
+        self, names: Sequence[str], block: Mapping[str, Array], numbers: Array, file: str
+    ) -> dict[str, Array]:
+        return {name: self._column(name, block, numbers, file) for name in names}
+
+    def _column(self, name: str, block: Mapping[str, Array], numbers: Array, file: str) -> Array:
         if name == self.unfolding.role:
             return self.unfolding.scores(block)
         if name == LABELS:

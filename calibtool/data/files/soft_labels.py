@@ -84,28 +84,33 @@ class SoftLabelTable(UnfoldedTable):
         for name in (LABELS, WEIGHTS, ROW, *SOFT):
             yield Column(name, "double", 1, rows, family="numbers")
 
-    def _made(self, name: str, block: Mapping[str, Array], numbers: Array, file: str) -> Array:
-        if name == self.role:
-            return np.repeat(side_by_side(block, self.values), self.per, axis=0)
-        if name == LABELS:
-            return np.tile(np.arange(self.per), len(numbers))
-        if name == ROW:
-            return np.repeat(numbers, self.per)
-        shares = self._distribution(block, file, numbers)
-        if name == WEIGHTS:
-            weights = shares.ravel()
-            if self.weights is None:
-                return weights
-            of_rows = numeric(block[self.weights], self.weights, Origin(source=file))
-            return weights * np.repeat(of_rows, self.per)
-        if name == SOFT[0]:
-            value = shares.argmax(axis=1)
-        elif name == SOFT[1]:
-            value = 1 - (shares**2).sum(axis=1)
-        else:
-            logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-            value = -(shares * logs).sum(axis=1)
-        return np.repeat(value, self.per)
+    def _made(
+        self, names: Sequence[str], block: Mapping[str, Array], numbers: Array, file: str
+    ) -> dict[str, Array]:
+        made: dict[str, Array] = {}
+        if self.role in names:
+            made[self.role] = np.repeat(side_by_side(block, self.values), self.per, axis=0)
+        if LABELS in names:
+            made[LABELS] = np.tile(np.arange(self.per), len(numbers))
+        if ROW in names:
+            made[ROW] = np.repeat(numbers, self.per)
+        if not {WEIGHTS, *SOFT} & {*names}:
+            return made
+        q = self._distribution(block, file, numbers)
+        likeliest, spread, entropy = SOFT
+        logs = np.log(q, out=np.zeros_like(q), where=q > 0)
+        of_rows = {
+            likeliest: q.argmax(axis=1),
+            spread: 1 - (q**2).sum(axis=1),
+            entropy: -(q * logs).sum(axis=1),
+        }
+        made |= {name: np.repeat(of_rows[name], self.per) for name in SOFT if name in names}
+        if WEIGHTS in names:
+            made[WEIGHTS] = q.ravel()
+            if self.weights is not None:
+                weights = numeric(block[self.weights], self.weights, Origin(source=file))
+                made[WEIGHTS] = made[WEIGHTS] * np.repeat(weights, self.per)
+        return made
 
     def _distribution(self, block: Mapping[str, Array], file: str, numbers: Array) -> Array:
         """Return the shares of the classes, (n, K), which sum to 1.

@@ -45,8 +45,10 @@ class UnfoldedTable:
         """Yield what readers say of the columns that are made."""
         raise NotImplementedError
 
-    def _made(self, name: str, block: Mapping[str, Array], numbers: Array, file: str) -> Array:
-        """Return a column that is made, of a block of the table; `numbers` are those of its rows
+    def _made(
+        self, names: Sequence[str], block: Mapping[str, Array], numbers: Array, file: str
+    ) -> dict[str, Array]:
+        """Return columns that are made, of a block of the table; `numbers` are those of its rows
         among all."""
         raise NotImplementedError
 
@@ -196,12 +198,11 @@ class UnfoldedTable:
         file: str,
     ) -> dict[str, Array]:
         sources = self._sources
-        columns = {
-            name: self._made(name, block, numbers + start, file)
-            if name in sources
-            else np.repeat(block[name], self.per, axis=0)
-            for name in names
-        }
+        made = [name for name in names if name in sources]
+        columns = self._made(made, block, numbers + start, file)
+        for name in names:
+            if name not in sources:
+                columns[name] = np.repeat(block[name], self.per, axis=0)
         if NUMBERS in block:
             columns[NUMBERS] = (numbers[:, None] * self.per + np.arange(self.per)).ravel()
         return columns
