@@ -207,7 +207,7 @@ def _of_column(block: Predictions, want: Collection[str]) -> Rows:
     confidence = np.maximum(positive, negative)
     of_pair = {"rank", "entropy", "ranked"} & set(want)
     pair = np.stack([negative, positive]) if of_pair else None
-    ranked = None if pair is None else _ranked(pair, 0, labels)
+    ranked = _ranked(pair, 0, labels) if pair is not None and "ranked" in want else None
     return Rows(
         confidence=confidence,
         correct=predicted == outcome,
