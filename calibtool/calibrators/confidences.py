@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.calibrators.fitted import digest_of
 from calibtool.calibrators.registry import METHODS
 from calibtool.data.predictions import Predictions
 from calibtool.errors import NotAvailableError, UsageError
@@ -37,6 +38,12 @@ def as_classes(predictions: Predictions) -> Predictions:
         correct=None,
         class_names=None,
     )
+
+
+def fingerprint_of(predictions: Predictions) -> str:
+    """Return the digest of labelled rows that a file keeps, so that the same rows are known again:
+    by the calibrator fitted to them, and by what was chosen on them."""
+    return digest_of(as_classes(predictions)).fingerprint
 
 
 def as_before(before: Predictions, after: Predictions) -> Predictions:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.confidences import as_classes
+from calibtool.calibrators.confidences import fingerprint_of
 from calibtool.calibrators.crossfit import cross_fit as cross_fitted
 from calibtool.calibrators.fit import fit
-from calibtool.calibrators.fitted import digest_of
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError
 
@@ -56,7 +55,7 @@ def require_other_rows(predictions: Predictions, calibrator: Calibrator) -> None
     known = predictions.correct if predictions.kind == "confidence" else predictions.labels
     if known is None or not calibrator.fitted.fingerprint:
         return
-    if digest_of(as_classes(predictions)).fingerprint == calibrator.fitted.fingerprint:
+    if fingerprint_of(predictions) == calibrator.fitted.fingerprint:
         raise UsageError(
             f"{predictions.source}: the calibrator was fitted on these rows, on which it looks "
             "better than it is; give others, or --cross-fit"

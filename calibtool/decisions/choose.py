@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.confidences import as_classes
-from calibtool.calibrators.fitted import digest_of
+from calibtool.calibrators.confidences import fingerprint_of
 from calibtool.calibrators.groups import columns_by
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.decisions.calibrated_rows import calibrated
@@ -92,7 +91,7 @@ def choose_threshold(
         question,
         calibrator,
         costs if goal.name == "cost" else None,
-        digest_of(as_classes(before)).fingerprint,
+        fingerprint_of(before),
         tuple(notes),
     )
 

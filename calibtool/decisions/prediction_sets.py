@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.fitted import digest_of
+from calibtool.calibrators.confidences import fingerprint_of
 from calibtool.data.class_sets import class_sets
 from calibtool.data.files.document import Document, Entry
 from calibtool.data.predictions import Predictions, first_other
@@ -211,7 +211,7 @@ def fit_sets(
         rows.class_names,
         calibrator,
         rows.kind,
-        digest_of(rows).fingerprint,
+        fingerprint_of(rows),
         tuple(notes),
     )
 

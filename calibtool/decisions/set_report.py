@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.calibrators.fitted import digest_of
+from calibtool.calibrators.confidences import fingerprint_of
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.slicing import FEW, Partition, carrying, partition, set_apart
@@ -240,7 +240,7 @@ def loaded(data: Any, sets: PredictionSets, by: Sequence[str] = ()) -> Predictio
 def require_other_rows(sets: PredictionSets, rows: Predictions) -> None:
     """Raise UsageError for the rows that set the threshold, on which any sets look right."""
     require_labelled(rows)
-    if sets.fingerprint and sets.fingerprint == digest_of(rows).fingerprint:
+    if sets.fingerprint and sets.fingerprint == fingerprint_of(rows):
         raise UsageError(
             f"{rows.source}: the sets were set by these very rows, which cannot tell what they do "
             "on others; measure them on other rows"

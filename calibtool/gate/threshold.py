@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibtool.calibrators.confidences import as_classes
-from calibtool.calibrators.fitted import digest_of
+from calibtool.calibrators.confidences import fingerprint_of
 from calibtool.data.predictions import Predictions
 from calibtool.decisions.choose import weighing
 from calibtool.decisions.losses import Losses, decided, losses_of
@@ -70,7 +69,7 @@ def promised_verdict(
     row is accepted.
     """
     predictions = weighing(predictions)
-    if digest_of(as_classes(predictions)).fingerprint == threshold.fingerprint:
+    if fingerprint_of(predictions) == threshold.fingerprint:
         raise UsageError(
             f"{predictions.source}: the threshold was chosen on these rows; check it on others"
         )
