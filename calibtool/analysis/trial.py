@@ -15,10 +15,9 @@ from calibtool.analysis.evaluate import evaluate
 from calibtool.analysis.harm import Losses
 from calibtool.calibrators.calibrator import Calibrator, require_classes
 from calibtool.calibrators.confidences import as_classes
-from calibtool.calibrators.crossfit import FOLDS, require_foldable
+from calibtool.calibrators.crossfit import FOLDS, folds
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import finite_options
-from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError, UsageError
@@ -155,7 +154,7 @@ def make_trial(
         description = f"fitted on {predictions.source}, {of or f'{predictions.rows:,} rows'}"
         split = (lambda: predictions, np.arange(test.rows))
         return Trial((split,), test, description, smoothing, tick)
-    fold = stratified_folds(require_foldable(predictions), FOLDS, seed=0)
+    fold = folds(predictions)
     splits = tuple(
         (lambda k=k: predictions.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
         for k in range(FOLDS)

@@ -55,7 +55,7 @@ def cross_fit(
     Returns the predictions with numbered rows, and their calibrator for `evaluate`. Raises
     InputError if there are too few rows, FitError if a fold cannot be fitted.
     """
-    fold = folds_of(predictions, require_foldable(predictions), FOLDS, seed)
+    fold = folds(predictions, seed)
     values: Array | None = None
     kind = predictions.kind
     for k in range(FOLDS):
@@ -73,6 +73,12 @@ def cross_fit(
     return numbered(predictions), CrossFitted(
         kind, values, f"{title}, cross-fitted in {FOLDS} folds"
     )
+
+
+def folds(predictions: Predictions, seed: int = 0) -> Array:
+    """Return the number of each row's fold, (N,) int64 in [0, FOLDS). Raises InputError if there
+    are too few rows for the folds."""
+    return folds_of(predictions, require_foldable(predictions), FOLDS, seed)
 
 
 def require_foldable(predictions: Predictions) -> Array:

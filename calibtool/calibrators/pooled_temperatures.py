@@ -15,7 +15,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.confidences import as_classes
-from calibtool.calibrators.crossfit import FOLDS, require_foldable
+from calibtool.calibrators.crossfit import FOLDS, folds
 from calibtool.calibrators.fit_rows import MemoryRows
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.groups import require_few
@@ -23,7 +23,6 @@ from calibtool.calibrators.inputs import weights_of
 from calibtool.calibrators.maps import Map, Power
 from calibtool.calibrators.nested_maps import ByGroup, group_names
 from calibtool.calibrators.temperature import best, moments
-from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.types import Array
@@ -50,7 +49,7 @@ def fit(predictions: Predictions, columns: list[str]) -> Calibrator:
     """
     rows = as_classes(predictions)
     require_fit(rows)
-    fold = stratified_folds(require_foldable(rows), FOLDS, seed=0)
+    fold = folds(rows)
     names = np.stack([group_names(rows, column) for column in columns], axis=1)
     keys, codes = np.unique(names, axis=0, return_inverse=True)
     require_few(len(keys), ",".join(columns))

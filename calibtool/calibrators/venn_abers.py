@@ -17,7 +17,7 @@ from calibtool.calibrators.curves import Crossed, Pair, Steps
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.calibrators.multiclass_curves import Curves
-from calibtool.data.folds import stratified_folds
+from calibtool.data.folds import folds_of
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError
 from calibtool.metrics.cells import Cells
@@ -130,7 +130,7 @@ def _cross(predictions: Predictions, folds: int, multiclass: Multiclass) -> Cali
             f"{predictions.source}: {predictions.rows} rows are too few for {folds} folds; "
             f"at least {2 * folds} are needed"
         )
-    fold = stratified_folds(predictions.labels, folds, seed=0)
+    fold = folds_of(predictions, predictions.labels, folds, seed=0)
     maps = []
     for k in range(folds):
         fold_map = fit(predictions.take(np.flatnonzero(fold == k)), multiclass=multiclass).map

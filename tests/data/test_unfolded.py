@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import calibtool as ct
+from calibtool.analysis.trial import make_trial
 from calibtool.cli.main import main
 from calibtool.data.clusters import FEWEST
 from calibtool.data.files.unfolding import dense
 from calibtool.errors import CalibtoolError, UsageError
+from calibtool.types import silent
 
 N, L = 60, 3
 
@@ -237,6 +239,16 @@ def test_a_calibrator_per_label(several, tmp_path, monkeypatch):
         fitted = ct.fit("platt", (probs[:, k] ** 2, targets[:, k]))
         alone = fitted(ct.read((probs[:, k] ** 2, targets[:, k])))
         np.testing.assert_allclose(after[f"prob_{name}"], alone.values[:, 0], atol=1e-9)
+
+
+def test_a_row_is_never_fitted_on_and_measured(several):
+    """Every way to make folds keeps the predictions of a row together."""
+    made = ct.read(several)
+    trial = make_trial(made, None, of="", smoothing=False, progress=silent)
+    by_fold = [made.extra["row"][at] for _, at in trial.splits]
+    assert sum(len(set(rows.tolist())) for rows in by_fold) == N
+    for fit_rows, at in trial.splits:
+        assert not set(fit_rows().extra["row"].tolist()) & set(made.extra["row"][at].tolist())
 
 
 def test_the_gate_knows_the_worst_label(several, tmp_path, monkeypatch, capsys):
