@@ -287,8 +287,9 @@ def _classes_of_columns(y: Array, classes: int) -> Array:
     if labels.dtype.kind in "iub" and labels.min() >= 0 and labels.max() < classes:
         return np.arange(classes)
     raise ValueError(
-        f"y has {len(labels)} classes ({', '.join(map(str, labels[:8]))}), X has columns for "
-        f"{classes}; give one column per class, or label the classes 0 to {classes - 1}"
+        f"y has the labels {', '.join(map(str, labels[:8]))}{', ...' * (len(labels) > 8)}; "
+        f"there are columns for {classes} classes; give one column per class, or label the classes "
+        f"0 to {classes - 1}"
     )
 
 

@@ -128,7 +128,7 @@ def test_a_class_without_rows_keeps_its_column():
     here = p.labels < 3
     model = Calibrator(estimator="logits").fit(p.values[here], p.labels[here])
     assert model.classes_.tolist() == [0, 1, 2, 3]
-    with pytest.raises(ValueError, match="y has 3 classes"):
+    with pytest.raises(ValueError, match="y has the labels a, b, c; there are columns for 4"):
         Calibrator(estimator="logits").fit(p.values[here], np.array(list("abc"))[p.labels[here]])
 
 
@@ -298,7 +298,7 @@ def test_two_classes_and_one_column_have_the_same_error():
 @pytest.mark.parametrize(
     ("y", "p", "more", "says"),
     [
-        (["a", "a"], [0.1, 0.2], {}, "has 1 classes"),
+        (["a", "a"], [0.1, 0.2], {}, "y has the labels a; there are columns for 2"),
         ([0, 1], [0.1, 1.2], {}, "1.2"),
         ([0, 1], [0.1, 0.2], {"metric": "ecce"}, "ecce"),
         ([0, 1], [0.1, 0.2], {"metric": "all"}, "one metric"),
