@@ -14,6 +14,7 @@ from importlib import import_module
 import click
 
 from calibtool.calibrators.registry import METHODS
+from calibtool.cli.groups import Sections
 from calibtool.errors import CalibtoolError, Terminated
 from calibtool.formatting import Lines
 from calibtool.version import __version__
@@ -26,6 +27,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 CLOSED = 141  # 128 + SIGPIPE: the reader of the output has stopped, as `| head` does
 TERMINATED = 143  # 128 + SIGTERM
 _NO_THREAD = "can't start new thread"  # what Python says where the system refuses one
+LISTED = ("temperature", "platt", "histogram", "isotonic")  # of fit-NAME, those that help lists
 # title -> name -> (module of calibtool.cli, one line)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
@@ -50,19 +52,20 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Fix": {
         "select": ("select", "Try every calibrator; keep the simplest of the best."),
-        **{f"fit-{name}": ("fit", line.summary) for name, line in METHODS.items()},
-        "apply": ("apply", "Apply a fitted calibrator to a file and write its predictions."),
+        "fit": ("fit", f"Fit a calibrator; `calibtool fit --help` lists all {len(METHODS)}."),
+        **{f"fit-{name}": ("fit", METHODS[name].summary) for name in LISTED},
+        "apply": ("apply", "Apply a calibrator to a file, and write its predictions."),
         "export": (
             "export",
-            "Export a calibrator as an ONNX graph, a Python module or a C header.",
+            "Export a calibrator as ONNX, Python or C.",
         ),
     },
     "Decide": {
         "threshold": (
             "threshold",
-            "Choose a threshold that keeps a promise: accuracy, risk, precision ...",
+            "Choose a threshold that keeps a promise, such as a risk.",
         ),
-        "sets": ("sets", "Make prediction sets that hold the label with a promised probability."),
+        "sets": ("sets", "Make prediction sets with a promised coverage."),
     },
     "Train": {
         "train": (
@@ -78,40 +81,23 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
 }
 
 
-class Commands(click.Group):
+class Commands(Sections):
     """The commands of the table, each imported when it is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for section in COMMANDS.values() for name in section]
+    def sections(self) -> dict[str, dict[str, str]]:
+        return {
+            title: {name: line for name, (_, line) in section.items()}
+            for title, section in COMMANDS.items()
+        }
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        for section in COMMANDS.values():
-            if name in section:
-                module = import_module(f"calibtool.cli.{section[name][0]}")
-                command: click.Command = module.command(name)
-                return command
-        return None
+    def unlisted(self) -> list[str]:
+        return [f"fit-{name}" for name in METHODS if f"fit-{name}" not in COMMANDS["Fix"]]
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, section in COMMANDS.items():
-            with formatter.section(title):
-                formatter.write_dl([(name, line) for name, (_, line) in section.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
-            import difflib
-
-            known = self.list_commands(ctx)
-            close = difflib.get_close_matches(args[0], known, n=2)
-            advice = (
-                f"did you mean {' or '.join(close)}?"
-                if close
-                else f"the commands are {', '.join(known)}"
-            )
-            raise click.UsageError(f"there is no command {args[0]!r}; {advice}", ctx)
-        return super().resolve_command(ctx, args)
+    def make(self, name: str) -> click.Command:
+        modules = {name: module for part in COMMANDS.values() for name, (module, _) in part.items()}
+        module = import_module(f"calibtool.cli.{modules.get(name, 'fit')}")
+        command: click.Command = module.command(name)
+        return command
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
