@@ -143,26 +143,38 @@ def _command(arguments: list[str]) -> int:
         return end.exit_code
     except CalibtoolError as error:
         several = error.args[0] if error.args else ""
-        return _say(several if isinstance(several, Lines) else str(error))
+        return _fail(arguments, several if isinstance(several, Lines) else str(error))
     except click.exceptions.NoArgsIsHelpError as error:
         return _say(Lines(error.format_message()), prefix="")
     except click.ClickException as error:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f"Try '{error.ctx.command_path} --help'."
-        return _say(Lines.of([error.format_message(), *([hint] if hint else [])]))
+        lines = [error.format_message(), *([hint] if hint else [])]
+        return _fail(arguments, Lines.of(lines))
     except (OSError, KeyboardInterrupt, click.Abort):
         raise
     except MemoryError:
-        return _say("out of memory; use fewer --resamples or fewer bins")
+        return _fail(arguments, "out of memory; use fewer --resamples or fewer bins")
     except Exception as error:
         if str(error) == _NO_THREAD:
-            return _say("out of memory or threads; raise the limits of `ulimit -v` and `ulimit -u`")
+            limits = "out of memory or threads; raise the limits of `ulimit -v` and `ulimit -u`"
+            return _fail(arguments, limits)
         if os.environ.get("CALIBTOOL_TRACEBACK"):
             raise
         bug = "This is a bug in calibtool. CALIBTOOL_TRACEBACK=1 shows where; please report it."
-        return _say(Lines.of([f"internal error: {type(error).__name__}: {error}", bug]))
+        lines = [f"internal error: {type(error).__name__}: {error}", bug]
+        return _fail(arguments, Lines.of(lines))
     return code if isinstance(code, int) else OK
+
+
+def _fail(arguments: list[str], message: str) -> int:
+    """Print an error, also in the format that was asked for; return the exit code for errors."""
+    from calibtool.cli import failure, output
+
+    _say(message)
+    failure.write(arguments, output.message(message))
+    return BAD
 
 
 def _say(message: str, prefix: str = "calibtool: ") -> int:
