@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output, reads
+from calibtool.cli.files import Column, Input, Output, reads
 from calibtool.cli.main import FAILED, INCONCLUSIVE, OK
 
 if TYPE_CHECKING:
@@ -66,9 +66,17 @@ def command(name: str) -> click.Command:
 @click.option(
     "--every", metavar="PERIOD", help="Periods for e(change): day, week, month, file or a column."
 )
-@click.option("--time", metavar="COLUMN", help="Column of times, for --every day, week or month.")
 @click.option(
-    "--by", metavar="COLUMNS", help="Check every requirement in each slice by these columns."
+    "--time",
+    type=Column(),
+    metavar="COLUMN",
+    help="Column of times, for --every day, week or month.",
+)
+@click.option(
+    "--by",
+    type=Column(),
+    metavar="COLUMNS",
+    help="Check every requirement in each slice by these columns.",
 )
 @click.option(
     "--calibrator",

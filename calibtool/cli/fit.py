@@ -12,7 +12,7 @@ import click
 from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.cli import class_shares
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output
+from calibtool.cli.files import Column, Input, Output
 from calibtool.cli.groups import Sections
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def command(name: str) -> click.Command:
         *method_options.values(),
         click.option(
             "--by",
+            type=Column(),
             metavar="COLUMN,...",
             help="Fit one calibrator per value of COLUMN, or per combination of several.",
         ),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from calibtool.errors import near
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Sections(click.Group):
@@ -36,11 +41,21 @@ class Sections(click.Group):
             with formatter.section(title):
                 formatter.write_dl(list(section.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Return names from the table; click would make every command, to see which are hidden."""
+        from click.shell_completion import CompletionItem
+
+        lines = {name: line for part in self.sections().values() for name, line in part.items()}
+        found = [CompletionItem(n, help=lines[n]) for n in lines if n.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         known = self.list_commands(ctx)
         every = [*known, *self.unlisted()]
+        if ctx.resilient_parsing:  # a word that is being typed
+            return super().resolve_command(ctx, args)
         if args and args[0] not in every and not args[0].startswith("-"):
             raise click.UsageError(
                 f"there is no {self.noun} {args[0]!r}{near(args[0], every)}", ctx

@@ -26,6 +26,7 @@ INCONCLUSIVE = 3  # too few rows for a gate to decide
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 CLOSED = 141  # 128 + SIGPIPE: the reader of the output has stopped, as `| head` does
 TERMINATED = 143  # 128 + SIGTERM
+COMPLETE = "_CALIBTOOL_COMPLETE"  # set by a shell that completes a word
 _NO_THREAD = "can't start new thread"  # what Python says where the system refuses one
 LISTED = ("temperature", "platt", "histogram", "isotonic")  # of fit-NAME, those that help lists
 # title -> name -> (module of calibtool.cli, one line)
@@ -76,6 +77,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Learn": {
         "metrics": ("metrics", "List the metrics, with definitions."),
         "losses": ("losses", "List the losses for training, with formulas."),
+        "completion": ("completion", "Print what makes a shell complete commands and options."),
         "example": ("example", "Write small example predictions to try the commands on."),
     },
 }
@@ -115,6 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         return _say("standard output is closed, so there is nowhere to print to")
     try:
+        if COMPLETE in os.environ:
+            from calibtool.cli.completion import complete
+
+            complete(group, os.environ[COMPLETE])
+            return OK
         code = _command(sys.argv[1:] if arguments is None else list(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()
