@@ -93,11 +93,13 @@ class Commands(Sections):
         }
 
     def unlisted(self) -> list[str]:
-        return [f"fit-{name}" for name in METHODS if f"fit-{name}" not in COMMANDS["Fix"]]
+        fits = [f"fit-{name}" for name in METHODS if f"fit-{name}" not in COMMANDS["Fix"]]
+        return [*fits, "hook"]
 
     def make(self, name: str) -> click.Command:
         modules = {name: module for part in COMMANDS.values() for name, (module, _) in part.items()}
-        module = import_module(f"calibtool.cli.{modules.get(name, 'fit')}")
+        file = modules.get(name) or name.partition("-")[0]
+        module = import_module(f"calibtool.cli.{file}")
         command: click.Command = module.command(name)
         return command
 

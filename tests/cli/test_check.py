@@ -518,7 +518,7 @@ def act(**inputs):
     tool = Path("bin/calibtool")
     tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m calibtool "$@"\n')
     tool.chmod(0o755)
-    names = ("FILE", "REQUIRE", "CONFIG", "BASELINE", "MODE", "INCONCLUSIVE", "ARGUMENTS")
+    names = ("FILE", "REQUIRE", "CONFIG", "BASELINE", "MODE", "INCONCLUSIVE", "ARGUMENTS", "REPORT")
     environment = {
         **os.environ,
         **dict.fromkeys(names, ""),
@@ -526,6 +526,7 @@ def act(**inputs):
         "PATH": f"{Path('bin').resolve()}:{os.environ['PATH']}",
         "GITHUB_OUTPUT": "output.txt",
         "GITHUB_STEP_SUMMARY": "summary.md",
+        "RUNNER_TEMP": "bin",
     }
     Path("output.txt").write_text("")
     Path("summary.md").write_text("")
@@ -572,6 +573,27 @@ def test_the_shell_lines_of_the_action(inputs, code, decision, slope):
         assert "### calibtool" in Path("summary.md").read_text()
 
 
+def test_the_action_writes_a_report_and_a_comment(slope):
+    shutil.copy(slope / "few.npz", "few.npz")
+    given = {"file": "few.npz", "require": "nll <= 0.1", "arguments": "--resamples 100"}
+    done = act(**given, report="page.html")
+    assert done.returncode == 1
+    assert Path("output.txt").read_text() == "decision=fail\nreport=page.html\n"
+    assert "<html" in Path("page.html").read_text()
+    done = act(**given, report="no/folder.html")
+    assert done.returncode == 1
+    assert "::warning title=calibtool::no report" in done.stdout
+    gh = Path("bin/gh")
+    gh.write_text('#!/bin/sh\necho "$@"\n')
+    gh.chmod(0o755)
+    environment = {"PATH": f"bin:{os.environ['PATH']}", "RUNNER_TEMP": "bin", "PULL_REQUEST": "7"}
+    command = ["bash", "-eo", "pipefail", "-c", steps()["Comment"]]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    words = "pr comment 7 --edit-last --create-if-none --body-file bin/calibtool-summary.md"
+    assert said.stdout.split() == words.split()
+    assert "### calibtool: Failed: 1 of 1" in Path("bin/calibtool-summary.md").read_text()
+
+
 def test_the_inputs_of_the_action_reach_its_shell_lines():
     """Every input is handed over by the environment, never pasted into a shell line."""
     text = (ROOT / "action.yml").read_text()
@@ -580,17 +602,26 @@ def test_the_inputs_of_the_action_reach_its_shell_lines():
     names = [
         line.strip(" :") for line in inputs.splitlines() if line.startswith("  ") and line[2] != " "
     ]
-    assert len(names) == 8
-    assert all(f"${{{{ inputs.{name} }}}}" in text for name in names)
+    assert len(names) == 11
+    assert all(f" inputs.{name} " in text for name in names)
 
 
-def test_the_pre_commit_hook_is_this_command(run, slope):
+def test_the_pre_commit_hook_checks_what_requirements_name(run, slope):
     text = (ROOT / ".pre-commit-hooks.yaml").read_text()
     entry = next(line for line in text.splitlines() if "entry:" in line).split(": ")[1]
-    assert entry == "calibtool check"
+    words = entry.split()[1:]
     shutil.copy(slope / "new.npz", "new.npz")
-    Path("calibtool.toml").write_text('[check]\nfile = "new.npz"\nrequire = "ece <= 0.03"\n')
-    assert run(*entry.split()[1:], *FEW).code == 1
+    assert run(*words, "new.npz", "README.md") == (0, "", "")
+    Path("calibtool.toml").write_text('[check]\nrequire = "ece <= 0.03"\n')
+    assert run(*words, "calibtool.toml") == (0, "", "")
+    settings = 'file = "./new.npz"\nrequire = "ece <= 0.03"\nresamples = 100\n'
+    Path("calibtool.toml").write_text(f"[check]\n{settings}")
+    assert run(*words, "README.md", "other.npz") == (0, "", "")
+    for changed in ("new.npz", "calibtool.toml"):
+        found = run(*words, "README.md", changed)
+        assert found.code == 1
+        assert "Failed: 1 of 1 requirements not met" in found.out
+        assert "Requirements of calibtool.toml." in found.out
 
 
 def test_mlflow_gets_metrics_and_artifacts(slope):
