@@ -1,7 +1,8 @@
-"""A classifier with calibrated probabilities, by scikit-learn's conventions.
+"""A classifier with calibrated probabilities, and calibration errors as scores of scikit-learn.
 
-It works like CalibratedClassifierCV(ensemble=False): cross-validation gives the model's outputs on
-rows that it has not seen, the calibrator is fitted to these, and the model to all rows.
+The classifier works like CalibratedClassifierCV(ensemble=False): cross-validation gives the
+model's outputs on rows that it has not seen, the calibrator is fitted to these, and the model to
+all rows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from calibtool.analysis.evaluate import evaluate
 from calibtool.calibrators.calibrator import Calibrator as FittedCalibrator
 from calibtool.calibrators.calibrator import finish
 from calibtool.calibrators.fit import fit
@@ -189,6 +191,56 @@ class Calibrator(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: i
 _METHODS = {"logits": "decision_function", "probs": "predict_proba"}
 
 
+def calibration_error(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    metric: str = "ece",
+    sample_weight: Any = None,
+    labels: Any = None,
+    pos_label: Any = None,
+) -> float:
+    """Return a calibration error, or any other metric, of probabilities.
+
+    It has the arguments that `make_scorer` expects:
+    `make_scorer(calibration_error, greater_is_better=False, response_method="predict_proba")`.
+
+    Args:
+        y_true: (N,) labels.
+        y_pred: (N, K) probabilities; or, of two classes, (N,) probabilities of `pos_label`.
+        metric: one metric, as in `ct.evaluate`, such as "ece(bins=10)".
+        sample_weight: (N,) weights, not negative.
+        labels: (K,) labels of the columns; by default those in `y_true`, sorted, or 0 to K - 1.
+            Give them if rows of a class may be absent.
+        pos_label: of two classes, the label that (N,) probabilities are of; by default the last.
+
+    Raises ValueError for data that cannot be used, and where the metric is not defined.
+
+    >>> calibration_error(["no", "yes"], [0.25, 0.75])
+    0.25
+    """
+    probs = np.asarray(y_pred)
+    y = column_or_1d(y_true)
+    if labels is None:
+        classes = _classes_of_columns(y, probs.shape[1] if probs.ndim == 2 else 2)
+    else:
+        classes = np.unique(labels)
+    try:
+        if pos_label is not None and probs.ndim == 1:
+            (column,) = _codes(np.array([pos_label]), classes)
+            probs = probs if column else 1 - probs
+        predictions = Predictions.from_probs(probs, _codes(y, classes), weights=sample_weight)
+        report = evaluate(predictions, metrics=metric, resamples=0)
+    except CalibtoolError as error:
+        raise ValueError(str(error)) from error
+    if len(report.estimates) != 1:
+        raise ValueError(f"metric must name one metric that these rows have (got {metric!r})")
+    (estimate,) = report.estimates
+    if estimate.value is None:
+        raise ValueError(f"{estimate.name}: {estimate.missing}")
+    return estimate.value
+
+
 def _folds(cv: Any, y: Array) -> Any:
     """Return `cv`, or if it is more folds than the rarest class has rows, that number of rows."""
     if not isinstance(cv, int):
@@ -235,8 +287,9 @@ def _classes_of_columns(y: Array, classes: int) -> Array:
     if labels.dtype.kind in "iub" and labels.min() >= 0 and labels.max() < classes:
         return np.arange(classes)
     raise ValueError(
-        f"y has {len(labels)} classes ({', '.join(map(str, labels[:8]))}), X has columns for "
-        f"{classes}; give one column per class, or label the classes 0 to {classes - 1}"
+        f"y has the labels {', '.join(map(str, labels[:8]))}{', ...' * (len(labels) > 8)}; "
+        f"there are columns for {classes} classes; give one column per class, or label the classes "
+        f"0 to {classes - 1}"
     )
 
 

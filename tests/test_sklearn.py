@@ -17,6 +17,7 @@ from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -27,7 +28,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import calibtool as ct
 from calibtool.data.rows import to_probs
-from calibtool.sklearn import Calibrator
+from calibtool.sklearn import Calibrator, calibration_error
 
 METHODS = ["temperature", "platt", "isotonic", "structured-vector"]
 
@@ -127,7 +128,7 @@ def test_a_class_without_rows_keeps_its_column():
     here = p.labels < 3
     model = Calibrator(estimator="logits").fit(p.values[here], p.labels[here])
     assert model.classes_.tolist() == [0, 1, 2, 3]
-    with pytest.raises(ValueError, match="y has 3 classes"):
+    with pytest.raises(ValueError, match="y has the labels a, b, c; there are columns for 4"):
         Calibrator(estimator="logits").fit(p.values[here], np.array(list("abc"))[p.labels[here]])
 
 
@@ -264,3 +265,48 @@ def test_the_page_s_code_runs(capsys):
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(block, names)
     assert capsys.readouterr().out.startswith("T = ")
+
+
+SCORE = {"greater_is_better": False, "response_method": "predict_proba"}
+
+
+def test_a_grid_search_by_calibration_error():
+    X, y = data(3)
+    scorer = make_scorer(calibration_error, metric="brier", labels=np.arange(3), **SCORE)
+    grid = {"method": ["temperature", "isotonic"]}
+    search = GridSearchCV(Calibrator(), grid, scoring=scorer, cv=3, error_score="raise").fit(X, y)
+    p = ct.Predictions.from_probs(search.predict_proba(X), y)
+    wanted = ct.evaluate(p, metrics="brier", resamples=0)["brier"].value
+    assert search.score(X, y) == -wanted
+
+
+@pytest.mark.parametrize("positive", ["no", "yes"])
+def test_probabilities_of_one_class_belong_to_pos_label(positive):
+    p = np.array([0.1, 0.7, 0.4])
+    y, weight = np.array(["no", "yes", "yes"]), [1.0, 2.0, 3.0]
+    ours = calibration_error(y, p, metric="brier", sample_weight=weight, pos_label=positive)
+    theirs = brier_score_loss(y, p, sample_weight=weight, pos_label=positive)
+    assert ours == pytest.approx(theirs, abs=1e-15)
+
+
+def test_two_classes_and_one_column_have_the_same_error():
+    p, y = np.array([0.1, 0.7, 0.4, 0.9]), ["b", "c", "b", "c"]
+    both = calibration_error(y, np.column_stack([1 - p, p]), metric="ece(view=positive)")
+    assert calibration_error(y, p) == pytest.approx(both, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("y", "p", "more", "says"),
+    [
+        (["a", "a"], [0.1, 0.2], {}, "y has the labels a; there are columns for 2"),
+        ([0, 1], [0.1, 1.2], {}, "1.2"),
+        ([0, 1], [0.1, 0.2], {"metric": "ecce"}, "ecce"),
+        ([0, 1], [0.1, 0.2], {"metric": "all"}, "one metric"),
+        ([0, 1], [0.1, 0.2], {"pos_label": 7}, "7"),
+        ([0, 1, 1], [0.1, 0.2], {}, "3"),
+        ([0, 0], [0.1, 0.2], {"metric": "auroc"}, "auroc"),
+    ],
+)
+def test_errors_of_scores_say_what_is_wrong(y, p, more, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        calibration_error(y, np.array(p), **more)

@@ -23,6 +23,7 @@ from pathlib import Path
 import tables
 from counts import with_counts
 
+from calibtool.calibrators.registry import METHODS
 from calibtool.cli.main import COMMANDS
 from calibtool.diagrams.registry import KINDS
 from calibtool.metrics.registry import METRICS
@@ -139,8 +140,9 @@ def helps() -> str:
     lines = ["# Commands", "", "Made from the code by `just docs`; do not edit.", ""]
     for title, section in COMMANDS.items():
         lines += [f"## {title}", ""]
-        for name in section:
-            for words in [[name], *([name, kind] for kind in KINDS if name == "plot")]:
+        for name in (name for name in section if not name.startswith("fit-")):
+            inner = {"plot": KINDS, "fit": METHODS}.get(name, ())
+            for words in [[name], *([name, word] for word in inner)]:
                 text = run(["calibtool", *words, "--help"], ROOT)
                 heading = f"### calibtool {' '.join(words)}"
                 lines += [heading, "", "```text", text.rstrip(), "```", ""]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output, reads
+from calibtool.cli.files import Column, Input, Output, reads
 from calibtool.cli.main import FAILED, INCONCLUSIVE, OK
 
 if TYPE_CHECKING:
@@ -66,9 +66,17 @@ def command(name: str) -> click.Command:
 @click.option(
     "--every", metavar="PERIOD", help="Periods for e(change): day, week, month, file or a column."
 )
-@click.option("--time", metavar="COLUMN", help="Column of times, for --every day, week or month.")
 @click.option(
-    "--by", metavar="COLUMNS", help="Check every requirement in each slice by these columns."
+    "--time",
+    type=Column(),
+    metavar="COLUMN",
+    help="Column of times, for --every day, week or month.",
+)
+@click.option(
+    "--by",
+    type=Column(),
+    metavar="COLUMNS",
+    help="Check every requirement in each slice by these columns.",
 )
 @click.option(
     "--calibrator",
@@ -178,11 +186,12 @@ def check(
         picture = _picture(source, fitted, progress, options, log_to, format_)
     out.show(outcome, format_, output)
     if format_ == "github":
-        _summarize(outcome, picture)
-    if log_to:
-        from calibtool.reports.tracking import log
+        from calibtool.reports.ci import github_summary
+        from calibtool.reports.render import table_of
 
-        log(log_to, outcome, picture)
+        out.add_to_step_summary(github_summary(table_of(outcome), picture))
+    if log_to:
+        _log(log_to, outcome, picture)
     return CODES[outcome.decision]
 
 
@@ -344,17 +353,15 @@ def _picture(
     return terminal.reliability(data, width=80, colour=False, letters="utf-8")
 
 
-def _summarize(outcome: Outcome, picture: str) -> None:
-    """Append the outcome to the summary of the GitHub Actions step."""
-    from calibtool.errors import UsageError
-    from calibtool.reports.ci import github_summary
-    from calibtool.reports.render import table_of
+def _log(tracker: str, outcome: Outcome, picture: str) -> None:
+    """Log the outcome. A server that is down is a warning: it changes no verdict."""
+    from calibtool.cli import output as out
+    from calibtool.errors import CalibtoolError, UsageError
+    from calibtool.reports.tracking import log
 
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return
     try:
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(github_summary(table_of(outcome), picture))
-    except OSError as error:
-        raise UsageError(f"GITHUB_STEP_SUMMARY {path}: {error.strerror}") from error
+        log(tracker, outcome, picture)
+    except UsageError:
+        raise
+    except CalibtoolError as error:
+        out.tell(f"warning: {error}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input
+from calibtool.cli.files import Column, Input
 
 if TYPE_CHECKING:
     from calibtool.errors import NoScoresError
@@ -31,6 +31,7 @@ def command(name: str) -> click.Command:
 )
 @click.option(
     "--by",
+    type=Column(),
     metavar="COLUMN",
     multiple=True,
     help="Measure every metric in every slice: by a column, several (country,age), `predicted` "

@@ -36,7 +36,12 @@ def command(name: str) -> click.Command:
 @click.option(
     "--output-name", metavar="NAME", help="The output of MODEL to calibrate, if it has several."
 )
-def export(document: str, to: str, output: str, kind: Any, **options: Any) -> None:
+@click.option(
+    "--name", metavar="NAME", help="The function to call; Python and C only. [default: FILE's name]"
+)
+def export(
+    document: str, to: str, output: str, kind: Any, name: str | None, **options: Any
+) -> None:
     """Write the calibrator or the threshold in DOCUMENT as ONNX, Python or C.
 
     None of them needs calibtool: the ONNX graph takes any number of rows, the Python module needs
@@ -45,6 +50,7 @@ def export(document: str, to: str, output: str, kind: Any, **options: Any) -> No
     \b
     calibtool export temperature.json --to onnx -o calibrate.onnx
     """
+    import re
     from pathlib import Path
 
     from calibtool.calibrators.calibrator import Calibrator
@@ -59,12 +65,14 @@ def export(document: str, to: str, output: str, kind: Any, **options: Any) -> No
     target = TARGETS[to]
     if Path(output).suffix.lower() != target.suffix:
         raise UsageError(f"{output}: the file of {target.title} must end in {target.suffix}")
+    if name is None and to != "onnx":
+        name = re.sub(r"\W", "_", Path(output).stem, flags=re.ASCII)
     fitted = load_applied(document)
     if isinstance(fitted, Threshold):
-        data = export_threshold(fitted, to, kind=kind, source=document, **options)
+        data = export_threshold(fitted, to, kind=kind, name=name, source=document, **options)
     elif isinstance(fitted, Calibrator):
         kind = kind or fitted.fitted.kind or "logits"
-        data = export_calibrator(fitted, to, kind=kind, source=document, **options)
+        data = export_calibrator(fitted, to, kind=kind, name=name, source=document, **options)
     else:
         raise UsageError(
             f"{document}: holds {fitted.describe()}, which cannot be exported; export a "

@@ -9,9 +9,12 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 STANDARD_OUTPUT = "-"
 OVERWRITE = "overwrite"  # the option by which a command may replace what it reads
@@ -43,6 +46,11 @@ class Input(click.ParamType[str]):
             reads(ctx, text, self)
         return text
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        return _path(incomplete)
+
 
 class Output(click.ParamType[str]):
     """A file that is written; "-" is standard output."""
@@ -54,6 +62,36 @@ class Output(click.ParamType[str]):
         if ctx is not None and param is not None:
             writes(ctx, text, param.opts[0])
         return text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        return _path(incomplete)
+
+
+class Column(click.ParamType[str]):
+    """A column, or a key, of the file that is read; or several, between commas."""
+
+    name = "text"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        from calibtool.cli.completion import columns
+
+        # click gives up on a line that ends in an option, and keeps the words of before
+        given = ctx.params.get("file") or ctx.params.get("files") or ctx.args
+        before, comma, last = incomplete.rpartition(",")
+        names = columns([given] if isinstance(given, str) else given)
+        return [CompletionItem(before + comma + n) for n in names if n.startswith(last)]
+
+
+def _path(incomplete: str) -> list[CompletionItem[str]]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 overwrite = click.option(

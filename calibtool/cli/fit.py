@@ -1,4 +1,4 @@
-"""calibtool fit-NAME: one command per calibrator in the registry."""
+"""calibtool fit NAME, or fit-NAME: one command per calibrator in the registry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import click
 from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.cli import class_shares
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output
+from calibtool.cli.files import Column, Input, Output
+from calibtool.cli.groups import Sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,10 @@ REPORTED = ("nll", "brier", "ece", "classwise-ece")  # metrics of the report aft
 # rows is that from which on `evaluate` streams a file (EXACT_ROWS).
 MAX_ROWS = 1 << 20
 MAX_VALUES = 1 << 30
+KEEPS_ORDER = "Of all classes at once, the predicted class stays"
+MOVES_ORDER = "Of all classes at once"
+OF_ONE = "Of one score; with more classes, one curve per class"
+FAMILIES = (KEEPS_ORDER, MOVES_ORDER, OF_ONE)
 IN_SAMPLE = (
     "The calibrator is reported on the rows it was fitted on, without cross-fitting: with this "
     "many rows, overfitting is negligible. --test FILE reports on other rows."
@@ -36,8 +41,29 @@ IN_SAMPLE = (
 NO_ROWS = "Cells hold no rows to report on; --test FILE reports on the rows of a file."
 
 
+class Calibrators(Sections):
+    """One command per line of the table, by family."""
+
+    noun = "calibrator"
+
+    def sections(self) -> dict[str, dict[str, str]]:
+        families: dict[str, dict[str, str]] = {title: {} for title in FAMILIES}
+        for name, method in METHODS.items():
+            of_all = KEEPS_ORDER if method.keeps_order else MOVES_ORDER
+            families[OF_ONE if method.binary else of_all][name] = method.summary
+        return families
+
+    def make(self, name: str) -> click.Command:
+        return command(f"fit-{name}")
+
+
 def command(name: str) -> click.Command:
-    """Return the command of a calibrator; the options of the method come from its `fit`."""
+    """Return the group of all calibrators, or the command of one; the options of the method come
+    from its `fit`."""
+    if name == "fit":
+        return click.command("fit", cls=Calibrators, subcommand_metavar="METHOD [OPTIONS] FILE")(
+            calibrators
+        )
     # Fits use threads of their own, and BLAS's threads would compete with them for the cores.
     # OpenBLAS reads this variable once, when NumPy is loaded, which has not happened yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -75,6 +101,7 @@ def command(name: str) -> click.Command:
         *method_options.values(),
         click.option(
             "--by",
+            type=Column(),
             metavar="COLUMN,...",
             help="Fit one calibrator per value of COLUMN, or per combination of several.",
         ),
@@ -90,6 +117,15 @@ def command(name: str) -> click.Command:
         shared.reading,
     )(run)
     return click.command(name)(decorated)
+
+
+def calibrators() -> None:
+    """Fit a calibrator to a file, and report what it changes.
+
+    \b
+    calibtool fit temperature val.npz -o temperature.json
+    calibtool select val.npz -o best.json     tries all of them
+    """
 
 
 def options_of(method: str) -> dict[str, Any]:

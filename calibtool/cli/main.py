@@ -14,6 +14,7 @@ from importlib import import_module
 import click
 
 from calibtool.calibrators.registry import METHODS
+from calibtool.cli.groups import Sections
 from calibtool.errors import CalibtoolError, Terminated
 from calibtool.formatting import Lines
 from calibtool.version import __version__
@@ -25,7 +26,9 @@ INCONCLUSIVE = 3  # too few rows for a gate to decide
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 CLOSED = 141  # 128 + SIGPIPE: the reader of the output has stopped, as `| head` does
 TERMINATED = 143  # 128 + SIGTERM
+COMPLETE = "_CALIBTOOL_COMPLETE"  # set by a shell that completes a word
 _NO_THREAD = "can't start new thread"  # what Python says where the system refuses one
+LISTED = ("temperature", "platt", "histogram", "isotonic")  # of fit-NAME, those that help lists
 # title -> name -> (module of calibtool.cli, one line)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Measure": {
@@ -50,19 +53,20 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Fix": {
         "select": ("select", "Try every calibrator; keep the simplest of the best."),
-        **{f"fit-{name}": ("fit", line.summary) for name, line in METHODS.items()},
-        "apply": ("apply", "Apply a fitted calibrator to a file and write its predictions."),
+        "fit": ("fit", f"Fit a calibrator; `calibtool fit --help` lists all {len(METHODS)}."),
+        **{f"fit-{name}": ("fit", METHODS[name].summary) for name in LISTED},
+        "apply": ("apply", "Apply a calibrator to a file, and write its predictions."),
         "export": (
             "export",
-            "Export a calibrator as an ONNX graph, a Python module or a C header.",
+            "Export a calibrator as ONNX, Python or C.",
         ),
     },
     "Decide": {
         "threshold": (
             "threshold",
-            "Choose a threshold that keeps a promise: accuracy, risk, precision ...",
+            "Choose a threshold that keeps a promise, such as a risk.",
         ),
-        "sets": ("sets", "Make prediction sets that hold the label with a promised probability."),
+        "sets": ("sets", "Make prediction sets with a promised coverage."),
     },
     "Train": {
         "train": (
@@ -73,45 +77,31 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Learn": {
         "metrics": ("metrics", "List the metrics, with definitions."),
         "losses": ("losses", "List the losses for training, with formulas."),
+        "completion": ("completion", "Print what makes a shell complete commands and options."),
         "example": ("example", "Write small example predictions to try the commands on."),
     },
 }
 
 
-class Commands(click.Group):
+class Commands(Sections):
     """The commands of the table, each imported when it is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for section in COMMANDS.values() for name in section]
+    def sections(self) -> dict[str, dict[str, str]]:
+        return {
+            title: {name: line for name, (_, line) in section.items()}
+            for title, section in COMMANDS.items()
+        }
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        for section in COMMANDS.values():
-            if name in section:
-                module = import_module(f"calibtool.cli.{section[name][0]}")
-                command: click.Command = module.command(name)
-                return command
-        return None
+    def unlisted(self) -> list[str]:
+        fits = [f"fit-{name}" for name in METHODS if f"fit-{name}" not in COMMANDS["Fix"]]
+        return [*fits, "hook"]
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, section in COMMANDS.items():
-            with formatter.section(title):
-                formatter.write_dl([(name, line) for name, (_, line) in section.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
-            import difflib
-
-            known = self.list_commands(ctx)
-            close = difflib.get_close_matches(args[0], known, n=2)
-            advice = (
-                f"did you mean {' or '.join(close)}?"
-                if close
-                else f"the commands are {', '.join(known)}"
-            )
-            raise click.UsageError(f"there is no command {args[0]!r}; {advice}", ctx)
-        return super().resolve_command(ctx, args)
+    def make(self, name: str) -> click.Command:
+        modules = {name: module for part in COMMANDS.values() for name, (module, _) in part.items()}
+        file = modules.get(name) or name.partition("-")[0]
+        module = import_module(f"calibtool.cli.{file}")
+        command: click.Command = module.command(name)
+        return command
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -129,6 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         return _say("standard output is closed, so there is nowhere to print to")
     try:
+        if COMPLETE in os.environ:
+            from calibtool.cli.completion import complete
+
+            complete(group, os.environ[COMPLETE])
+            return OK
         code = _command(sys.argv[1:] if arguments is None else list(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -157,26 +152,38 @@ def _command(arguments: list[str]) -> int:
         return end.exit_code
     except CalibtoolError as error:
         several = error.args[0] if error.args else ""
-        return _say(several if isinstance(several, Lines) else str(error))
+        return _fail(arguments, several if isinstance(several, Lines) else str(error))
     except click.exceptions.NoArgsIsHelpError as error:
         return _say(Lines(error.format_message()), prefix="")
     except click.ClickException as error:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f"Try '{error.ctx.command_path} --help'."
-        return _say(Lines.of([error.format_message(), *([hint] if hint else [])]))
+        lines = [error.format_message(), *([hint] if hint else [])]
+        return _fail(arguments, Lines.of(lines))
     except (OSError, KeyboardInterrupt, click.Abort):
         raise
     except MemoryError:
-        return _say("out of memory; use fewer --resamples or fewer bins")
+        return _fail(arguments, "out of memory; use fewer --resamples or fewer bins")
     except Exception as error:
         if str(error) == _NO_THREAD:
-            return _say("out of memory or threads; raise the limits of `ulimit -v` and `ulimit -u`")
+            limits = "out of memory or threads; raise the limits of `ulimit -v` and `ulimit -u`"
+            return _fail(arguments, limits)
         if os.environ.get("CALIBTOOL_TRACEBACK"):
             raise
         bug = "This is a bug in calibtool. CALIBTOOL_TRACEBACK=1 shows where; please report it."
-        return _say(Lines.of([f"internal error: {type(error).__name__}: {error}", bug]))
+        lines = [f"internal error: {type(error).__name__}: {error}", bug]
+        return _fail(arguments, Lines.of(lines))
     return code if isinstance(code, int) else OK
+
+
+def _fail(arguments: list[str], message: str) -> int:
+    """Print an error, also in the format that was asked for; return the exit code for errors."""
+    from calibtool.cli import failure, output
+
+    _say(message)
+    failure.write(arguments, output.message(message))
+    return BAD
 
 
 def _say(message: str, prefix: str = "calibtool: ") -> int:

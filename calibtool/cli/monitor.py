@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output
+from calibtool.cli.files import Column, Input, Output
 
 
 def command(name: str) -> click.Command:
@@ -26,6 +26,7 @@ def command(name: str) -> click.Command:
 )
 @click.option(
     "--time",
+    type=Column(),
     metavar="COLUMN",
     help="Column of dates or timestamps; without it, the date in each file's path is taken.",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from calibtool.cli.files import Input, Output
+from calibtool.cli.files import Column, Input, Output
 
 if TYPE_CHECKING:
     from calibtool.data.files.roles import Choice
@@ -41,21 +41,39 @@ def stack(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 reading = stack(
-    click.option("--logits", metavar="KEY", help="Key or columns that hold logits."),
-    click.option("--probs", metavar="KEY", help="Key or columns that hold probabilities."),
-    click.option("--score", metavar="KEY", help="Column of P(class 1), for two classes."),
-    click.option("--labels", metavar="KEY", help="Key or column of the labels."),
+    click.option("--logits", type=Column(), metavar="KEY", help="Key or columns that hold logits."),
+    click.option(
+        "--probs", type=Column(), metavar="KEY", help="Key or columns that hold probabilities."
+    ),
+    click.option(
+        "--score", type=Column(), metavar="KEY", help="Column of P(class 1), for two classes."
+    ),
+    click.option("--labels", type=Column(), metavar="KEY", help="Key or column of the labels."),
     click.option("--labels-file", type=Input(), metavar="FILE", help="Labels in a separate file."),
-    click.option("--id", metavar="KEY", help="Column that rows are matched by, with other files."),
+    click.option(
+        "--id",
+        type=Column(),
+        metavar="KEY",
+        help="Column that rows are matched by, with other files.",
+    ),
     click.option(
         "--join",
         type=click.Choice(["inner"]),
         help="Leave out rows and labels that have no partner, instead of refusing them.",
     ),
-    click.option("--confidence", metavar="KEY", help="Column of top-label confidences."),
-    click.option("--correct", metavar="KEY", help="Column of 0 and 1: was the top label correct?"),
-    click.option("--predictions", metavar="KEY", help="Column of predicted classes."),
-    click.option("--weights", metavar="KEY", help="Column of row weights."),
+    click.option(
+        "--confidence", type=Column(), metavar="KEY", help="Column of top-label confidences."
+    ),
+    click.option(
+        "--correct",
+        type=Column(),
+        metavar="KEY",
+        help="Column of 0 and 1: was the top label correct?",
+    ),
+    click.option(
+        "--predictions", type=Column(), metavar="KEY", help="Column of predicted classes."
+    ),
+    click.option("--weights", type=Column(), metavar="KEY", help="Column of row weights."),
     click.option("--classes", metavar="A,B,...", help="Class names, in the order of the columns."),
     click.option("--renormalize", is_flag=True, help="Accept probabilities that do not sum to 1."),
     click.option(
@@ -115,6 +133,7 @@ reading = stack(
     ),
     click.option(
         "--soft-labels",
+        type=Column(),
         metavar="KEY",
         help="Key or columns of a distribution, or of votes, over the classes of each row.",
     ),
@@ -169,6 +188,7 @@ intervals = stack(
 
 cluster = click.option(
     "--cluster",
+    type=Column(),
     metavar="COLUMN",
     help="Rows with the same value (one patient, one user) are correlated; resample them together.",
 )

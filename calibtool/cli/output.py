@@ -62,6 +62,20 @@ def message(text: str) -> str:
     return brief(without_secrets(printable(text)), LONGEST)
 
 
+def add_to_step_summary(text: str) -> None:
+    """Append Markdown to the summary of the GitHub Actions step, if there is one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    from pathlib import Path
+
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        tell(f"warning: GITHUB_STEP_SUMMARY {path}: {error.strerror}; it has no summary")
+
+
 def show(result: Any, format_: str, output: str | None) -> None:
     """Render a result and emit it."""
     from calibtool.reports.render import render

@@ -9,6 +9,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output, writes
+from calibtool.cli.groups import Sections
 from calibtool.cli.options import F
 from calibtool.diagrams.registry import KINDS, Kind, module_of
 
@@ -55,23 +56,16 @@ OF_ALL = shared.stack(
 )
 
 
-class Diagrams(click.Group):
+class Diagrams(Sections):
     """One command per line of the table."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(KINDS)
+    noun = "diagram"
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return DiagramCommand(name, KINDS[name]) if name in KINDS else None
+    def sections(self) -> dict[str, dict[str, str]]:
+        return {"Diagrams": {name: kind.summary for name, kind in KINDS.items()}}
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in KINDS and not args[0].startswith("-"):
-            raise click.UsageError(
-                f"no diagram is called {args[0]!r}; use one of {', '.join(KINDS)}", ctx
-            )
-        return super().resolve_command(ctx, args)
+    def make(self, name: str) -> click.Command:
+        return DiagramCommand(name, KINDS[name])
 
 
 class DiagramCommand(click.Command):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output
+from calibtool.cli.files import Column, Input, Output
 
 if TYPE_CHECKING:
     from calibtool.reports.page.collect import Methods
@@ -41,7 +41,13 @@ def command(name: str) -> click.Command:
     help='Calibrators to try, such as "temperature,vector", or "all", or "none"; by default '
     "temperature, and platt for one score column.",
 )
-@click.option("--by", multiple=True, metavar="COLUMN", help="Slices by a column. Can be repeated.")
+@click.option(
+    "--by",
+    multiple=True,
+    type=Column(),
+    metavar="COLUMN",
+    help="Slices by a column. Can be repeated.",
+)
 @click.option(
     "--clinical",
     is_flag=True,

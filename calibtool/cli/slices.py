@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input
+from calibtool.cli.files import Column, Input
 
 
 def command(name: str) -> click.Command:
@@ -19,6 +19,7 @@ def command(name: str) -> click.Command:
 @click.argument("file", type=Input())
 @click.option(
     "--columns",
+    type=Column(),
     metavar="A,B,...",
     help="Columns to search (default: all but scores and labels). "
     "`predicted` (class) and `confidence` (tenths) are columns too.",
@@ -26,6 +27,7 @@ def command(name: str) -> click.Command:
 @click.option("--single", is_flag=True, help="Search single columns only, no pairs of columns.")
 @click.option(
     "--cluster",
+    type=Column(),
     metavar="COLUMN",
     help="Rows with the same value (one patient, one user) are correlated; keep them in one half.",
 )

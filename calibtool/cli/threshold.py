@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output
+from calibtool.cli.files import Column, Input, Output
 from calibtool.cli.main import INCONCLUSIVE, OK
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def command(name: str) -> click.Command:
 )
 @click.option(
     "--by",
+    type=Column(),
     metavar="COLUMN,...",
     help="One threshold per value of COLUMN, or per combination of several; `predicted` stands "
     "for the predicted class. The promise is for all of them together.",

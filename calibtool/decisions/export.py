@@ -11,7 +11,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.export.onnx_model import require_onnx
-from calibtool.calibrators.export.text_targets import comment
+from calibtool.calibrators.export.text_targets import comment, renamed, require_name
 from calibtool.calibrators.export.write import export
 from calibtool.calibrators.maps import Power
 from calibtool.decisions.promise import promise, rule
@@ -23,12 +23,12 @@ PYTHON = '''
 {constant}
 
 
-def decide(row: list[float]) -> tuple[int, bool]:
+def {name}(row: list[float]) -> tuple[int, bool]:
     """Return the class, and whether it is accepted.
 
     {about}
     """
-    p = calibrate(row)
+    p = {name}_calibrate(row)
     {choose}
     return {answer}
 '''
@@ -37,16 +37,16 @@ C = """
 
    {about} */
 static inline int decide(const double *in, int *accepted) {{
-    double out[CALIBRATE_K];
+    double out[DECIDE_CALIBRATE_K];
     {constant}
     int top = 0;
-    calibrate(in, out);
+    decide_calibrate(in, out);
 {choose}
     *accepted = {accepted};
     return {answer};
 }}
 """
-C_TOP = """    for (int k = 1; k < CALIBRATE_K; k++) {
+C_TOP = """    for (int k = 1; k < DECIDE_CALIBRATE_K; k++) {
         if (out[k] > out[top]) {
             top = k;
         }
@@ -59,19 +59,21 @@ def export_threshold(
     *,
     kind: Literal["logits", "probs", "confidence"] | None = None,
     one_column: bool = False,
+    name: str | None = None,
     source: str = "a threshold in memory",
     **more: Any,
 ) -> bytes:
     """Return the content of the exported file; text is UTF-8.
 
-    Python and C get a function `decide`, ONNX the outputs `prediction` and `accepted` beside the
-    probabilities. Of confidences there is no class; 1 stands for it.
+    Python and C get a function that decides, and `NAME_calibrate` for the probabilities; ONNX gets
+    the outputs `prediction` and `accepted`. Of confidences there is no class; 1 stands for it.
 
     Args:
         threshold: one for all rows, or one per predicted class.
         to: "python", "c" or "onnx".
         kind: what will be given, (N, K) logits or probabilities; by default what it was chosen on.
         one_column: whether, of two classes, only that of class 1 will be given.
+        name: the function, "decide" by default. Python and C only.
         source: the name of the threshold's file, for the comment at the top and for errors.
         more: options that only calibrators have.
 
@@ -97,14 +99,18 @@ def export_threshold(
     calibrator = threshold.calibrator or plain
     if kind is None and threshold.data.kind != "correct":
         kind = threshold.data.kind
-    data = export(calibrator, to, kind=kind, one_column=one_column, source=source)
     if to == "onnx":
+        data = export(calibrator, to, kind=kind, one_column=one_column, name=name, source=source)
         return _onnx(data, threshold)
+    name = "decide" if name is None else name
+    require_name(name, to)
+    inner = f"{name}_calibrate"
+    data = export(calibrator, to, kind=kind, one_column=one_column, name=inner, source=source)
     text = data.decode()
     if to == "python":
-        return (text.rstrip("\n") + "\n" + _python(threshold)).encode()
+        return (text.rstrip("\n") + "\n" + _python(threshold, name)).encode()
     head, end = text[: text.rindex("\n#endif")], text[text.rindex("\n#endif") :]
-    return (head + _c(threshold) + end).encode()
+    return (head + _c(threshold, name) + end).encode()
 
 
 def _about(threshold: Threshold, indent: int) -> str:
@@ -129,7 +135,7 @@ def _lines(threshold: Threshold) -> list[float]:
     return [math.inf if line is None else line for line in lines]
 
 
-def _python(threshold: Threshold) -> str:
+def _python(threshold: Threshold, name: str) -> str:
     lines = _lines(threshold)
     inf = "math.inf"
     texts = [inf if math.isinf(line) else repr(line) for line in lines]
@@ -147,11 +153,11 @@ def _python(threshold: Threshold) -> str:
         answer = f"int(p[top] > {line}), p[top] <= {line}"
     constant = f"THRESHOLD = [{', '.join(texts)}]" if many else f"THRESHOLD = {texts[0]}"
     return PYTHON.format(
-        constant=constant, about=_about(threshold, 4), choose=choose, answer=answer
+        constant=constant, about=_about(threshold, 4), choose=choose, answer=answer, name=name
     ).replace(inf, "float('inf')")
 
 
-def _c(threshold: Threshold) -> str:
+def _c(threshold: Threshold, name: str) -> str:
     lines = _lines(threshold)
     texts = ["HUGE_VAL" if math.isinf(line) else repr(line) for line in lines]
     accepts = threshold.target.subject.accepts
@@ -159,10 +165,10 @@ def _c(threshold: Threshold) -> str:
     line = "threshold[top]" if len(lines) > 1 else "threshold[0]"
     accepted = f"out[top] {'<=' if accepts == 'low' else '>='} {line}"
     answers = {"confident": "top", "high": "*accepted", "low": "!*accepted"}
-    return C.format(
+    return renamed(C, "decide", name).format(
         about=_about(threshold, 3),
         constant=f"const double threshold[] = {{{', '.join(texts)}}};",
-        choose=C_TOP if top else "    top = 1;",
+        choose=renamed(C_TOP, "decide", name) if top else "    top = 1;",
         accepted=accepted,
         answer=answers[accepts],
     )

@@ -54,6 +54,7 @@ SETTINGS: dict[str, tuple[type, tuple[str, ...]]] = {
     "scale": (float, ()),
     "max_unpacked": (float, ()),
 }
+NAMES_FILE = ("file", "calibrator", "baseline", "sets", "threshold", "labels_file")
 WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -12,14 +13,18 @@ from calibtool.reports import markdown
 from calibtool.reports.table import Finding, Table
 from calibtool.version import __version__
 
-_LEVELS = {"fail": "error", "inconclusive": "warning", "pass": "notice"}
+_LEVELS = {"fail": "error", "inconclusive": "warning"}
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def github(table: Table) -> str:
-    """Return workflow commands: an annotation per requirement, and the summary."""
+    """Return a workflow command, which makes an annotation, per requirement that is not met; a line
+    of the log per other one; and the summary."""
     lines = []
     for finding in table.findings:
+        if finding.decision == "pass":
+            lines.append(finding.message)
+            continue
         title = f"{finding.name} {finding.word}"
         where = f"file={_property(finding.file)},line={finding.line},title={_property(title)}"
         lines.append(f"::{_LEVELS[finding.decision]} {where}::{_data(finding.message)}")
@@ -72,24 +77,15 @@ def junit(table: Table) -> str:
             SubElement(case, "skipped", message=text)
         else:
             SubElement(case, "system-out").text = text
-    root = Element("testsuites")
-    root.append(suite)
-    indent(root)
-    text = tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+    return _junit(suite)
 
 
 def sarif(table: Table) -> str:
     """Return SARIF 2.1.0: a rule per requirement, a result per one that is not met."""
-    rules = [
-        {"id": finding.name, "shortDescription": {"text": f"requires {finding.name}"}}
-        for finding in table.findings
-    ]
+    names = dict.fromkeys(finding.name for finding in table.findings)
+    rules = [{"id": name, "shortDescription": {"text": f"requires {name}"}} for name in names]
     results = [_result(finding) for finding in table.findings if finding.decision != "pass"]
-    driver = {"name": "calibtool", "version": __version__, "rules": rules}
-    run = {"tool": {"driver": driver}, "results": results}
-    body = {"$schema": SARIF, "version": "2.1.0", "runs": [run]}
-    return json_text(body, indent=2) + "\n"
+    return _sarif({"results": results}, rules)
 
 
 def tap(table: Table) -> str:
@@ -101,6 +97,71 @@ def tap(table: Table) -> str:
         skip = " # SKIP inconclusive" if finding.decision == "inconclusive" else ""
         lines += [f"{ok} {number} - {name}{skip}", f"  # {finding.message}"]
     return "\n".join(lines) + "\n"
+
+
+def error(format_: str, message: str) -> str:
+    """Return an error, because of which there is no verdict, in a format for machines."""
+    return ERRORS[format_](message)
+
+
+def github_error_summary(message: str) -> str:
+    """Return the summary of a step that ended in an error."""
+    return f"### calibtool: error\n\n{markdown.escape(message)}\n"
+
+
+def _github_error(message: str) -> str:
+    return f"::error title=calibtool::{_data(message)}\n"
+
+
+def _gitlab_error(message: str) -> str:
+    issue = {
+        "description": message,
+        "check_name": "calibtool",
+        "fingerprint": hashlib.sha256(message.encode(errors="surrogatepass")).hexdigest(),
+        "severity": "blocker",
+        "location": {"path": "calibtool.toml", "lines": {"begin": 1}},
+    }
+    return json_text([issue], indent=2) + "\n"
+
+
+def _junit_error(message: str) -> str:
+    suite = Element("testsuite", name="calibtool", tests="1", failures="0", skipped="0", errors="1")
+    case = SubElement(suite, "testcase", classname="calibtool", name="error")
+    SubElement(case, "error", message=message, type="calibtool").text = message
+    return _junit(suite)
+
+
+def _sarif_error(message: str) -> str:
+    said = {"level": "error", "message": {"text": message}}
+    ended = {"executionSuccessful": False, "toolExecutionNotifications": [said]}
+    return _sarif({"invocations": [ended], "results": []}, [])
+
+
+def _tap_error(message: str) -> str:
+    return f"TAP version 14\nBail out! {' '.join(message.split())}\n"
+
+
+ERRORS = {
+    "github": _github_error,
+    "gitlab": _gitlab_error,
+    "junit": _junit_error,
+    "sarif": _sarif_error,
+    "tap": _tap_error,
+}
+
+
+def _junit(suite: Element) -> str:
+    root = Element("testsuites")
+    root.append(suite)
+    indent(root)
+    text = tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _sarif(run: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> str:
+    driver = {"name": "calibtool", "version": __version__, "rules": rules}
+    runs = [{"tool": {"driver": driver}, **run}]
+    return json_text({"$schema": SARIF, "version": "2.1.0", "runs": runs}, indent=2) + "\n"
 
 
 def _result(finding: Finding) -> dict[str, Any]:

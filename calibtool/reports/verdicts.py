@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from calibtool.formatting import DEFAULT_LEVEL, Lines, interval, margin_of, number, percent, signed
+from calibtool.formatting import (
+    DEFAULT_LEVEL,
+    Lines,
+    interval,
+    joined,
+    margin_of,
+    number,
+    percent,
+    signed,
+)
 from calibtool.gate.outcome import Check, Outcome, Verdict
 from calibtool.reports import evaluation, json
 from calibtool.reports.table import Finding, Note, Table, Tone
@@ -62,6 +71,7 @@ def _notes(outcome: Outcome, *, whole: bool) -> list[Note]:
     return [
         *reasons,
         *evaluation.remarks(outcome.report),
+        *([Note(written(outcome), "quiet")] if written(outcome) else []),
         Note(basis(outcome), "quiet"),
         Note(summary(outcome), TONES[outcome.decision]),
     ]
@@ -192,6 +202,13 @@ def summary(outcome: Outcome) -> str:
     if unclear:
         return f"Inconclusive: {unclear} of {total} requirements could not be decided."
     return f"Passed: {total} of {total} requirements met."
+
+
+def written(outcome: Outcome) -> str:
+    """Return which file the requirements are from; "" where all of them were typed."""
+    places = [verdict.requirement.place for verdict in outcome.verdicts]
+    files = dict.fromkeys(place[0] for place in places if place is not None)
+    return f"Requirements of {joined(list(files))}." if files else ""
 
 
 def basis(outcome: Outcome) -> str:

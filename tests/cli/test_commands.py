@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import calibtool as ct
+from calibtool.calibrators.registry import METHODS
 from calibtool.cli.main import COMMANDS
 from calibtool.metrics.registry import METRICS, SETS
 
@@ -81,6 +82,19 @@ def test_help_of_every_command(name, run):
         assert result.err == ""
     if not name:
         assert all(command in result.out for command in ALL)
+        assert len(result.out.splitlines()) <= 50, "help fits one screen"
+
+
+def test_calibrators_are_listed_by_family_and_called_in_two_ways(run, refused, demo):
+    listed = run("fit", "--help").out
+    assert all(re.search(rf"^  {name} ", listed, re.MULTILINE) for name in METHODS)
+    file = demo / "digits_binary.parquet"
+    for name in ("platt", "beta"):
+        one, other = (run(*words, file, *NONE) for words in (["fit", name], [f"fit-{name}"]))
+        assert one.code == 0
+        assert one.out == other.out
+    refused("fit", "betta", file, says=("calibrator 'betta'", "did you mean beta"))
+    refused("fit-bta", file, says=("command 'fit-bta'", "did you mean fit-beta"))
 
 
 def test_version(run):

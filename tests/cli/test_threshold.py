@@ -290,11 +290,11 @@ def test_costs_that_are_none(text, arguments, says, refused, files):
 def in_python(rows):
     module = {}
     exec(Path("t.py").read_text(), module)
-    return [module["decide"](row.tolist()) for row in rows.astype(float)]
+    return [module["t"](row.tolist()) for row in rows.astype(float)]
 
 
 def in_c(rows, folder):
-    source = '#include "t.h"\nint run(const double *in, int *ok) { return decide(in, ok); }\n'
+    source = '#include "t.h"\nint run(const double *in, int *ok) { return t(in, ok); }\n'
     Path("run.c").write_text(source)
     subprocess.run(
         [shutil.which("cc") or "cc", "-shared", "-fPIC", "-O1", "run.c", "-o", "run.so", "-lm"],

@@ -1,5 +1,5 @@
 """Export as a C99 header that needs only <math.h>: its parameters, the functions that it calls, and
-`calibrate(in, out)`."""
+`calibrate(in, out)`, which may be renamed, and all other names with it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ import numpy as np
 from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Parabola, Sigmoid, Steps
 from calibtool.calibrators.export.form import Form, Numbers, bend, numbers_of
-from calibtool.calibrators.export.text_targets import comment, needed, require_size, wrapped
+from calibtool.calibrators.export.text_targets import (
+    comment,
+    needed,
+    renamed,
+    require_size,
+    wrapped,
+)
 from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.calibrators.nested_maps import Shifted
 from calibtool.types import Array
 from calibtool.version import __version__
 
-HEADER = """/* Calibration of {outputs} classes: {described}.
+ABOUT = """/* Calibration of {outputs} classes: {described}.
 
-   Made from {source} by calibtool {version}; `calibrate` is the function to call. */
-
+   Made from {source} by calibtool {version}. `{name}` calibrates a row. */
+"""
+HEADER = """
 #ifndef CALIBRATE_H
 #define CALIBRATE_H
 
 #include <math.h>
 
+#define CALIBRATE_VERSION "{version}"
 #define CALIBRATE_K {outputs}
 
 {parts}
@@ -79,7 +87,7 @@ class Body:
             self.say(f"calibrate_logs(z, {_number(floor)}, z);")
 
 
-def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
+def write(calibrator: Calibrator, form: Form, source: str, name: str) -> bytes:
     """Return the header, UTF-8."""
     require_size(calibrator, source, "a C header")
     body = Body(form, lines=READ[form.kind, form.one_column].split("\n"))
@@ -87,10 +95,15 @@ def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
         body.say("calibrate_softmax(z, out);")
     lines = "\n".join(f"    {_line(line)}" for line in body.lines)
     runtime = needed("runtime.h", "\n".join([*body.functions, lines]))
-    tables = "\n".join(_table(name, table) for name, table in body.tables.items())
-    text = HEADER.format(
+    tables = "\n".join(_table(key, table) for key, table in body.tables.items())
+    about = ABOUT.format(
+        outputs=calibrator.width,
         described=comment(calibrator.describe()),
         source=comment(source),
+        version=__version__,
+        name=name,
+    )
+    code = HEADER.format(
         version=__version__,
         parts="\n\n".join([*([tables] if tables else []), *runtime, *body.functions]),
         outputs=calibrator.width,
@@ -98,7 +111,7 @@ def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
         kind={"logits": "logits", "probs": "probabilities"}[form.kind],
         lines=lines,
     )
-    return text.encode()
+    return (about + renamed(code, "calibrate", name)).encode()
 
 
 def _power(fitted_map: Power, body: Body) -> str:

@@ -1,5 +1,5 @@
 """Export as a Python module that needs only `math`: its parameters, the functions that it calls,
-and `calibrate(row)`."""
+and `calibrate(row)`, which may be renamed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from calibtool.version import __version__
 
 MODULE = '''"""Calibration of {outputs} classes: {described}.
 
-Made from {source} by calibtool {version}; `calibrate` is the function to call.
+Made from {source} by calibtool {version}. `{name}` calibrates a row.
 """
 
 {parts}
 
 
-def calibrate(row: list[float]) -> list[float]:
+def {name}(row: list[float]) -> list[float]:
     """{outputs} calibrated probabilities of {inputs} {kind}."""
     if len(row) != {inputs}:
         raise ValueError(f"{{len(row)}} numbers; {inputs} {kind} are expected")
@@ -62,7 +62,7 @@ class Body:
         return "logs(row, FLOOR)"
 
 
-def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
+def write(calibrator: Calibrator, form: Form, source: str, name: str) -> bytes:
     """Return the module, UTF-8."""
     require_size(calibrator, source, "a Python module")
     body = Body(form, {"CLASSES": calibrator.width})
@@ -76,12 +76,13 @@ def write(calibrator: Calibrator, form: Form, source: str) -> bytes:
     functions = needed("runtime.py", lines)
     parts = [
         *(["import math"] if "math." in "".join(functions) else []),
-        "\n".join(_literal(name, _plain(value)) for name, value in body.constants.items()),
+        "\n".join(_literal(key, _plain(value)) for key, value in body.constants.items()),
     ]
     text = MODULE.format(
         described=comment(calibrator.describe()),
         source=comment(source),
         version=__version__,
+        name=name,
         parts="\n\n\n".join(["\n\n".join(parts), *functions]),
         outputs=calibrator.width,
         inputs=1 if form.one_column else calibrator.width,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from calibtool.errors import UsageError
 
@@ -52,6 +52,7 @@ def export(
     one_column: bool = False,
     after: str | Path | None = None,
     output_name: str | None = None,
+    name: str | None = None,
     source: str = "a calibrator in memory",
 ) -> bytes:
     """Return the content of the exported file; text is UTF-8.
@@ -64,6 +65,8 @@ def export(
         one_column: whether, of two classes, only that of class 1 will be given, (N, 1).
         after: an ONNX model, behind which the calibrator is put. ONNX only.
         output_name: the output of that model to calibrate, if it has several.
+        name: the function to call, "calibrate" by default; in C, all other names and macros begin
+            with it too, so that several headers can be included. Python and C only.
         source: the name of the calibrator's file, for the comment at the top and for errors.
 
     Raises UsageError for a calibrator by groups, for a model that does not fit, or if `to` is
@@ -78,6 +81,7 @@ def export(
     [0.5, 0.5, 0.0]
     """
     from calibtool.calibrators.export.form import Form, needs_logits
+    from calibtool.calibrators.export.text_targets import require_name
     from calibtool.calibrators.nested_maps import columns_of
 
     target_of(to)
@@ -106,7 +110,13 @@ def export(
         raise UsageError(f"--after and --output-name are for ONNX models, not for {to}")
     if output_name is not None and after is None:
         raise UsageError("--output-name names an output of the model given by --after; give both")
-    options = {"after": after, "output_name": output_name} if to == "onnx" else {}
+    if to == "onnx":
+        if name is not None:
+            raise UsageError("--name names a function of Python or C; an ONNX graph has none")
+        options: dict[str, Any] = {"after": after, "output_name": output_name}
+    else:
+        options = {"name": "calibrate" if name is None else name}
+        require_name(options["name"], to)
     target = import_module(f"calibtool.calibrators.export.to_{to}")
     data: bytes = target.write(calibrator, Form(kind or "logits", one_column), source, **options)
     return data

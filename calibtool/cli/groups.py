@@ -1,0 +1,63 @@
+"""A command that has commands, listed in sections; each is made when it is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from calibtool.errors import near
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class Sections(click.Group):
+    """A group whose commands come from a table.
+
+    A subclass gives `sections`, title -> name -> line of help; `make`, which returns the command of
+    a name; and `noun`, what a name is called in messages. Names in `unlisted` work as well.
+    """
+
+    noun = "command"
+
+    def sections(self) -> dict[str, dict[str, str]]:
+        raise NotImplementedError
+
+    def make(self, name: str) -> click.Command:
+        raise NotImplementedError
+
+    def unlisted(self) -> list[str]:
+        return []
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in self.sections().values() for name in section]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return self.make(name) if name in [*self.list_commands(ctx), *self.unlisted()] else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in self.sections().items():
+            with formatter.section(title):
+                formatter.write_dl(list(section.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Return names from the table; click would make every command, to see which are hidden."""
+        from click.shell_completion import CompletionItem
+
+        lines = {name: line for part in self.sections().values() for name, line in part.items()}
+        found = [CompletionItem(n, help=lines[n]) for n in lines if n.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        every = [*known, *self.unlisted()]
+        if ctx.resilient_parsing:  # a word that is being typed
+            return super().resolve_command(ctx, args)
+        if args and args[0] not in every and not args[0].startswith("-"):
+            raise click.UsageError(
+                f"there is no {self.noun} {args[0]!r}{near(args[0], every)}", ctx
+            )
+        return super().resolve_command(ctx, args)
