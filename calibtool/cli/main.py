@@ -76,6 +76,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Learn": {
+        "help": ("help", "Explain options that many commands share: `help reading`."),
         "metrics": ("metrics", "List the metrics, with definitions."),
         "losses": ("losses", "List the losses for training, with formulas."),
         "completion": ("completion", "Print what makes a shell complete commands and options."),

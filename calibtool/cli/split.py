@@ -9,6 +9,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output, writes
+from calibtool.cli.groups import Grouped
 
 if TYPE_CHECKING:
     from calibtool.data.files.source import Source
@@ -21,7 +22,7 @@ def command(name: str) -> click.Command:
     return split
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("file", type=Input())
 @click.option(
     "-o",
@@ -76,7 +77,7 @@ def split(
     from calibtool.data.files.carry import carried, carrying, named
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import write_predictions
-    from calibtool.data.split import first_part
+    from calibtool.data.folds import first_part
     from calibtool.errors import UsageError
 
     if share is not None and stratified is not None:
