@@ -8,6 +8,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output, overwrite
+from calibtool.cli.groups import Grouped
 
 if TYPE_CHECKING:
     from calibtool.calibrators.calibrator import Calibrator
@@ -19,7 +20,7 @@ def command(name: str) -> click.Command:
     return apply
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("document", type=Input())
 @click.argument("file", type=Input(same_kind=True))
 @click.option(

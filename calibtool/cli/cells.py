@@ -8,6 +8,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output, overwrite
+from calibtool.cli.groups import Grouped
 
 
 def command(name: str) -> click.Command:
@@ -15,7 +16,7 @@ def command(name: str) -> click.Command:
     return cells if name == "cells" else merge
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("file", type=Input())
 @click.option(
     "-o",
@@ -62,7 +63,7 @@ def cells(file: str, output: str, metrics: str, **options: Any) -> None:
         out.tell(f"Skipped {path}: {reason}")
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("files", type=Input(same_kind=True), nargs=-1, required=True, metavar="CELLS...")
 @click.option(
     "-o", "--output", type=Output(), metavar="CELLS", required=True, help="The file to write."

@@ -12,6 +12,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output, reads
+from calibtool.cli.groups import Grouped
 from calibtool.cli.main import FAILED, INCONCLUSIVE, OK
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def command(name: str) -> click.Command:
     return check
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("file", type=Input(), required=False)
 @click.option(
     "--require",

@@ -8,6 +8,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
+from calibtool.cli.groups import Grouped
 
 
 def command(name: str) -> click.Command:
@@ -15,7 +16,7 @@ def command(name: str) -> click.Command:
     return compare
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("files", type=Input(), metavar="FILE FILE...", nargs=-1, required=True)
 @click.option(
     "--metrics",

@@ -62,7 +62,8 @@ def command(name: str) -> click.Command:
 
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
     """Print the lines that make SHELL complete calibtool's commands, options and columns.
 
     \b
@@ -71,11 +72,9 @@ def completion(shell: str) -> None:
     calibtool completion fish > ~/.config/fish/completions/calibtool.fish
     calibtool completion powershell >> $PROFILE
     """
-    from calibtool.cli.main import group
-
     found = get_completion_class(shell)
     assert found is not None
-    template = found(group, {}, "calibtool", VARIABLE)
+    template = found(ctx.find_root().command, {}, "calibtool", VARIABLE)
     click.echo(template.source_template % template.source_vars())
 
 

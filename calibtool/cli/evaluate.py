@@ -8,6 +8,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input
+from calibtool.cli.groups import Grouped
 
 if TYPE_CHECKING:
     from calibtool.errors import NoScoresError
@@ -21,21 +22,19 @@ def command(name: str) -> click.Command:
     return evaluate
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("file", type=Input())
 @click.option(
     "--metrics",
     metavar="LIST",
-    help='Such as "ece(bins=20),nll", or a set: default, paper, binned, binning-free, scores, '
-    "clinical, ranking, llm, all. `calibtool metrics` lists them.",
+    help='"ece(bins=20),nll", or a set: see `calibtool metrics`.',
 )
 @click.option(
     "--by",
     type=Column(),
     metavar="COLUMN",
     multiple=True,
-    help="Measure every metric in every slice: by a column, several (country,age), `predicted` "
-    "(class) or `confidence` (tenths). Can be repeated.",
+    help="In every slice; also a,b, `predicted`, `confidence`.",
 )
 @click.option(
     "--calibrator", type=Input(), metavar="JSON", help="Also measure after this calibrator."
@@ -44,13 +43,13 @@ def command(name: str) -> click.Command:
     "--ood",
     type=Input(),
     metavar="FILE",
-    help="Out-of-distribution file: also report how well confidence separates it from FILE.",
+    help="Rows of another kind: does confidence tell them apart?",
 )
 @click.option(
     "--sets",
     type=Input(),
     metavar="JSON",
-    help="Measure these prediction sets instead: coverage and size, also --by COLUMN.",
+    help="Measure these prediction sets instead.",
 )
 @click.option("--plot", is_flag=True, help="Also draw a reliability diagram in the terminal.")
 @click.option("--signatures", is_flag=True, help="Print how to reproduce each number.")
@@ -76,21 +75,13 @@ def evaluate(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Compute calibration metrics of the predictions in FILE, with intervals.
-
-    FILE is npz, npy, parquet (a file, a folder or a glob), Arrow, Feather or csv.
+    """Measure the calibration of the predictions in FILE, with intervals.
 
     \b
-    calibtool evaluate test.npz
-    calibtool evaluate test.npz --plot
-    calibtool evaluate test.npz --metrics all
+    calibtool evaluate test.npz --metrics all --plot
     calibtool evaluate test.npz --calibrator temperature.json
-    calibtool evaluate test.npz --sets sets.json
-    calibtool evaluate test.npz --as torchmetrics
-    calibtool evaluate test.parquet --by country --by predicted
-    calibtool evaluate test.parquet --cluster user_id
-    calibtool evaluate 'scores/*.parquet' --score p --labels clicked --format json
-    calibtool evaluate 'scores/*.parquet' --dask local:4 --state run.state
+    calibtool evaluate visits.parquet --by country --cluster user_id
+    calibtool evaluate 'scores/*.parquet' --score p --labels clicked
     """
     from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.calibrators.fit import load_calibrator

@@ -13,7 +13,7 @@ from calibtool.calibrators.registry import METHODS, module_of
 from calibtool.cli import class_shares
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
-from calibtool.cli.groups import Sections
+from calibtool.cli.groups import Grouped, Sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def command(name: str) -> click.Command:
         shared.form,
         shared.reading,
     )(run)
-    return click.command(name)(decorated)
+    return click.command(name, cls=Grouped)(decorated)
 
 
 def calibrators() -> None:

@@ -1,4 +1,4 @@
-"""A command that has commands, listed in sections; each is made when it is called."""
+"""Commands whose help is divided into sections: of options, and of further commands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,39 @@ from calibtool.errors import near
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+
+# title -> names of parameters, in the order in which help shows them; others are "Options"
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Intervals": ("cluster", "ci", "resamples", "level", "seed"),
+    "Output": ("format_", "output", "overwrite"),
+    "Resources": ("dask", "state"),
+}
+READING = "Reading options (--score, --labels, --filter and more): calibtool help reading"
+
+
+class Grouped(click.Command):
+    """A command whose options are shown in groups; those of reading are told once, elsewhere."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from calibtool.cli.options import READING as OF_READING
+
+        found: dict[str, list[tuple[str, str]]] = {"Options": [], **{title: [] for title in GROUPS}}
+        reads = False
+        for parameter in [one for one in self.get_params(ctx) if isinstance(one, click.Option)]:
+            record = parameter.get_help_record(ctx)
+            titles = [title for title, names in GROUPS.items() if parameter.name in names]
+            if parameter.name in OF_READING:
+                reads = True
+            elif record is not None:
+                found[titles[0] if titles else "Options"].append(record)
+        for title, records in found.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+        if reads:
+            formatter.write_paragraph()
+            formatter.write_text(READING)
 
 
 class Sections(click.Group):

@@ -8,6 +8,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
+from calibtool.cli.groups import Grouped
 
 
 def command(name: str) -> click.Command:
@@ -15,7 +16,7 @@ def command(name: str) -> click.Command:
     return inspect
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("file", type=Input())
 @click.option(
     "--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True

@@ -49,6 +49,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "report": ("report", "Write a shareable HTML or Markdown report."),
         "cells": ("cells", "Summarise a file as cells: exact sums that can be added."),
         "merge": ("cells", "Add up cells: days to a month, machines to one file."),
+        "split": ("split", "Split the rows of a file in two: to fit on, and to test on."),
         "inspect": ("inspect", "Show what would be read from a file, and any problems with it."),
     },
     "Fix": {
@@ -75,6 +76,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Learn": {
+        "help": ("help", "Explain options that many commands share: `help reading`."),
         "metrics": ("metrics", "List the metrics, with definitions."),
         "losses": ("losses", "List the losses for training, with formulas."),
         "completion": ("completion", "Print what makes a shell complete commands and options."),

@@ -155,7 +155,7 @@ def resamples(number: int) -> Callable[[F], F]:
         default=number,
         show_default=True,
         metavar="N",
-        help="Bootstrap replicates, 20 to 1,000,000; 0 for no intervals.",
+        help="Bootstrap replicates; 0 for no intervals.",
     )
 
 
@@ -165,9 +165,11 @@ level = click.option(
     default=0.95,
     show_default=True,
     metavar="SHARE",
-    help="Confidence level, at most 1 - 1 / (N + 1) with --resamples N.",
+    help="Confidence level.",
 )
-seed = click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+seed = click.option(
+    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of the replicates."
+)
 
 
 def replicates(number: int = 1000) -> Callable[[F], F]:
@@ -180,8 +182,8 @@ intervals = stack(
         "--ci",
         type=click.Choice(["inverted", "percentile", "basic", "bca", "none"]),
         default="inverted",
-        show_default=True,
-        help="Method of the intervals.",
+        metavar="METHOD",
+        help="inverted (by default), percentile, basic, bca or none.",
     ),
     replicates(),
 )
@@ -190,14 +192,13 @@ cluster = click.option(
     "--cluster",
     type=Column(),
     metavar="COLUMN",
-    help="Rows with the same value (one patient, one user) are correlated; resample them together.",
+    help="Rows with the same value (one patient) stay together.",
 )
 
 dask = click.option(
     "--dask",
     metavar="WHERE",
-    help="Read FILE on a Dask cluster: local:4 for four processes here, or the address of a "
-    "scheduler, tcp://host:8786. Results are bit-identical to a single-threaded run.",
+    help="Read FILE by Dask: local:4, or a scheduler, tcp://host:8786.",
 )
 
 passes = stack(
@@ -206,7 +207,7 @@ passes = stack(
         "--state",
         type=Output(),
         metavar="FILE",
-        help="Checkpoint file: an interrupted run resumes from it.",
+        help="Checkpoint, from which an interrupted run resumes.",
     ),
 )
 
@@ -216,10 +217,12 @@ form = click.option(
     type=click.Choice(["table", "json", "csv", "markdown"]),
     default="table",
     show_default=True,
+    metavar="FORMAT",
+    help="table, json, csv or markdown.",
 )
 
 to_file = click.option(
-    "-o", "--output", type=Output(), metavar="FILE", help="Write to FILE (atomically)."
+    "-o", "--output", type=Output(), metavar="FILE", help="Write to FILE instead."
 )
 
 output = stack(form, to_file)

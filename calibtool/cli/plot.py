@@ -9,7 +9,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output, writes
-from calibtool.cli.groups import Sections
+from calibtool.cli.groups import Grouped, Sections
 from calibtool.cli.options import F
 from calibtool.diagrams.registry import KINDS, Kind, module_of
 
@@ -68,7 +68,7 @@ class Diagrams(Sections):
         return DiagramCommand(name, KINDS[name])
 
 
-class DiagramCommand(click.Command):
+class DiagramCommand(Grouped):
     """The command of one kind. Its options are read off `compute` only when they are needed: the
     list of kinds, which makes every command, imports none of their modules."""
 
@@ -101,7 +101,7 @@ def _params(name: str, kind: Kind) -> list[click.Parameter]:
     """Return the argument and the options of a kind."""
     only = kind.files == (1, 1)
 
-    @click.command()
+    @click.command(cls=Grouped)
     @click.argument(
         "files",
         type=Input(),

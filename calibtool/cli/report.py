@@ -8,6 +8,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
+from calibtool.cli.groups import Grouped
 
 if TYPE_CHECKING:
     from calibtool.reports.page.collect import Methods
@@ -18,7 +19,7 @@ def command(name: str) -> click.Command:
     return report
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("files", type=Input(), nargs=-1, required=True, metavar="FILE...")
 @click.option("-o", "--output", type=Output(), metavar="FILE", help="report.html, or report.md.")
 @click.option(

@@ -9,6 +9,7 @@ import click
 from calibtool.calibrators.registry import METHODS
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output
+from calibtool.cli.groups import Grouped
 from calibtool.formatting import joined
 
 
@@ -17,7 +18,7 @@ def command(name: str) -> click.Command:
     return select
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("file", type=Input())
 @click.option(
     "-o",

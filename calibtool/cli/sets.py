@@ -9,6 +9,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output
+from calibtool.cli.groups import Grouped
 from calibtool.decisions.set_scores import K_REG, METHODS, PENALTY
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def command(name: str) -> click.Command:
     return sets
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("file", type=Input())
 @click.option(
     "-o", "--output", type=Output(), metavar="JSON", help="Write the sets' rule to this file."

@@ -8,6 +8,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
+from calibtool.cli.groups import Grouped
 from calibtool.cli.main import INCONCLUSIVE, OK
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def command(name: str) -> click.Command:
     return threshold
 
 
-@click.command()
+@click.command(cls=Grouped)
 @click.argument("file", type=Input())
 @click.option(
     "--target",

@@ -1,10 +1,11 @@
-"""Folds: rows divided so that every class is spread evenly over the folds."""
+"""Rows divided at random: folds over which every class is spread evenly, and two parts."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from calibtool.data.predictions import Predictions
+from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
 
 
@@ -41,3 +42,53 @@ def folds_of(predictions: Predictions, strata: Array, folds: int, seed: int) -> 
     _, unit = np.unique(predictions.extra[predictions.unit.column], return_inverse=True)
     shuffled = np.random.RandomState(seed).permutation(int(unit.max()) + 1)
     return np.asarray((shuffled % folds)[unit], dtype=np.int64)
+
+
+def first_part(
+    rows: Predictions,
+    share: float,
+    *,
+    stratified: bool = False,
+    group: str | None = None,
+    seed: int = 0,
+) -> Array:
+    """Return which rows are in the first part, (N,) bool.
+
+    Args:
+        rows: N predictions.
+        share: of the rows, between 0 and 1; numbers of rows are rounded.
+        stratified: take this share of the rows of every class, or of right and of wrong ones.
+        group: a column in `extra`; rows with the same value stay together, and the share is that of
+            the values.
+        seed: of the random numbers.
+
+    Raises UsageError for `stratified` with `group`, InputError if a part would be empty.
+
+    >>> rows = Predictions.from_probs([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
+    >>> part = first_part(rows, 0.5, stratified=True)
+    >>> int(part[:2].sum()), int(part[2:].sum())
+    (1, 1)
+    """
+    if stratified and group:
+        raise UsageError("--stratified and --group cannot be combined: a group has many classes")
+    random = np.random.RandomState(seed)
+    if group:
+        _, codes = np.unique(rows.extra[group], return_inverse=True)
+        first = _taken(np.arange(codes.max(initial=-1) + 1), share, random)
+        taken = np.isin(codes, first)
+    elif stratified:
+        of = rows.labels if rows.labels is not None else rows.correct
+        assert of is not None
+        classes = np.unique(of)
+        parts = [_taken(np.flatnonzero(of == one), share, random) for one in classes]
+        taken = np.isin(np.arange(rows.rows), np.concatenate(parts))
+    else:
+        taken = np.isin(np.arange(rows.rows), _taken(np.arange(rows.rows), share, random))
+    if taken.all() or not taken.any():
+        what = f"values of {group!r}" if group else "rows"
+        raise InputError(f"{rows.source}: too few {what} for two parts of which {share:g} is one")
+    return np.asarray(taken, dtype=bool)
+
+
+def _taken(these: Array, share: float, random: np.random.RandomState) -> Array:
+    return random.permutation(these)[: round(share * len(these))]

@@ -21,6 +21,7 @@ from calibtool.gate.decide import decide, require_value
 from calibtool.gate.evidence import evidence_report, evidence_verdicts
 from calibtool.gate.outcome import MODES, Outcome, Verdict
 from calibtool.gate.requirement import Requirement, parse_requirement
+from calibtool.gate.seed_noise import remark, wanted
 from calibtool.gate.sets import require_sets, set_estimates, set_rows
 from calibtool.gate.slices import verdict_by_slice
 from calibtool.gate.threshold import promised_verdict
@@ -109,6 +110,11 @@ def check(
     )
     specs = parse_list([r.spec for r in on_rows if r.spec is not None] or ALWAYS)
     report, measured = candidate.report(specs)
+    plain = [r for r in on_rows if r.subject in measured and not r.by]
+    more = wanted([(r, measured[r.subject]) for r in plain], mode, resampling)
+    if more:
+        candidate = replace(candidate, resampling=replace(resampling, resamples=more))
+        report, measured = candidate.report(specs)
     tests = [r.test for r in on_rows if r.test and not r.by]
     if tests:
         measured |= candidate.p_values(tests, candidate.whole())
@@ -116,7 +122,7 @@ def check(
         made = set_rows(sets, candidate.rows)
         candidate = replace(candidate, sets=made)
         measured |= set_estimates(made, resampling)
-    verdicts = [_verdict(r, candidate, report, measured, mode) for r in on_rows]
+    verdicts = [_verdict(r, candidate, report, measured, mode, resamples) for r in on_rows]
     verdicts = sorted([*verdicts, *evidence], key=lambda v: parsed.index(v.requirement))
     if threshold is not None:
         verdicts.append(promised_verdict(threshold, candidate.rows.load(), mode, report.level))
@@ -129,15 +135,16 @@ def _verdict(
     report: Report,
     measured: dict[str, Estimate],
     mode: str,
+    asked: int,
 ) -> Verdict:
     if requirement.by:
         return verdict_by_slice(candidate, requirement, mode, report.level)
     estimate = measured[requirement.subject]
     require_value(requirement, estimate, report.data.source)
     decisive = decide(requirement, estimate, mode, report.level, report.data.rows)
-    return Verdict(
-        requirement, decisive, note=candidate.compared_by(estimate) if requirement.delta else ""
-    )
+    compared = candidate.compared_by(estimate) if requirement.delta else ""
+    seed = remark(requirement, estimate, mode, candidate.resampling, asked)
+    return Verdict(requirement, decisive, note="; ".join(text for text in (compared, seed) if text))
 
 
 def _require(

@@ -16,14 +16,16 @@ from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import interval, json_text, number, printable
 from calibtool.gate.config import read_table
+from calibtool.gate.seed_noise import CLOSE, noise
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.resolve import defaults, resolve, written_out
 
 METRICS = ("ece", "classwise-ece", "nll", "accuracy")
 HEAD = """\
 # Written by `calibtool check --init` from {source}, {rows:,} rows.
-# Each threshold is the far end of today's {level:g} % interval, rounded to two digits away from the
-# model. Beside it stand today's estimate of the true value and its interval.
+# Each threshold is the far end of today's {level:g} % interval, with room for the noise of another
+# seed, rounded to two digits away from the model. Beside it stand today's estimate of the true
+# value and its interval.
 """
 
 
@@ -68,7 +70,8 @@ def write_config(
     )
     report = report_of(evaluate_variants(request))
     measured = report.after or report.estimates
-    known = [line for line in map(_line, measured) if line]
+    resampling = resampling or Resampling()
+    known = [line for line in (_line(e, CLOSE * noise(e, resampling)) for e in measured) if line]
     if not known:
         raise UsageError(
             f"{report.data.source}: no metric has an interval that a threshold could be taken from"
@@ -97,20 +100,20 @@ def _table(path: Path, report: Report, lines: list[str], settings: dict[str, Any
     )
 
 
-def _line(estimate: Estimate) -> str:
-    """Return a line with a requirement and what it was taken from; "" for a metric without an
-    interval, or whose interval ends where its range does: every model would meet that."""
+def _line(estimate: Estimate, room: float) -> str:
+    """Return a line with a requirement, `room` away from the far end, and what it was taken from;
+    "" for a metric without an interval, or if its range ends there: every model would meet that."""
     low, high = estimate.low, estimate.high
     if low is None or high is None or not math.isfinite(high):
         return ""
     if estimate.better == "higher":
-        if low <= estimate.least:
+        if low - room <= estimate.least:
             return ""
-        text = f"{estimate.name} >= {_outward(low, estimate, down=True)}"
+        text = f"{estimate.name} >= {_outward(low - room, estimate, down=True)}"
     else:
-        if high >= estimate.most:
+        if high + room >= estimate.most:
             return ""
-        text = f"{estimate.name} <= {_outward(high, estimate)}"
+        text = f"{estimate.name} <= {_outward(high + room, estimate)}"
     today = f"{number(estimate.corrected)} {interval(low, high)}"
     return f"  {_quoted(text)},  # today {today}"
 

@@ -16,6 +16,7 @@ import pytest
 import calibtool as ct
 from calibtool.calibrators.registry import METHODS
 from calibtool.cli.main import COMMANDS
+from calibtool.cli.options import READING
 from calibtool.metrics.registry import METRICS, SETS
 
 ALL = [name for section in COMMANDS.values() for name in section]
@@ -83,6 +84,19 @@ def test_help_of_every_command(name, run):
     if not name:
         assert all(command in result.out for command in ALL)
         assert len(result.out.splitlines()) <= 50, "help fits one screen"
+
+
+def test_options_of_reading_are_told_once(run, refused):
+    shown = run("evaluate", "--help").out
+    assert len(shown.splitlines()) <= 40
+    assert "--soft-labels" not in shown
+    assert "calibtool help reading" in shown
+    assert all(title in shown for title in ("\nIntervals:\n", "\nOutput:\n", "\nResources:\n"))
+    told = run("help", "reading").out
+    assert narrow(told)
+    assert all(f"--{name.replace('_', '-')}" in told for name in READING)
+    assert "calibtool help reading" not in run("metrics", "--help").out
+    refused("help", "nothing", says=("reading",))
 
 
 def test_calibrators_are_listed_by_family_and_called_in_two_ways(run, refused, demo):

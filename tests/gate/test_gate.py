@@ -20,6 +20,7 @@ from calibtool.gate.config import find_config, read_config
 from calibtool.gate.decide import decide, detectable
 from calibtool.gate.init_config import write_config
 from calibtool.gate.requirement import parse_requirement
+from calibtool.gate.seed_noise import CLOSE, noise
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports.render import render
 
@@ -542,7 +543,8 @@ def test_init_writes_the_far_end_of_each_interval_rounded_away_from_the_model(ca
     assert written
     for requirement in written:
         estimate = report[requirement.subject]
-        end = estimate.high if requirement.upper else estimate.low
+        seeds = CLOSE * noise(estimate, Resampling(**FEW))
+        end = estimate.high + seeds if requirement.upper else estimate.low - seeds
         away = requirement.threshold - end if requirement.upper else end - requirement.threshold
         room = 1 - end if estimate.most == 1 and 0.5 < end < 1 else end
         assert 0 <= away <= 0.1 * room + 1e-12, (requirement.text, estimate)
@@ -744,3 +746,32 @@ def test_an_intercept_that_no_event_leaves_infinite_decides_nothing():
         verdict = check(rows, ["citl >= -1"], mode=mode, **FEW).verdicts[0]
         assert verdict.decision == "inconclusive"
         assert "too seldom" in verdict.held.why
+
+
+def test_a_verdict_that_another_seed_may_change_says_so():
+    """A threshold in the middle of the ends that seeds give: no number of resamples settles it."""
+    ends = [ct.evaluate(P, metrics="nll", seed=seed, resamples=100)["nll"].low for seed in range(9)]
+    requirement = f"nll <= {np.median(ends)}"
+    notes = [
+        check(P, [requirement], seed=seed, resamples=100).verdicts[0].note for seed in range(9)
+    ]
+    assert sum("another --seed may decide otherwise" in note for note in notes) >= 8
+    drawn = check(P, [requirement], resamples=100).verdicts[0]
+    assert "|R:714|" in drawn.estimate.signature
+    assert "714 resamples were drawn instead of 100" in drawn.note
+
+
+@pytest.mark.parametrize(
+    ("requirement", "mode"),
+    [("nll <= 9", "tolerate"), ("nll <= 9", "prove"), ("nll <= 0.1", "point")],
+)
+def test_a_verdict_far_from_its_threshold_draws_what_was_asked_for(requirement, mode):
+    verdict = check(P, [requirement], mode=mode, resamples=100).verdicts[0]
+    assert "|R:100|" in verdict.estimate.signature
+    assert verdict.note == ""
+
+
+def test_exact_intervals_have_no_seed():
+    low = ct.evaluate(P, metrics="accuracy", resamples=100)["accuracy"].high
+    verdict = check(P, [f"accuracy >= {low}"], resamples=100).verdicts[0]
+    assert verdict.note == ""

@@ -53,6 +53,7 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (4, "cells {file} -o {out}.cells"),
         (0.5, "test {file} --resamples 19 --format {format}"),
         (3, "apply {calibrator} {file} -o {out}{table}"),
+        (1, "split {file} -o {out}1{table} -o {out}2{table}"),
         (1.5, "fit-{quick} {file} -o {out}.json --ci none"),
         (1, "check {file} --require ece<=0.5 --resamples 20 --format {gate}"),
         (0.2, "check {file} --require ece<=0.9 --by {by} --resamples 20 --format {gate}"),
