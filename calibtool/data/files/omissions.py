@@ -12,7 +12,7 @@ import numpy as np
 
 from calibtool.data.files.join import Joined
 from calibtool.data.files.roles import Choice, Roles
-from calibtool.data.written import IGNORED, missing
+from calibtool.data.written import IGNORED, missing, numbers
 from calibtool.types import Array
 
 _PLURAL = re.compile(r"(?<=\w)s\b")  # of the first word that has one
@@ -91,12 +91,27 @@ class Omissions:
                 yield missing(columns[name]), f"rows without {what}"
             if roles.weights:
                 yield missing(columns[roles.weights]), "rows without a weight"
-        if roles.labels and self.ignored and columns[roles.labels].dtype.kind in "if":
-            first = columns[roles.labels].reshape(rows, -1)[:, :1]  # none, where lists are empty
+        labels = self._ids(columns) if self.ignored else None
+        if labels is not None:
+            first = labels.reshape(rows, -1)[:, :1]  # none, where lists are empty
             for label in self.ignored:
                 called = self.unlabelled if label == UNLABELLED else ""
                 found = (first == label).any(axis=1)
                 yield found, called or f"rows with the label {label}"
+
+    def _ids(self, columns: Mapping[str, Array]) -> Array | None:
+        """Return the labels of a block's rows as numbers; None for names, and where there are
+        none."""
+        if self.joined is not None:
+            # rows without a partner were refused, or are left out before
+            labels = self.joined.labels[self.joined.find(columns[self.joined.id])]
+        elif self.roles.labels:
+            labels = columns[self.roles.labels]
+        else:
+            return None
+        if labels.dtype.kind == "U" and labels.ndim == 1 and not self.roles.class_names:
+            return numbers(labels)
+        return labels if labels.dtype.kind in "iuf" else None
 
 
 @dataclass
