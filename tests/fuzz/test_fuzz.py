@@ -15,7 +15,7 @@ from random import Random
 import click
 import pytest
 from fuzzing import bytes as raw
-from fuzzing import commands, seeds, tree
+from fuzzing import commands, documents, seeds, tree
 from fuzzing.hostile import TEXTS, forged, unprintable
 from fuzzing.kinds import case, kinds
 
@@ -101,6 +101,13 @@ def test_templates_are_filled_in():
 def test_a_case_follows_from_seed_and_number(table):
     assert [case("1", k, table) for k in range(20)] == [case("1", k, table) for k in range(20)]
     assert case("1", 0, table) != case("2", 0, table)
+
+
+def test_damage_to_documents_leaves_its_table_of_values_alone():
+    before = repr(documents.ODD_VALUES)
+    for k in range(3000):
+        documents.damage_json(Random(k), b'{"a": [1, {"b": []}]}')
+    assert repr(documents.ODD_VALUES) == before
 
 
 @pytest.mark.parametrize("way", raw.DAMAGES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -84,7 +85,8 @@ def _other_values(rng: Random, value: Any) -> Any:
         path = rng.choice(list(paths(value)))
         draw = rng.random()
         if draw < 0.5:
-            value = replaced(value, path, rng.choice(ODD_VALUES))
+            # a copy: what is put in may be changed by the next round
+            value = replaced(value, path, deepcopy(rng.choice(ODD_VALUES)))
         elif draw < 0.7:
             value = without(value, path)
         else:

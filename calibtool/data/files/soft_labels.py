@@ -128,7 +128,8 @@ class SoftLabelTable(UnfoldedTable):
             source=file, values=self.shares[0], numbers=numbers, locate=self.table.locate
         )
         votes = numeric(side_by_side(block, self.shares), self.shares[0], place).astype(np.float64)
-        sums = votes.sum(axis=1)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused with its row
+            sums = votes.sum(axis=1)
         bad = ~np.isfinite(sums) | (votes < 0).any(axis=1) | (sums <= 0)
         if bad.any():
             raise place.first(
