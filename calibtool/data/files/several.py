@@ -118,6 +118,9 @@ def of_arrays(role: str, values: Array, labels: Array, choice: Choice) -> Unfold
 def _dense(
     source: str, choice: Choice, role: str, values: Column, target: Column | None
 ) -> Unfolding:
+    if 0 in values.shape[1:]:
+        size = " x ".join(map(str, values.shape))
+        raise InputError(f"{source}: {values.name}: a row of {size} holds no predictions")
     if target is not None and target.shape == values.shape:  # one score for each position
         return Unfolding(
             role, (values.name,), (target.name,), values.shape[1:], ignore=choice.ignore
