@@ -35,7 +35,18 @@ COMMANDS = {
     "page.html": "report x.npz --resamples 20 -o",
     "d.png": "plot reliability x.npz --resamples 20 -o",
     "d.svg": "plot reliability x.npz --resamples 20 -o",
+    "th.json": "threshold x.npz --target accuracy>=0.2 -o",
+    "sets.json": "sets x.npz --coverage 0.8 -o",
+    "accepted.csv": "apply threshold.json x.npz -o",
+    "sets.npz": "apply rule.json x.npz -o",
+    "est.csv": "estimate x.npz --resamples 20 --format csv -o",
 }
+# what these commands read
+READ = (
+    "fit-temperature x.npz --ci none -o cal.json",
+    "threshold x.npz --target accuracy>=0.2 -o threshold.json",
+    "sets x.npz --coverage 0.8 -o rule.json",
+)
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
@@ -45,18 +56,19 @@ def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, stdout=quiet, stderr=quiet)
 
 
-def prepare(folder: Path) -> tuple[dict[str, bytes], dict[str, float]]:
+def prepare(folder: Path, names: list[str]) -> tuple[dict[str, bytes], dict[str, float]]:
     """Write the inputs; return each whole output, and the seconds that writing it takes."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 3)).astype(np.float32)
     np.savez(folder / "x.npz", logits=logits, labels=rng.integers(0, 3, 20_000))
-    command = "fit-temperature x.npz --ci none -o cal.json"
-    subprocess.run([sys.executable, "-m", "calibtool", *command.split()], cwd=folder, check=True)
+    for command in READ:
+        line = [sys.executable, "-m", "calibtool", *command.split()]
+        subprocess.run(line, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     whole, seconds = {}, {}
-    for name, words in COMMANDS.items():
+    for name in names:
         began = time.monotonic()
         if start(folder, name).wait():
-            raise SystemExit(f"{words} {name} fails")
+            raise SystemExit(f"{COMMANDS[name]} {name} fails")
         seconds[name] = time.monotonic() - began
         whole[name] = (folder / name).read_bytes()
     return whole, seconds
@@ -67,15 +79,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default=",".join(COMMANDS), help="outputs, with commas between")
     asked = parser.parse_args()
+    names = asked.only.split(",")
     chance = random.Random(asked.seed)
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as path:
         folder = Path(path)
-        whole, seconds = prepare(folder)
+        whole, seconds = prepare(folder, names)
         before = set(folder.iterdir())
         for at in range(asked.count):
-            name = [*COMMANDS][at % len(COMMANDS)]
+            name = names[at % len(names)]
             (folder / name).write_bytes(OLD)
             process = start(folder, name)
             # outputs are written at the end of a run
@@ -88,7 +102,7 @@ def main() -> None:
             if state == "neither":
                 print(f"{name}: {len(held):,} bytes, {len(whole[name]):,} are whole")
         found["part files left by kills"] = len(set(folder.iterdir()) - before)
-        for name in COMMANDS:
+        for name in names:
             start(folder, name).wait()
         found["part files left by the next runs"] = len(set(folder.iterdir()) - before)
     print(", ".join(f"{count} {state}" for state, count in found.items()))

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
     from typing import Any, NoReturn
 
-_INTERRUPTED = 130  # INTERRUPTED of main.py, which may not be imported yet
+_BAD, _INTERRUPTED = 2, 130  # BAD and INTERRUPTED of main.py, which may not be imported yet
+# Least `ulimit -v` with which NumPy was seen to load: OpenBLAS ends the process at 100 MB, with a
+# message of its own, and at 150 MB there is nothing left for data.
+_LEAST_ADDRESSES = 192 << 20
+_FEW_ADDRESSES = 4 << 30  # below this, OpenBLAS is given one thread: each takes up to 0.1 GB
 
 
 def run() -> NoReturn:
     """Run the command line and exit: the console script, and `python -m calibtool`."""
     sys.unraisablehook = _raise_again
+    _heed_limit()
     try:
         import signal
 
@@ -43,6 +48,22 @@ def run() -> NoReturn:
     except KeyboardInterrupt:  # while modules were imported, or once more while the first was told
         _leave()
     sys.exit(code)
+
+
+def _heed_limit() -> None:
+    """Do with few threads where `ulimit -v` is low, and end with a message where it is too low."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or limit >= _FEW_ADDRESSES:
+        return
+    if limit < _LEAST_ADDRESSES:
+        text = f"`ulimit -v` allows {limit >> 10:,} kB of memory; allow at least"
+        sys.stderr.write(f"calibtool: {text} {_LEAST_ADDRESSES >> 10:,}\n")
+        sys.exit(_BAD)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _leave() -> NoReturn:

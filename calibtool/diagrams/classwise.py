@@ -280,7 +280,8 @@ def _panel(axes: Axes, curve: Curve, style: Style) -> None:
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     marks.expected(axes, curve.edges, curve.least, curve.most, style)
     # the first bin holds nearly all rows of other classes: shares are of the largest of the others
-    share = np.sqrt(curve.mass[some] / curve.mass[1:].max()) if len(curve.mass) > 1 else np.ones(1)
+    others = curve.mass[1:].max(initial=0)
+    share = np.sqrt(curve.mass[some] / others) if others > 0 else np.ones(1)
     thick = style.line * (0.35 + 0.5 * np.minimum(share, 1))
     x, y = curve.score[some], curve.outcome[some]
     low, high = curve.low[some], curve.high[some]

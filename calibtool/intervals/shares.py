@@ -1,4 +1,9 @@
-"""Intervals of shares: binomial rates, each observed in its number of rows."""
+"""Intervals of shares: binomial rates, each observed in its number of rows.
+
+By SciPy, to the last digits for any number of rates, where SciPy is loaded anyway. `beta.py` has
+the same quantiles without it: `lower` to four digits for a thousand bins at a time, `quantile` for
+a single share, which differs from SciPy's by up to 2e-12.
+"""
 
 from __future__ import annotations
 

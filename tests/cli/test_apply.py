@@ -35,6 +35,7 @@ def gappy():
             "kind": pa.array(gaps(["x", "y"] * 45)).dictionary_encode(),
             "pair": lists,
             "none": pa.array([None] * 90, pa.string()),
+            "nowhere": pa.array([None] * 90, pa.list_(pa.float64(), 2)),
         }
     )
 
@@ -54,14 +55,14 @@ def test_apply_keeps_what_is_missing(run, suffix):
         assert after[name].to_pylist() == kept[name].to_pylist(), name
     assert after["big"].type == pa.int64()
     assert after["kind"].to_pylist() == kept["kind"].to_pylist()
-    assert after["none"].null_count == len(after)
+    assert after["none"].null_count == after["nowhere"].null_count == len(after)
     share = after["share"].to_pylist()
     assert share[:-1] == kept["share"].to_pylist()[:-1]
     assert np.isnan(share[-1])  # NaN is a value
 
 
 def test_apply_writes_gaps_as_each_format_can(run):
-    before = gappy().drop_columns(["pair", "day", "none"])
+    before = gappy().drop_columns(["pair", "day", "none", "nowhere"])
     csv.write_csv(before, "in.csv")
     ct.fit("platt", "in.csv").save("c.json")
     for name in ("out.csv", "out.npz"):

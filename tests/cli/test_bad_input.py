@@ -595,6 +595,51 @@ def test_labels_that_are_no_class_ids(change, says, refused, data):
     refused("evaluate", "y.npz", says=("y.npz", "labels", *says))
 
 
+@pytest.mark.parametrize("kind", ["u1", "i8", "f8", "U3"])
+def test_labels_of_any_type_are_ignored(kind, run, data):
+    labels = data.labels.copy()
+    labels[:3] = 255
+    write("y.npz", logits=data.logits, labels=labels.astype(kind))
+    result = run("evaluate", "y.npz", *QUICK, "--ignore", "255")
+    assert result.code == 0, result.err
+    assert "left out: 3 rows with the label 255" in result.out
+
+
+def test_labels_joined_from_another_file_are_ignored(run):
+    Path("y.csv").write_text("id,score\n1,0.2\n2,0.3\n3,0.9\n")
+    Path("labels.csv").write_text("id,label\n1,0\n2,255\n3,1\n")
+    by = ("--labels-file", "labels.csv", "--id", "id", "--ignore", "255")
+    result = run("evaluate", "y.csv", *QUICK, *by)
+    assert result.code == 0, result.err
+    assert "left out: 1 row with the label 255" in result.out
+
+
+def test_ignoring_needs_labels_beside_the_scores(refused, data):
+    np.save("labels.npy", data.labels)
+    np.save("outputs.npy", data.logits)
+    write("c.npz", confidence=np.full(4, 0.5), correct=np.ones(4))
+    write("v.npz", probs=np.eye(3), votes=np.eye(3))
+    beside = ("outputs.npy", "--logits", "outputs", "--labels-file", "labels.npy")
+    for words, says in (
+        (("c.npz",), "no labels beside the scores"),
+        (beside, "no labels beside the scores"),
+        (("v.npz", "--soft-labels", "votes"), "soft labels are several"),
+    ):
+        refused("evaluate", *words, "--ignore", "0", says=("--ignore", says))
+
+
+def test_lists_beside_numbers_are_no_columns_of_classes(refused):
+    lists, ones = [[0.5, 0.5]] * 3, [0.5] * 3
+    table = {"prob_a": ones, "prob_b": ones, "label_a": lists, "label_b": [0, 1, 1]}
+    pq.write_table(pa.table(table), "pairs.parquet")
+    pq.write_table(pa.table({**table, "label_a": [0, 1, 1], "prob_b": lists}), "scores.parquet")
+    refused("evaluate", "pairs.parquet", says=("pairs.parquet", "found no labels"))
+    refused("evaluate", "scores.parquet", says=("scores.parquet", "found no labels"))
+    for file, column in (("pairs", "label_a"), ("scores", "prob_b")):
+        soft = (f"{file}.parquet", "--soft-labels", "label_a,label_b")
+        refused("evaluate", *soft, says=(f"{column}: expected a number per row",))
+
+
 def test_labels_out_of_range_are_told_by_their_row_in_a_later_block(refused):
     rng = np.random.default_rng(0)
     rows = 60_000

@@ -166,3 +166,10 @@ def test_two_classes_from_one_column(run, examples):
     for kind in ("reliability", "confidence", "classwise", "temperature", "belt"):
         result = run("plot", kind, examples / "digits_binary.parquet", "-o", "x.svg", *FEW)
         assert result.code == 0, result.err
+
+
+def test_a_class_that_no_row_gives_a_chance(run):
+    np.savez("y.npz", probs=np.tile([0.0, 1.0], (20, 1)), labels=np.zeros(20, int))
+    ran = run("plot", "classwise", "y.npz", "--resamples", "20", "-o", "out.svg")
+    assert ran.code == 0, ran.err
+    assert "Warning" not in ran.err

@@ -112,6 +112,7 @@ def test_weights_are_those_of_rows(soft, tmp_path):
     [
         ([[1, 0, 0], [0, 0, 0]], {}, "row 1 "),
         ([[1, 0, 0], [2, -1, 0]], {}, "negative"),
+        ([[1, 0, 0], [1e308, 1e308, 0]], {}, "row 1 .*inf"),
         ([[1, 0], [0, 1]], {}, "2 shares for 3 classes"),
         ([[1, 0, 0], [0, 1, 0]], {"labels": "votes"}, "place of --labels"),
     ],

@@ -275,6 +275,13 @@ def test_flags_that_do_not_fit(flags, says, tmp_path, monkeypatch, capsys):
     assert says in capsys.readouterr().err
 
 
+def test_rows_without_a_prediction(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.savez("n.npz", probs=np.zeros((9, 0, 1)), targets=np.zeros((9, 0)))
+    assert main(["fit-vector", "n.npz", "-o", "v.json"]) == 2
+    assert "n.npz: probs: a row of 9 x 0 x 1 holds no predictions" in capsys.readouterr().err
+
+
 def test_what_takes_rows_to_be_independent_says_so(several, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     as_pairs(*several, tmp_path / "m.parquet")

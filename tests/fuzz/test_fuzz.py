@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 from random import Random
 
+import click
 import pytest
 from fuzzing import bytes as raw
-from fuzzing import commands, seeds, tree
+from fuzzing import commands, documents, seeds, tree
 from fuzzing.hostile import TEXTS, forged, unprintable
 from fuzzing.kinds import case, kinds
 
@@ -74,9 +75,39 @@ def test_every_command_is_tried():
     assert everything <= tried | named
 
 
+def test_every_option_is_given_values_that_suit_it():
+    """An option that takes text is tried with some of its own, but those of training."""
+    for name, command in tree.leaves().items():
+        for option in command.get_params(click.Context(command)):
+            if isinstance(option, click.Option) and tree.is_tried(option) and name != "train":
+                free = not (option.is_flag or isinstance(option.type, click.Choice))
+                assert not free or option.required or tree.pool_of(option), (name, option.name)
+
+
+def test_every_file_that_an_option_names_is_there(table, tmp_path):
+    kinds(tmp_path)
+    named = {file for files in (*tree.SUITED.values(), tree.FILES_BESIDE) for file in files}
+    named |= {f"{seeds.GOOD}/{name}" for name in tree.FILES_GOOD}
+    assert not [file for file in named if not (tmp_path / file).exists()]
+
+
+def test_templates_are_filled_in():
+    for kind, templates in commands.TEMPLATES.items():
+        for k in range(40 * len(templates)):
+            argv = commands.reading(Random(k), kind, "case.npz", "out")
+            assert not [word for word in argv if "{" in word or (word[:2] == "--" and " " in word)]
+
+
 def test_a_case_follows_from_seed_and_number(table):
     assert [case("1", k, table) for k in range(20)] == [case("1", k, table) for k in range(20)]
     assert case("1", 0, table) != case("2", 0, table)
+
+
+def test_damage_to_documents_leaves_its_table_of_values_alone():
+    before = repr(documents.ODD_VALUES)
+    for k in range(3000):
+        documents.damage_json(Random(k), b'{"a": [1, {"b": []}]}')
+    assert repr(documents.ODD_VALUES) == before
 
 
 @pytest.mark.parametrize("way", raw.DAMAGES)

@@ -6,7 +6,7 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -17,6 +17,7 @@ from fuzzing.hostile import TEXTS
 
 Array = np.ndarray[Any, Any]
 MAGIC = b"\x93NUMPY"
+NO_LABEL = 255  # of a pixel, as most data sets of images write it
 DTYPES = (
     *("?", "i1", "i2", "u2", "i8", "u8", "f2", "f4", "f8", "g", "c8", "c16", "U5", "S5", "U0"),
     *("M8[s]", "m8[s]", ">f4", ">i2", "V8", "f4,i4", "(3,)f4,i4", "S0"),
@@ -134,6 +135,10 @@ def _plausible(draws: np.random.Generator, rows: int, classes: int) -> dict[str,
         "binary": hits.astype(np.int64),
         "correct": hits,
         "predictions": draws.integers(0, max(classes, 1), rows),
+        "targets": (draws.random(logits.shape) < 0.5).astype(np.int8),
+        "votes": draws.integers(0, 4, logits.shape),
+        "planes": draws.normal(size=(rows, classes, 2, 3)),
+        "masks": draws.choice([*range(max(classes, 1)), NO_LABEL], (rows, 2, 3)),
         "weights": draws.random(rows),
         "classes": np.array([TEXTS[k % len(TEXTS)] or "c" for k in range(classes)]),
         "user": draws.integers(0, 5, rows),
@@ -142,6 +147,19 @@ def _plausible(draws: np.random.Generator, rows: int, classes: int) -> dict[str,
     }
 
 
+# arrays are called by their roles, but for these
+NAMES = {"binary": "labels", "planes": "logits", "masks": "labels"}
+# kind of rows that hold several predictions, levels or soft labels -> the arrays of a file, and the
+# options by which a command is told what they are, where their names and shapes do not tell
+SEVERAL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "multi-label": (("probs", "targets"), ("", "--multilabel")),
+    "dense": (
+        ("planes", "masks"),
+        (f"--ignore {NO_LABEL}", f"--ignore {NO_LABEL} --layout channels-first", ""),
+    ),
+    "levels": (("probs", "labels"), ("--ordinal", "--cut-points", "--ordinal --cut-points")),
+    "soft": (("probs", "votes"), ("--soft-labels votes", "--soft-labels votes --ordinal")),
+}
 LAYOUTS = (
     *(("logits", "labels"),) * 3,
     *(("probs", "labels"),) * 2,
@@ -153,17 +171,18 @@ LAYOUTS = (
     ("logits", "labels", "classes"),
     ("confidence", "predictions", "labels"),
     ("confidence", "correct", "weights"),
+    *(roles for roles, _ in SEVERAL.values()),
 )
 
 
-def odd_predictions(rng: Random) -> dict[str, Array]:
+def odd_predictions(rng: Random, layouts: Sequence[tuple[str, ...]] = LAYOUTS) -> dict[str, Array]:
     """Return arrays with the names of predictions, of which one or more are odd."""
     draws = generator(rng)
     rows = rng.choice((0, 1, 2, 3, 9, 10, 11, 30, 30, 60, 60))
     classes = rng.choice((0, 1, 2, 2, 3, 3, 3, 7))
-    layout = rng.choice(LAYOUTS)
+    layout = rng.choice(layouts)
     known = _plausible(draws, rows, classes)
-    arrays = {("labels" if name == "binary" else name): known[name] for name in layout}
+    arrays = {NAMES.get(name, name): known[name] for name in layout}
     if "logits" in arrays and rng.random() < 0.3:  # of any size, and nothing else is odd
         with np.errstate(all="ignore"):
             arrays["logits"] = arrays["logits"] * 10.0 ** rng.uniform(-320, 308)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from random import Random
 
 from calibtool.diagrams.registry import KINDS as DIAGRAMS
+from fuzzing.arrays import SEVERAL
 from fuzzing.seeds import GOOD
 
 # A template is split at spaces, then {file}, {partner}, {out} and words of POOLS are filled in.
+PHRASES = {"rule", "exported", "kind", "prior"}  # pools whose values are templates of their own
 POOLS: dict[str, tuple[str, ...]] = {
     "few": ("ece,nll", "ece", "brier,accuracy", "nll,ece(bins=5),mce", "auroc,ece-em"),
     "metrics": ("default", "paper", "binned", "scores", "clinical,ranking", "all"),
@@ -30,9 +32,15 @@ POOLS: dict[str, tuple[str, ...]] = {
     "table": (".npz", ".parquet", ".csv", ".arrow"),
     "shape": ("logits", "probs", "score"),
     "drawn": tuple(name for name in DIAGRAMS if name not in ("shift", "compare", "sets")),
-    "target": ("--to python -o {out}.py", "--to c -o {out}.h"),
+    "exported": ("--to python -o {out}.py", "--to c -o {out}.h"),
+    "kind": (*(flags for _, several in SEVERAL.values() for flags in several), "--ignore 1"),
+    "prior": (
+        *("--undersampled 0.2", "--target-prior 0.2,0.8", "--target-prior 0.2,0.3,0.5"),
+        *(f"--target {GOOD}/multi.npz", f"--target {GOOD}/two.npz"),
+    ),
     "other": (f"{GOOD}/multi.npz", f"{GOOD}/two.npz", f"{GOOD}/conf.npz", f"{GOOD}/table.parquet"),
     "calibrator": (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    "costs": (f"{GOOD}/multi-costs.toml", f"{GOOD}/two-costs.toml"),
     "rule": ("lac", "aps", "raps", "lac --per-class", "aps --deterministic", "raps --penalty 1"),
     "question": ("team", "spam", "refund", "zzz", ""),
     "norm": ("none", "chars", "bytes", "mutual-info"),
@@ -66,7 +74,18 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (0.6, "monitor {file} --every {every} --ci none --format {format}"),
         (0.6, "evaluate {file} --ci none --metrics ece --skip-bad-files"),
         (1, "threshold {file} --target risk<=0.6 --delta 0.3 -o {out}.json --format {format}"),
+        (0.3, "threshold {file} --cost {costs} --format {format}"),
+        (0.3, "threshold {file} --cost {costs} --target cost<=1 --delta 0.3 -o {out}.json"),
         (0.1, "report {file} -o {out}.html --resamples 20 --metrics ece"),
+        (1, "evaluate {file} --ci none --metrics {few} {kind}"),
+        (0.5, "inspect {file} {kind}"),
+        (0.5, "cells {file} -o {out}.cells {kind}"),
+        (0.5, "fit-{quick} {file} -o {out}.json --ci none {kind}"),
+        (0.5, "apply {calibrator} {file} -o {out}{table} {kind}"),
+        (0.5, "fit-{quick} {file} -o {out}.json --ci none {prior}"),
+        (0.5, "estimate {file} --resamples 20 --format {format}"),
+        (0.3, "estimate {file} --labelled {other} --resamples 20 --format {format}"),
+        (0.3, "estimate {other} --labelled {file} --resamples 20 --format {format}"),
         (1, "sets {file} -o {out}.json --coverage 0.8 --method {rule} --format {format}"),
         (1, "evaluate {file} --sets good/multi-sets.json --resamples 20 --format {format}"),
     ),
@@ -93,8 +112,13 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
     "threshold": (
         (5, "apply {file} {partner} -o {out}{table}"),
         (3, "check {partner} --threshold {file} --resamples 20 --format {format}"),
-        (2, "export {file} {target}"),
+        (2, "export {file} {exported}"),
         (0.5, "apply {file} {other} -o {out}{table}"),
+    ),
+    "costs": (
+        (4, "threshold {partner} --cost {file} --format {format}"),
+        (2, "threshold {partner} --cost {file} --target cost<=1.5 --delta 0.3 -o {out}.json"),
+        (1, "threshold {other} --cost {file} --calibrator {calibrator} --format {format}"),
     ),
     "sets": (
         (5, "apply {file} {partner} -o {out}{table}"),
@@ -123,6 +147,8 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (1, "evaluate {file} --ci none --logits {field} --labels-file good/labels.npy"),
         (1, "evaluate {file} --ci none --labels-file good/table.parquet --id {field}"),
         (1, "evaluate {file} --ci none --reader {reader} --metrics ece"),
+        (1, "evaluate {file} --ci none --metrics {few} {kind}"),
+        (0.3, "estimate {file} --resamples 20"),
         (3, "inspect {file}"),
         (1, "apply {calibrator} {file} -o {out}{table} --scale 100"),
         (0.5, "check {file} --require ece<=0.5 --resamples 20"),
@@ -148,4 +174,6 @@ def reading(rng: Random, kind: str, file: str, out: str, partner: str = "") -> l
     words = {name: rng.choice(pool) for name, pool in POOLS.items()}
     words |= {"file": file, "out": out, "stem": file.rpartition(".")[0]}
     words["partner"] = partner or words["other"]
+    for name in PHRASES:
+        template = template.replace(f"{{{name}}}", words[name])
     return [token.format(**words) for token in template.split()]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -84,7 +85,8 @@ def _other_values(rng: Random, value: Any) -> Any:
         path = rng.choice(list(paths(value)))
         draw = rng.random()
         if draw < 0.5:
-            value = replaced(value, path, rng.choice(ODD_VALUES))
+            # a copy: what is put in may be changed by the next round
+            value = replaced(value, path, deepcopy(rng.choice(ODD_VALUES)))
         elif draw < 0.7:
             value = without(value, path)
         else:
@@ -162,6 +164,7 @@ KEYS = (
     *("logits", "probs", "weights", "classes", "renormalize", "zzz", "filter", "format"),
     *("correct", "predictions", "confidence"),
 )
+COSTS = (*"01223", "reject", "cost", "cost.0", "cost.1.0", "cost.2.1", "'1'", '""', "cat", "[cost]")
 ODD_TOML = (
     *("1", "-1", "0", "1e400", "nan", "inf", "-5", "10000000000000000000000000", '""', "[]", "{}"),
     *("true", "[1]", '["x"]', "1979-05-27", r'"\u001b]0;x"', "0.5", "2.0", '"a.b"', "0.0", "1.0"),
@@ -179,12 +182,17 @@ WHOLE_TOML = (
 ENDLESS = ("[" * 20_000, "{a=" * 3000, '"""' * 3, "[" * 2000 + "]" * 2000)
 
 
-def damage_toml(rng: Random, data: bytes) -> bytes:
+def damage_costs(rng: Random, data: bytes) -> bytes:
+    """Return the file of costs with other values, keys, nesting or bytes."""
+    return damage_toml(rng, data, COSTS)
+
+
+def damage_toml(rng: Random, data: bytes, keys: Sequence[str] = KEYS) -> bytes:
     """Return the configuration with other values, keys, nesting or bytes."""
     draw, text = rng.random(), data.decode()
     if draw < 0.6:
         for _ in range(rng.choice((1, 1, 2, 3))):
-            key = rng.choice(KEYS)
+            key = rng.choice(keys)
             text = re.sub(rf"(?ms)^{key} = (\[.*?^\]|[^\n]*)\n", "", text)
             text += f"{key} = {rng.choice(ODD_TOML)}\n"
         return text.encode()

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 
 from calibtool.data.files.find import ARROW_FORMATS
 from fuzzing import commands, tree
 from fuzzing.archives import bomb, damage_archive, members
-from fuzzing.arrays import edit_header, npy, npz, odd_array, odd_predictions
+from fuzzing.arrays import SEVERAL, edit_header, npy, npz, odd_array, odd_predictions
 from fuzzing.bytes import damage
-from fuzzing.documents import damage_json, damage_toml
+from fuzzing.documents import damage_costs, damage_json, damage_toml
 from fuzzing.seeds import GOOD, Seed, of_documents, of_readers
-from fuzzing.tables import WRITERS, damage_binary, damage_lines, damage_rows, damage_text, odd_table
+from fuzzing.tables import (
+    WRITERS,
+    array_lines,
+    damage_binary,
+    damage_lines,
+    damage_rows,
+    damage_text,
+    odd_table,
+)
 
 
 @dataclass(frozen=True)
@@ -90,9 +99,11 @@ def kinds(folder: Path, only: Iterable[str] = ()) -> dict[str, Kind]:
         "cells": _document(8, ".cells", documents["cells"], damage_archive, "cells"),
         "state": _document(4, ".state", documents["state"], damage_archive, "state"),
         "toml": _document(6, ".toml", documents["toml"], damage_toml, "toml"),
+        "costs": _document(4, ".toml", documents["costs"], damage_costs, "costs"),
         "lighteval": _document(3, ".parquet", documents["lighteval"], damage_rows, "logs"),
         "arrays": Kind(10, ".npz", _odd_arrays, _structured),
         "tables": Kind(6, ".parquet", _odd_table, _structured),
+        **_several(),
         "train": Kind(0.2, ".npz", _training, partial(_reading, "train")),
         "commands": Kind(12, "", lambda rng: (b"", ""), _nearly_right),
     }
@@ -151,13 +162,16 @@ def _reading(kind: str, rng: Random, file: str, out: str, partner: str) -> list[
     return commands.reading(rng, kind, file, out, partner)
 
 
-def _structured(rng: Random, file: str, out: str, partner: str) -> list[str]:
-    return tree.structured(rng, file, out)
+def _structured(
+    rng: Random, file: str, out: str, partner: str, told: Sequence[str] = ("",)
+) -> list[str]:
+    return tree.structured(rng, file, out, told=told)
 
 
 def _nearly_right(rng: Random, file: str, out: str, partner: str) -> list[str]:
     """Return a command on a good file, with more options than a damaged one needs."""
-    return tree.structured(rng, f"{GOOD}/{rng.choice(tree.FILES_GOOD)}", out, most=4)
+    good = f"{GOOD}/{rng.choice(tree.FILES_GOOD)}"
+    return tree.structured(rng, good, out, most=4, told=tree.TOLD.get(good, ("",)))
 
 
 def _damage_npz(rng: Random, data: bytes) -> bytes:
@@ -186,6 +200,25 @@ def _odd_arrays(rng: Random) -> tuple[bytes, str]:
     if rng.random() < BOMBS:
         return bomb("logits.npy", [("labels.npy", npy(np.zeros(3, int)))]), ""
     return npz(odd_predictions(rng), compressed=rng.random() < 0.2), ""
+
+
+def _several() -> dict[str, Kind]:
+    """Return kinds of files whose rows hold several predictions, levels or soft labels."""
+    table = {}
+    for name, (roles, told) in SEVERAL.items():
+        command = partial(_structured, told=told)
+        table[name] = Kind(2.5, ".npz", partial(_odd_several, roles=roles, write=npz), command)
+        if name != "dense":  # no table holds lists of lists of lists
+            table[f"{name}-lines"] = Kind(
+                1.5, ".jsonl", partial(_odd_several, roles=roles, write=array_lines), command
+            )
+    return table
+
+
+def _odd_several(
+    rng: Random, roles: tuple[str, ...], write: Callable[[dict[str, Any]], bytes]
+) -> tuple[bytes, str]:
+    return write(odd_predictions(rng, [roles])), ""
 
 
 def _odd_table(rng: Random) -> tuple[bytes, str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,21 @@ inconclusive = "pass"
 renormalize = true
 require = "nll <= 2"
 """
+MULTI_COSTS = b"""reject = 0.2
+[cost.0]
+1 = 3
+2 = 1
+[cost.1]
+0 = 1
+2 = 0.5
+[cost.2]
+0 = 2
+1 = 1
+"""
+TWO_COSTS = b"""[cost]
+0 = {1 = 1}
+1 = {0 = 10}
+"""
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,7 @@ class _Predictions:
         self.score = draws.random(ROWS)
         self.hits = draws.random(ROWS) < self.score
         self.weights = draws.random(ROWS)
+        self.votes = draws.integers(1, 5, self.probs.shape)
         self.names = np.array(CLASSES)[self.labels]
         self.country = np.array(["PL", "SE", "LU"])[self.labels]
         self.age = draws.integers(18, 90, ROWS)
@@ -101,6 +118,7 @@ class _Predictions:
             pa.table({**columns, "label": self.names, "weight": self.weights}),
             pa.table({"confidence": self.score, "correct": self.hits, "day": pa.array(self.day)}),
             self.several(),
+            pa.table({"probs": list(self.probs), "votes": list(self.votes), "label": self.labels}),
         ]
 
     def several(self) -> pa.Table:
@@ -128,11 +146,18 @@ def _npz_seeds(of: _Predictions) -> list[Seed]:
         "probs": of.probs,
         "targets": (rng.random(of.probs.shape) < of.probs).astype(np.int8),
     }
-    pixels = {
+    pixels = _scenes(rng)
+    soft = {"probs": of.probs, "votes": of.votes}
+    kinds = (npz(several), npz(pixels, compressed=True), npz(soft))
+    return [Seed(data) for data in (*files, *kinds)]
+
+
+def _scenes(rng: np.random.Generator) -> dict[str, np.ndarray[Any, Any]]:
+    """Return small images whose pixels are classified."""
+    return {
         "logits": rng.normal(size=(ROWS, len(CLASSES), 2, 3)).astype(np.float16),
         "labels": rng.integers(0, len(CLASSES), (ROWS, 2, 3)).astype(np.uint8),
     }
-    return [Seed(data) for data in (*files, npz(several), npz(pixels, compressed=True))]
 
 
 def _npy_seeds(of: _Predictions) -> list[Seed]:
@@ -210,6 +235,9 @@ def of_documents(folder: Path) -> dict[str, list[Seed]]:
         seeds["lighteval"] = _lighteval()
         seeds["threshold"] = _thresholds()
         seeds["sets"] = _sets()
+        seeds["costs"] = [
+            *(Seed(MULTI_COSTS, f"{GOOD}/multi.npz"), Seed(TWO_COSTS, f"{GOOD}/two.npz")),
+        ]
         seeds["labels"] = [Seed(npy(np.load(f"{GOOD}/labels.npy").astype(t))) for t in ("i8", "u1")]
     return seeds
 
@@ -224,6 +252,11 @@ def _write_good() -> None:
         "conf.npz": npz({"confidence": rows.score, "correct": rows.hits}),
         "table.parquet": WRITERS["parquet"](rows.tables()[0], Random(0)),
         "days.parquet": WRITERS["parquet"](rows.tables()[3], Random(0)),
+        "tags.parquet": WRITERS["parquet"](rows.tables()[4], Random(0)),
+        "votes.npz": npz({"probs": rows.probs, "votes": rows.votes}),
+        "scenes.npz": npz(_scenes(np.random.default_rng(8))),
+        "multi-costs.toml": MULTI_COSTS,
+        "two-costs.toml": TWO_COSTS,
         "outputs.npy": npy(rows.logits),
         "labels.npy": npy(rows.labels),
         "multi-calibrator.json": (CALIBRATORS / "temperature.json").read_bytes(),
@@ -278,10 +311,14 @@ def _thresholds() -> list[Seed]:
     seeds = []
     for name in ("multi", "two"):
         line = f"{GOOD}/{name}-threshold.json"
-        for more in ("--by predicted", f"--calibrator {GOOD}/{name}-calibrator.json", ""):
-            target = ("--target", "risk <= 0.95", "--delta", "0.5")
-            _run("threshold", f"{GOOD}/{name}.npz", "-o", line, *target, *more.split())
-            seeds.append(Seed(Path(line).read_bytes(), f"{GOOD}/{name}.npz"))
+        risk, cost = ("--target", "risk <= 0.95"), ("--target", "cost <= 2.9")
+        for target, more in (
+            *((risk, "--by predicted"), (risk, f"--calibrator {GOOD}/{name}-calibrator.json")),
+            *((cost, f"--cost {GOOD}/{name}-costs.toml"), (risk, "")),
+        ):
+            file = f"{GOOD}/{name}.npz"
+            _run("threshold", file, "-o", line, *target, "--delta", "0.5", *more.split())
+            seeds.append(Seed(Path(line).read_bytes(), file))
     return seeds
 
 

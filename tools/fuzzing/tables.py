@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -59,6 +59,7 @@ LAYOUTS = (
     *(("confidence", "correct", "day"), ("confidence", "pred", "label")),
     *(("prob_0", "prob_1", "label"), ("prob_a\x1b", "prob_b</td>", "label")),
     *(("score", "score", "label"), ("logits", "label", "classes"), ("score", "label", "")),
+    *(("prob_a", "label_a", "prob_b", "label_b"), ("probs", "label", "votes")),
 )
 METADATA = (
     *({"pandas": "{"}, {"pandas": '{"index_columns": [1]}'}, {"pandas": "\x80\x04."}),
@@ -78,9 +79,9 @@ def odd_table(rng: Random) -> pa.Table:
 def _likely(draws: np.random.Generator, rows: int, name: str, rng: Random) -> Any:
     """Return a column that suits its name as often as not, so that others are looked at too."""
     if rng.random() < 0.5:
-        if name in ("label", "correct"):
+        if name in ("label", "correct", "label_a", "label_b"):
             return pa.array(draws.integers(0, 2, rows))
-        if name in ("score", "confidence", "weight"):
+        if name in ("score", "confidence", "weight", "prob_a", "prob_b"):
             return pa.array(draws.random(rows))
         if name == "country":
             return pa.array([TEXTS[k % 9] for k in draws.integers(0, 3, rows) * 3], pa.string())
@@ -144,6 +145,19 @@ def json_lines(table: pa.Table, rng: Random) -> bytes:
     """Write an object per row, a line each."""
     lines = [json.dumps(row, default=str) for row in table.to_pylist()]
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def array_lines(arrays: Mapping[str, Any]) -> bytes:
+    """Write the rows of arrays as JSON, a line each, as far as the shortest array goes."""
+    columns = [list(array) if array.ndim else [array] for array in arrays.values()]
+    rows = [dict(zip(arrays, row, strict=True)) for row in zip(*columns, strict=False)]
+    return "".join(f"{json.dumps(row, default=_plain)}\n" for row in rows).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON holds of a value of NumPy: a list, a number or a text."""
+    found = value.tolist() if hasattr(value, "tolist") else value
+    return found if found is not value and isinstance(found, list | int | float) else str(found)
 
 
 def damage_lines(rng: Random, data: bytes) -> bytes:

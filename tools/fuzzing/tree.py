@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from random import Random
 
 import click
 
+from calibtool.cli.files import Input
 from calibtool.cli.main import group
 from fuzzing.hostile import TEXTS
 from fuzzing.seeds import GOOD
@@ -20,15 +22,27 @@ NEVER = {
 # commands that take a tenth of a second or more, and are tried less often
 SLOW = {"plot": 0.06, "report": 0.2, "select": 0.2, "compare": 0.4, "train": 0.0}
 FILES = {"file", "files", "pattern"}
+# option that names a file -> files that suit it; others suit predictions
+SUITED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("calibrator", "calibrators", "after"),
+        (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    ),
+    "threshold": (f"{GOOD}/multi-threshold.json", f"{GOOD}/two-threshold.json"),
+    "sets": (f"{GOOD}/multi-sets.json", f"{GOOD}/two-sets.json"),
+    "cost": (f"{GOOD}/multi-costs.toml", f"{GOOD}/two-costs.toml"),
+    "baseline": (f"{GOOD}/multi.json", f"{GOOD}/two.json"),
+    "labels_file": (f"{GOOD}/labels.npy",),
+}
 # arguments and required options that are no files of predictions
 REQUIRED: dict[str, tuple[str, ...]] = {
-    "calibrator": (f"{GOOD}/multi-calibrator.json", f"{GOOD}/two-calibrator.json"),
+    "calibrator": SUITED["calibrator"],
     "document": (
-        *(f"{GOOD}/{name}-calibrator.json" for name in ("multi", "two")),
-        *(f"{GOOD}/{name}-threshold.json" for name in ("multi", "two")),
-        *(f"{GOOD}/{name}-sets.json" for name in ("multi", "two")),
+        *SUITED["calibrator"],
+        *SUITED["threshold"],
+        *SUITED["sets"],
     ),
-    "sets": (f"{GOOD}/multi-sets.json", f"{GOOD}/two-sets.json"),
+    "sets": SUITED["sets"],
     "names": ("ece", "nll", "focal", "zzz", ""),
     "over": ("country", "day", "age", "label"),
     "require": ("ece <= 0.5", "nll <= 3"),
@@ -94,6 +108,19 @@ TEXTUAL: dict[str, tuple[str, ...]] = {
     "undersampled": ("0.1", "1", "0", "nan", "x"),
     "subsample": ("50", "1", "0", "-1", "x"),
     "since": ("2026-11-02", "x", "9999-99-99"),
+    "ignore": ("0", "255", "1,2", "0,0", "-1", "x", "", "9" * 30, "1.5", "nan"),
+    "soft_labels": ("votes", "prob", "label", "logits", "score", "", "zzz"),
+    "library": ("torchmetrics", "scikit-learn", "netcal", "zzz", ""),
+    "select": ("temperature", "none", "platt,isotonic", "all", "zzz", "", ","),
+    "thresholds": ("0.05-0.3", "0-1", "0.5-0.5", "0.3-0.05", "-1-2", "nan-1", "x", "", "0.1"),
+    "width": ("3.25in", "82mm", "200pt", "0in", "-1in", "1e9in", "nanin", "x", ""),
+    "reference": ("case", "case.npz", "0", "1", "multi", "zzz", ""),
+    "reader": ("csv", "json-lines", "npz", "parquet", "zzz", ""),
+    "options": ("A,B,C,D", "a,b", "0,1", "", "A,A", ",", "\x1b,b"),
+    **dict.fromkeys(("question", "scorer", "split"), ("label", "test", "accuracy", "", "zzz")),
+    "title": TEXTS,
+    "output_name": ("logits", "zzz", ""),
+    "data": ("out.csv", "out.json", "-", "", "out.zzz", "good", "case.npz"),
     "output": ("out.txt", "out.csv", "-", "", "nowhere/out.txt", "good", "case.npz"),
     "plot": ("out.svg", "out.zzz"),
     "figure": ("out.svg", "out.zzz"),
@@ -106,19 +133,20 @@ ROLES = {
     *("classes", "labels_file"),
 }
 COLUMN = {*ROLES, "by", "cluster", "id", "time", "columns", "every"}
-BESIDE = {
-    *("baseline", "calibrator", "labels_file", "test", "ood", "reference", "state", "after"),
-    "sets",
-}
 NAMES = ("country", "age", "day", "label", "score", "user", "predicted", "confidence", "zzz", "")
 FILES_GOOD = (
     *("multi.npz", "two.npz", "table.parquet") * 2,
-    *("conf.npz", "days.parquet", "multi.cells"),
+    *("conf.npz", "days.parquet", "multi.cells", "tags.parquet", "scenes.npz", "votes.npz"),
 )
-FILES_BESIDE = (
-    *("multi.npz", "two.npz", "conf.npz", "table.parquet", "days.parquet", "labels.npy"),
-    *("multi.cells", "two.state", "multi.json", "check.toml", "multi-calibrator.json"),
-    "multi-sets.json",
+# good file -> options without which it is not read as what it is
+TOLD = {f"{GOOD}/votes.npz": ("--soft-labels votes",)}
+FILES_BESIDE = tuple(
+    f"{GOOD}/{name}"
+    for name in (
+        *("multi.npz", "two.npz", "conf.npz", "table.parquet", "days.parquet", "labels.npy"),
+        *("multi.cells", "two.state", "multi.json", "check.toml", "multi-calibrator.json"),
+        *("multi-sets.json", "multi-threshold.json", "multi-costs.toml", "tags.parquet"),
+    )
 )
 
 
@@ -145,12 +173,20 @@ def weights() -> dict[str, float]:
     return {name: SLOW.get(name.partition(" ")[0], 1.0) for name in leaves()}
 
 
-def structured(rng: Random, file: str, out: str, *, most: int = 2) -> list[str]:
-    """Return a command with `file` as input and up to `most` options of any value."""
+def structured(
+    rng: Random, file: str, out: str, *, most: int = 2, told: Sequence[str] = ("",)
+) -> list[str]:
+    """Return a command with `file` as input and up to `most` options of any value.
+
+    Args:
+        rng, file, out: state of randomness, input, and what names of outputs begin with.
+        most: options at most, besides those that a command needs.
+        told: what the file may need to be told to be read as what it is.
+    """
     table = weights()
     (name,) = rng.choices(list(table), list(table.values()))
     command = leaves()[name]
-    options = [p for p in command.get_params(click.Context(command)) if _is_tried(p)]
+    options = [p for p in command.get_params(click.Context(command)) if is_tried(p)]
     argv = name.split()
     for parameter in options:
         if isinstance(parameter, click.Argument) or parameter.required:
@@ -164,6 +200,8 @@ def structured(rng: Random, file: str, out: str, *, most: int = 2) -> list[str]:
     for option in chosen:
         argv += _option(rng, argv, option, out)
     given = {option.name for option in chosen}
+    if any(option.name == "multilabel" for option in options):
+        argv += rng.choice(told).split()
     if any(p.name == "resamples" for p in free) and "resamples" not in given:
         argv += ["--resamples", "20"]
     if name.startswith("fit-") and not given & {"ci", "output"}:
@@ -175,7 +213,8 @@ def structured(rng: Random, file: str, out: str, *, most: int = 2) -> list[str]:
     return argv
 
 
-def _is_tried(parameter: click.Parameter) -> bool:
+def is_tried(parameter: click.Parameter) -> bool:
+    """Return whether a parameter is given values."""
     return not NEVER & {*parameter.opts, *parameter.secondary_opts}
 
 
@@ -187,7 +226,7 @@ def _required(
     if isinstance(parameter, click.Argument):
         if key in FILES:
             more = [rng.choice(FILES_BESIDE)] if parameter.nargs == -1 else []
-            return [file, *(f"{GOOD}/{beside}" for beside in more)]
+            return [file, *more]
         return [rng.choice(REQUIRED[key])] if key in REQUIRED else [out]
     if isinstance(parameter.type, click.Choice):
         return [parameter.opts[-1], str(rng.choice(list(parameter.type.choices)))]
@@ -205,7 +244,7 @@ def _option(rng: Random, argv: list[str], option: click.Option, out: str) -> lis
         return [flag, _output(argv, out)]
     if isinstance(option.type, click.Choice) and rng.random() < 0.9:
         return [flag, str(rng.choice(list(option.type.choices)))]
-    pool = _pool(key, option)
+    pool = pool_of(option) or (*TEXTS[:6], *DECIMALS)
     return [flag, rng.choice(pool[:RIGHT] if rng.random() < 0.85 else pool)]
 
 
@@ -216,16 +255,13 @@ def _output(argv: list[str], out: str) -> str:
     return out + OUTPUTS.get(re.split("-", argv[0], maxsplit=1)[0], ".txt")
 
 
-def _pool(key: str, option: click.Option) -> tuple[str, ...]:
+def pool_of(option: click.Option) -> tuple[str, ...]:
+    """Return the values that are tried for an option that takes any text; () for none."""
+    key, kind = str(option.name), option.type.name
     if key == "resamples":
         return RESAMPLES
-    if key in TEXTUAL:
-        return TEXTUAL[key]
-    if key in COLUMN:
-        return NAMES
-    if key in BESIDE:
-        return tuple(f"{GOOD}/{name}" for name in FILES_BESIDE)
-    kind = option.type.name
-    if "int" in kind:
-        return INTEGERS
-    return DECIMALS if "float" in kind else (*TEXTS[:6], *DECIMALS)
+    if isinstance(option.type, Input) or key == "state":
+        return (*SUITED.get(key, FILES_BESIDE[:RIGHT]), *FILES_BESIDE)
+    if "int" in kind or "float" in kind:
+        return INTEGERS if "int" in kind else DECIMALS
+    return TEXTUAL.get(key, NAMES if key in COLUMN else ())

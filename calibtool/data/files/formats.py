@@ -27,8 +27,9 @@ from calibtool.errors import CalibtoolError, InputError, UnreadableError, UsageE
 GROUP = "calibtool.readers"  # of entry points
 # suffixes of files that are pickles, or mostly are
 PICKLES = (".pkl", ".pickle", ".joblib", ".bin", ".p")
-# Least `ulimit -v` with which pyarrow was seen to end on its own: at 300 MB it hangs on 2 cores.
-_LEAST_ADDRESSES = 1 << 29
+# Least `ulimit -v` with which pyarrow was seen to end on its own: on 2 cores it hangs now and then
+# at 560 MB and aborts at 700 MB.
+_LEAST_ADDRESSES = 1 << 30
 CONVERT = (
     "pickles can run code and are never read; where the file is trusted, convert it: "
     'python -c "import pickle, numpy as np; z, y = pickle.load(open({name!r}, {mode!r})); '

@@ -12,7 +12,7 @@ import numpy as np
 
 from calibtool.data.files.join import Joined
 from calibtool.data.files.roles import Choice, Roles
-from calibtool.data.written import IGNORED, missing
+from calibtool.data.written import IGNORED, missing, numbers
 from calibtool.types import Array
 
 _PLURAL = re.compile(r"(?<=\w)s\b")  # of the first word that has one
@@ -75,9 +75,10 @@ class Omissions:
         return keep, found
 
     def _tests(self, columns: Mapping[str, Array], rows: int) -> Iterable[tuple[Array, str]]:
-        roles = self.roles
+        roles, labels = self.roles, columns.get(self.roles.labels or "")
         if self.joined is not None:
             at = self.joined.find(columns[self.joined.id])
+            labels = self.joined.labels[at]  # of a row without a partner, which is left out: any
             if self.joined.inner:
                 yield at < 0, f"rows without a label in {self.joined.file}"
             if self.drop_missing and len(self.joined.labels):
@@ -91,12 +92,19 @@ class Omissions:
                 yield missing(columns[name]), f"rows without {what}"
             if roles.weights:
                 yield missing(columns[roles.weights]), "rows without a weight"
-        if roles.labels and self.ignored and columns[roles.labels].dtype.kind in "if":
-            first = columns[roles.labels].reshape(rows, -1)[:, :1]  # none, where lists are empty
+        ids = None if labels is None or not self.ignored else self._ids(labels)
+        if ids is not None:
+            first = ids.reshape(rows, -1)[:, :1]  # none, where lists are empty
             for label in self.ignored:
                 called = self.unlabelled if label == UNLABELLED else ""
                 found = (first == label).any(axis=1)
                 yield found, called or f"rows with the label {label}"
+
+    def _ids(self, labels: Array) -> Array | None:
+        """Return labels as numbers; None for names."""
+        if labels.dtype.kind == "U" and labels.ndim == 1 and not self.roles.class_names:
+            return numbers(labels)
+        return labels if labels.dtype.kind in "iuf" else None
 
 
 @dataclass

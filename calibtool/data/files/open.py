@@ -10,7 +10,7 @@ from calibtool.data.files.cut_points import LABELS, PROBS, CutPointTable
 from calibtool.data.files.find import find
 from calibtool.data.files.formats import open_dataset, open_files
 from calibtool.data.files.hugging_face import is_dataset
-from calibtool.data.files.join import joined, stray
+from calibtool.data.files.join import Joined, joined, stray
 from calibtool.data.files.pairs import completed
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice, resolve
@@ -21,6 +21,7 @@ from calibtool.data.files.store import is_remote, local_path
 from calibtool.data.predictions import SOFT, Predictions
 from calibtool.data.unit import unit_of
 from calibtool.errors import InputError, NoScoresError, UsageError, near
+from calibtool.types import Array
 
 
 def open_table(path: str | Path, choice: Choice | None = None) -> Reader:
@@ -84,21 +85,15 @@ def source_of(
         raise InputError(message) from error
     if choice.drop_missing:
         table.optional = frozenset(roles.columns())
-    labels, tied = None, None
-    if choice.labels_file and choice.id:
-        tied = joined(choice, table, open_table)
-        table.notes = (*table.notes, *stray(tied, table))
-        if tied.labels.dtype.kind == "U" and len(roles.values) > 1 and not roles.class_names:
-            roles = replace(roles, class_names=roles.values)
-    elif choice.labels_file:
-        side = open_table(choice.labels_file, Choice(max_unpacked=choice.max_unpacked))
-        if len(side.columns) != 1:
-            raise UsageError(
-                f"--labels-file {choice.labels_file}: expected a single array (npy), or --id "
-                "COLUMN, by which rows and labels are joined"
-            )
-        name = next(iter(side.columns))
-        labels = next(side.blocks([name], max(side.rows, 1)), {name: None})[name]
+    labels, tied = _from_elsewhere(table, choice)
+    text = tied is not None and tied.labels.dtype.kind == "U"
+    if text and len(roles.values) > 1 and not roles.class_names:
+        roles = replace(roles, class_names=roles.values)
+    if choice.ignore and not (roles.labels or tied):
+        raise UsageError(
+            f"--ignore: {table.source}: there are no labels beside the scores by which to leave "
+            "rows out; name them with --labels KEY, or join them with --labels-file FILE and --id"
+        )
     for name in () if choice.cut_points else extra:
         if name not in table.columns:
             raise InputError(f"{table.source}: there is no column {name!r}")
@@ -111,6 +106,24 @@ def source_of(
     plain = replace(source, extra=())
     at = Choice(probs=PROBS, labels=LABELS, filter=choice.filter)
     return source_of(CutPointTable(plain), at, need_labels=need_labels, extra=extra)
+
+
+def _from_elsewhere(table: Reader, choice: Choice) -> tuple[Array | None, Joined | None]:
+    """Return the labels of `choice.labels_file`, in the order of the rows or by their id."""
+    if not choice.labels_file:
+        return None, None
+    if choice.id:
+        tied = joined(choice, table, open_table)
+        table.notes = (*table.notes, *stray(tied, table))
+        return None, tied
+    side = open_table(choice.labels_file, Choice(max_unpacked=choice.max_unpacked))
+    if len(side.columns) != 1:
+        raise UsageError(
+            f"--labels-file {choice.labels_file}: expected a single array (npy), or --id "
+            "COLUMN, by which rows and labels are joined"
+        )
+    name = next(iter(side.columns))
+    return next(side.blocks([name], max(side.rows, 1)), {name: None})[name], None
 
 
 def _accuracy(table: Reader) -> list[str]:

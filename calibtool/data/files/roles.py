@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from calibtool.data.files.reader import UNKNOWN, Column, Reader
@@ -202,9 +202,10 @@ def _typed(table: Reader, roles: Roles) -> Roles:
 
     Raises InputError.
     """
-    alone = len(roles.values) == 1 and roles.kind != "confidence"
-    for name in roles.values:
-        _require_type(table, name, roles.kind, *(_ROWS if alone else _NUMBERS))
+    if roles.kind == "confidence":
+        _require_type(table, roles.values[0], roles.kind, *_NUMBERS)
+    else:
+        require_numbers(table, roles.values, roles.kind)
     if roles.labels:
         _require_type(table, roles.labels, "labels", *(_NAMES if roles.predictions else _LABELS))
     if roles.predictions:
@@ -213,6 +214,17 @@ def _typed(table: Reader, roles: Roles) -> Roles:
         if number:
             _require_type(table, number, role, *_NUMBERS)
     return roles
+
+
+def require_numbers(table: Reader, names: Sequence[str], role: str) -> None:
+    """Raise InputError if a column cannot hold a number per row, or, alone, a list of them."""
+    for name in names:
+        _require_type(table, name, role, *(_ROWS if len(names) == 1 else _NUMBERS))
+
+
+def single(columns: Mapping[str, Column], names: Iterable[str]) -> bool:
+    """Return whether each of the columns can hold a number, or a name, per row."""
+    return all(columns[name].family in _NAMES[0] for name in names)
 
 
 def _require_type(

@@ -10,7 +10,7 @@ import numpy as np
 
 from calibtool.data import written
 from calibtool.data.files.reader import Column, Reader, side_by_side
-from calibtool.data.files.roles import Choice, named, per_class, values_of
+from calibtool.data.files.roles import Choice, named, per_class, single, values_of
 from calibtool.data.files.several_table import SeveralTable
 from calibtool.data.files.soft_labels import SoftLabelTable
 from calibtool.data.files.unfolding import LABELS, Unfolding, dense
@@ -118,6 +118,9 @@ def of_arrays(role: str, values: Array, labels: Array, choice: Choice) -> Unfold
 def _dense(
     source: str, choice: Choice, role: str, values: Column, target: Column | None
 ) -> Unfolding:
+    if 0 in values.shape[1:]:
+        size = " x ".join(map(str, values.shape))
+        raise InputError(f"{source}: {values.name}: a row of {size} holds no predictions")
     if target is not None and target.shape == values.shape:  # one score for each position
         return Unfolding(
             role, (values.name,), (target.name,), values.shape[1:], ignore=choice.ignore
@@ -161,6 +164,8 @@ def _labels(
 
 def _alike(columns: Mapping[str, Column], names: Sequence[str], labels: Sequence[str]) -> bool:
     """Return whether scores and labels may be of one shape, as far as headers tell."""
+    if not all(len(each) == 1 or single(columns, each) for each in (names, labels)):
+        return False
     if len(labels) > 1:
         return len(labels) == len(names)
     label = columns[labels[0]]

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool.data.files.reader import Column, Reader, side_by_side
-from calibtool.data.files.roles import Choice, by_option, named, values_of
+from calibtool.data.files.roles import Choice, by_option, named, require_numbers, values_of
 from calibtool.data.files.unfolded import UnfoldedTable
 from calibtool.data.predictions import SOFT
 from calibtool.data.unit import Unit
@@ -36,9 +36,16 @@ class SoftLabelTable(UnfoldedTable):
             raise UsageError(
                 "--soft-labels takes the place of --labels, and needs the scores of all classes"
             )
+        if choice.ignore:
+            raise UsageError(
+                "--ignore leaves out rows by their label, and soft labels are several; leave out "
+                "rows with --filter"
+            )
         self.role, self.values = kind, values
         key = choice.soft_labels
         self.shares, _ = by_option(table.source, table.columns, "probs", key, levels=True)
+        require_numbers(table, values, kind)
+        require_numbers(table, self.shares, "soft-labels")
         self.weights = named(table.source, table.columns, "weights", choice.weights)
         self.names = choice.classes or suffixes
         self.per = self._width(values)
@@ -121,7 +128,8 @@ class SoftLabelTable(UnfoldedTable):
             source=file, values=self.shares[0], numbers=numbers, locate=self.table.locate
         )
         votes = numeric(side_by_side(block, self.shares), self.shares[0], place).astype(np.float64)
-        sums = votes.sum(axis=1)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused with its row
+            sums = votes.sum(axis=1)
         bad = ~np.isfinite(sums) | (votes < 0).any(axis=1) | (sums <= 0)
         if bad.any():
             raise place.first(

@@ -206,6 +206,10 @@ def _table(columns: Columns, nulls: Columns, names: Names, label: str) -> Any:
         if array.ndim == 2:
             flat = pa.array(np.ascontiguousarray(array).ravel())
             gap = pa.array(nulls[name]) if name in nulls else None
+            if not array.shape[1]:  # no value in any list, whose fixed number Arrow wants above 0
+                empty: list[list[float]] = [[] for _ in array]
+                arrays[name] = pa.array(empty, pa.list_(flat.type), mask=nulls.get(name))
+                continue
             arrays[name] = pa.FixedSizeListArray.from_arrays(flat, array.shape[1], mask=gap)
         elif name == label and names:
             codes = pa.array(array.astype(np.int32))
