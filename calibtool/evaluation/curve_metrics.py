@@ -337,18 +337,20 @@ class CurveMetrics:
             )
             for name in errors
         }
-        shifts = self._shifts(np.array(noise))
-        return {name: self._raised(name, found[name], shifts) for name in errors}
+        drift, shifts = self._shifts(np.array(noise))
+        return {name: self._raised(name, found[name], drift, shifts) for name in errors}
 
-    def _shifts(self, noise: Array) -> Array:
-        """Return how far all scores of each problem may be off, (problems,) (`intervals.shift`)."""
+    def _shifts(self, noise: Array) -> tuple[shift.Drift | None, Array]:
+        """Return the shifts of the only problem, or None, and how far all scores of each problem
+        may be off, (problems,) (`intervals.shift`)."""
         every = [fine.cells for fine in self.problems.fine]
         gap = np.array([float((c.y - c.p).sum() / c.total) for c in every])
         centres = [np.clip(c.centres(), 0, 1) for c in every]
         rows = [self.problems.informative(index) for index in range(len(every))]
         level = self.settings.level
         if len(every) == 1:
-            return np.array([shift.largest(centres[0], rows[0], float(gap[0]), level)])
+            drift = shift.ends(centres[0], rows[0], float(gap[0]), level)
+            return drift, np.array([drift.largest])
 
         def deviation(shifts: Array) -> Array:
             """Return the standard deviation of each problem's mean gap under shifts."""
@@ -357,18 +359,22 @@ class CurveMetrics:
             return np.sqrt(variance) / np.array([n.sum() for n in rows])
 
         still = np.maximum(deviation(np.zeros(len(every))), 1e-12)
-        return shift.largest_of_many(
+        return None, shift.largest_of_many(
             gap, noise, lambda s: deviation(s) / still, self.problems.combine, level
         )
 
-    def _raised(self, name: str, found: inversion.Inverted, shifts: Array) -> inversion.Inverted:
+    def _raised(
+        self, name: str, found: inversion.Inverted, drift: shift.Drift | None, shifts: Array
+    ) -> inversion.Inverted:
         """Return an interval that reaches what the metric is if all scores are off by a shift."""
         values = [
             self._settled[name, index].of_shift(fine.cells, float(by))
             for index, (fine, by) in enumerate(zip(self.problems.fine, shifts, strict=True))
         ]
         reach = float(self.problems.combine(np.array(values)))
-        return found._replace(high=max(found.high, reach))
+        if drift is not None and reach != drift.largest:
+            drift = None  # a shift is not what it is, but what its square is, say
+        return found._replace(high=max(found.high, reach), drift=drift)
 
     def _values(
         self, cells: Iterable[Cells], names: Iterable[str], *, truth: bool = False

@@ -31,6 +31,7 @@ import numpy as np
 
 from calibtool.intervals.observed import Observed
 from calibtool.intervals.root import root
+from calibtool.intervals.shift import Drift
 from calibtool.intervals.single_bins import outcomes, shrunk
 from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
@@ -57,6 +58,8 @@ class Inverted(NamedTuple):
 
     `shape` is how far the estimates of a concentrated and of a spread error are apart, between
     which `corrected` lies; 0 where the error's shape does not matter, or is not looked at.
+    `drift` is the mean gap of the same rows, if the error is never below it and may be no more
+    than that; None where it is none of one score a row, or is not looked at.
     """
 
     low: float
@@ -64,6 +67,7 @@ class Inverted(NamedTuple):
     corrected: float
     p_value: float
     shape: float = 0.0
+    drift: Drift | None = None
 
 
 def concentrated(z: Array, u: float) -> Array:
