@@ -150,11 +150,11 @@ def _shifted(before: Inverted, after: Inverted, deviate: float, known: float) ->
     """
     if before.drift is None or after.drift is None:
         return []
+    drifts = ((before, before.drift, -1), (after, after.drift, 1))
     z = np.linspace(-deviate, deviate, _ANGLES)
     change = np.full(len(z), after.corrected - before.corrected)
     kept = np.ones(len(z), bool)
-    for error, sign in ((before, -1), (after, 1)):
-        low, seen, high = error.drift
+    for error, (low, seen, high), sign in drifts:
         gap = np.abs(seen + np.where(z < 0, seen - low, high - seen) / known * z)
         least, most = _curve(error, np.array([-deviate, deviate]), known).tolist()
         kept &= (least <= gap) & (gap <= most)

@@ -96,6 +96,43 @@ def ends(score: Array, rows: Array, gap: float, level: float) -> Drift:
     return Drift(min(low, gap), gap, max(high, gap))
 
 
+def of_odds(score: Array, rows: Array, outcome: Array, level: float) -> list[Array]:
+    """Return the outcome rates of the largest shifts of all log odds that are not refuted, (C,)
+    each: one downwards, one upwards.
+
+    Where scores span orders of magnitude, rates are off by a factor rather than by an amount. A
+    mean of squared gaps is then that of the largest scores, of which the mean gap says little. So a
+    shift is refuted by what it gains: the Brier score of the scores less that of the shifted rates
+    is in proportion to the sum of (2 y - s - q)(q - s). If q is true, the chance of a gain as low
+    as the observed one is the normal one, and has to be at least the interval's tail.
+
+    Args:
+        score, rows: those of `largest`.
+        outcome: (C,) mean outcome of each cell.
+        level: of the interval whose upper end the shifts make.
+
+    >>> cells = np.array([0.5]), np.array([400.0]), np.array([0.5])
+    >>> [rate.round(2).tolist() for rate in of_odds(*cells, 0.95)]
+    [[0.45], [0.55]]
+    """
+    inside = np.clip(score, 1e-12, 1 - 1e-12)
+    odds, tail = np.log(inside / (1 - inside)), (1 - level) / 2
+
+    def rates(t: float) -> Array:
+        return np.asarray(np.where(inside == score, 1 / (1 + np.exp(-odds - t)), score))
+
+    def kept(t: float) -> bool:
+        q = rates(t)
+        push = rows * (q - score)
+        spread = float(push * (q - score) @ (q * (1 - q)))
+        # the chance of a gain as low as the observed one
+        z = float(push @ (q - outcome)) / math.sqrt(max(spread, 1e-300))
+        return math.erfc(z / math.sqrt(2)) / 2 >= tail
+
+    down, up = _last(lambda t: kept(-t), 0.0, _FAR), _last(kept, 0.0, _FAR)
+    return [rates(-down), rates(up)]
+
+
 def _as_far(observed: float, mean: float, variance: float, *, above: bool) -> float:
     """Return the probability that a count of this mean and variance is at most (or, if `above`, at
     least) the observed one.
