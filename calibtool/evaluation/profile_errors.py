@@ -38,6 +38,7 @@ class ProfileErrors:
         rows: float,
         settings: Settings,
         count: Callable[[], Array] | None = None,
+        null: Callable[[], Array] | None = None,
     ) -> None:
         """Take a profile.
 
@@ -47,9 +48,11 @@ class ProfileErrors:
             rows: the number of equally weighted rows that would be as informative.
             settings: how errors are measured.
             count: returns the same number for each bin; None where it is `rows` times the mass.
+            null: draws the gaps of perfectly calibrated rows, (R, ...); None of many rows, and
+                where rows are not at hand (`perfect`).
         """
         self.seen, self.gap, self.mass, self.rows = seen, gap, mass, rows
-        self.settings, self.count = settings, count
+        self.settings, self.count, self.null = settings, count, null
         self._inversion: Inversion | None = None
         self._own: dict[str, Inverted] = {}
 
@@ -174,6 +177,7 @@ class ProfileErrors:
                 level=self.settings.level,
                 seed=draws.seed,
                 threads=self.settings.threads,
+                null=self.null,
             )
         return self._inversion
 

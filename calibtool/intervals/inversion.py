@@ -124,6 +124,7 @@ class Inversion:
         level: float,
         seed: int,
         threads: int = 1,
+        null: Callable[[], Array] | None = None,
     ) -> None:
         """Take the noise from the replicates.
 
@@ -135,7 +136,10 @@ class Inversion:
             level: of the interval, between 0 and 1.
             seed: of the normal draws that make up missing noise.
             threads: the number of pieces worked on at a time; changes no digit.
+            null: draws the gaps of perfectly calibrated rows, (R, ...); None: they are made of the
+                noise.
         """
+        self.drawn_null = null
         self.gap, self.mass, self.threads = gap, mass, threads
         self.tail = (1 - level) / 2
         self.count = count
@@ -164,6 +168,8 @@ class Inversion:
         Outcomes of coordinates with few rows or rare outcomes are binomial. A discrete error is
         sensitive to that: debiased norms take a bin without any positive outcome as free of noise.
         """
+        if self.drawn_null is not None:
+            return self.drawn_null()
         observed = self.observed
         drawn = self.noise * observed.spread(np.zeros_like(observed.delta)).astype(self.noise.dtype)
         few = self.few
