@@ -17,6 +17,7 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
 from calibtool.evaluation.measurement import effective_rows, rows_by_bin
+from calibtool.evaluation.perfect import Null, drawn_labels, few, of_labels, of_scores
 from calibtool.evaluation.unseen_classes import UnseenOfClasses, unseen_of_classes
 from calibtool.intervals import unseen
 from calibtool.intervals.binomial import quantiles
@@ -209,6 +210,27 @@ class RowProblems:
         at = np.arange(len(where)) if problem.rows is None else problem.rows
         return drawn_sums(at, where, size, columns, draws, threads)
 
+    def null(self, edges: Sequence[Array], bins: int, draws: Draws) -> Null:
+        """Return what draws the gaps of each problem's bins under perfect calibration, (R,
+        problems, bins); None of many rows.
+
+        Args:
+            edges: the upper edges of each problem's bins.
+            bins: how many there are in the result.
+            draws: the replicates.
+        """
+        if not few(draws):
+            return None
+        if self.view == "class":
+            assert self._probs is not None
+            probs = self._probs
+            wheres = [locate(probs[:, k], of_class) for k, of_class in enumerate(edges)]
+            return lambda: of_labels(probs, wheres, bins, self.weights, draws)
+        every = [self.problem(k) for k in range(len(self))]
+        pairs = zip(every, edges, strict=True)
+        rows = [(each.score, locate(each.score, ends), each.weights) for each, ends in pairs]
+        return lambda: of_scores(rows, bins, draws)
+
     def unseen_rows(self, draws: Draws) -> list[UnseenOfClasses] | None:
         """Return the kinds of row that was not seen, of the class view; None without rows."""
         assert self._probs is not None
@@ -307,7 +329,9 @@ class RowProblems:
             for at, where, chance in self._chances(s):
                 cumulated = np.cumsum(chance, axis=1)
                 key = (at.start // _ROWS, group.start // GROUP)
-                label = _drawn(cumulated, generator(Stream.LABELS, draws.seed, *key), count)
+                rng = generator(Stream.LABELS, draws.seed, *key)
+                uniform = rng.random((len(chance), count), np.float32)
+                label = drawn_labels(cumulated, uniform).astype(np.int64)
                 flat = label * size + np.take_along_axis(where, label, 1) + offset
                 repeated = None if weights is None else np.repeat(weights[at], count)
                 sums = np.bincount(flat.ravel(), repeated, count * classes * size)
@@ -347,17 +371,3 @@ class RowProblems:
         for k, fine in enumerate(self.fine):
             gaps[k, : len(fine.cells.at)] = fine.moved(s)
         return gaps
-
-
-def _drawn(cumulated: Array, rng: np.random.Generator, count: int) -> Array:
-    """Return `count` labels per row, (rows, count), by cumulated probabilities, (rows, classes)."""
-    rows, classes = cumulated.shape
-    uniform = rng.random((rows, count), dtype=np.float32)
-    if classes > 64:  # a comparison per class would cost more than a binary search per row
-        pairs = zip(cumulated, uniform, strict=True)
-        labels = [np.searchsorted(row, drawn, side="right") for row, drawn in pairs]
-        return np.minimum(np.array(labels), classes - 1)  # a sum may end just below 1
-    label = np.zeros((rows, count), np.int64)
-    for k in range(classes - 1):
-        label += uniform >= cumulated[:, k : k + 1]
-    return label

@@ -16,6 +16,7 @@ from calibtool.evaluation.measurement import (
     rows_by_bin,
 )
 from calibtool.evaluation.one_vs_rest import OneVsRest
+from calibtool.evaluation.perfect import Null, few, of_scores
 from calibtool.evaluation.plan import ColumnPlan
 from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
 from calibtool.intervals.draws import EXACT_ROWS, drawn_sums
@@ -69,18 +70,28 @@ class BinnedErrors:
                 shares = sums[:, at] / sums[:, :1]
                 # on their grid, sums of a bin that a replicate leaves empty may end just below 0
                 gap, mass = shares[:, :bins], np.maximum(shares[:, bins:], 0)
-                return self._errors(seen, gap, mass, locate(score, edges))
+                return self._errors(seen, gap, mass, score, locate(score, edges))
 
             return self.shared.take(key, make).measure(spec, value, [edges])
 
         return finish
 
-    def _errors(self, seen: Profile, gap: Array, mass: Array, where: Array) -> ProfileErrors:
+    def _errors(
+        self, seen: Profile, gap: Array, mass: Array, score: Array, where: Array
+    ) -> ProfileErrors:
         """Return the errors of a profile with these replicates; `where` is the bin of each row."""
         weights = self.rows.weights
         count = None if weights is None else lambda: rows_by_bin(where, weights, seen.mass.size)
-        rows = effective_rows(seen.rows, weights)
-        return ProfileErrors(seen, gap, mass, rows, self.plan.settings, count)
+        rows, settings = effective_rows(seen.rows, weights), self.plan.settings
+        null = self._null(score, where, seen.mass.size)
+        return ProfileErrors(seen, gap, mass, rows, settings, count, null)
+
+    def _null(self, score: Array, where: Array, bins: int) -> Null:
+        """Return what draws the gaps of perfectly calibrated rows, (R, bins), of few rows."""
+        draws, weights = self.plan.settings.draws, self.rows.weights
+        if draws is None or not few(draws):
+            return None
+        return lambda: of_scores([(score, where, weights)], bins, draws)[:, 0]
 
     @property
     def _draws_units(self) -> bool:
@@ -112,7 +123,7 @@ class BinnedErrors:
             total = n.sum(axis=1, keepdims=True)
             some = total[:, 0] > 0
             gap, share = r[some] / total[some], np.maximum(n[some] / total[some], 0)
-            return self._errors(seen, gap, share, where)
+            return self._errors(seen, gap, share, score, where)
 
         def finish(sums: Sums) -> Measurement:
             if settings.draws is None:
@@ -147,7 +158,7 @@ def of_classes(
         )
         rows = effective_rows(seen.rows, view.weights)
         count = None if view.weights is None else lambda: view.rows_by_bin(edges)
-        return ProfileErrors(seen, gap, mass, rows, settings, count)
+        return ProfileErrors(seen, gap, mass, rows, settings, count, view.null(edges))
 
     def finish(sums: Sums) -> Measurement:
         if view.draws is None:
@@ -195,7 +206,8 @@ def of_problems(
 
         rows = problems.rows()
         weighted = None if problems.weights is None else count
-        return ProfileErrors(seen, gap[some], mass[some], rows, settings, weighted)
+        null = problems.null(edges, bins, draws)
+        return ProfileErrors(seen, gap[some], mass[some], rows, settings, weighted, null)
 
     def finish(sums: Sums) -> Measurement:
         if settings.draws is None:

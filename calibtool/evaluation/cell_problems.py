@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.fine_cells import FINE, Fine, cut
+from calibtool.evaluation.perfect import Null
 from calibtool.evaluation.unseen_classes import UnseenOfClasses
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.streams import Stream, generator
@@ -44,6 +45,11 @@ class CellProblems(RowProblems):
     def exact(self, index: int) -> Cells:
         """Return a problem's cells, as fine as the summary keeps them."""
         return self._cells[index]
+
+    def null(self, edges: Sequence[Array], bins: int, draws: Draws) -> Null:
+        """Return None: cells do not know single rows."""
+        del edges, bins, draws
+        return None
 
     def unseen_rows(self, draws: Draws) -> list[UnseenOfClasses] | None:
         """Return None: of several classes, cells do not know which rows they share."""

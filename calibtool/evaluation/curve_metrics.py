@@ -10,6 +10,7 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.curve_shifts import CurveShifts
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_cells import (
     UnseenCell,
@@ -23,7 +24,7 @@ from calibtool.evaluation.unseen_cells import (
 )
 from calibtool.evaluation.unseen_classes import of_classes
 from calibtool.evaluation.unseen_rows import with_ends
-from calibtool.intervals import candidates, inversion, shift, unseen
+from calibtool.intervals import candidates, inversion, unseen
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
@@ -337,38 +338,10 @@ class CurveMetrics:
             )
             for name in errors
         }
-        shifts = self._shifts(np.array(noise))
-        return {name: self._raised(name, found[name], shifts) for name in errors}
-
-    def _shifts(self, noise: Array) -> Array:
-        """Return how far all scores of each problem may be off, (problems,) (`intervals.shift`)."""
-        every = [fine.cells for fine in self.problems.fine]
-        gap = np.array([float((c.y - c.p).sum() / c.total) for c in every])
-        centres = [np.clip(c.centres(), 0, 1) for c in every]
-        rows = [self.problems.informative(index) for index in range(len(every))]
-        level = self.settings.level
-        if len(every) == 1:
-            return np.array([shift.largest(centres[0], rows[0], float(gap[0]), level)])
-
-        def deviation(shifts: Array) -> Array:
-            """Return the standard deviation of each problem's mean gap under shifts."""
-            moved = [np.clip(c + by, 0, 1) for c, by in zip(centres, shifts, strict=True)]
-            variance = [n @ (q * (1 - q)) for n, q in zip(rows, moved, strict=True)]
-            return np.sqrt(variance) / np.array([n.sum() for n in rows])
-
-        still = np.maximum(deviation(np.zeros(len(every))), 1e-12)
-        return shift.largest_of_many(
-            gap, noise, lambda s: deviation(s) / still, self.problems.combine, level
-        )
-
-    def _raised(self, name: str, found: inversion.Inverted, shifts: Array) -> inversion.Inverted:
-        """Return an interval that reaches what the metric is if all scores are off by a shift."""
-        values = [
-            self._settled[name, index].of_shift(fine.cells, float(by))
-            for index, (fine, by) in enumerate(zip(self.problems.fine, shifts, strict=True))
-        ]
-        reach = float(self.problems.combine(np.array(values)))
-        return found._replace(high=max(found.high, reach))
+        shifts = CurveShifts(self.problems, np.array(noise), self.settings.level)
+        count = range(len(self.problems))
+        settled = {name: [self._settled[name, index] for index in count] for name in errors}
+        return {name: shifts.raised(settled[name], found[name]) for name in errors}
 
     def _values(
         self, cells: Iterable[Cells], names: Iterable[str], *, truth: bool = False

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from calibtool.intervals import inversion
+from calibtool.intervals.observed import Observed
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
@@ -47,12 +48,12 @@ class Fine:
     @property
     def gap(self) -> Array:
         """The smoothed gap of each cell, (C,)."""
-        return self._smoothed[0]
+        return self._smoothed.delta
 
     @cached_property
-    def _smoothed(self) -> tuple[Array, Array]:
-        """The gap as a curve over the cells, smoothed by a normal kernel (local means), and its
-        standard deviation: (C,) each.
+    def _smoothed(self) -> Observed:
+        """The gap as a curve over the cells, smoothed by a normal kernel (local means): observed
+        in (C,) windows of as many rows as are as informative.
 
         Distance is the share of the information between two cells, so that the kernel is wide where
         there are few rows. Its width falls with the number of rows as rows**-0.2, the rate that
@@ -65,10 +66,10 @@ class Fine:
         width = 0.3 * max(float((n * self.rows_per_weight).sum()), 10.0) ** -0.2
         kernel = np.exp(-(((rank[:, None] - rank) / width) ** 2) / 2)
         mass = kernel @ n
-        gap = np.asarray(kernel @ (self.cells.y - self.cells.p) / mass)
-        rate = np.clip(self.cells.centres() + gap, 0, 1)
-        variance = kernel**2 @ (n * rate * (1 - rate) / np.maximum(self.rows_per_weight, 1e-300))
-        return gap, np.sqrt(variance) / mass
+        score = np.clip(kernel @ self.cells.p / mass, 0, 1)
+        gap = kernel @ (self.cells.y - self.cells.p)
+        squares = kernel**2 @ (n / np.maximum(self.rows_per_weight, 1e-300))
+        return Observed(gap, mass, score, mass**2 / squares)
 
     def places(self, count: int) -> Array:
         """Return the place of each cell, (C,), among about `count` stretches of equal information:
@@ -95,14 +96,13 @@ class Fine:
         may lie behind the observed gap, those whose error is concentrated are the smallest, since
         noise adds most where there is no gap. Beyond 1, all gaps grow alike.
         """
-        gap, deviation = self._smoothed
+        seen = self._smoothed
         # without any observed gap there is no direction: candidates pull the scores towards 1/2
-        if np.abs(gap).max() < 1e-9:
+        if np.abs(seen.delta).max() < 1e-9:
             return np.asarray(s * 0.01 * (0.5 - self.cells.centres()))
         if not 0 < s < 1:
-            return s * gap
-        unit = np.maximum(deviation, 1e-3 * deviation.max() + 1e-12)
-        return unit * inversion.concentrated(gap / unit, 1 - s)
+            return s * seen.delta
+        return np.asarray(seen.step * inversion.concentrated(seen.z, 1 - s))
 
 
 def cut(cells: Cells, count: int) -> Array:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibtool.evaluation.perfect import Null, few, of_labels
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells, locate
 from calibtool.parallel import ordered
@@ -110,6 +111,25 @@ class OneVsRest:
             tick(done / len(draws.groups))
         some = np.isfinite(mass[:, 0, 0])  # with a few rows, a replicate may draw none of them
         return (gap, mass) if some.all() else (gap[some], mass[some])
+
+    def null(self, edges: Array) -> Null:
+        """Return what draws the gaps of every class under perfect calibration, (R, K, M); None of
+        many rows.
+
+        What a row leaves to the entries that are not kept is shared out among its other classes
+        like the sums of these.
+        """
+        draws = self.draws
+        if draws is None or not few(draws):
+            return None
+        probs = np.broadcast_to(self.low, (len(self.labels), len(self.low))).copy()
+        probs[self.row, self.index] = 0
+        left = 1 - np.bincount(self.row, self.value, len(probs))
+        probs *= (np.maximum(left, 0) / np.maximum(probs.sum(axis=1), 1e-300))[:, None]
+        probs[self.row, self.index] = self.value
+        wheres = np.zeros(probs.shape, np.int64)
+        wheres[self.row, self.index] = locate(self.value, edges)
+        return lambda: of_labels(probs, list(wheres.T), len(edges), self.weights, draws)
 
     def _weight(self) -> Array:
         return np.ones(len(self.labels)) if self.weights is None else self.weights

@@ -38,6 +38,7 @@ class ProfileErrors:
         rows: float,
         settings: Settings,
         count: Callable[[], Array] | None = None,
+        null: Callable[[], Array] | None = None,
     ) -> None:
         """Take a profile.
 
@@ -47,9 +48,11 @@ class ProfileErrors:
             rows: the number of equally weighted rows that would be as informative.
             settings: how errors are measured.
             count: returns the same number for each bin; None where it is `rows` times the mass.
+            null: draws the gaps of perfectly calibrated rows, (R, ...); None of many rows, and
+                where rows are not at hand (`perfect`).
         """
         self.seen, self.gap, self.mass, self.rows = seen, gap, mass, rows
-        self.settings, self.count = settings, count
+        self.settings, self.count, self.null = settings, count, null
         self._inversion: Inversion | None = None
         self._own: dict[str, Inverted] = {}
 
@@ -100,25 +103,40 @@ class ProfileErrors:
                 band=band,
             )
             if spec.norm in (*NORMS_OF_ALL, ""):
-                own = own._replace(high=max(own.high, self._shift))
+                drift = self._drift
+                reach = self._shift if drift is None else drift.largest
+                own = own._replace(high=max(own.high, reach), drift=drift)
             self._own[key] = own
         return self._own[key]
 
     @cached_property
-    def _shift(self) -> float:
-        """The largest shift of all scores that the mean gap does not refute: an error that sums all
-        gaps is never below the mean gap.
+    def _shiftable(self) -> tuple[Array, Array, Array, Array]:
+        """Gap, mass, score and number of rows of what may be shifted: of two classes, both are
+        shifted by as much, and either shows the same."""
+        seen = self.seen
+        score = np.clip(np.asarray(seen.score), 0, 1)
+        parts = (seen.gap, seen.mass, score, np.asarray(self.inversion.count))
+        gap, mass, score, count = (x[1] for x in parts) if self.inversion.twins else parts
+        return gap, mass, score, count
 
-        Of two classes, both are shifted by as much. Of more, shifts of several are seldom as large
-        as that at once; but where few rows are expected to surprise, each class counts.
+    @cached_property
+    def _drift(self) -> shift.Drift | None:
+        """The shifts of all scores that the mean gap does not refute: an error that sums all gaps
+        is never below the mean gap. None of more than two classes."""
+        gap, mass, score, count = self._shiftable
+        if not np.isclose(mass.sum(), 1):
+            return None
+        return shift.ends(score.ravel(), count.ravel(), float(gap.sum()), self.settings.level)
+
+    @cached_property
+    def _shift(self) -> float:
+        """The largest shift of several classes that the mean gaps do not refute.
+
+        Shifts of several are seldom as large as those of each at once; but where few rows are
+        expected to surprise, each class counts.
         """
-        seen, count = self.seen, np.asarray(self.inversion.count)
-        gap, mass, score = seen.gap, seen.mass, np.clip(np.asarray(seen.score), 0, 1)
-        if self.inversion.twins:  # either class shows the same
-            gap, mass, score, count = gap[1], mass[1], score[1], count[1]
+        gap, mass, score, count = self._shiftable
         level = self.settings.level
-        if np.isclose(mass.sum(), 1):
-            return shift.largest(score.ravel(), count.ravel(), float(gap.sum()), level)
         if len(mass) > 2 and float((count * np.minimum(score, 1 - score)).sum()) >= 2 * MANY:
             return 0.0
         share = np.maximum(mass.sum(axis=-1), 1e-300)  # of the rows that a threshold leaves
@@ -159,6 +177,7 @@ class ProfileErrors:
                 level=self.settings.level,
                 seed=draws.seed,
                 threads=self.settings.threads,
+                null=self.null,
             )
         return self._inversion
 

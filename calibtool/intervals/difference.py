@@ -45,7 +45,8 @@ def difference(
     the level, in which the deviates are correlated as `_shared` says.
 
     Where an error may be 0, its estimate lies above most of what it may be. The difference then
-    reaches at least to the other error's end: as if this error were 0.
+    reaches at least to the other error's end: as if this error were 0. It also reaches the
+    difference of two errors that are no more than the mean gap (`_shifted`).
 
     Args:
         before, after: the inverted intervals of the two errors, at the same level.
@@ -133,7 +134,32 @@ def _ends(
         high = max(high, high_after)
     if low_after <= 0:
         low = min(low, -high_before)
-    return low - jitter, high + jitter
+    low, high = low - jitter, high + jitter
+    shifted = _shifted(before, after, deviate, known)
+    return min([low, *shifted]), max([high, *shifted])
+
+
+def _shifted(before: Inverted, after: Inverted, deviate: float, known: float) -> list[float]:
+    """Return the changes that are left if each error is no more than its mean gap: where a shift of
+    all scores is all that is wrong, before and after.
+
+    Both mean gaps are off by the same outcomes, so that |gap after| - |gap before| moves from what
+    is seen only where one of them may be of either sign. There, noise moves the two errors in
+    opposite directions, which replicates of an error near 0 do not show. A pair of gaps that an
+    error's interval refutes is left out.
+    """
+    if before.drift is None or after.drift is None:
+        return []
+    drifts = ((before, before.drift, -1), (after, after.drift, 1))
+    z = np.linspace(-deviate, deviate, _ANGLES)
+    change = np.full(len(z), after.corrected - before.corrected)
+    kept = np.ones(len(z), bool)
+    for error, (low, seen, high), sign in drifts:
+        gap = np.abs(seen + np.where(z < 0, seen - low, high - seen) / known * z)
+        least, most = _curve(error, np.array([-deviate, deviate]), known).tolist()
+        kept &= (least <= gap) & (gap <= most)
+        change += sign * (gap - abs(seen))
+    return np.asarray(change[kept]).tolist()
 
 
 def _shared(before: Inverted, after: Inverted, correlation: float) -> float:

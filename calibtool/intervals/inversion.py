@@ -31,6 +31,7 @@ import numpy as np
 
 from calibtool.intervals.observed import Observed
 from calibtool.intervals.root import root
+from calibtool.intervals.shift import Drift
 from calibtool.intervals.single_bins import outcomes, shrunk
 from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
@@ -57,6 +58,8 @@ class Inverted(NamedTuple):
 
     `shape` is how far the estimates of a concentrated and of a spread error are apart, between
     which `corrected` lies; 0 where the error's shape does not matter, or is not looked at.
+    `drift` is the mean gap of the same rows, if the error is never below it and may be no more
+    than that; None where it is none of one score a row, or is not looked at.
     """
 
     low: float
@@ -64,6 +67,7 @@ class Inverted(NamedTuple):
     corrected: float
     p_value: float
     shape: float = 0.0
+    drift: Drift | None = None
 
 
 def concentrated(z: Array, u: float) -> Array:
@@ -120,6 +124,7 @@ class Inversion:
         level: float,
         seed: int,
         threads: int = 1,
+        null: Callable[[], Array] | None = None,
     ) -> None:
         """Take the noise from the replicates.
 
@@ -131,7 +136,10 @@ class Inversion:
             level: of the interval, between 0 and 1.
             seed: of the normal draws that make up missing noise.
             threads: the number of pieces worked on at a time; changes no digit.
+            null: draws the gaps of perfectly calibrated rows, (R, ...); None: they are made of the
+                noise.
         """
+        self.drawn_null = null
         self.gap, self.mass, self.threads = gap, mass, threads
         self.tail = (1 - level) / 2
         self.count = count
@@ -160,6 +168,8 @@ class Inversion:
         Outcomes of coordinates with few rows or rare outcomes are binomial. A discrete error is
         sensitive to that: debiased norms take a bin without any positive outcome as free of noise.
         """
+        if self.drawn_null is not None:
+            return self.drawn_null()
         observed = self.observed
         drawn = self.noise * observed.spread(np.zeros_like(observed.delta)).astype(self.noise.dtype)
         few = self.few

@@ -17,7 +17,7 @@ def raised(error: Inverted, *smaller: Inverted) -> Inverted:
         smaller: those of the smaller errors.
 
     >>> raised(Inverted(0.0, 0.3, 0.1, 0.06), Inverted(0.1, 0.2, 0.15, 0.02))
-    Inverted(low=0.1, high=0.3, corrected=0.15, p_value=0.04, shape=0.0)
+    Inverted(low=0.1, high=0.3, corrected=0.15, p_value=0.04, shape=0.0, drift=None)
     """
     every = (error, *smaller)
     return Inverted(
@@ -26,6 +26,7 @@ def raised(error: Inverted, *smaller: Inverted) -> Inverted:
         max(e.corrected for e in every),
         min(2 * min(e.p_value for e in every), 1.0),
         error.shape,
+        error.drift,
     )
 
 
@@ -33,7 +34,7 @@ def lowered(error: Inverted, larger: Inverted) -> Inverted:
     """Return the interval of an error whose true value is never above that of a larger one.
 
     >>> lowered(Inverted(0.1, 0.3, 0.2, 0.02), Inverted(0.0, 0.25, 0.15, 0.02))
-    Inverted(low=0.0, high=0.25, corrected=0.15, p_value=0.02, shape=0.0)
+    Inverted(low=0.0, high=0.25, corrected=0.15, p_value=0.02, shape=0.0, drift=None)
     """
     low, high = min(error.low, larger.low), min(error.high, larger.high)
     corrected = min(error.corrected, larger.corrected)

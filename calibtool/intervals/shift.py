@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,19 @@ _STEPS = 30  # bisections, to 1e-9 of a score
 # Variance of a number of outcomes beyond which it counts as normal: its skewness is then at most
 # 1 / sqrt(400) = 0.05.
 MANY = 400
+
+
+class Drift(NamedTuple):
+    """The mean gap that all scores may share: outcome - score, the least, the seen and the most."""
+
+    low: float
+    seen: float
+    high: float
+
+    @property
+    def largest(self) -> float:
+        """The largest in either direction."""
+        return max(abs(gap) for gap in self)
 
 
 def largest(score: Array, rows: Array, gap: float, level: float) -> float:
@@ -46,26 +60,77 @@ def largest(score: Array, rows: Array, gap: float, level: float) -> float:
     >>> round(largest(*cells, 0.0, 0.95), 4)
     0.0596
     """
+    return ends(score, rows, gap, level).largest
+
+
+def ends(score: Array, rows: Array, gap: float, level: float) -> Drift:
+    """Return the shifts that a mean gap does not refute, from the lowest to the highest.
+
+    The arguments are those of `largest`.
+
+    >>> cells = np.array([0.5]), np.array([400.0])
+    >>> [round(gap, 3) for gap in ends(*cells, 0.1, 0.95)]
+    [0.05, 0.1, 0.148]
+    """
     total = float(rows.sum())
     if not total > 0:
-        return 0.0
+        return Drift(0.0, 0.0, 0.0)
     tail = (1 - level) / 2
     # the rarer side of outcomes is counted, so that few events are few
     swapped = float(rows @ score) > total / 2
-    rare, gap = (1 - score, -gap) if swapped else (score, gap)
-    observed = float(rows @ rare) + gap * total
-    shifts = [abs(gap)]
-    for sign in (1.0, -1.0):
+    rare, seen = (1 - score, -gap) if swapped else (score, gap)
+    observed = float(rows @ rare) + seen * total
+    found = []
+    for sign in (-1.0, 1.0):
 
         def kept(t: float, sign: float = sign) -> bool:
             rate = np.clip(rare + sign * t, 0, 1)
             mean, variance = float(rows @ rate), float(rows @ (rate * (1 - rate)))
             return _as_far(observed, mean, variance, above=sign < 0) >= tail
 
+        last = _last(kept, 0.0, 1.0) if kept(0.0) else _last(kept, -1.0, 0.0)
         # rates end at 0 and 1: what counts is how far the mean has moved
-        moved = np.clip(rare + sign * _last(kept, 0.0, 1.0), 0, 1) - rare
-        shifts.append(abs(float(rows @ moved)) / total)
-    return max(shifts)
+        moved = np.clip(rare + sign * last, 0, 1) - rare
+        found.append(float(rows @ moved) / total)
+    low, high = (-found[1], -found[0]) if swapped else found
+    return Drift(min(low, gap), gap, max(high, gap))
+
+
+def of_odds(score: Array, rows: Array, outcome: Array, level: float) -> list[Array]:
+    """Return the outcome rates of the largest shifts of all log odds that are not refuted, (C,)
+    each: one downwards, one upwards.
+
+    Where scores span orders of magnitude, rates are off by a factor rather than by an amount. A
+    mean of squared gaps is then that of the largest scores, of which the mean gap says little. So a
+    shift is refuted by what it gains: the Brier score of the scores less that of the shifted rates
+    is in proportion to the sum of (2 y - s - q)(q - s). If q is true, the chance of a gain as low
+    as the observed one is the normal one, and has to be at least the interval's tail.
+
+    Args:
+        score, rows: those of `largest`.
+        outcome: (C,) mean outcome of each cell.
+        level: of the interval whose upper end the shifts make.
+
+    >>> cells = np.array([0.5]), np.array([400.0]), np.array([0.5])
+    >>> [rate.round(2).tolist() for rate in of_odds(*cells, 0.95)]
+    [[0.45], [0.55]]
+    """
+    inside = np.clip(score, 1e-12, 1 - 1e-12)
+    odds, tail = np.log(inside / (1 - inside)), (1 - level) / 2
+
+    def rates(t: float) -> Array:
+        return np.asarray(np.where(inside == score, 1 / (1 + np.exp(-odds - t)), score))
+
+    def kept(t: float) -> bool:
+        q = rates(t)
+        push = rows * (q - score)
+        spread = float(push * (q - score) @ (q * (1 - q)))
+        # the chance of a gain as low as the observed one
+        z = float(push @ (q - outcome)) / math.sqrt(max(spread, 1e-300))
+        return math.erfc(z / math.sqrt(2)) / 2 >= tail
+
+    down, up = _last(lambda t: kept(-t), 0.0, _FAR), _last(kept, 0.0, _FAR)
+    return [rates(-down), rates(up)]
 
 
 def _as_far(observed: float, mean: float, variance: float, *, above: bool) -> float:

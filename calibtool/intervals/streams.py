@@ -31,6 +31,7 @@ class Stream(IntEnum):
     OUTCOMES = 0x5EED0011  # simulated outcomes of fine cells: binary problem
     LABELS = 0x5EED0012  # simulated labels of rows: block of rows, group of replicates
     TWO_FILES = 0x5EED0013  # replicates of metrics of two files
+    PERFECT = 0x5EED0014  # outcomes, or labels, of rows under perfect calibration: problem
 
     # evaluation, from a summary
     CELL_BINS = 0x5EED0021  # bins of a binary problem: problem, cell

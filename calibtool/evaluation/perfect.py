@@ -1,0 +1,96 @@
+"""Profiles under perfect calibration: outcomes are drawn row by row from the scores.
+
+The inverted bootstrap makes binomial outcomes of each bin (`inversion.Inversion.null`), which hang
+together as its noise does. In a few hundred rows that noise is normal where no outcome was seen,
+and no longer knows that a row has one label: an outcome of one class is one less of another. With
+many classes and few rows p-values are then too small. Drawn rows know all of that; there are few
+enough of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from calibtool.intervals.draws import Draws
+from calibtool.intervals.streams import Stream, generator
+from calibtool.types import Array
+
+# Outcomes that are drawn, of all rows in all replicates: with 1,000 replicates, of up to 524 rows,
+# which makes no table a tenth slower. Beyond, bins hold enough rows (benchmarks/null.py).
+MOST = 1 << 19
+# What draws the gaps; None where rows are many, or not at hand.
+Null: TypeAlias = Callable[[], Array] | None
+
+
+def few(draws: Draws) -> bool:
+    """Return whether outcomes can be drawn row by row: there are few, and none hang together."""
+    return draws.cluster is None and draws.rows * draws.replicates <= MOST
+
+
+def of_scores(rows: Sequence[tuple[Array, Array, Array | None]], bins: int, draws: Draws) -> Array:
+    """Return the gaps of problems of different rows, as shares of all weight: (R, problems, bins).
+
+    Args:
+        rows: for each problem, (N,) the chance of an outcome of 1 of each row, its bin, and its
+            weight or None.
+        bins: how many there are.
+        draws: the replicates.
+    """
+    out, total = np.zeros((draws.replicates, len(rows), bins), np.float32), 0.0
+    for k, (score, where, weights) in enumerate(rows):
+        order = np.argsort(where, kind="stable")
+        chance, at = score[order].astype(np.float32), where[order]
+        rng = generator(Stream.PERFECT, draws.seed, k)
+        outcome = rng.random((draws.replicates, len(at)), np.float32) < chance
+        gap = outcome - chance
+        if weights is not None:
+            gap *= weights[order].astype(np.float32)
+        total += float(len(at) if weights is None else weights.sum())
+        starts = np.flatnonzero(np.diff(at, prepend=-1))
+        out[:, k, at[starts]] = np.add.reduceat(gap, starts, axis=1)
+    return out / np.float32(total)
+
+
+def of_labels(
+    probs: Array, wheres: Sequence[Array], bins: int, weights: Array | None, draws: Draws
+) -> Array:
+    """Return the gaps of all classes of the same rows, as shares of all weight: (R, K, bins).
+
+    Args:
+        probs: (N, K) each row's probabilities.
+        wheres: (N,) the bin of each row in the problem of each class.
+        bins: how many there are.
+        weights: (N,) or None.
+        draws: the replicates.
+    """
+    (rows, classes), count = probs.shape, draws.replicates
+    size = classes * bins
+    # one draw per row: the label's cell has an outcome, all other cells of the row have none
+    uniform = generator(Stream.PERFECT, draws.seed, 0).random((count, rows), np.float32)
+    label = drawn_labels(np.cumsum(probs, axis=1).astype(np.float32), uniform.T).T
+    where = np.stack(wheres, axis=1) + np.arange(classes) * bins
+    at = where.ravel()[label + np.arange(rows) * classes]
+    at += np.arange(count)[:, None] * size
+    mass = np.ones(rows) if weights is None else weights
+    repeated = None if weights is None else np.tile(mass, count)
+    hits = np.bincount(at.ravel(), repeated, count * size).reshape(count, size)
+    mean = np.bincount(where.ravel(), (probs * mass[:, None]).ravel(), size)
+    return np.asarray(((hits - mean) / mass.sum()).reshape(count, classes, bins), np.float32)
+
+
+def drawn_labels(cumulated: Array, uniform: Array) -> Array:
+    """Return drawn labels, (rows, draws), by cumulated probabilities, (rows, classes), and uniform
+    variables, (rows, draws)."""
+    classes = cumulated.shape[1]
+    if classes > 64:  # a comparison per class would cost more than a binary search per row
+        pairs = zip(cumulated, uniform, strict=True)
+        labels = [np.searchsorted(row, drawn, side="right") for row, drawn in pairs]
+        return np.minimum(np.array(labels), classes - 1)  # a sum may end just below 1
+    drawn = uniform.T  # rows last, as they are in memory where that is faster
+    label = np.zeros(drawn.shape, np.uint8)
+    for of_class in cumulated.T[:-1]:
+        label += drawn >= of_class
+    return label.T
