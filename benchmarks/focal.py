@@ -54,7 +54,11 @@ LATER = (
     *("mmce", "mmce-weighted", "mmce-weighted(divided=1)", SEARCHED),
 )
 GAMMAS = (0.0, 1.0, 2.0, 3.0, 5.0)  # in two folds, to halve the time
-DRAWN = ("cross-entropy", "focal", "label-smoothing", "brier")  # by focal_figures.py
+DRAWN = {  # by focal_figures.py
+    (name, loss)
+    for name in ("fashion", "debian")
+    for loss in ("cross-entropy", "focal", "label-smoothing", "brier")
+}
 SEARCHES = ("fashion", "fashion-short")  # a search is ten trainings
 DIGITS = 5
 KEPT = (
@@ -82,18 +86,18 @@ FASHION = Setup(
 )
 SETUPS = {
     "fashion": FASHION,
-    "debian": Setup(
-        "debian.npz",
-        "text-bag(buckets=16384, width=32)",
-        30,
-        {"optimizer": "adamw", "lr": 0.005, "weight_decay": 0.0001},
-    ),
     "fashion-short": replace(FASHION, epochs=8),
     "fashion-conv": Setup(
         "fashion-small.npz",
         "focal_net.py:conv",
         25,
         {**FASHION.options, "normalize": "train"},
+    ),
+    "debian": Setup(
+        "debian.npz",
+        "text-bag(buckets=16384, width=32)",
+        30,
+        {"optimizer": "adamw", "lr": 0.005, "weight_decay": 0.0001},
     ),
 }
 
@@ -188,7 +192,7 @@ def trained(name: str, loss: str, seed: int, folder: Path) -> Iterator[Trained]:
                 torch.manual_seed(seed)
             state = begin(settings, data, parts, place)
             train, val = (Feed(p, place.device) for p in (parts.train, parts.val))
-            notes = Notes(train, val, settings, place) if loss in DRAWN else None
+            notes = Notes(train, val, settings, place) if (name, loss) in DRAWN else None
             save = notes or (lambda _: None)
             fit(state, train, val, settings, place, watch=Silent(), save=save)
             yield Trained(state, parts, notes, settings.loss, settings, place)
@@ -246,8 +250,8 @@ def main(folder: Path) -> None:
     todo = [
         (name, loss, seed)
         for seed in SEEDS
-        for loss in (*FIRST, *THEN, *LATER)
         for name in SETUPS
+        for loss in (*FIRST, *THEN, *LATER)
         if loss != SEARCHED or name in SEARCHES
     ]
     for which in todo:
@@ -268,14 +272,14 @@ def line(run: dict[str, Any]) -> str:
     )
 
 
-def write(record: dict[str, Any]) -> None:
+def write(record: dict[str, Any], results: Path = RESULTS) -> None:
     """The results, whole or not at all; what is innermost on one line."""
     text = json.dumps(record, indent=1)
     for inner in (r"\{[^{}\[\]]*\}", r"\[[^{}\[\]]*\]"):
         text = re.sub(inner, lambda found: " ".join(found[0].split()), text)
-    other = RESULTS.with_suffix(".part")
+    other = results.with_suffix(".part")
     other.write_text(text + "\n")
-    other.replace(RESULTS)
+    other.replace(results)
 
 
 if __name__ == "__main__":

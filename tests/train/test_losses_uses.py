@@ -195,7 +195,7 @@ def test_a_loss_compiles_to_one_graph(spec, how):
     z, y, t = draw()
     loss = make_loss(spec, classes=1 if how == "sigmoid" else 4)
     target = {"hard": y, "soft": t, "sigmoid": (t > 0.2).long()}[how]
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(loss, backend="eager", fullgraph=True)
     ours, plain = z.clone().requires_grad_(), z.clone().requires_grad_()
     value, expected = compiled(ours, target), loss(plain, target)
