@@ -167,7 +167,9 @@ class Trained:
 
 
 @contextmanager
-def trained(name: str, loss: str, seed: int, folder: Path) -> Iterator[Trained]:
+def trained(
+    name: str, loss: str, seed: int, folder: Path, *, noted: bool = False
+) -> Iterator[Trained]:
     """Train a network of a setup. Nothing but this knows how calibtool's own loop is called."""
     setup = SETUPS[name]
     with tempfile.TemporaryDirectory() as out:
@@ -192,7 +194,7 @@ def trained(name: str, loss: str, seed: int, folder: Path) -> Iterator[Trained]:
                 torch.manual_seed(seed)
             state = begin(settings, data, parts, place)
             train, val = (Feed(p, place.device) for p in (parts.train, parts.val))
-            notes = Notes(train, val, settings, place) if (name, loss) in DRAWN else None
+            notes = Notes(train, val, settings, place) if noted else None
             save = notes or (lambda _: None)
             fit(state, train, val, settings, place, watch=Silent(), save=save)
             yield Trained(state, parts, notes, settings.loss, settings, place)
@@ -201,7 +203,7 @@ def trained(name: str, loss: str, seed: int, folder: Path) -> Iterator[Trained]:
 def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
     """A run: what was seen in training, and the test rows before and after temperature."""
     began = time.monotonic()
-    with trained(name, loss, seed, folder) as run:
+    with trained(name, loss, seed, folder, noted=(name, loss) in DRAWN) as run:
         on_val, on_test = (run.predictions(rows) for rows in (run.parts.val, run.parts.test))
     cooled = ct.fit("temperature", on_val)
     pairs = (("before", on_test), ("after", cooled(on_test)))
