@@ -85,7 +85,6 @@ FASHION = Setup(
     {"optimizer": "sgd", "lr": 0.05, "schedule": "step", "lr_steps": (0.5, 0.75)},
 )
 SETUPS = {
-    "fashion": FASHION,
     "fashion-short": replace(FASHION, epochs=8),
     "fashion-conv": Setup(
         "fashion-small.npz",
@@ -93,6 +92,7 @@ SETUPS = {
         25,
         {**FASHION.options, "normalize": "train"},
     ),
+    "fashion": FASHION,
     "debian": Setup(
         "debian.npz",
         "text-bag(buckets=16384, width=32)",

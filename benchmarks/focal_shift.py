@@ -104,7 +104,7 @@ def main(folder: Path) -> None:
         "calibtool": ct.__version__,
     }
     done = {(run["data"], run["loss"], run["seed"]) for run in record["runs"]}
-    for which in ((n, loss, seed) for n in NAMES for seed in SEEDS for loss in LOSSES):
+    for which in ((n, loss, seed) for seed in SEEDS for n in NAMES for loss in LOSSES):
         if which not in done:
             record["runs"].append(one(*which, folder))
             write(record, RESULTS)
