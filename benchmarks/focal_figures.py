@@ -123,7 +123,8 @@ def bound() -> None:
         axis.set(xlim=(0, 1), ylim=(-2, 3.4), xlabel="p, the probability of the label")
         axis.set_title(f"gamma = {gamma:g}", fontsize=9)
     axes[0].set_ylabel("loss of a row, two classes")
-    axes[1].legend(loc="lower left", frameon=False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=3.5)
     figure.savefig(IMAGES / "focal-bound.png")
     plt.close(figure)
 
