@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="losses need the extra calibtool[train]")
@@ -183,6 +186,19 @@ def test_weights_of_other_labels_are_refused():
         FocalLoss(class_weights=[[1.0, 2.0]])
     with pytest.raises(UsageError, match="there must be two, for 0 and 1"):
         FocalLoss(sigmoid=True, class_weights=[[1.0, 2.0, 3.0]])
+
+
+# ------------------------------------------------------------------ the command
+
+
+def test_the_command_trains_with_each_loss(train, features):
+    losses = ",".join((*LOSSES, "mmce(squared=True)", "mmce-weighted(divided=1)"))
+    few = ("--epochs", "3", "--batch-size", "32", "--lr", "0.01")
+    result = train("--sweep", losses, "--data", features, *few, "--out", "sweep")
+    assert result.code == 0, result.err
+    runs = json.loads(Path("sweep/sweep.json").read_text())["runs"]
+    assert [run["loss"] for run in runs] == losses.split(",")
+    assert max(run["error"] for run in runs) < 0.4, "guessing is 0.67"
 
 
 # ------------------------------------------------------------------ compiled, printed, memory
