@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from calibtool.errors import UsageError
 from calibtool.train.losses.batch import Batch, of_classes, of_logits
 
+HALF = (torch.float16, torch.bfloat16)
 REDUCTIONS = ("mean", "sum", "none")
 LOG_HALF = math.log(0.5)  # where `log_others` changes its formula, and auto_gamma becomes 0
 
@@ -100,7 +101,7 @@ class Loss(nn.Module):
 
     def batch(self, logits: Tensor, target: Tensor, *, weighted: bool = True) -> Batch:
         """Return logits and labels, shaped as in `forward`, as a batch."""
-        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        logits = logits.float() if logits.dtype in HALF else logits
         weights = self.class_weights if weighted else None
         weights = None if weights is None else weights.to(logits)
         make = of_logits if self.sigmoid else of_classes

@@ -73,8 +73,10 @@ def of_classes(logits: Tensor, target: Tensor, ignored: int, class_weights: Tens
     Raises UsageError for shapes, labels or weights that do not fit.
     """
     soft = target.is_floating_point()
-    if logits.ndim < 2 or target.shape != (
-        logits.shape if soft else logits.shape[:1] + logits.shape[2:]
+    plain = logits.ndim == 2 and target.ndim == 1 and len(logits) == len(target) and not soft
+    if not plain and (
+        logits.ndim < 2
+        or target.shape != (logits.shape if soft else logits.shape[:1] + logits.shape[2:])
     ):
         wanted = "(N, K) and (N, K)" if soft else "(N, K) and (N), or (N, K, ...) and (N, ...)"
         kind = "soft labels" if soft else "labels"
@@ -170,7 +172,7 @@ def _reads(values: Tensor) -> bool:
 
     An accelerator would be waited for at every step, and a compiled graph would break in two.
     """
-    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+    return values.is_cpu and not torch.compiler.is_compiling()
 
 
 def _counted(y: Tensor, classes: int, ignored: int) -> Tensor | None:
