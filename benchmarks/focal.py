@@ -85,13 +85,6 @@ FASHION = Setup(
     {"optimizer": "sgd", "lr": 0.05, "schedule": "step", "lr_steps": (0.5, 0.75)},
 )
 SETUPS = {
-    "fashion-short": replace(FASHION, epochs=8),
-    "fashion-conv": Setup(
-        "fashion-small.npz",
-        "focal_net.py:conv",
-        25,
-        {**FASHION.options, "normalize": "train"},
-    ),
     "fashion": FASHION,
     "debian": Setup(
         "debian.npz",
@@ -99,7 +92,15 @@ SETUPS = {
         30,
         {"optimizer": "adamw", "lr": 0.005, "weight_decay": 0.0001},
     ),
+    "fashion-short": replace(FASHION, epochs=8),
+    "fashion-conv": Setup(
+        "fashion-small.npz",
+        "focal_net.py:conv",
+        25,
+        {**FASHION.options, "normalize": "train"},
+    ),
 }
+BY_TIME = ("fashion-short", "fashion-conv", "fashion", "debian")  # of a run, the shortest first
 
 
 class Notes:
@@ -252,7 +253,7 @@ def main(folder: Path) -> None:
     todo = [
         (name, loss, seed)
         for seed in SEEDS
-        for name in SETUPS
+        for name in BY_TIME
         for loss in (*FIRST, *THEN, *LATER)
         if loss != SEARCHED or name in SEARCHES
     ]

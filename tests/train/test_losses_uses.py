@@ -122,7 +122,7 @@ def test_labels_that_are_no_shares_are_refused():
             loss(z, target)
         assert says in str(caught.value)
     assert sigmoid(z, multi_hot) > 0
-    with pytest.raises(UsageError, match="must be 0 or more and sum to 1"):
+    with pytest.raises(UsageError, match="with sigmoid, labels must lie between 0 and 1"):
         sigmoid(z, 3 * t)
 
 

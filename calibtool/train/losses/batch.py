@@ -73,6 +73,7 @@ def of_classes(logits: Tensor, target: Tensor, ignored: int, class_weights: Tens
     Raises UsageError for shapes, labels or weights that do not fit.
     """
     soft = target.is_floating_point()
+    # the shapes that are usual, told without slicing them, which small batches would feel
     plain = logits.ndim == 2 and target.ndim == 1 and len(logits) == len(target) and not soft
     if not plain and (
         logits.ndim < 2
@@ -121,9 +122,9 @@ def of_logits(logits: Tensor, target: Tensor, ignored: int, class_weights: Tenso
         t = target.reshape(-1).to(z)
         known = t != ignored
         t = torch.where(known, t, 0)
-        shares = torch.stack([1 - t, t], dim=1)
-        _check_shares(shares)
-        shares = shares * known[:, None]
+        if _reads(t) and not ((t >= 0) & (t <= 1)).all():
+            raise UsageError("with sigmoid, labels must lie between 0 and 1: shares of class 1")
+        shares = torch.stack([1 - t, t], dim=1) * known[:, None]
         weights = shares if rows is None else shares * rows
         return Batch(-_of_both(z), target, weights, z, True)
     y = target.reshape(-1).long()
