@@ -1,13 +1,13 @@
 """Does focal loss calibrate? The paper's table (Mukhoti et al. 2020) on data at hand, by seed.
 
     python benchmarks/focal_data.py FOLDER
-    python benchmarks/focal.py FOLDER          about half an hour on one core
+    python benchmarks/focal.py FOLDER          about an hour on one core
 
 Trains each network with each loss and seed by calibtool's own loop, long enough for cross-entropy
 to overfit its NLL, and measures the test rows before and after the temperature of the validation
-rows. After each epoch it looks at the training rows as the paper does: NLL and entropy of those
-that are right and those that are wrong, and the norm of the last layer's weights. Writes
-results/focal.json after every run, and does not repeat runs that are there already.
+rows. After each epoch of a loss that is drawn it looks at the training rows as the paper does: NLL
+and entropy of those that are right and those that are wrong, and the norm of the last layer's
+weights. Writes results/focal.json after every run, and does not repeat runs that are there already.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,12 @@ import torch
 from torch.nn.functional import log_softmax
 
 import calibtool as ct
+from calibtool.train.data.dataset import Rows
 from calibtool.train.data.read import read
-from calibtool.train.data.split import split
+from calibtool.train.data.split import Splits, split
 from calibtool.train.feed import Feed
 from calibtool.train.forward import predict
+from calibtool.train.gamma_search import search
 from calibtool.train.loop import TrainingState, fit
 from calibtool.train.models.registry import tokenized
 from calibtool.train.run import Silent
@@ -38,11 +42,24 @@ from calibtool.train.settings import Settings
 from calibtool.train.start import begin
 from calibtool.train.world import open_world, seeded, threads
 
-RESULTS = Path(__file__).parent / "results" / "focal.json"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "focal.json"
 METRICS = ("accuracy", "nll", "brier", "ece", "ada-ece", "classwise-ece", "mean-confidence")
 SEEDS = (0, 1, 2)
 FIRST = ("cross-entropy", "focal", "flsd-53", "label-smoothing", "brier")
 THEN = ("adafocal", "dual-focal")
+SEARCHED = "focal, gamma by cross-validation"
+LATER = (
+    *("focal-auto", "focal-auto(least=3)", "mdca", "mbls"),
+    *("mmce", "mmce-weighted", "mmce-weighted(divided=1)", SEARCHED),
+)
+GAMMAS = (0.0, 1.0, 2.0, 3.0, 5.0)  # in two folds, to halve the time
+DRAWN = {  # by focal_figures.py
+    (name, loss)
+    for name in ("fashion", "debian")
+    for loss in ("cross-entropy", "focal", "label-smoothing", "brier")
+}
+SEARCHES = ("fashion", "fashion-short")  # a search is ten trainings
 DIGITS = 5
 KEPT = (
     *("head_norm", "norm", "train_error", "val_error", "val_nll", "val_ece"),
@@ -76,7 +93,14 @@ SETUPS = {
         {"optimizer": "adamw", "lr": 0.005, "weight_decay": 0.0001},
     ),
     "fashion-short": replace(FASHION, epochs=8),
+    "fashion-conv": Setup(
+        "fashion-small.npz",
+        "focal_net.py:conv",
+        25,
+        {**FASHION.options, "normalize": "train"},
+    ),
 }
+BY_TIME = ("fashion-short", "fashion-conv", "fashion", "debian")  # of a run, the shortest first
 
 
 class Notes:
@@ -122,44 +146,77 @@ def seen(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     return found
 
 
-def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
-    """A run: what was seen in training, and the test rows before and after temperature."""
+@dataclass
+class Trained:
+    """A network at the end of its training, and what measures it; inside `trained` alone."""
+
+    state: TrainingState
+    parts: Splits
+    notes: Notes | None
+    loss: str
+    settings: Settings
+    place: Any
+
+    def logits(self, rows: Rows) -> np.ndarray:
+        """Logits of rows."""
+        feed = Feed(rows, self.place.device)
+        return predict(self.state.model, feed, self.settings, self.place).numpy()
+
+    def predictions(self, rows: Rows) -> ct.Predictions:
+        """Logits and labels of rows."""
+        return ct.Predictions.from_logits(self.logits(rows), rows.labels)
+
+
+@contextmanager
+def trained(
+    name: str, loss: str, seed: int, folder: Path, *, noted: bool = False
+) -> Iterator[Trained]:
+    """Train a network of a setup. Nothing but this knows how calibtool's own loop is called."""
     setup = SETUPS[name]
     with tempfile.TemporaryDirectory() as out:
         settings = Settings(
             data=str(folder / setup.data),
             out=out,
-            model=setup.model,
-            loss=loss,
+            model=setup.model.replace("focal_net.py", str(HERE / "focal_net.py")),
+            loss="focal" if loss == SEARCHED else loss,
             epochs=setup.epochs,
             seed=seed,
             device="cpu",
+            gamma_search=GAMMAS if loss == SEARCHED else (),
+            gamma_folds=2,
             **setup.options,
         )
-        began = time.monotonic()
         with open_world("cpu") as place, seeded(seed, place.device), threads(1):
             data = tokenized(settings.model, read(settings))
             parts = split(data, val_share=0.2, test_share=0.2, seed=seed)
+            if loss == SEARCHED:
+                chosen, _ = search(settings, data, parts, place, Silent())
+                settings = replace(settings, loss=chosen, gamma_search=())
+                torch.manual_seed(seed)
             state = begin(settings, data, parts, place)
-            train, val, test = (Feed(p, place.device) for p in (parts.train, parts.val, parts.test))
-            notes = Notes(train, val, settings, place)
-            fit(state, train, val, settings, place, watch=Silent(), save=notes)
-            on_val, on_test = (
-                ct.Predictions.from_logits(
-                    predict(state.model, feed, settings, place).numpy(), feed.rows.labels
-                )
-                for feed in (val, test)
-            )
+            train, val = (Feed(p, place.device) for p in (parts.train, parts.val))
+            notes = Notes(train, val, settings, place) if noted else None
+            save = notes or (lambda _: None)
+            fit(state, train, val, settings, place, watch=Silent(), save=save)
+            yield Trained(state, parts, notes, settings.loss, settings, place)
+
+
+def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
+    """A run: what was seen in training, and the test rows before and after temperature."""
+    began = time.monotonic()
+    with trained(name, loss, seed, folder, noted=(name, loss) in DRAWN) as run:
+        on_val, on_test = (run.predictions(rows) for rows in (run.parts.val, run.parts.test))
     cooled = ct.fit("temperature", on_val)
     pairs = (("before", on_test), ("after", cooled(on_test)))
     return {
         "data": name,
         "loss": loss,
         "seed": seed,
+        **({"chosen": run.loss} if loss == SEARCHED else {}),
         "temperature": round(cooled.map.temperature, DIGITS),
         **{when: measured(p) for when, p in pairs},
         "seconds": round(time.monotonic() - began, 1),
-        "epochs": columns(notes.rows),
+        **({"epochs": columns(run.notes.rows)} if run.notes else {}),
     }
 
 
@@ -193,8 +250,13 @@ def main(folder: Path) -> None:
     record["setups"] = {
         name: {"model": s.model, "epochs": s.epochs, **s.options} for name, s in SETUPS.items()
     }
-    todo = [(name, loss, seed) for seed in SEEDS for name in SETUPS for loss in FIRST]
-    todo += [(name, loss, seed) for loss in THEN for name in SETUPS for seed in SEEDS]
+    todo = [
+        (name, loss, seed)
+        for seed in SEEDS
+        for name in BY_TIME
+        for loss in (*FIRST, *THEN, *LATER)
+        if loss != SEARCHED or name in SEARCHES
+    ]
     for which in todo:
         if which not in done:
             run = one(*which, folder)
@@ -213,14 +275,14 @@ def line(run: dict[str, Any]) -> str:
     )
 
 
-def write(record: dict[str, Any]) -> None:
+def write(record: dict[str, Any], results: Path = RESULTS) -> None:
     """The results, whole or not at all; what is innermost on one line."""
     text = json.dumps(record, indent=1)
     for inner in (r"\{[^{}\[\]]*\}", r"\[[^{}\[\]]*\]"):
         text = re.sub(inner, lambda found: " ".join(found[0].split()), text)
-    other = RESULTS.with_suffix(".part")
+    other = results.with_suffix(".part")
     other.write_text(text + "\n")
-    other.replace(RESULTS)
+    other.replace(results)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The data of benchmarks/focal.py, from Debian's packages: python benchmarks/focal_data.py FOLDER
 
 fashion.npz: 6,000 images of Fashion-MNIST to train on, 5,000 to validate, the 10,000 of its test
-file. `apt-get download dataset-fashion-mnist` fetches it, and it is unpacked, not installed.
+file; fashion-small.npz: 2,000, 2,000 and the same. `apt-get download dataset-fashion-mnist` fetches
+them, and they are unpacked, not installed.
 
 debian.npz: one-line descriptions of Debian packages and the section that each is in, one package
 a source package, so that a library and its documentation are not in two parts of the split.
@@ -38,6 +39,13 @@ def fashion(path: Path, *, train: int = 6000, val: int = 5000) -> None:
         parts.append(
             (idx(root / "t10k-images-idx3-ubyte.gz"), idx(root / "t10k-labels-idx1-ubyte.gz"))
         )
+    save(path, parts)
+    small = [(x[:2000], y[:2000]), (x[train : train + 2000], y[train : train + 2000]), parts[-1]]
+    save(path.with_name("fashion-small.npz"), small)
+
+
+def save(path: Path, parts: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Write images and labels of three parts."""
     split = np.repeat(["train", "val", "test"], [len(own) for _, own in parts])
     images, labels = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     np.savez_compressed(path, x=images, y=labels.astype(np.int64), split=split)

@@ -1,10 +1,15 @@
-"""How fast the losses are, beside loops over rows: python benchmarks/losses.py
+"""How fast the losses are, beside cross-entropy and loops over rows: python benchmarks/losses.py
 
 Forward, and forward with backward, of a batch of 1,024 rows on one thread; each number is the
 median of repetitions that are taken by turns. The yardsticks are torch's own cross_entropy, and
 FLSD-53 written as a loop: a row at a time through torch (`rows`), and, as the paper's code does it,
 the batch at once but for gamma, which is looked up a row at a time (`gammas`). With many classes
-all of them spend their time in log_softmax. Writes results/losses.json.
+all of them spend their time in log_softmax.
+
+A small batch, 128 rows of 10 classes, takes what its operations take to start: each loss in blocks
+of calls, by turns, and its seconds over those of torch's cross_entropy. Memory is what forward and
+backward of 1,024 rows of 20,000 classes add to the process at their peak, over the same of
+cross_entropy; Linux alone tells it. Writes results/losses.json.
 """
 
 from __future__ import annotations
@@ -25,6 +30,9 @@ from calibtool.train.losses.registry import LOSSES
 
 RESULTS = Path(__file__).parent / "results" / "losses.json"
 ROWS, CLASSES = 1024, (10, 100, 1000)
+SMALL_ROWS, SMALL_CLASSES, BLOCK, WARM = 128, 10, 40, 5
+MANY_CLASSES = 20_000
+TORCH = "torch cross_entropy"
 
 
 def rows(logits: Tensor, labels: Tensor) -> Tensor:
@@ -76,6 +84,61 @@ def both(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor) -> Call
     return call
 
 
+def small() -> list[dict[str, object]]:
+    """Seconds of a small batch, and their ratio to those of cross_entropy."""
+    generator = torch.Generator().manual_seed(0)
+    z = 3 * torch.randn(SMALL_ROWS, SMALL_CLASSES, generator=generator)
+    y = torch.arange(SMALL_ROWS) % SMALL_CLASSES
+    whole = {TORCH: cross_entropy} | {
+        name: make_loss(name, classes=SMALL_CLASSES) for name in LOSSES
+    }
+    calls = {name: both(loss, z, y) for name, loss in whole.items()}
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(50):
+        for name, call in calls.items():
+            for turn in range(BLOCK):
+                began = time.perf_counter()
+                call()
+                if turn >= WARM:
+                    taken[name].append(time.perf_counter() - began)
+    found = {name: statistics.median(own) for name, own in taken.items()}
+    return [
+        {"loss": name, "seconds": own, "ratio": round(own / found[TORCH], 2)}
+        for name, own in found.items()
+    ]
+
+
+def memory() -> list[dict[str, object]]:
+    """Bytes that a call adds at its peak, and their ratio to those of cross_entropy."""
+    z = torch.randn(ROWS, MANY_CLASSES, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(ROWS)
+    whole = {TORCH: cross_entropy} | {
+        name: make_loss(name, classes=MANY_CLASSES) for name in LOSSES
+    }
+    found = {name: added(both(loss, z, y)) for name, loss in whole.items()}
+    return [
+        {"loss": name, "bytes": own, "ratio": round(own / found[TORCH], 2)}
+        for name, own in found.items()
+    ]
+
+
+def added(call: Callable[[], object]) -> int:
+    """Bytes by which the peak of the process rises during a call, the second one."""
+    call()
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before = status("VmRSS")
+    call()
+    return status("VmHWM") - before
+
+
+def status(key: str) -> int:
+    """A number of bytes from /proc/self/status."""
+    (line,) = [
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key)
+    ]
+    return 1024 * int(line.split()[1])
+
+
 def main() -> None:
     """Measure, print and write."""
     torch.set_num_threads(1)
@@ -94,7 +157,7 @@ def main() -> None:
         }
         parts = {"gamma alone": alone}
         whole = {name: make_loss(name, classes=classes) for name in LOSSES}
-        whole |= {"torch cross_entropy": cross_entropy, "rows": rows, "gammas": gammas}
+        whole |= {TORCH: cross_entropy, "rows": rows, "gammas": gammas}
         for part, way in (("forward", forward), ("forward and backward", both)):
             parts[part] = {name: way(loss, z, y) for name, loss in whole.items()}
         for part, calls in parts.items():
@@ -107,8 +170,12 @@ def main() -> None:
                 record.append(line)
                 print(json.dumps(line), flush=True)
     made = {"python": platform.python_version(), "torch": torch.__version__, "threads": 1}
-    text = ",\n  ".join(json.dumps(line) for line in record)
-    RESULTS.write_text(f'{{\n "made_with": {json.dumps(made)},\n "rows": [\n  {text}\n ]\n}}\n')
+    sections = {"rows": record, "small": small(), "memory": memory()}
+    texts = [f' "made_with": {json.dumps(made)}']
+    for name, lines in sections.items():
+        listed = ",\n  ".join(json.dumps(line) for line in lines)
+        texts.append(f' "{name}": [\n  {listed}\n ]')
+    RESULTS.write_text("{\n" + ",\n".join(texts) + "\n}\n")
     for line in record:
         if "rows / ours" in line:
             print(f"{line['classes']} classes, {line['part']}: {line['rows / ours']} times as fast")

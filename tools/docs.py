@@ -97,6 +97,7 @@ def pictures() -> None:
         run([*watch, str(images / "monitor.png")], ROOT)
         run(["calibtool", "select", val, "--figure", str(images / "skill.png")], ROOT)
     line_of_rows(images / "scale.png")
+    run([sys.executable, "benchmarks/focal_figures.py"], ROOT)
     gallery(images / "plots")
 
 

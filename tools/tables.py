@@ -211,10 +211,35 @@ def focal() -> str:
     for name, setup in record["setups"].items():
         runs = [run for run in record["runs"] if run["data"] == name]
         told = ", ".join(f"{key} {value}" for key, value in setup.items())
-        titles = ["loss", "error, %", "NLL", "ECE, %", "AdaECE, %", "class-wise ECE, %", "T"]
+        titles = ["loss", "seeds", "error, %", "NLL", "ECE, %", "AdaECE, %"]
+        titles += ["class-wise ECE, %", "T"]
         rows = [_focal_row(loss, runs) for loss in dict.fromkeys(run["loss"] for run in runs)]
         lines += ["", f"**{name}**: {told}", "", *markdown.table(titles, rows)]
     return "\n".join([*lines, "", ""])
+
+
+def focal_shift() -> str:
+    """What benchmarks/focal_shift.py found: ECE and error by shift, strength, network and loss."""
+    runs = json.loads((ROOT / "benchmarks" / "results" / "focal_shift.json").read_text())["runs"]
+    groups = list(dict.fromkeys((run["data"], run["loss"]) for run in runs))
+    titles = ["shift", *(f"{name}, {loss}: error → ECE → ECE after T, %" for name, loss in groups)]
+    rows = []
+    for place, point in enumerate(runs[0]["points"]):
+        cells = []
+        for group in groups:
+            own = [run["points"][place] for run in runs if (run["data"], run["loss"]) == group]
+            error = statistics.fmean(1 - one["before"]["accuracy"] for one in own)
+            eces = [statistics.fmean(one[when]["ece"] for one in own) for when in WHEN]
+            cells.append(" → ".join(f"{100 * value:.1f}" for value in (error, *eces)))
+        rows.append([f"{point['shift']} {point['strength']:g}", *cells])
+    counts = ", ".join(
+        f"{name} {sum((run['data'], run['loss']) == (name, loss) for run in runs)}"
+        for name, loss in groups
+        if loss == groups[0][1]
+    )
+    return "\n".join(
+        ["", *markdown.table(titles, rows), "", f"Means over seeds: {counts}.", "", ""]
+    )
 
 
 def _focal_row(loss: str, runs: list[dict[str, Any]]) -> list[str]:
@@ -230,7 +255,7 @@ def _focal_row(loss: str, runs: list[dict[str, Any]]) -> list[str]:
     for metric, (unit, digits) in FOCAL.items():
         both = (spread([run[when][metric] for run in own], unit, digits) for when in WHEN)
         cells.append(" → ".join(both))
-    return [loss, *cells, spread([run["temperature"] for run in own], 1, 2)]
+    return [loss, str(len(own)), *cells, spread([run["temperature"] for run in own], 1, 2)]
 
 
 def loss_speed() -> str:
@@ -257,6 +282,23 @@ def loss_speed() -> str:
             rows.append([f"{classes} classes, {part}", f"{1e3 * ours:.2f} ms", *cells])
     made = ", ".join(f"{key} {value}" for key, value in record["made_with"].items())
     return "\n".join(["", *markdown.table(titles, rows), "", f"Made with {made}.", "", ""])
+
+
+def loss_cost() -> str:
+    """Small batches and memory of every loss beside cross-entropy, by benchmarks/losses.py."""
+    record = json.loads((ROOT / "benchmarks" / "results" / "losses.json").read_text())
+    peaks = {line["loss"]: line["ratio"] for line in record["memory"]}
+    titles = ["loss", "128 rows, 10 classes", "", "memory"]
+    rows = [
+        [
+            line["loss"],
+            f"{1e6 * line['seconds']:.0f} µs",
+            f"{line['ratio']:.1f}x",
+            f"{peaks[line['loss']]:.2f}x",
+        ]
+        for line in record["small"]
+    ]
+    return "\n".join(["", *markdown.table(titles, rows), "", ""])
 
 
 WHEN = ("before", "after")
@@ -718,12 +760,14 @@ MADE = {
     "compare_null": compare_null,
     "conventions": conventions,
     "focal": focal,
+    "focal_shift": focal_shift,
     "gate_alarms": gate_alarms,
     "gate_edges": gate_edges,
     "gate_found": gate_found,
     "gate_power": gate_power,
     "guarantees": guarantees,
     "house": house,
+    "loss_cost": loss_cost,
     "loss_speed": loss_speed,
     "losses": losses,
     "passes": passes,

@@ -8,7 +8,6 @@ import math
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -33,12 +32,10 @@ from calibtool.train import (  # noqa: E402
     WeightedMMCELoss,
     make_loss,
 )
-from calibtool.train.losses.base import Loss, log_others, of_label  # noqa: E402
+from calibtool.train.losses.base import Loss, log_others  # noqa: E402
 from calibtool.train.losses.focal import focal, gradient_ratio  # noqa: E402
 from calibtool.train.losses.focal_auto import auto_gamma  # noqa: E402
 from calibtool.train.losses.registry import LOSSES, LossEntry  # noqa: E402
-
-GOLDENS = sorted((Path(__file__).parents[1] / "goldens" / "losses").glob("*.json"))
 
 
 def draw(rows=64, classes=5, seed=0, scale=2.0, dtype=torch.float64):
@@ -52,12 +49,6 @@ def gradient(loss, z, y):
     z = z.clone().requires_grad_()
     loss(z, y).backward()
     return z.grad
-
-
-def of(file):
-    document = json.loads(file.read_text())
-    z = torch.tensor(document["logits"], dtype=torch.float64)
-    return document, z, torch.tensor(document["labels"])
 
 
 # ------------------------------------------------------------------ the names
@@ -85,8 +76,8 @@ def test_a_spec_settles_options_and_is_written_back_in_one_form():
 class AbsoluteLoss(Loss):
     """1 - p, half the distance from the label's corner in the 1-norm."""
 
-    def rows(self, log_p, y, w):
-        return -torch.expm1(of_label(log_p, y))
+    def rows(self, batch):
+        return -torch.expm1(-batch.nll)
 
 
 def test_a_toy_loss_and_its_line_are_all_it_takes(monkeypatch, capsys):
@@ -120,6 +111,8 @@ def test_a_toy_loss_and_its_line_are_all_it_takes(monkeypatch, capsys):
         ("flsd-53(gammas=())", "gammas must be one number or more"),
         ("adafocal(bins=2.5)", "bins must be a whole number, not 2.5"),
         ("adafocal(switch=5)", "switch (5.0) and -switch must lie between least (-2.0)"),
+        ("mmce(squared=1)", "squared must be True or False, not 1"),
+        ("mmce-weighted(divided=3)", "divided must lie between 1 and 2, not 3"),
         ("label-smoothing(alpha=1.5)", "alpha must lie between 0 and 1"),
     ],
 )
@@ -141,10 +134,10 @@ def test_what_does_not_fit_is_said():
         (lambda: FocalLoss(class_weights=[1, 2])(z, y), "2 class weights for 5 classes"),
         (lambda: FocalLoss()(z, y[:3]), "(64, 5) and labels of shape (3,)"),
         (lambda: FocalLoss()(z[:, 0], y), "(64,) and labels of shape (64,)"),
-        (lambda: FocalLoss()(z, y.double()), "class numbers"),
+        (lambda: FocalLoss()(z, y.double()), "labels that are numbers of classes must be integers"),
         (lambda: FocalLoss()(z, y + 1), "label 5 is not in 0 to 4 (12 such rows)"),
         (lambda: FocalLoss(sigmoid=True)(z, y), "must be the same"),
-        (lambda: FocalLoss(sigmoid=True)(z[:, 0], 0.5 * y), "soft labels"),
+        (lambda: FocalLoss(sigmoid=True)(z[:, 0], 0.4 * y), "must lie between 0 and 1"),
         (lambda: make_loss("focal", classes=0), "classes must be 1 or more"),
     ]:
         with pytest.raises(UsageError) as caught:
@@ -270,7 +263,7 @@ def test_focal_auto_with_a_least_gamma_holds_back_rows_that_are_right():
     loss = FocalAutoLoss(least=3, reduction="none")
     p = functional.softmax(z, 1).gather(1, y[:, None])[:, 0]
     sure = p > 0.26
-    expected = focal(p.log(), 3.0)
+    expected = focal(-p.log(), 3.0)
     torch.testing.assert_close(loss(z, y)[sure], expected[sure], rtol=1e-12, atol=0)
     assert (loss(z, y)[p < 0.25] < expected[p < 0.25]).all()
 
@@ -324,20 +317,40 @@ def test_mmce_is_its_definition():
     torch.testing.assert_close(MMCELoss()(z, y), expected)
 
 
-def test_weighted_mmce_is_its_definition():
-    """Its three sums: wrong with wrong, right with right, and, less twice, right with wrong."""
+def test_weighted_mmce_is_the_paper_s_equation_8_or_its_authors_code():
+    """Its three sums: wrong with wrong, right with right, and, less twice, right with wrong.
+
+    The code divides each by its numbers of rows twice."""
     z, y = draw(rows=30)
+    for divided in (1, 2):
 
-    def term(r, c, s, d, right):
-        of_right, of_wrong = sum(right), len(right) - sum(right)
-        if c and d:
-            return (1 - r) * (1 - s) / of_right**2
-        if not c and not d:
-            return r * s / of_wrong**2
-        return -((1 - r) * s if c else r * (1 - s)) / (of_right * of_wrong)
+        def term(r, c, s, d, right, power=divided):
+            of_right, of_wrong = sum(right), len(right) - sum(right)
+            if c and d:
+                return (1 - r) * (1 - s) / of_right ** (2 * power)
+            if not c and not d:
+                return r * s / of_wrong ** (2 * power)
+            return -((1 - r) * s if c else r * (1 - s)) / (of_right * of_wrong) ** power
 
-    expected = functional.cross_entropy(z, y) + 2 * pairs(z, y, term)
-    torch.testing.assert_close(WeightedMMCELoss()(z, y), expected)
+        expected = functional.cross_entropy(z, y) + 2 * pairs(z, y, term)
+        torch.testing.assert_close(WeightedMMCELoss(divided=divided)(z, y), expected)
+
+
+@pytest.mark.parametrize("divided", [1, 2])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_weighted_mmce_of_rows_that_are_all_right_or_all_wrong_is_cross_entropy(divided, shift):
+    z, _ = draw()
+    y = (z.argmax(1) + shift) % 5
+    ours, plain = WeightedMMCELoss(divided=divided), CrossEntropyLoss()
+    torch.testing.assert_close(ours(z, y), plain(z, y), rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient(ours, z, y), gradient(plain, z, y), rtol=1e-12, atol=1e-16)
+
+
+def test_mmce_squared_is_its_square():
+    z, y = draw()
+    plain = functional.cross_entropy(z, y)
+    root, square = MMCELoss(weight=1)(z, y) - plain, MMCELoss(weight=1, squared=True)(z, y) - plain
+    torch.testing.assert_close(root**2, square)
 
 
 def test_mmce_agrees_with_the_metric():
@@ -417,37 +430,6 @@ def test_adafocal_keeps_its_gammas_through_a_resume_and_skips_empty_validation()
     before = loss.gammas.clone()
     loss.after_validation(z, torch.full_like(y, -100))
     assert torch.equal(loss.gammas, before)
-
-
-# ------------------------------------------------------------------ other libraries
-
-
-@pytest.mark.parametrize("file", GOLDENS, ids=lambda file: file.stem)
-def test_agrees_with_other_libraries(file):
-    """Their mean is not weighted by alpha; ours is, so theirs is compared with the rows' mean."""
-    document, z, y = of(file)
-    binary = document["library"] == "torchvision"
-    for entry in document["values"]:
-        weights = entry["alpha"]
-        if binary:
-            alpha = entry["alpha"]
-            weights = None if alpha < 0 else torch.tensor([1 - alpha, alpha], dtype=torch.float64)
-        elif weights:
-            weights = torch.tensor(weights, dtype=torch.float64)
-        loss = FocalLoss(
-            entry["gamma"],
-            class_weights=weights,
-            sigmoid=binary,
-            reduction="sum" if entry["reduction"] == "sum" else "none",
-        )
-        losses = loss(z, y)
-        losses = losses.mean() if entry["reduction"] == "mean" else losses
-        expected = torch.tensor(entry["value"], dtype=torch.float64)
-        torch.testing.assert_close(losses, expected, rtol=1e-12, atol=1e-15)
-
-
-def test_there_are_goldens_of_both():
-    assert [file.stem for file in GOLDENS] == ["torch_uncertainty-0.13.0", "torchvision-0.24.1"]
 
 
 # ------------------------------------------------------------------ the command

@@ -55,8 +55,7 @@ def test_gradients_are_those_of_autograd(spec, weights):
 
 def constant_gamma(loss, z, y):
     """The loss with the gammas of these logits: the gradient takes them as constants."""
-    from calibtool.train.losses.focal import focal
-    from calibtool.train.losses.focal_auto import auto_gamma
+    from calibtool.train.losses.focal_auto import auto_gamma, far_focal
 
     log_p = torch.log_softmax(z, 1)[torch.arange(len(y)), y].detach()
     gamma = auto_gamma(log_p).clamp_min(loss.least)
@@ -65,7 +64,7 @@ def constant_gamma(loss, z, y):
     class Constant(torch.nn.Module):
         def forward(self, x, y):
             log_p = torch.log_softmax(x, 1)[torch.arange(len(y)), y]
-            return (w * focal(log_p, gamma)).sum() / w.sum()
+            return (w * far_focal(-log_p, gamma)).sum() / w.sum()
 
     constant = Constant()
     ours, theirs = z.clone().requires_grad_(), z.clone().requires_grad_()

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss, log_others, of_label
+from calibtool.train.losses.base import Loss
+from calibtool.train.losses.batch import Batch
+from calibtool.train.losses.focal import one_minus_p
 
 
 class AdaFocalLoss(Loss):
@@ -50,16 +52,16 @@ class AdaFocalLoss(Loss):
                 f"gamma ({gamma!r}), switch ({switch!r}) and -switch must lie between least "
                 f"({least!r}) and most ({most!r})"
             )
-        self.rate, self.switch, self.least, self.most = rate, switch, least, most
+        self.bins, self.gamma, self.rate = bins, gamma, rate
+        self.switch, self.least, self.most = switch, least, most
         self.register_buffer("edges", torch.arange(1, bins) / bins)
         self.register_buffer("gammas", torch.full((bins,), float(gamma)))
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        log_label = of_label(log_p, y)
-        p = log_label.exp()
+    def rows(self, batch: Batch) -> Tensor:
+        p = torch.exp(-batch.nll)
         gamma = self.gammas.to(p)[torch.bucketize(p.detach(), self.edges.to(p), right=True)]
-        log_base = torch.where(gamma < 0, torch.log1p(p), log_others(log_label))
-        return torch.exp(gamma.abs() * log_base) * -log_label
+        base = torch.where(gamma < 0, 1 + p, one_minus_p(batch.nll))
+        return base.pow(gamma.abs()) * batch.nll
 
     @torch.no_grad()
     def after_validation(self, logits: Tensor, labels: Tensor) -> None:
@@ -67,10 +69,10 @@ class AdaFocalLoss(Loss):
 
         Without a row that counts, nothing changes.
         """
-        log_p, y = self.flat(logits, labels)
-        top, predicted = log_p.max(1)
-        counted = y != self.ignore_index
-        r, right = top[counted].exp(), (predicted == y)[counted]
+        batch = self.batch(logits, labels, weighted=False)
+        top, predicted = batch.log_p.max(1)
+        counted = batch.row_weights() > 0
+        r, right = top[counted].exp(), batch.weights_of(predicted)[counted]
         if not len(r):
             return
         bins = len(self.gammas)

@@ -1,16 +1,18 @@
-"""The base class of losses: log-probabilities per row, class weights, ignored rows, reduction."""
+"""The base class of losses: class weights, ignored rows, soft labels, reduction."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from calibtool.errors import UsageError
+from calibtool.train.losses.batch import Batch, of_classes, of_logits
 
+HALF = (torch.float16, torch.bfloat16)
 REDUCTIONS = ("mean", "sum", "none")
 LOG_HALF = math.log(0.5)  # where `log_others` changes its formula, and auto_gamma becomes 0
 
@@ -18,15 +20,17 @@ LOG_HALF = math.log(0.5)  # where `log_others` changes its formula, and auto_gam
 class Loss(nn.Module):
     """A loss of logits and labels.
 
-    A subclass implements `rows`, the loss of each row. State that must survive a resumed run is
-    kept in buffers, because a checkpoint saves `state_dict()`.
+    A subclass implements `rows`, the loss of each row, and `term`, if there is one of the whole
+    batch. State that must survive a resumed run is kept in buffers, because a checkpoint saves
+    `state_dict()`. With a soft label t the loss is the sum over k of t_k times that of label k.
 
     Args:
         class_weights: (K,) finite numbers, 0 or more. Each row has the weight of its label, so
-            that weight k is the same as k copies of the row.
+            that weight k is the same as k copies of the row. With sigmoid (2,), the weights of 0
+            and 1, or (L, 2) for logits of L labels, which are dimension 1.
         ignore_index: rows with this label are ignored.
-        reduction: "mean" (weighted; 0 if no row counts), "sum", or "none": one loss per label, in
-            the shape of `target`.
+        reduction: "mean" (weighted; 0 if no row counts), "sum", or "none": one loss per row, in
+            the shape of hard labels.
         sigmoid: each logit z is that of class 1 against class 0, and `target` has the shape of the
             logits and holds 0 and 1. Equal to the loss of two classes with the logits (0, z).
 
@@ -59,59 +63,61 @@ class Loss(nn.Module):
         self.register_buffer("class_weights", weights)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the loss: a scalar, or with reduction "none" a tensor of the shape of `target`.
+        """Return the loss: a scalar, or with reduction "none" one loss per row.
 
         Args:
             logits: (N, K) or (N, K, ...), floating; float16 and bfloat16 are computed in float32.
                 With sigmoid, any shape.
-            target: (N) or (N, ...), integers in [0, K) or ignore_index. With sigmoid, the shape of
-                the logits.
+            target: (N) or (N, ...), integers in [0, K) or ignore_index; or soft labels, in the
+                shape of the logits: shares of the classes, as from mixup or from a teacher. With
+                sigmoid, the shape of the logits: 0 and 1, or floating, shares of 1.
 
         Raises UsageError if the shapes do not match, or if a label is out of range.
         """
-        log_p, y = self.flat(logits, target)
-        counted = y != self.ignore_index
-        y = torch.where(counted, y, 0)  # any class will do: the weight of an ignored row is 0
-        _check_labels(y, log_p.shape[1])
-        w = counted.to(log_p.dtype)
-        if self.class_weights is not None:
-            w = w * self._weights(log_p)[y]
-        # a loss may be infinite where p is 0; times a weight of 0 it would be NaN
-        losses = torch.where(w > 0, self.rows(log_p, y, w), 0) * w
+        batch = self.batch(logits, target)
+        losses, extra, w = self.rows(batch), self.term(batch), batch.weights
+        if extra is not None:
+            losses = losses + extra
+        if w is not None:
+            # a loss may be infinite where p is 0; times a weight of 0 it would be NaN
+            losses = torch.where(w > 0, losses, 0) * w
         if self.reduction == "none":
-            return losses.reshape(target.shape)
+            shape = logits.shape if self.sigmoid else logits.shape[:1] + logits.shape[2:]
+            return (losses.sum(1) if batch.soft else losses).reshape(shape)
         if self.reduction == "sum":
             return losses.sum()
+        if w is None:
+            return losses.mean()
         # the clamp makes the mean of no rows 0 instead of NaN, with gradient 0
         return losses.sum() / w.sum().clamp_min(torch.finfo(w.dtype).tiny)
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        """Return the (N) losses of the rows, not weighted.
-
-        Args:
-            log_p: (N, K) log-probabilities.
-            y: (N) labels in [0, K).
-            w: (N) weights, 0 for ignored rows; used by losses that depend on the whole batch.
-        """
+    def rows(self, batch: Batch) -> Tensor:
+        """Return the losses of the labels, not weighted, in the shape of `batch.nll`."""
         raise NotImplementedError
 
-    def flat(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (N, K) log-probabilities and (N) labels; labels may be ignore_index."""
-        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-        return (_sigmoid_rows if self.sigmoid else _rows)(logits, target)
+    def term(self, batch: Batch) -> Tensor | None:
+        """Return a term of the whole batch, which is added to the loss of each row, or None."""
+        return None
 
-    def _weights(self, log_p: Tensor) -> Tensor:
-        assert self.class_weights is not None
-        if len(self.class_weights) != log_p.shape[1]:
-            raise UsageError(
-                f"{len(self.class_weights)} class weights for {log_p.shape[1]} classes"
-            )
-        return self.class_weights.to(log_p)
+    def batch(self, logits: Tensor, target: Tensor, *, weighted: bool = True) -> Batch:
+        """Return logits and labels, shaped as in `forward`, as a batch."""
+        logits = logits.float() if logits.dtype in HALF else logits
+        weights = self.class_weights if weighted else None
+        weights = None if weights is None else weights.to(logits)
+        make = of_logits if self.sigmoid else of_classes
+        return make(logits, target, self.ignore_index, weights)
 
-
-def of_label(values: Tensor, y: Tensor) -> Tensor:
-    """Return the (N) entries of (N, K) `values` in the columns of the labels."""
-    return values.gather(1, y[:, None])[:, 0]
+    def extra_repr(self) -> str:
+        """Return the options, and those that all losses have where they are not the defaults."""
+        own = inspect.signature(type(self).__init__).parameters
+        shown = {name: getattr(self, name) for name in own if name not in ("self", "shared")}
+        common = inspect.signature(Loss.__init__).parameters
+        for name in ("ignore_index", "reduction", "sigmoid"):
+            if getattr(self, name) != common[name].default:
+                shown[name] = getattr(self, name)
+        if self.class_weights is not None:
+            shown["class_weights"] = self.class_weights.tolist()
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
 
 def log_others(log_p: Tensor) -> Tensor:
@@ -127,51 +133,13 @@ def log_others(log_p: Tensor) -> Tensor:
     return torch.where(log_p < LOG_HALF, below, above)
 
 
-def _rows(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (N, K) log-probabilities and (N) labels, with all positions as rows."""
-    if logits.ndim < 2 or target.shape != logits.shape[:1] + logits.shape[2:]:
-        raise UsageError(
-            f"logits of shape {tuple(logits.shape)} and labels of shape {tuple(target.shape)}: "
-            "they must be (N, K) and (N), or (N, K, ...) and (N, ...)"
-        )
-    if target.is_floating_point():
-        raise UsageError(f"labels must be class numbers, not {target.dtype}")
-    flat = logits.movedim(1, -1).reshape(-1, logits.shape[1])
-    return functional.log_softmax(flat, dim=1), target.reshape(-1).long()
-
-
-def _sigmoid_rows(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (N, 2) log-probabilities of classes 0 and 1, and (N) labels."""
-    if logits.shape != target.shape:
-        raise UsageError(
-            f"logits of shape {tuple(logits.shape)} and labels of shape {tuple(target.shape)}: "
-            "with sigmoid they must be the same"
-        )
-    z = logits.reshape(-1)
-    log_p = torch.stack([functional.logsigmoid(-z), functional.logsigmoid(z)], dim=1)
-    labels = target.reshape(-1)
-    if labels.device.type == "cpu" and labels.is_floating_point() and (labels % 1).any():
-        raise UsageError("with sigmoid, labels must be 0 and 1; soft labels are not supported")
-    return log_p, labels.long()
-
-
-def _check_labels(y: Tensor, classes: int) -> None:
-    """Check that labels are in [0, classes).
-
-    Only on the CPU: on an accelerator reading them would wait for it at every step, and `gather`
-    fails there on an invalid index.
-    """
-    if y.device.type == "cpu" and y.numel() and not 0 <= int(y.min()) <= int(y.max()) < classes:
-        wrong = y[(y < 0) | (y >= classes)]
-        raise UsageError(
-            f"label {int(wrong[0])} is not in 0 to {classes - 1} ({len(wrong)} such rows)"
-        )
-
-
 def _check_weights(weights: Tensor, *, sigmoid: bool) -> None:
-    if weights.ndim != 1 or not torch.isfinite(weights).all() or (weights < 0).any():
+    per_label = sigmoid and weights.ndim == 2
+    ok = torch.isfinite(weights).all() and (weights >= 0).all()
+    if not ok or not (weights.ndim == 1 or per_label):
         raise UsageError("class weights must be finite and 0 or more for each class")
-    if sigmoid and len(weights) != 2:
+    if sigmoid and weights.shape[-1] != 2:
         raise UsageError(
-            f"{len(weights)} class weights: with sigmoid there must be two, for 0 and 1"
+            f"{weights.shape[-1]} class weights: with sigmoid there must be two, for 0 and 1, or "
+            "two for each label"
         )

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor
 
 from calibtool.train.losses.base import Loss
+from calibtool.train.losses.batch import Batch
 
 
 class BrierLoss(Loss):
     """sum_k (p_k - [k = y])^2, in [0, 2]; Brier 1950.
+
+    With a soft label t it is sum_k (p_k - t_k)^2 plus a number without p, sum_k t_k (1 - t_k).
 
     >>> import torch
     >>> p = torch.tensor([[0.25, 0.75]])
@@ -17,6 +20,8 @@ class BrierLoss(Loss):
     1.125
     """
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        one_hot = torch.nn.functional.one_hot(y, log_p.shape[1])
-        return (log_p.exp() - one_hot).square().sum(1)
+    def rows(self, batch: Batch) -> Tensor:
+        # the label's own part is (1 - p)^2, and its p^2 is taken from the sum over all classes
+        p = torch.exp(-batch.nll)
+        squares = batch.beside(batch.log_p.exp().square().sum(1))
+        return squares - p.square() + torch.expm1(-batch.nll).square()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from calibtool.train.losses.base import Loss, of_label
+from calibtool.train.losses.base import Loss
+from calibtool.train.losses.batch import Batch
 
 
 class CrossEntropyLoss(Loss):
@@ -16,5 +17,5 @@ class CrossEntropyLoss(Loss):
     1.3863
     """
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        return -of_label(log_p, y)
+    def rows(self, batch: Batch) -> Tensor:
+        return batch.nll

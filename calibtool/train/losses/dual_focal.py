@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss, of_label
+from calibtool.train.losses.base import Loss
+from calibtool.train.losses.batch import Batch
 
 
 class DualFocalLoss(Loss):
@@ -28,10 +29,19 @@ class DualFocalLoss(Loss):
             raise UsageError(f"gamma must be 0 or more, not {gamma!r}")
         self.gamma = gamma
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        log_label = of_label(log_p, y)
-        smaller = torch.where(log_p < log_label[:, None], log_p, -torch.inf)
-        q = smaller.max(1).values.exp()
-        # 1 - p + q; the clamp keeps its log finite where p rounds to 1 and q to 0
-        rest = (q - torch.expm1(log_label)).clamp_min(torch.finfo(q.dtype).tiny)
-        return torch.exp(self.gamma * rest.log()) * -log_label
+    def rows(self, batch: Batch) -> Tensor:
+        q = self.smaller(batch.log_p, batch.nll)
+        # 1 - p + q; the clamp keeps its slope finite where p rounds to 1 and q to 0
+        rest = (q - torch.expm1(-batch.nll)).clamp_min(torch.finfo(q.dtype).tiny)
+        return rest.pow(self.gamma) * batch.nll
+
+    def smaller(self, log_p: Tensor, nll: Tensor) -> Tensor:
+        """Return the largest probability below that of each label, 0 if there is none."""
+        if nll.ndim == 1:
+            below = torch.where(log_p < -nll[:, None], log_p, -torch.inf)
+            return below.max(1).values.exp()
+        # every class is a label: its place in the sorted row is the number of smaller ones
+        ordered = log_p.sort(1).values
+        place = torch.searchsorted(ordered.detach(), log_p.detach())
+        below = ordered.gather(1, (place - 1).clamp_min(0))
+        return torch.where(place > 0, below, -torch.inf).exp()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss, of_label
+from calibtool.train.losses.base import Loss
+from calibtool.train.losses.batch import Batch
 from calibtool.train.losses.focal import focal
 
 
@@ -34,12 +35,11 @@ class FLSDLoss(Loss):
         self.thresholds = tuple(thresholds)
         self.gammas = tuple(gammas)
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        log_label = of_label(log_p, y)
-        return focal(log_label, self.gamma_at(log_label.detach().exp()))
+    def rows(self, batch: Batch) -> Tensor:
+        return focal(batch.nll, self.gamma_at(torch.exp(-batch.nll.detach())))
 
     def gamma_at(self, p: Tensor) -> Tensor:
-        """Return the (N) gammas for (N) probabilities of the label."""
+        """Return the gammas for probabilities of labels."""
         gamma = torch.full_like(p, self.gammas[0])
         for threshold, above in zip(self.thresholds, self.gammas[1:], strict=True):
             gamma = torch.where(p >= threshold, above, gamma)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss, log_others, of_label
+from calibtool.train.losses.base import Loss
+from calibtool.train.losses.batch import Batch
 
 
 class FocalLoss(Loss):
@@ -26,16 +27,31 @@ class FocalLoss(Loss):
             raise UsageError(f"gamma must be 0 or more, not {gamma!r}")
         self.gamma = gamma
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        return focal(of_label(log_p, y), self.gamma)
+    def rows(self, batch: Batch) -> Tensor:
+        return focal(batch.nll, self.gamma)
 
 
-def focal(log_p: Tensor, gamma: Tensor | float) -> Tensor:
-    """Return -(1 - p)^gamma log p for the (N) log-probabilities of the labels.
+def focal(nll: Tensor, gamma: Tensor | float) -> Tensor:
+    """Return -(1 - p)^gamma log p for the NLL of the labels, -log p.
 
-    `gamma` is one number, or one per row.
+    `gamma` is one number, or one per label; the gradient treats it as a constant.
     """
-    return torch.exp(gamma * log_others(log_p)) * -log_p
+    if isinstance(gamma, Tensor) or not float(gamma).is_integer():
+        return one_minus_p(nll).pow(gamma) * nll
+    if gamma == 0:
+        return nll
+    # p - 1 to a whole power: its sign is that of log p or of -log p, without another operation,
+    # each of which is felt with small batches
+    log_p = -nll
+    return torch.expm1(log_p).pow(gamma) * (log_p if gamma % 2 else nll)
+
+
+def one_minus_p(nll: Tensor) -> Tensor:
+    """Return 1 - p from -log p, exact to rounding for p near 0 and near 1, and never 0.
+
+    The slope of 0^gamma is infinite for gamma < 1, which times -log p = 0 would be NaN.
+    """
+    return (-torch.expm1(-nll)).clamp_min(torch.finfo(nll.dtype).tiny)
 
 
 def gradient_ratio(p: Tensor, gamma: Tensor | float) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from calibtool.errors import UsageError
-from calibtool.train.losses.base import LOG_HALF, Loss, of_label
-from calibtool.train.losses.focal import focal
+from calibtool.train.losses.base import LOG_HALF, Loss, log_others
+from calibtool.train.losses.batch import Batch
 
 # Newton steps: 6 reach rounding in float64 for every p (tests/train/test_losses.py solves the
 # equation at 4,000 of them); one more is a margin.
@@ -33,14 +33,21 @@ class FocalAutoLoss(Loss):
             raise UsageError(f"least must be 0 or more, not {least!r}")
         self.least = least
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        log_label = of_label(log_p, y)
-        return focal(log_label, auto_gamma(log_label.detach()).clamp_min(self.least))
+    def rows(self, batch: Batch) -> Tensor:
+        return far_focal(batch.nll, auto_gamma(-batch.nll.detach()).clamp_min(self.least))
+
+
+def far_focal(nll: Tensor, gamma: Tensor) -> Tensor:
+    """Return focal loss for gammas of any size.
+
+    Where 1 - p rounds to 1, its power would be 1 for every gamma; gamma p keeps its digits.
+    """
+    return torch.exp(gamma * log_others(-nll)) * nll
 
 
 @torch.no_grad()
 def auto_gamma(log_p: Tensor) -> Tensor:
-    """Return the (N) gammas > 0 that solve g(p, gamma) = 1, and 0 for p >= 0.5, where none does.
+    """Return the gammas > 0 that solve g(p, gamma) = 1, and 0 for p >= 0.5, where none does.
 
     Proposition 1 of Mukhoti et al. 2020 writes it with the branch W_-1 of Lambert's function. With
     c = -p log p / (1 - p) and t = c gamma, the same equation is log(1 + t) = r t, where
@@ -49,7 +56,7 @@ def auto_gamma(log_p: Tensor) -> Tensor:
     log(1 + t) <= t / sqrt(1 + t).
 
     Args:
-        log_p: (N) log-probabilities of the labels. Below FAR gamma is 0, which has the same
+        log_p: log-probabilities of labels. Below FAR gamma is 0, which has the same
             gradient: there too g is 1.
 
     >>> p = torch.tensor([0.2, 0.25, 0.5], dtype=torch.float64)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibtool.train.losses.base import Loss, of_label
+from calibtool.train.losses.base import Loss
+from calibtool.train.losses.batch import Batch
 from calibtool.train.losses.flsd import check_steps
 from calibtool.train.losses.focal import focal
 
@@ -44,5 +45,5 @@ class FocalScheduledLoss(Loss):
         past = sum(epoch >= round(share * epochs) for share in self.until)
         self.gamma.fill_(self.gammas[past])
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        return focal(of_label(log_p, y), self.gamma.to(log_p))
+    def rows(self, batch: Batch) -> Tensor:
+        return focal(batch.nll, self.gamma.to(batch.nll))

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss, of_label
+from calibtool.train.losses.base import Loss
+from calibtool.train.losses.batch import Batch
 
 
 class LabelSmoothingLoss(Loss):
@@ -28,5 +29,5 @@ class LabelSmoothingLoss(Loss):
             raise UsageError(f"alpha must lie between 0 and 1, not {alpha!r}")
         self.alpha = alpha
 
-    def rows(self, log_p: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        return -(1 - self.alpha) * of_label(log_p, y) - self.alpha * log_p.mean(1)
+    def rows(self, batch: Batch) -> Tensor:
+        return (1 - self.alpha) * batch.nll - self.alpha * batch.beside(batch.log_p.mean(1))

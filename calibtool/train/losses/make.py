@@ -25,7 +25,7 @@ def make_loss(
     Args:
         spec: a name listed by `calibtool losses`, with options: "focal(gamma=3)".
         classes: K; 1 for the sigmoid form, which has one logit per label.
-        class_weights: one weight per class, 0 or more; two for the sigmoid form.
+        class_weights: one weight per class, 0 or more; for the sigmoid form two, or two per label.
         ignore_index: the label of rows to ignore.
 
     Raises UsageError for an unknown name, option or value, and for a wrong number of weights.
@@ -37,8 +37,8 @@ def make_loss(
         raise UsageError(f"classes must be 1 or more, not {classes}")
     parsed = parse_loss(spec)
     entry = LOSSES[parsed.loss]
-    if class_weights is not None and len(class_weights) != max(classes, 2):
-        raise UsageError(f"{len(class_weights)} class weights for {max(classes, 2)} classes")
+    if class_weights is not None and classes > 1 and len(class_weights) != classes:
+        raise UsageError(f"{len(class_weights)} class weights for {classes} classes")
     loss_class = getattr(import_module(f"calibtool.train.{entry.module}"), entry.cls)
     shared = {"class_weights": class_weights, "ignore_index": ignore_index, "sigmoid": classes == 1}
     try:

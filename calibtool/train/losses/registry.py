@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-Value = float | tuple[float, ...]
+Value = float | tuple[float, ...]  # or bool, which is an int and so a float to type checkers
 
 LEGEND = (
     "In the formulas, p_k are the probabilities of a row, y is its label, p = p_y, [..] is 1 if "
@@ -23,7 +23,8 @@ class Option:
     """An option of a loss: default, smallest and largest value, and a description.
 
     If the default is a tuple, the option takes one or more numbers, `gammas=(5, 3)`; if it is an
-    int, the option takes whole numbers. Bounds that are not mathematical only catch typing errors.
+    int, the option takes whole numbers, and if it is a bool, True or False. Bounds that are not
+    mathematical only catch typing errors.
     """
 
     default: Value
@@ -138,19 +139,21 @@ LOSSES: dict[str, LossEntry] = {
         {
             "weight": Option(2.0, 0, 1000, "weight of MMCE relative to cross-entropy"),
             "width": Option(0.4, 0.001, 1000, "width of the kernel"),
+            "squared": Option(False, 0, 1, "add MMCE^2, as the authors' code does"),
         },
     ),
     "mmce-weighted": LossEntry(
-        "As mmce, but right and wrong rows have the same total weight.",
+        "As mmce, but right and wrong rows are weighted by their numbers.",
         "-log p + weight MMCE_w, MMCE_w^2 = sum over pairs i, j of the batch of "
-        "u_i u_j exp(-|r_i - r_j| / width); u = (1 - r) / right if right, -r / wrong if "
-        "wrong; r confidence, `right` and `wrong` the numbers of such rows",
-        "Kumar et al. 2018",
+        "u_i u_j exp(-|r_i - r_j| / width); u = (1 - r) / m^divided if right, -r / n^divided if "
+        "wrong; r confidence, m and n the numbers of right and wrong rows; 0 if m or n is 0",
+        "Kumar et al. 2018, eq. 8",
         "losses.mmce",
         "WeightedMMCELoss",
         {
             "weight": Option(2.0, 0, 1000, "weight of MMCE_w relative to cross-entropy"),
             "width": Option(0.4, 0.001, 1000, "width of the kernel"),
+            "divided": Option(2, 1, 2, "2 as in the authors' code, 1 as in the paper's eq. 8"),
         },
     ),
     "dual-focal": LossEntry(
@@ -177,6 +180,29 @@ LOSSES: dict[str, LossEntry] = {
             "switch": Option(0.2, 0, 100, "|gamma| below which its sign changes"),
             "least": Option(-2.0, -100, 0, "smallest gamma"),
             "most": Option(20.0, 0, 100, "largest gamma"),
+        },
+    ),
+    "mdca": LossEntry(
+        "Focal loss plus the gap of mean confidence and frequency of each class.",
+        "-(1 - p)^gamma log p + weight MDCA, MDCA = mean over k of |mean p_k - mean [k = y]|, "
+        "means over the batch",
+        "Hebbalaguppe et al. 2022",
+        "losses.mdca",
+        "MDCALoss",
+        {
+            "gamma": Option(1.0, 0, 100, _GAMMA),
+            "weight": Option(1.0, 0, 1000, "weight of MDCA relative to focal loss"),
+        },
+    ),
+    "mbls": LossEntry(
+        "Cross-entropy with a penalty on logits that lie more than a margin apart.",
+        "-log p + weight/K sum_k max(0, max_j z_j - z_k - margin), z the logits",
+        "Liu et al. 2022",
+        "losses.mbls",
+        "MbLSLoss",
+        {
+            "margin": Option(10.0, 0, 1000, "distance from the largest logit that is free"),
+            "weight": Option(0.1, 0, 1000, "weight of the penalty relative to cross-entropy"),
         },
     ),
 }

@@ -59,7 +59,15 @@ def _value(where: str, value: Any, option: Option) -> Value:
         if not numbers:
             raise UsageError(f"{where} must be one number or more, as in ({option.least:g},)")
         return tuple(float(_number(where, number, option)) for number in numbers)
+    if isinstance(option.default, bool):
+        return _flag(where, value)
     return _number(where, value, option)
+
+
+def _flag(where: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{where} must be True or False, not {value!r}")
+    return value
 
 
 def _number(where: str, value: Any, option: Option) -> float:
@@ -83,4 +91,4 @@ def format_value(value: Value, separator: str = ", ") -> str:
     if isinstance(value, tuple):
         numbers = separator.join(f"{number:g}" for number in value)
         return f"({numbers})" if len(value) > 1 else numbers
-    return f"{value:g}"
+    return str(value) if isinstance(value, bool) else f"{value:g}"
