@@ -8,7 +8,15 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
-from calibtool.train.settings import LAYOUTS, OPTIMIZERS, PRECISIONS, SCHEDULES
+from calibtool.train.settings import (
+    LAYOUTS,
+    LR_STEPS,
+    OPTIMIZERS,
+    PRECISIONS,
+    RECIPES,
+    REDUCTIONS,
+    SCHEDULES,
+)
 
 
 class Listed(click.ParamType[tuple[Any, ...]]):
@@ -104,11 +112,23 @@ model_options = shared.stack(
 
 loop_options = shared.stack(
     click.option(
+        "--recipe",
+        type=click.Choice(list(RECIPES)),
+        help="Train as a paper did; options that are given override it.",
+    ),
+    click.option(
         "--loss",
         default="cross-entropy",
         show_default=True,
         metavar="LOSS",
         help='A loss listed by `calibtool losses`, such as flsd-53 or "focal(gamma=3)".',
+    ),
+    click.option(
+        "--reduction",
+        type=click.Choice(REDUCTIONS),
+        default="mean",
+        show_default=True,
+        help="Gradient of the mean loss of a batch, or of the sum.",
     ),
     click.option("--class-weights", metavar="W", help="balanced, or one number per class."),
     click.option(
@@ -185,8 +205,9 @@ loop_options = shared.stack(
     click.option(
         "--lr-steps",
         type=Listed(float),
-        default=(0.5, 0.75),
-        help="Shares of the epochs after which `step` divides the rate by 10.  [default: 0.5,0.75]",
+        default=LR_STEPS,
+        help="Epochs, or shares of them, after which `step` divides the rate by 10.  "
+        "[default: 0.5,0.75]",
     ),
     click.option(
         "--warmup",

@@ -140,7 +140,8 @@ def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
     with autocast(job.settings, job.world.device):
         logits = job.model(x)
     loss: Tensor = state.loss(logits, y) * weight
-    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    total = loss * len(rows) if job.settings.reduction == "sum" else loss
+    state.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
     if job.settings.clip is not None:  # the norm is that of the gradient itself, not the scaled one
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.model.parameters(), job.settings.clip)

@@ -38,10 +38,10 @@ def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
 
     `steps` is the number of steps per epoch. During warm-up the factor rises linearly to 1.
     Afterwards "cosine" falls to 0 at the end (Loshchilov & Hutter 2017, eq. 5, without restarts),
-    "step" is divided by 10 at each share of the epochs in `lr_steps`, and "constant" stays 1.
+    "step" is divided by 10 at each of the epochs in `lr_steps`, and "constant" stays 1.
     """
     total, warm = settings.epochs * steps, round(settings.warmup * steps)
-    kind, cuts = settings.schedule, settings.lr_steps
+    kind, falls = settings.schedule, settings.falls()
 
     def factor(step: int) -> float:
         if step < warm:
@@ -49,7 +49,7 @@ def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
         if kind == "cosine":
             return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1)))
         if kind == "step":
-            return float(0.1 ** sum(step >= cut * total for cut in cuts))
+            return float(0.1 ** sum(step >= fall * steps for fall in falls))
         return 1.0
 
     return factor

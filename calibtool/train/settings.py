@@ -12,6 +12,28 @@ from calibtool.errors import UsageError, near
 # name -> default learning rate and weight decay: those of torch.optim.AdamW, and those with which
 # Mukhoti et al. 2020 train ResNets on CIFAR
 OPTIMIZERS = {"adamw": (1e-3, 1e-2), "sgd": (0.1, 5e-4)}
+# What Mukhoti et al. 2020 trained CIFAR with: the defaults of train.py, clip_grad_norm in
+# train_utils.py and the shares of Data/cifar10.py in github.com/torrvision/focal_calibration
+RECIPES: dict[str, dict[str, Any]] = {
+    "mukhoti2020": {
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 5e-4,
+        "decay_all": True,
+        "schedule": "step",
+        "lr_steps": (150.0, 250.0),
+        "epochs": 350,
+        "batch_size": 128,
+        "reduction": "sum",
+        "clip": 2.0,
+        "val_share": 0.1,
+        "augment": ("flip", "crop"),
+    }
+}
+REDUCTIONS = ("mean", "sum")
+LR_STEPS = (0.5, 0.75)
 SCHEDULES = ("cosine", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 AUGMENTATIONS = ("flip", "crop")
@@ -58,7 +80,7 @@ class Settings:
     momentum: float = 0.9
     nesterov: bool = True
     schedule: str = "cosine"
-    lr_steps: tuple[float, ...] = (0.5, 0.75)
+    lr_steps: tuple[float, ...] = LR_STEPS
     warmup: float = 0.0
     clip: float | None = None
     class_weights: str | None = None
@@ -70,12 +92,14 @@ class Settings:
     threads: int | None = None
     seed: int = 0
     save_every: int | None = None
+    reduction: str = "mean"
 
     def __post_init__(self) -> None:
         _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("layout", self.layout, LAYOUTS)
+        _one_of("reduction", self.reduction, REDUCTIONS)
         for name in self.augment:
             _one_of("augment", name, AUGMENTATIONS)
         for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gamma_folds", 2)):
@@ -102,6 +126,25 @@ class Settings:
             raise UsageError(
                 f"--warmup: {self.warmup:g} must be below the number of epochs, {self.epochs}"
             )
+
+    def falls(self) -> tuple[float, ...]:
+        """Return the epochs after which `step` divides the rate by 10; steps below 1 are shares.
+
+        Raises UsageError for steps that no schedule takes, or that the run does not reach.
+        """
+        steps, last = self.lr_steps, self.epochs
+        if self.schedule != "step" and steps != LR_STEPS:
+            raise UsageError(f"--lr-steps needs --schedule step, not {self.schedule}")
+        shares = [step < 1 for step in steps]
+        falls = tuple(step * last if all(shares) else step for step in steps)
+        if self.schedule == "step" and not all(0 < fall < last for fall in falls):
+            raise UsageError(
+                f"--lr-steps {','.join(f'{step:g}' for step in steps)}: each must lie between 0 "
+                f"and the number of epochs, {last}; below 1, they are shares of it"
+            )
+        if any(shares) and not all(shares):
+            raise UsageError("--lr-steps: must be epochs, or shares below 1 of them, not both")
+        return falls
 
     @property
     def learning_rate(self) -> float:
@@ -132,6 +175,7 @@ def from_mapping(document: dict[str, Any], where: str) -> Settings:
     Raises UsageError, which begins with `where`, for unknown names and invalid values.
     """
     known = [f.name for f in fields(Settings)]
+    document = with_recipe(document)
     for key in document:
         if key not in known:
             raise UsageError(f"{where}: there is no setting {key!r}{near(key, known)}")
@@ -144,6 +188,15 @@ def from_mapping(document: dict[str, Any], where: str) -> Settings:
     if missing := [name for name in ("data", "out") if name not in values]:
         raise UsageError(f"{where}: {missing[0]} is missing")
     return Settings(**values)
+
+
+def with_recipe(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values with those of their recipe, if they name one, in its place and below them."""
+    values = dict(values)
+    if (name := values.pop("recipe", None)) is None:
+        return values
+    _one_of("recipe", name, tuple(RECIPES))
+    return {**RECIPES[name], **values}
 
 
 def _require_type(where: str, key: str, value: Any, kind: Any) -> None:

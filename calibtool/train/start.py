@@ -27,6 +27,7 @@ def begin(settings: Settings, data: Data, parts: Splits, world: World) -> Traini
     """
     if settings.augment and not data.images:
         raise UsageError(f"--augment needs images; {data.source} holds {data.kind}")
+    settings.falls()
     network = registry.build(settings.model, data)
     if settings.checkpoint:
         weights.load(network.module, settings.checkpoint, settings.fresh)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from small import blobs
 
 from calibtool.train.augment import crop, flip
 from calibtool.train.optimise import optimizer, schedule
-from calibtool.train.settings import Settings
+from calibtool.train.settings import RECIPES, Settings, from_mapping
 
 FEW = ("--epochs", "3", "--batch-size", "32")
 
@@ -75,6 +76,43 @@ def test_the_rate_falls_in_steps():
     settings = Settings("d", "o", epochs=4, schedule="step", lr_steps=(0.5, 0.75))
     factor = schedule(settings, 1)
     assert [factor(step) for step in range(4)] == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def test_steps_of_the_rate_are_epochs_or_shares_of_them():
+    shared = {"epochs": 20, "schedule": "step"}
+    by_share = schedule(Settings("d", "o", lr_steps=(0.25, 0.5), **shared), 3)
+    by_epoch = schedule(Settings("d", "o", lr_steps=(5, 10), **shared), 3)
+    assert [by_share(i) for i in range(60)] == [by_epoch(i) for i in range(60)]
+    assert [by_epoch(i) for i in (14, 15, 29, 30)] == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
+def test_a_recipe_sets_what_its_authors_did_and_what_is_typed_overrides_it(train, images):
+    few = ("--epochs", "3", "--lr-steps", "1,2", "--batch-size", "64", "--threads", "1")
+    options = ("--model", "resnet20", "--data", images, "--recipe", "mukhoti2020", *few)
+    assert train(*options, "--out", "run").code == 0
+    config = tomllib.loads(Path("run/config.toml").read_text())
+    recipe = {k: list(v) if isinstance(v, tuple) else v for k, v in RECIPES["mukhoti2020"].items()}
+    typed = {"epochs": 3, "lr_steps": [1, 2], "batch_size": 64}
+    assert {key: config[key] for key in recipe} == recipe | typed
+    assert [row["lr"] for row in history("run")] == pytest.approx([0.1, 0.01, 0.001])
+    # a file may name it too, and what the file says itself comes first
+    Path("own.toml").write_text('recipe = "mukhoti2020"\nlr = 0.2\ndata = "d"\nout = "o"\n')
+    own = from_mapping(tomllib.loads(Path("own.toml").read_text()), "own.toml")
+    assert (own.lr, own.clip, own.reduction) == (0.2, 2, "sum")
+
+
+def test_the_gradient_of_a_sum_is_that_of_the_mean_times_the_rows(train, folder):
+    """A run on the sum is one on the mean at a rate that is larger by the rows of a batch."""
+    x, y = blobs(104)
+    np.savez("a.npz", x=x, y=y, split=["train"] * 64 + ["val"] * 20 + ["test"] * 20)
+    plain = ("--data", "a.npz", "--model", "linear", "--optimizer", "sgd", "--weight-decay", "0")
+    for out, rate, reduction in (("mean", 0.064, "mean"), ("sum", 0.002, "sum")):
+        options = (*plain, *FEW, "--lr", rate, "--reduction", reduction, "--out", out)
+        assert train(*options).code == 0
+    ours, theirs = (load_file(f"{out}/model.safetensors") for out in ("mean", "sum"))
+    for name, weight in ours.items():
+        np.testing.assert_allclose(theirs[name], weight, rtol=1e-4, atol=1e-6)
+    assert history("sum")[0]["train_loss"] == pytest.approx(history("mean")[0]["train_loss"])
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
@@ -247,6 +285,12 @@ def test_options_that_make_no_sense_are_said(refused, features):
         (("--normalize", "imagenet"), "is for images of 3 channels"),
         (("--device", "cuda:77"), "--device cuda:77: cannot be used here"),
         (("--precision", "float16", "--device", "cpu"), "needs a CUDA device"),
+        (("--lr-steps", "5,10"), "--lr-steps needs --schedule step, not cosine"),
+        (("--lr-steps", "5,20", "--schedule", "step"), "0 and the number of epochs, 20"),
+        (("--lr-steps", "0.5,10", "--schedule", "step"), "must be epochs, or shares below 1"),
+        (("--recipe", "mukhoti2020", "--augment", "", "--epochs", "60"), "--lr-steps 150,250"),
+        (("--recipe", "mukhoti2020"), "--augment needs images"),
+        (("--reduction", "none"), "is not one of 'mean', 'sum'"),
         (("--warmup", "20"), "20 must be below the number of epochs, 20"),
         (("--gamma-search", "1,2"), "--gamma-search needs --loss focal, not cross-entropy"),
         (("--labels", "z"), "--labels: there is no 'z'; the columns are x, y, ids"),
