@@ -67,6 +67,11 @@ data_options = shared.stack(
     click.option("--ids", metavar="KEY", help="Key or column that names the rows."),
     click.option("--split", metavar="KEY", help="Column with the values train, val and test."),
     click.option(
+        "--group",
+        metavar="KEY",
+        help="Column of related rows, such as those of one patient, which stay in one part.",
+    ),
+    click.option(
         "--layout",
         type=click.Choice(LAYOUTS),
         default="auto",

@@ -11,7 +11,7 @@ import torch
 
 from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files.document import Document
-from calibtool.data.folds import stratified_folds
+from calibtool.data.folds import grouped_folds, stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
 from calibtool.formatting import number
@@ -63,7 +63,11 @@ def search(
     name, options = grammar.parse(settings.loss)
     if name != "focal":
         raise UsageError(f"--gamma-search needs --loss focal, not {settings.loss}")
-    fold = stratified_folds(parts.train.labels, settings.gamma_folds, settings.seed)
+    groups, folds = parts.train.groups, settings.gamma_folds
+    if groups is None:
+        fold = stratified_folds(parts.train.labels, folds, settings.seed)
+    else:
+        fold = grouped_folds(groups, folds, settings.seed)
     results = []
     for gamma in settings.gamma_search:
         loss = _spec(name, {**options, "gamma": gamma})

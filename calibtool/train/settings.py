@@ -93,6 +93,7 @@ class Settings:
     seed: int = 0
     save_every: int | None = None
     reduction: str = "mean"
+    group: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))

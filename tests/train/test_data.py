@@ -145,7 +145,21 @@ BAD = {
         {"x": [[1, 2], [0, 0.0], [1e155, 1]], "y": [0, 1, 0]},
         "1 rows have values that are beyond -1e+38 and 1e+38, the first is row 2",
     ),
-    "one-hot labels": ({"x": np.ones((3, 2)), "y": np.eye(3)}, "expected one label per row"),
+    "one-hot labels": ({"x": np.ones((3, 2)), "y": np.eye(3)}, "one-hot labels: store y.argmax(1)"),
+    "multi-label targets": (
+        {"x": np.ones((3, 2)), "y": [[1, 1, 0], [0, 0, 0], [0, 1, 0]]},
+        "multi-label targets, several classes per row: train in your own loop",
+    ),
+    "soft labels": ({"x": np.ones((2, 2)), "y": [[0.9, 0.1], [0.3, 0.7]]}, "these are soft labels"),
+    "several numbers per row": (
+        {"x": np.ones((2, 2)), "y": [[2, 3], [4, 5]]},
+        "found shape (2, 2); store one class id",
+    ),
+    "a negative label": (
+        {"x": np.ones((4, 2)), "y": [0, 1, -1, 2]},
+        "label -1 in row 2 (counting from 0) is no class",
+    ),
+    "a negative label as a float": ({"x": np.ones((3, 2)), "y": [0.0, -1, 1]}, "label -1 in row 1"),
     "unequal lengths": ({"x": np.ones((3, 2)), "y": [0, 1]}, "3 rows of x, but 2 of y"),
     "an empty name": (
         {"x": np.ones((3, 2)), "y": ["a", "", "b"]},
@@ -170,6 +184,64 @@ BAD = {
         "dev in row 1",
     ),
 }
+
+
+def test_rows_on_both_sides_of_the_split_are_noticed(train, folder):
+    x, y = blobs(60)
+    x[40], x[41], x[50] = x[3], x[4], x[3]
+    split = ["train"] * 40 + ["val"] * 10 + ["test"] * 10
+    np.savez("a.npz", x=x, y=y, split=split)
+    words = np.array(["a", "b", "c d", "e"])
+    pa.csv.write_csv(pa.table({"text": words[np.arange(60) % 4], "label": y % 2}), "t.csv")
+    for i, name in enumerate(["train", *(["val"] * 2), "test"]):
+        for k in range(2):
+            Path(name, f"c{k}").mkdir(parents=True, exist_ok=True)
+            for j in range(2):
+                pixels = np.full((8, 8), 100 * k + 9 * j + i * (j == 1), np.uint8)
+                Image.fromarray(pixels).save(Path(name, f"c{k}", f"{j}.png"))
+    fast = ("--epochs", "1", "--threads", "1")
+    for data, model, says in (
+        ("a.npz", "mlp", "2 of 10 validation rows and 1 of 10 test rows have exactly the inputs"),
+        ("a.npz", "linear", "a training row (the first: validation row 40 is training row 3)"),
+        ("t.csv", "text-bag", "validation rows and 13 of 13 test rows have exactly the inputs"),
+        (".", "mlp", "2 of 4 validation rows and 2 of 4 test rows have exactly the inputs"),
+    ):
+        result = train("--data", data, "--model", model, *fast, "--out", f"{model}-{data}")
+        assert result.code == 0, result.err
+        assert says in " ".join(result.out.split())
+    x, y = blobs(60)
+    np.savez("b.npz", x=x, y=y, split=split)
+    assert "exactly" not in train("--data", "b.npz", *fast, "--out", "clean").out
+
+
+def test_groups_stay_on_one_side(train, refused, folder):
+    x, y = blobs(200)
+    patient = np.array([f"p{i}" for i in np.arange(200) // 8])
+    x[1::8] = x[::8]  # a copy within each group
+    np.savez("a.npz", x=x, y=y, patient=patient)
+    search = ("--loss", "focal", "--gamma-search", "1,2", "--gamma-folds", "2")
+    options = ("--epochs", "1", "--group", "patient", *search, "--out", "run")
+    result = train("--data", "a.npz", *options)
+    assert result.code == 0, result.err
+    assert "exactly" not in result.out
+    seen = [set(patient[np.load(f"run/{name}_logits.npz")["ids"]]) for name in ("val", "test")]
+    assert not seen[0] & seen[1]
+    sizes = [len(np.load(f"run/{name}_logits.npz")["ids"]) for name in ("val", "test")]
+    assert sizes == [40, 40]
+    Path("own.py").write_text(
+        "import numpy as np\n"
+        "def load(): return dict(np.load('a.npz'))\n"
+        "def bare(): return np.load('a.npz')['x'], np.load('a.npz')['y']\n"
+    )
+    data = opened("own.py:load", group="patient")
+    np.testing.assert_array_equal(data.parts["train"].groups, patient)
+    says = ("--group patient: own.py:bare has no columns",)
+    refused("--data", "own.py:bare", "--group", "patient", "--out", "b", says=says)
+    refused("--data", "a.npz", "--group", "p", "--out", "c", says=("--group: there is no 'p'",))
+    split = np.where(np.arange(200) < 100, "train", np.where(np.arange(200) < 150, "val", "test"))
+    np.savez("split.npz", x=x, y=y, patient=patient, split=split)
+    says = ("--group: 'p12' has rows for train and for val",)
+    refused("--data", "split.npz", "--group", "patient", "--out", "d", says=says)
 
 
 def test_half_precision_is_compared_with_its_own_range(folder):

@@ -17,6 +17,8 @@ from safetensors.torch import save_file
 from small import blobs
 
 from calibtool.train.augment import crop, flip
+from calibtool.train.data.dataset import Data
+from calibtool.train.models.registry import build
 from calibtool.train.optimise import optimizer, schedule
 from calibtool.train.settings import RECIPES, Settings, from_mapping
 
@@ -142,6 +144,16 @@ def test_flip_and_crop_move_pixels_and_nothing_else():
         padded = torch.nn.functional.pad(before, (1, 1, 1, 1))
         places = [padded[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
         assert any(torch.equal(after, place) for place in places)
+
+
+@pytest.mark.parametrize(
+    ("model", "millions"),
+    [("resnet110-mukhoti2020", 45.9), ("resnet110", 1.73), ("resnet50", 23.5), ("wrn-26-10", 36.5)],
+)
+def test_models_have_the_parameters_of_their_papers(model, millions):
+    with torch.device("meta"):
+        network = build(model, Data("d", {}, 10, (3, 32, 32), "images")).module
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
 # ------------------------------------------------------------------ the loop

@@ -16,7 +16,7 @@ import numpy as np
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
-from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart, Rows
+from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart
 from calibtool.train.data.text import Texts
 from calibtool.train.data.validation import (
     as_images,
@@ -60,7 +60,7 @@ def read(text: str, settings: Settings) -> Data:
         raise InputError(f"{text}: returns {', '.join(by_part)}, but not 'train'")
     raw = {part: _part(value, text, part, settings) for part, value in by_part.items()}
     labels, names = settle_parts({part: rows.labels for part, rows in raw.items()}, None, text)
-    parts = {part: Rows(rows.inputs, labels[part], rows.ids) for part, rows in raw.items()}
+    parts = {part: rows.rows(labels[part]) for part, rows in raw.items()}
     classes = max(int(y.max(initial=0)) for y in labels.values()) + 1
     kind = raw["train"].kind
     shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
@@ -74,11 +74,13 @@ def _is_parts(value: Any) -> bool:
 def _part(value: Any, source: str, part: str, settings: Settings) -> RawPart:
     """Return what the function returned for a part."""
     where = f"{source}: {part}"
+    groups = None
     if isinstance(value, Mapping):
         if not {"x", "y"} <= set(value):
             raise InputError(f"{where}: a dict needs 'x' and 'y'; it has {', '.join(value)}")
         x, y = value["x"], np.asarray(value["y"])
         ids = np.asarray(value["ids"]) if "ids" in value else np.arange(len(y))
+        groups = np.asarray(value[settings.group]) if settings.group in value else None
     elif isinstance(value, (tuple, list)) and len(value) == 2:
         x, y = value[0], np.asarray(value[1])
         ids = np.arange(len(y))
@@ -90,14 +92,14 @@ def _part(value: Any, source: str, part: str, settings: Settings) -> RawPart:
             f"{where}: expected (x, y), a dict with x and y, or a dataset with a length; found "
             f"{type(value).__name__}"
         )
-    if len(x) != len(y) or len(ids) != len(y):
+    if len(x) != len(y) or len(ids) != len(y) or (groups is not None and len(groups) != len(y)):
         raise InputError(f"{where}: {len(x):,} inputs, {len(y):,} labels, {len(ids):,} ids")
     require_rows(len(y), source, part)
     if isinstance(x[0], str):
-        return RawPart(Texts(list(x)), y, ids, "text")
+        return RawPart(Texts(list(x)), y, ids, "text", groups=groups)
     values = as_images(np.asarray(x), settings.layout, where)
     require_finite(values, where)
-    return RawPart(Arrays(values), y, ids, kind_of(values))
+    return RawPart(Arrays(values), y, ids, kind_of(values), groups=groups)
 
 
 def _dataset(dataset: Any, where: str) -> RawPart:

@@ -41,6 +41,8 @@ def read(settings: Settings) -> Data:
     Raises InputError, UsageError.
     """
     data = _read(settings.data, settings)
+    if settings.group and any(rows.groups is None for rows in data.parts.values()):
+        raise InputError(f"--group {settings.group}: {data.source} has no columns to take it from")
     for name, text in (("val", settings.val_data), ("test", settings.test_data)):
         if text is None:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -88,6 +88,9 @@ class Tokenized:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def keys(self) -> Sequence[str]:
+        return self.texts.texts
 
     def take(self, index: Array) -> Array:
         """Return (n, longest) int64 token ids."""

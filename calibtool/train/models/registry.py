@@ -57,7 +57,15 @@ MODELS: dict[str, Model] = {
         )
         for depth in (20, 32, 110)
     },
-    "resnet50": Model("models.resnet50", "ResNet50", "bottlenecks, for small images: width=64"),
+    "resnet50": Model(
+        "models.bottleneck", "BottleneckResNet", "bottlenecks, for small images: width=64"
+    ),
+    "resnet110-mukhoti2020": Model(
+        "models.bottleneck",
+        "BottleneckResNet",
+        "their ResNet-110, of bottlenecks: width=64",
+        options=(("blocks", (3, 4, 26, 3)),),
+    ),
     "wrn-26-10": Model(
         "models.resnet",
         "ResNet",
