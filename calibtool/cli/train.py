@@ -85,6 +85,12 @@ def train(
         raise
     if not is_first_process():
         return
+    from calibtool.train import folder, gamma_search
+
+    searched = Path(settings.out) / folder.SEARCH
+    if format_ == "table" and settings.gamma_search and searched.is_file():
+        output.emit(render(gamma_search.searched(searched), format_, **output.terminal()), None)
+        click.echo()
     output.emit(render(result, format_, **output.terminal()), None)
     if format_ == "table":
         below = Lines.of(["", f"Wrote {Path(settings.out)}/", f"Next: calibtool {next_}"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +45,23 @@ def chosen_loss(settings: Settings, data: Data, parts: Splits, world: World, wat
     """Return the loss with the gamma of the search, or of gamma_search.json in a resumed run."""
     path = Path(settings.out) / SEARCH
     if path.is_file():
-        return Document(str(path), "a search for gamma").read_json()["chosen"].text()
-    loss, results = search(settings, data, parts, world, watch)
-    table = listing(results, loss, settings.gamma_folds)
-    world.first_alone(write_table, path, table, "json")
-    return loss
+        table = searched(path)
+    else:
+        loss, results = search(settings, data, parts, world, watch)
+        table = listing(results, loss, settings.gamma_folds)
+        world.first_alone(write_table, path, table, "json")
+    return str(table.body["chosen"])
+
+
+def searched(path: Path) -> Table:
+    """Return the table of a search from its file; raise InputError if it is damaged."""
+    document = Document(str(path), "a search for gamma").read_json()
+    names = [field.name for field in fields(GammaResult)]
+    results = [
+        GammaResult(*(tried[name].number() for name in names))
+        for tried in document["tried"].items()
+    ]
+    return listing(results, document["chosen"].text(), document["folds"].whole(2))
 
 
 def search(
@@ -113,6 +125,7 @@ def _fold(
             watch=watch,
             save=silent,
             augment=augmentation(settings.augment),
+            rows=len(parts.train),  # as many steps as the final training
         )
         return predict(state.model, val, settings, world)
 

@@ -25,7 +25,7 @@ from calibtool.train.forward import autocast, parallel, predict, share, train_mo
 from calibtool.train.optimise import schedule, set_rate
 from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
-from calibtool.train.world import World, reseed
+from calibtool.train.world import World, choose_precision, reseed
 from calibtool.types import Array
 
 # Steps between reads of the loss on an accelerator: each read waits until it has caught up. With a
@@ -70,6 +70,7 @@ class Job:
     watch: Watch
     save: Callable[[TrainingState], None]
     augment: Callable[[Tensor], Tensor] | None
+    rows: int
 
 
 def fit(
@@ -82,17 +83,19 @@ def fit(
     watch: Watch,
     save: Callable[[TrainingState], None],
     augment: Callable[[Tensor], Tensor] | None = None,
+    rows: int | None = None,
 ) -> None:
     """Train `state` to the last epoch, or until validation NLL stops falling.
 
     `save` is called with the state whenever a checkpoint is due: after each epoch, and every
-    `save_every` steps. With patience, the model ends with the weights of its best epoch.
+    `save_every` steps. With patience, the model ends with the weights of its best epoch. An epoch
+    takes as many steps as `rows` fill, by default those of `train`.
 
     Raises TrainingError if the loss or the validation logits are no longer finite.
     """
     model = parallel(state.model, world)
-    job = Job(model, train, val, settings, world, watch, save, augment)
-    while state.epoch < settings.epochs and not _is_over(state, settings):
+    job = Job(model, train, val, settings, world, watch, save, augment, rows or len(train))
+    while state.epoch < settings.epochs and not is_over(state, settings):
         began = time.monotonic()
         _notify(state.loss, "start_epoch", state.epoch, settings.epochs)
         _epoch(state, job)
@@ -112,7 +115,7 @@ def _notify(loss: nn.Module, name: str, *arguments: object) -> None:
 def _epoch(state: TrainingState, job: Job) -> None:
     """Take the remaining steps of an epoch."""
     settings, world = job.settings, job.world
-    order = generator(Stream.ORDER, settings.seed, state.epoch).permutation(len(job.train))
+    order = _order(generator(Stream.ORDER, settings.seed, state.epoch), len(job.train), job.rows)
     batches = list(job.train.batches(order, settings.batch_size))
     rate = schedule(settings, len(batches))
     pending: list[tuple[int, Tensor]] = []
@@ -129,6 +132,11 @@ def _epoch(state: TrainingState, job: Job) -> None:
             pending.clear()
         if due and not last:
             job.save(state)
+
+
+def _order(random: np.random.Generator, n: int, rows: int) -> Array:
+    """Return `rows` of n rows, each as often as the others to within once, in random order."""
+    return np.concatenate([random.permutation(n) for _ in range(-(-rows // n))])[:rows]
 
 
 def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
@@ -170,9 +178,27 @@ def _not_finite(value: float, state: TrainingState, job: Job, step: int, rows: A
     rate = state.optimizer.param_groups[0]["lr"]
     return (
         f"the loss became {value} in epoch {state.epoch + 1}, batch {step + 1} (rows {ids}, ...; "
-        f"inputs from {x.min().item():g} to {x.max().item():g}; learning rate {rate:.3g}). Try "
-        f"--lr {rate / 10:.2g}, --clip 1, --warmup 1, or --precision float32"
+        f"inputs from {x.min().item():g} to {x.max().item():g}; learning rate {rate:.3g}). "
+        f"{_advice(state.model, job)}"
     )
+
+
+def _advice(model: Prepared, job: Job) -> str:
+    """Return what may keep numbers finite, of what the run does not do already."""
+    settings = job.settings
+    fixed = choose_precision(settings.precision, job.world.device) is torch.float32
+    normalised = model.tokens or model.mean is not None
+    options = {
+        f"--lr {settings.learning_rate / 10:.2g}": True,
+        "--reduction mean": settings.reduction == "sum",
+        "--clip 1": settings.clip is None,
+        f"--clip {(settings.clip or 0) / 10:g}": settings.clip is not None,
+        "--warmup 1": not settings.warmup and settings.epochs > 1,
+        "--normalize train": not normalised,
+        "--precision float32": not fixed,
+    }
+    *most, last = [option for option, fits in options.items() if fits]
+    return f"Try {', '.join(most)} or {last}"
 
 
 def _validate(state: TrainingState, job: Job, seconds: float) -> None:
@@ -180,8 +206,8 @@ def _validate(state: TrainingState, job: Job, seconds: float) -> None:
     logits = predict(state.model, job.val, job.settings, job.world)
     if not torch.isfinite(logits).all():
         raise TrainingError(
-            f"validation logits are no longer finite after epoch {state.epoch + 1}. Try a smaller "
-            "--lr, --clip 1, or --precision float32"
+            f"validation logits are no longer finite after epoch {state.epoch + 1}. "
+            f"{_advice(state.model, job)}"
         )
     _notify(state.loss, "after_validation", logits.to(job.world.device), job.val.labels)
     on_val = Predictions.from_logits(logits.numpy(), job.val.rows.labels)
@@ -205,7 +231,7 @@ def _validate(state: TrainingState, job: Job, seconds: float) -> None:
     state.epoch, state.step, state.loss_sum, state.loss_rows = state.epoch + 1, 0, 0.0, 0
 
 
-def _is_over(state: TrainingState, settings: Settings) -> bool:
+def is_over(state: TrainingState, settings: Settings) -> bool:
     """Return whether validation NLL has not fallen for `patience` epochs."""
     if not settings.patience or not state.history:
         return False

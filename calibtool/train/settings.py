@@ -38,9 +38,9 @@ SCHEDULES = ("cosine", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 AUGMENTATIONS = ("flip", "crop")
 LAYOUTS = ("auto", "nhwc", "nchw")
-# Settings that may differ in a resumed run: the others decide its numbers; a device
-# changes only their rounding
-MAY_CHANGE = frozenset({"out", "device", "save_every"})
+# Settings that may differ in a resumed run: more epochs train on; a device changes only rounding.
+# The others decide the numbers of the epochs that are over.
+MAY_CHANGE = frozenset({"out", "device", "save_every", "epochs", "patience"})
 _EXPECTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 

@@ -29,10 +29,12 @@ def begin(settings: Settings, data: Data, parts: Splits, world: World) -> Traini
         raise UsageError(f"--augment needs images; {data.source} holds {data.kind}")
     settings.falls()
     network = registry.build(settings.model, data)
+    mean = deviation = None
     if settings.checkpoint:
-        weights.load(network.module, settings.checkpoint, settings.fresh)
+        mean, deviation = weights.load(network.module, settings.checkpoint, settings.fresh)
     weights.freeze(network.module, settings.freeze)
-    mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
+    if settings.normalize != "auto" or mean is None:  # the weights of a run know its inputs so
+        mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
     model = Prepared(network, mean, deviation).to(world.device)
     require_fit(model, data, parts, world.device)
     loss = make_loss(

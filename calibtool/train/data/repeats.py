@@ -28,7 +28,6 @@ def repeated(parts: Mapping[str, Rows]) -> tuple[str, ...]:
             first = f"{what} row {ids[0]} is training row {ids[1]}"
     if not counts:
         return ()
-    return (
-        f"{' and '.join(counts)} have exactly the inputs of a training row (the first: {first}), "
-        "which makes results look too good; drop copies, or keep them on one side with --group",
-    )
+    advice = "results look too good; drop copies, or keep them on one side with --group"
+    those = f"{' and '.join(counts)} have exactly the inputs of a training row"
+    return (f"{those} (the first: {first}): {advice}",)

@@ -1,8 +1,8 @@
 """ResNets of bottleneck blocks for small images, as Mukhoti et al. 2020 trained them on CIFAR.
 
-The blocks are those of He et al. 2016, table 1, after a 3 x 3 stem without pooling. Their ResNet-110
-has 3, 4, 26 and 3 of them (Net/resnet.py in github.com/torrvision/focal_calibration): 45.9 million
-parameters with 10 classes, where `resnet110`, that of He et al. 2016, section 4.2, has 1.7.
+The blocks are those of He et al. 2016, table 1, after a 3 x 3 stem without pooling. Their
+ResNet-110 has 3, 4, 26 and 3 of them (Net/resnet.py in github.com/torrvision/focal_calibration):
+45.9 million parameters with 10 classes. `resnet110`, of He et al. 2016, section 4.2, has 1.7.
 """
 
 from __future__ import annotations
