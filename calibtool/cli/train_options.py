@@ -167,6 +167,14 @@ loop_options = shared.stack(
         help="Rows per step, over all processes together.",
     ),
     click.option(
+        "--accumulate",
+        type=int,
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Pieces of a batch that pass through the network one after another, to save memory.",
+    ),
+    click.option(
         "--optimizer",
         type=click.Choice(list(OPTIMIZERS)),
         default="adamw",
@@ -178,6 +186,12 @@ loop_options = shared.stack(
         type=float,
         metavar="RATE",
         help="Learning rate.  [default: 0.001 for adamw, 0.1 for sgd]",
+    ),
+    click.option(
+        "--lr-head",
+        type=float,
+        metavar="RATE",
+        help="Learning rate of the last layer.  [default: that of the others]",
     ),
     click.option(
         "--weight-decay",
@@ -243,10 +257,16 @@ loop_options = shared.stack(
         help="cuda, mps or cpu; auto takes the first that is available.",
     ),
     click.option(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Processes that read data ahead.  [default: 0, for a folder of images 1]",
+    ),
+    click.option(
         "--threads",
         type=int,
         metavar="N",
-        help="Threads on the CPU.  [default: 1, except for images]",
+        help="Threads on the CPU.  [default: 1, except for networks on images]",
     ),
     click.option(
         "--seed",

@@ -115,10 +115,10 @@ def _fold(
     with seeded(settings.seed, world.device):
         state = begin(settings, data, inner, world)
         watch.start(settings.loss, settings.epochs)
-        val = Feed(inner.val, world.device)
+        val = Feed(inner.val, world.device, settings.workers)
         fit(
             state,
-            Feed(inner.train, world.device),
+            Feed(inner.train, world.device, settings.workers),
             val,
             settings,
             world,

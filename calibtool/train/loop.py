@@ -8,7 +8,7 @@ never interrupted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,8 +21,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import TrainingError
 from calibtool.intervals.streams import Stream, generator
 from calibtool.train.feed import Feed
-from calibtool.train.forward import autocast, parallel, predict, share, train_mode
-from calibtool.train.optimise import schedule, set_rate
+from calibtool.train.forward import alone, autocast, parallel, predict, share, train_mode, weight
+from calibtool.train.optimise import scheduler
 from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
 from calibtool.train.world import World, choose_precision, reseed
@@ -71,6 +71,7 @@ class Job:
     save: Callable[[TrainingState], None]
     augment: Callable[[Tensor], Tensor] | None
     rows: int
+    schedule: torch.optim.lr_scheduler.LRScheduler
 
 
 def fit(
@@ -94,7 +95,10 @@ def fit(
     Raises TrainingError if the loss or the validation logits are no longer finite.
     """
     model = parallel(state.model, world)
-    job = Job(model, train, val, settings, world, watch, save, augment, rows or len(train))
+    rows = rows or len(train)
+    steps = -(-rows // settings.batch_size)
+    rates = scheduler(state.optimizer, settings, steps, state.epoch * steps + state.step)
+    job = Job(model, train, val, settings, world, watch, save, augment, rows, rates)
     while state.epoch < settings.epochs and not is_over(state, settings):
         began = time.monotonic()
         _notify(state.loss, "start_epoch", state.epoch, settings.epochs)
@@ -117,13 +121,19 @@ def _epoch(state: TrainingState, job: Job) -> None:
     settings, world = job.settings, job.world
     order = _order(generator(Stream.ORDER, settings.seed, state.epoch), len(job.train), job.rows)
     batches = list(job.train.batches(order, settings.batch_size))
-    rate = schedule(settings, len(batches))
+    pieces = [
+        [piece for piece in np.array_split(share(rows, world), settings.accumulate) if len(piece)]
+        for rows in batches
+    ]
+    key = (settings.seed, state.epoch + 1, world.rank)
+    begun = sum(map(len, pieces[: state.step]))
+    read = job.train.load([piece for of in pieces for piece in of], *key, first=begun)
     pending: list[tuple[int, Tensor]] = []
     train_mode(state.model)
     for step in range(state.step, len(batches)):
-        reseed(Stream.STEP, settings.seed, state.epoch, step, world.rank)
-        set_rate(state.optimizer, settings.learning_rate * rate(state.epoch * len(batches) + step))
-        pending.append((step, _step(state, job, batches[step])))
+        if job.schedule.last_epoch < state.epoch * len(batches) + step:
+            job.schedule.step()
+        pending.append((step, _step(state, job, batches[step], len(pieces[step]), read)))
         state.step = step + 1
         due = state.step % settings.save_every == 0 if settings.save_every else False
         last = state.step == len(batches)
@@ -139,23 +149,31 @@ def _order(random: np.random.Generator, n: int, rows: int) -> Array:
     return np.concatenate([random.permutation(n) for _ in range(-(-rows // n))])[:rows]
 
 
-def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
+def _step(
+    state: TrainingState, job: Job, rows: Array, pieces: int, read: Iterator[tuple[Tensor, Tensor]]
+) -> Tensor:
     """Take one step of the optimizer, and return this process's part of the loss of the batch."""
-    shared, weight = share(rows, job.world)
-    x, y = job.train.batch(shared)
-    x = job.augment(x) if job.augment else x
+    settings, world = job.settings, job.world
     state.optimizer.zero_grad(set_to_none=True)
-    with autocast(job.settings, job.world.device):
-        logits = job.model(x)
-    loss: Tensor = state.loss(logits, y) * weight
-    total = loss * len(rows) if job.settings.reduction == "sum" else loss
-    state.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+    losses = []
+    for piece in range(pieces):
+        x, y = next(read)
+        number = state.step * settings.accumulate + piece
+        reseed(Stream.STEP, settings.seed, state.epoch, number, world.rank)
+        x = job.augment(x) if job.augment else x
+        with alone(job.model, piece + 1 < pieces):
+            with autocast(settings, world.device):
+                logits = job.model(x)
+            loss: Tensor = state.loss(logits, y) * weight(len(y), rows, world)
+            total = loss * len(rows) if settings.reduction == "sum" else loss
+            state.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
     if job.settings.clip is not None:  # the norm is that of the gradient itself, not the scaled one
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.model.parameters(), job.settings.clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    return loss.detach()
+    return torch.stack(losses).sum()
 
 
 def _add_losses(

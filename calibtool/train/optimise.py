@@ -16,11 +16,20 @@ def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
 
     Biases and norms decay only with `decay_all`; they are the parameters with a single axis.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
     axes = 0 if settings.decay_all else 1  # parameters with more axes decay
+    head = set(_head(model).parameters()) if settings.lr_head else set()
     groups = [
-        {"params": [p for p in trained if p.dim() > axes], "weight_decay": settings.decay},
-        {"params": [p for p in trained if p.dim() <= axes], "weight_decay": 0.0},
+        {
+            "params": [
+                p
+                for p in model.parameters()
+                if p.requires_grad and (p.dim() > axes) == decays and (p in head) == last
+            ],
+            "weight_decay": settings.decay if decays else 0.0,
+            "lr": settings.lr_head if last else settings.learning_rate,
+        }
+        for last in (False, True)
+        for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "adamw":
@@ -31,6 +40,11 @@ def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
         momentum=settings.momentum,
         nesterov=settings.nesterov and settings.momentum > 0,
     )
+
+
+def _head(model: nn.Module) -> nn.Module:
+    """Return the last layer of a network that has weights."""
+    return [m for m in model.modules() if next(m.parameters(recurse=False), None) is not None][-1]
 
 
 def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
@@ -55,7 +69,12 @@ def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def set_rate(optimizer_: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all groups."""
+def scheduler(
+    optimizer_: torch.optim.Optimizer, settings: Settings, steps: int, first: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return torch's scheduler of the rates, before the step `first` of a new or a resumed run."""
     for group in optimizer_.param_groups:
-        group["lr"] = rate
+        group.setdefault("initial_lr", group["lr"])
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer_, schedule(settings, steps), last_epoch=first - 1
+    )

@@ -130,8 +130,8 @@ def _train(
     began = time.monotonic()
     fit(
         state,
-        Feed(parts.train, world.device),
-        val := Feed(parts.val, world.device),
+        Feed(parts.train, world.device, settings.workers),
+        val := Feed(parts.val, world.device, settings.workers),
         settings,
         world,
         watch=watch,
@@ -142,7 +142,9 @@ def _train(
     if settings.patience:
         about["best_epoch"] = int(np.argmin([row["val_nll"] for row in state.history])) + 1
     val_logits = predict(state.model, val, settings, world)
-    test_logits = predict(state.model, Feed(parts.test, world.device), settings, world)
+    test_logits = predict(
+        state.model, Feed(parts.test, world.device, settings.workers), settings, world
+    )
     parts = replace(parts, notes=parts.notes + state.model.notes)
     trained = measure(out, data, parts, val_logits, test_logits, about)
     world.first_alone(write, out, state, trained)

@@ -40,7 +40,15 @@ AUGMENTATIONS = ("flip", "crop")
 LAYOUTS = ("auto", "nhwc", "nchw")
 # Settings that may differ in a resumed run: more epochs train on; a device changes only rounding.
 # The others decide the numbers of the epochs that are over.
-MAY_CHANGE = frozenset({"out", "device", "save_every", "epochs", "patience"})
+MAY_CHANGE = frozenset({"out", "device", "save_every", "epochs", "patience", "workers"})
+LEAST = {  # whole numbers
+    **dict.fromkeys(("epochs", "batch_size", "accumulate", "patience", "save_every"), 1),
+    "image_size": 1,
+    "threads": 1,
+    "workers": 0,
+    "seed": 0,
+    "gamma_folds": 2,
+}
 _EXPECTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -94,6 +102,9 @@ class Settings:
     save_every: int | None = None
     reduction: str = "mean"
     group: str | None = None
+    workers: int | None = None
+    accumulate: int = 1
+    lr_head: float | None = None
 
     def __post_init__(self) -> None:
         _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
@@ -103,15 +114,13 @@ class Settings:
         _one_of("reduction", self.reduction, REDUCTIONS)
         for name in self.augment:
             _one_of("augment", name, AUGMENTATIONS)
-        for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gamma_folds", 2)):
-            _at_least(name, getattr(self, name), minimum)
-        for name in ("patience", "save_every", "image_size", "threads"):
+        for name, minimum in LEAST.items():
             if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
-        for name in ("lr", "clip"):
+                _at_least(name, getattr(self, name), minimum)
+        for name in ("lr", "lr_head", "clip"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"--{name}: must be above 0, not {value:g}")
+                raise UsageError(f"--{_flag(name)}: must be above 0, not {value:g}")
         for name in ("warmup", "momentum", "weight_decay"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):

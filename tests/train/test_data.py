@@ -481,6 +481,24 @@ def test_a_part_without_rows_is_named(refused, folder, part, options):
     refused("--data", data, "--out", "run", says=(f"there are no rows for {part}",))
 
 
+def test_workers_that_fail_or_are_gone_are_said(refused, folder):
+    Path("own.py").write_text(
+        OWN + "import os\n\nclass Bad(Set):\n    targets = (np.arange(90) % 3).tolist()\n\n"
+        "    def __getitem__(self, i):\n"
+        "        if torch.utils.data.get_worker_info() is None or i != 50:\n"
+        "            return super().__getitem__(i)\n"
+        "        raise KeyError('no such item')\n\n"
+        "class Gone(Bad):\n    def __getitem__(self, i):\n"
+        "        if torch.utils.data.get_worker_info() is not None:\n"
+        "            os._exit(1)\n        return super().__getitem__(i)\n"
+    )
+    fast = ("--model", "linear", "--epochs", "1", "--workers", "2")
+    says = ("item 50 of the dataset", "KeyError: 'no such item'", "own.py, line")
+    refused("--data", "own.py:Bad", *fast, "--out", "a", says=says)
+    says = ("a worker that reads the data was stopped; try a smaller --workers, or 0",)
+    refused("--data", "own.py:Gone", *fast, "--out", "b", says=says)
+
+
 def test_a_function_that_fails_is_said_with_its_line(refused, folder):
     Path("own.py").write_text(OWN)
     refused("--data", "own.py:wrong", "--out", "a", says=("found int",))

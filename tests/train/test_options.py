@@ -18,7 +18,7 @@ from small import blobs
 from calibtool.train.augment import crop, flip
 from calibtool.train.data.dataset import Data
 from calibtool.train.models.registry import build
-from calibtool.train.optimise import optimizer, schedule
+from calibtool.train.optimise import optimizer, schedule, scheduler
 from calibtool.train.run import cpu_threads
 from calibtool.train.settings import RECIPES, Settings, from_mapping
 
@@ -157,6 +157,43 @@ def test_models_have_the_parameters_of_their_papers(model, millions):
 
 
 # ------------------------------------------------------------------ the loop
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_batch_in_pieces_is_the_batch_at_once(train, features, reduction):
+    options = ("--data", features, *FEW, "--loss", "focal", "--reduction", reduction)
+    weights = "--class-weights", "1,1,1"
+    for pieces in ("1", "5", "64"):  # more pieces than rows are as many as rows
+        out = f"in{pieces}"
+        assert train(*options, *weights, "--accumulate", pieces, "--out", out).code == 0
+    whole, *pieces = (load_file(f"in{n}/model.safetensors") for n in (1, 5, 64))
+    for name, weight in whole.items():
+        for other in pieces:
+            np.testing.assert_allclose(other[name], weight, atol=2e-4, err_msg=name)
+
+
+def test_the_last_layer_has_a_rate_of_its_own(train, features):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    settings = Settings("d", "o", lr=0.1, lr_head=0.5, epochs=4, schedule="step", lr_steps=(2,))
+    optimizer_ = optimizer(model, settings)
+    rates = scheduler(optimizer_, settings, 1, 0)
+    for factor in (1, 1, 0.1, 0.1):
+        by_weight = {id(p): g["lr"] for g in optimizer_.param_groups for p in g["params"]}
+        for layer, rate in ((model[0], 0.1), (model[2], 0.5)):
+            for weight in layer.parameters():
+                assert by_weight[id(weight)] == pytest.approx(rate * factor)
+        optimizer_.step()
+        rates.step()
+    resumed = scheduler(optimizer(model, settings), settings, 1, 3).get_last_lr()
+    assert resumed == pytest.approx([0.01, 0.01, 0.05, 0.05])
+    options = ("--data", features, *FEW, "--model", "net.py:Net", "--lr", "1e-9")
+    assert train(*options, "--lr-head", "0.1", "--weight-decay", "0", "--out", "run").code == 0
+    assert train(*options, "--weight-decay", "0", "--out", "still").code == 0
+    moved, still = (load_file(f"{out}/model.safetensors") for out in ("run", "still"))
+    np.testing.assert_allclose(
+        moved["backbone.0.weight"], still["backbone.0.weight"], rtol=0, atol=1e-6
+    )
+    assert np.abs(moved["head.weight"] - still["head.weight"]).max() > 0.05
 
 
 def test_patience_stops_early_and_keeps_the_best_weights(train, features):
@@ -306,6 +343,9 @@ def test_options_that_make_no_sense_are_said(refused, features):
         (("--loss", "focl"), "did you mean focal"),
         (("--loss", "focal(gama=3)"), "there is no option 'gama'"),
         (("--epochs", "0"), "--epochs: must be at least 1"),
+        (("--lr-head", "0"), "--lr-head: must be above 0"),
+        (("--workers", "-1"), "--workers: must be at least 0"),
+        (("--accumulate", "0"), "--accumulate: must be at least 1"),
         (("--lr", "-1"), "--lr: must be above 0"),
         (("--optimizer", "adam"), "is not one of 'adamw', 'sgd'"),
         (("--val-share", "0.6", "--test-share", "0.5"), "leave no rows to train on"),

@@ -16,7 +16,8 @@ from small import blobs, pictures
 
 # a network that kills its own process, with no chance to clean up, at a call in training mode
 NET = """
-import os, signal
+import os, random, signal
+import numpy as np
 import torch
 from torch import nn
 
@@ -43,6 +44,20 @@ def small(classes, shape):
     return Net(nn.Sequential(
         nn.Conv2d(shape[0], 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2),
         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, classes)))
+
+class Drawn(torch.utils.data.Dataset):
+    # features with noise that is drawn as they are read
+
+    def __init__(self):
+        held = np.load("features.npz")
+        self.x, self.targets = held["x"], held["y"].tolist()
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, i):
+        noise = torch.rand(8).numpy() + np.random.rand(8) + random.random()
+        return (self.x[i] + noise).astype(np.float32), self.targets[i]
 """
 
 # 400 rows leave 240 to train on: 8 batches an epoch; 200 images leave 120: 4 batches
@@ -63,6 +78,13 @@ RUNS = {
         (
             *("--model", "net.py:small", "--data", "images.npz", "--loss", "flsd-53"),
             *("--augment", "flip,crop", "--save-every", "2", "--warmup", "1", "--threads", "2"),
+        ),
+    ),
+    "items that draw random numbers in workers, batches in pieces": (
+        29,
+        (
+            *("--model", "net.py:head", "--data", "net.py:Drawn", "--workers", "1"),
+            *("--accumulate", "2", "--save-every", "3", "--lr-head", "0.01"),
         ),
     ),
     "before the first checkpoint": (
@@ -134,6 +156,17 @@ def test_a_killed_run_resumes_to_the_same_bits(train, killed, name, monkeypatch)
         assert Path(whole, file).read_bytes() == Path(broken, file).read_bytes(), file
     assert without_times(whole) == without_times(broken)
     assert not list(Path(broken).glob(".*")), "no half-written file is left"
+
+
+@pytest.mark.parametrize("workers", ["0", "3"])
+def test_items_draw_the_same_numbers_in_any_number_of_workers(train, killed, workers, monkeypatch):
+    monkeypatch.chdir(killed)
+    options = next(options for name, (_, options) in RUNS.items() if name.startswith("items"))
+    for out, count in ((f"by1-{workers}", "1"), (f"by{workers}", workers)):
+        few = ("--epochs", "1", "--batch-size", "32", "--workers", count, "--out", out)
+        assert train(*options, *few).code == 0
+    a, b = (Path(f"{out}/model.safetensors") for out in (f"by1-{workers}", f"by{workers}"))
+    assert a.read_bytes() == b.read_bytes()
 
 
 def without_times(run):

@@ -21,7 +21,8 @@ class Inputs(Protocol):
     """N inputs, read when they are needed.
 
     `keys`, if there is one, returns N hashable values, equal for equal inputs, or None if telling
-    would take too long.
+    would take too long; `workers` is the number of processes that should read ahead; `draws` is
+    true if reading draws random numbers.
     """
 
     def __len__(self) -> int: ...
@@ -90,6 +91,13 @@ class Rows:
     def keys(self) -> Sequence[Hashable] | None:
         """Return a value per row that is equal for equal inputs; None if that takes too long."""
         return keys_of(self.inputs)
+
+
+def source_of(inputs: Inputs) -> Inputs:
+    """Return the inputs that others are taken from."""
+    while isinstance(inputs, Taken):
+        inputs = inputs.inputs
+    return inputs
 
 
 def keys_of(inputs: Inputs) -> Sequence[Hashable] | None:

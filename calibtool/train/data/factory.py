@@ -34,12 +34,19 @@ class Items:
     """The inputs of a dataset, read one item at a time."""
 
     dataset: Any
+    draws = True
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def take(self, index: Array) -> Array:
-        return np.stack([np.asarray(self.dataset[i][0]) for i in index.tolist()])
+        return np.stack([self._item(i) for i in index.tolist()])
+
+    def _item(self, i: int) -> Array:
+        try:
+            return np.asarray(self.dataset[i][0])
+        except Exception as error:  # whatever the user's dataset raises
+            raise factory_spec.failure(error, f"item {i} of the dataset") from error
 
 
 def read(text: str, settings: Settings) -> Data:

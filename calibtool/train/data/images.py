@@ -37,6 +37,7 @@ class ImageFiles:
     width: int
     grey: bool
     resize: bool
+    workers = 1  # its threads decode images while the network computes
 
     def __len__(self) -> int:
         return len(self.paths)
