@@ -8,6 +8,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
+from calibtool.train.grammar import split_list
 from calibtool.train.settings import (
     LAYOUTS,
     LR_STEPS,
@@ -33,7 +34,7 @@ class Listed(click.ParamType[tuple[Any, ...]]):
         if isinstance(value, (list, tuple)):
             return tuple(value)
         try:
-            return tuple(self.kind(part.strip()) for part in value.split(",") if part.strip())
+            return tuple(self.kind(part) for part in split_list(value))
         except ValueError:
             self.fail(f"{value!r}: must be a comma-separated list", param, ctx)
 
@@ -89,7 +90,10 @@ data_options = shared.stack(
         "--image-size", type=int, metavar="PIXELS", help="Scale images of a folder to this size."
     ),
     click.option(
-        "--augment", type=Listed(), default=(), help="Augmentation of images: flip, crop."
+        "--augment",
+        type=Listed(),
+        default=(),
+        help="Augmentation of images: flip, crop, or transforms of torchvision.",
     ),
 )
 

@@ -113,7 +113,11 @@ class Settings:
         _one_of("layout", self.layout, LAYOUTS)
         _one_of("reduction", self.reduction, REDUCTIONS)
         for name in self.augment:
-            _one_of("augment", name, AUGMENTATIONS)
+            if name not in AUGMENTATIONS and not name[:1].isupper():
+                raise UsageError(
+                    f"--augment: must be {', '.join(AUGMENTATIONS)}, or a transform of "
+                    f"torchvision.transforms.v2 such as RandomRotation(degrees=15) (got {name!r})"
+                )
         for name, minimum in LEAST.items():
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), minimum)

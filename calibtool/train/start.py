@@ -8,6 +8,7 @@ from torch import Tensor
 
 from calibtool.errors import UsageError
 from calibtool.train import weights
+from calibtool.train.augment import augmentation
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.split import Splits
 from calibtool.train.loop import TrainingState
@@ -28,6 +29,7 @@ def begin(settings: Settings, data: Data, parts: Splits, world: World) -> Traini
     if settings.augment and not data.images:
         raise UsageError(f"--augment needs images; {data.source} holds {data.kind}")
     settings.falls()
+    augmentation(settings.augment)
     network = registry.build(settings.model, data)
     mean = deviation = None
     if settings.checkpoint:

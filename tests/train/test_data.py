@@ -271,12 +271,14 @@ def test_what_is_no_data_is_refused(refused, folder):
     Path("model.pkl").write_bytes(b"x")
     refused("--data", "model.pkl", "--out", "a", says=("pickles can run code",))
     refused("--data", "nowhere.npz", "--out", "b", says=("nowhere.npz: no such file",))
-    refused("--data", "what?", "--out", "c", says=("FILE.npz", "idx:FOLDER"))
+    refused("--data", "what?", "--out", "c", says=("FILE.npz", "module:function"))
     pq.write_table(pa.table({"x": [1.0, None], "y": [0, 1]}), "null.parquet")
     refused("--data", "null.parquet", "--out", "d", says=("row 1", "null"))
 
 
 # ------------------------------------------------------------------ published formats
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "image_files.py"
 
 
 def write_idx(path, array):
@@ -291,7 +293,7 @@ def test_idx_files(folder, end):
     for part, rows in (("train", slice(0, 30)), ("t10k", slice(30, 40))):
         write_idx(f"{part}-images-idx3-ubyte{end}", x[rows])
         write_idx(f"{part}-labels-idx1-ubyte{end}", y[rows])
-    data = opened("idx:.")
+    data = opened(f"{EXAMPLE}:idx(folder='.')")
     assert (data.kind, data.shape, set(data.parts)) == ("images", (1, 8, 8), {"train", "test"})
     np.testing.assert_array_equal(everything(data.parts["test"])[:, 0], x[30:])
     np.testing.assert_array_equal(data.parts["train"].labels, y[:30])
@@ -303,35 +305,33 @@ def test_a_truncated_idx_file_is_refused(folder):
     write_idx("train-labels-idx1-ubyte", y)
     raw = Path("train-images-idx3-ubyte").read_bytes()
     Path("train-images-idx3-ubyte").write_bytes(raw[:-5])
-    with pytest.raises(InputError, match="promises 640 bytes, the file holds 635"):
-        opened("idx:.")
+    with pytest.raises(UsageError, match="promises 640 bytes, the file holds 635"):
+        opened(f"{EXAMPLE}:idx(folder='.')")
 
 
-@pytest.mark.parametrize("kind", ["cifar10", "cifar100"])
-def test_cifar_binary_batches(folder, kind):
+@pytest.mark.parametrize("classes", [10, 100])
+def test_cifar_binary_batches(folder, refused, classes):
     rng = np.random.default_rng(0)
-    root = Path("root", f"{kind}-binary")
-    root.mkdir(parents=True)
-    classes, marks = (10, 1) if kind == "cifar10" else (100, 2)
+    marks = 1 if classes == 10 else 2
     files = [f"data_batch_{i}.bin" for i in range(1, 6)] if classes == 10 else ["train.bin"]
-    x = rng.integers(0, 255, (4, 3, 32, 32)).astype(np.uint8)
-    y = rng.integers(0, classes, 4).astype(np.uint8)
-    record = np.c_[np.zeros((4, marks - 1), np.uint8), y, x.reshape(4, -1)]
+    x = rng.integers(0, 255, (classes, 3, 32, 32)).astype(np.uint8)
+    y = np.arange(classes).astype(np.uint8)
+    record = np.c_[np.zeros((classes, marks - 1), np.uint8), y, x.reshape(classes, -1)]
     for name in (*files, "test_batch.bin" if classes == 10 else "test.bin"):
-        (root / name).write_bytes(record.tobytes())
-    data = opened(f"{kind}:root")
-    assert (data.classes, len(data.parts["train"])) == (classes, 4 * len(files))
+        Path(name).write_bytes(record.tobytes())
+    data = opened(f"{EXAMPLE}:cifar(folder='.')")
+    assert (data.classes, len(data.parts["train"])) == (classes, classes * len(files))
     np.testing.assert_array_equal(everything(data.parts["test"]), x)
     np.testing.assert_array_equal(data.parts["test"].labels, y)
+    Path(files[0]).write_bytes(record.tobytes()[:-1])
+    says = ("bytes are not whole records",)
+    refused("--data", f"{EXAMPLE}:cifar(folder='.')", "--out", "run", says=says)
 
 
-def test_the_python_batches_of_cifar_are_refused_with_a_pointer(refused, folder):
-    Path("root", "cifar-10-batches-py").mkdir(parents=True)
-    Path("root", "cifar-10-batches-py", "data_batch_1").write_bytes(b"\x80\x04.")
-    refused(
-        *("--data", "cifar10:root", "--out", "run"),
-        says=("pickles", "cifar-10-binary.tar.gz", "never read"),
-    )
+def test_the_old_names_of_published_formats_point_to_the_example(refused, folder):
+    for name in ("idx:folder", "cifar10:folder", "cifar100:folder"):
+        says = ("docs/examples/image_files.py", "image_files.py:")
+        refused("--data", name, "--out", "run", says=says)
 
 
 # ------------------------------------------------------------------ folders of images
@@ -505,3 +505,120 @@ def test_a_function_that_fails_is_said_with_its_line(refused, folder):
     refused("--data", "own.py:breaks", "--out", "b", says=("KeyError", "own.py, line"))
     refused("--data", "own.py:nothing", "--out", "c", says=("has no 'nothing'",))
     refused("--data", "no_such_module:f", "--out", "d", says=("there is no module",))
+
+
+LOADERS = """
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+class Dicts(Set):
+    def __getitem__(self, i):
+        return {"label": int(y[i]), "input_ids": torch.arange(i % 3 + 1), "features": x[i]}
+
+def loader():
+    return DataLoader(Set(), batch_size=7, shuffle=True)
+
+def dicts():
+    return Dicts()
+
+def padded(items):
+    longest = max(len(item["input_ids"]) for item in items)
+    ids = torch.zeros(len(items), longest, dtype=torch.long)
+    for row, item in zip(ids, items):
+        row[: len(item["input_ids"])] = item["input_ids"]
+    return {"input_ids": ids, "label": None}
+
+def collated():
+    return DataLoader(Dicts(), batch_size=7, collate_fn=padded)
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter([])
+
+def stream():
+    return DataLoader(Stream())
+
+class Names:
+    names = ["no", "yes", "perhaps"]
+
+class Hub:
+    \"\"\"As much of a data set of Hugging Face as is used.\"\"\"
+
+    def __init__(self, **columns):
+        self.columns, self.column_names = columns, list(columns)
+        self.features = {name: Names() if name == "label" else None for name in columns}
+
+    def __len__(self):
+        return len(self.columns["label"])
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            return self.columns[key]
+        return {name: column[key] for name, column in self.columns.items()}
+
+def texts():
+    part = Hub(idx=list(range(90)), sentence=["a film"] * 90, label=y.tolist())
+    return {"train": part, "validation": part}
+
+def pictures():
+    shown = [Image.new("RGB", (8 + k % 2, 9), (k, 2 * k, 0)) for k in range(90)]
+    return Hub(image=shown, label=y.tolist(), patient=[f"p{k // 3}" for k in range(90)])
+
+def lists():
+    return Hub(x=x.tolist(), label=y.tolist())
+
+def ragged():
+    return {"x": [[1.0], [1.0, 2.0]], "y": [0, 1]}
+"""
+
+
+@pytest.fixture
+def loaders(folder):
+    Path("more.py").write_text(OWN + LOADERS)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind", "shape"),
+    [
+        ("loader", {}, "features", (4,)),
+        ("dicts", {"inputs": "features"}, "features", (4,)),
+        ("collated", {"inputs": "input_ids"}, "tokens", (1,)),
+        ("texts", {"ids": "idx"}, "text", ()),
+        ("pictures", {"image_size": 8, "group": "patient"}, "images", (3, 8, 8)),
+        ("lists", {}, "features", (4,)),
+    ],
+)
+def test_a_function_gives_loaders_dicts_and_data_sets_of_hugging_face(
+    loaders, name, options, kind, shape
+):
+    data = opened(f"more.py:{name}", **options)
+    assert (data.kind, data.shape, data.classes) == (kind, shape, 3)
+    rows = data.parts["train"]
+    np.testing.assert_array_equal(rows.labels, np.arange(90) % 3)
+    assert len(rows.inputs.take(np.arange(5))) == 5
+    hub = name in ("texts", "pictures", "lists")
+    assert data.class_names == (("no", "yes", "perhaps") if hub else None)
+    assert set(data.parts) == ({"train", "val"} if name == "texts" else {"train"})
+    if name == "collated":
+        np.testing.assert_array_equal(rows.inputs.take(np.array([1, 2])), [[0, 1, 0], [0, 1, 2]])
+    if name == "pictures":
+        assert rows.groups[:4].tolist() == ["p0", "p0", "p0", "p1"]
+        assert rows.inputs.take(np.array([5]))[0, :, 0, 0].tolist() == [5, 10, 0]
+
+
+def test_what_a_loader_or_a_data_set_lacks_is_said(train, refused, loaders):
+    for name, options, says in (
+        ("stream", (), "expected (x, y), a dict with x and y, a dataset with a length"),
+        ("pictures", (), "items of the dataset have shapes"),
+        ("dicts", ("--inputs", "z"), "found no inputs among label, input_ids, features"),
+        ("dicts", ("--inputs", "input_ids"), "use a transform, a collate function"),
+        ("ragged", (), "inputs differ in length; pad them to one"),
+    ):
+        refused("--data", f"more.py:{name}", *options, "--model", "mlp", "--out", "a", says=(says,))
+    fast = ("--epochs", "1", "--workers", "2", "--model", "linear")
+    options = ("--data", "more.py:pictures", "--image-size", "8", "--group", "patient")
+    result = train(*options, *fast, "--out", "run")
+    assert result.code == 0, result.err

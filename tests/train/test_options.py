@@ -350,7 +350,10 @@ def test_options_that_make_no_sense_are_said(refused, features):
         (("--optimizer", "adam"), "is not one of 'adamw', 'sgd'"),
         (("--val-share", "0.6", "--test-share", "0.5"), "leave no rows to train on"),
         (("--augment", "flip"), "--augment needs images"),
-        (("--augment", "rotate"), "must be one of flip, crop (got 'rotate')"),
+        (
+            ("--augment", "rotate"),
+            "must be flip, crop, or a transform of torchvision.transforms.v2",
+        ),
         (("--freeze", "nothing.*"), "matches no weight; the weights are body.0.weight"),
         (("--freeze", "*"), "no weight is left to train"),
         (("--class-weights", "1,2"), "2 weights for 3 classes"),

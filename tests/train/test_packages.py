@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -111,6 +112,40 @@ def test_pretrained_networks_get_a_new_head_and_their_own_statistics(
     assert result.code == 0, result.err
     assert "New in" not in result.out
     assert load_file("plain/model.safetensors")["calibtool.mean"].ravel()[0] > 0.3
+
+
+def test_augmentation_by_torchvision_is_drawn_for_each_image(train, refused, images, monkeypatch):
+    shapes = []
+
+    class RandomRotation:
+        def __init__(self, degrees):
+            if degrees < 0:
+                raise ValueError("degrees should be positive")
+
+        def __call__(self, image):
+            shapes.append(tuple(image.shape))
+            return image if torch.rand(()) < 0.5 else image.flip(2)
+
+    v2 = ModuleType("torchvision.transforms.v2")
+    v2.RandomRotation = RandomRotation
+    options = ("--model", "resnet20", "--data", images, *FEW)
+    rotate = ("--augment", "flip,RandomRotation(degrees=15)")
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
+    refused(*options, *rotate, "--out", "a", says=("needs torchvision: pip install torchvision",))
+    for name in ("torchvision", "torchvision.transforms"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", v2)
+    for augment, says in (
+        ("RandomRotation(degrees=-1)", "degrees should be positive"),
+        ("RandomRotation(angle=1)", "unexpected keyword argument 'angle'"),
+        ("RandomRotate", "has no attribute 'RandomRotate'"),
+    ):
+        refused(*options, "--augment", augment, "--out", "a", says=(says,))
+    for out in ("one", "two"):
+        assert train(*options, *rotate, "--out", out).code == 0
+    assert set(shapes) == {(3, 8, 8)}
+    one, two = (Path(out, "model.safetensors").read_bytes() for out in ("one", "two"))
+    assert one == two
 
 
 def test_weights_that_a_model_does_not_have_are_said(refused, images, packages):

@@ -180,10 +180,16 @@ def _class_names(table: Reader, settings: Settings) -> tuple[str, ...] | None:
 
 
 def _find(table: Reader, chosen: str | None, known: Sequence[str], suffix: str = "") -> str | None:
-    """Return the chosen column, or the first known name in any case, if the file has it."""
+    return find(list(table.columns), chosen, known, suffix)
+
+
+def find(
+    columns: Sequence[str], chosen: str | None, known: Sequence[str], suffix: str = ""
+) -> str | None:
+    """Return the chosen column, or the first known name in any case, if there is one."""
     if chosen is not None:
-        return chosen + suffix if chosen + suffix in table.columns else None
-    by_lower = {name.lower(): name for name in reversed(list(table.columns))}
+        return chosen + suffix if chosen + suffix in columns else None
+    by_lower = {name.lower(): name for name in reversed(columns)}
     return next((by_lower[name + suffix] for name in known if name + suffix in by_lower), None)
 
 

@@ -59,10 +59,7 @@ class ImageFiles:
                 decoded = image.convert("L" if self.grey else "RGB")
         except (OSError, SyntaxError) as error:  # what Pillow raises for damaged files
             raise InputError(f"{path}: cannot be decoded: {error}") from error
-        if self.resize:
-            decoded = _resized(decoded, self.height)
-        pixels = np.asarray(decoded, np.uint8)
-        return pixels[None] if self.grey else pixels.transpose(2, 0, 1)
+        return as_array(decoded, self.height if self.resize else None)
 
 
 def read(text: str, settings: Settings) -> Data:
@@ -136,11 +133,19 @@ def _common_form(paths: Sequence[Path], size: int | None) -> tuple[int, int, boo
     return (size, size, grey) if size else (first[1], first[0], grey)
 
 
-def _resized(image: Any, size: int) -> Any:
-    """Scale the shorter side to `size`, and crop the longer side to its middle."""
+def as_array(image: Any, size: int | None) -> Array:
+    """Return an image of Pillow as (C, H, W), and anything else as an array.
+
+    With `size`, the shorter side is scaled to it, and the longer side cropped to its middle.
+    """
+    if not hasattr(image, "convert"):
+        return np.asarray(image)
     from PIL import ImageOps
 
-    return ImageOps.fit(image, (size, size))
+    image = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    image = ImageOps.fit(image, (size, size)) if size else image
+    pixels = np.asarray(image, np.uint8)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def _open(path: Path) -> Any:
