@@ -62,7 +62,8 @@ FIELDS = {
         "split layout image_size normalize augment checkpoint fresh freeze epochs "
         "batch_size optimizer lr weight_decay decay_all momentum nesterov schedule "
         "lr_steps warmup clip class_weights gamma_search gamma_folds patience precision "
-        "device threads seed save_every"
+        "device threads seed save_every reduction group "
+        "workers accumulate lr_head"
     ),
 }
 

@@ -85,6 +85,12 @@ def train(
         raise
     if not is_first_process():
         return
+    from calibtool.train import folder, gamma_search
+
+    searched = Path(settings.out) / folder.SEARCH
+    if format_ == "table" and settings.gamma_search and searched.is_file():
+        output.emit(render(gamma_search.searched(searched), format_, **output.terminal()), None)
+        click.echo()
     output.emit(render(result, format_, **output.terminal()), None)
     if format_ == "table":
         below = Lines.of(["", f"Wrote {Path(settings.out)}/", f"Next: calibtool {next_}"])
@@ -99,6 +105,7 @@ def _read_data(settings: Settings, sweep: str | None) -> Any:
 
     for loss in grammar.split_list(sweep) if sweep else [settings.loss]:
         parse_loss(loss)
+    settings.falls()
     if is_first_process():
         folder.require_empty(Path(settings.out))
     return read(settings)
@@ -135,7 +142,7 @@ def _settings(
     """Return the settings: from the command line, else from the file, else the defaults."""
     from calibtool.errors import UsageError
     from calibtool.train.config import NAME, RESOLVED, read_document
-    from calibtool.train.settings import from_mapping
+    from calibtool.train.settings import from_mapping, with_recipe
 
     source_of = click.get_current_context().get_parameter_source
     typed = click.core.ParameterSource.COMMANDLINE
@@ -148,10 +155,12 @@ def _settings(
     if resume and config is None and (Path(options["out"]) / NAME).is_file():
         config = str(Path(options["out"]) / NAME)
     values = {key: value for key, value in options.items() if value is not None}
+    given = with_recipe({k: v for k, v in values.items() if source_of(k) is typed})
+    values.pop("recipe", None)
     if config is not None:
-        document = read_document(Path(config))
-        document.pop(RESOLVED, None)
-        values = {**document, **{k: v for k, v in values.items() if source_of(k) is typed}}
+        values = with_recipe(read_document(Path(config)))
+        values.pop(RESOLVED, None)
+    values |= given
     if "data" not in values:
         raise UsageError("--data DATA is missing: the data to train on, such as features.npz")
     return from_mapping(values, config or "calibtool train")

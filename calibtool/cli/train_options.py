@@ -8,7 +8,16 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
-from calibtool.train.settings import LAYOUTS, OPTIMIZERS, PRECISIONS, SCHEDULES
+from calibtool.train.grammar import split_list
+from calibtool.train.settings import (
+    LAYOUTS,
+    LR_STEPS,
+    OPTIMIZERS,
+    PRECISIONS,
+    RECIPES,
+    REDUCTIONS,
+    SCHEDULES,
+)
 
 
 class Listed(click.ParamType[tuple[Any, ...]]):
@@ -25,7 +34,7 @@ class Listed(click.ParamType[tuple[Any, ...]]):
         if isinstance(value, (list, tuple)):
             return tuple(value)
         try:
-            return tuple(self.kind(part.strip()) for part in value.split(",") if part.strip())
+            return tuple(self.kind(part) for part in split_list(value))
         except ValueError:
             self.fail(f"{value!r}: must be a comma-separated list", param, ctx)
 
@@ -59,6 +68,11 @@ data_options = shared.stack(
     click.option("--ids", metavar="KEY", help="Key or column that names the rows."),
     click.option("--split", metavar="KEY", help="Column with the values train, val and test."),
     click.option(
+        "--group",
+        metavar="KEY",
+        help="Column of related rows, such as those of one patient, which stay in one part.",
+    ),
+    click.option(
         "--layout",
         type=click.Choice(LAYOUTS),
         default="auto",
@@ -76,7 +90,10 @@ data_options = shared.stack(
         "--image-size", type=int, metavar="PIXELS", help="Scale images of a folder to this size."
     ),
     click.option(
-        "--augment", type=Listed(), default=(), help="Augmentation of images: flip, crop."
+        "--augment",
+        type=Listed(),
+        default=(),
+        help="Augmentation of images: flip, crop, or transforms of torchvision.",
     ),
 )
 
@@ -104,11 +121,23 @@ model_options = shared.stack(
 
 loop_options = shared.stack(
     click.option(
+        "--recipe",
+        type=click.Choice(list(RECIPES)),
+        help="Train as a paper did; options that are given override it.",
+    ),
+    click.option(
         "--loss",
         default="cross-entropy",
         show_default=True,
         metavar="LOSS",
         help='A loss listed by `calibtool losses`, such as flsd-53 or "focal(gamma=3)".',
+    ),
+    click.option(
+        "--reduction",
+        type=click.Choice(REDUCTIONS),
+        default="mean",
+        show_default=True,
+        help="Gradient of the mean loss of a batch, or of the sum.",
     ),
     click.option("--class-weights", metavar="W", help="balanced, or one number per class."),
     click.option(
@@ -142,6 +171,14 @@ loop_options = shared.stack(
         help="Rows per step, over all processes together.",
     ),
     click.option(
+        "--accumulate",
+        type=int,
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Pieces of a batch that pass through the network one after another, to save memory.",
+    ),
+    click.option(
         "--optimizer",
         type=click.Choice(list(OPTIMIZERS)),
         default="adamw",
@@ -153,6 +190,12 @@ loop_options = shared.stack(
         type=float,
         metavar="RATE",
         help="Learning rate.  [default: 0.001 for adamw, 0.1 for sgd]",
+    ),
+    click.option(
+        "--lr-head",
+        type=float,
+        metavar="RATE",
+        help="Learning rate of the last layer.  [default: that of the others]",
     ),
     click.option(
         "--weight-decay",
@@ -185,8 +228,9 @@ loop_options = shared.stack(
     click.option(
         "--lr-steps",
         type=Listed(float),
-        default=(0.5, 0.75),
-        help="Shares of the epochs after which `step` divides the rate by 10.  [default: 0.5,0.75]",
+        default=LR_STEPS,
+        help="Epochs, or shares of them, after which `step` divides the rate by 10.  "
+        "[default: 0.5,0.75]",
     ),
     click.option(
         "--warmup",
@@ -217,10 +261,16 @@ loop_options = shared.stack(
         help="cuda, mps or cpu; auto takes the first that is available.",
     ),
     click.option(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Processes that read data ahead.  [default: 0, for a folder of images 1]",
+    ),
+    click.option(
         "--threads",
         type=int,
         metavar="N",
-        help="Threads on the CPU.  [default: 1, except for images]",
+        help="Threads on the CPU.  [default: 1, except for networks on images]",
     ),
     click.option(
         "--seed",

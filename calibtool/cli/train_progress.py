@@ -1,4 +1,4 @@
-"""Training progress on a terminal: epoch, loss, validation NLL and ECE, time left."""
+"""Training progress: epoch, loss, validation NLL and ECE, time left."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     from calibtool.train.loop import Watch
@@ -47,6 +49,26 @@ class Live:
             self.task = None
 
 
+class Lines:
+    """A line per epoch on standard error, for logs."""
+
+    def start(self, title: str, epochs: int) -> None:
+        """Begin a run."""
+        self.epochs = epochs
+        click.echo(f"{title}, {epochs} epochs", err=True)
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Show nothing."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Print a measured epoch."""
+        click.echo(
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['train_loss']:.4f}  "
+            f"val NLL {row['val_nll']:.4f} ECE {row['val_ece']:.4f}  {row['seconds']:.1f} s",
+            err=True,
+        )
+
+
 def is_first_process() -> bool:
     """Return whether this is the process of torchrun that prints: the only one, or rank 0."""
     return os.environ.get("RANK", "0") == "0"
@@ -54,9 +76,9 @@ def is_first_process() -> bool:
 
 @contextmanager
 def watching() -> Iterator[Watch | None]:
-    """Yield a display if standard error is a terminal, in the first process; otherwise None."""
+    """Yield a display on a terminal and lines elsewhere, in the first process; otherwise None."""
     if not is_first_process() or sys.stderr is None or not sys.stderr.isatty():
-        yield None
+        yield Lines() if is_first_process() and sys.stderr is not None else None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

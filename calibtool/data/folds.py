@@ -39,7 +39,12 @@ def folds_of(predictions: Predictions, strata: Array, folds: int, seed: int) -> 
     row of the file in one fold, where it has several, since they are correlated."""
     if predictions.unit is None:
         return stratified_folds(strata, folds, seed)
-    _, unit = np.unique(predictions.extra[predictions.unit.column], return_inverse=True)
+    return grouped_folds(predictions.extra[predictions.unit.column], folds, seed)
+
+
+def grouped_folds(groups: Array, folds: int, seed: int) -> Array:
+    """Return the number of each row's fold, (N,) int64, with the rows of a group in one fold."""
+    _, unit = np.unique(groups, return_inverse=True)
     shuffled = np.random.RandomState(seed).permutation(int(unit.max()) + 1)
     return np.asarray((shuffled % folds)[unit], dtype=np.int64)
 

@@ -1,30 +1,80 @@
-"""Rows on a device, batch by batch."""
+"""Rows on a device, batch by batch, read by torch's DataLoader."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from calibtool.train.data.dataset import Arrays, Rows, Taken
+from calibtool.errors import CalibtoolError, UsageError
+from calibtool.intervals.streams import Stream
+from calibtool.train.data.dataset import Arrays, Rows, Taken, source_of
+from calibtool.train.world import reseed
 from calibtool.types import Array
 
 # Bytes of inputs that are moved to an accelerator once; larger inputs are copied batch by batch. It
 # bounds the memory taken from the network: CIFAR-10 takes 0.15 GB, ImageNet would take over 100.
 RESIDENT = 4 << 30
+Key = tuple[int, ...]
+
+
+class Reads(Dataset[Any]):
+    """Batches of inputs by their index arrays, in this process or in a worker.
+
+    Datasets of the user may draw random numbers, so a key seeds them, batch by batch: the same are
+    drawn by any number of workers, and after a run is resumed.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.inputs = rows.inputs
+        self.draws = getattr(source_of(rows.inputs), "draws", False)
+
+    def __getitem__(self, entry: tuple[Key, Array]) -> Any:
+        key, index = entry
+        if self.draws:
+            reseed(Stream.ITEMS, *key)
+        try:
+            return self.inputs.take(index)
+        except CalibtoolError as error:  # a worker's exception would arrive with its traceback
+            return error
+
+
+class Loader(DataLoader[Any]):
+    """torch's, for any number of workers: those that wait for a disk may outnumber the cores."""
+
+    def check_worker_number_rationality(self) -> None:
+        """Accept the number."""
 
 
 class Feed:
-    """Rows as tensors on a device; an accelerator holds inputs of up to RESIDENT bytes."""
+    """Rows as tensors on a device; an accelerator holds inputs of up to RESIDENT bytes.
 
-    def __init__(self, rows: Rows, device: torch.device) -> None:
+    `workers` processes read ahead; None is the number that suits the inputs.
+    """
+
+    def __init__(self, rows: Rows, device: torch.device, workers: int | None = None) -> None:
         self.rows, self.device = rows, device
         self.labels = torch.from_numpy(rows.labels).to(device)
         self.resident: Tensor | None = None
         if device.type != "cpu" and (array := _in_memory(rows)) is not None:
             self.resident = torch.from_numpy(array).to(device)
+        source = source_of(rows.inputs)
+        count = getattr(source, "workers", 0) if workers is None else workers
+        count = 0 if isinstance(source, Arrays) else count  # nothing to read ahead
+        self.plan: list[tuple[Key, Array]] = []
+        self.loader = Loader(
+            Reads(rows),
+            batch_size=None,  # an entry of the plan is a batch
+            sampler=self.plan,
+            num_workers=count,
+            persistent_workers=count > 0,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # one of its own: it draws a seed for each pass
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -33,10 +83,36 @@ class Feed:
         """Return inputs, in their stored type, and labels at an index array."""
         positions = torch.from_numpy(index).to(self.device)
         if self.resident is not None:
-            x = self.resident[positions]
-        else:
-            x = torch.from_numpy(self.rows.inputs.take(index)).to(self.device)
-        return x, self.labels[positions]
+            return self.resident[positions], self.labels[positions]
+        return torch.from_numpy(self.rows.inputs.take(index)).to(self.device), self.labels[
+            positions
+        ]
+
+    def load(
+        self, batches: list[Array], *key: int, first: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and labels of each index array, as `batch` does, read ahead by the workers.
+
+        The batches before the `first` are left out. Raises UsageError if a worker is gone.
+        """
+        if self.resident is not None:
+            yield from map(self.batch, batches[first:])
+            return
+        self.plan[:] = [((*key, number), index) for number, index in enumerate(batches)][first:]
+        read = iter(self.loader)
+        for index in batches[first:]:
+            try:
+                x = next(read)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise UsageError(
+                    "a worker that reads the data was stopped; try a smaller --workers, or 0"
+                ) from error
+            if isinstance(x, CalibtoolError):
+                raise x
+            labels = self.labels[torch.from_numpy(index).to(self.device)]
+            yield x.to(self.device, non_blocking=True), labels
 
     def batches(self, order: Array, size: int) -> Iterator[Array]:
         """Cut the order into the fewest batches of at most `size` rows, alike to within one row.

@@ -59,10 +59,31 @@ def require_resumable(out: Path, settings: Settings) -> None:
     if not (out / config.NAME).is_file():
         raise UsageError(f"{out}: holds no run to resume ({config.NAME} is missing)")
     original, _ = config.read(out / config.NAME)
+    if settings.epochs < original.epochs:
+        raise UsageError(
+            f"{out}: --epochs: a run of {original.epochs} can be resumed with more only"
+        )
     if changed := differences(settings, original):
         raise UsageError(
             f"{out}: --resume continues a run with its original settings; changed: "
             f"{'; '.join(changed)}. Start a new run with another --out"
+        )
+
+
+def require_more_to_do(out: Path, settings: Settings, trained: int, *, over: bool) -> None:
+    """Check that a run can train on to more epochs than it was started with.
+
+    Raises UsageError if its checkpoint is gone, or if its patience (`over`) has ended it.
+    """
+    if not (out / CHECKPOINT).is_file() and (out / MODEL).is_file():
+        raise UsageError(
+            f"{out}: holds no {CHECKPOINT} to train on from; start a new run with --checkpoint "
+            f"{out / MODEL}"
+        )
+    if over:
+        raise UsageError(
+            f"{out}: --patience {settings.patience} ended this run after {trained} epochs; to "
+            "train on, give a larger one too"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,16 +23,29 @@ def parallel(model: Prepared, world: World) -> nn.Module:
     return nn.parallel.DistributedDataParallel(model, device_ids=ids)
 
 
-def share(rows: Array, world: World) -> tuple[Array, float]:
-    """Return the rows of a batch that this process takes, and the weight of its mean loss.
+def share(rows: Array, world: World) -> Array:
+    """Return the rows of a batch that this process takes, and at least one.
+
+    With fewer rows than processes, a forward pass is still due; see `weight`.
+    """
+    shared = world.share(rows)
+    return shared if len(shared) else rows[:1]
+
+
+def weight(piece: int, rows: Array, world: World) -> float:
+    """Return the weight of the mean loss of `piece` rows of this process's share of a batch.
 
     DistributedDataParallel averages gradients over processes with equal weights. With shares of
     n_i of n rows in s processes, weights n_i s / n make that average the gradient of the batch.
     """
-    shared = world.share(rows)
-    if not len(shared):  # fewer rows than processes: a forward pass is still due, of weight 0
-        return rows[:1], 0.0
-    return shared, len(shared) * world.size / len(rows)
+    return piece * world.size / len(rows) if len(world.share(rows)) else 0.0
+
+
+def alone(model: nn.Module, more: bool) -> AbstractContextManager[None]:
+    """Return the context of a backward pass; with `more` of the batch to come, processes wait."""
+    if more and isinstance(model, nn.parallel.DistributedDataParallel):
+        return model.no_sync()
+    return nullcontext()
 
 
 def train_mode(model: Prepared) -> None:
@@ -58,8 +73,10 @@ def predict(model: nn.Module, feed: Feed, settings: Settings, world: World) -> T
     model.eval()
     parts = []
     # four training batches at a time: without gradients, activations do not have to be kept
-    for batch in feed.batches(np.arange(len(feed)), 4 * settings.batch_size * world.size):
-        x, _ = feed.batch(share(batch, world)[0])
+    batches = list(feed.batches(np.arange(len(feed)), 4 * settings.batch_size * world.size))
+    shares = [share(batch, world) for batch in batches]
+    read = feed.load(shares, settings.seed, 0, world.rank)
+    for batch, (x, _) in zip(batches, read, strict=True):
         with autocast(settings, world.device):
             logits = model(x)
         parts.append(world.gather(logits[: len(world.share(batch))], len(batch)))

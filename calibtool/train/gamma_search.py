@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from calibtool.analysis.evaluate import evaluate
 from calibtool.data.files.document import Document
-from calibtool.data.folds import stratified_folds
+from calibtool.data.folds import grouped_folds, stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.errors import UsageError
 from calibtool.formatting import number
@@ -45,11 +45,23 @@ def chosen_loss(settings: Settings, data: Data, parts: Splits, world: World, wat
     """Return the loss with the gamma of the search, or of gamma_search.json in a resumed run."""
     path = Path(settings.out) / SEARCH
     if path.is_file():
-        return Document(str(path), "a search for gamma").read_json()["chosen"].text()
-    loss, results = search(settings, data, parts, world, watch)
-    table = listing(results, loss, settings.gamma_folds)
-    world.first_alone(write_table, path, table, "json")
-    return loss
+        table = searched(path)
+    else:
+        loss, results = search(settings, data, parts, world, watch)
+        table = listing(results, loss, settings.gamma_folds)
+        world.first_alone(write_table, path, table, "json")
+    return str(table.body["chosen"])
+
+
+def searched(path: Path) -> Table:
+    """Return the table of a search from its file; raise InputError if it is damaged."""
+    document = Document(str(path), "a search for gamma").read_json()
+    names = [field.name for field in fields(GammaResult)]
+    results = [
+        GammaResult(*(tried[name].number() for name in names))
+        for tried in document["tried"].items()
+    ]
+    return listing(results, document["chosen"].text(), document["folds"].whole(2))
 
 
 def search(
@@ -63,7 +75,11 @@ def search(
     name, options = grammar.parse(settings.loss)
     if name != "focal":
         raise UsageError(f"--gamma-search needs --loss focal, not {settings.loss}")
-    fold = stratified_folds(parts.train.labels, settings.gamma_folds, settings.seed)
+    groups, folds = parts.train.groups, settings.gamma_folds
+    if groups is None:
+        fold = stratified_folds(parts.train.labels, folds, settings.seed)
+    else:
+        fold = grouped_folds(groups, folds, settings.seed)
     results = []
     for gamma in settings.gamma_search:
         loss = _spec(name, {**options, "gamma": gamma})
@@ -99,16 +115,17 @@ def _fold(
     with seeded(settings.seed, world.device):
         state = begin(settings, data, inner, world)
         watch.start(settings.loss, settings.epochs)
-        val = Feed(inner.val, world.device)
+        val = Feed(inner.val, world.device, settings.workers)
         fit(
             state,
-            Feed(inner.train, world.device),
+            Feed(inner.train, world.device, settings.workers),
             val,
             settings,
             world,
             watch=watch,
             save=silent,
             augment=augmentation(settings.augment),
+            rows=len(parts.train),  # as many steps as the final training
         )
         return predict(state.model, val, settings, world)
 

@@ -14,12 +14,12 @@ _SPEC = re.compile(r"\s*([^\s()]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
-    """Return the name and its options, whose values are Python literals.
+    """Return the name and its options, whose values are Python literals, or words for texts.
 
     Raises UsageError for text of another form.
 
-    >>> parse("mlp(hidden=64, dropout=0.5)")
-    ('mlp', {'hidden': 64, 'dropout': 0.5})
+    >>> parse("mlp(hidden=64, dropout=0.5)"), parse("torchvision:resnet18(weights=DEFAULT)")[1]
+    (('mlp', {'hidden': 64, 'dropout': 0.5}), {'weights': 'DEFAULT'})
     """
     match = _SPEC.fullmatch(text)
     if match is None:
@@ -29,7 +29,10 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
         assert isinstance(call, ast.Call)
         if call.args or any(keyword.arg is None for keyword in call.keywords):
             raise UsageError(f"{text!r}: give options by name, as in {match[1]}(option=value)")
-        options = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        options = {
+            str(k.arg): k.value.id if isinstance(k.value, ast.Name) else ast.literal_eval(k.value)
+            for k in call.keywords
+        }
     except (SyntaxError, ValueError, AssertionError) as error:
         raise UsageError(
             f"{text!r}: write {match[1]}(option=value, ...), with numbers or quoted text as values"

@@ -8,7 +8,7 @@ never interrupted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,11 +21,11 @@ from calibtool.data.predictions import Predictions
 from calibtool.errors import TrainingError
 from calibtool.intervals.streams import Stream, generator
 from calibtool.train.feed import Feed
-from calibtool.train.forward import autocast, parallel, predict, share, train_mode
-from calibtool.train.optimise import schedule, set_rate
+from calibtool.train.forward import alone, autocast, parallel, predict, share, train_mode, weight
+from calibtool.train.optimise import scheduler
 from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
-from calibtool.train.world import World, reseed
+from calibtool.train.world import World, choose_precision, reseed
 from calibtool.types import Array
 
 # Steps between reads of the loss on an accelerator: each read waits until it has caught up. With a
@@ -70,6 +70,8 @@ class Job:
     watch: Watch
     save: Callable[[TrainingState], None]
     augment: Callable[[Tensor], Tensor] | None
+    rows: int
+    schedule: torch.optim.lr_scheduler.LRScheduler
 
 
 def fit(
@@ -82,17 +84,22 @@ def fit(
     watch: Watch,
     save: Callable[[TrainingState], None],
     augment: Callable[[Tensor], Tensor] | None = None,
+    rows: int | None = None,
 ) -> None:
     """Train `state` to the last epoch, or until validation NLL stops falling.
 
     `save` is called with the state whenever a checkpoint is due: after each epoch, and every
-    `save_every` steps. With patience, the model ends with the weights of its best epoch.
+    `save_every` steps. With patience, the model ends with the weights of its best epoch. An epoch
+    takes as many steps as `rows` fill, by default those of `train`.
 
     Raises TrainingError if the loss or the validation logits are no longer finite.
     """
     model = parallel(state.model, world)
-    job = Job(model, train, val, settings, world, watch, save, augment)
-    while state.epoch < settings.epochs and not _is_over(state, settings):
+    rows = rows or len(train)
+    steps = -(-rows // settings.batch_size)
+    rates = scheduler(state.optimizer, settings, steps, state.epoch * steps + state.step)
+    job = Job(model, train, val, settings, world, watch, save, augment, rows, rates)
+    while state.epoch < settings.epochs and not is_over(state, settings):
         began = time.monotonic()
         _notify(state.loss, "start_epoch", state.epoch, settings.epochs)
         _epoch(state, job)
@@ -112,15 +119,21 @@ def _notify(loss: nn.Module, name: str, *arguments: object) -> None:
 def _epoch(state: TrainingState, job: Job) -> None:
     """Take the remaining steps of an epoch."""
     settings, world = job.settings, job.world
-    order = generator(Stream.ORDER, settings.seed, state.epoch).permutation(len(job.train))
+    order = _order(generator(Stream.ORDER, settings.seed, state.epoch), len(job.train), job.rows)
     batches = list(job.train.batches(order, settings.batch_size))
-    rate = schedule(settings, len(batches))
+    pieces = [
+        [piece for piece in np.array_split(share(rows, world), settings.accumulate) if len(piece)]
+        for rows in batches
+    ]
+    key = (settings.seed, state.epoch + 1, world.rank)
+    begun = sum(map(len, pieces[: state.step]))
+    read = job.train.load([piece for of in pieces for piece in of], *key, first=begun)
     pending: list[tuple[int, Tensor]] = []
     train_mode(state.model)
     for step in range(state.step, len(batches)):
-        reseed(Stream.STEP, settings.seed, state.epoch, step, world.rank)
-        set_rate(state.optimizer, settings.learning_rate * rate(state.epoch * len(batches) + step))
-        pending.append((step, _step(state, job, batches[step])))
+        if job.schedule.last_epoch < state.epoch * len(batches) + step:
+            job.schedule.step()
+        pending.append((step, _step(state, job, batches[step], len(pieces[step]), read)))
         state.step = step + 1
         due = state.step % settings.save_every == 0 if settings.save_every else False
         last = state.step == len(batches)
@@ -131,22 +144,36 @@ def _epoch(state: TrainingState, job: Job) -> None:
             job.save(state)
 
 
-def _step(state: TrainingState, job: Job, rows: Array) -> Tensor:
+def _order(random: np.random.Generator, n: int, rows: int) -> Array:
+    """Return `rows` of n rows, each as often as the others to within once, in random order."""
+    return np.concatenate([random.permutation(n) for _ in range(-(-rows // n))])[:rows]
+
+
+def _step(
+    state: TrainingState, job: Job, rows: Array, pieces: int, read: Iterator[tuple[Tensor, Tensor]]
+) -> Tensor:
     """Take one step of the optimizer, and return this process's part of the loss of the batch."""
-    shared, weight = share(rows, job.world)
-    x, y = job.train.batch(shared)
-    x = job.augment(x) if job.augment else x
+    settings, world = job.settings, job.world
     state.optimizer.zero_grad(set_to_none=True)
-    with autocast(job.settings, job.world.device):
-        logits = job.model(x)
-    loss: Tensor = state.loss(logits, y) * weight
-    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    losses = []
+    for piece in range(pieces):
+        x, y = next(read)
+        number = state.step * settings.accumulate + piece
+        reseed(Stream.STEP, settings.seed, state.epoch, number, world.rank)
+        x = job.augment(x) if job.augment else x
+        with alone(job.model, piece + 1 < pieces):
+            with autocast(settings, world.device):
+                logits = job.model(x)
+            loss: Tensor = state.loss(logits, y) * weight(len(y), rows, world)
+            total = loss * len(rows) if settings.reduction == "sum" else loss
+            state.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
     if job.settings.clip is not None:  # the norm is that of the gradient itself, not the scaled one
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.model.parameters(), job.settings.clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    return loss.detach()
+    return torch.stack(losses).sum()
 
 
 def _add_losses(
@@ -169,9 +196,27 @@ def _not_finite(value: float, state: TrainingState, job: Job, step: int, rows: A
     rate = state.optimizer.param_groups[0]["lr"]
     return (
         f"the loss became {value} in epoch {state.epoch + 1}, batch {step + 1} (rows {ids}, ...; "
-        f"inputs from {x.min().item():g} to {x.max().item():g}; learning rate {rate:.3g}). Try "
-        f"--lr {rate / 10:.2g}, --clip 1, --warmup 1, or --precision float32"
+        f"inputs from {x.min().item():g} to {x.max().item():g}; learning rate {rate:.3g}). "
+        f"{_advice(state.model, job)}"
     )
+
+
+def _advice(model: Prepared, job: Job) -> str:
+    """Return what may keep numbers finite, of what the run does not do already."""
+    settings = job.settings
+    fixed = choose_precision(settings.precision, job.world.device) is torch.float32
+    normalised = model.tokens or model.mean is not None
+    options = {
+        f"--lr {settings.learning_rate / 10:.2g}": True,
+        "--reduction mean": settings.reduction == "sum",
+        "--clip 1": settings.clip is None,
+        f"--clip {(settings.clip or 0) / 10:g}": settings.clip is not None,
+        "--warmup 1": not settings.warmup and settings.epochs > 1,
+        "--normalize train": not normalised,
+        "--precision float32": not fixed,
+    }
+    *most, last = [option for option, fits in options.items() if fits]
+    return f"Try {', '.join(most)} or {last}"
 
 
 def _validate(state: TrainingState, job: Job, seconds: float) -> None:
@@ -179,8 +224,8 @@ def _validate(state: TrainingState, job: Job, seconds: float) -> None:
     logits = predict(state.model, job.val, job.settings, job.world)
     if not torch.isfinite(logits).all():
         raise TrainingError(
-            f"validation logits are no longer finite after epoch {state.epoch + 1}. Try a smaller "
-            "--lr, --clip 1, or --precision float32"
+            f"validation logits are no longer finite after epoch {state.epoch + 1}. "
+            f"{_advice(state.model, job)}"
         )
     _notify(state.loss, "after_validation", logits.to(job.world.device), job.val.labels)
     on_val = Predictions.from_logits(logits.numpy(), job.val.rows.labels)
@@ -204,7 +249,7 @@ def _validate(state: TrainingState, job: Job, seconds: float) -> None:
     state.epoch, state.step, state.loss_sum, state.loss_rows = state.epoch + 1, 0, 0.0, 0
 
 
-def _is_over(state: TrainingState, settings: Settings) -> bool:
+def is_over(state: TrainingState, settings: Settings) -> bool:
     """Return whether validation NLL has not fallen for `patience` epochs."""
     if not settings.patience or not state.history:
         return False

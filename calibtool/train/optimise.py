@@ -16,11 +16,20 @@ def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
 
     Biases and norms decay only with `decay_all`; they are the parameters with a single axis.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
     axes = 0 if settings.decay_all else 1  # parameters with more axes decay
+    head = set(_head(model).parameters()) if settings.lr_head else set()
     groups = [
-        {"params": [p for p in trained if p.dim() > axes], "weight_decay": settings.decay},
-        {"params": [p for p in trained if p.dim() <= axes], "weight_decay": 0.0},
+        {
+            "params": [
+                p
+                for p in model.parameters()
+                if p.requires_grad and (p.dim() > axes) == decays and (p in head) == last
+            ],
+            "weight_decay": settings.decay if decays else 0.0,
+            "lr": settings.lr_head if last else settings.learning_rate,
+        }
+        for last in (False, True)
+        for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "adamw":
@@ -33,15 +42,20 @@ def optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
     )
 
 
+def _head(model: nn.Module) -> nn.Module:
+    """Return the last layer of a network that has weights."""
+    return [m for m in model.modules() if next(m.parameters(recurse=False), None) is not None][-1]
+
+
 def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
     """Return the factor of the learning rate as a function of the step, counted from 0.
 
     `steps` is the number of steps per epoch. During warm-up the factor rises linearly to 1.
     Afterwards "cosine" falls to 0 at the end (Loshchilov & Hutter 2017, eq. 5, without restarts),
-    "step" is divided by 10 at each share of the epochs in `lr_steps`, and "constant" stays 1.
+    "step" is divided by 10 at each of the epochs in `lr_steps`, and "constant" stays 1.
     """
     total, warm = settings.epochs * steps, round(settings.warmup * steps)
-    kind, cuts = settings.schedule, settings.lr_steps
+    kind, falls = settings.schedule, settings.falls()
 
     def factor(step: int) -> float:
         if step < warm:
@@ -49,13 +63,18 @@ def schedule(settings: Settings, steps: int) -> Callable[[int], float]:
         if kind == "cosine":
             return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1)))
         if kind == "step":
-            return float(0.1 ** sum(step >= cut * total for cut in cuts))
+            return float(0.1 ** sum(step >= fall * steps for fall in falls))
         return 1.0
 
     return factor
 
 
-def set_rate(optimizer_: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all groups."""
+def scheduler(
+    optimizer_: torch.optim.Optimizer, settings: Settings, steps: int, first: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return torch's scheduler of the rates, before the step `first` of a new or a resumed run."""
     for group in optimizer_.param_groups:
-        group["lr"] = rate
+        group.setdefault("initial_lr", group["lr"])
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer_, schedule(settings, steps), last_epoch=first - 1
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class Prepared(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network.module
-        self.tokens = network.tokens
+        self.tokens, self.notes = network.tokens, network.notes
         self.call: Callable[..., Any] | None = network.call
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
@@ -68,11 +68,14 @@ def standardisation(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return the mean and deviation of --normalize, or None and None.
 
-    "train" takes them from the training rows, per channel or column; "auto" is "train" for models
-    of the registry that take numbers, and "none" for all others. Raises UsageError if the option
-    does not fit the inputs.
+    "train" takes them from the training rows, per channel or column. "auto" takes those that
+    pretrained weights expect; otherwise it is "none" for token ids and for models of the user, and
+    "train" for others. Raises UsageError if the option does not fit the inputs.
     """
     if option == "auto":
+        known = network.statistics if data.images else None
+        if known is not None and len(known[0]) in (1, data.shape[0]):
+            return _per_channel(known)
         option = "none" if network.external or network.tokens else "train"
     if option == "none":
         return None, None
@@ -86,8 +89,12 @@ def standardisation(
             f"--normalize {option}: is for images of {len(per_channel[0])} channels; inputs of "
             f"{data.source} have shape {data.shape}"
         )
-    mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in per_channel)
-    return mean, deviation
+    return _per_channel(per_channel)
+
+
+def _per_channel(values: tuple[Sequence[float], Sequence[float]]) -> tuple[Tensor, Tensor]:
+    mean, deviation = (torch.tensor(list(v), dtype=torch.float32) for v in values)
+    return mean.reshape(-1, 1, 1), deviation.reshape(-1, 1, 1)
 
 
 def _parse_channels(option: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

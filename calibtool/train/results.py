@@ -55,8 +55,8 @@ def _predictions(logits: Tensor, rows: Rows, data: Data, path: Path) -> Predicti
 def write(out: Path, state: TrainingState, trained: Trained) -> None:
     """Write the files of a finished run.
 
-    The checkpoint is removed last: a run that is killed while writing resumes from it, and
-    `finished` takes its absence, beside a report, as the end of the run.
+    report.json is written last: a run that is killed before it resumes from the checkpoint. The
+    checkpoint stays, since more epochs train on from it.
     """
     tensors.write(out / folder.MODEL, saved(state.model))
     write_predictions(trained.val, out / VAL)
@@ -70,7 +70,6 @@ def write(out: Path, state: TrainingState, trained: Trained) -> None:
         (folder.REPORT, "json"),
     ):
         folder.write_table(out / name, table, format_)
-    (out / folder.CHECKPOINT).unlink(missing_ok=True)
 
 
 def saved(model: Prepared) -> dict[str, Tensor]:
@@ -85,7 +84,7 @@ def finished(out: Path) -> Trained | None:
 
     None if the run is not finished.
     """
-    if not (out / folder.REPORT).is_file() or (out / folder.CHECKPOINT).exists():
+    if not (out / folder.REPORT).is_file():
         return None
     document = Document(str(out / folder.REPORT), "the report of a run").read_json()
     val, test = (load(out / name, extra=["ids"]) for name in (VAL, TEST))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from calibtool.errors import CalibtoolError, UsageError
-from calibtool.train import checkpoint, config, folder, gamma_search
+from calibtool.train import checkpoint, config, folder, gamma_search, grammar
 from calibtool.train.augment import augmentation
 from calibtool.train.data import dataset
 from calibtool.train.data.dataset import Data
@@ -20,7 +20,7 @@ from calibtool.train.data.read import read
 from calibtool.train.data.split import Splits, split
 from calibtool.train.feed import Feed
 from calibtool.train.forward import predict
-from calibtool.train.loop import TrainingState, Watch, fit
+from calibtool.train.loop import TrainingState, Watch, fit, is_over
 from calibtool.train.models import registry
 from calibtool.train.results import finished, measure, write
 from calibtool.train.settings import Settings
@@ -63,19 +63,23 @@ def run(
     """
     with open_world(settings.device) as world:
         out = Path(settings.out)
-        open_folder(out, settings, world, resume=resume)
-        if resume and (done := finished(out)):
+        if done := open_folder(out, settings, world, resume=resume):
             return done
         data = registry.tokenized(settings.model, data or read(settings))
         return train(settings, data, world, resume=resume, watch=watch or Silent())
 
 
-def open_folder(out: Path, settings: Settings, world: World, *, resume: bool) -> None:
-    """Check that a run can begin in a folder, or that the run in it can be resumed."""
-    if resume:
-        world.first_alone(folder.require_resumable, out, settings)
-    else:
+def open_folder(out: Path, settings: Settings, world: World, *, resume: bool) -> Trained | None:
+    """Check that a run can begin in a folder, or that the run in it can be resumed.
+
+    Return the run if it is finished, and not asked for more epochs.
+    """
+    if not resume:
         world.first_alone(folder.require_empty, out)
+        return None
+    world.first_alone(folder.require_resumable, out, settings)
+    more = settings.epochs > config.read(out / config.NAME)[0].epochs
+    return None if more else finished(out)
 
 
 def train(settings: Settings, data: Data, world: World, *, resume: bool, watch: Watch) -> Trained:
@@ -99,12 +103,14 @@ def train(settings: Settings, data: Data, world: World, *, resume: bool, watch: 
 
 
 def cpu_threads(settings: Settings, data: Data) -> int:
-    """Return the number of threads on the CPU: torch's own for images, otherwise 1.
+    """Return the number of threads on the CPU: torch's own for networks on images, otherwise 1.
 
     A layer on features takes less time than threads need to synchronise, above all on a busy
-    machine.
+    machine. With several threads, the last digits depend on their number.
     """
-    return settings.threads or (torch.get_num_threads() if data.images else 1)
+    model = registry.MODELS.get(grammar.parse(settings.model)[0])
+    flat = model is not None and "features" in model.takes  # pixels are its features
+    return settings.threads or (torch.get_num_threads() if data.images and not flat else 1)
 
 
 def _train(
@@ -118,17 +124,14 @@ def _train(
     state = begin(settings, data, parts, world)
     about = describe(settings, data, parts, world, state)
     if resume:
-        folder.require_same_data(out, about["data_fingerprint"])
-        if (out / folder.CHECKPOINT).exists():
-            checkpoint.load(out / folder.CHECKPOINT, state)
-    else:
-        world.first_alone(config.write, out / config.NAME, original, about)
+        about |= _restore(out, settings, about, state)
+    world.first_alone(config.write, out / config.NAME, original, about)
     watch.start(settings.loss, settings.epochs)
     began = time.monotonic()
     fit(
         state,
-        Feed(parts.train, world.device),
-        val := Feed(parts.val, world.device),
+        Feed(parts.train, world.device, settings.workers),
+        val := Feed(parts.val, world.device, settings.workers),
         settings,
         world,
         watch=watch,
@@ -139,10 +142,30 @@ def _train(
     if settings.patience:
         about["best_epoch"] = int(np.argmin([row["val_nll"] for row in state.history])) + 1
     val_logits = predict(state.model, val, settings, world)
-    test_logits = predict(state.model, Feed(parts.test, world.device), settings, world)
+    test_logits = predict(
+        state.model, Feed(parts.test, world.device, settings.workers), settings, world
+    )
+    parts = replace(parts, notes=parts.notes + state.model.notes)
     trained = measure(out, data, parts, val_logits, test_logits, about)
     world.first_alone(write, out, state, trained)
     return trained
+
+
+def _restore(
+    out: Path, settings: Settings, about: dict[str, Any], state: TrainingState
+) -> dict[str, Any]:
+    """Restore the checkpoint of a run, if it has one; return what the run resolved to before."""
+    folder.require_same_data(out, about["data_fingerprint"])
+    original, resolved = config.read(out / config.NAME)
+    before = resolved.get("trained_on_from")
+    if (out / folder.CHECKPOINT).exists():
+        checkpoint.load(out / folder.CHECKPOINT, state)
+    if settings.epochs == original.epochs:
+        return {} if before is None else {"trained_on_from": before.whole()}
+    over = is_over(state, settings)
+    folder.require_more_to_do(out, settings, state.epoch, over=over)
+    (out / folder.REPORT).unlink(missing_ok=True)  # the run is not finished any more
+    return {"trained_on_from": state.epoch} if state.epoch else {}
 
 
 def save(out: Path, world: World, state: TrainingState) -> None:

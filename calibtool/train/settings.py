@@ -12,13 +12,43 @@ from calibtool.errors import UsageError, near
 # name -> default learning rate and weight decay: those of torch.optim.AdamW, and those with which
 # Mukhoti et al. 2020 train ResNets on CIFAR
 OPTIMIZERS = {"adamw": (1e-3, 1e-2), "sgd": (0.1, 5e-4)}
+# What Mukhoti et al. 2020 trained CIFAR with: the defaults of train.py, clip_grad_norm in
+# train_utils.py and the shares of Data/cifar10.py in github.com/torrvision/focal_calibration
+RECIPES: dict[str, dict[str, Any]] = {
+    "mukhoti2020": {
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 5e-4,
+        "decay_all": True,
+        "schedule": "step",
+        "lr_steps": (150.0, 250.0),
+        "epochs": 350,
+        "batch_size": 128,
+        "reduction": "sum",
+        "clip": 2.0,
+        "val_share": 0.1,
+        "augment": ("flip", "crop"),
+    }
+}
+REDUCTIONS = ("mean", "sum")
+LR_STEPS = (0.5, 0.75)
 SCHEDULES = ("cosine", "step", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 AUGMENTATIONS = ("flip", "crop")
 LAYOUTS = ("auto", "nhwc", "nchw")
-# Settings that may differ in a resumed run: the others decide its numbers; a device
-# changes only their rounding
-MAY_CHANGE = frozenset({"out", "device", "save_every"})
+# Settings that may differ in a resumed run: more epochs train on; a device changes only rounding.
+# The others decide the numbers of the epochs that are over.
+MAY_CHANGE = frozenset({"out", "device", "save_every", "epochs", "patience", "workers"})
+LEAST = {  # whole numbers
+    **dict.fromkeys(("epochs", "batch_size", "accumulate", "patience", "save_every"), 1),
+    "image_size": 1,
+    "threads": 1,
+    "workers": 0,
+    "seed": 0,
+    "gamma_folds": 2,
+}
 _EXPECTED = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -58,7 +88,7 @@ class Settings:
     momentum: float = 0.9
     nesterov: bool = True
     schedule: str = "cosine"
-    lr_steps: tuple[float, ...] = (0.5, 0.75)
+    lr_steps: tuple[float, ...] = LR_STEPS
     warmup: float = 0.0
     clip: float | None = None
     class_weights: str | None = None
@@ -70,23 +100,31 @@ class Settings:
     threads: int | None = None
     seed: int = 0
     save_every: int | None = None
+    reduction: str = "mean"
+    group: str | None = None
+    workers: int | None = None
+    accumulate: int = 1
+    lr_head: float | None = None
 
     def __post_init__(self) -> None:
         _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
         _one_of("schedule", self.schedule, SCHEDULES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("layout", self.layout, LAYOUTS)
+        _one_of("reduction", self.reduction, REDUCTIONS)
         for name in self.augment:
-            _one_of("augment", name, AUGMENTATIONS)
-        for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gamma_folds", 2)):
-            _at_least(name, getattr(self, name), minimum)
-        for name in ("patience", "save_every", "image_size", "threads"):
+            if name not in AUGMENTATIONS and not name[:1].isupper():
+                raise UsageError(
+                    f"--augment: must be {', '.join(AUGMENTATIONS)}, or a transform of "
+                    f"torchvision.transforms.v2 such as RandomRotation(degrees=15) (got {name!r})"
+                )
+        for name, minimum in LEAST.items():
             if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
-        for name in ("lr", "clip"):
+                _at_least(name, getattr(self, name), minimum)
+        for name in ("lr", "lr_head", "clip"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"--{name}: must be above 0, not {value:g}")
+                raise UsageError(f"--{_flag(name)}: must be above 0, not {value:g}")
         for name in ("warmup", "momentum", "weight_decay"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
@@ -102,6 +140,25 @@ class Settings:
             raise UsageError(
                 f"--warmup: {self.warmup:g} must be below the number of epochs, {self.epochs}"
             )
+
+    def falls(self) -> tuple[float, ...]:
+        """Return the epochs after which `step` divides the rate by 10; steps below 1 are shares.
+
+        Raises UsageError for steps that no schedule takes, or that the run does not reach.
+        """
+        steps, last = self.lr_steps, self.epochs
+        if self.schedule != "step" and steps != LR_STEPS:
+            raise UsageError(f"--lr-steps needs --schedule step, not {self.schedule}")
+        shares = [step < 1 for step in steps]
+        falls = tuple(step * last if all(shares) else step for step in steps)
+        if self.schedule == "step" and not all(0 < fall < last for fall in falls):
+            raise UsageError(
+                f"--lr-steps {','.join(f'{step:g}' for step in steps)}: each must lie between 0 "
+                f"and the number of epochs, {last}; below 1, they are shares of it"
+            )
+        if any(shares) and not all(shares):
+            raise UsageError("--lr-steps: must be epochs, or shares below 1 of them, not both")
+        return falls
 
     @property
     def learning_rate(self) -> float:
@@ -132,6 +189,7 @@ def from_mapping(document: dict[str, Any], where: str) -> Settings:
     Raises UsageError, which begins with `where`, for unknown names and invalid values.
     """
     known = [f.name for f in fields(Settings)]
+    document = with_recipe(document)
     for key in document:
         if key not in known:
             raise UsageError(f"{where}: there is no setting {key!r}{near(key, known)}")
@@ -144,6 +202,15 @@ def from_mapping(document: dict[str, Any], where: str) -> Settings:
     if missing := [name for name in ("data", "out") if name not in values]:
         raise UsageError(f"{where}: {missing[0]} is missing")
     return Settings(**values)
+
+
+def with_recipe(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values with those of their recipe, if they name one, in its place and below them."""
+    values = dict(values)
+    if (name := values.pop("recipe", None)) is None:
+        return values
+    _one_of("recipe", name, tuple(RECIPES))
+    return {**RECIPES[name], **values}
 
 
 def _require_type(where: str, key: str, value: Any, kind: Any) -> None:

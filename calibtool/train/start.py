@@ -8,6 +8,7 @@ from torch import Tensor
 
 from calibtool.errors import UsageError
 from calibtool.train import weights
+from calibtool.train.augment import augmentation
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.split import Splits
 from calibtool.train.loop import TrainingState
@@ -27,11 +28,15 @@ def begin(settings: Settings, data: Data, parts: Splits, world: World) -> Traini
     """
     if settings.augment and not data.images:
         raise UsageError(f"--augment needs images; {data.source} holds {data.kind}")
+    settings.falls()
+    augmentation(settings.augment)
     network = registry.build(settings.model, data)
+    mean = deviation = None
     if settings.checkpoint:
-        weights.load(network.module, settings.checkpoint, settings.fresh)
+        mean, deviation = weights.load(network.module, settings.checkpoint, settings.fresh)
     weights.freeze(network.module, settings.freeze)
-    mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
+    if settings.normalize != "auto" or mean is None:  # the weights of a run know its inputs so
+        mean, deviation = standardisation(settings.normalize, network, data, parts, settings.seed)
     model = Prepared(network, mean, deviation).to(world.device)
     require_fit(model, data, parts, world.device)
     loss = make_loss(

@@ -17,7 +17,6 @@ from calibtool.train.data.read import read
 from calibtool.train.loop import Watch
 from calibtool.train.losses.spec import parse_loss
 from calibtool.train.models import registry
-from calibtool.train.results import finished
 from calibtool.train.run import Silent, open_folder, train
 from calibtool.train.settings import Settings
 from calibtool.train.trained import METRICS, Trained, as_error
@@ -70,8 +69,7 @@ def sweep(
 def _run(settings: Settings, data: Data, world: World, *, resume: bool, watch: Watch) -> Trained:
     out = Path(settings.out)
     begun = resume and (out / config.NAME).is_file()
-    open_folder(out, settings, world, resume=begun)
-    if begun and (done := finished(out)):
+    if done := open_folder(out, settings, world, resume=begun):
         return done
     return train(settings, data, world, resume=begun, watch=watch)
 

@@ -9,15 +9,20 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from calibtool.errors import InputError, UsageError
+from calibtool.train.folder import PREFIX
 from calibtool.train.tensors import read_weights
 
 
-def load(network: nn.Module, path: str, fresh: Sequence[str]) -> None:
+def load(
+    network: nn.Module, path: str, fresh: Sequence[str]
+) -> tuple[Tensor | None, Tensor | None]:
     """Load a checkpoint into a network: all weights, except those that match a pattern of `fresh`.
 
+    Return the mean and deviation of the inputs that the model of another run holds, or None twice.
     Raises InputError that names weights that are missing, unknown or of another shape.
     """
     loaded, initial = read_weights(Path(path)), network.state_dict()
+    mean, deviation = (loaded.pop(f"{PREFIX}{name}", None) for name in ("mean", "deviation"))
     if fresh:
         require_match({**initial, **loaded}, fresh, "--fresh")
     loaded = {name: t for name, t in loaded.items() if not matches(name, fresh)}
@@ -35,6 +40,7 @@ def load(network: nn.Module, path: str, fresh: Sequence[str]) -> None:
             "Add --fresh PATTERN to reinitialise weights, such as --fresh 'head.*'"
         )
     network.load_state_dict(loaded, strict=False)
+    return mean, deviation
 
 
 def freeze(network: nn.Module, patterns: Sequence[str]) -> None:

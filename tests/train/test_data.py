@@ -145,7 +145,21 @@ BAD = {
         {"x": [[1, 2], [0, 0.0], [1e155, 1]], "y": [0, 1, 0]},
         "1 rows have values that are beyond -1e+38 and 1e+38, the first is row 2",
     ),
-    "one-hot labels": ({"x": np.ones((3, 2)), "y": np.eye(3)}, "expected one label per row"),
+    "one-hot labels": ({"x": np.ones((3, 2)), "y": np.eye(3)}, "one-hot labels: store y.argmax(1)"),
+    "multi-label targets": (
+        {"x": np.ones((3, 2)), "y": [[1, 1, 0], [0, 0, 0], [0, 1, 0]]},
+        "multi-label targets, several classes per row: train in your own loop",
+    ),
+    "soft labels": ({"x": np.ones((2, 2)), "y": [[0.9, 0.1], [0.3, 0.7]]}, "these are soft labels"),
+    "several numbers per row": (
+        {"x": np.ones((2, 2)), "y": [[2, 3], [4, 5]]},
+        "found shape (2, 2); store one class id",
+    ),
+    "a negative label": (
+        {"x": np.ones((4, 2)), "y": [0, 1, -1, 2]},
+        "label -1 in row 2 (counting from 0) is no class",
+    ),
+    "a negative label as a float": ({"x": np.ones((3, 2)), "y": [0.0, -1, 1]}, "label -1 in row 1"),
     "unequal lengths": ({"x": np.ones((3, 2)), "y": [0, 1]}, "3 rows of x, but 2 of y"),
     "an empty name": (
         {"x": np.ones((3, 2)), "y": ["a", "", "b"]},
@@ -170,6 +184,64 @@ BAD = {
         "dev in row 1",
     ),
 }
+
+
+def test_rows_on_both_sides_of_the_split_are_noticed(train, folder):
+    x, y = blobs(60)
+    x[40], x[41], x[50] = x[3], x[4], x[3]
+    split = ["train"] * 40 + ["val"] * 10 + ["test"] * 10
+    np.savez("a.npz", x=x, y=y, split=split)
+    words = np.array(["a", "b", "c d", "e"])
+    pa.csv.write_csv(pa.table({"text": words[np.arange(60) % 4], "label": y % 2}), "t.csv")
+    for i, name in enumerate(["train", *(["val"] * 2), "test"]):
+        for k in range(2):
+            Path(name, f"c{k}").mkdir(parents=True, exist_ok=True)
+            for j in range(2):
+                pixels = np.full((8, 8), 100 * k + 9 * j + i * (j == 1), np.uint8)
+                Image.fromarray(pixels).save(Path(name, f"c{k}", f"{j}.png"))
+    fast = ("--epochs", "1", "--threads", "1")
+    for data, model, says in (
+        ("a.npz", "mlp", "2 of 10 validation rows and 1 of 10 test rows have exactly the inputs"),
+        ("a.npz", "linear", "a training row (the first: validation row 40 is training row 3)"),
+        ("t.csv", "text-bag", "validation rows and 13 of 13 test rows have exactly the inputs"),
+        (".", "mlp", "2 of 4 validation rows and 2 of 4 test rows have exactly the inputs"),
+    ):
+        result = train("--data", data, "--model", model, *fast, "--out", f"{model}-{data}")
+        assert result.code == 0, result.err
+        assert says in " ".join(result.out.split())
+    x, y = blobs(60)
+    np.savez("b.npz", x=x, y=y, split=split)
+    assert "exactly" not in train("--data", "b.npz", *fast, "--out", "clean").out
+
+
+def test_groups_stay_on_one_side(train, refused, folder):
+    x, y = blobs(200)
+    patient = np.array([f"p{i}" for i in np.arange(200) // 8])
+    x[1::8] = x[::8]  # a copy within each group
+    np.savez("a.npz", x=x, y=y, patient=patient)
+    search = ("--loss", "focal", "--gamma-search", "1,2", "--gamma-folds", "2")
+    options = ("--epochs", "1", "--group", "patient", *search, "--out", "run")
+    result = train("--data", "a.npz", *options)
+    assert result.code == 0, result.err
+    assert "exactly" not in result.out
+    seen = [set(patient[np.load(f"run/{name}_logits.npz")["ids"]]) for name in ("val", "test")]
+    assert not seen[0] & seen[1]
+    sizes = [len(np.load(f"run/{name}_logits.npz")["ids"]) for name in ("val", "test")]
+    assert sizes == [40, 40]
+    Path("own.py").write_text(
+        "import numpy as np\n"
+        "def load(): return dict(np.load('a.npz'))\n"
+        "def bare(): return np.load('a.npz')['x'], np.load('a.npz')['y']\n"
+    )
+    data = opened("own.py:load", group="patient")
+    np.testing.assert_array_equal(data.parts["train"].groups, patient)
+    says = ("--group patient: own.py:bare has no columns",)
+    refused("--data", "own.py:bare", "--group", "patient", "--out", "b", says=says)
+    refused("--data", "a.npz", "--group", "p", "--out", "c", says=("--group: there is no 'p'",))
+    split = np.where(np.arange(200) < 100, "train", np.where(np.arange(200) < 150, "val", "test"))
+    np.savez("split.npz", x=x, y=y, patient=patient, split=split)
+    says = ("--group: 'p12' has rows for train and for val",)
+    refused("--data", "split.npz", "--group", "patient", "--out", "d", says=says)
 
 
 def test_half_precision_is_compared_with_its_own_range(folder):
@@ -199,12 +271,14 @@ def test_what_is_no_data_is_refused(refused, folder):
     Path("model.pkl").write_bytes(b"x")
     refused("--data", "model.pkl", "--out", "a", says=("pickles can run code",))
     refused("--data", "nowhere.npz", "--out", "b", says=("nowhere.npz: no such file",))
-    refused("--data", "what?", "--out", "c", says=("FILE.npz", "idx:FOLDER"))
+    refused("--data", "what?", "--out", "c", says=("FILE.npz", "module:function"))
     pq.write_table(pa.table({"x": [1.0, None], "y": [0, 1]}), "null.parquet")
     refused("--data", "null.parquet", "--out", "d", says=("row 1", "null"))
 
 
 # ------------------------------------------------------------------ published formats
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "image_files.py"
 
 
 def write_idx(path, array):
@@ -219,7 +293,7 @@ def test_idx_files(folder, end):
     for part, rows in (("train", slice(0, 30)), ("t10k", slice(30, 40))):
         write_idx(f"{part}-images-idx3-ubyte{end}", x[rows])
         write_idx(f"{part}-labels-idx1-ubyte{end}", y[rows])
-    data = opened("idx:.")
+    data = opened(f"{EXAMPLE}:idx(folder='.')")
     assert (data.kind, data.shape, set(data.parts)) == ("images", (1, 8, 8), {"train", "test"})
     np.testing.assert_array_equal(everything(data.parts["test"])[:, 0], x[30:])
     np.testing.assert_array_equal(data.parts["train"].labels, y[:30])
@@ -231,35 +305,33 @@ def test_a_truncated_idx_file_is_refused(folder):
     write_idx("train-labels-idx1-ubyte", y)
     raw = Path("train-images-idx3-ubyte").read_bytes()
     Path("train-images-idx3-ubyte").write_bytes(raw[:-5])
-    with pytest.raises(InputError, match="promises 640 bytes, the file holds 635"):
-        opened("idx:.")
+    with pytest.raises(UsageError, match="promises 640 bytes, the file holds 635"):
+        opened(f"{EXAMPLE}:idx(folder='.')")
 
 
-@pytest.mark.parametrize("kind", ["cifar10", "cifar100"])
-def test_cifar_binary_batches(folder, kind):
+@pytest.mark.parametrize("classes", [10, 100])
+def test_cifar_binary_batches(folder, refused, classes):
     rng = np.random.default_rng(0)
-    root = Path("root", f"{kind}-binary")
-    root.mkdir(parents=True)
-    classes, marks = (10, 1) if kind == "cifar10" else (100, 2)
+    marks = 1 if classes == 10 else 2
     files = [f"data_batch_{i}.bin" for i in range(1, 6)] if classes == 10 else ["train.bin"]
-    x = rng.integers(0, 255, (4, 3, 32, 32)).astype(np.uint8)
-    y = rng.integers(0, classes, 4).astype(np.uint8)
-    record = np.c_[np.zeros((4, marks - 1), np.uint8), y, x.reshape(4, -1)]
+    x = rng.integers(0, 255, (classes, 3, 32, 32)).astype(np.uint8)
+    y = np.arange(classes).astype(np.uint8)
+    record = np.c_[np.zeros((classes, marks - 1), np.uint8), y, x.reshape(classes, -1)]
     for name in (*files, "test_batch.bin" if classes == 10 else "test.bin"):
-        (root / name).write_bytes(record.tobytes())
-    data = opened(f"{kind}:root")
-    assert (data.classes, len(data.parts["train"])) == (classes, 4 * len(files))
+        Path(name).write_bytes(record.tobytes())
+    data = opened(f"{EXAMPLE}:cifar(folder='.')")
+    assert (data.classes, len(data.parts["train"])) == (classes, classes * len(files))
     np.testing.assert_array_equal(everything(data.parts["test"]), x)
     np.testing.assert_array_equal(data.parts["test"].labels, y)
+    Path(files[0]).write_bytes(record.tobytes()[:-1])
+    says = ("bytes are not whole records",)
+    refused("--data", f"{EXAMPLE}:cifar(folder='.')", "--out", "run", says=says)
 
 
-def test_the_python_batches_of_cifar_are_refused_with_a_pointer(refused, folder):
-    Path("root", "cifar-10-batches-py").mkdir(parents=True)
-    Path("root", "cifar-10-batches-py", "data_batch_1").write_bytes(b"\x80\x04.")
-    refused(
-        *("--data", "cifar10:root", "--out", "run"),
-        says=("pickles", "cifar-10-binary.tar.gz", "never read"),
-    )
+def test_the_old_names_of_published_formats_point_to_the_example(refused, folder):
+    for name in ("idx:folder", "cifar10:folder", "cifar100:folder"):
+        says = ("docs/examples/image_files.py", "image_files.py:")
+        refused("--data", name, "--out", "run", says=says)
 
 
 # ------------------------------------------------------------------ folders of images
@@ -409,9 +481,144 @@ def test_a_part_without_rows_is_named(refused, folder, part, options):
     refused("--data", data, "--out", "run", says=(f"there are no rows for {part}",))
 
 
+def test_workers_that_fail_or_are_gone_are_said(refused, folder):
+    Path("own.py").write_text(
+        OWN + "import os\n\nclass Bad(Set):\n    targets = (np.arange(90) % 3).tolist()\n\n"
+        "    def __getitem__(self, i):\n"
+        "        if torch.utils.data.get_worker_info() is None or i != 50:\n"
+        "            return super().__getitem__(i)\n"
+        "        raise KeyError('no such item')\n\n"
+        "class Gone(Bad):\n    def __getitem__(self, i):\n"
+        "        if torch.utils.data.get_worker_info() is not None:\n"
+        "            os._exit(1)\n        return super().__getitem__(i)\n"
+    )
+    fast = ("--model", "linear", "--epochs", "1", "--workers", "2")
+    says = ("item 50 of the dataset", "KeyError: 'no such item'", "own.py, line")
+    refused("--data", "own.py:Bad", *fast, "--out", "a", says=says)
+    says = ("a worker that reads the data was stopped; try a smaller --workers, or 0",)
+    refused("--data", "own.py:Gone", *fast, "--out", "b", says=says)
+
+
 def test_a_function_that_fails_is_said_with_its_line(refused, folder):
     Path("own.py").write_text(OWN)
     refused("--data", "own.py:wrong", "--out", "a", says=("found int",))
     refused("--data", "own.py:breaks", "--out", "b", says=("KeyError", "own.py, line"))
     refused("--data", "own.py:nothing", "--out", "c", says=("has no 'nothing'",))
     refused("--data", "no_such_module:f", "--out", "d", says=("there is no module",))
+
+
+LOADERS = """
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+class Dicts(Set):
+    def __getitem__(self, i):
+        return {"label": int(y[i]), "input_ids": torch.arange(i % 3 + 1), "features": x[i]}
+
+def loader():
+    return DataLoader(Set(), batch_size=7, shuffle=True)
+
+def dicts():
+    return Dicts()
+
+def padded(items):
+    longest = max(len(item["input_ids"]) for item in items)
+    ids = torch.zeros(len(items), longest, dtype=torch.long)
+    for row, item in zip(ids, items):
+        row[: len(item["input_ids"])] = item["input_ids"]
+    return {"input_ids": ids, "label": None}
+
+def collated():
+    return DataLoader(Dicts(), batch_size=7, collate_fn=padded)
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter([])
+
+def stream():
+    return DataLoader(Stream())
+
+class Names:
+    names = ["no", "yes", "perhaps"]
+
+class Hub:
+    \"\"\"As much of a data set of Hugging Face as is used.\"\"\"
+
+    def __init__(self, **columns):
+        self.columns, self.column_names = columns, list(columns)
+        self.features = {name: Names() if name == "label" else None for name in columns}
+
+    def __len__(self):
+        return len(self.columns["label"])
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            return self.columns[key]
+        return {name: column[key] for name, column in self.columns.items()}
+
+def texts():
+    part = Hub(idx=list(range(90)), sentence=["a film"] * 90, label=y.tolist())
+    return {"train": part, "validation": part}
+
+def pictures():
+    shown = [Image.new("RGB", (8 + k % 2, 9), (k, 2 * k, 0)) for k in range(90)]
+    return Hub(image=shown, label=y.tolist(), patient=[f"p{k // 3}" for k in range(90)])
+
+def lists():
+    return Hub(x=x.tolist(), label=y.tolist())
+
+def ragged():
+    return {"x": [[1.0], [1.0, 2.0]], "y": [0, 1]}
+"""
+
+
+@pytest.fixture
+def loaders(folder):
+    Path("more.py").write_text(OWN + LOADERS)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind", "shape"),
+    [
+        ("loader", {}, "features", (4,)),
+        ("dicts", {"inputs": "features"}, "features", (4,)),
+        ("collated", {"inputs": "input_ids"}, "tokens", (1,)),
+        ("texts", {"ids": "idx"}, "text", ()),
+        ("pictures", {"image_size": 8, "group": "patient"}, "images", (3, 8, 8)),
+        ("lists", {}, "features", (4,)),
+    ],
+)
+def test_a_function_gives_loaders_dicts_and_data_sets_of_hugging_face(
+    loaders, name, options, kind, shape
+):
+    data = opened(f"more.py:{name}", **options)
+    assert (data.kind, data.shape, data.classes) == (kind, shape, 3)
+    rows = data.parts["train"]
+    np.testing.assert_array_equal(rows.labels, np.arange(90) % 3)
+    assert len(rows.inputs.take(np.arange(5))) == 5
+    hub = name in ("texts", "pictures", "lists")
+    assert data.class_names == (("no", "yes", "perhaps") if hub else None)
+    assert set(data.parts) == ({"train", "val"} if name == "texts" else {"train"})
+    if name == "collated":
+        np.testing.assert_array_equal(rows.inputs.take(np.array([1, 2])), [[0, 1, 0], [0, 1, 2]])
+    if name == "pictures":
+        assert rows.groups[:4].tolist() == ["p0", "p0", "p0", "p1"]
+        assert rows.inputs.take(np.array([5]))[0, :, 0, 0].tolist() == [5, 10, 0]
+
+
+def test_what_a_loader_or_a_data_set_lacks_is_said(train, refused, loaders):
+    for name, options, says in (
+        ("stream", (), "expected (x, y), a dict with x and y, a dataset with a length"),
+        ("pictures", (), "items of the dataset have shapes"),
+        ("dicts", ("--inputs", "z"), "found no inputs among label, input_ids, features"),
+        ("dicts", ("--inputs", "input_ids"), "use a transform, a collate function"),
+        ("ragged", (), "inputs differ in length; pad them to one"),
+    ):
+        refused("--data", f"more.py:{name}", *options, "--model", "mlp", "--out", "a", says=(says,))
+    fast = ("--epochs", "1", "--workers", "2", "--model", "linear")
+    options = ("--data", "more.py:pictures", "--image-size", "8", "--group", "patient")
+    result = train(*options, *fast, "--out", "run")
+    assert result.code == 0, result.err

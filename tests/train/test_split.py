@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from calibtool.errors import InputError
 from calibtool.train.data.dataset import Arrays, Data, Rows
-from calibtool.train.data.split import FEW, deal, split
+from calibtool.train.data.split import FEW, deal, deal_groups, split
 
 shares = st.floats(0.05, 0.4)
 
@@ -80,6 +80,23 @@ def test_classes_too_small_to_split_are_trained_on_and_said():
     splits = split(data(train=rows(labels)), val_share=0.2, test_share=0.2, seed=0)
     assert {100, 101} <= set(splits.train.ids.tolist())
     assert "1 class has fewer than 3 rows" in splits.notes[0]
+
+
+@given(st.lists(st.integers(0, 30), min_size=60, max_size=300), shares, shares, st.integers(0, 9))
+def test_groups_stay_whole_and_parts_have_about_their_shares(groups, val, test, seed):
+    groups = np.array(groups)
+    labels = np.arange(len(groups)) % 3
+    part = deal_groups(labels, groups, val, test, seed)
+    assert all(len(np.unique(part[groups == group])) == 1 for group in np.unique(groups))
+    largest = np.bincount(groups).max()
+    for k, share in enumerate((1 - val - test, val, test)):
+        assert abs((part == k).sum() - share * len(groups)) <= 2 * largest
+    np.testing.assert_array_equal(part, deal_groups(labels, groups, val, test, seed))
+
+
+def test_a_part_that_is_given_gets_no_groups():
+    labels, groups = np.arange(90) % 3, np.arange(90) // 9
+    assert set(deal_groups(labels, groups, 0.2, 0.0, seed=0)) == {0, 1}
 
 
 def test_too_few_rows_are_refused():

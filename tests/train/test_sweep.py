@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from small import blobs
 
 from calibtool.train.sweep import slug
 
@@ -85,7 +86,29 @@ def test_gamma_is_chosen_on_training_rows_alone(train, folder, features):
     assert [tried["gamma"] for tried in a["tried"]] == [0, 2, 5]
     best = min(a["tried"], key=lambda tried: tried["nll"])
     assert a["chosen"] == ("focal" if best["gamma"] == 3 else f"focal(gamma={best['gamma']:g})")
-    assert a["chosen"] in result.out.splitlines()[0]
+    lines = result.out.splitlines()
+    assert lines[0] == "Gamma by cross-validation in 3 folds of the training rows"
+    table = [line.split() for line in lines[4:7]]
+    assert [float(row[1]) for row in table] == [round(t["nll"], 4) for t in a["tried"]]
+    assert f"Chosen: {a['chosen']}, which has the smallest NLL" in result.out
+    assert any(line.startswith(f"mlp, {a['chosen']}, 2 epochs") for line in lines)
+    assert train("--out", "b", "--resume").out == result.out
+
+
+def test_a_fold_takes_as_many_steps_as_the_final_training(train, folder, monkeypatch):
+    """100 training rows are 4 batches of 25; the half of them in a fold would be 2."""
+    x, y = blobs(140)
+    np.savez("a.npz", x=x, y=y, split=["train"] * 100 + ["val"] * 20 + ["test"] * 20)
+    steps = []
+
+    def count(self, epoch, step, of, loss):
+        steps.append((step, of))
+
+    monkeypatch.setattr("calibtool.cli.train_progress.Lines.step", count)
+    search = ("--loss", "focal", "--gamma-search", "1,2", "--gamma-folds", "2")
+    options = ("--epochs", "2", "--batch-size", "25", "--out", "run")
+    assert train("--data", "a.npz", *search, *options).code == 0
+    assert steps == [(k, 4) for _ in range(2 * (2 * 2 + 1)) for k in range(1, 5)]
 
 
 def test_folders_are_named_after_losses():

@@ -21,7 +21,10 @@ FEW = ("--epochs", "3", "--batch-size", "32")
 def test_a_first_try_prints_the_table_and_the_next_command_works(train, features):
     result = train("--model", "mlp", "--data", features, "--loss", "flsd-53", "--out", "run/")
     assert result.code == 0, result.err
-    assert result.err == ""
+    epochs = result.err.splitlines()
+    assert epochs[0] == "flsd-53, 20 epochs"
+    row = r"epoch (\d+)/20  loss \d\.\d{4}  val NLL \d\.\d{4} ECE \d\.\d{4}  \d+\.\d s"
+    assert [int(re.fullmatch(row, line)[1]) for line in epochs[1:]] == list(range(1, 21))
     lines = result.out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "mlp, flsd-53, 20 epochs; 81 test rows, 3 classes"
@@ -36,7 +39,7 @@ def test_everything_promised_is_written_and_agrees(train, features):
     assert train("--data", features, *FEW, "--out", "run").code == 0
     run = Path("run")
     assert sorted(path.name for path in run.iterdir()) == [
-        *("config.toml", "history.jsonl", "model.safetensors"),
+        *("checkpoint.safetensors", "config.toml", "history.jsonl", "model.safetensors"),
         *("report.json", "report.md", "report.txt"),
         *("temperature.json", "test_logits.npz", "val_logits.npz"),
     ]
@@ -58,7 +61,15 @@ def test_everything_promised_is_written_and_agrees(train, features):
     by_name = {entry["name"]: entry for entry in report["metrics"]}
     assert by_name["ece"]["value"] == measured["ece"].value
     assert by_name["nll"]["value_after"] == measured.after[0].value
-    assert by_name["error"]["low"] <= by_name["error"]["value"] <= by_name["error"]["high"]
+    for entry in report["metrics"]:  # as in the table of `evaluate`
+        for end in ("", "_after"):
+            low, shown, high = (entry[f"{key}{end}"] for key in ("low", "corrected", "high"))
+            assert low <= shown <= high, entry
+    on_test = ct.load(run / "test_logits.npz")
+    same = {e.name: e for e in ct.evaluate(on_test, "ece,mce,nll").estimates}
+    for name, estimate in same.items():
+        assert by_name[name]["corrected"] == estimate.corrected
+        assert (by_name[name]["low"], by_name[name]["high"]) == (estimate.low, estimate.high)
 
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in history] == [1, 2, 3]

@@ -42,7 +42,7 @@ def read(text: str, settings: Settings) -> Data:
     labels, names = settle_parts(
         {part: rows.labels for part, rows in raw.items()}, _class_names(table, settings), where
     )
-    parts = {part: Rows(rows.inputs, labels[part], rows.ids) for part, rows in raw.items()}
+    parts = {part: rows.rows(labels[part]) for part, rows in raw.items()}
     first = raw["train"]
     if first.split is not None:
         parts = _by_column(parts["train"], first.split, f"{text}: the split")
@@ -70,10 +70,15 @@ def _part(table: Reader, settings: Settings, suffix: str, part: str) -> RawPart:
     names = _input_columns(table, settings, label, suffix)
     ids = _find(table, settings.ids, IDS, suffix)
     split = None if suffix else _find(table, settings.split, SPLIT)
-    for option, chosen, column in (("ids", settings.ids, ids), ("split", settings.split, split)):
+    group = _find(table, settings.group, (), suffix)
+    for option, chosen, column in (
+        ("ids", settings.ids, ids),
+        ("split", settings.split, split),
+        ("group", settings.group, group),
+    ):
         if chosen is not None and column is None:
             raise _missing(table, option, chosen)
-    others = [name for name in (label, ids, split) if name]
+    others = list(dict.fromkeys(name for name in (label, ids, split, group) if name))
     arrays = next(table.blocks(others, max(table.rows, 1)), None)
     require_rows(0 if arrays is None else len(arrays[label]), table.source, part)
     assert arrays is not None
@@ -84,7 +89,8 @@ def _part(table: Reader, settings: Settings, suffix: str, part: str) -> RawPart:
             f"{len(arrays[label]):,} of {label}"
         )
     numbers = arrays[ids] if ids else np.arange(len(inputs))
-    return RawPart(inputs, arrays[label], numbers, kind, arrays[split] if split else None)
+    parts, groups = (arrays[name] if name else None for name in (split, group))
+    return RawPart(inputs, arrays[label], numbers, kind, parts, groups)
 
 
 def _inputs(table: Reader, names: Sequence[str], settings: Settings) -> tuple[Inputs, str]:
@@ -139,7 +145,7 @@ def _input_columns(table: Reader, settings: Settings, label: str, suffix: str) -
     if known is not None:
         return [known]
     rest = [n for n in columns if n != label and n.lower() not in (*IDS, *SPLIT, *NAMES)]
-    rest = [n for n in rest if n not in (settings.ids, settings.split)]
+    rest = [n for n in rest if n not in (settings.ids, settings.split, settings.group)]
     numbers = [n for n in rest if re.match(r"u?int|float|double|half", table.columns[n].type)]
     if rest and numbers == rest and not any(table.columns[n].nested for n in rest):
         return rest
@@ -174,10 +180,16 @@ def _class_names(table: Reader, settings: Settings) -> tuple[str, ...] | None:
 
 
 def _find(table: Reader, chosen: str | None, known: Sequence[str], suffix: str = "") -> str | None:
-    """Return the chosen column, or the first known name in any case, if the file has it."""
+    return find(list(table.columns), chosen, known, suffix)
+
+
+def find(
+    columns: Sequence[str], chosen: str | None, known: Sequence[str], suffix: str = ""
+) -> str | None:
+    """Return the chosen column, or the first known name in any case, if there is one."""
     if chosen is not None:
-        return chosen + suffix if chosen + suffix in table.columns else None
-    by_lower = {name.lower(): name for name in reversed(list(table.columns))}
+        return chosen + suffix if chosen + suffix in columns else None
+    by_lower = {name.lower(): name for name in reversed(columns)}
     return next((by_lower[name + suffix] for name in known if name + suffix in by_lower), None)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -18,7 +18,12 @@ PARTS = ("train", "val", "test")
 
 
 class Inputs(Protocol):
-    """N inputs, read when they are needed."""
+    """N inputs, read when they are needed.
+
+    `keys`, if there is one, returns N hashable values, equal for equal inputs, or None if telling
+    would take too long; `workers` is the number of processes that should read ahead; `draws` is
+    true if reading draws random numbers.
+    """
 
     def __len__(self) -> int: ...
 
@@ -42,6 +47,9 @@ class Arrays:
             return values
         return values.astype(np.dtype(f"{values.dtype.kind}{min(values.itemsize, 8)}"))
 
+    def keys(self) -> list[int]:
+        return [hash(row.tobytes()) for row in self.values]  # of 64 bits: chance matches are rare
+
 
 @dataclass(frozen=True, eq=False)
 class Taken:
@@ -56,20 +64,46 @@ class Taken:
     def take(self, index: Array) -> Array:
         return self.inputs.take(self.index[index])
 
+    def keys(self) -> Sequence[Hashable] | None:
+        known = keys_of(self.inputs)
+        return known and [known[i] for i in self.index.tolist()]
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Inputs, (N,) int64 labels in [0, K), and (N,) ids that identify each row in its source."""
+    """Inputs, (N,) int64 labels in [0, K), and (N,) ids that identify each row in its source.
+
+    Rows of one of the (N,) `groups` are related, such as those of one patient.
+    """
 
     inputs: Inputs
     labels: Array
     ids: Array
+    groups: Array | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: Array) -> Rows:
-        return Rows(Taken(self.inputs, index), self.labels[index], self.ids[index])
+        groups = None if self.groups is None else self.groups[index]
+        return Rows(Taken(self.inputs, index), self.labels[index], self.ids[index], groups)
+
+    def keys(self) -> Sequence[Hashable] | None:
+        """Return a value per row that is equal for equal inputs; None if that takes too long."""
+        return keys_of(self.inputs)
+
+
+def source_of(inputs: Inputs) -> Inputs:
+    """Return the inputs that others are taken from."""
+    while isinstance(inputs, Taken):
+        inputs = inputs.inputs
+    return inputs
+
+
+def keys_of(inputs: Inputs) -> Sequence[Hashable] | None:
+    """Return what `keys` of the inputs returns, or None without it."""
+    keys = getattr(inputs, "keys", None)
+    return None if keys is None else keys()
 
 
 class RawPart(NamedTuple):
@@ -79,6 +113,7 @@ class RawPart(NamedTuple):
         inputs, labels, ids: N each.
         kind: of the inputs; see `Data.kind`.
         split: (N,) words train, val and test, if the source has such a column.
+        groups: (N,) values of --group, if it is given.
     """
 
     inputs: Inputs
@@ -86,6 +121,11 @@ class RawPart(NamedTuple):
     ids: Array
     kind: str
     split: Array | None = None
+    groups: Array | None = None
+
+    def rows(self, labels: Array) -> Rows:
+        """Return the rows, with labels that are class ids."""
+        return Rows(self.inputs, labels, self.ids, self.groups)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,14 @@
 """Data from a function of the user; torch-free, since datasets are only indexed.
 
-The function returns one part, or a dict of the parts "train", "val" and "test". A part is (x, y) as
-arrays or tensors, a dict with "x", "y" and optionally "ids", or a dataset: len(d), and d[i] as
-(x, y).
+The function returns one part, or a dict of the parts "train", "val" (or "validation") and "test". A
+part is (x, y) as arrays or tensors; a dict of columns, or a data set of Hugging Face, with inputs
+and labels under the names that files have; a dataset, len(d) and d[i] as (x, y) or as such a dict;
+or a DataLoader, whose dataset and collate function are used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ import numpy as np
 
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.train import grammar
-from calibtool.train.data import factory_spec
-from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart, Rows
+from calibtool.train.data import arrays, factory_spec, images
+from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart
 from calibtool.train.data.text import Texts
 from calibtool.train.data.validation import (
     as_images,
@@ -28,18 +29,45 @@ from calibtool.train.data.validation import (
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
+# what Hugging Face calls inputs, besides the names of files
+INPUTS = (*arrays.INPUTS, "image", "img", "pixel_values", "input_ids", "sentence")
+PART_NAMES = {**{name: name for name in PARTS}, "validation": "val", "valid": "val"}
+
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """The inputs of a dataset, read one item at a time."""
+    """The inputs of a dataset, read one item at a time: item[key], or those of a collate function.
+
+    Images of Pillow become arrays, scaled to `size` if it is given.
+    """
 
     dataset: Any
+    key: int | str = 0
+    collate: Callable[[list[Any]], Any] | None = None
+    size: int | None = None
+    draws = True
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def take(self, index: Array) -> Array:
-        return np.stack([np.asarray(self.dataset[i][0]) for i in index.tolist()])
+        items = [self.item(i) for i in index.tolist()]
+        if self.collate is not None:
+            return np.asarray(self.collate(items)[self.key])
+        values = [images.as_array(item[self.key], self.size) for item in items]
+        if len({value.shape for value in values}) > 1:
+            raise InputError(
+                f"items of the dataset have shapes {values[0].shape} and others; they must be "
+                "equal: use a transform, a collate function, or --image-size"
+            )
+        return np.stack(values)
+
+    def item(self, i: int) -> Any:
+        """Return an item; raise UsageError with what the user's dataset raises."""
+        try:
+            return self.dataset[i]
+        except Exception as error:
+            raise factory_spec.failure(error, f"item {i} of the dataset") from error
 
 
 def read(text: str, settings: Settings) -> Data:
@@ -55,66 +83,122 @@ def read(text: str, settings: Settings) -> Data:
         raise
     except Exception as error:
         raise factory_spec.failure(error, f"--data {name}") from error
-    by_part = returned if _is_parts(returned) else {"train": returned}
+    by_part = {"train": returned}
+    if isinstance(returned, Mapping) and returned and set(returned) <= set(PART_NAMES):
+        by_part = {PART_NAMES[part]: value for part, value in returned.items()}
     if "train" not in by_part:
         raise InputError(f"{text}: returns {', '.join(by_part)}, but not 'train'")
     raw = {part: _part(value, text, part, settings) for part, value in by_part.items()}
-    labels, names = settle_parts({part: rows.labels for part, rows in raw.items()}, None, text)
-    parts = {part: Rows(rows.inputs, labels[part], rows.ids) for part, rows in raw.items()}
-    classes = max(int(y.max(initial=0)) for y in labels.values()) + 1
+    labels, names = settle_parts(
+        {part: rows.labels for part, rows in raw.items()},
+        _class_names(by_part["train"], settings),
+        text,
+    )
+    parts = {part: rows.rows(labels[part]) for part, rows in raw.items()}
+    classes = len(names) if names else max(int(y.max(initial=0)) for y in labels.values()) + 1
     kind = raw["train"].kind
     shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
     return Data(text, parts, classes, shape, kind, names)
 
 
-def _is_parts(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and set(value) <= set(PARTS)
-
-
 def _part(value: Any, source: str, part: str, settings: Settings) -> RawPart:
     """Return what the function returned for a part."""
     where = f"{source}: {part}"
+    if hasattr(value, "collate_fn") and hasattr(value, "dataset"):  # a DataLoader
+        plain = getattr(value.collate_fn, "__name__", "") in ("default_collate", "default_convert")
+        return _dataset(value.dataset, where, settings, None if plain else value.collate_fn)
+    columns = _columns(value)
+    if columns is not None:
+        return _named(value, columns, where, settings)
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        return _in_memory(value[0], np.asarray(value[1]), where, settings)
+    return _dataset(value, where, settings, None)
+
+
+def _columns(value: Any) -> Sequence[str] | None:
+    """Return the columns of a dict, or of a data set of Hugging Face; None for anything else."""
     if isinstance(value, Mapping):
-        if not {"x", "y"} <= set(value):
-            raise InputError(f"{where}: a dict needs 'x' and 'y'; it has {', '.join(value)}")
-        x, y = value["x"], np.asarray(value["y"])
-        ids = np.asarray(value["ids"]) if "ids" in value else np.arange(len(y))
-    elif isinstance(value, (tuple, list)) and len(value) == 2:
-        x, y = value[0], np.asarray(value[1])
-        ids = np.arange(len(y))
-    elif hasattr(value, "__len__") and hasattr(value, "__getitem__"):
-        require_rows(len(value), source, part)
-        return _dataset(value, where)
-    else:
+        return list(value)
+    names = getattr(value, "column_names", None)
+    return names if isinstance(names, list) else None
+
+
+def _class_names(value: Any, settings: Settings) -> tuple[str, ...] | None:
+    """Return the names of ClassLabel, by which Hugging Face stores classes as numbers."""
+    features = getattr(value, "features", None) or {}
+    label = arrays.find(list(features), settings.labels, arrays.LABELS)
+    return tuple(getattr(features[label], "names", ())) or None if label else None
+
+
+def _named(value: Any, columns: Sequence[str], where: str, settings: Settings) -> RawPart:
+    """Return the part of a dict of columns, or of a data set of Hugging Face."""
+    key = _key(columns, settings.inputs, INPUTS, "inputs", where)
+    y = np.asarray(value[_key(columns, settings.labels, arrays.LABELS, "labels", where)])
+    known = {"ids": arrays.find(columns, settings.ids, arrays.IDS), "groups": settings.group}
+    named = {k: np.asarray(value[v]) for k, v in known.items() if v is not None and v in columns}
+    if not isinstance(value, Mapping) and hasattr(value[0][key], "convert"):  # images of Pillow
+        items = Items(value, key, None, settings.image_size)
+        ids = named.get("ids", np.arange(len(y)))
+        kind = kind_of(items.take(np.arange(1)))
+        return RawPart(items, y, ids, kind, groups=named.get("groups"))
+    return _in_memory(value[key], y, where, settings, **named)
+
+
+def _key(
+    columns: Sequence[str], chosen: str | None, known: Sequence[str], what: str, where: str
+) -> str:
+    found = arrays.find(columns, chosen, known)
+    if found is None:
         raise InputError(
-            f"{where}: expected (x, y), a dict with x and y, or a dataset with a length; found "
-            f"{type(value).__name__}"
+            f"{where}: found no {what} among {', '.join(columns)}; name them with --{what} KEY"
         )
-    if len(x) != len(y) or len(ids) != len(y):
+    return found
+
+
+def _in_memory(
+    x: Any,
+    y: Array,
+    where: str,
+    settings: Settings,
+    ids: Array | None = None,
+    groups: Array | None = None,
+) -> RawPart:
+    ids = np.arange(len(y)) if ids is None else ids
+    if not len(x) == len(y) == len(ids) == (len(y) if groups is None else len(groups)):
         raise InputError(f"{where}: {len(x):,} inputs, {len(y):,} labels, {len(ids):,} ids")
-    require_rows(len(y), source, part)
+    require_rows(len(y), *where.rsplit(": ", 1))
     if isinstance(x[0], str):
-        return RawPart(Texts(list(x)), y, ids, "text")
-    values = as_images(np.asarray(x), settings.layout, where)
+        return RawPart(Texts(list(x)), y, ids, "text", groups=groups)
+    try:
+        values = np.asarray(x if hasattr(x, "shape") else list(x))
+    except ValueError as error:
+        raise InputError(f"{where}: inputs differ in length; pad them to one") from error
+    values = as_images(values, settings.layout, where)
     require_finite(values, where)
-    return RawPart(Arrays(values), y, ids, kind_of(values))
+    return RawPart(Arrays(values), y, ids, kind_of(values), groups=groups)
 
 
-def _dataset(dataset: Any, where: str) -> RawPart:
+def _dataset(
+    dataset: Any, where: str, settings: Settings, collate: Callable[[list[Any]], Any] | None
+) -> RawPart:
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise InputError(
+            f"{where}: expected (x, y), a dict with x and y, a dataset with a length, or a "
+            f"DataLoader of one; found {type(dataset).__name__}"
+        )
+    require_rows(len(dataset), *where.rsplit(": ", 1))
+    first = Items(dataset).item(0)
+    x: int | str = 0
+    y: int | str = 1
+    if isinstance(first, Mapping):
+        x = _key(list(first), settings.inputs, INPUTS, "inputs", where)
+        y = _key(list(first), settings.labels, arrays.LABELS, "labels", where)
+    elif not isinstance(first, (tuple, list)) or len(first) != 2:
+        raise InputError(f"{where}: item (x, y) of the dataset: found {type(first).__name__}")
+    items = Items(dataset, x, collate, settings.image_size)
     # torchvision's datasets keep their labels in such a list; reading it spares decoding every item
     labels = getattr(dataset, "targets", getattr(dataset, "labels", None))
-    try:
-        first, _ = dataset[0]
-        y = (
-            np.asarray([item[1] for item in map(dataset.__getitem__, range(len(dataset)))])
-            if (labels is None or len(labels) != len(dataset))
-            else np.asarray(labels)
-        )
-    except Exception as error:
-        raise factory_spec.failure(error, f"{where}: item (x, y) of the dataset") from error
-    if not hasattr(first, "shape"):
-        raise InputError(
-            f"{where}: items are {type(first).__name__}; they must be tensors or arrays (use a "
-            "transform such as ToTensor)"
-        )
-    return RawPart(Items(dataset), y, np.arange(len(y)), kind_of(np.asarray(first)[None]))
+    if labels is None or len(labels) != len(dataset):
+        labels = [items.item(i)[y] for i in range(len(dataset))]
+    kind = kind_of(items.take(np.arange(1)))
+    return RawPart(items, np.asarray(labels), np.arange(len(dataset)), kind)

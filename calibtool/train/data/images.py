@@ -21,6 +21,8 @@ from calibtool.types import Array
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"))
 FOLDER_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+# Bytes of images that are compared before a run: a gigabyte takes a second or two to read
+COMPARED = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +37,15 @@ class ImageFiles:
     width: int
     grey: bool
     resize: bool
+    workers = 1  # its threads decode images while the network computes
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def keys(self) -> list[int] | None:
+        if sum(path.stat().st_size for path in self.paths) > COMPARED:
+            return None
+        return [hash(path.read_bytes()) for path in self.paths]
 
     def take(self, index: Array) -> Array:
         """Return (n, C, H, W) uint8 images."""
@@ -51,10 +59,7 @@ class ImageFiles:
                 decoded = image.convert("L" if self.grey else "RGB")
         except (OSError, SyntaxError) as error:  # what Pillow raises for damaged files
             raise InputError(f"{path}: cannot be decoded: {error}") from error
-        if self.resize:
-            decoded = _resized(decoded, self.height)
-        pixels = np.asarray(decoded, np.uint8)
-        return pixels[None] if self.grey else pixels.transpose(2, 0, 1)
+        return as_array(decoded, self.height if self.resize else None)
 
 
 def read(text: str, settings: Settings) -> Data:
@@ -128,11 +133,19 @@ def _common_form(paths: Sequence[Path], size: int | None) -> tuple[int, int, boo
     return (size, size, grey) if size else (first[1], first[0], grey)
 
 
-def _resized(image: Any, size: int) -> Any:
-    """Scale the shorter side to `size`, and crop the longer side to its middle."""
+def as_array(image: Any, size: int | None) -> Array:
+    """Return an image of Pillow as (C, H, W), and anything else as an array.
+
+    With `size`, the shorter side is scaled to it, and the longer side cropped to its middle.
+    """
+    if not hasattr(image, "convert"):
+        return np.asarray(image)
     from PIL import ImageOps
 
-    return ImageOps.fit(image, (size, size))
+    image = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    image = ImageOps.fit(image, (size, size)) if size else image
+    pixels = np.asarray(image, np.uint8)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def _open(path: Path) -> Any:

@@ -29,9 +29,7 @@ READERS: dict[str, Kind] = {
     "FILE.npz": Kind("data.arrays", "keys x and y; x: features, NHWC or NCHW images, token ids"),
     "FILE.parquet": Kind("data.arrays", "columns of numbers, or `text`, and `label`; also csv"),
     "FOLDER/": Kind("data.images", "images in a subfolder per class, or in train/, val/, test/"),
-    "idx:FOLDER": Kind("data.bytes", "train-images-idx3-ubyte(.gz) etc.: the MNIST family"),
-    "cifar10:FOLDER": Kind("data.bytes", "the binary batches; also cifar100:FOLDER"),
-    "module:function": Kind("data.factory", "a function that returns arrays or datasets"),
+    "module:function": Kind("data.factory", "a function that returns arrays, datasets or loaders"),
 }
 
 
@@ -41,6 +39,8 @@ def read(settings: Settings) -> Data:
     Raises InputError, UsageError.
     """
     data = _read(settings.data, settings)
+    if settings.group and any(rows.groups is None for rows in data.parts.values()):
+        raise InputError(f"--group {settings.group}: {data.source} has no columns to take it from")
     for name, text in (("val", settings.val_data), ("test", settings.test_data)):
         if text is None:
             continue
@@ -59,7 +59,10 @@ def _read(text: str, settings: Settings) -> Data:
 def _reader(text: str) -> Kind:
     prefix = text.partition(":")[0]
     if prefix in ("idx", "cifar10", "cifar100"):
-        return READERS["cifar10:FOLDER"]
+        raise InputError(
+            f"--data {text}: is read by a function now; copy docs/examples/image_files.py, and give "
+            f"--data \"image_files.py:{'idx' if prefix == 'idx' else 'cifar'}(folder='...')\""
+        )
     if prefix == "images" or Path(text).is_dir():
         return READERS["FOLDER/"]
     suffix = Path(text).suffix.lower()

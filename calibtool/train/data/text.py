@@ -44,6 +44,9 @@ class Texts:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def keys(self) -> Sequence[str]:
+        return self.texts
+
     def take(self, index: Array) -> Array:
         """Return (n, longest) int64 token ids."""
         lengths = self.starts[index + 1] - self.starts[index]

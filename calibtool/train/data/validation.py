@@ -97,8 +97,7 @@ def settle_labels(
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise InputError(
-            f"{where}: expected one label per row, found shape {labels.shape}; "
-            "soft and one-hot labels are not supported"
+            f"{where}: expected one label per row, found shape {labels.shape}; {_kind_of(labels)}"
         )
     if labels.dtype.kind == "f":
         labels = _whole_numbers(labels, where)
@@ -112,6 +111,12 @@ def settle_labels(
         )
     if names is not None:
         return _by_names(labels, names, where), names
+    if labels.dtype.kind == "i" and (labels < 0).any():
+        row = int(np.argmax(labels < 0))
+        raise InputError(
+            f"{where}: label {labels[row]} in {row_name(row)} is no class; classes are 0 to K - 1, "
+            "or names. Drop rows without a label, and write -1 and 1 as 0 and 1"
+        )
     values, codes = np.unique(labels, return_inverse=True)
     if len(values) < 2:
         raise InputError(
@@ -121,6 +126,21 @@ def settle_labels(
     if labels.dtype.kind in "iub" and values[0] == 0 and values[-1] == len(values) - 1:
         return labels.astype(np.int64), None
     return codes.reshape(-1).astype(np.int64), tuple(str(value) for value in values)
+
+
+def _kind_of(labels: Array) -> str:
+    """Return what labels of several numbers per row are, and what to do."""
+    numbers = labels.ndim == 2 and labels.dtype.kind in "iubf"
+    if numbers and np.isin(labels, (0, 1)).all():
+        if (labels.sum(axis=1) == 1).all():
+            return "these are one-hot labels: store y.argmax(1)"
+        return (
+            "these are multi-label targets, several classes per row: train in your own loop, with "
+            "a loss in its sigmoid form, such as FocalLoss(sigmoid=True)"
+        )
+    if numbers and (labels >= 0).all() and np.allclose(labels.sum(axis=1), 1, atol=1e-3):
+        return "these are soft labels, probabilities per row, which are not supported"
+    return "store one class id or name per row"
 
 
 def settle_parts(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -16,10 +16,19 @@ from calibtool.train.data.factory_spec import failure
 from calibtool.train.data.text import Texts
 from calibtool.types import Array
 
+OUTPUTS: dict[type[nn.Module], str] = {nn.Linear: "out_features", nn.Conv2d: "out_channels"}
 PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 
 
-def build(text: str, options: Mapping[str, Any], data: Data) -> nn.Module:
+class Built(NamedTuple):
+    """A network, and what its pretrained weights are known to need; see `registry.Network`."""
+
+    module: nn.Module
+    statistics: tuple[Sequence[float], Sequence[float]] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def build(text: str, options: Mapping[str, Any], data: Data) -> Built:
     """Return `torchvision:NAME`, `timm:NAME` or `hf:FOLDER-OR-NAME` with a head of K classes.
 
     Raises UsageError if the package is not installed, or with the message of the package.
@@ -47,30 +56,94 @@ def require(kind: str, text: str) -> Any:
         raise failure(error, f"--model {text}: {PACKAGES[kind]} cannot be imported") from error
 
 
-def _torchvision(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:
+def _torchvision(package: Any, name: str, options: dict[str, Any], data: Data) -> Built:
     known = package.models.list_models(module=package.models)
     if name not in known:
         raise UsageError(f"--model torchvision:{name}: must be one of {', '.join(known[:8])}, ...")
-    network: nn.Module = package.models.get_model(name, num_classes=data.classes, **options)
-    return network
+    if (chosen := options.pop("weights", None)) is None:
+        return Built(package.models.get_model(name, num_classes=data.classes, **options))
+    offered = package.models.get_model_weights(name)
+    if chosen not in offered.__members__:
+        raise UsageError(
+            f"--model torchvision:{name}: weights must be one of "
+            f"{', '.join(offered.__members__)}, not {chosen!r}"
+        )
+    weights = offered[chosen]
+    network = package.models.get_model(name, weights=weights, **options)
+    preset = weights.transforms()
+    # get_model refuses weights with another number of classes, so the head is replaced here
+    heads = _with_classes(network, len(weights.meta["categories"]), data.classes)
+    return Built(network, (preset.mean, preset.std), _new_head(heads, data.classes))
 
 
-def _timm(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:
+def _with_classes(network: nn.Module, before: int, classes: int) -> list[str]:
+    """Replace the layers that return `before` classes, and return their names."""
+    heads = [
+        name
+        for name, layer in network.named_modules()
+        if type(layer) in OUTPUTS and getattr(layer, OUTPUTS[type(layer)]) == before
+    ]
+    for name in heads if before != classes else ():
+        old: Any = network.get_submodule(name)
+        bias = old.bias is not None
+        new = (
+            nn.Linear(old.in_features, classes, bias=bias)
+            if isinstance(old, nn.Linear)
+            else nn.Conv2d(old.in_channels, classes, old.kernel_size, old.stride, bias=bias)
+        )
+        network.set_submodule(name, new)
+    return heads if before != classes else []
+
+
+def _new_head(names: Iterable[str], classes: int) -> tuple[str, ...]:
+    """Return the note on layers of a pretrained network that had other classes."""
+    listed = ", ".join(names)
+    return (f"New in the pretrained network, for {classes} classes: {listed}",) if listed else ()
+
+
+def _timm(package: Any, name: str, options: dict[str, Any], data: Data) -> Built:
     if data.images:
         options.setdefault("in_chans", data.shape[0])
     network: nn.Module = package.create_model(name, num_classes=data.classes, **options)
-    return network
+    if not options.get("pretrained"):
+        return Built(network)
+    about: Any = network.pretrained_cfg
+    heads = about["classifier"] if about["num_classes"] != data.classes else ()
+    heads = (heads,) if isinstance(heads, str) else heads
+    return Built(network, (about["mean"], about["std"]), _new_head(heads, data.classes))
 
 
-def _transformers(package: Any, name: str, options: dict[str, Any], data: Data) -> nn.Module:
+def _transformers(package: Any, name: str, options: dict[str, Any], data: Data) -> Built:
     """Build a network whose weights are read from safetensors; no code of its repository is run."""
     kind = (
         "AutoModelForImageClassification" if data.images else "AutoModelForSequenceClassification"
     )
-    network: nn.Module = getattr(package, kind).from_pretrained(
-        name, num_labels=data.classes, use_safetensors=True, trust_remote_code=False, **options
+    network, loaded = getattr(package, kind).from_pretrained(
+        name,
+        num_labels=data.classes,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        **options,
     )
-    return network
+    # missing are names, mismatched are (name, shape in the file, shape in the model)
+    new = {*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])}
+    statistics = _processor_statistics(package, name) if data.images else None
+    return Built(network, statistics, _new_head(sorted(new), data.classes))
+
+
+def _processor_statistics(
+    package: Any, name: str
+) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Return the mean and deviation of the image processor that is saved with a model, if any."""
+    try:
+        processor = package.AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError):  # for lack of a preprocessor_config.json
+        return None
+    if not getattr(processor, "do_normalize", True):
+        return (0.0,), (1.0,)
+    return processor.image_mean, processor.image_std
 
 
 def call_transformers(network: nn.Module, x: Tensor, *, padding: int) -> Any:
@@ -88,6 +161,9 @@ class Tokenized:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def keys(self) -> Sequence[str]:
+        return self.texts.texts
 
     def take(self, index: Array) -> Array:
         """Return (n, longest) int64 token ids."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -57,7 +57,15 @@ MODELS: dict[str, Model] = {
         )
         for depth in (20, 32, 110)
     },
-    "resnet50": Model("models.resnet50", "ResNet50", "bottlenecks, for small images: width=64"),
+    "resnet50": Model(
+        "models.bottleneck", "BottleneckResNet", "bottlenecks, for small images: width=64"
+    ),
+    "resnet110-mukhoti2020": Model(
+        "models.bottleneck",
+        "BottleneckResNet",
+        "their ResNet-110, of bottlenecks: width=64",
+        options=(("blocks", (3, 4, 26, 3)),),
+    ),
     "wrn-26-10": Model(
         "models.resnet",
         "ResNet",
@@ -81,13 +89,17 @@ class Network:
         module: the network, whose weights keep their own names.
         call: function of the module and a batch that returns logits; None to call the module.
         tokens: whether inputs stay whole numbers.
-        external: whether it comes from outside the registry; "auto" then does not standardise.
+        external: whether it is the user's own; "auto" then does not standardise.
+        statistics: mean and deviation per channel of images that its weights expect, if known.
+        notes: sentences for the reader of the report.
     """
 
     module: nn.Module
     call: Callable[..., Any] | None
     tokens: bool
     external: bool
+    statistics: tuple[Sequence[float], Sequence[float]] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def build(text: str, data: Data) -> Network:
@@ -107,7 +119,8 @@ def build(text: str, data: Data) -> Network:
         from calibtool.train.models import packages
 
         call = packages.caller(name, data) if name.startswith("hf:") else None
-        return Network(packages.build(name, options, data), call, tokens, external=True)
+        module, statistics, notes = packages.build(name, options, data)
+        return Network(module, call, tokens, external=False, statistics=statistics, notes=notes)
     if not factory_spec.is_factory(name):
         elsewhere = ", ".join(f"{kind}:NAME" for kind in ELSEWHERE)
         others = f" (or a factory such as mypkg.models:build or net.py:build, or {elsewhere})"
