@@ -17,6 +17,7 @@ from calibtool.train.losses.registry import CLASSES
 # name -> module below calibtool.train, imported on first use
 _HOME = {
     "Settings": "settings",
+    "finish": "conclusion",
     "load_model": "saved",
     "make_loss": "losses.make",
     "run": "run",
