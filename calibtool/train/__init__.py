@@ -18,9 +18,11 @@ from calibtool.train.losses.registry import CLASSES
 _HOME = {
     "Settings": "settings",
     "finish": "conclusion",
+    "lightning_callback": "loops.lightning",
     "load_model": "saved",
     "make_loss": "losses.make",
     "run": "run",
+    "trainer_loss": "loops.transformers",
     **CLASSES,
 }
 _WITHOUT_TORCH = {"Settings"}

@@ -113,13 +113,20 @@ def _outputs(model: Callable[..., Any], batch: Any, where: str) -> Tensor:
         output = model(**{key: value for key, value in batch.items() if key not in LABELS})
     else:
         output = model(_pair(batch, where)[0])
-    output = output["logits"] if isinstance(output, Mapping) else getattr(output, "logits", output)
-    if not isinstance(output, Tensor):
+    logits = logits_of(output)
+    if not isinstance(logits, Tensor):
         raise InputError(
             f"{where}: the model returns {type(output).__name__}; expected logits, or an object "
             "or dict with logits"
         )
-    return output
+    return logits
+
+
+def logits_of(output: Any) -> Any:
+    """Return the logits of what a model returns: itself, or `logits` of a dict or an object."""
+    if isinstance(output, Mapping):
+        return output.get("logits")
+    return getattr(output, "logits", output)
 
 
 def _labels(batch: Any, where: str) -> Any:
