@@ -71,6 +71,7 @@ TORCH_FREE = {
     *("models/__init__", "models/registry"),
     *("data/__init__", "data/read", "data/dataset", "data/split", "data/validation", "data/text"),
     *("data/factory_spec", "data/arrays", "data/bytes", "data/factory", "data/images"),
+    "data/unseen",
 }
 
 

@@ -69,6 +69,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "train",
             "Train with focal loss or a relative; write logits and a report.",
         ),
+        "predict": ("predict", "Apply the model of a run to new data, and write its outputs."),
     },
     "Learn": {
         "metrics": ("metrics", "List the metrics, with definitions."),

@@ -76,6 +76,12 @@ data_options = shared.stack(
         "--image-size", type=int, metavar="PIXELS", help="Scale images of a folder to this size."
     ),
     click.option(
+        "--max-length",
+        type=int,
+        metavar="TOKENS",
+        help="Cut texts to this length, for hf: models.  [default: that of the tokenizer]",
+    ),
+    click.option(
         "--augment", type=Listed(), default=(), help="Augmentation of images: flip, crop."
     ),
 )

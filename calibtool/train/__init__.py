@@ -21,6 +21,7 @@ _HOME = {
     "lightning_callback": "loops.lightning",
     "load_model": "saved",
     "make_loss": "losses.make",
+    "predict": "prediction",
     "run": "run",
     "trainer_loss": "loops.transformers",
     **CLASSES,

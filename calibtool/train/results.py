@@ -13,11 +13,12 @@ from calibtool.calibrators.fit import load_calibrator
 from calibtool.data.files.document import Document
 from calibtool.data.files.open import load
 from calibtool.data.predictions import Predictions
-from calibtool.train import folder, tensors
+from calibtool.train import folder, grammar, tensors
 from calibtool.train.conclusion import TEMPERATURE, TEST, VAL, conclude, write_results
 from calibtool.train.data.dataset import Data, Rows
 from calibtool.train.data.split import Splits
 from calibtool.train.loop import TrainingState
+from calibtool.train.models import packages
 from calibtool.train.prepare import Prepared
 from calibtool.train.trained import METRICS, Trained
 
@@ -46,6 +47,9 @@ def write(out: Path, state: TrainingState, trained: Trained) -> None:
     `finished` takes its absence, beside a report, as the end of the run.
     """
     tensors.write(out / folder.MODEL, saved(state.model))
+    model, kind = trained.about["model"], trained.about["kind"]
+    if model.startswith("hf:"):
+        packages.keep(state.model.network, grammar.parse(model)[0], kind, out / folder.HF)
     write_results(out, trained)
     (out / folder.CHECKPOINT).unlink(missing_ok=True)
 

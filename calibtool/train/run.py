@@ -66,7 +66,7 @@ def run(
         open_folder(out, settings, world, resume=resume)
         if resume and (done := finished(out)):
             return done
-        data = registry.tokenized(settings.model, data or read(settings))
+        data = registry.tokenized(settings.model, data or read(settings), settings.max_length)
         return train(settings, data, world, resume=resume, watch=watch or Silent())
 
 
@@ -164,6 +164,7 @@ def describe(
         "class_names": data.class_names,
         "shape": data.shape,
         "kind": data.kind,
+        "columns": data.columns,
         "train_rows": len(parts.train),
         "val_rows": len(parts.val),
         "test_rows": len(parts.test),

@@ -44,6 +44,7 @@ class Settings:
     split: str | None = None
     layout: str = "auto"
     image_size: int | None = None
+    max_length: int | None = None
     normalize: str = "auto"
     augment: tuple[str, ...] = ()
     checkpoint: str | None = None
@@ -80,7 +81,7 @@ class Settings:
             _one_of("augment", name, AUGMENTATIONS)
         for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("gamma_folds", 2)):
             _at_least(name, getattr(self, name), minimum)
-        for name in ("patience", "save_every", "image_size", "threads"):
+        for name in ("patience", "save_every", "image_size", "threads", "max_length"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
         for name in ("lr", "clip"):

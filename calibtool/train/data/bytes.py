@@ -11,6 +11,7 @@ import numpy as np
 
 from calibtool.errors import InputError
 from calibtool.train.data.dataset import Arrays, Data, Rows
+from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import kind_of, settle_labels
 from calibtool.train.settings import Settings
 from calibtool.types import Array
@@ -42,6 +43,15 @@ def read(text: str, settings: Settings) -> Data:
     if not folder.is_dir():
         raise InputError(f"{text}: {root or '(nothing)'} is not a folder")
     return _idx(text, folder) if kind == "idx" else _cifar(text, kind, folder)
+
+
+def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
+    """Read the rows of a part, to predict them; raise InputError as `read` does."""
+    data = read(text, settings)
+    wanted.require_part(text, data.parts)
+    rows = data.parts[wanted.part]
+    labels = rows.labels if wanted.labels else None
+    return RawRows(rows.inputs, labels, rows.ids, data.kind, data.class_names)
 
 
 # ------------------------------------------------------------------ IDX

@@ -18,6 +18,7 @@ from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart, Rows
 from calibtool.train.data.text import Texts
+from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import (
     as_images,
     kind_of,
@@ -47,14 +48,7 @@ def read(text: str, settings: Settings) -> Data:
 
     Raises UsageError if the function fails, InputError if it returns anything else than parts.
     """
-    name, options = grammar.parse(text)
-    function = factory_spec.load(name, "--data")
-    try:
-        returned = grammar.call(function, options, {"seed": settings.seed}, f"--data {name}")
-    except CalibtoolError:
-        raise
-    except Exception as error:
-        raise factory_spec.failure(error, f"--data {name}") from error
+    returned = _returned(text, settings)
     by_part = returned if _is_parts(returned) else {"train": returned}
     if "train" not in by_part:
         raise InputError(f"{text}: returns {', '.join(by_part)}, but not 'train'")
@@ -65,6 +59,53 @@ def read(text: str, settings: Settings) -> Data:
     kind = raw["train"].kind
     shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
     return Data(text, parts, classes, shape, kind, names)
+
+
+def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
+    """Call the function and return its rows, which may be inputs alone: x, or a dict with x.
+
+    Raises UsageError if the function fails, InputError if it returns anything else than rows.
+    """
+    returned = _returned(text, settings)
+    parts = returned if _is_parts(returned) else {}
+    wanted.require_part(text, parts)
+    value = parts[wanted.part] if parts else returned
+    part = wanted.part or "prediction"
+    if _has_labels(value):
+        raw = _part(value, text, part, settings)
+        return RawRows(raw.inputs, raw.labels if wanted.labels else None, raw.ids, raw.kind)
+    if isinstance(value, Mapping):
+        raw = _part({**value, "y": np.zeros(len(value["x"]), np.int64)}, text, part, settings)
+    elif hasattr(value, "shape") or _are_texts(value):
+        raw = _part((value, np.zeros(len(value), np.int64)), text, part, settings)
+    else:
+        raise InputError(
+            f"{text}: expected inputs x, (x, y), a dict with x, or a dataset of (x, y); found "
+            f"{type(value).__name__}"
+        )
+    return RawRows(raw.inputs, None, raw.ids, raw.kind)
+
+
+def _has_labels(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "y" in value or "x" not in value  # without x, `_part` says what is missing
+    return not hasattr(value, "shape") and not _are_texts(value) and hasattr(value, "__getitem__")
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(isinstance(text, str) for text in value)
+
+
+def _returned(text: str, settings: Settings) -> Any:
+    """Return what the function returns; raise UsageError if it fails."""
+    name, options = grammar.parse(text)
+    function = factory_spec.load(name, "--data")
+    try:
+        return grammar.call(function, options, {"seed": settings.seed}, f"--data {name}")
+    except CalibtoolError:
+        raise
+    except Exception as error:
+        raise factory_spec.failure(error, f"--data {name}") from error
 
 
 def _is_parts(value: Any) -> bool:

@@ -13,6 +13,7 @@ from calibtool.errors import InputError
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import Data
+from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import require_rows
 from calibtool.train.settings import Settings
 
@@ -54,6 +55,14 @@ def _read(text: str, settings: Settings) -> Data:
     module = import_module(f"calibtool.train.{_reader(text).module}")
     data: Data = module.read(text, settings)
     return data
+
+
+def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
+    """Read rows to predict by the model of a run; raise InputError, UsageError."""
+    module = import_module(f"calibtool.train.{_reader(text).module}")
+    rows: RawRows = module.read_new(text, settings, wanted)
+    require_rows(len(rows.inputs), text, wanted.part or "prediction")
+    return rows
 
 
 def _reader(text: str) -> Kind:
