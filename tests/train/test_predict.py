@@ -139,10 +139,8 @@ def test_columns_are_found_by_their_names_in_any_order(train, folder, predict):
 def test_a_part_of_data_that_are_split(run, predict, part):
     x, y = blobs(40, seed=2)
     parts = {"train": (x[:30], y[:30]), "test": (x[30:], y[30:])}
-    np.savez(
-        "keys.npz",
-        **{f"{c}_{p}": a for p, pair in parts.items() for c, a in zip("xy", pair, strict=False)},
-    )
+    keys = {f"x_{name}": pair[0] for name, pair in parts.items()}
+    np.savez("keys.npz", **keys, **{f"y_{name}": pair[1] for name, pair in parts.items()})
     np.savez("column.npz", x=x, y=y, split=["train"] * 30 + ["test"] * 10)
     Path("d.py").write_text(
         "import numpy as np\ndef load():\n    d = np.load('keys.npz')\n"
@@ -352,9 +350,11 @@ class Tokenizer:
     """Letters as tokens; 7 is padding."""
 
     pad_token_id = 7
+    model_max_length = int(1e30)  # as transformers has it where the length is not known
 
-    def __call__(self, texts, *, padding, truncation, return_tensors, max_length=20):
-        rows = [[8 + ord(c) % 32 for c in text][:max_length] for text in texts]
+    def __call__(self, texts, *, padding, truncation, return_tensors, max_length=None):
+        length = max_length or self.model_max_length
+        rows = [[8 + ord(c) % 32 for c in text][:length] for text in texts]
         longest = max(map(len, rows))
         return {"input_ids": np.array([row + [7] * (longest - len(row)) for row in rows])}
 
@@ -363,6 +363,8 @@ class Tokenizer:
 
 
 class Config:
+    max_position_embeddings = 20
+
     def __init__(self, num_labels):
         self.num_labels = num_labels
 
@@ -378,6 +380,7 @@ class Classifier(nn.Module):
         self.embeddings, self.classifier = nn.Embedding(40, 8), nn.Linear(8, config.num_labels)
 
     def forward(self, *, input_ids, attention_mask):
+        assert input_ids.shape[1] <= self.config.max_position_embeddings
         mask = attention_mask[..., None]
         mean = (self.embeddings(input_ids) * mask).sum(1) / mask.sum(1)
         return SimpleNamespace(logits=self.classifier(mean))

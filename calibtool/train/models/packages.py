@@ -17,6 +17,7 @@ from calibtool.train.data.factory_spec import failure
 from calibtool.train.data.text import Texts
 from calibtool.types import Array
 
+NO_LIMIT = int(1e30)  # length of a tokenizer without one: VERY_LARGE_INTEGER of transformers
 PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 
 
@@ -149,7 +150,19 @@ def tokenizer(text: str) -> Any:
         raise failure(error, f"--model {text}: its tokenizer") from error
     if loaded.pad_token_id is None:
         raise UsageError(f"--model {text}: its tokenizer has no padding token")
+    if getattr(loaded, "model_max_length", 0) >= NO_LIMIT:
+        loaded.model_max_length = _positions(package, text) or loaded.model_max_length
     return loaded
+
+
+def _positions(package: Any, text: str) -> int | None:
+    """Return the number of positions that a model has embeddings for, if it says."""
+    try:
+        config = package.AutoConfig.from_pretrained(text.partition(":")[2], trust_remote_code=False)
+    except Exception as error:
+        raise failure(error, f"--model {text}: its configuration") from error
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    return positions
 
 
 def caller(text: str, data: Data) -> Callable[..., Any]:
