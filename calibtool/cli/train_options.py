@@ -114,8 +114,8 @@ loop_options = shared.stack(
         default="cross-entropy",
         show_default=True,
         metavar="LOSS",
-        help='A loss listed by `calibtool losses`, such as flsd-53 or "focal(gamma=3)", or your own '
-        "as module:function.",
+        help='A loss listed by `calibtool losses`, such as flsd-53 or "focal(gamma=3)", or your '
+        "own, module:function.",
     ),
     click.option("--class-weights", metavar="W", help="balanced, or one number per class."),
     click.option(
