@@ -87,7 +87,12 @@ def listing(trained: Trained) -> Table:
         _records(pairs, both),
         "metrics",
         below,
-        {"training": about, "temperature": trained.temperature, "notes": list(trained.notes)},
+        {
+            "training": about,
+            "temperature": trained.temperature,
+            **_other_calibrator(trained),
+            "notes": list(trained.notes),
+        },
         left=("view", "when"),
     )
 
@@ -96,6 +101,13 @@ def _run(about: dict[str, Any]) -> list[str]:
     """Return what is known of a run, for the head of its table; of other loops, perhaps a model."""
     known = [str(about[key]) for key in ("model", "loss") if key in about]
     return [*known, _epochs(about)] if "epochs_trained" in about else known
+
+
+def _other_calibrator(trained: Trained) -> dict[str, str]:
+    """Return the calibrator for JSON if it is another than the temperature."""
+    if trained.calibrator is None or trained.temperature is not None:
+        return {}
+    return {"calibrator": trained.calibrator.describe()}
 
 
 def _after(trained: Trained) -> str:

@@ -119,6 +119,8 @@ def test_another_calibrator(data, model, folder, method):
         assert file == "calibrator.json"
         assert trained.temperature is None
         assert "After: vector scaling" in str(trained)
+        report = json.loads(Path("own/report.json").read_text())
+        assert (report["temperature"], report["calibrator"][:14]) == (None, "vector scaling")
         assert "when" in str(trained).splitlines()[2]
 
 

@@ -5,6 +5,7 @@ tests."""
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -51,16 +52,16 @@ class Trainer:
     """Shows its loaders to callbacks, and drops those of a fit when a test begins, as Lightning's
     `attach_data` does."""
 
-    def __init__(self, *, callbacks, devices=1, fast_dev_run=False):
+    def __init__(self, *, callbacks, devices=1, max_epochs=None, fast_dev_run=False):
         self.callbacks, self.world_size, self.fast_dev_run = callbacks, devices, fast_dev_run
         self.val_dataloaders = self.test_dataloaders = self.datamodule = None
 
-    def fit(self, model, train_dataloaders=None, val_dataloaders=None):
+    def fit(self, model, train_dataloaders=None, val_dataloaders=None, datamodule=None):
         self.val_dataloaders = val_dataloaders
         for callback in self.callbacks:
             callback.on_validation_start(self, model)
 
-    def test(self, model, dataloaders=None, *, datamodule=None):
+    def test(self, model=None, dataloaders=None, ckpt_path=None, verbose=True, datamodule=None):
         self.val_dataloaders, self.test_dataloaders = None, dataloaders
         self.datamodule = datamodule
         if datamodule is not None:
@@ -181,26 +182,32 @@ def test_a_loss_that_learns_from_validation_rows_goes_on_learning():
     assert after.item() != pytest.approx(before.item())
 
 
-def test_what_predict_of_transformers_returns_is_finished(data, folder):
-    """`trainer.predict` returns arrays as `predictions` and `label_ids`, on every process."""
-    model = nn.Linear(8, 3)
+class HuggingTrainer:
+    """A step of training, and predictions as arrays, on every process."""
 
-    def predict(test_dataset):
-        x, y = test_dataset
-        logits = model(x).detach().numpy()
+    def __init__(self, model=None, args=None, *, train_dataset=None, compute_loss_func=None):
+        self.model, self.rows, self.loss = model, train_dataset, compute_loss_func
+
+    def train(self, resume_from_checkpoint=None):
+        accumulated(self.model, [self.rows[:]], self.loss)
+
+    def predict(self, test_dataset, ignore_keys=None, metric_key_prefix="test"):
+        x, y = test_dataset[:]
+        logits = self.model(x).detach().numpy()
         return SimpleNamespace(predictions=logits, label_ids=y.numpy(), metrics={})
-
-    val, test = (predict([t[a:b] for t in data]) for a, b in ((0, 100), (100, 200)))
-    pair = (val.predictions, test.predictions)
-    trained = finish(pair, val.label_ids, test.label_ids, "own", page=False)
-    assert trained.test.rows == 100
 
 
 # ------------------------------------------------------------------ accelerate
 
 
 class Accelerator:
-    """One process: tensors come back as they are."""
+    """One process: everything comes back as it is."""
+
+    def prepare(self, *args, device_placement=None):
+        return args
+
+    def backward(self, loss, **kwargs):
+        loss.backward()
 
     def gather_for_metrics(self, input_data, use_gather_object=False):
         assert all(isinstance(tensor, torch.Tensor) for tensor in input_data)
@@ -212,3 +219,40 @@ def test_accelerate_gathers(data, folder):
     rows = (loader(data, 0, 100), loader(data, 100, 200))
     trained = finish(nn.Linear(8, 3), *rows, "own", gather=gather, page=False)
     assert (trained.val.rows, trained.test.rows) == (100, 100)
+
+
+# ------------------------------------------------------------------ the page
+
+PAGE = Path(__file__).parents[2] / "docs" / "train.md"
+SECTION = PAGE.read_text().partition("## In your own loop")[2].partition("\n## ")[0]
+BLOCKS = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+
+
+@pytest.mark.parametrize("at", range(4), ids=["plain", "Lightning", "transformers", "accelerate"])
+def test_the_page_runs_as_it_stands(at, data, folder, monkeypatch):
+    packages = {
+        "lightning": {},
+        "lightning.pytorch": {"Callback": Callback, "Trainer": Trainer},
+        "transformers": {"Trainer": HuggingTrainer},
+        "accelerate": {"Accelerator": Accelerator},
+    }
+    for name, content in packages.items():
+        package = ModuleType(name)
+        package.__dict__.update(content)
+        monkeypatch.setitem(sys.modules, name, package)
+    monkeypatch.setattr(
+        sys.modules["lightning"], "pytorch", sys.modules["lightning.pytorch"], False
+    )
+    torch.manual_seed(0)
+    model = nn.Linear(8, 3)
+    before = model.weight.detach().clone()
+    rows = {"train": (0, 50), "val": (50, 120), "test": (120, 200)}
+    loaders = {f"{name}_loader": loader(data, *cut) for name, cut in rows.items()}
+    sets = {f"{name}_set": loaders[f"{name}_loader"].dataset for name in rows}
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    names = {"model": model, "module": model, "args": None, "optimizer": optimizer}
+    assert len(BLOCKS) == 4
+    exec(BLOCKS[at], {**names, **loaders, **sets})
+    assert Path("run/report.html").is_file()
+    np.testing.assert_array_equal(np.load("run/test_logits.npz")["labels"], data[1][120:])
+    assert torch.equal(before, model.weight) == (at in (1, 2))  # those stand-ins take no steps
