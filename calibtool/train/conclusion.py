@@ -40,7 +40,7 @@ def finish(
     method: str = "temperature",
     gather: Callable[[Any], Any] | None = None,
     class_names: Iterable[str] | None = None,
-    about: Mapping[str, Any] | None = None,
+    about: Mapping[str, str | float] | None = None,
     page: bool = True,
 ) -> Trained:
     """Do after any loop what `calibtool train` does after its own.
@@ -72,6 +72,13 @@ def finish(
     path = Path(out)
     if (path / config.NAME).exists():
         raise UsageError(f"{path}: holds a run of calibtool train; choose another folder")
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path}: is a file; give the name of a folder")
+    for name, value in (about or {}).items():
+        if not isinstance(value, (str, int, float)):
+            raise UsageError(
+                f"about[{name!r}] is {type(value).__name__}; expected a text or a number"
+            )
     names = None if class_names is None else tuple(class_names)
     of_val, of_test = _collected(model_or_logits, val, test, gather)
     on_val = _predictions(*of_val, names, "val", path / VAL)

@@ -191,6 +191,10 @@ def test_a_run_of_the_command_is_not_replaced_and_the_method_is_known_first(trai
     pair = (np.zeros((4, 2)), np.zeros((4, 2)))
     with pytest.raises(UsageError, match="holds a run of calibtool train"):
         finish(pair, [0, 1, 0, 1], [1, 0, 1, 0], "run")
+    with pytest.raises(UsageError, match="features.npz: is a file"):
+        finish(pair, [0, 1, 0, 1], [1, 0, 1, 0], features)
+    with pytest.raises(UsageError, match=r"about\['lr'\] is Tensor"):
+        finish(pair, [0, 1, 0, 1], [1, 0, 1, 0], "own", about={"lr": torch.tensor(0.1)})
     with pytest.raises(UsageError, match=r"no calibrator 'temprature'.*temperature"):
         finish(pair, [0, 1, 0, 1], [1, 0, 1, 0], "own", method="temprature")
 

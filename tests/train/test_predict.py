@@ -248,6 +248,11 @@ def save(**arrays):
     return "new.npz"
 
 
+def csv(**columns):
+    table("new.csv", columns)
+    return "new.csv"
+
+
 X = np.zeros((4, 8), np.float32)
 MISTAKES = {
     "other features": (lambda: save(x=X[:, :5]), (), "has 5 inputs per row; run was trained on 8"),
@@ -267,6 +272,10 @@ MISTAKES = {
     "part without rows": (
         *(lambda: save(x=X, split=np.array(["train"] * 4)), ("--part", "val")),
         "no row has the value val",
+    ),
+    "columns without an order": (
+        *(lambda: csv(**{f"f{k}": X[:, k] for k in range(8)}), ()),
+        "has 8 columns of inputs, and run does not say in which order",
     ),
     "no file": (lambda: "none.npz", (), "none.npz: no such file"),
     "a pickle": (lambda: "new.pkl", (), "new.pkl"),

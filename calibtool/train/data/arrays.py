@@ -100,9 +100,19 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
 def _new_columns(
     table: Reader, settings: Settings, wanted: Wanted, label: str | None, suffix: str
 ) -> list[str]:
-    """Return the columns of the inputs: those that the run was trained on, in their order."""
+    """Return the columns of the inputs: those that the run was trained on, in their order.
+
+    Raises InputError if that order is not known, as of runs of older versions.
+    """
     if wanted.data.columns is None or "inputs" in wanted.required:
-        return _input_columns(table, settings, label or settings.labels or "", suffix)
+        names = _input_columns(table, settings, label or settings.labels or "", suffix)
+        if len(names) > 1 and settings.inputs is None:
+            raise InputError(
+                f"{table.source}: has {len(names)} columns of inputs, and {wanted.data.source} "
+                "does not say in which order it takes them; add --inputs with all of them, as in "
+                f"--inputs {','.join(names[:2])},..."
+            )
+        return names
     for name in wanted.data.columns:
         if name not in table.columns:
             raise _missing(table, "inputs", name)
