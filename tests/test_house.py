@@ -59,7 +59,7 @@ FIELDS = {
     ),
     "train.settings.Settings": (
         "data out model loss val_data test_data val_share test_share inputs labels ids "
-        "split layout image_size normalize augment checkpoint fresh freeze epochs "
+        "split layout image_size max_length normalize augment checkpoint fresh freeze epochs "
         "batch_size optimizer lr weight_decay decay_all momentum nesterov schedule "
         "lr_steps warmup clip class_weights gamma_search gamma_folds patience precision "
         "device threads seed save_every reduction group "

@@ -70,7 +70,7 @@ TORCH_FREE = {
     *("losses/__init__", "losses/registry", "losses/listing", "losses/spec"),
     *("models/__init__", "models/registry"),
     *("data/__init__", "data/read", "data/dataset", "data/split", "data/validation", "data/text"),
-    *("data/factory_spec", "data/arrays", "data/factory", "data/images"),
+    *("data/factory_spec", "data/arrays", "data/factory", "data/images", "data/unseen"),
 }
 
 

@@ -74,6 +74,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "train",
             "Train with focal loss or a relative; write logits and a report.",
         ),
+        "predict": ("predict", "Apply the model of a run to new data, and write its outputs."),
     },
     "Learn": {
         "help": ("help", "Explain options that many commands share: `help reading`."),

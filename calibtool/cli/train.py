@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,11 @@ from calibtool.cli.files import Input
 from calibtool.cli.train_options import Listed, data_options, loop_options, model_options
 from calibtool.cli.train_progress import is_first_process, watching
 from calibtool.train.settings import Settings
+
+if TYPE_CHECKING:
+    from calibtool.train.trained import Trained
+
+LOGS = ("mlflow", "wandb", "tensorboard")
 
 
 def command(name: str) -> click.Command:
@@ -46,6 +51,12 @@ def _columns(rows: list[tuple[str, str]]) -> str:
 )
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--sweep", metavar="LOSSES", help="Compare several losses, instead of --loss.")
+@click.option(
+    "--log",
+    "--log-to",
+    type=click.Choice(LOGS),
+    help="Also log every epoch, test metrics and the report to it.",
+)
 @click.option("--seeds", type=Listed(int), default=(), help="Seeds of a --sweep, such as 0,1,2.")
 @shared.form
 def train(
@@ -54,6 +65,7 @@ def train(
     resume: bool,
     sweep: str | None,
     seeds: tuple[int, ...],
+    log: str | None,
     **options: Any,
 ) -> None:
     """Train a classifier, fit a temperature on validation rows, and measure test rows.
@@ -63,12 +75,15 @@ def train(
     calibtool train --out run/ --resume
     """
     from calibtool.cli import output
+    from calibtool.errors import UsageError
     from calibtool.formatting import Lines
     from calibtool.reports.render import render
     from calibtool.train import require_torch
 
     require_torch()
     settings = _settings(options, config, resume, sweep, seeds)
+    if log and (sweep or settings.gamma_search):
+        raise UsageError("--log follows one training: drop --sweep, --gamma-search")
     data = None if resume else _read_data(settings, sweep)
     # Waiting threads then sleep instead of spinning: on busy cores, a step of ResNet-20 takes 1.6 s
     # instead of 8.7 s. It is read when torch is imported, which has not happened yet.
@@ -76,7 +91,9 @@ def train(
     try:
         with watching() as watch:
             shared_options = {"resume": resume, "watch": watch, "data": data}
-            if sweep:
+            if log and is_first_process():
+                result, next_ = _logged_run(log, settings, shared_options)
+            elif sweep:
                 result, next_ = _sweep(settings, sweep, seeds, shared_options)
             else:
                 result, next_ = _run(settings, shared_options)
@@ -111,12 +128,28 @@ def _read_data(settings: Settings, sweep: str | None) -> Any:
     return read(settings)
 
 
+def _logged_run(log: str, settings: Settings, options: dict[str, Any]) -> tuple[Any, str]:
+    """Do what `_run` does, and log the run to a tracker."""
+    from calibtool.train.run import run
+    from calibtool.train.tracked import tracked
+
+    with tracked(log, settings, options["watch"]) as watch:
+        trained = run(settings, **{**options, "watch": watch})
+        watch.finish(trained)
+    return _shown(trained)
+
+
 def _run(settings: Settings, options: dict[str, Any]) -> tuple[Any, str]:
     """Return the table of a run, and the command to type next."""
     from calibtool.train.run import run
+
+    return _shown(run(settings, **options))
+
+
+def _shown(trained: Trained) -> tuple[Any, str]:
+    """Return the table of a run, and the command to type next."""
     from calibtool.train.trained import listing
 
-    trained = run(settings, **options)
     folder = Path(trained.out)
     next_ = ["evaluate", f"{folder / 'test_logits.npz'}"]
     if trained.calibrator:

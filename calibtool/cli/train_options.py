@@ -90,6 +90,12 @@ data_options = shared.stack(
         "--image-size", type=int, metavar="PIXELS", help="Scale images of a folder to this size."
     ),
     click.option(
+        "--max-length",
+        type=int,
+        metavar="TOKENS",
+        help="Cut texts to this length, for hf: models.  [default: that of the tokenizer]",
+    ),
+    click.option(
         "--augment",
         type=Listed(),
         default=(),
@@ -130,7 +136,8 @@ loop_options = shared.stack(
         default="cross-entropy",
         show_default=True,
         metavar="LOSS",
-        help='A loss listed by `calibtool losses`, such as flsd-53 or "focal(gamma=3)".',
+        help='A loss listed by `calibtool losses`, such as flsd-53 or "focal(gamma=3)", or your '
+        "own, module:function.",
     ),
     click.option(
         "--reduction",

@@ -1,17 +1,16 @@
-"""A gate's outcome in an experiment tracker, through its own client.
-
-The destination is set by the client's own environment variables: MLFLOW_TRACKING_URI,
-MLFLOW_EXPERIMENT_NAME, MLFLOW_RUN_ID; WANDB_MODE, WANDB_PROJECT, WANDB_RUN_ID and others.
-"""
+"""A gate's outcome in an experiment tracker."""
 
 from __future__ import annotations
 
 import re
 
-from calibtool.errors import CalibtoolError, UsageError
+from calibtool.errors import UsageError
 from calibtool.gate.outcome import Outcome
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports.render import render
+from calibtool.reports.trackers import tracking
+
+LOGS = ("mlflow", "wandb")  # the trackers of outcomes
 
 
 def log(tracker: str, outcome: Outcome, picture: str = "") -> None:
@@ -24,9 +23,12 @@ def log(tracker: str, outcome: Outcome, picture: str = "") -> None:
 
     Raises UsageError for another tracker or without its client, CalibtoolError if it cannot log.
     """
-    if tracker not in TRACKERS:
-        raise UsageError(f"--log-to must be one of {', '.join(TRACKERS)} (got {tracker!r})")
-    TRACKERS[tracker](outcome, picture)
+    if tracker not in LOGS:
+        raise UsageError(f"--log-to must be one of {', '.join(LOGS)} (got {tracker!r})")
+    with tracking(tracker, "--log-to", "check") as run:
+        run.log(numbers(outcome))
+        run.tag({"decision": outcome.decision, "mode": outcome.mode})
+        run.keep(artifacts(outcome, picture))
 
 
 def numbers(outcome: Outcome) -> dict[str, float]:
@@ -34,10 +36,10 @@ def numbers(outcome: Outcome) -> dict[str, float]:
     report = outcome.report
     logged: dict[str, float] = {}
     for estimate in report.after or report.estimates:
-        logged |= _of(estimate.name, estimate)
+        logged |= of_estimate(estimate.name, estimate)
     for verdict in outcome.verdicts:
         if verdict.requirement.subject not in {e.name for e in report.estimates}:
-            logged |= _of(verdict.requirement.subject, verdict.estimate)
+            logged |= of_estimate(verdict.requirement.subject, verdict.estimate)
         logged[f"margin.{_name(verdict.requirement.text)}"] = verdict.held.margin
     return logged | {"passed": float(outcome.passed)}
 
@@ -51,7 +53,8 @@ def artifacts(outcome: Outcome, picture: str) -> dict[str, str]:
     return files | ({"reliability.txt": picture} if picture else {})
 
 
-def _of(name: str, estimate: Estimate) -> dict[str, float]:
+def of_estimate(name: str, estimate: Estimate) -> dict[str, float]:
+    """Return the value of an estimate, corrected for bias too, and the ends of its interval."""
     parts = ("", estimate.value), (".corrected", estimate.corrected)
     ends = (".low", estimate.low), (".high", estimate.high)
     return {f"{_name(name)}{part}": x for part, x in (*parts, *ends) if x is not None}
@@ -66,51 +69,3 @@ def _name(text: str) -> str:
     for relation, word in (("<=", "max"), (">=", "min"), ("<", "below"), (">", "above")):
         text = text.replace(relation, word)
     return re.sub(r"[^\w.-]+", "_", text).strip("_")
-
-
-def _mlflow(outcome: Outcome, picture: str) -> None:
-    try:
-        import mlflow
-        from mlflow.exceptions import MlflowException
-    except ImportError:
-        raise UsageError("--log-to mlflow needs MLflow: pip install 'calibtool[mlflow]'") from None
-    try:
-        with mlflow.start_run(nested=mlflow.active_run() is not None):
-            mlflow.log_metrics(numbers(outcome))
-            tags = {"calibtool.decision": outcome.decision, "calibtool.mode": outcome.mode}
-            mlflow.set_tags(tags)
-            for name, text in artifacts(outcome, picture).items():
-                mlflow.log_text(text, f"calibtool/{name}")
-    except (MlflowException, OSError) as error:
-        where = mlflow.get_tracking_uri()
-        raise CalibtoolError(f"MLflow could not log to {where}: {error}") from error
-
-
-def _wandb(outcome: Outcome, picture: str) -> None:
-    try:
-        import wandb
-        from wandb.errors import Error
-    except ImportError:
-        raise UsageError(
-            "--log-to wandb needs the client of Weights & Biases: pip install 'calibtool[wandb]'"
-        ) from None
-    started_here = wandb.run is None
-    try:
-        run = wandb.run or wandb.init(job_type="check", settings=wandb.Settings(silent=True))
-        run.summary["calibtool.mode"] = outcome.mode
-        run.log(numbers(outcome))
-        run.summary["calibtool.decision"] = outcome.decision
-        artifact = wandb.Artifact("calibtool", type="calibration")
-        for name, text in artifacts(outcome, picture).items():
-            with artifact.new_file(name, mode="w", encoding="utf-8") as file:
-                file.write(text)
-        run.log_artifact(artifact)
-        if started_here:
-            run.finish()
-    except (Error, OSError) as error:
-        raise CalibtoolError(
-            f"Weights & Biases could not log: {error} (WANDB_MODE=offline keeps the run here)"
-        ) from error
-
-
-TRACKERS = {"mlflow": _mlflow, "wandb": _wandb}

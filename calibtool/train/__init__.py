@@ -17,9 +17,13 @@ from calibtool.train.losses.registry import CLASSES
 # name -> module below calibtool.train, imported on first use
 _HOME = {
     "Settings": "settings",
+    "finish": "conclusion",
+    "lightning_callback": "loops.lightning",
     "load_model": "saved",
     "make_loss": "losses.make",
+    "predict": "prediction",
     "run": "run",
+    "trainer_loss": "loops.transformers",
     **CLASSES,
 }
 _WITHOUT_TORCH = {"Settings"}

@@ -17,6 +17,7 @@ CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
 MODEL = "model.safetensors"
 REPORT = "report.json"
+HF = "hf"  # folder of the configuration and the tokenizer of a model of transformers
 SEARCH = "gamma_search.json"
 PREFIX = "calibtool."  # names what model.safetensors holds besides the weights of the network
 

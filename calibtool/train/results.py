@@ -1,4 +1,4 @@
-"""The end of a run: fit a temperature, measure the test rows, write the files."""
+"""The end of a run: its logits to `finish`, and the files that only `calibtool train` writes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from typing import Any
 from torch import Tensor
 
 from calibtool.analysis.evaluate import evaluate
-from calibtool.calibrators.fit import fit as fit_calibrator
 from calibtool.calibrators.fit import load_calibrator
 from calibtool.data.files.document import Document
 from calibtool.data.files.open import load
-from calibtool.data.files.write import write_predictions
 from calibtool.data.predictions import Predictions
-from calibtool.errors import FitError
-from calibtool.train import folder, tensors
+from calibtool.train import folder, grammar, tensors
+from calibtool.train.conclusion import TEMPERATURE, TEST, VAL, conclude, write_results
 from calibtool.train.data.dataset import Data, Rows
 from calibtool.train.data.split import Splits
 from calibtool.train.loop import TrainingState
+from calibtool.train.models import packages
 from calibtool.train.prepare import Prepared
-from calibtool.train.trained import METRICS, Trained, listing
-
-VAL, TEST, TEMPERATURE = "val_logits.npz", "test_logits.npz", "temperature.json"
+from calibtool.train.trained import METRICS, Trained
 
 
 def measure(
@@ -31,20 +28,11 @@ def measure(
 ) -> Trained:
     """Fit a temperature on validation rows, and measure the test rows before and after it.
 
-    `val` and `test` are (N, K) logits, `about` describes the run in the report. A note says so if
-    there is no finite temperature.
+    `val` and `test` are (N, K) logits, `about` describes the run in the report.
     """
-    notes = list(parts.notes)
     on_val = _predictions(val, parts.val, data, out / VAL)
     on_test = _predictions(test, parts.test, data, out / TEST)
-    calibrator = None
-    try:
-        calibrator = fit_calibrator("temperature", on_val)
-        notes += calibrator.fitted.notes
-    except FitError as error:
-        notes.append(f"No temperature was fitted: {error}")
-    report = evaluate(on_test, METRICS, calibrator=calibrator)
-    return Trained(str(out), report, about, tuple(notes), calibrator, on_val, on_test)
+    return conclude(out, on_val, on_test, about, parts.notes)
 
 
 def _predictions(logits: Tensor, rows: Rows, data: Data, path: Path) -> Predictions:
@@ -59,17 +47,10 @@ def write(out: Path, state: TrainingState, trained: Trained) -> None:
     checkpoint stays, since more epochs train on from it.
     """
     tensors.write(out / folder.MODEL, saved(state.model))
-    write_predictions(trained.val, out / VAL)
-    write_predictions(trained.test, out / TEST)
-    if trained.calibrator:
-        trained.calibrator.save(out / TEMPERATURE)
-    table = listing(trained)
-    for name, format_ in (
-        ("report.txt", "table"),
-        ("report.md", "markdown"),
-        (folder.REPORT, "json"),
-    ):
-        folder.write_table(out / name, table, format_)
+    model, kind = trained.about["model"], trained.about["kind"]
+    if model.startswith("hf:"):
+        packages.keep(state.model.network, grammar.parse(model)[0], kind, out / folder.HF)
+    write_results(out, trained)
 
 
 def saved(model: Prepared) -> dict[str, Tensor]:

@@ -65,7 +65,7 @@ def run(
         out = Path(settings.out)
         if done := open_folder(out, settings, world, resume=resume):
             return done
-        data = registry.tokenized(settings.model, data or read(settings))
+        data = registry.tokenized(settings.model, data or read(settings), settings.max_length)
         return train(settings, data, world, resume=resume, watch=watch or Silent())
 
 
@@ -187,6 +187,7 @@ def describe(
         "class_names": data.class_names,
         "shape": data.shape,
         "kind": data.kind,
+        "columns": data.columns,
         "train_rows": len(parts.train),
         "val_rows": len(parts.val),
         "test_rows": len(parts.test),

@@ -44,6 +44,7 @@ MAY_CHANGE = frozenset({"out", "device", "save_every", "epochs", "patience", "wo
 LEAST = {  # whole numbers
     **dict.fromkeys(("epochs", "batch_size", "accumulate", "patience", "save_every"), 1),
     "image_size": 1,
+    "max_length": 1,
     "threads": 1,
     "workers": 0,
     "seed": 0,
@@ -74,6 +75,7 @@ class Settings:
     split: str | None = None
     layout: str = "auto"
     image_size: int | None = None
+    max_length: int | None = None
     normalize: str = "auto"
     augment: tuple[str, ...] = ()
     checkpoint: str | None = None

@@ -54,7 +54,7 @@ def sweep(
     with open_world(settings.device) as world:
         if not resume:
             world.first_alone(folder.require_empty, out)
-        data = registry.tokenized(settings.model, data or read(settings))
+        data = registry.tokenized(settings.model, data or read(settings), settings.max_length)
         runs = []
         for name in names:
             for seed in seeds:

@@ -12,6 +12,7 @@ from calibtool.evaluation.report import Report
 from calibtool.formatting import percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports.evaluation import numbers
+from calibtool.reports.render import render
 from calibtool.reports.table import Table
 
 METRICS = "accuracy,nll,ece,ada-ece,classwise-ece,mce"  # tables 1 to 4 of Mukhoti et al. 2020
@@ -23,11 +24,12 @@ class Trained:
 
     Attributes:
         out: its folder.
-        report: estimates of the test rows, before and after temperature scaling.
+        report: estimates of the test rows, before and after the calibrator.
         about: model, loss, numbers of rows etc., for JSON and the head of the table.
         notes: sentences for the reader of the report.
-        calibrator: the temperature fitted on validation rows; None if there is no finite one.
-        val, test: predictions before temperature scaling.
+        calibrator: the one fitted on validation rows, a temperature in runs of `calibtool train`;
+            None if there is none, such as no finite temperature.
+        val, test: predictions before it.
     """
 
     out: str
@@ -40,15 +42,24 @@ class Trained:
 
     @property
     def temperature(self) -> float | None:
-        """The temperature, or None if there is no finite one."""
-        return self.calibrator.parameters()["temperature"] if self.calibrator else None
+        """The temperature, or None if there is no finite one, or another calibrator."""
+        if self.calibrator is None or self.calibrator.method != "temperature":
+            return None
+        temperature: float = self.calibrator.parameters()["temperature"]
+        return temperature
+
+    def __str__(self) -> str:
+        return render(listing(self), "table").rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return render(listing(self), "html")
 
 
 def listing(trained: Trained) -> Table:
     """Return the table of a run."""
     report = trained.report
     pairs = list(zip(report.estimates, report.after or report.estimates, strict=True))
-    both = trained.temperature is not None
+    both = trained.calibrator is not None
     titles = ["metric", "view", "value", "corrected", f"{percent(report.level)} interval"]
     if both:
         titles.insert(2, "when")
@@ -65,16 +76,9 @@ def listing(trained: Trained) -> Table:
             )
     about = trained.about
     head = (
-        f"{about['model']}, {about['loss']}, {_epochs(about)}; "
-        f"{report.data.rows:,} test rows, {report.data.classes:,} classes"
+        f"{', '.join(_run(about))}; {report.data.rows:,} test rows, {report.data.classes:,} classes"
     )
-    fitted = (
-        f"After: temperature scaling, T = {trained.temperature:.4f}, fitted on "
-        f"{about['val_rows']:,} validation rows."
-        if both
-        else ""
-    )
-    below = [text for text in (fitted, report.reading, *trained.notes) if text]
+    below = [text for text in (_after(trained), report.reading, *trained.notes) if text]
     return Table(
         "calibtool-training",
         head,
@@ -83,9 +87,36 @@ def listing(trained: Trained) -> Table:
         _records(pairs, both),
         "metrics",
         below,
-        {"training": about, "temperature": trained.temperature, "notes": list(trained.notes)},
+        {
+            "training": about,
+            "temperature": trained.temperature,
+            **_other_calibrator(trained),
+            "notes": list(trained.notes),
+        },
         left=("view", "when"),
     )
+
+
+def _run(about: dict[str, Any]) -> list[str]:
+    """Return what is known of a run, for the head of its table; of other loops, perhaps a model."""
+    known = [str(about[key]) for key in ("model", "loss") if key in about]
+    return [*known, _epochs(about)] if "epochs_trained" in about else known
+
+
+def _other_calibrator(trained: Trained) -> dict[str, str]:
+    """Return the calibrator for JSON if it is another than the temperature."""
+    if trained.calibrator is None or trained.temperature is not None:
+        return {}
+    return {"calibrator": trained.calibrator.describe()}
+
+
+def _after(trained: Trained) -> str:
+    if trained.calibrator is None:
+        return ""
+    what = trained.calibrator.describe()
+    if trained.temperature is not None:
+        what = f"temperature scaling, T = {trained.temperature:.4f}"
+    return f"After: {what}, fitted on {trained.about['val_rows']:,} validation rows."
 
 
 def _epochs(about: dict[str, Any]) -> str:

@@ -44,6 +44,7 @@ NEEDS = {
     "check": {"--require": "ece <= 0.9"},
     "export": {"--to": "python"},
     "train": {"--data": "good.npz", "--inputs": "logits", "--out": "run", "--epochs": "1"},
+    "predict": {"--run": "run", "--data": "good.npz"},
     "threshold": {"--target": "risk <= 0.9"},
     "compare": {"--reference": "good.npz"},
     "plot": {"--sets": "sets.json"},

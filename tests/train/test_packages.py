@@ -192,6 +192,8 @@ class Tokenizer:
 
     pad_token_id = 7
 
+    def save_pretrained(self, folder): ...
+
     def __call__(self, texts, *, padding, truncation, return_tensors):
         assert (padding, truncation, return_tensors) == (True, True, "np")
         longest = max(map(len, texts))
@@ -205,6 +207,7 @@ class Classifier(nn.Module):
     def __init__(self, classes):
         super().__init__()
         self.embeddings, self.classifier = nn.Embedding(40, 8), nn.Linear(8, classes)
+        self.config = SimpleNamespace(save_pretrained=lambda folder: None)
 
     def forward(self, *, input_ids, attention_mask):
         assert torch.equal(attention_mask, (input_ids != 7).long())

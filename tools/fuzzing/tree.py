@@ -20,7 +20,7 @@ NEVER = {
     *("--threads", "--epochs", "--seeds", "--gamma-search", "--gamma-folds", "--config"),
 }
 # commands that take a tenth of a second or more, and are tried less often
-SLOW = {"plot": 0.06, "report": 0.2, "select": 0.2, "compare": 0.4, "train": 0.0}
+SLOW = {"plot": 0.06, "report": 0.2, "select": 0.2, "compare": 0.4, "train": 0.0, "predict": 0.0}
 FILES = {"file", "files", "pattern"}
 # option that names a file -> files that suit it; others suit predictions
 SUITED: dict[str, tuple[str, ...]] = {

@@ -128,12 +128,7 @@ def write_predictions(
     a column that the format cannot hold, and a file that cannot be written.
     """
     target = Path(path)
-    writer = WRITERS.get(target.suffix.lower())
-    if writer is None:
-        known = ", ".join(WRITERS)
-        raise UsageError(
-            f"{target}: cannot write files with suffix {target.suffix!r}; expected one of {known}"
-        )
+    require_suffix(target)
     columns = {**predictions.extra, **_columns(predictions)} if columns is None else columns
     columns = {name: _held(array, predictions, target) for name, array in columns.items()}
     columns, nulls = _parted(columns)
@@ -150,7 +145,17 @@ def write_predictions(
             "write parquet"
         )
     with whole_file(target) as file:
-        writer(file, columns, nulls, predictions.class_names, label)
+        WRITERS[target.suffix.lower()](file, columns, nulls, predictions.class_names, label)
+
+
+def require_suffix(path: str | Path) -> None:
+    """Check that predictions can be written in the format of a suffix; raise UsageError."""
+    target = Path(path)
+    if target.suffix.lower() not in WRITERS:
+        known = ", ".join(WRITERS)
+        raise UsageError(
+            f"{target}: cannot write files with suffix {target.suffix!r}; expected one of {known}"
+        )
 
 
 def _parted(columns: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -12,6 +12,7 @@ from calibtool.data.files.reader import Reader
 from calibtool.errors import InputError, row_name
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows
 from calibtool.train.data.text import Texts
+from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import (
     as_images,
     kind_of,
@@ -48,7 +49,74 @@ def read(text: str, settings: Settings) -> Data:
         parts = _by_column(parts["train"], first.split, f"{text}: the split")
     classes = len(names) if names else max(int(y.max(initial=0)) for y in labels.values()) + 1
     shape = () if first.kind == "text" else first.inputs.take(np.arange(1)).shape[1:]
-    return Data(text, parts, classes, shape, first.kind, names)
+    columns = _columns(table, settings, first.kind)
+    return Data(text, parts, classes, shape, first.kind, names, columns=columns)
+
+
+def _columns(table: Reader, settings: Settings, kind: str) -> tuple[str, ...] | None:
+    """Return the columns of the inputs, in order, where each holds one number per row."""
+    label = _find(table, settings.labels, LABELS)
+    if label is None or kind == "text":
+        return None
+    names = _input_columns(table, settings, label, "")
+    return tuple(names) if len(names) > 1 else None
+
+
+def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
+    """Read rows to predict: the inputs, and labels and ids if the file has them.
+
+    Raises InputError for missing keys, and for inputs that a network cannot take.
+    """
+    table = open_table(text)
+    suffixes = _suffixes(table)
+    split = _find(table, settings.split, SPLIT) if "" in suffixes else None
+    if split is None or not wanted.part:
+        wanted.require_part(text, [part for end, part in suffixes.items() if end])
+    suffix = next((end for end, part in suffixes.items() if end and part == wanted.part), "")
+    label = _find(table, settings.labels, LABELS, suffix)
+    ids = _find(table, settings.ids, IDS, suffix)
+    for option, column in (("labels", label), ("ids", ids)):
+        if option in wanted.required and column is None:
+            raise _missing(table, option, getattr(settings, option))
+    names = _new_columns(table, settings, wanted, label, suffix)
+    inputs, kind = _inputs(table, names, settings)
+    require_rows(len(inputs), table.source, wanted.part or "prediction")
+    label = label if wanted.labels else None
+    columns = [name for name in (label, ids, split) if name]
+    arrays = next(table.blocks(columns, max(table.rows, 1)), {}) if columns else {}
+    for name, array in arrays.items():
+        if len(array) != len(inputs):
+            raise InputError(
+                f"{table.source}: {len(inputs):,} rows of {names[0]}, but {len(array):,} of {name}"
+            )
+    numbers = arrays[ids] if ids else np.arange(len(inputs))
+    of_classes = _class_names(table, settings) if label else None
+    rows = RawRows(inputs, arrays[label] if label else None, numbers, kind, of_classes)
+    if split is None or not wanted.part:
+        return rows
+    return rows.of_part(arrays[split], wanted.part, f"{text}: the split")
+
+
+def _new_columns(
+    table: Reader, settings: Settings, wanted: Wanted, label: str | None, suffix: str
+) -> list[str]:
+    """Return the columns of the inputs: those that the run was trained on, in their order.
+
+    Raises InputError if that order is not known, as of runs of older versions.
+    """
+    if wanted.data.columns is None or "inputs" in wanted.required:
+        names = _input_columns(table, settings, label or settings.labels or "", suffix)
+        if len(names) > 1 and settings.inputs is None:
+            raise InputError(
+                f"{table.source}: has {len(names)} columns of inputs, and {wanted.data.source} "
+                "does not say in which order it takes them; add --inputs with all of them, as in "
+                f"--inputs {','.join(names[:2])},..."
+            )
+        return names
+    for name in wanted.data.columns:
+        if name not in table.columns:
+            raise _missing(table, "inputs", name)
+    return list(wanted.data.columns)
 
 
 def _suffixes(table: Reader) -> dict[str, str]:

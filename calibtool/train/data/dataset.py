@@ -141,6 +141,7 @@ class Data:
         kind: "features" (N, d), "images" NCHW, "tokens" (N, d) whole numbers wider than a byte, or
             "text"; "other" is for the user's own models.
         notes: sentences for the reader of the report.
+        columns: names of the columns that the inputs were read from, if there are several.
     """
 
     source: str
@@ -150,6 +151,7 @@ class Data:
     kind: str = "features"
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
 
     @property
     def images(self) -> bool:

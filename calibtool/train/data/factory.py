@@ -19,6 +19,7 @@ from calibtool.train import grammar
 from calibtool.train.data import arrays, factory_spec, images
 from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart
 from calibtool.train.data.text import Texts
+from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import (
     as_images,
     kind_of,
@@ -75,17 +76,8 @@ def read(text: str, settings: Settings) -> Data:
 
     Raises UsageError if the function fails, InputError if it returns anything else than parts.
     """
-    name, options = grammar.parse(text)
-    function = factory_spec.load(name, "--data")
-    try:
-        returned = grammar.call(function, options, {"seed": settings.seed}, f"--data {name}")
-    except CalibtoolError:
-        raise
-    except Exception as error:
-        raise factory_spec.failure(error, f"--data {name}") from error
-    by_part = {"train": returned}
-    if isinstance(returned, Mapping) and returned and set(returned) <= set(PART_NAMES):
-        by_part = {PART_NAMES[part]: value for part, value in returned.items()}
+    returned = _returned(text, settings)
+    by_part = _parts(returned) or {"train": returned}
     if "train" not in by_part:
         raise InputError(f"{text}: returns {', '.join(by_part)}, but not 'train'")
     raw = {part: _part(value, text, part, settings) for part, value in by_part.items()}
@@ -99,6 +91,69 @@ def read(text: str, settings: Settings) -> Data:
     kind = raw["train"].kind
     shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
     return Data(text, parts, classes, shape, kind, names)
+
+
+def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
+    """Call the function and return its rows, which may be inputs alone: x, or columns with x.
+
+    Raises UsageError if the function fails, InputError if it returns anything else than rows.
+    """
+    returned = _returned(text, settings)
+    parts = _parts(returned)
+    wanted.require_part(text, parts)
+    value = parts[wanted.part] if parts else returned
+    part = wanted.part or "prediction"
+    if _has_labels(value, settings):
+        raw = _part(value, text, part, settings)
+        return RawRows(raw.inputs, raw.labels if wanted.labels else None, raw.ids, raw.kind)
+    label = settings.labels or "y"
+    if isinstance(value, Mapping):
+        key = _key(list(value), settings.inputs, INPUTS, "inputs", f"{text}: {part}")
+        value = {**value, label: np.zeros(len(value[key]), np.int64)}
+    elif _columns(value) is not None:
+        value = value.add_column(label, [0] * len(value))
+    elif hasattr(value, "shape") or _are_texts(value):
+        value = (value, np.zeros(len(value), np.int64))
+    else:
+        raise InputError(
+            f"{text}: expected inputs x, (x, y), a dict with x, or a dataset of (x, y); found "
+            f"{type(value).__name__}"
+        )
+    raw = _part(value, text, part, settings)
+    return RawRows(raw.inputs, None, raw.ids, raw.kind)
+
+
+def _has_labels(value: Any, settings: Settings) -> bool:
+    columns = _columns(value)
+    if columns is not None:  # without inputs, `_part` says what is missing
+        found = arrays.find(columns, settings.labels, arrays.LABELS)
+        return found is not None or arrays.find(columns, settings.inputs, INPUTS) is None
+    if hasattr(value, "shape") or _are_texts(value):
+        return False
+    return hasattr(value, "__getitem__") or hasattr(value, "collate_fn")
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(isinstance(text, str) for text in value)
+
+
+def _returned(text: str, settings: Settings) -> Any:
+    """Return what the function returns; raise UsageError if it fails."""
+    name, options = grammar.parse(text)
+    function = factory_spec.load(name, "--data")
+    try:
+        return grammar.call(function, options, {"seed": settings.seed}, f"--data {name}")
+    except CalibtoolError:
+        raise
+    except Exception as error:
+        raise factory_spec.failure(error, f"--data {name}") from error
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    """Return what the function returned by part; empty if it returned one part."""
+    if isinstance(value, Mapping) and value and set(value) <= set(PART_NAMES):
+        return {PART_NAMES[part]: rows for part, rows in value.items()}
+    return {}
 
 
 def _part(value: Any, source: str, part: str, settings: Settings) -> RawPart:

@@ -16,6 +16,7 @@ import numpy as np
 from calibtool.errors import InputError, UsageError
 from calibtool.parallel import cores
 from calibtool.train.data.dataset import Data, Rows
+from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
@@ -96,6 +97,42 @@ def read(text: str, settings: Settings) -> Data:
         parts[part] = Rows(inputs, np.array([k for _, k in labelled], np.int64), ids)
     shape = (1 if grey else 3, height, width)
     return Data(text, parts, len(names), shape, "images", names)
+
+
+def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
+    """Read images to predict: all of a folder without labels, or of a subfolder per class.
+
+    They are brought to the channels of the run's images and, with --image-size, to their size.
+    Raises InputError, UsageError for images of several sizes.
+    """
+    root = Path(text.removeprefix("images:"))
+    if not root.is_dir():
+        raise InputError(f"{text}: is not a folder")
+    by_part = {
+        FOLDER_NAMES[path.name.lower()]: path
+        for path in root.iterdir()
+        if path.is_dir() and path.name.lower() in FOLDER_NAMES and path.name not in wanted.classes
+    }
+    wanted.require_part(text, by_part)
+    folder = by_part[wanted.part] if by_part else root
+    loose = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
+    labels: Array | None = None
+    if loose and any(path.is_dir() for path in folder.iterdir()):
+        raise InputError(
+            f"{folder}: holds images and subfolders; expected images alone, or one subfolder per "
+            "class"
+        )
+    paths = loose
+    if not loose:
+        labelled = _files(folder, wanted.classes)
+        paths, labels = [path for path, _ in labelled], np.array([k for _, k in labelled], np.int64)
+    if not paths:
+        raise InputError(f"{text}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    height, width, _ = _common_form(paths, settings.image_size)
+    grey = wanted.data.shape[:1] == (1,)
+    inputs = ImageFiles(paths, height, width, grey, settings.image_size is not None)
+    ids = np.array([str(path.relative_to(root)) for path in paths])
+    return RawRows(inputs, labels if wanted.labels else None, ids, "images", wanted.classes)
 
 
 def _files(folder: Path, names: tuple[str, ...]) -> list[tuple[Path, int]]:

@@ -13,6 +13,7 @@ from calibtool.errors import InputError
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import Data
+from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import require_rows
 from calibtool.train.settings import Settings
 
@@ -56,12 +57,20 @@ def _read(text: str, settings: Settings) -> Data:
     return data
 
 
+def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
+    """Read rows to predict by the model of a run; raise InputError, UsageError."""
+    module = import_module(f"calibtool.train.{_reader(text).module}")
+    rows: RawRows = module.read_new(text, settings, wanted)
+    require_rows(len(rows.inputs), text, wanted.part or "prediction")
+    return rows
+
+
 def _reader(text: str) -> Kind:
     prefix = text.partition(":")[0]
     if prefix in ("idx", "cifar10", "cifar100"):
         raise InputError(
-            f"--data {text}: is read by a function now; copy docs/examples/image_files.py, and give "
-            f"--data \"image_files.py:{'idx' if prefix == 'idx' else 'cifar'}(folder='...')\""
+            f"--data {text}: is read by a function now; copy docs/examples/image_files.py, and "
+            f"give --data \"image_files.py:{'idx' if prefix == 'idx' else 'cifar'}(folder='...')\""
         )
     if prefix == "images" or Path(text).is_dir():
         return READERS["FOLDER/"]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from calibtool.errors import UsageError
 from calibtool.train.losses.base import Loss
+from calibtool.train.losses.own import OwnLoss
 from calibtool.train.losses.registry import LOSSES
 from calibtool.train.losses.spec import parse_loss
 
@@ -19,11 +20,12 @@ def make_loss(
     classes: int,
     class_weights: Tensor | Sequence[float] | None = None,
     ignore_index: int = -100,
-) -> Loss:
+) -> Loss | OwnLoss:
     """Return the loss of a spec.
 
     Args:
-        spec: a name listed by `calibtool losses`, with options: "focal(gamma=3)".
+        spec: a name listed by `calibtool losses`, with options: "focal(gamma=3)"; or the user's
+            own, "module:function".
         classes: K; 1 for the sigmoid form, which has one logit per label.
         class_weights: one weight per class, 0 or more; for the sigmoid form two, or two per label.
         ignore_index: the label of rows to ignore.
@@ -36,6 +38,8 @@ def make_loss(
     if classes < 1:
         raise UsageError(f"classes must be 1 or more, not {classes}")
     parsed = parse_loss(spec)
+    if parsed.is_own:
+        return OwnLoss(parsed, classes=classes, class_weights=class_weights)
     entry = LOSSES[parsed.loss]
     if class_weights is not None and classes > 1 and len(class_weights) != classes:
         raise UsageError(f"{len(class_weights)} class weights for {classes} classes")

@@ -7,6 +7,7 @@ from typing import Any
 
 from calibtool.errors import UsageError, near
 from calibtool.train import grammar
+from calibtool.train.data import factory_spec
 from calibtool.train.losses.registry import LOSSES, Option, Value
 
 
@@ -16,13 +17,18 @@ class LossSpec:
 
     Attributes:
         name: the canonical spec: the name of the loss, and the options that are not the defaults.
-        loss: a key of LOSSES.
-        options: value of every option by name.
+        loss: a key of LOSSES, or `module:function` or `file.py:function` for one of the user's own.
+        options: value of every option by name; of the user's own, of those that were typed.
     """
 
     name: str
     loss: str
-    options: dict[str, Value]
+    options: dict[str, Any]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the loss is the user's own."""
+        return self.loss not in LOSSES
 
 
 def parse_loss(text: str) -> LossSpec:
@@ -37,6 +43,9 @@ def parse_loss(text: str) -> LossSpec:
     {'thresholds': (0.2,), 'gammas': (5.0, 3.0)}
     """
     written, typed = grammar.parse(text)
+    if factory_spec.is_factory(written):
+        shown = [f"{key}={value!r}" for key, value in typed.items()]
+        return LossSpec(f"{written}({', '.join(shown)})" if shown else written, written, typed)
     name = written.lower().replace("_", "-")
     if name not in LOSSES:
         raise UsageError(f"there is no loss {written!r}{near(name, LOSSES)}")

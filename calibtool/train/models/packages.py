@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from calibtool.train.data.text import Texts
 from calibtool.types import Array
 
 OUTPUTS: dict[type[nn.Module], str] = {nn.Linear: "out_features", nn.Conv2d: "out_channels"}
+NO_LIMIT = int(1e30)  # length of a tokenizer without one: VERY_LARGE_INTEGER of transformers
 PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 
 
@@ -153,11 +155,41 @@ def call_transformers(network: nn.Module, x: Tensor, *, padding: int) -> Any:
     return network(input_ids=x, attention_mask=(x != padding).long())
 
 
-class Tokenized:
-    """Texts as token ids of the model's tokenizer, padded to the longest row of each batch."""
+def keep(network: Any, text: str, kind: str, folder: Path) -> None:
+    """Write the configuration and the tokenizer of `hf:NAME` to a folder, for `kept`."""
+    network.config.save_pretrained(folder)
+    if kind != "images":
+        tokenizer(text).save_pretrained(folder)
 
-    def __init__(self, texts: Texts, tokenizer: Any) -> None:
+
+def kept(folder: Path, data: Data) -> tuple[nn.Module, Callable[..., Any]]:
+    """Return the network of a folder that `keep` wrote, with random weights, and its caller.
+
+    Raises UsageError with the message of transformers, which may not be installed.
+    """
+    text = f"hf:{folder}"
+    package = require("hf", text)
+    try:
+        config = package.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        auto = getattr(package, _auto_class(data))
+        network: nn.Module = auto.from_config(config, trust_remote_code=False)
+    except Exception as error:
+        raise failure(error, f"--model {text}") from error
+    return network, caller(text, data)
+
+
+def _auto_class(data: Data) -> str:
+    kind = "Image" if data.images else "Sequence"
+    return f"AutoModelFor{kind}Classification"
+
+
+class Tokenized:
+    """Texts as token ids of the model's tokenizer, padded to the longest row of each batch, and cut
+    to `max_length` tokens, or to the length that the tokenizer knows of."""
+
+    def __init__(self, texts: Texts, tokenizer: Any, max_length: int | None = None) -> None:
         self.texts, self.tokenizer = texts, tokenizer
+        self.options = {} if max_length is None else {"max_length": max_length}
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -168,8 +200,19 @@ class Tokenized:
     def take(self, index: Array) -> Array:
         """Return (n, longest) int64 token ids."""
         texts = [self.texts.texts[i] for i in index.tolist()]
-        encoded = self.tokenizer(texts, padding=True, truncation=True, return_tensors="np")
+        encoded = self.tokenizer(
+            texts, padding=True, truncation=True, return_tensors="np", **self.options
+        )
         return np.asarray(encoded["input_ids"], np.int64)
+
+
+def encoder(tokenizer: Any, max_length: int | None) -> Callable[[Sequence[str]], Array]:
+    """Return the function from texts to (n, longest) int64 token ids."""
+
+    def encode(texts: Sequence[str]) -> Array:
+        return Tokenized(Texts(texts), tokenizer, max_length).take(np.arange(len(texts)))
+
+    return encode
 
 
 def tokenizer(text: str) -> Any:
@@ -183,7 +226,19 @@ def tokenizer(text: str) -> Any:
         raise failure(error, f"--model {text}: its tokenizer") from error
     if loaded.pad_token_id is None:
         raise UsageError(f"--model {text}: its tokenizer has no padding token")
+    if getattr(loaded, "model_max_length", 0) >= NO_LIMIT:
+        loaded.model_max_length = _positions(package, text) or loaded.model_max_length
     return loaded
+
+
+def _positions(package: Any, text: str) -> int | None:
+    """Return the number of positions that a model has embeddings for, if it says."""
+    try:
+        config = package.AutoConfig.from_pretrained(text.partition(":")[2], trust_remote_code=False)
+    except Exception as error:
+        raise failure(error, f"--model {text}: its configuration") from error
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    return positions
 
 
 def caller(text: str, data: Data) -> Callable[..., Any]:

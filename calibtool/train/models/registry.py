@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -153,17 +152,25 @@ def _of_factory(name: str, options: dict[str, Any], offered: dict[str, Any]) -> 
     return module
 
 
-def tokenized(text: str, data: Data) -> Data:
-    """Return the data with texts tokenized by the model's own tokenizer, if it has one."""
+def tokenized(text: str, data: Data, max_length: int | None = None) -> Data:
+    """Return the data with texts tokenized by the model's own tokenizer, if it has one.
+
+    Raises UsageError for a `max_length` that no tokenizer takes.
+    """
     name, _ = grammar.parse(text)
     if data.kind != "text" or not name.startswith("hf:"):
+        if max_length is not None:
+            raise UsageError(
+                f"--max-length is for hf: models of text; --model {name} on {data.kind} of "
+                f"{data.source} has no tokenizer"
+            )
         return data
     from calibtool.train.models.packages import Tokenized, tokenizer
 
-    tokenize = partial(Tokenized, tokenizer=tokenizer(name))
+    encode = tokenizer(name)
 
     def tokenized_rows(rows: Rows) -> Rows:
         assert isinstance(rows.inputs, Texts)
-        return replace(rows, inputs=tokenize(rows.inputs))
+        return replace(rows, inputs=Tokenized(rows.inputs, encode, max_length))
 
     return replace(data, parts={part: tokenized_rows(rows) for part, rows in data.parts.items()})

@@ -1,0 +1,1 @@
+"""Losses and `finish` in the loops of other packages: one package per file."""
