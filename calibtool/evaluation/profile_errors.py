@@ -112,12 +112,15 @@ class ProfileErrors:
         Of two classes, both are shifted by as much. Of more, shifts of several are seldom as large
         as that at once; but where few rows are expected to surprise, each class counts.
         """
-        seen, count = self.seen, np.asarray(self.inversion.count)
+        seen, count, drawn = self.seen, np.asarray(self.inversion.count), self.gap
         gap, mass, score = seen.gap, seen.mass, np.clip(np.asarray(seen.score), 0, 1)
         if self.inversion.twins:  # either class shows the same
-            gap, mass, score, count = gap[1], mass[1], score[1], count[1]
+            gap, mass, score, count, drawn = gap[1], mass[1], score[1], count[1], drawn[:, 1]
         level = self.settings.level
         if np.isclose(mass.sum(), 1):
+            if self._clustered:
+                mean = drawn.reshape(len(drawn), -1).sum(axis=1, dtype=np.float64)
+                count = count / shift.design_effect(mean, gap, mass, score, count)
             return shift.largest(score.ravel(), count.ravel(), float(gap.sum()), level)
         if len(mass) > 2 and float((count * np.minimum(score, 1 - score)).sum()) >= 2 * MANY:
             return 0.0
@@ -151,7 +154,7 @@ class ProfileErrors:
             assert draws is not None
             profile = (seen.gap, seen.mass, np.asarray(seen.score), self.gap, self.mass)
             count = seen.mass * self.rows if self.count is None else self.count()
-            if draws.cluster is not None:
+            if self._clustered:
                 count = count / inversion.design_effect(*profile, count)
             self._inversion = Inversion(
                 *profile,
@@ -161,6 +164,11 @@ class ProfileErrors:
                 threads=self.settings.threads,
             )
         return self._inversion
+
+    @property
+    def _clustered(self) -> bool:
+        """Whether clusters of rows are resampled."""
+        return self.settings.draws is not None and self.settings.draws.cluster is not None
 
     def _norm(self, spec: Spec, *, truth: bool = False) -> Callable[[Array, Array], Array]:
         def norm(gap: Array, mass: Array) -> Array:
