@@ -22,6 +22,7 @@ from calibtool.data.slicing import FEW, load_with, partition, set_apart
 from calibtool.errors import CalibtoolError, NotAvailableError
 from calibtool.evaluation.evaluate import evaluate_variants, report_of
 from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.mean_over_parts import means_over_parts
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
@@ -79,7 +80,8 @@ class SlicesBy:
         note: which values were joined or are missing, or "".
         small: name and number of rows of the slices that are set apart.
         mean: the mean of each metric over the labels of rows that have several (the macro average;
-            that of all rows is the micro average), without an interval; () for other slices.
+            that of all rows is the micro average); () for other slices. Those of rows that do not
+            fit in memory have no interval.
     """
 
     by: str
@@ -200,7 +202,9 @@ def _from_rows(
             results.append(_result(part.names[k], int(part.rows[k]), estimates, whole, tested))
             done += 1
             progress("slices", done / count)
-        mean = _means(results) if rows.unit and part.by == rows.unit.part and not part.small else ()
+        mean: tuple[Estimate, ...] = ()
+        if rows.unit and part.by == rows.unit.part and not part.small:
+            mean = means_over_parts(request, rows, part.codes, _means(results))
         parts.append(SlicesBy(part.by, tuple(results), part.apart, part.note, part.small, mean))
     whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
@@ -266,7 +270,9 @@ def _from_summaries(
             tested = min(right, float(top.total) - right) >= EITHER
             estimates = _report_on(request, summary).estimates
             results.append(_result(name, summary.rows, estimates, whole, tested))
-        parts.append(SlicesBy(by, tuple(results), set_apart(small), note, tuple(small)))
+        labels = source.unit is not None and by == source.unit.part and not small
+        mean = _means(results) if labels else ()
+        parts.append(SlicesBy(by, tuple(results), set_apart(small), note, tuple(small), mean))
     assert whole is not None
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 

@@ -93,6 +93,45 @@ def test_the_mean_over_labels_is_that_of_each(several):
         assert part.mean[k].value == pytest.approx(np.mean(values))
 
 
+def test_the_interval_of_a_mean_over_labels_is_that_of_whole_rows(several):
+    probs, targets = several
+    part = ct.evaluate_by(ct.read((probs, targets)), "label", "brier,ece,mce,auroc").parts[0]
+    brier, ece, mce, auroc = part.mean
+    # with a target for every label, the mean over labels is that of all predictions
+    whole = ct.evaluate((probs, targets), "brier")["brier"]
+    assert (brier.low, brier.high) == pytest.approx((whole.low, whole.high))
+    assert 0 <= ece.low <= ece.corrected <= ece.high
+    assert ece.value < ece.high or ece.corrected < ece.value
+    assert ece.high <= mce.high
+    assert auroc.value is not None
+    assert auroc.low is None  # none is known to cover
+
+
+def test_copies_of_a_label_say_no_more_than_one():
+    rng = np.random.default_rng(3)
+    probs = rng.random((400, 1))
+    targets = (rng.random((400, 1)) < probs**2).astype(int)
+    copies = ct.read((np.tile(probs, 4), np.tile(targets, 4)), multilabel=True)
+    mean = ct.evaluate_by(copies, "label", "ece").parts[0].mean[0]
+    one = ct.evaluate((probs[:, 0], targets[:, 0]), "ece")["ece"]
+    assert mean.value == pytest.approx(one.value)
+    assert mean.high - mean.low == pytest.approx(one.high - one.low, rel=0.15)
+
+
+def test_labels_of_few_targets_count_as_much_as_others_in_the_mean():
+    rng = np.random.default_rng(4)
+    probs = rng.random((300, 2))
+    targets = (rng.random((300, 2)) < np.stack([probs[:, 0], probs[:, 1] ** 3], 1)).astype(float)
+    targets[60:, 1] = np.nan
+    made = ct.read((probs, targets), multilabel=True)
+    brier, bias = ct.evaluate_by(made, "label", "brier,bias").parts[0].mean
+    for mean in (brier, bias):
+        assert mean.low < mean.value < mean.high
+    # the label that is off has a sixth of the targets, and half of the mean
+    both = ct.evaluate(made, "bias")["bias"]
+    assert not both.low <= bias.value <= both.high
+
+
 def test_missing_targets_are_left_out_and_counted(several, tmp_path):
     probs, targets = several
     lists = targets.tolist()
