@@ -17,12 +17,14 @@ class Unit:
         part: the column that names the prediction in its row ("label"), or "".
         text: the predictions of a row in words: "5 labels per row", "images of 32 x 32".
         unlabelled: what predictions without a label are called, in the plural.
+        per: the predictions in a row.
     """
 
     column: str
     part: str
     text: str
     unlabelled: str
+    per: int
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -50,6 +50,14 @@ def one_score_view(view: str, predictions: Readable) -> str:
     return view
 
 
+def too_few_units(unit: Unit, count: int) -> str:
+    """Return why so few rows of several predictions each cannot be resampled."""
+    return (
+        f"no intervals: {unit.text}, and {count:,} {unit.column}s are too few to be resampled; at "
+        f"least {FEWEST} are needed"
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """The predictions to be measured, the metrics, and how to measure them.
@@ -141,10 +149,7 @@ class Request:
             return None, ""
         if count >= FEWEST:
             return numbers, ""
-        return None, (
-            f"no intervals: {self.unit.text}, and {count:,} {self.unit.column}s are too few to be "
-            f"resampled; at least {FEWEST} are needed"
-        )
+        return None, too_few_units(self.unit, count)
 
     @property
     def applied(self) -> list[Apply]:
