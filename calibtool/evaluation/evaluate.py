@@ -172,7 +172,7 @@ def evaluate_rows(request: Request) -> RowResults:
     predictions = request.predictions
     cluster, no_intervals = request.clusters
     if no_intervals:
-        request = replace(request, resampling=replace(request.resampling, ci="none"))
+        request = request.without_intervals
     settings = request.settings(predictions.rows, cluster)
     collected = _collect(request, settings)
     others = _reduce_ood(request)

@@ -160,7 +160,7 @@ def evaluate_cells(request: Request) -> CellResults:
     predictions, wanted = request.predictions, request
     draws = draws_of_units(request)
     if request.unit is not None:  # predictions of a row of the file are not independent
-        request = replace(request, resampling=replace(request.resampling, ci="none"))
+        request = request.without_intervals
     settings = request.settings(max_rows(predictions), of_cells=True)
     units: list[UnitSums] = []
     columns = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from calibtool.data.clusters import FEWEST, clusters
@@ -150,6 +150,11 @@ class Request:
         if count >= FEWEST:
             return numbers, ""
         return None, too_few_units(self.unit, count)
+
+    @property
+    def without_intervals(self) -> Request:
+        """The same request without intervals."""
+        return replace(self, resampling=replace(self.resampling, ci="none"))
 
     @property
     def applied(self) -> list[Apply]:

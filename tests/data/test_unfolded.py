@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import calibtool as ct
+from calibtool.analysis import slices
 from calibtool.analysis.trial import make_trial
 from calibtool.cli.main import main
 from calibtool.data.clusters import FEWEST
@@ -413,3 +414,28 @@ def test_streamed_labels_are_resampled_by_row(several, tmp_path, little_memory):
     held = ct.evaluate(ct.load(tmp_path / "m.parquet"), "accuracy,ece", cluster="row")
     for one, other in zip(streamed.estimates, held.estimates, strict=True):
         assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.02)
+
+
+def test_slices_of_streamed_images_take_no_pixels_for_independent(
+    tmp_path, little_memory, monkeypatch
+):
+    monkeypatch.setattr(slices, "UNIT_ROWS", 100)
+    z, labels = correlated()
+    np.savez(tmp_path / "s.npz", logits=z, labels=labels)
+    source = ct.scan(tmp_path / "s.npz", ignore=(255,))
+    report = ct.evaluate_by(source, "predicted", "accuracy,ece")
+    assert report.whole[0].low == ct.evaluate(source, "accuracy")["accuracy"].low
+    assert all(m.estimate.low is None for part in report.parts[0].slices for m in part.measures)
+    assert any("no intervals by predicted" in said for said in report.warnings)
+
+
+def test_streamed_labels_have_the_intervals_of_their_own_rows(
+    several, tmp_path, little_memory, monkeypatch
+):
+    monkeypatch.setattr(slices, "UNIT_ROWS", 100)
+    as_pairs(*several, tmp_path / "m.parquet")
+    part = ct.evaluate_by(tmp_path / "m.parquet", "label", "accuracy").parts[0]
+    assert part.mean[0].value == pytest.approx(
+        np.mean([result.measures[0].estimate.value for result in part.slices])
+    )
+    assert all(result.measures[0].estimate.low is not None for result in part.slices)
