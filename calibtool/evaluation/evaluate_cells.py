@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -181,24 +181,17 @@ def evaluate_cells(request: Request) -> CellResults:
         settings = replace(settings, draws=None)
     view = request.view if request.bias else None
     measured, bias = measure_cells(request.specs, summaries, settings, view)
-    no_intervals = ""
-    if wanted.unit is not None and wanted.resampling.ci != "none":
-        how = f"--cluster {wanted.unit.column} resamples them"
-        memory = "at some 250 bytes of memory per prediction"
-        no_intervals = f"no intervals for so many {wanted.unit.text}; {how}, {memory}"
-    if wanted.unit is not None and columns is not None and draws is not None:
-        seen = int(np.count_nonzero(units[0].sums[:, 0]))
-        no_intervals = too_few_units(wanted.unit, seen) if seen < FEWEST else ""
-        if not no_intervals:
-            settings = replace(settings, resampling=wanted.resampling, draws=draws, of_cells=False)
-            every = [
-                UnitIntervals(summary, columns, sums, settings)
-                for summary, sums in zip(summaries, units, strict=True)
-            ]
-            measured = [
-                one.measure(request.specs, row) for one, row in zip(every, measured, strict=True)
-            ]
-            bias = every[0].bias(bias, request.view)
+    no_intervals = _why_no_units(wanted, units)
+    if columns is not None and draws is not None and not no_intervals:
+        settings = replace(settings, resampling=wanted.resampling, draws=draws, of_cells=False)
+        every = [
+            UnitIntervals(summary, columns, sums, settings)
+            for summary, sums in zip(summaries, units, strict=True)
+        ]
+        measured = [
+            one.measure(request.specs, row) for one, row in zip(every, measured, strict=True)
+        ]
+        bias = every[0].bias(bias, request.view)
     return CellResults(
         request.specs,
         request.variants,
@@ -219,6 +212,20 @@ def evaluate_cells(request: Request) -> CellResults:
         getattr(predictions, "notes", ()),
         no_intervals,
     )
+
+
+def _why_no_units(request: Request, units: Sequence[UnitSums]) -> str:
+    """Return why the rows of the file, of several predictions each, cannot be resampled; "" if they
+    can be, or need not."""
+    unit = request.unit
+    if unit is None or request.resampling.ci == "none":
+        return ""
+    if not units:
+        how = f"--cluster {unit.column} resamples them"
+        memory = "at some 250 bytes of memory per prediction"
+        return f"no intervals for so many {unit.text}; {how}, {memory}"
+    seen = int(np.count_nonzero(units[0].sums[:, 0]))
+    return too_few_units(unit, seen) if seen < FEWEST else ""
 
 
 def _summarize(

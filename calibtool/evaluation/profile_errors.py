@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
@@ -51,7 +50,7 @@ class ProfileErrors:
         self.seen, self.gap, self.mass, self.rows = seen, gap, mass, rows
         self.settings, self.count = settings, count
         self._inversion: Inversion | None = None
-        self._own: dict[str, Inverted] = {}
+        self._own: dict[tuple[str, int | None], Inverted] = {}
 
     def measure(
         self, spec: Spec, value: float | None = None, edges: Sequence[Array] = ()
@@ -91,7 +90,7 @@ class ProfileErrors:
 
     def _of(self, spec: Spec, *, band: bool = True) -> Inverted:
         """Return the interval of an error by itself."""
-        key = spec.norm or spec.name
+        key = spec.norm or spec.name, spec.without
         if key not in self._own:
             own = self.inversion.of(
                 self._norm(spec),
@@ -100,14 +99,13 @@ class ProfileErrors:
                 band=band,
             )
             if spec.norm in (*NORMS_OF_ALL, ""):
-                own = own._replace(high=max(own.high, self._shift))
+                own = own._replace(high=max(own.high, self._shift(spec)))
             self._own[key] = own
         return self._own[key]
 
-    @cached_property
-    def _shift(self) -> float:
-        """The largest shift of all scores that the mean gap does not refute: an error that sums all
-        gaps is never below the mean gap.
+    def _shift(self, spec: Spec) -> float:
+        """Return the largest shift of all scores that the mean gap does not refute: an error that
+        sums all gaps is never below the mean gap.
 
         Of two classes, both are shifted by as much. Of more, shifts of several are seldom as large
         as that at once; but where few rows are expected to surprise, each class counts.
@@ -126,7 +124,8 @@ class ProfileErrors:
             return 0.0
         share = np.maximum(mass.sum(axis=-1), 1e-300)  # of the rows that a threshold leaves
         classes = zip(score, count, gap.sum(axis=-1) / share, strict=True)
-        return float(np.mean([shift.largest(s, n, float(g), level) for s, n, g in classes]))
+        shifts = [shift.largest(s, n, float(g), level) for s, n, g in classes]
+        return float(np.mean(shifts if spec.without is None else np.delete(shifts, spec.without)))
 
     def _worst(self, spec: Spec) -> Inverted:
         """Return the interval of the largest gap, whose ends are those of single bins.
