@@ -69,7 +69,8 @@ def _notes(search: SliceSearch) -> Iterator[str]:
         f"the numbers. The chance of any false slice is at most {percent(1 - search.level)}."
     )
     if search.cluster:
-        yield f"Rows with the same {search.cluster} were treated as correlated."
+        same = "Predictions of" if search.data.unit else "Rows with"
+        yield f"{same} the same {search.cluster} were treated as correlated."
     if search.small:
         yield f"Not tried: {search.small:,} slices of too few rows."
     if search.skipped:
