@@ -321,3 +321,15 @@ def test_what_takes_rows_to_be_independent_says_so(several, tmp_path, monkeypatc
     assert "Warning: 3 labels per row" in capsys.readouterr().out
     assert main(["monitor", "m.parquet", "--every", "file"]) == 2
     assert "independent" in capsys.readouterr().err
+
+
+def test_select_knows_that_predictions_of_a_row_hang_together(several):
+    probs, targets = several
+    copies = ct.read((np.tile(probs[:, :1], 4), np.tile(targets[:, :1], 4)), multilabel=True)
+    one = ct.select((probs[:, 0], targets[:, 0]), ["temperature", "platt"])
+    four = ct.select(copies, ["temperature", "platt"])
+    for method in ("temperature", "platt", "nothing"):
+        if one[method].behind and four[method].behind:
+            ratio = four[method].error / four[method].behind
+            # four copies of a row are one; taken as independent, the ratio would be half
+            assert ratio > 0.7 * one[method].error / one[method].behind
