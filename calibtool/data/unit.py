@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+LEVELS = "levels"  # the kind of predictions whose classes are in order
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -40,6 +42,9 @@ def unit_of(data: Any) -> Unit | None:
 
 
 def unit_text(data: Any) -> str:
-    """Return the predictions of a row of the file in words, where it has several; otherwise ""."""
+    """Return the kind of predictions in words: those of a row of the file, where it has several, or
+    LEVELS; "" for plain ones."""
     unit = unit_of(data)
-    return unit.text if unit else ""
+    ordinal = getattr(getattr(data, "choice", None), "ordinal", False)
+    levels = ordinal or getattr(data, "levels", False)
+    return unit.text if unit else LEVELS * bool(levels)
