@@ -280,6 +280,41 @@ def test_a_calibrator_per_label(several, tmp_path, monkeypatch):
         np.testing.assert_allclose(after[f"prob_{name}"], alone.values[:, 0], atol=1e-9)
 
 
+def test_a_temperature_is_shared_by_the_labels_or_each_has_its_own(several, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    probs, targets = several
+    logits = np.log(probs / (1 - probs)) * np.array([1.0, 2.0, 4.0])
+    sharp = 1 / (1 + np.exp(-logits))
+    as_pairs(sharp, targets, tmp_path / "m.parquet")
+    assert main(["fit-temperature", "m.parquet", "-o", "one.json"]) == 0
+    assert main(["fit-temperature", "m.parquet", "--by", "label", "-o", "each.json"]) == 0
+    long = ct.Predictions.from_probs(sharp.ravel(), targets.ravel())
+    one = ct.fit("temperature", long).map.temperature
+    assert ct.load_calibrator("one.json").map.temperature == pytest.approx(one)
+    for saved, alone in (("one.json", [one] * 3), ("each.json", None)):
+        assert main(["apply", saved, "m.parquet", "-o", "o.parquet", "--overwrite"]) == 0
+        after = pq.read_table("o.parquet")
+        for k, name in enumerate("abc"):
+            column = after[f"prob_{name}"].to_numpy()
+            t = (
+                alone[k]
+                if alone
+                else ct.fit("temperature", (sharp[:, k], targets[:, k])).map.temperature
+            )
+            np.testing.assert_allclose(np.log(column / (1 - column)), logits[:, k] / t, rtol=1e-5)
+
+
+def test_select_chooses_one_calibrator_for_all_labels(several, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    probs, targets = several
+    as_pairs(probs**3, targets, tmp_path / "m.parquet")
+    assert main(["select", "m.parquet", "--methods", "platt,beta", "-o", "s.json"]) == 0
+    assert "180 predictions (3 labels per row)" in capsys.readouterr().out
+    assert main(["apply", "s.json", "m.parquet", "-o", "o.parquet"]) == 0
+    before, after = ct.evaluate("m.parquet", "nll"), ct.evaluate("o.parquet", "nll")
+    assert after["nll"].value < before["nll"].value
+
+
 def test_a_row_is_never_fitted_on_and_measured(several):
     """Every way to make folds keeps the predictions of a row together."""
     made = ct.read(several)
