@@ -69,6 +69,8 @@ def match(files: Sequence[Readable], *, id_: str | None = None) -> Matched:
     """
     units = [unit_of(file) for file in files]
     parts = _parts(units[0])
+    if not all(isinstance(file, Source) or {*parts} <= _columns(file) for file in files):
+        parts = ()  # predictions in memory that were loaded without them
     # positions of an image have no name, by which they could be found in another order
     column = id_ or (None if units[0] and not parts else _common_id(files))
     _require_one_unit(files, units, id_ if not parts else None)

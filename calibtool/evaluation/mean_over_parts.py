@@ -67,7 +67,8 @@ def means_over_parts(
     plain = [spec for spec in specs if _is_mean(spec)]
     binned = [spec for spec in specs if not _is_mean(spec)]
     biases = [parse(f"bias(view={view})") for view in dict.fromkeys(s.view for s in binned)]
-    measured = replace(request, predictions=_alike(rows, part), specs=(*plain, *biases), bias=False)
+    rows, part = _alike(rows, part)
+    measured = replace(request, predictions=rows, specs=(*plain, *biases), bias=False)
     try:
         results = evaluate_rows(measured)
     except CalibtoolError:  # what cannot be measured is said of all rows and of each part
@@ -103,13 +104,18 @@ def _is_mean(spec: Spec) -> bool:
     return spec.is_mean or spec.metric.name == "bias"
 
 
-def _alike(rows: Predictions, part: Array) -> Predictions:
-    """Return the rows with weights of which every part has the same sum."""
+def _alike(rows: Predictions, part: Array) -> tuple[Predictions, Array]:
+    """Return the rows that count, with weights of which every part has the same sum, and their
+    parts, numbered from 0."""
+    if rows.weights is not None:
+        some = rows.weights > 0
+        rows, part = rows.take(some), part[some]
+    part = np.unique(part, return_inverse=True)[1]
     own = np.ones(rows.rows) if rows.weights is None else rows.weights
     total = np.bincount(part, own)
     if rows.weights is None and (total == total[0]).all():
-        return rows
-    return replace(rows, weights=own * (total.mean() / total)[part])
+        return rows, part
+    return replace(rows, weights=own * (total.mean() / total)[part]), part
 
 
 def _binned(specs: Sequence[Spec], results: RowResults, part: Array) -> dict[str, Estimate]:

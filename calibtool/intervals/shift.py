@@ -86,7 +86,9 @@ def design_effect(drawn: Array, gap: Array, mass: Array, score: Array, rows: Arr
     """
     rate = np.clip(score + gap / np.where(mass > 0, mass, 1), 0, 1)
     alone = float((rows * rate * (1 - rate)).sum()) / float(rows.sum()) ** 2
-    return float(drawn.var()) / alone if alone > 0 and drawn.any() else 1.0
+    if not (alone > 0 and drawn.any()):
+        return 1.0
+    return max(float(drawn.var()) / alone, 1e-3)  # replicates of which none differs say nothing
 
 
 def _as_far(observed: float, mean: float, variance: float, *, above: bool) -> float:

@@ -51,6 +51,13 @@ def test_labels_are_matched_by_name_and_rows_by_id(files, capsys):
     assert table(capsys, "a.parquet", "mixed.parquet") == plain
 
 
+def test_labels_in_memory_that_have_no_names_are_matched_by_order(files):
+    one, two = ct.load("a.parquet"), ct.load("b.parquet")
+    loaded = ct.compare([one, two], "brier").lines[0].changes[1].estimate
+    named = ct.compare(["a.parquet", "b.parquet"], "brier").lines[0].changes[1].estimate
+    assert (loaded.value, loaded.low, loaded.high) == (named.value, named.low, named.high)
+
+
 def test_files_of_different_labels_are_not_compared(files, capsys):
     assert main(["compare", "plain.parquet", "fewer.parquet"]) == 2
     said = capsys.readouterr().err
