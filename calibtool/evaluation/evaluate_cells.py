@@ -68,6 +68,13 @@ class CellResults(Results):
         """Files that could not be read and were left out, with the reason."""
         return self.summaries[0].skipped
 
+    @property
+    def band_draws(self) -> Draws | None:
+        """The draws of the bands of curves; None where rows are clustered, of which cells know
+        nothing."""
+        draws = self.settings.draws
+        return None if draws is None or draws.cluster is not None else draws
+
     def problems(self, variant: int = 0, view: str = "") -> CellProblems:
         """Return the binary problems of a variant, by default in `view`."""
         return CellProblems(self.summaries[variant], view or self.view)
@@ -181,7 +188,7 @@ def evaluate_cells(request: Request) -> CellResults:
         settings = replace(settings, draws=None)
     view = request.view if request.bias else None
     measured, bias = measure_cells(request.specs, summaries, settings, view)
-    no_intervals = _why_no_units(wanted, units)
+    no_intervals = _why_no_units(wanted, units, max_rows(predictions))
     if columns is not None and draws is not None and not no_intervals:
         settings = replace(settings, resampling=wanted.resampling, draws=draws, of_cells=False)
         every = [
@@ -214,12 +221,15 @@ def evaluate_cells(request: Request) -> CellResults:
     )
 
 
-def _why_no_units(request: Request, units: Sequence[UnitSums]) -> str:
+def _why_no_units(request: Request, units: Sequence[UnitSums], predictions: int) -> str:
     """Return why the rows of the file, of several predictions each, cannot be resampled; "" if they
-    can be, or need not."""
+    can be, or need not. `predictions` is the number of them."""
     unit = request.unit
     if unit is None or request.resampling.ci == "none":
         return ""
+    count = -(-predictions // unit.per)
+    if not units and count < FEWEST:
+        return too_few_units(unit, count)
     if not units:
         how = f"--cluster {unit.column} resamples them"
         memory = "at some 250 bytes of memory per prediction"

@@ -130,3 +130,15 @@ def test_streamed_labels_have_the_intervals_of_their_own_rows(several, little_me
         np.mean([result.measures[0].estimate.value for result in part.slices])
     )
     assert all(result.measures[0].estimate.low is not None for result in part.slices)
+
+
+def test_diagrams_of_streamed_images_have_no_bands_of_independent_pixels(tmp_path, little_memory):
+    z, labels = correlated()
+    np.savez(tmp_path / "s.npz", logits=z, labels=labels)
+    source = ct.scan(tmp_path / "s.npz", ignore=(255,))
+    curve = ct.plot.risk_coverage(source).curves[0]
+    assert np.isnan(curve.low).all()
+    assert next(e for e in curve.estimates).low is None
+    np.savez(tmp_path / "f.npz", logits=z[:4], labels=labels[:4])
+    report = ct.evaluate(tmp_path / "f.npz", "ece", ignore=(255,))
+    assert any("4 images are too few" in said for said in report.warnings)
