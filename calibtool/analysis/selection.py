@@ -19,6 +19,7 @@ from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
 from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.data.clusters import units
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.errors import FitError, UsageError
 from calibtool.evaluation.collect import resample
@@ -132,10 +133,12 @@ def select(
         if loss is not None:
             losses[candidate.method] = loss
     resampled = resampling.ci != "none"
-    draws = Draws(resamples, seed, measured.rows) if resampled else None
+    cluster = units(measured)
+    draws = Draws(resamples, seed, measured.rows, cluster) if resampled else None
     ranking = {method: loss[rank_by] for method, loss in losses.items()}
-    candidates = _compared(tried, ranking, draws, measured.weights, level, tick)
-    harm = partial(harmed, losses[NOTHING], weights=measured.weights, level=level)
+    of_rows = measured.weights, cluster
+    candidates = _compared(tried, ranking, draws, of_rows, level, tick)
+    harm = partial(harmed, losses[NOTHING], weights=measured.weights, level=level, cluster=cluster)
     gain = partial(_gain, next(c.score for c in candidates if c.method == NOTHING))
     candidates = tuple(
         replace(c, phi=gain(c.score), worse=harm(losses.get(c.method, {}))) for c in candidates
@@ -205,11 +208,13 @@ def _compared(
     candidates: list[Candidate],
     losses: dict[str, Array],
     draws: Draws | None,
-    weights: Array | None,
+    of_rows: tuple[Array | None, Array | None],
     level: float,
     tick: Progress,
 ) -> tuple[Candidate, ...]:
     """Return the candidates by score, with the paired difference from the best and its interval.
+
+    `of_rows` are the weights of the rows and the numbers of their clusters, (N,), or None.
 
     Candidates with an infinite score have no interval; if the best one's is infinite, or losses
     are so large that rows do not count beside them, none has.
@@ -219,6 +224,7 @@ def _compared(
         key=lambda c: (np.inf if c.score is None else c.score, c.numbers or 0),
     )
     failed = [c for c in candidates if c.failed]
+    weights, cluster = of_rows
     best = losses[fitted[0].method]
     finite = [c for c in fitted if np.isfinite(losses[c.method]).all()]
     if not np.isfinite(best).all():
@@ -238,7 +244,7 @@ def _compared(
     compared: dict[str, Candidate] = {}
     for k, candidate in enumerate(finite):
         value = float(np.average(behind[:, k], weights=weights))
-        low, high, error = None, None, _error_of_mean(behind[:, k], weights)
+        low, high, error = None, None, _error_of_mean(behind[:, k], weights, cluster)
         if means is not None:
             low, high = bootstrap.plain("percentile", value, means[:, k], level)
             error = float(means[:, k].std(ddof=1))
@@ -249,10 +255,13 @@ def _compared(
     return (*ranked, *failed)
 
 
-def _error_of_mean(values: Array, weights: Array | None) -> float:
+def _error_of_mean(values: Array, weights: Array | None, cluster: Array | None) -> float:
     """Return the standard error of a weighted mean, by its formula: what replicates scatter by."""
     share = np.full(len(values), 1 / len(values)) if weights is None else weights / weights.sum()
-    return float(np.sqrt((share**2) @ (values - share @ values) ** 2))
+    off = values - share @ values
+    if cluster is not None:
+        return float(np.sqrt((np.bincount(cluster, share * off) ** 2).sum()))
+    return float(np.sqrt((share**2) @ off**2))
 
 
 def _prior_score(measured: Predictions, rank_by: str) -> float:

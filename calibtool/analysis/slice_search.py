@@ -22,7 +22,7 @@ import numpy as np
 from calibtool.analysis.slice_sums import Grouping, Sums
 from calibtool.data.files.reader import RECORDS
 from calibtool.data.files.source import Source
-from calibtool.data.predictions import DataInfo, Predictions
+from calibtool.data.predictions import SOFT, DataInfo, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.data.slicing import FEW, PSEUDO, crossed, load_with, names_in, partition
@@ -220,6 +220,7 @@ def _columns(predictions: Readable) -> list[str]:
             name
             for name, column in predictions.table.columns.items()
             if name not in roles
+            and name not in SOFT  # what a soft label is says nothing of a model
             and column.rows == predictions.rows_at_most
             and not column.nested
             and column.family != RECORDS
@@ -261,8 +262,9 @@ def _unfit(rows: Predictions, name: str) -> str:
             column = texts(column, name)
         except InputError:
             return "holds bytes that are not text"
-    # more than one value per two rows: identifiers or free text
-    if column.dtype.kind != "f" and 2 * len(np.unique(column.astype(str))) > len(column):
+    # more than one value per two rows of the file: identifiers or free text
+    of_file = len(column) / (rows.unit.per if rows.unit else 1)
+    if column.dtype.kind != "f" and 2 * len(np.unique(column.astype(str))) > of_file:
         return "almost every row has its own value"
     return "" if column.dtype.kind != "f" or np.isfinite(column).any() else "holds no number"
 

@@ -16,14 +16,15 @@ from typing import Any
 from calibtool.data.files.reader import left_out
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
-from calibtool.data.readable import Readable, Recalibrator, unchanged
+from calibtool.data.readable import Readable, Recalibrator, Variant, unchanged
 from calibtool.data.rows import reduce_rows
 from calibtool.data.slicing import FEW, load_with, partition, set_apart
 from calibtool.errors import CalibtoolError, NotAvailableError
 from calibtool.evaluation.evaluate import evaluate_variants, report_of
 from calibtool.evaluation.execution import Execution
+from calibtool.evaluation.mean_over_parts import means_over_parts
 from calibtool.evaluation.report import Report
-from calibtool.evaluation.request import Request
+from calibtool.evaluation.request import UNIT_ROWS, Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.intervals.estimate import Estimate
@@ -79,7 +80,8 @@ class SlicesBy:
         note: which values were joined or are missing, or "".
         small: name and number of rows of the slices that are set apart.
         mean: the mean of each metric over the labels of rows that have several (the macro average;
-            that of all rows is the micro average), without an interval; () for other slices.
+            that of all rows is the micro average); () for other slices. Those of rows that do not
+            fit in memory have no interval.
     """
 
     by: str
@@ -169,7 +171,8 @@ def evaluate_by(
     if on_engine:
         require_streamed(source, request.specs, cluster=cluster)
     in_one_pass = cluster is None and streams(request.specs)
-    if isinstance(source, Source) and in_one_pass and is_streamed(source, EXACT_ROWS):
+    most = EXACT_ROWS if request.unit is None else UNIT_ROWS
+    if isinstance(source, Source) and in_one_pass and is_streamed(source, most):
         # what one pass cannot do (quantiles) is done in memory below, but not on an engine
         with nullcontext() if on_engine else suppress(NotAvailableError):
             return _from_summaries(request, source, every_by, calibrator, progress or silent)
@@ -200,7 +203,9 @@ def _from_rows(
             results.append(_result(part.names[k], int(part.rows[k]), estimates, whole, tested))
             done += 1
             progress("slices", done / count)
-        mean = _means(results) if rows.unit and part.by == rows.unit.part and not part.small else ()
+        mean: tuple[Estimate, ...] = ()
+        if rows.unit and part.by == rows.unit.part and not part.small:
+            mean = means_over_parts(request, rows, part.codes, _means(results))
         parts.append(SlicesBy(part.by, tuple(results), part.apart, part.note, part.small, mean))
     whole = replace(whole, warnings=(*left_out(skipped), *whole.warnings))
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
@@ -244,8 +249,13 @@ def _from_summaries(
     # the top view counts the right and wrong rows of each slice
     layout = replace(layout, views=tuple(sorted({*layout.views, "top", request.view})))
     task = SummaryTask(layout, (unchanged if calibrator is None else calibrator,))
-    parts, whole = [], None
+    parts, whole, unit = [], None, source.unit
+    if unit is not None:  # the slices' sums know nothing of the rows of the file
+        variant = Variant() if calibrator is None else Variant(calibrator)
+        whole = report_of(evaluate_variants(replace(request, variants=(variant,))))
     for by in every_by:
+        one_of_each = unit is None or by == unit.part
+        of_slice = request if one_of_each else request.without_intervals
         groups = summarize_groups(
             source, by, task, threads=request.execution.threads, progress=progress
         )
@@ -264,9 +274,14 @@ def _from_summaries(
             top = summary.cells("top")
             right = float(top.y.sum())
             tested = min(right, float(top.total) - right) >= EITHER
-            estimates = _report_on(request, summary).estimates
+            estimates = _report_on(of_slice, summary).estimates
             results.append(_result(name, summary.rows, estimates, whole, tested))
-        parts.append(SlicesBy(by, tuple(results), set_apart(small), note, tuple(small)))
+        mean = _means(results) if unit is not None and one_of_each and not small else ()
+        if not one_of_each:
+            assert unit is not None
+            said = f"no intervals by {by} for so many {unit.text}"
+            whole = replace(whole, warnings=(*whole.warnings, said))
+        parts.append(SlicesBy(by, tuple(results), set_apart(small), note, tuple(small), mean))
     assert whole is not None
     return _corrected(whole, parts, "" if calibrator is None else calibrator.describe())
 

@@ -59,6 +59,12 @@ def cells(file: str, output: str, metrics: str, **options: Any) -> None:
         summary = summarize(source, metrics, progress=progress)
     save_cells(summary, output)
     out.say(f"{summary.rows:,} rows -> {output}")
+    if source.unit:
+        out.tell(
+            f"Warning: {source.unit.text}: cells do not know which predictions are of one "
+            f"{source.unit.column}, so that intervals from them are too short; evaluate {file} "
+            "for intervals"
+        )
     for path, reason in summary.skipped:
         out.tell(f"Skipped {path}: {reason}")
 

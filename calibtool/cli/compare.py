@@ -72,7 +72,9 @@ def compare(
     choice = shared.choice(options)
     sources = [open_source(path, choice) for path in files]
     with out.progress() as progress:
-        specs = METRICS if metrics is None else metrics
+        levels = choice.ordinal and not choice.cut_points
+        default = "ordinal" if levels else METRICS
+        specs = default if metrics is None else metrics
         comparison = measure(
             sources, specs, reference=number, id_=id_, progress=progress, **options
         )

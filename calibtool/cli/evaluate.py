@@ -51,6 +51,11 @@ def command(name: str) -> click.Command:
     metavar="JSON",
     help="Measure these prediction sets instead.",
 )
+@click.option(
+    "--background",
+    metavar="CLASS",
+    help="Also average errors over all classes but this one (its number, from 0, or its name).",
+)
 @click.option("--plot", is_flag=True, help="Also draw a reliability diagram in the terminal.")
 @click.option("--signatures", is_flag=True, help="Print how to reproduce each number.")
 @click.option("--as", "library", metavar="LIBRARY", help="The numbers that another library gives.")
@@ -67,6 +72,7 @@ def evaluate(
     calibrator: str | None,
     ood: str | None,
     sets: str | None,
+    background: str | None,
     plot: bool,
     signatures: bool,
     library: str | None,
@@ -88,6 +94,7 @@ def evaluate(
     from calibtool.cli import output as out
     from calibtool.cli.sets import report_on
     from calibtool.errors import NoScoresError
+    from calibtool.metrics.resolve import beside_background
     from calibtool.metrics.spec import parse_list
 
     if sets:
@@ -111,6 +118,8 @@ def evaluate(
             text = _conventions(source, library, format_, out.terminal(output), progress, options)
         out.emit(text, output)
         return
+    if background is not None:
+        specs = beside_background(specs, source, background)
     if by:
         out.emit(_sliced(source, by, specs, fitted, format_, output, options), output)
         return

@@ -29,7 +29,7 @@ def command(name: str) -> click.Command:
     help="html, a page that is one file, or md, for pull requests and model cards; by default that "
     "of the output's suffix.",
 )
-@click.option("--metrics", default="default", metavar="LIST", help="As for `evaluate`.")
+@click.option("--metrics", metavar="LIST", help="As for `evaluate`.")
 @click.option(
     "--calibrator",
     type=Input(),
@@ -77,7 +77,7 @@ def report(
     files: tuple[str, ...],
     output: str | None,
     format_: str | None,
-    metrics: str,
+    metrics: str | None,
     calibrator: str | None,
     select: str | None,
     by: tuple[str, ...],
@@ -116,9 +116,11 @@ def report(
         require_writable(output)
     if threshold is not None and not clinical:
         raise UsageError("--threshold goes with --clinical")
-    specs = parse_list(metrics)
-    fitted = load_calibrator(calibrator) if calibrator else None
     choice = shared.choice(options)
+    levels = choice.ordinal and not choice.cut_points
+    default = "ordinal" if levels else "default"
+    specs = parse_list(default if metrics is None else metrics)
+    fitted = load_calibrator(calibrator) if calibrator else None
     columns = fitted.columns if fitted is not None else ()
     sources = [shared.opened(file, choice, columns) for file in files]
     with out.progress() as progress:

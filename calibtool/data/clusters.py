@@ -13,6 +13,8 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from calibtool.data.predictions import Predictions
+
 # Fewest clusters that can be resampled. With fewer, intervals do not have their coverage
 # (measured in benchmarks/clusters.py).
 FEWEST = 30
@@ -43,6 +45,16 @@ def clusters(predictions: Any, column: str, fewest: int = FEWEST) -> Array:
             f"{place}: {count} clusters are too few for intervals with their stated coverage; "
             f"at least {fewest} are needed, or use --ci none"
         )
+    return numbers.astype(np.int64)
+
+
+def units(predictions: Predictions) -> Array | None:
+    """Return the number of the row of the file that holds each prediction, (N,) int64, where rows
+    hold several; None otherwise."""
+    unit = predictions.unit
+    if unit is None or unit.column not in predictions.extra:
+        return None
+    _, numbers = np.unique(predictions.extra[unit.column], return_inverse=True)
     return numbers.astype(np.int64)
 
 

@@ -12,14 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibtool.data.files.soft_labels import ROW
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Variant
+from calibtool.data.unit import Unit, unit_of
 from calibtool.data.validation import texts
 from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
 IDS = ("id", "ids", "row_id", "sample_id", "example_id", "uid")  # names of id columns
+LISTED = 5  # most names in a message
+_KEY = "row and part"  # of one prediction of a row that has several, in messages too
 _ROW = "calibtool:row"  # column of row numbers; no file has a column of this name
 _WEIGHT_TOLERANCE = 1e-6  # relative: weights that were saved as float32 in one file agree to 6e-8
 
@@ -63,19 +67,87 @@ def match(files: Sequence[Readable], *, id_: str | None = None) -> Matched:
     >>> matched.by, len(matched.systems)
     ('order', 2)
     """
-    column = id_ or _common_id(files)
-    loaded = [_load(file, column) for file in files]
+    units = [unit_of(file) for file in files]
+    parts = _parts(units[0])
+    if not all(isinstance(file, Source) or {*parts} <= _columns(file) for file in files):
+        parts = ()  # predictions in memory that were loaded without them
+    # positions of an image have no name, by which they could be found in another order
+    column = id_ or (None if units[0] and not parts else _common_id(files))
+    _require_one_unit(files, units, id_ if not parts else None)
+    loaded = [_keyed(_load(file, column, parts), column, parts) for file in files]
     first = loaded[0]
     ordered = [first]
     for other in loaded[1:]:
         _require_alike(first, other)
-        if column:
+        if parts:
+            if len(parts) > 1:
+                _require_same_parts(first, other, parts[1])
+            other = other.take(_places(first, other, _KEY))  # noqa: PLW2901
+        elif column:
             other = other.take(_places(first, other, column))  # noqa: PLW2901
         _require_same_rows(first, other, column)
         ordered.append(replace(other, weights=first.weights))
     numbered = replace(first, extra={**first.extra, _ROW: np.arange(first.rows)})
     variants = tuple(_variant(file) for file in ordered)
     return Matched(numbered, variants, tuple(ordered), f"id {column!r}" if column else "order")
+
+
+def _parts(unit: Unit | None) -> tuple[str, ...]:
+    """Return the columns that tell the predictions of a row of the file apart, the one that numbers
+    the rows first; () for files of one prediction per row, and for positions, which have no names.
+
+    The outcomes of a soft label are told apart by their labels.
+    """
+    if unit is None or not (unit.part or unit.column == ROW):
+        return ()
+    return unit.columns
+
+
+def _require_one_unit(
+    files: Sequence[Readable], units: Sequence[Unit | None], id_: str | None
+) -> None:
+    """Check that all files hold as many predictions per row, and no id of rows is asked for whose
+    predictions have no names."""
+    first = units[0]
+    for file, unit in zip(files, units, strict=True):
+        if (unit and unit.column) != (first and first.column):
+            texts_ = " and ".join(one.text if one else "one per row" for one in (unit, first))
+            raise InputError(
+                f"{file.source} and {files[0].source} hold predictions of different kinds: {texts_}"
+            )
+    if first and id_:
+        raise InputError(
+            f"{files[0].source}: {first.text} are matched by their order, not by {id_!r}: leave "
+            "out --id"
+        )
+
+
+def _keyed(predictions: Predictions, column: str | None, parts: Sequence[str]) -> Predictions:
+    """Return the predictions with one id for each in `extra`, of an id of its row and the name of
+    its part, where rows have several."""
+    if not parts:
+        return predictions
+    rows = np.asarray(predictions.extra[column or parts[0]]).astype(str)
+    told = predictions.extra[parts[1]] if len(parts) > 1 else predictions.labels
+    names = np.asarray(told).astype(str)
+    keys = np.char.add(np.char.add(rows, ", "), names)
+    return replace(predictions, extra={**predictions.extra, _KEY: keys})
+
+
+def _require_same_parts(first: Predictions, other: Predictions, part: str) -> None:
+    """Check that rows have predictions of the same names, in whatever order."""
+    ours, theirs = ({*np.unique(file.extra[part]).tolist()} for file in (first, other))
+    if ours == theirs:
+        return
+    lists = (
+        f"only {file.source} has {', '.join(sorted(names)[:LISTED])}"
+        for file, names in ((first, ours - theirs), (other, theirs - ours))
+        if names
+    )
+    raise InputError(
+        f"{other.source} and {first.source} have other {part}s: {'; '.join(lists)}; only "
+        f"predictions of the same {part}s can be paired"
+    )
 
 
 def _variant(file: Predictions) -> Variant:
@@ -107,10 +179,10 @@ def _columns(file: Readable) -> set[str]:
     return set(getattr(file, "extra", {}))
 
 
-def _load(file: Readable, column: str | None) -> Predictions:
+def _load(file: Readable, column: str | None, parts: Sequence[str]) -> Predictions:
     """Return all rows in memory, with the id column. Raises InputError if it is not there."""
-    if column and isinstance(file, Source):
-        file = file.also([column])
+    if isinstance(file, Source):
+        file = file.also([*([column] if column else []), *parts])
     predictions = file.load()
     if column and column not in predictions.extra:
         raise InputError(f"{predictions.source}: there is no column {column!r} to match rows by")
@@ -177,8 +249,9 @@ def _require_same_rows(first: Predictions, other: Predictions, column: str | Non
     pair = f"{other.source} and {first.source}"
     matched = f"rows matched by {column or 'their order'}"
     if other.rows != first.rows:
+        what = "predictions" if first.unit else "rows"
         raise InputError(
-            f"{pair} have {other.rows:,} and {first.rows:,} rows; only predictions on the same "
+            f"{pair} have {other.rows:,} and {first.rows:,} {what}; only predictions on the same "
             "rows can be paired"
         )
     if first.labels is None and first.correct is not None and not column:
@@ -207,6 +280,11 @@ def _require_same_rows(first: Predictions, other: Predictions, column: str | Non
     differ = ~np.isclose(first.weights, other.weights, rtol=_WEIGHT_TOLERANCE)
     if differ.any():
         row = int(np.argmax(differ))
+        if first.unit and _parts(first.unit) == (ROW,):
+            raise InputError(
+                f"{pair}: their soft labels differ; only predictions on the same rows can be "
+                f"paired, which an id column tells ({', '.join(IDS)})"
+            )
         raise InputError(
             f"{pair}: weights differ in {int(differ.sum()):,} rows ({matched}), the first in "
             f"{row_name(row)}; paired rows must have the same weight"

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibtool.data.unit import Unit
+from calibtool.data.unit import LEVELS, Unit, unit_text
 from calibtool.data.validation import (
     Origin,
     are_unit_column,
@@ -61,6 +61,7 @@ class Predictions(Shown):
         notes: sentences on what was read, and on what was left out of it.
         unit: the rows of the file, where each holds several of these predictions; `extra` has its
             column.
+        levels: whether the user said that the classes are levels, in their order.
     """
 
     kind: Kind
@@ -73,6 +74,7 @@ class Predictions(Shown):
     extra: Mapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unit: Unit | None = None
+    levels: bool = False
 
     @classmethod
     def from_logits(
@@ -289,7 +291,8 @@ class DataInfo:
         kind: what the values were; "correct" where rows were right or wrong, and no more.
         weighted: whether rows had weights.
         filter: the condition on the rows, as written by the user; "" for all.
-        unit: the predictions of a row of the file, where it has several ("5 labels per row").
+        unit: the predictions of a row of the file, where it has several ("5 labels per row");
+            "levels" where the classes are levels.
     """
 
     source: str
@@ -309,15 +312,16 @@ class DataInfo:
             rows.classes,
             rows.kind,
             rows.weights is not None,
-            unit=rows.unit.text if rows.unit else "",
+            unit=unit_text(rows),
         )
 
     def describe(self) -> str:
         """Return the description in one line."""
-        classes = f"{self.classes:,} classes, " if self.classes else ""
+        what = LEVELS if self.unit == LEVELS else "classes"
+        classes = f"{self.classes:,} {what}, " if self.classes else ""
         weighted = ", weighted" if self.weighted else ""
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        if self.unit:
+        if self.unit and self.unit != LEVELS:
             rows = f"{self.rows:,} predictions ({self.unit})"
         where = f" where {self.filter}" if self.filter else ""
         return f"{self.source}{where}: {rows}, {classes}{KIND_NAMES[self.kind]}{weighted}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+LEVELS = "levels"  # the kind of predictions whose classes are in order
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -17,12 +19,14 @@ class Unit:
         part: the column that names the prediction in its row ("label"), or "".
         text: the predictions of a row in words: "5 labels per row", "images of 32 x 32".
         unlabelled: what predictions without a label are called, in the plural.
+        per: the predictions in a row.
     """
 
     column: str
     part: str
     text: str
     unlabelled: str
+    per: int
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -38,6 +42,9 @@ def unit_of(data: Any) -> Unit | None:
 
 
 def unit_text(data: Any) -> str:
-    """Return the predictions of a row of the file in words, where it has several; otherwise ""."""
+    """Return the kind of predictions in words: those of a row of the file, where it has several, or
+    LEVELS; "" for plain ones."""
     unit = unit_of(data)
-    return unit.text if unit else ""
+    ordinal = getattr(getattr(data, "choice", None), "ordinal", False)
+    levels = ordinal or getattr(data, "levels", False)
+    return unit.text if unit else LEVELS * bool(levels)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Kind, Predictions
 from calibtool.data.readable import Readable, Variant
 from calibtool.data.rows import to_probs
+from calibtool.data.unit import Unit, unit_of
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
@@ -223,6 +225,21 @@ class _OneColumn:
     def rows(self) -> int:
         """The number of rows."""
         return self.predictions.rows
+
+    @property
+    def unit(self) -> Unit | None:
+        """The rows of the file, where each holds several of the predictions."""
+        return unit_of(self.predictions)
+
+    @property
+    def extra(self) -> Mapping[str, Array]:
+        """The column that numbers those rows, by which predictions are resampled."""
+        if self.unit is None:
+            return {}
+        column = self.unit.column
+        if isinstance(self.predictions, Source):
+            return {column: self.predictions.also([column]).column(column)}
+        return {column: self.predictions.load().extra[column]}
 
     def blocks(self, rows: int) -> Iterator[Predictions]:
         """Yield the predictions in blocks; shorter ones for many classes, to bound the memory."""

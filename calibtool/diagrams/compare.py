@@ -142,7 +142,7 @@ def _rows_of(other: Predictions, block: Predictions) -> Predictions:
 
 def _replicates(results: RowResults, problem: RowProblems, smooth: Smooth, gap: Array) -> Array:
     """Return replicates of a gap, (R, M), by the draws that both models share."""
-    draws = results.settings.draws
+    draws = results.band_draws
     if draws is None:
         return np.full((1, len(gap)), np.nan)
     (cells,) = problem.bootstrapped(draws, results.settings.threads, silent)

@@ -297,7 +297,9 @@ def _panel(
         place = marks.corner_place(lines, _taken(curves, scale), wide, style)
         if place == "above":  # wide enough for two numbers per line
             *estimates, last, mean_score, mean_outcome, rows = lines
-            lines = [*estimates, f"{last}; {rows}", f"{mean_score}, {mean_outcome}"]
+            fits = 0.56 * style.text * len(f"{last}; {rows}") / 72 <= wide  # as `corner_place` does
+            pair = [f"{last}; {rows}"] if fits else [last, rows]
+            lines = [*estimates, *pair, f"{mean_score}, {mean_outcome}"]
         marks.corner(axes, style, lines, place)
     else:
         marks.key(axes, style, handles, _labels(curves))

@@ -131,7 +131,7 @@ def _bootstrapped(
 ) -> tuple[Array, Array]:
     """Return percentiles of each bin's mean outcome, (M,), over the replicates with rows in
     the bin."""
-    draws = results.settings.draws
+    draws = results.band_draws
     unknown = np.full(len(edges), np.nan)
     if draws is None:
         return unknown, unknown
@@ -261,7 +261,7 @@ def _bands(
 ) -> dict[str, Array]:
     """Return the ends of both bands: percentiles of a curve under confidence (the bootstrap, or
     outcomes drawn by `rate`) and under consistency (outcomes drawn by the scores)."""
-    draws, threads, level = results.settings.draws, results.settings.threads, results.settings.level
+    draws, threads, level = results.band_draws, results.settings.threads, results.settings.level
     if draws is None:
         unknown = np.full(len(seen), np.nan)
         return dict.fromkeys(("low", "high", "least", "most"), unknown)

@@ -112,7 +112,7 @@ def compute(
 
 def of_variant(results: Results, number: int, label: str) -> Risk:
     """Return the curve of one of several variants, with its band."""
-    problems, draws = results.problems(number, "top"), results.settings.draws
+    problems, draws = results.problems(number, "top"), results.band_draws
     exact = problems.exact(0)
     cells = exact if len(exact.at) <= FINE else exact.pool(equal_mass(exact, bins=FINE))
     risk = _risk(cells)

@@ -105,8 +105,8 @@ def of_bins(
     together: Together,
 ) -> Apart | None:
     """Return how far the gaps of a binned error are apart."""
-    if spec.norm not in _PLAIN or not all(edges):
-        return None
+    if spec.norm not in _PLAIN or not all(edges) or spec.without is not None:
+        return None  # of all classes but one no bound is known
     plain, norm = _PLAIN[spec.norm]
     if spec.view == "class":
         if not spec.one_edge_for_all:

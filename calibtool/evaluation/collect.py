@@ -84,7 +84,7 @@ def collect(
             reduced[k].append(part)
         start += len(parts[0][0].rows.confidence)
     if draws is not None and draws.grouped:
-        lows = [None if low is None else _of_units(low, draws) for low in lows]
+        lows = [None if low is None else of_units(low, draws) for low in lows]
     joined = [_joined(parts, low, draws) for parts, low in zip(reduced, lows, strict=True)]
     return [
         replace(one, sample=_concatenated(sample)) if sample else one
@@ -160,7 +160,7 @@ def resample(
     for done, part in enumerate(ordered(work, slices, threads), start=1):
         total = total + part
         tick(done / len(slices))
-    sums = _of_units(np.asarray(total), draws) if draws.grouped else np.asarray(total)
+    sums = of_units(np.asarray(total), draws) if draws.grouped else np.asarray(total)
     return sums[sums[:, 0] > 0]  # with a few rows, a replicate may draw none of them
 
 
@@ -190,7 +190,7 @@ def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Ar
     return lows
 
 
-def _of_units(sums: Array, draws: Draws) -> Array:
+def of_units(sums: Array, draws: Draws) -> Array:
     """Return the sums by replicate, (R, C), from those by unit."""
     grid = on_grid(sums, UNITS)
     return np.concatenate([draws.unit_weights(group).T @ grid for group in draws.groups])

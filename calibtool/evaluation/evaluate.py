@@ -37,6 +37,7 @@ from calibtool.evaluation.results import Results, bias_of, digest_of
 from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
 from calibtool.intervals.difference import Discordant
+from calibtool.intervals.shares import design_effects
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
@@ -89,14 +90,19 @@ class RowResults(Results):
 
     def binned(self, variant: int, edges: Array) -> tuple[Cells, Array]:
         """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
-        weights in each bin."""
+        weights in each bin, as many times as clusters of rows make its mean outcome vary more."""
         rows = self.collected[variant].rows
         score, outcome = rows.view(self.view)
         bins = locate(score, edges)
         cells = Cells.binned(score, outcome, edges, rows.weights, bins)
-        if rows.weights is None:
-            return cells, cells.n
-        return cells, np.bincount(bins, rows.weights**2, len(edges))
+        squares = cells.n
+        if rows.weights is not None:
+            squares = np.bincount(bins, rows.weights**2, len(edges))
+        cluster = None if self.settings.draws is None else self.settings.draws.cluster
+        if cluster is not None:
+            of_bins = design_effects(bins, outcome, rows.weights, cluster, len(edges))
+            squares = squares * of_bins
+        return cells, squares
 
     def digest(self, variant: int) -> str:
         """Return a digest of a variant's confidences, whether each is right, and the weights."""
@@ -172,7 +178,7 @@ def evaluate_rows(request: Request) -> RowResults:
     predictions = request.predictions
     cluster, no_intervals = request.clusters
     if no_intervals:
-        request = replace(request, resampling=replace(request.resampling, ci="none"))
+        request = request.without_intervals
     settings = request.settings(predictions.rows, cluster)
     collected = _collect(request, settings)
     others = _reduce_ood(request)

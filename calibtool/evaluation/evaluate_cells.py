@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+
+from calibtool.data.clusters import FEWEST
+from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo
 from calibtool.data.unit import unit_text
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.cell_problems import CellProblems
 from calibtool.evaluation.cell_scores import kept
 from calibtool.evaluation.from_cells import measure_cells, resolution
+from calibtool.evaluation.from_units import UnitIntervals, draws_of_units
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.notices import (
     NO_WEIGHT,
@@ -21,15 +26,17 @@ from calibtool.evaluation.notices import (
     without_interval,
 )
 from calibtool.evaluation.pairs import SHARES
-from calibtool.evaluation.request import Request
+from calibtool.evaluation.request import UNIT_ROWS, Request, too_few_units
 from calibtool.evaluation.resampling import FEW_ROWS
 from calibtool.evaluation.results import KEPT, Results
 from calibtool.intervals.difference import Discordant
+from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.grid import named
 from calibtool.streaming.layout import layout_for
-from calibtool.streaming.passes import max_rows, summarize
+from calibtool.streaming.passes import SummaryTask, max_rows, summarize_by_unit
 from calibtool.streaming.summary import DataShape, Summary
+from calibtool.streaming.unit_sums import UnitColumns, UnitSums
 from calibtool.types import Array
 
 # Tables show four decimals: a metric that moves by less when cells are twice as wide is printed
@@ -61,6 +68,13 @@ class CellResults(Results):
         """Files that could not be read and were left out, with the reason."""
         return self.summaries[0].skipped
 
+    @property
+    def band_draws(self) -> Draws | None:
+        """The draws of the bands of curves; None where rows are clustered, of which cells know
+        nothing."""
+        draws = self.settings.draws
+        return None if draws is None or draws.cluster is not None else draws
+
     def problems(self, variant: int = 0, view: str = "") -> CellProblems:
         """Return the binary problems of a variant, by default in `view`."""
         return CellProblems(self.summaries[variant], view or self.view)
@@ -77,6 +91,8 @@ class CellResults(Results):
         """Return how many rows differ between two variants in what a metric is the share of, by the
         sums of the pass, which pairs every variant with the first."""
         spec, summary = self.specs[number], self.summaries[variant]
+        if self.settings.draws is not None and self.settings.draws.cluster is not None:
+            return None
         sums = summary.sums.get(f"pair/{spec.name}")
         if sums is None or spec.metric.name not in SHARES or since or summary.weighted:
             return None
@@ -105,7 +121,25 @@ class CellResults(Results):
                 if infinite is not None and infinite.high[0] > 0:
                     yield infinite_nll(spec, int(infinite.high[0]), when)
         yield from without_interval(self.specs, self.measured[0])
+        yield from self._not_by_unit()
         yield from self._imprecise()
+
+    def _not_by_unit(self) -> Iterator[str]:
+        """Yield the metrics that sums by unit give no interval of."""
+        draws = self.settings.draws
+        if draws is None or draws.cluster is None:
+            return
+        pairs = zip(self.specs, self.measured[0], strict=True)
+        names = [
+            spec.name
+            for spec, one in pairs
+            if one.value is not None and np.isfinite(one.value) and one.replicates is None
+        ]
+        if names:
+            yield (
+                f"no interval for {', '.join(names)}: beyond {UNIT_ROWS:,} predictions only "
+                "metrics that are sums over them, or over fixed bins, have one"
+            )
 
     def _imprecise(self) -> Iterator[str]:
         """Yield the metrics that cells determine less precisely than tables show them."""
@@ -130,14 +164,13 @@ def evaluate_cells(request: Request) -> CellResults:
 
     Raises InputError, UsageError.
     """
-    predictions = request.predictions
-    no_intervals = ""
-    unit = request.unit
-    if unit is not None and request.resampling.ci != "none":
-        request = replace(request, resampling=replace(request.resampling, ci="none"))
-        how = f"--cluster {unit.column} resamples them, at some 250 bytes of memory per prediction"
-        no_intervals = f"no intervals for so many {unit.text}; {how}"
+    predictions, wanted = request.predictions, request
+    draws = draws_of_units(request)
+    if request.unit is not None:  # predictions of a row of the file are not independent
+        request = request.without_intervals
     settings = request.settings(max_rows(predictions), of_cells=True)
+    units: list[UnitSums] = []
+    columns = None
     if isinstance(predictions, Summary):
         if request.paired or request.variants[0].title:
             raise UsageError(
@@ -146,7 +179,7 @@ def evaluate_cells(request: Request) -> CellResults:
             )
         summaries = [predictions]
     else:
-        summaries = _summarize(request, settings)
+        summaries, units, columns = _summarize(request, settings, draws)
     first = summaries[0]
     if first.weighted and first.has(request.view) and not first.cells(request.view).total:
         raise InputError(f"{first.source}: {NO_WEIGHT}")
@@ -155,6 +188,17 @@ def evaluate_cells(request: Request) -> CellResults:
         settings = replace(settings, draws=None)
     view = request.view if request.bias else None
     measured, bias = measure_cells(request.specs, summaries, settings, view)
+    no_intervals = _why_no_units(wanted, units, max_rows(predictions))
+    if columns is not None and draws is not None and not no_intervals:
+        settings = replace(settings, resampling=wanted.resampling, draws=draws, of_cells=False)
+        every = [
+            UnitIntervals(summary, columns, sums, settings)
+            for summary, sums in zip(summaries, units, strict=True)
+        ]
+        measured = [
+            one.measure(request.specs, row) for one, row in zip(every, measured, strict=True)
+        ]
+        bias = every[0].bias(bias, request.view)
     return CellResults(
         request.specs,
         request.variants,
@@ -177,8 +221,28 @@ def evaluate_cells(request: Request) -> CellResults:
     )
 
 
-def _summarize(request: Request, settings: Settings) -> list[Summary]:
-    """Read the rows once, and return the summary of each variant.
+def _why_no_units(request: Request, units: Sequence[UnitSums], predictions: int) -> str:
+    """Return why the rows of the file, of several predictions each, cannot be resampled; "" if they
+    can be, or need not. `predictions` is the number of them."""
+    unit = request.unit
+    if unit is None or request.resampling.ci == "none":
+        return ""
+    count = -(-predictions // unit.per)
+    if not units and count < FEWEST:
+        return too_few_units(unit, count)
+    if not units:
+        how = f"--cluster {unit.column} resamples them"
+        memory = "at some 250 bytes of memory per prediction"
+        return f"no intervals for so many {unit.text}; {how}, {memory}"
+    seen = int(np.count_nonzero(units[0].sums[:, 0]))
+    return too_few_units(unit, seen) if seen < FEWEST else ""
+
+
+def _summarize(
+    request: Request, settings: Settings, draws: Draws | None
+) -> tuple[list[Summary], list[UnitSums], UnitColumns | None]:
+    """Read the rows once, and return the summary of each variant, and its sums by unit with their
+    columns if units are drawn.
 
     Besides what the metrics need, the summaries keep the request's view and the edges of the bins
     that a report keeps.
@@ -191,10 +255,19 @@ def _summarize(request: Request, settings: Settings) -> list[Summary]:
         views=tuple(sorted({*layout.views, request.view})),
         edges=tuple(sorted({*layout.edges, *named(KEPT)})),
     )
-    return summarize(
+    columns = None
+    if draws is not None and request.unit is not None:
+        column = request.unit.column
+        unit = draws.units(0, draws.rows)
+        columns = UnitColumns.of(
+            request.specs, layout.scores, column, unit, predictions.classes, request.view
+        )
+        if isinstance(predictions, Source):
+            predictions = predictions.also([column])
+    summaries, units = summarize_by_unit(
         predictions,
-        layout,
-        request.applied,
+        SummaryTask(layout, tuple(request.applied), columns),
         threads=settings.threads,
         progress=settings.progress,
     )
+    return summaries, units, columns

@@ -54,7 +54,7 @@ class ProfileErrors:
         self.seen, self.gap, self.mass, self.rows = seen, gap, mass, rows
         self.settings, self.count, self.null = settings, count, null
         self._inversion: Inversion | None = None
-        self._own: dict[str, Inverted] = {}
+        self._own: dict[tuple[str, int | None], Inverted] = {}
 
     def measure(
         self, spec: Spec, value: float | None = None, edges: Sequence[Array] = ()
@@ -94,7 +94,7 @@ class ProfileErrors:
 
     def _of(self, spec: Spec, *, band: bool = True) -> Inverted:
         """Return the interval of an error by itself."""
-        key = spec.norm or spec.name
+        key = spec.norm or spec.name, spec.without
         if key not in self._own:
             own = self.inversion.of(
                 self._norm(spec),
@@ -104,7 +104,7 @@ class ProfileErrors:
             )
             if spec.norm in (*NORMS_OF_ALL, ""):
                 drift = self._drift
-                reach = self._shift if drift is None else drift.largest
+                reach = self._shift(spec) if drift is None else drift.largest
                 own = own._replace(high=max(own.high, reach), drift=drift)
             self._own[key] = own
         return self._own[key]
@@ -126,11 +126,14 @@ class ProfileErrors:
         gap, mass, score, count = self._shiftable
         if not np.isclose(mass.sum(), 1):
             return None
+        if self._clustered:
+            drawn = self.gap[:, 1] if self.inversion.twins else self.gap
+            mean = drawn.reshape(len(drawn), -1).sum(axis=1, dtype=np.float64)
+            count = count / shift.design_effect(mean, gap, mass, score, count)
         return shift.ends(score.ravel(), count.ravel(), float(gap.sum()), self.settings.level)
 
-    @cached_property
-    def _shift(self) -> float:
-        """The largest shift of several classes that the mean gaps do not refute.
+    def _shift(self, spec: Spec) -> float:
+        """Return the largest shift of several classes that the mean gaps do not refute.
 
         Shifts of several are seldom as large as those of each at once; but where few rows are
         expected to surprise, each class counts.
@@ -141,7 +144,8 @@ class ProfileErrors:
             return 0.0
         share = np.maximum(mass.sum(axis=-1), 1e-300)  # of the rows that a threshold leaves
         classes = zip(score, count, gap.sum(axis=-1) / share, strict=True)
-        return float(np.mean([shift.largest(s, n, float(g), level) for s, n, g in classes]))
+        shifts = [shift.largest(s, n, float(g), level) for s, n, g in classes]
+        return float(np.mean(shifts if spec.without is None else np.delete(shifts, spec.without)))
 
     def _worst(self, spec: Spec) -> Inverted:
         """Return the interval of the largest gap, whose ends are those of single bins.
@@ -169,7 +173,7 @@ class ProfileErrors:
             assert draws is not None
             profile = (seen.gap, seen.mass, np.asarray(seen.score), self.gap, self.mass)
             count = seen.mass * self.rows if self.count is None else self.count()
-            if draws.cluster is not None:
+            if self._clustered:
                 count = count / inversion.design_effect(*profile, count)
             self._inversion = Inversion(
                 *profile,
@@ -180,6 +184,11 @@ class ProfileErrors:
                 null=self.null,
             )
         return self._inversion
+
+    @property
+    def _clustered(self) -> bool:
+        """Whether clusters of rows are resampled."""
+        return self.settings.draws is not None and self.settings.draws.cluster is not None
 
     def _norm(self, spec: Spec, *, truth: bool = False) -> Callable[[Array, Array], Array]:
         def norm(gap: Array, mass: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from calibtool.data.clusters import FEWEST, clusters
@@ -48,6 +48,14 @@ def one_score_view(view: str, predictions: Readable) -> str:
         shape = f"{predictions.classes} classes" if predictions.classes else "confidences alone"
         raise UsageError(f"{predictions.source}: --view positive needs two classes (got {shape})")
     return view
+
+
+def too_few_units(unit: Unit, count: int) -> str:
+    """Return why so few rows of several predictions each cannot be resampled."""
+    return (
+        f"no intervals: {unit.text}, and {count:,} {unit.column}s are too few to be resampled; at "
+        f"least {FEWEST} are needed"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,10 +149,12 @@ class Request:
             return None, ""
         if count >= FEWEST:
             return numbers, ""
-        return None, (
-            f"no intervals: {self.unit.text}, and {count:,} {self.unit.column}s are too few to be "
-            f"resampled; at least {FEWEST} are needed"
-        )
+        return None, too_few_units(self.unit, count)
+
+    @property
+    def without_intervals(self) -> Request:
+        """The same request without intervals."""
+        return replace(self, resampling=replace(self.resampling, ci="none"))
 
     @property
     def applied(self) -> list[Apply]:

@@ -20,6 +20,7 @@ from calibtool.evaluation.notices import other_names
 from calibtool.evaluation.resampling import FEW_RESAMPLES
 from calibtool.intervals import bootstrap, difference, unseen
 from calibtool.intervals.difference import Discordant
+from calibtool.intervals.draws import Draws
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.spec import Spec, parse
@@ -65,6 +66,11 @@ class Results:
     def level(self) -> float | None:
         """Confidence level of the intervals; None where there are none."""
         return None if self.settings.draws is None else self.settings.level
+
+    @property
+    def band_draws(self) -> Draws | None:
+        """The draws of the bands of curves; None where there are none."""
+        return self.settings.draws
 
     def estimates(self, variant: int = 0) -> tuple[Estimate, ...]:
         """Return every metric of a variant, with its interval."""

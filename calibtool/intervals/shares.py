@@ -25,6 +25,41 @@ def clopper_pearson(rate: Array, rows: Array, level: float) -> tuple[Array, Arra
     return lower(hits, rows, tail), upper(hits, rows, tail)
 
 
+def design_effects(
+    where: Array, outcome: Array, weights: Array | None, cluster: Array, size: int
+) -> Array:
+    """Return how many times as much the mean outcome of each group varies as that of independent
+    rows would, (size,), at least 1 (Kish 1965).
+
+    The exact interval of the rows divided by it is that of Korn & Graubard 1998. Groups whose
+    outcomes are all equal show none, and get that of all groups together.
+
+    Args:
+        where: (N,) the group of each row.
+        outcome: (N,) 0 or 1.
+        weights: (N,), or None.
+        cluster: (N,) the number of each row's cluster.
+        size: the number of groups.
+
+    >>> where, outcome = np.zeros(6, int), np.array([1, 1, 1, 0, 0, 0])
+    >>> design_effects(where, outcome, None, np.array([0, 0, 0, 1, 1, 1]), 1)
+    array([3.])
+    """
+    weight = np.ones(len(where)) if weights is None else weights
+    mass = np.bincount(where, weight, size)
+    rate = np.bincount(where, weight * outcome, size) / np.where(mass > 0, mass, 1)
+    residual = weight * (outcome - rate[where])
+    _, numbers = np.unique(cluster * size + where, return_inverse=True)
+    totals = np.bincount(numbers, residual) ** 2
+    of_cluster = np.zeros(len(totals), np.int64)
+    of_cluster[numbers] = where
+    together, alone = np.bincount(of_cluster, totals, size), np.bincount(where, residual**2, size)
+    whole = float(together.sum() / alone.sum()) if alone.sum() > 0 else 1.0
+    varies = alone > 1e-9 * np.maximum(mass, 1)  # beyond rounding
+    each = np.divide(together, alone, out=np.full(size, whole), where=varies)
+    return np.asarray(np.maximum(each, 1))
+
+
 def lower(hits: Array, rows: Array, tail: float) -> Array:
     """Return the lower Clopper-Pearson bound of rates, (M,), whose error rate is `tail`."""
     from scipy.special import betaincinv

@@ -133,6 +133,29 @@ def of_odds(score: Array, rows: Array, outcome: Array, level: float) -> list[Arr
     return [rates(-down), rates(up)]
 
 
+def design_effect(drawn: Array, gap: Array, mass: Array, score: Array, rows: Array) -> float:
+    """Return how many times as much the mean gap varies as that of independent outcomes would.
+
+    Rows of a cluster lie in many cells and move all their gaps together, so that the mean gap may
+    vary many times more than the single gaps suggest, however many rows those are worth.
+
+    Args:
+        drawn: (R,) replicates of the mean gap, of whole clusters.
+        gap, mass: (...) mean outcome - mean score of each cell times its mass, and its mass.
+        score, rows: (...) its mean score, and its number of independent rows.
+
+    >>> ones = np.ones(1)
+    >>> alone = np.array([-0.05, 0.05])  # as much as of 100 rows
+    >>> round(design_effect(alone, 0 * ones, ones, ones / 2, 100 * ones), 2)
+    1.0
+    """
+    rate = np.clip(score + gap / np.where(mass > 0, mass, 1), 0, 1)
+    alone = float((rows * rate * (1 - rate)).sum()) / float(rows.sum()) ** 2
+    if not (alone > 0 and drawn.any()):
+        return 1.0
+    return max(float(drawn.var()) / alone, 1e-3)  # replicates of which none differs say nothing
+
+
 def _as_far(observed: float, mean: float, variance: float, *, above: bool) -> float:
     """Return the probability that a count of this mean and variance is at most (or, if `above`, at
     least) the observed one.

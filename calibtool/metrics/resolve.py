@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
-from calibtool.metrics.kinds import Score
+from calibtool.metrics.kinds import BinnedError, Score
 from calibtool.metrics.spec import ONE_SCORE, Spec, parse, split_options
 
 
@@ -54,6 +54,48 @@ def in_view(spec: Spec, view: str) -> Spec:
     return parse(f"{spec.metric.name}({','.join([f'view={view}', *options])})")
 
 
+def beside_background(specs: Iterable[Spec], predictions: Readable, background: str) -> list[Spec]:
+    """Return the specs with each mean over classes followed by the one without the background.
+
+    Args:
+        specs: metrics; class-wise ECE is added where none of them is a binned mean over classes.
+        predictions: whose classes they are.
+        background: the number of a class, or its name.
+
+    Raises UsageError for a class that there is not.
+    """
+    names = getattr(predictions, "class_names", None) or ()
+    number = names.index(background) if background in names else None
+    if number is None and background.isdecimal():
+        number = int(background)
+    if number is None or number >= (predictions.classes or 0):
+        known = f"0 to {predictions.classes - 1}" if predictions.classes else "none"
+        known = ", ".join(names[:20]) if names else known
+        raise UsageError(
+            f"{predictions.source}: --background {background!r}: there is no such class; the "
+            f"classes are {known}"
+        )
+    every = list(specs)
+    if not any(_leaves_out(spec) for spec in every):
+        every.append(parse("classwise-ece"))
+    found = []
+    for spec in every:
+        found.append(spec)
+        if _leaves_out(spec) and spec.without is None:
+            found.append(_with_option(spec, f"without={number}"))
+    return found
+
+
+def _leaves_out(spec: Spec) -> bool:
+    """Return whether a metric is a mean over classes that may leave one out."""
+    return isinstance(spec.metric, BinnedError) and spec.view == "class"
+
+
+def _with_option(spec: Spec, option: str) -> Spec:
+    inside = spec.name.removeprefix(spec.metric.name).strip("()")
+    return parse(f"{spec.metric.name}({','.join([*split_options(inside), option])})")
+
+
 def written_out(spec: Spec) -> Spec:
     """Return a resolved spec whose name does not leave the view to the shape of the data."""
     left_open = getattr(spec.metric, "view", "") == "auto" and "view=" not in spec.name
@@ -64,9 +106,15 @@ def resolve_view(spec: Spec, predictions: Readable) -> Spec:
     """Return the spec with a view and a scale that depend on the data replaced by theirs.
 
     The shape of the data decides, never their values: the view must not change from one file to the
-    next. Raises UsageError where the positive view is wanted of more than two classes.
+    next. Raises UsageError where the positive view is wanted of more than two classes, and for a
+    class to be left out that there is not.
     """
     two = predictions.classes == 2
+    if spec.without is not None and not spec.without < (predictions.classes or 0):
+        raise UsageError(
+            f"{predictions.source}: {spec.name}: there is no class {spec.without} "
+            f"(got {predictions.classes or 'no'} classes, numbered from 0)"
+        )
     if spec.view == "positive" and predictions.classes not in (2, None):
         raise UsageError(
             f"{predictions.source}: {spec.name}: the positive view needs two classes "

@@ -69,6 +69,8 @@ class Spec:
             data and are replaced by `resolve_view`.
         profile, norm: of a binned calibration error; "" otherwise.
         options: keyword arguments of the profile rule or of the metric's function.
+        without: the class that the mean over classes of a binned error leaves out, such as the
+            background of images; None for all classes.
         by_default: whether it is measured unasked, so that the shape of the data may choose its
             view, and the name say so.
         alias: the other name by which the metric was asked for, or "".
@@ -80,6 +82,7 @@ class Spec:
     profile: str = ""
     norm: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    without: int | None = None
     by_default: bool = field(default=False, compare=False)
     alias: str = field(default="", compare=False)
 
@@ -139,8 +142,8 @@ class Spec:
     def of_profile(self, profile: Profile, *, truth: bool = False) -> Array:
         """Return the binned error of a profile.
 
-        In the class view, the errors of the classes (the next to last axis) are averaged. In the
-        label view, the bins of all predicted classes are one profile.
+        In the class view, the errors of the classes (the next to last axis) are averaged, but for
+        `without`. In the label view, the bins of all predicted classes are one profile.
 
         Args:
             profile: (..., bins), or (..., classes, bins) in the class and label views.
@@ -152,7 +155,11 @@ class Spec:
             profile = profile.flat()
         norm = ESTIMATES.get(self.norm, self.norm) if truth else self.norm
         per_class = NORMS[norm](profile)
-        return per_class.mean(axis=-1) if self.view == "class" else per_class
+        if self.view != "class":
+            return per_class
+        if self.without is not None:
+            per_class = np.delete(per_class, self.without, axis=-1)
+        return np.asarray(per_class.mean(axis=-1))
 
     def _of_problems(self, profile: Profile) -> Array:
         """Return a `CellMetric` of a profile, (..., problems, bins): the mean over the problems;
@@ -221,6 +228,7 @@ class Spec:
     def signature(self) -> str:
         """Return the metric's part of a number's signature, such as "ece|view:top|bins:15"."""
         options = [f"{key}:{value}" for key, value in self.options.items()]
+        options += [] if self.without is None else [f"without:{self.without}"]
         if not self.view:
             # a Brier score of two classes and one of more differ in what they add up
             return "|".join([self.metric.name, *options]) if "scale" in self.options else self.name
@@ -318,9 +326,20 @@ def _spec(text: str, metric: Metric, raw: dict[str, str]) -> Spec:
         chosen[key] = value
         if value != default:
             shown[key] = value
+    without = _without(text, chosen["view"], raw.pop("without", None))
     options, extra = _options(text, PROFILES[chosen["profile"]], raw)
+    extra |= {} if without is None else {"without": without}
     view, profile, norm = chosen.values()
-    return Spec(_name(metric, shown | extra), metric, view, profile, norm, options)
+    return Spec(_name(metric, shown | extra), metric, view, profile, norm, options, without)
+
+
+def _without(text: str, view: str, value: str | None) -> int | None:
+    """Return the class that the mean over the classes leaves out, or None."""
+    if value is not None and view != "class":
+        raise UsageError(f"{text!r}: without, of the mean over classes, needs view=class")
+    if value is not None and not value.isdecimal():
+        raise UsageError(f"{text!r}: without must be the number of a class, from 0, not {value!r}")
+    return None if value is None else int(value)
 
 
 def _chosen(text: str, key: str, value: str, known: Iterable[str]) -> str:

@@ -136,6 +136,7 @@ def _defaults(metric: Metric) -> dict[str, Any]:
     options = dict(parse(metric.name).options)
     if isinstance(metric, BinnedError):
         options |= {"view": metric.view, "profile": metric.profile, "norm": metric.norm}
+        options |= {"without": "-"} if metric.view == "class" else {}
     if isinstance(metric, CellMetric):
         options["view"] = metric.view
     if isinstance(metric, Score) and metric.of_view:
@@ -232,7 +233,7 @@ def _other_ranges(metric: Metric) -> str:
     usual, texts = parse(metric.name).limits, []
     for option, value in _defaults(metric).items():
         for other in _values(metric, option).split(", "):
-            if not isinstance(value, str) or option == "view":
+            if not isinstance(value, str) or option in ("view", "without"):
                 continue
             spec = parse(f"{metric.name}({option}={other})")
             if spec.limits != usual:
@@ -262,6 +263,8 @@ def _values(metric: Metric, option: str) -> str:
     tables: dict[str, Iterable[str]] = {"profile": PROFILES, "norm": NORMS, "view": VIEWS}
     if option == "view" and isinstance(metric, Score):
         return ", ".join(ONE_SCORE)
+    if option == "without":
+        return "the number of a class, from 0, that the mean leaves out"
     if option in tables:
         return ", ".join(tables[option])
     if option in RANGES:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from calibtool.analysis.slice_search import FoundSlice, SliceSearch
+from calibtool.data.unit import LEVELS
 from calibtool.formatting import changed, percent
 from calibtool.reports.table import Table
 
@@ -69,7 +70,8 @@ def _notes(search: SliceSearch) -> Iterator[str]:
         f"the numbers. The chance of any false slice is at most {percent(1 - search.level)}."
     )
     if search.cluster:
-        yield f"Rows with the same {search.cluster} were treated as correlated."
+        same = "Predictions of" if search.data.unit not in ("", LEVELS) else "Rows with"
+        yield f"{same} the same {search.cluster} were treated as correlated."
     if search.small:
         yield f"Not tried: {search.small:,} slices of too few rows."
     if search.skipped:

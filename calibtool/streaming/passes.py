@@ -20,6 +20,7 @@ from calibtool.streaming.exact import MOST_ROWS, Exact, add_to
 from calibtool.streaming.layout import streams
 from calibtool.streaming.reduce import Reducer, block_rows, shape_of
 from calibtool.streaming.summary import Layout, Summary
+from calibtool.streaming.unit_sums import UnitColumns, UnitSums
 from calibtool.types import Array, Progress, silent
 
 # With more rows, `evaluate` computes from cells and holds no rows. Data-dependent edges of bins are
@@ -35,13 +36,16 @@ class SummaryTask:
     Attributes:
         layout: what the summaries hold.
         variants: what is applied to the rows before they are summed, one function per variant.
+        columns: what is also summed by unit, or None.
     """
 
     layout: Layout
     variants: tuple[Apply, ...] = (unchanged,)
+    columns: UnitColumns | None = None
 
-    def reduce(self, blocks: Iterable[Predictions]) -> list[Summary]:
-        """Return the summaries of blocks none of which is longer than `block_rows`.
+    def reduce(self, blocks: Iterable[Predictions]) -> list[Any]:
+        """Return the summaries of blocks none of which is longer than `block_rows`, followed by
+        the sums by unit of each variant, if there are any.
 
         With two variants, the second summary also holds the moments of the change of each score
         from the first to it: differences row by row, from which paired intervals follow.
@@ -52,14 +56,17 @@ class SummaryTask:
         for piece in pieces:
             applied = [apply(piece) for apply in self.variants]
             if not reducers:
-                reducers = [Reducer(shape_of(rows), self.layout) for rows in applied]
-            scores = [reducer.add(rows) for reducer, rows in zip(reducers, applied, strict=True)]
+                reducers = [Reducer(shape_of(rows), self.layout, self.columns) for rows in applied]
+            # a calibrator does not carry further columns along
+            numbers = None if self.columns is None else piece.extra[self.columns.column]
+            pairs_of = zip(reducers, applied, strict=True)
+            scores = [reducer.add(rows, numbers) for reducer, rows in pairs_of]
             if len(scores) > 1:
                 _add_pairs(pairs, scores[0], scores[1], piece.weights)
         summaries = [reducer.result() for reducer in reducers]
         if pairs:
             summaries[1] = replace(summaries[1], sums=summaries[1].sums | pairs)
-        return summaries
+        return [*summaries, *(reducer.units for reducer in reducers if reducer.units is not None)]
 
     def describe(self) -> dict[str, Any]:
         """Return the layout and the calibrators, for a checkpoint.
@@ -94,11 +101,27 @@ def summarize(
 
     Raises InputError for what is wrong with the data.
     """
-    summaries = reduce_parts(
-        readable, SummaryTask(layout, tuple(variants)), threads=threads, progress=progress
-    )
+    task = SummaryTask(layout, tuple(variants))
+    return summarize_by_unit(readable, task, threads=threads, progress=progress)[0]
+
+
+def summarize_by_unit(
+    readable: Readable,
+    task: SummaryTask,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[list[Summary], list[UnitSums]]:
+    """Return the summary of all rows, and their sums by unit if the task has columns for them, for
+    each variant, in one pass.
+
+    Raises InputError for what is wrong with the data.
+    """
+    sums = reduce_parts(readable, task, threads=threads, progress=progress)
     skipped = readable.skipped if isinstance(readable, Source) else ()
-    return [replace(summary, source=readable.source, skipped=skipped) for summary in summaries]
+    summaries = sums[: len(task.variants)]
+    named = [replace(summary, source=readable.source, skipped=skipped) for summary in summaries]
+    return named, sums[len(task.variants) :]
 
 
 def reduce_parts(

@@ -14,6 +14,7 @@ from calibtool.metrics.spec import parse
 from calibtool.streaming.exact import MOST_ROWS, Exact, add_to, moments, stacked
 from calibtool.streaming.grid import Tally, cell_sums
 from calibtool.streaming.summary import DataShape, Layout, Summary, grid_of, in_bins
+from calibtool.streaming.unit_sums import UnitColumns, UnitSums
 from calibtool.types import Array
 
 # Most rows and values of a block that is read at once. Larger blocks spread the cost of a call over
@@ -28,10 +29,18 @@ def block_rows(classes: int | None) -> int:
 
 
 class Reducer:
-    """Adds up blocks of predictions of one shape."""
+    """Adds up blocks of predictions of one shape.
 
-    def __init__(self, shape: DataShape, layout: Layout) -> None:
+    Attributes:
+        units: the sums by unit of `columns`, if there are any.
+    """
+
+    def __init__(
+        self, shape: DataShape, layout: Layout, columns: UnitColumns | None = None
+    ) -> None:
         self.shape, self.layout, self.rows = shape, layout, 0
+        self.columns = columns
+        self.units: UnitSums | None = None
         self.sums: dict[str, Exact] = {}
         self._tallies: dict[str, Tally] = {}
         # rows of the label view are collected up to MOST_ROWS: a bincount into the cells of all
@@ -50,6 +59,8 @@ class Reducer:
         lowest = None
         if "class" in layout.views and in_bins(shape):
             lowest = (*layout.class_edges, 1.0)[0]
+        if columns is not None and columns.lowest is not None:
+            lowest = columns.lowest if lowest is None else min(lowest, columns.lowest)
         all_probs = "class-grid" in layout.views or ("class" in layout.views and not in_bins(shape))
         self._wanted = Wanted(lowest, frozenset(needs), probs=all_probs and not shape.one_column)
         # a fast path, the common case of a click log: only the column is needed, and is not copied
@@ -58,11 +69,16 @@ class Reducer:
             and shape.kind == "probs"
             and not layout.scores
             and not layout.counts
+            and columns is None
             and set(layout.views) <= {"positive", "class"}
         )
 
-    def add(self, block: Predictions) -> dict[str, Array]:
+    def add(self, block: Predictions, numbers: Array | None = None) -> dict[str, Array]:
         """Add a block of at most MOST_ROWS rows; return the values per row of each score.
+
+        Args:
+            block: the rows.
+            numbers: those of the rows of the file that hold them, where `columns` are summed.
 
         Raises InputError if there are no labels.
         """
@@ -75,7 +91,8 @@ class Reducer:
             assert block.labels is not None
             self._column(block.values[:, 0], block.labels == 1, block.weights)
             return {}
-        reduced = reduce_block(block, self._wanted, lean=True)
+        by_class = self.columns is not None and self.columns.lowest is not None
+        reduced = reduce_block(block, self._wanted, keep=by_class, lean=True)
         rows = reduced.rows
         views = self.layout.views
         if "top" in views:
@@ -98,7 +115,15 @@ class Reducer:
                 self._labels()
         if self.layout.counts:
             self._counts(rows)
-        return self._values(rows)
+        values = self._values(rows)
+        self._by_unit(numbers, reduced, values)
+        return values
+
+    def _by_unit(self, numbers: Array | None, reduced: Reduced, values: dict[str, Array]) -> None:
+        """Add the sums by unit, if they are wanted."""
+        if self.columns is not None and numbers is not None:
+            sums = self.columns.sums(numbers, reduced, values)
+            self.units = sums if self.units is None else self.units + sums
 
     def result(self) -> Summary:
         """Return the summary of all blocks added so far."""

@@ -93,6 +93,45 @@ def test_the_mean_over_labels_is_that_of_each(several):
         assert part.mean[k].value == pytest.approx(np.mean(values))
 
 
+def test_the_interval_of_a_mean_over_labels_is_that_of_whole_rows(several):
+    probs, targets = several
+    part = ct.evaluate_by(ct.read((probs, targets)), "label", "brier,ece,mce,auroc").parts[0]
+    brier, ece, mce, auroc = part.mean
+    # with a target for every label, the mean over labels is that of all predictions
+    whole = ct.evaluate((probs, targets), "brier")["brier"]
+    assert (brier.low, brier.high) == pytest.approx((whole.low, whole.high))
+    assert 0 <= ece.low <= ece.corrected <= ece.high
+    assert ece.value < ece.high or ece.corrected < ece.value
+    assert ece.high <= mce.high
+    assert auroc.value is not None
+    assert auroc.low is None  # none is known to cover
+
+
+def test_copies_of_a_label_say_no_more_than_one():
+    rng = np.random.default_rng(3)
+    probs = rng.random((400, 1))
+    targets = (rng.random((400, 1)) < probs**2).astype(int)
+    copies = ct.read((np.tile(probs, 4), np.tile(targets, 4)), multilabel=True)
+    mean = ct.evaluate_by(copies, "label", "ece").parts[0].mean[0]
+    one = ct.evaluate((probs[:, 0], targets[:, 0]), "ece")["ece"]
+    assert mean.value == pytest.approx(one.value)
+    assert mean.high - mean.low == pytest.approx(one.high - one.low, rel=0.15)
+
+
+def test_labels_of_few_targets_count_as_much_as_others_in_the_mean():
+    rng = np.random.default_rng(4)
+    probs = rng.random((300, 2))
+    targets = (rng.random((300, 2)) < np.stack([probs[:, 0], probs[:, 1] ** 3], 1)).astype(float)
+    targets[60:, 1] = np.nan
+    made = ct.read((probs, targets), multilabel=True)
+    brier, bias = ct.evaluate_by(made, "label", "brier,bias").parts[0].mean
+    for mean in (brier, bias):
+        assert mean.low < mean.value < mean.high
+    # the label that is off has a sixth of the targets, and half of the mean
+    both = ct.evaluate(made, "bias")["bias"]
+    assert not both.low <= bias.value <= both.high
+
+
 def test_missing_targets_are_left_out_and_counted(several, tmp_path):
     probs, targets = several
     lists = targets.tolist()
@@ -241,6 +280,41 @@ def test_a_calibrator_per_label(several, tmp_path, monkeypatch):
         np.testing.assert_allclose(after[f"prob_{name}"], alone.values[:, 0], atol=1e-9)
 
 
+def test_a_temperature_is_shared_by_the_labels_or_each_has_its_own(several, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    probs, targets = several
+    logits = np.log(probs / (1 - probs)) * np.array([1.0, 2.0, 4.0])
+    sharp = 1 / (1 + np.exp(-logits))
+    as_pairs(sharp, targets, tmp_path / "m.parquet")
+    assert main(["fit-temperature", "m.parquet", "-o", "one.json"]) == 0
+    assert main(["fit-temperature", "m.parquet", "--by", "label", "-o", "each.json"]) == 0
+    long = ct.Predictions.from_probs(sharp.ravel(), targets.ravel())
+    one = ct.fit("temperature", long).map.temperature
+    assert ct.load_calibrator("one.json").map.temperature == pytest.approx(one)
+    for saved, alone in (("one.json", [one] * 3), ("each.json", None)):
+        assert main(["apply", saved, "m.parquet", "-o", "o.parquet", "--overwrite"]) == 0
+        after = pq.read_table("o.parquet")
+        for k, name in enumerate("abc"):
+            column = after[f"prob_{name}"].to_numpy()
+            t = (
+                alone[k]
+                if alone
+                else ct.fit("temperature", (sharp[:, k], targets[:, k])).map.temperature
+            )
+            np.testing.assert_allclose(np.log(column / (1 - column)), logits[:, k] / t, rtol=1e-5)
+
+
+def test_select_chooses_one_calibrator_for_all_labels(several, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    probs, targets = several
+    as_pairs(probs**3, targets, tmp_path / "m.parquet")
+    assert main(["select", "m.parquet", "--methods", "platt,beta", "-o", "s.json"]) == 0
+    assert "180 predictions (3 labels per row)" in capsys.readouterr().out
+    assert main(["apply", "s.json", "m.parquet", "-o", "o.parquet"]) == 0
+    before, after = ct.evaluate("m.parquet", "nll"), ct.evaluate("o.parquet", "nll")
+    assert after["nll"].value < before["nll"].value
+
+
 def test_a_row_is_never_fitted_on_and_measured(several):
     """Every way to make folds keeps the predictions of a row together."""
     made = ct.read(several)
@@ -289,3 +363,15 @@ def test_what_takes_rows_to_be_independent_says_so(several, tmp_path, monkeypatc
     assert "Warning: 3 labels per row" in capsys.readouterr().out
     assert main(["monitor", "m.parquet", "--every", "file"]) == 2
     assert "independent" in capsys.readouterr().err
+
+
+def test_select_knows_that_predictions_of_a_row_hang_together(several):
+    probs, targets = several
+    copies = ct.read((np.tile(probs[:, :1], 4), np.tile(targets[:, :1], 4)), multilabel=True)
+    one = ct.select((probs[:, 0], targets[:, 0]), ["temperature", "platt"])
+    four = ct.select(copies, ["temperature", "platt"])
+    for method in ("temperature", "platt", "nothing"):
+        if one[method].behind and four[method].behind:
+            ratio = four[method].error / four[method].behind
+            # four copies of a row are one; taken as independent, the ratio would be half
+            assert ratio > 0.7 * one[method].error / one[method].behind

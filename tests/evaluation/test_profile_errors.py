@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import calibtool as ct
+from calibtool.data.slicing import with_extra
 
 
 def step(rng, n):
@@ -106,3 +107,21 @@ def test_tace_of_two_classes_may_be_as_large_as_a_shift_that_is_not_refuted(rows
         report = ct.evaluate(data, ["tace", "bias"], resamples=100, seed=seed, threads=1)
         bias = max(abs(report["bias"].low), abs(report["bias"].high))
         assert report["tace"].high >= 0.95 * bias
+
+
+def test_an_error_of_clusters_reaches_as_far_as_their_mean_gap():
+    # outcomes of a cluster hang together over all bins, so that the mean gap varies far more than
+    # those of single bins say
+    sharp, rows, size = 1.5, 3000, 50
+    for seed in range(5):
+        rng = np.random.default_rng([20, seed])
+        z = rng.normal(0, 1.5, rows)
+        level = np.repeat(rng.random(rows // size), size)
+        right = (level + rng.random(rows) / 4) % 1 < 1 / (1 + np.exp(-np.abs(z)))
+        said = 1 / (1 + np.exp(-sharp * np.abs(z)))
+        image = np.repeat(np.arange(rows // size), size)
+        p = with_extra(ct.Predictions.from_confidence(said, right), {"image": image})
+        means = (said - right).reshape(-1, size).mean(axis=1)
+        error = means.std() / len(means) ** 0.5  # that of independent rows would be 0.008
+        high = ct.evaluate(p, "ece", cluster="image", seed=seed)["ece"].high
+        assert high >= abs(means.mean()) + 1.8 * error, seed

@@ -231,13 +231,13 @@ class _Reading:
         to be damaged, no row is used.
         """
         source = open_source(address, replace(self.choice, skip_bad_files=False))
-        if source.roles.weights:
-            raise InputError(f"{source.source}: {WEIGHTED}")
         if source.unit:
             raise InputError(
                 f"{source.source}: {source.unit.text}: the test takes predictions to be "
                 f"independent, and those of one {source.unit.column} are not"
             )
+        if source.roles.weights:
+            raise InputError(f"{source.source}: {WEIGHTED}")
         view = one_score_view(self.view, source)
         self._require_alike(source, view)
         column = None if key is not None else self.time or self.every

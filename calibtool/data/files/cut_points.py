@@ -38,7 +38,8 @@ class CutPointTable:
         self.inner = source
         names = source.class_names or tuple(map(str, range(source.classes)))
         self.cuts = tuple(f"at most {name}" for name in names[:-1])
-        self.unit = Unit(ROW, CUT, f"{len(self.cuts)} cut points per row", "rows without a label")
+        count = len(self.cuts)
+        self.unit = Unit(ROW, CUT, f"{count} cut points per row", "rows without a label", count)
         self.source = source.source
         self.format = source.table.format
         self.notes: tuple[str, ...] = ()

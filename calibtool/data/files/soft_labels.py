@@ -54,7 +54,8 @@ class SoftLabelTable(UnfoldedTable):
                 f"{table.source}: {', '.join(self.shares)}: {self._width(self.shares)} shares for "
                 f"{self.per} classes; --soft-labels needs one per class"
             )
-        self.unit = Unit(ROW, "", "outcomes of soft labels", "rows without a label")
+        what = "outcomes of soft labels"
+        self.unit = Unit(ROW, "", what, "rows without a label", self.per)
 
     @property
     def unfolding(self) -> tuple[tuple[str, ...], ...]:

@@ -269,7 +269,7 @@ class Source:
         Raises InputError.
         """
         whole = next(self.blocks(max(self.rows_at_most, 1)))
-        return replace(whole, notes=self.notes)
+        return replace(whole, notes=self.notes, levels=self.choice.ordinal)
 
     def _block(self, columns: dict[str, Array], place: Origin, start: int) -> Predictions:
         roles = self.roles

@@ -62,10 +62,10 @@ class Unfolding:
     def unit(self) -> Unit:
         """The rows of the table, each of several predictions."""
         if self.names:
-            return Unit("row", PART, f"{self.per:,} labels per row", "missing targets")
+            return Unit("row", PART, f"{self.per:,} labels per row", "missing targets", self.per)
         column = _COLUMNS.get(len(self.shape), _DENSE)
         size = " x ".join(f"{n:,}" for n in self.shape)
-        return Unit(column, "", f"{column}s of {size}", "ignored positions")
+        return Unit(column, "", f"{column}s of {size}", "ignored positions", self.per)
 
     def scores(self, columns: Mapping[str, Array]) -> Array:
         """Return the scores of n rows, (n * per,) or (n * per, K)."""

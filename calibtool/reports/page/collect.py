@@ -25,7 +25,7 @@ from calibtool.errors import FitError, InputError
 from calibtool.evaluation.evaluate import evaluate_rows, evaluate_variants, report_of
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
-from calibtool.evaluation.request import Request
+from calibtool.evaluation.request import UNIT_ROWS, Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results
 from calibtool.evaluation.wording import effect, of_calibration, state
@@ -89,17 +89,23 @@ def summarize_file(
 ) -> FileSummary:
     """Measure a file as given and after a calibrator; collect its classes, slices and oddities.
 
-    A summary, and a file of more than EXACT_ROWS rows, give only what needs no rows in memory.
+    A summary, and a file of more than EXACT_ROWS rows (UNIT_ROWS predictions, of several a row),
+    give only what needs no rows in memory.
     """
     if options.threshold is not None:
         panels.require_clinical(file)
-    if isinstance(file, Source) and is_streamed(file, EXACT_ROWS) and not options.by:
+    most = UNIT_ROWS if isinstance(file, Source) and file.unit else EXACT_ROWS
+    if isinstance(file, Source) and is_streamed(file, most) and not options.by:
         summary = cells(file, options.metrics, progress=options.progress)
         found = _of_summary(name, summary, options)
+        if file.unit:
+            found = _of_units(found, file, options)
         return replace(found, clinical=_clinical(file, found.report, options.calibrator, options))
     if isinstance(file, Summary):
         return _of_summary(name, file, options)
-    predictions = loaded(file, options.by)
+    part = file.unit.part if file.unit else ""  # labels are what their file is about
+    by = options.by if not part or part in options.by else (part, *options.by)
+    predictions = loaded(file, by)
     trial = _try_calibrators(predictions, options)
     rows, variants = predictions, [Variant()]
     if trial.applied is not None:
@@ -107,6 +113,7 @@ def summarize_file(
     results = evaluate_rows(options.request(rows, variants, columns=("labels", "predicted")))
     report = report_of(results)
     level = results.settings.level
+    cluster = None if results.settings.draws is None else results.settings.draws.cluster
     collected = results.collected[0]
     scores = collected.rows.view(results.view)
     names = predictions.class_names
@@ -124,13 +131,13 @@ def summarize_file(
         no_fix=trial.why_not,
         selection=trial.selection,
         classes=(
-            classes(collected, rows.classes, names, level, options.max_classes)
+            classes(collected, rows.classes, names, level, options.max_classes, cluster)
             if rows.classes
             else None
         ),
         slices=tuple(
-            slices(predictions, results.view, scores, column, options.resampling)
-            for column in options.by
+            slices(predictions, results.view, scores, column, options.resampling, cluster)
+            for column in by
         ),
         checks=tuple(oddities(predictions, _key(file))),
         source=file.source,
@@ -176,6 +183,26 @@ def _of_summary(name: str, summary: Summary, options: PageOptions) -> FileSummar
         slices=(),
         checks=("cells hold no rows that could be looked at one by one",),
         source=summary.source,
+    )
+
+
+def _of_units(found: FileSummary, file: Source, options: PageOptions) -> FileSummary:
+    """Return what is shown of a file of several predictions a row, with intervals that resample its
+    rows; cells, of which diagrams are made, know nothing of them."""
+    assert file.unit is not None
+    variants = [Variant()] if options.calibrator is None else [Variant.of(options.calibrator)]
+    results = evaluate_variants(options.request(file, variants))
+    report = report_of(results)
+    said = (
+        f"the bands of the diagrams take predictions to be independent, and those of one "
+        f"{file.unit.column} are not"
+    )
+    return replace(
+        found,
+        report=report,
+        verdict=state(report),
+        curves=(_curve(results, 0),),
+        checks=(*found.checks, said),
     )
 
 

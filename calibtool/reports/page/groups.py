@@ -19,7 +19,8 @@ from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.one_vs_rest import OneVsRest
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.intervals.shares import clopper_pearson
+from calibtool.intervals.shares import clopper_pearson, design_effects
+from calibtool.reports.evaluation import in_words
 from calibtool.reports.page.model import Classes, Group, OneClass, Slices
 from calibtool.types import Array
 
@@ -36,6 +37,7 @@ def classes(
     names: Sequence[str] | None,
     level: float,
     most: int = MOST_CLASSES,
+    cluster: Array | None = None,
 ) -> Classes:
     """Return every class with the rows in which it is predicted, and those that have its label.
 
@@ -45,6 +47,7 @@ def classes(
         names: names of the classes; None for their numbers.
         level: confidence level of the intervals.
         most: number of classes that are listed, the widest gaps first.
+        cluster: (N,) numbers of the clusters that rows belong to, or None.
     """
     rows = collected.rows
     assert rows.labels is not None
@@ -52,7 +55,8 @@ def classes(
     view = collected.classes
     errors = np.full(count, np.nan) if view is None else one_vs_rest(view)
     titles = list(names or map(str, range(count)))
-    predicted = groups((rows.confidence, rows.correct), rows.weights, rows.predicted, titles, level)
+    scores = (rows.confidence, rows.correct)
+    predicted = groups(scores, rows.weights, rows.predicted, titles, level, cluster)
     labelled = np.bincount(rows.labels, minlength=count)
     mass = np.bincount(rows.labels, rows.weights, count)
     hits = np.bincount(rows.labels[rows.correct], _at(rows.weights, rows.correct), count)
@@ -77,6 +81,7 @@ def slices(
     scores: tuple[Array, Array],
     by: str,
     resampling: Resampling,
+    cluster: Array | None = None,
 ) -> Slices:
     """Return the slices by the values of a column, with the means and the ECE of each.
 
@@ -86,9 +91,11 @@ def slices(
         scores: (N,) scores and outcomes in that view.
         by: a column, a pseudo-column, or several separated by commas.
         resampling: how intervals are made.
+        cluster: (N,) numbers of the clusters that rows belong to, or None.
     """
     parts = partition(predictions, by, most=MOST_VALUES)
-    means = groups(scores, predictions.weights, parts.codes, parts.names, resampling.level)
+    how = (parts.names, resampling.level, cluster)
+    means = groups(scores, predictions.weights, parts.codes, *how)
     request = Request.of(predictions, f"ece(view={view})", resampling=resampling)
     measured = [
         replace(group, errors=slice_estimates(request, parts.take(predictions, k)))
@@ -96,7 +103,18 @@ def slices(
         else group
         for k, group in enumerate(means)
     ]
-    return Slices(by, tuple(measured), parts.note)
+    part = predictions.unit.part if predictions.unit else ""
+    return Slices(by, tuple(measured), parts.note, _worst(by, measured) if by == part else "")
+
+
+def _worst(by: str, measured: Sequence[Group]) -> str:
+    """Return a sentence on the group whose error is largest, without what noise adds to it."""
+    known = [group for group in measured if group.errors and group.errors[0].best is not None]
+    if not known:
+        return ""
+    worst = max(known, key=lambda group: group.errors[0].best or 0.0)
+    error = worst.errors[0]
+    return f"The worst {by} is {worst.name}: {error.name} {in_words(error)}."
 
 
 def groups(
@@ -105,6 +123,7 @@ def groups(
     codes: Array,
     names: Sequence[str],
     level: float,
+    cluster: Array | None = None,
 ) -> list[Group]:
     """Return the means of each group, with Clopper-Pearson intervals of the outcome.
 
@@ -114,9 +133,11 @@ def groups(
         codes: (N,) number of each row's group.
         names: name of each group.
         level: confidence level of the intervals.
+        cluster: (N,) numbers of the clusters that rows belong to, or None.
 
     With weights, the interval is that of the effective number of rows, (sum of weights)^2 / sum of
-    squared weights (Kish 1965). A group without weight has no means.
+    squared weights (Kish 1965), and with clusters that number over the design effect. A group
+    without weight has no means.
     """
     score, outcome = scores
     count = len(names)
@@ -125,6 +146,8 @@ def groups(
     mass, squares = (np.bincount(codes, x, count) for x in (w, w * w))
     divisor = np.where(mass > 0, mass, np.nan)
     means = [np.bincount(codes, w * x, count) / divisor for x in (score, outcome)]
+    if cluster is not None:
+        squares = squares * design_effects(codes, outcome, weights, cluster, count)
     low, high = clopper_pearson(means[1], mass**2 / np.where(squares > 0, squares, np.nan), level)
     columns = [[_known(x) for x in column] for column in (*means, low, high)]
     return [

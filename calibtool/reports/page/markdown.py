@@ -244,7 +244,8 @@ def _slices(slices: Slices, level: float | None) -> list[str]:
     titles = [slices.column, "rows", "confidence", "accuracy", "gap", ends]
     titles += ["ECE", "corrected", ends]
     head = f"Slices by {_word(slices.column)}: {escape(slices.note)}".rstrip(": ")
-    return [f"{head}:", "", *table([_word(titles[0]), *titles[1:]], rows), ""]
+    worst = [escape(slices.worst), ""] if slices.worst else []
+    return [*worst, f"{head}:", "", *table([_word(titles[0]), *titles[1:]], rows), ""]
 
 
 def _gap(group: Group) -> list[str]:

@@ -89,11 +89,14 @@ class Slices:
         column: its name.
         groups: in the order of the values; those of text by how many rows there are.
         note: which values were joined or are missing, or "".
+        worst: a sentence on the group of the highest ECE, where groups are the labels of rows that
+            have several; "" for other columns.
     """
 
     column: str
     groups: tuple[Group, ...]
     note: str = ""
+    worst: str = ""
 
 
 @dataclass(frozen=True)

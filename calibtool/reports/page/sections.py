@@ -194,7 +194,8 @@ def _slices(slices: Slices, view: str, page: Page) -> list[Markup]:
     off = sum(group.off for group in slices.groups)
     count = f"{off} of {len(slices.groups)} groups have a gap whose interval excludes 0."
     note = element("p", f"{count} {slices.note}".rstrip(), class_="note")
-    return [tables.slices(slices, figures.NAMES[view], page.level), note]
+    worst = [element("p", slices.worst)] if slices.worst else []
+    return [*worst, tables.slices(slices, figures.NAMES[view], page.level), note]
 
 
 def _checks(subject: FileSummary) -> list[Markup]:
