@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from simulated import simulate
 from sklearn.isotonic import IsotonicRegression
-from sklearn.model_selection import StratifiedKFold
 
 import calibtool as ct
 from calibtool.errors import NotAvailableError
@@ -37,10 +36,12 @@ def test_it_is_below_the_true_error_on_average_and_comes_near_it(p, slope):
     assert 0.9 * true < many < 1.01 * true
 
 
-@pytest.mark.parametrize("view", ["rows", "top"])
-def test_of_calibrated_rows_it_is_not_above_0_on_average(view):
-    found = np.array([calibration_lp(*known(500, 1.0, s)[:2], view=view) for s in range(40)])
-    assert found.mean() < 2 * found.std() / np.sqrt(40)
+@pytest.mark.parametrize(("view", "classes"), [("rows", 10), ("top", 3)])
+def test_of_calibrated_rows_it_is_not_above_0_on_average(view, classes):
+    """With stratified folds it was 0.05 of ten classes, six standard errors above 0."""
+    sets = [known(200, 1.0, seed, classes)[:2] for seed in range(100)]
+    found = np.array([calibration_lp(*one, view=view) for one in sets])
+    assert found.mean() < 2 * found.std() / np.sqrt(100)
     assert found.min() < 0 < found.max()
 
 
@@ -50,19 +51,21 @@ def test_the_sides_add_up_and_say_what_is_wrong(slope, side):
     found = {s: calibration_lp(probs, labels, side=s) for s in ("both", "over", "under")}
     assert found["over"] + found["under"] == pytest.approx(found["both"], abs=1e-12)
     other = "under" if side == "over" else "over"
-    assert found[side] > 0.05 > 0.01 > abs(found[other])
+    assert found[side] > 0.05
+    assert abs(found[other]) < 0.01
 
 
 def by_definition(probs, labels, weights, p):
-    """The mean of <s(g - f), y - f> by loops, with scikit-learn's curves and folds."""
+    """The mean of <s(g - f), y - f> by loops, with scikit-learn's curves."""
     classes, terms = probs.shape[1], np.zeros(len(labels))
-    folds = StratifiedKFold(5, shuffle=True, random_state=0).split(probs, labels)
-    for fit, at in folds:
+    fold = np.random.RandomState(0).permutation(len(labels)) % 5
+    for k in range(5):
+        fit, at = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         curves = [
             IsotonicRegression(out_of_bounds="clip")
-            .fit(probs[fit, k], labels[fit] == k, weights[fit])
-            .predict(probs[at, k])
-            for k in range(classes)
+            .fit(probs[fit, c], labels[fit] == c, weights[fit])
+            .predict(probs[at, c])
+            for c in range(classes)
         ]
         g = np.stack(curves, axis=1)
         g = g / g.sum(axis=1, keepdims=True)

@@ -1,0 +1,143 @@
+"""How far is what `select` chooses from the best calibrator, on rows that neither has seen?
+
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/choice.py [FOLDER]
+
+Ten public sets: the six published ones in FOLDER (../shared/data) and the four examples. Of each,
+at most twice --rows rows are drawn and split into halves, stratified by label, --splits times.
+`select` chooses on the first half; every candidate is fitted to the same rows and measured on the
+second. The best is the candidate with the lowest mean NLL over the splits. A set is met if the
+choice is behind it, on average, by no more than one standard error of the difference on a half.
+Beside it, the candidate with the lowest cross-fitted NLL, without the preference for few numbers.
+
+Writes results/choice.json, from which docs/select.md says how many sets are met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from arena import EXAMPLES, PUBLISHED
+from speed import HERE, Floats, installed
+
+import calibtool as ct
+from calibtool.analysis.candidate import NOTHING
+from calibtool.analysis.selection import select
+from calibtool.analysis.subsample import draw_rows
+from calibtool.calibrators.confidences import as_classes
+from calibtool.calibrators.registry import finite_options
+from calibtool.data.folds import stratified_folds
+from calibtool.data.predictions import Predictions
+from calibtool.data.rows import reduce_rows
+from calibtool.errors import CalibtoolError
+from calibtool.metrics.proper import nll
+
+EQUAL = 1e-6  # nats: two parametrisations of one model differ by less where their searches end
+RESULTS = HERE / "results" / "choice.json"
+
+
+def sets(folder: Path) -> dict[str, Predictions]:
+    """The sets by name."""
+    paths = [folder / f"{name}.npz" for name in PUBLISHED]
+    paths += [HERE.parent / "docs" / "examples" / name for name in EXAMPLES]
+    return {path.stem: as_classes(ct.load(path)) for path in paths if path.exists()}
+
+
+def fresh_losses(method: str, fit: Predictions, fresh: Predictions) -> Floats | None:
+    """The NLL of each fresh row after a fit; None where it cannot be fitted."""
+    try:
+        after = fresh if method == NOTHING else ct.fit(method, fit, **finite_options(method))(fresh)
+    except CalibtoolError:
+        return None
+    return nll(reduce_rows(after))
+
+
+def split(one: Predictions, seed: int, most: int) -> dict[str, Any]:
+    """Choose on one half, and measure every candidate on the other."""
+    drawn = draw_rows(one, 2 * most, seed)
+    assert drawn.labels is not None
+    half = stratified_folds(drawn.labels, 2, seed)
+    fit, fresh = (drawn.take(np.flatnonzero(half == k)) for k in (0, 1))
+    found = select(fit, resamples=0)
+    losses = {
+        c.method: fresh_losses(c.method, fit, fresh) for c in found.candidates if not c.failed
+    }
+    known = {name: x for name, x in losses.items() if x is not None and np.isfinite(x).all()}
+    return {"chosen": found.chosen, "lowest": found.best, "losses": known}
+
+
+def judge(splits: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+    """How far what a rule chose is behind the best candidate on average, and by which error."""
+    methods = set.intersection(*(set(s["losses"]) for s in splits))
+    mean = {m: float(np.mean([s["losses"][m].mean() for s in splits])) for m in methods}
+    best = min(mean, key=lambda m: mean[m])
+    behind, errors = [], []
+    for s in splits:
+        own = s["losses"].get(s[rule])
+        if own is None:  # it could not be fitted, or is infinite on a fresh row
+            return {"best": best, "behind": None, "error": None, "met": False}
+        difference = own - s["losses"][best]
+        behind.append(difference.mean())
+        errors.append(difference.std() / np.sqrt(len(difference)))
+    chosen = Counter(s[rule] for s in splits)
+    return {
+        "chosen": dict(chosen.most_common()),
+        "best": best,
+        "behind": float(np.mean(behind)),
+        "error": float(np.mean(errors)),
+        "met": bool(np.mean(behind) <= np.mean(errors) + EQUAL),
+        "splits_met": int(sum(b <= e + EQUAL for b, e in zip(behind, errors, strict=True))),
+    }
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("folder", nargs="?", default=str(HERE.parents[1] / "shared" / "data"))
+    asked.add_argument("--rows", type=int, default=2000)
+    asked.add_argument("--splits", type=int, default=10)
+    asked.add_argument("--only", default="")
+    options = asked.parse_args()
+    warnings.simplefilter("ignore")
+    found = []
+    for name, one in sets(Path(options.folder)).items():
+        if options.only not in name:
+            continue
+        began = time.perf_counter()
+        splits = [split(one, seed, options.rows) for seed in range(options.splits)]
+        entry = {
+            "name": name,
+            "rows": one.rows,
+            "classes": one.classes,
+            "seconds": round(time.perf_counter() - began, 1),
+            "select": judge(splits, "chosen"),
+            "lowest": judge(splits, "lowest"),
+        }
+        found.append(entry)
+        print(json.dumps(entry), flush=True)
+        write(found, options)
+    for rule in ("select", "lowest"):
+        print(f"{rule}: {sum(one[rule]['met'] for one in found)} of {len(found)} sets met")
+
+
+def write(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write the results so far."""
+    record = {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": len(os.sched_getaffinity(0)),
+        "rows": options.rows,
+        "splits": options.splits,
+        "versions": {name: installed(name) for name in ("calibtool", "numpy")},
+        "sets": found,
+    }
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
