@@ -115,24 +115,53 @@ def quality() -> str:
 def arena() -> str:
     """Win rates of calibrators and peers, as benchmarks/arena.py measured them last."""
     record = _results("arena")
-    groups = record["win_rates"]
-    counts = {
-        "two classes": sum(one["classes"] == 2 for one in record["sets"]),
-        "more classes": sum(one["classes"] > 2 for one in record["sets"]),
+    groups = {
+        f"{name}, {score}": record[key].get(name, {})
+        for name in record["win_rates"]
+        for score, key in (("NLL", "win_rates"), ("Brier", "win_rates_brier"))
     }
     ranked = sorted(
         {name for rates in groups.values() for name in rates},
         key=lambda name: -max(rates.get(name, 0) for rates in groups.values()),
     )
-    titles = ["win rate", *(f"{name}, {counts[name]} sets" for name in groups)]
     rows = [
         [name, *(f"{rates[name]:.2f}" if name in rates else "" for rates in groups.values())]
         for name in ranked
     ]
-    table = [titles, ["---", *("---:" for _ in groups)], *rows]
+    table = [["win rate", *groups], ["---", *("---:" for _ in groups)], *rows]
     lines = ["| " + " | ".join(cells) + " |" for cells in table]
-    about = f"Measured on {record['date']}, at most {record['rows']:,} rows a set."
+    two = sum(one["classes"] == 2 for one in record["sets"])
+    about = (
+        f"Measured on {record['date']}: {two} sets of two classes, {len(record['sets']) - two} of "
+        f"more, at most {record['rows']:,} rows a set."
+    )
     return "\n".join(["", *lines, "", about, "", ""])
+
+
+def choice() -> str:
+    """How far the choices of `select` are behind the best, as benchmarks/choice.py measured."""
+    record = _results("choice")
+    titles = ["set", "classes", "best", "chosen", "behind", "standard error", "within it"]
+    lines = []
+    for one in record["sets"]:
+        found = one["select"]
+        chosen = ", ".join(f"{name} {count}" for name, count in found["chosen"].items())
+        cells = [one["name"], str(one["classes"]), found["best"], chosen]
+        cells += [
+            f"{found['behind']:.5f}",
+            f"{found['error']:.5f}",
+            "yes" if found["met"] else "no",
+        ]
+        lines.append(cells)
+    table = [titles, ["---", "---:", "---", "---", "---:", "---:", "---"], *lines]
+    met = {rule: sum(one[rule]["met"] for one in record["sets"]) for rule in ("select", "lowest")}
+    about = (
+        f"Within one standard error of the best: {met['select']} of {len(lines)} sets. The "
+        f"candidate with the lowest cross-fitted NLL: {met['lowest']}. "
+        f"Measured on {record['date']}, at most {record['rows']:,} rows in a half."
+    )
+    rows = ["| " + " | ".join(cells) + " |" for cells in table]
+    return "\n".join(["", *rows, "", about, "", ""])
 
 
 def passes() -> str:
@@ -711,6 +740,7 @@ def house() -> str:
 
 MADE = {
     "arena": arena,
+    "choice": choice,
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
     "cluster": cluster,
