@@ -141,24 +141,30 @@ def arena() -> str:
 def choice() -> str:
     """How far the choices of `select` are behind the best, as benchmarks/choice.py measured."""
     record = _results("choice")
-    titles = ["set", "classes", "best", "chosen", "behind", "standard error", "within it"]
-    lines = []
-    for one in record["sets"]:
+    titles = ["set", "classes", "best", "behind it", "standard error", "splits within one"]
+    table = [titles, ["---", "---:", "---", "---:", "---:", "---:"]]
+    public = [one for one in record["sets"] if one["public"]]
+    for one in public:
         found = one["select"]
-        chosen = ", ".join(f"{name} {count}" for name, count in found["chosen"].items())
-        cells = [one["name"], str(one["classes"]), found["best"], chosen]
-        cells += [
-            f"{found['behind']:.5f}",
-            f"{found['error']:.5f}",
-            "yes" if found["met"] else "no",
-        ]
-        lines.append(cells)
-    table = [titles, ["---", "---:", "---", "---", "---:", "---:", "---"], *lines]
-    met = {rule: sum(one[rule]["met"] for one in record["sets"]) for rule in ("select", "lowest")}
+        behind = [f"{found[key]:.5f}" for key in ("behind", "error")]
+        within = f"{found['splits_met']} of {one['splits']}"
+        table.append([one["name"], str(one["classes"]), found["best"], *behind, within])
+
+    def met(rule: str, of_public: bool) -> str:
+        some = [one[rule]["met"] for one in record["sets"] if one["public"] == of_public]
+        return f"{sum(some)} of {len(some)}"
+
+    splits = [(one["select"]["splits_met"], one["splits"]) for one in public]
+    within, of = (sum(column) for column in zip(*splits, strict=True))
+    rules = {"select": "the rule", "lowest": "the lowest NLL", "within 0.5": "half an error"}
+    rules["within 1.5"] = "one and a half"
+    counts = "; ".join(
+        f"{name} {met(rule, True)} and {met(rule, False)}" for rule, name in rules.items()
+    )
     about = (
-        f"Within one standard error of the best: {met['select']} of {len(lines)} sets. The "
-        f"candidate with the lowest cross-fitted NLL: {met['lowest']}. "
-        f"Measured on {record['date']}, at most {record['rows']:,} rows in a half."
+        f"Within one standard error in {within} of {of} splits. On average over the splits, of these "
+        f"sets and of made and trained ones: {counts}. Measured on {record['date']}, at most "
+        f"{record['rows']:,} rows in a half."
     )
     rows = ["| " + " | ".join(cells) + " |" for cells in table]
     return "\n".join(["", *rows, "", about, "", ""])

@@ -14,7 +14,7 @@ import numpy as np
 
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import shares_from
-from calibtool.calibrators.nested_maps import from_document, since, to_document
+from calibtool.calibrators.nested_maps import from_document, require_uniform, since, to_document
 from calibtool.data.files.document import Entry, require_format
 from calibtool.data.files.write import write_text
 from calibtool.version import __version__
@@ -23,6 +23,7 @@ FORMAT = "calibtool-calibrator"
 # history: 1, the first; 2, calibrators of confidences, which have no classes; 3, a share of the
 # uniform distribution in affine maps
 VERSION = 3
+UNIFORM = 3  # the version from which on every affine map that is written has that share
 CONFIDENCE = "confidence"  # the `kind` of a calibrator of confidences; others have none
 _NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a JSON list of numbers only
 
@@ -64,6 +65,8 @@ def load(content: Entry, make: Callable[..., Any], methods: Collection[str]) -> 
     width = classes or 2
     names = content.get("class_names")
     fitted_map = from_document(content, width)
+    if version >= UNIFORM:
+        require_uniform(content)
     _require_rising(content["parameters"], _RISING.get(method, ()))
     return make(
         method,

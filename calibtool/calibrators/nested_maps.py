@@ -181,6 +181,19 @@ def since(fitted_map: Map) -> int:
     return 3 if isinstance(fitted_map, Affine) and fitted_map.uniform else 1
 
 
+def require_uniform(document: Entry) -> None:
+    """Check that the affine maps of a document have their share of the uniform distribution, which
+    earlier ones have not. Raises InputError."""
+    name, parameters = document["map"].text(MAPS), document["parameters"]
+    if name == Affine.name:
+        parameters["uniform"].number(0, 1)
+    if name == Shifted.name:
+        require_uniform(parameters["inner"])
+    if name == ByGroup.name:
+        for inner in parameters["groups"].entries().values():
+            require_uniform(inner)
+
+
 def columns_of(fitted_map: Map) -> tuple[str, ...]:
     """Return the columns of `extra` that a map needs."""
     if isinstance(fitted_map, ByGroup):
