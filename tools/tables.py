@@ -162,8 +162,8 @@ def choice() -> str:
         f"{name} {met(rule, True)} and {met(rule, False)}" for rule, name in rules.items()
     )
     about = (
-        f"Within one standard error in {within} of {of} splits. On average over the splits, of these "
-        f"sets and of made and trained ones: {counts}. Measured on {record['date']}, at most "
+        f"Within one standard error in {within} of {of} splits. On average over the splits, of "
+        f"these sets and of made and trained ones: {counts}. Measured on {record['date']}, at most "
         f"{record['rows']:,} rows in a half."
     )
     rows = ["| " + " | ".join(cells) + " |" for cells in table]
