@@ -85,6 +85,8 @@ def _held_back(fitted: Calibrator, predictions: Predictions) -> list[str]:
     except FitError:  # a class without rows, or perfect separation: only a penalty has an optimum
         return []
     losses = [nll(reduce_rows(each(predictions))) for each in (fitted, plain)]
+    if not np.isfinite(losses).all():  # in float32 a label's probability can round to 0
+        return []
     difference, weights = losses[0] - losses[1], inputs.weights_of(predictions)
     share = weights / weights.sum()
     gain = float(share @ difference) - plain.map.count() / weights.sum()
