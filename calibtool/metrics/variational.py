@@ -67,6 +67,17 @@ def calibration_lp(
     return float(w @ terms / w.sum())
 
 
+def of_confidences(
+    confidence: Array, correct: Array, weights: Array | None, *, p: Norm, view: View, side: Side
+) -> float:
+    """Return the same of confidences alone, whose view is `top`: right or wrong are two classes."""
+    if view != "top":
+        raise NotAvailableError("needs whole probability rows; of confidences alone, add view=top")
+    right = np.asarray(confidence, np.float64)
+    probs = np.stack([1 - right, right], axis=1)
+    return calibration_lp(probs, correct.astype(np.int64), weights, p=p, side=side)
+
+
 def row_terms(
     probs: Array, labels: Array, weights: Array | None, *, p: Norm, view: View, side: Side
 ) -> tuple[Array, Array]:
@@ -185,6 +196,7 @@ CALIBRATION_LP = MatrixMetric(
     least=-2,
     most=2,
     limits=limits,
+    of_confidences=of_confidences,
     below=True,
     sees="whole probability vectors of any number of classes, without bins, and on average never "
     "too much: noise lowers it. With `side`, over- and underconfidence apart",

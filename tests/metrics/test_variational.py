@@ -8,6 +8,7 @@ from simulated import simulate
 from sklearn.isotonic import IsotonicRegression
 
 import calibtool as ct
+from calibtool.data.rows import to_probs
 from calibtool.errors import NotAvailableError
 from calibtool.metrics import variational
 from calibtool.metrics.variational import calibration_lp
@@ -129,3 +130,15 @@ def test_two_classes_are_one_score_however_they_are_given():
     specs = ["calibration-lp", "calibration-lp(view=positive)", "calibration-lp(p=2)"]
     values = {round(e.value, 12) for x in (p, one) for e in ct.evaluate(x, specs, ci="none")}
     assert len(values) == 1
+
+
+@pytest.mark.parametrize("side", ["both", "over", "under"])
+def test_of_confidences_alone_it_is_the_top_view_of_the_rows(side):
+    p = simulate(500, 4)
+    probs = to_probs(p).values
+    alone = ct.Predictions.from_confidence(probs.max(axis=1), probs.argmax(axis=1) == p.labels)
+    spec = f"calibration-lp(view=top,side={side})"
+    whole, only = (ct.evaluate(x, [spec], ci="none").estimates[0].value for x in (p, alone))
+    assert only == pytest.approx(whole, abs=1e-12)
+    missing = ct.evaluate(alone, ["calibration-lp"], ci="none").estimates[0].missing
+    assert missing == "needs whole probability rows; of confidences alone, add view=top"
