@@ -6,8 +6,9 @@ The sets are the published predictions in FOLDER (../shared/data), the project's
 out-of-fold predictions of scikit-learn's models on its own data, and made ones whose true
 probabilities are known. Of each, at most --rows rows are used. Measured are NLL, Brier score and
 seconds (fit and apply, of all folds). A win rate is that of CalArena (arXiv 2605.30188): the share
-of the other methods with a larger NLL, ties counting half, averaged over the sets. Peers that are
-not installed are named and left out.
+of the other methods with a larger NLL (or Brier score), ties counting half, averaged over the sets.
+Peers that are not installed are named and left out. mcgrad has the score as its only feature, since
+these sets have no columns to calibrate by.
 
 Writes results/arena.json, from which docs/select.md shows the win rates.
 """
@@ -15,20 +16,19 @@ Writes results/arena.json, from which docs/select.md shows the win rates.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
+import logging
 import os
 import platform
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+from arena_peers import MISSING, FitPeer, peers
 from speed import HERE, Floats, Ints, installed
 
 import calibtool as ct
@@ -48,6 +48,7 @@ PUBLISHED = (
 )
 EXAMPLES = ("fashion_val.npz", "digits_binary.parquet", "visits.parquet", "answers.csv")
 FOLDS = 5
+MORE = ("netcal", "mcgrad", "lightgbm")
 NEAR = 1e-4  # nats by which we may be behind a peer of the same name: its optimiser stops early
 # peer -> the calibrator of ours that is the same
 SAME = {
@@ -58,10 +59,10 @@ SAME = {
     "probmetrics sms": "structured-matrix",
     "betacal": "beta",
     "scikit-learn temperature": "temperature",
+    "netcal temperature": "temperature",
+    "netcal logistic": "platt",
+    "netcal beta": "beta",
 }
-
-# a fit maps probabilities (N, K) and labels to a function from probabilities to probabilities
-FitPeer = Callable[[Floats, Ints], Callable[[Floats], Floats]]
 
 
 @dataclass(frozen=True)
@@ -160,90 +161,6 @@ def matrix(p: Predictions) -> Floats:
     return np.asarray(probs / probs.sum(axis=1, keepdims=True))
 
 
-def peers(classes: int) -> Iterator[tuple[str, FitPeer]]:
-    """The peers that can be fitted to so many classes."""
-    yield from _of_sklearn(classes)
-    yield from _of_probmetrics(classes)
-    if classes == 2 and _has("betacal"):
-        from betacal import BetaCalibration
-
-        yield "betacal", lambda p, y: _of_two(BetaCalibration("abm").fit(p[:, 1], y).predict)
-
-
-def _of_two(predict: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
-    def both(p: Floats) -> Floats:
-        positive = predict(p[:, 1])
-        return np.stack([1 - positive, positive], axis=1)
-
-    return both
-
-
-def _of_sklearn(classes: int) -> Iterator[tuple[str, FitPeer]]:
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.frozen import FrozenEstimator
-
-    class Echo(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-        """Probabilities as a model whose predictions are its inputs."""
-
-        def fit(self, x: Floats, y: Ints) -> Any:
-            self.classes_ = np.arange(classes)
-            return self
-
-        def predict_proba(self, x: Floats) -> Floats:
-            return x
-
-        def predict(self, x: Floats) -> Ints:
-            return np.asarray(x.argmax(axis=1))
-
-    def fit(kind: str) -> FitPeer:
-        def with_kind(p: Floats, y: Ints) -> Callable[[Floats], Floats]:
-            frozen = FrozenEstimator(Echo().fit(p, y))
-            predict: Callable[[Floats], Floats]
-            predict = CalibratedClassifierCV(frozen, method=kind).fit(p, y).predict_proba
-            return predict
-
-        return with_kind
-
-    for kind in ("sigmoid", "isotonic", "temperature"):
-        yield f"scikit-learn {kind}", fit(kind)
-
-
-def _of_probmetrics(classes: int) -> Iterator[tuple[str, FitPeer]]:
-    # the compiler of its other solver, which is imported whether it is used or not
-    if not _has("numba"):
-        numba = ModuleType("numba")
-        numba.njit = lambda *args, **options: args[0] if args else lambda f: f  # type: ignore[attr-defined]
-        sys.modules.setdefault("numba", numba)
-    if not _has("probmetrics.calibrators"):
-        return
-    from probmetrics.calibrators import get_calibrator
-
-    names = {"temperature": "temp-scaling", "ts-mix": "ts-mix"}
-    if classes == 2:
-        names |= {"quadratic": "quadratic-scaling", "affine": "affine-scaling"}
-    else:
-        names |= {"svs": "svs", "sms": "sms"}
-    for name, kind in names.items():
-        yield (
-            f"probmetrics {name}",
-            lambda p, y, kind=kind: (
-                get_calibrator(kind, svs_print_init_info=False).fit(p, np.asarray(y)).predict_proba
-            ),
-        )
-
-
-def _has(module: str) -> bool:
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        MISSING[module] = str(error)
-        return False
-    return True
-
-
-MISSING: dict[str, str] = {}  # module -> why it cannot be imported
-
 # ------------------------------------------------------------------ the race
 
 
@@ -285,13 +202,13 @@ def scores(probs: Floats, labels: Ints) -> dict[str, Any]:
     return {"nll": finite(nll), "brier": brier}
 
 
-def win_rates(found: list[dict[str, Any]]) -> dict[str, float]:
-    """The mean share of the other methods with a larger NLL, ties counting half. A method that
+def win_rates(found: list[dict[str, Any]], score: str) -> dict[str, float]:
+    """The mean share of the other methods with a larger score, ties counting half. A method that
     fails on a set loses to all that do not."""
     rates: dict[str, list[float]] = {}
     for one in found:
         nll = {
-            m: float(v.get("nll", np.inf)) for m, v in one["methods"].items() if m != "the truth"
+            m: float(v.get(score, np.inf)) for m, v in one["methods"].items() if m != "the truth"
         }
         for name, own in nll.items():
             others = np.array([x for other, x in nll.items() if other != name])
@@ -310,9 +227,8 @@ def behind(found: list[dict[str, Any]]) -> list[str]:
             theirs, mine = (
                 float(one["methods"].get(m, {}).get("nll", np.inf)) for m in (peer, own)
             )
-            if mine > theirs + NEAR:
-                how = "refused" if own in refused(one) else f"{mine:.5f}"
-                told.append(f"{one['name']}: {own} {how}, {peer} {theirs:.5f}")
+            if own not in refused(one) and mine > theirs + NEAR:
+                told.append(f"{one['name']}: {own} {mine:.5f}, {peer} {theirs:.5f}")
     return told
 
 
@@ -328,6 +244,7 @@ def main() -> None:
     asked.add_argument("--only", default="")
     options = asked.parse_args()
     load, found = os.getloadavg()[0], []
+    logging.disable(logging.WARNING)  # mcgrad's, of every fit
     for one in sets(Path(options.folder), options.rows):
         if options.only in one.name:
             began = time.perf_counter()
@@ -351,11 +268,13 @@ def write(found: list[dict[str, Any]], rows: int, load: float) -> None:
         "rows": rows,
         "versions": {
             name: installed(name)
-            for name in ("calibtool", "numpy", "scikit-learn", "probmetrics", "betacal")
+            for name in ("calibtool", "numpy", "scikit-learn", "probmetrics", "betacal", *MORE)
         },
         "missing": MISSING,
-        "win_rates": {name: win_rates(own) for name, own in groups.items() if own},
+        "win_rates": {name: win_rates(own, "nll") for name, own in groups.items() if own},
+        "win_rates_brier": {name: win_rates(own, "brier") for name, own in groups.items() if own},
         "behind": behind(found),
+        "refused": {one["name"]: refused(one) for one in found if refused(one)},
         "sets": found,
     }
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")

@@ -41,7 +41,7 @@ CHANGES = ("delta(ece)", "delta(classwise-ece)", "delta(ks)", "delta(nll)", "del
 TEMPERATURE = 1.25
 # without an interval, another name, of two files, or a statistic whose truth grows with n
 OUT = ("simplex-ece", "canonical-kde-ece", "kde-ece", "sce", "ood-auroc", "ood-fpr95")
-OUT += ("spiegelhalter", "hosmer-lemeshow", "atb")
+OUT += ("spiegelhalter", "hosmer-lemeshow", "atb", "calibration-lp")
 VIEWS = ("smece(kernel=logit)", "ks(view=class)", "mmce(view=class)", "ks(view=label)")
 VIEWS += ("mcb(score=log)", "dsc(score=log)", "ece(view=label)")
 NUMBERS = ("value", "low", "high", "corrected", "error", "p_value")

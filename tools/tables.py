@@ -115,24 +115,59 @@ def quality() -> str:
 def arena() -> str:
     """Win rates of calibrators and peers, as benchmarks/arena.py measured them last."""
     record = _results("arena")
-    groups = record["win_rates"]
-    counts = {
-        "two classes": sum(one["classes"] == 2 for one in record["sets"]),
-        "more classes": sum(one["classes"] > 2 for one in record["sets"]),
+    groups = {
+        f"{name}, {score}": record[key].get(name, {})
+        for name in record["win_rates"]
+        for score, key in (("NLL", "win_rates"), ("Brier", "win_rates_brier"))
     }
     ranked = sorted(
         {name for rates in groups.values() for name in rates},
         key=lambda name: -max(rates.get(name, 0) for rates in groups.values()),
     )
-    titles = ["win rate", *(f"{name}, {counts[name]} sets" for name in groups)]
     rows = [
         [name, *(f"{rates[name]:.2f}" if name in rates else "" for rates in groups.values())]
         for name in ranked
     ]
-    table = [titles, ["---", *("---:" for _ in groups)], *rows]
+    table = [["win rate", *groups], ["---", *("---:" for _ in groups)], *rows]
     lines = ["| " + " | ".join(cells) + " |" for cells in table]
-    about = f"Measured on {record['date']}, at most {record['rows']:,} rows a set."
+    two = sum(one["classes"] == 2 for one in record["sets"])
+    about = (
+        f"Measured on {record['date']}: {two} sets of two classes, {len(record['sets']) - two} of "
+        f"more, at most {record['rows']:,} rows a set."
+    )
     return "\n".join(["", *lines, "", about, "", ""])
+
+
+def choice() -> str:
+    """How far the choices of `select` are behind the best, as benchmarks/choice.py measured."""
+    record = _results("choice")
+    titles = ["set", "classes", "best", "behind it", "standard error", "splits within one"]
+    table = [titles, ["---", "---:", "---", "---:", "---:", "---:"]]
+    public = [one for one in record["sets"] if one["public"]]
+    for one in public:
+        found = one["select"]
+        behind = [f"{found[key]:.5f}" for key in ("behind", "error")]
+        within = f"{found['splits_met']} of {one['splits']}"
+        table.append([one["name"], str(one["classes"]), found["best"], *behind, within])
+
+    def met(rule: str, of_public: bool) -> str:
+        some = [one[rule]["met"] for one in record["sets"] if one["public"] == of_public]
+        return f"{sum(some)} of {len(some)}"
+
+    splits = [(one["select"]["splits_met"], one["splits"]) for one in public]
+    within, of = (sum(column) for column in zip(*splits, strict=True))
+    rules = {"select": "the rule", "lowest": "the lowest NLL", "within 0.5": "half an error"}
+    rules["within 1.5"] = "one and a half"
+    counts = "; ".join(
+        f"{name} {met(rule, True)} and {met(rule, False)}" for rule, name in rules.items()
+    )
+    about = (
+        f"Within one standard error in {within} of {of} splits. On average over the splits, of "
+        f"these sets and of made and trained ones: {counts}. Measured on {record['date']}, at most "
+        f"{record['rows']:,} rows in a half."
+    )
+    rows = ["| " + " | ".join(cells) + " |" for cells in table]
+    return "\n".join(["", *rows, "", about, "", ""])
 
 
 def passes() -> str:
@@ -753,6 +788,7 @@ def house() -> str:
 
 MADE = {
     "arena": arena,
+    "choice": choice,
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
     "cluster": cluster,

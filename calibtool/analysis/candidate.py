@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 NOTHING = "nothing"
@@ -53,36 +53,58 @@ class Candidate:
     phi: float | None = None
 
 
-def choose(candidates: Sequence[Candidate], rank_by: str) -> tuple[str, str]:
+def choose(
+    candidates: Sequence[Candidate], rank_by: str, zeros: Collection[str] = ()
+) -> tuple[str, str]:
     """Choose the simplest candidate within one standard error of the best.
 
     Args:
         candidates: the candidates, the best first.
         rank_by: "nll" or "brier".
+        zeros: names of those whose score is finite by luck: they give probabilities of exactly 0.
+            They are chosen only if there is no other near the best.
 
     Returns its name, and the reason in words.
     """
-    unit = "nats" if rank_by == "nll" else "of Brier score"
     best = candidates[0]
-    assert best.numbers is not None
     near = [
         c
         for c in candidates
         if c.behind is not None and c.error is not None and c.behind <= c.error
     ]
-    simplest = min([best, *near], key=lambda c: (c.numbers or 0, c.behind or 0))
-    if simplest is best:
-        runners_up = (
-            "and nothing simpler is within one standard error of it"
-            if len(candidates) > 1
-            else "alone"
+    near = [best, *near]
+    safe = [c for c in near if c.method not in zeros] or near
+    simplest, of_all = (min(some, key=_simplest_first) for some in (safe, near))
+    why = _reason(candidates, simplest, rank_by, near)
+    if of_all is not simplest:
+        why += (
+            f" {of_all.method} is simpler and as near, but leaves probabilities of exactly 0: the "
+            "first row that proves one wrong has an infinite NLL."
         )
-        return best.method, f"{best.method} has the best {rank_by}, {runners_up}."
+    return simplest.method, why
+
+
+def _simplest_first(candidate: Candidate) -> tuple[int, float]:
+    """Return what candidates near the best are ordered by."""
+    return candidate.numbers or 0, candidate.behind or 0
+
+
+def _reason(
+    candidates: Sequence[Candidate], simplest: Candidate, rank_by: str, near: Sequence[Candidate]
+) -> str:
+    """Return the reason for a choice in words."""
+    unit = "nats" if rank_by == "nll" else "of Brier score"
+    best = candidates[0]
+    assert best.numbers is not None
+    if simplest is best:
+        others = "alone" if len(candidates) == 1 else ""
+        if not others and min(near, key=_simplest_first) is best:
+            others = "and nothing simpler is within one standard error of it"
+        return f"{best.method} has the best {rank_by}{', ' if others else ''}{others}."
     assert simplest.behind is not None
     assert simplest.error is not None
     numbers = "1 number" if simplest.numbers == 1 else f"{simplest.numbers:,} numbers"
-    why = (
+    return (
         f"{simplest.method}, {numbers}, is {simplest.behind:.2g} {unit} behind {best.method}, "
         f"{best.numbers:,} numbers: within one standard error ({simplest.error:.2g})."
     )
-    return simplest.method, why

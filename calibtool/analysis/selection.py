@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.analysis.candidate import NOTHING, SCORES, Candidate, choose
-from calibtool.analysis.harm import Losses, harmed
+from calibtool.analysis.harm import harmed
 from calibtool.analysis.subsample import draw_rows
 from calibtool.analysis.trial import Trial, Tried, make_trial
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
@@ -106,7 +106,9 @@ def select(
         keys: which column has which role, as for `ct.load`.
 
     The choice is the simplest candidate whose mean score lies within one standard error of the
-    best one's, the error being that of the paired difference (Breiman et al. 1984, sec. 3.4.3).
+    best one's, the error being that of the paired difference (Breiman et al. 1984, sec. 3.4.3). By
+    NLL, one that gives a class a probability of exactly 0 is no choice where others do not: the
+    first row that proves it wrong has an infinite NLL, and that these rows hold none is luck.
 
     Raises UsageError, InputError, and FitError if no calibrator can be fitted.
 
@@ -126,12 +128,11 @@ def select(
     tick = progress or silent
     trial = make_trial(predictions, test, of=of, smoothing=smoothing, progress=tick)
     measured = trial.measured
-    losses: dict[str, Losses] = {}
-    tried = []
-    for candidate, loss in _try(trial, names, rank_by):
-        tried.append(candidate)
-        if loss is not None:
-            losses[candidate.method] = loss
+    results = _try(trial, names, rank_by)
+    tried = [one.candidate for one in results]
+    losses = {one.candidate.method: one.losses for one in results if one.losses is not None}
+    # a likelihood has no bound below a probability of 0, a Brier score has
+    zeros = {one.candidate.method for one in results if one.zeros and rank_by == "nll"}
     resampled = resampling.ci != "none"
     cluster = units(measured)
     draws = Draws(resamples, seed, measured.rows, cluster) if resampled else None
@@ -143,7 +144,7 @@ def select(
     candidates = tuple(
         replace(c, phi=gain(c.score), worse=harm(losses.get(c.method, {}))) for c in candidates
     )
-    chosen, why = choose(candidates, rank_by)
+    chosen, why = choose(candidates, rank_by, zeros)
     tick("fitting the choice", 0.0)
     calibrator = _identity(predictions) if chosen == NOTHING else trial.fit(chosen, predictions)
     tick("fitting the choice", 1.0)
@@ -164,8 +165,8 @@ def select(
 def _try(trial: Trial, names: Sequence[str], rank_by: str) -> list[Tried]:
     """Fit and measure every method. Raises FitError if no calibrator can be fitted."""
     results = list(ordered(partial(trial.run, rank_by=rank_by), names, cores()))
-    if sum(loss is not None for _, loss in results) < 2:  # doing nothing never fails
-        reasons = "; ".join(candidate.failed for candidate, _ in results if candidate.failed)
+    if sum(one.losses is not None for one in results) < 2:  # doing nothing never fails
+        reasons = "; ".join(one.candidate.failed for one in results if one.candidate.failed)
         raise FitError(f"no calibrator could be fitted: {reasons}")
     return results
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,20 @@ OF_CONFIDENCES = {
     "accuracy": "accuracy",
     "ece": "ece",
 }
-# a candidate, and its scores; None if it failed
-Tried: TypeAlias = tuple[Candidate, Losses | None]
+
+
+class Tried(NamedTuple):
+    """What became of a candidate.
+
+    Attributes:
+        candidate: as it was measured.
+        losses: the scores of each row; None if it failed.
+        zeros: whether it gives some class a probability of exactly 0.
+    """
+
+    candidate: Candidate
+    losses: Losses | None
+    zeros: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +81,7 @@ class Trial:
                 after = before if fitted is None else fitted(before)
             except CalibtoolError as error:
                 self.tick(f"fitting {method}", 1.0)
-                return Candidate(method, failed=str(error)), None
+                return Tried(Candidate(method, failed=str(error)), None)
             seconds.append((fit_end - began, time.perf_counter() - fit_end))
             numbers.append(0 if fitted is None else fitted.map.count())
             if values is None:
@@ -98,11 +110,20 @@ class Trial:
             apply_seconds=float(apply_seconds),
             **metrics,
         )
-        return candidate, _losses(calibrated)
+        return Tried(candidate, _losses(calibrated), _has_zeros(calibrated))
 
     def fit(self, method: str, rows: Predictions) -> Calibrator:
         """Fit a method to rows."""
         return fit(method, rows, **(finite_options(method) if self.smoothing else {}))
+
+
+def _has_zeros(predictions: Predictions) -> bool:
+    """Return whether a class has a probability of exactly 0 in some row; logits give none."""
+    values = predictions.values
+    if predictions.kind == "logits":
+        return False
+    one = predictions.kind == "confidence" or predictions.one_column
+    return bool((values == 0).any() or (one and (values == 1).any()))
 
 
 def _losses(predictions: Predictions) -> Losses:

@@ -14,13 +14,16 @@ import numpy as np
 
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.maps import shares_from
-from calibtool.calibrators.nested_maps import from_document, to_document
+from calibtool.calibrators.nested_maps import from_document, require_uniform, since, to_document
 from calibtool.data.files.document import Entry, require_format
 from calibtool.data.files.write import write_text
 from calibtool.version import __version__
 
 FORMAT = "calibtool-calibrator"
-VERSION = 2  # history: 1, the first; 2, calibrators of confidences, which have no classes
+# history: 1, the first; 2, calibrators of confidences, which have no classes; 3, a share of the
+# uniform distribution in affine maps
+VERSION = 3
+UNIFORM = 3  # the version from which on every affine map that is written has that share
 CONFIDENCE = "confidence"  # the `kind` of a calibrator of confidences; others have none
 _NUMBERS = re.compile(r"\[[^\[\]{}\"]*\]")  # a JSON list of numbers only
 
@@ -34,8 +37,8 @@ def document_of(calibrator: Any) -> dict[str, Any]:
     """Return the content of a calibrator's file."""
     return {
         "format": FORMAT,
-        # what version 1 can say is written as version 1, which older versions of calibtool read
-        "version": 1 if calibrator.classes else VERSION,
+        # the first version that can say it, which older versions of calibtool read
+        "version": max(since(calibrator.map), 1 if calibrator.classes else 2),
         "method": calibrator.method,
         **({} if calibrator.classes else {"kind": CONFIDENCE}),
         "classes": calibrator.classes,
@@ -62,6 +65,8 @@ def load(content: Entry, make: Callable[..., Any], methods: Collection[str]) -> 
     width = classes or 2
     names = content.get("class_names")
     fitted_map = from_document(content, width)
+    if version >= UNIFORM:
+        require_uniform(content)
     _require_rising(content["parameters"], _RISING.get(method, ()))
     return make(
         method,

@@ -85,6 +85,9 @@ class Affine:
         look: what z is: "logits" as they were saved, or "log-probs".
         floor: what a probability of 0 counts as, where only probabilities are known.
         temperature: z are log-probabilities after this temperature; 1 for none.
+        uniform: share of the uniform distribution that is mixed into the probabilities after the
+            temperature, before their logarithm is z; 0 for none. With it, probabilities of logits
+            count as at least the floor too.
     """
 
     name: ClassVar[str] = "affine"
@@ -93,6 +96,7 @@ class Affine:
     look: str
     floor: float
     temperature: float = 1.0
+    uniform: float = 0.0
 
     def look_at(self, block: Predictions, floor: float) -> Array:
         """Return z: (n, K), in the precision of the logits.
@@ -106,10 +110,16 @@ class Affine:
                 f"{block.source}: holds probabilities, and the calibrator was fitted on logits, "
                 "which differ from their logarithms; apply it to logits, or fit it on probabilities"
             )
-        if self.temperature == 1:
+        if self.temperature == 1 and not self.uniform:
             return inputs.LOOKS[self.look](block, floor)
-        z = inputs.log_probs(block, floor) / self.temperature
-        return inputs.log_probs(replace(block, kind="logits", values=z), 0.0)
+        scaled = inputs.log_probs(block, floor)
+        if self.uniform:
+            np.maximum(scaled, np.log(floor), out=scaled)
+        scaled /= self.temperature
+        z = inputs.log_probs(replace(block, kind="logits", values=scaled), 0.0)
+        if not self.uniform:
+            return z
+        return np.log((1 - self.uniform) * np.exp(z) + self.uniform / z.shape[1])
 
     def __call__(self, block: Predictions) -> Predictions:
         z = self.look_at(block, self.floor).astype(np.float64, copy=False)
@@ -133,6 +143,8 @@ class Affine:
             "look": self.look,
             "floor": self.floor,
             "temperature": self.temperature,
+            # a reader that does not know the key would leave it out: see `nested_maps.since`
+            **({"uniform": self.uniform} if self.uniform else {}),
         }
 
     @classmethod
@@ -142,7 +154,9 @@ class Affine:
         weight = _weight(parameters["weight"], classes)
         look = parameters["look"].text(("logits", "log-probs"))
         temperature = Power.from_parameters(parameters, classes).temperature
-        return cls(weight, bias, look, floor_from(parameters), temperature)
+        entry = parameters.get("uniform")
+        uniform = 0.0 if entry is None else entry.number(0, 1)
+        return cls(weight, bias, look, floor_from(parameters), temperature, uniform)
 
 
 @dataclass(frozen=True, eq=False)

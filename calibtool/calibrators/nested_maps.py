@@ -171,6 +171,29 @@ def from_document(document: Entry, classes: int) -> Map:
     return MAPS[name].from_parameters(document["parameters"], classes)
 
 
+def since(fitted_map: Map) -> int:
+    """Return the version of calibrator files that can first say this map."""
+    if isinstance(fitted_map, ByGroup):
+        others = [] if fitted_map.other is None else [fitted_map.other]
+        return max(since(inner) for inner in (*fitted_map.maps.values(), *others))
+    if isinstance(fitted_map, Shifted):
+        return since(fitted_map.inner)
+    return 3 if isinstance(fitted_map, Affine) and fitted_map.uniform else 1
+
+
+def require_uniform(document: Entry) -> None:
+    """Check that the affine maps of a document have their share of the uniform distribution, which
+    earlier ones have not. Raises InputError."""
+    name, parameters = document["map"].text(MAPS), document["parameters"]
+    if name == Affine.name:
+        parameters["uniform"].number(0, 1)
+    if name == Shifted.name:
+        require_uniform(parameters["inner"])
+    if name == ByGroup.name:
+        for inner in parameters["groups"].entries().values():
+            require_uniform(inner)
+
+
 def columns_of(fitted_map: Map) -> tuple[str, ...]:
     """Return the columns of `extra` that a map needs."""
     if isinstance(fitted_map, ByGroup):

@@ -34,6 +34,15 @@ def stratified_folds(labels: Array, folds: int, seed: int) -> Array:
     return fold
 
 
+def plain_folds(rows: int, folds: int, seed: int) -> Array:
+    """Return the number of each row's fold, (rows,) int64, drawn without regard to labels.
+
+    Stratified folds are a little alike: where a class happens to be frequent, it is so in every
+    fold. What is fitted on the others then does better on the last one than on new rows.
+    """
+    return np.asarray(np.random.RandomState(seed).permutation(rows) % folds, dtype=np.int64)
+
+
 def folds_of(predictions: Predictions, strata: Array, folds: int, seed: int) -> Array:
     """Return the number of each row's fold, (N,) int64: stratified, or with the predictions of a
     row of the file in one fold, where it has several, since they are correlated."""
@@ -45,8 +54,7 @@ def folds_of(predictions: Predictions, strata: Array, folds: int, seed: int) -> 
 def grouped_folds(groups: Array, folds: int, seed: int) -> Array:
     """Return the number of each row's fold, (N,) int64, with the rows of a group in one fold."""
     _, unit = np.unique(groups, return_inverse=True)
-    shuffled = np.random.RandomState(seed).permutation(int(unit.max()) + 1)
-    return np.asarray((shuffled % folds)[unit], dtype=np.int64)
+    return plain_folds(int(unit.max()) + 1, folds, seed)[unit]
 
 
 def first_part(

@@ -149,8 +149,10 @@ class _VariantMetrics:
                 if spec.view in ("top", "positive"):
                     return _of_column(spec, problems, self.settings, self.shared)
                 return of_problems(spec, problems, self.settings, self.shared)
-        whole = isinstance(spec.metric, MatrixMetric) and self.summary.kind == "confidence"
-        raise NotAvailableError(WHOLE_ROWS if whole else NO_ROWS)
+        metric = spec.metric
+        whole = isinstance(metric, MatrixMetric) and metric.of_confidences is None
+        confidences = self.summary.kind == "confidence"
+        raise NotAvailableError(WHOLE_ROWS if whole and confidences else NO_ROWS)
 
     @cached_property
     def _unseen(self) -> UnseenRows | None:

@@ -171,6 +171,9 @@ def of_matrix(spec: Spec, metric: MatrixMetric, variant: Collected, settings: Se
     """Measure a function of whole rows, with replicates if the metric can compute them from drawn
     weights."""
     probs, rows = variant.probs, variant.rows
+    if probs is None and metric.of_confidences is not None:
+        found = metric.of_confidences(rows.confidence, rows.correct, rows.weights, **spec.options)
+        return lambda sums: Measurement(found)
     if probs is None or rows.labels is None:
         raise NotAvailableError("needs whole probability rows")
     wide, labels = probs.astype(np.float64), rows.labels.astype(np.int64)

@@ -167,11 +167,16 @@ class MatrixMetric(MetricEntry):
         of: of(probs, labels, weights, **options) to a number.
         replicates: replicates(probs, labels, drawn, **options) to bootstrap replicates, (R,), under
             the columns of row weights `drawn`, (N, R); None where there is no interval.
+        of_confidences: of_confidences(confidence, correct, weights, **options), the same where only
+            confidences are known; None for a metric that needs whole rows.
+        below: True for a lower bound, which noise lowers.
     """
 
     of: Callable[..., float]
     _: KW_ONLY
     replicates: Callable[..., Array] | None = None
+    of_confidences: Callable[..., float] | None = None
+    below: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from calibtool.metrics import (
     rejection,
     simplex,
     smooth,
+    variational,
 )
 from calibtool.metrics.kinds import CountMetric, Metric, Score
 
@@ -46,6 +47,7 @@ BINNING_FREE: tuple[Metric, ...] = (
     corp.MCB,
     kernel.MMCE,
     simplex.SKCE,
+    variational.CALIBRATION_LP,
 )
 SCORES: tuple[Metric, ...] = (
     *proper.PROPER,

@@ -300,6 +300,11 @@ def _interval(metric: Metric) -> str:
         return "From [candidate truths](../intervals.md#candidate-truths-on-a-line)."
     if isinstance(metric, CellMetric) and metric.biased:
         return "Around [what was seen, smoothed](../intervals.md#everything-else)."
+    if isinstance(metric, MatrixMetric) and metric.below:
+        return (
+            "None: it is a lower bound, and an interval around it was measured to contain the true "
+            "error [too seldom](../intervals.md#everything-else)."
+        )
     if isinstance(metric, MatrixMetric) and metric.replicates is None:
         return "None: noise pushes it up, and no interval is known that covers the true value."
     if isinstance(metric, Score) and metric.reach:

@@ -151,6 +151,34 @@ def test_the_simplest_within_one_standard_error_is_chosen():
     assert why == "matrix has the best nll, and nothing simpler is within one standard error of it."
 
 
+def test_a_probability_of_exactly_0_is_no_choice_where_others_are_as_near():
+    best = candidate("platt", 2, 0.0, 0.0)
+    near = candidate("temperature", 1, 0.001, 0.002)
+    method, why = choose([best, near], "nll", {"temperature"})
+    assert method == "platt"
+    assert why == (
+        "platt has the best nll. temperature is simpler and as near, but leaves probabilities of "
+        "exactly 0: the first row that proves one wrong has an infinite NLL."
+    )
+    assert choose([near, best], "nll", {"temperature", "platt"})[0] == "temperature"
+    far = candidate("platt", 2, 0.3, 0.002)
+    assert choose([near, far], "nll", {"temperature"})[0] == "temperature"
+
+
+@pytest.mark.parametrize("rank_by", ["nll", "brier"])
+def test_a_temperature_that_leaves_certainties_is_not_chosen_by_nll(rank_by):
+    """Half of the rows are certain, and right so far; the others are overconfident."""
+    rng = np.random.Generator(np.random.PCG64(3))
+    x = rng.normal(0, 2, 600)
+    labels = (rng.random(600) < 1 / (1 + np.exp(-x / 2))).astype(int)
+    p = np.where(np.arange(600) % 2 == 0, labels.astype(float), 1 / (1 + np.exp(-x)))
+    found = ct.select(
+        ct.Predictions.from_probs(p, labels), ["temperature", "platt"], rank_by=rank_by, resamples=0
+    )
+    assert found.chosen == ("platt" if rank_by == "nll" else "temperature")
+    assert ("exactly 0" in found.why) == (rank_by == "nll")
+
+
 def test_what_is_chosen_is_fitted_on_everything(found):
     p = simulate(2000, 3)
     again = ct.fit(found.chosen, p, **finite_options(found.chosen))

@@ -13,6 +13,8 @@ from simulated import simulate
 import calibtool as ct
 from calibtool.calibrators import enir
 from calibtool.calibrators.curves import FARTHEST
+from calibtool.data.rows import to_probs
+from calibtool.errors import InputError
 from calibtool.metrics.cells import Cells
 
 # ------------------------------------------------------------------ objectives, written out
@@ -182,7 +184,7 @@ def test_structured_scaling_reaches_its_optimum(skewed, method, strength):
     t = temperature(z, skewed.labels, skewed.weights)
     assert calibrator.map.temperature == pytest.approx(t, rel=1e-8)
     classes, rows = skewed.classes, skewed.weights.sum()
-    z = log_softmax(z / t)
+    z = np.log(rows / (rows + 1) * np.exp(log_softmax(z / t)) + 1 / (rows + 1) / classes)
     unit = strength * classes / rows
     eye = np.eye(classes).ravel()
     if method == "structured-vector":
@@ -487,3 +489,65 @@ def test_splines_of_certain_scores_warn_of_nothing(seed):
     certain = np.eye(2)[np.where(rng.random(count) < 0.5, labels, 1 - labels)]
     rows = ct.Predictions.from_probs(certain, labels)
     assert np.isfinite(ct.fit("spline", rows)(rows).values).all()
+
+
+def shifted(seed, rows=1500, by=2.0):
+    """Two classes whose log-odds are too small and too low by a constant, as of prompts."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    z = rng.normal(0, 2, rows)
+    labels = (rng.random(rows) < 1 / (1 + np.exp(-z))).astype(int)
+    return ct.Predictions.from_logits(0.3 * z - by, labels)
+
+
+def test_structured_scaling_tells_a_shift_that_its_penalty_holds_back():
+    found = ct.fit("structured-vector", shifted(1))
+    nll = {m: ct.fit(m, shifted(1))(shifted(2)) for m in ("structured-vector", "bias-corrected")}
+    after = {m: ct.evaluate(p, ["nll"], ci="none")["nll"].value for m, p in nll.items()}
+    assert after["structured-vector"] > after["bias-corrected"] + 0.005
+    (note,) = found.fitted.notes
+    assert note.startswith("the penalty holds back a shift of class shares: bias-corrected fits")
+    assert ct.fit("structured-vector", shifted(1), strength=0.01).fitted.notes == ()
+
+
+def test_structured_scaling_tells_none_by_chance():
+    """Of 60 sets without a shift, chance explains three such notes."""
+    told = [
+        bool(ct.fit("structured-vector", simulate(400, 3, seed=s)).fitted.notes) for s in range(60)
+    ]
+    assert sum(told) <= 3
+
+
+def test_a_probability_far_below_any_float32_counts_as_the_smallest_of_these():
+    """A product of many probabilities, as of naive Bayes: 1e-300 for a label says no more."""
+    p = np.array([[1 - 1e-9, 1e-9], [1e-9, 1 - 1e-9]] * 60)
+    far = np.array([[1.0, 1e-300], [1e-300, 1.0]] * 60)
+    labels = np.array([0, 1] * 50 + [1, 0] * 10)
+    fits = [ct.fit("structured-vector", ct.Predictions.from_probs(x, labels)) for x in (p, far)]
+    assert fits[1].map.floor == float(np.finfo(np.float32).tiny)
+    single = np.float64(np.finfo(np.float32).tiny)
+    near = np.array([[1.0, single], [single, 1.0]] * 60)
+    same = ct.fit("structured-vector", ct.Predictions.from_probs(near, labels))
+    assert fits[1].map.temperature == pytest.approx(same.map.temperature, rel=1e-12)
+
+
+def test_of_logits_and_of_their_probabilities_structured_scaling_is_the_same():
+    p = simulate(400, 4)
+    probs = to_probs(p)
+    a, b = (ct.fit("structured-matrix", x)(x) for x in (p, probs))
+    np.testing.assert_allclose(to_probs(a).values, b.values, atol=1e-9)
+
+
+def test_a_file_with_a_share_of_the_uniform_distribution_is_of_version_3(tmp_path):
+    """Readers of version 2 would leave the share out, and give other numbers."""
+    for method, version in (("structured-vector", 3), ("vector", 1)):
+        assert ct.fit(method, simulate(300, 3)).document()["version"] == version
+    p = replace(simulate(300, 3), extra={"group": np.arange(300) % 2})
+    by_group = ct.fit("structured-vector", p, by="group")
+    assert by_group.document()["version"] == 3
+    path = tmp_path / "cal.json"
+    by_group.save(path)
+    np.testing.assert_array_equal(ct.load_calibrator(path)(p).values, by_group(p).values)
+    text = path.read_text()
+    path.write_text(text.replace('"uniform": 0.0', '"uniform": 7.0'))
+    with pytest.raises(InputError, match="uniform"):
+        ct.load_calibrator(path)

@@ -121,7 +121,7 @@ def test_files_of_classes_stay_files_of_version_1():
         ({"classes": 2}, "classes must be null"),
         ({"class_names": ["wrong", "right"]}, "class_names must be null"),
         ({"kind": None}, "classes must be a whole number"),
-        ({"version": 3}, "update calibtool"),
+        ({"version": 4}, "update calibtool"),
     ],
 )
 def test_a_file_that_contradicts_itself_is_refused(changes, says, tmp_path):

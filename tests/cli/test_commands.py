@@ -212,6 +212,44 @@ def test_metrics_of_ones_own(run, good):
     assert found["ece(norm=l2)"] == values(run, good, "--metrics", "rmsce")["rmsce"]
 
 
+def test_over_and_underconfidence_apart_by_calibration_lp(run, demo):
+    """Without an interval, as its page says; `check` then decides by the value alone."""
+    specs = [
+        "calibration-lp(p=2)",
+        *(f"calibration-lp(view=top,side={s})" for s in ("over", "under")),
+    ]
+    specs.append("calibration-lp(side=over)")
+    out = run(
+        "evaluate", demo / "fashion_val.npz", "--metrics", ",".join(specs), "--format", "json"
+    )
+    found = {line["name"]: line for line in json.loads(out.out)["metrics"]}
+    assert [found[spec]["low"] for spec in specs] == [None] * 4
+    both, over, under, missing = (found[spec]["value"] for spec in specs)
+    assert over > 0.04
+    assert abs(under) < 0.01
+    assert both > over
+    assert missing is None
+    text = run("evaluate", demo / "fashion_val.npz", "--metrics", specs[-1]).out
+    assert "a side needs one score per row; add view=top" in " ".join(text.split())
+    page = run("metrics", "calibration-lp").out
+    assert "options: p=1, view=rows, side=both" in page
+    requirement = ("--require", "calibration-lp <= 0.2")
+    assert run("check", demo / "fashion_val.npz", *requirement).code == 2
+    assert run("check", demo / "fashion_val.npz", *requirement, "--mode", "point").code == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("calibration-lp(p=3)", "there is no p '3'; expected one of 1, 2, inf"),
+        ("calibration-lp(side=left)", "there is no side 'left'"),
+        ("calibration-lp(view=label)", "there is no view 'label'"),
+    ],
+)
+def test_what_calibration_lp_cannot_be_asked(spec, says, refused, good):
+    refused("evaluate", good, "--metrics", spec, says=(says,))
+
+
 def test_a_report_says_the_level_it_was_made_at(run, good):
     assert "90 % interval" in run("evaluate", good, *FEW, "--level", "0.9").out
     assert "100 % interval" not in run("evaluate", good, *FEW, "--level", "0.99999").out

@@ -6,14 +6,14 @@ early, its setup lets it run on and changes nothing else: definitions are compar
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 SAME = 1e-12  # absolute tolerances: of the same finite computation,
 CONVERGED = 1e-8  # of an optimum that another optimiser reached,
 FLAT = 1e-6  # of one that lies in a flat valley, or at which the peer stops a little early
 
-MIXED = "'ts-mix' mixes 1 / (n + 1) of the uniform distribution into what temperature scaling gives"
+PLAIN = "it begins at 'ts-mix', as ours: 1 / (n + 1) of the uniform distribution is mixed in"
 FALLS = "slopes below 0 are not always held at 0: this curve falls"
 
 
@@ -319,19 +319,13 @@ def probmetrics() -> FitLibrary:
     kinds = {"structured-vector": "SVS", "structured-matrix": "SMS", "vector": "VectorScaling"}
     for method, kind in kinds.items():
         call = f"fitted(logistic.{kind}Calibrator, probabilities, labels, at_rows{{}})"
-        fits.append(Fit("classes5", call.format(""), method, {}, "probabilities", tolerance=FLAT))
-        if method != "vector":
-            fits.append(
-                Fit(
-                    "classes5",
-                    call.format(", first='ts-mix'"),
-                    method,
-                    {},
-                    "probabilities",
-                    compare=None,
-                    why=MIXED,
-                )
-            )
+        mixed = call.format(", first='ts-mix'")
+        plain = Fit("classes5", call.format(""), method, {}, "probabilities", tolerance=FLAT)
+        if method == "vector":
+            fits.append(plain)
+            continue
+        fits.append(replace(plain, compare=None, tolerance=SAME, why=PLAIN))
+        fits.append(replace(plain, call=mixed))
     call = "get_calibrator('temp-scaling').fit(probabilities, labels).predict_proba(at_rows)"
     fits.append(Fit("classes5", call, "temperature", {}, "probabilities", tolerance=CONVERGED))
     # ours is no parabola beyond the lowest and the highest score, so 0 and 1 are left out

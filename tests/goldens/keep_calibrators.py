@@ -52,6 +52,9 @@ def cases() -> dict[str, tuple[str, int, str, dict[str, object]]]:
     made["histogram-top-label"] = ("histogram", 3, "logits", {"multiclass": "top-label"})
     made["isotonic-shared"] = ("isotonic", 3, "probs", {"multiclass": "shared"})
     made["venn-abers-crossed"] = ("venn-abers", 3, "logits", {"folds": 3})
+    # of version 3: those named after the methods began at temperature scaling itself
+    for name in ("structured-vector", "structured-matrix"):
+        made[f"{name}-uniform"] = (name, 3, "probs", {})
     made["platt-by-group"] = ("platt", 3, "logits", {"by": "group"})
     return made
 

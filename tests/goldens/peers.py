@@ -871,17 +871,79 @@ MODEL_DIAGNOSTICS_AGREES = agreeing(
 )
 
 PROBMETRICS = """\
+import sys
+import numpy as np
 import torch
-from probmetrics.metrics import Metrics
+from types import ModuleType
+# the compiler of a solver that is not used here, and what other metrics need
+for name, part in (('numba', 'njit'), ('torchmetrics', 'AUROC')):
+    try:
+        __import__(name)
+    except ImportError:
+        sys.modules[name] = ModuleType(name)
+        setattr(sys.modules[name], part, lambda *args, **options: lambda f: f)
+from probmetrics import metrics
+from probmetrics.calibrators import get_calibrator
+from probmetrics.metrics import Metrics, OverConfidenceLoss, ProperLpLoss, UnderConfidenceLoss
+from probmetrics.splitters import CVSplitter, Splitter
+class Plain(Splitter):
+    # our folds; those of CVSplitter are stratified
+    def get_splits(self, y_true, random_state=None):
+        rows = y_true.get_n_samples()
+        fold = np.random.RandomState(random_state).permutation(rows) % 5
+        return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
+    def get_name(self):
+        return 'plain'
 def of(name, probabilities, labels):
     given = torch.from_numpy(labels), torch.from_numpy(probabilities)
     return Metrics.from_names([name]).compute_all_from_labels_probs(*given)[name]
+def variational(loss, probabilities, labels, folds=Plain()):
+    given = torch.from_numpy(labels), torch.from_numpy(probabilities)
+    fitted = get_calibrator('isotonic', calibrate_with_mixture=True)
+    kinds = metrics.CombinedMetrics([loss])
+    found = metrics.MetricsWithCalibration(kinds, fitted, folds, 'own', random_state=0)
+    name = f'calib-err_{loss.get_name()}_own_{folds.get_name()}'
+    return found.compute_all_from_labels_probs(*given)[name]
+def top(probabilities, labels):
+    right = (probabilities.argmax(axis=1) == labels).astype(np.int64)
+    return np.stack([1 - probabilities.max(axis=1), probabilities.max(axis=1)], axis=1), right
 """
-PROBMETRICS_AGREES = agreeing(
-    [
-        ("two_columns", "kuiper(view=positive)", "of('kuiper', probabilities, labels)", 1e-6),
-        ("classes5", "brier", "of('brier', probabilities, labels)", 1e-6),
-        ("classes5", "nll", "of('logloss', probabilities, labels)", 1e-6),
-        ("classes100", "brier", "of('brier', probabilities, labels)", 1e-6),
-    ]
-)
+LP_ROWS, LP_TOP = "probabilities, labels", "*top(probabilities, labels)"
+# of two classes in two columns, each difference counts twice
+LP_BOTH = "ProperLpLoss(1, binary_as_multiclass=True)"
+LP_OVER, LP_UNDER = f"OverConfidenceLoss({LP_BOTH})", f"UnderConfidenceLoss({LP_BOTH})"
+LP_STRATIFIED = "stratified folds are alike, which raises it"
+LP_ONE_COLUMN = "in one column, g of class 1 is held against p of both classes"
+VARIATIONAL = [
+    ("two_columns", "calibration-lp", f"variational({LP_BOTH}, {LP_ROWS}) / 2"),
+    ("two_columns", "calibration-lp(view=top)", f"variational({LP_BOTH}, {LP_TOP}) / 2"),
+    ("two_columns", "calibration-lp(side=over)", f"variational({LP_OVER}, {LP_ROWS}) / 2"),
+    ("two_columns", "calibration-lp(side=under)", f"variational({LP_UNDER}, {LP_ROWS}) / 2"),
+    ("classes5", "calibration-lp", f"variational(ProperLpLoss(1), {LP_ROWS})"),
+    ("classes5", "calibration-lp(p=2)", f"variational(ProperLpLoss(2), {LP_ROWS})"),
+    ("classes5", "calibration-lp(p=inf)", f"variational(ProperLpLoss(float('inf')), {LP_ROWS})"),
+    ("classes5", "calibration-lp(view=top)", f"variational({LP_BOTH}, {LP_TOP}) / 2"),
+    ("classes5", "calibration-lp(view=top,side=over)", f"variational({LP_OVER}, {LP_TOP}) / 2"),
+    ("classes5", "calibration-lp(view=top,side=under)", f"variational({LP_UNDER}, {LP_TOP}) / 2"),
+    ("classes100", "calibration-lp", f"variational(ProperLpLoss(1), {LP_ROWS})"),
+    ("classes100", "calibration-lp(p=2)", f"variational(ProperLpLoss(2), {LP_ROWS})"),
+]
+PROBMETRICS_AGREES = [
+    *agreeing(
+        [
+            ("two_columns", "kuiper(view=positive)", "of('kuiper', probabilities, labels)", 1e-6),
+            ("classes5", "brier", "of('brier', probabilities, labels)", 1e-6),
+            ("classes5", "nll", "of('logloss', probabilities, labels)", 1e-6),
+            ("classes100", "brier", "of('brier', probabilities, labels)", 1e-6),
+            *((name, spec, call, 1e-9) for name, spec, call in VARIATIONAL),
+        ]
+    ),
+    Ask(
+        "classes5",
+        f"variational(ProperLpLoss(1), {LP_ROWS}, CVSplitter(5))",
+        None,
+        LP_STRATIFIED,
+    ),
+    Ask("two_columns", f"variational(ProperLpLoss(1), {LP_ROWS})", None, LP_ONE_COLUMN),
+    Ask("classes5", f"variational(ProperLpLoss(1), {LP_TOP})", None, LP_ONE_COLUMN),
+]

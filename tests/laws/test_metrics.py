@@ -21,7 +21,7 @@ from calibtool.metrics.spec import parse
 OTHER = {"ood-auroc", "ood-fpr95"}
 NAMES = [name for name in METRICS if name not in OTHER]
 # defined by the order of the file (pairs of neighbours), or by folds that it decides
-IN_FILE_ORDER = {"skce", "calibration-loss", "refinement-loss"}
+IN_FILE_ORDER = {"skce", "calibration-loss", "refinement-loss", "calibration-lp"}
 # defined by the number of rows: noise is taken off, a row is left out, or it is a statistic
 OF_N = {"debiased-rmsce", "debiased-ece", "debiased-reliability", "canonical-kde-ece"}
 OF_N |= {"spiegelhalter", "hosmer-lemeshow", "kde-ece"}

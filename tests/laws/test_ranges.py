@@ -20,6 +20,8 @@ OPTIONS = [
     *("ece(norm=worst)", "ece(norm=debiased_l1)", "ece(norm=debiased_l2,view=class)"),
     *("ece(norm=average,profile=equal_mass)", "smece(kernel=logit)", "tace(denominator=all)"),
     *("ece(profile=equal_rows,rows=20)", "prr(rejected=0.5)"),
+    *("calibration-lp(p=2)", "calibration-lp(p=inf)", "calibration-lp(view=top)"),
+    *("calibration-lp(view=top,side=over)", "calibration-lp(view=top,side=under)"),
 ]
 NAMES = [*METRICS, *OPTIONS]
 # they take seconds a data set with replicates, and are clipped in the same place as all others

@@ -11,7 +11,10 @@ from fuzzing.seeds import GOOD
 # A template is split at spaces, then {file}, {partner}, {out} and words of POOLS are filled in.
 PHRASES = {"rule", "exported", "kind", "prior"}  # pools whose values are templates of their own
 POOLS: dict[str, tuple[str, ...]] = {
-    "few": ("ece,nll", "ece", "brier,accuracy", "nll,ece(bins=5),mce", "auroc,ece-em"),
+    "few": (
+        *("ece,nll", "ece", "brier,accuracy", "nll,ece(bins=5),mce", "auroc,ece-em"),
+        "calibration-lp,calibration-lp(view=top,side=over)",
+    ),
     "metrics": ("default", "paper", "binned", "scores", "clinical,ranking", "all"),
     "format": ("table", "json", "csv", "markdown"),
     "gate": ("table", "json", "csv", "markdown", "github", "gitlab", "junit", "sarif", "tap"),

@@ -67,6 +67,7 @@ SPECS = (
     *("ece", "nll,brier", "ece(bins=3)", "ece(bins=0)", "ece(bins=1e12)", "ece(norm=l2)", "zzz"),
     *("ece(", "ece(bins=5,bins=6)", "default", "all,", ",", "ece(view=positive)", "(" * 3000),
     *("nll(resamples=0)", "x" * 100_000, "ece(bins=nan)", "murphy", "auroc,auroc"),
+    *("calibration-lp(p=2)", "calibration-lp(p=3)", "calibration-lp(view=positive,side=under)"),
 )
 TEXTUAL: dict[str, tuple[str, ...]] = {
     "metrics": SPECS,

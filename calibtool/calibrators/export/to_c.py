@@ -123,11 +123,16 @@ def _power(fitted_map: Power, body: Body) -> str:
 
 def _affine(fitted_map: Affine, body: Body) -> str:
     body.tables |= {"weight": fitted_map.weight.ravel(), "bias": fitted_map.bias}
-    if fitted_map.temperature == 1:
+    if fitted_map.temperature == 1 and not fitted_map.uniform:
         body.look(fitted_map.look, fitted_map.floor)
     else:
         body.look("log-probs", fitted_map.floor)
+        if fitted_map.uniform:
+            body.say(f"each: z[k] = fmax(z[k], log({_number(fitted_map.floor)}));")
         body.say(f"each: z[k] /= {_number(fitted_map.temperature)};", "calibrate_log_probs(z, z);")
+    if fitted_map.uniform:
+        kept, each = _number(1 - fitted_map.uniform), _number(fitted_map.uniform)
+        body.say(f"each: z[k] = log({kept} * exp(z[k]) + {each} / CALIBRATE_K);")
     if fitted_map.weight.ndim == 2:
         body.say(
             "each: out[k] = calibrate_bias[k];",

@@ -113,11 +113,16 @@ def _power(fitted_map: Power, g: Graph, row: str) -> tuple[str, str]:
 
 
 def _affine(fitted_map: Affine, g: Graph, row: str) -> tuple[str, str]:
-    if fitted_map.temperature == 1:
+    if fitted_map.temperature == 1 and not fitted_map.uniform:
         z = look(g, fitted_map.look, row, fitted_map.floor)
     else:
-        scaled = g("Div", look(g, "log-probs", row, fitted_map.floor), fitted_map.temperature)
-        z = log_probs_of_logits(g, scaled)
+        log_p = look(g, "log-probs", row, fitted_map.floor)
+        if fitted_map.uniform:
+            log_p = g("Max", log_p, float(np.log(fitted_map.floor)))
+        z = log_probs_of_logits(g, g("Div", log_p, fitted_map.temperature))
+    if fitted_map.uniform:
+        kept = g("Mul", g("Exp", z), 1 - fitted_map.uniform)
+        z = g("Log", g("Add", kept, fitted_map.uniform / g.classes))
     weight = fitted_map.weight
     product = g("MatMul", z, weight.T) if weight.ndim == 2 else g("Mul", z, weight)
     return "logits", g("Add", product, fitted_map.bias)

@@ -101,12 +101,18 @@ def _power(fitted_map: Power, body: Body) -> str:
 
 def _affine(fitted_map: Affine, body: Body) -> str:
     body.constants |= {"WEIGHT": fitted_map.weight, "BIAS": fitted_map.bias}
-    if fitted_map.temperature == 1:
+    if fitted_map.temperature == 1 and not fitted_map.uniform:
         body.say(f"z = {body.look(fitted_map.look, fitted_map.floor)}")
     else:
         body.constants["TEMPERATURE"] = fitted_map.temperature
         log_p = body.look("log-probs", fitted_map.floor)
+        if fitted_map.uniform and body.form.kind == "logits":
+            body.constants["FLOOR"] = fitted_map.floor
+            log_p = f"[max(x, math.log(FLOOR)) for x in {log_p}]"
         body.say(f"z = log_probs([x / TEMPERATURE for x in {log_p}])")
+    if fitted_map.uniform:
+        body.constants["UNIFORM"] = fitted_map.uniform
+        body.say("z = [math.log((1 - UNIFORM) * math.exp(x) + UNIFORM / CLASSES) for x in z]")
     if fitted_map.weight.ndim == 2:
         product = "sum(w * x for w, x in zip(line, z)) + b for line, b in zip(WEIGHT, BIAS)"
     elif fitted_map.weight.ndim == 1:

@@ -37,6 +37,8 @@ def fit_affine(
     look: str,
     penalty: Array | float = 0.0,
     temperature: float = 1.0,
+    uniform: float = 0.0,
+    least: float = 0.0,
     options: dict[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> Calibrator:
@@ -49,6 +51,8 @@ def fit_affine(
         look: what z is: "logits" as they were saved, if there are any, or "log-probs".
         penalty: the price of the squared distance of each parameter from the start, in nats.
         temperature: z are log-probabilities after this temperature.
+        uniform: share of the uniform distribution that is mixed in after the temperature.
+        least: what a probability counts as at least; it lowers no floor of the data.
         options: of the fit, for its record.
         notes: for the record.
 
@@ -62,8 +66,8 @@ def fit_affine(
         )
     look = look if predictions.kind == "logits" else "log-probs"
     # the map at the start: it knows how to look at rows, which does not depend on W and b
-    start_map = Affine(np.array(1.0), np.zeros(classes), look, 0.0, temperature)
-    optimum, floor, zeros = _solve(predictions, form, start_map, penalty)
+    start_map = Affine(np.array(1.0), np.zeros(classes), look, 0.0, temperature, uniform)
+    optimum, floor, zeros = _solve(predictions, form, start_map, penalty, least)
     if isinstance(predictions, FileRows):
         notes = (*notes, *predictions.notes())
     v = optimum.at
@@ -72,7 +76,7 @@ def fit_affine(
     return finish(
         method,
         predictions,
-        Affine(weight, np.array(bias), look, floor, temperature),
+        Affine(weight, np.array(bias), look, floor, temperature, uniform),
         FitRecord(
             objective="nll" if not np.any(penalty) else "nll with a penalty",
             nll_before=optimum.before,
@@ -85,7 +89,11 @@ def fit_affine(
 
 
 def _solve(
-    predictions: Predictions | FileRows, form: Form, start_map: Affine, penalty: Array | float
+    predictions: Predictions | FileRows,
+    form: Form,
+    start_map: Affine,
+    penalty: Array | float,
+    least: float,
 ) -> tuple[Optimum, float, list[str]]:
     """Return the optimum, what a probability of 0 counts as, and notes on such rows."""
     start = _identity(form, len(start_map.bias))
@@ -98,7 +106,7 @@ def _solve(
         return optimum, floor, inputs.notes_of_zeros(predictions.zeros, floor)
     if not np.any(penalty):
         require_every_class(predictions, class_shares(predictions))
-    floor = inputs.floor_of(predictions)
+    floor = max(inputs.floor_of(predictions), least)
     data = _memory_data(predictions, start_map, floor)
     optimum = Problem(form, data, start, penalty, predictions.source).solve()
     return optimum, floor, inputs.notes_of_zeros(inputs.floored(predictions), floor)
