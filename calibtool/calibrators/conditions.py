@@ -68,8 +68,8 @@ class Condition:
     def describe(self) -> str:
         """Return the condition in words.
 
-        >>> Condition("age", above=20.0, upto=30.0).describe(), Condition("age", upto=20.0).describe()
-        ('age above 20 up to 30', 'age up to 20')
+        >>> Condition("age", above=20.0, upto=30.0).describe()
+        'age above 20 up to 30'
         """
         if self.missing:
             return f"{self.column} missing"
@@ -98,10 +98,14 @@ class Condition:
             return cls(column, missing=True)
         if value is not None:
             return cls(column, value.text() if isinstance(value.value, str) else _number(value))
-        ends = {k: _number(e) for k in ("above", "upto") if (e := parameters.get(k)) is not None}
-        if not ends:
+        above, upto = parameters.get("above"), parameters.get("upto")
+        if above is None and upto is None:
             parameters.refuse("says neither value, above, upto nor missing")
-        return cls(column, **ends)
+        return cls(
+            column,
+            above=-math.inf if above is None else _number(above),
+            upto=math.inf if upto is None else _number(upto),
+        )
 
 
 def column_of(predictions: Predictions, name: str) -> Array:

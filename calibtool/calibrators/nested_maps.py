@@ -38,8 +38,8 @@ MISSING = ("None", "nan", "NaT", "<NA>")
 # The smallest share of a class that another can be divided by: 1 / 1e-300 is finite. Shares of rows
 # are at least 1 / rows.
 _LEAST_SHARE = 1e-300
-# Limits of a file's patches, so that their sums and slopes are finite: shifts and knots are log-odds,
-# and those of float64 end at 745; a fit makes a few hundred patches of a few knots at most.
+# Limits of a file's patches, so that their sums and slopes are finite: shifts and knots are
+# log-odds, and those of float64 end at 745; a fit makes a few hundred patches at most.
 _FARTHEST_LOG_ODDS = 1e3
 _CLOSEST_KNOTS = 1e-9
 _MOST_PATCHES = 10_000
@@ -290,7 +290,8 @@ class Shifted:
 
 
 MAPS: dict[str, type[Map]] = {
-    kind.name: kind for kind in (Power, Affine, Mixture, Monotone, Curves, ByGroup, Patched, Shifted)
+    kind.name: kind
+    for kind in (Power, Affine, Mixture, Monotone, Curves, ByGroup, Patched, Shifted)
 }
 
 
@@ -317,6 +318,13 @@ def columns_of(fitted_map: Map) -> tuple[str, ...]:
     if isinstance(fitted_map, Patched):
         return tuple(dict.fromkeys([*columns_of(fitted_map.inner), *fitted_map.columns]))
     return columns_of(fitted_map.inner) if isinstance(fitted_map, Shifted) else ()
+
+
+def patched_in(fitted_map: Map) -> Patched | None:
+    """Return the map with patches, also where it is shifted for other class shares; None for maps
+    without patches."""
+    inner = fitted_map.inner if isinstance(fitted_map, Shifted) else fitted_map
+    return inner if isinstance(inner, Patched) and inner.patches else None
 
 
 def placed_at_prior(fitted_map: Map, predictions: Predictions) -> int:

@@ -279,9 +279,9 @@ WITH_COLUMNS: dict[str, Method] = {
     "multicalibration": Method(
         "multicalibration",
         "Patch the slices that are off: values of the columns of --by, and their pairs.",
-        "Use it if `calibtool slices` finds slices that are off. It needs thousands of rows, changes "
-        "only slices that are off beyond chance on held-out rows, and can only be applied to files "
-        "that have the columns.",
+        "Use it if `calibtool slices` finds slices that are off. It needs thousands of rows, "
+        "changes nothing unless a slice is off beyond chance on held-out rows, and can only be "
+        "applied to files that have the columns.",
         "Hebert-Johnson et al. 2018",
         "5/patch",
         500,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
-from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.calibrators.registry import WITH_COLUMNS, entry_of, module_of
 from calibtool.cli import class_shares
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output
@@ -33,6 +33,8 @@ IN_SAMPLE = (
     "The calibrator is reported on the rows it was fitted on, without cross-fitting: with this "
     "many rows, overfitting is negligible. --test FILE reports on other rows."
 )
+EACH = "Fit one calibrator per value of COLUMN, or per combination of several."
+PATCHED = "Patch the slices by these columns, and by each two of them. Required."
 NO_ROWS = "Cells hold no rows to report on; --test FILE reports on the rows of a file."
 
 
@@ -42,7 +44,7 @@ def command(name: str) -> click.Command:
     # OpenBLAS reads this variable once, when NumPy is loaded, which has not happened yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     method = name.removeprefix("fit-")
-    entry = METHODS[method]
+    entry = entry_of(method)
     method_options = options_of(method)
 
     def run(**options: Any) -> None:
@@ -74,9 +76,7 @@ def command(name: str) -> click.Command:
         ),
         *method_options.values(),
         click.option(
-            "--by",
-            metavar="COLUMN,...",
-            help="Fit one calibrator per value of COLUMN, or per combination of several.",
+            "--by", metavar="COLUMN,...", help=PATCHED if method in WITH_COLUMNS else EACH
         ),
         class_shares.options,
         click.option(
@@ -229,7 +229,7 @@ def _report_on(
     if test:
         return open_source(test, choice).also(columns_by(by)), calibrator
     if isinstance(rows, Predictions):
-        return cross_fit(fit_to, rows, METHODS[method].title)
+        return cross_fit(fit_to, rows, entry_of(method).title)
     return rows, calibrator
 
 

@@ -13,7 +13,7 @@ from importlib import import_module
 
 import click
 
-from calibtool.calibrators.registry import METHODS
+from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
 from calibtool.errors import CalibtoolError, Terminated
 from calibtool.formatting import Lines
 from calibtool.version import __version__
@@ -50,7 +50,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Fix": {
         "select": ("select", "Try every calibrator; keep the simplest of the best."),
-        **{f"fit-{name}": ("fit", line.summary) for name, line in METHODS.items()},
+        **{f"fit-{name}": ("fit", line.summary) for name, line in (METHODS | WITH_COLUMNS).items()},
         "apply": ("apply", "Apply a fitted calibrator to a file and write its predictions."),
         "export": (
             "export",

@@ -1,10 +1,10 @@
 """Multicalibration error: Kuiper's range of the gaps of each slice, over its standard deviation.
 
 Guy et al. 2025 (arXiv 2506.11251). In a slice, the gaps outcome - score are summed from the lowest
-score to the highest. If every score is the probability of its outcome, the sums are about a Brownian
-motion of the variance sum w^2 p (1 - p), whose range has a known distribution (Feller 1951): so the
-range over the standard deviation, the range "in sigmas", can be compared between slices of any size.
-The error of a set of slices is the largest.
+score to the highest. If every score is the probability of its outcome, the sums are about a
+Brownian motion of the variance sum w^2 p (1 - p), whose range has a known distribution (Feller
+1951): the range over its standard deviation can be compared between slices of any size. The error
+of a set of slices is the largest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ TERMS = 12
 # Range from which on the series of normal tails is used; below, that of the distribution function,
 # whose terms fall faster there.
 MIDDLE = 1.5
-FARTHEST = 40.0  # sigmas: the tail beyond is below 1e-300, the smallest that a float can tell from 0
+FARTHEST = (
+    40.0  # sigmas: the tail beyond is below 1e-300, the smallest that a float can tell from 0
+)
 
 
 def kuiper_ranges(

@@ -66,6 +66,9 @@ def export(
         output_name: the output of that model to calibrate, if it has several.
         source: the name of the calibrator's file, for the comment at the top and for errors.
 
+    A calibrator with patches of slices becomes a Python module only, whose function also takes the
+    values of columns.
+
     Raises UsageError for a calibrator by groups, for a model that does not fit, or if `to` is
     "onnx" and that package is not installed.
 
@@ -78,7 +81,7 @@ def export(
     [0.5, 0.5, 0.0]
     """
     from calibtool.calibrators.export.form import Form, needs_logits
-    from calibtool.calibrators.nested_maps import columns_of
+    from calibtool.calibrators.nested_maps import columns_of, patched_in
 
     target_of(to)
     if calibrator.classes is None:
@@ -90,7 +93,14 @@ def export(
     elif kind == "confidence":
         raise UsageError(f"{source}: was fitted to classes, not to confidences")
     columns = columns_of(calibrator.map)
-    if columns:
+    patched = patched_in(calibrator.map)
+    if patched and to != "python":
+        raise UsageError(
+            f"{source}: holds patches of the slices by {', '.join(columns) or 'no columns'}, and "
+            f"{TARGETS[to].title} takes scores only; export it with --to python, whose function "
+            "also takes the values of columns"
+        )
+    if columns_of(patched.inner) if patched else columns:
         raise UsageError(
             f"{source}: holds one calibrator per group ({columns[0]}), which cannot be exported as "
             "one function; fit the rows of each group by themselves, without --by, and export each"
