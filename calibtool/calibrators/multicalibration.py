@@ -9,8 +9,8 @@ and to a constant by normal priors.
 The rounds are cross-fitted. They begin if a slice of held-out rows is off by more than the
 tolerance and chance, and end when no slice of the fitted rows is off by more than the tolerance, or
 when the NLL of held-out rows has not fallen for some rounds. The number of rounds with the least is
-then fitted to all rows. Stopping as soon as no slice is off beyond chance would leave most of the gain:
-slices that are off by less than chance allows are many (benchmarks/multicalibration.py).
+then fitted to all rows. Stopping as soon as no slice is off beyond chance would leave gains: many
+slices are off by less than chance allows.
 
 If all rows together are off, the patches begin at Platt scaling of two classes, or a temperature of
 more, and otherwise at the scores as they are. Of more than two classes, the confidence of the
@@ -26,7 +26,7 @@ import numpy as np
 
 from calibtool.calibrators import inputs, platt, temperature
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
-from calibtool.calibrators.conditions import Condition
+from calibtool.calibrators.conditions import Condition, conditions_of
 from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.crossfit import FOLDS, folds
 from calibtool.calibrators.fitted import FitRecord
@@ -268,5 +268,5 @@ def _notes_of_columns(rows: Predictions, columns: list[str]) -> Iterator[str]:
         part = partition(rows, column)
         if len(part.names) == 1:
             yield f"{column}: holds one value, so that it makes no slices"
-        if part.note:
+        if None in conditions_of(rows, part):
             yield f"{column}: {part.note} They are patched as part of larger slices only."

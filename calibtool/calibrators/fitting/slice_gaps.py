@@ -17,8 +17,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.slicing import FEW, partition
 from calibtool.types import Array
 
-# Quantile groups of the scores, as in a slice search: Kuiper's range of the sums misses less than the
-# rows of half a group.
+# Quantile groups of the scores, as in a slice search: Kuiper's range of the sums misses less than
+# the rows of half a group.
 BINS = 64
 # Expected outcomes of a slice, as sum p (1 - p), from which on Kuiper's range is about that of a
 # Brownian motion: the usual rule of thumb for normal approximations of counts.
@@ -143,4 +143,5 @@ class Gaps:
 
 
 def name_of_slice(where: tuple[Condition, ...]) -> str:
+    """Return the conditions of a slice in words."""
     return ", ".join(condition.describe() for condition in where) or "all rows"
