@@ -53,9 +53,7 @@ def slice_error(sums: Sums, slices: Sequence[tuple[Grouping, int]]) -> SliceErro
         if sigmas[first] > worst[0]:
             worst = (float(sigmas[first]), part.by, part.names[numbers[first]])
     count = len(slices) + 1
-    p = (
-        None
-        if sums.cluster is not None
-        else min(1.0, count * float(range_tail(np.array(worst[0]))))
-    )
-    return SliceError(*worst, count, p)
+    p_value = None
+    if sums.cluster is None:
+        p_value = min(1.0, count * float(range_tail(np.array(worst[0]))))
+    return SliceError(*worst, count, p_value)

@@ -73,7 +73,8 @@ def _notes(search: SliceSearch) -> Iterator[str]:
     )
     if search.error:
         yield _error(search.error)
-    columns = dict.fromkeys(name for one in search.found for name in one.by.split(","))
+    above = [one for one in search.found if not one.explained_by]
+    columns = dict.fromkeys(name for one in above for name in one.by.split(","))
     if able := [name for name in columns if name not in PSEUDO]:
         yield f"To repair slices: calibtool fit-multicalibration FILE --by {','.join(able)}"
     if search.cluster:
@@ -87,12 +88,10 @@ def _notes(search: SliceSearch) -> Iterator[str]:
 def _error(error: SliceError) -> str:
     """Return the multicalibration error in words."""
     where = _title(error) if error.by else error.name
-    p = (
-        ""
-        if error.p_value is None
-        else f" (p {shown_p(error.p_value)} for {error.slices:,} slices)"
-    )
-    return f"Multicalibration error (mce-slices): {error.value:.2f} standard deviations, of {where}{p}."
+    text = f"Multicalibration error (mce-slices): {error.value:.2f} standard deviations, of {where}"
+    if error.p_value is None:
+        return f"{text}."
+    return f"{text} (p {shown_p(error.p_value)} for {error.slices:,} slices)."
 
 
 def _record(slice_: FoundSlice) -> dict[str, Any]:
