@@ -37,14 +37,14 @@ def rows(count: int, classes: int, seed: int, kind: str) -> ct.Predictions:
         made = ct.Predictions.from_confidence(confidence, correct)
     group = np.array(["a", "b"])[rng.integers(0, 2, count)]
     age = np.where(rng.random(count) < 0.1, np.nan, rng.normal(40, 10, count).round(1))
-    made = replace(made, extra={"group": group, "age": age})
+    made = replace(made, extra={"group": group, "country": group, "age": age})
     return to_probs(made) if kind == "probs" else made
 
 
 def planted(count: int, classes: int, seed: int, kind: str) -> ct.Predictions:
-    """Rows of which those of group b, and those that are young, have other labels than they say."""
+    """Rows of which those of country b, and those that are young, have other labels than they say."""
     made = rows(count, classes, seed, kind)
-    off = (made.extra["group"] == "b") & (np.arange(count) % 3 == 0)
+    off = (made.extra["country"] == "b") & (np.arange(count) % 3 == 0)
     off |= (made.extra["age"] < 30) & (np.arange(count) % 2 == 0)
     if made.correct is not None:
         return replace(made, correct=made.correct & ~off)
@@ -69,7 +69,7 @@ def cases() -> dict[str, tuple[str, int, str, dict[str, object]]]:
         ("multicalibration-two-classes", 2, "probs"),
         ("multicalibration-confidence", 3, "confidence"),
     ):
-        made[name] = ("multicalibration", classes, kind, {"by": "group,age"})
+        made[name] = ("multicalibration", classes, kind, {"by": "country,age"})
     made["platt-by-group"] = ("platt", 3, "logits", {"by": "group"})
     return made
 
