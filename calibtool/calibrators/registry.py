@@ -311,3 +311,16 @@ def module_of(method: str) -> Any:
     if method not in every:
         raise UsageError(f"there is no calibrator {method!r}{near(method, every)}")
     return import_module(f"calibtool.calibrators.{method.replace('-', '_')}")
+
+
+def require_scored(method: str) -> None:
+    """Check that a calibrator can be fitted to the scores of any file, for those who try several.
+
+    Raises UsageError for a name that is not in the table, and for one that needs columns.
+    """
+    module_of(method)
+    if method in WITH_COLUMNS:
+        raise UsageError(
+            f"{method} needs columns, and calibrators of scores alone are compared here; fit it "
+            f"with calibtool fit-{method} FILE --by COLUMN,..."
+        )
