@@ -6,11 +6,11 @@ and all rows. How far off a slice is, is Kuiper's range of its gaps over the sta
 its rows by a curve of five knots: half a Newton step towards the least NLL of the slice, drawn to 0
 and to a constant by normal priors.
 
-The rounds are cross-fitted. They begin if a slice of held-out rows is off by more than the
-tolerance and chance, and end when no slice of the fitted rows is off by more than the tolerance, or
-when the NLL of held-out rows has not fallen for some rounds. The number of rounds with the least is
-then fitted to all rows. Stopping as soon as no slice is off beyond chance would leave gains: many
-slices are off by less than chance allows.
+The rounds are cross-fitted. They end when no slice of the fitted rows is off by more than the
+tolerance, or when the NLL of held-out rows has not fallen for some rounds, and the number of rounds
+with the least is then fitted to all rows. Nothing is patched unless a slice of held-out rows is off
+by more than the tolerance and chance, or the NLL of held-out rows falls by more than chance: many
+slices may be off by too little for any one of them to show.
 
 If all rows together are off, the patches begin at Platt scaling of two classes, or a temperature of
 more, and otherwise at the scores as they are. Of more than two classes, the confidence of the
@@ -50,6 +50,7 @@ SHIFT, BEND = 0.5, 0.25
 # Newton's never overshoots.
 RATE, LONGEST = 0.5, 1.0
 MISTAKE = 0.05  # the chance that a slice is patched although none is off
+SURE = 1.96  # standard errors by which the NLL must fall where no slice shows: 2.5 % by chance
 PATIENCE = 8  # rounds without a lower held-out NLL; with 64 slices, eight rounds see the worst ones
 MOST_ROUNDS = 300  # patches at most: more than slices are off in any data that were tried
 
@@ -83,13 +84,13 @@ def fit(
     rule = Rule(tolerance, monotone, range_quantile(MISTAKE / sum(s.count for s in sets)))
     chosen = _cross_fitted(rows, sets, fold, rule)
     run = _Run.of(rows, sets, np.arange(rows.rows), rule)
-    before = run.nll()
+    before = run.gaps.mean(run.gaps.losses())
     for _ in range(chosen.rounds):
         run.step()
     record = FitRecord(
         objective="nll",
         nll_before=before,
-        nll_after=run.nll(),
+        nll_after=run.gaps.mean(run.gaps.losses()),
         options={
             "by": ",".join(columns),
             "tolerance": tolerance,
@@ -134,9 +135,6 @@ class _Run:
         if plain.gaps.worst(rule, slice(1)).excess <= range_quantile(MISTAKE):
             return plain
         return cls(rows, sets, at, rule, _base(rows.take(at), rule))
-
-    def nll(self) -> float:
-        return self.gaps.nll()
 
     def step(self) -> bool:
         """Patch the worst slice; return whether there was one to patch."""
@@ -221,16 +219,15 @@ class _Chosen:
         """Yield what a user should know of the rounds."""
         first, last = self.worst
         reach = f"without any slice off, the worst would stay below {rule.chance:.1f}"
-        if first.excess <= rule.chance:
-            yield f"no slice is off beyond chance: the worst is {first.describe()}; {reach}"
+        if not self.rounds:
+            off = "off by more than chance" if first.excess <= rule.chance else "repaired"
+            yield f"no slice is {off} on held-out rows: the worst is {first.describe()}; {reach}"
             return
         yield (
             f"on held-out rows the worst slice is {first.describe()}; after {self.rounds} patches "
             f"it is {last.describe()}; {reach}"
         )
-        yield (
-            f"NLL of held-out rows before the patches {self.nll[0]:.6f}, after {self.nll[1]:.6f}"
-        )
+        yield f"NLL of held-out rows before the patches {self.nll[0]:.6f}, after {self.nll[1]:.6f}"
         if last.excess > rule.chance:
             yield (
                 "slices are still off, and more patches did not lower the NLL of held-out rows; "
@@ -239,28 +236,33 @@ class _Chosen:
 
 
 def _cross_fitted(rows: Predictions, sets: list[Slices], fold: Array, rule: Rule) -> _Chosen:
-    """Return the number of rounds of least held-out NLL."""
+    """Return the number of rounds of least held-out NLL; 0 if that may be chance."""
     runs = [_Run.of(rows, sets, np.flatnonzero(fold != k), rule) for k in range(FOLDS)]
     held = [np.flatnonzero(fold == k) for k in range(FOLDS)]
     gaps = Gaps(np.empty(rows.rows), runs[0].outcome, weights_of(rows), sets)
 
-    def look() -> float:
+    def look() -> Array:
         """Take the log-odds of held-out rows from the run that has not seen them."""
         for run, at in zip(runs, held, strict=True):
             gaps.score[at] = run.score[at]
-        return gaps.nll()
+        return gaps.losses()
 
-    before = look()
+    before = least = look()
     first = last = gaps.worst(rule)
-    best, least, done = 0, before, 0
-    while first.excess > rule.chance and done - best < PATIENCE and done < MOST_ROUNDS:
+    best, done, total = 0, 0, gaps.weights.sum()
+    while done - best < PATIENCE and done < MOST_ROUNDS:
         patched = [run.step() for run in runs]  # each run takes its step
         if not any(patched):
             break
         done += 1
-        if (nll := look()) < least:
-            best, least, last = done, nll, gaps.worst(rule)
-    return _Chosen(best, (first, last), (before, least))
+        if gaps.weights @ ((losses := look()) - least) < 0:
+            best, least, last = done, losses, gaps.worst(rule)
+    gain = before - least
+    mean = gaps.weights @ gain / total
+    error = np.sqrt((gaps.weights / total) ** 2 @ (gain - mean) ** 2)
+    if first.excess <= rule.chance and mean <= SURE * error:
+        return _Chosen(0, (first, first), (gaps.mean(before), gaps.mean(before)))
+    return _Chosen(best, (first, last), (gaps.mean(before), gaps.mean(least)))
 
 
 def _notes_of_columns(rows: Predictions, columns: list[str]) -> Iterator[str]:

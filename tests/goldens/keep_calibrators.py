@@ -42,7 +42,7 @@ def rows(count: int, classes: int, seed: int, kind: str) -> ct.Predictions:
 
 
 def planted(count: int, classes: int, seed: int, kind: str) -> ct.Predictions:
-    """Rows of which those of country b, and those that are young, have other labels than they say."""
+    """Rows of which those of country b, and those that are young, are off."""
     made = rows(count, classes, seed, kind)
     off = (made.extra["country"] == "b") & (np.arange(count) % 3 == 0)
     off |= (made.extra["age"] < 30) & (np.arange(count) % 2 == 0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations, product
 from pathlib import Path
 
 import make_mcgrad_goldens as mcgrad
 import numpy as np
 import pytest
 
+from calibtool import Predictions
 from calibtool.analysis.slice_error import slice_error
 from calibtool.analysis.slice_sums import Grouping, Sums
 from calibtool.data.rows import Rows, reduce_rows
@@ -20,7 +20,6 @@ from calibtool.metrics.multicalibration import (
     range_quantile,
     range_tail,
 )
-from calibtool import Predictions
 
 GOLDEN = json.loads((Path(mcgrad.__file__).parent / "mcgrad-0.1.5.json").read_text())
 

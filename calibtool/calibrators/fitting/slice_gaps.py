@@ -95,9 +95,12 @@ class Gaps:
         self.score, self.outcome, self.weights, self.sets = score, outcome, weights, sets
         self._unit = float(weights @ weights / weights.sum())  # 1 without weights (Kish 1965)
 
-    def nll(self) -> float:
-        """Return the mean NLL in nats of outcomes at these log-odds."""
-        losses = np.logaddexp(0, self.score) - self.outcome * self.score
+    def losses(self) -> Array:
+        """Return the NLL of each row's outcome at its log-odds, in nats."""
+        return np.asarray(np.logaddexp(0, self.score) - self.outcome * self.score)
+
+    def mean(self, losses: Array) -> float:
+        """Return the mean of one value per row, by weight."""
         return float(np.average(losses, weights=self.weights))
 
     def worst(self, rule: Rule, only: slice = slice(None)) -> Worst:
