@@ -129,6 +129,7 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     """Run a fit command: read, fit, report, write."""
     from calibtool.analysis.evaluate import evaluate
     from calibtool.calibrators.fit import fit
+    from calibtool.calibrators.groups import columns_by, require_columns
     from calibtool.cli import output
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
@@ -137,6 +138,8 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
 
     path, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, given = options.pop("by"), class_shares.take(options)
+    if method in WITH_COLUMNS:
+        require_columns(method, columns_by(by))
     file = options.pop("file")
     choice = shared.choice(options)
     rows, skipped = _fit_rows(method, file, choice, by, method_options, weighted=bool(given))
