@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/multicalibration.py [--seeds N]
 
 On made data the true probabilities are known: the NLL of fresh rows lies between that before and
-that of the truth. The worst slice is mce-slices of the fresh rows, by three columns and their pairs.
-On `visits`, half of the users are fitted and the other half measured. Seconds are of the processor,
+that of the truth. The worst slice is mce-slices of the fresh rows, by three columns and their
+pairs. On `visits`, half of the users are fitted and the other half measured. Seconds are of the processor,
 one thread, in one run. Writes results/multicalibration.json; without mcgrad, its columns are empty.
 """
 
@@ -85,7 +85,7 @@ def made(name, rng, n):
 def ours(fit, test):
     """P(class 1) of the test rows by fit-multicalibration, and the number of patches."""
     fitted = ct.fit("multicalibration", fit, by=",".join(COLUMNS))
-    return fitted(test).values[:, 0], len(fitted.map.patches)
+    return scores(fitted(test)), len(fitted.map.patches)
 
 
 def theirs(fit, test):
@@ -94,9 +94,7 @@ def theirs(fit, test):
     from mcgrad.methods import MCGrad
 
     def frame(p):
-        return pd.DataFrame(
-            {**{k: p.extra[k] for k in COLUMNS}, "p": p.values[:, 0].astype(float), "y": p.labels}
-        )
+        return pd.DataFrame({**{k: p.extra[k] for k in COLUMNS}, "p": scores(p), "y": p.labels})
 
     texts = [k for k in COLUMNS if fit.extra[k].dtype.kind not in "iuf"]
     numbers = [k for k in COLUMNS if k not in texts]
@@ -104,6 +102,11 @@ def theirs(fit, test):
     names = {"categorical_feature_column_names": texts, "numerical_feature_column_names": numbers}
     model.fit(frame(fit), "p", "y", **names)
     return np.asarray(model.predict(frame(test), "p", **names)), model.num_rounds_trained
+
+
+def scores(p):
+    """P(class 1), float64."""
+    return p.matrix()[:, 1].astype(float)
 
 
 def nll(p, labels):
@@ -118,7 +121,7 @@ def worst(test, p):
 
 def measured(fit, test, true=None):
     """What both make of the test rows."""
-    before = test.values[:, 0].astype(float)
+    before = scores(test)
     found = {"nll": nll(before, test.labels), "worst": worst(test, before)}
     if true is not None:
         signs = np.where(test.labels == 1, true, -true)

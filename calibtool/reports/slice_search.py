@@ -94,6 +94,16 @@ def _error(error: SliceError) -> str:
     return f"{text} (p {shown_p(error.p_value)} for {error.slices:,} slices)."
 
 
+def _error_fields(error: SliceError) -> dict[str, Any]:
+    return {
+        "value": error.value,
+        "by": error.by,
+        "slice": error.name,
+        "slices": error.slices,
+        "p_value": error.p_value,
+    }
+
+
 def _record(slice_: FoundSlice) -> dict[str, Any]:
     values = asdict(slice_) | {"slice": slice_.name, "gap": slice_.gap}
     return {name: values[name] for name in FIELDS}
@@ -111,5 +121,5 @@ def _body(search: SliceSearch) -> dict[str, Any]:
         "level": search.level,
         "seed": search.seed,
         "cluster": search.cluster or None,
-        "mce_slices": None if search.error is None else asdict(search.error),
+        "mce_slices": None if search.error is None else _error_fields(search.error),
     }

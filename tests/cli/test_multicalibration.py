@@ -60,7 +60,7 @@ def test_from_the_slices_that_are_off_to_the_repaired_file(run, visits, folder):
         json.loads(run("slices", name, "--columns", columns, "--format", "json").out)
         for name in (visits, "after.csv")
     ]
-    assert found[0]["mce_slices"]["name"] == "b"
+    assert found[0]["mce_slices"]["slice"] == "b"
     assert found[0]["mce_slices"]["p_value"] < 1e-3
     assert found[1]["mce_slices"]["value"] < 0.5 * found[0]["mce_slices"]["value"]
     assert "To repair" not in run("slices", "after.csv", "--columns", columns).out
