@@ -23,7 +23,7 @@ from pathlib import Path
 import tables
 from counts import with_counts
 
-from calibtool.calibrators.registry import METHODS
+from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
 from calibtool.cli.main import COMMANDS
 from calibtool.diagrams.registry import KINDS
 from calibtool.metrics.registry import METRICS
@@ -142,7 +142,7 @@ def helps() -> str:
     for title, section in COMMANDS.items():
         lines += [f"## {title}", ""]
         for name in (name for name in section if not name.startswith("fit-")):
-            inner = {"plot": KINDS, "fit": METHODS}.get(name, ())
+            inner = {"plot": KINDS, "fit": METHODS | WITH_COLUMNS}.get(name, ())
             for words in [[name], *([name, word] for word in inner)]:
                 text = run(["calibtool", *words, "--help"], ROOT)
                 heading = f"### calibtool {' '.join(words)}"

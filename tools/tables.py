@@ -557,6 +557,35 @@ def slices_found() -> str:
     return "\n".join(["", *markdown.table(titles, rows), "", *below])
 
 
+def multicalibration() -> str:
+    """fit-multicalibration beside mcgrad: share of the possible gain, worst slice, seconds."""
+    record = _results("multicalibration")
+    titles = ["data", "rows", "NLL before", "gain", "gain, mcgrad", "worst before", "worst"]
+    titles += ["worst, mcgrad", "seconds", "seconds, mcgrad"]
+    rows = []
+    for cell in record["cells"]:
+        runs = cell["runs"]
+
+        def mean(*keys: str, runs: list[Any] = runs) -> float:
+            values = [run[keys[0]] if len(keys) == 1 else run[keys[0]][keys[1]] for run in runs]
+            return sum(values) / len(values)
+
+        def gain(name: str, runs: list[Any] = runs) -> str:
+            if "truth" not in runs[0]:
+                saved = sum(run["nll"] - run[name]["nll"] for run in runs) / len(runs)
+                return f"{saved:.4f} nats"
+            most = sum(run["nll"] - run["truth"] for run in runs)
+            saved = sum(run["nll"] - run[name]["nll"] for run in runs)
+            # where nothing is off, there is nothing to save
+            return f"{100 * saved / most:.0f} %" if most > 1e-9 else f"{saved / len(runs):.4f} nats"
+
+        texts = [cell["data"], f"{cell['n']:,}", f"{mean('nll'):.4f}"]
+        texts += [gain("ours"), gain("mcgrad"), f"{mean('worst'):.1f}"]
+        texts += [f"{mean(name, 'worst'):.1f}" for name in ("ours", "mcgrad")]
+        rows.append([*texts, *(f"{mean(name, 'seconds'):.1f}" for name in ("ours", "mcgrad"))])
+    return "\n".join(["", *markdown.table(titles, rows), "", ""])
+
+
 def set_coverage() -> str:
     """Coverage of prediction sets, beside what they promise."""
     titles = ["data", "method", "rows", "coverage", "expected", "in the range"]
@@ -815,6 +844,7 @@ MADE = {
     "set_coverage": set_coverage,
     "sets_real": sets_real,
     "slices_found": slices_found,
+    "multicalibration": multicalibration,
 }
 
 

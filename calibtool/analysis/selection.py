@@ -18,7 +18,7 @@ from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
-from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.calibrators.registry import METHODS, require_scored
 from calibtool.data.clusters import units
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.errors import FitError, UsageError
@@ -201,7 +201,7 @@ def _known(methods: Sequence[str] | str | None, predictions: Predictions) -> lis
     distinct = dict.fromkeys(name for one in each for name in (able if one == ALL else [one]))
     names = [name for name in distinct if name != NOTHING]
     for name in names:
-        module_of(name)
+        require_scored(name)
     return names
 
 

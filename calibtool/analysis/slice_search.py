@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.analysis.slice_error import SliceError, slice_error
 from calibtool.analysis.slice_sums import Grouping, Sums
 from calibtool.data.files.reader import RECORDS
 from calibtool.data.files.source import Source
@@ -93,6 +94,7 @@ class SliceSearch(Shown):
         level: confidence level of the intervals; 1 - level is the error rate of the search.
         seed: seed of the halves.
         cluster: column of the clusters, or "".
+        error: the multicalibration error over all rows and all slices that were tested.
     """
 
     data: DataInfo
@@ -106,6 +108,7 @@ class SliceSearch(Shown):
     level: float
     seed: int
     cluster: str = ""
+    error: SliceError | None = None
 
 
 def search_slices(
@@ -166,6 +169,7 @@ def search_slices(
         level,
         seed,
         cluster or "",
+        slice_error(sums, tried),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.calibrators.registry import METHODS, WITH_COLUMNS, entry_of, module_of
 from calibtool.errors import FitError, UsageError
 from calibtool.streaming.read import keys_in
 from calibtool.streaming.read import read as read_data
@@ -40,7 +40,7 @@ def fit(
     """Fit a calibrator by name.
 
     Args:
-        method: a key of METHODS, such as "temperature".
+        method: a key of METHODS, such as "temperature", or of WITH_COLUMNS.
         predictions: with labels: all that `ct.read` takes, such as a path, `Predictions`, a pair
             (scores, labels), a data frame, a source (`ct.scan`) or a summary (`ct.cells`).
             Temperature, bias-corrected temperature and vector scaling are fitted to a source in a
@@ -48,7 +48,8 @@ def fit(
             for all other fits the source is loaded. Isotonic, histogram, platt, beta, quadratic
             and bbq can be fitted to a summary.
         by: a column of `predictions.extra`, or several with commas between; one calibrator is
-            fitted per value, or combination of values.
+            fitted per value, or combination of values. Of "multicalibration", the columns whose
+            slices one calibrator patches.
         progress: called repeatedly with the stage and the share of it that is done, while a file
             is read.
         options: of the method, such as objective="ece", and keys of `ct.read`: which column has
@@ -68,12 +69,14 @@ def fit(
     >>> round(cal.map.temperature, 6)
     2.0
     """
-    from calibtool.calibrators.groups import columns_by, fit_groups
+    from calibtool.calibrators.groups import columns_by, fit_groups, require_columns
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
 
     columns = columns_by(by)
     module_of(method)  # an unknown name is reported before a file is read
+    if method in WITH_COLUMNS:
+        require_columns(method, columns)
     predictions = read_data(predictions, **keys_in(options))
     rows: Predictions | FileRows | Summary
     if isinstance(predictions, Predictions):
@@ -94,6 +97,8 @@ def fit(
         # rows without weight would still count in `rows`, in folds and in the rule of thumb below
         if rows.weights is not None and rows.weights.any():
             rows = rows.take(rows.weights > 0)
+        if method in WITH_COLUMNS:
+            return _fit(method, rows, {**options, "columns": columns})
         if columns and options.get("pooled"):
             return _fit_pooled(method, rows, columns, options)
         if columns:
@@ -129,7 +134,7 @@ def _fit(
     fitted = (
         _call(method, rows, options) if rows.classes else _to_confidences(method, rows, options)
     )
-    enough = METHODS[method].enough * (fitted.classes or 2)
+    enough = entry_of(method).enough * (fitted.classes or 2)
     if fitted.fitted.rows < enough:
         of = f"rows of {fitted.classes} classes" if fitted.classes else "confidences"
         few = (  # part of calibrator files
@@ -157,7 +162,7 @@ def _to_confidences(
 
 def _of_confidences(error: FitError, method: str) -> FitError:
     """Return the error of a fit to two classes, in terms of confidences."""
-    advice = "" if METHODS[method].binary else f"; {SIDES}"
+    advice = "" if entry_of(method).binary else f"; {SIDES}"
     return FitError(f"{error} (class 1 is right, class 0 is wrong{advice})")
 
 
@@ -184,7 +189,7 @@ def _require_to_cells(method: str, summary: Summary, by: str | None) -> Summary:
     """Return the summary if the method can be fitted to cells; raise UsageError if it cannot."""
     if by is not None:
         raise UsageError(f"{summary.source}: holds cells, no rows; --by needs rows")
-    if not METHODS[method].to_cells:
+    if not entry_of(method).to_cells:
         able = ", ".join(name for name, entry in METHODS.items() if entry.to_cells)
         raise UsageError(
             f"{summary.source}: holds cells, no rows, and fit-{method} needs rows; {able} can be "
@@ -198,7 +203,7 @@ def fits_by_passes(
 ) -> bool:
     """Return whether a fit reads a file pass by pass, rather than load it."""
     possible = by is None and classes is not None and options.get("objective", "nll") == "nll"
-    return possible and (classes or 0) <= METHODS[method].by_passes
+    return possible and (classes or 0) <= entry_of(method).by_passes
 
 
 def load_calibrator(path: str | Path) -> Calibrator:
@@ -217,5 +222,5 @@ def calibrator_in(content: Entry) -> Calibrator:
     from calibtool.calibrators import calibrator_file
     from calibtool.calibrators.calibrator import Calibrator
 
-    loaded: Calibrator = calibrator_file.load(content, Calibrator, METHODS)
+    loaded: Calibrator = calibrator_file.load(content, Calibrator, METHODS | WITH_COLUMNS)
     return loaded

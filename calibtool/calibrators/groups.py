@@ -11,6 +11,7 @@ from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.nested_maps import ByGroup, group_names
 from calibtool.data.predictions import Predictions
+from calibtool.data.slicing import names_in
 from calibtool.errors import FitError, UsageError
 
 # Groups at most. More are nearly always a mistake: a column of numbers or of identifiers.
@@ -24,6 +25,16 @@ def columns_by(by: str | None) -> list[str]:
     (['type', 'options'], [])
     """
     return [] if by is None else [name.strip() for name in by.split(",")]
+
+
+def require_columns(method: str, columns: list[str]) -> None:
+    """Raise UsageError if no columns are named, an empty name, or the same one twice."""
+    if not columns:
+        raise UsageError(
+            f"fit-{method} patches the slices of columns; name them, such as with --by "
+            "country,device (calibtool slices FILE shows which are off)"
+        )
+    names_in(",".join(columns))
 
 
 def require_few(groups: int, column: str) -> None:

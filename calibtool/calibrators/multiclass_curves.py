@@ -136,16 +136,22 @@ class Curves:
         for k in np.unique(top):
             at = top == k
             new[at] = self._curve_of(k)(score[at])
-        before = inputs.probs(block).astype(np.float64)
-        rows = np.arange(len(top))
-        before[rows, top] = 0
-        rest = before.sum(axis=1)
-        even = 1 / (before.shape[1] - 1)  # where the others had nothing, in equal parts
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = np.where(rest > 0, (1 - new) / rest, 0)
-        after = np.where((rest > 0)[:, None], before * share[:, None], ((1 - new) * even)[:, None])
-        after[rows, top] = new
-        return np.asarray(after)
+        return with_top(block, top, new)
+
+
+def with_top(block: Predictions, top: Array, new: Array) -> Array:
+    """Return (n, K) probabilities: each row's top class at a new value, the others scaled to fill
+    the rest."""
+    before = inputs.probs(block).astype(np.float64)
+    rows = np.arange(len(top))
+    before[rows, top] = 0
+    rest = before.sum(axis=1)
+    even = 1 / (before.shape[1] - 1)  # where the others had nothing, in equal parts
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(rest > 0, (1 - new) / rest, 0)
+    after = np.where((rest > 0)[:, None], before * share[:, None], ((1 - new) * even)[:, None])
+    after[rows, top] = new
+    return np.asarray(after)
 
 
 def top_scores(predictions: Predictions, look: str, floor: float) -> tuple[Array, Array]:

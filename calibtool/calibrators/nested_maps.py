@@ -1,4 +1,5 @@
-"""Maps that hold other maps: one per group of rows, and one for other class shares.
+"""Maps that hold other maps: one per group of rows, one with patches of slices, and one for other
+class shares.
 
 The table of all maps is here too, since these read their inner maps by it.
 """
@@ -12,6 +13,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from calibtool.calibrators import inputs
+from calibtool.calibrators.conditions import Condition
+from calibtool.calibrators.curves import floor_from
 from calibtool.calibrators.maps import (
     Affine,
     Map,
@@ -21,9 +24,10 @@ from calibtool.calibrators.maps import (
     shares_from,
     softmax_like,
 )
-from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.calibrators.multiclass_curves import Curves, top_scores, with_top
 from calibtool.data.files.document import Entry
 from calibtool.data.predictions import Predictions
+from calibtool.data.rows import to_probs
 from calibtool.data.validation import texts
 from calibtool.errors import InputError, row_name
 from calibtool.types import Array
@@ -34,6 +38,12 @@ MISSING = ("None", "nan", "NaT", "<NA>")
 # The smallest share of a class that another can be divided by: 1 / 1e-300 is finite. Shares of rows
 # are at least 1 / rows.
 _LEAST_SHARE = 1e-300
+# Limits of a file's patches, so that their sums and slopes are finite: shifts and knots are
+# log-odds, and those of float64 end at 745; a fit makes a few hundred patches at most.
+_FARTHEST_LOG_ODDS = 1e3
+_CLOSEST_KNOTS = 1e-9
+_MOST_PATCHES = 10_000
+_MOST_CONDITIONS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +119,134 @@ class ByGroup:
 
 
 @dataclass(frozen=True, eq=False)
+class Patch:
+    """A shift of the log-odds of the rows of a slice, which depends on these log-odds.
+
+    Attributes:
+        where: the conditions that all hold in the slice; () for all rows.
+        shifts: (M,) the shift at each knot, linear between knots and constant beyond them.
+    """
+
+    where: tuple[Condition, ...]
+    shifts: Array
+
+    def holds(self, block: Predictions) -> Array:
+        """Return whether each row is in the slice, (N,)."""
+        inside = np.ones(block.rows, bool)
+        for condition in self.where:
+            inside &= condition.holds(block)
+        return inside
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the patch as the calibrator file keeps it."""
+        where = [condition.parameters() for condition in self.where]
+        return {"where": where, "shifts": self.shifts.tolist()}
+
+
+@dataclass(frozen=True, eq=False)
+class Patched:
+    """Another map, then patches of slices, one after the other.
+
+    Of two classes, a patch shifts the log-odds of class 1; of more, those of the top class, and the
+    other classes share the rest in proportion to what they had.
+
+    Attributes:
+        inner: the map.
+        knots: (M,) increasing log-odds, the same for all patches.
+        patches: in the order in which they are applied.
+        floor: what a probability of 0 counts as.
+    """
+
+    name: ClassVar[str] = "patched"
+    inner: Map
+    knots: Array
+    patches: tuple[Patch, ...]
+    floor: float
+
+    def __call__(self, block: Predictions) -> Predictions:
+        before = self.inner(block)
+        if not self.patches:
+            return before
+        top, score = score_of(before, self.floor)
+        new = self.patched(score, block)
+        out = to_probs(before).matrix().astype(np.float64)
+        moved = np.flatnonzero(new != score)  # the others keep every bit
+        if len(moved):
+            out[moved] = with_score(before.take(moved), top[moved], new[moved])
+        return inputs.same_form(before, out)
+
+    def patched(self, score: Array, block: Predictions) -> Array:
+        """Return log-odds (n,) of the rows of a block with all patches applied."""
+        score, inside = score.copy(), {}
+        for patch in self.patches:
+            if patch.where not in inside:
+                inside[patch.where] = np.flatnonzero(patch.holds(block))
+            rows = inside[patch.where]
+            score[rows] += np.interp(score[rows], self.knots, patch.shifts)
+        return score
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the patches' conditions."""
+        return sorted({condition.column for patch in self.patches for condition in patch.where})
+
+    def describe(self) -> str:
+        slices = len({patch.where for patch in self.patches})
+        return f"{self.inner.describe()}, {len(self.patches)} patches of {slices} slices"
+
+    def count(self) -> int:
+        """Return the number of fitted parameters."""
+        return self.inner.count() + sum(len(patch.shifts) for patch in self.patches)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters as the calibrator file keeps them."""
+        return {
+            "inner": to_document(self.inner),
+            "knots": self.knots.tolist(),
+            "patches": [patch.parameters() for patch in self.patches],
+            "floor": self.floor,
+        }
+
+    @classmethod
+    def from_parameters(cls, parameters: Entry, classes: int) -> Self:
+        """Return the map with these parameters; raise InputError if they define none."""
+        far = _FARTHEST_LOG_ODDS
+        knots = parameters["knots"].numbers(least=-far, most=far)
+        if not len(knots) or (np.diff(knots) < _CLOSEST_KNOTS).any():
+            parameters["knots"].refuse(f"must be numbers that increase by {_CLOSEST_KNOTS:g}")
+        entries = parameters["patches"].items()
+        if len(entries) > _MOST_PATCHES:
+            parameters["patches"].fail(f"a list of at most {_MOST_PATCHES:,}")
+        patches = []
+        for entry in entries:
+            where = entry["where"].items()
+            if len(where) > _MOST_CONDITIONS:
+                entry["where"].fail(f"a list of at most {_MOST_CONDITIONS}")
+            shifts = entry["shifts"].numbers(len(knots), least=-far, most=far)
+            patches.append(Patch(tuple(map(Condition.from_parameters, where)), shifts))
+        inner = from_document(parameters["inner"], classes)
+        return cls(inner, knots, tuple(patches), floor_from(parameters))
+
+
+def score_of(block: Predictions, floor: float) -> tuple[Array, Array]:
+    """Return the class that patches look at, and its log-odds, (n,) each: class 1 of two classes,
+    the top class of more."""
+    if block.classes != 2:
+        return top_scores(block, "log-odds", floor)
+    score = [inputs.log_odds(piece, floor)[:, 1] for piece in inputs.pieces(block)]
+    return np.ones(block.rows, np.int64), np.concatenate(score)
+
+
+def with_score(block: Predictions, top: Array, score: Array) -> Array:
+    """Return (n, K) probabilities in which the log-odds of each row's `top` are `score`."""
+    from scipy.special import expit
+
+    if block.classes == 2:
+        return np.stack([expit(-score), expit(score)], axis=1)
+    return with_top(block, top, expit(score))
+
+
+@dataclass(frozen=True, eq=False)
 class Shifted:
     """Another map, then a change of class shares: p_k times target_k / prior_k, renormalised
     (Saerens et al. 2002, eq. 2.4)."""
@@ -152,7 +290,8 @@ class Shifted:
 
 
 MAPS: dict[str, type[Map]] = {
-    kind.name: kind for kind in (Power, Affine, Mixture, Monotone, Curves, ByGroup, Shifted)
+    kind.name: kind
+    for kind in (Power, Affine, Mixture, Monotone, Curves, ByGroup, Patched, Shifted)
 }
 
 
@@ -199,7 +338,16 @@ def columns_of(fitted_map: Map) -> tuple[str, ...]:
     if isinstance(fitted_map, ByGroup):
         inner = {name for group in fitted_map.maps.values() for name in columns_of(group)}
         return (fitted_map.column, *sorted(inner))
+    if isinstance(fitted_map, Patched):
+        return tuple(dict.fromkeys([*columns_of(fitted_map.inner), *fitted_map.columns]))
     return columns_of(fitted_map.inner) if isinstance(fitted_map, Shifted) else ()
+
+
+def patched_in(fitted_map: Map) -> Patched | None:
+    """Return the map with patches, also where it is shifted for other class shares; None for maps
+    without patches."""
+    inner = fitted_map.inner if isinstance(fitted_map, Shifted) else fitted_map
+    return inner if isinstance(inner, Patched) and inner.patches else None
 
 
 def placed_at_prior(fitted_map: Map, predictions: Predictions) -> int:
@@ -208,14 +356,14 @@ def placed_at_prior(fitted_map: Map, predictions: Predictions) -> int:
     if isinstance(fitted_map, ByGroup):
         parts = fitted_map.parts(predictions)
         return sum(placed_at_prior(inner, predictions.take(rows)) for inner, rows in parts)
-    if isinstance(fitted_map, Shifted):
+    if isinstance(fitted_map, Shifted | Patched):
         return placed_at_prior(fitted_map.inner, predictions)
     return fitted_map.placed_at_prior(predictions) if isinstance(fitted_map, Curves) else 0
 
 
 def of_other_groups(fitted_map: Map, predictions: Predictions) -> int:
     """Return the number of rows of groups that the fit has not seen."""
-    if isinstance(fitted_map, Shifted):
+    if isinstance(fitted_map, Shifted | Patched):
         return of_other_groups(fitted_map.inner, predictions)
     if not isinstance(fitted_map, ByGroup):
         return 0

@@ -1,4 +1,4 @@
-"""The table of calibrators. It imports none of them, since `calibtool --help` reads it."""
+"""The tables of calibrators. They import none of them, since `calibtool --help` reads them."""
 
 from __future__ import annotations
 
@@ -272,6 +272,29 @@ METHODS: dict[str, Method] = {
     ),
 }
 
+# Fitted to scores and columns: `by` names the columns of one calibrator, and without it there is no
+# fit. So they are apart from METHODS, each of which can be fitted to the scores of any file, as
+# `select` and diagrams of all calibrators do.
+WITH_COLUMNS: dict[str, Method] = {
+    "multicalibration": Method(
+        "multicalibration",
+        "Patch the slices that are off: values of the columns of --by, and their pairs.",
+        "Use it if `calibtool slices` finds slices that are off. It needs thousands of rows, "
+        "changes nothing unless a slice is off beyond chance on held-out rows, and can only be "
+        "applied to files that have the columns.",
+        "Hebert-Johnson et al. 2018",
+        "5/patch",
+        500,
+        to_confidences=True,
+        raced=False,
+    ),
+}
+
+
+def entry_of(method: str) -> Method:
+    """Return the entry of a calibrator of either table."""
+    return METHODS[method] if method in METHODS else WITH_COLUMNS[method]
+
 
 def finite_options(method: str) -> dict[str, Any]:
     """Return the options with which a calibrator gives no probability of 0 or 1.
@@ -284,6 +307,20 @@ def finite_options(method: str) -> dict[str, Any]:
 
 def module_of(method: str) -> Any:
     """Return the module of a calibrator; raise UsageError for a name not in the table."""
-    if method not in METHODS:
-        raise UsageError(f"there is no calibrator {method!r}{near(method, METHODS)}")
+    every = METHODS | WITH_COLUMNS
+    if method not in every:
+        raise UsageError(f"there is no calibrator {method!r}{near(method, every)}")
     return import_module(f"calibtool.calibrators.{method.replace('-', '_')}")
+
+
+def require_scored(method: str) -> None:
+    """Check that a calibrator can be fitted to the scores of any file, for those who try several.
+
+    Raises UsageError for a name that is not in the table, and for one that needs columns.
+    """
+    module_of(method)
+    if method in WITH_COLUMNS:
+        raise UsageError(
+            f"{method} needs columns, and calibrators of scores alone are compared here; fit it "
+            f"with calibtool fit-{method} FILE --by COLUMN,..."
+        )

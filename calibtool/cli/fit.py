@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
-from calibtool.calibrators.registry import METHODS, module_of
+from calibtool.calibrators.registry import METHODS, WITH_COLUMNS, entry_of, module_of
 from calibtool.cli import class_shares
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
@@ -33,11 +33,14 @@ MAX_VALUES = 1 << 30
 KEEPS_ORDER = "Of all classes at once, the predicted class stays"
 MOVES_ORDER = "Of all classes at once"
 OF_ONE = "Of one score; with more classes, one curve per class"
-FAMILIES = (KEEPS_ORDER, MOVES_ORDER, OF_ONE)
+OF_SLICES = "Of slices, by columns of the file"
+FAMILIES = (KEEPS_ORDER, MOVES_ORDER, OF_ONE, OF_SLICES)
 IN_SAMPLE = (
     "The calibrator is reported on the rows it was fitted on, without cross-fitting: with this "
     "many rows, overfitting is negligible. --test FILE reports on other rows."
 )
+EACH = "Fit one calibrator per value of COLUMN, or per combination of several."
+PATCHED = "Patch the slices by these columns, and by each two of them. Required."
 NO_ROWS = "Cells hold no rows to report on; --test FILE reports on the rows of a file."
 
 
@@ -51,6 +54,7 @@ class Calibrators(Sections):
         for name, method in METHODS.items():
             of_all = KEEPS_ORDER if method.keeps_order else MOVES_ORDER
             families[OF_ONE if method.binary else of_all][name] = method.summary
+        families[OF_SLICES] = {name: method.summary for name, method in WITH_COLUMNS.items()}
         return families
 
     def make(self, name: str) -> click.Command:
@@ -68,7 +72,7 @@ def command(name: str) -> click.Command:
     # OpenBLAS reads this variable once, when NumPy is loaded, which has not happened yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     method = name.removeprefix("fit-")
-    entry = METHODS[method]
+    entry = entry_of(method)
     method_options = options_of(method)
 
     def run(**options: Any) -> None:
@@ -103,7 +107,7 @@ def command(name: str) -> click.Command:
             "--by",
             type=Column(),
             metavar="COLUMN,...",
-            help="Fit one calibrator per value of COLUMN, or per combination of several.",
+            help=PATCHED if method in WITH_COLUMNS else EACH,
         ),
         class_shares.options,
         click.option(
@@ -165,6 +169,7 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     """Run a fit command: read, fit, report, write."""
     from calibtool.analysis.evaluate import evaluate
     from calibtool.calibrators.fit import fit
+    from calibtool.calibrators.groups import columns_by, require_columns
     from calibtool.cli import output
     from calibtool.data.files.source import Source
     from calibtool.data.predictions import Predictions
@@ -173,6 +178,8 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
 
     path, test, format_ = (options.pop(key) for key in ("output", "test", "format_"))
     by, given = options.pop("by"), class_shares.take(options)
+    if method in WITH_COLUMNS:
+        require_columns(method, columns_by(by))
     file = options.pop("file")
     choice = shared.choice(options)
     rows, skipped = _fit_rows(method, file, choice, by, method_options, weighted=bool(given))
@@ -265,7 +272,7 @@ def _report_on(
     if test:
         return open_source(test, choice).also(columns_by(by)), calibrator
     if isinstance(rows, Predictions):
-        return cross_fit(fit_to, rows, METHODS[method].title)
+        return cross_fit(fit_to, rows, entry_of(method).title)
     return rows, calibrator
 
 

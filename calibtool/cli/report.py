@@ -144,7 +144,7 @@ def report(
 
 def _methods(select: str | None, calibrator: str | None) -> Methods:
     """Return the calibrators to try."""
-    from calibtool.calibrators.registry import module_of
+    from calibtool.calibrators.registry import require_scored
     from calibtool.errors import UsageError
 
     if calibrator is not None and select is not None:
@@ -154,5 +154,5 @@ def _methods(select: str | None, calibrator: str | None) -> Methods:
     names = [name.strip() for name in str(select).split(",") if name.strip()]
     names = [] if names == ["none"] else names
     for name in names:
-        module_of(name)
+        require_scored(name)
     return names

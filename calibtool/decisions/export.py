@@ -14,6 +14,7 @@ from calibtool.calibrators.export.onnx_model import require_onnx
 from calibtool.calibrators.export.text_targets import comment, renamed, require_name
 from calibtool.calibrators.export.write import export
 from calibtool.calibrators.maps import Power
+from calibtool.calibrators.nested_maps import patched_in
 from calibtool.decisions.promise import promise, rule
 from calibtool.decisions.threshold import PREDICTED, SEPARATOR, Threshold
 from calibtool.errors import UsageError
@@ -94,6 +95,11 @@ def export_threshold(
             f"{source}: holds one threshold per group ({SEPARATOR.join(threshold.by)}), which "
             "cannot be exported as one function; choose one for the rows of each group, and export "
             "each"
+        )
+    if threshold.calibrator and patched_in(threshold.calibrator.map):
+        raise UsageError(
+            f"{source}: its calibrator holds patches of slices, which need columns; export the "
+            "calibrator by itself, with --to python, and compare what it gives with the threshold"
         )
     plain = Calibrator("temperature", Power(1.0), threshold.classes, threshold.class_names)
     calibrator = threshold.calibrator or plain

@@ -13,7 +13,7 @@ from calibtool.calibrators.calibrator import require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
-from calibtool.calibrators.registry import METHODS, finite_options, module_of
+from calibtool.calibrators.registry import METHODS, finite_options, require_scored
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
@@ -116,7 +116,7 @@ def compute(
     able = confidence_methods() if alone else METHODS
     names = list(able if methods is None else dict.fromkeys(methods))
     for name in names:
-        module_of(name)
+        require_scored(name)
     variants, notes = [Variant()], []
     measured = numbered(rows) if test is None else test
     report_progress: Progress = shared.get("progress") or silent

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from calibtool.analysis.slice_error import SliceError
 from calibtool.analysis.slice_search import FoundSlice, SliceSearch
+from calibtool.data.slicing import PSEUDO
 from calibtool.data.unit import LEVELS
 from calibtool.formatting import changed, percent
+from calibtool.formatting import p_value as shown_p
 from calibtool.reports.table import Table
 
 MOST = 4  # slices that others explain, named below the table; --format json has all
@@ -42,7 +45,7 @@ def _row(slice_: FoundSlice) -> list[str]:
     return [_title(slice_), f"{slice_.rows:,}", score, outcome, *gap]
 
 
-def _title(slice_: FoundSlice) -> str:
+def _title(slice_: FoundSlice | SliceError) -> str:
     """Return the columns and their values.
 
     >>> _title(FoundSlice("a,b", "x, 1 to 2", 9, 0, 0, 0, 0, 0, 0))
@@ -69,6 +72,12 @@ def _notes(search: SliceSearch) -> Iterator[str]:
         f"of the rows chose {search.chosen:,}, the other confirmed {len(search.found):,} and gives "
         f"the numbers. The chance of any false slice is at most {percent(1 - search.level)}."
     )
+    if search.error:
+        yield _error(search.error)
+    above = [one for one in search.found if not one.explained_by]
+    columns = dict.fromkeys(name for one in above for name in one.by.split(","))
+    if able := [name for name in columns if name not in PSEUDO]:
+        yield f"To repair slices: calibtool fit-multicalibration FILE --by {','.join(able)}"
     if search.cluster:
         same = "Predictions of" if search.data.unit not in ("", LEVELS) else "Rows with"
         yield f"{same} the same {search.cluster} were treated as correlated."
@@ -76,6 +85,25 @@ def _notes(search: SliceSearch) -> Iterator[str]:
         yield f"Not tried: {search.small:,} slices of too few rows."
     if search.skipped:
         yield f"Not searched: {'; '.join(search.skipped)}."
+
+
+def _error(error: SliceError) -> str:
+    """Return the multicalibration error in words."""
+    where = _title(error) if error.by else error.name
+    text = f"Multicalibration error (mce-slices): {error.value:.2f} standard deviations, of {where}"
+    if error.p_value is None:
+        return f"{text}."
+    return f"{text} (p {shown_p(error.p_value)} for {error.slices:,} slices)."
+
+
+def _error_fields(error: SliceError) -> dict[str, Any]:
+    return {
+        "value": error.value,
+        "by": error.by,
+        "slice": error.name,
+        "slices": error.slices,
+        "p_value": error.p_value,
+    }
 
 
 def _record(slice_: FoundSlice) -> dict[str, Any]:
@@ -95,4 +123,5 @@ def _body(search: SliceSearch) -> dict[str, Any]:
         "level": search.level,
         "seed": search.seed,
         "cluster": search.cluster or None,
+        "mce_slices": None if search.error is None else _error_fields(search.error),
     }

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import calibtool as ct
-from calibtool.calibrators.registry import METHODS
+from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
 from calibtool.data.rows import to_probs
 
 FOLDER = Path(__file__).parent / "calibrators-v1"
@@ -35,8 +35,20 @@ def rows(count: int, classes: int, seed: int, kind: str) -> ct.Predictions:
             made.values.argmax(axis=1) == labels,
         )
         made = ct.Predictions.from_confidence(confidence, correct)
-    made = replace(made, extra={"group": np.array(["a", "b"])[rng.integers(0, 2, count)]})
+    group = np.array(["a", "b"])[rng.integers(0, 2, count)]
+    age = np.where(rng.random(count) < 0.1, np.nan, rng.normal(40, 10, count).round(1))
+    made = replace(made, extra={"group": group, "country": group, "age": age})
     return to_probs(made) if kind == "probs" else made
+
+
+def planted(count: int, classes: int, seed: int, kind: str) -> ct.Predictions:
+    """Rows of which those of country b, and those that are young, are off."""
+    made = rows(count, classes, seed, kind)
+    off = (made.extra["country"] == "b") & (np.arange(count) % 3 == 0)
+    off |= (made.extra["age"] < 30) & (np.arange(count) % 2 == 0)
+    if made.correct is not None:
+        return replace(made, correct=made.correct & ~off)
+    return replace(made, labels=np.where(off, 0, made.labels))
 
 
 def cases() -> dict[str, tuple[str, int, str, dict[str, object]]]:
@@ -55,6 +67,12 @@ def cases() -> dict[str, tuple[str, int, str, dict[str, object]]]:
     # of version 3: those named after the methods began at temperature scaling itself
     for name in ("structured-vector", "structured-matrix"):
         made[f"{name}-uniform"] = (name, 3, "probs", {})
+    for name, classes, kind in (
+        ("multicalibration", 3, "logits"),
+        ("multicalibration-two-classes", 2, "probs"),
+        ("multicalibration-confidence", 3, "confidence"),
+    ):
+        made[name] = ("multicalibration", classes, kind, {"by": "country,age"})
     made["platt-by-group"] = ("platt", 3, "logits", {"by": "group"})
     return made
 
@@ -67,7 +85,13 @@ def main() -> None:
         wanted = not sys.argv[1:] or name in sys.argv[1:]
         if path.exists() or not wanted:
             continue
-        fitted = ct.fit(method, rows(150, classes, 0, kind), **options)
+        # 150 rows of slices are too few for patches
+        data = (
+            planted(3000, classes, 0, kind)
+            if method in WITH_COLUMNS
+            else rows(150, classes, 0, kind)
+        )
+        fitted = ct.fit(method, data, **options)
         if name == "temperature":
             fitted = fitted.for_prior([0.2, 0.3, 0.5])
         fitted.save(path)

@@ -66,6 +66,7 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (3, "apply {calibrator} {file} -o {out}{table}"),
         (1, "split {file} -o {out}1{table} -o {out}2{table}"),
         (1.5, "fit-{quick} {file} -o {out}.json --ci none"),
+        (0.3, "fit-multicalibration {file} --by {by} -o {out}.json --ci none --format {format}"),
         (1, "check {file} --require ece<=0.5 --resamples 20 --format {gate}"),
         (0.2, "check {file} --require ece<=0.9 --by {by} --resamples 20 --format {gate}"),
         (0.05, "plot {drawn} {file} --resamples 20 -o {out}.svg"),

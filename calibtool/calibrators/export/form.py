@@ -26,7 +26,7 @@ from calibtool.calibrators.curves import (
     Steps,
 )
 from calibtool.calibrators.maps import Affine, Map
-from calibtool.calibrators.nested_maps import Shifted
+from calibtool.calibrators.nested_maps import Patched, Shifted
 from calibtool.errors import UsageError
 from calibtool.types import Array
 
@@ -57,7 +57,7 @@ class Form:
 
 def needs_logits(fitted_map: Map) -> bool:
     """Return whether a map cannot be applied to probabilities, which `Affine.look_at` refuses."""
-    if isinstance(fitted_map, Shifted):
+    if isinstance(fitted_map, Shifted | Patched):
         return needs_logits(fitted_map.inner)
     if not isinstance(fitted_map, Affine):
         return False

@@ -146,3 +146,39 @@ def with_top(p: list[float], top: int, new: float) -> list[float]:
     after = [x / rest * (1 - new) if rest > 0 else even for x in p]
     after[top] = new
     return after
+
+
+def meets(
+    columns: dict[str, float | str | None],
+    column: str,
+    test: str,
+    low: float | str | None,
+    high: float | None,
+) -> bool:
+    """Return whether the value of a column is missing, is `low`, or is above `low` up to `high`."""
+    value = columns[column]
+    if isinstance(low, str):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{column} must be a text, not {value!r}")
+        return str(value) == low
+    if isinstance(value, str):
+        raise TypeError(f"{column} must be a number, not {value!r}")
+    missing = value is None or not math.isfinite(value)
+    if value is None or missing or test == "missing":
+        return missing and test == "missing"
+    if test == "is":
+        return value == low
+    return (low is None or value > low) and (high is None or value <= high)
+
+
+def patched(
+    x: float,
+    columns: dict[str, float | str | None],
+    knots: list[float],
+    patches: list[tuple[list[tuple[str, str, float | str | None, float | None]], list[float]]],
+) -> float:
+    """Return log-odds with the shifts of all slices that the row is in, one after the other."""
+    for where, shifts in patches:
+        if all(meets(columns, *test) for test in where):
+            x += line(x, knots, shifts)
+    return x

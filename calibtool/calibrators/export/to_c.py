@@ -21,7 +21,7 @@ from calibtool.calibrators.export.text_targets import (
 )
 from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
 from calibtool.calibrators.multiclass_curves import Curves
-from calibtool.calibrators.nested_maps import Shifted
+from calibtool.calibrators.nested_maps import Patched, Shifted
 from calibtool.types import Array
 from calibtool.version import __version__
 
@@ -221,12 +221,14 @@ def _shifted(fitted_map: Shifted, body: Body) -> str:
     return result
 
 
+# `export` lets no map with patches pass: one without is its inner map
 MAPS: dict[type[Map], Callable[[Any, Body], str]] = {
     Power: _power,
     Affine: _affine,
     Mixture: _mixture,
     Monotone: _monotone,
     Curves: _curves,
+    Patched: lambda fitted_map, body: MAPS[type(fitted_map.inner)](fitted_map.inner, body),
     Shifted: _shifted,
 }
 

@@ -17,7 +17,7 @@ from calibtool.calibrators.export.onnx_curves import CURVES, Table
 from calibtool.calibrators.export.onnx_curves import bend as nodes_of_bend
 from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
 from calibtool.calibrators.multiclass_curves import Curves
-from calibtool.calibrators.nested_maps import Shifted
+from calibtool.calibrators.nested_maps import Patched, Shifted
 
 
 def write(
@@ -178,11 +178,13 @@ def _with_top(g: Graph, p: str, top: str, new: str) -> str:
     return g("Where", is_top, new, g("Where", g("Greater", rest, 0.0), shared, even))
 
 
+# `export` lets no map with patches pass: one without is its inner map
 MAPS: dict[type[Map], Callable[[Any, Graph, str], tuple[str, str]]] = {
     Power: _power,
     Affine: _affine,
     Mixture: _mixture,
     Monotone: _monotone,
     Curves: _curves,
+    Patched: lambda fitted_map, g, row: MAPS[type(fitted_map.inner)](fitted_map.inner, g, row),
     Shifted: _shifted,
 }

@@ -3,6 +3,7 @@ and `calibrate(row)`, which may be renamed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
+from calibtool.calibrators.conditions import Condition
 from calibtool.calibrators.curves import Bend, Crossed, Line, Pair, Parabola, Sigmoid, Steps
 from calibtool.calibrators.export.form import Form, bend, numbers_of
 from calibtool.calibrators.export.text_targets import comment, needed, require_size, wrapped
 from calibtool.calibrators.maps import Affine, Map, Mixture, Monotone, Power
 from calibtool.calibrators.multiclass_curves import Curves
-from calibtool.calibrators.nested_maps import Shifted
+from calibtool.calibrators.nested_maps import Patched, Shifted
 from calibtool.version import __version__
 
 MODULE = '''"""Calibration of {outputs} classes: {described}.
@@ -26,8 +28,8 @@ Made from {source} by calibtool {version}. `{name}` calibrates a row.
 {parts}
 
 
-def {name}(row: list[float]) -> list[float]:
-    """{outputs} calibrated probabilities of {inputs} {kind}."""
+def {name}(row: list[float]{more}) -> list[float]:
+    """{outputs} calibrated probabilities of {inputs} {kind}{about}."""
     if len(row) != {inputs}:
         raise ValueError(f"{{len(row)}} numbers; {inputs} {kind} are expected")
 {lines}
@@ -38,12 +40,14 @@ def {name}(row: list[float]) -> list[float]:
 class Body:
     """The parts of a module that a map fills: constants by name, and lines of `calibrate`.
 
-    The lines find the input in `row`, and leave logits in `z` or probabilities in `p`.
+    The lines find the input in `row`, the values of `columns` in a dict of that name, and leave
+    logits in `z` or probabilities in `p`.
     """
 
     form: Form
     constants: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
 
     def say(self, *lines: str) -> None:
         self.lines += lines
@@ -65,7 +69,7 @@ class Body:
 def write(calibrator: Calibrator, form: Form, source: str, name: str) -> bytes:
     """Return the module, UTF-8."""
     require_size(calibrator, source, "a Python module")
-    body = Body(form, {"CLASSES": calibrator.width})
+    body = Body(form, {"CLASSES": calibrator.width}, columns=calibrator.columns)
     if form.kind == "probs":
         body.say("row = normalised(row)" if not form.one_column else "row = [1 - row[0], row[0]]")
     elif form.one_column:
@@ -88,6 +92,12 @@ def write(calibrator: Calibrator, form: Form, source: str, name: str) -> bytes:
         inputs=1 if form.one_column else calibrator.width,
         kind={"logits": "logits", "probs": "probabilities"}[form.kind],
         lines=lines,
+        more=", columns: dict[str, float | str | None]" if body.columns else "",
+        about=(
+            f", and the values of {comment(', '.join(body.columns))}; None is missing"
+            if body.columns
+            else ""
+        ),
     )
     return text.encode()
 
@@ -168,6 +178,40 @@ def _curves(fitted_map: Curves, body: Body) -> str:
     return "p"
 
 
+def _patched(fitted_map: Patched, body: Body) -> str:
+    result = MAPS[type(fitted_map.inner)](fitted_map.inner, body)
+    if not fitted_map.patches:
+        return result
+    body.constants["PATCH_FLOOR"] = fitted_map.floor
+    body.constants["KNOTS"] = fitted_map.knots
+    body.constants["PATCHES"] = [
+        ([_test(condition) for condition in patch.where], _plain(patch.shifts))
+        for patch in fitted_map.patches
+    ]
+    if result == "z":
+        body.say("p = softmax(z)")
+    odds = "log_probs(z)" if result == "z" else "logs(p, PATCH_FLOOR)"
+    two = body.constants["CLASSES"] == 2
+    after = "[expit(-new), expit(new)]" if two else "with_top(p, top, expit(new))"
+    body.say(
+        f"top = {'1' if two else 'p.index(max(p))'}",
+        f"x = log_odds({odds})[top]",
+        f"new = patched(x, {'columns' if body.columns else '{}'}, KNOTS, PATCHES)",
+        f"p = p if new == x else {after}",
+    )
+    return "p"
+
+
+def _test(condition: Condition) -> tuple[object, ...]:
+    """Return a condition as the runtime's `meets` takes it."""
+    if condition.missing:
+        return (condition.column, "missing", None, None)
+    if condition.value is not None:
+        return (condition.column, "is", condition.value, None)
+    ends = (x if math.isfinite(x) else None for x in (condition.above, condition.upto))
+    return (condition.column, "in", *ends)
+
+
 def _shifted(fitted_map: Shifted, body: Body) -> str:
     result = MAPS[type(fitted_map.inner)](fitted_map.inner, body)
     if result == "z":
@@ -185,6 +229,7 @@ MAPS: dict[type[Map], Callable[[Any, Body], str]] = {
     Mixture: _mixture,
     Monotone: _monotone,
     Curves: _curves,
+    Patched: _patched,
     Shifted: _shifted,
 }
 # curve class -> the function of the runtime that takes its numbers

@@ -69,6 +69,9 @@ def export(
             with it too, so that several headers can be included. Python and C only.
         source: the name of the calibrator's file, for the comment at the top and for errors.
 
+    A calibrator with patches of slices becomes a Python module only, whose function also takes the
+    values of columns.
+
     Raises UsageError for a calibrator by groups, for a model that does not fit, or if `to` is
     "onnx" and that package is not installed.
 
@@ -82,7 +85,7 @@ def export(
     """
     from calibtool.calibrators.export.form import Form, needs_logits
     from calibtool.calibrators.export.text_targets import require_name
-    from calibtool.calibrators.nested_maps import columns_of
+    from calibtool.calibrators.nested_maps import columns_of, patched_in
 
     target_of(to)
     if calibrator.classes is None:
@@ -94,7 +97,14 @@ def export(
     elif kind == "confidence":
         raise UsageError(f"{source}: was fitted to classes, not to confidences")
     columns = columns_of(calibrator.map)
-    if columns:
+    patched = patched_in(calibrator.map)
+    if patched and to != "python":
+        raise UsageError(
+            f"{source}: holds patches of the slices by {', '.join(columns) or 'no columns'}, and "
+            f"{TARGETS[to].title} takes scores only; export it with --to python, whose function "
+            "also takes the values of columns"
+        )
+    if columns_of(patched.inner) if patched else columns:
         raise UsageError(
             f"{source}: holds one calibrator per group ({columns[0]}), which cannot be exported as "
             "one function; fit the rows of each group by themselves, without --by, and export each"

@@ -1,0 +1,59 @@
+"""The metric mce-slices: the multicalibration error of the slices of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibtool.analysis.slice_sums import Grouping, Sums
+from calibtool.metrics.multicalibration import in_sigmas, kuiper_ranges, range_tail
+
+ALL = "all rows"
+
+
+@dataclass(frozen=True)
+class SliceError:
+    """The largest error of a slice, as Kuiper's range over its standard deviation.
+
+    Attributes:
+        value: the error, in standard deviations of calibrated scores.
+        by, name: the columns and the values of the slice; `by` is "" for all rows.
+        slices: the number of slices, all rows included.
+        p_value: the probability of so large an error if every score is the probability of its
+            outcome, after Bonferroni's correction for all slices. None with clusters, whose rows
+            are no independent outcomes.
+    """
+
+    value: float
+    by: str
+    name: str
+    slices: int
+    p_value: float | None
+
+
+def slice_error(sums: Sums, slices: Sequence[tuple[Grouping, int]]) -> SliceError:
+    """Return the multicalibration error over all rows and some slices.
+
+    It has no interval: the largest of many values is biased upwards, and a bootstrap adds to that.
+    """
+    order = np.argsort(sums.score, kind="stable")
+    score, gap = sums.score[order], sums.residual()[order]
+    variance = (sums.weights**2 * sums.score * (1 - sums.score))[order]
+    whole = Grouping("", (ALL,), np.zeros(len(score), np.int64))
+    wanted: dict[int, tuple[Grouping, list[int]]] = {id(whole): (whole, [0])}
+    for part, k in slices:
+        wanted.setdefault(id(part), (part, []))[1].append(k)
+    worst = (-1.0, "", "")
+    for part, numbers in wanted.values():
+        ranges = kuiper_ranges(score, gap, variance, part.codes[order], len(part.names))
+        sigmas = in_sigmas(*ranges)[numbers]
+        first = int(sigmas.argmax())
+        if sigmas[first] > worst[0]:
+            worst = (float(sigmas[first]), part.by, part.names[numbers[first]])
+    count = len(slices) + 1
+    p_value = None
+    if sums.cluster is None:
+        p_value = min(1.0, count * float(range_tail(np.array(worst[0]))))
+    return SliceError(*worst, count, p_value)

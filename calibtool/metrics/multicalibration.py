@@ -1,0 +1,100 @@
+"""Multicalibration error: Kuiper's range of the gaps of each slice, over its standard deviation.
+
+Guy et al. 2025 (arXiv 2506.11251). In a slice, the gaps outcome - score are summed from the lowest
+score to the highest. If every score is the probability of its outcome, the sums are about a
+Brownian motion of the variance sum w^2 p (1 - p), whose range has a known distribution (Feller
+1951): the range over its standard deviation can be compared between slices of any size. The error
+of a set of slices is the largest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibtool.types import Array
+
+# Terms of the two series of `range_tail`: where each is used, the next term is below 1e-16.
+TERMS = 12
+# Range from which on the series of normal tails is used; below, that of the distribution function,
+# whose terms fall faster there.
+MIDDLE = 1.5
+FARTHEST = (
+    40.0  # sigmas: the tail beyond is below 1e-300, the smallest that a float can tell from 0
+)
+
+
+def kuiper_ranges(
+    score: Array, gap: Array, variance: Array, codes: Array, slices: int
+) -> tuple[Array, Array]:
+    """Return Kuiper's range of each slice and its standard deviation under calibration, (S,) each.
+
+    Both are in units of weight; only their quotient is used. Rows of equal score in a slice are one
+    step of its sums, as in `kuiper`.
+
+    Args:
+        score: (N,) scores, sorted from the lowest.
+        gap: (N,) weight times (outcome - score).
+        variance: (N,) squared weight times score (1 - score).
+        codes: (N,) number of each row's slice, from 0.
+        slices: S, the number of slices; those without rows have a range of 0.
+
+    >>> ranges, sd = kuiper_ranges(
+    ...     np.array([0.2, 0.8]), np.array([0.8, -0.8]), np.array([0.16, 0.16]), np.zeros(2, int), 1
+    ... )
+    >>> ranges.round(3).tolist(), sd.round(3).tolist()
+    ([0.8], [0.566])
+    """
+    # radix sort, linear in the rows, is what a stable sort of 16 bits is
+    order = np.argsort(codes.astype(np.uint16) if slices < 1 << 16 else codes, kind="stable")
+    of, at = codes[order], score[order]
+    path = np.cumsum(gap[order])
+    new = of[1:] != of[:-1]
+    starts = np.flatnonzero(np.append(True, new)) if len(of) else np.zeros(0, np.int64)
+    last = np.append(new | (at[1:] != at[:-1]), True)  # of its score, in its slice
+    before = np.append(0.0, path)[starts]
+    sums = path - np.repeat(before, np.diff(np.append(starts, len(of))))
+    high, low = np.where(last, sums, 0.0), np.where(last, sums, 0.0)
+    ranges = np.zeros(slices)
+    if len(starts):
+        highest = np.maximum(np.maximum.reduceat(high, starts), 0)
+        ranges[of[starts]] = highest - np.minimum(np.minimum.reduceat(low, starts), 0)
+    return ranges, np.sqrt(np.bincount(codes, variance, slices))
+
+
+def in_sigmas(ranges: Array, deviation: Array) -> Array:
+    """Return ranges over their standard deviations; infinite where only the latter is 0, since
+    scores of 0 and 1 allow no gap."""
+    sure = np.where(ranges > 0, np.inf, 0.0)
+    return np.divide(ranges, deviation, out=sure, where=deviation > 0)
+
+
+def range_tail(x: Array) -> Array:
+    """Return the probability that the range of a Brownian motion on [0, 1] is at least x (Feller
+    1951).
+
+    >>> range_tail(np.array([0.0, 1.0, 2.4977, 5.0])).round(4).tolist()
+    [1.0, 0.9366, 0.05, 0.0]
+    """
+    from scipy.special import ndtr
+
+    x = np.asarray(x, np.float64)
+    k = np.arange(1, TERMS + 1)
+    far = np.minimum(np.maximum(x, MIDDLE), FARTHEST)[..., None]
+    above = 8 * ((-1.0) ** (k - 1) * k * ndtr(-k * far)).sum(axis=-1)
+    near = np.maximum(np.minimum(x, MIDDLE), 0.05)[..., None]  # below 0.05 the tail is 1 to 1e-300
+    turn = ((k - 0.5) * np.pi) ** 2
+    below = 1 - ((8 / near**2 + 2 / turn) * np.exp(-2 * turn / near**2)).sum(axis=-1)
+    return np.where(x >= MIDDLE, above, below)
+
+
+def range_quantile(tail: float) -> float:
+    """Return the range of a Brownian motion that is exceeded with this probability.
+
+    >>> round(range_quantile(0.05), 4), round(range_quantile(0.05 / 100), 3)
+    (2.4977, 3.836)
+    """
+    low, high = 0.0, FARTHEST
+    for _ in range(60):  # halvings: 40 / 2^60 is below the last digit of a float
+        middle = (low + high) / 2
+        low, high = (middle, high) if range_tail(np.array(middle)) > tail else (low, middle)
+    return high
