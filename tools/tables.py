@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import layers
+from scipy.stats import binom
 
 from calibtool.calibrators.registry import METHODS
 from calibtool.formatting import number
@@ -442,16 +443,44 @@ def gate_edges() -> str:
             row.append(f"{100 * worst[key]:.1f} ({worst['scenario']}, n = {worst['n']:,})")
         rows.append(row)
     head = ["metric", "cells", "false proofs, worst", "false alarms, worst"]
-    least = min(one["sets"] for one in edges)
-    shares = [one[key] for one in edges for key in ("proofs", "alarms")]
-    high = sum(share > 0.04 for share in shares)
-    error = 100 * (0.025 * 0.975 / least) ** 0.5
-    note = (
-        f"{high:,} of {len(shares):,} shares are above 4 %. The worst of many is high by chance: "
-        f"with {least:,} data sets or more a cell, chance moves 2.5 by {error:.1f} (a standard "
-        "deviation)."
+    note = [*_edges_by_chance(edges), ""]
+    return "\n".join(["", *markdown.table(head, rows), "", *note, ""])
+
+
+def _edges_by_chance(edges: list[dict[str, Any]]) -> list[str]:
+    """How many shares at the edge are above 4 %, how many chance would put there, and which chance
+    does not explain."""
+    shares = [
+        (one[key], one["sets"], f"{what} of {one['metric']} ({one['scenario']}, n = {one['n']:,})")
+        for one in edges
+        for key, what in (("proofs", "false proofs"), ("alarms", "false alarms"))
+    ]
+    high = sum(share > 0.04 for share, *_ in shares)
+    # more than 4 % of the data sets, if 2.5 % are true
+    expected = sum(float(binom.sf(math.floor(0.04 * sets), sets, 0.025)) for _, sets, _ in shares)
+    least, error = min(sets for _, sets, _ in shares), 100 * (0.025 * 0.975) ** 0.5
+    chances = sorted(  # of at least as many, if 4 % are true
+        (float(binom.sf(round(share * sets) - 1, sets, 0.04)), share, sets, what)
+        for share, sets, what in shares
     )
-    return "\n".join(["", *markdown.table(head, rows), "", note, "", ""])
+    beyond = [one for one in chances if one[0] < 0.01]
+    after = 0  # the p-values that Holm rejects
+    for p_value, *_ in chances:
+        if p_value * (len(chances) - after) >= 0.05:
+            break
+        after += 1
+    text = (
+        f"{high:,} of {len(shares):,} shares are above 4 %. If every true share were 2.5 %, chance "
+        f"would put {expected:.0f} there: with {least:,} data sets, it moves 2.5 by "
+        f"{error / least**0.5:.1f} (a standard deviation). Each share was tested against 4 % "
+        f"(binomial, one-sided): {len(beyond)} have p < 0.01, where {0.01 * len(shares):.0f} would "
+        f"if all were 4 %; with Holm's correction, {after} are above 4 % beyond chance (0.05)."
+    )
+    lines = [text, ""]
+    return lines + [
+        f"- {what}: {100 * share:.1f} % of {sets:,}, p = {p_value:.1g}"
+        for p_value, share, sets, what in beyond
+    ]
 
 
 def gate_power() -> str:

@@ -34,7 +34,9 @@ class CurveShifts:
         values = [spec.of_shift(cells, float(by)) for spec, cells, by in shifts]
         reach = float(self.problems.combine(np.array(values)))
         # of some errors a shift is not what they are, but its square is, say
-        drift = self._drift if self._drift and reach == self._drift.largest else None
+        drift = self._drift
+        if drift is not None and reach != drift.largest:
+            drift = None
         if specs[0].counterpart and len(self.cells) == 1:  # the mean of squared gaps
             cells = self.cells[0]
             every = [

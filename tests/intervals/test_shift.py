@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from scipy.stats import binom, norm
+from scipy.stats import binom, binomtest, norm
 
 import calibtool as ct
 from calibtool.errors import UsageError
@@ -31,6 +31,35 @@ def test_the_largest_shift_of_many_rows_is_that_of_a_folded_normal():
         found = shift.largest(score, np.ones(len(score)), gap, 0.95)
         refuted = norm.cdf((gap - found) / error) - norm.cdf((-gap - found) / error)
         assert refuted == pytest.approx(0.025, rel=0.1)
+
+
+@pytest.mark.parametrize(("score", "seen"), [(0.5, 0.1), (0.02, -0.01), (0.98, 0.01), (0.3, 0.0)])
+def test_shifts_end_where_the_interval_of_the_outcome_rate_does(score, seen):
+    # one score: the rates are those of Clopper and Pearson
+    n = 200
+    cells = np.array([score]), np.array([float(n)])
+    found = shift.ends(*cells, seen, 0.95)
+    hits = round(n * (score + seen))
+    expected = binomtest(hits, n).proportion_ci(0.95, "exact")
+    assert found.seen == seen
+    assert (found.low, found.high) == pytest.approx((expected.low - score, expected.high - score))
+    assert shift.largest(*cells, seen, 0.95) == max(abs(found.low), abs(found.high))
+
+
+def test_a_shift_of_log_odds_ends_where_its_gain_is_too_small():
+    rng = generator()
+    score, rows = rng.beta(0.5, 20, 400), np.full(400, 50.0)
+    outcome = rng.binomial(50, score) / 50
+    for rate in shift.of_odds(score, rows, outcome, 0.95):
+        odds = np.log(rate / (1 - rate)) - np.log(score / (1 - score))
+        assert np.ptp(odds) < 1e-6
+        # in data sets of these rates, 2.5 % gain as little as was seen
+        drawn = rng.binomial(50, rate, (20_000, 400)) / 50
+
+        def gain(y, rate=rate):
+            return (y - score) ** 2 @ rows - (y - rate) ** 2 @ rows
+
+        assert np.mean(gain(drawn) <= gain(outcome)) == pytest.approx(0.025, abs=0.008)
 
 
 @pytest.mark.parametrize("events", [0, 1, 3])
