@@ -64,7 +64,7 @@ class Stream(IntEnum):
     ORDER = 0x5EED0052  # order of rows: epoch
     MOMENTS = 0x5EED0053  # rows that means and deviations of inputs are taken from
     WORLD = 0x5EED0054  # initial weights, and whatever is drawn before the first step
-    STEP = 0x5EED0055  # dropout and augmentation: epoch, forward pass, rank
+    STEP = 0x5EED0055  # dropout and augmentation: epoch, rank; three words per forward pass
     ITEMS = 0x5EED0056  # what a dataset of the user draws as it is read: pass, rank, batch
 
 

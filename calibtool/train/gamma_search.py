@@ -56,12 +56,12 @@ def chosen_loss(settings: Settings, data: Data, parts: Splits, world: World, wat
 def searched(path: Path) -> Table:
     """Return the table of a search from its file; raise InputError if it is damaged."""
     document = Document(str(path), "a search for gamma").read_json()
-    names = [field.name for field in fields(GammaResult)]
+    chosen, names = document["chosen"].text(), [field.name for field in fields(GammaResult)]
     results = [
         GammaResult(*(tried[name].number() for name in names))
         for tried in document["tried"].items()
     ]
-    return listing(results, document["chosen"].text(), document["folds"].whole(2))
+    return listing(results, chosen, document["folds"].whole(2))
 
 
 def search(

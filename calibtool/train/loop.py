@@ -8,7 +8,7 @@ never interrupted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from calibtool.analysis.evaluate import evaluate
 from calibtool.data.predictions import Predictions
 from calibtool.errors import TrainingError
-from calibtool.intervals.streams import Stream, generator
+from calibtool.intervals.streams import Stream, generator, words
 from calibtool.train.feed import Feed
 from calibtool.train.forward import alone, autocast, parallel, predict, share, train_mode, weight
 from calibtool.train.optimise import scheduler
 from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
-from calibtool.train.world import World, choose_precision, reseed
+from calibtool.train.world import SEEDS, World, choose_precision, seed_generators
 from calibtool.types import Array
 
 # Steps between reads of the loss on an accelerator: each read waits until it has caught up. With a
@@ -128,12 +128,15 @@ def _epoch(state: TrainingState, job: Job) -> None:
     key = (settings.seed, state.epoch + 1, world.rank)
     begun = sum(map(len, pieces[: state.step]))
     read = job.train.load([piece for of in pieces for piece in of], *key, first=begun)
+    # the words of a pass are the same wherever a run was broken off
+    passes = SEEDS * settings.accumulate * len(batches)
+    seeds = words(Stream.STEP, settings.seed, state.epoch, world.rank, count=passes)
     pending: list[tuple[int, Tensor]] = []
     train_mode(state.model)
     for step in range(state.step, len(batches)):
         if job.schedule.last_epoch < state.epoch * len(batches) + step:
             job.schedule.step()
-        pending.append((step, _step(state, job, batches[step], len(pieces[step]), read)))
+        pending.append((step, _step(state, job, batches[step], len(pieces[step]), read, seeds)))
         state.step = step + 1
         due = state.step % settings.save_every == 0 if settings.save_every else False
         last = state.step == len(batches)
@@ -150,16 +153,24 @@ def _order(random: np.random.Generator, n: int, rows: int) -> Array:
 
 
 def _step(
-    state: TrainingState, job: Job, rows: Array, pieces: int, read: Iterator[tuple[Tensor, Tensor]]
+    state: TrainingState,
+    job: Job,
+    rows: Array,
+    pieces: int,
+    read: Iterator[tuple[Tensor, Tensor]],
+    seeds: Sequence[int],
 ) -> Tensor:
-    """Take one step of the optimizer, and return this process's part of the loss of the batch."""
+    """Take one step of the optimizer, and return this process's part of the loss of the batch.
+
+    The batch is the next `pieces` of `read`; `seeds` are those of all passes of the epoch.
+    """
     settings, world = job.settings, job.world
     state.optimizer.zero_grad(set_to_none=True)
     losses = []
     for piece in range(pieces):
         x, y = next(read)
-        number = state.step * settings.accumulate + piece
-        reseed(Stream.STEP, settings.seed, state.epoch, number, world.rank)
+        number = SEEDS * (state.step * settings.accumulate + piece)
+        seed_generators(seeds[number : number + SEEDS])
         x = job.augment(x) if job.augment else x
         with alone(job.model, piece + 1 < pieces):
             with autocast(settings, world.device):
@@ -173,7 +184,7 @@ def _step(
         nn.utils.clip_grad_norm_(state.model.parameters(), job.settings.clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    return torch.stack(losses).sum()
+    return torch.stack(losses).sum() if pieces > 1 else losses[0]
 
 
 def _add_losses(

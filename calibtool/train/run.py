@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +134,7 @@ def _train(
         settings,
         world,
         watch=watch,
-        save=partial(save, out, world),
+        save=Saver(out, settings, world),
         augment=augmentation(settings.augment),
     )
     about |= {"epochs_trained": state.epoch, "seconds": round(time.monotonic() - began, 1)}
@@ -168,11 +167,29 @@ def _restore(
     return {"trained_on_from": state.epoch} if state.epoch else {}
 
 
-def save(out: Path, world: World, state: TrainingState) -> None:
-    """Save a checkpoint and the history so far, in the first process."""
-    if world.first:
-        checkpoint.save(out / folder.CHECKPOINT, state)
-        folder.write_history(out, state.history)
+@dataclass
+class Saver:
+    """Saves checkpoints and the history so far, in the first process.
+
+    Of epochs that are quickly over, some are left out, so that saving takes at most a tenth of the
+    time: a run that is killed then resumes from an earlier one, to the same bits. The last epoch is
+    always saved.
+    """
+
+    out: Path
+    settings: Settings
+    world: World
+    next: float = 0.0  # time of the next save between epochs
+
+    def __call__(self, state: TrainingState) -> None:
+        more = state.epoch < self.settings.epochs and not is_over(state, self.settings)
+        began = time.monotonic()
+        if not self.world.first or (more and not state.step and began < self.next):
+            return
+        checkpoint.save(self.out / folder.CHECKPOINT, state)
+        folder.write_history(self.out, state.history)
+        now = time.monotonic()
+        self.next = now + 10 * (now - began)
 
 
 def describe(

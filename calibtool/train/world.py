@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ from torch import Tensor
 from calibtool.errors import UsageError
 from calibtool.intervals.streams import Stream, words
 from calibtool.types import Array
+
+SEEDS = 3  # generators that are seeded together: those of torch, of Python and of NumPy
 
 
 @dataclass(frozen=True)
@@ -151,15 +153,19 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     with torch.random.fork_rng(devices=cuda):
         try:
             reseed(Stream.WORLD, seed)
             torch.use_deterministic_algorithms(device.type == "cpu", warn_only=True)
+            # every new tensor would be filled first, which only shows errors of torch itself
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
             yield
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002
             torch.use_deterministic_algorithms(strict, warn_only=lenient)
+            torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 def reseed(stream: Stream, seed: int, *index: int) -> None:
@@ -167,9 +173,14 @@ def reseed(stream: Stream, seed: int, *index: int) -> None:
 
     They all start from words of the piece `index` of a random stream.
     """
+    seed_generators(words(stream, seed, *index, count=SEEDS))
+
+
+def seed_generators(seeds: Sequence[int]) -> None:
+    """Seed the generators of torch, Python and NumPy with SEEDS numbers."""
     import random
 
-    torchs, pythons, numpys = words(stream, seed, *index, count=3)
+    torchs, pythons, numpys = seeds
     torch.default_generator.manual_seed(torchs)
     if torch.cuda.is_available():
         torch.cuda.manual_seed(torchs)

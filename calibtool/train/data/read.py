@@ -69,8 +69,8 @@ def _reader(text: str) -> Kind:
     prefix = text.partition(":")[0]
     if prefix in ("idx", "cifar10", "cifar100"):
         raise InputError(
-            f"--data {text}: is read by a function now; copy docs/examples/image_files.py, and "
-            f"give --data \"image_files.py:{'idx' if prefix == 'idx' else 'cifar'}(folder='...')\""
+            f"--data {text}: is read by a function; copy docs/examples/image_files.py and give "
+            f"--data \"image_files.py:{'idx' if prefix == 'idx' else 'cifar'}(folder='...')\""
         )
     if prefix == "images" or Path(text).is_dir():
         return READERS["FOLDER/"]
