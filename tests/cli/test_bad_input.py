@@ -942,7 +942,7 @@ def test_a_width_that_no_picture_has(width, refused, good):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"version": 3}, "update calibtool"),
+        ({"version": 4}, "update calibtool"),
         ({"version": "1"}, "version"),
         ({"version": 0}, "version"),
         ({"version": True}, "version"),

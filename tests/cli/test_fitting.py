@@ -183,7 +183,7 @@ def test_rows_of_zeros_are_counted(run, folder):
         ("method", "nonsense"),
         ("classes", 4),
         ("classes", "3"),
-        ("version", 3),
+        ("version", 4),
         ("parameters/multiclass", "all"),
         ("parameters/curve", "spiral"),
         ("parameters/floor", 0),
