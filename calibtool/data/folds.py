@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibtool.data.clusters import clusters
 from calibtool.data.predictions import Predictions
+from calibtool.errors import InputError
 from calibtool.types import Array
 
 
@@ -33,11 +35,31 @@ def stratified_folds(labels: Array, folds: int, seed: int) -> Array:
     return fold
 
 
-def folds_of(predictions: Predictions, strata: Array, folds: int, seed: int) -> Array:
-    """Return the number of each row's fold, (N,) int64: stratified, or with the predictions of a
-    row of the file in one fold, where it has several, since they are correlated."""
-    if predictions.unit is None:
+def folds_of(
+    predictions: Predictions, strata: Array, folds: int, seed: int, cluster: str | None = None
+) -> Array:
+    """Return the number of each row's fold, (N,) int64: stratified, or with the rows of a cluster
+    in one fold; so are the predictions of a row of the file, where it has several.
+
+    Raises InputError for a column of clusters that is not there, or of fewer clusters than folds.
+    """
+    numbers = cluster_of(predictions, cluster)
+    if numbers is None:
         return stratified_folds(strata, folds, seed)
-    _, unit = np.unique(predictions.extra[predictions.unit.column], return_inverse=True)
-    shuffled = np.random.RandomState(seed).permutation(int(unit.max()) + 1)
-    return np.asarray((shuffled % folds)[unit], dtype=np.int64)
+    count = int(numbers.max()) + 1
+    if cluster is not None and count < folds:
+        raise InputError(
+            f"{predictions.source}: {cluster}: {count} clusters are too few for {folds} folds"
+        )
+    shuffled = np.random.RandomState(seed).permutation(count)
+    return np.asarray((shuffled % folds)[numbers], dtype=np.int64)
+
+
+def cluster_of(predictions: Predictions, cluster: str | None = None) -> Array | None:
+    """Return the number of each row's cluster, (N,): by the column `cluster`, or else the row of
+    the file where it holds several predictions; None where rows are independent."""
+    if cluster is not None:
+        return clusters(predictions, cluster, fewest=0)
+    if predictions.unit is None:
+        return None
+    return np.unique(predictions.extra[predictions.unit.column], return_inverse=True)[1]
