@@ -42,7 +42,11 @@ class CrossFitted:
 
 
 def cross_fit(
-    fit: Callable[[Predictions], Any], predictions: Predictions, title: str, seed: int = 0
+    fit: Callable[[Predictions], Any],
+    predictions: Predictions,
+    title: str,
+    seed: int = 0,
+    cluster: str | None = None,
 ) -> tuple[Predictions, CrossFitted]:
     """Fit on four fifths and apply to the last fifth, five times, in folds stratified by label.
 
@@ -51,11 +55,12 @@ def cross_fit(
         predictions: with labels, or confidences with hits.
         title: the calibrator's name in reports.
         seed: of the folds.
+        cluster: the column whose equal values stay in one fold, as for `folds`.
 
     Returns the predictions with numbered rows, and their calibrator for `evaluate`. Raises
     InputError if there are too few rows, FitError if a fold cannot be fitted.
     """
-    fold = folds(predictions, seed)
+    fold = folds(predictions, seed, cluster)
     values: Array | None = None
     kind = predictions.kind
     for k in range(FOLDS):
@@ -75,10 +80,10 @@ def cross_fit(
     )
 
 
-def folds(predictions: Predictions, seed: int = 0) -> Array:
-    """Return the number of each row's fold, (N,) int64 in [0, FOLDS). Raises InputError if there
-    are too few rows for the folds."""
-    return folds_of(predictions, require_foldable(predictions), FOLDS, seed)
+def folds(predictions: Predictions, seed: int = 0, cluster: str | None = None) -> Array:
+    """Return the number of each row's fold, (N,) int64 in [0, FOLDS), with the rows of a cluster in
+    one fold. Raises InputError if there are too few rows or clusters for the folds."""
+    return folds_of(predictions, require_foldable(predictions), FOLDS, seed, cluster)
 
 
 def require_foldable(predictions: Predictions) -> Array:

@@ -90,7 +90,8 @@ def fit(
     else:
         from calibtool.calibrators.fit_rows import notes_of_skipped
 
-        loaded = predictions.also(columns).load()
+        more = [options["cluster"]] if options.get("cluster") else []
+        loaded = predictions.also([*columns, *more]).load()
         fitted = fit(method, loaded, by=by, **options)
         return _with_notes(fitted, notes_of_skipped(predictions))
     if isinstance(rows, Predictions):

@@ -10,11 +10,12 @@ The rounds are cross-fitted. They end when no slice of the fitted rows is off by
 tolerance, or when the NLL of held-out rows has not fallen for some rounds, and the number of rounds
 with the least is then fitted to all rows. Nothing is patched unless a slice of held-out rows is off
 by more than the tolerance and chance, or the NLL of held-out rows falls by more than chance: many
-slices may be off by too little for any one of them to show.
+slices may be off by too little for any one of them to show. Where rows are correlated, the NLL
+alone decides, since they make slices that look off by chance.
 
 If all rows together are off, the patches begin at Platt scaling of two classes, or a temperature of
-more, and otherwise at the scores as they are. Of more than two classes, the confidence of the
-predicted class is patched.
+more, provided that it lowers the NLL of held-out rows by more than chance; otherwise at the scores
+as they are. Of more than two classes, the confidence of the predicted class is patched.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from calibtool.calibrators.fitting.slice_gaps import Gaps, Rule, Slices, Worst, 
 from calibtool.calibrators.inputs import weights_of
 from calibtool.calibrators.maps import Map, Power
 from calibtool.calibrators.nested_maps import Patch, Patched, score_of
+from calibtool.data.folds import cluster_of
 from calibtool.data.predictions import Predictions
 from calibtool.data.slicing import partition
 from calibtool.errors import FitError, UsageError
@@ -62,6 +64,7 @@ def fit(
     tolerance: float = 0.0,
     single: bool = False,
     monotone: bool = False,
+    cluster: str | None = None,
 ) -> Calibrator:
     """Patch the slices that are off.
 
@@ -72,6 +75,8 @@ def fit(
             over a range of scores, divided by its rows.
         single: patch slices by single columns only, no pairs of columns.
         monotone: keep the order of the scores among rows with the same values of the columns.
+        cluster: rows with the same value of this column (one patient, one user) are correlated;
+            keep them in one fold.
 
     Raises InputError for a column that is not there, or too few rows to cross-fit.
     """
@@ -80,11 +85,15 @@ def fit(
     rows = as_classes(predictions)
     require_fit(rows)
     sets = list(slices_by(rows, columns, single=single))
-    fold = folds(rows)
-    rule = Rule(tolerance, monotone, range_quantile(MISTAKE / sum(s.count for s in sets)))
-    chosen = _cross_fitted(rows, sets, fold, rule)
-    run = _Run.of(rows, sets, np.arange(rows.rows), rule)
-    before = run.gaps.mean(run.gaps.losses())
+    correlated = cluster_of(rows, cluster)
+    chance = range_quantile(MISTAKE / sum(s.count for s in sets))
+    rule = Rule(tolerance, monotone, chance if correlated is None else np.inf)
+    chosen = _cross_fitted(rows, sets, folds(rows, cluster=cluster), rule, correlated)
+    every = np.arange(rows.rows)
+    plain = run = _Run(rows, sets, every, rule, Power(1.0))
+    before = plain.gaps.mean(plain.gaps.losses())
+    if chosen.based:
+        run = _Run(rows, sets, every, rule, _base(rows, rule))
     for _ in range(chosen.rounds):
         run.step()
     record = FitRecord(
@@ -96,6 +105,7 @@ def fit(
             "tolerance": tolerance,
             "single": single,
             "monotone": monotone,
+            **({} if cluster is None else {"cluster": cluster}),
         },
         notes=(*_notes_of_columns(rows, columns), *chosen.notes(rule)),
     )
@@ -127,14 +137,6 @@ class _Run:
         self.outcome = outcome
         self.knots = _knots(self.gaps.score)
         self.patches: list[Patch] = []
-
-    @classmethod
-    def of(cls, rows: Predictions, sets: list[Slices], at: Array, rule: Rule) -> _Run:
-        """Return the run on the rows `at`, from a base if all of these together are off."""
-        plain = cls(rows, sets, at, rule, Power(1.0))
-        if plain.gaps.worst(rule, slice(1)).excess <= range_quantile(MISTAKE):
-            return plain
-        return cls(rows, sets, at, rule, _base(rows.take(at), rule))
 
     def step(self) -> bool:
         """Patch the worst slice; return whether there was one to patch."""
@@ -208,9 +210,10 @@ def _base(rows: Predictions, rule: Rule) -> Map:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What cross-fitting says: how many rounds to fit to all rows, and the worst slice and the NLL
-    of held-out rows before and after them."""
+    """What cross-fitting says: whether the patches begin at a base, how many rounds to fit to all
+    rows, and the worst slice and the NLL of held-out rows before and after them."""
 
+    based: bool
     rounds: int
     worst: tuple[Worst, Worst]
     nll: tuple[float, float]
@@ -218,14 +221,16 @@ class _Chosen:
     def notes(self, rule: Rule) -> Iterator[str]:
         """Yield what a user should know of the rounds."""
         first, last = self.worst
-        reach = f"without any slice off, the worst would stay below {rule.chance:.1f}"
+        reach = ""  # with clusters, what chance alone makes is not known
+        if np.isfinite(rule.chance):
+            reach = f"; without any slice off, the worst would stay below {rule.chance:.1f}"
         if not self.rounds:
             off = "off by more than chance" if first.excess <= rule.chance else "repaired"
-            yield f"no slice is {off} on held-out rows: the worst is {first.describe()}; {reach}"
+            yield f"no slice is {off} on held-out rows: the worst is {first.describe()}{reach}"
             return
         yield (
             f"on held-out rows the worst slice is {first.describe()}; after {self.rounds} patches "
-            f"it is {last.describe()}; {reach}"
+            f"it is {last.describe()}{reach}"
         )
         yield f"NLL of held-out rows before the patches {self.nll[0]:.6f}, after {self.nll[1]:.6f}"
         if last.excess > rule.chance:
@@ -235,34 +240,63 @@ class _Chosen:
             )
 
 
-def _cross_fitted(rows: Predictions, sets: list[Slices], fold: Array, rule: Rule) -> _Chosen:
+class _HeldOut:
+    """Runs on four fifths of the rows each, and the log-odds that each gives to the last fifth."""
+
+    def __init__(
+        self, rows: Predictions, sets: list[Slices], fold: Array, rule: Rule, *, based: bool
+    ) -> None:
+        self.runs = []
+        for k in range(FOLDS):
+            at = np.flatnonzero(fold != k)
+            inner = _base(rows.take(at), rule) if based else Power(1.0)
+            self.runs.append(_Run(rows, sets, at, rule, inner))
+        self._held = [np.flatnonzero(fold == k) for k in range(FOLDS)]
+        self.gaps = Gaps(np.empty(rows.rows), self.runs[0].outcome, weights_of(rows), sets)
+
+    def losses(self) -> Array:
+        """Return the NLL of each row by the run that has not seen it."""
+        for run, at in zip(self.runs, self._held, strict=True):
+            self.gaps.score[at] = run.score[at]
+        return self.gaps.losses()
+
+    def step(self) -> bool:
+        """Patch the worst slice of every run; return whether any had one."""
+        patched = [run.step() for run in self.runs]
+        return any(patched)
+
+
+def _cross_fitted(
+    rows: Predictions, sets: list[Slices], fold: Array, rule: Rule, cluster: Array | None
+) -> _Chosen:
     """Return the number of rounds of least held-out NLL; 0 if that may be chance."""
-    runs = [_Run.of(rows, sets, np.flatnonzero(fold != k), rule) for k in range(FOLDS)]
-    held = [np.flatnonzero(fold == k) for k in range(FOLDS)]
-    gaps = Gaps(np.empty(rows.rows), runs[0].outcome, weights_of(rows), sets)
-
-    def look() -> Array:
-        """Take the log-odds of held-out rows from the run that has not seen them."""
-        for run, at in zip(runs, held, strict=True):
-            gaps.score[at] = run.score[at]
-        return gaps.losses()
-
-    before = least = look()
+    held, based = _HeldOut(rows, sets, fold, rule, based=False), False
+    before = held.losses()
+    if held.gaps.worst(rule, slice(1)).excess > range_quantile(MISTAKE):
+        other = _HeldOut(rows, sets, fold, rule, based=True)
+        losses = other.losses()
+        if _sure(before - losses, held.gaps.weights, cluster):
+            held, before, based = other, losses, True
+    least, gaps = before, held.gaps
     first = last = gaps.worst(rule)
-    best, done, total = 0, 0, gaps.weights.sum()
-    while done - best < PATIENCE and done < MOST_ROUNDS:
-        patched = [run.step() for run in runs]  # each run takes its step
-        if not any(patched):
-            break
+    best, done = 0, 0
+    while done - best < PATIENCE and done < MOST_ROUNDS and held.step():
         done += 1
-        if gaps.weights @ ((losses := look()) - least) < 0:
+        losses = held.losses()
+        if gaps.mean(losses - least) < 0:
             best, least, last = done, losses, gaps.worst(rule)
-    gain = before - least
-    mean = gaps.weights @ gain / total
-    error = np.sqrt((gaps.weights / total) ** 2 @ (gain - mean) ** 2)
-    if first.excess <= rule.chance and mean <= SURE * error:
-        return _Chosen(0, (first, first), (gaps.mean(before), gaps.mean(before)))
-    return _Chosen(best, (first, last), (gaps.mean(before), gaps.mean(least)))
+    if first.excess <= rule.chance and not _sure(before - least, gaps.weights, cluster):
+        best, least, last = 0, before, first
+    return _Chosen(based, best, (first, last), (gaps.mean(before), gaps.mean(least)))
+
+
+def _sure(gain: Array, weights: Array, cluster: Array | None) -> bool:
+    """Return whether a mean gain is above 0 by SURE standard errors; those of sums per cluster,
+    where rows are correlated (Liang & Zeger 1986)."""
+    mean = np.average(gain, weights=weights)
+    parts = weights * (gain - mean)
+    sums = parts if cluster is None else np.bincount(cluster, parts)
+    return bool(mean > SURE * np.sqrt(sums @ sums) / weights.sum())
 
 
 def _notes_of_columns(rows: Predictions, columns: list[str]) -> Iterator[str]:

@@ -180,6 +180,7 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     by, given = options.pop("by"), class_shares.take(options)
     if method in WITH_COLUMNS:
         require_columns(method, columns_by(by))
+    cluster = method_options.get("cluster")
     file = options.pop("file")
     choice = shared.choice(options)
     rows, skipped = _fit_rows(method, file, choice, by, method_options, weighted=bool(given))
@@ -201,10 +202,12 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
 
         calibrator, report = moved(calibrator), None
         if has_rows or test:
-            data, variant = _report_on(method, fit_to, rows, calibrator, test, choice, by)
+            data, variant = _report_on(method, fit_to, rows, calibrator, test, choice, by, cluster)
             data = class_shares.weighted(data, target) if target else data
             specs = defaults(REPORTED)
-            report = evaluate(data, specs, calibrator=variant, progress=progress, **options)
+            report = evaluate(
+                data, specs, calibrator=variant, cluster=cluster, progress=progress, **options
+            )
     in_sample = isinstance(rows, Source) and not test
     if path:
         calibrator.save(path)
@@ -246,7 +249,8 @@ def _fit_rows(
 
     if shared.is_cells(file):
         return shared.opened(file, choice), []
-    source = open_source(file, choice).also(columns_by(by))
+    cluster = method_options.get("cluster")
+    source = open_source(file, choice).also([*columns_by(by), *([cluster] if cluster else [])])
     large = _is_large(source) and not weighted
     if large and fits_by_passes(method, source.classes, by=by, **method_options):
         return source, []
@@ -262,6 +266,7 @@ def _report_on(
     test: str | None,
     choice: Choice,
     by: str | None,
+    cluster: str | None,
 ) -> tuple[Any, Any]:
     """Return the predictions that the report is on, and the calibrator for them."""
     from calibtool.calibrators.crossfit import cross_fit
@@ -270,9 +275,10 @@ def _report_on(
     from calibtool.data.predictions import Predictions
 
     if test:
-        return open_source(test, choice).also(columns_by(by)), calibrator
+        columns = [*columns_by(by), *([cluster] if cluster else [])]
+        return open_source(test, choice).also(columns), calibrator
     if isinstance(rows, Predictions):
-        return cross_fit(fit_to, rows, entry_of(method).title)
+        return cross_fit(fit_to, rows, entry_of(method).title, cluster=cluster)
     return rows, calibrator
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibtool.data.clusters import clusters
 from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
 from calibtool.types import Array
@@ -43,18 +44,39 @@ def plain_folds(rows: int, folds: int, seed: int) -> Array:
     return np.asarray(np.random.RandomState(seed).permutation(rows) % folds, dtype=np.int64)
 
 
-def folds_of(predictions: Predictions, strata: Array, folds: int, seed: int) -> Array:
-    """Return the number of each row's fold, (N,) int64: stratified, or with the predictions of a
-    row of the file in one fold, where it has several, since they are correlated."""
-    if predictions.unit is None:
+def folds_of(
+    predictions: Predictions, strata: Array, folds: int, seed: int, cluster: str | None = None
+) -> Array:
+    """Return the number of each row's fold, (N,) int64: stratified, or with the rows of a cluster
+    in one fold; so are the predictions of a row of the file, where it has several.
+
+    Raises InputError for a column of clusters that is not there, or of fewer clusters than folds.
+    """
+    numbers = cluster_of(predictions, cluster)
+    if numbers is None:
         return stratified_folds(strata, folds, seed)
-    return grouped_folds(predictions.extra[predictions.unit.column], folds, seed)
+    count = int(numbers.max()) + 1
+    if cluster is not None and count < folds:
+        raise InputError(
+            f"{predictions.source}: {cluster}: {count} clusters are too few for {folds} folds"
+        )
+    return plain_folds(count, folds, seed)[numbers]
+
+
+def cluster_of(predictions: Predictions, cluster: str | None = None) -> Array | None:
+    """Return the number of each row's cluster, (N,): by the column `cluster`, or else the row of
+    the file where it holds several predictions; None where rows are independent."""
+    if cluster is not None:
+        return clusters(predictions, cluster, fewest=0)
+    if predictions.unit is None:
+        return None
+    return np.unique(predictions.extra[predictions.unit.column], return_inverse=True)[1]
 
 
 def grouped_folds(groups: Array, folds: int, seed: int) -> Array:
     """Return the number of each row's fold, (N,) int64, with the rows of a group in one fold."""
-    _, unit = np.unique(groups, return_inverse=True)
-    return plain_folds(int(unit.max()) + 1, folds, seed)[unit]
+    _, number = np.unique(groups, return_inverse=True)
+    return plain_folds(int(number.max()) + 1, folds, seed)[number]
 
 
 def first_part(

@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 import calibtool as ct
 from calibtool.analysis.slice_search import search_slices
+from calibtool.calibrators.crossfit import folds
 from calibtool.calibrators.export.write import export
 from calibtool.calibrators.nested_maps import Patched
 from calibtool.data.rows import to_probs
@@ -392,6 +393,36 @@ def test_without_patches_it_is_exported_like_its_base(to):
     fitted = ct.fit("multicalibration", p, by="country", tolerance=0.9)
     assert not fitted.map.patches
     assert export(fitted, to, kind="probs", one_column=True)
+
+
+# ------------------------------------------------------------------ correlated rows
+
+
+def test_rows_of_a_cluster_stay_in_one_fold():
+    user = np.random.Generator(np.random.PCG64(0)).integers(0, 50, 1000)
+    p = replace(made(1000, 0)[0], extra={"user": user})
+    fold = folds(p, cluster="user")
+    assert all(len(np.unique(fold[user == k])) == 1 for k in range(50))
+    assert len(np.unique(fold)) == 5
+    with pytest.raises(InputError, match="user: 4 clusters are too few for 5 folds"):
+        folds(replace(p, extra={"user": user % 4}), cluster="user")
+    with pytest.raises(InputError, match="no further column 'client'"):
+        folds(p, cluster="client")
+
+
+def test_users_with_outcomes_of_their_own_are_no_slices_that_are_off():
+    """Each user has a bias and an age: by rows, ages look off; by users, they are known not to."""
+    rng = np.random.Generator(np.random.PCG64(4))
+    user = np.repeat(np.arange(150), 40)
+    z = rng.normal(-0.5, 1.0, 6000)
+    labels = (rng.random(6000) < expit(z + rng.normal(0, 1.0, 150)[user])).astype(int)
+    extra = {"user": user, "age": rng.normal(40, 12, 150)[user]}
+    p = replace(ct.Predictions.from_probs(expit(z), labels), extra=extra)
+    assert ct.fit("multicalibration", p, by="age").map.patches
+    held = ct.fit("multicalibration", p, by="age", cluster="user")
+    assert not held.map.patches
+    assert held.columns == ()
+    assert held.fitted.options["cluster"] == "user"
 
 
 # ------------------------------------------------------------------ what people get wrong

@@ -27,6 +27,7 @@ def visits(folder):
         "age": rng.normal(40, 12, ROWS).round(1),
         "stars": rng.integers(1, 6, ROWS),
         "site": np.full(ROWS, "here"),
+        "user": np.arange(ROWS) // 10,
     }
     with (folder / "visits.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -93,6 +94,8 @@ def test_from_the_slices_that_are_off_to_the_repaired_file(run, visits, folder):
         (("--by", "country", "--tolerance", "2"), "--tolerance must be at least 0 and below 1"),
         (("--by", "country", "--tolerance", "nan"), "--tolerance must be at least 0"),
         (("--by", "country", "--pooled"), "No such option"),
+        (("--by", "country", "--cluster", "client"), "there is no column 'client'"),
+        (("--by", "country", "--cluster", "country"), "3 clusters are too few for 5 folds"),
         (("--by", "country", "--filter", "age > 100"), "no rows"),
     ],
 )
@@ -131,6 +134,16 @@ def test_unseen_values_and_missing_ones_are_calibrated_without_their_slices(run,
     unseen, missing, off = (float(row["score"]) for row in rows_of("after.csv"))
     assert unseen == missing
     assert off < unseen - 0.1
+
+
+def test_correlated_rows_stay_in_one_fold_of_fit_and_report(run, visits):
+    words = ("--by", "country", "--cluster", "user")
+    result = run("fit-multicalibration", visits, *words, *FAST, "-o", "m.json")
+    assert result.code == 0, result.err
+    assert "without any slice off" not in result.err  # what chance alone makes is not known
+    assert json.loads(Path("m.json").read_text())["fitted"]["options"]["cluster"] == "user"
+    test = run("fit-multicalibration", visits, *words, *FAST, "--test", visits)
+    assert test.code == 0, test.err
 
 
 def test_only_python_takes_columns(run, refused, visits):
