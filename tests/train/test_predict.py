@@ -108,12 +108,14 @@ def test_another_calibrator_is_applied(run, features, predict, train):
     np.testing.assert_allclose(
         load_model(run, calibrated="v.json")(np.load(features)["x"]).numpy(), out["probs"]
     )
-    # a calibrator.json in the folder stands in for the temperature
+    # a calibrator.json in the folder goes before the temperature
     shutil.move("v.json", run / "calibrator.json")
-    (run / "temperature.json").unlink()
     again, _ = predict(run, features, "--write", "probs")
     np.testing.assert_array_equal(again["probs"], out["probs"])
+    assert "--calibrator run/calibrator.json" in predict(run, features)[1]
     (run / "calibrator.json").unlink()
+    (run / "temperature.json").unlink()
+    assert "Next: calibtool evaluate out.npz\n" in predict(run, features)[1]
     with pytest.raises(InputError, match=r"no temperature.json.*calibtool select run/val"):
         load_model(run, calibrated=True)
 
