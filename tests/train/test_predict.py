@@ -165,11 +165,12 @@ def test_functions_may_return_inputs_alone(run, predict):
         "import numpy as np\nx, y = (np.load('new.npz')[k] for k in 'xy')\n"
         "def plain(): return x\n"
         "def pair(): return x, y\n"
+        "def none(): return x, None\n"
         "def named(): return {'x': x, 'ids': 100 + np.arange(20)}\n"
         "def listed(): return list(zip(x, y))\n"
     )
     expected, _ = predict(run, "new.npz")
-    for name, labelled in (("plain", 0), ("pair", 1), ("named", 0), ("listed", 1)):
+    for name, labelled in (("plain", 0), ("pair", 1), ("none", 0), ("named", 0), ("listed", 1)):
         out, _ = predict(run, f"d.py:{name}")
         np.testing.assert_array_equal(out["logits"], expected["logits"], name)
         assert ("labels" in out) == labelled, name

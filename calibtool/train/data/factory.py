@@ -62,7 +62,7 @@ def read(text: str, settings: Settings) -> Data:
 
 
 def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
-    """Call the function and return its rows, which may be inputs alone: x, or a dict with x.
+    """Call the function and return its rows, which may be inputs alone: x, (x, None), a dict with x.
 
     Raises UsageError if the function fails, InputError if it returns anything else than rows.
     """
@@ -71,6 +71,8 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
     wanted.require_part(text, parts)
     value = parts[wanted.part] if parts else returned
     part = wanted.part or "prediction"
+    if isinstance(value, tuple) and len(value) == 2 and value[1] is None:
+        value = value[0]
     if _has_labels(value):
         raw = _part(value, text, part, settings)
         return RawRows(raw.inputs, raw.labels if wanted.labels else None, raw.ids, raw.kind)
