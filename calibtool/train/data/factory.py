@@ -62,7 +62,7 @@ def read(text: str, settings: Settings) -> Data:
 
 
 def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
-    """Call the function and return its rows, which may be inputs alone: x, (x, None), a dict with x.
+    """Call the function and return its rows: as for `read`, or x, (x, None) or a dict without y.
 
     Raises UsageError if the function fails, InputError if it returns anything else than rows.
     """
