@@ -73,25 +73,13 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
     part = wanted.part or "prediction"
     if isinstance(value, tuple) and len(value) == 2 and value[1] is None:
         value = value[0]
-    if _has_labels(value):
+    if hasattr(value, "__array__") or _are_texts(value):
+        value = {"x": value}
+    if not isinstance(value, Mapping) or "x" not in value or value.get("y") is not None:
         raw = _part(value, text, part, settings)
         return RawRows(raw.inputs, raw.labels if wanted.labels else None, raw.ids, raw.kind)
-    if isinstance(value, Mapping):
-        raw = _part({**value, "y": np.zeros(len(value["x"]), np.int64)}, text, part, settings)
-    elif hasattr(value, "shape") or _are_texts(value):
-        raw = _part((value, np.zeros(len(value), np.int64)), text, part, settings)
-    else:
-        raise InputError(
-            f"{text}: expected inputs x, (x, y), a dict with x, or a dataset of (x, y); found "
-            f"{type(value).__name__}"
-        )
+    raw = _part({**value, "y": np.zeros(len(value["x"]), np.int64)}, text, part, settings)
     return RawRows(raw.inputs, None, raw.ids, raw.kind)
-
-
-def _has_labels(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return "y" in value or "x" not in value  # without x, `_part` says what is missing
-    return not hasattr(value, "shape") and not _are_texts(value) and hasattr(value, "__getitem__")
 
 
 def _are_texts(value: Any) -> bool:
