@@ -124,16 +124,15 @@ def predict(
         out.tell(f"{data}: has no labels; the file can be used by apply, but not be evaluated")
     for note in () if fitted is None else fitted.notes_on(predictions):
         out.tell(f"Note: {note}")
-    if next_ := _next(Path(run), output, labelled=predictions.labels is not None, write=write):
+    path = model.run.calibrator_path() if write == "logits" else None
+    if next_ := _next(path, output, labelled=predictions.labels is not None):
         out.tell(f"Next: calibtool {shlex.join(next_)}")
 
 
-def _next(run: Path, output: str, *, labelled: bool, write: str) -> list[str]:
-    """Return the command to type next."""
-    found = run / "temperature.json"
+def _next(calibrator: Path | None, output: str, *, labelled: bool) -> list[str]:
+    """Return the command to type next, with the calibrator that is still to be applied, if any."""
     if labelled:
-        raw = write == "logits" and found.is_file()
-        return ["evaluate", output, *(["--calibrator", str(found)] if raw else [])]
-    if write == "logits" and found.is_file():
-        return ["apply", str(found), output, "-o", str(Path(output).with_stem("calibrated"))]
-    return []
+        return ["evaluate", output, *(["--calibrator", str(calibrator)] if calibrator else [])]
+    if calibrator is None:
+        return []
+    return ["apply", str(calibrator), output, "-o", str(Path(output).with_stem("calibrated"))]

@@ -51,13 +51,13 @@ def _columns(rows: list[tuple[str, str]]) -> str:
 )
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--sweep", metavar="LOSSES", help="Compare several losses, instead of --loss.")
+@click.option("--seeds", type=Listed(int), default=(), help="Seeds of a --sweep, such as 0,1,2.")
 @click.option(
     "--log",
     "--log-to",
     type=click.Choice(LOGS),
     help="Also log every epoch, test metrics and the report to it.",
 )
-@click.option("--seeds", type=Listed(int), default=(), help="Seeds of a --sweep, such as 0,1,2.")
 @shared.form
 def train(
     format_: str,

@@ -108,7 +108,8 @@ class _WandB:
 
     def describe(self, values: Mapping[str, Any]) -> None:
         with self._told():
-            self.run.config.update(dict(values))  # type: ignore[no-untyped-call]
+            update: Any = self.run.config.update
+            update(dict(values), allow_val_change=True)  # a resumed run may have another device
 
     def tag(self, texts: Mapping[str, str]) -> None:
         with self._told():

@@ -61,12 +61,20 @@ def collect(
 
 
 def array(values: Any) -> Array:
-    """Return a tensor of any device and type, or anything array-like, as an array."""
+    """Return a tensor of any device and type, or anything array-like, as an array.
+
+    Raises InputError for rows of different lengths, such as the tuple of several outputs.
+    """
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         values = values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
         return values.numpy()
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(
+            f"expected one array of logits or labels, not {type(values).__name__} of several"
+        ) from error
 
 
 def is_first_process() -> bool:
@@ -104,7 +112,8 @@ def _moved(value: Any, device: torch.device | None) -> Any:
     if isinstance(value, Mapping):
         return {key: _moved(item, device) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
-        return [_moved(item, device) for item in value]
+        items = [_moved(item, device) for item in value]
+        return items if isinstance(value, list) else tuple(items)
     return value
 
 

@@ -83,11 +83,13 @@ def finish(
     of_val, of_test = _collected(model_or_logits, val, test, gather)
     on_val = _predictions(*of_val, names, "val", path / VAL)
     on_test = _predictions(*of_test, names, "test", path / TEST)
-    model = "logits" if isinstance(model_or_logits, tuple) else type(model_or_logits).__name__
+    model = type(model_or_logits).__name__ if callable(model_or_logits) else "logits"
     rows = {"classes": on_val.classes, "val_rows": on_val.rows, "test_rows": on_test.rows}
     trained = conclude(path, on_val, on_test, {"model": model, **(about or {}), **rows}, (), method)
     if batches.is_first_process():
         folder.make(path)
+        for stale in (TEMPERATURE, CALIBRATOR, PAGE):  # of a former call
+            (path / stale).unlink(missing_ok=True)
         write_results(path, trained)
         if page:
             write_report(on_test, path / PAGE, calibrator=trained.calibrator)
@@ -106,9 +108,9 @@ def _collected(
             batches.collect(model_or_logits, rows, part, gather)
             for part, rows in (("val", val), ("test", test))
         ]
-    if not isinstance(model_or_logits, tuple) or len(model_or_logits) != 2:
+    if not isinstance(model_or_logits, (tuple, list)) or len(model_or_logits) != 2:
         raise UsageError(
-            f"expected a model, or (validation logits, test logits), not "
+            "expected a model, or (validation logits, test logits), not "
             f"{type(model_or_logits).__name__}"
         )
     return [

@@ -71,20 +71,24 @@ class Run:
             return network, None
         return network, packages.encoder(packages.tokenizer(name), self.settings.max_length)
 
+    def calibrator_path(self) -> Path | None:
+        """Return the file of its calibrator: `calibrator.json`, which only a person or `select` put
+        there, or else `temperature.json`; None if it has neither."""
+        paths = (self.out / name for name in (CALIBRATOR, TEMPERATURE))
+        return next((path for path in paths if path.is_file()), None)
+
     def calibrator(self, calibrated: bool | str | Path = True) -> Calibrator:
         """Return the calibrator of the run, or the one in another file.
 
         Raises InputError if the run has none.
         """
-        if not isinstance(calibrated, bool):
-            return load_calibrator(calibrated)
-        for name in (TEMPERATURE, CALIBRATOR):
-            if (self.out / name).is_file():
-                return load_calibrator(self.out / name)
-        raise InputError(
-            f"{self.out}: has no {TEMPERATURE}: no finite temperature fitted its validation rows. "
-            f"Try calibtool select {self.out / VAL} -o {self.out / CALIBRATOR}"
-        )
+        path = self.calibrator_path() if isinstance(calibrated, bool) else calibrated
+        if path is None:
+            raise InputError(
+                f"{self.out}: has no {TEMPERATURE}: no finite temperature fitted its validation "
+                f"rows. Try calibtool select {self.out / VAL} -o {self.out / CALIBRATOR}"
+            )
+        return load_calibrator(path)
 
 
 class Loaded(Prepared):
@@ -146,7 +150,8 @@ def load_model(run: str | Path, *, calibrated: bool | str | Path = False) -> Loa
     Args:
         run: the folder.
         calibrated: return a model of probabilities instead: with True by the calibrator of the run,
-            `temperature.json` or `calibrator.json`; or by the one in this file.
+            `calibrator.json` if there is one, otherwise `temperature.json`; or by the one in this
+            file.
 
     Raises InputError if the folder does not hold a finished run, or has no calibrator.
     """

@@ -115,11 +115,13 @@ def test_another_calibrator(data, model, folder, method):
     val = ct.load("own/val_logits.npz")
     again = ct.select(val).calibrator if method == "select" else ct.fit(method, val)
     assert trained.calibrator.parameters() == again.parameters()
+    report = json.loads(Path("own/report.json").read_text())
+    finish(model.eval(), *rows, "own", page=False)  # nothing of the former call is left
+    assert {path.name for path in Path("own").iterdir()} == {*ALL, "temperature.json"}
     if method == "vector":
         assert file == "calibrator.json"
         assert trained.temperature is None
         assert "After: vector scaling" in str(trained)
-        report = json.loads(Path("own/report.json").read_text())
         assert (report["temperature"], report["calibrator"][:14]) == (None, "vector scaling")
         assert "when" in str(trained).splitlines()[2]
 
@@ -172,6 +174,7 @@ def wrong(data, model):
         "NaN": (lambda x: x / 0 * 0, good, [(x, y)], "val logits: .*NaN"),
         "one array": (logits, y, y[:], "expected a model, or .validation logits, test logits."),
         "three arrays": ((logits,) * 3, y, y[:], "expected a model, or"),
+        "several outputs": (((logits, x), logits), y, y[:], "expected one array of logits"),
         "another length": ((logits, logits), y[1:], y[:], "299 labels"),
         "segmentation": ((logits[:, :, None], logits), y, y[:], "val logits"),
         "the same rows": (model, good, good, "the same rows"),

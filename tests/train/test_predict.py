@@ -108,12 +108,14 @@ def test_another_calibrator_is_applied(run, features, predict, train):
     np.testing.assert_allclose(
         load_model(run, calibrated="v.json")(np.load(features)["x"]).numpy(), out["probs"]
     )
-    # a calibrator.json in the folder stands in for the temperature
+    # a calibrator.json in the folder goes before the temperature
     shutil.move("v.json", run / "calibrator.json")
-    (run / "temperature.json").unlink()
     again, _ = predict(run, features, "--write", "probs")
     np.testing.assert_array_equal(again["probs"], out["probs"])
+    assert "--calibrator run/calibrator.json" in predict(run, features)[1]
     (run / "calibrator.json").unlink()
+    (run / "temperature.json").unlink()
+    assert "Next: calibtool evaluate out.npz\n" in predict(run, features)[1]
     with pytest.raises(InputError, match=r"no temperature.json.*calibtool select run/val"):
         load_model(run, calibrated=True)
 
@@ -163,11 +165,12 @@ def test_functions_may_return_inputs_alone(run, predict):
         "import numpy as np\nx, y = (np.load('new.npz')[k] for k in 'xy')\n"
         "def plain(): return x\n"
         "def pair(): return x, y\n"
+        "def none(): return x, None\n"
         "def named(): return {'x': x, 'ids': 100 + np.arange(20)}\n"
         "def listed(): return list(zip(x, y))\n"
     )
     expected, _ = predict(run, "new.npz")
-    for name, labelled in (("plain", 0), ("pair", 1), ("named", 0), ("listed", 1)):
+    for name, labelled in (("plain", 0), ("pair", 1), ("none", 0), ("named", 0), ("listed", 1)):
         out, _ = predict(run, f"d.py:{name}")
         np.testing.assert_array_equal(out["logits"], expected["logits"], name)
         assert ("labels" in out) == labelled, name

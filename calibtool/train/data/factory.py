@@ -94,7 +94,7 @@ def read(text: str, settings: Settings) -> Data:
 
 
 def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
-    """Call the function and return its rows, which may be inputs alone: x, or columns with x.
+    """Call the function and return its rows: as for `read`, or without labels: x, (x, None), columns.
 
     Raises UsageError if the function fails, InputError if it returns anything else than rows.
     """
@@ -103,34 +103,24 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
     wanted.require_part(text, parts)
     value = parts[wanted.part] if parts else returned
     part = wanted.part or "prediction"
-    if _has_labels(value, settings):
+    if isinstance(value, tuple) and len(value) == 2 and value[1] is None:
+        value = value[0]
+    if hasattr(value, "__array__") or _are_texts(value):
+        value = {"x": value}
+    columns = _columns(value)
+    key = arrays.find(columns, settings.inputs, INPUTS) if columns else None
+    label = arrays.find(columns, settings.labels, arrays.LABELS) if columns else None
+    unlabelled = label is None or (isinstance(value, Mapping) and value[label] is None)
+    if key is None or not unlabelled:  # without inputs, `_part` says what is missing
         raw = _part(value, text, part, settings)
         return RawRows(raw.inputs, raw.labels if wanted.labels else None, raw.ids, raw.kind)
-    label = settings.labels or "y"
+    label, none = label or settings.labels or "y", np.zeros(len(value[key]), np.int64)
     if isinstance(value, Mapping):
-        key = _key(list(value), settings.inputs, INPUTS, "inputs", f"{text}: {part}")
-        value = {**value, label: np.zeros(len(value[key]), np.int64)}
-    elif _columns(value) is not None:
-        value = value.add_column(label, [0] * len(value))
-    elif hasattr(value, "shape") or _are_texts(value):
-        value = (value, np.zeros(len(value), np.int64))
+        value = {**value, label: none}
     else:
-        raise InputError(
-            f"{text}: expected inputs x, (x, y), a dict with x, or a dataset of (x, y); found "
-            f"{type(value).__name__}"
-        )
+        value = value.add_column(label, none.tolist())
     raw = _part(value, text, part, settings)
     return RawRows(raw.inputs, None, raw.ids, raw.kind)
-
-
-def _has_labels(value: Any, settings: Settings) -> bool:
-    columns = _columns(value)
-    if columns is not None:  # without inputs, `_part` says what is missing
-        found = arrays.find(columns, settings.labels, arrays.LABELS)
-        return found is not None or arrays.find(columns, settings.inputs, INPUTS) is None
-    if hasattr(value, "shape") or _are_texts(value):
-        return False
-    return hasattr(value, "__getitem__") or hasattr(value, "collate_fn")
 
 
 def _are_texts(value: Any) -> bool:
