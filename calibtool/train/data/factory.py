@@ -94,7 +94,7 @@ def read(text: str, settings: Settings) -> Data:
 
 
 def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
-    """Call the function and return its rows: as for `read`, or without labels: x, (x, None), columns.
+    """Call the function and return its rows: as for `read`, or without labels (x, columns).
 
     Raises UsageError if the function fails, InputError if it returns anything else than rows.
     """
