@@ -274,11 +274,11 @@ def share(hits: NDArray[np.bool_]) -> float:
 # ------------------------------------------------------------------ files
 
 
-def place(one: Cell) -> tuple[int, int, int]:
+def place(metric: str, scenario: str, n: int) -> tuple[int, int, int]:
     """Where a cell stands: metrics in the order in which they are listed, changes last."""
     metrics = [*MEASURED, *METRICS, *VIEWS, *CHANGES]
-    at = metrics.index(one.metric) if one.metric in metrics else len(metrics)
-    return at, [*POPULATIONS, *SCENARIOS].index(one.scenario), one.n
+    at = metrics.index(metric) if metric in metrics else len(metrics)
+    return at, [*POPULATIONS, *SCENARIOS].index(scenario), n
 
 
 def load(path: Path) -> dict[tuple[str, str, int], Cell]:
@@ -365,7 +365,7 @@ def main() -> None:
         for metric, rows in zip(known, numbers.transpose(1, 0, 2), strict=True):
             one = cell(metric, name, n, resamples, rows, truths(metric, name, n, rows[:, -1]))
             found[metric, name, n] = one
-    ordered = sorted(found.values(), key=place)
+    ordered = sorted(found.values(), key=lambda one: place(one.metric, one.scenario, one.n))
     write(results, ordered)
     beside = coverage_page.beside(HERE / "results" / "intervals.csv")
     text.write_text(coverage_page.page(ordered, beside))

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from coverage import NUMBERS as MEASURED_NUMBERS
 from coverage import Raw, Truths
+from coverage import place as order
 from populations import population
 from truth import truth
 
@@ -193,7 +194,8 @@ def main() -> None:
     if options.sets:
         record["resamples"] = options.resamples
         record["cells"] = [cell(key, numbers) for key, numbers in gathered(options).items()]
-    record["edges"] = list(edges(Raw(options.coverage)))
+    found = edges(Raw(options.coverage))
+    record["edges"] = sorted(found, key=lambda one: order(one["metric"], one["scenario"], one["n"]))
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
     for one in sorted(record["edges"], key=lambda one: max(one["proofs"], one["alarms"]))[-20:]:
         print({key: one[key] for key in ("metric", "scenario", "n", "proofs", "alarms")})

@@ -1,10 +1,9 @@
 """Profiles under perfect calibration: outcomes are drawn row by row from the scores.
 
-The inverted bootstrap makes binomial outcomes of each bin (`inversion.Inversion.null`), which hang
-together as its noise does. In a few hundred rows that noise is normal where no outcome was seen,
+The inverted bootstrap makes binomial outcomes of each bin (`inversion.Inversion.null`), which are
+correlated like its noise. Of a few hundred rows, that noise is normal where no outcome was seen,
 and no longer knows that a row has one label: an outcome of one class is one less of another. With
-many classes and few rows p-values are then too small. Drawn rows know all of that; there are few
-enough of them.
+many classes and few rows p-values are then too small. Drawn rows know all of that.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
 # Outcomes that are drawn, of all rows in all replicates: with 1,000 replicates, of up to 524 rows,
-# which takes some milliseconds a metric. Beyond, bins hold enough rows: of 1,000, 3 to 5 % of the
+# which takes some milliseconds per metric. Beyond, bins hold enough rows: of 1,000, 3 to 5 % of the
 # p-values of class-wise errors are below 5 % (benchmarks/null.py).
 MOST = 1 << 19
 # What draws the gaps; None where rows are many, or not at hand.
@@ -27,7 +26,7 @@ Null: TypeAlias = Callable[[], Array] | None
 
 
 def few(draws: Draws) -> bool:
-    """Return whether outcomes can be drawn row by row: there are few, and none hang together."""
+    """Return whether outcomes can be drawn row by row: there are few, in no clusters."""
     return draws.cluster is None and draws.rows * draws.replicates <= MOST
 
 

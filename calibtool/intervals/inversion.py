@@ -59,7 +59,7 @@ class Inverted(NamedTuple):
     `shape` is how far the estimates of a concentrated and of a spread error are apart, between
     which `corrected` lies; 0 where the error's shape does not matter, or is not looked at.
     `drift` is the mean gap of the same rows, if the error is never below it and may be no more
-    than that; None where it is none of one score a row, or is not looked at.
+    than that; None where there is more than one score per row, or it is not looked at.
     """
 
     low: float
