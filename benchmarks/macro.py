@@ -97,17 +97,18 @@ def cell(scenario, sets, resamples):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--sets", type=int, default=200)
-    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--only", choices=SCENARIOS, help="measure one scenario")
     parser.add_argument("--dry", action="store_true", help="write nothing")
     given = parser.parse_args()
     cells = []
-    for scenario in SCENARIOS:
+    for scenario in [given.only] if given.only else SCENARIOS:
         start = time.perf_counter()
         cells += cell(scenario, given.sets, given.resamples)
         print(f"{scenario} ({time.perf_counter() - start:.0f} s)")
         for one in cells[-len(METRICS) :]:
             print("  ", *(one[key] for key in ("metric", "truth", "coverage", "too_low", "width")))
-        if not given.dry:
+        if not given.dry and not given.only:
             record = {"date": time.strftime("%Y-%m-%d"), "cells": cells}
             (HERE / "results" / "macro.json").write_text(json.dumps(record, indent=1) + "\n")
 

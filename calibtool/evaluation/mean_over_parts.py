@@ -4,9 +4,9 @@ average), with an interval.
 The parts of one row of a file are drawn together, as every prediction of the row has the row's
 weight. A mean of one value per row is then a weighted mean, in which every part has the same total
 weight. A binned error is that of one profile with the bins of all parts, as the errors of the
-classes are, except that a part has rows of its own. It is never below the absolute mean gap of all
-parts, and neither is its upper end: candidates that scale the gaps of each part are never a shift
-of all of them. Of other metrics the mean has no interval: none is known to cover.
+classes are, except that a part has rows of its own. It is never below the mean of the parts'
+absolute mean gaps, and its upper end reaches as far as shifts of all parts that these do not refute
+(`intervals.shift`). Of other metrics the mean has no interval: none is known to cover.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from calibtool.evaluation.binary_problems import BinaryProblem, RowProblems
 from calibtool.evaluation.binned import of_problems
 from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
-from calibtool.evaluation.measurement import Measurement
 from calibtool.evaluation.profile_errors import SharedProfiles
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.results import estimate_of
-from calibtool.intervals import bootstrap
+from calibtool.intervals import shift
+from calibtool.intervals.draws import drawn_sums
 from calibtool.intervals.estimate import Estimate
-from calibtool.metrics.spec import ONE_SCORE, Spec, parse
+from calibtool.metrics.spec import ONE_SCORE, Spec
 from calibtool.types import Array
 
 # Binned errors whose mean has an interval that covers (benchmarks/macro.py). That of RMSCE covers
@@ -66,9 +66,8 @@ def means_over_parts(
         return tuple(means)
     plain = [spec for spec in specs if _is_mean(spec)]
     binned = [spec for spec in specs if not _is_mean(spec)]
-    biases = [parse(f"bias(view={view})") for view in dict.fromkeys(s.view for s in binned)]
     rows, part = _alike(rows, part)
-    measured = replace(request, predictions=rows, specs=(*plain, *biases), bias=False)
+    measured = replace(request, predictions=rows, specs=tuple(plain), bias=False)
     try:
         results = evaluate_rows(measured)
     except CalibtoolError:  # what cannot be measured is said of all rows and of each part
@@ -121,11 +120,7 @@ def _alike(rows: Predictions, part: Array) -> tuple[Predictions, Array]:
 def _binned(specs: Sequence[Spec], results: RowResults, part: Array) -> dict[str, Estimate]:
     """Return binned errors, averaged over the parts."""
     shared, finishes = SharedProfiles(), []
-    reach = {
-        spec.view: _farthest(bias, results.settings.level)
-        for spec, bias in zip(results.specs, results.measured[0], strict=True)
-        if spec.metric.name == "bias"
-    }
+    reach = {view: _farthest(results, view, part) for view in {spec.view for spec in specs}}
     for spec in specs:
         problems = PartProblems(results.collected[0], spec.view, part)
         averaged = replace(spec, view="class")  # the view in which problems are averaged
@@ -138,8 +133,22 @@ def _binned(specs: Sequence[Spec], results: RowResults, part: Array) -> dict[str
     return estimates
 
 
-def _farthest(bias: Measurement, level: float) -> float:
-    """Return the upper end of the absolute mean gap."""
-    if bias.value is None or bias.replicates is None:
-        return 0.0
-    return max(map(abs, bootstrap.plain("percentile", bias.value, bias.replicates, level)))
+def _farthest(results: RowResults, view: str, part: Array) -> float:
+    """Return the mean over the parts of the largest shifts of their scores that the mean gaps do
+    not refute: their noise is that of the replicates, as parts of one row are correlated."""
+    draws, rows = results.settings.draws, results.collected[0].rows
+    assert draws is not None
+    score, outcome = rows.view(view)
+    weight = np.ones(len(part)) if rows.weights is None else rows.weights
+    columns = [weight, weight * (outcome - score.astype(np.float64))]
+    size = int(part.max()) + 1
+    at = np.arange(len(part))
+    mass, gaps = drawn_sums(at, part, size, columns, draws, results.settings.threads)
+    seen = np.bincount(part, columns[1]) / np.bincount(part, weight)
+    some = (mass > 0).all(axis=1)  # of few rows, a replicate may draw none
+    noise = (gaps[some] / mass[some] - seen).T
+    ones = np.ones(size)
+    shifts = shift.largest_of_many(
+        seen, noise, lambda _: ones, lambda values: values.mean(axis=0), results.settings.level
+    )
+    return float(np.abs(shifts).mean())

@@ -118,6 +118,19 @@ def test_copies_of_a_label_say_no_more_than_one():
     assert mean.high - mean.low == pytest.approx(one.high - one.low, rel=0.15)
 
 
+def test_a_mean_over_labels_reaches_as_far_as_their_mean_gaps():
+    """Each label is off by as much all over, one too high and the next too low."""
+    rng = np.random.default_rng(5)
+    probs, off = rng.uniform(0.25, 0.75, (500, 4)), np.array([0.1, -0.1, 0.1, -0.1])
+    targets = (rng.random((500, 4)) < probs + off).astype(int)
+    for seed in range(3):
+        made = ct.read((probs, targets), multilabel=True)
+        mean = ct.evaluate_by(made, "label", "ece", seed=seed).parts[0].mean[0]
+        gaps = np.abs((targets - probs).mean(axis=0))
+        error = np.sqrt((targets - probs).var(axis=0).sum() / 500) / 4
+        assert mean.high >= gaps.mean() + 1.8 * error
+
+
 def test_labels_of_few_targets_count_as_much_as_others_in_the_mean():
     rng = np.random.default_rng(4)
     probs = rng.random((300, 2))
