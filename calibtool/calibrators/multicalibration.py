@@ -211,15 +211,19 @@ def _base(rows: Predictions, rule: Rule) -> Map:
 @dataclass(frozen=True)
 class _Chosen:
     """What cross-fitting says: whether the patches begin at a base, how many rounds to fit to all
-    rows, and the worst slice and the NLL of held-out rows before and after them."""
+    rows, the worst slice and the NLL of held-out rows before and after them, and why there is no
+    base where one could not be fitted."""
 
     based: bool
     rounds: int
     worst: tuple[Worst, Worst]
     nll: tuple[float, float]
+    unbased: str = ""
 
     def notes(self, rule: Rule) -> Iterator[str]:
         """Yield what a user should know of the rounds."""
+        if self.unbased:
+            yield self.unbased
         first, last = self.worst
         reach = ""  # with clusters, what chance alone makes is not known
         if np.isfinite(rule.chance):
@@ -233,6 +237,8 @@ class _Chosen:
             f"it is {last.describe()}{reach}"
         )
         yield f"NLL of held-out rows before the patches {self.nll[0]:.6f}, after {self.nll[1]:.6f}"
+        if self.rounds == MOST_ROUNDS:
+            yield f"at most {MOST_ROUNDS} patches are made; more might lower the NLL further"
         if last.excess > rule.chance:
             yield (
                 "slices are still off, and more patches did not lower the NLL of held-out rows; "
@@ -270,13 +276,19 @@ def _cross_fitted(
     rows: Predictions, sets: list[Slices], fold: Array, rule: Rule, cluster: Array | None
 ) -> _Chosen:
     """Return the number of rounds of least held-out NLL; 0 if that may be chance."""
-    held, based = _HeldOut(rows, sets, fold, rule, based=False), False
+    held, based, unbased = _HeldOut(rows, sets, fold, rule, based=False), False, ""
     before = held.losses()
     if held.gaps.worst(rule, slice(1)).excess > range_quantile(MISTAKE):
-        other = _HeldOut(rows, sets, fold, rule, based=True)
-        losses = other.losses()
-        if _sure(before - losses, held.gaps.weights, cluster):
-            held, before, based = other, losses, True
+        try:
+            other = _HeldOut(rows, sets, fold, rule, based=True)
+        except FitError as error:
+            if rows.classes == 2:  # Platt scaling with smoothing has an optimum on any data
+                raise
+            unbased = f"the patches begin at the scores as they are: {error}"
+        else:
+            losses = other.losses()
+            if _sure(before - losses, held.gaps.weights, cluster):
+                held, before, based = other, losses, True
     least, gaps = before, held.gaps
     first = last = gaps.worst(rule)
     best, done = 0, 0
@@ -287,7 +299,8 @@ def _cross_fitted(
             best, least, last = done, losses, gaps.worst(rule)
     if first.excess <= rule.chance and not _sure(before - least, gaps.weights, cluster):
         best, least, last = 0, before, first
-    return _Chosen(based, best, (first, last), (gaps.mean(before), gaps.mean(least)))
+    nll = (gaps.mean(before), gaps.mean(least))
+    return _Chosen(based, best, (first, last), nll, unbased)
 
 
 def _sure(gain: Array, weights: Array, cluster: Array | None) -> bool:

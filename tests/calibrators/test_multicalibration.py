@@ -458,3 +458,12 @@ def test_too_few_rows_are_an_error(rows):
 def test_it_is_not_tried_by_those_that_compare_calibrators_of_scores():
     with pytest.raises(UsageError, match="multicalibration needs columns"):
         ct.select(made(500, 0)[0], methods=["multicalibration"])
+
+
+def test_where_no_temperature_can_be_fitted_the_patches_begin_at_the_scores():
+    p = to_probs(three(3000, 0))
+    values = np.where(np.arange(3000)[:, None] % 10 == 0, np.eye(3)[p.labels - 1], p.values)
+    fitted = ct.fit("multicalibration", replace(p, values=values), by="country")
+    assert fitted.map.patches
+    assert "the patches begin at the scores as they are: " in fitted.fitted.notes[0]
+    assert "probability of exactly 0" in fitted.fitted.notes[0]
