@@ -1,7 +1,7 @@
 """Does focal loss calibrate? The paper's table (Mukhoti et al. 2020) on data at hand, by seed.
 
     python benchmarks/focal_data.py FOLDER
-    python benchmarks/focal.py FOLDER          about an hour on one core
+    python benchmarks/focal.py FOLDER          about two hours on one core
 
 Trains each network with each loss and seed by calibtool's own loop, long enough for cross-entropy
 to overfit its NLL, and measures the test rows before and after the temperature of the validation
