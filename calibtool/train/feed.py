@@ -83,10 +83,10 @@ class Feed:
         """Return inputs, in their stored type, and labels at an index array."""
         positions = torch.from_numpy(index).to(self.device)
         if self.resident is not None:
-            return self.resident[positions], self.labels[positions]
-        return torch.from_numpy(self.rows.inputs.take(index)).to(self.device), self.labels[
-            positions
-        ]
+            x = self.resident[positions]
+        else:
+            x = torch.from_numpy(self.rows.inputs.take(index)).to(self.device)
+        return x, self.labels[positions]
 
     def load(
         self, batches: list[Array], *key: int, first: int = 0

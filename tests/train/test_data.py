@@ -569,6 +569,16 @@ def pictures():
 def lists():
     return Hub(x=x.tolist(), label=y.tolist())
 
+class Objects(Set):
+    def __init__(self, kind=None):
+        self.features, self.kind = x, kind
+
+    def __getitem__(self, i):
+        return "a film" if self.kind == "text" else None, int(y[i])
+
+def empty_hub():
+    return {"train": Hub(x=x.tolist(), label=y.tolist()), "test": Hub(x=[], label=[])}
+
 def ragged():
     return {"x": [[1.0], [1.0, 2.0]], "y": [0, 1]}
 """
@@ -589,6 +599,7 @@ def loaders(folder):
         ("texts", {"ids": "idx"}, "text", ()),
         ("pictures", {"image_size": 8, "group": "patient"}, "images", (3, 8, 8)),
         ("lists", {}, "features", (4,)),
+        ("Objects(kind='text')", {}, "text", ()),
     ],
 )
 def test_a_function_gives_loaders_dicts_and_data_sets_of_hugging_face(
@@ -615,6 +626,8 @@ def test_what_a_loader_or_a_data_set_lacks_is_said(train, refused, loaders):
         ("pictures", (), "items of the dataset have shapes"),
         ("dicts", ("--inputs", "z"), "found no inputs among label, input_ids, features"),
         ("dicts", ("--inputs", "input_ids"), "use a transform, a collate function"),
+        ("Objects", (), "items are NoneType; they must be tensors, arrays, images or texts"),
+        ("empty_hub", (), "there are no rows for test"),
         ("ragged", (), "inputs differ in length; pad them to one"),
     ):
         refused("--data", f"more.py:{name}", *options, "--model", "mlp", "--out", "a", says=(says,))

@@ -11,7 +11,10 @@ import numpy as np
 from safetensors.numpy import load_file
 from small import blobs
 
-OPTIONS = ("--data", "features.npz", "--epochs", "3", "--batch-size", "25", "--threads", "1")
+OPTIONS = (
+    *("--data", "features.npz", "--epochs", "3", "--batch-size", "25", "--threads", "1"),
+    *("--accumulate", "2"),  # processes wait until the second piece to share gradients
+)
 
 
 # the run, and then a mistake: one launch for both, since loading torch takes longer than either

@@ -135,6 +135,7 @@ def test_the_users_own_random_numbers_are_left_alone(train, features):
     assert torch.equal(before, torch.get_rng_state())
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
 
 
 def test_config_runs_it_again(train, features):

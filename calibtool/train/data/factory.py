@@ -170,7 +170,9 @@ def _columns(value: Any) -> Sequence[str] | None:
 
 def _class_names(value: Any, settings: Settings) -> tuple[str, ...] | None:
     """Return the names of ClassLabel, by which Hugging Face stores classes as numbers."""
-    features = getattr(value, "features", None) or {}
+    features = getattr(value, "features", None)
+    if not isinstance(features, Mapping):
+        return None
     label = arrays.find(list(features), settings.labels, arrays.LABELS)
     return tuple(getattr(features[label], "names", ())) or None if label else None
 
@@ -179,6 +181,7 @@ def _named(value: Any, columns: Sequence[str], where: str, settings: Settings) -
     """Return the part of a dict of columns, or of a data set of Hugging Face."""
     key = _key(columns, settings.inputs, INPUTS, "inputs", where)
     y = np.asarray(value[_key(columns, settings.labels, arrays.LABELS, "labels", where)])
+    require_rows(len(y), *where.rsplit(": ", 1))
     known = {"ids": arrays.find(columns, settings.ids, arrays.IDS), "groups": settings.group}
     named = {k: np.asarray(value[v]) for k, v in known.items() if v is not None and v in columns}
     if not isinstance(value, Mapping) and hasattr(value[0][key], "convert"):  # images of Pillow
@@ -245,5 +248,13 @@ def _dataset(
     labels = getattr(dataset, "targets", getattr(dataset, "labels", None))
     if labels is None or len(labels) != len(dataset):
         labels = [items.item(i)[y] for i in range(len(dataset))]
-    kind = kind_of(items.take(np.arange(1)))
-    return RawPart(items, np.asarray(labels), np.arange(len(dataset)), kind)
+    if collate is None and isinstance(first[x], str):
+        texts = [items.item(i)[x] for i in range(len(dataset))]
+        return _in_memory(texts, np.asarray(labels), where, settings)
+    one = items.take(np.arange(1))
+    if one.dtype.kind not in "biuf":
+        raise InputError(
+            f"{where}: items are {type(first[x]).__name__}; they must be tensors, arrays, images "
+            "or texts"
+        )
+    return RawPart(items, np.asarray(labels), np.arange(len(dataset)), kind_of(one))
