@@ -57,7 +57,7 @@ class Method:
 METHODS: dict[str, Method] = {
     "temperature": Method(
         "temperature scaling",
-        "Temperature scaling: one parameter, the predicted class never changes.",
+        "Temperature scaling: one number; predicted classes stay.",
         "Use it first: it needs few rows, cannot overfit, and repairs a network that is over- or "
         "underconfident throughout. It cannot repair classes that are off in different directions.",
         "Guo et al. 2017",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -50,13 +51,17 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
 @pytest.fixture
 def refused(run: Callable[..., Result], folder: Path) -> Callable[..., str]:
-    """A command that must exit with 2, say `says`, print nothing and leave nothing behind."""
+    """A command that must exit with 2, say `says`, print nothing, or what says the same as JSON,
+    and leave nothing behind."""
 
     def call(*arguments: object, says: tuple[str, ...] = ()) -> str:
         before = sorted(str(path) for path in folder.rglob("*"))
         result = run(*arguments)
         assert result.code == 2, (result.code, result.out, result.err)
-        assert result.out == ""
+        if "json" in arguments:
+            assert result.err == f"calibtool: {json.loads(result.out)['error']}\n"
+        else:
+            assert result.out == ""
         for text in says:
             assert text in result.err, (text, result.err)
         assert sorted(str(path) for path in folder.rglob("*")) == before

@@ -12,7 +12,7 @@ import pytest
 
 from calibtool.calibrators.registry import METHODS
 from calibtool.cli.completion import SHELLS
-from calibtool.cli.main import COMMANDS, main
+from calibtool.cli.main import COMMANDS, FITTED, main
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def plain(*words):
 def test_words_of_a_line(complete, folder):
     assert complete("") == plain(*(name for part in COMMANDS.values() for name in part))
     assert complete("ev") == plain("evaluate")
-    assert {word for _, word in complete("fit ")} == {*METHODS}
+    assert {word for _, word in complete("fit ")} == {*FITTED}
     assert complete("fit temperature --outp") == plain("--output")
     assert complete("plot rel") == plain("reliability")
     assert complete("evaluate --ci i") == plain("inverted")
