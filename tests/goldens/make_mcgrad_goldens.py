@@ -1,4 +1,4 @@
-"""Write mcgrad-0.1.5.json: multicalibration errors of slices, computed by mcgrad.
+"""Write multicalibration/mcgrad-0.1.5.json: multicalibration errors of slices, computed by mcgrad.
 
     pip install mcgrad==0.1.5 && python tests/goldens/make_mcgrad_goldens.py
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-OUT = Path(__file__).parent / "mcgrad-0.1.5.json"
+OUT = Path(__file__).parent / "multicalibration" / "mcgrad-0.1.5.json"
 SIZES = {"even": 3000, "weighted": 2000, "sparse": 400}
 FEWEST = 10  # rows of a slice, as mcgrad has it by default
 RANGES = (0.3, 0.8, 1.2, 1.5, 2.0, 3.0, 4.5, 6.0)

@@ -67,7 +67,8 @@ COMMANDS = [*commands()]
 
 
 def parameters(command: click.Command) -> list[click.Parameter]:
-    return command.get_params(click.Context(command))
+    # click keeps the option of the first help that it makes: as for the command line
+    return command.get_params(click.Context(command, help_option_names=["-h", "--help"]))
 
 
 def addresses(command: click.Command) -> list[click.Parameter]:
