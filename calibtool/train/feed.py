@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.queues import Queue
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from calibtool.types import Array
 # Bytes of inputs that are moved to an accelerator once; larger inputs are copied batch by batch. It
 # bounds the memory taken from the network: CIFAR-10 takes 0.15 GB, ImageNet would take over 100.
 RESIDENT = 4 << 30
+# Python's hook for errors of the thread that feeds a worker: it prints a traceback
+HOOK = "_on_queue_feeder_error"
 Key = tuple[int, ...]
 
 
@@ -93,7 +97,7 @@ class Feed:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and labels of each index array, as `batch` does, read ahead by the workers.
 
-        The batches before the `first` are left out. Raises UsageError if a worker is gone.
+        The batches before the `first` are left out. `watched` says that a worker is gone.
         """
         if self.resident is not None:
             yield from map(self.batch, batches[first:])
@@ -101,14 +105,7 @@ class Feed:
         self.plan[:] = [((*key, number), index) for number, index in enumerate(batches)][first:]
         read = iter(self.loader)
         for index in batches[first:]:
-            try:
-                x = next(read)
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
-                raise UsageError(
-                    "a worker that reads the data was stopped; try a smaller --workers, or 0"
-                ) from error
+            x = next(read)
             if isinstance(x, CalibtoolError):
                 raise x
             labels = self.labels[torch.from_numpy(index).to(self.device)]
@@ -121,6 +118,27 @@ class Feed:
         variance.
         """
         yield from np.array_split(order, -(-len(order) // size))
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Raise UsageError if a worker is gone, which torch says wherever the program is by then."""
+    told = vars(Queue)[HOOK]
+    setattr(Queue, HOOK, staticmethod(_ignore))
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UsageError(
+            "a worker that reads the data was stopped; try a smaller --workers, or 0"
+        ) from error
+    finally:
+        setattr(Queue, HOOK, told)
+
+
+def _ignore(error: Exception, item: object) -> None:
+    pass
 
 
 def _in_memory(rows: Rows) -> Array | None:

@@ -18,7 +18,7 @@ from calibtool.train.data.dataset import Data, Rows
 from calibtool.train.data.read import read_new
 from calibtool.train.data.text import Texts
 from calibtool.train.data.unseen import RawRows, Wanted
-from calibtool.train.feed import Feed
+from calibtool.train.feed import Feed, watched
 from calibtool.train.run import cpu_threads
 from calibtool.train.saved import Encode, Loaded, load_model
 from calibtool.train.world import World, choose_device, threads
@@ -79,7 +79,7 @@ def predict(
     rows = Rows(inputs, np.zeros(len(inputs), np.int64) if ids is None else ids, raw.ids)
     world = World(choose_device(device, None))
     try:
-        with threads(cpu_threads(settings, known)):
+        with threads(cpu_threads(settings, known)), watched():
             feed = Feed(rows, world.device)
             logits = forward.predict(model.to(world.device), feed, settings, world)
     except torch.OutOfMemoryError as error:

@@ -17,7 +17,7 @@ from calibtool.train.data import dataset
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.read import read
 from calibtool.train.data.split import Splits, split
-from calibtool.train.feed import Feed
+from calibtool.train.feed import Feed, watched
 from calibtool.train.forward import predict
 from calibtool.train.loop import TrainingState, Watch, fit, is_over
 from calibtool.train.models import registry
@@ -89,7 +89,7 @@ def train(settings: Settings, data: Data, world: World, *, resume: bool, watch: 
     count = cpu_threads(settings, data)
     world.first_alone(folder.make, Path(settings.out))
     try:
-        with threads(count), seeded(settings.seed, world.device):
+        with threads(count), seeded(settings.seed, world.device), watched():
             return _train(settings, data, parts, world, resume=resume, watch=watch)
     except torch.OutOfMemoryError as error:
         raise UsageError(

@@ -76,10 +76,18 @@ def test_every_command_is_tried():
 
 
 def test_every_option_is_given_values_that_suit_it():
-    """An option that takes text is tried with some of its own, but those of training."""
+    """An option that takes text is tried with some of its own, but those of training and its runs."""
     for name, command in tree.leaves().items():
         for option in command.get_params(click.Context(command)):
-            if isinstance(option, click.Option) and tree.is_tried(option) and name != "train":
+            if (
+                isinstance(option, click.Option)
+                and tree.is_tried(option)
+                and name
+                not in (
+                    "train",
+                    "predict",
+                )
+            ):
                 free = not (option.is_flag or isinstance(option.type, click.Choice))
                 assert not free or option.required or tree.pool_of(option), (name, option.name)
 

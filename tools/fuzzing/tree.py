@@ -110,6 +110,7 @@ TEXTUAL: dict[str, tuple[str, ...]] = {
     "subsample": ("50", "1", "0", "-1", "x"),
     "since": ("2026-11-02", "x", "9999-99-99"),
     "ignore": ("0", "255", "1,2", "0,0", "-1", "x", "", "9" * 30, "1.5", "nan"),
+    "name": ("calibrate", "f", "exp", "class", "é", "9", ""),
     "background": ("0", "1", "-1", "zzz", "", "9" * 30),
     "soft_labels": ("votes", "prob", "label", "logits", "score", "", "zzz"),
     "library": ("torchmetrics", "scikit-learn", "netcal", "zzz", ""),
@@ -134,7 +135,7 @@ ROLES = {
     *("weights", "labels", "score", "logits", "probs", "confidence", "correct", "predictions"),
     *("classes", "labels_file"),
 }
-COLUMN = {*ROLES, "by", "cluster", "id", "time", "columns", "every"}
+COLUMN = {*ROLES, "by", "cluster", "group", "id", "time", "columns", "every"}
 NAMES = ("country", "age", "day", "label", "score", "user", "predicted", "confidence", "zzz", "")
 FILES_GOOD = (
     *("multi.npz", "two.npz", "table.parquet") * 2,
