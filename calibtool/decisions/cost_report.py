@@ -36,7 +36,8 @@ class Cost:
         value: the mean.
         low, high: its 95 % interval, by the normal distribution.
         rejected: the share of rows that are handed to a person.
-        normalized: as a share of the cost of the best decision that is the same for all rows.
+        normalized: as a share of the cost of the best decision that is the same for all rows; None
+            if that costs nothing.
     """
 
     rule: str
@@ -44,7 +45,7 @@ class Cost:
     low: float
     high: float
     rejected: float
-    normalized: float
+    normalized: float | None
 
 
 @dataclass(frozen=True)
@@ -167,5 +168,5 @@ def _cost(rule: str, each: Array, weights: Array, rejected: Array, least: float)
     rows = len(each)
     spread = float((share**2) @ (each - mean) ** 2) * rows / max(rows - 1, 1)
     side = _Z * math.sqrt(spread)
-    normalized = mean / least if least else math.nan
+    normalized = mean / least if least else None
     return Cost(rule, mean, mean - side, mean + side, float(share @ rejected), normalized)

@@ -20,7 +20,7 @@ from calibtool.diagrams.inputs import Named, SharedOptions, only
 from calibtool.diagrams.options import Calibrators, Option
 from calibtool.diagrams.scales import LINEAR, NEAREST, Scale
 from calibtool.diagrams.style import DOTTED, Style
-from calibtool.errors import UsageError
+from calibtool.errors import InputError, UsageError
 from calibtool.formatting import percent
 from calibtool.intervals import shares
 from calibtool.types import Array
@@ -124,6 +124,8 @@ def _diagram(found: Threshold, every: Losses, level: float, *, logit: bool) -> T
         ends = np.unique(ends[np.linspace(0, len(ends) - 1, POINTS).round().astype(np.int64)])
     coverage = np.cumsum(weights)[ends] / weights.sum()
     if target.name == "recall":  # of all rows of class 1
+        if not weights[rows.counts].sum():
+            raise InputError(f"{found.data.source}: recall needs rows of class 1; there are none")
         mass = np.full(len(ends), weights[rows.counts].sum())
         squares = np.full(len(ends), (weights[rows.counts] ** 2).sum())
         losses = mass - np.cumsum(weights * rows.counts)[ends]

@@ -192,7 +192,8 @@ def _of_entries(before: OneVsRest, after: OneVsRest, edges: Array, together: Tog
         np.abs(residual_after - residual),
         np.abs(residual) + np.abs(residual_after),
     )
-    moves = np.bincount(before.row[kept[0]], apart, together.rows)
+    # of no entries, NumPy counts in whole numbers
+    moves = np.bincount(before.row[kept[0]], apart, together.rows).astype(np.float64)
     small = []
     for view, in_both in zip((before, after), kept, strict=True):
         value = view.value.astype(np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
@@ -48,7 +47,7 @@ def _scale(report: CostReport) -> str:
 
 
 def _normalized(cost: Cost) -> str:
-    return "" if math.isnan(cost.normalized) else number(cost.normalized, 3)
+    return "" if cost.normalized is None else number(cost.normalized, 3)
 
 
 def _body(report: CostReport) -> dict[str, Any]:

@@ -356,3 +356,18 @@ def test_exports_that_cannot_be(run, refused, files):
         *("export", "u.json", "--to", "onnx", "-o", "t.onnx", "--output-name", "x"),
         says=("--output-name",),
     )
+
+
+def test_costs_of_decisions_that_cost_nothing_are_no_share(run, files):
+    Path("costs.toml").write_text("[cost]\n0 = {0 = 0, 1 = 1}\n1 = {0 = 0, 1 = 0}\n")
+    np.savez("two.npz", probs=np.tile([0.2, 0.8], (40, 1)), labels=np.arange(40) % 2)
+    found = run("threshold", "two.npz", "--cost", "costs.toml", "--format", "csv")
+    assert found.code == 0, found.err
+    assert "nan" not in found.out
+    assert found.out.splitlines()[1].endswith(",")
+
+
+def test_recall_of_no_positives_has_no_picture(refused, folder):
+    np.savez("none.npz", probs=np.tile([0.2, 0.8], (40, 1)), labels=np.zeros(40, int))
+    says = ("none.npz: recall needs rows of class 1",)
+    refused("plot", "threshold", "none.npz", "--target", "recall >= 0.5", "-o", "r.svg", says=says)

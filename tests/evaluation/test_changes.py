@@ -185,3 +185,12 @@ def test_the_change_of_infinite_values_is_not_a_number_and_says_so(ci):
     change = compared.to_dict()["metrics"][0]["systems"][1]["change"]
     assert (change["value"], change["missing"]) == (None, "both values are infinite")
     assert "nan" not in f"{compared}{json.dumps(compared.to_dict())}"
+
+
+def test_predictions_that_share_no_entry_can_be_compared():
+    certain = [np.tile(np.eye(3)[k], (60, 1)) for k in (0, 1)]
+    systems = [ct.Predictions.from_probs(p, np.arange(60) % 3) for p in certain]
+    (line,) = ct.compare(systems, metrics="classwise-ece", resamples=50).lines
+    change = line.changes[1].estimate
+    assert change.value == 0
+    assert change.low < 0 < change.high

@@ -76,7 +76,7 @@ def test_every_command_is_tried():
 
 
 def test_every_option_is_given_values_that_suit_it():
-    """An option that takes text is tried with some of its own, but those of training and its runs."""
+    """An option that takes text is tried with values of its own, but those of trained runs."""
     for name, command in tree.leaves().items():
         for option in command.get_params(click.Context(command)):
             if (

@@ -95,11 +95,11 @@ def _left(case: Case, outcome: Outcome) -> str:
 def _texts(case: Case, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     """Yield name, format and content of everything that a person or a program will read.
 
-    What `apply` writes is data, in which names stay as they are.
+    What `apply` and `split` write is data, in which names stay as they are.
     """
     yield "standard error", "", outcome.err
     yield "standard output", shown_format(case), outcome.out
-    for name, text in outcome.wrote.items() if case.argv[0] != "apply" else ():
+    for name, text in outcome.wrote.items() if case.argv[0] not in ("apply", "split") else ():
         yield name, FORMATS.get(name[name.rfind(".") :], shown_format(case)), text
 
 
