@@ -24,6 +24,7 @@ import tables
 from counts import with_counts
 
 from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
+from calibtool.cli.help import TOPICS
 from calibtool.cli.main import COMMANDS
 from calibtool.diagrams.registry import KINDS
 from calibtool.metrics.registry import METRICS
@@ -142,9 +143,10 @@ def helps() -> str:
     for title, section in COMMANDS.items():
         lines += [f"## {title}", ""]
         for name in (name for name in section if not name.startswith("fit-")):
-            inner = {"plot": KINDS, "fit": METHODS | WITH_COLUMNS}.get(name, ())
+            inner = {"plot": KINDS, "fit": METHODS | WITH_COLUMNS, "help": TOPICS}.get(name, ())
             for words in [[name], *([name, word] for word in inner)]:
-                text = run(["calibtool", *words, "--help"], ROOT)
+                asked = [] if words[:-1] == ["help"] else ["--help"]
+                text = run(["calibtool", *words, *asked], ROOT)
                 heading = f"### calibtool {' '.join(words)}"
                 lines += [heading, "", "```text", text.rstrip(), "```", ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -49,6 +49,7 @@ STEADY_SPREAD = 5
 TIED = 1e-6
 # Values of replicates per piece of work: 2 MB of float32.
 _AT_ONCE = 1 << 19
+LARGEST = 1e9  # bounds standardized noise, so that float32 holds its cubes
 Norm: TypeAlias = Callable[[Array, Array], Array]
 Curve: TypeAlias = Callable[[Array, float], Array]
 
@@ -184,12 +185,17 @@ class Inversion:
     def leaning(self) -> Array:
         """z^2 - 1 of the noise z of the coordinates with few events, (R, F): where a sixth of its
         skewness moves it."""
-        return np.asarray(self.noise[:, self.few] ** 2 - 1)
+        return np.asarray(self._of_few**2 - 1)
+
+    @cached_property
+    def _of_few(self) -> Array:
+        """The noise of the coordinates with few events, (R, F), within what has a cube."""
+        return np.clip(self.noise[:, self.few], -LARGEST, LARGEST)
 
     @cached_property
     def _skewness(self) -> Array:
         """The skewness of the noise of the coordinates with few events, (F,)."""
-        return np.asarray((self.noise**3).mean(axis=0, dtype=np.float64)[self.few])
+        return np.asarray((self._of_few**3).mean(axis=0, dtype=np.float64))
 
     def lean(self, true: Array) -> Array:
         """Return a sixth of the skewness that noise lacks if the true gaps are `true`, (F,): of the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -10,8 +11,9 @@ from calibtool.analysis.slice_error import SliceError
 from calibtool.analysis.slice_search import FoundSlice, SliceSearch
 from calibtool.data.slicing import PSEUDO
 from calibtool.data.unit import LEVELS
-from calibtool.formatting import changed, percent
+from calibtool.formatting import changed, counted, percent
 from calibtool.formatting import p_value as shown_p
+from calibtool.reports import json
 from calibtool.reports.table import Table
 
 MOST = 4  # slices that others explain, named below the table; --format json has all
@@ -90,15 +92,16 @@ def _notes(search: SliceSearch) -> Iterator[str]:
 def _error(error: SliceError) -> str:
     """Return the multicalibration error in words."""
     where = _title(error) if error.by else error.name
-    text = f"Multicalibration error (mce-slices): {error.value:.2f} standard deviations, of {where}"
+    many = "infinitely many" if math.isinf(error.value) else f"{error.value:.2f}"
+    text = f"Multicalibration error (mce-slices): {many} standard deviations, of {where}"
     if error.p_value is None:
         return f"{text}."
-    return f"{text} (p {shown_p(error.p_value)} for {error.slices:,} slices)."
+    return f"{text} (p {shown_p(error.p_value)} for {counted(error.slices, 'slice')})."
 
 
 def _error_fields(error: SliceError) -> dict[str, Any]:
     return {
-        "value": error.value,
+        "value": json.finite(error.value),
         "by": error.by,
         "slice": error.name,
         "slices": error.slices,

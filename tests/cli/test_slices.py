@@ -285,3 +285,10 @@ def test_plots_and_reports_part_the_rows_the_same_way(run, parted, by):
     result = run("report", parted, "--by", by, "-o", "r.md", "--resamples", "20")
     assert result.code == 0
     assert f"Slices by {by}" in Path("r.md").read_text(encoding="utf-8")
+
+
+def test_a_certain_score_that_is_wrong_is_infinitely_far_off(run, folder):
+    np.savez("sure.npz", score=np.ones(60), label=np.arange(60) % 2, part=np.arange(60) % 2)
+    body = json.loads(run("slices", "sure.npz", "--format", "json").out)
+    assert body["mce_slices"]["value"] == "inf"
+    assert "infinitely many standard deviations" in run("slices", "sure.npz").out

@@ -51,6 +51,11 @@ def test_groups_stay_together(run, files):
     assert not {*one["user"]} & {*two["user"]}
 
 
+def test_numbers_of_the_other_byte_order_are_written(run, files):
+    np.savez("big.npz", probs=np.full((4, 2), 0.5), labels=np.arange(4, dtype=">f8") % 2)
+    assert run("split", "big.npz", "-o", "one.arrow", "-o", "two.arrow").code == 0
+
+
 def test_arrays_keep_names_of_classes(run, files):
     assert run("split", "a.npz", "--stratified", "0.5").code == 0
     with np.load("a_fit.npz") as one:

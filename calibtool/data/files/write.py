@@ -207,7 +207,8 @@ def _table(columns: Columns, nulls: Columns, names: Names, label: str) -> Any:
     import pyarrow as pa
 
     arrays = {}
-    for name, array in columns.items():
+    for name, given in columns.items():
+        array = given.astype(given.dtype.newbyteorder("="), copy=False)  # as Arrow wants it
         if array.ndim == 2:
             flat = pa.array(np.ascontiguousarray(array).ravel())
             gap = pa.array(nulls[name]) if name in nulls else None
