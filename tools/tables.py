@@ -123,7 +123,7 @@ def arena() -> str:
     }
     ranked = sorted(
         {name for rates in groups.values() for name in rates},
-        key=lambda name: -max(rates.get(name, 0) for rates in groups.values()),
+        key=lambda name: (-max(rates.get(name, 0) for rates in groups.values()), name),
     )
     rows = [
         [name, *(f"{rates[name]:.2f}" if name in rates else "" for rates in groups.values())]
