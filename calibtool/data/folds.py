@@ -7,6 +7,7 @@ import numpy as np
 from calibtool.data.clusters import clusters
 from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
+from calibtool.formatting import counted
 from calibtool.types import Array
 
 
@@ -50,16 +51,17 @@ def folds_of(
     """Return the number of each row's fold, (N,) int64: stratified, or with the rows of a cluster
     in one fold; so are the predictions of a row of the file, where it has several.
 
-    Raises InputError for a column of clusters that is not there, or of fewer clusters than folds.
+    Raises InputError for a column of clusters that is not there, and for fewer clusters, or rows of
+    the file, than folds.
     """
     numbers = cluster_of(predictions, cluster)
     if numbers is None:
         return stratified_folds(strata, folds, seed)
     count = int(numbers.max()) + 1
-    if cluster is not None and count < folds:
-        raise InputError(
-            f"{predictions.source}: {cluster}: {count} clusters are too few for {folds} folds"
-        )
+    if count < folds:
+        what = f"{cluster}: {counted(count, 'cluster')}" if cluster else counted(count, "row")
+        are = "is" if count == 1 else "are"
+        raise InputError(f"{predictions.source}: {what} {are} too few for {folds} folds")
     return plain_folds(count, folds, seed)[numbers]
 
 

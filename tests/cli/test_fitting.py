@@ -302,3 +302,9 @@ def test_a_fit_that_makes_a_proper_score_worse_is_warned_of(run, tmp_path):
         assert "Warning: vector scaling (20 parameters) makes" in warning
         assert "NLL worse: 1.58" in warning
     assert "Warning" not in run("fit-temperature", tmp_path / "val.npz").err
+
+
+def test_rows_of_several_predictions_fewer_than_folds(refused, folder):
+    votes = np.array([[2, 3, 0, 4], [3, 0, 2, 4]])
+    np.savez("two.npz", probs=np.eye(4)[[0, 3]], votes=votes)
+    refused("select", "two.npz", "--soft-labels", "votes", says=("2 rows are too few for 5 folds",))
