@@ -305,6 +305,5 @@ def test_a_fit_that_makes_a_proper_score_worse_is_warned_of(run, tmp_path):
 
 
 def test_rows_of_several_predictions_fewer_than_folds(refused, folder):
-    votes = np.array([[2, 3, 0, 4], [3, 0, 2, 4]])
-    np.savez("two.npz", probs=np.eye(4)[[0, 3]], votes=votes)
+    np.savez("two.npz", probs=np.eye(7)[[0, 3]], votes=np.ones((2, 7), int))
     refused("select", "two.npz", "--soft-labels", "votes", says=("2 rows are too few for 5 folds",))
