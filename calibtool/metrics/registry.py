@@ -117,6 +117,27 @@ ALIASES: dict[str, tuple[str, str]] = {
     "c-statistic": ("auroc", "Harrell et al. 1982"),
     "o-e-ratio": ("oe-ratio", "Debray et al. 2017"),
     "o:e": ("oe-ratio", "Van Calster et al. 2025"),
+    "log-loss": ("nll", "scikit-learn"),
+    "brier-score": ("brier", "Brier 1950"),
+    "brier-score-loss": ("brier", "scikit-learn"),
+    "roc-auc": ("auroc", "scikit-learn"),
+    "roc-auc-score": ("auroc", "scikit-learn"),
+    "accuracy-score": ("accuracy", "scikit-learn"),
+}
+# names that other libraries give to numbers that are not quite the same: what is meant here
+MEANT = {
+    "expected-calibration-error": "ece",
+    "calibration-error": "ece",
+    "binary-calibration-error": "ece",
+    "multiclass-calibration-error": "ece",
+    "maximum-calibration-error": "mce",
+    "max-calibration-error": "mce",
+    "static-calibration-error": "sce",
+    "adaptive-calibration-error": "ace",
+    "cross-entropy": "nll",
+    "neg-log-loss": "nll",
+    "logloss": "nll",
+    "auc": "auroc",
 }
 # sets whose metrics have the views that the shape of the data chooses (`resolve`)
 BY_DEFAULT = ("default", "llm")

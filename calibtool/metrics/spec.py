@@ -33,7 +33,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.profiles import Profile
-from calibtool.metrics.registry import ALIASES, BY_DEFAULT, METRICS, SETS, canonical
+from calibtool.metrics.registry import ALIASES, BY_DEFAULT, MEANT, METRICS, SETS, canonical
 from calibtool.types import Array
 
 _SPEC = re.compile(r"\s*([A-Za-z][\w:-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -293,6 +293,8 @@ def parse(text: str) -> Spec:
 
 def _near_metric(name: str) -> str:
     """Return a hint: metrics whose names are similar or contain `name`, else where to find all."""
+    if name in MEANT:
+        return f"; did you mean {MEANT[name]}?"
     close = difflib.get_close_matches(name, [*METRICS, *ALIASES, *SETS], n=3)
     close += [other for other in METRICS if name in other and other not in close][:3]
     if close:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
 
 import calibtool as ct
 from calibtool.errors import UsageError
 from calibtool.metrics.grammar import NORMS
-from calibtool.metrics.registry import ALIASES, METRICS, SECTIONS, SETS
+from calibtool.metrics.registry import ALIASES, MEANT, METRICS, SECTIONS, SETS
 from calibtool.metrics.spec import parse, parse_list
 
 
@@ -79,6 +80,29 @@ def test_a_comparison_says_another_name():
 def test_no_other_name_is_the_name_of_a_metric():
     assert not {*ALIASES} & {*METRICS, *SETS}
     assert {name for name, _ in ALIASES.values()} <= {*METRICS}
+    assert not {*MEANT} & {*METRICS, *SETS, *ALIASES}
+    assert {*MEANT.values()} <= {*METRICS}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (log_loss, "log_loss"),
+        (brier_score_loss, "brier_score_loss"),
+        (roc_auc_score, "roc_auc_score"),
+        (accuracy_score, "accuracy_score"),
+    ],
+)
+def test_names_of_scikit_learn_give_its_numbers(theirs, ours):
+    p, y = np.array([0.1, 0.7, 0.4, 0.9, 0.3]), np.array([0, 1, 0, 1, 1])
+    said = p if ours != "accuracy_score" else (p > 0.5).astype(int)
+    report = ct.evaluate(ct.Predictions.from_probs(p, y), metrics=ours, resamples=0)
+    assert report.estimates[0].value == pytest.approx(theirs(y, said), abs=1e-12)
+
+
+def test_names_that_mean_something_else_elsewhere_are_suggested():
+    with pytest.raises(UsageError, match=r"'calibration-error'; did you mean ece\?"):
+        parse("calibration_error")
 
 
 MISTAKES = [
