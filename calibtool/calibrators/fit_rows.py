@@ -222,7 +222,7 @@ def with_weight(block: Predictions) -> Predictions:
 
 
 def joined(blocks: list[Predictions]) -> Predictions:
-    """Return blocks of one file as one block, without extra columns."""
+    """Return blocks of one file as one block, without extra columns but those of its unit."""
 
     def join(arrays: list[Array | None]) -> Array | None:
         known = [array for array in arrays if array is not None]
@@ -232,7 +232,8 @@ def joined(blocks: list[Predictions]) -> Predictions:
     labels, weights = join([b.labels for b in blocks]), join([b.weights for b in blocks])
     correct = join([b.correct for b in blocks])
     joint = replace(blocks[0], values=values, labels=labels, weights=weights, correct=correct)
-    return replace(joint, extra={})
+    names = joint.unit.columns if joint.unit is not None else ()
+    return replace(joint, extra={n: np.concatenate([b.extra[n] for b in blocks]) for n in names})
 
 
 def add_up(parts: Iterable[Array]) -> Array:

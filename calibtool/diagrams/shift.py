@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
@@ -32,6 +33,8 @@ from calibtool.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+FIRST_YEAR, LAST_YEAR = 1000, 9000  # matplotlib draws 1 to 9999, and its axes reach beyond the data
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +146,10 @@ def compute(
 def _numbers(values: Array, source: str, name: str) -> tuple[Array, bool]:
     """Return the column as numbers, and whether they are times."""
     if values.dtype.kind == "M":
-        return values.astype("datetime64[us]").astype(np.int64) / 1e6, True
+        return _seconds(values.astype("datetime64[us]"), source, name), True
+    if values.dtype.kind in "SU":
+        with contextlib.suppress(ValueError):  # names of classes such as "0" are no years
+            values = values.astype(np.float64)
     if values.dtype.kind in "iufb":
         numbers = values.astype(np.float64)
         if not np.isfinite(numbers).all():
@@ -156,7 +162,18 @@ def _numbers(values: Array, source: str, name: str) -> tuple[Array, bool]:
             f"{source}: --over {name}: {str(values[0])!r} is neither a number nor a time such as "
             "2026-01-31 or 2026-01-31T12:00; --by draws a diagram for each value"
         ) from error
-    return times.astype(np.int64) / 1e6, True
+    return _seconds(times, source, name), True
+
+
+def _seconds(times: Array, source: str, name: str) -> Array:
+    """Return times in seconds since 1970; raise UsageError for years that no calendar draws."""
+    years = times.astype("datetime64[Y]").astype(np.int64) + 1970
+    if len(years) and not (years.min() >= FIRST_YEAR and years.max() <= LAST_YEAR):
+        raise UsageError(
+            f"{source}: --over {name}: holds times before the year {FIRST_YEAR} or after "
+            f"{LAST_YEAR}, which are not drawn"
+        )
+    return np.asarray(times.astype(np.int64) / 1e6)
 
 
 def _stretches(values: Array, groups: int) -> Array:

@@ -168,10 +168,15 @@ def on_grid(values: Array, terms: int) -> Array:
 
     >>> on_grid(np.array([0.1, 1.0], np.float32), 1024)
     array([0.09960938, 1.        ], dtype=float32)
+    >>> on_grid(np.array([1e-320, 0.0]), 10)
+    array([1.e-320, 0.e+000])
     """
     # the largest possible sum, and every multiple of the grid up to it, must fit the mantissa
     largest = float(np.abs(values).max(initial=0)) or 1.0
-    bits = np.finfo(values.dtype).nmant - math.ceil(math.log2(largest * terms * (len(SHARES) - 1)))
+    kind = np.finfo(values.dtype)
+    bits = kind.nmant - math.ceil(math.log2(largest * terms * (len(SHARES) - 1)))
+    if bits >= kind.maxexp:  # of values next to the least, whose scale is no float
+        return np.asarray(np.ldexp(np.rint(np.ldexp(values, bits)), -bits))
     scale = values.dtype.type(2.0**bits)
     rounded = values * scale
     np.rint(rounded, out=rounded)

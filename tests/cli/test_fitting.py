@@ -307,3 +307,11 @@ def test_a_fit_that_makes_a_proper_score_worse_is_warned_of(run, tmp_path):
 def test_rows_of_several_predictions_fewer_than_folds(refused, folder):
     np.savez("two.npz", probs=np.eye(7)[[0, 3]], votes=np.ones((2, 7), int))
     refused("select", "two.npz", "--soft-labels", "votes", says=("2 rows are too few for 5 folds",))
+
+
+def test_a_subsample_knows_which_predictions_are_of_one_row(run, folder):
+    rng = np.random.default_rng(0)
+    votes = rng.integers(1, 5, (60, 3))
+    np.savez("votes.npz", probs=rng.dirichlet(np.ones(3), 60), votes=votes)
+    words = ("select", "votes.npz", "--soft-labels", "votes", "--methods", "temperature")
+    assert run(*words, "--subsample", "90", "--resamples", "20").code == 0

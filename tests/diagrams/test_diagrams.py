@@ -374,3 +374,12 @@ def test_more_than_a_million_rows_have_the_same_numbers_without_sorting():
     assert one.high == pytest.approx(one.value + 1.96 * spread, abs=0.5 * spread)
     again = ct.evaluate(many, ["ece"], resamples=100, threads=1)["ece"]
     assert (again.low, again.high) == (one.low, one.high)
+
+
+def test_names_that_are_numbers_are_no_years_and_times_that_no_calendar_has_are_refused():
+    rows = simulate(200, 2)
+    names = replace(rows, extra={"part": np.array(["0", "1"])[np.arange(200) % 2]})
+    assert not shift.compute(names, over="part", **FEW).is_time
+    early = replace(rows, extra={"day": np.array(["0003-01-01", "2026-01-01"])[np.arange(200) % 2]})
+    with pytest.raises(ct.CalibtoolError, match="before the year 1000"):
+        shift.compute(early, over="day", **FEW)
