@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
 from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
+from calibtool.formatting import joined
 from calibtool.metrics import proper
 from calibtool.metrics.conventions.registry import CONVENTIONS
 from calibtool.metrics.grammar import NORMS, PROFILES, VIEWS
@@ -76,7 +77,8 @@ def _entry(metric: Metric) -> tuple[str, str, list[str]]:
     lines = [row["definition"]]
     if metric.sees:
         lines += [f"sees: {metric.sees}", f"blind to: {metric.blind}"]
-    lines += [f"other name: {name}" for name in _other_names(metric)]
+    if names := _other_names(metric):
+        lines.append(f"also called {joined(names)}")
     lines.append(f"range: {_range(metric)}; {_aim(metric)}")
     if row["options"]:
         lines.append(f"options: {row['options']}")
@@ -212,8 +214,8 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
     lines += [f"**Range**: {_range(metric)}{_other_ranges(metric)}.", ""]
     lines += [f"**Ideal**: {_aim(metric)}.", ""]
     lines += [f"**Source.** {metric.source}.", ""] if metric.source else []
-    for name in _other_names(metric):
-        lines += [f"**Other name**: {markdown.escape(name)}.", ""]
+    if names := _other_names(metric):
+        lines += [f"**Also called** {markdown.escape(joined(names))}.", ""]
     doc = _docstring(metric)
     lines += [doc, ""] if doc else []
     rows = [
