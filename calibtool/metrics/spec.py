@@ -293,9 +293,7 @@ def parse(text: str) -> Spec:
 
 def _near_metric(name: str) -> str:
     """Return a hint: metrics whose names are similar or contain `name`, else where to find all."""
-    if name in MEANT:
-        return f"; did you mean {MEANT[name]}?"
-    close = difflib.get_close_matches(name, [*METRICS, *ALIASES, *SETS], n=3)
+    close = difflib.get_close_matches(MEANT.get(name, name), [*METRICS, *ALIASES, *SETS], n=3)
     close += [other for other in METRICS if name in other and other not in close][:3]
     if close:
         return f"; did you mean {', '.join(close)}?"

@@ -101,7 +101,7 @@ def test_names_of_scikit_learn_give_its_numbers(theirs, ours):
 
 
 def test_names_that_mean_something_else_elsewhere_are_suggested():
-    with pytest.raises(UsageError, match=r"'calibration-error'; did you mean ece\?"):
+    with pytest.raises(UsageError, match="'calibration-error'; did you mean ece"):
         parse("calibration_error")
 
 
