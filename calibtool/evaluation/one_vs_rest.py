@@ -122,7 +122,9 @@ class OneVsRest:
         draws = self.draws
         if draws is None or not few(draws):
             return None
-        probs = np.broadcast_to(self.low, (len(self.labels), len(self.low))).copy()
+        # above 0, so that there is something to share out: means may round to less
+        low = np.maximum(self.low, 1e-300)
+        probs = np.broadcast_to(low, (len(self.labels), len(low))).copy()
         probs[self.row, self.index] = 0
         left = 1 - np.bincount(self.row, self.value, len(probs))
         probs *= (np.maximum(left, 0) / np.maximum(probs.sum(axis=1), 1e-300))[:, None]

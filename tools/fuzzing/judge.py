@@ -15,7 +15,7 @@ from fuzzing.kinds import Case
 MEMORY = 1 << 30  # bytes that a command on a file of kilobytes may take
 LONGEST = 5000  # characters of a message
 # names of formats that a suffix stands for
-FORMATS = {".html": "html", ".md": "md", ".csv": "csv"}
+FORMATS = {".html": "html", ".md": "md", ".csv": "csv", ".json": "json"}
 WARNING = re.compile(r"\b\w+Warning\b: [^\n]*")
 # a number that is none; names of that word stand in quotes or have letters beside them
 NAN = re.compile(r"(?<![\w\"'`=(<>/.-])-?nan(?![\w\"'`(.-])")
