@@ -1,15 +1,13 @@
 """calibtool completion SHELL: the lines by which a shell completes commands, options and columns.
 
 click completes in bash, zsh and fish; PowerShell is added here. The shell calls calibtool with
-`_CALIBTOOL_COMPLETE` set, and nothing is read but the head of a file whose columns are wanted.
+COMPLETE set.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
-from pathlib import Path
 
 import click
 from click.shell_completion import (
@@ -20,9 +18,9 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-VARIABLE = "_CALIBTOOL_COMPLETE"
+from calibtool.cli.groups import COMPLETE
+
 SHELLS = ("bash", "zsh", "fish", "powershell")
-LONGEST = 1 << 16  # bytes of a file's first line that are read for its columns
 
 
 class PowerShellComplete(ShellComplete):
@@ -74,7 +72,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     """
     found = get_completion_class(shell)
     assert found is not None
-    template = found(ctx.find_root().command, {}, "calibtool", VARIABLE)
+    template = found(ctx.find_root().command, {}, "calibtool", COMPLETE)
     click.echo(template.source_template % template.source_vars())
 
 
@@ -86,41 +84,4 @@ def complete(group: click.Command, instruction: str) -> None:
         return
     # A word that cannot be completed gives nothing: a message would stand in the middle of a line.
     with contextlib.suppress(Exception):
-        click.echo(found(group, {}, "calibtool", VARIABLE).complete())
-
-
-def columns(files: Sequence[str]) -> list[str]:
-    """Return the columns of the first file, where its head tells them quickly; else none."""
-    path = Path(files[0] if files else "")
-    read = QUICK.get(path.suffix.lower())
-    return read(path) if read is not None and path.is_file() else []
-
-
-def _csv(path: Path) -> list[str]:
-    import csv
-
-    line = _first_line(path)
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    return next(csv.reader([line], delimiter=delimiter), [])
-
-
-def _npz(path: Path) -> list[str]:
-    import zipfile
-
-    with zipfile.ZipFile(path) as file:
-        return [name.removesuffix(".npy") for name in file.namelist()]
-
-
-def _json(path: Path) -> list[str]:
-    import json
-
-    record = json.loads(_first_line(path))
-    return list(record) if isinstance(record, dict) else []
-
-
-def _first_line(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.readline(LONGEST).decode("utf-8-sig", "replace").rstrip("\r\n")
-
-
-QUICK = {".csv": _csv, ".tsv": _csv, ".npz": _npz, ".jsonl": _json, ".ndjson": _json}
+        click.echo(found(group, {}, "calibtool", COMPLETE).complete())

@@ -29,8 +29,21 @@ class _Named:
     outputs: list[tuple[str, str]] = field(default_factory=list)
 
 
+class File(click.ParamType[str]):
+    """What names a file, which a shell completes."""
+
+    name = "text"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
 @dataclass(frozen=True)
-class Input(click.ParamType[str]):
+class Input(File):
     """A file, folder, glob or address that is read.
 
     Attributes:
@@ -38,7 +51,6 @@ class Input(click.ParamType[str]):
     """
 
     same_kind: bool = False
-    name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
@@ -46,27 +58,15 @@ class Input(click.ParamType[str]):
             reads(ctx, text, self)
         return text
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem[str]]:
-        return _path(incomplete)
 
-
-class Output(click.ParamType[str]):
+class Output(File):
     """A file that is written; "-" is standard output."""
-
-    name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
         if ctx is not None and param is not None:
             writes(ctx, text, param.opts[0])
         return text
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem[str]]:
-        return _path(incomplete)
 
 
 class Column(click.ParamType[str]):
@@ -79,19 +79,13 @@ class Column(click.ParamType[str]):
     ) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
 
-        from calibtool.cli.completion import columns
+        from calibtool.cli.columns import columns
 
         # click gives up on a line that ends in an option, and keeps the words of before
         given = ctx.params.get("file") or ctx.params.get("files") or ctx.args
         before, comma, last = incomplete.rpartition(",")
         names = columns([given] if isinstance(given, str) else given)
         return [CompletionItem(before + comma + n) for n in names if n.startswith(last)]
-
-
-def _path(incomplete: str) -> list[CompletionItem[str]]:
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(incomplete, type="file")]
 
 
 overwrite = click.option(

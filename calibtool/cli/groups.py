@@ -11,7 +11,7 @@ from calibtool.errors import near
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-
+COMPLETE = "_CALIBTOOL_COMPLETE"  # variable that is set by a shell which completes a word
 # title -> names of parameters, in the order in which help shows them; others are "Options"
 GROUPS: dict[str, tuple[str, ...]] = {
     "Intervals": ("cluster", "ci", "resamples", "level", "seed"),
@@ -85,11 +85,9 @@ class Sections(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        known = self.list_commands(ctx)
-        every = [*known, *self.unlisted()]
-        if ctx.resilient_parsing:  # a word that is being typed
-            return super().resolve_command(ctx, args)
-        if args and args[0] not in every and not args[0].startswith("-"):
+        every = [*self.list_commands(ctx), *self.unlisted()]
+        typing = ctx.resilient_parsing  # a word that a shell completes
+        if args and args[0] not in every and not args[0].startswith("-") and not typing:
             raise click.UsageError(
                 f"there is no {self.noun} {args[0]!r}{near(args[0], every)}", ctx
             )

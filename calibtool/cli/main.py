@@ -14,7 +14,7 @@ from importlib import import_module
 import click
 
 from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
-from calibtool.cli.groups import Sections
+from calibtool.cli.groups import COMPLETE, Sections
 from calibtool.errors import CalibtoolError, Terminated
 from calibtool.formatting import Lines
 from calibtool.version import __version__
@@ -26,7 +26,6 @@ INCONCLUSIVE = 3  # too few rows for a gate to decide
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 CLOSED = 141  # 128 + SIGPIPE: the reader of the output has stopped, as `| head` does
 TERMINATED = 143  # 128 + SIGTERM
-COMPLETE = "_CALIBTOOL_COMPLETE"  # set by a shell that completes a word
 _NO_THREAD = "can't start new thread"  # what Python says where the system refuses one
 FITTED = METHODS | WITH_COLUMNS
 LISTED = ("temperature", "platt", "histogram", "isotonic")  # of fit-NAME, those that help lists
