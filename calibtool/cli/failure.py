@@ -11,8 +11,6 @@ import click
 
 from calibtool.errors import CalibtoolError
 
-MACHINES = ("json", "github", "gitlab", "junit", "sarif", "tap")  # values of --format
-
 
 def write(arguments: Sequence[str], message: str) -> None:
     """Write an error to standard output, or to the file of -o if there is none yet; if a format for
@@ -23,17 +21,17 @@ def write(arguments: Sequence[str], message: str) -> None:
         message: as people read it on standard error.
     """
     format_ = _value(arguments, "--format")
-    if format_ not in MACHINES:
+    if format_ is None:
         return
     from calibtool.cli import output as out
     from calibtool.data.files.write import write_text
     from calibtool.reports import ci
-    from calibtool.reports.json import document
 
+    if format_ not in ci.ERRORS:
+        return
     if format_ == "github":
         out.add_to_step_summary(ci.github_error_summary(message))
-    body = {"error": message}
-    text = document("calibtool-error", body) if format_ == "json" else ci.error(format_, message)
+    text = ci.ERRORS[format_](message)
     output = _value(arguments, "-o", "--output")
     if output is not None and not os.path.lexists(output):
         with contextlib.suppress(CalibtoolError):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from calibtool.formatting import json_text
-from calibtool.reports import markdown
+from calibtool.reports import json, markdown
 from calibtool.reports.table import Finding, Table
 from calibtool.version import __version__
 
@@ -42,15 +42,13 @@ def github_summary(table: Table, picture: str) -> str:
 def gitlab(table: Table) -> str:
     """Return GitLab's code quality report: an issue per requirement that is not met."""
     issues = [
-        {
-            "description": finding.message,
-            "check_name": finding.subject,
-            "fingerprint": hashlib.sha256(
-                f"{finding.source}|{finding.name}".encode(errors="surrogatepass")
-            ).hexdigest(),
-            "severity": "major" if finding.decision == "fail" else "minor",
-            "location": {"path": finding.file, "lines": {"begin": finding.line}},
-        }
+        _issue(
+            finding.message,
+            finding.subject,
+            f"{finding.source}|{finding.name}",
+            "major" if finding.decision == "fail" else "minor",
+            (finding.file, finding.line),
+        )
         for finding in table.findings
         if finding.decision != "pass"
     ]
@@ -99,11 +97,6 @@ def tap(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def error(format_: str, message: str) -> str:
-    """Return an error, because of which there is no verdict, in a format for machines."""
-    return ERRORS[format_](message)
-
-
 def github_error_summary(message: str) -> str:
     """Return the summary of a step that ended in an error."""
     return f"### calibtool: error\n\n{markdown.escape(message)}\n"
@@ -114,13 +107,7 @@ def _github_error(message: str) -> str:
 
 
 def _gitlab_error(message: str) -> str:
-    issue = {
-        "description": message,
-        "check_name": "calibtool",
-        "fingerprint": hashlib.sha256(message.encode(errors="surrogatepass")).hexdigest(),
-        "severity": "blocker",
-        "location": {"path": "calibtool.toml", "lines": {"begin": 1}},
-    }
+    issue = _issue(message, "calibtool", message, "blocker", ("calibtool.toml", 1))
     return json_text([issue], indent=2) + "\n"
 
 
@@ -141,13 +128,28 @@ def _tap_error(message: str) -> str:
     return f"TAP version 14\nBail out! {' '.join(message.split())}\n"
 
 
+# value of --format -> an error in it, because of which there is no result
 ERRORS = {
+    "json": lambda message: json.document("calibtool-error", {"error": message}),
     "github": _github_error,
     "gitlab": _gitlab_error,
     "junit": _junit_error,
     "sarif": _sarif_error,
     "tap": _tap_error,
 }
+
+
+def _issue(
+    text: str, check: str, key: str, severity: str, place: tuple[str, int]
+) -> dict[str, Any]:
+    """Return an issue of GitLab's; those with equal keys are one."""
+    return {
+        "description": text,
+        "check_name": check,
+        "fingerprint": hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest(),
+        "severity": severity,
+        "location": {"path": place[0], "lines": {"begin": place[1]}},
+    }
 
 
 def _junit(suite: Element) -> str:
