@@ -113,7 +113,7 @@ def detectable(requirement: Requirement, estimate: Estimate, level: float) -> fl
 def _prove(
     requirement: Requirement, estimate: Estimate, shown: float, least: float, rows: int
 ) -> tuple[Decision, str, int | None]:
-    near, far = _bounds(requirement, estimate)
+    near, far = bounds(requirement, estimate)
     if requirement.met(far):
         return "pass", f"proven: the whole interval meets it, its far end is {_number(far)}", None
     if not requirement.met(near):
@@ -127,7 +127,7 @@ def _prove(
 def _tolerate(
     requirement: Requirement, estimate: Estimate, shown: float, least: float, rows: int
 ) -> tuple[Decision, str, int | None]:
-    near, far = _bounds(requirement, estimate)
+    near, far = bounds(requirement, estimate)
     if not requirement.met(near):
         return "fail", _beyond(requirement, near), None
     if requirement.met(far):
@@ -187,7 +187,7 @@ def _ends(estimate: Estimate) -> tuple[float, float]:
     return estimate.low, estimate.high
 
 
-def _bounds(requirement: Requirement, estimate: Estimate) -> tuple[float, float]:
+def bounds(requirement: Requirement, estimate: Estimate) -> tuple[float, float]:
     """Return the end of the interval that is most favourable to the model, and the other."""
     low, high = _ends(estimate)
     return (low, high) if requirement.upper else (high, low)

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from statistics import NormalDist
 
 from calibtool.evaluation.resampling import Resampling
+from calibtool.gate.decide import bounds
 from calibtool.gate.requirement import Requirement
+from calibtool.intervals import bootstrap
 from calibtool.intervals.estimate import Estimate
 
 MOST = 20_000  # replicates that are drawn unasked
@@ -20,7 +22,7 @@ SURE = 0.1  # standard errors of the metric that the noise of a plain quantile m
 # inverted intervals look for them among several candidates.
 SPREAD = 1.4
 CLOSE = 2.0  # standard deviations of the noise within which another seed may decide otherwise
-METHODS = ("inverted", "percentile", "basic", "bca", "unseen")  # of intervals that are drawn
+DRAWN = (*bootstrap.METHODS, "unseen")  # methods of intervals that rest on replicates
 
 
 def noise(estimate: Estimate, resampling: Resampling) -> float:
@@ -36,8 +38,7 @@ def noise(estimate: Estimate, resampling: Resampling) -> float:
     if estimate.low is None or estimate.high is None or not _drawn(estimate):
         return 0.0
     tail = (1 - resampling.level) / 2
-    normal = NormalDist()
-    z = -normal.inv_cdf(tail)
+    z = -NormalDist().inv_cdf(tail)
     error = estimate.error or (estimate.high - estimate.low) / (2 * z)
     return SPREAD * error * _in_errors(tail, z) / math.sqrt(resampling.resamples)
 
@@ -49,7 +50,7 @@ def _in_errors(tail: float, z: float) -> float:
 
 def _drawn(estimate: Estimate) -> bool:
     """Return whether the interval rests on replicates, which its signature says."""
-    return any(f"|ci:{method}-" in estimate.signature for method in METHODS)
+    return any(f"|ci:{method}-" in estimate.signature for method in DRAWN)
 
 
 def unsettled(
@@ -59,11 +60,9 @@ def unsettled(
     near = noise(estimate, resampling)
     if mode == "point" or not near:
         return False
-    assert estimate.low is not None
-    assert estimate.high is not None
-    favourable = estimate.low if requirement.upper else estimate.high
-    ends = (favourable,) if mode == "tolerate" else (estimate.low, estimate.high)
-    return any(abs(end - requirement.threshold) <= CLOSE * near for end in ends)
+    ends = bounds(requirement, estimate)
+    decisive = ends[:1] if mode == "tolerate" else ends
+    return any(abs(end - requirement.threshold) <= CLOSE * near for end in decisive)
 
 
 def wanted(

@@ -71,7 +71,7 @@ def _notes(outcome: Outcome, *, whole: bool) -> list[Note]:
     return [
         *reasons,
         *evaluation.remarks(outcome.report),
-        *([Note(written(outcome), "quiet")] if written(outcome) else []),
+        *(Note(text, "quiet") for text in [written(outcome)] if text),
         Note(basis(outcome), "quiet"),
         Note(summary(outcome), TONES[outcome.decision]),
     ]
