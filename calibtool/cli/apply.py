@@ -70,7 +70,7 @@ def apply(
     """
     from calibtool.calibrators.calibrator import Calibrator
     from calibtool.cli import output as out
-    from calibtool.data.files.carry import carried, carrying, every, hidden, named
+    from calibtool.data.files.carry import every, hidden, named
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import write_predictions
     from calibtool.decisions.applied import load_applied
@@ -80,11 +80,7 @@ def apply(
     if not isinstance(applied, Calibrator):
         _refuse_options(ctx, document)
     source = every(open_source(file, shared.choice(options), need_labels=False))
-    source = source.also(applied.columns)
-    extra, left = carried(source)
-    for name, reason in left:
-        out.tell(f"Left out: {name} ({reason})")
-    before = carrying(source, extra, applied.columns).load()
+    before = shared.carrying_all(source, applied.columns).load()
     if isinstance(applied, Threshold):
         applied.require_question(source.choice.question, before.source)
     after = applied(before)

@@ -69,12 +69,10 @@ def compare(
         raise click.UsageError(f"compare needs at least two files (got {len(files)})")
     number = _number(files, reference)
     id_ = shared.matching(options)
+    specs = shared.default_metrics(options, METRICS) if metrics is None else metrics
     choice = shared.choice(options)
     sources = [open_source(path, choice) for path in files]
     with out.progress() as progress:
-        levels = choice.ordinal and not choice.cut_points
-        default = "ordinal" if levels else METRICS
-        specs = default if metrics is None else metrics
         comparison = measure(
             sources, specs, reference=number, id_=id_, progress=progress, **options
         )

@@ -176,13 +176,11 @@ def _accuracy(
 def _default(by: tuple[str, ...], options: dict[str, Any]) -> Any:
     """Return the default metrics: those of levels, or fewer for slices, which are shown side by
     side."""
-    if options["ordinal"] and not options["cut_points"]:
-        return "ordinal"
     if not by:
-        return "default"
+        return shared.default_metrics(options, "default")
     from calibtool.analysis.slices import METRICS
 
-    return METRICS
+    return shared.default_metrics(options, METRICS)
 
 
 def _sliced(

@@ -244,18 +244,23 @@ def _fit_rows(
     """
     from calibtool.calibrators.fit import fits_by_passes
     from calibtool.calibrators.fit_rows import notes_of_skipped
-    from calibtool.calibrators.groups import columns_by
     from calibtool.data.files.open import open_source
 
     if shared.is_cells(file):
         return shared.opened(file, choice), []
-    cluster = method_options.get("cluster")
-    source = open_source(file, choice).also([*columns_by(by), *([cluster] if cluster else [])])
+    source = open_source(file, choice).also(_columns(by, method_options.get("cluster")))
     large = _is_large(source) and not weighted
     if large and fits_by_passes(method, source.classes, by=by, **method_options):
         return source, []
     loaded = source.load()
     return loaded, notes_of_skipped(source)
+
+
+def _columns(by: str | None, cluster: str | None) -> list[str]:
+    """Return the columns that a fit and its report need besides the predictions."""
+    from calibtool.calibrators.groups import columns_by
+
+    return [*columns_by(by), *([cluster] if cluster else [])]
 
 
 def _report_on(
@@ -270,13 +275,11 @@ def _report_on(
 ) -> tuple[Any, Any]:
     """Return the predictions that the report is on, and the calibrator for them."""
     from calibtool.calibrators.crossfit import cross_fit
-    from calibtool.calibrators.groups import columns_by
     from calibtool.data.files.open import open_source
     from calibtool.data.predictions import Predictions
 
     if test:
-        columns = [*columns_by(by), *([cluster] if cluster else [])]
-        return open_source(test, choice).also(columns), calibrator
+        return open_source(test, choice).also(_columns(by, cluster)), calibrator
     if isinstance(rows, Predictions):
         return cross_fit(fit_to, rows, entry_of(method).title, cluster=cluster)
     return rows, calibrator

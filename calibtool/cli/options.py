@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -40,40 +40,27 @@ def stack(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def _key(flag: str, text: str) -> Callable[[F], F]:
+    """Return the option of a column, or of a key, of the file that is read."""
+    return click.option(flag, type=Column(), metavar="KEY", help=text)
+
+
 reading = stack(
-    click.option("--logits", type=Column(), metavar="KEY", help="Key or columns that hold logits."),
-    click.option(
-        "--probs", type=Column(), metavar="KEY", help="Key or columns that hold probabilities."
-    ),
-    click.option(
-        "--score", type=Column(), metavar="KEY", help="Column of P(class 1), for two classes."
-    ),
-    click.option("--labels", type=Column(), metavar="KEY", help="Key or column of the labels."),
+    _key("--logits", "Key or columns that hold logits."),
+    _key("--probs", "Key or columns that hold probabilities."),
+    _key("--score", "Column of P(class 1), for two classes."),
+    _key("--labels", "Key or column of the labels."),
     click.option("--labels-file", type=Input(), metavar="FILE", help="Labels in a separate file."),
-    click.option(
-        "--id",
-        type=Column(),
-        metavar="KEY",
-        help="Column that rows are matched by, with other files.",
-    ),
+    _key("--id", "Column that rows are matched by, with other files."),
     click.option(
         "--join",
         type=click.Choice(["inner"]),
         help="Leave out rows and labels that have no partner, instead of refusing them.",
     ),
-    click.option(
-        "--confidence", type=Column(), metavar="KEY", help="Column of top-label confidences."
-    ),
-    click.option(
-        "--correct",
-        type=Column(),
-        metavar="KEY",
-        help="Column of 0 and 1: was the top label correct?",
-    ),
-    click.option(
-        "--predictions", type=Column(), metavar="KEY", help="Column of predicted classes."
-    ),
-    click.option("--weights", type=Column(), metavar="KEY", help="Column of row weights."),
+    _key("--confidence", "Column of top-label confidences."),
+    _key("--correct", "Column of 0 and 1: was the top label correct?"),
+    _key("--predictions", "Column of predicted classes."),
+    _key("--weights", "Column of row weights."),
     click.option("--classes", metavar="A,B,...", help="Class names, in the order of the columns."),
     click.option("--renormalize", is_flag=True, help="Accept probabilities that do not sum to 1."),
     click.option(
@@ -131,11 +118,9 @@ reading = stack(
         is_flag=True,
         help="Levels: read each row as statements, 'at most 1', 'at most 2', and so on.",
     ),
-    click.option(
+    _key(
         "--soft-labels",
-        type=Column(),
-        metavar="KEY",
-        help="Key or columns of a distribution, or of votes, over the classes of each row.",
+        "Key or columns of a distribution, or of votes, over the classes of each row.",
     ),
     click.option(
         "--max-unpacked",
@@ -226,6 +211,26 @@ to_file = click.option(
 )
 
 output = stack(form, to_file)
+
+
+def default_metrics(options: Mapping[str, Any], others: Any) -> Any:
+    """Return the metrics that a command measures by default: those of levels, or others."""
+    return "ordinal" if options["ordinal"] and not options["cut_points"] else others
+
+
+def carrying_all(source: Source, used: Collection[str]) -> Source:
+    """Return a source with every column that can be written again; say which cannot.
+
+    Columns that are `used` have no missing values in it.
+    """
+    from calibtool.cli import output as out
+    from calibtool.data.files.carry import carried, carrying
+
+    source = source.also(used)
+    extra, left = carried(source)
+    for name, reason in left:
+        out.tell(f"Left out: {name} ({reason})")
+    return carrying(source, extra, used)
 
 
 def choice(options: dict[str, Any]) -> Choice:

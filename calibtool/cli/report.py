@@ -116,10 +116,9 @@ def report(
         require_writable(output)
     if threshold is not None and not clinical:
         raise UsageError("--threshold goes with --clinical")
-    choice = shared.choice(options)
-    levels = choice.ordinal and not choice.cut_points
-    default = "ordinal" if levels else "default"
+    default = shared.default_metrics(options, "default")
     specs = parse_list(default if metrics is None else metrics)
+    choice = shared.choice(options)
     fitted = load_calibrator(calibrator) if calibrator else None
     columns = fitted.columns if fitted is not None else ()
     sources = [shared.opened(file, choice, columns) for file in files]

@@ -74,7 +74,7 @@ def split(
     calibtool split visits.parquet --group patient -o val.parquet -o test.parquet
     """
     from calibtool.cli import output as out
-    from calibtool.data.files.carry import carried, carrying, named
+    from calibtool.data.files.carry import named
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import write_predictions
     from calibtool.data.folds import first_part
@@ -89,11 +89,7 @@ def split(
             "files with one prediction in a row"
         )
     paths = _paths(ctx, source, output)
-    source = source.also([group] if group else [])
-    extra, left = carried(source)
-    for name, reason in left:
-        out.tell(f"Left out: {name} ({reason})")
-    rows = carrying(source, extra, [group] if group else []).load()
+    rows = shared.carrying_all(source, [group] if group else []).load()
     first = first_part(
         rows, stratified or share or 0.5, stratified=stratified is not None, group=group, seed=seed
     )
