@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.errors import CalibtoolError, InputError
+from calibtool.errors import InputError
 from calibtool.train import grammar
 from calibtool.train.data import arrays, factory_spec, images
 from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart
@@ -131,12 +131,8 @@ def _returned(text: str, settings: Settings) -> Any:
     """Return what the function returns; raise UsageError if it fails."""
     name, options = grammar.parse(text)
     function = factory_spec.load(name, "--data")
-    try:
+    with factory_spec.told(f"--data {name}"):
         return grammar.call(function, options, {"seed": settings.seed}, f"--data {name}")
-    except CalibtoolError:
-        raise
-    except Exception as error:
-        raise factory_spec.failure(error, f"--data {name}") from error
 
 
 def _parts(value: Any) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
-from calibtool.errors import CalibtoolError, UsageError
+from calibtool.errors import UsageError
 from calibtool.train.data.dataset import Data
-from calibtool.train.data.factory_spec import failure
+from calibtool.train.data.factory_spec import failure, told
 from calibtool.train.data.text import Texts
 from calibtool.types import Array
 
@@ -38,12 +38,8 @@ def build(text: str, options: Mapping[str, Any], data: Data) -> Built:
     kind, _, name = text.partition(":")
     make = {"torchvision": _torchvision, "timm": _timm, "hf": _transformers}[kind]
     package = require(kind, text)
-    try:
+    with told(f"--model {text}"):
         return make(package, name, dict(options), data)
-    except CalibtoolError:
-        raise
-    except Exception as error:
-        raise failure(error, f"--model {text}") from error
 
 
 def require(kind: str, text: str) -> Any:
@@ -117,10 +113,7 @@ def _timm(package: Any, name: str, options: dict[str, Any], data: Data) -> Built
 
 def _transformers(package: Any, name: str, options: dict[str, Any], data: Data) -> Built:
     """Build a network whose weights are read from safetensors; no code of its repository is run."""
-    kind = (
-        "AutoModelForImageClassification" if data.images else "AutoModelForSequenceClassification"
-    )
-    network, loaded = getattr(package, kind).from_pretrained(
+    network, loaded = _auto_class(package, data).from_pretrained(
         name,
         num_labels=data.classes,
         ignore_mismatched_sizes=True,
@@ -169,18 +162,16 @@ def kept(folder: Path, data: Data) -> tuple[nn.Module, Callable[..., Any]]:
     """
     text = f"hf:{folder}"
     package = require("hf", text)
-    try:
+    with told(f"--model {text}"):
         config = package.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        auto = getattr(package, _auto_class(data))
-        network: nn.Module = auto.from_config(config, trust_remote_code=False)
-    except Exception as error:
-        raise failure(error, f"--model {text}") from error
+        network: nn.Module = _auto_class(package, data).from_config(config, trust_remote_code=False)
     return network, caller(text, data)
 
 
-def _auto_class(data: Data) -> str:
+def _auto_class(package: Any, data: Data) -> Any:
+    """Return the class of transformers that makes networks for inputs like the data's."""
     kind = "Image" if data.images else "Sequence"
-    return f"AutoModelFor{kind}Classification"
+    return getattr(package, f"AutoModelFor{kind}Classification")
 
 
 class Tokenized:
@@ -218,12 +209,10 @@ def encoder(tokenizer: Any, max_length: int | None) -> Callable[[Sequence[str]],
 def tokenizer(text: str) -> Any:
     """Return the tokenizer of `hf:NAME`; raise UsageError without one, or a padding token."""
     package = require("hf", text)
-    try:
+    with told(f"--model {text}: its tokenizer"):
         loaded = package.AutoTokenizer.from_pretrained(
             text.partition(":")[2], trust_remote_code=False
         )
-    except Exception as error:
-        raise failure(error, f"--model {text}: its tokenizer") from error
     if loaded.pad_token_id is None:
         raise UsageError(f"--model {text}: its tokenizer has no padding token")
     if getattr(loaded, "model_max_length", 0) >= NO_LIMIT:
@@ -233,10 +222,8 @@ def tokenizer(text: str) -> Any:
 
 def _positions(package: Any, text: str) -> int | None:
     """Return the number of positions that a model has embeddings for, if it says."""
-    try:
+    with told(f"--model {text}: its configuration"):
         config = package.AutoConfig.from_pretrained(text.partition(":")[2], trust_remote_code=False)
-    except Exception as error:
-        raise failure(error, f"--model {text}: its configuration") from error
     positions: int | None = getattr(config, "max_position_embeddings", None)
     return positions
 

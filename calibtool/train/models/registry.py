@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from calibtool.errors import CalibtoolError, UsageError, near
+from calibtool.errors import UsageError, near
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import Data, Rows
@@ -141,12 +141,8 @@ def _of_factory(name: str, options: dict[str, Any], offered: dict[str, Any]) -> 
     from torch import nn
 
     make = factory_spec.load(name, "--model")
-    try:
+    with factory_spec.told(f"--model {name}"):
         module = grammar.call(make, options, offered, f"--model {name}")
-    except CalibtoolError:
-        raise
-    except Exception as error:
-        raise factory_spec.failure(error, f"--model {name}") from error
     if not isinstance(module, nn.Module):
         raise UsageError(f"--model {name}: returns {type(module).__name__}, not a torch.nn.Module")
     return module
