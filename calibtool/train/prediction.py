@@ -72,7 +72,7 @@ def predict(
     wanted = Wanted(known, part, with_labels, frozenset(required))
     raw = read_new(data, settings, wanted)
     _require_alike(raw, known, data, tokens=model.tokens)
-    ids = raw.class_ids(wanted.classes, f"{data}: labels")
+    ids = raw.class_ids(known.named_classes, f"{data}: labels")
     inputs = raw.inputs
     if isinstance(inputs, Texts) and model.encode is not None:
         inputs = Encoded(inputs.texts, model.encode)

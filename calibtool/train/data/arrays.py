@@ -10,7 +10,7 @@ import numpy as np
 from calibtool.data.files.open import open_table
 from calibtool.data.files.reader import Reader
 from calibtool.errors import InputError, row_name
-from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows
+from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows, parts_of
 from calibtool.train.data.text import Texts
 from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import (
@@ -222,8 +222,7 @@ def _input_columns(table: Reader, settings: Settings, label: str, suffix: str) -
 
 def _by_column(rows: Rows, split: Array, where: str) -> dict[str, Rows]:
     """Return the parts of a column whose values are train, val or test."""
-    words = np.char.lower(split.astype(str))
-    words = np.where(np.isin(words, ["valid", "validation"]), "val", words)
+    words = parts_of(split)
     bad = ~np.isin(words, PARTS)
     if bad.any():
         row = int(np.argmax(bad))

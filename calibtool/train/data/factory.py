@@ -17,7 +17,7 @@ import numpy as np
 from calibtool.errors import InputError
 from calibtool.train import grammar
 from calibtool.train.data import arrays, factory_spec, images
-from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart
+from calibtool.train.data.dataset import PART_NAMES, Arrays, Data, RawPart
 from calibtool.train.data.text import Texts
 from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import (
@@ -32,7 +32,6 @@ from calibtool.types import Array
 
 # what Hugging Face calls inputs, besides the names of files
 INPUTS = (*arrays.INPUTS, "image", "img", "pixel_values", "input_ids", "sentence")
-PART_NAMES = {**{name: name for name in PARTS}, "validation": "val", "valid": "val"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,7 +90,7 @@ def _with_part(data: Data, name: str, other: Data) -> Data:
         raise InputError(
             f"{other.source}: is already split; --{name}-data needs a source without a split"
         )
-    ours, theirs = (_class_names(source) for source in (data, other))
+    ours, theirs = data.named_classes, other.named_classes
     if unknown := [name for name in theirs if name not in ours]:
         raise InputError(
             f"{other.source}: its class {unknown[0]!r} is not a class of {data.source}"
@@ -99,10 +99,6 @@ def _with_part(data: Data, name: str, other: Data) -> Data:
     rows = other.parts["train"]
     rows = replace(rows, labels=ids[rows.labels])
     return replace(data, parts={**data.parts, name: rows})
-
-
-def _class_names(data: Data) -> tuple[str, ...]:
-    return data.class_names or tuple(map(str, range(data.classes)))
 
 
 def _require_alike(data: Data) -> Data:
