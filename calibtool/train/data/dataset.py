@@ -133,10 +133,6 @@ class RawPart(NamedTuple):
     split: Array | None = None
     groups: Array | None = None
 
-    def rows(self, labels: Array) -> Rows:
-        """Return the rows, with labels that are class ids."""
-        return Rows(self.inputs, labels, self.ids, self.groups)
-
 
 @dataclass(frozen=True, eq=False)
 class Data:
