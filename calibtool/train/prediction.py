@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,12 @@ from calibtool.errors import InputError, UsageError
 from calibtool.train import forward
 from calibtool.train.data.dataset import Data, Rows
 from calibtool.train.data.read import read_new
-from calibtool.train.data.text import Texts
+from calibtool.train.data.text import Encoded, Texts
 from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.feed import Feed, watched
 from calibtool.train.run import cpu_threads
-from calibtool.train.saved import Encode, Loaded, load_model
+from calibtool.train.saved import Loaded, load_model
 from calibtool.train.world import World, choose_device, threads
-from calibtool.types import Array
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """Texts as token ids of the model's own tokenizer."""
-
-    texts: Sequence[str]
-    encode: Encode
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def take(self, index: Array) -> Array:
-        return self.encode([self.texts[i] for i in index.tolist()])
 
 
 def predict(

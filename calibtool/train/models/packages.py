@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from calibtool.errors import UsageError
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.factory_spec import failure, told
-from calibtool.train.data.text import Texts
+from calibtool.train.data.text import Encode
 from calibtool.types import Array
 
 OUTPUTS: dict[type[nn.Module], str] = {nn.Linear: "out_features", nn.Conv2d: "out_channels"}
@@ -174,36 +174,17 @@ def _auto_class(package: Any, data: Data) -> Any:
     return getattr(package, f"AutoModelFor{kind}Classification")
 
 
-class Tokenized:
-    """Texts as token ids of the model's tokenizer, padded to the longest row of each batch, and cut
-    to `max_length` tokens, or to the length that the tokenizer knows of."""
-
-    def __init__(self, texts: Texts, tokenizer: Any, max_length: int | None = None) -> None:
-        self.texts, self.tokenizer = texts, tokenizer
-        self.options = {} if max_length is None else {"max_length": max_length}
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def keys(self) -> Sequence[str]:
-        return self.texts.texts
-
-    def take(self, index: Array) -> Array:
-        """Return (n, longest) int64 token ids."""
-        texts = [self.texts.texts[i] for i in index.tolist()]
-        encoded = self.tokenizer(
-            texts, padding=True, truncation=True, return_tensors="np", **self.options
-        )
-        return np.asarray(encoded["input_ids"], np.int64)
+def encode(texts: Sequence[str], *, tokenizer: Any, options: Mapping[str, int]) -> Array:
+    """Return (n, longest) int64 token ids, padded to the longest text."""
+    encoded = tokenizer(list(texts), padding=True, truncation=True, return_tensors="np", **options)
+    return np.asarray(encoded["input_ids"], np.int64)
 
 
-def encoder(tokenizer: Any, max_length: int | None) -> Callable[[Sequence[str]], Array]:
-    """Return the function from texts to (n, longest) int64 token ids."""
-
-    def encode(texts: Sequence[str]) -> Array:
-        return Tokenized(Texts(texts), tokenizer, max_length).take(np.arange(len(texts)))
-
-    return encode
+def encoder(text: str, max_length: int | None) -> Encode:
+    """Return the function from texts to token ids of `hf:NAME`, which cuts them to `max_length`
+    tokens, or to the length that the tokenizer knows of."""
+    options = {} if max_length is None else {"max_length": max_length}
+    return partial(encode, tokenizer=tokenizer(text), options=options)
 
 
 def tokenizer(text: str) -> Any:

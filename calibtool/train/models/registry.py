@@ -11,7 +11,7 @@ from calibtool.errors import UsageError, near
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import Data, Rows
-from calibtool.train.data.text import Texts
+from calibtool.train.data.text import Encoded, Texts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -161,12 +161,12 @@ def tokenized(text: str, data: Data, max_length: int | None = None) -> Data:
                 f"{data.source} has no tokenizer"
             )
         return data
-    from calibtool.train.models.packages import Tokenized, tokenizer
+    from calibtool.train.models.packages import encoder
 
-    encode = tokenizer(name)
+    encode = encoder(name, max_length)
 
     def tokenized_rows(rows: Rows) -> Rows:
         assert isinstance(rows.inputs, Texts)
-        return replace(rows, inputs=Tokenized(rows.inputs, encode, max_length))
+        return replace(rows, inputs=Encoded(rows.inputs.texts, encode))
 
     return replace(data, parts={part: tokenized_rows(rows) for part, rows in data.parts.items()})
