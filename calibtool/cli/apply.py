@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibtool.cli import options as shared
-from calibtool.cli.files import Input, Output, overwrite
+from calibtool.cli.files import Input, overwrite, rows_output
 from calibtool.cli.groups import Grouped
 
 if TYPE_CHECKING:
@@ -23,14 +23,7 @@ def command(name: str) -> click.Command:
 @click.command(cls=Grouped)
 @click.argument("document", type=Input())
 @click.argument("file", type=Input(same_kind=True))
-@click.option(
-    "-o",
-    "--output",
-    type=Output(),
-    required=True,
-    metavar="FILE",
-    help="npz, parquet, feather, arrow or csv.",
-)
+@rows_output
 @overwrite
 @click.option(
     "--write",

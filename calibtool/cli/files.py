@@ -96,6 +96,16 @@ overwrite = click.option(
 )
 
 
+rows_output = click.option(
+    "-o",
+    "--output",
+    type=Output(),
+    required=True,
+    metavar="FILE",
+    help="npz, parquet, feather, arrow or csv.",
+)
+
+
 def reads(context: click.Context, text: str, kind: Input | None = None) -> None:
     """Note a file that is read, where no option of the command line names it.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from calibtool.cli.files import Input, Output
+from calibtool.cli.files import Input, rows_output
 from calibtool.train.data.dataset import PARTS
 from calibtool.train.settings import LAYOUTS
 
@@ -34,14 +34,7 @@ def command(name: str) -> click.Command:
     metavar="DATA",
     help="New data, as for `calibtool train`; labels may be missing.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=Output(),
-    required=True,
-    metavar="FILE",
-    help="npz, parquet, feather, arrow or csv.",
-)
+@rows_output
 @click.option(
     "--write",
     type=click.Choice(["logits", "probs"]),

@@ -13,12 +13,11 @@ from calibtool.cli import options as shared
 from calibtool.cli.files import Input
 from calibtool.cli.train_options import Listed, data_options, loop_options, model_options
 from calibtool.cli.train_progress import is_first_process, watching
+from calibtool.reports.trackers import TRACKERS
 from calibtool.train.settings import Settings
 
 if TYPE_CHECKING:
     from calibtool.train.trained import Trained
-
-LOGS = ("mlflow", "wandb", "tensorboard")
 
 
 def command(name: str) -> click.Command:
@@ -55,7 +54,7 @@ def _columns(rows: list[tuple[str, str]]) -> str:
 @click.option(
     "--log",
     "--log-to",
-    type=click.Choice(LOGS),
+    type=click.Choice(list(TRACKERS)),
     help="Also log every epoch, test metrics and the report to it.",
 )
 @shared.form

@@ -8,7 +8,7 @@ TensorBoard has none: its files are written to the folder of the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -185,9 +185,8 @@ TRACKERS: dict[str, Callable[[str, str, Path | None], Tracker]] = {
 }
 
 
-def tracking(
-    name: str, option: str, job: str, folder: Path | None = None
-) -> AbstractContextManager[Tracker]:
+@contextmanager
+def tracking(name: str, option: str, job: str, folder: Path | None = None) -> Iterator[Tracker]:
     """Open a run in a tracker inside a block.
 
     Args:
@@ -198,11 +197,7 @@ def tracking(
 
     Raises UsageError without the tracker's client, CalibtoolError if it cannot be reached.
     """
-    return _closing(TRACKERS[name](option, job, folder))
-
-
-@contextmanager
-def _closing(run: Tracker) -> Iterator[Tracker]:
+    run = TRACKERS[name](option, job, folder)
     failed = True
     try:
         yield run

@@ -159,13 +159,7 @@ def write_results(out: Path, trained: Trained) -> None:
     write_predictions(trained.test, out / TEST)
     if trained.calibrator:
         trained.calibrator.save(out / calibrator_file(trained.calibrator))
-    table = listing(trained)
-    for name, format_ in (
-        ("report.txt", "table"),
-        ("report.md", "markdown"),
-        (folder.REPORT, "json"),
-    ):
-        folder.write_table(out / name, table, format_)
+    folder.write_tables(out, Path(folder.REPORT).stem, listing(trained))
 
 
 def calibrator_file(calibrator: Calibrator) -> str:

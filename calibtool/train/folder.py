@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from calibtool.data.files.document import Entry
 from calibtool.data.files.write import write_text
 from calibtool.errors import InputError, UsageError
 from calibtool.reports.render import render
@@ -88,12 +89,11 @@ def require_more_to_do(out: Path, settings: Settings, trained: int, *, over: boo
         )
 
 
-def require_same_data(out: Path, fingerprint: str) -> None:
+def require_same_data(out: Path, resolved: Entry, fingerprint: str) -> None:
     """Check that the data are those that the run was started on; raise InputError otherwise.
 
     A run without a recorded fingerprint is accepted.
     """
-    _, resolved = config.read(out / config.NAME)
     before = resolved.get("data_fingerprint")
     if before is not None and before.text() != fingerprint:
         raise InputError(
@@ -104,6 +104,12 @@ def require_same_data(out: Path, fingerprint: str) -> None:
 def write_table(path: Path, table: Table, format_: str) -> None:
     """Write a table for people or programs; the width is fixed, since a file has no terminal."""
     write_text(path, render(table, format_, width=80, colour=False))
+
+
+def write_tables(out: Path, name: str, table: Table) -> None:
+    """Write a table as NAME.txt, NAME.md and, last, NAME.json."""
+    for suffix, format_ in (("txt", "table"), ("md", "markdown"), ("json", "json")):
+        write_table(out / f"{name}.{suffix}", table, format_)
 
 
 def write_history(out: Path, history: list[dict[str, Any]]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,12 @@ from calibtool.errors import InputError, UsageError
 from calibtool.train import forward
 from calibtool.train.data.dataset import Data, Rows
 from calibtool.train.data.read import read_new
-from calibtool.train.data.text import Texts
+from calibtool.train.data.text import Encoded, Texts
 from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.feed import Feed, watched
 from calibtool.train.run import cpu_threads
-from calibtool.train.saved import Encode, Loaded, load_model
+from calibtool.train.saved import Loaded, load_model
 from calibtool.train.world import World, choose_device, threads
-from calibtool.types import Array
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """Texts as token ids of the model's own tokenizer."""
-
-    texts: Sequence[str]
-    encode: Encode
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def take(self, index: Array) -> Array:
-        return self.encode([self.texts[i] for i in index.tolist()])
 
 
 def predict(
@@ -72,7 +57,7 @@ def predict(
     wanted = Wanted(known, part, with_labels, frozenset(required))
     raw = read_new(data, settings, wanted)
     _require_alike(raw, known, data, tokens=model.tokens)
-    ids = raw.class_ids(wanted.classes, f"{data}: labels")
+    ids = raw.class_ids(known.named_classes, f"{data}: labels")
     inputs = raw.inputs
     if isinstance(inputs, Texts) and model.encode is not None:
         inputs = Encoded(inputs.texts, model.encode)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibtool.errors import CalibtoolError, UsageError
+from calibtool.errors import UsageError
 from calibtool.intervals.streams import Stream, generator
 from calibtool.train.data.dataset import Data, Rows
-from calibtool.train.data.factory_spec import failure
+from calibtool.train.data.factory_spec import told
 from calibtool.train.data.split import Splits
 from calibtool.train.feed import Feed
 from calibtool.train.models.registry import Network
@@ -146,16 +146,10 @@ def require_fit(model: Prepared, data: Data, parts: Splits, device: torch.device
     """
     x, _ = Feed(parts.train.take(np.arange(2)), device).batch(np.arange(2))
     model.eval()
-    try:
-        with torch.no_grad():
-            logits = model(x)
-    except CalibtoolError:
-        raise
-    except Exception as error:  # whatever the user's network raises
-        shape = tuple(x.shape[1:])
-        raise failure(
-            error, f"the model cannot take inputs of {data.source}, which have shape {shape}"
-        ) from error
+    shape = tuple(x.shape[1:])
+    what = f"the model cannot take inputs of {data.source}, which have shape {shape}"
+    with told(what), torch.no_grad():
+        logits = model(x)
     if logits.shape != (2, data.classes):
         raise UsageError(
             f"the model returns outputs of shape {tuple(logits.shape)[1:]} per row, but "

@@ -154,8 +154,8 @@ def _restore(
     out: Path, settings: Settings, about: dict[str, Any], state: TrainingState
 ) -> dict[str, Any]:
     """Restore the checkpoint of a run, if it has one; return what the run resolved to before."""
-    folder.require_same_data(out, about["data_fingerprint"])
     original, resolved = config.read(out / config.NAME)
+    folder.require_same_data(out, resolved, about["data_fingerprint"])
     before = resolved.get("trained_on_from")
     if (out / folder.CHECKPOINT).exists():
         checkpoint.load(out / folder.CHECKPOINT, state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, overload
 
@@ -18,14 +18,13 @@ from calibtool.errors import InputError, UsageError
 from calibtool.train import config, folder, grammar, tensors
 from calibtool.train.conclusion import CALIBRATOR, TEMPERATURE, VAL
 from calibtool.train.data.dataset import Data
-from calibtool.train.data.text import Texts
+from calibtool.train.data.text import Encode, Texts
 from calibtool.train.models import registry
 from calibtool.train.models.registry import Network
 from calibtool.train.prepare import Prepared
 from calibtool.types import Array
 
 Raw: TypeAlias = Tensor | Array | Sequence[str]
-Encode: TypeAlias = Callable[[Sequence[str]], Array]
 
 
 class Run:
@@ -69,7 +68,7 @@ class Run:
             network = registry.build(self.settings.model, self.data)
         if not is_text:
             return network, None
-        return network, packages.encoder(packages.tokenizer(name), self.settings.max_length)
+        return network, packages.encoder(name, self.settings.max_length)
 
     def calibrator_path(self) -> Path | None:
         """Return the file of its calibrator: `calibrator.json`, which only a person or `select` put

@@ -43,9 +43,7 @@ LAYOUTS = ("auto", "nhwc", "nchw")
 MAY_CHANGE = frozenset({"out", "device", "save_every", "epochs", "patience", "workers"})
 LEAST = {  # whole numbers
     **dict.fromkeys(("epochs", "batch_size", "accumulate", "patience", "save_every"), 1),
-    "image_size": 1,
-    "max_length": 1,
-    "threads": 1,
+    **dict.fromkeys(("image_size", "max_length", "threads"), 1),
     "workers": 0,
     "seed": 0,
     "gamma_folds": 2,
@@ -121,8 +119,9 @@ class Settings:
                     f"torchvision.transforms.v2 such as RandomRotation(degrees=15) (got {name!r})"
                 )
         for name, minimum in LEAST.items():
-            if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), minimum)
+            value = getattr(self, name)
+            if value is not None and value < minimum:
+                raise UsageError(f"--{_flag(name)}: must be at least {minimum}, not {value}")
         for name in ("lr", "lr_head", "clip"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
@@ -241,8 +240,3 @@ def _flag(name: str) -> str:
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise UsageError(f"--{_flag(name)}: must be one of {', '.join(known)} (got {value!r})")
-
-
-def _at_least(name: str, value: int, minimum: int) -> None:
-    if value < minimum:
-        raise UsageError(f"--{_flag(name)}: must be at least {minimum}, not {value}")

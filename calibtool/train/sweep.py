@@ -62,7 +62,7 @@ def sweep(
                 run = replace(settings, loss=name, seed=seed, out=str(out / folder_name))
                 runs.append(_run(run, data, world, resume=resume, watch=watch or Silent()))
         swept = Swept(str(out), tuple(runs))
-        world.first_alone(_write, out, swept)
+        world.first_alone(folder.write_tables, out, "sweep", listing(swept))
     return swept
 
 
@@ -81,16 +81,6 @@ def slug(loss: str) -> str:
     ('focal-gamma-3', 'flsd-53')
     """
     return re.sub(r"[^\w.-]+", "-", loss).strip("-")
-
-
-def _write(out: Path, swept: Swept) -> None:
-    table = listing(swept)
-    for name, format_ in (
-        ("sweep.txt", "table"),
-        ("sweep.md", "markdown"),
-        ("sweep.json", "json"),
-    ):
-        folder.write_table(out / name, table, format_)
 
 
 def listing(swept: Swept) -> Table:

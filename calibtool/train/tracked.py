@@ -12,6 +12,7 @@ from calibtool.reports.render import render
 from calibtool.reports.trackers import Tracker, tracking
 from calibtool.reports.tracking import of_estimate
 from calibtool.train.loop import Watch
+from calibtool.train.run import Silent
 from calibtool.train.settings import Settings
 from calibtool.train.trained import Trained, as_error, listing
 
@@ -19,25 +20,22 @@ from calibtool.train.trained import Trained, as_error, listing
 class Tracked:
     """The observer that logs epochs, and shows them to another observer."""
 
-    def __init__(self, run: Tracker, settings: Settings, shown: Watch | None) -> None:
+    def __init__(self, run: Tracker, settings: Settings, shown: Watch) -> None:
         self.run, self.settings, self.shown = run, settings, shown
 
     def start(self, title: str, epochs: int) -> None:
         """Log the settings."""
-        if self.shown:
-            self.shown.start(title, epochs)
+        self.shown.start(title, epochs)
         values = asdict(self.settings).items()
         self.run.describe({key: value for key, value in values if value is not None})
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """Show a step."""
-        if self.shown:
-            self.shown.step(epoch, step, steps, loss)
+        self.shown.step(epoch, step, steps, loss)
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Log a measured epoch."""
-        if self.shown:
-            self.shown.epoch(row)
+        self.shown.epoch(row)
         numbers = {key: value for key, value in row.items() if key != "epoch"}
         self.run.log(numbers, step=row["epoch"])
 
@@ -61,4 +59,4 @@ class Tracked:
 def tracked(name: str, settings: Settings, shown: Watch | None) -> Iterator[Tracked]:
     """Yield the observer that logs to a tracker; see `tracking`."""
     with tracking(name, "--log", "train", Path(settings.out)) as run:
-        yield Tracked(run, settings, shown)
+        yield Tracked(run, settings, shown or Silent())

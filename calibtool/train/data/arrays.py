@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from calibtool.data.files.open import open_table
 from calibtool.data.files.reader import Reader
 from calibtool.errors import InputError, row_name
-from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows
+from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows, parts_of
 from calibtool.train.data.text import Texts
 from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import (
@@ -18,7 +19,7 @@ from calibtool.train.data.validation import (
     kind_of,
     require_finite,
     require_rows,
-    settle_parts,
+    settle,
 )
 from calibtool.train.settings import Settings
 from calibtool.types import Array
@@ -40,17 +41,11 @@ def read(text: str, settings: Settings) -> Data:
     table = open_table(text)
     raw = {part: _part(table, settings, suffix, part) for suffix, part in _suffixes(table).items()}
     where = f"{text}: {_find(table, settings.labels, LABELS) or 'labels'}"
-    labels, names = settle_parts(
-        {part: rows.labels for part, rows in raw.items()}, _class_names(table, settings), where
-    )
-    parts = {part: rows.rows(labels[part]) for part, rows in raw.items()}
-    first = raw["train"]
-    if first.split is not None:
-        parts = _by_column(parts["train"], first.split, f"{text}: the split")
-    classes = len(names) if names else max(int(y.max(initial=0)) for y in labels.values()) + 1
-    shape = () if first.kind == "text" else first.inputs.take(np.arange(1)).shape[1:]
-    columns = _columns(table, settings, first.kind)
-    return Data(text, parts, classes, shape, first.kind, names, columns=columns)
+    data = settle(text, raw, _class_names(table, settings), where)
+    if (split := raw["train"].split) is not None:
+        parts = _by_column(data.parts["train"], split, f"{text}: the split")
+        data = replace(data, parts=parts)
+    return replace(data, columns=_columns(table, settings, data.kind))
 
 
 def _columns(table: Reader, settings: Settings, kind: str) -> tuple[str, ...] | None:
@@ -84,11 +79,7 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
     label = label if wanted.labels else None
     columns = [name for name in (label, ids, split) if name]
     arrays = next(table.blocks(columns, max(table.rows, 1)), {}) if columns else {}
-    for name, array in arrays.items():
-        if len(array) != len(inputs):
-            raise InputError(
-                f"{table.source}: {len(inputs):,} rows of {names[0]}, but {len(array):,} of {name}"
-            )
+    _require_as_many(table, names[0], inputs, arrays)
     numbers = arrays[ids] if ids else np.arange(len(inputs))
     of_classes = _class_names(table, settings) if label else None
     rows = RawRows(inputs, arrays[label] if label else None, numbers, kind, of_classes)
@@ -151,14 +142,19 @@ def _part(table: Reader, settings: Settings, suffix: str, part: str) -> RawPart:
     require_rows(0 if arrays is None else len(arrays[label]), table.source, part)
     assert arrays is not None
     inputs, kind = _inputs(table, names, settings)
-    if len(inputs) != len(arrays[label]):
-        raise InputError(
-            f"{table.source}: {len(inputs):,} rows of {names[0]}, but "
-            f"{len(arrays[label]):,} of {label}"
-        )
+    _require_as_many(table, names[0], inputs, arrays)
     numbers = arrays[ids] if ids else np.arange(len(inputs))
     parts, groups = (arrays[name] if name else None for name in (split, group))
     return RawPart(inputs, arrays[label], numbers, kind, parts, groups)
+
+
+def _require_as_many(table: Reader, key: str, inputs: Inputs, arrays: Mapping[str, Array]) -> None:
+    """Check that columns have as many rows as the inputs; raise InputError otherwise."""
+    for name, array in arrays.items():
+        if len(array) != len(inputs):
+            raise InputError(
+                f"{table.source}: {len(inputs):,} rows of {key}, but {len(array):,} of {name}"
+            )
 
 
 def _inputs(table: Reader, names: Sequence[str], settings: Settings) -> tuple[Inputs, str]:
@@ -222,8 +218,7 @@ def _input_columns(table: Reader, settings: Settings, label: str, suffix: str) -
 
 def _by_column(rows: Rows, split: Array, where: str) -> dict[str, Rows]:
     """Return the parts of a column whose values are train, val or test."""
-    words = np.char.lower(split.astype(str))
-    words = np.where(np.isin(words, ["valid", "validation"]), "val", words)
+    words = parts_of(split)
     bad = ~np.isin(words, PARTS)
     if bad.any():
         row = int(np.argmax(bad))

@@ -15,6 +15,8 @@ import numpy as np
 from calibtool.types import Array
 
 PARTS = ("train", "val", "test")
+# what sources call them
+PART_NAMES = {**{name: name for name in PARTS}, "validation": "val", "valid": "val"}
 
 
 class Inputs(Protocol):
@@ -106,6 +108,14 @@ def keys_of(inputs: Inputs) -> Sequence[Hashable] | None:
     return None if keys is None else keys()
 
 
+def parts_of(split: Array) -> Array:
+    """Return the part that each word names, in any case; words that name none stay as they are."""
+    words = np.char.lower(split.astype(str))
+    return np.where(
+        np.isin(words, [n for n, part in PART_NAMES.items() if part == "val"]), "val", words
+    )
+
+
 class RawPart(NamedTuple):
     """The N rows of a part as its source holds them, before the labels become class ids.
 
@@ -122,10 +132,6 @@ class RawPart(NamedTuple):
     kind: str
     split: Array | None = None
     groups: Array | None = None
-
-    def rows(self, labels: Array) -> Rows:
-        """Return the rows, with labels that are class ids."""
-        return Rows(self.inputs, labels, self.ids, self.groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +158,11 @@ class Data:
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
+
+    @property
+    def named_classes(self) -> tuple[str, ...]:
+        """The classes by name; "0", "1", ... where they are numbers."""
+        return self.class_names or tuple(map(str, range(self.classes)))
 
     @property
     def images(self) -> bool:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.errors import CalibtoolError, InputError
+from calibtool.errors import InputError
 from calibtool.train import grammar
 from calibtool.train.data import arrays, factory_spec, images
-from calibtool.train.data.dataset import PARTS, Arrays, Data, RawPart
+from calibtool.train.data.dataset import PART_NAMES, Arrays, Data, RawPart
 from calibtool.train.data.text import Texts
 from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.data.validation import (
@@ -25,14 +25,13 @@ from calibtool.train.data.validation import (
     kind_of,
     require_finite,
     require_rows,
-    settle_parts,
+    settle,
 )
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
 # what Hugging Face calls inputs, besides the names of files
 INPUTS = (*arrays.INPUTS, "image", "img", "pixel_values", "input_ids", "sentence")
-PART_NAMES = {**{name: name for name in PARTS}, "validation": "val", "valid": "val"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +79,8 @@ def read(text: str, settings: Settings) -> Data:
     by_part = _parts(returned) or {"train": returned}
     if "train" not in by_part:
         raise InputError(f"{text}: returns {', '.join(by_part)}, but not 'train'")
-    raw = {part: _part(value, text, part, settings) for part, value in by_part.items()}
-    labels, names = settle_parts(
-        {part: rows.labels for part, rows in raw.items()},
-        _class_names(by_part["train"], settings),
-        text,
-    )
-    parts = {part: rows.rows(labels[part]) for part, rows in raw.items()}
-    classes = len(names) if names else max(int(y.max(initial=0)) for y in labels.values()) + 1
-    kind = raw["train"].kind
-    shape = () if kind == "text" else parts["train"].inputs.take(np.arange(1)).shape[1:]
-    return Data(text, parts, classes, shape, kind, names)
+    raw = {part: _part(value, f"{text}: {part}", settings) for part, value in by_part.items()}
+    return settle(text, raw, _class_names(by_part["train"], settings), text)
 
 
 def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
@@ -102,7 +92,7 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
     parts = _parts(returned)
     wanted.require_part(text, parts)
     value = parts[wanted.part] if parts else returned
-    part = wanted.part or "prediction"
+    where = f"{text}: {wanted.part or 'prediction'}"
     if isinstance(value, tuple) and len(value) == 2 and value[1] is None:
         value = value[0]
     if hasattr(value, "__array__") or _are_texts(value):
@@ -111,15 +101,10 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
     key = arrays.find(columns, settings.inputs, INPUTS) if columns else None
     label = arrays.find(columns, settings.labels, arrays.LABELS) if columns else None
     unlabelled = label is None or (isinstance(value, Mapping) and value[label] is None)
-    if key is None or not unlabelled:  # without inputs, `_part` says what is missing
-        raw = _part(value, text, part, settings)
+    if columns is None or key is None or not unlabelled:  # without inputs, `_part` says so
+        raw = _part(value, where, settings)
         return RawRows(raw.inputs, raw.labels if wanted.labels else None, raw.ids, raw.kind)
-    label, none = label or settings.labels or "y", np.zeros(len(value[key]), np.int64)
-    if isinstance(value, Mapping):
-        value = {**value, label: none}
-    else:
-        value = value.add_column(label, none.tolist())
-    raw = _part(value, text, part, settings)
+    raw = _beside(value, columns, key, np.zeros(len(value[key]), np.int64), where, settings)
     return RawRows(raw.inputs, None, raw.ids, raw.kind)
 
 
@@ -131,12 +116,8 @@ def _returned(text: str, settings: Settings) -> Any:
     """Return what the function returns; raise UsageError if it fails."""
     name, options = grammar.parse(text)
     function = factory_spec.load(name, "--data")
-    try:
+    with factory_spec.told(f"--data {name}"):
         return grammar.call(function, options, {"seed": settings.seed}, f"--data {name}")
-    except CalibtoolError:
-        raise
-    except Exception as error:
-        raise factory_spec.failure(error, f"--data {name}") from error
 
 
 def _parts(value: Any) -> dict[str, Any]:
@@ -146,9 +127,8 @@ def _parts(value: Any) -> dict[str, Any]:
     return {}
 
 
-def _part(value: Any, source: str, part: str, settings: Settings) -> RawPart:
+def _part(value: Any, where: str, settings: Settings) -> RawPart:
     """Return what the function returned for a part."""
-    where = f"{source}: {part}"
     if hasattr(value, "collate_fn") and hasattr(value, "dataset"):  # a DataLoader
         plain = getattr(value.collate_fn, "__name__", "") in ("default_collate", "default_convert")
         return _dataset(value.dataset, where, settings, None if plain else value.collate_fn)
@@ -181,6 +161,13 @@ def _named(value: Any, columns: Sequence[str], where: str, settings: Settings) -
     """Return the part of a dict of columns, or of a data set of Hugging Face."""
     key = _key(columns, settings.inputs, INPUTS, "inputs", where)
     y = np.asarray(value[_key(columns, settings.labels, arrays.LABELS, "labels", where)])
+    return _beside(value, columns, key, y, where, settings)
+
+
+def _beside(
+    value: Any, columns: Sequence[str], key: str, y: Array, where: str, settings: Settings
+) -> RawPart:
+    """Return the part of columns with the inputs `key` and labels beside them."""
     require_rows(len(y), *where.rsplit(": ", 1))
     known = {"ids": arrays.find(columns, settings.ids, arrays.IDS), "groups": settings.group}
     named = {k: np.asarray(value[v]) for k, v in known.items() if v is not None and v in columns}

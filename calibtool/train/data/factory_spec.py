@@ -9,11 +9,12 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from calibtool.errors import UsageError
+from calibtool.errors import CalibtoolError, UsageError
 
 
 def is_factory(text: str) -> bool:
@@ -62,6 +63,17 @@ def failure(error: Exception, what: str) -> UsageError:
     return UsageError(
         f"{what}: {type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
     )
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Raise whatever the user's code, or a package, raises in a block as the error of `failure`."""
+    try:
+        yield
+    except CalibtoolError:
+        raise
+    except Exception as error:
+        raise failure(error, what) from error
 
 
 def _module(home: str) -> Any:

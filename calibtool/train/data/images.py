@@ -15,13 +15,12 @@ import numpy as np
 
 from calibtool.errors import InputError, UsageError
 from calibtool.parallel import cores
-from calibtool.train.data.dataset import Data, Rows
+from calibtool.train.data.dataset import PART_NAMES, Data, Rows
 from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm"))
-FOLDER_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 # Bytes of images that are compared before a run: a gigabyte takes a second or two to read
 COMPARED = 1 << 30
 
@@ -68,15 +67,8 @@ def read(text: str, settings: Settings) -> Data:
 
     Raises InputError for folders without classes or images, UsageError for images of several sizes.
     """
-    root = Path(text.removeprefix("images:"))
-    if not root.is_dir():
-        raise InputError(f"{text}: is not a folder")
-    subfolders = sorted(path for path in root.iterdir() if path.is_dir())
-    by_part = {
-        FOLDER_NAMES[path.name.lower()]: path
-        for path in subfolders
-        if path.name.lower() in FOLDER_NAMES
-    }
+    root = _root(text)
+    by_part = _parts(root)
     folders = by_part if "train" in by_part else {"train": root}
     names = tuple(sorted(p.name for p in folders["train"].iterdir() if p.is_dir()))
     if len(names) < 2:
@@ -85,9 +77,7 @@ def read(text: str, settings: Settings) -> Data:
         )
     files = {part: _files(folder, names) for part, folder in folders.items()}
     paths = [path for labelled in files.values() for path, _ in labelled]
-    if not paths:
-        raise InputError(f"{text}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    height, width, grey = _common_form(paths, settings.image_size)
+    height, width, grey = _common_form(text, paths, settings.image_size)
     parts = {}
     for part, labelled in files.items():
         inputs = ImageFiles(
@@ -105,14 +95,8 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
     They are brought to the channels of the run's images and, with --image-size, to their size.
     Raises InputError, UsageError for images of several sizes.
     """
-    root = Path(text.removeprefix("images:"))
-    if not root.is_dir():
-        raise InputError(f"{text}: is not a folder")
-    by_part = {
-        FOLDER_NAMES[path.name.lower()]: path
-        for path in root.iterdir()
-        if path.is_dir() and path.name.lower() in FOLDER_NAMES and path.name not in wanted.classes
-    }
+    root, names = _root(text), wanted.data.named_classes
+    by_part = _parts(root, names)
     wanted.require_part(text, by_part)
     folder = by_part[wanted.part] if by_part else root
     loose = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
@@ -124,15 +108,30 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
         )
     paths = loose
     if not loose:
-        labelled = _files(folder, wanted.classes)
+        labelled = _files(folder, names)
         paths, labels = [path for path, _ in labelled], np.array([k for _, k in labelled], np.int64)
-    if not paths:
-        raise InputError(f"{text}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    height, width, _ = _common_form(paths, settings.image_size)
+    height, width, _ = _common_form(text, paths, settings.image_size)
     grey = wanted.data.shape[:1] == (1,)
     inputs = ImageFiles(paths, height, width, grey, settings.image_size is not None)
     ids = np.array([str(path.relative_to(root)) for path in paths])
-    return RawRows(inputs, labels if wanted.labels else None, ids, "images", wanted.classes)
+    return RawRows(inputs, labels if wanted.labels else None, ids, "images", names)
+
+
+def _root(text: str) -> Path:
+    """Return the folder that `text` names; raise InputError if there is none."""
+    root = Path(text.removeprefix("images:"))
+    if not root.is_dir():
+        raise InputError(f"{text}: is not a folder")
+    return root
+
+
+def _parts(root: Path, classes: Sequence[str] = ()) -> dict[str, Path]:
+    """Return the subfolders that are named after a part, and not after a class."""
+    return {
+        PART_NAMES[path.name.lower()]: path
+        for path in sorted(root.iterdir())
+        if path.is_dir() and path.name.lower() in PART_NAMES and path.name not in classes
+    }
 
 
 def _files(folder: Path, names: tuple[str, ...]) -> list[tuple[Path, int]]:
@@ -150,11 +149,13 @@ def _files(folder: Path, names: tuple[str, ...]) -> list[tuple[Path, int]]:
     ]
 
 
-def _common_form(paths: Sequence[Path], size: int | None) -> tuple[int, int, bool]:
+def _common_form(text: str, paths: Sequence[Path], size: int | None) -> tuple[int, int, bool]:
     """Return the common height and width (or --image-size), and whether all images are grey.
 
-    Only the headers are read: Pillow decodes pixels later.
+    Only the headers are read: Pillow decodes pixels later. Raises InputError if there are none.
     """
+    if not paths:
+        raise InputError(f"{text}: holds no images ({', '.join(sorted(SUFFIXES))})")
     first: tuple[int, int] | None = None
     grey = True
     for path in paths:

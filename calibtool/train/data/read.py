@@ -90,7 +90,7 @@ def _with_part(data: Data, name: str, other: Data) -> Data:
         raise InputError(
             f"{other.source}: is already split; --{name}-data needs a source without a split"
         )
-    ours, theirs = (_class_names(source) for source in (data, other))
+    ours, theirs = data.named_classes, other.named_classes
     if unknown := [name for name in theirs if name not in ours]:
         raise InputError(
             f"{other.source}: its class {unknown[0]!r} is not a class of {data.source}"
@@ -101,16 +101,14 @@ def _with_part(data: Data, name: str, other: Data) -> Data:
     return replace(data, parts={**data.parts, name: rows})
 
 
-def _class_names(data: Data) -> tuple[str, ...]:
-    return data.class_names or tuple(map(str, range(data.classes)))
-
-
 def _require_alike(data: Data) -> Data:
     """Check that every part has rows, with inputs of the same shape."""
     for name, rows in data.parts.items():
         require_rows(len(rows), data.source, name)
+        if data.kind == "text":
+            continue
         shape = rows.inputs.take(np.arange(1)).shape[1:]
-        if data.kind != "text" and shape != data.shape:
+        if shape != data.shape:
             raise InputError(
                 f"{data.source}: inputs for {name} have shape {shape}, those for train {data.shape}"
             )

@@ -9,7 +9,10 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from calibtool.types import Array
 
 WORD = re.compile(r"\w+|[^\w\s]")
 PADDING = 0
+Encode: TypeAlias = Callable[[Sequence[str]], Array]
 
 
 def tokens(text: str) -> list[int]:
@@ -35,22 +39,44 @@ class Texts:
     """Texts as inputs: token ids, padded with 0 to the longest row of each batch."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        rows = [tokens(text) for text in texts]
         self.texts = texts
-        self.starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+
+    @cached_property
+    def hashed(self) -> tuple[Array, Array]:
+        """All token ids, and where those of each text start; models of transformers need none."""
+        rows = [tokens(text) for text in self.texts]
         flat = [token for row in rows for token in row]
-        self.flat = np.array(flat, np.int64)
+        return np.array(flat, np.int64), np.concatenate([[0], np.cumsum([*map(len, rows)])])
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.texts)
 
     def keys(self) -> Sequence[str]:
         return self.texts
 
     def take(self, index: Array) -> Array:
         """Return (n, longest) int64 token ids."""
-        lengths = self.starts[index + 1] - self.starts[index]
+        flat, starts = self.hashed
+        lengths = starts[index + 1] - starts[index]
         padded = np.full((len(index), max(1, int(lengths.max(initial=0)))), PADDING, np.int64)
-        for row, (start, length) in enumerate(zip(self.starts[index], lengths, strict=True)):
-            padded[row, :length] = self.flat[start : start + length]
+        for row, (start, length) in enumerate(zip(starts[index], lengths, strict=True)):
+            padded[row, :length] = flat[start : start + length]
         return padded
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Texts as token ids of the model's own tokenizer, encoded batch by batch."""
+
+    texts: Sequence[str]
+    encode: Encode
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def keys(self) -> Sequence[str]:
+        return self.texts
+
+    def take(self, index: Array) -> Array:
+        """Return (n, longest) int64 token ids."""
+        return self.encode([self.texts[i] for i in index.tolist()])

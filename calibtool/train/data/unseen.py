@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.errors import InputError
-from calibtool.train.data.dataset import PARTS, Data, Inputs, Taken
+from calibtool.train.data.dataset import PARTS, Data, Inputs, Taken, parts_of
 from calibtool.train.data.text import Texts
 from calibtool.train.data.validation import settle_labels
 from calibtool.types import Array
@@ -33,11 +33,6 @@ class Wanted:
     part: str = ""
     labels: bool = True
     required: frozenset[str] = frozenset()
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes by name; "0", "1", ... where they are numbers."""
-        return self.data.class_names or tuple(map(str, range(self.data.classes)))
 
     def require_part(self, source: str, parts: Container[str]) -> None:
         """Check that a part is chosen if a source is split, and only then; raise InputError."""
@@ -71,9 +66,7 @@ class RawRows:
 
     def of_part(self, split: Array, part: str, where: str) -> RawRows:
         """Return the rows whose word in `split` is `part`; raise InputError if there are none."""
-        words = np.char.lower(split.astype(str))
-        words = np.where(np.isin(words, ["valid", "validation"]), "val", words)
-        index = np.flatnonzero(words == part)
+        index = np.flatnonzero(parts_of(split) == part)
         if not len(index):
             raise InputError(f"{where}: no row has the value {part}")
         labels = None if self.labels is None else self.labels[index]

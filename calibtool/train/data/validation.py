@@ -8,6 +8,7 @@ import numpy as np
 
 from calibtool.data.validation import LARGEST
 from calibtool.errors import InputError, row_name
+from calibtool.train.data.dataset import Data, RawPart, Rows
 from calibtool.types import Array
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells the axis of channels from height and width
@@ -143,13 +144,23 @@ def _kind_of(labels: Array) -> str:
     return "store one class id or name per row"
 
 
-def settle_parts(
-    labels: Mapping[str, Array], names: tuple[str, ...] | None, where: str
-) -> tuple[dict[str, Array], tuple[str, ...] | None]:
-    """Settle the labels of all parts together, so that an id means the same class in each."""
-    ids, names = settle_labels(np.concatenate(list(labels.values())), names, where)
-    cuts = np.cumsum([len(part) for part in labels.values()])[:-1]
-    return dict(zip(labels, np.split(ids, cuts), strict=True)), names
+def settle(
+    source: str, raw: Mapping[str, RawPart], names: tuple[str, ...] | None, where: str
+) -> Data:
+    """Return the data of parts as their source holds them; `names` as for `settle_labels`.
+
+    The labels of all parts are settled together, so that an id means the same class in each.
+    """
+    ids, names = settle_labels(np.concatenate([rows.labels for rows in raw.values()]), names, where)
+    cuts = np.cumsum([len(rows.labels) for rows in raw.values()])[:-1]
+    parts = {
+        part: Rows(rows.inputs, labels, rows.ids, rows.groups)
+        for (part, rows), labels in zip(raw.items(), np.split(ids, cuts), strict=True)
+    }
+    classes = len(names) if names else int(ids.max(initial=0)) + 1
+    first = raw["train"]
+    shape = () if first.kind == "text" else first.inputs.take(np.arange(1)).shape[1:]
+    return Data(source, parts, classes, shape, first.kind, names)
 
 
 def _whole_numbers(labels: Array, where: str) -> Array:

@@ -69,10 +69,8 @@ class AdaFocalLoss(Loss):
 
         Without a row that counts, nothing changes.
         """
-        batch = self.batch(logits, labels, weighted=False)
-        top, predicted = batch.log_p.max(1)
-        counted = batch.row_weights() > 0
-        r, right = top[counted].exp(), batch.weights_of(predicted)[counted]
+        r, w, right = self.batch(logits, labels, weighted=False).confidences()
+        r, right = r[w > 0], right[w > 0]
         if not len(r):
             return
         bins = len(self.gammas)

@@ -133,6 +133,13 @@ def log_others(log_p: Tensor) -> Tensor:
     return torch.where(log_p < LOG_HALF, below, above)
 
 
+def require_0_or_more(**options: float) -> None:
+    """Check options by name; raise UsageError for one that is below 0 or no number."""
+    for name, value in options.items():
+        if not value >= 0:
+            raise UsageError(f"{name} must be 0 or more, not {value!r}")
+
+
 def _check_weights(weights: Tensor, *, sigmoid: bool) -> None:
     per_label = sigmoid and weights.ndim == 2
     ok = torch.isfinite(weights).all() and (weights >= 0).all()

@@ -59,6 +59,11 @@ class Batch:
             return self.weights.gather(1, classes[:, None])[:, 0]
         return self.row_weights() * (self.labels == classes)
 
+    def confidences(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the (N) confidences, the weights of the rows, and the right part of each."""
+        top, predicted = self.log_p.max(1)
+        return top.exp(), self.row_weights(), self.weights_of(predicted)
+
     def class_sums(self) -> Tensor:
         """Return the (K) sums of the weights of each class."""
         if self.weights is not None and self.soft:

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss
+from calibtool.train.losses.base import Loss, require_0_or_more
 from calibtool.train.losses.batch import Batch
 
 
@@ -23,8 +22,7 @@ class FocalLoss(Loss):
 
     def __init__(self, gamma: float = 3.0, **shared: Any) -> None:
         super().__init__(**shared)
-        if not gamma >= 0:
-            raise UsageError(f"gamma must be 0 or more, not {gamma!r}")
+        require_0_or_more(gamma=gamma)
         self.gamma = gamma
 
     def rows(self, batch: Batch) -> Tensor:

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibtool.errors import UsageError
-from calibtool.train.losses.base import LOG_HALF, Loss, log_others
+from calibtool.train.losses.base import LOG_HALF, Loss, log_others, require_0_or_more
 from calibtool.train.losses.batch import Batch
 
 # Newton steps: 6 reach rounding in float64 for every p (tests/train/test_losses.py solves the
@@ -29,8 +28,7 @@ class FocalAutoLoss(Loss):
 
     def __init__(self, least: float = 0.0, **shared: Any) -> None:
         super().__init__(**shared)
-        if not least >= 0:
-            raise UsageError(f"least must be 0 or more, not {least!r}")
+        require_0_or_more(least=least)
         self.least = least
 
     def rows(self, batch: Batch) -> Tensor:

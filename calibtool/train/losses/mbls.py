@@ -7,8 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss
+from calibtool.train.losses.base import Loss, require_0_or_more
 from calibtool.train.losses.batch import Batch
 
 
@@ -27,9 +26,7 @@ class MbLSLoss(Loss):
 
     def __init__(self, margin: float = 10.0, weight: float = 0.1, **shared: Any) -> None:
         super().__init__(**shared)
-        for name, value in (("margin", margin), ("weight", weight)):
-            if not value >= 0:
-                raise UsageError(f"{name} must be 0 or more, not {value!r}")
+        require_0_or_more(margin=margin, weight=weight)
         self.margin, self.weight = margin, weight
 
     def rows(self, batch: Batch) -> Tensor:

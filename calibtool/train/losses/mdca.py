@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss
+from calibtool.train.losses.base import Loss, require_0_or_more
 from calibtool.train.losses.batch import Batch
 from calibtool.train.losses.focal import focal
 
@@ -28,9 +27,7 @@ class MDCALoss(Loss):
 
     def __init__(self, gamma: float = 1.0, weight: float = 1.0, **shared: Any) -> None:
         super().__init__(**shared)
-        for name, value in (("gamma", gamma), ("weight", weight)):
-            if not value >= 0:
-                raise UsageError(f"{name} must be 0 or more, not {value!r}")
+        require_0_or_more(gamma=gamma, weight=weight)
         self.gamma, self.weight = gamma, weight
 
     def rows(self, batch: Batch) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from calibtool.errors import UsageError
-from calibtool.train.losses.base import Loss
+from calibtool.train.losses.base import Loss, require_0_or_more
 from calibtool.train.losses.batch import Batch
 
 
@@ -39,7 +39,7 @@ class MMCELoss(Loss):
         return batch.nll
 
     def term(self, batch: Batch) -> Tensor:
-        r, w, right = confidences(batch)
+        r, w, right = batch.confidences()
         square = kernel_square(r, (right - w * r) / _some(w.sum()), self.width)
         return self.weight * (square if self.squared else root(square))
 
@@ -68,19 +68,13 @@ class WeightedMMCELoss(Loss):
         return batch.nll
 
     def term(self, batch: Batch) -> Tensor:
-        r, w, right = confidences(batch)
+        r, w, right = batch.confidences()
         wrong = w - right
         m, n = right.sum(), wrong.sum()
         u = right * (1 - r) / _some(m) ** self.divided - wrong * r / _some(n) ** self.divided
         # of right rows alone, or of wrong ones, there is nothing to compare
         u = torch.where((m > 0) & (n > 0), u, 0)
         return self.weight * root(kernel_square(r, u, self.width))
-
-
-def confidences(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the (N) confidences, the weights of the rows, and the part of each that is right."""
-    top, predicted = batch.log_p.max(1)
-    return top.exp(), batch.row_weights(), batch.weights_of(predicted)
 
 
 def kernel_square(r: Tensor, u: Tensor, width: float) -> Tensor:
@@ -96,8 +90,7 @@ def root(square: Tensor) -> Tensor:
 
 def check_kernel(weight: float, width: float) -> None:
     """Check the options of both losses. Raises UsageError."""
-    if not weight >= 0:
-        raise UsageError(f"weight must be 0 or more, not {weight!r}")
+    require_0_or_more(weight=weight)
     if not width > 0:
         raise UsageError(f"width must be above 0, not {width!r}")
 

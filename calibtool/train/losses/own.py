@@ -76,12 +76,8 @@ class OwnLoss(nn.Module):
     def _called(
         self, found: Callable[..., Any], options: dict[str, Any], offered: dict[str, Any]
     ) -> Callable[..., Any]:
-        try:
+        with factory_spec.told(self.what):
             function: Callable[..., Any] = grammar.call(found, options, offered, self.what)
-        except CalibtoolError:
-            raise
-        except Exception as error:  # whatever the user's class raises
-            raise factory_spec.failure(error, self.what) from error
         if not callable(function):
             raise UsageError(f"{self.what}: cannot be called on logits and labels")
         return function

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
-from calibtool.errors import CalibtoolError, UsageError
+from calibtool.errors import UsageError
 from calibtool.train.data.dataset import Data
-from calibtool.train.data.factory_spec import failure
-from calibtool.train.data.text import Texts
+from calibtool.train.data.factory_spec import failure, told
+from calibtool.train.data.text import Encode
 from calibtool.types import Array
 
 OUTPUTS: dict[type[nn.Module], str] = {nn.Linear: "out_features", nn.Conv2d: "out_channels"}
@@ -38,12 +38,8 @@ def build(text: str, options: Mapping[str, Any], data: Data) -> Built:
     kind, _, name = text.partition(":")
     make = {"torchvision": _torchvision, "timm": _timm, "hf": _transformers}[kind]
     package = require(kind, text)
-    try:
+    with told(f"--model {text}"):
         return make(package, name, dict(options), data)
-    except CalibtoolError:
-        raise
-    except Exception as error:
-        raise failure(error, f"--model {text}") from error
 
 
 def require(kind: str, text: str) -> Any:
@@ -117,10 +113,7 @@ def _timm(package: Any, name: str, options: dict[str, Any], data: Data) -> Built
 
 def _transformers(package: Any, name: str, options: dict[str, Any], data: Data) -> Built:
     """Build a network whose weights are read from safetensors; no code of its repository is run."""
-    kind = (
-        "AutoModelForImageClassification" if data.images else "AutoModelForSequenceClassification"
-    )
-    network, loaded = getattr(package, kind).from_pretrained(
+    network, loaded = _auto_class(package, data).from_pretrained(
         name,
         num_labels=data.classes,
         ignore_mismatched_sizes=True,
@@ -169,61 +162,38 @@ def kept(folder: Path, data: Data) -> tuple[nn.Module, Callable[..., Any]]:
     """
     text = f"hf:{folder}"
     package = require("hf", text)
-    try:
+    with told(f"--model {text}"):
         config = package.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        auto = getattr(package, _auto_class(data))
-        network: nn.Module = auto.from_config(config, trust_remote_code=False)
-    except Exception as error:
-        raise failure(error, f"--model {text}") from error
+        network: nn.Module = _auto_class(package, data).from_config(config, trust_remote_code=False)
     return network, caller(text, data)
 
 
-def _auto_class(data: Data) -> str:
+def _auto_class(package: Any, data: Data) -> Any:
+    """Return the class of transformers that makes networks for inputs like the data's."""
     kind = "Image" if data.images else "Sequence"
-    return f"AutoModelFor{kind}Classification"
+    return getattr(package, f"AutoModelFor{kind}Classification")
 
 
-class Tokenized:
-    """Texts as token ids of the model's tokenizer, padded to the longest row of each batch, and cut
-    to `max_length` tokens, or to the length that the tokenizer knows of."""
-
-    def __init__(self, texts: Texts, tokenizer: Any, max_length: int | None = None) -> None:
-        self.texts, self.tokenizer = texts, tokenizer
-        self.options = {} if max_length is None else {"max_length": max_length}
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def keys(self) -> Sequence[str]:
-        return self.texts.texts
-
-    def take(self, index: Array) -> Array:
-        """Return (n, longest) int64 token ids."""
-        texts = [self.texts.texts[i] for i in index.tolist()]
-        encoded = self.tokenizer(
-            texts, padding=True, truncation=True, return_tensors="np", **self.options
-        )
-        return np.asarray(encoded["input_ids"], np.int64)
+def encode(texts: Sequence[str], *, tokenizer: Any, options: Mapping[str, int]) -> Array:
+    """Return (n, longest) int64 token ids, padded to the longest text."""
+    encoded = tokenizer(list(texts), padding=True, truncation=True, return_tensors="np", **options)
+    return np.asarray(encoded["input_ids"], np.int64)
 
 
-def encoder(tokenizer: Any, max_length: int | None) -> Callable[[Sequence[str]], Array]:
-    """Return the function from texts to (n, longest) int64 token ids."""
-
-    def encode(texts: Sequence[str]) -> Array:
-        return Tokenized(Texts(texts), tokenizer, max_length).take(np.arange(len(texts)))
-
-    return encode
+def encoder(text: str, max_length: int | None) -> Encode:
+    """Return the function from texts to token ids of `hf:NAME`, which cuts them to `max_length`
+    tokens, or to the length that the tokenizer knows of."""
+    options = {} if max_length is None else {"max_length": max_length}
+    return partial(encode, tokenizer=tokenizer(text), options=options)
 
 
 def tokenizer(text: str) -> Any:
     """Return the tokenizer of `hf:NAME`; raise UsageError without one, or a padding token."""
     package = require("hf", text)
-    try:
+    with told(f"--model {text}: its tokenizer"):
         loaded = package.AutoTokenizer.from_pretrained(
             text.partition(":")[2], trust_remote_code=False
         )
-    except Exception as error:
-        raise failure(error, f"--model {text}: its tokenizer") from error
     if loaded.pad_token_id is None:
         raise UsageError(f"--model {text}: its tokenizer has no padding token")
     if getattr(loaded, "model_max_length", 0) >= NO_LIMIT:
@@ -233,10 +203,8 @@ def tokenizer(text: str) -> Any:
 
 def _positions(package: Any, text: str) -> int | None:
     """Return the number of positions that a model has embeddings for, if it says."""
-    try:
+    with told(f"--model {text}: its configuration"):
         config = package.AutoConfig.from_pretrained(text.partition(":")[2], trust_remote_code=False)
-    except Exception as error:
-        raise failure(error, f"--model {text}: its configuration") from error
     positions: int | None = getattr(config, "max_position_embeddings", None)
     return positions
 

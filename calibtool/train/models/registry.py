@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from calibtool.errors import CalibtoolError, UsageError, near
+from calibtool.errors import UsageError, near
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.data.dataset import Data, Rows
-from calibtool.train.data.text import Texts
+from calibtool.train.data.text import Encoded, Texts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -141,12 +141,8 @@ def _of_factory(name: str, options: dict[str, Any], offered: dict[str, Any]) -> 
     from torch import nn
 
     make = factory_spec.load(name, "--model")
-    try:
+    with factory_spec.told(f"--model {name}"):
         module = grammar.call(make, options, offered, f"--model {name}")
-    except CalibtoolError:
-        raise
-    except Exception as error:
-        raise factory_spec.failure(error, f"--model {name}") from error
     if not isinstance(module, nn.Module):
         raise UsageError(f"--model {name}: returns {type(module).__name__}, not a torch.nn.Module")
     return module
@@ -165,12 +161,12 @@ def tokenized(text: str, data: Data, max_length: int | None = None) -> Data:
                 f"{data.source} has no tokenizer"
             )
         return data
-    from calibtool.train.models.packages import Tokenized, tokenizer
+    from calibtool.train.models.packages import encoder
 
-    encode = tokenizer(name)
+    encode = encoder(name, max_length)
 
     def tokenized_rows(rows: Rows) -> Rows:
         assert isinstance(rows.inputs, Texts)
-        return replace(rows, inputs=Tokenized(rows.inputs, encode, max_length))
+        return replace(rows, inputs=Encoded(rows.inputs.texts, encode))
 
     return replace(data, parts={part: tokenized_rows(rows) for part, rows in data.parts.items()})
