@@ -58,6 +58,15 @@ def test_a_subsample_is_drawn_by_the_seed_and_said(scan, tmp_path):
     assert whole.how == "cross-fitted in 5 folds"
 
 
+def test_a_subsample_of_levels_says_levels(tmp_path):
+    p = simulate(300, 3)
+    np.savez(tmp_path / "p.npz", logits=p.values, labels=p.labels)
+    for read in (ct.load, ct.scan):
+        rows = read(tmp_path / "p.npz", ordinal=True)
+        found = ct.select(rows, ["temperature"], subsample=200, resamples=0)
+        assert found.data.describe().endswith("p.npz: 200 rows, 3 levels, logits")
+
+
 def test_a_subsample_of_a_file_of_confidences_keeps_their_hits(tmp_path):
     rng = np.random.Generator(np.random.PCG64(0))
     confidence = rng.random(2000)
