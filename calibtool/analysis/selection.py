@@ -19,7 +19,7 @@ from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
 from calibtool.calibrators.registry import METHODS, require_scored
-from calibtool.data.clusters import units
+from calibtool.data.clusters import cluster_of
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.errors import FitError, UsageError
 from calibtool.evaluation.collect import resample
@@ -134,7 +134,7 @@ def select(
     # a likelihood has no bound below a probability of 0, a Brier score has
     zeros = {one.candidate.method for one in results if one.zeros and rank_by == "nll"}
     resampled = resampling.ci != "none"
-    cluster = units(measured)
+    cluster = cluster_of(measured)
     draws = Draws(resamples, seed, measured.rows, cluster) if resampled else None
     ranking = {method: loss[rank_by] for method, loss in losses.items()}
     of_rows = measured.weights, cluster

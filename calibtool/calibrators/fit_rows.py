@@ -222,7 +222,7 @@ def with_weight(block: Predictions) -> Predictions:
 
 
 def joined(blocks: list[Predictions]) -> Predictions:
-    """Return blocks of one file as one block, without extra columns but those of its unit."""
+    """Return blocks of one file as one block."""
 
     def join(arrays: list[Array | None]) -> Array | None:
         known = [array for array in arrays if array is not None]
@@ -232,8 +232,8 @@ def joined(blocks: list[Predictions]) -> Predictions:
     labels, weights = join([b.labels for b in blocks]), join([b.weights for b in blocks])
     correct = join([b.correct for b in blocks])
     joint = replace(blocks[0], values=values, labels=labels, weights=weights, correct=correct)
-    names = joint.unit.columns if joint.unit is not None else ()
-    return replace(joint, extra={n: np.concatenate([b.extra[n] for b in blocks]) for n in names})
+    extra = {name: np.concatenate([b.extra[name] for b in blocks]) for name in joint.extra}
+    return replace(joint, extra=extra)
 
 
 def add_up(parts: Iterable[Array]) -> Array:

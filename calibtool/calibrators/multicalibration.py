@@ -35,7 +35,7 @@ from calibtool.calibrators.fitting.slice_gaps import Gaps, Rule, Slices, Worst, 
 from calibtool.calibrators.inputs import weights_of
 from calibtool.calibrators.maps import Map, Power
 from calibtool.calibrators.nested_maps import Patch, Patched, score_of
-from calibtool.data.folds import cluster_of
+from calibtool.data.clusters import cluster_of
 from calibtool.data.predictions import Predictions
 from calibtool.data.slicing import partition
 from calibtool.errors import FitError, UsageError

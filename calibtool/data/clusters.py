@@ -48,14 +48,14 @@ def clusters(predictions: Any, column: str, fewest: int = FEWEST) -> Array:
     return numbers.astype(np.int64)
 
 
-def units(predictions: Predictions) -> Array | None:
-    """Return the number of the row of the file that holds each prediction, (N,) int64, where rows
-    hold several; None otherwise."""
-    unit = predictions.unit
-    if unit is None or unit.column not in predictions.extra:
+def cluster_of(predictions: Predictions, column: str | None = None) -> Array | None:
+    """Return the number of each row's cluster, (N,) int64: by a column of `extra`, or else the row
+    of the file where it holds several predictions; None where rows are independent."""
+    if column is not None:
+        return clusters(predictions, column, fewest=0)
+    if predictions.unit is None:
         return None
-    _, numbers = np.unique(predictions.extra[unit.column], return_inverse=True)
-    return numbers.astype(np.int64)
+    return np.unique(predictions.extra[predictions.unit.column], return_inverse=True)[1]
 
 
 def _values(predictions: Any, column: str) -> Array:

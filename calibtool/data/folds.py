@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibtool.data.clusters import clusters
+from calibtool.data.clusters import cluster_of
 from calibtool.data.predictions import Predictions
 from calibtool.errors import InputError, UsageError
 from calibtool.formatting import counted
@@ -63,16 +63,6 @@ def folds_of(
         are = "is" if count == 1 else "are"
         raise InputError(f"{predictions.source}: {what} {are} too few for {folds} folds")
     return plain_folds(count, folds, seed)[numbers]
-
-
-def cluster_of(predictions: Predictions, cluster: str | None = None) -> Array | None:
-    """Return the number of each row's cluster, (N,): by the column `cluster`, or else the row of
-    the file where it holds several predictions; None where rows are independent."""
-    if cluster is not None:
-        return clusters(predictions, cluster, fewest=0)
-    if predictions.unit is None:
-        return None
-    return np.unique(predictions.extra[predictions.unit.column], return_inverse=True)[1]
 
 
 def grouped_folds(groups: Array, folds: int, seed: int) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Unpack
 
+import numpy as np
+
 from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable, Variant
 from calibtool.data.slicing import load_with
@@ -348,12 +350,13 @@ def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
     level = f"{100 * data.level:g} %"
     mark = "bars" if data.form == "binned" else "colour"
     words = []
-    if data.bands in ("confidence", "both"):
+    if data.bands in ("confidence", "both") and any(np.isfinite(c.low).any() for c in curves):
         if len(curves) <= marks.WITH_INTERVALS:
             words.append(f"{mark}: {level} intervals")
         else:
             words.append("too many curves to show intervals: see --data")
-    if data.bands in ("consistency", "both") and len(curves) == 1:
+    grey = data.bands in ("consistency", "both") and len(curves) == 1
+    if grey and np.isfinite(curves[0].least).any():
         words.append(f"grey: {level} of perfect models")
     if data.form == "binned":
         words.append("size: share of rows")

@@ -117,7 +117,7 @@ def _marks(data: Reliability) -> list[tuple[str, str] | None]:
 
 
 def _points(canvas: Canvas, curve: Curve, mark: tuple[str, str] | None, *, bars: bool) -> None:
-    """Draw one point per bin, with its interval if `bars`.
+    """Draw one point per bin, with its interval, where it has one, if `bars`.
 
     If the curve has no mark, points are filled where their interval excludes the diagonal.
     """
@@ -125,7 +125,10 @@ def _points(canvas: Canvas, curve: Curve, mark: tuple[str, str] | None, *, bars:
     x, y, low, high = (v[some] for v in (curve.score, curve.outcome, curve.low, curve.high))
     off = (x < low) | (x > high)
     marks = [mark or (OFF if excluded else NOT_OFF) for excluded in off]
-    for k, (_, style) in enumerate(marks if bars else ()):
+    known = np.isfinite(low) & np.isfinite(high)
+    for k, (_, style) in enumerate(marks):
+        if not (bars and known[k]):
+            continue
         for step in np.linspace(low[k], high[k], 2 + int(8 * HEIGHT * (high[k] - low[k]))):
             canvas.dot(x[k], step, style)
     for k, (letter, style) in enumerate(marks):
@@ -201,6 +204,8 @@ def _error(curve: Curve, *, alone: bool = False) -> str:
 def _legend(data: Reliability, *, colour: bool) -> list[str]:
     level = percent(data.level)
     if len(data.curves) == 1:
+        if not np.isfinite(data.curves[0].low).any():
+            return [_error(data.curves[0])]
         marks = [(OFF, f"{level} interval excludes the diagonal"), (NOT_OFF, "includes it")]
         meanings = [_mark(mark, text, colour=colour) for mark, text in marks]
         return ["   ".join(meanings), _error(data.curves[0])]

@@ -90,11 +90,14 @@ class RowResults(Results):
 
     def binned(self, variant: int, edges: Array) -> tuple[Cells, Array]:
         """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
-        weights in each bin, as many times as clusters of rows make its mean outcome vary more."""
+        weights in each bin, as many times as clusters of rows make its mean outcome vary more;
+        NaN where there are too few clusters to tell."""
         rows = self.collected[variant].rows
         score, outcome = rows.view(self.view)
         bins = locate(score, edges)
         cells = Cells.binned(score, outcome, edges, rows.weights, bins)
+        if self.no_intervals:
+            return cells, np.full(len(edges), np.nan)
         squares = cells.n
         if rows.weights is not None:
             squares = np.bincount(bins, rows.weights**2, len(edges))

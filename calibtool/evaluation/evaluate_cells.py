@@ -81,11 +81,14 @@ class CellResults(Results):
 
     def binned(self, variant: int, edges: Array) -> tuple[Cells, Array]:
         """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
-        weights in each bin."""
+        weights in each bin; NaN where rows are clustered, of which cells know nothing."""
         summary = self.summaries[variant]
+        cells = summary.cells(self.view).pool(edges)
+        draws = self.settings.draws
+        if self.no_intervals or (draws is not None and draws.cluster is not None):
+            return cells, np.full(len(edges), np.nan)
         squares = summary.squares(self.view)
-        pooled = Cells(summary.ends(self.view), squares, squares, squares).pool(edges)
-        return summary.cells(self.view).pool(edges), pooled.n
+        return cells, Cells(summary.ends(self.view), squares, squares, squares).pool(edges).n
 
     def discordant(self, number: int, variant: int, since: int) -> Discordant | None:
         """Return how many rows differ between two variants in what a metric is the share of, by the

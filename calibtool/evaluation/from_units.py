@@ -21,7 +21,6 @@ from calibtool.evaluation.request import Request
 from calibtool.evaluation.unseen_rows import (
     INFINITE,
     Case,
-    UnseenRows,
     cases_of_bias,
     mean_ends,
     with_ends,
@@ -30,12 +29,12 @@ from calibtool.evaluation.unseen_sums import informative, unseen_of
 from calibtool.intervals import bootstrap, unseen
 from calibtool.intervals.draws import UNITS, Draws
 from calibtool.metrics.cells import Cells
-from calibtool.metrics.kinds import BinnedError, Score
+from calibtool.metrics.kinds import Score
 from calibtool.metrics.profiles import profile
 from calibtool.metrics.spec import ONE_SCORE, Spec
 from calibtool.streaming.passes import has_engine, max_rows
 from calibtool.streaming.summary import Summary
-from calibtool.streaming.unit_sums import UnitColumns, UnitSums
+from calibtool.streaming.unit_sums import UnitColumns, UnitSums, bins_of
 from calibtool.types import Array
 
 # Rows of the file up to which they are resampled: their numbers take 256 MB.
@@ -89,7 +88,7 @@ class UnitIntervals:
             made = shared.take(key, lambda: self._profile(spec))
             return one if one.value is None else made.measure(spec, one.value)
         if isinstance(spec.metric, Score) and one.value is not None and np.isfinite(one.value):
-            return self._mean(spec, one.value)
+            return self._mean(spec, frozenset(spec.metric.needs), one.value)
         return one
 
     def bias(self, bias: Measurement, view: str) -> Measurement:
@@ -125,18 +124,13 @@ class UnitIntervals:
         weight = weight[weight > 0]
         return unseen.cluster_mass(replace(self._draws, cluster=np.arange(len(weight))), weight)
 
-    def _mean(self, spec: Spec, value: float) -> Measurement:
-        """Measure the mean of one value per prediction."""
+    def _mean(self, spec: Spec, columns: frozenset[str], value: float) -> Measurement:
+        """Measure the mean of one value per prediction, which these columns of it give."""
         name, factor = kept(spec, self.summary)
         if name not in self.columns.places:
             return Measurement(value)
-        columns = frozenset(spec.metric.needs) if isinstance(spec.metric, Score) else frozenset()
         found = unseen_of(self.summary, self._draws, columns)
-        cases: Sequence[Case] | None = []
-        if found is not None:
-            cases = UnseenRows(
-                found.sample, found.draws, found.columns, found.count, self._mass
-            ).cases(spec)
+        cases = [] if found is None else replace(found, mass=self._mass).cases(spec)
         sums = factor * self.dense[:, self._at(name)][:, 0]
         return self._with_cases(value, sums, cases, spec.limits)
 
@@ -168,12 +162,8 @@ class UnitIntervals:
 
     def _bins_of(self, spec: Spec) -> object | None:
         """Return the key of the columns of a binned error; None where there are none."""
-        if not isinstance(spec.metric, BinnedError) or not spec.one_edge_for_all:
-            return None
-        edges = tuple(spec.edges(Cells.empty()).tolist())
-        key = (spec.view, edges) if spec.view in ONE_SCORE else edges
-        of_view = spec.view in (*ONE_SCORE, "class")
-        return key if of_view and key in self.columns.places else None
+        key = bins_of(spec)
+        return key if key in self.columns.places else None
 
     def _profile(self, spec: Spec) -> ProfileErrors:
         """Return the profile of an error, with its replicates."""

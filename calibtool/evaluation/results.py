@@ -86,7 +86,7 @@ class Results:
 
     def binned(self, variant: int, edges: Array) -> tuple[Cells, Array]:
         """Return a variant's scores in `view` in bins by upper edges, and the sum of the squared
-        weights in each bin."""
+        weights in each bin; NaN where rows are correlated by an unknown amount."""
         raise NotImplementedError
 
     def means(self, variant: int = 0) -> tuple[float, float]:

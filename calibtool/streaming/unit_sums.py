@@ -25,6 +25,14 @@ from calibtool.types import Array
 MOST_SUMS = 1 << 16
 
 
+def bins_of(spec: Spec) -> tuple[str, tuple[float, ...]] | None:
+    """Return the view and the upper edges of a binned error whose edges are fixed; None of other
+    metrics."""
+    if not isinstance(spec.metric, BinnedError) or not spec.one_edge_for_all:
+        return None
+    return spec.view, tuple(spec.edges(Cells.empty()).tolist())
+
+
 @dataclass(frozen=True, eq=False)
 class UnitSums:
     """Sums of columns by unit. Those of other predictions can be added.
@@ -86,12 +94,12 @@ class UnitColumns:
         bins: dict[tuple[str, tuple[float, ...]], None] = {}
         class_bins: dict[tuple[float, ...], None] = {}
         for spec in specs:
-            if not isinstance(spec.metric, BinnedError) or not spec.one_edge_for_all:
+            if (key := bins_of(spec)) is None:
                 continue
-            edges = tuple(spec.edges(Cells.empty()).tolist())
-            if spec.view in ONE_SCORE:
-                bins[spec.view, edges] = None
-            elif spec.view == "class" and (classes or 0) * len(edges) * 2 <= MOST_SUMS:
+            view, edges = key
+            if view in ONE_SCORE:
+                bins[key] = None
+            elif view == "class" and (classes or 0) * len(edges) * 2 <= MOST_SUMS:
                 class_bins[edges] = None
         return UnitColumns(
             column, unit, tuple(scores), tuple(bins), tuple(class_bins), classes or 0, view
@@ -103,7 +111,7 @@ class UnitColumns:
         widths: dict[object, int] = {"weight": 1, "gap": 1}
         widths |= dict.fromkeys(self.scores, 1)
         widths |= {key: 2 * len(key[1]) for key in self.bins}
-        widths |= {edges: 2 * self.classes * len(edges) for edges in self.class_bins}
+        widths |= {("class", e): 2 * self.classes * len(e) for e in self.class_bins}
         ends = np.cumsum(list(widths.values())).tolist()
         starts = [0, *ends[:-1]]
         return {key: slice(a, b) for key, a, b in zip(widths, starts, ends, strict=True)}
@@ -118,10 +126,8 @@ class UnitColumns:
         predictions, and the values of its scores."""
         unit = self.unit[numbers]
         # rows of one image follow one another: sums are taken over stretches of equal units
-        first = np.flatnonzero(np.append(True, unit[1:] != unit[:-1]))
-        stretch = np.zeros(len(unit), np.int64)
-        stretch[first[1:]] = 1
-        stretch = np.cumsum(stretch)
+        new = np.append(True, unit[1:] != unit[:-1])
+        first, stretch = np.flatnonzero(new), np.cumsum(new) - 1
         summed = np.zeros((len(first), max(at.stop for at in self.places.values())))
         weights = reduced.rows.weights
         weight = np.ones(len(unit)) if weights is None else weights
@@ -183,5 +189,5 @@ class UnitColumns:
         low = reduced.low_probs.astype(np.float64) * weight[:, None]
         score[..., 0] += np.add.reduceat(low, first, axis=0)
         mass[..., 0] += np.bincount(stretch, weight)[:, None] - mass.sum(axis=-1)
-        at = self.places[edges]
+        at = self.places["class", edges]
         summed[:, at] += np.concatenate([mass, outcome - score], axis=1).reshape(len(first), -1)

@@ -58,6 +58,15 @@ def test_a_subsample_is_drawn_by_the_seed_and_said(scan, tmp_path):
     assert whole.how == "cross-fitted in 5 folds"
 
 
+def test_a_subsample_of_levels_says_levels(tmp_path):
+    p = simulate(300, 3)
+    np.savez(tmp_path / "p.npz", logits=p.values, labels=p.labels)
+    for read in (ct.load, ct.scan):
+        rows = read(tmp_path / "p.npz", ordinal=True)
+        found = ct.select(rows, ["temperature"], subsample=200, resamples=0)
+        assert found.data.describe().endswith("p.npz: 200 rows, 3 levels, logits")
+
+
 def test_a_subsample_of_a_file_of_confidences_keeps_their_hits(tmp_path):
     rng = np.random.Generator(np.random.PCG64(0))
     confidence = rng.random(2000)
@@ -71,6 +80,18 @@ def test_a_subsample_of_a_file_of_confidences_keeps_their_hits(tmp_path):
         )
     ]
     assert scores[0] == scores[1]
+
+
+def test_a_subsample_of_a_file_of_soft_labels_is_measured_as_such(tmp_path):
+    votes = np.random.Generator(np.random.PCG64(0)).dirichlet(np.ones(3), 400)
+    probs = votes**2 / (votes**2).sum(axis=1, keepdims=True)
+    np.savez(tmp_path / "v.npz", probs=probs, votes=votes)
+    scores = [
+        ct.select(rows, ["temperature"], rank_by="brier", subsample=600, resamples=0)
+        for rows in (read(tmp_path / "v.npz", soft_labels="votes") for read in (ct.scan, ct.load))
+    ]
+    assert scores[0]["temperature"].score == scores[1]["temperature"].score < 0.001
+    assert scores[0][NOTHING].score == scores[1][NOTHING].score
 
 
 def test_progress_is_told_per_method():

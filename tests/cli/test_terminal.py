@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,17 @@ def test_a_bin_is_filled_where_its_interval_leaves_out_the_diagonal():
     assert place(drawn([0.7] * 100, [1] * 70 + [0] * 30), "○")
     lines = drawn([0.7] * 100, [1] * 70 + [0] * 30)
     assert not any("●" in line for line in lines[: 1 + terminal.HEIGHT])
+
+
+def test_a_bin_without_an_interval_has_no_bar():
+    p = ct.Predictions.from_confidence(np.full(100, 0.7), np.arange(100) < 30)
+    data = reliability.compute(p, resamples=50)
+    unknown = np.full(15, np.nan)
+    data = replace(data, curves=(replace(data.curves[0], low=unknown, high=unknown),))
+    text = terminal.reliability(data, width=80, colour=False)
+    assert place(text.split("\n"), "○")
+    assert "interval" not in text
+    assert text.rstrip().split("\n")[-1].startswith("ece 0.4")
 
 
 def test_the_histogram_shows_shares_and_hides_no_row():

@@ -139,6 +139,19 @@ def test_diagrams_of_streamed_images_have_no_bands_of_independent_pixels(tmp_pat
     curve = ct.plot.risk_coverage(source).curves[0]
     assert np.isnan(curve.low).all()
     assert next(e for e in curve.estimates).low is None
+    bins = ct.plot.reliability(source).curves[0]
+    assert np.isfinite(bins.outcome).any()
+    assert np.isnan([bins.low, bins.high, bins.least, bins.most]).all()
     np.savez(tmp_path / "f.npz", logits=z[:4], labels=labels[:4])
     report = ct.evaluate(tmp_path / "f.npz", "ece", ignore=(255,))
     assert any("4 images are too few" in said for said in report.warnings)
+
+
+@pytest.mark.parametrize("read", [ct.scan, ct.load])
+@pytest.mark.parametrize("count", [4, 40])
+def test_bins_of_too_few_images_have_no_intervals_of_independent_pixels(count, read, tmp_path):
+    z, labels = correlated()
+    np.savez(tmp_path / "s.npz", logits=z[:count], labels=labels[:count])
+    bins = ct.plot.reliability(read(tmp_path / "s.npz", ignore=(255,))).curves[0]
+    for ends in (bins.low, bins.high, bins.least, bins.most):
+        assert np.isfinite(ends).any() == (count == 40)

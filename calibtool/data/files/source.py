@@ -247,7 +247,7 @@ class Source:
             if len(kept[self.roles.values[0]]):
                 block = self._block(kept, place, start)
                 extra = {name: kept[name] for name in self.extra}
-                yield replace(block, extra=extra, unit=self.unit)
+                yield replace(block, extra=extra, unit=self.unit, levels=self.choice.ordinal)
             row, start = row + rows, start + rows
 
     def _only_kept(
@@ -269,7 +269,7 @@ class Source:
         Raises InputError.
         """
         whole = next(self.blocks(max(self.rows_at_most, 1)))
-        return replace(whole, notes=self.notes, levels=self.choice.ordinal)
+        return replace(whole, notes=self.notes)
 
     def _block(self, columns: dict[str, Array], place: Origin, start: int) -> Predictions:
         roles = self.roles
