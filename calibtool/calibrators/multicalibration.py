@@ -20,6 +20,7 @@ as they are. Of more than two classes, the confidence of the predicted class is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ from calibtool.calibrators.nested_maps import Patch, Patched, score_of
 from calibtool.data.folds import cluster_of
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError, UsageError
+from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.metrics.multicalibration import range_quantile
 from calibtool.types import Array
 
@@ -303,12 +305,9 @@ def _cross_fitted(
 
 
 def _sure(gain: Array, weights: Array, cluster: Array | None) -> bool:
-    """Return whether a mean gain is above 0 by SURE standard errors; those of sums per cluster,
-    where rows are correlated (Liang & Zeger 1986)."""
+    """Return whether a mean gain is above 0 by SURE standard errors."""
     mean = np.average(gain, weights=weights)
-    parts = weights * (gain - mean)
-    sums = parts if cluster is None else np.bincount(cluster, parts)
-    return bool(mean > SURE * np.sqrt(sums @ sums) / weights.sum())
+    return bool(mean > SURE * math.sqrt(variance_of_mean(gain, weights, cluster)))
 
 
 def _notes_of_columns(parts: list[Divided]) -> Iterator[str]:
