@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from populations import POPULATIONS, SCENARIOS, Rows, draw
 from speed import HERE, Floats, Ints, installed
 
+from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.metrics.variational import row_terms
 
 RESULTS = HERE / "results" / "lower_bound.json"
@@ -53,9 +55,8 @@ def simulate(name: str, n: int, sets: int) -> dict[str, Any]:
         labels = outcomes(rng, rows.rate)
         options: dict[str, Any] = {"p": "1", "view": "rows", "side": "both"}
         terms, w = row_terms(matrix(rows.score), labels, rows.weights, **options)
-        share = w / w.sum()
-        values.append(share @ terms)
-        errors.append(np.sqrt(share**2 @ (terms - values[-1]) ** 2))
+        values.append(w / w.sum() @ terms)
+        errors.append(math.sqrt(variance_of_mean(terms, w)))
     value, half = np.array(values), NORMAL * np.array(errors)
     return {
         "population": name,

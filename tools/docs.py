@@ -23,7 +23,7 @@ from pathlib import Path
 import tables
 from counts import with_counts
 
-from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
+from calibtool.calibrators.registry import EVERY
 from calibtool.cli.help import TOPICS
 from calibtool.cli.main import COMMANDS
 from calibtool.diagrams.registry import KINDS
@@ -143,7 +143,7 @@ def helps() -> str:
     for title, section in COMMANDS.items():
         lines += [f"## {title}", ""]
         for name in (name for name in section if not name.startswith("fit-")):
-            inner = {"plot": KINDS, "fit": METHODS | WITH_COLUMNS, "help": TOPICS}.get(name, ())
+            inner = {"plot": KINDS, "fit": EVERY, "help": TOPICS}.get(name, ())
             for words in [[name], *([name, word] for word in inner)]:
                 asked = [] if words[:-1] == ["help"] else ["--help"]
                 text = run(["calibtool", *words, *asked], ROOT)

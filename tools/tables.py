@@ -89,7 +89,7 @@ def calibrators() -> str:
 
 def quality() -> str:
     """What benchmarks/calibrators.py measured last on real predictions."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "calibrators.json").read_text())
+    record = _results("calibrators")
     sets = record["quality"]
     names = list(dict.fromkeys(name for one in sets for name in one["scores"]))
     names.sort(key=lambda name: list(METHODS).index(name) if name in METHODS else -1)
@@ -106,7 +106,7 @@ def quality() -> str:
     rows.append(["seconds", *(f"{one['seconds']:.0f}" for one in sets)])
     titles = ["NLL / ECE", *(f"{one['name']}, {one['rows']:,} x {one['classes']}" for one in sets)]
     rule = ["---", *("---:" for _ in sets)]
-    table = ["| " + " | ".join(cells) + " |" for cells in (titles, rule, *rows)]
+    table = _lines([titles, rule, *rows])
     about = record["quality_made_with"]
     return "\n".join(
         ["", *table, "", f"Measured on {about['date']}, {about['cores']} shared cores.", "", ""]
@@ -129,8 +129,7 @@ def arena() -> str:
         [name, *(f"{rates[name]:.2f}" if name in rates else "" for rates in groups.values())]
         for name in ranked
     ]
-    table = [["win rate", *groups], ["---", *("---:" for _ in groups)], *rows]
-    lines = ["| " + " | ".join(cells) + " |" for cells in table]
+    lines = _lines([["win rate", *groups], ["---", *("---:" for _ in groups)], *rows])
     two = sum(one["classes"] == 2 for one in record["sets"])
     about = (
         f"Measured on {record['date']}: {two} sets of two classes, {len(record['sets']) - two} of "
@@ -167,13 +166,12 @@ def choice() -> str:
         f"these sets and of made and trained ones: {counts}. Measured on {record['date']}, at most "
         f"{record['rows']:,} rows in a half."
     )
-    rows = ["| " + " | ".join(cells) + " |" for cells in table]
-    return "\n".join(["", *rows, "", about, "", ""])
+    return "\n".join(["", *_lines(table), "", about, "", ""])
 
 
 def passes() -> str:
     """What benchmarks/fits.py measured last."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "fits.json").read_text())
+    record = _results("fits")
 
     def took(one: dict[str, Any], way: str) -> str:
         if one[f"{way}_s"] is None:
@@ -192,7 +190,7 @@ def passes() -> str:
     about = record["made_with"]
     made = f"Measured on {about['date']}, {about['cores']} shared cores, "
     made += f"load {about['load_at_start']} at the start."
-    return "\n".join(["", *("| " + " | ".join(cells) + " |" for cells in table), "", made, "", ""])
+    return "\n".join(["", *_lines(table), "", made, "", ""])
 
 
 def conventions() -> str:
@@ -202,7 +200,7 @@ def conventions() -> str:
 
 def real() -> str:
     """What benchmarks/real.py measured last."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "real.json").read_text())
+    record = _results("real")
     files = record["files"]
     lines = [""]
     for title, section in SECTIONS.items():
@@ -242,7 +240,7 @@ def losses() -> str:
 
 def focal() -> str:
     """What benchmarks/focal.py found: a table a data set, mean and deviation over the seeds."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "focal.json").read_text())
+    record = _results("focal")
     lines: list[str] = []
     for name, setup in record["setups"].items():
         runs = [run for run in record["runs"] if run["data"] == name]
@@ -256,7 +254,7 @@ def focal() -> str:
 
 def focal_shift() -> str:
     """What benchmarks/focal_shift.py found: ECE and error by shift, strength, network and loss."""
-    runs = json.loads((ROOT / "benchmarks" / "results" / "focal_shift.json").read_text())["runs"]
+    runs = _results("focal_shift")["runs"]
     groups = list(dict.fromkeys((run["data"], run["loss"]) for run in runs))
     titles = ["shift", *(f"{name}, {loss}: error → ECE → ECE after T, %" for name, loss in groups)]
     rows = []
@@ -296,7 +294,7 @@ def _focal_row(loss: str, runs: list[dict[str, Any]]) -> list[str]:
 
 def loss_speed() -> str:
     """FLSD-53 beside loops over the rows, as benchmarks/losses.py measured it last."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "losses.json").read_text())
+    record = _results("losses")
     titles = [
         "batch of 1,024",
         "flsd-53",
@@ -322,7 +320,7 @@ def loss_speed() -> str:
 
 def loss_cost() -> str:
     """Small batches and memory of every loss beside cross-entropy, by benchmarks/losses.py."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "losses.json").read_text())
+    record = _results("losses")
     peaks = {line["loss"]: line["ratio"] for line in record["memory"]}
     titles = ["loss", "128 rows, 10 classes", "", "memory"]
     rows = [
@@ -343,7 +341,7 @@ FOCAL = {"nll": (1, 3), "ece": (100, 2), "ada-ece": (100, 2), "classwise-ece": (
 
 def gate() -> list[dict[str, Any]]:
     """What benchmarks/gate.py measured last, at the level of 95 %."""
-    record = json.loads((ROOT / "benchmarks" / "results" / "gate.json").read_text())
+    record = _results("gate")
     return [cell for cell in record["cells"] if cell["level"] == 0.95]
 
 
@@ -595,23 +593,11 @@ def multicalibration() -> str:
     for cell in record["cells"]:
         runs = cell["runs"]
 
-        def mean(*keys: str, runs: list[Any] = runs) -> float:
-            values = [run[keys[0]] if len(keys) == 1 else run[keys[0]][keys[1]] for run in runs]
-            return sum(values) / len(values)
-
-        def gain(name: str, runs: list[Any] = runs) -> str:
-            if "truth" not in runs[0]:
-                saved = sum(run["nll"] - run[name]["nll"] for run in runs) / len(runs)
-                return f"{saved:.4f} nats"
-            most = sum(run["nll"] - run["truth"] for run in runs)
-            saved = sum(run["nll"] - run[name]["nll"] for run in runs)
-            # where nothing is off, there is nothing to save
-            return f"{100 * saved / most:.0f} %" if most > 1e-9 else f"{saved / len(runs):.4f} nats"
-
-        texts = [cell["data"], f"{cell['n']:,}", f"{mean('nll'):.4f}"]
-        texts += [gain("ours"), gain("mcgrad"), f"{mean('worst'):.1f}"]
-        texts += [f"{mean(name, 'worst'):.1f}" for name in ("ours", "mcgrad")]
-        rows.append([*texts, *(f"{mean(name, 'seconds'):.1f}" for name in ("ours", "mcgrad"))])
+        both = [[run[name] for run in runs] for name in ("ours", "mcgrad")]
+        texts = [cell["data"], f"{cell['n']:,}", f"{_mean(runs, 'nll'):.4f}"]
+        texts += [_gain(runs, after) for after in both] + [f"{_mean(runs, 'worst'):.1f}"]
+        texts += [f"{_mean(after, 'worst'):.1f}" for after in both]
+        rows.append([*texts, *(f"{_mean(after, 'seconds'):.1f}" for after in both)])
     null = record["alarms"]
     note = (
         f"Of {null['sets']} data sets of {null['n']:,} rows in which nothing is off, "
@@ -619,6 +605,18 @@ def multicalibration() -> str:
         f"{null['largest']:.4f} nats."
     )
     return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
+
+
+def _mean(runs: list[dict[str, Any]], key: str) -> float:
+    return sum(run[key] for run in runs) / len(runs)
+
+
+def _gain(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
+    """How much of the NLL that the truth would save was saved; in nats where that is not known."""
+    saved = sum(a["nll"] - b["nll"] for a, b in zip(before, after, strict=True))
+    most = sum(run["nll"] - run.get("truth", run["nll"]) for run in before)
+    # where nothing is off, there is nothing to save
+    return f"{100 * saved / most:.0f} %" if most > 1e-9 else f"{saved / len(before):.4f} nats"
 
 
 def set_coverage() -> str:

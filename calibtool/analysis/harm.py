@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
 
+from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.types import Array
 
 # proper scores of each row, (N,) each, by name
@@ -54,8 +56,5 @@ def _is_worse(
         return False
     change = np.asarray(after, np.float64) - before
     mean = float(np.average(change, weights=w))
-    squares = (w * w) @ (change - mean) ** 2
-    if cluster is not None:
-        squares = (np.bincount(cluster, w * (change - mean)) ** 2).sum()
-    error = float(np.sqrt(squares) / w.sum())
+    error = math.sqrt(variance_of_mean(change, w, cluster))
     return mean - NormalDist().inv_cdf((1 + level) / 2) * error > 0

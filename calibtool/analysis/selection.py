@@ -3,6 +3,7 @@ the best."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,6 +27,7 @@ from calibtool.evaluation.collect import resample
 from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
+from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.parallel import cores, ordered
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress, Shown, silent
@@ -245,7 +247,8 @@ def _compared(
     compared: dict[str, Candidate] = {}
     for k, candidate in enumerate(finite):
         value = float(np.average(behind[:, k], weights=weights))
-        low, high, error = None, None, _error_of_mean(behind[:, k], weights, cluster)
+        low, high = None, None
+        error = math.sqrt(variance_of_mean(behind[:, k], weights, cluster))
         if means is not None:
             low, high = bootstrap.plain("percentile", value, means[:, k], level)
             error = float(means[:, k].std(ddof=1))
@@ -254,15 +257,6 @@ def _compared(
         )
     ranked = [compared.get(c.method, replace(c, behind=np.inf)) for c in fitted]
     return (*ranked, *failed)
-
-
-def _error_of_mean(values: Array, weights: Array | None, cluster: Array | None) -> float:
-    """Return the standard error of a weighted mean, by its formula: what replicates scatter by."""
-    share = np.full(len(values), 1 / len(values)) if weights is None else weights / weights.sum()
-    off = values - share @ values
-    if cluster is not None:
-        return float(np.sqrt((np.bincount(cluster, share * off) ** 2).sum()))
-    return float(np.sqrt((share**2) @ off**2))
 
 
 def _prior_score(measured: Predictions, rank_by: str) -> float:

@@ -17,7 +17,7 @@ from calibtool.calibrators.fitted import FitRecord, digest_of
 from calibtool.calibrators.maps import Map
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.calibrators.nested_maps import Shifted, columns_of, of_other_groups, placed_at_prior
-from calibtool.calibrators.registry import entry_of
+from calibtool.calibrators.registry import EVERY
 from calibtool.data.predictions import KIND_NAMES, Predictions, first_other
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.types import Array, Shown
@@ -148,7 +148,7 @@ class Calibrator(Shown):
     def describe(self) -> str:
         """Return the method and the map in one line, for reports."""
         of = " of confidences" if self.classes is None else ""
-        return f"{entry_of(self.method).title}{of} ({self.map.describe()})"
+        return f"{EVERY[self.method].title}{of} ({self.map.describe()})"
 
     def of_confidences(self) -> Calibrator:
         """Return the calibrator of confidences whose map this one of two classes holds."""

@@ -132,30 +132,20 @@ def conditions_of(predictions: Predictions, part: Partition) -> list[Condition |
     """
     name = part.by
     values = column_of(predictions, name)
-    found: list[Condition | None] = []
     if values.dtype.kind not in NUMBERS:
         named = texts(values, f"{predictions.source}: {name}")
-        for k in range(len(part.names)):
-            distinct = np.unique(named[part.codes == k]).tolist()
-            found.append(Condition(name, distinct[0]) if len(distinct) == 1 else None)
-        return found
+        each = (np.unique(named[part.index(k)]).tolist() for k in range(len(part.names)))
+        return [Condition(name, one[0]) if len(one) == 1 else None for one in each]
     finite = np.isfinite(values)
-    ranges = len(np.unique(values[finite])) > MOST_NUMBERS
-    ends = [
-        float(values[inside].max()) if (inside := (part.codes == k) & finite).any() else None
-        for k in range(len(part.names))
-    ]
-    last = max((k for k, end in enumerate(ends) if end is not None), default=-1)
-    for k, end in enumerate(ends):
-        if end is None:
-            found.append(Condition(name, missing=True))
-        elif not ranges:
-            found.append(Condition(name, end))
-        else:
-            below = ends[k - 1] if k else None
-            above = -math.inf if below is None else below
-            found.append(Condition(name, above=above, upto=end if k < last else math.inf))
-    return found
+    # numbers that are missing are the last slice
+    missing = [] if finite.all() else [Condition(name, missing=True)]
+    slices = range(len(part.names) - len(missing))
+    ends = [float(values[finite & (part.codes == k)].max()) for k in slices]
+    if len(np.unique(values[finite])) <= MOST_NUMBERS:
+        return [*(Condition(name, end) for end in ends), *missing]
+    inner = ends[:-1]
+    between = zip([-math.inf, *inner], [*inner, math.inf], strict=True)
+    return [*(Condition(name, above=low, upto=high) for low, high in between), *missing]
 
 
 def _number(entry: Entry) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.calibrators.fitted import digest_of
-from calibtool.calibrators.registry import METHODS, entry_of
+from calibtool.calibrators.registry import EVERY, METHODS
 from calibtool.data.predictions import Predictions
 from calibtool.errors import NotAvailableError, UsageError
 
@@ -60,7 +60,7 @@ def require_one_score(source: str, method: str, options: dict[str, Any]) -> None
     Raises NotAvailableError for a method that needs whole rows, UsageError for an option that needs
     classes.
     """
-    if not entry_of(method).to_confidences:
+    if not EVERY[method].to_confidences:
         raise NotAvailableError(
             f"{source}: only confidences are known, and fit-{method} needs whole rows of logits or "
             f"probabilities; {', '.join(confidence_methods())} can be fitted to confidences"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibtool.calibrators.registry import METHODS, WITH_COLUMNS, entry_of, module_of
+from calibtool.calibrators.registry import EVERY, METHODS, WITH_COLUMNS, module_of
 from calibtool.errors import FitError, UsageError
 from calibtool.streaming.read import keys_in
 from calibtool.streaming.read import read as read_data
@@ -135,7 +135,7 @@ def _fit(
     fitted = (
         _call(method, rows, options) if rows.classes else _to_confidences(method, rows, options)
     )
-    enough = entry_of(method).enough * (fitted.classes or 2)
+    enough = EVERY[method].enough * (fitted.classes or 2)
     if fitted.fitted.rows < enough:
         of = f"rows of {fitted.classes} classes" if fitted.classes else "confidences"
         few = (  # part of calibrator files
@@ -163,7 +163,7 @@ def _to_confidences(
 
 def _of_confidences(error: FitError, method: str) -> FitError:
     """Return the error of a fit to two classes, in terms of confidences."""
-    advice = "" if entry_of(method).binary else f"; {SIDES}"
+    advice = "" if EVERY[method].binary else f"; {SIDES}"
     return FitError(f"{error} (class 1 is right, class 0 is wrong{advice})")
 
 
@@ -190,7 +190,7 @@ def _require_to_cells(method: str, summary: Summary, by: str | None) -> Summary:
     """Return the summary if the method can be fitted to cells; raise UsageError if it cannot."""
     if by is not None:
         raise UsageError(f"{summary.source}: holds cells, no rows; --by needs rows")
-    if not entry_of(method).to_cells:
+    if not EVERY[method].to_cells:
         able = ", ".join(name for name, entry in METHODS.items() if entry.to_cells)
         raise UsageError(
             f"{summary.source}: holds cells, no rows, and fit-{method} needs rows; {able} can be "
@@ -204,7 +204,7 @@ def fits_by_passes(
 ) -> bool:
     """Return whether a fit reads a file pass by pass, rather than load it."""
     possible = by is None and classes is not None and options.get("objective", "nll") == "nll"
-    return possible and (classes or 0) <= entry_of(method).by_passes
+    return possible and (classes or 0) <= EVERY[method].by_passes
 
 
 def load_calibrator(path: str | Path) -> Calibrator:
@@ -223,5 +223,5 @@ def calibrator_in(content: Entry) -> Calibrator:
     from calibtool.calibrators import calibrator_file
     from calibtool.calibrators.calibrator import Calibrator
 
-    loaded: Calibrator = calibrator_file.load(content, Calibrator, METHODS | WITH_COLUMNS)
+    loaded: Calibrator = calibrator_file.load(content, Calibrator, EVERY)
     return loaded

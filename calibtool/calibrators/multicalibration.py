@@ -20,6 +20,7 @@ as they are. Of more than two classes, the confidence of the predicted class is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,18 +28,25 @@ import numpy as np
 
 from calibtool.calibrators import inputs, platt, temperature
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
-from calibtool.calibrators.conditions import Condition, conditions_of
 from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.crossfit import FOLDS, folds
 from calibtool.calibrators.fitted import FitRecord
-from calibtool.calibrators.fitting.slice_gaps import Gaps, Rule, Slices, Worst, slices_by
+from calibtool.calibrators.fitting.slice_gaps import (
+    Divided,
+    Gaps,
+    Rule,
+    Slices,
+    Worst,
+    divided,
+    slices_by,
+)
 from calibtool.calibrators.inputs import weights_of
 from calibtool.calibrators.maps import Map, Power
 from calibtool.calibrators.nested_maps import Patch, Patched, score_of
 from calibtool.data.clusters import cluster_of
 from calibtool.data.predictions import Predictions
-from calibtool.data.slicing import partition
 from calibtool.errors import FitError, UsageError
+from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.metrics.multicalibration import range_quantile
 from calibtool.types import Array
 
@@ -84,7 +92,8 @@ def fit(
         raise UsageError(f"--tolerance must be at least 0 and below 1 (got {tolerance:g})")
     rows = as_classes(predictions)
     require_fit(rows)
-    sets = list(slices_by(rows, columns, single=single))
+    parts = [divided(rows, column) for column in columns]
+    sets = list(slices_by(rows, parts, single=single))
     correlated = cluster_of(rows, cluster)
     chance = range_quantile(MISTAKE / sum(s.count for s in sets))
     rule = Rule(tolerance, monotone, chance if correlated is None else np.inf)
@@ -107,7 +116,7 @@ def fit(
             "monotone": monotone,
             **({} if cluster is None else {"cluster": cluster}),
         },
-        notes=(*_notes_of_columns(rows, columns), *chosen.notes(rule)),
+        notes=(*_notes_of_columns(parts), *chosen.notes(rule)),
     )
     return finish("multicalibration", predictions, run.map(), record)
 
@@ -144,19 +153,11 @@ class _Run:
         if worst.excess <= 0:
             return False
         shifts = self._shifts(worst.rows)
-        patch = Patch(worst.where, shifts)
-        self.patches.append(patch)
-        self.gaps.score[worst.rows] += np.interp(self.gaps.score[worst.rows], self.knots, shifts)
-        inside = self._inside(worst.where)
+        self.patches.append(Patch(worst.where, shifts))
+        inside = self.sets[worst.at].rows(worst.number)
         self.score[inside] += np.interp(self.score[inside], self.knots, shifts)
+        self.gaps.score = self.score[self.at]
         return True
-
-    def _inside(self, where: tuple[Condition, ...]) -> Array:
-        """Return the positions of a slice among all rows."""
-        for one in self.sets:
-            if where in one.where:
-                return np.flatnonzero(one.codes == one.where.index(where))
-        return np.zeros(0, np.int64)
 
     def _shifts(self, rows: Array) -> Array:
         """Return the shift at each knot for the rows of a slice: RATE of a Newton step."""
@@ -304,18 +305,14 @@ def _cross_fitted(
 
 
 def _sure(gain: Array, weights: Array, cluster: Array | None) -> bool:
-    """Return whether a mean gain is above 0 by SURE standard errors; those of sums per cluster,
-    where rows are correlated (Liang & Zeger 1986)."""
+    """Return whether a mean gain is above 0 by SURE standard errors."""
     mean = np.average(gain, weights=weights)
-    parts = weights * (gain - mean)
-    sums = parts if cluster is None else np.bincount(cluster, parts)
-    return bool(mean > SURE * np.sqrt(sums @ sums) / weights.sum())
+    return bool(mean > SURE * math.sqrt(variance_of_mean(gain, weights, cluster)))
 
 
-def _notes_of_columns(rows: Predictions, columns: list[str]) -> Iterator[str]:
-    for column in columns:
-        part = partition(rows, column)
+def _notes_of_columns(parts: list[Divided]) -> Iterator[str]:
+    for part, conditions in parts:
         if len(part.names) == 1:
-            yield f"{column}: holds one value, so that it makes no slices"
-        if None in conditions_of(rows, part):
-            yield f"{column}: {part.note} They are patched as part of larger slices only."
+            yield f"{part.by}: holds one value, so that it makes no slices"
+        if None in conditions:
+            yield f"{part.by}: {part.note} They are patched as part of larger slices only."

@@ -289,11 +289,8 @@ WITH_COLUMNS: dict[str, Method] = {
         raced=False,
     ),
 }
-
-
-def entry_of(method: str) -> Method:
-    """Return the entry of a calibrator of either table."""
-    return METHODS[method] if method in METHODS else WITH_COLUMNS[method]
+# all of them, of either table
+EVERY: dict[str, Method] = METHODS | WITH_COLUMNS
 
 
 def finite_options(method: str) -> dict[str, Any]:
@@ -307,9 +304,8 @@ def finite_options(method: str) -> dict[str, Any]:
 
 def module_of(method: str) -> Any:
     """Return the module of a calibrator; raise UsageError for a name not in the table."""
-    every = METHODS | WITH_COLUMNS
-    if method not in every:
-        raise UsageError(f"there is no calibrator {method!r}{near(method, every)}")
+    if method not in EVERY:
+        raise UsageError(f"there is no calibrator {method!r}{near(method, EVERY)}")
     return import_module(f"calibtool.calibrators.{method.replace('-', '_')}")
 
 

@@ -11,6 +11,7 @@ row decides over a slope.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from calibtool.calibrators.fitting.forms import Diagonal, Full
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import FitError
+from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.metrics.proper import nll
 
 # What a probability counts as at least, as in the authors' package: the smallest normal float32.
@@ -90,7 +92,7 @@ def _held_back(fitted: Calibrator, predictions: Predictions) -> list[str]:
     difference, weights = losses[0] - losses[1], inputs.weights_of(predictions)
     share = weights / weights.sum()
     gain = float(share @ difference) - plain.map.count() / weights.sum()
-    error = float(np.sqrt(share**2 @ (difference - share @ difference) ** 2))
+    error = math.sqrt(variance_of_mean(difference, weights))
     if not gain > BEYOND_CHANCE * error:
         return []
     better = f"bias-corrected fits these rows better, by {gain:.4f} nats"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
-from calibtool.calibrators.registry import METHODS, WITH_COLUMNS, entry_of, module_of
+from calibtool.calibrators.registry import EVERY, METHODS, WITH_COLUMNS, module_of
 from calibtool.cli import class_shares
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
@@ -72,7 +72,7 @@ def command(name: str) -> click.Command:
     # OpenBLAS reads this variable once, when NumPy is loaded, which has not happened yet.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     method = name.removeprefix("fit-")
-    entry = entry_of(method)
+    entry = EVERY[method]
     method_options = options_of(method)
 
     def run(**options: Any) -> None:
@@ -281,7 +281,7 @@ def _report_on(
     if test:
         return open_source(test, choice).also(_columns(by, cluster)), calibrator
     if isinstance(rows, Predictions):
-        return cross_fit(fit_to, rows, entry_of(method).title, cluster=cluster)
+        return cross_fit(fit_to, rows, EVERY[method].title, cluster=cluster)
     return rows, calibrator
 
 

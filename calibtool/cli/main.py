@@ -13,7 +13,7 @@ from importlib import import_module
 
 import click
 
-from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
+from calibtool.calibrators.registry import EVERY, METHODS
 from calibtool.cli.groups import COMPLETE, Sections
 from calibtool.errors import CalibtoolError, Terminated
 from calibtool.formatting import Lines
@@ -27,7 +27,6 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 CLOSED = 141  # 128 + SIGPIPE: the reader of the output has stopped, as `| head` does
 TERMINATED = 143  # 128 + SIGTERM
 _NO_THREAD = "can't start new thread"  # what Python says where the system refuses one
-FITTED = METHODS | WITH_COLUMNS
 LISTED = ("temperature", "platt", "histogram", "isotonic")  # of fit-NAME, those that help lists
 # title -> name -> (module of calibtool.cli, one line)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -54,7 +53,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Fix": {
         "select": ("select", "Try every calibrator; keep the simplest of the best."),
-        "fit": ("fit", f"Fit a calibrator; `calibtool fit --help` lists all {len(FITTED)}."),
+        "fit": ("fit", f"Fit a calibrator; `calibtool fit --help` lists all {len(EVERY)}."),
         **{f"fit-{name}": ("fit", METHODS[name].summary) for name in LISTED},
         "apply": ("apply", "Apply a calibrator to a file, and write its predictions."),
         "export": (
@@ -96,7 +95,7 @@ class Commands(Sections):
         }
 
     def unlisted(self) -> list[str]:
-        fits = [f"fit-{name}" for name in FITTED if f"fit-{name}" not in COMMANDS["Fix"]]
+        fits = [f"fit-{name}" for name in EVERY if f"fit-{name}" not in COMMANDS["Fix"]]
         return [*fits, "hook"]
 
     def make(self, name: str) -> click.Command:

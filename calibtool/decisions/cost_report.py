@@ -20,6 +20,7 @@ from calibtool.data.rows import to_probs
 from calibtool.decisions.choose import choosing
 from calibtool.decisions.costs import Costs
 from calibtool.errors import NotAvailableError
+from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Shown
 
@@ -166,7 +167,7 @@ def _cost(rule: str, each: Array, weights: Array, rejected: Array, least: float)
     share = weights / weights.sum()
     mean = float(share @ each)
     rows = len(each)
-    spread = float((share**2) @ (each - mean) ** 2) * rows / max(rows - 1, 1)
+    spread = variance_of_mean(each, weights) * rows / max(rows - 1, 1)
     side = _Z * math.sqrt(spread)
     normalized = mean / least if least else None
     return Cost(rule, mean, mean - side, mean + side, float(share @ rejected), normalized)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
-from calibtool.calibrators.registry import METHODS, WITH_COLUMNS
+from calibtool.calibrators.registry import EVERY
 from calibtool.formatting import joined
 from calibtool.metrics import proper
 from calibtool.metrics.conventions.registry import CONVENTIONS
@@ -364,7 +364,7 @@ def calibrators() -> list[str]:
             "kept" if method.keeps_order else "",
             method.source,
         ]
-        for name, method in (METHODS | WITH_COLUMNS).items()
+        for name, method in EVERY.items()
     ]
     titles = ("name", "when to use it", "numbers", "rows", "order", "source")
     return markdown.table(titles, rows, words=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibtool.calibrators.registry import METHODS
+from calibtool.calibrators.registry import EVERY, METHODS
 from calibtool.cli.completion import SHELLS
-from calibtool.cli.main import COMMANDS, FITTED, main
+from calibtool.cli.main import COMMANDS, main
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def plain(*words):
 def test_words_of_a_line(complete, folder):
     assert complete("") == plain(*(name for part in COMMANDS.values() for name in part))
     assert complete("ev") == plain("evaluate")
-    assert {word for _, word in complete("fit ")} == {*FITTED}
+    assert {word for _, word in complete("fit ")} == {*EVERY}
     assert complete("fit temperature --outp") == plain("--output")
     assert complete("plot rel") == plain("reliability")
     assert complete("evaluate --ci i") == plain("inverted")

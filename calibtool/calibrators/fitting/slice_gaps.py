@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 
 from calibtool.calibrators.conditions import Condition, conditions_of
 from calibtool.data.predictions import Predictions
-from calibtool.data.slicing import FEW, partition
+from calibtool.data.slicing import FEW, Partition, partition
 from calibtool.types import Array
 
 # Quantile groups of the scores, as in a slice search: Kuiper's range of the sums misses less than
@@ -41,18 +42,28 @@ class Slices:
     def count(self) -> int:
         return len(self.where)
 
+    def rows(self, number: int) -> Array:
+        """Return the positions of the rows of a slice."""
+        return np.flatnonzero(self.codes == number)
 
-def slices_by(rows: Predictions, columns: list[str], *, single: bool) -> Iterator[Slices]:
+
+# the slices by a column, and the condition of each; None for one of joined values
+Divided: TypeAlias = tuple[Partition, list[Condition | None]]
+
+
+def divided(rows: Predictions, column: str) -> Divided:
+    """Return the rows divided by the values of a column."""
+    part = partition(rows, column)
+    return part, conditions_of(rows, part)
+
+
+def slices_by(rows: Predictions, parts: list[Divided], *, single: bool) -> Iterator[Slices]:
     """Yield all rows, the slices by each column, and those by each two columns."""
     yield Slices([()], np.zeros(rows.rows, np.int64))
-    parts = []
-    for column in columns:
-        part = partition(rows, column)
-        parts.append((part.codes, conditions_of(rows, part)))
-    for codes, conditions in parts:
-        yield _with_rows(codes, [None if c is None else (c,) for c in conditions])
+    for part, conditions in parts:
+        yield _with_rows(part.codes, [None if c is None else (c,) for c in conditions])
     for (a, of_a), (b, of_b) in () if single else combinations(parts, 2):
-        occurring, codes = np.unique(a * len(of_b) + b, return_inverse=True)
+        occurring, codes = np.unique(a.codes * len(of_b) + b.codes, return_inverse=True)
         pairs = [(of_a[k // len(of_b)], of_b[k % len(of_b)]) for k in occurring.tolist()]
         yield _with_rows(codes, [None if None in pair else pair for pair in pairs])
 
@@ -78,9 +89,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Worst:
-    """The slice that is farthest off: by how many standard deviations beyond the tolerance."""
+    """The slice that is farthest off: by how many standard deviations beyond the tolerance, where
+    it stands among the slices, and its rows."""
 
     excess: float
+    at: int
+    number: int
     where: tuple[Condition, ...]
     rows: Array
 
@@ -118,9 +132,9 @@ class Gaps:
             k = int(excess.argmax()) if one.count else 0
             if one.count and excess[k] > found[0]:
                 found = (float(excess[k]), n, k)
-        excess_, n, k = found
+        _, n, k = found
         one = self.sets[n]
-        return Worst(excess_, one.where[k], np.flatnonzero(one.codes == k))
+        return Worst(*found, one.where[k], one.rows(k))
 
     def _excess(
         self, one: Slices, bins: Array, gap: Array, variance: Array, tolerance: float
