@@ -32,13 +32,13 @@ from arena_peers import MISSING, FitPeer, peers
 from speed import HERE, Floats, Ints, installed
 
 import calibtool as ct
-from calibtool.analysis.subsample import draw_rows
 from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.registry import METHODS, finite_options
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import to_probs
 from calibtool.errors import CalibtoolError
+from calibtool.evaluation.subsample import draw_rows
 from calibtool.reports.json import finite
 
 RESULTS = HERE / "results" / "arena.json"

@@ -33,13 +33,13 @@ from speed import HERE, Floats, installed
 import calibtool as ct
 from calibtool.analysis.candidate import NOTHING, Candidate, choose
 from calibtool.analysis.selection import select
-from calibtool.analysis.subsample import draw_rows
 from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.registry import finite_options
 from calibtool.data.folds import stratified_folds
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError
+from calibtool.evaluation.subsample import draw_rows
 from calibtool.metrics.proper import nll
 
 FACTORS = (0.5, 1.5)  # of the standard error, beside the 1 of `select`

@@ -13,7 +13,6 @@ import numpy as np
 
 from calibtool.analysis.candidate import NOTHING, SCORES, Candidate, choose
 from calibtool.analysis.harm import harmed
-from calibtool.analysis.subsample import draw_rows
 from calibtool.analysis.trial import Trial, Tried, make_trial
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
@@ -25,6 +24,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.errors import FitError, UsageError
 from calibtool.evaluation.collect import resample
 from calibtool.evaluation.resampling import Resampling
+from calibtool.evaluation.subsample import draw_rows
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import Draws
 from calibtool.intervals.weighted_mean import variance_of_mean

@@ -34,6 +34,8 @@ from calibtool.evaluation.pairs import SHARES, UnseenPairs, discordant, reach
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.results import Results, bias_of, digest_of
+from calibtool.evaluation.split_results import SplitResults
+from calibtool.evaluation.subsample import draw_rows
 from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
 from calibtool.intervals.difference import Discordant
@@ -41,16 +43,31 @@ from calibtool.intervals.shares import design_effects
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
+from calibtool.streaming.layout import streams
+from calibtool.streaming.passes import STREAMED_ROWS
 from calibtool.types import Array, Progress
 
 
 def evaluate_variants(request: Request) -> Results:
     """Measure every variant of a request: from cells where `request.from_cells` says so, otherwise
-    from rows.
+    from rows. Of rows too many to be kept, metrics that need them see a sample.
 
     Raises InputError, UsageError.
     """
-    return evaluate_cells(request) if request.from_cells else evaluate_rows(request)
+    if request.from_cells:
+        return evaluate_cells(request)
+    if not request.is_split:
+        return evaluate_rows(request)
+    sampled = [not streams([spec]) for spec in request.specs]
+    pairs = list(zip(request.specs, sampled, strict=True))
+    whole = tuple(spec for spec, drawn in pairs if not drawn)
+    others = tuple(spec for spec, drawn in pairs if drawn)
+    rows = draw_rows(request.predictions, STREAMED_ROWS, request.resampling.seed)
+    return SplitResults.of(
+        evaluate_cells(replace(request, specs=whole)),
+        evaluate_rows(replace(request, predictions=rows, specs=others)),
+        sampled,
+    )
 
 
 @dataclass(frozen=True, eq=False)

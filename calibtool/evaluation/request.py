@@ -179,16 +179,28 @@ class Request:
             if self.ood is not None:  # the message names --ood, not the metrics added for it
                 specs = [spec for spec in specs if not isinstance(spec.metric, TwoFileMetric)]
             require_streamed(self.predictions, specs, cluster=self.cluster, ood=self.ood)
-        together = self.unit is not None and not is_streamed(self.predictions, UNIT_ROWS)
-        needs_rows = self.cluster is not None or self.ood is not None or together
         if isinstance(self.predictions, Summary):
-            if needs_rows:
+            if self._needs_rows:
                 option = "--cluster" if self.cluster is not None else "--ood"
                 raise InputError(
                     f"{self.predictions.source}: holds cells, no rows; {option} needs rows"
                 )
             return True
-        return not needs_rows and streams(self.specs) and self._many_rows
+        return streams(self.specs) and not self._needs_rows and self._many_rows
+
+    @cached_property
+    def is_split(self) -> bool:
+        """Whether some metrics need whole rows although cells stand for the rows of the others:
+        they are measured on a sample."""
+        if isinstance(self.predictions, Summary) or streams(self.specs):
+            return False
+        return not self._needs_rows and self._many_rows
+
+    @property
+    def _needs_rows(self) -> bool:
+        """Whether rows have to be kept whatever the metrics."""
+        together = self.unit is not None and not is_streamed(self.predictions, UNIT_ROWS)
+        return self.cluster is not None or self.ood is not None or together
 
     @property
     def _many_rows(self) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.calibrators.fit_rows import joined
-from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
 from calibtool.evaluation.resampling import require_seed
 from calibtool.intervals.streams import Stream, generator
 from calibtool.streaming.passes import STREAMED_ROWS
 
 
-def draw_rows(rows: Predictions | Source, count: int, seed: int = 0) -> Predictions:
+def draw_rows(rows: Readable, count: int, seed: int = 0) -> Predictions:
     """Return `count` rows drawn without replacement, in their order; all rows if there are no more.
 
     A file is read in blocks, of which the drawn rows alone are kept. Which rows are drawn depends
