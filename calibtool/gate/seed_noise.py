@@ -88,9 +88,6 @@ def remark(
     drawn = resampling.resamples
     more = f"{drawn:,} resamples were drawn instead of {asked:,}" if drawn != asked else ""
     if not unsettled(requirement, estimate, mode, resampling):
-        return f"{more}, since an end was near the threshold" if more else ""
-    close = (
-        "the end that decides lies within the noise of the resampling of the threshold, so another "
-        "--seed may decide otherwise"
-    )
+        return f"{more}, since the interval ended close to the threshold" if more else ""
+    close = "the interval ends so close to the threshold that another --seed may change the verdict"
     return f"{close}; {more}" if more else close

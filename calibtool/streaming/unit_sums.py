@@ -96,11 +96,10 @@ class UnitColumns:
         for spec in specs:
             if (key := bins_of(spec)) is None:
                 continue
-            view, edges = key
-            if view in ONE_SCORE:
+            if spec.view in ONE_SCORE:
                 bins[key] = None
-            elif view == "class" and (classes or 0) * len(edges) * 2 <= MOST_SUMS:
-                class_bins[edges] = None
+            elif spec.view == "class" and (classes or 0) * len(key[1]) * 2 <= MOST_SUMS:
+                class_bins[key[1]] = None
         return UnitColumns(
             column, unit, tuple(scores), tuple(bins), tuple(class_bins), classes or 0, view
         )
