@@ -270,6 +270,8 @@ def shares_by_em(ratio: Array, weights: Array, start: Array, enough: float = CLO
 
     Raises FitError if the steps do not arrive.
     """
+    # rows that a replicate lacks: their classes may end with no share, and 0 / 0 is not a number
+    ratio, weights = ratio[weights > 0], weights[weights > 0]
     share = start
     for _ in range(STEPS):
         new = share * ((weights / (ratio @ share)) @ ratio)

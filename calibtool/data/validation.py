@@ -182,12 +182,13 @@ def require_range(values: Array, key: str, place: Origin) -> None:
 
 def require_unit(values: Array, place: Origin, slack: float | None = None) -> None:
     """Check that values lie in [0, 1 + slack]; `slack` is float rounding by default."""
-    low, high = values.min(), values.max()
+    low, high = float(values.min()), float(values.max())
     if slack is None:
         slack = SUM_TOLERANCE[values.itemsize]
     if low >= 0 and high <= 1 + slack:
         return
-    bad = (values < 0) | (values > 1 + slack)
+    most = min(1 + slack, float(np.finfo(values.dtype).max))  # the slack may be beyond float16
+    bad = (values < 0) | (values > most)
     row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
     value = values[row][bad[row]].flat[0] if values.ndim == 2 else values[row]
     raise place.error(

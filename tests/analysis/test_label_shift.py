@@ -56,6 +56,11 @@ def test_em_reaches_the_maximum_of_the_likelihood():
     np.testing.assert_allclose(share, np.exp(best.x) / np.exp(best.x).sum(), atol=1e-5)
 
 
+def test_em_does_not_divide_by_a_class_that_a_replicate_lacks():
+    """A row whose probabilities name its class for sure, and that has no weight."""
+    assert shares_by_em(np.eye(3), np.array([0.25, 0.75, 0.0]), PRIOR).tolist() == [0.25, 0.75, 0]
+
+
 def test_bbse_is_the_solution_of_its_equations():
     given = np.array([[0.8, 0.3], [0.2, 0.7]])  # P(predicted | true)
     np.testing.assert_allclose(shares_by_bbse(given * [0.5, 0.5], given @ [0.9, 0.1]), [0.9, 0.1])

@@ -601,6 +601,15 @@ def test_renormalize_is_a_key_of_load():
     same(ct.load("p.npz", renormalize=True), "probs", PROBS, LABELS, exact=False)
 
 
+def test_renormalize_takes_half_precision():
+    """Its slack is beyond what float16 holds."""
+    halves = np.array([[0.61, 0.3901], [0.25, 0.5]], np.float16)
+    read = ct.read((halves, [0, 1]), kind="probs", renormalize=True)
+    np.testing.assert_allclose(read.values.sum(axis=1), 1, rtol=1e-3)
+    with pytest.raises(InputError, match="outside"):
+        ct.read((-halves, [0, 1]), kind="probs", renormalize=True)
+
+
 def test_extra_columns_are_carried_along():
     parquet(score=SCORE, label=BINARY, id=np.arange(ROWS), text=[str(k) for k in range(ROWS)])
     loaded = ct.load("p.parquet", extra=["id", "text"])
